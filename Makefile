@@ -1,0 +1,74 @@
+# nightshift: everything runs from here. Python 3.11 or newer, pip and make are all it takes.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+ARCH ?= arm64
+ROWS ?= 1000000
+ROUNDS ?= 3
+JSON ?=
+JOB ?= cleanup
+EVENT ?= events/$(JOB).json
+
+export PYTHONPATH := layers/shared:functions:.
+# SAM wants a region even to read a template, tells on its users unless asked not to, and writes into $HOME.
+SAM := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.cache/sam .venv-sam/bin/sam
+
+.PHONY: help setup sam demo test lint bench build invoke lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: .venv/.stamp ## create .venv, everything pinned
+
+sam: .venv-sam/.stamp
+
+demo: setup ## one night from end to end, on this machine
+	@.venv/bin/python -m local.demo
+
+test: lint ## all that CI runs: lint, then the tests
+	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+lint: setup sam ## ruff, mypy, cfn-lint, sam validate
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv-sam/bin/cfn-lint template.yaml
+	@$(SAM) validate --lint
+
+bench: setup ## nightshift beside its peers (ROWS=1000000 ROUNDS=3 JSON=1); alone on stdout
+	@$(MAKE) .venv-bench/.stamp >&2
+	@.venv/bin/python -m benchmarks --rows $(ROWS) --rounds $(ROUNDS) $(if $(JSON),--json)
+
+build: setup sam ## what gets deployed, into .aws-sam (ARCH=arm64 or x86_64)
+	@python3.13 -c '' 2>/dev/null || echo "no python3.13 here: no byte code is shipped, cold starts are slower" >&2
+	@LAYER_ARCH=$(ARCH) LAYER_PIP="$(CURDIR)/.venv/bin/python -m pip" \
+		$(SAM) build --parameter-overrides Architecture=$(ARCH)
+	@.venv/bin/python tools/unzipped_size.py .aws-sam/build
+
+invoke: setup sam ## one function in Lambda's own runtime (JOB=cleanup EVENT=events/cleanup.json)
+	@.venv/bin/python -m local.invoke $(JOB) $(EVENT)
+
+lock: .venv-lock/.stamp ## make the lock files again from the .in files, newest versions
+	@./tools/lock/lock
+
+clean: ## remove what make made
+	rm -rf .venv .venv-sam .venv-bench .venv-lock .aws-sam .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment is made once for each version of its lock. pip's progress goes to stderr: `make -s bench JSON=1`
+# owes its caller one JSON object on stdout.
+.venv/.stamp: requirements-dev.txt
+.venv-sam/.stamp: tools/sam/requirements.txt
+.venv-bench/.stamp: benchmarks/requirements.txt
+.venv-lock/.stamp: tools/lock/requirements.txt
+.venv/.stamp .venv-sam/.stamp .venv-bench/.stamp .venv-lock/.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "nightshift needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+			"Name another: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.13" >&2; exit 1; }
+	@echo "setting up $(@D)" >&2
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D) >&2
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $< >&2
+	@touch $@

@@ -1,0 +1,1 @@
+"""nightshift beside its peers: one command, one table, ratios."""

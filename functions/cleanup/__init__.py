@@ -1,0 +1,1 @@
+"""`cleanup`: rows older than their retention leave the database for Parquet on S3, exactly once."""

@@ -1,0 +1,23 @@
+"""Lambda's entry to `cleanup`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from nightshift.run import LambdaContext
+from nightshift.runtime import Wiring, run_job
+
+from cleanup.job import cleanup
+
+
+@cache
+def wiring() -> Wiring:
+    """Built on the first call, reused while the environment is warm."""
+    return Wiring.from_env(os.environ)
+
+
+def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
+    """Archive what is due; see `cleanup.job` and README, "cleanup"."""
+    return run_job("cleanup", event, context, wiring, cleanup)

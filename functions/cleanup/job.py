@@ -1,0 +1,51 @@
+"""The `cleanup` job: every policy's table in turn, one result.
+
+A table that a guard refuses does not stop the others. A table that fails does not stop them either: its failure is raised once all
+have had their turn, so that one broken table cannot let another grow for months.
+"""
+
+from __future__ import annotations
+
+from nightshift.archive.engine import open_engine, sweep
+from nightshift.archive.policy import load_policies
+from nightshift.archive.table import archive_table
+from nightshift.results import Attachment, CleanupResult, TableResult
+from nightshift.rows.sample import CsvSample
+from nightshift.run import JobRun
+from nightshift.runtime import Services
+
+
+def cleanup(run: JobRun, services: Services) -> CleanupResult:
+    """Archive and delete what is due.
+
+    Raises:
+        NightshiftError: the first table's failure, after every other table was tried; its `result` holds what was done.
+    """
+    settings = services.settings
+    policies = load_policies(settings, services.fetch_text)
+    store = None if run.dry_run else services.archive_store()
+    csv_rows = settings.slack_csv_rows if settings.slack_attach_csv else 0
+    tables: list[TableResult] = []
+    attachments: list[Attachment] = []
+    with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
+        orphans = sweep(engine)
+        for policy in policies.retention:
+            sample = CsvSample(csv_rows)
+            table = archive_table(engine, run, policy, sample)
+            tables.append(table)
+            if sample.rows:
+                attachments.append(_attachment(table, sample))
+    result = CleanupResult(tables=tuple(tables), attachments=tuple(attachments), orphans_removed=orphans)
+    for table in tables:
+        if table.error is not None:
+            table.error.result = result
+            raise table.error
+    return result
+
+
+def _attachment(table: TableResult, sample: CsvSample) -> Attachment:
+    name = table.table.removeprefix("public.").replace("/", "_")
+    day = f"_{table.cutoff:%Y%m%d}" if table.cutoff else ""
+    return Attachment(
+        filename=f"{name}_backup{day}.csv", content=sample.content, rows=sample.rows, total_rows=table.archived_rows
+    )

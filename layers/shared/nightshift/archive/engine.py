@@ -1,0 +1,70 @@
+"""The engine of one run: opened with everything a job needs to archive, closed without leaving threads or connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.archiver import Limits
+from nightshift.archive.events import Listener
+from nightshift.archive.ledger import Ledger
+from nightshift.archive.table import Engine
+from nightshift.archive.uploader import Uploader
+from nightshift.database.connect import Database, refused_statement
+from nightshift.run import JobRun
+from nightshift.settings import Settings
+from nightshift.store import Store
+
+
+@contextmanager
+def open_engine(
+    run: JobRun, settings: Settings, database: Database, store: Store | None, listener: Listener, *, now: datetime
+) -> Iterator[Engine]:
+    """Open the engine.
+
+    Args:
+        store: None for a dry run, which writes nothing.
+        now: aware; stamps the ledger's entries.
+    """
+    limits = Limits(
+        workers=settings.workers,
+        chunk_bytes=settings.cleanup_chunk_mb << 20,
+        lock_seconds=settings.cleanup_lock_timeout,
+        deadline=database.deadline,
+    )
+    ledger = uploader = None
+    if store is not None:
+        ledger = Ledger(database, store.bucket, run.run_id, now)
+        uploader = Uploader(store, ledger, settings.archive_prefix, run.run_id, listener)
+    try:
+        yield Engine(
+            database=database,
+            uploader=uploader,
+            ledger=ledger,
+            limits=limits,
+            listener=listener,
+            vacuum=settings.cleanup_vacuum,
+            max_share=settings.cleanup_max_share,
+        )
+    finally:
+        if uploader is not None:
+            uploader.close()
+        if ledger is not None:
+            ledger.close()
+
+
+def sweep(engine: Engine) -> int:
+    """Remove from S3 what crashed runs left unfinished; returns how many objects.
+
+    Raises:
+        NightshiftError: S3 or the ledger cannot be asked.
+    """
+    if engine.uploader is None:
+        return 0
+    try:
+        return engine.uploader.sweep()
+    except DBAPIError as exc:
+        raise refused_statement(exc) from exc

@@ -1,0 +1,214 @@
+"""Guards: each looks at one thing and says no before anything is touched.
+
+A guard returns a `Refusal` (what is wrong, what to do) or None. They run on catalogue facts and cheap look-ups, in the order of
+`GUARDS`; the first refusal ends it for that table, and only for that table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from nightshift.archive.policy import Policy
+from nightshift.database import postgres
+from nightshift.database.catalog import Column, OnDelete, TableInfo
+from nightshift.results import Refusal
+from nightshift.rows.axis import Axis, Kind
+
+USUAL_SHARE = 0.5
+"""Share of a table that one run may take once the table's backlog has been worked off, where nobody set a limit."""
+
+USUAL_SHARE_FROM_ROWS = 100_000
+"""Below this many due rows the unset limit does not apply: small tables swing."""
+
+_INTEGERS = {"int2", "int4", "int8", "integer"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What the guards look at."""
+
+    policy: Policy
+    info: TableInfo
+    as_of: datetime
+    cutoff: datetime
+    connection: Connection
+    postgresql: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How much is due, of how much.
+
+    Attributes:
+        limit: share that the operator allows; None where nobody said.
+        first_time: no run has ever worked this table's backlog off.
+    """
+
+    due: int
+    total: int
+    limit: float | None
+    first_time: bool
+
+
+def axis_kind(column: Column, epoch: str | None) -> Kind | None:
+    """How a column can serve as the timestamp; None where it cannot."""
+    match column.base_type:
+        case "timestamptz" | "timestamp" | "date" as kind if epoch is None:
+            return kind  # type: ignore[return-value]
+        case "text" if epoch is None:
+            return "text"
+        case base if base in _INTEGERS and epoch is not None:
+            return "epoch_s" if epoch == "s" else "epoch_ms"
+    return None
+
+
+def known_table(policy: Policy, info: TableInfo | None) -> Refusal | None:
+    """The table exists and is one."""
+    if info is None:
+        return _no("unknown_table", f"there is no table {policy.table}", "correct `table` in the policy, or the schema")
+    if info.name.name.startswith("nightshift_"):
+        return _no("unknown_table", f"{policy.table} is one of nightshift's own tables", "take it out of the policies")
+    if info.kind not in ("table", "partitioned"):
+        hint = "name the table behind it" if "view" in info.kind else "only tables with row identifiers can be archived"
+        return _no("unknown_table", f"{policy.table} is a {info.kind}", hint)
+    return None
+
+
+def usable_timestamp(policy: Policy, info: TableInfo, *, postgresql: bool) -> Refusal | None:
+    """The timestamp column exists and is of a type that a policy can use."""
+    column = info.column(policy.timestamp)
+    if column is None:
+        names = ", ".join(c.name for c in info.columns[:20])
+        return _no("unknown_column", f"{policy.table} has no column {policy.timestamp}", f"its columns: {names}")
+    if axis_kind(column, policy.epoch) is not None and (not postgresql or column.base_type != "text"):
+        return None
+    what = f"{policy.table}.{column.name} is {column.type_name or 'of no type'}"
+    if column.base_type in _INTEGERS:
+        return _no("wrong_type", f"{what}: seconds or milliseconds?", 'set `epoch = "s"` or `epoch = "ms"` in the policy')
+    if policy.epoch is not None:
+        return _no("wrong_type", f"{what}, and the policy says it is an integer epoch", "remove `epoch` from the policy")
+    return _no("wrong_type", what, "a policy needs timestamptz, timestamp, date, or an integer with `epoch`")
+
+
+def past_cutoff(case: Case) -> Refusal | None:
+    """The cutoff lies at least a day before the run's own time."""
+    if (case.as_of - case.cutoff).total_seconds() < 0:
+        return _no("future_cutoff", f"the cutoff {case.cutoff.isoformat()} lies in the future", "correct the clock or the event")
+    return None
+
+
+def readable_text(case: Case) -> Refusal | None:
+    """Parquet's text is UTF-8; a database without an encoding may hold anything."""
+    if case.info.text_encoding_ok:
+        return None
+    return _no("encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", "convert it to UTF8")
+
+
+def nothing_hidden(case: Case) -> Refusal | None:
+    """No rule, trigger, security policy or inheritance stands between us and the rows."""
+    if case.info.hiding:
+        what = ", ".join(case.info.hiding)
+        return _no("hidden_rows", f"{case.policy.table}: {what} can keep rows from a DELETE", "disable it, or use a role it does not bind")
+    if case.info.has_children:
+        return _no("hidden_rows", f"other tables inherit from {case.policy.table}", "give each of them a policy of its own")
+    return None
+
+
+def privileges(case: Case) -> Refusal | None:
+    """We may read and delete in every heap."""
+    closed = [heap.name for heap in case.info.heaps if not heap.may_delete]
+    if not closed:
+        return None
+    return _no(
+        "privilege",
+        f"nightshift's role may not read and delete in {', '.join(name.label for name in closed[:5])}",
+        f"GRANT SELECT, DELETE ON {closed[0].sql} TO nightshift's role",
+    )
+
+
+def no_cascade(case: Case) -> Refusal | None:
+    """No foreign key would delete rows that nobody archived, and none makes the deletion fail.
+
+    A CASCADE is refused even if no row hangs on a due one now: one could between the look and the deletion.
+    """
+    for key in case.info.referenced_by:
+        if key.on_delete is OnDelete.CASCADE:
+            return _no(
+                "cascade",
+                f"deleting from {case.policy.table} would delete rows of {key.table} that nobody archived ({key.name})",
+                f"archive {key.table} by a policy of its own and make the foreign key ON DELETE RESTRICT",
+            )
+    return None
+
+
+def not_referenced(case: Case, axis: Axis) -> Refusal | None:
+    """No row that must stay points at a due row."""
+    due = f"{axis.sql} < {axis.literal(axis.at(case.cutoff))}"
+    for key in case.info.referenced_by:
+        if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
+            continue
+        if postgres.overdue_references(case.connection, case.info.name, key, due):
+            return _no(
+                "cascade",
+                f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
+                f"put {key.table} first in the policies, with a retention that is not longer",
+            )
+    return None
+
+
+def plain_text_times(case: Case, axis: Axis) -> Refusal | None:
+    """SQLite: every due value compares as a time without a zone should."""
+    if axis.kind != "text":
+        return None
+    column, table = axis.sql, case.info.name.sql
+    odd = (
+        f"SELECT {column} FROM {table} WHERE {column} < {axis.literal(axis.at(case.cutoff))} AND"  # noqa: S608 - quoted
+        f" (typeof({column}) <> 'text' OR {column} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
+        f" OR {column} GLOB '*[zZ]' OR {column} GLOB '*[+-][0-9][0-9]:[0-9][0-9]') LIMIT 1"
+    )
+    if case.connection.exec_driver_sql(odd).one_or_none() is None:
+        return None
+    return _no(
+        "wrong_type",
+        f"{case.policy.table}.{axis.column} holds values that are not times like 2025-09-15 09:00:00",
+        "store local times without a zone, or an integer with `epoch`",
+    )
+
+
+def usual_volume(table: str, volume: Volume) -> Refusal | None:
+    """A run takes no more of the table than it should; `force` in the event overrides."""
+    limit = volume.limit
+    if limit is None:
+        if volume.first_time or volume.due < USUAL_SHARE_FROM_ROWS:
+            return None
+        limit = USUAL_SHARE
+    if volume.due <= limit * volume.total:
+        return None
+    return _no(
+        "abnormal_volume",
+        f"{volume.due:,} of {volume.total:,} rows of {table} are due, more than {limit:.0%}",
+        'check keep_days; if it is right, send {"force": true} once, or set max_share in the policy',
+    )
+
+
+GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (past_cutoff, readable_text, nothing_hidden, privileges, no_cascade)
+AXIS_GUARDS: tuple[Callable[[Case, Axis], Refusal | None], ...] = (not_referenced, plain_text_times)
+
+
+def first_refusal(case: Case, axis: Axis) -> Refusal | None:
+    """Ask every guard; the first no wins."""
+    for guard in GUARDS:
+        if refusal := guard(case):
+            return refusal
+    for axis_guard in AXIS_GUARDS:
+        if refusal := axis_guard(case, axis):
+            return refusal
+    return None
+
+
+def _no(guard: str, message: str, hint: str) -> Refusal:
+    return Refusal(guard=guard, message=message, hint=hint)

@@ -1,0 +1,196 @@
+"""The ledger: which objects exist, and which of them are the archive.
+
+An object's life: `pending` (committed on a connection of its own before the first byte goes to S3), then `archived`, written in the
+transaction that deletes its rows. Whatever else a crash leaves is `pending` and is swept by a later run.
+
+Sweeping cannot meet a late COMMIT. The sweeper first turns the row `pending → swept`, skipping rows that a living transaction has
+locked; the archiver turns it `pending → archived` and insists that it found it so. One row, one lock, one winner: either the deletion
+commits and the object stays, or the row is swept, the deletion's transaction fails, and its rows stay.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.database.catalog import TableName, quote_literal
+from nightshift.database.connect import Database
+from nightshift.database.tables import archive_object
+
+SWEEP_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What the ledger says of a proven object.
+
+    Attributes:
+        first, last: oldest and youngest timestamp in it, ISO 8601.
+    """
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+    version_id: str | None
+    first: str | None
+    last: str | None
+    fingerprint: str
+
+
+class Ledger:
+    """The ledger in the user's database. Thread-safe: one control connection, one statement at a time."""
+
+    def __init__(self, database: Database, bucket: str, run_id: str, now: datetime) -> None:
+        """Args:
+        now: when the run began; stamps its entries.
+        """
+        self._database = database
+        self._bucket = bucket
+        self._run_id = run_id
+        self._now = now
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._connection: Connection | None = None
+
+    def close(self) -> None:
+        """Let go of the control connection."""
+        with self._lock:
+            self._connection = None
+            self._stack.close()
+
+    @contextmanager
+    def _control(self) -> Iterator[Connection]:
+        """The control connection, opened on first use and again after it broke."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._stack.enter_context(self._database.connect())
+            try:
+                yield self._connection
+            except DBAPIError:
+                self._connection = None
+                self._stack.close()
+                raise
+
+    def intend(self, table: TableName, days: dict[str, str]) -> None:
+        """Record objects that are about to be written.
+
+        Args:
+            days: key → `dt`.
+        """
+        rows = [
+            {
+                "bucket": self._bucket,
+                "object_key": key,
+                "table_name": table.label,
+                "state": "pending",
+                "dt": dt,
+                "run_id": self._run_id,
+                "created_at": self._now,
+            }
+            for key, dt in days.items()
+        ]
+        with self._control() as connection:
+            connection.execute(insert(archive_object), rows)
+            connection.commit()
+
+    def archived_sql(self, entries: Sequence[Entry], *, postgresql: bool) -> str:
+        """The statement, for the data connection, that makes objects part of the archive.
+
+        Returns:
+            SQL that yields the number of ledger rows it turned: the caller must find `len(entries)`.
+        """
+        columns = ("key", "rows", "bytes", "sha256", "version", "first", "last", "fingerprint")
+        values = ", ".join(
+            f"({_text(e.key)}, {e.rows}, {e.bytes}, {_text(e.sha256)}, {_text(e.version_id)}, {_text(e.first)},"
+            f" {_text(e.last)}, {_text(e.fingerprint)})"
+            for e in entries
+        )
+        moment = self._now.isoformat() if postgresql else self._now.strftime("%Y-%m-%d %H:%M:%S.%f")
+        changed = (
+            f"UPDATE {archive_object.name} SET state = 'archived', row_count = v.rows, byte_count = v.bytes,"
+            " sha256 = v.sha256, version_id = v.version, min_timestamp = v.first, max_timestamp = v.last,"
+            f" schema_fingerprint = v.fingerprint, archived_at = {_text(moment)}"
+            f" FROM {{values}} WHERE {archive_object.name}.object_key = v.key AND {archive_object.name}.state = 'pending'"
+        )
+        if postgresql:
+            source = f"(VALUES {values}) AS v({', '.join(columns)})"
+            return f"WITH turned AS ({changed.format(values=source)} RETURNING 1) SELECT count(*) FROM turned"  # noqa: S608
+        names = ", ".join(f"column{n} AS {name}" for n, name in enumerate(columns, 1))
+        return changed.format(values=f"(SELECT {names} FROM (VALUES {values})) AS v")
+
+    def committed(self, keys: Sequence[str]) -> bool:
+        """What became of a transaction whose COMMIT was not answered.
+
+        Waits for the transaction to end, if the server still has it: its lock on these rows tells.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: the ledger cannot be asked, or the transaction does not end in time.
+        """
+        statement = select(archive_object.c.state).where(archive_object.c.object_key.in_(keys)).with_for_update()
+        with self._control() as connection:
+            states = set(connection.execute(statement).scalars())
+            connection.rollback()
+        return states == {"archived"}
+
+    def count(self, keys: Sequence[str]) -> tuple[int, int]:
+        """Archived objects among `keys`, and their rows, as a connection that wrote none of them sees them."""
+        archived = select(func.count(), func.coalesce(func.sum(archive_object.c.row_count), 0)).where(
+            archive_object.c.run_id == self._run_id,
+            archive_object.c.state == "archived",
+            archive_object.c.object_key.in_(keys),
+        )
+        with self._control() as connection:
+            objects, rows = connection.execute(archived).one()
+            connection.rollback()
+        return int(objects), int(rows)
+
+    def mark_foreign(self, key: str) -> None:
+        """Somebody else's object lies under this key: the sweeper must leave it alone."""
+        with self._control() as connection:
+            connection.execute(update(archive_object).where(archive_object.c.object_key == key).values(state="foreign"))
+            connection.commit()
+
+    def claim_orphans(self, keys: Sequence[str] | None = None) -> list[str]:
+        """Turn `pending` rows `swept`, and return their keys, whose objects may then be deleted.
+
+        Args:
+            keys: only these; None: whatever earlier runs left in this bucket.
+        """
+        orphans = select(archive_object.c.id).where(
+            archive_object.c.bucket == self._bucket, archive_object.c.state.in_(("pending", "sweeping"))
+        )
+        if keys is None:
+            orphans = orphans.where(archive_object.c.run_id != self._run_id)
+        else:
+            orphans = orphans.where(archive_object.c.object_key.in_(keys))
+        orphans = orphans.limit(SWEEP_LIMIT).with_for_update(skip_locked=True)
+        with self._control() as connection:
+            ids = list(connection.execute(orphans).scalars())
+            claimed = (
+                update(archive_object)
+                .where(archive_object.c.id.in_(bindparam("ids", expanding=True)))
+                .values(state="sweeping")
+                .returning(archive_object.c.object_key)
+            )
+            keys_claimed = list(connection.execute(claimed, {"ids": ids}).scalars()) if ids else []
+            connection.commit()
+        return keys_claimed
+
+    def swept(self, keys: Sequence[str]) -> None:
+        """S3 said that these objects are gone."""
+        if not keys:
+            return
+        with self._control() as connection:
+            connection.execute(update(archive_object).where(archive_object.c.object_key.in_(keys)).values(state="swept"))
+            connection.commit()
+
+
+def _text(value: str | None) -> str:
+    return "NULL" if value is None else quote_literal(value)

@@ -1,0 +1,101 @@
+"""Whole partitions: exported, proven, dropped, leaving no dead row behind.
+
+A leaf partition whose upper bound is not past the cutoff holds only due rows, now and later. It is locked against writers (readers go
+on), read to its end, written and proven, and dropped in the same transaction that records its objects. Where that cannot be had
+quickly (locks, no time for the whole of it, no ownership, foreign keys that point at the table) its rows go chunk by chunk
+instead, as any other table's, and the empty partition is dropped by the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from nightshift.archive.archiver import Archiver
+from nightshift.archive.ledger import Entry
+from nightshift.archive.target import Target
+from nightshift.database.catalog import Heap
+from nightshift.rows.source import Bounds, Interrupted, RowConnection, RowsLocked
+
+logger = logging.getLogger(__name__)
+
+BYTES_A_SECOND = 25 << 20
+"""What a run is trusted to export at the least; a partition that would take longer than half of the time left goes by rows."""
+
+
+def droppable(connection: Connection, target: Target) -> list[Heap]:
+    """Leaf partitions that hold nothing but due rows and that we may drop."""
+    if target.info.kind != "partitioned" or target.info.referenced_by:
+        return []
+    cutoff = target.axis.literal(target.axis.at(target.cutoff))
+    column = target.info.column(target.axis.column)
+    assert column is not None  # the guards found it
+    old = []
+    for heap in target.info.heaps:
+        bound = heap.upper_bound
+        if bound is None or not heap.may_drop or bound in ("MAXVALUE", "MINVALUE"):
+            continue
+        if connection.exec_driver_sql(f"SELECT ({bound})::{column.base_type} <= {cutoff}").scalar():
+            old.append(heap)
+    return old
+
+
+def drop_partitions(archiver: Archiver, connect: Callable[[], RowConnection], heaps: list[Heap]) -> list[Heap]:
+    """Archive and drop partitions, one after the other.
+
+    Returns:
+        those that could not be dropped whole; their rows are to go chunk by chunk.
+    """
+    left = []
+    for heap in heaps:
+        seconds = archiver.limits.deadline - time.monotonic()
+        if not archiver.has_time() or heap.bytes / BYTES_A_SECOND > seconds / 2:
+            left.append(heap)
+            continue
+        connection = connect()
+        try:
+            _drop(archiver, connection, heap)
+        except (RowsLocked, Interrupted) as exc:
+            logger.warning("partition goes by rows", extra={"partition": heap.name.label, "reason": exc.detail})
+            left.append(heap)
+        finally:
+            connection.close()
+    return left
+
+
+def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
+    assert heap.parent is not None  # a droppable heap is a partition
+    target, bounds = archiver.target, archiver.bounds(size=1 << 62)
+    entries: list[Entry] = []
+    try:
+        with connection.transaction(bounds):
+            # SHARE keeps writers out and lets readers in: from here on the partition cannot change.
+            connection.run(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
+            for rows in _pieces(archiver, connection, target.select(heap), bounds):
+                entries += archiver.uploader.upload(target, rows)
+            connection.run(f"ALTER TABLE {heap.parent.sql} DETACH PARTITION {heap.name.sql}")
+            connection.run(f"DROP TABLE {heap.name.sql}")
+            archiver.seal(connection, entries)
+    except BaseException:
+        archiver.uploader.discard([entry.key for entry in entries])
+        raise
+    archiver.tally.add(heap, entries)
+    archiver.tally.partitions += 1
+
+
+def _pieces(archiver: Archiver, connection: RowConnection, statement: str, bounds: Bounds) -> Iterator[pa.Table]:
+    """A stream of rows in tables of about a chunk's size."""
+    batches: list[pa.RecordBatch] = []
+    size = 0
+    for batch in connection.stream(statement, bounds):
+        batches.append(batch)
+        size += batch.nbytes
+        if size >= archiver.limits.chunk_bytes:
+            yield archiver.refine(pa.Table.from_batches(batches))
+            batches, size = [], 0
+    if batches:
+        yield archiver.refine(pa.Table.from_batches(batches))

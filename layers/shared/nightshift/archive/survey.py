@@ -1,0 +1,147 @@
+"""Looks at a table before and after: where the due rows lie, how many there are, which one is the oldest left.
+
+Nothing here reads more than it must. How many rows are due is counted only where a guard or a dry run needs to know.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.archiver import Field
+from nightshift.archive.chunks import Carver, Interval
+from nightshift.archive.target import Target
+from nightshift.database.catalog import Heap
+from nightshift.rows.axis import parse_text
+
+MOSTLY_DUE = 0.5
+"""Above this share a table in time order is read page by page: visiting its pages in order costs less than its index."""
+
+IN_ORDER = 0.9
+"""Correlation from which a table counts as lying in time order."""
+
+_SQLITE_FIRST_ROWS = 20_000
+
+
+def due_fields(connection: Connection, target: Target, heaps: Sequence[Heap], target_bytes: int, workers: int) -> list[Field]:
+    """The stretches to work off, one a heap; heaps in which an index shows that nothing is due are left out."""
+    fields = []
+    for heap in heaps:
+        if not target.postgresql:
+            rows = Interval(_lowest_rowid(connection, heap), heap.blocks + 1)
+            carver = Carver(rows, _SQLITE_FIRST_ROWS, target_bytes)
+            fields.append(Field(heap=heap, carver=carver, condition=target.by_place))
+        elif not heap.indexed:
+            fields.append(_by_place(target, heap, target_bytes, workers))
+        elif (span := _span(connection, target, heap)) is not None:
+            lo, cutoff, top = span
+            share = (cutoff - lo) / max(1, top - lo)
+            if share > MOSTLY_DUE and abs(heap.correlation or 0) >= IN_ORDER:
+                fields.append(_by_place(target, heap, target_bytes, workers))
+            else:
+                fields.append(_by_time(target, heap, span, target_bytes, workers))
+    return fields
+
+
+def _by_place(target: Target, heap: Heap, target_bytes: int, workers: int) -> Field:
+    bytes_a_block = max(8192, heap.bytes // max(1, heap.blocks))
+    width = max(1, target_bytes // bytes_a_block)
+    return Field(
+        heap=heap,
+        carver=Carver(Interval(0, heap.blocks), width, target_bytes, workers),
+        condition=target.by_place,
+    )
+
+
+def _by_time(target: Target, heap: Heap, span: tuple[int, int, int], target_bytes: int, workers: int) -> Field:
+    lo, cutoff, top = span
+    bytes_a_point = max(heap.bytes, 1) / max(1, top - lo)
+    width = max(1, int(target_bytes / bytes_a_point))
+
+    def to_midnight(start: int, end: int) -> int:
+        """End a chunk with a day where it spans several, so that a day stays one object."""
+        midnight = target.axis.day_start(target.axis.day(end))
+        return midnight if midnight > start else end
+
+    carver = Carver(Interval(lo, cutoff), width, target_bytes, workers, align=to_midnight)
+    return Field(heap=heap, carver=carver, condition=target.by_time)
+
+
+def _span(connection: Connection, target: Target, heap: Heap) -> tuple[int, int, int] | None:
+    """Oldest point, cutoff and youngest point of a heap with an index; None where nothing is due."""
+    axis, name = target.axis, heap.name.sql
+    oldest = axis.point_sql(f"SELECT min({axis.sql}) FROM ONLY {name} WHERE {target.due}")  # noqa: S608 - quoted
+    # The youngest finite one: an index walks past the infinite ones from the top.
+    finite = f"WHERE {axis.sql} < 'infinity'" if axis.kind in ("timestamptz", "timestamp", "date") else ""
+    youngest = axis.point_sql(f"SELECT max({axis.sql}) FROM ONLY {name} {finite}")  # noqa: S608 - quoted
+    row = connection.exec_driver_sql(f"SELECT {oldest}, {youngest}").one()
+    if row[0] is None:
+        return None
+    # PostgreSQL 13 extracts epochs as floating point: begin a little earlier than it says.
+    cutoff = axis.at(target.cutoff)
+    return int(row[0]) - 1, cutoff, max(int(row[1]), cutoff)
+
+
+def _lowest_rowid(connection: Connection, heap: Heap) -> int:
+    lowest = connection.exec_driver_sql(f"SELECT min(rowid) FROM {heap.name.sql}").scalar()  # noqa: S608 - quoted
+    return int(lowest or 0)
+
+
+def count_due(connection: Connection, target: Target) -> tuple[int, int]:
+    """Due rows, and all rows; both counted."""
+    table = target.info.name.sql
+    counted = f"SELECT count(*) FILTER (WHERE {target.due}), count(*) FROM {table}"  # noqa: S608 - quoted
+    due, total = connection.exec_driver_sql(counted).one()
+    return int(due), int(total)
+
+
+def oldest_due(connection: Connection, target: Target, heaps: Sequence[Heap] | None = None) -> datetime | None:
+    """The timestamp of the oldest row that is still due.
+
+    Args:
+        heaps: look only at the pages that were appended to these since they were described, which is cheap right after a large
+            deletion, when an index still leads through every dead row; None: look at the whole table.
+
+    Returns:
+        aware, in the policy's zone; `datetime.min` in that zone for a row before year 1.
+    """
+    axis = target.axis
+    if heaps is None:
+        sources = [(target.info.name.sql, target.due)]
+    else:
+        sources = [(f"ONLY {heap.name.sql}", f"{target.due} AND ctid >= '({heap.blocks},0)'") for heap in heaps]
+    points = []
+    for source, condition in sources:
+        if target.postgresql:
+            sql = axis.point_sql(f"SELECT min({axis.sql}) FROM {source} WHERE {condition}")  # noqa: S608 - quoted
+            point = connection.exec_driver_sql(f"SELECT {sql}").scalar()
+        else:
+            point = connection.exec_driver_sql(f"SELECT min({axis.sql}) FROM {source} WHERE {condition}").scalar()  # noqa: S608
+            point = parse_text(point) if isinstance(point, str) else point
+        if point is not None:
+            points.append(int(point))
+    if not points:
+        return None
+    return axis.moment(min(points)) or datetime.min.replace(tzinfo=axis.zone)
+
+
+def vacuum(connection: Connection, heap: Heap, deadline: float) -> str | None:
+    """`VACUUM (ANALYZE)` one heap on an autocommit connection.
+
+    Returns:
+        None, or why it did not go through: a warning, for the archive is done.
+    """
+    left = deadline - time.monotonic()
+    if left < 1:
+        return f"VACUUM of {heap.name.label}: no time left"
+    try:
+        connection.exec_driver_sql(f"SET statement_timeout = '{left:.0f}s'")
+        connection.exec_driver_sql(f"VACUUM (ANALYZE) {heap.name.sql}")
+    except DBAPIError as exc:
+        said = exc.orig.args[0].get("M") if exc.orig and isinstance(exc.orig.args[0], dict) else type(exc.orig).__name__
+        return f"VACUUM of {heap.name.label}: {said}"
+    return None

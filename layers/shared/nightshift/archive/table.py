@@ -1,0 +1,233 @@
+"""One table from policy to result: describe, guard, archive, tidy, tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive import guards, survey
+from nightshift.archive.archiver import Archiver, Limits, Tally
+from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.archive.ledger import Ledger
+from nightshift.archive.partitions import drop_partitions, droppable
+from nightshift.archive.plan import estimate
+from nightshift.archive.policy import Policy
+from nightshift.archive.target import Target
+from nightshift.archive.uploader import Uploader
+from nightshift.database import postgres, sqlite
+from nightshift.database.catalog import Heap
+from nightshift.database.connect import Database, is_lock_timeout, refused_statement
+from nightshift.database.history import completed_tables
+from nightshift.database.tables import archive_object, run as run_table
+from nightshift.errors import NightshiftError
+from nightshift.results import Refusal, Status, TableResult
+from nightshift.rows.axis import Axis
+from nightshift.rows.sample import CsvSample
+from nightshift.rows.source import RowConnection
+from nightshift.run import JobRun
+
+LARGE_DELETION_ROWS = 50_000
+LARGE_DELETION_SHARE = 0.1
+"""A table is vacuumed after a deletion that is large by either measure."""
+
+MANY_DEAD_ROWS = 50_000
+"""After this many deletions without VACUUM the search for the oldest due row keeps to newly appended pages."""
+
+LOCKED = "rows locked by somebody else were left for the next run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What archiving a table needs, whichever table it is.
+
+    Attributes:
+        uploader, ledger: None in a dry run, which writes nothing.
+        max_share: the deployment's limit on a run's share of a table; None: the usual one.
+    """
+
+    database: Database
+    uploader: Uploader | None
+    ledger: Ledger | None
+    limits: Limits
+    listener: Listener
+    vacuum: bool
+    max_share: float | None
+
+
+def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample) -> TableResult:
+    """Archive the due rows of one policy's table.
+
+    A failure does not raise: it is part of the result, together with what was committed before it.
+    """
+    started = time.monotonic()
+    tally = Tally()
+    target: Target | None = None
+    try:
+        with engine.database.connect() as connection:
+            found = _aim(connection, engine, run, policy)
+            if isinstance(found, Refusal):
+                return TableResult(table=policy.table, status=Status.REFUSED, refusal=found)
+            target = found
+            if run.dry_run:
+                return _rehearse(connection, engine, run, target, started)
+            if not run.force and (refusal := _volume(connection, engine, target)):
+                return _result(target, tally, Status.REFUSED, started, refusal=refusal)
+            connection.rollback()
+            _work(connection, engine, _archiver(engine, target, sample, tally))
+            return _finish(connection, engine, target, tally, started)
+    except DBAPIError as exc:
+        if is_lock_timeout(exc):
+            return _result(target or policy, tally, Status.PARTIAL, started, warnings=(LOCKED,))
+        return _result(target or policy, tally, Status.FAILED, started, error=refused_statement(exc))
+    except NightshiftError as exc:
+        return _result(target or policy, tally, Status.FAILED, started, error=exc)
+
+
+def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally, started: float) -> TableResult:
+    """After the last chunk: vacuum, and look for what is still due."""
+    heaps = [heap for heap in target.info.heaps if heap.name.label in tally.deleted_by_heap]
+    vacuumed, warnings = _vacuum(engine, heaps, tally) if engine.vacuum else (False, ())
+    cheap = tally.locked or tally.out_of_time or vacuumed or tally.rows < MANY_DEAD_ROWS or not target.postgresql
+    oldest = survey.oldest_due(connection, target, None if cheap else heaps)
+    locked = bool(tally.locked) and oldest is not None
+    if tally.out_of_time or locked:
+        status = Status.PARTIAL
+    else:
+        status = Status.OK if tally.rows or tally.partitions else Status.NOTHING
+    return _result(
+        target, tally, status, started, oldest_overdue=oldest, vacuumed=vacuumed, warnings=(*warnings, *[LOCKED] * locked)
+    )
+
+
+def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) -> Target | Refusal:
+    """Describe the table and ask the guards."""
+    postgresql = engine.database.is_postgresql
+    describe = postgres.describe if postgresql else sqlite.describe
+    info = describe(connection, policy.table, policy.timestamp)
+    if refusal := guards.known_table(policy, info):
+        return refusal
+    assert info is not None  # known_table has refused otherwise
+    if refusal := guards.usable_timestamp(policy, info, postgresql=postgresql):
+        return refusal
+    column = info.column(policy.timestamp)
+    assert column is not None  # usable_timestamp has refused otherwise
+    kind = guards.axis_kind(column, policy.epoch)
+    assert kind is not None
+    axis, cutoff = Axis(column.name, kind, policy.zone), policy.cutoff(run.as_of)
+    version = connection.dialect.server_version_info if postgresql else (0,)
+    target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=(version or (14,))[0])
+    case = guards.Case(
+        policy=policy, info=info, as_of=run.as_of, cutoff=cutoff, connection=connection, postgresql=postgresql
+    )
+    return guards.first_refusal(case, axis) or target
+
+
+def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal | None:
+    """The brake on abnormal volume; counts rows only where its answer can matter."""
+    label = target.info.name.label
+    limit = target.policy.max_share if target.policy.max_share is not None else engine.max_share
+    first_time = limit is None and label not in completed_tables(connection, "cleanup")
+    if first_time:
+        return None
+    due, total = survey.count_due(connection, target)
+    return guards.usual_volume(label, guards.Volume(due, total, limit, first_time))
+
+
+def _archiver(engine: Engine, target: Target, sample: CsvSample, tally: Tally) -> Archiver:
+    assert engine.uploader is not None and engine.ledger is not None  # only a dry run has none
+    return Archiver(
+        target=target,
+        connect=_connector(engine.database, target),
+        uploader=engine.uploader,
+        ledger=engine.ledger,
+        limits=engine.limits,
+        listener=engine.listener,
+        sample=sample,
+        tally=tally,
+    )
+
+
+def _connector(database: Database, target: Target) -> Callable[[], RowConnection]:
+    """Data connections; each plane's driver is imported only where its database is used."""
+    if database.is_postgresql:
+        from nightshift.rows.postgres import PostgresConnection
+
+        return partial(PostgresConnection, database.target)
+    from nightshift.rows.sqlite import SqliteConnection
+
+    return partial(SqliteConnection, database.target.path, target.info.columns)
+
+
+def _work(connection: Connection, engine: Engine, archiver: Archiver) -> None:
+    """Whole partitions first, then everything else by chunks."""
+    target, limits = archiver.target, engine.limits
+    whole = droppable(connection, target)
+    connection.rollback()
+    by_rows = [heap for heap in target.info.heaps if heap not in whole]
+    by_rows += drop_partitions(archiver, _connector(engine.database, target), whole)
+    fields = survey.due_fields(connection, target, by_rows, limits.chunk_bytes, limits.workers)
+    connection.rollback()
+    expected = int(sum(max(field.heap.rows, 0) for field in fields))
+    engine.listener(ChunkEvent(step=Step.PLANNED, table=target.info.name.label, rows=expected))
+    if fields:
+        archiver.run(fields)
+
+
+def _vacuum(engine: Engine, heaps: Sequence[Heap], tally: Tally) -> tuple[bool, tuple[str, ...]]:
+    """Vacuum what lost many rows; returns whether all of that went through, and warnings."""
+    if not engine.database.is_postgresql:
+        return False, ()
+    large = [heap for heap in heaps if _is_large(tally.deleted_by_heap[heap.name.label], heap)]
+    if not large:
+        return False, ()
+    with engine.database.connect(autocommit=True) as connection:
+        said = [survey.vacuum(connection, heap, engine.limits.deadline) for heap in large]
+    warnings = tuple(warning for warning in said if warning)
+    return not warnings, warnings
+
+
+def _is_large(deleted: int, heap: Heap) -> bool:
+    return deleted >= LARGE_DELETION_ROWS or (heap.rows > 0 and deleted / heap.rows >= LARGE_DELETION_SHARE)
+
+
+def _result(of: Target | Policy, tally: Tally, status: Status, started: float, **more: Any) -> TableResult:
+    """The facts of a table, with what was committed so far."""
+    return TableResult(
+        table=of.info.name.label if isinstance(of, Target) else of.table,
+        status=status,
+        cutoff=of.cutoff if isinstance(of, Target) else None,
+        archived_rows=tally.rows,
+        deleted_rows=tally.rows,
+        objects=tally.objects,
+        bytes=tally.bytes,
+        seconds=time.monotonic() - started,
+        partitions_dropped=tally.partitions,
+        keys=tuple(sorted(tally.keys)[:10]),
+        **more,
+    )
+
+
+def _rehearse(connection: Connection, engine: Engine, run: JobRun, target: Target, started: float) -> TableResult:
+    """The dry run of one table: counts, estimates, and the guard for volume as it would decide."""
+    tables = set(inspect(connection).get_table_names())
+    expected = estimate(
+        connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=archive_object.name in tables
+    )
+    refusal = None
+    if not run.force and run_table.name in tables:
+        refusal = _volume(connection, engine, target)
+    return _result(
+        target,
+        Tally(),
+        Status.REFUSED if refusal else Status.DRY_RUN,
+        started,
+        oldest_overdue=survey.oldest_due(connection, target),
+        refusal=refusal,
+        estimate=expected,
+    )

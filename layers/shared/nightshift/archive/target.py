@@ -1,0 +1,88 @@
+"""One table that is due: which rows, in which heaps, and the SQL that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from nightshift.archive.chunks import Interval
+from nightshift.archive.policy import Policy
+from nightshift.database.catalog import Heap, TableInfo
+from nightshift.rows import columns, sqlite
+from nightshift.rows.axis import Axis
+
+_ROWS_A_PAGE = 291
+"""The most rows that an 8 kB page can hold (PostgreSQL's MaxHeapTuplesPerPage)."""
+
+_FINITE_TYPES = ("timestamptz", "timestamp", "date")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A table that passed its guards.
+
+    Attributes:
+        cutoff: aware, in the policy's zone.
+        server_version: PostgreSQL's major version; 0 for SQLite.
+    """
+
+    policy: Policy
+    info: TableInfo
+    axis: Axis
+    cutoff: datetime
+    server_version: int
+
+    @property
+    def postgresql(self) -> bool:
+        return self.server_version > 0
+
+    @property
+    def due(self) -> str:
+        """SQL condition of the rows that must go. An infinite timestamp is a mark, not an age: such rows stay."""
+        condition = f"{self.axis.sql} < {self.axis.literal(self.axis.at(self.cutoff))}"
+        if self.axis.kind in _FINITE_TYPES:
+            condition += f" AND {self.axis.sql} > '-infinity'"
+        return condition
+
+    def carried(self) -> Sequence[columns.Carried]:
+        """How each column travels (PostgreSQL)."""
+        return [columns.carry(c, always_fits=c.name == self.axis.column) for c in self.info.columns]
+
+    def select_list(self) -> str:
+        if self.postgresql:
+            return columns.select_list(self.carried())
+        return sqlite.select_list(self.info.columns)
+
+    def by_place(self, chunk: Interval) -> str:
+        """SQL condition of the due rows in an interval of pages (PostgreSQL) or rowids (SQLite)."""
+        if not self.postgresql:
+            return f"rowid >= {chunk.lo} AND rowid < {chunk.hi} AND {self.due}"
+        if self.server_version >= 14:
+            return f"ctid >= '({chunk.lo},0)' AND ctid < '({chunk.hi},0)' AND {self.due}"
+        # PostgreSQL 13 has no TID range scan: every possible row of these pages is named instead, which is as linear.
+        return (
+            "ctid = ANY (ARRAY(SELECT format('(%s,%s)', page, line)::tid"
+            f" FROM generate_series({chunk.lo}, {chunk.hi - 1}) page, generate_series(1, {_ROWS_A_PAGE}) line))"
+            f" AND {self.due}"
+        )
+
+    def by_time(self, chunk: Interval) -> str:
+        """SQL condition of the due rows in an interval on the axis."""
+        hi = min(chunk.hi, self.axis.at(self.cutoff))
+        return f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.sql} < {self.axis.literal(hi)}"
+
+    def select(self, heap: Heap, condition: str | None = None) -> str:
+        """SQL that reads rows of one heap and leaves them there."""
+        where = f" WHERE {condition}" if condition else ""
+        return f"SELECT {self.select_list()} FROM {self._only(heap)}{where}"  # noqa: S608 - quoted by the catalogue
+
+    def delete(self, heap: Heap, condition: str, *, skip_locked: bool = False) -> str:
+        """SQL that deletes rows of one heap and returns exactly those: the archive holds what left, to the row."""
+        if skip_locked:
+            free = f"SELECT ctid FROM {self._only(heap)} WHERE {condition} FOR UPDATE SKIP LOCKED"  # noqa: S608
+            condition = f"ctid = ANY (ARRAY({free})) AND {self.due}"
+        return f"DELETE FROM {self._only(heap)} WHERE {condition} RETURNING {self.select_list()}"  # noqa: S608
+
+    def _only(self, heap: Heap) -> str:
+        return f"ONLY {heap.name.sql}" if self.postgresql else heap.name.sql

@@ -1,0 +1,163 @@
+"""Takes rows to S3: cut by day, intended in the ledger, written, proven. Deletes nothing; see `archiver`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pyarrow as pa
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.archive.ledger import Entry, Ledger
+from nightshift.archive.target import Target
+from nightshift.database.catalog import TableName
+from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
+from nightshift.rows.columns import fingerprint
+from nightshift.rows.parquet import Day, by_day, encode
+from nightshift.store import Store, StoredObject
+
+UPLOAD_THREADS = 4
+"""Objects of one chunk under way at once: hides S3's latency where a chunk spans many days."""
+
+_HIVE_UNSAFE = frozenset("\"#%'*/:=?\\{[]^.\x7f")
+"""Characters that Hive escapes in partition values, and the dot, which separates schema from table here."""
+
+
+class Uploader:
+    """Writes the objects of one run."""
+
+    def __init__(self, store: Store, ledger: Ledger, prefix: str, run_id: str, listener: Listener) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._prefix = prefix.strip("/")
+        self._run_id = run_id
+        self._listener = listener
+        self._pool = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="upload")
+
+    def close(self) -> None:
+        """Wait for the uploads under way."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def upload(self, target: Target, rows: pa.Table) -> list[Entry]:
+        """Write and prove the objects that hold `rows`.
+
+        Raises:
+            StoreError, ArchiveMismatch: S3 did not take them, or holds something else; what was written is removed.
+            NightshiftError: the rows could not be encoded.
+        """
+        days = list(by_day(rows, target.axis))
+        keys = [self._key(target.info.name, day) for day in days]
+        self._ledger.intend(target.info.name, {k: d.day.isoformat() for k, d in zip(keys, days, strict=True)})
+        self._tell(Step.INTENT, target, rows.num_rows, 0, keys)
+        try:
+            entries = self._write_all(target, days, keys)
+        except BaseException:
+            self.discard(keys)
+            raise
+        written = sum(entry.rows for entry in entries)
+        if written != rows.num_rows:
+            self.discard(keys)
+            raise ArchiveMismatch(
+                "row counts differ",
+                detail=f"{target.info.name.label}: {rows.num_rows} rows read, {written} in Parquet",
+                hint="nothing was deleted; please report this",
+            )
+        self._tell(Step.PROVEN, target, written, sum(e.bytes for e in entries), keys)
+        return entries
+
+    def discard(self, keys: Sequence[str]) -> None:
+        """Remove objects whose rows stay in the database. What cannot be removed now, a later run sweeps."""
+        with suppress(DBAPIError, NightshiftError):
+            self.sweep(keys)
+
+    def sweep(self, keys: Sequence[str] | None = None) -> int:
+        """Remove orphans: of this run by `keys`, or all that earlier runs left.
+
+        Returns:
+            how many objects S3 says are gone.
+        """
+        orphans = self._ledger.claim_orphans(keys)
+        gone = list(self._store.delete(orphans))
+        self._ledger.swept(gone)
+        return len(gone)
+
+    def _write_all(self, target: Target, days: Sequence[Day], keys: Sequence[str]) -> list[Entry]:
+        if len(days) == 1:
+            return [self._write(target, days[0], keys[0])]
+        futures = [self._pool.submit(self._write, target, day, key) for day, key in zip(days, keys, strict=True)]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            # After a failure nobody may still be writing when the objects are swept.
+            for future in futures:
+                future.cancel()
+            for future in futures:
+                if not future.cancelled():
+                    future.exception()
+
+    def _write(self, target: Target, day: Day, key: str) -> Entry:
+        print_ = fingerprint(target.info.columns)
+        try:
+            file = encode(day.rows, target.axis, self._metadata(target, print_))
+        except (pa.ArrowException, MemoryError, OSError) as exc:
+            raise NightshiftError(
+                "rows could not be written as Parquet",
+                detail=f"{target.info.name.label}, {day.rows.num_rows} rows: {type(exc).__name__}",
+                hint="a smaller CLEANUP_CHUNK_MB, or more memory for the function",
+            ) from exc
+        stored = self._store.put(key, file.body)
+        self._tell(Step.UPLOADED, target, file.rows, stored.size, [key])
+        proven = self._prove(stored, file.body)
+        return Entry(
+            key=key,
+            rows=file.rows,
+            bytes=proven.size,
+            sha256=proven.sha256,
+            version_id=proven.version_id,
+            first=_iso(target, day.first),
+            last=_iso(target, day.last),
+            fingerprint=print_,
+        )
+
+    def _prove(self, stored: StoredObject, body: memoryview) -> StoredObject:
+        try:
+            return self._store.prove(stored, body)
+        except ArchiveMismatch as exc:
+            if not stored.existed:
+                raise
+            self._ledger.mark_foreign(stored.key)
+            raise StoreError(
+                "an object of somebody else lies under our key",
+                detail=exc.detail,
+                hint="it was left alone; nothing but nightshift should write under ARCHIVE_PREFIX",
+            ) from exc
+
+    def _key(self, table: TableName, day: Day) -> str:
+        parts = [self._prefix] if self._prefix else []
+        label = ".".join(_hive(part) for part in (table.schema, table.name) if part)
+        return "/".join([*parts, f"table={label}", f"dt={day.day.isoformat()}", f"{uuid.uuid4().hex}.parquet"])
+
+    def _metadata(self, target: Target, print_: str) -> dict[str, str]:
+        return {
+            "nightshift.table": target.info.name.label,
+            "nightshift.timestamp": target.axis.column,
+            "nightshift.timezone": target.policy.timezone,
+            "nightshift.schema_fingerprint": print_,
+            "nightshift.run_id": self._run_id,
+        }
+
+    def _tell(self, step: Step, target: Target, rows: int, size: int, keys: Sequence[str]) -> None:
+        self._listener(ChunkEvent(step=step, table=target.info.name.label, rows=rows, bytes=size, keys=tuple(keys)))
+
+
+def _hive(value: str) -> str:
+    """Escape a partition value as Hive does (`FileUtils.escapePathName`)."""
+    return "".join(f"%{ord(c):02X}" if c in _HIVE_UNSAFE or ord(c) < 32 else c for c in value)
+
+
+def _iso(target: Target, point: int) -> str | None:
+    moment = target.axis.moment(point)
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,160 @@
+"""What a user's table looks like: the facts that guards and planners need, in one frozen description.
+
+Names are found the way people write them: `conversation_log`, `app.Events`, `"My Schema"."Table.x"`. A quoted part is
+taken to the letter; an unquoted one too, and folded to lower case where that alone exists, as PostgreSQL would.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OnDelete(StrEnum):
+    """What a foreign key does to the referencing rows when the referenced one goes."""
+
+    NO_ACTION = "NO ACTION"
+    RESTRICT = "RESTRICT"
+    CASCADE = "CASCADE"
+    SET_NULL = "SET NULL"
+    SET_DEFAULT = "SET DEFAULT"
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table's exact name; `schema` is empty for SQLite."""
+
+    schema: str
+    name: str
+
+    @property
+    def label(self) -> str:
+        """`schema.name`, for people and for the archive's path."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+    @property
+    def sql(self) -> str:
+        """The name, quoted for SQL."""
+        parts = [self.schema, self.name] if self.schema else [self.name]
+        return ".".join(quote_identifier(part) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        type_name: the declared type as the database prints it, e.g. `numeric(10,2)`; domains included.
+        base_type: the name of the type beneath any domain, e.g. `numeric`; SQLite: the affinity.
+        precision, scale: of a `numeric` with both, else None.
+    """
+
+    name: str
+    type_name: str
+    base_type: str
+    precision: int | None = None
+    scale: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key of another table that points at this one."""
+
+    table: str
+    name: str
+    on_delete: OnDelete
+    columns: tuple[str, ...]
+    referenced: tuple[str, ...]
+    table_sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """One physical table: a plain table, or a leaf partition of one.
+
+    Attributes:
+        bytes: size on disk with its TOAST, without indexes.
+        blocks: 8 kB pages of the main fork (PostgreSQL) or the highest rowid (SQLite).
+        rows: the planner's idea of the row count; negative: never analysed.
+        indexed: a usable index begins with the policy's timestamp.
+        correlation: of the timestamp with the physical order, -1 to 1; None: unknown.
+        may_delete: we may read and delete its rows.
+        may_drop: we may drop it.
+        upper_bound: the partition's exclusive upper bound on the policy's timestamp, as the database prints it.
+        parent: the partitioned table that it hangs on directly.
+    """
+
+    name: TableName
+    bytes: int
+    blocks: int
+    rows: float
+    indexed: bool
+    correlation: float | None = None
+    may_delete: bool = True
+    may_drop: bool = False
+    upper_bound: str | None = None
+    parent: TableName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """All that is known of one table.
+
+    Attributes:
+        kind: `table`, `partitioned`, or what else the name turned out to be, e.g. `view`.
+        heaps: where its rows lie; one for a plain table.
+        referenced_by: foreign keys of other tables (and its own) that point at it.
+        hiding: names of rules, triggers or settings that can keep rows from a DELETE or hide them from a SELECT.
+        has_children: other tables inherit from it (classic inheritance, not partitioning).
+        text_encoding_ok: the database's text is UTF-8.
+    """
+
+    name: TableName
+    kind: str
+    columns: tuple[Column, ...]
+    heaps: tuple[Heap, ...]
+    referenced_by: tuple[ForeignKey, ...] = ()
+    hiding: tuple[str, ...] = ()
+    has_children: bool = False
+    text_encoding_ok: bool = True
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name: to the letter, else folded to lower case."""
+        by_name = {column.name: column for column in self.columns}
+        return by_name.get(name) or by_name.get(name.lower())
+
+    @property
+    def rows(self) -> float:
+        """The planner's row count over all heaps; negative where one was never analysed."""
+        counts = [heap.rows for heap in self.heaps]
+        return -1.0 if any(count < 0 for count in counts) else sum(counts)
+
+
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)')
+
+
+def split_name(written: str) -> tuple[tuple[str, bool], ...] | None:
+    """Split `schema.table` into parts, each with whether it was quoted; None where that cannot be done."""
+    parts: list[tuple[str, bool]] = []
+    at = 0
+    while True:
+        match = _PART.match(written, at)
+        if not match:
+            return None
+        quoted, plain, end = match.groups()
+        parts.append((quoted.replace('""', '"'), True) if quoted is not None else (plain, False))
+        at = match.end()
+        if end == "":
+            return tuple(parts) if len(parts) <= 2 and at == len(written) else None
+
+
+def quote_identifier(name: str) -> str:
+    """An SQL identifier, always quoted: legal for any name, in PostgreSQL and SQLite alike."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(text: str) -> str:
+    """An SQL string. Both databases take it to the letter (PostgreSQL: `standard_conforming_strings` is on, see
+    `rows.postgres`); needed where COPY allows no bind parameters."""
+    return "'" + text.replace("'", "''") + "'"

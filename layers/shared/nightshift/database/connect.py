@@ -1,0 +1,136 @@
+"""The control plane: a few short statements on connections of their own, SQLAlchemy on pg8000 or sqlite3.
+
+Connections are not pooled: a scheduled run opens two or three, and a warm Lambda environment must not trust a socket
+that slept for a week. Every connection gets a statement and a lock timeout, so that no look-up can outlive the run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pg8000
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from nightshift.database.url import DatabaseTarget
+from nightshift.errors import DatabaseUnavailable, NightshiftError
+
+CONTROL_LOCK_TIMEOUT_S = 10.0
+"""Seconds that a look-up or a ledger entry waits for a lock."""
+
+
+class Database:
+    """The control plane's way to one database."""
+
+    def __init__(self, target: DatabaseTarget, *, deadline: float) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            target: where.
+            deadline: `time.monotonic()` value that no statement may outlive.
+        """
+        self.target = target
+        self.deadline = deadline
+        self.engine = _engine(target)
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.target.kind == "postgresql"
+
+    @contextmanager
+    def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
+        """A connection with timeouts from the remaining budget.
+
+        Raises:
+            DatabaseUnavailable: the server cannot be reached or refuses the login.
+        """
+        try:
+            connection = self.engine.connect()
+        except (OperationalError, InterfaceError, DBAPIError, OSError) as exc:
+            raise DatabaseUnavailable(
+                "the database could not be reached",
+                detail=f"{self._where()}: {_reason(exc)}",
+                hint="check DATABASE_URL, the security group, and that the server is up",
+            ) from None
+        try:
+            if autocommit:
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if self.is_postgresql:
+                self._set_timeouts(connection)
+            yield connection
+        finally:
+            _close(connection)
+
+    def _set_timeouts(self, connection: Connection) -> None:
+        budget = max(1.0, self.deadline - time.monotonic())
+        connection.execute(
+            text(
+                "SELECT set_config('statement_timeout', :budget, false), set_config('lock_timeout', :lock, false),"
+                " set_config('idle_in_transaction_session_timeout', '0', false), set_config('TimeZone', 'UTC', false)"
+            ),
+            {"budget": f"{min(budget, 2_000_000):.0f}s", "lock": f"{CONTROL_LOCK_TIMEOUT_S:.0f}s"},
+        )
+        connection.commit()
+
+    def _where(self) -> str:
+        target = self.target
+        return target.path if target.kind == "sqlite" else f"{target.host}:{target.port}/{target.database}"
+
+
+def _engine(target: DatabaseTarget) -> Engine:
+    if target.kind == "sqlite":
+        engine = create_engine(target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: open_sqlite(target.path))
+        # sqlite3 would begin a transaction only before the first write; BEGIN IMMEDIATE makes reads and writes one unit.
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+    return create_engine(
+        target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: pg8000.connect(**target.pg8000_arguments())
+    )
+
+
+def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connection:
+    """Open an existing SQLite file; a missing one is an error, not a new empty database.
+
+    Raises:
+        DatabaseUnavailable: there is no such file.
+    """
+    if not Path(path).is_file():
+        raise DatabaseUnavailable(
+            "the SQLite database does not exist", detail=f"file: {path}", hint="set DATABASE_URL to the right file"
+        )
+    return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def refused_statement(exc: DBAPIError) -> NightshiftError:
+    """A control-plane statement that the database did not carry out, as an error for people."""
+    return NightshiftError("the database refused a look-up", detail=_reason(exc), hint="see the database's log")
+
+
+def is_lock_timeout(exc: DBAPIError) -> bool:
+    """Whether a statement gave up waiting for somebody else's lock (SQLSTATE 55P03, or SQLite's busy)."""
+    cause: Any = exc.orig
+    if cause is not None and cause.args and isinstance(cause.args[0], dict):
+        return bool(cause.args[0].get("C") == "55P03")
+    return isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
+
+
+def _reason(exc: BaseException) -> str:
+    """The driver's own words, without the statement or the connection's arguments."""
+    cause: Any = getattr(exc, "orig", None) or exc
+    if cause.args and isinstance(cause.args[0], dict):
+        return str(cause.args[0].get("M", "refused"))
+    return str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
+
+
+def _close(connection: Connection) -> None:
+    """Close without complaint: the server may be gone already, and the transaction with it."""
+    try:
+        connection.close()
+    except (DBAPIError, OSError):
+        connection.invalidate()

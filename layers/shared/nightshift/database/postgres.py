@@ -1,0 +1,198 @@
+"""Reads PostgreSQL's catalogue (13 and newer) into `catalog.TableInfo`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import Column, ForeignKey, Heap, OnDelete, TableInfo, TableName, quote_identifier, split_name
+
+_KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table", "t": "table"}
+_ON_DELETE = {
+    "a": OnDelete.NO_ACTION,
+    "r": OnDelete.RESTRICT,
+    "c": OnDelete.CASCADE,
+    "n": OnDelete.SET_NULL,
+    "d": OnDelete.SET_DEFAULT,
+}
+
+_FIND = """
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = :name
+  AND CASE WHEN CAST(:schema AS text) IS NULL THEN n.nspname = ANY (current_schemas(true)) ELSE n.nspname = :schema END
+ORDER BY array_position(current_schemas(true), n.nspname) LIMIT 1
+"""
+
+_COLUMNS = """
+WITH RECURSIVE base(attnum, typid, typmod) AS (
+  SELECT attnum, atttypid, atttypmod FROM pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped
+  UNION ALL
+  SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
+)
+SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod
+FROM pg_attribute a
+JOIN base b USING (attnum)
+JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd'
+JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE a.attrelid = :oid ORDER BY a.attnum
+"""
+
+_HEAPS = """
+WITH RECURSIVE tree(oid, path_bounds) AS (
+  SELECT CAST(:oid AS oid), CAST(ARRAY[] AS text[]) COLLATE "C"
+  UNION ALL
+  SELECT c.oid,
+         t.path_bounds || CASE
+           WHEN p.partstrat = 'r' AND p.partnatts = 1 AND a.attname = :column
+           THEN pg_get_expr(c.relpartbound, c.oid) COLLATE "C" ELSE '' END
+  FROM tree t
+  JOIN pg_inherits i ON i.inhparent = t.oid
+  JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition
+  JOIN pg_partitioned_table p ON p.partrelid = t.oid
+  LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
+)
+SELECT n.nspname, c.relname, pg_table_size(c.oid) AS bytes,
+       pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks, c.reltuples, t.path_bounds,
+       has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE') AS may_delete,
+       pg_has_role(c.relowner, 'USAGE') AND pg_has_role(pc.relowner, 'USAGE') AS may_drop,
+       pn.nspname AS parent_schema, pc.relname AS parent_name,
+       (SELECT s.correlation FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname
+          AND s.attname = :column AND NOT s.inherited) AS correlation,
+       EXISTS (SELECT 1 FROM pg_index x JOIN pg_class ix ON ix.oid = x.indexrelid JOIN pg_am am ON am.oid = ix.relam
+               JOIN pg_attribute xa ON xa.attrelid = c.oid AND xa.attnum = x.indkey[0] AND xa.attname = :column
+               WHERE x.indrelid = c.oid AND x.indisvalid AND x.indpred IS NULL AND am.amname = 'btree') AS indexed
+FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_inherits pi ON pi.inhrelid = c.oid AND c.relispartition
+LEFT JOIN pg_class pc ON pc.oid = pi.inhparent LEFT JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+WHERE c.relkind = 'r'
+ORDER BY c.oid
+"""
+
+_REFERENCED_BY = """
+SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
+       (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.conkey) WITH ORDINALITY u(num, i)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
+       (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.confkey) WITH ORDINALITY u(num, i)
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS referenced
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.confrelid = :oid AND k.conparentid = 0
+ORDER BY 1, 2, 3
+"""
+
+# A BEFORE DELETE row trigger may answer NULL and so keep the row; tgtype: 1 = row, 2 = before, 8 = delete.
+_HIDING = """
+WITH RECURSIVE tree(oid) AS (
+  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
+)
+SELECT 'rule ' || r.rulename FROM pg_rewrite r JOIN tree t ON t.oid = r.ev_class
+  WHERE r.ev_type = '4' AND r.ev_enabled <> 'D'
+UNION
+SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
+  WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 11 = 11
+UNION
+SELECT 'row-level security' FROM tree t WHERE row_security_active(t.oid)
+ORDER BY 1
+"""
+
+
+def describe(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
+    """Describe a table.
+
+    Args:
+        connection: to the user's database.
+        written: the table's name as the policy writes it.
+        timestamp: the timestamp column's name as the policy writes it.
+
+    Returns:
+        None where no relation has that name.
+    """
+    found = _find(connection, written)
+    if found is None:
+        return None
+    oid, kind = found.oid, _KINDS[found.relkind]
+    columns = tuple(_column(row) for row in connection.execute(text(_COLUMNS), {"oid": oid}))
+    exact = {column.name for column in columns}
+    axis = timestamp if timestamp in exact else timestamp.lower()
+    heaps = connection.execute(text(_HEAPS), {"oid": oid, "column": axis})
+    children = "SELECT EXISTS (SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    children += " WHERE i.inhparent = :oid AND NOT c.relispartition)"
+    return TableInfo(
+        name=TableName(found.nspname, found.relname),
+        kind=kind,
+        columns=columns,
+        heaps=tuple(_heap(row) for row in heaps),
+        referenced_by=tuple(_foreign_key(row) for row in connection.execute(text(_REFERENCED_BY), {"oid": oid})),
+        hiding=tuple(connection.execute(text(_HIDING), {"oid": oid}).scalars()),
+        has_children=bool(connection.execute(text(children), {"oid": oid}).scalar()),
+        text_encoding_ok=connection.execute(text("SHOW server_encoding")).scalar() != "SQL_ASCII",
+    )
+
+
+def _find(connection: Connection, written: str) -> Any | None:
+    """The first relation that the name can mean: each part to the letter, then unquoted parts in lower case."""
+    parts = split_name(written)
+    if parts is None:
+        return None
+    folded = tuple((part if quoted else part.lower(), quoted) for part, quoted in parts)
+    for candidate in dict.fromkeys((parts, folded)):
+        schema = candidate[0][0] if len(candidate) == 2 else None
+        row = connection.execute(text(_FIND), {"schema": schema, "name": candidate[-1][0]}).one_or_none()
+        if row is not None:
+            return row
+    return None
+
+
+def _column(row: Any) -> Column:
+    base = row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
+    precision = scale = None
+    if base == "numeric" and row.typmod >= 4:
+        # numeric.c: typmod is (precision << 16 | scale) + 4; the scale is 11 bits, signed since PostgreSQL 15.
+        packed = row.typmod - 4
+        precision, scale = packed >> 16 & 0xFFFF, ((packed & 0x7FF) ^ 0x400) - 0x400
+    return Column(row.attname, row.declared, base, precision, scale)
+
+
+def _heap(row: Any) -> Heap:
+    bounds = [match.group(1) for bound in row.path_bounds or () if (match := _UPPER.search(bound))]
+    return Heap(
+        name=TableName(row.nspname, row.relname),
+        bytes=row.bytes,
+        blocks=row.blocks,
+        rows=row.reltuples,
+        indexed=row.indexed,
+        correlation=row.correlation,
+        may_delete=row.may_delete,
+        may_drop=bool(row.may_drop and row.path_bounds),
+        upper_bound=bounds[-1] if bounds else None,
+        parent=TableName(row.parent_schema, row.parent_name) if row.parent_name else None,
+    )
+
+
+_UPPER = re.compile(r"TO \((.+)\)$")
+
+
+def _foreign_key(row: Any) -> ForeignKey:
+    name = TableName(row.nspname, row.relname)
+    return ForeignKey(
+        name.label, row.conname, _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced), name.sql
+    )
+
+
+def overdue_references(connection: Connection, table: TableName, key: ForeignKey, overdue: str) -> bool:
+    """Whether a row that is due is still referenced through `key`.
+
+    Args:
+        overdue: SQL condition on the referenced table's own column names.
+    """
+    join = " AND ".join(
+        f"child.{quote_identifier(mine)} = parent.{quote_identifier(theirs)}"
+        for mine, theirs in zip(key.columns, key.referenced, strict=True)
+    )
+    statement = (
+        f"SELECT EXISTS (SELECT 1 FROM {key.table_sql} child JOIN"  # noqa: S608 - identifiers are quoted
+        f" (SELECT * FROM {table.sql} WHERE {overdue}) parent ON {join})"
+    )
+    return bool(connection.exec_driver_sql(statement).scalar())

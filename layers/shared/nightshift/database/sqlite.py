@@ -1,0 +1,99 @@
+"""Reads SQLite's catalogue into `catalog.TableInfo`.
+
+SQLite has types for values, not for columns: a column's declared type only gives it an *affinity*
+(https://www.sqlite.org/datatype3.html, section 3.1). The affinity stands as the column's base type here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nightshift.database.catalog import Column, ForeignKey, Heap, OnDelete, TableInfo, TableName, quote_identifier, split_name
+
+
+def describe(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
+    """Describe a table; None where no table or view has that name. See `postgres.describe`."""
+    parts = split_name(written)
+    if parts is None or len(parts) != 1:
+        return None
+    found = _rows(connection, "SELECT name, type, sql FROM sqlite_master WHERE name = ? COLLATE NOCASE", parts[0][0])
+    found = [row for row in found if row.type in ("table", "view")]
+    if not found:
+        return None
+    name, kind, sql = found[0]
+    columns = tuple(
+        Column(row.name, row.type or "", affinity(row.type or ""))
+        for row in _rows(connection, "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", name)
+    )
+    return TableInfo(
+        name=TableName("", name),
+        kind="table without rowid" if kind == "table" and "WITHOUT ROWID" in (sql or "").upper() else kind,
+        columns=columns,
+        heaps=(_heap(connection, name, timestamp),) if kind == "table" and "WITHOUT ROWID" not in sql.upper() else (),
+        referenced_by=tuple(_referenced_by(connection, name)),
+        hiding=tuple(
+            f"trigger {row.name}"
+            for row in _rows(connection, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", name)
+            if "RAISE" in row.sql.upper() and "DELETE" in row.sql.upper()
+        ),
+    )
+
+
+def affinity(declared: str) -> str:
+    """The affinity of a declared type, by SQLite's five rules in their order.
+
+    The fifth, `numeric`, is refined by what people declare: BOOLEAN holds integers, DATE and DATETIME hold text.
+    """
+    upper = declared.upper()
+    if "INT" in upper:
+        return "integer"
+    if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    if "BLOB" in upper or not upper:
+        return "blob"
+    if any(word in upper for word in ("REAL", "FLOA", "DOUB")):
+        return "real"
+    if "BOOL" in upper:
+        return "integer"
+    return "text" if "DATE" in upper or "TIME" in upper else "numeric"
+
+
+def _heap(connection: Connection, name: str, timestamp: str) -> Heap:
+    table = quote_identifier(name)
+    top = connection.exec_driver_sql(f"SELECT max(rowid) FROM {table}").scalar() or 0  # noqa: S608 - quoted
+    pages: Any = connection.exec_driver_sql("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").scalar()
+    indexed = False
+    for index in _rows(connection, "SELECT name FROM pragma_index_list(?) WHERE partial = 0", name):
+        first = _rows(connection, "SELECT name FROM pragma_index_info(?) WHERE seqno = 0", index.name)
+        indexed = indexed or bool(first and first[0].name and first[0].name.lower() == timestamp.lower())
+    return Heap(TableName("", name), bytes=int(pages or 0), blocks=int(top), rows=-1.0, indexed=indexed)
+
+
+def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
+    if not connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
+        # The application may switch enforcement on for its own connections; ours must then respect it too.
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    keys = []
+    for child in _rows(connection, "SELECT name FROM sqlite_master WHERE type = 'table'"):
+        groups: dict[int, list[Any]] = {}
+        for row in _rows(connection, "SELECT * FROM pragma_foreign_key_list(?) ORDER BY id, seq", child.name):
+            if row.table.lower() == name.lower():
+                groups.setdefault(row.id, []).append(row)
+        keys += [
+            ForeignKey(
+                child.name,
+                f"{child.name}.{rows[0]._mapping['from']}",
+                OnDelete(rows[0].on_delete),
+                tuple(row._mapping["from"] for row in rows),
+                tuple(row.to or "rowid" for row in rows),
+                quote_identifier(child.name),
+            )
+            for rows in groups.values()
+        ]
+    return keys
+
+
+def _rows(connection: Connection, statement: str, *parameters: str) -> list[Any]:
+    return list(connection.exec_driver_sql(statement, parameters))

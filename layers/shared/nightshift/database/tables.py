@@ -1,0 +1,77 @@
+"""Our own tables in the user's database. Each is named `nightshift_…` and made on the first real run."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.engine import Connection
+
+from nightshift.errors import DatabaseUnavailable
+
+metadata = MetaData()
+
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+archive_object = Table(
+    "nightshift_archive_object",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("bucket", String(63), nullable=False),
+    Column("object_key", String(1024), nullable=False, unique=True),
+    Column("table_name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("dt", String(10), nullable=False),
+    Column("row_count", BigInteger),
+    Column("byte_count", BigInteger),
+    Column("sha256", String(64)),
+    Column("min_timestamp", Text),
+    Column("max_timestamp", Text),
+    Column("schema_fingerprint", String(64)),
+    Column("version_id", Text),
+    Column("run_id", String(32), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("archived_at", DateTime(timezone=True)),
+    Index("nightshift_archive_object_table_state", "table_name", "state"),
+)
+"""The ledger: one row an object. Readers trust it alone: only `archived` objects are part of the archive.
+
+States: `pending` (intended, perhaps written), `archived` (committed together with the deletion of its rows),
+`sweeping` (an orphan whose object is being removed),
+`swept` (removed), `foreign` (the key held somebody else's object; never removed).
+`min_timestamp` and `max_timestamp` are ISO 8601 in the policy's zone, as text: they may lie before year 1.
+"""
+
+run = Table(
+    "nightshift_run",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("job", String(64), nullable=False),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("complete", Boolean),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("duration_ms", BigInteger),
+    Column("result", Text),
+    Column("error", Text),
+    Index("nightshift_run_job_as_of", "job", "as_of"),
+)
+"""The run history: `running`, then one of `results.Status` or `failed`. `result` is the answer, as JSON."""
+
+
+def ensure_tables(connection: Connection) -> None:
+    """Create what is missing. Call it under the run lock: two creators at once would collide.
+
+    Raises:
+        DatabaseUnavailable: the role may not create tables.
+    """
+    try:
+        metadata.create_all(connection, checkfirst=True)
+        connection.commit()
+    except Exception as exc:
+        connection.rollback()
+        raise DatabaseUnavailable(
+            "nightshift's own tables could not be created",
+            detail=f"tables: {', '.join(sorted(metadata.tables))}",
+            hint="GRANT CREATE ON SCHEMA to nightshift's role, or create the tables once as the owner",
+        ) from exc

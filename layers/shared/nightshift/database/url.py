@@ -1,0 +1,167 @@
+"""One database address, understood once, spoken to two drivers.
+
+The control plane (SQLAlchemy on pg8000) and the data plane (libpq inside ADBC) must reach the *same* server under
+the *same* TLS rules. `DatabaseTarget` parses the URL and gives each driver its own dialect of it. libpq's names for
+TLS modes are used (https://www.postgresql.org/docs/current/libpq-ssl.html); pg8000 has none of its own: left alone
+it falls back to plain text without a word, so every mode from `require` up gets an explicit `ssl.SSLContext`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import certifi
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from nightshift.errors import InvalidSettings
+
+TLS_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
+_KNOWN_PARAMETERS = {"sslmode", "sslrootcert", "host", "connect_timeout", "application_name"}
+
+Password = Callable[[], str | None]
+"""Asked at every connect: an IAM token is valid for 15 minutes only."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTarget:
+    """Where the database is and how to log in.
+
+    Attributes:
+        kind: `postgresql` or `sqlite`.
+        host: name, address, or the directory of a unix socket.
+        path: the file of an SQLite database.
+        password: called at every connect; never stored in a URL that could be logged.
+        tls: one of libpq's modes.
+        root_cert: PEM file of the authorities to trust; None: the public ones.
+    """
+
+    kind: Literal["postgresql", "sqlite"]
+    host: str = ""
+    port: int = 5432
+    user: str | None = None
+    database: str | None = None
+    path: str = ""
+    password: Password = field(default=lambda: None, repr=False)
+    tls: str = "prefer"
+    root_cert: str | None = None
+    connect_timeout: int = 10
+
+    def sqlalchemy_url(self) -> URL:
+        """The URL for SQLAlchemy, without the password."""
+        if self.kind == "sqlite":
+            return URL.create("sqlite", database=self.path)
+        return URL.create("postgresql+pg8000", self.user, None, self.host, self.port, self.database)
+
+    def pg8000_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for `pg8000.connect`, the password read afresh."""
+        arguments: dict[str, Any] = {
+            "user": self.user or "postgres",
+            "password": self.password(),
+            "database": self.database,
+            "timeout": None,
+            "application_name": "nightshift",
+            "tcp_keepalive": True,
+        }
+        if self.host.startswith("/"):
+            arguments["unix_sock"] = f"{self.host}/.s.PGSQL.{self.port}"
+        else:
+            arguments |= {"host": self.host, "port": self.port, "ssl_context": self._ssl_context()}
+        return arguments
+
+    def libpq_uri(self) -> str:
+        """The URI for libpq, password included: hand it to the driver, never to a log."""
+        password = self.password()
+        login = quote(self.user or "postgres", safe="")
+        if password is not None:
+            login += ":" + quote(password, safe="")
+        parameters = {
+            "connect_timeout": str(self.connect_timeout),
+            "application_name": "nightshift",
+            "client_encoding": "UTF8",
+            "keepalives_idle": "30",
+        }
+        if self.host.startswith("/"):
+            parameters["host"] = self.host
+            where = f":{self.port}"
+        else:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            where = f"{host}:{self.port}"
+            parameters["sslmode"] = self.tls
+            if self.tls.startswith("verify"):
+                parameters["sslrootcert"] = self.root_cert or certifi.where()
+        return f"postgresql://{login}@{where}/{quote(self.database or '', safe='')}?{urlencode(parameters, quote_via=quote)}"
+
+    def _ssl_context(self) -> ssl.SSLContext | bool | None:
+        if self.tls == "disable":
+            return False
+        if self.tls == "prefer":
+            return None
+        context = ssl.create_default_context(cafile=self.root_cert or certifi.where())
+        if self.tls == "require":
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif self.tls == "verify-ca":
+            context.check_hostname = False
+        return context
+
+
+def parse_database_url(raw: str, *, password: Password | None = None, connect_timeout: int = 10) -> DatabaseTarget:
+    """Understand a database URL as SQLAlchemy, libpq or a web host writes it.
+
+    Args:
+        raw: e.g. `postgresql://user:pass@host:5432/db?sslmode=verify-full&sslrootcert=/opt/ca.pem`,
+            `postgres://…`, `postgresql+psycopg2://…` (the driver part is ignored), `sqlite:///./local.db`.
+        password: replaces the URL's own password, e.g. by an IAM token.
+        connect_timeout: seconds.
+
+    Raises:
+        InvalidSettings: the URL cannot be used; the message never repeats it, for it holds the password.
+    """
+    try:
+        url = make_url(raw.strip())
+    except (ArgumentError, ValueError):
+        raise _bad("it is not a URL") from None
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise _bad("an SQLite database needs a file: a second connection cannot see one in memory")
+        return DatabaseTarget(kind="sqlite", path=url.database)
+    if backend not in ("postgresql", "postgres"):
+        raise _bad(f"{backend} is not supported; use postgresql:// or sqlite:///")
+    query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    unknown = sorted(set(query) - _KNOWN_PARAMETERS)
+    if unknown:
+        raise _bad(f"parameter {unknown[0]} is not understood; known: {', '.join(sorted(_KNOWN_PARAMETERS))}")
+    mode = query.get("sslmode", "prefer")
+    if mode not in TLS_MODES:
+        raise _bad(f"sslmode should be one of {', '.join(TLS_MODES)}")
+    secret = None if url.password is None else str(url.password)
+    return DatabaseTarget(
+        kind="postgresql",
+        host=url.host or query.get("host") or "localhost",
+        port=url.port or 5432,
+        user=url.username,
+        database=url.database or url.username,
+        password=password or partial(_constant, secret),
+        tls=mode,
+        root_cert=query.get("sslrootcert"),
+        connect_timeout=connect_timeout,
+    )
+
+
+def _constant(value: str | None) -> str | None:
+    return value
+
+
+def _bad(problem: str) -> InvalidSettings:
+    return InvalidSettings(
+        "DATABASE_URL is not usable",
+        detail=f"DATABASE_URL: {problem}",
+        hint="e.g. postgresql://user:password@host:5432/name?sslmode=verify-full",
+    )

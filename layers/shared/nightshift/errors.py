@@ -1,0 +1,70 @@
+"""Errors that tell the reader what is wrong, what was seen, and what to do.
+
+Every error that leaves a job is a `NightshiftError`. It is logged once, at the edge (`runtime.run_job`),
+shown on Slack, and re-raised so that Lambda's retries, queues and alarms see it. No part of an error may
+carry a secret or the contents of a row: `detail` names things (tables, keys, counts), never values.
+"""
+
+from __future__ import annotations
+
+
+class NightshiftError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: one sentence, what is wrong.
+        detail: what was seen; may be several lines.
+        hint: what the reader can do about it.
+    """
+
+    def __init__(self, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+        self.result: object | None = None
+        """What the job had done when it failed (`results.JobResult`), where it can tell."""
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.detail:
+            parts.append(self.detail)
+        if self.hint:
+            parts.append(f"hint: {self.hint}")
+        return "\n".join(parts)
+
+
+class InvalidSettings(NightshiftError):
+    """One or more environment variables or policy entries are wrong; `detail` lists every one."""
+
+
+class InvalidEvent(NightshiftError):
+    """The event that invoked the function cannot be understood; nothing was touched."""
+
+
+class SecretUnavailable(NightshiftError):
+    """A secret could not be read from Secrets Manager or SSM."""
+
+
+class DatabaseUnavailable(NightshiftError):
+    """The database could not be reached, or refused us."""
+
+
+class StoreError(NightshiftError):
+    """S3 refused a request, or did not answer in time."""
+
+
+class ArchiveMismatch(NightshiftError):
+    """What lies in the archive is not what was sent; the rows stayed in the database."""
+
+
+class CommitUnknown(NightshiftError):
+    """The connection was lost during COMMIT and the ledger could not be asked what became of it."""
+
+
+class NotifyError(NightshiftError):
+    """Slack could not be told. Never fails a run that otherwise succeeded."""
+
+
+class RunAborted(NightshiftError):
+    """The run was stopped from outside (SIGTERM, Ctrl-C) between two rows."""

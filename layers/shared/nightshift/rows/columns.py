@@ -1,0 +1,118 @@
+"""How each PostgreSQL type travels: as itself where Arrow and Parquet carry every value of it, else as PostgreSQL's text.
+
+The map is explicit: a type that is not in it travels as text on purpose. Three families are carried typed although a few of
+their values do not fit (`infinity`, years past 294246, `24:00`, `NaN` in a numeric): such a value is null in its typed column,
+and its exact text stands in the row's `_nightshift_exact` column, a JSON object by column name. That column exists only in
+files that need it. So ordinary queries see proper types, and a restore sees every value.
+
+The declared type of every column is written into the Parquet schema's field metadata (`nightshift.type`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightshift.database.catalog import Column, quote_identifier, quote_literal
+
+EXACT = "_nightshift_exact"
+"""Name of the column with the exact text of values that their typed column cannot hold."""
+
+TYPE_KEY = b"nightshift.type"
+
+_AS_IS = frozenset(
+    ("bool int2 int4 int8 float4 float8 text varchar bpchar bytea uuid json jsonb date time timestamp timestamptz").split()
+)
+"""Types that ADBC's driver reads into Arrow, value for value (tried with driver 1.13 on PostgreSQL 16 and 18)."""
+
+_FITS = {
+    "date": "isfinite({0})",
+    "time": "{0} < '24:00'",
+    # Microseconds since 1970 in 64 bits end in the year 294247, PostgreSQL's since 2000 reach 294276.
+    "timestamp": "{0} > '-infinity' AND {0} < '294246-01-01'",
+    "timestamptz": "{0} > '-infinity' AND {0} < '294246-01-01 00:00:00+00'",
+    "numeric": "{0} <> 'NaN'",
+}
+"""Condition under which a value fits its typed column; types that are not here always fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One column's way into Arrow.
+
+    Attributes:
+        select: the SQL expression to fetch.
+        cast: Arrow type that the fetched text becomes; None: as fetched.
+        fits: SQL condition under which the typed form holds the value; None: always.
+    """
+
+    column: Column
+    select: str
+    cast: pa.DataType | None = None
+    fits: str | None = None
+
+
+def carry(column: Column, *, always_fits: bool = False) -> Carried:
+    """Decide how a column travels.
+
+    Args:
+        always_fits: the caller's predicate already keeps awkward values out (the policy's own timestamp).
+    """
+    name = quote_identifier(column.name)
+    base = column.base_type
+    if base == "numeric" and column.precision is not None and column.scale is not None:
+        if 0 <= column.scale <= column.precision <= 38:
+            fits = _FITS["numeric"].format(name)
+            fetch = f"CASE WHEN {fits} THEN {name} END::text"
+            return Carried(column, fetch, pa.decimal128(column.precision, column.scale), fits)
+    if base not in _AS_IS:
+        return Carried(column, f"{name}::text")
+    if base not in _FITS or always_fits:
+        return Carried(column, name)
+    fits = _FITS[base].format(name)
+    return Carried(column, f"CASE WHEN {fits} THEN {name} END", fits=fits)
+
+
+def select_list(carried: Sequence[Carried]) -> str:
+    """The SQL list that fetches all columns, `_nightshift_exact` last where a column may need it."""
+    parts = [f"{c.select} AS {quote_identifier(c.column.name)}" for c in carried]
+    risky = [c for c in carried if c.fits]
+    if risky:
+        misfits = " OR ".join(f"NOT ({c.fits})" for c in risky)
+        pairs = ", ".join(
+            f"{quote_literal(c.column.name)}, CASE WHEN NOT ({c.fits}) THEN {quote_identifier(c.column.name)}::text END"
+            for c in risky
+        )
+        parts.append(f"CASE WHEN {misfits} THEN jsonb_strip_nulls(jsonb_build_object({pairs}))::text END AS {EXACT}")
+    return ", ".join(parts)
+
+
+def refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
+    """Give a fetched table its final types, and every field the name of its database type.
+
+    Raises:
+        pyarrow.ArrowInvalid: a value does not fit after all; the caller must roll back.
+    """
+    arrays, fields = [], []
+    for index, way in enumerate(carried):
+        array = table.column(index)
+        if way.cast is not None:
+            array = pc.cast(array, way.cast)
+        arrays.append(array)
+        fields.append(pa.field(way.column.name, array.type, metadata={TYPE_KEY: way.column.type_name.encode()}))
+    if table.num_columns > len(carried):
+        exact = table.column(len(carried))
+        if exact.null_count < len(exact):
+            arrays.append(exact)
+            fields.append(pa.field(EXACT, exact.type))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def fingerprint(columns: Sequence[Column]) -> str:
+    """SHA-256 over names and declared types, in order: equal exactly where the tables' shapes are."""
+    lines = "\n".join(f"{column.name}\t{column.type_name}" for column in columns)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,196 @@
+"""Streams rows out of PostgreSQL: `COPY (…) TO STDOUT (FORMAT binary)`, decoded into Arrow in C by ADBC's driver.
+
+The driver turns every statement that returns rows into such a COPY, `DELETE … RETURNING` included (legal since
+PostgreSQL 9.6). COPY takes no bind parameters, so statements arrive with quoted identifiers and literals
+(`database.catalog`). Autocommit is off: under it a client that fails half-way through a stream would have deleted rows
+that nobody holds. After any error the connection is closed, not reused, and the server undoes the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pyarrow as pa
+from adbc_driver_postgresql import StatementOptions, dbapi
+
+from nightshift.database.url import DatabaseTarget
+from nightshift.errors import DatabaseUnavailable, NightshiftError
+from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked, TooLarge
+
+BATCH_BYTES = 4 << 20
+"""Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
+
+_SESSION = (
+    # What PostgreSQL prints as text must be the same on every server, and lossless.
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    ("standard_conforming_strings", "on"),
+    # A policy that would hide rows raises an error instead.
+    ("row_security", "off"),
+    # Compiling a plan costs more than it saves on statements that only scan.
+    ("jit", "off"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+)
+
+_LOCKED = {"55P03"}
+_INTERRUPTED = {"57014", "40001", "40P01", "25P03"}
+_REFERENCED = "23503"
+
+_SAID = {
+    # An error in the middle of a COPY reaches us through Arrow's C stream, which carries its text but no SQLSTATE.
+    "lock timeout": "55P03",
+    "statement timeout": "57014",
+    "user request": "57014",
+    "deadlock detected": "40P01",
+    "could not serialize": "40001",
+    "foreign key constraint": _REFERENCED,
+    "terminating connection": "57P01",
+    "server closed the connection": "08006",
+    "no connection to the server": "08003",
+    "SSL connection has been closed": "08006",
+    "could not receive data": "08006",
+    "could not send data": "08006",
+}
+
+
+class PostgresConnection:
+    """One data connection; see `rows.source.RowConnection`."""
+
+    def __init__(self, target: DatabaseTarget) -> None:
+        """Connect.
+
+        Raises:
+            DatabaseUnavailable: the server cannot be reached or refuses the login.
+        """
+        self.healthy = True
+        try:
+            self._connection = dbapi.connect(target.libpq_uri(), autocommit=False)
+            self._set(_SESSION)
+            # English messages, where we may choose: see `_SAID`. Only a superuser may, so a refusal is no news.
+            with suppress(dbapi.Error):
+                self._set([("lc_messages", "C")])
+            self._rollback()
+        except dbapi.Error as exc:
+            raise DatabaseUnavailable(
+                "a data connection could not be opened",
+                detail=f"{target.host}:{target.port}/{target.database} (SQLSTATE {exc.sqlstate or 'none'})",
+                hint="check DATABASE_URL and that the server has connections to spare",
+            ) from None
+
+    def _set(self, settings: Sequence[tuple[str, str]]) -> None:
+        """Set parameters for the session, in one round trip. Committed: a rollback would undo them."""
+        calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings)
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT {calls}")
+            cursor.fetchall()
+        self._connection.commit()
+
+    @contextmanager
+    def transaction(self, bounds: Bounds) -> Iterator[None]:
+        """See `rows.source.RowConnection.transaction`."""
+        budget = f"{max(1, min(bounds.seconds, 2_000_000) * 1000):.0f}ms"
+        try:
+            self.execute(
+                f"SELECT length(set_config('statement_timeout', '{budget}', true)"
+                f" || set_config('idle_in_transaction_session_timeout', '{budget}', true)"
+                f" || set_config('lock_timeout', '{bounds.lock_seconds * 1000:.0f}ms', true))"
+            )
+            yield
+        except BaseException:
+            self._rollback()
+            raise
+        self._rollback()
+
+    def stream(self, statement: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+        """See `rows.source.RowConnection.stream`."""
+        size = 0
+        with self._connection.cursor() as cursor:
+            try:
+                cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
+                cursor.execute(statement)
+                for batch in cursor.fetch_record_batch():
+                    size += batch.nbytes
+                    if size > bounds.bytes:
+                        raise TooLarge("a chunk is larger than expected", detail=f"over {bounds.bytes} bytes")
+                    if bounds.stop():
+                        raise Interrupted("the run was told to stop")
+                    yield batch
+            except dbapi.Error as exc:
+                raise _translate(exc) from exc
+            except OSError as exc:
+                raise _translate(exc) from exc
+
+    def read(self, statement: str, bounds: Bounds) -> pa.Table:
+        """See `rows.source.RowConnection.read`."""
+        batches = list(self.stream(statement, bounds))
+        return pa.Table.from_batches(batches) if batches else pa.table({})
+
+    def execute(self, statement: str) -> int:
+        """See `rows.source.RowConnection.execute`."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement)
+                row: Any = cursor.fetchone()
+                return int(row[0])
+        except dbapi.Error as exc:
+            raise _translate(exc) from exc
+
+    def run(self, statement: str) -> None:
+        """See `rows.source.RowConnection.run`."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement)
+        except dbapi.Error as exc:
+            raise _translate(exc) from exc
+
+    def commit(self) -> None:
+        """See `rows.source.RowConnection.commit`."""
+        try:
+            self._connection.commit()
+        except dbapi.Error as exc:
+            self.healthy = False
+            raise ConnectionLost("the answer to COMMIT was not success", detail=_first_line(exc)) from exc
+
+    def close(self) -> None:
+        """See `rows.source.RowConnection.close`."""
+        with suppress(Exception):
+            self._connection.close()
+
+    def _rollback(self) -> None:
+        """Undo. Where even that fails the connection is gone, and the server has undone it by itself."""
+        try:
+            self._connection.rollback()
+        except dbapi.Error:
+            self.healthy = False
+
+
+def _translate(exc: Exception) -> NightshiftError:
+    """Sort an error by its SQLSTATE (PostgreSQL manual, appendix A). The server's DETAIL may quote a row: it is dropped."""
+    message = str(exc)
+    state = getattr(exc, "sqlstate", None) or next((s for words, s in _SAID.items() if words in message), None)
+    said = _first_line(exc)
+    if state in _LOCKED:
+        return RowsLocked("rows or a table are locked by somebody else", detail=said)
+    if state in _INTERRUPTED:
+        return Interrupted("the server ended a statement", detail=said)
+    if state is not None and state.startswith(("08", "57P")):
+        return ConnectionLost("the connection to the database was lost", detail=said)
+    if state == _REFERENCED:
+        return NightshiftError(
+            "rows that are due are still referenced by another table",
+            detail=said,
+            hint="archive the referencing table first, with a retention that is not longer",
+        )
+    return NightshiftError("the database refused a statement", detail=said)
+
+
+def _first_line(exc: Exception) -> str:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(exc).__name__

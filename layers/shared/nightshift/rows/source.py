@@ -1,0 +1,82 @@
+"""What the archive asks of a database's data plane, and the ways in which it may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from nightshift.errors import NightshiftError
+
+
+class RowsLocked(NightshiftError):
+    """Somebody else holds a lock that we need, and did not let go in time. Nothing was changed."""
+
+
+class Interrupted(NightshiftError):
+    """The server ended the statement: its time was over, a deadlock, a serialization failure. Nothing was changed."""
+
+
+class TooLarge(NightshiftError):
+    """A chunk turned out larger than memory allows. Nothing was changed; a smaller one will do."""
+
+
+class ConnectionLost(NightshiftError):
+    """The connection is gone. Whatever it had not committed is undone by the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one chunk may take.
+
+    Attributes:
+        seconds: for the whole transaction, upload included.
+        lock_seconds: waiting for locks.
+        bytes: Arrow memory of the rows.
+        stop: asked between batches; True ends the chunk as `Interrupted`.
+    """
+
+    seconds: float
+    lock_seconds: float
+    bytes: int
+    stop: Callable[[], bool]
+
+
+class RowConnection(Protocol):
+    """One connection that moves rows. Used by one thread at a time."""
+
+    @property
+    def healthy(self) -> bool:
+        """False once the server is known to be gone; such a connection must be replaced."""
+
+    def transaction(self, bounds: Bounds) -> AbstractContextManager[None]:
+        """A transaction: rolled back on every way out except through `commit()`."""
+
+    def read(self, statement: str, bounds: Bounds) -> pa.Table:
+        """Run a statement that returns rows, and gather them.
+
+        Raises:
+            RowsLocked, Interrupted, TooLarge, ConnectionLost: see there.
+        """
+
+    def stream(self, statement: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+        """Like `read`, batch by batch."""
+
+    def execute(self, statement: str) -> int:
+        """Run a statement that returns one row with one integer, and return that."""
+
+    def run(self, statement: str) -> None:
+        """Run a statement that returns nothing."""
+
+    def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            ConnectionLost: the server's answer never came: the outcome is unknown.
+        """
+
+    def close(self) -> None:
+        """Let go of the server; never raises."""

@@ -1,0 +1,160 @@
+"""Reads rows out of SQLite.
+
+SQLite is for small services and local runs, so the standard library's driver does: it alone keeps SQLite's rule that
+every *value* has a type of its own. A column travels as its affinity says; a value of another storage class is null there and
+stands exactly, as SQL, in `_nightshift_exact` (see `rows.columns`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pyarrow as pa
+
+from nightshift.database.catalog import Column, quote_identifier
+from nightshift.database.connect import open_sqlite
+from nightshift.errors import NightshiftError
+from nightshift.rows.columns import EXACT, TYPE_KEY
+from nightshift.rows.source import Bounds, Interrupted, RowsLocked, TooLarge
+
+_ARROW = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary(), "numeric": pa.float64()}
+_HOLDS = {"integer": int, "real": float, "text": str, "blob": bytes, "numeric": float}
+_EXACT_IN_DOUBLE = 1 << 53
+_FETCH = 2048
+
+
+def select_list(columns: Sequence[Column]) -> str:
+    """The SQL list that fetches all columns."""
+    return ", ".join(quote_identifier(column.name) for column in columns)
+
+
+class SqliteConnection:
+    """One data connection; see `rows.source.RowConnection`."""
+
+    healthy = True
+
+    def __init__(self, path: str, columns: Sequence[Column]) -> None:
+        self._connection = open_sqlite(path)
+        # Undecodable text must not fail half-way: it travels as bytes, exactly.
+        self._connection.text_factory = _decode
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        self._columns = columns
+
+    @contextmanager
+    def transaction(self, bounds: Bounds) -> Iterator[None]:
+        """See `rows.source.RowConnection.transaction`. Takes the write lock at once."""
+        self._connection.execute(f"PRAGMA busy_timeout = {bounds.lock_seconds * 1000:.0f}")
+        try:
+            self._run("BEGIN IMMEDIATE")
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                self._connection.rollback()
+
+    def stream(self, statement: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+        """See `rows.source.RowConnection.stream`."""
+        size = 0
+        cursor = self._run(statement)
+        while rows := cursor.fetchmany(_FETCH):
+            batch = _to_arrow(rows, self._columns)
+            size += batch.nbytes
+            if size > bounds.bytes:
+                raise TooLarge("a chunk is larger than expected", detail=f"over {bounds.bytes} bytes")
+            if bounds.stop():
+                raise Interrupted("the run was told to stop")
+            yield batch
+
+    def read(self, statement: str, bounds: Bounds) -> pa.Table:
+        """See `rows.source.RowConnection.read`."""
+        batches = list(self.stream(statement, bounds))
+        table = pa.Table.from_batches(batches) if batches else pa.table({})
+        if EXACT in table.column_names and table.column(EXACT).null_count == table.num_rows:
+            table = table.drop_columns([EXACT])
+        return table
+
+    def execute(self, statement: str) -> int:
+        """See `rows.source.RowConnection.execute`; for a change, the number of rows changed."""
+        cursor = self._run(statement)
+        row = cursor.fetchone() if cursor.description else None
+        return int(row[0]) if row else cursor.rowcount
+
+    def run(self, statement: str) -> None:
+        """See `rows.source.RowConnection.run`."""
+        self._run(statement)
+
+    def commit(self) -> None:
+        """See `rows.source.RowConnection.commit`. SQLite's answer cannot get lost."""
+        self._run("COMMIT")
+
+    def close(self) -> None:
+        """See `rows.source.RowConnection.close`."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _run(self, statement: str) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement)
+        except sqlite3.OperationalError as exc:
+            if "locked" in str(exc) or "busy" in str(exc):
+                raise RowsLocked("the SQLite database is locked by somebody else", detail=str(exc)) from exc
+            raise NightshiftError("the database refused a statement", detail=str(exc)) from exc
+        except sqlite3.IntegrityError as exc:
+            raise NightshiftError(
+                "rows that are due are still referenced by another table",
+                detail=str(exc),
+                hint="archive the referencing table first, with a retention that is not longer",
+            ) from exc
+
+
+def _to_arrow(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pa.RecordBatch:
+    arrays, fields = [], []
+    misfits: dict[int, dict[str, str]] = {}
+    for position, (column, values) in enumerate(zip(columns, zip(*rows, strict=True), strict=True)):
+        holds = _HOLDS[column.base_type]
+        if column.base_type == "numeric":
+            values = [_as_double(value) for value in values]
+        kept = [value if type(value) is holds else None for value in values]
+        for number, value in enumerate(values):
+            if value is not None and kept[number] is None:
+                misfits.setdefault(number, {})[column.name] = _literal(value)
+        arrays.append(pa.array(kept, _ARROW[column.base_type]))
+        declared = columns[position].type_name or "blob"
+        fields.append(pa.field(column.name, arrays[-1].type, metadata={TYPE_KEY: declared.encode()}))
+    exact = [json.dumps(misfits[n], ensure_ascii=False) if n in misfits else None for n in range(len(rows))]
+    arrays.append(pa.array(exact, pa.string()))
+    fields.append(pa.field(EXACT, pa.string()))
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _as_double(value: Any) -> Any:
+    """NUMERIC affinity stores 10.0 as the integer 10, so an integer that a double holds comes back as it was."""
+    return float(value) if type(value) is int and abs(value) <= _EXACT_IN_DOUBLE else value
+
+
+class _UndecodableText(bytes):
+    """Text that is not UTF-8: its storage class is still text."""
+
+
+def _literal(value: int | float | str | bytes) -> str:
+    """The value as SQL that evaluates to it, storage class included."""
+    if isinstance(value, _UndecodableText):
+        return f"CAST(x'{value.hex()}' AS TEXT)"
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, float):
+        # 17 digits are exact; the infinities have no literal, but 9e999 overflows to them.
+        return {"inf": "9e999", "-inf": "-9e999"}.get(repr(value), repr(value))
+    return str(value)
+
+
+def _decode(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return _UndecodableText(raw)

@@ -1,0 +1,172 @@
+"""One invocation: the event that started it, turned into typed facts.
+
+`as_of` is the *scheduled* time, never the time of delivery: a retry or a late delivery of the same event
+computes the same cutoff. Three shapes are understood:
+
+* the schedule's own input, or an operator's: `{"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": false}`;
+* the envelope of an EventBridge rule (`"time"`), whose `detail` may carry the keys above;
+* an HTTP trigger (function URL, API Gateway 2.0), whose JSON `body` may carry them.
+
+An unknown key is refused by name: `{"dry-run": true}` must not delete anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
+
+from nightshift.errors import InvalidEvent
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far in the future a scheduled time may lie: clocks differ, schedules do not run early."""
+
+LOCAL_BUDGET_S = 24 * 3600.0
+"""Seconds a run may take where no Lambda context sets a deadline."""
+
+
+class LambdaContext(Protocol):
+    """The part of Lambda's context object that nightshift uses."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """What a job knows about the run that it is part of.
+
+    Attributes:
+        job: the job's name, as its folder under `functions/` is called.
+        as_of: aware UTC time that the run stands for; cutoffs derive from it.
+        dry_run: compute and report, write nothing.
+        force: carry on where the guard for abnormal volume would refuse.
+        deadline: `time.monotonic()` value after which nothing may be under way.
+        attempt: 1 for the first run recorded for this job and `as_of`, 2 for the next, …
+        run_id: names this invocation in the ledger and the run history.
+    """
+
+    job: str
+    as_of: datetime
+    dry_run: bool = False
+    force: bool = False
+    deadline: float = field(default_factory=lambda: time.monotonic() + LOCAL_BUDGET_S)
+    attempt: int = 1
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def remaining(self) -> float:
+        """Seconds left before the deadline; negative once it has passed."""
+        return self.deadline - time.monotonic()
+
+
+class _Input(BaseModel):
+    """The keys an event may carry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scheduled_time: datetime | None = None
+    dry_run: StrictBool = False
+    force: StrictBool = False
+    schedule_arn: str | None = None
+
+
+def parse_event(job: str, event: object, context: LambdaContext | None, *, now: datetime) -> JobRun:
+    """Turn an event into a `JobRun`.
+
+    Args:
+        job: the job's name.
+        event: what Lambda passed to the handler.
+        context: Lambda's context, or None for a local run without a deadline.
+        now: aware time of the invocation; stands in where the event names no time.
+
+    Raises:
+        InvalidEvent: the event is of no known shape, names an unknown key, or lies in the future.
+    """
+    given = _parse_input(_unwrap(event))
+    as_of = given.scheduled_time or now
+    if as_of.tzinfo is None:
+        raise InvalidEvent(
+            "scheduled_time has no time zone",
+            detail=f"scheduled_time: {as_of.isoformat()}",
+            hint='write it like "2025-10-15T00:00:00Z"',
+        )
+    try:
+        as_of = as_of.astimezone(UTC)
+    except OverflowError as exc:
+        raise InvalidEvent("scheduled_time is out of range", detail=f"scheduled_time: {as_of}") from exc
+    if as_of > now + CLOCK_SKEW:
+        raise InvalidEvent(
+            "scheduled_time lies in the future",
+            detail=f"scheduled_time: {as_of.isoformat()}, now: {now.isoformat(timespec='seconds')}",
+            hint="a future time would move the cutoff past rows that are not due; leave it out to use now",
+        )
+    budget = LOCAL_BUDGET_S if context is None else context.get_remaining_time_in_millis() / 1000
+    return JobRun(
+        job=job,
+        as_of=as_of,
+        dry_run=given.dry_run,
+        force=given.force,
+        deadline=time.monotonic() + budget,
+    )
+
+
+def _unwrap(event: object) -> Mapping[str, Any]:
+    """Find our own keys inside whichever envelope carried them."""
+    if event is None:
+        return {}
+    if not isinstance(event, Mapping):
+        raise InvalidEvent(
+            "the event is not a JSON object",
+            detail=f"got: {type(event).__name__}",
+            hint='send {} or {"scheduled_time": "2025-10-15T00:00:00Z"}',
+        )
+    if "detail-type" in event:
+        detail = event.get("detail") or {}
+        if not isinstance(detail, Mapping):
+            raise InvalidEvent("the envelope's detail is not a JSON object", detail=f"got: {type(detail).__name__}")
+        return {"scheduled_time": event.get("time"), **detail}
+    if "requestContext" in event:
+        return _http_body(event)
+    return event
+
+
+def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    raw = event.get("body") or "{}"
+    try:
+        if event.get("isBase64Encoded"):
+            raw = base64.b64decode(raw, validate=True).decode("utf-8")
+        body = json.loads(raw)
+    except (binascii.Error, TypeError, ValueError) as exc:
+        raise InvalidEvent("the body of the HTTP request is not JSON") from exc
+    if not isinstance(body, Mapping):
+        raise InvalidEvent("the body of the HTTP request is not a JSON object", detail=f"got: {type(body).__name__}")
+    return body
+
+
+def _parse_input(given: Mapping[str, Any]) -> _Input:
+    if isinstance(given.get("scheduled_time"), (int, float)):
+        # pydantic would read a number as epoch seconds or milliseconds, by size: a guess, so refused.
+        raise InvalidEvent("scheduled_time is a number", hint='write it like "2025-10-15T00:00:00Z"')
+    try:
+        return _Input.model_validate(dict(given))
+    except ValidationError as exc:
+        problems, unknown = [], False
+        for error in exc.errors(include_url=False, include_input=False, include_context=False):
+            name = ".".join(str(part) for part in error["loc"])[:80] or "event"
+            unknown = unknown or error["type"] == "extra_forbidden"
+            problems.append(f"{name}: " + ("unknown key" if error["type"] == "extra_forbidden" else error["msg"]))
+        known = ", ".join(_Input.model_fields)
+        raise InvalidEvent(
+            "the event has keys that are not understood" if unknown else "the event has values that are not understood",
+            detail="\n".join(problems[:20]),
+            hint=f"known keys: {known}",
+        ) from None

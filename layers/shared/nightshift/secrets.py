@@ -1,0 +1,134 @@
+"""Secrets from where they are kept: the environment, Secrets Manager, or SSM Parameter Store.
+
+Values are cached for the life of a warm environment for five minutes at most (Powertools' Parameters utility), so a
+rotated password is picked up by the next run. Nothing here is imported before a secret is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from nightshift.errors import SecretUnavailable
+from nightshift.settings import Settings
+
+
+def database_url(settings: Settings) -> SecretStr:
+    """The database's URL.
+
+    A Secrets Manager secret may hold the URL itself, or the JSON that RDS writes
+    (`username`, `password`, `host`, `port`, `dbname`); `sslmode` and `sslrootcert` are understood beside them.
+
+    Raises:
+        SecretUnavailable: the secret cannot be read or has no usable shape.
+    """
+    arn = settings.database_secret_arn
+    if not arn:
+        return settings.database_url
+    raw = _read(arn, "DATABASE_SECRET_ARN")
+    if not raw.lstrip().startswith("{"):
+        return SecretStr(raw.strip())
+    return SecretStr(_url_from_rds(_object(raw, arn), arn))
+
+
+def slack_token(settings: Settings) -> SecretStr | None:
+    """Slack's bot token: `SLACK_BOT_TOKEN`, or the secret behind `SLACK_SECRET_ARN` (plain, or JSON with `token`)."""
+    arn = settings.slack_secret_arn
+    if not arn:
+        return settings.slack_bot_token
+    raw = _read(arn, "SLACK_SECRET_ARN")
+    if not raw.lstrip().startswith("{"):
+        return SecretStr(raw.strip())
+    values = _object(raw, arn)
+    token = values.get("token") or values.get("SLACK_BOT_TOKEN")
+    if not token:
+        raise _unusable(arn, "it is JSON without a key `token`")
+    return SecretStr(str(token))
+
+
+def parameter(name: str) -> str:
+    """The text of an SSM parameter.
+
+    Raises:
+        SecretUnavailable: it cannot be read.
+    """
+    from aws_lambda_powertools.utilities import parameters
+
+    try:
+        return str(parameters.get_parameter(name, decrypt=True))
+    except Exception as exc:
+        raise SecretUnavailable(
+            "an SSM parameter could not be read",
+            detail=f"parameter: {name} ({type(exc).__name__})",
+            hint="check the name and that the function's role may call ssm:GetParameter on it",
+        ) from None
+
+
+def _read(arn: str, variable: str) -> str:
+    if ":ssm:" in arn or arn.startswith("ssm:"):
+        return parameter(arn.removeprefix("ssm:") if arn.startswith("ssm:") else arn)
+    from aws_lambda_powertools.utilities import parameters
+
+    try:
+        return str(parameters.get_secret(arn, max_age=300))
+    except Exception as exc:
+        # The cause may quote the request; its type is all the reader needs.
+        raise SecretUnavailable(
+            "a secret could not be read",
+            detail=f"{variable}: {arn} ({type(exc.__cause__ or exc).__name__})",
+            hint="check the ARN and that the function's role may call secretsmanager:GetSecretValue on it",
+        ) from None
+
+
+def _object(raw: str, arn: str) -> dict[str, Any]:
+    try:
+        values = json.loads(raw)
+    except ValueError:
+        raise _unusable(arn, "it is neither a plain value nor JSON") from None
+    if not isinstance(values, dict):
+        raise _unusable(arn, "its JSON is not an object")
+    return values
+
+
+def _url_from_rds(values: dict[str, Any], arn: str) -> str:
+    if values.get("url"):
+        return str(values["url"])
+    missing = [name for name in ("username", "password", "host") if not values.get(name)]
+    if missing:
+        raise _unusable(arn, f"its JSON lacks {', '.join(missing)}")
+    login = f"{quote(str(values['username']), safe='')}:{quote(str(values['password']), safe='')}"
+    database = values.get("dbname") or values.get("database") or values["username"]
+    extra = "&".join(f"{name}={quote(str(values[name]), safe='')}" for name in ("sslmode", "sslrootcert") if name in values)
+    url = f"postgresql://{login}@{values['host']}:{values.get('port', 5432)}/{quote(str(database), safe='')}"
+    return f"{url}?{extra}" if extra else url
+
+
+def _unusable(arn: str, problem: str) -> SecretUnavailable:
+    return SecretUnavailable(
+        "a secret is not usable",
+        detail=f"{arn}: {problem}",
+        hint="store a plain value, or for a database the JSON that RDS writes (username, password, host, port, dbname)",
+    )
+
+
+def rds_token(host: str, port: int, user: str) -> str:
+    """A password for RDS IAM authentication: valid for 15 minutes, signed locally, no call to AWS.
+
+    Raises:
+        SecretUnavailable: there are no credentials to sign with.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        token: str = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+    except BotoCoreError as exc:
+        raise SecretUnavailable(
+            "no RDS IAM token could be made",
+            detail=f"{user}@{host}:{port} ({type(exc).__name__})",
+            hint="the function's role needs rds-db:connect, and AWS_REGION must be set",
+        ) from None
+    return token

@@ -1,0 +1,140 @@
+"""Settings: the environment, read once, checked as a whole.
+
+`Settings.from_env()` either returns a frozen model or raises one `InvalidSettings` that lists every bad
+variable with what it should be. Secrets are `SecretStr`: they show as `**********` in repr, logs and errors.
+Nothing here talks to AWS; `secrets.py` resolves the ARNs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
+
+from nightshift.errors import InvalidSettings
+
+MEMORY_PER_WORKER_MB = 384
+"""Function memory that one archive worker is given by default; 2 workers peak near 380 MB (see benchmarks/)."""
+
+MAX_WORKERS = 8
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("should be an IANA time zone, e.g. Asia/Seoul") from None
+    return name
+
+
+def _switch(value: object) -> object:
+    """Accept the spellings that people use in environment variables."""
+    words = {"on": True, "true": True, "1": True, "yes": True, "off": False, "false": False, "0": False, "no": False}
+    if isinstance(value, str):
+        if value.strip().lower() not in words:
+            raise ValueError("should be on or off")
+        return words[value.strip().lower()]
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!_.*'()/=-]*$", max_length=512)]
+
+
+class Settings(BaseModel):
+    """Every setting, under the name of its environment variable in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    # Database
+    database_url: SecretStr = SecretStr("sqlite:///./local.db")
+    database_secret_arn: str | None = None
+    database_iam_auth: Switch = False
+    """Log in with a token from RDS IAM in place of a password."""
+    database_connect_timeout: int = Field(10, ge=1, le=120)
+    """Seconds."""
+
+    # Archive
+    archive_bucket: BucketName | None = None
+    archive_prefix: Prefix = "archive"
+    archive_kms_key: str | None = None
+    """SSE-KMS key for the objects; without it the bucket's own default encryption applies."""
+    archive_proof: Literal["full", "head"] = "full"
+    """`full` reads every object back and compares each byte; `head` trusts S3's checksum, size and the footer."""
+
+    # Cleanup
+    log_retention_days: int = Field(30, ge=1, le=36_500)
+    nightshift_config: str | None = None
+    """Policy file: a path, `s3://bucket/key`, or `ssm:/name`."""
+    cleanup_workers: int | None = Field(None, ge=1, le=MAX_WORKERS)
+    """Connections that move rows at once; default from the function's memory."""
+    cleanup_chunk_mb: int = Field(32, ge=1, le=512)
+    """Uncompressed size that one chunk aims at."""
+    cleanup_max_share: float | None = Field(None, gt=0, le=1)
+    """Share of a table above which a run is refused without `force`; unset: see `archive.guards.USUAL_SHARE`."""
+    cleanup_lock_timeout: float = Field(5.0, gt=0, le=300)
+    """Seconds a chunk waits for rows that somebody else has locked."""
+    cleanup_vacuum: Switch = True
+
+    # Slack
+    slack_bot_token: SecretStr | None = None
+    slack_secret_arn: str | None = None
+    slack_channel: str | None = None
+    slack_api_url: AnyHttpUrl | None = None
+    slack_attach_csv: Switch = True
+    slack_csv_rows: int = Field(1000, ge=1, le=50_000)
+    report_language: Literal["ko", "en"] = "ko"
+
+    # General
+    timezone: TimeZone = "Asia/Seoul"
+    aws_lambda_function_memory_size: int | None = Field(None, ge=128)
+    """Set by Lambda, MB."""
+
+    @property
+    def workers(self) -> int:
+        """Connections that move rows at once."""
+        if self.cleanup_workers is not None:
+            return self.cleanup_workers
+        if self.aws_lambda_function_memory_size is None:
+            return 2
+        return max(1, min(MAX_WORKERS, self.aws_lambda_function_memory_size // MEMORY_PER_WORKER_MB))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Args:
+            environ: the environment; an empty value counts as unset, as SAM parameters cannot be absent.
+
+        Raises:
+            InvalidSettings: lists every variable that is wrong, and never its value.
+        """
+        given = {name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper(), "").strip()}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as exc:
+            raise InvalidSettings(
+                "settings are not usable",
+                detail="\n".join(_problem(error) for error in exc.errors(include_url=False, include_input=False)),
+                hint="README lists every setting; nothing was read or written",
+            ) from None
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}"

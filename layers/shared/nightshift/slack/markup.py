@@ -1,0 +1,98 @@
+"""Slack's `mrkdwn`: the one place where foreign text becomes markup.
+
+Slack decodes three entities and no more, so `& < >` alone are escaped; with `<` gone, no value can mention
+`<!channel>` or forge a link. A value is one line wherever it stands beside other facts: a newline in a table's
+name cannot add a fact that nobody reported. Everything that is cut ends in `…` and never inside an entity or a
+character that is made of several code points.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+ELLIPSIS = "…"
+DASH = "-"
+"""Stands for an empty value."""
+MAX_PROSE = 500
+"""Characters of a sentence of the engine's: longer ones are read in the log."""
+MAX_NAME = 300
+MAX_DETAIL = 1500
+
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_LONGEST_ENTITY = 5
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that reverse the direction of the text around them."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character: not encodable, and refused by Slack."""
+
+_MAX_CLUSTER = 32
+"""Code points that one visible character may have before it is cut all the same."""
+_ZERO_WIDTH_JOINER = "\u200d"
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+
+
+def prose(text: str, limit: int = MAX_PROSE) -> str:
+    """A sentence, on one line. Its single backticks stay markup: hints quote commands that way."""
+    return clip(_escape(" ".join(_clean(text).split())).replace("```", "'''"), limit) or DASH
+
+
+def code(text: str, limit: int = MAX_NAME) -> str:
+    """A name (table, file, key), on one line, shown as it is."""
+    name = clip(_escape(" ".join(_clean(text).split())).replace("`", "'"), limit - 2)
+    return f"`{name}`" if name else DASH
+
+
+def fenced(text: str, limit: int = MAX_DETAIL) -> str:
+    """Several lines, shown as they are."""
+    inside = _escape(_clean(text).strip()).replace("```", "'''")
+    return f"```\n{clip(inside, limit - 8)}\n```"
+
+
+def verbatim(text: str, limit: int) -> str:
+    """Text of our own making, already cleaned, with its lines."""
+    return clip(_escape(text), limit)
+
+
+def fact(label: str, value: str, *, note: str = "") -> str:
+    """A line of a report: `- label: value (note)`; `value` and `note` are markup already."""
+    return f"- {label}: {value} ({note})" if note else f"- {label}: {value}"
+
+
+def clip(markup: str, limit: int) -> str:
+    """Cut markup down to `limit` characters."""
+    if len(markup) <= limit:
+        return markup
+    end = _cluster_start(markup, limit - len(ELLIPSIS))
+    entity = markup.rfind("&", max(0, end - _LONGEST_ENTITY + 1), end)
+    if entity >= 0 and ";" not in markup[entity:end]:
+        end = entity
+    return markup[:end] + ELLIPSIS
+
+
+def plain(markup: str) -> str:
+    """Markup as the reader sees it."""
+    text = re.sub(r"```\n?(.*?)\n?```", r"\1", markup, flags=re.DOTALL)
+    text = re.sub(r"`([^`\n]+)`", r"\1", text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _clean(text: str) -> str:
+    return _UNPRINTABLE.sub("", _SURROGATE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def _escape(text: str) -> str:
+    return text.translate(_ENTITIES)
+
+
+def _cluster_start(text: str, end: int) -> int:
+    """The nearest place at or before `end` where a visible character begins."""
+    for start in range(end, max(0, end - _MAX_CLUSTER), -1):
+        if not _continues(text[start]) and text[start - 1] != _ZERO_WIDTH_JOINER:
+            return start
+    return end
+
+
+def _continues(char: str) -> bool:
+    return char == _ZERO_WIDTH_JOINER or ord(char) in _SKIN_TONES or unicodedata.category(char).startswith("M")

@@ -1,0 +1,173 @@
+"""Telling Slack. The message goes first and its files follow in its thread: no file can lose the message, and the
+order stays right although Slack finishes uploads in its own time.
+
+`slack_sdk` is imported on the first send (77 ms of a cold start that a refused or failing start need not pay).
+Nothing here writes the token anywhere: not to logs, not to errors, not to a repr.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import SecretStr
+
+from nightshift.errors import NotifyError
+from nightshift.results import Attachment
+from nightshift.settings import Settings
+from nightshift.slack.message import Message, as_text
+from nightshift.slack.patience import Patience
+from nightshift.slack.texts import PHRASES, Language
+from nightshift.slack.words import excerpt
+
+if TYPE_CHECKING:
+    from slack_sdk.web import WebClient
+
+SLACK_API = "https://slack.com/api/"
+UPLOAD_REQUESTS = 3
+"""`files.getUploadURLExternal`, the bytes, `files.completeUploadExternal`."""
+
+
+class Log(Protocol):
+    """What is used of a logger; both the standard library's and Powertools' will do."""
+
+    def info(self, msg: str, /, *args: object) -> None: ...
+
+    def warning(self, msg: str, /, *args: object) -> None: ...
+
+
+class Notifier(Protocol):
+    """Whoever carries messages to the reader."""
+
+    def send(self, message: Message, attachments: Sequence[Attachment] = (), *, deadline: float) -> None:
+        """Send a message and its files.
+
+        Args:
+            message: as `blocks.render` makes it.
+            attachments: the files.
+            deadline: `time.monotonic()` value to be done by.
+
+        Raises:
+            NotifyError: the message, or one of the files, did not arrive.
+        """
+
+
+class SlackNotifier:
+    """Sends to one channel through Slack's Web API."""
+
+    def __init__(
+        self,
+        token: SecretStr,
+        channel: str,
+        *,
+        language: Language = "ko",
+        api_url: str = SLACK_API,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Make a notifier; nothing is sent or imported yet.
+
+        Args:
+            token: a bot's, with the scopes `chat:write` and `files:write`.
+            channel: name or ID of a channel that the bot is a member of.
+            language: of the remarks on files.
+            api_url: where Slack's methods are.
+            sleep: how to wait between two tries.
+        """
+        self._token = token
+        self._channel = channel
+        self._phrases = PHRASES[language]
+        self._api_url = api_url
+        self._sleep = sleep
+
+    def send(self, message: Message, attachments: Sequence[Attachment] = (), *, deadline: float) -> None:
+        """As `Notifier.send`; rate limits and passing trouble are waited for, up to the deadline."""
+        patience = Patience(deadline, self._sleep)
+        channel, thread = patience.ask("chat.postMessage", partial(self._post, message))
+        for file in attachments:
+            upload = partial(self._upload, file, channel, thread)
+            patience.ask(f"upload of {file.filename}", upload, requests=UPLOAD_REQUESTS)
+
+    def _post(self, message: Message, timeout: int) -> tuple[str, str | None]:
+        """Post the message.
+
+        Returns: the channel's ID and the message's time stamp. An upload takes no name of a channel, but Slack
+        answers with the ID whatever SLACK_CHANNEL is.
+        """
+        self._client.timeout = timeout
+        posted = self._client.chat_postMessage(
+            channel=self._channel,
+            text=message.text,
+            blocks=[dict(block) for block in message.blocks],
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        return posted.get("channel", self._channel), posted.get("ts")
+
+    def _upload(self, file: Attachment, channel: str, thread: str | None, timeout: int) -> None:
+        """Take all three steps; until the last of them a file is nobody's, so a failed upload starts over."""
+        self._client.timeout = timeout
+        self._client.files_upload_v2(
+            filename=file.filename,
+            content=file.content,
+            channel=channel,
+            thread_ts=thread,
+            initial_comment=excerpt(self._phrases, file),
+        )
+
+    @cached_property
+    def _client(self) -> WebClient:
+        from slack_sdk.web import WebClient
+
+        token = self._token.get_secret_value().strip()
+        if not re.fullmatch(r"[!-~]+", token):
+            # http.client would refuse the header with an error that quotes it.
+            raise NotifyError("the Slack token is not one", hint="check SLACK_BOT_TOKEN or the secret's contents")
+        # The SDK logs every failed try as an error, and at DEBUG the upload's URL, which is a credential.
+        quiet = logging.getLogger("nightshift.slack.sdk")
+        quiet.setLevel(logging.CRITICAL)
+        return WebClient(token=token, base_url=self._api_url, retry_handlers=[], logger=quiet)
+
+
+class ConsoleNotifier:
+    """Stands in where Slack is not set up: the message goes to the log and the run goes on."""
+
+    def __init__(self, log: Log, reason: str) -> None:
+        """Args: log: where to; reason: why not Slack."""
+        self._log = log
+        self._reason = reason
+
+    def send(
+        self,
+        message: Message,
+        attachments: Sequence[Attachment] = (),
+        *,
+        deadline: float,  # noqa: ARG002 - a log is written at once
+    ) -> None:
+        """As `Notifier.send`; never fails. Files are named, not shown: a log is no place for rows."""
+        self._log.warning("Slack was not told: %s", self._reason)
+        files = ", ".join(file.filename for file in attachments)
+        self._log.info("message for Slack:\n%s%s", as_text(message), f"\n[{files}]" if files else "")
+
+
+def make_notifier(settings: Settings, token: SecretStr | None, log: Log) -> SlackNotifier | ConsoleNotifier:
+    """The notifier that the settings ask for.
+
+    Args:
+        settings: channel, language and URL are read.
+        token: the bot's, from wherever it is kept; None or empty: the messages go to the log.
+        log: where messages and the warning go if they cannot go to Slack.
+    """
+    if token is None or not token.get_secret_value().strip():
+        return ConsoleNotifier(log, "SLACK_BOT_TOKEN is not set")
+    if not settings.slack_channel:
+        return ConsoleNotifier(log, "SLACK_CHANNEL is not set")
+    return SlackNotifier(
+        token,
+        settings.slack_channel.strip(),
+        language=settings.report_language,
+        api_url=str(settings.slack_api_url or SLACK_API),
+    )

@@ -1,0 +1,51 @@
+"""What the frame knows of a run once it is over: the facts that every message is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from nightshift.results import JobResult
+from nightshift.slack.markup import fact, prose
+from nightshift.slack.words import Words
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run, told.
+
+    Attributes:
+        job: the job's name, as its folder under `functions/` is called.
+        as_of: aware; the scheduled time that the run stands for.
+        dry_run: whether the run was to write nothing.
+        duration_ms: how long it took.
+        result: what the job returned, or had done before it failed; None where that is not known.
+        error: what it failed with.
+        attempt: 1 for the first run of this `as_of`.
+        request_id: Lambda's name for the invocation, to be found in the log.
+
+    Raises:
+        ValueError: there is neither a result nor an error, so nothing to tell.
+    """
+
+    job: str
+    as_of: datetime
+    dry_run: bool
+    duration_ms: int
+    result: JobResult | None = None
+    error: Exception | None = None
+    attempt: int = 1
+    request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.result is None and self.error is None:
+            raise ValueError("a report needs a result or an error")
+
+
+def run_lines(report: Report, words: Words) -> list[str]:
+    """The lines about the run itself, whatever the job did."""
+    phrases = words.phrases
+    lines = [fact(phrases.ran_at, prose(words.moment(report.as_of)))]
+    if report.attempt > 1:
+        lines.append(fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
+    return lines

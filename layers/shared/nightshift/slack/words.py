@@ -1,0 +1,77 @@
+"""Numbers, sizes and times in the reader's language and time zone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from nightshift.results import Attachment
+from nightshift.slack.texts import Phrases
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One reader: their phrases, and the zone of their clock."""
+
+    phrases: Phrases
+    zone: tzinfo
+
+    def job(self, name: str) -> str:
+        return self.phrases.jobs.get(name, name)
+
+    def guard(self, name: str) -> str:
+        return self.phrases.guards.get(name) or self.phrases.other_guard.format(guard=name)
+
+    def moment(self, when: datetime) -> str:
+        """`2025-10-15 09:00:00 KST`; a naive time belongs to no zone and is shown as it is."""
+        if when.tzinfo is not None:
+            with suppress(OverflowError):  # within a day of year 1 or 9999, the reader's zone has no such time
+                when = when.astimezone(self.zone)
+        return f"{when.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} {when.tzname() or ''}".rstrip()
+
+    def rows(self, count: int) -> str:
+        return self.phrases.rows.of(count)
+
+    def rate(self, rows_per_second: float) -> str:
+        return self.phrases.rate.format(rows=self.rows(round(rows_per_second)))
+
+    def share(self, share: float) -> str:
+        return self.phrases.share_of_table.format(share=f"{share:.1%}")
+
+    def duration(self, seconds: float) -> str:
+        """Tenths of a second below ten, whole seconds below an hour, then minutes."""
+        whole = round(seconds)
+        if seconds < 9.95:
+            return self.phrases.seconds.format(seconds=f"{seconds:.1f}")
+        if whole < 60:
+            return self.phrases.seconds.format(seconds=whole)
+        if whole < 3600:
+            return self.phrases.minutes.format(minutes=whole // 60, seconds=whole % 60)
+        return self.phrases.hours.format(hours=f"{whole // 3600:,}", minutes=whole % 3600 // 60)
+
+    @staticmethod
+    def size(count: int) -> str:
+        """Bytes in powers of ten, as disks and bills have them: `13.2 MB`."""
+        if count < 1000:
+            return f"{count} B"
+        value = float(count)
+        for unit in ("KB", "MB", "GB", "TB"):
+            value /= 1000
+            if value < 999.95:
+                return f"{value:.1f} {unit}"
+        return f"{value:,.1f} TB"
+
+    @staticmethod
+    def usd(amount: float) -> str:
+        """Cents where they count, and never a zero for what is not free."""
+        if 0 < amount < 0.0001:
+            return "< $0.0001"
+        return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def excerpt(phrases: Phrases, attachment: Attachment) -> str | None:
+    """That a file holds the first rows only; None where it holds them all."""
+    if attachment.rows >= attachment.total_rows:
+        return None
+    return phrases.excerpt.format(rows=f"{attachment.rows:,}", total=f"{attachment.total_rows:,}")

@@ -1,0 +1,248 @@
+"""The only door to S3: put, prove, get, delete in thousands.
+
+`put` sends the SHA-256 along (S3 refuses a body that does not match) and `If-None-Match: *` (S3 refuses to overwrite).
+`prove` then asks S3 what it *holds*. By default that means every byte, compared with the bytes in memory: on the loopback
+it costs about 3 % of a run, within an AWS region one GET an object, and it needs no trust in anybody's checksum header.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightshift.errors import ArchiveMismatch, StoreError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+Proof = Literal["full", "head"]
+
+_READ_SIZE = 1 << 20
+_DELETE_BATCH = 1000
+"""DeleteObjects takes 1,000 keys a call (S3 API reference)."""
+_FOOTER_TAIL = 8
+"""A Parquet file ends with the footer's length (4 bytes) and `PAR1`."""
+
+_HINTS = {
+    "NoSuchBucket": "ARCHIVE_BUCKET does not exist; deploy the stack or correct the name",
+    "AccessDenied": "the function's role needs s3:PutObject and s3:GetObject on the archive's prefix (and its KMS key)",
+    "403": "the function's role needs s3:PutObject and s3:GetObject on the archive's prefix (and its KMS key)",
+    "SlowDown": "S3 asks for fewer requests; the next run goes on where this one stopped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that S3 has accepted.
+
+    Attributes:
+        sha256: hex digest of the bytes sent.
+        existed: S3 said that the key was taken: by an earlier try of ours whose answer was lost, or by a stranger;
+            `prove` tells which.
+    """
+
+    key: str
+    size: int
+    sha256: str
+    version_id: str | None
+    existed: bool = False
+
+
+@dataclass(slots=True)
+class Store:
+    """One bucket.
+
+    Attributes:
+        client: boto3's S3 client; thread-safe.
+        kms_key: SSE-KMS key for new objects; None leaves encryption to the bucket's default.
+    """
+
+    client: S3Client
+    bucket: str
+    kms_key: str | None = None
+    proof: Proof = "full"
+    _extra: dict[str, Any] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kms_key:
+            self._extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
+
+    def put(self, key: str, body: memoryview) -> StoredObject:
+        """Write a new object.
+
+        Args:
+            key: must not exist yet.
+            body: the whole object, contiguous bytes.
+
+        Raises:
+            StoreError: S3 refused, or did not answer within the retries.
+        """
+        digest = hashlib.sha256(body)
+        answer: Any = {}
+        existed = False
+        try:
+            answer = self.client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=_Body(body),
+                ContentLength=len(body),
+                ContentType="application/vnd.apache.parquet",
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                IfNoneMatch="*",
+                **self._extra,
+            )
+        except ClientError as exc:
+            if _status(exc) != 412:
+                raise _store_error("S3 did not take an object", self.bucket, key, exc) from exc
+            existed = True
+        except BotoCoreError as exc:
+            raise _store_error("S3 did not take an object", self.bucket, key, exc) from exc
+        return StoredObject(key, len(body), digest.hexdigest(), answer.get("VersionId"), existed)
+
+    def prove(self, stored: StoredObject, body: memoryview) -> StoredObject:
+        """Make sure that what lies in S3 is `body`.
+
+        Returns:
+            `stored`, its version filled in where the PUT's answer was lost.
+
+        Raises:
+            ArchiveMismatch: S3 holds other bytes under the key.
+            StoreError: S3 could not be asked.
+        """
+        try:
+            version = self._compare(stored, body) if self.proof == "full" else self._check_head(stored, body)
+        except (ClientError, BotoCoreError) as exc:
+            raise _store_error("an object could not be read back", self.bucket, stored.key, exc) from exc
+        return StoredObject(stored.key, stored.size, stored.sha256, stored.version_id or version, stored.existed)
+
+    def _compare(self, stored: StoredObject, body: memoryview) -> str | None:
+        answer = self.client.get_object(Bucket=self.bucket, Key=stored.key, **_version(stored))
+        at = 0
+        with answer["Body"] as stream:
+            while chunk := stream.read(_READ_SIZE):
+                if body[at : at + len(chunk)] != chunk:
+                    raise _mismatch(self.bucket, stored, f"bytes differ after offset {at}")
+                at += len(chunk)
+        if at != len(body):
+            raise _mismatch(self.bucket, stored, f"S3 holds {at} bytes, {len(body)} were sent")
+        return answer.get("VersionId")
+
+    def _check_head(self, stored: StoredObject, body: memoryview) -> str | None:
+        """Size and S3's own checksum; without that checksum every byte; then the footer, read from S3."""
+        answer = self.client.head_object(Bucket=self.bucket, Key=stored.key, ChecksumMode="ENABLED", **_version(stored))
+        if answer["ContentLength"] != len(body):
+            raise _mismatch(self.bucket, stored, f"S3 holds {answer['ContentLength']} bytes, {len(body)} were sent")
+        checksum = answer.get("ChecksumSHA256")
+        if checksum is None:
+            return self._compare(stored, body)
+        if base64.b64decode(checksum).hex() != stored.sha256:
+            raise _mismatch(self.bucket, stored, "S3's SHA-256 differs")
+        footer = int.from_bytes(body[-_FOOTER_TAIL:-4], "little") + _FOOTER_TAIL
+        tail = self.client.get_object(
+            Bucket=self.bucket, Key=stored.key, Range=f"bytes={len(body) - footer}-", **_version(stored)
+        )
+        if tail["Body"].read() != body[-footer:]:
+            raise _mismatch(self.bucket, stored, "the Parquet footer differs")
+        return answer.get("VersionId")
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        """A whole small object, e.g. a policy file.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        version = {"VersionId": version_id} if version_id else {}
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key, **version)["Body"].read()  # type: ignore[arg-type]
+        except (ClientError, BotoCoreError) as exc:
+            raise _store_error("an object could not be read", self.bucket, key, exc) from exc
+
+    def delete(self, keys: Iterable[str]) -> Iterator[str]:
+        """Delete objects, up to 1,000 a request.
+
+        Yields:
+            each key on S3's own word that it is gone; a key that S3 refuses is left out.
+
+        Raises:
+            StoreError: a whole request failed.
+        """
+        wanted = list(keys)
+        for start in range(0, len(wanted), _DELETE_BATCH):
+            batch = wanted[start : start + _DELETE_BATCH]
+            try:
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": False}
+                )
+            except (ClientError, BotoCoreError) as exc:
+                raise _store_error("objects could not be deleted", self.bucket, batch[0], exc) from exc
+            yield from (entry["Key"] for entry in answer.get("Deleted", ()))
+
+
+class _Body:
+    """Lets botocore read a memoryview as it likes a file: no second copy of the object in memory."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._at = 0
+
+    def read(self, size: int | None = -1) -> memoryview | bytes:
+        end = len(self._view) if size is None or size < 0 else self._at + size
+        piece = self._view[self._at : end]
+        self._at += len(piece)
+        return bytes(piece)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, len(self._view))[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+
+def make_client(*, connections: int = 16) -> S3Client:
+    """An S3 client from the environment (region, role, `AWS_ENDPOINT_URL`), with retries for 500, 503 and time-outs."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=connections,
+        retries={"mode": "standard", "max_attempts": 5},
+        user_agent_extra="nightshift",
+    )
+    client: S3Client = boto3.client("s3", config=config)
+    return client
+
+
+def _version(stored: StoredObject) -> dict[str, Any]:
+    return {"VersionId": stored.version_id} if stored.version_id else {}
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _store_error(message: str, bucket: str, key: str, exc: Exception) -> StoreError:
+    code = exc.response.get("Error", {}).get("Code", "") if isinstance(exc, ClientError) else type(exc).__name__
+    return StoreError(
+        f"{message}: {code}",
+        detail=f"s3://{bucket}/{key}",
+        hint=_HINTS.get(code, "the rows are still in the database; the next run tries again"),
+    )
+
+
+def _mismatch(bucket: str, stored: StoredObject, what: str) -> ArchiveMismatch:
+    return ArchiveMismatch(
+        "what S3 holds is not what was sent",
+        detail=f"s3://{bucket}/{stored.key}: {what}",
+        hint="nothing was deleted from the database; if it happens again, look at what stands between us and S3",
+    )

@@ -1,0 +1,1 @@
+"""Servers that run on this machine, for the demo, the tests and the benchmark. Nothing here is deployed."""

@@ -1,0 +1,98 @@
+"""`make invoke JOB=cleanup EVENT=events/cleanup.json`: one function, one event, in Lambda's own runtime.
+
+The function gets the caller's environment. Where that names neither a database nor a bucket, both are started on this
+machine for the one call, with a few months of made-up conversations, so that the command works on a fresh checkout.
+Exit status: 0 the function answered, 1 it failed, 2 the command was not understood.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local.lambda_runtime import TASK_ROOT, LambdaRuntime
+from nightshift.errors import InvalidEvent, NightshiftError
+from nightshift.run import parse_event
+
+DEMO_ROWS = 5_000
+DEMO_DAYS = 60
+DEMO_BUCKET = "nightshift-demo"
+DEPENDS_ON = ("DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET")
+"""One of these set: the caller has servers of their own, and no demo server may stand in for any of them."""
+
+
+class Usage(NightshiftError):
+    """The command line names no job or no event that exists."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; its exit status."""
+    try:
+        job, event = _read(arguments)
+        with _environment(job, event) as env, LambdaRuntime(f"{job}.app.lambda_handler", env) as runtime:
+            result = runtime.invoke(json.dumps(event).encode())
+    except Usage as error:
+        print(error, file=sys.stderr)
+        return 2
+    except NightshiftError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(result.logs, file=sys.stderr)
+    print(json.dumps(result.payload, ensure_ascii=False, indent=2))
+    return 0 if result.error_type is None else 1
+
+
+def _read(arguments: list[str]) -> tuple[str, object]:
+    """The job's name and the event, both known to exist."""
+    if len(arguments) != 2:
+        raise Usage("usage: make invoke JOB=cleanup EVENT=events/cleanup.json")
+    job, path = arguments[0], Path(arguments[1])
+    jobs = sorted(app.parent.name for app in TASK_ROOT.glob("*/app.py"))
+    if job not in jobs:
+        raise Usage(f"there is no job {job!r}", hint=f"JOB is one of: {', '.join(jobs) or 'none yet'}")
+    try:
+        return job, json.loads(path.read_bytes())
+    except OSError as exc:
+        raise Usage(f"the event cannot be read: {path} ({exc.strerror})", hint="EVENT is a JSON file") from exc
+    except ValueError as exc:
+        raise Usage(f"the event is not JSON: {path}", detail=str(exc)) from exc
+
+
+@contextmanager
+def _environment(job: str, event: object) -> Iterator[Mapping[str, str]]:
+    """The caller's variables, with servers of our own where they name none."""
+    if any(os.environ.get(name) for name in DEPENDS_ON):
+        yield os.environ
+        return
+    from local.chatlog import create_conversation_log
+    from local.postgres import DISPOSABLE, EmbeddedPostgres
+    from local.s3 import EmbeddedS3
+
+    print(
+        f"none of {', '.join(DEPENDS_ON)} is set: a PostgreSQL with {DEMO_ROWS} rows of conversation_log and an S3 "
+        "are started on this machine, for this call only",
+        file=sys.stderr,
+    )
+    with EmbeddedPostgres(settings=DISPOSABLE) as postgres, EmbeddedS3() as s3:
+        url = postgres.create_database("demo")
+        create_conversation_log(url, DEMO_ROWS, days=DEMO_DAYS, end=_moment_of(job, event))
+        s3.create_bucket(DEMO_BUCKET)
+        yield {**os.environ, **s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": DEMO_BUCKET}
+
+
+def _moment_of(job: str, event: object) -> datetime:
+    """The time that the event stands for: the demo's log ends there, so that some of its rows are due."""
+    now = datetime.now(UTC)
+    try:
+        return parse_event(job, event, None, now=now).as_of
+    except InvalidEvent:
+        return now
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""An S3 on loopback for the demo, the tests and the benchmark: moto's server in a process of its own.
+
+Its own process, so that its CPU and memory are not counted as ours, and so that a run that is killed does not
+take the store with it. Everything lives in that process's memory and is gone with it. moto accepts a wrong
+SHA-256 and never runs out of patience; `tests/support/s3_proxy.py` stands in front of it where that matters.
+
+Run by path, this file is the server's program: `python local/s3.py <fd of a listening socket>`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REGION: Literal["ap-northeast-2"] = "ap-northeast-2"
+BACKLOG = 128
+
+
+class EmbeddedS3:
+    """An S3 server on 127.0.0.1, for as long as the context lasts; it cannot outlive this process."""
+
+    _client: S3Client | None = None
+
+    def __enter__(self) -> Self:
+        from local.guardian import Guarded
+
+        self._work = Path(tempfile.mkdtemp(prefix="nightshift-s3-"))
+        # Bound here and inherited there: no port to race for, and early requests wait in the backlog.
+        with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener:
+            self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self._server = Guarded(
+                [sys.executable, str(Path(__file__).resolve()), str(listener.fileno())],
+                log=self._work / "server.log",
+                stop_signal=signal.SIGKILL,  # it keeps nothing worth closing
+                remove=[self._work],
+                pass_fds=[listener.fileno()],
+            )
+        self._control("GET", "/moto-api/data.json")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._server.stop()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        return self._server.pid
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What boto3 needs in the environment to find this server, and nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def client(self) -> S3Client:
+        """The one client of this server, free of the environment's settings; it reads bytes as they are, unjudged."""
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+            config = Config(response_checksum_validation="when_required")
+            self._client = session.client("s3", endpoint_url=self.endpoint, config=config)
+        return self._client
+
+    def create_bucket(self, name: str, versioned: bool = False) -> None:
+        client = self.client()
+        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        if versioned:
+            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+    def keys(self, bucket: str) -> list[str]:
+        """Every key in the bucket, sorted."""
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
+
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        """Every object in the bucket, by key."""
+        client = self.client()
+        return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in self.keys(bucket)}
+
+    def reset(self) -> None:
+        """Forget every bucket and object."""
+        self._control("POST", "/moto-api/reset")
+
+    def _control(self, method: str, path: str) -> None:
+        request = urllib.request.Request(self.endpoint + path, method=method)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request) as response:
+            response.read()
+
+
+def _serve(fd: int) -> None:
+    """Serve moto on a listening socket until killed."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Handler(WSGIRequestHandler):
+        """HTTP/1.1 with keep-alive and without an access log."""
+
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            return
+
+    app = DomainDispatcherApplication(create_backend_app)
+    make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler, fd=fd).serve_forever()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", str(1 << 30))  # objects stay in memory, none on disk
+    _serve(int(sys.argv[1]))

@@ -1,0 +1,309 @@
+"""Sending, over the real SDK, to a server that is as strict as Slack and fails when told to."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aws_lambda_powertools import Logger
+from pydantic import SecretStr
+
+from local.slack import CHANNEL, UPLOAD, SlackServer
+from nightshift.errors import NotifyError
+from nightshift.settings import Settings
+from nightshift.slack.message import as_text
+from nightshift.slack.notifier import ConsoleNotifier, Notifier, SlackNotifier, make_notifier
+from nightshift.slack.patience import HINTS, MAX_TRIES
+from tests.slack.support import MESSAGE, TOKEN, Sender, csv
+
+POST = "chat.postMessage"
+STEPS = ("files.getUploadURLExternal", UPLOAD, "files.completeUploadExternal")
+LAYER = Path(__file__).parents[2] / "layers" / "shared"
+
+
+def test_a_message_arrives(slack: SlackServer, sender: Sender) -> None:
+    sender.send()
+    (message,) = slack.messages
+    assert message.seen == "💾 DB Cleanup Report\n- 백업 수: 124 rows"
+    assert message.text == message.seen
+    assert slack.requests == [POST]
+
+
+@pytest.mark.parametrize("channel", [CHANNEL, f"#{CHANNEL}", "C000000001"])
+def test_a_file_goes_to_the_thread_by_the_channels_id(slack: SlackServer, channel: str) -> None:
+    Sender(slack.url, channel).send(csv())
+    (message,), (file,) = slack.messages, slack.files
+    assert (file.channel, file.thread_ts) == (message.channel, message.ts)
+    assert file.content == csv().content
+    assert file.filename == file.title == "conversation_log_backup_20250915.csv"
+    assert file.comment == ""
+    assert slack.requests == [POST, *STEPS]
+
+
+def test_every_file_goes(slack: SlackServer, sender: Sender) -> None:
+    sender.send(csv("a.csv"), csv("b.csv"))
+    assert [file.filename for file in slack.files] == ["a.csv", "b.csv"]
+
+
+def test_a_file_that_was_cut_says_so(slack: SlackServer, sender: Sender) -> None:
+    sender.send(csv(rows=1000, total_rows=12_345))
+    assert slack.files[0].comment == "전체 12,345행 중 처음 1,000행"
+
+
+def test_a_rate_limit_is_waited_for_as_long_as_slack_says(slack: SlackServer) -> None:
+    slack.fail_next(POST, status=429, headers={"Retry-After": "1"}, body={"ok": False, "error": "ratelimited"})
+    started = time.monotonic()
+    SlackNotifier(SecretStr(TOKEN), CHANNEL, api_url=slack.url).send(MESSAGE, deadline=started + 30)
+    assert time.monotonic() - started >= 1
+    assert len(slack.messages) == 1
+
+
+@pytest.mark.parametrize("path", [POST, *STEPS])
+def test_each_request_is_asked_again_after_a_rate_limit(slack: SlackServer, sender: Sender, path: str) -> None:
+    slack.fail_next(path, status=429, headers={"retry-after": "7"})
+    sender.send(csv())
+    assert sender.slept == [7.0]
+    assert (len(slack.messages), len(slack.files)) == (1, 1)
+
+
+@pytest.mark.parametrize("path", [POST, UPLOAD])
+def test_a_rate_limit_beyond_the_deadline_is_not_slept_through(slack: SlackServer, sender: Sender, path: str) -> None:
+    slack.fail_next(path, status=429, headers={"Retry-After": "30"})
+    with pytest.raises(NotifyError, match="past the deadline") as caught:
+        sender.send(csv(), seconds=20)
+    assert sender.slept == []
+    assert "wait 30 s" in str(caught.value)
+
+
+def test_a_wait_of_hours_is_refused_even_without_a_deadline(slack: SlackServer, sender: Sender) -> None:
+    slack.fail_next(POST, status=429, headers={"Retry-After": "7200"})
+    with pytest.raises(NotifyError, match="past the deadline"):
+        sender.send(seconds=24 * 3600)
+    assert sender.slept == []
+
+
+@pytest.mark.parametrize("header", ["soon", "-1", "inf", ""])
+def test_a_retry_after_that_is_no_number_is_a_short_wait(slack: SlackServer, sender: Sender, header: str) -> None:
+    slack.fail_next(POST, status=429, headers={"Retry-After": header})
+    sender.send()
+    assert sender.slept == [0.5]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+@pytest.mark.parametrize("path", [POST, *STEPS])
+def test_server_errors_pass(slack: SlackServer, sender: Sender, path: str, status: int) -> None:
+    slack.fail_next(path, status=status, body=b"<html>bad gateway</html>", times=2)
+    sender.send(csv())
+    assert sender.slept == [0.5, 1.0]
+    assert (len(slack.messages), len(slack.files)) == (1, 1)
+
+
+@pytest.mark.parametrize("path", [POST, *STEPS])
+def test_lost_connections_pass(slack: SlackServer, sender: Sender, path: str) -> None:
+    slack.fail_next(path, drop=True)
+    sender.send(csv())
+    assert sender.slept == [0.5]
+    assert (len(slack.messages), len(slack.files)) == (1, 1)
+
+
+@pytest.mark.parametrize("error", ["internal_error", "service_unavailable", "ratelimited"])
+def test_errors_that_slack_calls_its_own_pass(slack: SlackServer, sender: Sender, error: str) -> None:
+    slack.fail_next(POST, body={"ok": False, "error": error})
+    sender.send()
+    assert len(slack.messages) == 1
+
+
+def test_trouble_that_does_not_pass_is_given_up(slack: SlackServer, sender: Sender) -> None:
+    slack.fail_next(POST, status=500, times=MAX_TRIES)
+    with pytest.raises(NotifyError) as caught:
+        sender.send(seconds=600)
+    assert slack.requests == [POST] * MAX_TRIES
+    assert sender.slept == [0.5, 1.0, 2.0, 4.0]
+    assert caught.value.detail == "chat.postMessage: HTTP 500"
+
+
+@pytest.mark.parametrize("path", STEPS)
+def test_a_file_that_cannot_go_does_not_take_the_message_with_it(slack: SlackServer, sender: Sender, path: str) -> None:
+    slack.fail_next(path, status=500, times=MAX_TRIES)
+    with pytest.raises(NotifyError, match=r"upload of conversation_log_backup_20250915\.csv: HTTP 500"):
+        sender.send(csv())
+    assert (len(slack.messages), len(slack.files)) == (1, 0)
+
+
+@pytest.mark.parametrize("path", [STEPS[0], STEPS[2]])
+def test_a_scope_that_is_missing_for_files_is_named(slack: SlackServer, sender: Sender, path: str) -> None:
+    slack.fail_next(path, body={"ok": False, "error": "missing_scope", "needed": "files:write"})
+    with pytest.raises(NotifyError, match="missing_scope, needed: files:write") as caught:
+        sender.send(csv())
+    assert caught.value.hint == HINTS["missing_scope"]
+    assert sender.slept == []
+    assert len(slack.messages) == 1
+
+
+@pytest.mark.parametrize("status", [204, 400, 403, 413])
+def test_bytes_that_are_not_taken_are_a_failure(slack: SlackServer, sender: Sender, status: int) -> None:
+    slack.fail_next(UPLOAD, status=status)
+    with pytest.raises(NotifyError, match="upload of"):
+        sender.send(csv())
+    assert (len(slack.messages), slack.files, sender.slept) == (1, [], [])
+
+
+@pytest.mark.parametrize("error", sorted(HINTS))
+def test_what_slack_refuses_is_named_with_a_hint(slack: SlackServer, sender: Sender, error: str) -> None:
+    slack.fail_next(POST, body={"ok": False, "error": error})
+    with pytest.raises(NotifyError) as caught:
+        sender.send()
+    assert caught.value.detail == f"chat.postMessage: {error}"
+    assert caught.value.hint == HINTS[error]
+    assert slack.requests == [POST]
+
+
+def test_slack_itself_refuses_a_wrong_token_and_channel(slack: SlackServer) -> None:
+    with pytest.raises(NotifyError, match="invalid_auth"):
+        Sender(slack.url, token="xoxb-another").send()
+    with pytest.raises(NotifyError, match="channel_not_found"):
+        Sender(slack.url, "ai-report").send()
+
+
+@pytest.mark.parametrize("body", [b"<html>log in first</html>", b"", b"[]", b"\xff", b'{"ok": false}', b'{"ok": 0}'])
+def test_an_answer_that_is_not_slacks(slack: SlackServer, sender: Sender, body: bytes) -> None:
+    slack.fail_next(POST, body=body, times=MAX_TRIES)
+    with pytest.raises(NotifyError, match=POST):
+        sender.send()
+    assert slack.messages == []
+
+
+def test_no_connection() -> None:
+    with SlackServer() as gone:
+        url = gone.url
+    sender = Sender(url)
+    with pytest.raises(NotifyError, match=r"no connection.*refused"):
+        sender.send()
+    assert len(sender.slept) == MAX_TRIES - 1
+
+
+def test_a_slack_that_never_answers_is_left_by_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sender = Sender(f"http://127.0.0.1:{silent.getsockname()[1]}/api/")
+        with pytest.raises(NotifyError, match="past the deadline"):
+            sender.send(seconds=1.5)
+
+
+def test_with_no_time_left_nobody_is_asked(slack: SlackServer, sender: Sender) -> None:
+    with pytest.raises(NotifyError, match="no time left"):
+        sender.send(seconds=0.5)
+    assert slack.requests == []
+
+
+@pytest.mark.parametrize("token", ["xoxb-with\nnewline", "xoxb-with space", "xoxb-키", "\x7f"])
+def test_a_token_that_is_not_one_is_not_quoted(slack: SlackServer, token: str) -> None:
+    with pytest.raises(NotifyError, match="is not one") as caught:
+        Sender(slack.url, token=token).send()
+    assert token not in whole_story(caught.value)
+    assert slack.requests == []
+
+
+def test_blanks_around_a_token_do_no_harm(slack: SlackServer) -> None:
+    Sender(slack.url, token=f" {TOKEN}\n").send()
+    assert len(slack.messages) == 1
+
+
+def whole_story(error: BaseException) -> str:
+    """All that a log could ever show of an error, its causes and their attributes included."""
+    story = "".join(traceback.format_exception(error))
+    while error.__context__ is not None:
+        error = error.__context__
+        story += repr(vars(error))
+    return story
+
+
+FAULTS = [
+    {"status": 429, "headers": {"Retry-After": "900"}},
+    {"status": 500},
+    {"status": 404, "body": f"no such thing for {TOKEN}".encode()},
+    {"drop": True},
+    {"body": {"ok": False, "error": "invalid_auth"}},
+    {"body": {"ok": False, "error": TOKEN, "needed": TOKEN}},
+    {"body": b"[]"},
+]
+
+
+@pytest.mark.parametrize("path", [POST, *STEPS])
+@pytest.mark.parametrize("fault", FAULTS, ids="-".join)
+def test_the_token_is_nowhere(
+    slack: SlackServer, sender: Sender, caplog: pytest.LogCaptureFixture, path: str, fault: dict[str, object]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    slack.fail_next(path, times=MAX_TRIES, **fault)  # type: ignore[arg-type]
+    with pytest.raises(NotifyError) as caught:
+        sender.send(csv())
+    assert TOKEN not in whole_story(caught.value)
+    assert caught.value.__context__ is None
+    assert TOKEN not in caplog.text
+    assert TOKEN not in repr(sender.notifier) + repr(vars(sender.notifier))
+
+
+def settings(**given: str) -> Settings:
+    return Settings.from_env(given)
+
+
+def test_the_notifier_of_the_settings(slack: SlackServer, caplog: pytest.LogCaptureFixture) -> None:
+    notifier: Notifier = make_notifier(
+        settings(SLACK_CHANNEL=f" {CHANNEL} ", SLACK_API_URL=slack.url.rstrip("/"), REPORT_LANGUAGE="en"),
+        SecretStr(TOKEN),
+        logging.getLogger("test"),
+    )
+    notifier.send(MESSAGE, [csv(rows=1, total_rows=2)], deadline=time.monotonic() + 30)
+    assert slack.files[0].comment == "the first 1 of 2 rows"
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("token", "channel", "missing"),
+    [
+        (None, CHANNEL, "SLACK_BOT_TOKEN"),
+        (SecretStr(" "), CHANNEL, "SLACK_BOT_TOKEN"),
+        (SecretStr(TOKEN), "", "SLACK_CHANNEL"),
+    ],
+)
+def test_what_is_missing_is_warned_of_and_the_message_logged(
+    token: SecretStr | None, channel: str, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    notifier: Notifier = make_notifier(settings(SLACK_CHANNEL=channel), token, logging.getLogger("test"))
+    assert isinstance(notifier, ConsoleNotifier)
+    notifier.send(MESSAGE, [csv()], deadline=time.monotonic())
+    warning, message = caplog.records
+    assert (warning.levelname, warning.getMessage()) == ("WARNING", f"Slack was not told: {missing} is not set")
+    assert message.getMessage() == f"message for Slack:\n{as_text(MESSAGE)}\n[{csv().filename}]"
+    assert "안녕" not in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def test_powertools_logger_will_do(capsys: pytest.CaptureFixture[str]) -> None:
+    ConsoleNotifier(Logger(service="test", stream=sys.stdout), "because").send(MESSAGE, deadline=0)
+    out = capsys.readouterr().out
+    assert "Slack was not told: because" in out
+    assert "백업 수: 124 rows" in out
+
+
+def test_slack_sdk_is_imported_on_the_first_send_only() -> None:
+    program = (
+        "import sys; from pydantic import SecretStr; from nightshift.slack import blocks, notifier;"
+        "notifier.SlackNotifier(SecretStr('x'), 'c'); sys.exit('slack_sdk' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, env={"PYTHONPATH": str(LAYER)})
+    assert done.returncode == 0
+
+
+def test_a_message_too_long_for_slack_is_refused_by_the_server(slack: SlackServer, sender: Sender) -> None:
+    block = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}
+    with pytest.raises(NotifyError, match="invalid_blocks"):
+        sender.send(message=replace(MESSAGE, blocks=(block,)))

@@ -1,0 +1,105 @@
+"""Both languages say the same things, and numbers and times read well in each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta, timezone
+from string import Formatter
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from nightshift.slack.texts import ENGLISH, KOREAN, PHRASES, Phrases, Plural
+from nightshift.slack.words import Words
+
+HANGUL = re.compile("[가-힣]")
+SEOUL = ZoneInfo("Asia/Seoul")
+
+
+def spoken(phrases: Phrases, name: str) -> list[str]:
+    value = getattr(phrases, name)
+    if isinstance(value, Plural):
+        return list(value)
+    return list(value.values()) if isinstance(value, Mapping) else [value]
+
+
+def blanks(phrase: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(phrase) if name}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Phrases)])
+def test_both_languages_fill_the_same_blanks(name: str) -> None:
+    korean, english = spoken(KOREAN, name), spoken(ENGLISH, name)
+    assert [blanks(phrase) for phrase in korean] == [blanks(phrase) for phrase in english]
+    assert all(phrase.strip() for phrase in korean + english)
+    assert not any(HANGUL.search(phrase) for phrase in english)
+
+
+def test_both_languages_know_the_same_guards_and_jobs() -> None:
+    assert KOREAN.guards.keys() == ENGLISH.guards.keys()
+    assert KOREAN.jobs.keys() == ENGLISH.jobs.keys()
+    assert all(HANGUL.search(title) for title in KOREAN.guards.values())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "korean", "english"),
+    [
+        (0, "0.0초", "0.0 s"),
+        (9.94, "9.9초", "9.9 s"),
+        (9.96, "10초", "10 s"),
+        (59.4, "59초", "59 s"),
+        (59.6, "1분 0초", "1 min 0 s"),
+        (3599.4, "59분 59초", "59 min 59 s"),
+        (3599.6, "1시간 0분", "1 h 0 min"),
+        (7384, "2시간 3분", "2 h 3 min"),
+    ],
+)
+def test_durations(seconds: float, korean: str, english: str) -> None:
+    assert Words(KOREAN, UTC).duration(seconds) == korean
+    assert Words(ENGLISH, UTC).duration(seconds) == english
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KB"),
+        (999_949, "999.9 KB"),
+        (999_950, "1.0 MB"),
+        (13_240_000, "13.2 MB"),
+        (5 * 10**9, "5.0 GB"),
+        (7 * 10**15, "7,000.0 TB"),
+    ],
+)
+def test_sizes(count: int, expected: str) -> None:
+    assert Words.size(count) == expected
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [(0, "$0.00"), (0.00001, "< $0.0001"), (0.00123, "$0.0012"), (0.5, "$0.5000"), (1234.5, "$1,234.50")],
+)
+def test_costs(amount: float, expected: str) -> None:
+    assert Words.usd(amount) == expected
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        (datetime(2025, 10, 15, tzinfo=UTC), "2025-10-15 09:00:00 KST"),
+        (datetime(2025, 10, 15, 0, 0, 0, 999_999, tzinfo=UTC), "2025-10-15 09:00:00 KST"),
+        (datetime(2025, 10, 15), "2025-10-15 00:00:00"),  # noqa: DTZ001 - a column without a zone
+        (datetime(9999, 12, 31, 23, tzinfo=UTC), "9999-12-31 23:00:00 UTC"),
+        (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), "0001-01-01 00:00:00 UTC+14:00"),
+    ],
+)
+def test_moments(when: datetime, expected: str) -> None:
+    assert Words(PHRASES["ko"], SEOUL).moment(when) == expected
+
+
+def test_one_and_many() -> None:
+    assert [Words(ENGLISH, UTC).rows(count) for count in (0, 1, 1234)] == ["0 rows", "1 row", "1,234 rows"]
+    assert Words(KOREAN, UTC).rows(1) == "1 rows"

@@ -1,0 +1,192 @@
+"""The template as CloudFormation would deploy it: read, transformed by SAM, conditions and parameters put in.
+
+What exists only in AWS becomes a token: `<ArchiveBucket>` for a `!Ref`, `<ArchiveBucket.Arn>` for a `!GetAtt`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
+PSEUDO = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": "ap-northeast-2",
+    "AWS::StackName": "teststack",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+NO_VALUE = object()
+
+Json = Any
+Template = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, read as their long forms."""
+
+
+def _tag(loader: _Loader, suffix: str, node: yaml.Node) -> Json:
+    value: Json
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _tag)
+
+
+def load(path: Path = TEMPLATE) -> Template:
+    """The template as it is written, intrinsic functions in their long form."""
+    template: Template = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    return template
+
+
+class SamTransform:
+    """The SAM transform of `.venv-sam`, kept running while the context lasts."""
+
+    def __enter__(self) -> Self:
+        python = ROOT / ".venv-sam" / "bin" / "python"
+        assert python.exists(), "the SAM tools are not installed: make sam"
+        self._process = subprocess.Popen(
+            [python, ROOT / "tools" / "sam" / "transform.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "AWS_DEFAULT_REGION": PSEUDO["AWS::Region"]},
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()
+
+    def __call__(self, template: Template, parameters: Mapping[str, str]) -> Template:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"template": template, "parameters": dict(parameters)}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        transformed: Template = answer["template"]
+        return transformed
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What one deployment would create.
+
+    Attributes:
+        resources: logical id → the resource, with everything resolved that can be.
+        template: as it was before SAM.
+    """
+
+    resources: Mapping[str, dict[str, Any]]
+    template: Template
+
+    def of_type(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Logical id and properties of every resource of a type."""
+        for name, resource in self.resources.items():
+            if resource["Type"] == kind:
+                yield name, resource.get("Properties", {})
+
+    def named_by(self, token: object) -> dict[str, Any]:
+        """The resource that a token such as `<Queue.Arn>` stands for; empty where it stands for none here."""
+        found = re.fullmatch(r"<(\w+)(\.\w+)?>", str(token))
+        return self.resources.get(found[1], {}) if found else {}
+
+
+def deploy(transform: SamTransform, template: Template, **parameters: str) -> Stack:
+    """The stack that these parameters give; the others take their defaults."""
+    values = {name: str(parameters.get(name, spec.get("Default", ""))) for name, spec in template["Parameters"].items()}
+    lists = {n for n, spec in template["Parameters"].items() if spec["Type"] == "CommaDelimitedList"}
+    transformed = transform(template, values)
+    resolve = _Resolver(transformed, {n: v.split(",") if n in lists else v for n, v in values.items()})
+    resources = {
+        name: resolve({key: value for key, value in resource.items() if key != "Condition"})
+        for name, resource in transformed["Resources"].items()
+        if "Condition" not in resource or resolve.condition(resource["Condition"])
+    }
+    return Stack(resources, template)
+
+
+class _Resolver:
+    """CloudFormation's intrinsic functions, as far as the template uses them."""
+
+    def __init__(self, template: Template, parameters: Mapping[str, Json]) -> None:
+        self._conditions = template.get("Conditions", {})
+        self._parameters = parameters
+
+    def __call__(self, node: Json) -> Json:
+        if isinstance(node, list):
+            return [value for value in map(self, node) if value is not NO_VALUE]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            ((name, argument),) = node.items()
+            if name in ("Ref", "Condition") and isinstance(argument, str):
+                return self._ref(argument) if name == "Ref" else self.condition(argument)
+            if name.startswith("Fn::"):
+                return self._function(name.removeprefix("Fn::"), argument)
+        resolved = {key: self(value) for key, value in node.items()}
+        return {key: value for key, value in resolved.items() if value is not NO_VALUE}
+
+    def condition(self, name: str) -> bool:
+        return bool(self(self._conditions[name]))
+
+    def _ref(self, name: str) -> Json:
+        if name == "AWS::NoValue":
+            return NO_VALUE
+        return self._parameters.get(name, PSEUDO.get(name, f"<{name}>"))
+
+    def _function(self, name: str, argument: Json) -> Json:
+        if name == "If":
+            return self(argument[1] if self.condition(argument[0]) else argument[2])
+        if name == "Sub":
+            return self._sub(argument)
+        values = self(argument)
+        match name:
+            case "GetAtt":
+                return f"<{'.'.join(values)}>"
+            case "Join":
+                return values[0].join(values[1])
+            case "Select":
+                return values[1][int(values[0])] if int(values[0]) < len(values[1]) else ""
+            case "Split":
+                return values[1].split(values[0])
+            case "Equals":
+                return str(values[0]) == str(values[1])
+            case "Not":
+                return not values[0]
+            case "And" | "Or":
+                return (all if name == "And" else any)(values)
+        raise NotImplementedError(name)
+
+    def _sub(self, argument: Json) -> str:
+        text, own = (argument, {}) if isinstance(argument, str) else (argument[0], self(argument[1]))
+
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            if name in own:
+                return str(own[name])
+            return f"<{name}>" if "." in name else str(self._ref(name))
+
+        return re.sub(r"\$\{([\w:.]+)\}", value, text)

@@ -1,0 +1,54 @@
+"""The stacks that the template tests look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.template.cloudformation import SamTransform, Stack, Template, deploy, load
+
+KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222-3333-4444-555555555555"
+SECRET = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:nightshift/"
+
+EVERYTHING = {
+    "ArchiveKmsKeyArn": KEY,
+    "AlarmEmail": "operator@example.com",
+    "DatabaseIamAuth": "on",
+    "DatabaseIamUser": "db-ABCDEFGH/nightshift",
+    "DatabaseSecretArn": f"{SECRET}database-AbCdEf",
+    "PolicyFile": "ssm:/nightshift/retention",
+    "SecretsKmsKeyArn": KEY,
+    "SecurityGroupIds": "sg-1",
+    "SlackSecretArn": f"{SECRET}slack-AbCdEf",
+    "SubnetIds": "subnet-1,subnet-2",
+}
+"""Every optional part switched on."""
+
+OTHERWISE = {
+    "Architecture": "x86_64",
+    "ArchiveColdAfterDays": "0",
+    "CleanupReservedConcurrency": "-1",
+    "DatabaseUrl": "postgresql://nightshift@db.example.com/app",
+    "PolicyFile": "s3://config.example.com/nightshift/retention.toml",
+}
+"""The other branch of what `EVERYTHING` and the defaults choose."""
+
+
+@pytest.fixture(scope="session")
+def transform() -> Iterator[SamTransform]:
+    """The SAM transform, started once."""
+    with SamTransform() as running:
+        yield running
+
+
+@pytest.fixture
+def template() -> Template:
+    """A copy of the template that the test may break."""
+    return load()
+
+
+@pytest.fixture(scope="session", params=[{}, EVERYTHING, OTHERWISE], ids=["defaults", "everything", "otherwise"])
+def stack(request: pytest.FixtureRequest, transform: SamTransform) -> Stack:
+    """The template as it is, deployed in each of three ways."""
+    return deploy(transform, load(), **request.param)

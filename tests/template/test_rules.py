@@ -1,0 +1,114 @@
+"""The template holds every rule; and every rule is shown to bite."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any, cast
+
+import pytest
+
+from tests.template import rules
+from tests.template.cloudformation import SamTransform, Stack, Template, deploy
+from tests.template.conftest import EVERYTHING
+
+REMOVED = object()
+FUNCTION = "Resources.CleanupFunction.Properties"
+SCHEDULE = f"{FUNCTION}.Events.Schedule.Properties"
+ROLE = "Resources.CleanupRole.Properties"
+BUCKET = "Resources.ArchiveBucket.Properties"
+WITH_KEY = f"{BUCKET}.BucketEncryption.ServerSideEncryptionConfiguration.0.Fn::If.1"
+GLOBALS = "Globals.Function"
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: str(rule.__name__))
+def test_the_template_holds_every_rule(stack: Stack, rule: rules.Rule) -> None:
+    assert list(rule(stack)) == []
+
+
+# One way to break the template for each sentence that a rule can say: where, with what, and a part of the sentence.
+BREAKS: tuple[tuple[str, Any, str], ...] = (
+    (f"{GLOBALS}.Runtime", "python3.9", "the layers are built for python3.13"),
+    (f"{GLOBALS}.Architectures", ["arm65"], "no one known architecture"),
+    (f"{GLOBALS}.Architectures", REMOVED, "no one known architecture"),
+    (f"{GLOBALS}.Architectures", ["x86_64"], "its layers on ['arm64']"),
+    (f"{GLOBALS}.Timeout", 901, "Timeout 901"),
+    (f"{GLOBALS}.Timeout", REMOVED, "Timeout None"),
+    ("Parameters.CleanupMemory.Default", 64, "MemorySize 64"),
+    ("Parameters.CleanupMemory.Default", 10_241, "MemorySize 10241"),
+    ("Parameters.CleanupEphemeralStorage.Default", 256, "/tmp of 256 MB"),
+    (f"{FUNCTION}.Layers", [f"arn:layer:{n}" for n in range(6)], "more than five layers"),
+    (f"{GLOBALS}.RecursiveLoop", "Allow", "call itself for ever"),
+    (f"{FUNCTION}.LoggingConfig.LogGroup", REMOVED, "no log group"),
+    (f"{FUNCTION}.LoggingConfig.LogGroup", "/aws/lambda/other", "no log group"),
+    ("Resources.CleanupLogGroup.Properties.RetentionInDays", REMOVED, "keeps its logs for ever"),
+    (f"{FUNCTION}.LoggingConfig.LogFormat", "Text", "does not log JSON"),
+    ("Parameters.LogLevel.Default", "WARN", "drops its metrics"),
+    (f"{FUNCTION}.EventInvokeConfig", REMOVED, "is not tried again"),
+    (f"{FUNCTION}.EventInvokeConfig.MaximumRetryAttempts", 0, "is not tried again"),
+    (f"{FUNCTION}.EventInvokeConfig.DestinationConfig", REMOVED, "no queue for failed runs"),
+    (f"{ROLE}.Policies.0.PolicyDocument.Statement.1.Action", "sqs:ReceiveMessage", "may not send to its queue"),
+    (f"{SCHEDULE}.ScheduleExpressionTimezone", "Asia/Soul", "Asia/Soul is no time zone"),
+    (f"{SCHEDULE}.ScheduleExpressionTimezone", REMOVED, "None is no time zone"),
+    ("Parameters.CleanupSchedule.Default", "cron(0 9 * * MON *)", "exactly one of"),
+    ("Parameters.CleanupSchedule.Default", "cron(0 9 ? * MON)", "six fields"),
+    (f"{SCHEDULE}.RetryPolicy", {"MaximumRetryAttempts": 0}, "delivered once or never"),
+    (f"{SCHEDULE}.DeadLetterConfig", REMOVED, "no queue for undelivered"),
+    (f"{SCHEDULE}.RoleArn", {"Fn::GetAtt": ["CleanupRole", "Arn"]}, "may not invoke its function"),
+    (f"{SCHEDULE}.RoleArn", {"Fn::GetAtt": ["CleanupRole", "Arn"]}, "may not send to its queue for undelivered"),
+    (f"{SCHEDULE}.Input", REMOVED, "the input is not understood"),
+    (f"{SCHEDULE}.Input", '{"scheduled-time": "<aws.scheduler.scheduled-time>"}', "scheduled-time: unknown key"),
+    (f"{SCHEDULE}.Input", "{}", "does not carry its scheduled time"),
+    (f"{SCHEDULE}.Input", '{"schedule_arn": "<aws.scheduler.execution-id>"}', "the execution id differs"),
+    ("Resources.FailedRunsQueue.Properties.SqsManagedSseEnabled", False, "FailedRunsQueue is not encrypted"),
+    ("Resources.UndeliveredQueue.Properties.MessageRetentionPeriod", REMOVED, "forgets before two weeks"),
+    ("Resources.FailedRunsAlarm", REMOVED, "nobody is told of messages in FailedRunsQueue"),
+    ("Resources.UndeliveredAlarm.Properties.Dimensions", [], "nobody is told of messages in UndeliveredQueue"),
+    ("Resources.CleanupErrorsAlarm", REMOVED, "nobody is told of errors in CleanupFunction"),
+    ("Resources.CleanupRefusedAlarm.Properties.Namespace", "nightshift", "writes elsewhere"),
+    (f"{GLOBALS}.Environment.Variables.POWERTOOLS_METRICS_NAMESPACE", "nightshift", "writes elsewhere"),
+    ("Resources.CleanupOverdueAlarm.Properties.AlarmActions", REMOVED, "CleanupOverdueAlarm tells nobody"),
+    ("Resources.CleanupOverdueAlarm.Properties.TreatMissingData", REMOVED, "cries where nothing ran"),
+    (f"{ROLE}.Policies.1.PolicyDocument.Statement.0.Action", "s3:*", "wildcard action s3:*"),
+    (f"{ROLE}.Policies.1.PolicyDocument.Statement.0.Action.0", "s3:Put*", "wildcard action s3:Put*"),
+    (f"{ROLE}.Policies.1.PolicyDocument.Statement.0.Resource", "*", "on *"),
+    (f"{ROLE}.Policies.1.PolicyDocument.Statement.0.Resource", {"Fn::Sub": "${ArchiveBucket.Arn}/*"}, "on <Archive"),
+    (f"{ROLE}.Policies.0.PolicyDocument.Statement.0.Resource", "arn:aws:logs:*:*:*", "on arn:aws:logs:*"),
+    (f"{ROLE}.ManagedPolicyArns", ["arn:aws:iam::aws:policy/AmazonS3FullAccess"], "managed policy"),
+    (f"{GLOBALS}.VpcConfig", REMOVED, "managed policy arn:aws:iam::aws:policy/service-role/AWSLambdaENI"),
+    (f"{ROLE}.AssumeRolePolicyDocument.Statement.0.Principal", {"AWS": "*"}, "can be assumed by"),
+    ("Resources.ArchiveBucket.DeletionPolicy", "Delete", "goes with its stack"),
+    ("Resources.ArchiveBucket.UpdateReplacePolicy", REMOVED, "goes with its stack"),
+    (f"{BUCKET}.VersioningConfiguration.Status", "Suspended", "keeps no versions"),
+    (f"{BUCKET}.PublicAccessBlockConfiguration.BlockPublicPolicy", False, "not closed to the public"),
+    (f"{BUCKET}.PublicAccessBlockConfiguration.IgnorePublicAcls", REMOVED, "not closed to the public"),
+    (f"{BUCKET}.OwnershipControls", REMOVED, "obeys ACLs"),
+    (f"{BUCKET}.BucketEncryption", REMOVED, "ArchiveBucket is not encrypted"),
+    (f"{WITH_KEY}.BucketKeyEnabled", False, "asks KMS once for every object"),
+    (f"{WITH_KEY}.ServerSideEncryptionByDefault.KMSMasterKeyID", REMOVED, "a key that nobody named"),
+    (f"{BUCKET}.LifecycleConfiguration.Rules.0.AbortIncompleteMultipartUpload", REMOVED, "never tidies up: Abort"),
+    (f"{BUCKET}.LifecycleConfiguration.Rules.0.Status", "Disabled", "never tidies up: Noncurrent"),
+    (f"{BUCKET}.LifecycleConfiguration.Rules.1", REMOVED, "never tidies up: ExpiredObjectDeleteMarker"),
+    (f"{BUCKET}.LifecycleConfiguration.Rules.0.ExpirationInDays", 365, "deletes archived rows"),
+    ("Resources.ArchiveBucketPolicy", REMOVED, "answers without TLS"),
+    ("Resources.ArchiveBucketPolicy.Properties.PolicyDocument.Statement.0.Effect", "Allow", "answers without TLS"),
+    ("Resources.FailedRunsQueue.Properties.QueueName", "failed", "QueueName failed is the same in every stack"),
+    (f"{FUNCTION}.FunctionName", "cleanup", "FunctionName cleanup is the same in every stack"),
+    (f"{SCHEDULE}.Name", REMOVED, "Name CleanupFunctionSchedule is the same in every stack"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "what", "sentence"), BREAKS)
+def test_a_rule_bites(transform: SamTransform, template: Template, where: str, what: Any, sentence: str) -> None:
+    _break(template, where, what)
+    assert any(sentence in problem for problem in rules.problems(deploy(transform, template, **EVERYTHING)))
+
+
+def _break(template: Template, where: str, what: Any) -> None:
+    """Put `what` at a dotted path of the template, or take away what is there."""
+    *way, last = (int(part) if part.isdecimal() else part for part in where.split("."))
+    owner = functools.reduce(operator.getitem, way, cast(Any, template))
+    if what is REMOVED:
+        del owner[last]
+    else:
+        owner[last] = what
