@@ -12,6 +12,9 @@ from benchmarks.contestants import CONTESTANTS, Contestant, peers_python
 from benchmarks.report import ratios, summary, table
 from benchmarks.stopwatch import Measured
 
+BUSY = 0.3
+"""Load for each core, before we begin, above which the reader is warned."""
+
 
 @click.command()
 @click.option("--rows", type=click.IntRange(min=1), default=1_000_000, show_default=True)
@@ -26,6 +29,9 @@ def main(rows: int, rounds: int, peer_rows: int, only: str, as_json: bool) -> No
     chosen = _chosen(only)
     runs: dict[str, list[Measured]] = {contestant.name: [] for contestant in chosen}
     with arena() as place:
+        measured_on = machine(place)
+        if measured_on["load_average"] > BUSY * measured_on["cores"]:
+            _say(f"this machine is busy (load {measured_on['load_average']}): expect times that are too long")
         for size in {_size(contestant, rows, peer_rows) for contestant in chosen}:
             _say(f"building the reference table: {size:,} rows")
             place.build(size)
@@ -41,7 +47,7 @@ def main(rows: int, rounds: int, peer_rows: int, only: str, as_json: bool) -> No
         result = {
             "rows": rows,
             "rounds": rounds,
-            "machine": machine(place),
+            "machine": measured_on,
             "contestants": contestants,
             "ratios": ratios(contestants),
         }

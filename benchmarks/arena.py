@@ -81,7 +81,7 @@ def arena() -> Iterator[Arena]:
 
 
 def machine(arena: Arena) -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """What the numbers are measured on; call before the first run, so that the load is other people's."""
     shown = ("server_version", "shared_buffers", "max_wal_size", "fsync", "synchronous_commit", "full_page_writes")
     cpu = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     memory = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
@@ -89,6 +89,7 @@ def machine(arena: Arena) -> dict[str, Any]:
         "cpu": cpu[0] if cpu else platform.machine(),
         "cores": os.cpu_count(),
         "memory_gb": round(memory[0] * 1024 / 1e9, 1) if memory else None,
+        "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "postgres": {name: arena.postgres.execute(f"SHOW {name}")[0][0] for name in shown},
     }

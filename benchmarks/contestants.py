@@ -73,7 +73,6 @@ def nightshift(arena: Arena, url: str, scheduled: datetime = SCHEDULED) -> Measu
         "ARCHIVE_BUCKET": BUCKET,
         "CLEANUP_WORKERS": "2",
         "CLEANUP_VACUUM": "off",  # nobody else vacuums
-        "CLEANUP_MAX_SHARE": "1",  # the whole table is overdue here, which is else taken for a mistake
         "POWERTOOLS_METRICS_DISABLED": "true",
         "POWERTOOLS_SERVICE_NAME": "benchmark",
     }

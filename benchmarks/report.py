@@ -48,7 +48,8 @@ def table(result: Mapping[str, Any], how: Mapping[str, str]) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in machine["postgres"].items() if name != "server_version")
     lines = [
         f"{result['rows']:,} rows archived and deleted, median of {result['rounds']} rounds",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, Python {machine['python']}",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, Python {machine['python']},"
+        f" load {machine['load_average']} before the first run",
         f"PostgreSQL {machine['postgres']['server_version']} on the same machine: {settings}",
         "",
         f"{'':12}{'seconds':>9}{'min–max':>16}{'rows/s':>12}{'peak MB':>9}",

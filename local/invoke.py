@@ -2,7 +2,7 @@
 
 The function gets the caller's environment. Where that names neither a database nor a bucket, both are started on this
 machine for the one call, with a few months of made-up conversations, so that the command works on a fresh checkout.
-Exit status: 0 the function answered, 1 it failed, 2 the command was not understood.
+Exit status: 0 the function answered, 1 it failed, 2 the command was not understood, 130 it was interrupted.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
     except NightshiftError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(result.logs, file=sys.stderr)
     print(json.dumps(result.payload, ensure_ascii=False, indent=2))
     return 0 if result.error_type is None else 1

@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TASK_ROOT = ROOT / "functions"
 LAYERS = (ROOT / "layers" / "shared",)
 
+START_ATTEMPTS = 3
+"""Between our choice of a port and the emulator's bind, somebody else may take it."""
 START_PATIENCE_S = 30.0
 ANSWER_PATIENCE_S = 30.0
 """Beyond the function's own timeout; the emulator itself answers when that has passed."""
@@ -110,27 +112,23 @@ class LambdaRuntime:
         self._one_at_a_time = threading.Lock()  # a second call at the same time crashes the emulator
 
     def __enter__(self) -> Self:
-        emulator = find_emulator()
-        self._work = Path(tempfile.mkdtemp(prefix="nightshift-lambda-"))
-        self._log = self._work / "function.log"
-        try:
-            for attempts_left in (2, 1, 0):
-                self._start(emulator)
+        emulator, last_words = find_emulator(), ""
+        for _attempt in range(START_ATTEMPTS):
+            self._start(emulator)
+            try:
                 if self._await_ready():
                     return self
-                self._server.stop()
-                if attempts_left == 0:
-                    raise RuntimeUnavailable("the Lambda emulator did not start", detail=self._log_since(0)[-2000:])
-        except BaseException:
-            shutil.rmtree(self._work, ignore_errors=True)
-            raise
-        raise AssertionError("unreachable")
+                last_words = self._log_since(0)[-2000:]
+            except BaseException:
+                self._stop()
+                raise
+            self._stop()
+        raise RuntimeUnavailable("the Lambda emulator did not start", detail=last_words)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.stop()
-        shutil.rmtree(self._work, ignore_errors=True)
+        self._stop()
 
     def invoke(self, event: bytes | Mapping[str, object]) -> InvokeResult:
         """Invoke the function and wait for it. A function that fails is a result, not an exception.
@@ -158,6 +156,8 @@ class LambdaRuntime:
             return _result(answer, self._log_since(start))
 
     def _start(self, emulator: Path) -> None:
+        self._work = Path(tempfile.mkdtemp(prefix="nightshift-lambda-"))
+        self._log = self._work / "function.log"
         self._port, runtime_api_port = _free_ports()
         command = [str(emulator), "--runtime-interface-emulator-address", f"127.0.0.1:{self._port}"]
         command += ["--runtime-api-address", f"127.0.0.1:{runtime_api_port}"]
@@ -169,8 +169,12 @@ class LambdaRuntime:
             remove=[self._work],
         )
 
+    def _stop(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self._work, ignore_errors=True)
+
     def _await_ready(self) -> bool:
-        """Whether the emulator listens; False where it ended, as it does when somebody took its port meanwhile."""
+        """Whether the emulator listens; False where it ended, as it does when its port is taken."""
         give_up = time.monotonic() + START_PATIENCE_S
         while self._server.running and time.monotonic() < give_up:
             with socket.socket() as probe:

@@ -35,11 +35,17 @@ _INSTALLS = {16: "pginstall", 18: "pginstall18"}
 
 _INIT_AND_RUN = """
 bin=$1 data=$2; shift 2
-test -e "$data/PG_VERSION" || "$bin/initdb" --pgdata "$data" --username=postgres --auth=trust \\
-    --encoding=UTF8 --locale=C --no-sync --no-instructions || exit 1
+if ! test -e "$data/PG_VERSION"; then
+    trap 'kill $!; wait; exit 1' INT QUIT TERM
+    "$bin/initdb" --pgdata "$data" --username=postgres --auth=trust --encoding=UTF8 --locale=C \\
+        --no-sync --no-instructions &
+    wait $! || exit 1
+    trap - INT QUIT TERM
+fi
 exec "$bin/postgres" -D "$data" "$@"
 """
-"""One command for the guardian, so that an interrupted initdb is cleaned up as well."""
+"""One command for the guardian, so that an interrupted initdb is cleaned up as well: with SIGTERM, for its own servers
+would leave shared memory behind if they were killed."""
 
 
 class LocalServerError(NightshiftError):

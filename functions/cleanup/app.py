@@ -6,10 +6,9 @@ import os
 from functools import cache
 from typing import Any
 
+from cleanup.job import cleanup
 from nightshift.run import LambdaContext
 from nightshift.runtime import Wiring, run_job
-
-from cleanup.job import cleanup
 
 
 @cache

@@ -1,7 +1,7 @@
 """The `cleanup` job: every policy's table in turn, one result.
 
-A table that a guard refuses does not stop the others. A table that fails does not stop them either: its failure is raised once all
-have had their turn, so that one broken table cannot let another grow for months.
+A table that a guard refuses does not stop the others. A table that fails does not stop them either: its failure is
+raised once all have had their turn, so that one broken table cannot let another grow for months.
 """
 
 from __future__ import annotations
@@ -47,5 +47,9 @@ def _attachment(table: TableResult, sample: CsvSample) -> Attachment:
     name = table.table.removeprefix("public.").replace("/", "_")
     day = f"_{table.cutoff:%Y%m%d}" if table.cutoff else ""
     return Attachment(
-        filename=f"{name}_backup{day}.csv", content=sample.content, rows=sample.rows, total_rows=table.archived_rows
+        table=table.table,
+        filename=f"{name}_backup{day}.csv",
+        content=sample.content,
+        rows=sample.rows,
+        total_rows=table.archived_rows,
     )

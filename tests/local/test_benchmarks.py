@@ -64,7 +64,14 @@ def test_ratios_and_table_name_every_contestant() -> None:
     }
     found = report.ratios(contestants)
     assert found == {"psql/nightshift": 0.5, "awswrangler/nightshift": 3.0, "seed/nightshift": 4.0}
-    machine = {"cpu": "a cpu", "cores": 2, "memory_gb": 4.0, "python": "3", "postgres": {"server_version": "18"}}
+    machine = {
+        "cpu": "a cpu",
+        "cores": 2,
+        "memory_gb": 4.0,
+        "load_average": 0.1,
+        "python": "3",
+        "postgres": {"server_version": "18"},
+    }
     result = {"rows": 200, "rounds": 1, "machine": machine, "contestants": contestants, "ratios": found}
     shown = report.table(result, {contestant.name: contestant.how for contestant in CONTESTANTS})
     assert shown.count("time scaled from 100 rows") == 2
@@ -75,7 +82,12 @@ def test_ratios_and_table_name_every_contestant() -> None:
 def test_the_peak_is_the_processs_own() -> None:
     ballast = bytearray(200_000_000)
     assert peak_mb() > len(ballast) / 1e6
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as small:
+    program = [sys.executable, "-c", "input(input())"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as small:
+        assert small.stdin is not None
+        assert small.stdout is not None
+        small.stdin.write("started\n")
+        assert small.stdout.read(7) == "started"
         assert 1 < peak_mb(small.pid) < 50
         small.kill()
 

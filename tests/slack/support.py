@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from local.slack import CHANNEL
+from local.slack import CHANNEL, UPLOAD
 from nightshift.results import Attachment
 from nightshift.slack.message import Draft, Message, header, section
 from nightshift.slack.notifier import SlackNotifier
 
 TOKEN = "xoxb-the-only-token-there-is"
+POST = "chat.postMessage"
+STEPS = ("files.getUploadURLExternal", UPLOAD, "files.completeUploadExternal")
 MESSAGE = Draft(head=(header("💾 DB Cleanup Report"), section(["- 백업 수: 124 rows"]))).fit()
 
 

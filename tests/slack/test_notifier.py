@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import subprocess
-import sys
 import time
-import traceback
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from aws_lambda_powertools import Logger
 from pydantic import SecretStr
 
 from local.slack import CHANNEL, UPLOAD, SlackServer
 from nightshift.errors import NotifyError
-from nightshift.settings import Settings
-from nightshift.slack.message import as_text
-from nightshift.slack.notifier import ConsoleNotifier, Notifier, SlackNotifier, make_notifier
+from nightshift.slack.notifier import SlackNotifier
 from nightshift.slack.patience import HINTS, MAX_TRIES
-from tests.slack.support import MESSAGE, TOKEN, Sender, csv
-
-POST = "chat.postMessage"
-STEPS = ("files.getUploadURLExternal", UPLOAD, "files.completeUploadExternal")
-LAYER = Path(__file__).parents[2] / "layers" / "shared"
+from tests.slack.support import MESSAGE, POST, STEPS, TOKEN, Sender, csv
 
 
 def test_a_message_arrives(slack: SlackServer, sender: Sender) -> None:
@@ -200,107 +188,6 @@ def test_with_no_time_left_nobody_is_asked(slack: SlackServer, sender: Sender) -
     with pytest.raises(NotifyError, match="no time left"):
         sender.send(seconds=0.5)
     assert slack.requests == []
-
-
-@pytest.mark.parametrize("token", ["xoxb-with\nnewline", "xoxb-with space", "xoxb-키", "\x7f"])
-def test_a_token_that_is_not_one_is_not_quoted(slack: SlackServer, token: str) -> None:
-    with pytest.raises(NotifyError, match="is not one") as caught:
-        Sender(slack.url, token=token).send()
-    assert token not in whole_story(caught.value)
-    assert slack.requests == []
-
-
-def test_blanks_around_a_token_do_no_harm(slack: SlackServer) -> None:
-    Sender(slack.url, token=f" {TOKEN}\n").send()
-    assert len(slack.messages) == 1
-
-
-def whole_story(error: BaseException) -> str:
-    """All that a log could ever show of an error, its causes and their attributes included."""
-    story = "".join(traceback.format_exception(error))
-    while error.__context__ is not None:
-        error = error.__context__
-        story += repr(vars(error))
-    return story
-
-
-FAULTS = [
-    {"status": 429, "headers": {"Retry-After": "900"}},
-    {"status": 500},
-    {"status": 404, "body": f"no such thing for {TOKEN}".encode()},
-    {"drop": True},
-    {"body": {"ok": False, "error": "invalid_auth"}},
-    {"body": {"ok": False, "error": TOKEN, "needed": TOKEN}},
-    {"body": b"[]"},
-]
-
-
-@pytest.mark.parametrize("path", [POST, *STEPS])
-@pytest.mark.parametrize("fault", FAULTS, ids="-".join)
-def test_the_token_is_nowhere(
-    slack: SlackServer, sender: Sender, caplog: pytest.LogCaptureFixture, path: str, fault: dict[str, object]
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    slack.fail_next(path, times=MAX_TRIES, **fault)  # type: ignore[arg-type]
-    with pytest.raises(NotifyError) as caught:
-        sender.send(csv())
-    assert TOKEN not in whole_story(caught.value)
-    assert caught.value.__context__ is None
-    assert TOKEN not in caplog.text
-    assert TOKEN not in repr(sender.notifier) + repr(vars(sender.notifier))
-
-
-def settings(**given: str) -> Settings:
-    return Settings.from_env(given)
-
-
-def test_the_notifier_of_the_settings(slack: SlackServer, caplog: pytest.LogCaptureFixture) -> None:
-    notifier: Notifier = make_notifier(
-        settings(SLACK_CHANNEL=f" {CHANNEL} ", SLACK_API_URL=slack.url.rstrip("/"), REPORT_LANGUAGE="en"),
-        SecretStr(TOKEN),
-        logging.getLogger("test"),
-    )
-    notifier.send(MESSAGE, [csv(rows=1, total_rows=2)], deadline=time.monotonic() + 30)
-    assert slack.files[0].comment == "the first 1 of 2 rows"
-    assert caplog.text == ""
-
-
-@pytest.mark.parametrize(
-    ("token", "channel", "missing"),
-    [
-        (None, CHANNEL, "SLACK_BOT_TOKEN"),
-        (SecretStr(" "), CHANNEL, "SLACK_BOT_TOKEN"),
-        (SecretStr(TOKEN), "", "SLACK_CHANNEL"),
-    ],
-)
-def test_what_is_missing_is_warned_of_and_the_message_logged(
-    token: SecretStr | None, channel: str, missing: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    notifier: Notifier = make_notifier(settings(SLACK_CHANNEL=channel), token, logging.getLogger("test"))
-    assert isinstance(notifier, ConsoleNotifier)
-    notifier.send(MESSAGE, [csv()], deadline=time.monotonic())
-    warning, message = caplog.records
-    assert (warning.levelname, warning.getMessage()) == ("WARNING", f"Slack was not told: {missing} is not set")
-    assert message.getMessage() == f"message for Slack:\n{as_text(MESSAGE)}\n[{csv().filename}]"
-    assert "안녕" not in caplog.text
-    assert TOKEN not in caplog.text
-
-
-def test_powertools_logger_will_do(capsys: pytest.CaptureFixture[str]) -> None:
-    ConsoleNotifier(Logger(service="test", stream=sys.stdout), "because").send(MESSAGE, deadline=0)
-    out = capsys.readouterr().out
-    assert "Slack was not told: because" in out
-    assert "백업 수: 124 rows" in out
-
-
-def test_slack_sdk_is_imported_on_the_first_send_only() -> None:
-    program = (
-        "import sys; from pydantic import SecretStr; from nightshift.slack import blocks, notifier;"
-        "notifier.SlackNotifier(SecretStr('x'), 'c'); sys.exit('slack_sdk' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], check=False, env={"PYTHONPATH": str(LAYER)})
-    assert done.returncode == 0
 
 
 def test_a_message_too_long_for_slack_is_refused_by_the_server(slack: SlackServer, sender: Sender) -> None:

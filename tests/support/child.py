@@ -6,26 +6,58 @@ The child announces a step on a pipe *before* it dies there, so that a test prov
     assert run.wait() == -signal.SIGKILL
     assert run.steps[-1] == Step.UPLOADED
 
-Run as a module, this file is the child's program.
+Children are forked from a server that has imported everything (`tests/support/preloaded.py`): a run begins within
+some milliseconds, not after a second of imports.
 """
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import queue
 import signal
-import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from nightshift.archive.events import ChunkEvent, Step
+from nightshift.results import CleanupResult
+from nightshift.run import JobRun
+from nightshift.runtime import Services
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_PATH = [str(ROOT), str(ROOT / "functions"), str(ROOT / "layers" / "shared")]
+
+Job = Callable[[JobRun, Services], CleanupResult]
+
+_fork = multiprocessing.get_context("forkserver")
+_fork.set_forkserver_preload(["tests.support.preloaded"])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a child is to do; everything in it must pickle.
+
+    Attributes:
+        env: the child's whole environment.
+        job: the job's function; None: the real `cleanup`.
+        hook: called at every step, after it was announced.
+        log: the file that receives stdout and stderr.
+    """
+
+    env: dict[str, str]
+    event: object
+    kill_at: Step | None
+    hold_at: Step | None
+    occurrence: int
+    job: Job | None
+    hook: Callable[[ChunkEvent], None] | None
+    log: str
 
 
 class CleanupChild:
@@ -37,6 +69,7 @@ class CleanupChild:
         kill_at: the child sends itself SIGKILL at this step.
         hold_at: the child stands still at this step until `resume` or `kill`.
         occurrence: 1 for the first time that step happens, over all workers.
+        job, hook: see `Plan`.
 
     Attributes:
         events: the steps announced so far, each with `step`, `table`, `rows`, `bytes`, `keys`.
@@ -52,39 +85,24 @@ class CleanupChild:
         kill_at: Step | None = None,
         hold_at: Step | None = None,
         occurrence: int = 1,
+        job: Job | None = None,
+        hook: Callable[[ChunkEvent], None] | None = None,
     ) -> None:
         self.events: list[dict[str, Any]] = []
         self.answer: dict[str, Any] | None = None
         self.error: str | None = None
         self._news: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
-        reports, report_fd = os.pipe()
-        control_fd, self._control = os.pipe()
-        plan = {
-            "event": event,
-            "kill_at": kill_at,
-            "hold_at": hold_at,
-            "occurrence": occurrence,
-            "reports": report_fd,
-            "control": control_fd,
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.child", json.dumps(plan)],
-            env={**os.environ, **env, "PYTHONPATH": os.pathsep.join(IMPORT_PATH)},
-            cwd=ROOT,
-            pass_fds=(report_fd, control_fd),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        os.close(report_fd)
-        os.close(control_fd)
-        self._log: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read_reports, args=(reports,), daemon=True),
-            threading.Thread(target=self._read_log, daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
+        self._said = ""
+        self._log = tempfile.NamedTemporaryFile(prefix="nightshift-child-", suffix=".log")
+        self._reports, reports = _fork.Pipe(duplex=False)
+        gate, self._gate = _fork.Pipe(duplex=False)
+        plan = Plan({**os.environ, **env}, event, kill_at, hold_at, occurrence, job, hook, self._log.name)
+        self.process = _fork.Process(target=_main, args=(plan, reports, gate), daemon=True)
+        _start(self.process)
+        reports.close()
+        gate.close()
+        self._reader = threading.Thread(target=self._read_reports, daemon=True)
+        self._reader.start()
 
     @property
     def steps(self) -> list[Step]:
@@ -93,55 +111,73 @@ class CleanupChild:
     @property
     def log(self) -> str:
         """What the child wrote to stdout and stderr."""
-        return "".join(self._log)
+        return self._said if self._log.closed else Path(self._log.name).read_text(encoding="utf-8", errors="replace")
 
-    def await_step(self, step: Step) -> None:
-        """Return once this step is announced; fails if the child ends without it."""
-        while (news := self._news.get()) != step:
-            if news is None:
-                raise AssertionError(f"the run ended without reaching {step!r}:\n{self.log}")
+    def await_step(self, step: Step, occurrence: int = 1) -> None:
+        """Return once this step was announced that often from now on; fails if the child ends without it."""
+        for _ in range(occurrence):
+            while (news := self._news.get()) != step:
+                if news is None:
+                    raise AssertionError(f"the run ended without reaching {step!r}:\n{self.log}")
 
     def resume(self) -> None:
         """Let a child that stands still go on."""
-        os.write(self._control, b"!")
+        self._gate.send(True)
 
     def kill(self) -> int:
         """`kill -9`, and its exit status."""
         self.process.kill()
         return self.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the child a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
     def wait(self) -> int:
         """Exit status: 0 answered, 1 raised, `-signal.SIGKILL` killed. All reports have arrived by then."""
-        status = self.process.wait()
-        for reader in self._readers:
-            reader.join()
-        if self._control >= 0:
-            os.close(self._control)
-            self._control = -1
-        return status
+        self.process.join()
+        self._reader.join()
+        self._said = self.log
+        for end in (self._gate, self._reports, self._log):
+            end.close()
+        assert self.process.exitcode is not None
+        return self.process.exitcode
 
-    def _read_reports(self, fd: int) -> None:
-        with os.fdopen(fd, encoding="utf-8") as lines:
-            for line in lines:
-                report = json.loads(line)
-                self.answer = report.get("answer", self.answer)
-                self.error = report.get("error", self.error)
-                if "step" in report:
-                    self.events.append(report)
-                    self._news.put(Step(report["step"]))
+    def _read_reports(self) -> None:
+        while True:
+            try:
+                report = self._reports.recv()
+            except EOFError:
+                break
+            self.answer = report.get("answer", self.answer)
+            self.error = report.get("error", self.error)
+            if "step" in report:
+                self.events.append(report)
+                self._news.put(report["step"])
         self._news.put(None)
 
-    def _read_log(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            self._log.extend(lines)
+
+def _start(process: multiprocessing.process.BaseProcess) -> None:
+    """Fork a child; the first one starts the server, which finds our packages by PYTHONPATH."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(IMPORT_PATH)
+    try:
+        process.start()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 class _Reporter:
     """The child's listener."""
 
-    def __init__(self, plan: Mapping[str, Any]) -> None:
+    def __init__(self, plan: Plan, reports: Connection, gate: Connection) -> None:
         self._plan = plan
+        self._reports = reports
+        self._gate = gate
         self._lock = threading.Lock()
         self._times: dict[Step, int] = {}
 
@@ -149,32 +185,32 @@ class _Reporter:
         with self._lock:
             self._times[event.step] = times = self._times.get(event.step, 0) + 1
             self.report(step=event.step, table=event.table, rows=event.rows, bytes=event.bytes, keys=list(event.keys))
-            if times != self._plan["occurrence"]:
-                return
-            if event.step == self._plan["kill_at"]:
+            if self._plan.kill_at == event.step and times == self._plan.occurrence:
                 os.kill(os.getpid(), signal.SIGKILL)
-        if event.step == self._plan["hold_at"]:
-            os.read(self._plan["control"], 1)
+        if self._plan.hook is not None:
+            self._plan.hook(event)
+        if self._plan.hold_at == event.step and times == self._plan.occurrence:
+            self._gate.recv()
 
     def report(self, **facts: object) -> None:
-        os.write(self._plan["reports"], json.dumps(facts).encode() + b"\n")
+        self._reports.send(facts)
 
 
-def _main() -> int:
+def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
+    """The child's program."""
     from cleanup.job import cleanup
     from nightshift.runtime import Wiring, run_job
 
-    plan = cast(dict[str, Any], json.loads(sys.argv[1]))
-    reporter = _Reporter(plan)
+    log = os.open(plan.log, os.O_WRONLY | os.O_APPEND)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(log, stream.fileno())
+    os.environ.clear()
+    os.environ.update(plan.env)
+    reporter = _Reporter(plan, reports, gate)
     wiring = Wiring.from_env(os.environ, listener=reporter)
     try:
-        answer = run_job("cleanup", plan["event"], None, lambda: wiring, cleanup)
-    except Exception as exc:
+        answer = run_job("cleanup", plan.event, None, lambda: wiring, plan.job or cleanup)
+    except BaseException as exc:
         reporter.report(error=f"{type(exc).__name__}: {exc}")
         raise
     reporter.report(answer=answer)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

@@ -1,7 +1,8 @@
-"""A TCP proxy in front of PostgreSQL that cuts connections at a chosen byte.
+"""A TCP proxy in front of PostgreSQL that cuts or delays connections at a chosen byte.
 
-Two moments matter for exactly-once. A connection cut *before* the server sees `COMMIT` rolls back. One cut *after*
-the server has carried it out, but before the client hears of it, leaves the client with an unknown outcome.
+Three moments matter for exactly-once. A connection cut *before* the server sees `COMMIT` rolls back. One cut *after*
+the server has carried it out, but before the client hears of it, leaves the client with an unknown outcome. And a
+`COMMIT` held back by the network may arrive when its sender is long dead.
 """
 
 from __future__ import annotations
@@ -20,28 +21,49 @@ READY_FOR_QUERY = b"Z\x00\x00\x00\x05"
 Side = Literal["client", "server"]
 
 
-@dataclass(slots=True)
-class Cut:
-    """A cut that waits for its moment.
+@dataclass(slots=True, kw_only=True)
+class Trap:
+    """Something that waits for its moment; it springs once.
 
     Attributes:
         pattern: bytes to wait for.
         side: who must have sent them.
-        after_forward: True: pass them on, and cut once the other side's answer has come, swallowing it.
-            False: cut with these bytes undelivered.
         having: only on connections whose client has sent these bytes, before or along with the pattern.
         skip: matches to let pass first.
-        fired: how often it has cut; 1 at the most.
-        happened: set once it has cut.
+        fired: how often it has sprung; 1 at the most.
+        happened: set once it has done its work.
     """
 
     pattern: bytes
     side: Side
-    after_forward: bool
     having: bytes
     skip: int
     fired: int = 0
     happened: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True, kw_only=True)
+class Cut(Trap):
+    """Ends the connection.
+
+    Attributes:
+        after_forward: True: pass the pattern on, and cut once the other side's answer has come, swallowing it.
+            False: cut with these bytes undelivered.
+        everything: with it go all other connections, and new ones are refused: the server is gone.
+    """
+
+    after_forward: bool
+    everything: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Hold(Trap):
+    """Keeps the pattern, and whatever follows it, on the way until `release`, whether or not its sender still lives."""
+
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        self.released.set()
 
 
 class TcpProxy:
@@ -55,7 +77,7 @@ class TcpProxy:
         self._target = (host, port)
         self._lock = threading.Lock()
         self._links: list[_Link] = []
-        self._cuts: list[Cut] = []
+        self._traps: list[Trap] = []
         self._refusing = False
 
     def __enter__(self) -> Self:
@@ -71,6 +93,9 @@ class TcpProxy:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for trap in self._traps:
+            if isinstance(trap, Hold):
+                trap.release()
         self.cut()
 
     def through(self, url: str) -> str:
@@ -84,10 +109,10 @@ class TcpProxy:
         with self._lock:
             return len(self._links)
 
-    def cut(self) -> int:
-        """Close every open connection, and say how many there were."""
+    def cut(self, *, spare: _Link | None = None) -> int:
+        """Close every open connection but `spare`, and say how many there were."""
         with self._lock:
-            links = list(self._links)
+            links = [link for link in self._links if link is not spare]
         for link in links:
             link.close()
         return len(links)
@@ -97,16 +122,34 @@ class TcpProxy:
         self._refusing = refusing
 
     def cut_when(
-        self, pattern: bytes, side: Side = "client", *, after_forward: bool = False, having: bytes = b"", skip: int = 0
+        self,
+        pattern: bytes,
+        side: Side = "client",
+        *,
+        after_forward: bool = False,
+        everything: bool = False,
+        having: bytes = b"",
+        skip: int = 0,
     ) -> Cut:
         """Cut one connection when these bytes pass; see `Cut` for the arguments."""
-        cut = Cut(pattern, side, after_forward, having, skip)
-        with self._lock:
-            self._cuts.append(cut)
+        cut = Cut(
+            pattern=pattern, side=side, after_forward=after_forward, everything=everything, having=having, skip=skip
+        )
+        self._set(cut)
         return cut
 
-    def due(self, side: Side, recent: bytes, fresh: int, sent_before: set[bytes]) -> Cut | None:
-        """The cut that these bytes trigger.
+    def hold_when(self, pattern: bytes, side: Side = "client", *, having: bytes = b"", skip: int = 0) -> Hold:
+        """Hold one connection up when these bytes pass; see `Hold` for the arguments."""
+        hold = Hold(pattern=pattern, side=side, having=having, skip=skip)
+        self._set(hold)
+        return hold
+
+    def _set(self, trap: Trap) -> None:
+        with self._lock:
+            self._traps.append(trap)
+
+    def due(self, side: Side, recent: bytes, fresh: int, sent_before: set[bytes]) -> Trap | None:
+        """The trap that these bytes spring.
 
         Args:
             side: who sent them.
@@ -115,21 +158,21 @@ class TcpProxy:
             sent_before: `having` patterns that this connection's client has sent.
         """
         with self._lock:
-            for cut in self._cuts:
-                window = recent[-(fresh + len(cut.pattern) - 1) :]
-                waiting = not cut.fired and cut.side == side and (not cut.having or cut.having in sent_before)
-                if not waiting or cut.pattern not in window:
+            for trap in self._traps:
+                window = recent[-(fresh + len(trap.pattern) - 1) :]
+                waiting = not trap.fired and trap.side == side and (not trap.having or trap.having in sent_before)
+                if not waiting or trap.pattern not in window:
                     continue
-                if cut.skip:
-                    cut.skip -= 1
+                if trap.skip:
+                    trap.skip -= 1
                     continue
-                cut.fired = 1
-                return cut
+                trap.fired = 1
+                return trap
         return None
 
     def having_patterns(self) -> list[bytes]:
         with self._lock:
-            return [cut.having for cut in self._cuts if cut.having]
+            return [trap.having for trap in self._traps if trap.having]
 
     def forget(self, link: _Link) -> None:
         with self._lock:
@@ -195,19 +238,29 @@ class _Link:
             self._swallowed += data
             if READY_FOR_QUERY not in self._swallowed:
                 return True
-            self._swallowing.happened.set()
+            self._end(self._swallowing)
             return False
         if side == "client":
             self._sent.update(pattern for pattern in self._proxy.having_patterns() if pattern in recent)
-        cut = self._proxy.due(side, recent, len(data), self._sent)
-        if cut is None:
+        trap = self._proxy.due(side, recent, len(data), self._sent)
+        if isinstance(trap, Hold):
+            trap.happened.set()
+            trap.released.wait()
+        if not isinstance(trap, Cut):
             sink.sendall(data)
             return True
-        if cut.after_forward and side == "client":
-            self._swallowing = cut
+        if trap.after_forward and side == "client":
+            self._swallowing = trap
             sink.sendall(data)
             return True
-        if cut.after_forward:
+        if trap.after_forward:
             sink.sendall(data)
-        cut.happened.set()
+        self._end(trap)
         return False
+
+    def _end(self, cut: Cut) -> None:
+        """All that a cut does besides ending this connection: nobody learns of that before the rest is done."""
+        if cut.everything:
+            self._proxy.refuse()
+            self._proxy.cut(spare=self)
+        cut.happened.set()

@@ -22,9 +22,19 @@ ARCHITECTURES = ("arm64", "x86_64")
 TWO_WEEKS_S = 1_209_600
 """The longest that SQS keeps a message."""
 NETWORK_INTERFACES = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
-NAME_PROPERTIES = (
-    "AlarmName", "BucketName", "FunctionName", "LayerName", "LogGroupName", "Name", "QueueName", "RoleName", "TopicName",
-)  # fmt: skip
+NAME_PROPERTIES = frozenset(
+    {
+        "AlarmName",
+        "BucketName",
+        "FunctionName",
+        "LayerName",
+        "LogGroupName",
+        "Name",
+        "QueueName",
+        "RoleName",
+        "TopicName",
+    }
+)
 
 Problems = Iterator[str]
 Rule = Callable[[Stack], Problems]

@@ -26,7 +26,7 @@ def emit(environ: Mapping[str, str], job: str, *, result: JobResult | None, erro
     from aws_lambda_powertools import Metrics
     from aws_lambda_powertools.metrics import MetricUnit
 
-    metrics = Metrics(namespace=NAMESPACE, service=job)
+    metrics = Metrics(namespace=environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE, service=job)
     if isinstance(error, NotifyError):
         metrics.add_metric("NotifyFailed", MetricUnit.Count, 1)
     else:

@@ -2,8 +2,8 @@
 
 event → `JobRun` → settings → single-run lock → start recorded → the job → result recorded → metrics → Slack → answer.
 
-A failure is recorded, told on Slack with what the reader can do, and *re-raised*, so that Lambda's retries, queues and alarms
-see it. Slack being down is a warning and a metric, never a failed run.
+A failure is recorded, told on Slack with what the reader can do, and *re-raised*, so that Lambda's retries, queues
+and alarms see it. Slack being down is a warning and a metric, never a failed run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nightshift.database.connect import Database
 from nightshift.database.lock import run_lock
 from nightshift.database.tables import ensure_tables
 from nightshift.database.url import parse_database_url
-from nightshift.errors import InvalidSettings, NightshiftError
+from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
 from nightshift.metrics import emit
 from nightshift.results import JobResult, RunRefused
 from nightshift.run import JobRun, LambdaContext, parse_event
@@ -64,6 +64,20 @@ class Wiring:
     def settings(self) -> Settings:
         """Raises `InvalidSettings`."""
         return Settings.from_env(self.environ)
+
+    @cached_property
+    def report_settings(self) -> Settings:
+        """The settings, or where they are unusable just those of the report, so that Slack hears of it.
+
+        Raises `InvalidSettings` where not even these are usable.
+        """
+        try:
+            return self.settings
+        except InvalidSettings:
+            names = ("TIMEZONE", "REPORT_LANGUAGE")
+            return Settings.from_env(
+                {name: value for name, value in self.environ.items() if name.startswith("SLACK_") or name in names}
+            )
 
     @cached_property
     def s3(self) -> Any:
@@ -237,11 +251,13 @@ def _answer(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:
 def _failed(run: JobRun, wires: Wiring, error: Exception, started: float, context: LambdaContext | None) -> None:
     """Tell of a failure, wherever it happened; telling must not hide it."""
     if isinstance(error, NightshiftError):
-        logger.error("run failed", extra={"job": run.job, "error": error.message, "detail": error.detail, "hint": error.hint})
+        logger.error(
+            "run failed", extra={"job": run.job, "error": error.message, "detail": error.detail, "hint": error.hint}
+        )
     else:
-        logger.exception("run failed", extra={"job": run.job})
+        logger.error("run failed", extra={"job": run.job}, exc_info=error)
     emit(wires.environ, run.job, result=getattr(error, "result", None), error=error)
-    with suppress(NightshiftError):
+    with suppress(InvalidSettings):
         _report(wires, run, _ms(started), context, result=getattr(error, "result", None), error=error)
 
 
@@ -255,7 +271,7 @@ def _report(
     error: Exception | None = None,
 ) -> None:
     """Send the run's message; a Slack that is down is a warning and a metric."""
-    settings = wires.settings
+    settings = wires.report_settings
     report = Report(
         job=run.job,
         as_of=run.as_of,
@@ -270,9 +286,12 @@ def _report(
         notifier = make_notifier(settings, secrets.slack_token(settings), logger)
         message = render(report, settings.report_language, ZoneInfo(settings.timezone))
         notifier.send(message, result.attachments if result else (), deadline=run.deadline - 1)
-    except NightshiftError as exc:
-        logger.warning("Slack was not told", extra={"error": exc.message, "detail": exc.detail, "hint": exc.hint})
-        emit(wires.environ, run.job, result=None, error=exc)
+    except Exception as exc:
+        # Whatever keeps the message from its reader, the run itself is over and stays as it ended.
+        logger.warning(
+            "Slack was not told", extra={"error": str(exc) if isinstance(exc, NightshiftError) else repr(exc)}
+        )
+        emit(wires.environ, run.job, result=None, error=NotifyError("Slack was not told"))
 
 
 def _ms(started: float) -> int:

@@ -101,7 +101,9 @@ def _url_from_rds(values: dict[str, Any], arn: str) -> str:
         raise _unusable(arn, f"its JSON lacks {', '.join(missing)}")
     login = f"{quote(str(values['username']), safe='')}:{quote(str(values['password']), safe='')}"
     database = values.get("dbname") or values.get("database") or values["username"]
-    extra = "&".join(f"{name}={quote(str(values[name]), safe='')}" for name in ("sslmode", "sslrootcert") if name in values)
+    extra = "&".join(
+        f"{name}={quote(str(values[name]), safe='')}" for name in ("sslmode", "sslrootcert") if name in values
+    )
     url = f"postgresql://{login}@{values['host']}:{values.get('port', 5432)}/{quote(str(database), safe='')}"
     return f"{url}?{extra}" if extra else url
 

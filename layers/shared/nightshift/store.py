@@ -1,8 +1,9 @@
 """The only door to S3: put, prove, get, delete in thousands.
 
-`put` sends the SHA-256 along (S3 refuses a body that does not match) and `If-None-Match: *` (S3 refuses to overwrite).
-`prove` then asks S3 what it *holds*. By default that means every byte, compared with the bytes in memory: on the loopback
-it costs about 3 % of a run, within an AWS region one GET an object, and it needs no trust in anybody's checksum header.
+`put` sends the SHA-256 along (S3 refuses a body that does not match) and `If-None-Match: *` (S3 refuses to
+overwrite). `prove` then asks S3 what it *holds*. By default that means every byte, compared with the bytes in memory:
+on the loopback it costs about 3 % of a run, within an AWS region one GET an object, and it needs no trust in
+anybody's checksum header.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from nightshift.errors import ArchiveMismatch, StoreError
 
 if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
+    from mypy_boto3_s3 import S3Client
 
 Proof = Literal["full", "head"]
 
@@ -74,12 +75,12 @@ class Store:
         if self.kms_key:
             self._extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
 
-    def put(self, key: str, body: memoryview) -> StoredObject:
+    def put(self, key: str, body: bytes) -> StoredObject:
         """Write a new object.
 
         Args:
             key: must not exist yet.
-            body: the whole object, contiguous bytes.
+            body: the whole object.
 
         Raises:
             StoreError: S3 refused, or did not answer within the retries.
@@ -91,7 +92,7 @@ class Store:
             answer = self.client.put_object(
                 Bucket=self.bucket,
                 Key=key,
-                Body=_Body(body),
+                Body=body,
                 ContentLength=len(body),
                 ContentType="application/vnd.apache.parquet",
                 ChecksumAlgorithm="SHA256",
@@ -107,7 +108,7 @@ class Store:
             raise _store_error("S3 did not take an object", self.bucket, key, exc) from exc
         return StoredObject(key, len(body), digest.hexdigest(), answer.get("VersionId"), existed)
 
-    def prove(self, stored: StoredObject, body: memoryview) -> StoredObject:
+    def prove(self, stored: StoredObject, body: bytes) -> StoredObject:
         """Make sure that what lies in S3 is `body`.
 
         Returns:
@@ -123,7 +124,7 @@ class Store:
             raise _store_error("an object could not be read back", self.bucket, stored.key, exc) from exc
         return StoredObject(stored.key, stored.size, stored.sha256, stored.version_id or version, stored.existed)
 
-    def _compare(self, stored: StoredObject, body: memoryview) -> str | None:
+    def _compare(self, stored: StoredObject, body: bytes) -> str | None:
         answer = self.client.get_object(Bucket=self.bucket, Key=stored.key, **_version(stored))
         at = 0
         with answer["Body"] as stream:
@@ -135,12 +136,12 @@ class Store:
             raise _mismatch(self.bucket, stored, f"S3 holds {at} bytes, {len(body)} were sent")
         return answer.get("VersionId")
 
-    def _check_head(self, stored: StoredObject, body: memoryview) -> str | None:
+    def _check_head(self, stored: StoredObject, body: bytes) -> str | None:
         """Size and S3's own checksum; without that checksum every byte; then the footer, read from S3."""
         answer = self.client.head_object(Bucket=self.bucket, Key=stored.key, ChecksumMode="ENABLED", **_version(stored))
         if answer["ContentLength"] != len(body):
             raise _mismatch(self.bucket, stored, f"S3 holds {answer['ContentLength']} bytes, {len(body)} were sent")
-        checksum = answer.get("ChecksumSHA256")
+        checksum: str | None = answer.get("ChecksumSHA256")
         if checksum is None:
             return self._compare(stored, body)
         if base64.b64decode(checksum).hex() != stored.sha256:
@@ -182,32 +183,12 @@ class Store:
                     Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": False}
                 )
             except (ClientError, BotoCoreError) as exc:
-                raise _store_error("objects could not be deleted", self.bucket, batch[0], exc) from exc
+                if _code(exc) != "NoSuchBucket":
+                    raise _store_error("objects could not be deleted", self.bucket, batch[0], exc) from exc
+                # A bucket that does not exist holds nothing: its name was wrong, and is corrected for the next run.
+                yield from batch
+                continue
             yield from (entry["Key"] for entry in answer.get("Deleted", ()))
-
-
-class _Body:
-    """Lets botocore read a memoryview as it likes a file: no second copy of the object in memory."""
-
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
-        self._at = 0
-
-    def read(self, size: int | None = -1) -> memoryview | bytes:
-        end = len(self._view) if size is None or size < 0 else self._at + size
-        piece = self._view[self._at : end]
-        self._at += len(piece)
-        return bytes(piece)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (0, self._at, len(self._view))[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def __len__(self) -> int:
-        return len(self._view)
 
 
 def make_client(*, connections: int = 16) -> S3Client:
@@ -231,8 +212,12 @@ def _status(exc: ClientError) -> int:
     return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def _code(exc: Exception) -> str:
+    return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
+
+
 def _store_error(message: str, bucket: str, key: str, exc: Exception) -> StoreError:
-    code = exc.response.get("Error", {}).get("Code", "") if isinstance(exc, ClientError) else type(exc).__name__
+    code = _code(exc)
     return StoreError(
         f"{message}: {code}",
         detail=f"s3://{bucket}/{key}",

@@ -1,9 +1,10 @@
 """Carves a table into chunks that fit memory and time, and learns from each.
 
-A table is an interval: of 8 kB blocks (PostgreSQL), of rowids (SQLite), or of points on its timestamp's axis where an index serves
-and only a part of the table is due. Either way every row is visited once, so the work is linear in what is read; there is no
-OFFSET and no look-up by key. A chunk's width is not planned but steered: each finished chunk tells how many bytes and
-seconds its width was worth, and the next is cut accordingly. One that proves too large is given back in halves.
+A table is an interval: of 8 kB blocks (PostgreSQL), of rowids (SQLite), or of points on its timestamp's axis where an
+index serves and only a part of the table is due. Either way every row is visited once, so the work is linear in what
+is read; there is no OFFSET and no look-up by key. A chunk's width is not planned but steered: each finished chunk
+tells how many bytes and seconds its width was worth, and the next is cut accordingly. One that proves too large is
+given back in halves.
 """
 
 from __future__ import annotations

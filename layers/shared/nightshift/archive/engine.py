@@ -1,4 +1,4 @@
-"""The engine of one run: opened with everything a job needs to archive, closed without leaving threads or connections."""
+"""The engine of one run: opened with all that a job needs to archive, closed without leaving threads or connections."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.archiver import Limits
 from nightshift.archive.events import Listener
 from nightshift.archive.ledger import Ledger
 from nightshift.archive.table import Engine
 from nightshift.archive.uploader import Uploader
+from nightshift.archive.work import Limits
 from nightshift.database.connect import Database, refused_statement
 from nightshift.run import JobRun
 from nightshift.settings import Settings

@@ -1,6 +1,7 @@
 """What the archive engine tells whoever listens: a progress bar, a log, a test that waits for a moment.
 
-A listener is called in the worker's own thread, synchronously, right after the named step; it must be quick and must not raise.
+A listener is called in the worker's own thread, synchronously, right after the named step; it must be quick and must
+not raise.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class ChunkEvent:
     Attributes:
         step: which moment.
         table: `schema.table`.
-        rows: rows of this chunk so far (0 before the stream); for `planned` the overdue rows expected in all, estimated.
+        rows: rows of this chunk so far (0 before the stream); for `planned` the overdue rows expected in all,
+            estimated.
         bytes: compressed bytes of this chunk so far.
         keys: the objects' keys, once known.
     """

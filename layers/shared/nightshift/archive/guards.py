@@ -1,7 +1,7 @@
 """Guards: each looks at one thing and says no before anything is touched.
 
-A guard returns a `Refusal` (what is wrong, what to do) or None. They run on catalogue facts and cheap look-ups, in the order of
-`GUARDS`; the first refusal ends it for that table, and only for that table.
+A guard returns a `Refusal` (what is wrong, what to do) or None. They run on catalogue facts and cheap look-ups, in
+the order of `GUARDS`; the first refusal ends it for that table, and only for that table.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nightshift.database import postgres
 from nightshift.database.catalog import Column, OnDelete, TableInfo
 from nightshift.results import Refusal
 from nightshift.rows.axis import Axis, Kind
+from nightshift.rows.columns import EXACT
 
 USUAL_SHARE = 0.5
 """Share of a table that one run may take once the table's backlog has been worked off, where nobody set a limit."""
@@ -58,7 +59,7 @@ def axis_kind(column: Column, epoch: str | None) -> Kind | None:
     """How a column can serve as the timestamp; None where it cannot."""
     match column.base_type:
         case "timestamptz" | "timestamp" | "date" as kind if epoch is None:
-            return kind  # type: ignore[return-value]
+            return kind
         case "text" if epoch is None:
             return "text"
         case base if base in _INTEGERS and epoch is not None:
@@ -88,16 +89,24 @@ def usable_timestamp(policy: Policy, info: TableInfo, *, postgresql: bool) -> Re
         return None
     what = f"{policy.table}.{column.name} is {column.type_name or 'of no type'}"
     if column.base_type in _INTEGERS:
-        return _no("wrong_type", f"{what}: seconds or milliseconds?", 'set `epoch = "s"` or `epoch = "ms"` in the policy')
+        return _no(
+            "wrong_type", f"{what}: seconds or milliseconds?", 'set `epoch = "s"` or `epoch = "ms"` in the policy'
+        )
     if policy.epoch is not None:
-        return _no("wrong_type", f"{what}, and the policy says it is an integer epoch", "remove `epoch` from the policy")
+        return _no(
+            "wrong_type", f"{what}, and the policy says it is an integer epoch", "remove `epoch` from the policy"
+        )
     return _no("wrong_type", what, "a policy needs timestamptz, timestamp, date, or an integer with `epoch`")
 
 
 def past_cutoff(case: Case) -> Refusal | None:
     """The cutoff lies at least a day before the run's own time."""
     if (case.as_of - case.cutoff).total_seconds() < 0:
-        return _no("future_cutoff", f"the cutoff {case.cutoff.isoformat()} lies in the future", "correct the clock or the event")
+        return _no(
+            "future_cutoff",
+            f"the cutoff {case.cutoff.isoformat()} lies in the future",
+            "correct the clock or the event",
+        )
     return None
 
 
@@ -105,16 +114,33 @@ def readable_text(case: Case) -> Refusal | None:
     """Parquet's text is UTF-8; a database without an encoding may hold anything."""
     if case.info.text_encoding_ok:
         return None
-    return _no("encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", "convert it to UTF8")
+    return _no(
+        "encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", "convert it to UTF8"
+    )
+
+
+def no_name_of_ours(case: Case) -> Refusal | None:
+    """No column has the name of the one that we may add to a file."""
+    if case.info.column(EXACT) is None:
+        return None
+    return _no(
+        "reserved_name", f"{case.policy.table} has a column {EXACT}, a name that nightshift uses", "rename the column"
+    )
 
 
 def nothing_hidden(case: Case) -> Refusal | None:
     """No rule, trigger, security policy or inheritance stands between us and the rows."""
     if case.info.hiding:
         what = ", ".join(case.info.hiding)
-        return _no("hidden_rows", f"{case.policy.table}: {what} can keep rows from a DELETE", "disable it, or use a role it does not bind")
+        return _no(
+            "hidden_rows",
+            f"{case.policy.table}: {what} can keep rows from a DELETE",
+            "disable it, or use a role it does not bind",
+        )
     if case.info.has_children:
-        return _no("hidden_rows", f"other tables inherit from {case.policy.table}", "give each of them a policy of its own")
+        return _no(
+            "hidden_rows", f"other tables inherit from {case.policy.table}", "give each of them a policy of its own"
+        )
     return None
 
 
@@ -166,7 +192,7 @@ def plain_text_times(case: Case, axis: Axis) -> Refusal | None:
         return None
     column, table = axis.sql, case.info.name.sql
     odd = (
-        f"SELECT {column} FROM {table} WHERE {column} < {axis.literal(axis.at(case.cutoff))} AND"  # noqa: S608 - quoted
+        f"SELECT {column} FROM {table} WHERE {column} < {axis.literal(axis.at(case.cutoff))} AND"
         f" (typeof({column}) <> 'text' OR {column} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
         f" OR {column} GLOB '*[zZ]' OR {column} GLOB '*[+-][0-9][0-9]:[0-9][0-9]') LIMIT 1"
     )
@@ -195,7 +221,14 @@ def usual_volume(table: str, volume: Volume) -> Refusal | None:
     )
 
 
-GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (past_cutoff, readable_text, nothing_hidden, privileges, no_cascade)
+GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
+    past_cutoff,
+    readable_text,
+    no_name_of_ours,
+    nothing_hidden,
+    privileges,
+    no_cascade,
+)
 AXIS_GUARDS: tuple[Callable[[Case, Axis], Refusal | None], ...] = (not_referenced, plain_text_times)
 
 

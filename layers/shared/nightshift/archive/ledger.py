@@ -1,11 +1,13 @@
 """The ledger: which objects exist, and which of them are the archive.
 
-An object's life: `pending` (committed on a connection of its own before the first byte goes to S3), then `archived`, written in the
-transaction that deletes its rows. Whatever else a crash leaves is `pending` and is swept by a later run.
+An object's life: `pending` (committed on a connection of its own before the first byte goes to S3), then `archived`,
+written in the transaction that deletes its rows. Whatever else a crash leaves is `pending` and is swept by a later
+run.
 
-Sweeping cannot meet a late COMMIT. The sweeper first turns the row `pending → swept`, skipping rows that a living transaction has
-locked; the archiver turns it `pending → archived` and insists that it found it so. One row, one lock, one winner: either the deletion
-commits and the object stays, or the row is swept, the deletion's transaction fails, and its rows stay.
+Sweeping cannot meet a late COMMIT. The sweeper first turns the row `pending → swept`, skipping rows that a living
+transaction has locked; the archiver turns it `pending → archived` and insists that it found it so. One row, one lock,
+one winner: either the deletion commits and the object stays, or the row is swept, the deletion's transaction fails,
+and its rows stay.
 """
 
 from __future__ import annotations
@@ -113,15 +115,16 @@ class Ledger:
             for e in entries
         )
         moment = self._now.isoformat() if postgresql else self._now.strftime("%Y-%m-%d %H:%M:%S.%f")
+        ledger = archive_object.name
         changed = (
-            f"UPDATE {archive_object.name} SET state = 'archived', row_count = v.rows, byte_count = v.bytes,"
+            f"UPDATE {ledger} SET state = 'archived', row_count = v.rows, byte_count = v.bytes,"
             " sha256 = v.sha256, version_id = v.version, min_timestamp = v.first, max_timestamp = v.last,"
             f" schema_fingerprint = v.fingerprint, archived_at = {_text(moment)}"
-            f" FROM {{values}} WHERE {archive_object.name}.object_key = v.key AND {archive_object.name}.state = 'pending'"
+            f" FROM {{values}} WHERE {ledger}.object_key = v.key AND {ledger}.state = 'pending'"
         )
         if postgresql:
             source = f"(VALUES {values}) AS v({', '.join(columns)})"
-            return f"WITH turned AS ({changed.format(values=source)} RETURNING 1) SELECT count(*) FROM turned"  # noqa: S608
+            return f"WITH turned AS ({changed.format(values=source)} RETURNING 1) SELECT count(*) FROM turned"
         names = ", ".join(f"column{n} AS {name}" for n, name in enumerate(columns, 1))
         return changed.format(values=f"(SELECT {names} FROM (VALUES {values})) AS v")
 
@@ -139,12 +142,12 @@ class Ledger:
             connection.rollback()
         return states == {"archived"}
 
-    def count(self, keys: Sequence[str]) -> tuple[int, int]:
-        """Archived objects among `keys`, and their rows, as a connection that wrote none of them sees them."""
+    def count(self, table: TableName) -> tuple[int, int]:
+        """Objects and rows of a table that this run archived, as a connection that wrote none of them sees them."""
         archived = select(func.count(), func.coalesce(func.sum(archive_object.c.row_count), 0)).where(
             archive_object.c.run_id == self._run_id,
             archive_object.c.state == "archived",
-            archive_object.c.object_key.in_(keys),
+            archive_object.c.table_name == table.label,
         )
         with self._control() as connection:
             objects, rows = connection.execute(archived).one()
@@ -188,7 +191,9 @@ class Ledger:
         if not keys:
             return
         with self._control() as connection:
-            connection.execute(update(archive_object).where(archive_object.c.object_key.in_(keys)).values(state="swept"))
+            connection.execute(
+                update(archive_object).where(archive_object.c.object_key.in_(keys)).values(state="swept")
+            )
             connection.commit()
 
 

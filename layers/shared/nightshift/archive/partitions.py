@@ -1,30 +1,33 @@
 """Whole partitions: exported, proven, dropped, leaving no dead row behind.
 
-A leaf partition whose upper bound is not past the cutoff holds only due rows, now and later. It is locked against writers (readers go
-on), read to its end, written and proven, and dropped in the same transaction that records its objects. Where that cannot be had
-quickly (locks, no time for the whole of it, no ownership, foreign keys that point at the table) its rows go chunk by chunk
-instead, as any other table's, and the empty partition is dropped by the next run.
+A leaf partition whose upper bound is not past the cutoff holds only due rows, now and later. It is locked against
+writers (readers go on), read to its end, written and proven, and dropped in the same transaction that records its
+objects. Where that cannot be had quickly (locks, no time for the whole of it, no ownership, foreign keys that point
+at the table) its rows go chunk by chunk instead, as any other table's, and the empty partition is dropped by the next
+run.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from nightshift.archive.archiver import Archiver
+from nightshift.archive.archiver import UNBOUNDED, Archiver
 from nightshift.archive.ledger import Entry
 from nightshift.archive.target import Target
 from nightshift.database.catalog import Heap
+from nightshift.errors import NightshiftError
 from nightshift.rows.source import Bounds, Interrupted, RowConnection, RowsLocked
 
 logger = logging.getLogger(__name__)
 
 BYTES_A_SECOND = 25 << 20
-"""What a run is trusted to export at the least; a partition that would take longer than half of the time left goes by rows."""
+"""What a run is trusted to export at the least. A partition that would take more than half of the time left goes by
+rows."""
 
 
 def droppable(connection: Connection, target: Target) -> list[Heap]:
@@ -44,7 +47,7 @@ def droppable(connection: Connection, target: Target) -> list[Heap]:
     return old
 
 
-def drop_partitions(archiver: Archiver, connect: Callable[[], RowConnection], heaps: list[Heap]) -> list[Heap]:
+def drop_partitions(archiver: Archiver, heaps: list[Heap]) -> list[Heap]:
     """Archive and drop partitions, one after the other.
 
     Returns:
@@ -56,35 +59,45 @@ def drop_partitions(archiver: Archiver, connect: Callable[[], RowConnection], he
         if not archiver.has_time() or heap.bytes / BYTES_A_SECOND > seconds / 2:
             left.append(heap)
             continue
-        connection = connect()
+        connection = archiver.connect()
         try:
             _drop(archiver, connection, heap)
-        except (RowsLocked, Interrupted) as exc:
-            logger.warning("partition goes by rows", extra={"partition": heap.name.label, "reason": exc.detail})
+        except (RowsLocked, Interrupted, _NotWhole) as exc:
+            logger.warning("partition goes by rows", extra={"partition": heap.name.label, "reason": exc.message})
             left.append(heap)
         finally:
             connection.close()
     return left
 
 
+class _NotWhole(NightshiftError):
+    """A partition holds rows that are not due after all."""
+
+
 def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
     assert heap.parent is not None  # a droppable heap is a partition
-    target, bounds = archiver.target, archiver.bounds(size=1 << 62)
+    mover, bounds = archiver.mover, archiver.bounds(size=UNBOUNDED)
+    target = mover.target
     entries: list[Entry] = []
     try:
         with connection.transaction(bounds):
             # SHARE keeps writers out and lets readers in: from here on the partition cannot change.
             connection.run(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
+            if connection.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.stays} LIMIT 1) s"
+            ):
+                raise _NotWhole("it holds rows without a finite timestamp")
             for rows in _pieces(archiver, connection, target.select(heap), bounds):
-                entries += archiver.uploader.upload(target, rows)
+                entries += mover.uploader.upload(target, rows)
             connection.run(f"ALTER TABLE {heap.parent.sql} DETACH PARTITION {heap.name.sql}")
             connection.run(f"DROP TABLE {heap.name.sql}")
-            archiver.seal(connection, entries)
+            mover.seal(connection, entries)
     except BaseException:
-        archiver.uploader.discard([entry.key for entry in entries])
+        mover.uploader.discard([entry.key for entry in entries])
         raise
-    archiver.tally.add(heap, entries)
-    archiver.tally.partitions += 1
+    with archiver.tally.lock:
+        archiver.tally.add(heap, entries)
+        archiver.tally.partitions += 1
 
 
 def _pieces(archiver: Archiver, connection: RowConnection, statement: str, bounds: Bounds) -> Iterator[pa.Table]:
@@ -95,7 +108,7 @@ def _pieces(archiver: Archiver, connection: RowConnection, statement: str, bound
         batches.append(batch)
         size += batch.nbytes
         if size >= archiver.limits.chunk_bytes:
-            yield archiver.refine(pa.Table.from_batches(batches))
+            yield archiver.mover.refine(pa.Table.from_batches(batches))
             batches, size = [], 0
     if batches:
-        yield archiver.refine(pa.Table.from_batches(batches))
+        yield archiver.mover.refine(pa.Table.from_batches(batches))

@@ -63,6 +63,6 @@ def _days(connection: Connection, target: Target) -> int:
     if not target.postgresql:
         return 1
     ends = [axis.point_sql(f"{end}({axis.sql})") for end in ("min", "max")]
-    statement = f"SELECT {', '.join(ends)} FROM {target.info.name.sql} WHERE {target.due}"  # noqa: S608 - quoted
+    statement = f"SELECT {', '.join(ends)} FROM {target.info.name.sql} WHERE {target.due}"
     first, last = connection.exec_driver_sql(statement).one()
     return (axis.day(int(last)) - axis.day(int(first))).days + 1

@@ -8,8 +8,9 @@
     epoch = "ms"                     # for integer columns: "s" or "ms"
     max_share = 0.5                  # refuse to take more than this share of the table without `force`
 
-The cutoff is the beginning of a day in the policy's zone: with `keep_days = 30` a run on 15 October, whatever the hour, takes the
-rows of 14 September and older. So each day is archived whole, and every run of one day agrees on the cutoff.
+The cutoff is the beginning of a day in the policy's zone: with `keep_days = 30` a run on 15 October, whatever the
+hour, takes the rows of 14 September and older. So each day is archived whole, and every run of one day agrees on the
+cutoff.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ class Policies:
 
 def default_policies(settings: Settings) -> Policies:
     """Without a policy file: `conversation_log` by `created_at`, `LOG_RETENTION_DAYS`."""
-    policy = Policy(table="conversation_log", keep_days=settings.log_retention_days, timezone=settings.timezone)
-    return Policies((policy,))
+    given = {"table": "conversation_log", "keep_days": settings.log_retention_days, "timezone": settings.timezone}
+    return Policies((Policy.model_validate(given),))
 
 
 def parse_policies(text: str, settings: Settings, *, source: str) -> Policies:

@@ -5,6 +5,7 @@ Nothing here reads more than it must. How many rows are due is counted only wher
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,22 +13,24 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.archiver import Field
 from nightshift.archive.chunks import Carver, Interval
 from nightshift.archive.target import Target
+from nightshift.archive.work import Field
 from nightshift.database.catalog import Heap
 from nightshift.rows.axis import parse_text
 
-MOSTLY_DUE = 0.5
-"""Above this share a table in time order is read page by page: visiting its pages in order costs less than its index."""
+IN_ORDER = 0.5
+"""Correlation of the timestamp with the physical order from which an interval of time is a stretch of the table."""
 
-IN_ORDER = 0.9
-"""Correlation from which a table counts as lying in time order."""
+FEW_DUE = 0.05
+"""Share of a table up to which its due rows are fetched one by one rather than by reading every page."""
 
 _SQLITE_FIRST_ROWS = 20_000
 
 
-def due_fields(connection: Connection, target: Target, heaps: Sequence[Heap], target_bytes: int, workers: int) -> list[Field]:
+def due_fields(
+    connection: Connection, target: Target, heaps: Sequence[Heap], target_bytes: int, workers: int
+) -> list[Field]:
     """The stretches to work off, one a heap; heaps in which an index shows that nothing is due are left out."""
     fields = []
     for heap in heaps:
@@ -38,13 +41,25 @@ def due_fields(connection: Connection, target: Target, heaps: Sequence[Heap], ta
         elif not heap.indexed:
             fields.append(_by_place(target, heap, target_bytes, workers))
         elif (span := _span(connection, target, heap)) is not None:
-            lo, cutoff, top = span
-            share = (cutoff - lo) / max(1, top - lo)
-            if share > MOSTLY_DUE and abs(heap.correlation or 0) >= IN_ORDER:
-                fields.append(_by_place(target, heap, target_bytes, workers))
-            else:
-                fields.append(_by_time(target, heap, span, target_bytes, workers))
+            by_time = _serves(heap, span)
+            fields.append(
+                _by_time(target, heap, span, target_bytes, workers)
+                if by_time
+                else _by_place(target, heap, target_bytes, workers)
+            )
     return fields
+
+
+def _serves(heap: Heap, span: tuple[int, int, int]) -> bool:
+    """Whether to go by the index on the timestamp.
+
+    By time, chunks can end at midnights and each day becomes one object; nothing that is not due is read. But where
+    the table does not lie in time order every chunk would visit pages all over it, so a large share of it is better
+    read page by page, at the price of more and smaller objects.
+    """
+    lo, cutoff, top = span
+    in_order = heap.correlation is None or abs(heap.correlation) >= IN_ORDER
+    return in_order or (cutoff - lo) / max(1, top - lo) <= FEW_DUE
 
 
 def _by_place(target: Target, heap: Heap, target_bytes: int, workers: int) -> Field:
@@ -74,27 +89,35 @@ def _by_time(target: Target, heap: Heap, span: tuple[int, int, int], target_byte
 def _span(connection: Connection, target: Target, heap: Heap) -> tuple[int, int, int] | None:
     """Oldest point, cutoff and youngest point of a heap with an index; None where nothing is due."""
     axis, name = target.axis, heap.name.sql
-    oldest = axis.point_sql(f"SELECT min({axis.sql}) FROM ONLY {name} WHERE {target.due}")  # noqa: S608 - quoted
+    oldest = axis.point_sql(f"SELECT min({axis.sql}) FROM ONLY {name} WHERE {target.due}")
     # The youngest finite one: an index walks past the infinite ones from the top.
     finite = f"WHERE {axis.sql} < 'infinity'" if axis.kind in ("timestamptz", "timestamp", "date") else ""
-    youngest = axis.point_sql(f"SELECT max({axis.sql}) FROM ONLY {name} {finite}")  # noqa: S608 - quoted
+    youngest = axis.point_sql(f"SELECT max({axis.sql}) FROM ONLY {name} {finite}")
     row = connection.exec_driver_sql(f"SELECT {oldest}, {youngest}").one()
     if row[0] is None:
         return None
     # PostgreSQL 13 extracts epochs as floating point: begin a little earlier than it says.
-    cutoff = axis.at(target.cutoff)
-    return int(row[0]) - 1, cutoff, max(int(row[1]), cutoff)
+    return int(row[0]) - 1, axis.at(target.cutoff), int(row[1])
 
 
 def _lowest_rowid(connection: Connection, heap: Heap) -> int:
-    lowest = connection.exec_driver_sql(f"SELECT min(rowid) FROM {heap.name.sql}").scalar()  # noqa: S608 - quoted
+    lowest = connection.exec_driver_sql(f"SELECT min(rowid) FROM {heap.name.sql}").scalar()
     return int(lowest or 0)
+
+
+def expected_due(connection: Connection, target: Target) -> int:
+    """Due rows as the planner expects them, from its statistics; 0 where it keeps none (SQLite)."""
+    if not target.postgresql:
+        return 0
+    statement = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {target.info.name.sql} WHERE {target.due}"
+    plan = connection.exec_driver_sql(statement).scalar_one()
+    return int((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])
 
 
 def count_due(connection: Connection, target: Target) -> tuple[int, int]:
     """Due rows, and all rows; both counted."""
     table = target.info.name.sql
-    counted = f"SELECT count(*) FILTER (WHERE {target.due}), count(*) FROM {table}"  # noqa: S608 - quoted
+    counted = f"SELECT count(*) FILTER (WHERE {target.due}), count(*) FROM {table}"
     due, total = connection.exec_driver_sql(counted).one()
     return int(due), int(total)
 
@@ -103,7 +126,8 @@ def oldest_due(connection: Connection, target: Target, heaps: Sequence[Heap] | N
     """The timestamp of the oldest row that is still due.
 
     Args:
-        heaps: look only at the pages that were appended to these since they were described, which is cheap right after a large
+        heaps: look only at the pages that were appended to these since they were described, which is cheap right
+            after a large
             deletion, when an index still leads through every dead row; None: look at the whole table.
 
     Returns:
@@ -117,10 +141,10 @@ def oldest_due(connection: Connection, target: Target, heaps: Sequence[Heap] | N
     points = []
     for source, condition in sources:
         if target.postgresql:
-            sql = axis.point_sql(f"SELECT min({axis.sql}) FROM {source} WHERE {condition}")  # noqa: S608 - quoted
+            sql = axis.point_sql(f"SELECT min({axis.sql}) FROM {source} WHERE {condition}")
             point = connection.exec_driver_sql(f"SELECT {sql}").scalar()
         else:
-            point = connection.exec_driver_sql(f"SELECT min({axis.sql}) FROM {source} WHERE {condition}").scalar()  # noqa: S608
+            point = connection.exec_driver_sql(f"SELECT min({axis.sql}) FROM {source} WHERE {condition}").scalar()
             point = parse_text(point) if isinstance(point, str) else point
         if point is not None:
             points.append(int(point))

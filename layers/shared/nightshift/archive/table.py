@@ -12,20 +12,23 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive import guards, survey
-from nightshift.archive.archiver import Archiver, Limits, Tally
+from nightshift.archive.archiver import Archiver
 from nightshift.archive.events import ChunkEvent, Listener, Step
 from nightshift.archive.ledger import Ledger
+from nightshift.archive.mover import Mover
 from nightshift.archive.partitions import drop_partitions, droppable
 from nightshift.archive.plan import estimate
 from nightshift.archive.policy import Policy
 from nightshift.archive.target import Target
 from nightshift.archive.uploader import Uploader
+from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import Heap
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.database.history import completed_tables
-from nightshift.database.tables import archive_object, run as run_table
-from nightshift.errors import NightshiftError
+from nightshift.database.tables import archive_object
+from nightshift.database.tables import run as run_table
+from nightshift.errors import ArchiveMismatch, NightshiftError
 from nightshift.results import Refusal, Status, TableResult
 from nightshift.rows.axis import Axis
 from nightshift.rows.sample import CsvSample
@@ -90,7 +93,8 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
 
 
 def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally, started: float) -> TableResult:
-    """After the last chunk: vacuum, and look for what is still due."""
+    """After the last chunk: check the count, vacuum, and look for what is still due."""
+    _check_count(engine, target, tally)
     heaps = [heap for heap in target.info.heaps if heap.name.label in tally.deleted_by_heap]
     vacuumed, warnings = _vacuum(engine, heaps, tally) if engine.vacuum else (False, ())
     cheap = tally.locked or tally.out_of_time or vacuumed or tally.rows < MANY_DEAD_ROWS or not target.postgresql
@@ -101,7 +105,13 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
     else:
         status = Status.OK if tally.rows or tally.partitions else Status.NOTHING
     return _result(
-        target, tally, status, started, oldest_overdue=oldest, vacuumed=vacuumed, warnings=(*warnings, *[LOCKED] * locked)
+        target,
+        tally,
+        status,
+        started,
+        oldest_overdue=oldest,
+        vacuumed=vacuumed,
+        warnings=(*warnings, *[LOCKED] * locked),
     )
 
 
@@ -120,8 +130,8 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     kind = guards.axis_kind(column, policy.epoch)
     assert kind is not None
     axis, cutoff = Axis(column.name, kind, policy.zone), policy.cutoff(run.as_of)
-    version = connection.dialect.server_version_info if postgresql else (0,)
-    target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=(version or (14,))[0])
+    version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
+    target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version)
     case = guards.Case(
         policy=policy, info=info, as_of=run.as_of, cutoff=cutoff, connection=connection, postgresql=postgresql
     )
@@ -133,24 +143,23 @@ def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal |
     label = target.info.name.label
     limit = target.policy.max_share if target.policy.max_share is not None else engine.max_share
     first_time = limit is None and label not in completed_tables(connection, "cleanup")
-    if first_time:
+    if first_time or _clearly_usual(connection, target, limit or guards.USUAL_SHARE):
         return None
     due, total = survey.count_due(connection, target)
     return guards.usual_volume(label, guards.Volume(due, total, limit, first_time))
 
 
+def _clearly_usual(connection: Connection, target: Target, limit: float) -> bool:
+    """Whether the planner's statistics alone rule out abnormal volume: an exact count reads the whole table."""
+    known = target.info.rows
+    return known > 0 and survey.expected_due(connection, target) < known * limit / 2
+
+
 def _archiver(engine: Engine, target: Target, sample: CsvSample, tally: Tally) -> Archiver:
-    assert engine.uploader is not None and engine.ledger is not None  # only a dry run has none
-    return Archiver(
-        target=target,
-        connect=_connector(engine.database, target),
-        uploader=engine.uploader,
-        ledger=engine.ledger,
-        limits=engine.limits,
-        listener=engine.listener,
-        sample=sample,
-        tally=tally,
-    )
+    assert engine.uploader is not None  # only a dry run has none
+    assert engine.ledger is not None
+    mover = Mover(target, engine.uploader, engine.ledger, engine.listener)
+    return Archiver(mover, _connector(engine.database, target), engine.limits, tally, sample)
 
 
 def _connector(database: Database, target: Target) -> Callable[[], RowConnection]:
@@ -166,14 +175,14 @@ def _connector(database: Database, target: Target) -> Callable[[], RowConnection
 
 def _work(connection: Connection, engine: Engine, archiver: Archiver) -> None:
     """Whole partitions first, then everything else by chunks."""
-    target, limits = archiver.target, engine.limits
+    target, limits = archiver.mover.target, engine.limits
+    expected = survey.expected_due(connection, target)
     whole = droppable(connection, target)
     connection.rollback()
     by_rows = [heap for heap in target.info.heaps if heap not in whole]
-    by_rows += drop_partitions(archiver, _connector(engine.database, target), whole)
+    by_rows += drop_partitions(archiver, whole)
     fields = survey.due_fields(connection, target, by_rows, limits.chunk_bytes, limits.workers)
     connection.rollback()
-    expected = int(sum(max(field.heap.rows, 0) for field in fields))
     engine.listener(ChunkEvent(step=Step.PLANNED, table=target.info.name.label, rows=expected))
     if fields:
         archiver.run(fields)
@@ -194,6 +203,22 @@ def _vacuum(engine: Engine, heaps: Sequence[Heap], tally: Tally) -> tuple[bool, 
 
 def _is_large(deleted: int, heap: Heap) -> bool:
     return deleted >= LARGE_DELETION_ROWS or (heap.rows > 0 and deleted / heap.rows >= LARGE_DELETION_SHARE)
+
+
+def _check_count(engine: Engine, target: Target, tally: Tally) -> None:
+    """What we think we committed is what another connection sees: the report must not rest on a driver's word.
+
+    Raises:
+        ArchiveMismatch: it is not.
+    """
+    assert engine.ledger is not None  # only a dry run has none
+    objects, rows = engine.ledger.count(target.info.name)
+    if (objects, rows) != (tally.objects, tally.rows):
+        raise ArchiveMismatch(
+            "the ledger does not show what this run committed",
+            detail=f"{target.info.name.label}: {tally.objects} objects, {tally.rows} rows; in the ledger {objects}, {rows}",
+            hint="something between us and the database undid a COMMIT; look at its log before the next run",
+        )
 
 
 def _result(of: Target | Policy, tally: Tally, status: Status, started: float, **more: Any) -> TableResult:

@@ -45,6 +45,11 @@ class Target:
             condition += f" AND {self.axis.sql} > '-infinity'"
         return condition
 
+    @property
+    def stays(self) -> str:
+        """SQL condition of the rows that must not go; `due` is false or unknown for them."""
+        return f"({self.due}) IS NOT TRUE"
+
     def carried(self) -> Sequence[columns.Carried]:
         """How each column travels (PostgreSQL)."""
         return [columns.carry(c, always_fits=c.name == self.axis.column) for c in self.info.columns]
@@ -75,14 +80,14 @@ class Target:
     def select(self, heap: Heap, condition: str | None = None) -> str:
         """SQL that reads rows of one heap and leaves them there."""
         where = f" WHERE {condition}" if condition else ""
-        return f"SELECT {self.select_list()} FROM {self._only(heap)}{where}"  # noqa: S608 - quoted by the catalogue
+        return f"SELECT {self.select_list()} FROM {self._only(heap)}{where}"
 
     def delete(self, heap: Heap, condition: str, *, skip_locked: bool = False) -> str:
         """SQL that deletes rows of one heap and returns exactly those: the archive holds what left, to the row."""
         if skip_locked:
-            free = f"SELECT ctid FROM {self._only(heap)} WHERE {condition} FOR UPDATE SKIP LOCKED"  # noqa: S608
+            free = f"SELECT ctid FROM {self._only(heap)} WHERE {condition} FOR UPDATE SKIP LOCKED"
             condition = f"ctid = ANY (ARRAY({free})) AND {self.due}"
-        return f"DELETE FROM {self._only(heap)} WHERE {condition} RETURNING {self.select_list()}"  # noqa: S608
+        return f"DELETE FROM {self._only(heap)} WHERE {condition} RETURNING {self.select_list()}"
 
     def _only(self, heap: Heap) -> str:
         return f"ONLY {heap.name.sql}" if self.postgresql else heap.name.sql

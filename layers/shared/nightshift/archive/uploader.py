@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 import pyarrow as pa
@@ -16,11 +16,11 @@ from nightshift.archive.target import Target
 from nightshift.database.catalog import TableName
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
 from nightshift.rows.columns import fingerprint
-from nightshift.rows.parquet import Day, by_day, encode
+from nightshift.rows.parquet import Day, ParquetFile, by_day, encode
 from nightshift.store import Store, StoredObject
 
 UPLOAD_THREADS = 4
-"""Objects of one chunk under way at once: hides S3's latency where a chunk spans many days."""
+"""Objects on their way to S3 at once: hides its latency where a chunk spans many days."""
 
 _HIVE_UNSAFE = frozenset("\"#%'*/:=?\\{[]^.\x7f")
 """Characters that Hive escapes in partition values, and the dot, which separates schema from table here."""
@@ -85,29 +85,38 @@ class Uploader:
         return len(gone)
 
     def _write_all(self, target: Target, days: Sequence[Day], keys: Sequence[str]) -> list[Entry]:
-        if len(days) == 1:
-            return [self._write(target, days[0], keys[0])]
-        futures = [self._pool.submit(self._write, target, day, key) for day, key in zip(days, keys, strict=True)]
+        """Encode one day after the other in the worker's own thread, while the pool takes the finished ones to S3."""
+        fingerprint_ = fingerprint(target.info.columns)
+        futures: list[Future[Entry]] = []
         try:
+            for day, key in zip(days, keys, strict=True):
+                file = self._encode(target, day, fingerprint_)
+                futures.append(self._pool.submit(self._store_day, target, day, key, file, fingerprint_))
             return [future.result() for future in futures]
         finally:
             # After a failure nobody may still be writing when the objects are swept.
             for future in futures:
                 future.cancel()
-            for future in futures:
-                if not future.cancelled():
-                    future.exception()
+            wait(futures)
 
-    def _write(self, target: Target, day: Day, key: str) -> Entry:
-        print_ = fingerprint(target.info.columns)
+    def _encode(self, target: Target, day: Day, fingerprint_: str) -> ParquetFile:
+        metadata = {
+            "nightshift.table": target.info.name.label,
+            "nightshift.timestamp": target.axis.column,
+            "nightshift.timezone": target.policy.timezone,
+            "nightshift.schema_fingerprint": fingerprint_,
+            "nightshift.run_id": self._run_id,
+        }
         try:
-            file = encode(day.rows, target.axis, self._metadata(target, print_))
+            return encode(day.rows, target.axis, metadata)
         except (pa.ArrowException, MemoryError, OSError) as exc:
             raise NightshiftError(
                 "rows could not be written as Parquet",
                 detail=f"{target.info.name.label}, {day.rows.num_rows} rows: {type(exc).__name__}",
                 hint="a smaller CLEANUP_CHUNK_MB, or more memory for the function",
             ) from exc
+
+    def _store_day(self, target: Target, day: Day, key: str, file: ParquetFile, fingerprint_: str) -> Entry:
         stored = self._store.put(key, file.body)
         self._tell(Step.UPLOADED, target, file.rows, stored.size, [key])
         proven = self._prove(stored, file.body)
@@ -119,10 +128,10 @@ class Uploader:
             version_id=proven.version_id,
             first=_iso(target, day.first),
             last=_iso(target, day.last),
-            fingerprint=print_,
+            fingerprint=fingerprint_,
         )
 
-    def _prove(self, stored: StoredObject, body: memoryview) -> StoredObject:
+    def _prove(self, stored: StoredObject, body: bytes) -> StoredObject:
         try:
             return self._store.prove(stored, body)
         except ArchiveMismatch as exc:
@@ -139,15 +148,6 @@ class Uploader:
         parts = [self._prefix] if self._prefix else []
         label = ".".join(_hive(part) for part in (table.schema, table.name) if part)
         return "/".join([*parts, f"table={label}", f"dt={day.day.isoformat()}", f"{uuid.uuid4().hex}.parquet"])
-
-    def _metadata(self, target: Target, print_: str) -> dict[str, str]:
-        return {
-            "nightshift.table": target.info.name.label,
-            "nightshift.timestamp": target.axis.column,
-            "nightshift.timezone": target.policy.timezone,
-            "nightshift.schema_fingerprint": print_,
-            "nightshift.run_id": self._run_id,
-        }
 
     def _tell(self, step: Step, target: Target, rows: int, size: int, keys: Sequence[str]) -> None:
         self._listener(ChunkEvent(step=step, table=target.info.name.label, rows=rows, bytes=size, keys=tuple(keys)))

@@ -30,8 +30,9 @@ class TableName:
 
     @property
     def label(self) -> str:
-        """`schema.name`, for people and for the archive's path."""
-        return f"{self.schema}.{self.name}" if self.schema else self.name
+        """`schema.name`, for people and the ledger; a part with a dot is quoted, so that a label means one table."""
+        parts = [self.schema, self.name] if self.schema else [self.name]
+        return ".".join(quote_identifier(part) if "." in part else part for part in parts)
 
     @property
     def sql(self) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pg8000
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ResourceClosedError
 from sqlalchemy.pool import NullPool
 
 from nightshift.database.url import DatabaseTarget
@@ -86,7 +86,8 @@ class Database:
 def _engine(target: DatabaseTarget) -> Engine:
     if target.kind == "sqlite":
         engine = create_engine(target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: open_sqlite(target.path))
-        # sqlite3 would begin a transaction only before the first write; BEGIN IMMEDIATE makes reads and writes one unit.
+        # sqlite3 would begin a transaction only before the first write; BEGIN IMMEDIATE makes reads and writes one
+        # unit.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
     return create_engine(
@@ -129,8 +130,12 @@ def _reason(exc: BaseException) -> str:
 
 
 def _close(connection: Connection) -> None:
-    """Close without complaint: the server may be gone already, and the transaction with it."""
+    """Close without complaint: the server may be gone already, and the transaction with it.
+
+    SQLAlchemy wraps the driver's errors in its own, but not those of ending AUTOCOMMIT.
+    """
     try:
         connection.close()
-    except (DBAPIError, OSError):
-        connection.invalidate()
+    except (DBAPIError, pg8000.Error, OSError):
+        with suppress(ResourceClosedError):
+            connection.invalidate()

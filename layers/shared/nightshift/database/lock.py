@@ -1,9 +1,9 @@
 """One run of a job at a time, as a courtesy.
 
-The lock keeps two runs from doing the same work and from sweeping each other's unfinished objects. It is not what makes
-the archive exactly-once: that is the transaction (see `archive.archiver`), which holds even if the lock is lost half-way.
-It vanishes with its holder, so that no crash can leave it behind: a session-level advisory lock on a connection that
-does nothing else (PostgreSQL), or a lock on a file beside the database (SQLite).
+The lock keeps two runs from doing the same work and from sweeping each other's unfinished objects. It is not what
+makes the archive exactly-once: that is the transaction (see `archive.archiver`), which holds even if the lock is lost
+half-way. It vanishes with its holder, so that no crash can leave it behind: a session-level advisory lock on a
+connection that does nothing else (PostgreSQL), or a lock on a file beside the database (SQLite).
 """
 
 from __future__ import annotations

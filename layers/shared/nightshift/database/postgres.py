@@ -7,7 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import Column, ForeignKey, Heap, OnDelete, TableInfo, TableName, quote_identifier, split_name
+from nightshift.database.catalog import (
+    Column,
+    ForeignKey,
+    Heap,
+    OnDelete,
+    TableInfo,
+    TableName,
+    quote_identifier,
+    split_name,
+)
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table", "t": "table"}
 _ON_DELETE = {
@@ -192,7 +201,7 @@ def overdue_references(connection: Connection, table: TableName, key: ForeignKey
         for mine, theirs in zip(key.columns, key.referenced, strict=True)
     )
     statement = (
-        f"SELECT EXISTS (SELECT 1 FROM {key.table_sql} child JOIN"  # noqa: S608 - identifiers are quoted
+        f"SELECT EXISTS (SELECT 1 FROM {key.table_sql} child JOIN"
         f" (SELECT * FROM {table.sql} WHERE {overdue}) parent ON {join})"
     )
     return bool(connection.exec_driver_sql(statement).scalar())

@@ -10,7 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from nightshift.database.catalog import Column, ForeignKey, Heap, OnDelete, TableInfo, TableName, quote_identifier, split_name
+from nightshift.database.catalog import (
+    Column,
+    ForeignKey,
+    Heap,
+    OnDelete,
+    TableInfo,
+    TableName,
+    quote_identifier,
+    split_name,
+)
 
 
 def describe(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
@@ -25,7 +34,9 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
     name, kind, sql = found[0]
     columns = tuple(
         Column(row.name, row.type or "", affinity(row.type or ""))
-        for row in _rows(connection, "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", name)
+        for row in _rows(
+            connection, "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", name
+        )
     )
     return TableInfo(
         name=TableName("", name),
@@ -35,7 +46,9 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
         referenced_by=tuple(_referenced_by(connection, name)),
         hiding=tuple(
             f"trigger {row.name}"
-            for row in _rows(connection, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", name)
+            for row in _rows(
+                connection, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", name
+            )
             if "RAISE" in row.sql.upper() and "DELETE" in row.sql.upper()
         ),
     )
@@ -62,8 +75,10 @@ def affinity(declared: str) -> str:
 
 def _heap(connection: Connection, name: str, timestamp: str) -> Heap:
     table = quote_identifier(name)
-    top = connection.exec_driver_sql(f"SELECT max(rowid) FROM {table}").scalar() or 0  # noqa: S608 - quoted
-    pages: Any = connection.exec_driver_sql("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").scalar()
+    top = connection.exec_driver_sql(f"SELECT max(rowid) FROM {table}").scalar() or 0
+    pages: Any = connection.exec_driver_sql(
+        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+    ).scalar()
     indexed = False
     for index in _rows(connection, "SELECT name FROM pragma_index_list(?) WHERE partial = 0", name):
         first = _rows(connection, "SELECT name FROM pragma_index_info(?) WHERE seqno = 0", index.name)

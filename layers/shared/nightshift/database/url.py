@@ -95,7 +95,8 @@ class DatabaseTarget:
             parameters["sslmode"] = self.tls
             if self.tls.startswith("verify"):
                 parameters["sslrootcert"] = self.root_cert or certifi.where()
-        return f"postgresql://{login}@{where}/{quote(self.database or '', safe='')}?{urlencode(parameters, quote_via=quote)}"
+        database = quote(self.database or "", safe="")
+        return f"postgresql://{login}@{where}/{database}?{urlencode(parameters, quote_via=quote)}"
 
     def _ssl_context(self) -> ssl.SSLContext | bool | None:
         if self.tls == "disable":

@@ -1,9 +1,9 @@
-"""How each PostgreSQL type travels: as itself where Arrow and Parquet carry every value of it, else as PostgreSQL's text.
+"""How each PostgreSQL type travels: as itself where Arrow and Parquet carry all its values, else as PostgreSQL's text.
 
-The map is explicit: a type that is not in it travels as text on purpose. Three families are carried typed although a few of
-their values do not fit (`infinity`, years past 294246, `24:00`, `NaN` in a numeric): such a value is null in its typed column,
-and its exact text stands in the row's `_nightshift_exact` column, a JSON object by column name. That column exists only in
-files that need it. So ordinary queries see proper types, and a restore sees every value.
+The map is explicit: a type that is not in it travels as text on purpose. Three families are carried typed although a
+few of their values do not fit (`infinity`, years past 294246, `24:00`, `NaN` in a numeric): such a value is null in
+its typed column, and its exact text stands in the row's `_nightshift_exact` column, a JSON object by column name.
+That column exists only in files that need it. So ordinary queries see proper types, and a restore sees every value.
 
 The declared type of every column is written into the Parquet schema's field metadata (`nightshift.type`).
 """
@@ -22,12 +22,36 @@ from nightshift.database.catalog import Column, quote_identifier, quote_literal
 EXACT = "_nightshift_exact"
 """Name of the column with the exact text of values that their typed column cannot hold."""
 
+MAX_DIGITS = 38
+"""Of a 128-bit decimal."""
+
 TYPE_KEY = b"nightshift.type"
 
 _AS_IS = frozenset(
-    ("bool int2 int4 int8 float4 float8 text varchar bpchar bytea uuid json jsonb date time timestamp timestamptz").split()
+    [
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "float4",
+        "float8",
+        "text",
+        "varchar",
+        "bpchar",
+        "bytea",
+        "uuid",
+        "json",
+        "jsonb",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+    ]
 )
 """Types that ADBC's driver reads into Arrow, value for value (tried with driver 1.13 on PostgreSQL 16 and 18)."""
+
+_PAIRS_A_CALL = 50
+"""A function takes 100 arguments in PostgreSQL as it is shipped."""
 
 _FITS = {
     "date": "isfinite({0})",
@@ -64,11 +88,9 @@ def carry(column: Column, *, always_fits: bool = False) -> Carried:
     """
     name = quote_identifier(column.name)
     base = column.base_type
-    if base == "numeric" and column.precision is not None and column.scale is not None:
-        if 0 <= column.scale <= column.precision <= 38:
-            fits = _FITS["numeric"].format(name)
-            fetch = f"CASE WHEN {fits} THEN {name} END::text"
-            return Carried(column, fetch, pa.decimal128(column.precision, column.scale), fits)
+    if base == "numeric" and (decimal := _decimal(column)) is not None:
+        fits = _FITS["numeric"].format(name)
+        return Carried(column, f"CASE WHEN {fits} THEN {name} END::text", decimal, fits)
     if base not in _AS_IS:
         return Carried(column, f"{name}::text")
     if base not in _FITS or always_fits:
@@ -77,17 +99,29 @@ def carry(column: Column, *, always_fits: bool = False) -> Carried:
     return Carried(column, f"CASE WHEN {fits} THEN {name} END", fits=fits)
 
 
+def _decimal(column: Column) -> pa.DataType | None:
+    """Parquet's decimal for a `numeric(p, s)`; PostgreSQL allows more digits, negative scales, and no limits at all."""
+    precision, scale = column.precision, column.scale
+    if precision is None or scale is None or not 0 <= scale <= precision <= MAX_DIGITS:
+        return None
+    return pa.decimal128(precision, scale)
+
+
 def select_list(carried: Sequence[Carried]) -> str:
     """The SQL list that fetches all columns, `_nightshift_exact` last where a column may need it."""
     parts = [f"{c.select} AS {quote_identifier(c.column.name)}" for c in carried]
     risky = [c for c in carried if c.fits]
     if risky:
         misfits = " OR ".join(f"NOT ({c.fits})" for c in risky)
-        pairs = ", ".join(
+        pairs = [
             f"{quote_literal(c.column.name)}, CASE WHEN NOT ({c.fits}) THEN {quote_identifier(c.column.name)}::text END"
             for c in risky
+        ]
+        objects = " || ".join(
+            f"jsonb_build_object({', '.join(pairs[start : start + _PAIRS_A_CALL])})"
+            for start in range(0, len(pairs), _PAIRS_A_CALL)
         )
-        parts.append(f"CASE WHEN {misfits} THEN jsonb_strip_nulls(jsonb_build_object({pairs}))::text END AS {EXACT}")
+        parts.append(f"CASE WHEN {misfits} THEN jsonb_strip_nulls({objects})::text END AS {EXACT}")
     return ", ".join(parts)
 
 

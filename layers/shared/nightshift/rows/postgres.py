@@ -39,6 +39,9 @@ _SESSION = (
     ("default_transaction_read_only", "off"),
 )
 
+_DRIVER_ERRORS = (dbapi.Error, pa.ArrowException, OSError)
+"""How the server's errors arrive: through DBAPI, or through Arrow's C stream, whose numbers pyarrow maps to its own."""
+
 _LOCKED = {"55P03"}
 _INTERRUPTED = {"57014", "40001", "40P01", "25P03"}
 _REFERENCED = "23503"
@@ -122,9 +125,7 @@ class PostgresConnection:
                     if bounds.stop():
                         raise Interrupted("the run was told to stop")
                     yield batch
-            except dbapi.Error as exc:
-                raise _translate(exc) from exc
-            except OSError as exc:
+            except _DRIVER_ERRORS as exc:
                 raise _translate(exc) from exc
 
     def read(self, statement: str, bounds: Bounds) -> pa.Table:
@@ -139,7 +140,7 @@ class PostgresConnection:
                 cursor.execute(statement)
                 row: Any = cursor.fetchone()
                 return int(row[0])
-        except dbapi.Error as exc:
+        except _DRIVER_ERRORS as exc:
             raise _translate(exc) from exc
 
     def run(self, statement: str) -> None:
@@ -147,14 +148,14 @@ class PostgresConnection:
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
-        except dbapi.Error as exc:
+        except _DRIVER_ERRORS as exc:
             raise _translate(exc) from exc
 
     def commit(self) -> None:
         """See `rows.source.RowConnection.commit`."""
         try:
             self._connection.commit()
-        except dbapi.Error as exc:
+        except _DRIVER_ERRORS as exc:
             self.healthy = False
             raise ConnectionLost("the answer to COMMIT was not success", detail=_first_line(exc)) from exc
 
@@ -167,12 +168,15 @@ class PostgresConnection:
         """Undo. Where even that fails the connection is gone, and the server has undone it by itself."""
         try:
             self._connection.rollback()
-        except dbapi.Error:
+        except _DRIVER_ERRORS:
             self.healthy = False
 
 
 def _translate(exc: Exception) -> NightshiftError:
-    """Sort an error by its SQLSTATE (PostgreSQL manual, appendix A). The server's DETAIL may quote a row: it is dropped."""
+    """Sort an error by its SQLSTATE (PostgreSQL manual, appendix A).
+
+    Only the first line is kept: the server's DETAIL may quote a row.
+    """
     message = str(exc)
     state = getattr(exc, "sqlstate", None) or next((s for words, s in _SAID.items() if words in message), None)
     said = _first_line(exc)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -44,16 +47,19 @@ class CsvSample:
 
 def _printable(table: pa.Table) -> pa.Table:
     """CSV has text only: bytes become hex, identifiers their usual form."""
-    arrays, names = [], []
-    for field, column in zip(table.schema, table.columns, strict=True):
-        if isinstance(field.type, pa.UuidType):
-            column = pa.chunked_array([pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())])
-        elif isinstance(field.type, pa.BaseExtensionType):
-            column = column.cast(field.type.storage_type)
-        elif pa.types.is_binary(field.type):
-            column = pa.chunked_array([pa.array([None if v is None else v.hex() for v in column.to_pylist()], pa.string())])
-        elif pa.types.is_decimal(field.type):
-            column = pc.cast(column, pa.string())
-        arrays.append(column)
-        names.append(field.name)
-    return pa.Table.from_arrays(arrays, names=names)
+    columns = [_printable_column(field.type, column) for field, column in zip(table.schema, table.columns, strict=True)]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _printable_column(kind: pa.DataType, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if isinstance(kind, pa.UuidType):
+        return _as_text(column, str)
+    if isinstance(kind, pa.BaseExtensionType):
+        return column.cast(kind.storage_type)
+    if pa.types.is_binary(kind):
+        return _as_text(column, bytes.hex)
+    return pc.cast(column, pa.string()) if pa.types.is_decimal(kind) else column
+
+
+def _as_text(column: pa.ChunkedArray, write: Callable[[Any], str]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array([None if v is None else write(v) for v in column.to_pylist()], pa.string())])

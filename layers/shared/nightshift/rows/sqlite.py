@@ -1,8 +1,8 @@
 """Reads rows out of SQLite.
 
 SQLite is for small services and local runs, so the standard library's driver does: it alone keeps SQLite's rule that
-every *value* has a type of its own. A column travels as its affinity says; a value of another storage class is null there and
-stands exactly, as SQL, in `_nightshift_exact` (see `rows.columns`).
+every *value* has a type of its own. A column travels as its affinity says; a value of another storage class is null
+there and stands exactly, as SQL, in `_nightshift_exact` (see `rows.columns`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from nightshift.errors import NightshiftError
 from nightshift.rows.columns import EXACT, TYPE_KEY
 from nightshift.rows.source import Bounds, Interrupted, RowsLocked, TooLarge
 
-_ARROW = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary(), "numeric": pa.float64()}
+_ARROW = {
+    "integer": pa.int64(),
+    "real": pa.float64(),
+    "text": pa.string(),
+    "blob": pa.binary(),
+    "numeric": pa.float64(),
+}
 _HOLDS = {"integer": int, "real": float, "text": str, "blob": bytes, "numeric": float}
 _EXACT_IN_DOUBLE = 1 << 53
 _FETCH = 2048
@@ -113,16 +119,15 @@ class SqliteConnection:
 def _to_arrow(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pa.RecordBatch:
     arrays, fields = [], []
     misfits: dict[int, dict[str, str]] = {}
-    for position, (column, values) in enumerate(zip(columns, zip(*rows, strict=True), strict=True)):
+    for column, fetched in zip(columns, zip(*rows, strict=True), strict=True):
         holds = _HOLDS[column.base_type]
-        if column.base_type == "numeric":
-            values = [_as_double(value) for value in values]
+        values = [_as_double(value) for value in fetched] if column.base_type == "numeric" else fetched
         kept = [value if type(value) is holds else None for value in values]
         for number, value in enumerate(values):
             if value is not None and kept[number] is None:
                 misfits.setdefault(number, {})[column.name] = _literal(value)
         arrays.append(pa.array(kept, _ARROW[column.base_type]))
-        declared = columns[position].type_name or "blob"
+        declared = column.type_name or "blob"
         fields.append(pa.field(column.name, arrays[-1].type, metadata={TYPE_KEY: declared.encode()}))
     exact = [json.dumps(misfits[n], ensure_ascii=False) if n in misfits else None for n in range(len(rows))]
     arrays.append(pa.array(exact, pa.string()))

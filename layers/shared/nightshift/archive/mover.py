@@ -1,0 +1,161 @@
+"""The protocol: rows leave the database in the very transaction that makes their objects part of the archive.
+
+A chunk on PostgreSQL, on one data connection:
+
+1. `BEGIN`, timeouts from what is left of the run's budget;
+2. `COPY (DELETE … RETURNING …) TO STDOUT`: what is exported *is* what is deleted, in one statement;
+3. the objects are intended in the ledger (committed, on the control connection), written and proven (`uploader`);
+4. their ledger rows turn `archived`, in the same transaction as 2;
+5. `COMMIT`. Deletion and record are one atom.
+
+Whoever dies before 5 has deleted nothing, and the objects are orphans that a later run sweeps. A COMMIT without an
+answer is settled by asking the ledger. SQLite locks the whole file against writers, so there the rows are only read
+in step 2; the deletion runs after the proof, in a short transaction that goes through only if it returns exactly the
+rows that were archived.
+
+Rejected: SELECT, then DELETE by the same condition (rows that come between are lost); DELETE by captured keys (an
+update that comes between is lost, and a key is needed); moving rows to a staging table first (everything is written
+twice).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.archive.ledger import Entry, Ledger
+from nightshift.archive.target import Target
+from nightshift.archive.uploader import Uploader
+from nightshift.database.catalog import Heap
+from nightshift.errors import ArchiveMismatch, CommitUnknown, NightshiftError
+from nightshift.rows import columns
+from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowConnection
+
+
+class Mover:
+    """Moves chunks of one table from its database into the archive."""
+
+    def __init__(self, target: Target, uploader: Uploader, ledger: Ledger, listener: Listener) -> None:
+        self.target = target
+        self.uploader = uploader
+        self._ledger = ledger
+        self._listener = listener
+
+    def move(
+        self, connection: RowConnection, heap: Heap, condition: str, bounds: Bounds, *, skip_locked: bool
+    ) -> tuple[pa.Table, list[Entry]]:
+        """Archive and delete the rows of one chunk.
+
+        Args:
+            condition: SQL, which rows of the heap are due and in the chunk.
+            skip_locked: leave rows that somebody else has locked.
+
+        Returns:
+            the rows that left the database, and the objects that hold them now.
+
+        Raises:
+            NightshiftError: nothing was deleted; what was written is removed, now or by a later run.
+        """
+        try:
+            if self.target.postgresql:
+                statement = self.target.delete(heap, condition, skip_locked=skip_locked)
+                rows, entries = self._in_one(connection, statement, bounds)
+            else:
+                rows, entries = self._in_two(connection, heap, condition, bounds)
+        except BaseException:
+            self._tell(Step.ROLLED_BACK)
+            raise
+        if entries:
+            self._tell(Step.COMMITTED, rows.num_rows, sum(e.bytes for e in entries), [e.key for e in entries])
+        return rows, entries
+
+    def _in_one(self, connection: RowConnection, statement: str, bounds: Bounds) -> tuple[pa.Table, list[Entry]]:
+        """PostgreSQL: delete, upload, record, commit."""
+        with connection.transaction(bounds):
+            rows = self.refine(connection.read(statement, bounds))
+            self._tell(Step.STREAMED, rows.num_rows)
+            if rows.num_rows == 0:
+                return rows, []
+            entries = self.uploader.upload(self.target, rows)
+            self.seal(connection, entries)
+        return rows, entries
+
+    def _in_two(
+        self, connection: RowConnection, heap: Heap, condition: str, bounds: Bounds
+    ) -> tuple[pa.Table, list[Entry]]:
+        """SQLite: read and upload without a lock; delete only what has not changed since."""
+        rows = connection.read(self.target.select(heap, condition), bounds)
+        self._tell(Step.STREAMED, rows.num_rows)
+        if rows.num_rows == 0:
+            return rows, []
+        entries = self.uploader.upload(self.target, rows)
+        keys = [entry.key for entry in entries]
+        try:
+            with connection.transaction(bounds):
+                deleted = connection.read(self.target.delete(heap, condition), bounds)
+                if not deleted.equals(rows):
+                    raise Interrupted("rows changed while they were archived")
+                self.seal(connection, entries)
+        except BaseException:
+            self.uploader.discard(keys)
+            raise
+        return rows, entries
+
+    def seal(self, connection: RowConnection, entries: Sequence[Entry]) -> None:
+        """Record the objects in the transaction that removes their rows, and commit.
+
+        Raises:
+            ArchiveMismatch: the ledger has not all of them as intended: another run swept them.
+            CommitUnknown: COMMIT was not answered, and the ledger cannot be asked. Nothing is removed from S3.
+            ConnectionLost: COMMIT was not answered, and the ledger says that it did not go through.
+        """
+        keys = [entry.key for entry in entries]
+        try:
+            record = self._ledger.archived_sql(entries, postgresql=self.target.postgresql)
+            turned = connection.execute(record) if entries else 0
+            if turned != len(entries):
+                raise ArchiveMismatch(
+                    "another run swept objects of this one",
+                    detail=f"{len(entries) - turned} of {len(entries)} ledger rows were no longer pending",
+                    hint="the rows are still in the database; make sure that one deployment only works on it",
+                )
+        except BaseException:
+            self.uploader.discard(keys)
+            raise
+        self._tell(Step.COMMITTING, keys=keys)
+        try:
+            connection.commit()
+        except ConnectionLost as exc:
+            self._settle(keys, exc)
+
+    def _settle(self, keys: Sequence[str], cause: ConnectionLost) -> None:
+        """Find out what became of a COMMIT."""
+        try:
+            committed = self._ledger.committed(keys)
+        except (DBAPIError, NightshiftError) as exc:
+            raise CommitUnknown(
+                "the connection was lost during COMMIT",
+                detail=f"{len(keys)} objects; the ledger could not be asked ({type(exc).__name__})",
+                hint="nothing is lost either way: the next run finds out, and goes on from there",
+            ) from cause
+        if not committed:
+            self.uploader.discard(keys)
+            raise cause
+
+    def refine(self, rows: pa.Table) -> pa.Table:
+        """Give fetched rows their final types."""
+        if not self.target.postgresql or rows.num_columns == 0:
+            return rows
+        try:
+            return columns.refine(rows, self.target.carried())
+        except pa.ArrowException as exc:
+            raise NightshiftError(
+                "a column cannot be carried into Parquet", detail=f"{self.target.info.name.label}: {exc}"
+            ) from exc
+
+    def _tell(self, step: Step, rows: int = 0, size: int = 0, keys: Sequence[str] = ()) -> None:
+        label = self.target.info.name.label
+        self._listener(ChunkEvent(step=step, table=label, rows=rows, bytes=size, keys=tuple(keys)))

@@ -1,0 +1,76 @@
+"""The server ends a connection: in mid-stream, between two statements, on each of the connections that a run has."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from nightshift.archive.events import Step
+from tests.support.scene import OURS, Scene
+from tests.support.tcp_proxy import TcpProxy
+
+DATA = "state <> 'idle'"
+"""In a transaction, while the control plane's connections wait for work."""
+LOCK = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+CONTROL = "state = 'idle' AND NOT " + LOCK
+
+
+def terminate(scene: Scene, which: str) -> int:
+    """Terminate the run's backends of one kind; how many there were."""
+    return len(scene.sql(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS} AND {which}"))
+
+
+def test_terminated_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres) -> None:
+    scene.fill(8000)
+    with TcpProxy("127.0.0.1", postgres.port) as proxy:
+        stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
+        child = scene.child({"DATABASE_URL": proxy.through(scene.url), "CLEANUP_CHUNK_MB": "64"})
+        stuck.happened.wait()
+        scene.await_value(f"SELECT wait_event FROM pg_stat_activity WHERE {OURS} AND {DATA}", "ClientWrite")
+        assert terminate(scene, DATA) == 1
+        stuck.release()
+        assert child.wait() == 1
+    assert child.error is not None and child.error.startswith("ConnectionLost")
+    assert Step.STREAMED not in child.steps
+    assert [run["status"] for run in scene.runs()] == ["failed"]
+    assert scene.archived_rows() == 0
+    scene.converge()
+
+
+@pytest.mark.parametrize("step", [Step.STREAMED, Step.INTENT, Step.PROVEN, Step.COMMITTING])
+def test_the_data_connection_is_terminated_between_statements(scene: Scene, step: Step) -> None:
+    scene.fill()
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=step, occurrence=2)
+    child.await_step(step, 2)
+    assert terminate(scene, DATA) == 1
+    child.resume()
+    assert child.wait() == 1
+    assert child.error is not None and child.error.startswith("ConnectionLost")
+    assert child.steps.count(Step.COMMITTED) == 1
+    assert [run["status"] for run in scene.runs()] == ["failed"]
+    scene.assert_tidy()
+    scene.converge()
+
+
+def test_the_control_connections_are_terminated_between_statements(scene: Scene) -> None:
+    scene.fill()
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.STREAMED, occurrence=2)
+    child.await_step(Step.STREAMED, 2)
+    assert terminate(scene, CONTROL) > 1
+    child.resume()
+    assert child.wait() == 1
+    assert child.steps.count(Step.COMMITTED) == 1
+    assert [run["status"] for run in scene.runs()] == ["failed"]
+    scene.converge()
+
+
+def test_the_lock_is_a_courtesy(scene: Scene) -> None:
+    """Without the connection that holds the run's lock the run goes on, and ends well."""
+    scene.fill()
+    child = scene.child(hold_at=Step.UPLOADED)
+    child.await_step(Step.UPLOADED)
+    assert terminate(scene, LOCK) == 1
+    child.resume()
+    assert child.wait() == 0, child.log
+    assert child.answer is not None and child.answer["status"] == "ok"
+    assert scene.converge()["status"] == "nothing"

@@ -1,0 +1,78 @@
+"""`kill -9`, wherever it may hit: nothing is lost, nothing doubled, and the next run carries on."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from local.slack import SlackServer
+from nightshift.archive.events import Step
+from tests.support.scene import OURS, Scene
+from tests.support.tcp_proxy import TcpProxy
+
+MOMENTS = [
+    (Step.PLANNED, 1),
+    (Step.STREAMED, 1),
+    (Step.STREAMED, 3),
+    (Step.INTENT, 1),
+    (Step.INTENT, 4),
+    (Step.UPLOADED, 1),
+    (Step.UPLOADED, 4),
+    (Step.PROVEN, 2),
+    (Step.COMMITTING, 1),
+    (Step.COMMITTING, 3),
+    (Step.COMMITTED, 1),
+    (Step.COMMITTED, 4),
+]
+
+
+@pytest.mark.parametrize(("step", "occurrence"), MOMENTS)
+def test_killed_at_a_step(scene: Scene, step: Step, occurrence: int) -> None:
+    scene.fill(indexed=occurrence > 2)
+    child = scene.child({"CLEANUP_WORKERS": "1"}, kill_at=step, occurrence=occurrence)
+    assert child.wait() == -signal.SIGKILL
+    assert (child.steps[-1], child.steps.count(step)) == (step, occurrence)
+    committed = child.steps.count(Step.COMMITTED)
+    assert (scene.archived_rows() > 0) == (committed > 0)
+    intended = {key for event in child.events if event["step"] == Step.INTENT for key in event["keys"]}
+    archived = {entry["object_key"] for entry in scene.ledger() if entry["state"] == "archived"}
+    answer = scene.converge()
+    assert answer["orphans_removed"] == len(intended - archived)
+
+
+def test_killed_with_several_chunks_under_way(scene: Scene) -> None:
+    scene.fill(indexed=True)
+    child = scene.child({"CLEANUP_WORKERS": "4"}, kill_at=Step.COMMITTING, occurrence=2)
+    assert child.wait() == -signal.SIGKILL
+    assert child.steps.count(Step.STREAMED) > child.steps.count(Step.COMMITTED)
+    scene.converge()
+
+
+def test_killed_in_the_middle_of_a_copy(scene: Scene, postgres: EmbeddedPostgres) -> None:
+    """The server has deleted rows and is sending them, blocked on a client that reads no more, when that client dies."""
+    scene.fill(8000)
+    with TcpProxy("127.0.0.1", postgres.port) as proxy:
+        stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
+        child = scene.child({"DATABASE_URL": proxy.through(scene.url), "CLEANUP_CHUNK_MB": "64"})
+        stuck.happened.wait()
+        scene.await_value(f"SELECT wait_event FROM pg_stat_activity WHERE {OURS} AND query LIKE 'COPY (DELETE%'", "ClientWrite")
+        assert child.kill() == -signal.SIGKILL
+        assert child.steps == [Step.PLANNED]
+    assert scene.archived_rows() == 0
+    scene.converge()
+
+
+def test_killed_when_all_is_done_but_slack_was_not_told(scene: Scene, slack: SlackServer) -> None:
+    scene.fill()
+    port = int(slack.url.split(":")[2].split("/")[0])
+    with TcpProxy("127.0.0.1", port) as proxy:
+        calling = proxy.hold_when(b"chat.postMessage")
+        child = scene.child({"SLACK_API_URL": f"http://127.0.0.1:{proxy.port}/api/"})
+        calling.happened.wait()
+        assert child.kill() == -signal.SIGKILL
+        assert slack.messages == []
+    assert [run["status"] for run in scene.runs()] == ["ok"]
+    answer = scene.converge()
+    assert answer["status"] == "nothing"

@@ -1,0 +1,30 @@
+"""A function that does as its event says."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Tell what a function can see; or fail, hang, or die."""
+    print("a line of its own")
+    if "fail" in event:
+        raise KeyError(event["fail"])
+    if "hang" in event:
+        threading.Event().wait()
+    if "die" in event:
+        os._exit(event["die"])
+    return {
+        "event": event,
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "environment": dict(os.environ),
+        "import_path": sys.path,
+        "directory": os.getcwd(),
+        "remaining_ms": context.get_remaining_time_in_millis(),
+        "memory_mb": context.memory_limit_in_mb,
+        "request_id": context.aws_request_id,
+    }

@@ -1,0 +1,91 @@
+"""`make invoke`'s command: its answer on stdout, everything else on stderr, and an exit status to build on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.lambda_runtime import ROOT
+
+
+def invoke(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command from the root, with these variables on top of a clean environment."""
+    path = os.pathsep.join(map(str, (ROOT / "layers" / "shared", ROOT / "functions", ROOT)))
+    return subprocess.run(
+        [sys.executable, "-m", "local.invoke", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _clean(clean_environment: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's own reaches the command."""
+
+
+@pytest.fixture
+def event(tmp_path: Path) -> Path:
+    return tmp_path / "event.json"
+
+
+def test_it_works_on_a_fresh_checkout() -> None:
+    done = invoke("cleanup", "events/cleanup.json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert answer["status"] == "ok"
+    assert answer["tables"][0]["deleted_rows"] > 0
+    assert "are started on this machine" in done.stderr
+    assert "REPORT RequestId" in done.stderr
+
+
+def test_a_function_that_fails_is_an_exit_status_of_one(event: Path) -> None:
+    event.write_text('{"dry-run": true}')
+    done = invoke("cleanup", event)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["errorType"] == "InvalidEvent"
+    assert "Traceback" in done.stderr
+
+
+def test_the_callers_own_servers_are_used(environment: dict[str, str], event: Path) -> None:
+    event.write_text("{}")
+    done = invoke("cleanup", event, **environment)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert answer["tables"][0]["refusal"]["guard"] == "unknown_table"
+    assert "are started on this machine" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET"])
+def test_half_an_environment_is_the_callers_mistake_not_ours_to_fill(name: str, event: Path) -> None:
+    event.write_text('{"dry_run": true}')
+    done = invoke("cleanup", event, **{name: "sqlite:///missing.db" if name == "DATABASE_URL" else "x-1"})
+    assert done.returncode == 1
+    assert "are started on this machine" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "usage: make invoke"),
+        (("cleanup",), "usage: make invoke"),
+        (("clean", "events/cleanup.json"), "JOB is one of: cleanup"),
+        (("../cleanup", "events/cleanup.json"), "there is no job"),
+        (("cleanup", "events/missing.json"), "the event cannot be read: events/missing.json"),
+        (("cleanup", "events"), "the event cannot be read: events"),
+        (("cleanup", "README.md"), "the event"),
+        (("cleanup", "Makefile"), "the event is not JSON: Makefile"),
+    ],
+)
+def test_a_command_that_is_not_understood_says_why(arguments: tuple[str, ...], sentence: str) -> None:
+    done = invoke(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,90 @@
+"""The archive engine without its frame: for tests that need a chunk size, a listener or a look at the plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from nightshift.archive.engine import open_engine
+from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.guards import axis_kind
+from nightshift.archive.policy import Policy
+from nightshift.archive.survey import due_fields
+from nightshift.archive.table import archive_table
+from nightshift.archive.target import Target
+from nightshift.database import postgres
+from nightshift.database.connect import Database
+from nightshift.database.tables import ensure_tables
+from nightshift.database.url import parse_database_url
+from nightshift.results import TableResult
+from nightshift.rows.axis import Axis
+from nightshift.rows.sample import CsvSample
+from nightshift.run import JobRun
+from nightshift.settings import Settings
+from nightshift.store import Store, make_client
+from tests.support.handler import environ_of
+from tests.support.house import AS_OF, House
+
+NOW = datetime.fromisoformat(AS_OF)
+
+
+def policy_for(table: str, timestamp: str = "created_at", keep_days: int = 30, **more: object) -> Policy:
+    """A policy in Seoul's time."""
+    given = {"timezone": "Asia/Seoul", "table": table, "timestamp": timestamp, "keep_days": keep_days, **more}
+    return Policy.model_validate(given)
+
+
+@contextmanager
+def database_of(house: House) -> Iterator[Database]:
+    """The control plane, with an hour to go."""
+    yield Database(parse_database_url(house.url), deadline=time.monotonic() + 3600)
+
+
+def aim(house: House, policy: Policy) -> Target:
+    """What the engine knows of a table (PostgreSQL) before it starts."""
+    with database_of(house) as database, database.connect() as connection:
+        info = postgres.describe(connection, policy.table, policy.timestamp)
+        assert info is not None
+        column = info.column(policy.timestamp)
+        assert column is not None
+        kind = axis_kind(column, policy.epoch)
+        assert kind is not None
+        version = connection.dialect.server_version_info
+        assert version is not None
+        axis = Axis(column.name, kind, policy.zone)
+        return Target(policy=policy, info=info, axis=axis, cutoff=policy.cutoff(NOW), server_version=version[0])
+
+
+def paths(house: House, policy: Policy) -> list[str]:
+    """How each heap with something to look at would be walked: `by_place` or `by_time`."""
+    target = aim(house, policy)
+    with database_of(house) as database, database.connect() as connection:
+        fields = due_fields(connection, target, target.info.heaps, 1 << 20, 1)
+        return [field.condition.__name__ for field in fields]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A table's result, and every step on the way."""
+
+    result: TableResult
+    events: list[ChunkEvent]
+
+    def steps(self, step: Step) -> list[ChunkEvent]:
+        return [event for event in self.events if event.step is step]
+
+
+def archive(house: House, policy: Policy, *, chunk_bytes: int = 32 << 20, workers: int = 1) -> Done:
+    """Archive one table with chunks of any size."""
+    run, settings, events = JobRun("cleanup", NOW), Settings.from_env(house.env), list[ChunkEvent]()
+    with environ_of(house.env), database_of(house) as database:
+        with database.connect() as connection:
+            ensure_tables(connection)
+        store = Store(make_client(), house.bucket)
+        with open_engine(run, settings, database, store, events.append, now=datetime.now(UTC)) as engine:
+            limits = replace(engine.limits, chunk_bytes=chunk_bytes, workers=workers)
+            result = archive_table(replace(engine, limits=limits), run, policy, CsvSample(10))
+    return Done(result, events)

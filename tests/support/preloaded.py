@@ -1,0 +1,21 @@
+"""Imported once by the server that `tests/support/child.py` forks its children from: all that a run needs, warm.
+
+No thread may be started and nothing may be connected here: neither survives a fork.
+"""
+
+from __future__ import annotations
+
+import os
+
+import boto3
+
+import nightshift.rows.parquet
+import nightshift.rows.postgres
+import nightshift.rows.sqlite
+import nightshift.slack.notifier
+import slack_sdk.web  # noqa: F401 - for its children
+from cleanup import app, job  # noqa: F401 - for its children
+
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+# botocore keeps the parsed description of S3 in its default session: most of what a client costs.
+boto3.client("s3", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()

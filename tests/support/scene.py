@@ -1,0 +1,160 @@
+"""A table with due rows on the eve of its cleanup, and the promise that holds whatever happens to the run.
+
+The promise: *rows in the table + rows in archived objects = the rows at the start*, as multisets of whole rows. It
+holds at every moment, a crash included, because readers trust the ledger alone. `converge` adds what a plain run
+afterwards owes: nothing due is left, nothing unfinished in the ledger, nothing in the bucket that it does not know.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.s3 import EmbeddedS3
+from local.slack import SlackServer
+from nightshift.archive.events import ChunkEvent, Step
+from tests.support.child import CleanupChild, Job
+from tests.support.handler import Context
+from tests.support.house import AS_OF, House
+from tests.support.multiset import Row, assert_exactly_once, rows_in_archive, rows_in_table, unaccounted_keys
+
+TABLE = "conversation_log"
+CUTOFF_US = 1_757_862_000_000_000
+"""15 September 2025 in Seoul, in microseconds since 1970: the cutoff of a run as of `house.AS_OF`."""
+
+_COLUMNS = "id bigint PRIMARY KEY, payload text NOT NULL, created_at timestamptz NOT NULL"
+OURS = "application_name = 'nightshift' AND datname = current_database()"
+"""SQL condition on pg_stat_activity: the connections of runs on this database."""
+
+
+
+@dataclass
+class Scene(House):
+    """A deployment whose `conversation_log` is due.
+
+    Attributes:
+        before: the table's rows at the start.
+    """
+
+    before: Counter[Row] = field(default_factory=Counter)
+
+    def fill(
+        self, rows: int = 3000, *, days: float = 4, width: int = 1600, indexed: bool = False, columns: str = _COLUMNS
+    ) -> None:
+        """Create and fill the table: of eleven rows ten are due, in time order.
+
+        Args:
+            rows: in all; 3,000 rows of 1,600 bytes are about five chunks of CLEANUP_CHUNK_MB = 1.
+            days: that the due rows span; the fresh ones follow in the same rhythm.
+            width: bytes of a row, about.
+            indexed: whether an index leads to the due rows, or every page must be read.
+            columns: the table's definition.
+        """
+        self.sql(f"CREATE TABLE {TABLE} ({columns})")
+        self.insert(rows, days=days, width=width)
+        if indexed:
+            self.sql(f"CREATE INDEX ON {TABLE} (created_at)")
+        self.remember()
+
+    def insert(self, rows: int, *, first: int = 1, days: float = 4, width: int = 1600) -> None:
+        """Insert rows with ids from `first` on."""
+        self.sql(
+            f"INSERT INTO {TABLE} SELECT i, 'row ' || i || E' 안녕 \"quoted\"\\n\\t' || repeat(md5(i::text), {width} / 32),"
+            f" to_timestamp({CUTOFF_US} / 1e6) + interval '{days} days' * ((i - {first}) * 1.1 / {rows} - 1)"
+            f" FROM generate_series({first}, {first + rows - 1}) i"
+        )
+
+    def remember(self) -> None:
+        """Take the table as it is for the start."""
+        self.before = rows_in_table(self.url, TABLE)
+
+    @property
+    def due(self) -> Counter[Row]:
+        """The rows of the start that a run must archive."""
+        return Counter({row: count for row, count in self.before.items() if row[2] < CUTOFF_US})
+
+    def child(
+        self,
+        env: Mapping[str, str] | None = None,
+        *,
+        kill_at: Step | None = None,
+        hold_at: Step | None = None,
+        occurrence: int = 1,
+        job: Job | None = None,
+        hook: Callable[[ChunkEvent], None] | None = None,
+    ) -> CleanupChild:
+        """A run in a process of its own; see `CleanupChild`."""
+        return CleanupChild(
+            {**self.env, **(env or {})},
+            {"scheduled_time": AS_OF},
+            kill_at=kill_at,
+            hold_at=hold_at,
+            occurrence=occurrence,
+            job=job,
+            hook=hook,
+        )
+
+    def run_with(self, env: Mapping[str, str], context: Context | None = None) -> dict[str, Any]:
+        """Run in this process with some variables changed for this run alone."""
+        usual = dict(self.env)
+        self.env.update(env)
+        try:
+            return self.run(context)
+        finally:
+            self.env.clear()
+            self.env.update(usual)
+
+    def archived_rows(self) -> int:
+        """How many rows are in the archive now."""
+        return sum(entry["row_count"] for entry in self.ledger() if entry["state"] == "archived")
+
+    def assert_nothing_lost(self) -> None:
+        """The promise, as it must hold at any moment."""
+        assert_exactly_once(self.before, self.s3, self.url, TABLE)
+
+    def await_value(self, query: str, value: object) -> None:
+        """Return once the query gives this value: for what the server does in its own time, with no event to wait for."""
+        while self.value(query) != value:
+            time.sleep(0.01)
+
+    def await_quiet(self) -> None:
+        """Return once the server has noticed that the clients of dead runs are gone."""
+        self.await_value(f"SELECT count(*) FROM pg_stat_activity WHERE {OURS}", 0)
+
+    def converge(self) -> dict[str, Any]:
+        """Run plainly, and see that all is as if nothing had happened; returns the run's answer."""
+        self.assert_nothing_lost()
+        self.await_quiet()
+        answer = self.run()
+        assert answer["complete"], answer
+        assert rows_in_archive(self.s3, self.url) == self.due
+        assert rows_in_table(self.url, TABLE) == self.before - self.due
+        self.assert_tidy()
+        return answer
+
+    def assert_tidy(self) -> None:
+        """No entry of the ledger is unfinished, and it vouches for every object but a stranger's."""
+        states = {entry["object_key"]: entry["state"] for entry in self.ledger()}
+        assert set(states.values()) <= {"archived", "swept", "foreign"}
+        strangers = {key for key, state in states.items() if state == "foreign"}
+        assert unaccounted_keys(self.s3, self.bucket, self.url) == strangers
+
+
+@pytest.fixture
+def scene(environment: dict[str, str], s3: EmbeddedS3, slack: SlackServer, tmp_path: Path) -> Iterator[Scene]:
+    """A deployment on PostgreSQL with one-megabyte chunks and an impatient lock time-out; its table is still to fill."""
+    changed = {
+        "DATABASE_URL": f"{environment['DATABASE_URL']}?sslmode=disable",
+        "CLEANUP_CHUNK_MB": "1",
+        "CLEANUP_LOCK_TIMEOUT": "0.3",
+        "CLEANUP_VACUUM": "off",
+    }
+    built = Scene({**environment, **changed}, s3, slack, tmp_path)
+    yield built
+    built.close()

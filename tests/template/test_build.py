@@ -1,0 +1,74 @@
+"""What gets deployed is pinned, complete, and says nothing about where it was made."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.template.cloudformation import ROOT, Stack, load
+
+DEV = ROOT / "requirements-dev.txt"
+LAYERS = sorted((ROOT / "layers").glob("*/requirements.txt"))
+LOCKS = sorted(
+    path for path in ROOT.glob("**/requirements*.txt") if not path.relative_to(ROOT).parts[0].startswith(".")
+)
+SECRET = re.compile(r"xox[a-z]-|AKIA[A-Z0-9]{16}|postgres(ql)?://[^:/\s]+:[^@\s]+@|BEGIN [A-Z ]*PRIVATE KEY")
+
+
+def pins(lock: Path) -> dict[str, str]:
+    """Package → version, with its marker."""
+    lines = (line.rstrip("\\ ") for line in lock.read_text().splitlines() if re.match(r"[a-z0-9]", line))
+    return dict(line.split("==", 1) for line in lines)
+
+
+def test_every_lock_is_made_by_make_lock() -> None:
+    sources = {path.with_suffix(".in") for path in LOCKS}
+    script = (ROOT / "tools" / "lock" / "lock").read_text()
+    assert {ROOT / name for name in re.findall(r"^compile (\S+)", script, re.MULTILINE)} == sources
+    assert all(source.exists() for source in sources)
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_lock_is_pinned_hashed_and_names_no_place(lock: Path) -> None:
+    text = lock.read_text()
+    requirements = [entry for entry in text.replace("\\\n", " ").splitlines() if not entry.lstrip().startswith("#")]
+    assert requirements
+    for requirement in requirements:
+        assert re.match(r"[a-z0-9][a-z0-9.-]*(\[[a-z0-9,-]+\])?==[^ ]+ .*--hash=sha256:[0-9a-f]{64}", requirement)
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|--trusted-host", text)
+
+
+@pytest.mark.parametrize("lock", LAYERS, ids=lambda path: str(path.parent.name))
+def test_a_layer_carries_what_was_tested(lock: Path) -> None:
+    tested = pins(DEV)
+    assert {name: version for name, version in pins(lock).items() if tested.get(name) != version} == {}
+
+
+def test_every_layer_has_a_build_target_and_its_runtime(stack: Stack) -> None:
+    template = load()
+    makefile = (ROOT / "layers" / "Makefile").read_text()
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            assert resource["Metadata"] == {"BuildMethod": "makefile"}
+            assert re.search(rf"^build-{name}:", makefile, re.MULTILINE), name
+    for _, layer in stack.of_type("AWS::Lambda::LayerVersion"):
+        (runtime,) = layer["CompatibleRuntimes"]
+        assert f"LAYER_RUNTIME ?= {runtime.removeprefix('python')}\n" in makefile
+    assert f"LAYER_ARCH ?= {template['Parameters']['Architecture']['Default']}\n" in makefile
+
+
+def test_samconfig_fits_the_template_and_keeps_no_secret() -> None:
+    text = (ROOT / "samconfig.toml").read_text()
+    stages = tomllib.loads(text)
+    names = [stages[stage]["global"]["parameters"]["stack_name"] for stage in ("dev", "prod")]
+    assert len(set(names)) == 2
+    parameters = load()["Parameters"]
+    for stage in ("dev", "prod"):
+        for assignment in stages[stage]["deploy"]["parameters"]["parameter_overrides"].split():
+            name, _, value = assignment.partition("=")
+            assert not parameters[name].get("NoEcho"), name
+            assert value in map(str, parameters[name].get("AllowedValues", [value]))
+    assert not SECRET.search(text)

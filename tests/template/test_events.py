@@ -1,0 +1,72 @@
+"""The schedule, the files in events/, and the handlers fit together."""
+
+from __future__ import annotations
+
+import ast
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from nightshift.run import parse_event
+from tests.template.cloudformation import ROOT, Stack
+
+EVENTS = sorted((ROOT / "events").glob("*.json"))
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: str(path.name))
+def test_every_event_is_understood(path: Path) -> None:
+    job = path.name.split(".", 1)[0]
+    run = parse_event(job, json.loads(path.read_bytes()), None, now=NOW)
+    assert run.as_of < NOW
+    assert run.dry_run is path.name.endswith(".dry_run.json")
+
+
+def test_every_schedule_has_an_event_that_looks_like_its_own(stack: Stack) -> None:
+    for name, schedule in stack.of_type("AWS::Scheduler::Schedule"):
+        job = schedule["Name"].removeprefix("teststack-")
+        sent = json.loads(schedule["Target"]["Input"])
+        kept = json.loads((ROOT / "events" / f"{job}.json").read_bytes())
+        assert sent.keys() == kept.keys(), name
+
+
+def test_every_handler_is_there(stack: Stack) -> None:
+    for name, function in stack.of_type("AWS::Lambda::Function"):
+        module, _, handler = function["Handler"].rpartition(".")
+        path = ROOT / "functions" / f"{module.replace('.', '/')}.py"
+        assert path.exists(), name
+        defined = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+        assert handler in defined, name
+
+
+def test_every_job_has_a_function_and_an_event(stack: Stack) -> None:
+    deployed = {function["Handler"].split(".", 1)[0] for _, function in stack.of_type("AWS::Lambda::Function")}
+    for app in (ROOT / "functions").glob("*/app.py"):
+        assert app.parent.name in deployed
+        assert (ROOT / "events" / f"{app.parent.name}.json").exists()
+
+
+def test_a_function_reaches_everything_it_is_told_to_use(stack: Stack) -> None:
+    """What the environment names, the role allows, and nothing that was left out."""
+    for name, function in stack.of_type("AWS::Lambda::Function"):
+        variables = function["Environment"]["Variables"]
+        statements = [
+            statement
+            for policy in stack.named_by(function["Role"])["Properties"]["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+        ]
+        secrets = {s["Resource"] for s in statements if s["Action"] == "secretsmanager:GetSecretValue"}
+        assert secrets == {variables["DATABASE_SECRET_ARN"], variables["SLACK_SECRET_ARN"]} - {""}, name
+        keys = {s["Resource"] for s in statements if "kms:GenerateDataKey" in s["Action"]}
+        assert keys == {variables["ARCHIVE_KMS_KEY"]} - {""}, name
+        logins = [s["Resource"] for s in statements if s["Action"] == "rds-db:connect"]
+        assert bool(logins) is (variables["DATABASE_IAM_AUTH"] == "on"), name
+        policy = variables["NIGHTSHIFT_CONFIG"]
+        readable = [s["Resource"] for s in statements if s["Action"] in ("ssm:GetParameter", "s3:GetObject")]
+        assert [str(arn).split(":", 5)[5] for arn in readable] == {
+            "": [],
+            "ssm:/nightshift/retention": ["parameter/nightshift/retention"],
+            "s3://config.example.com/nightshift/retention.toml": ["config.example.com/nightshift/retention.toml"],
+        }[policy], name

@@ -1,0 +1,147 @@
+"""The template and `Settings` say the same: every variable is wired, and both take the same values for it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from nightshift.errors import InvalidSettings
+from nightshift.settings import Settings
+from tests.template.cloudformation import Stack, Template, load
+
+SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+POWERTOOLS = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
+SECRETS = {"DatabaseUrl", "SlackBotToken"}
+
+KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222"
+ARN = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:nightshift/database-AbCdEf"
+
+# Parameter → values that both must take, values that both must refuse.
+VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "DatabaseConnectTimeout": (("1", "10", "99", "100", "119", "120"), ("0", "121", "1.5", "-1", "ten")),
+    "DatabaseIamAuth": (("on", "off"), ("maybe",)),
+    "ArchivePrefix": (("archive", "a/b", "team=a/x_y-z.1"), ("a b", "아카이브", 'a"b')),
+    "ArchiveProof": (("full", "head"), ("none", "FULL")),
+    "LogRetentionDays": (("1", "30", "36500"), ("0", "36501", "-1", "x")),
+    "CleanupWorkers": (("1", "8"), ("0", "9", "two")),
+    "CleanupChunkMb": (("1", "32", "100", "499", "500", "512"), ("0", "513", "520", "1000", "1.5", "x")),
+    "CleanupMaxShare": (("0.9", ".5", "1", "1.0", "0.01"), ("0", "0.0", "1.1", "2", "-0.5", "half")),
+    "CleanupLockTimeout": (("5", "0.5", "299.9", "300", "30"), ("0", "0.0", "300.1", "301", "1000", "-1", "x")),
+    "CleanupVacuum": (("on", "off"), ("perhaps",)),
+    "SlackAttachCsv": (("on", "off"), ("perhaps",)),
+    "SlackCsvRows": (("1", "1000", "49999", "50000"), ("0", "50001", "60000", "100000", "x")),
+    "SlackApiUrl": (("https://slack.example.com/api/", "http://127.0.0.1:8080/"), ("slack", "ftp://slack")),
+    "ReportLanguage": (("ko", "en"), ("de", "KO")),
+    "TimeZone": (("Asia/Seoul", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+9"), ("Asia Seoul", "/etc", "")),
+}
+
+# Checked by the template alone: `Settings` takes any text, and the mistake would show at run time.
+STRICTER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "DatabaseSecretArn": (("", ARN), ("nightshift/database", ARN.replace("secretsmanager", "ssm"), f"{ARN} ")),
+    "DatabaseUrl": (("", "postgresql://u@h:5432/d", "postgres://u@h/d"), ("mysql://u@h/d", "h:5432", "sqlite:///x")),
+    "DatabaseIamUser": (("", "db-ABC123/app", "cluster-X1/app", "prx-0a/app"), ("app", "db-ABC", "db-*/app", "db-A/*")),
+    "ArchiveKmsKeyArn": (
+        ("", KEY),
+        ("alias/x", "1-2", "arn:aws:kms:*:*:key/*"),
+    ),
+    "ArchivePrefix": (("a", "a/b"), ("", "/a", "a/", "a//b", "a*", "*")),
+    "PolicyFile": (
+        ("", "retention.toml", "policies/retention.toml", "ssm:/nightshift/retention", "s3://bucket/a/b.toml"),
+        ("ssm:name", "ssm:/a*", "s3://bucket", "s3://bucket/*", "https://example.com/x"),
+    ),
+    "SlackSecretArn": (("", ARN), ("slack",)),
+    "SlackBotToken": (("", "xoxb-1-2-abc"), ("token", "xoxb")),
+    "SlackChannel": (
+        ("", "C0123ABCDEF", "#ops", "ai-reports", "야간-보고"),
+        ("#", "two words", "@somebody", "<#C0123>"),
+    ),
+    "SecretsKmsKeyArn": (("", KEY), ("alias/x",)),
+    "AlarmEmail": (("", "a@example.com"), ("a", "a@b", "a b@example.com")),
+    "CleanupSchedule": (("cron(0 9 ? * MON *)", "rate(7 days)"), ("0 9 ? * MON *", "at(2025-01-01T00:00:00)", "")),
+}
+
+
+def test_every_setting_is_wired_and_nothing_else(stack: Stack) -> None:
+    wired = {
+        name for _, function in stack.of_type("AWS::Lambda::Function") for name in function["Environment"]["Variables"]
+    }
+    assert wired - POWERTOOLS == {name.upper() for name in Settings.model_fields} - SET_BY_LAMBDA
+
+
+def test_every_deployment_starts_with_usable_settings(stack: Stack) -> None:
+    for _, function in stack.of_type("AWS::Lambda::Function"):
+        variables = {**function["Environment"]["Variables"], "ARCHIVE_BUCKET": "teststack-archive"}
+        settings = Settings.from_env({**variables, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": function["MemorySize"]})
+        assert settings.timezone == "Asia/Seoul"
+        assert settings.workers == 4
+
+
+@pytest.mark.parametrize("parameter", VALUES)
+def test_template_and_settings_take_the_same_values(parameter: str) -> None:
+    template = load()
+    spec, variable = template["Parameters"][parameter], _variable(template, parameter)
+    taken, refused = VALUES[parameter]
+    for value in taken:
+        assert _accepts(spec, value), value
+        Settings.from_env({variable: value})
+    for value in refused:
+        assert not _accepts(spec, value), value
+        if value:
+            with pytest.raises(InvalidSettings):
+                Settings.from_env({variable: value})
+
+
+@pytest.mark.parametrize("parameter", STRICTER)
+def test_the_template_refuses_what_would_fail_at_night(parameter: str) -> None:
+    spec = load()["Parameters"][parameter]
+    taken, refused = STRICTER[parameter]
+    assert [value for value in taken if not _accepts(spec, value)] == []
+    assert [value for value in refused if _accepts(spec, value)] == []
+
+
+def test_every_parameter_is_explained_used_grouped_and_has_a_legal_default() -> None:
+    template = load()
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    body = {key: value for key, value in template.items() if key not in ("Parameters", "Metadata")}
+    used = set(_references(body))
+    assert sorted(grouped) == sorted(template["Parameters"])
+    for name, spec in template["Parameters"].items():
+        assert spec.get("Description"), name
+        assert name in used, name
+        assert _accepts(spec, str(spec["Default"])), name
+        assert spec.get("NoEcho", False) is (name in SECRETS), name
+
+
+def _accepts(spec: dict[str, Any], value: str) -> bool:
+    """Whether CloudFormation would take this value for a parameter."""
+    if "AllowedValues" in spec and value not in map(str, spec["AllowedValues"]):
+        return False
+    if spec["Type"] == "Number":
+        if not re.fullmatch(r"-?\d+(\.\d+)?", value):
+            return False
+        return bool(spec.get("MinValue", float(value)) <= float(value) <= spec.get("MaxValue", float(value)))
+    return re.fullmatch(spec.get("AllowedPattern", ".*"), value) is not None
+
+
+def _variable(template: Template, parameter: str) -> str:
+    """The environment variable that a parameter becomes."""
+    function = template["Resources"]["CleanupFunction"]["Properties"]
+    variables = {**template["Globals"]["Function"]["Environment"]["Variables"], **function["Environment"]["Variables"]}
+    (name,) = (str(name) for name, value in variables.items() if value == {"Ref": parameter})
+    return name
+
+
+def _references(node: Any) -> list[str]:
+    """Every name that a `Ref` or a `Sub` mentions."""
+    if isinstance(node, list):
+        return [name for value in node for name in _references(value)]
+    if not isinstance(node, dict):
+        return []
+    found = [node["Ref"]] if isinstance(node.get("Ref"), str) else []
+    if "Fn::Sub" in node:
+        text = node["Fn::Sub"] if isinstance(node["Fn::Sub"], str) else node["Fn::Sub"][0]
+        found += re.findall(r"\$\{([\w:]+)", text)
+    return found + [name for value in node.values() for name in _references(value)]

@@ -1,0 +1,200 @@
+"""The house keeps its shape: imports run one way, one room owns each foreign thing, nothing grows without end.
+
+The lines are drawn in `ROOMS` and `OWNERS`. An import below `if TYPE_CHECKING` names a type and loads nothing, so it
+does not count; an import inside a function does.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT / "layers" / "shared" / "nightshift"
+FUNCTIONS = ROOT / "functions"
+OURS = ("layers", "functions", "local", "benchmarks", "tests", "tools")
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+
+# Room → the rooms it may use. A room is a module or a package of `nightshift`, or `job` for functions/<job>/.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "results": {"errors"},
+    "run": {"errors"},
+    "settings": {"errors"},
+    "secrets": {"errors", "settings"},
+    "metrics": {"errors", "results"},
+    "store": {"errors"},
+    "database": {"errors", "run", "results", "settings"},
+    "slack": {"errors", "run", "results", "settings"},
+    "rows": {"errors", "database"},
+    "archive": {"errors", "run", "results", "settings", "database", "rows", "store"},
+    "runtime": {"errors", "run", "results", "settings", "secrets", "metrics", "database", "slack", "store", "archive"},
+    "job": {"errors", "run", "results", "settings", "database", "rows", "store", "archive", "runtime"},
+}
+
+# Foreign module → the only places that may import it.
+OWNERS: dict[str, tuple[str, ...]] = {
+    "boto3": ("store", "secrets", "database/connect"),
+    "botocore": ("store", "secrets", "database/connect"),
+    "pyarrow": ("rows/",),
+    "adbc_driver_manager": ("rows/",),
+    "adbc_driver_postgresql": ("rows/",),
+    "slack_sdk": ("slack/",),
+    "pg8000": ("database/",),
+    "aws_lambda_powertools": ("runtime", "metrics", "secrets"),
+}
+
+# Calls that read the world outside: only the frame may, so that a run is a function of its event.
+CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time"}
+ENVIRONMENT = {"os.environ", "os.getenv"}
+
+
+class Source:
+    """One of our files, parsed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.text = path.read_text(encoding="utf-8")
+        self.tree = ast.parse(self.text)
+
+    @property
+    def name(self) -> str:
+        """`archive/ledger` in the shared layer, `cleanup/job` in a job, else the path below the root."""
+        for base in (SHARED, FUNCTIONS, ROOT):
+            if self.path.is_relative_to(base):
+                return self.path.relative_to(base).with_suffix("").as_posix()
+        raise AssertionError(self.path)
+
+    @property
+    def room(self) -> str:
+        return "job" if self.path.is_relative_to(FUNCTIONS) else self.name.split("/", 1)[0]
+
+    def imports(self) -> Iterator[str]:
+        """Dotted names of the modules that are loaded; `from nightshift import x` counts as `nightshift.x`."""
+        yield from _imports(self.tree)
+
+    def attributes(self) -> Iterator[tuple[int, str]]:
+        """Line and `name.attribute` of every attribute of a plain name."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                yield node.lineno, f"{node.value.id}.{node.attr}"
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield from (f"{module}.{alias.name}" for alias in node.names) if module == "nightshift" else (module,)
+        yield from _imports(node)
+
+
+def _sources(*directories: Path) -> list[Source]:
+    return [Source(path) for directory in directories for path in sorted(directory.rglob("*.py"))]
+
+
+SHIPPED = [source for source in _sources(SHARED, FUNCTIONS) if source.path != SHARED / "__init__.py"]
+ALL = _sources(*(ROOT / name for name in OURS))
+shipped = pytest.mark.parametrize("source", SHIPPED, ids=lambda source: str(source.name))
+
+
+def test_every_room_is_drawn() -> None:
+    assert {source.room for source in SHIPPED} <= set(ROOMS)
+
+
+@shipped
+def test_imports_run_one_way(source: Source) -> None:
+    used = {name.split(".")[1] for name in source.imports() if name.startswith("nightshift.")}
+    assert used - {source.room} <= ROOMS[source.room]
+
+
+def test_no_two_rooms_lean_on_each_other() -> None:
+    """`ROOMS` itself has an order: each room stands on rooms that stand without it."""
+    standing: set[str] = set()
+    while ready := {room for room, below in ROOMS.items() if room not in standing and below <= standing}:
+        standing |= ready
+    assert standing == set(ROOMS)
+
+
+@shipped
+def test_a_job_is_alone(source: Source) -> None:
+    """A job imports no other job; what runs on Lambda imports nothing that stays at home."""
+    jobs = {app.parent.name for app in FUNCTIONS.glob("*/app.py")}
+    own = source.name.split("/", 1)[0] if source.room == "job" else ""
+    top = {name.split(".", 1)[0] for name in source.imports()}
+    assert not top & (jobs - {own})
+    assert not top & {"local", "tests", "benchmarks", "tools"}
+
+
+@shipped
+def test_each_foreign_thing_has_one_owner(source: Source) -> None:
+    for name in {name.split(".", 1)[0] for name in source.imports()} & set(OWNERS):
+        assert source.room != "job", f"{source.name} imports {name}"
+        assert source.name.startswith(OWNERS[name]), f"{source.name} imports {name}"
+
+
+@shipped
+def test_only_the_frame_reads_clock_and_environment(source: Source) -> None:
+    is_app = source.room == "job" and source.path.name == "app.py"
+    forbidden = set(ENVIRONMENT) if not is_app else set()
+    forbidden |= CLOCKS if source.room != "runtime" else set()
+    assert [(line, name) for line, name in source.attributes() if name in forbidden] == []
+
+
+@pytest.mark.parametrize("app", sorted(FUNCTIONS.glob("*/app.py")), ids=lambda app: str(app.parent.name))
+def test_a_handler_is_thin(app: Path) -> None:
+    assert len(app.read_text().splitlines()) <= 40
+
+
+def test_no_file_and_no_function_grows_without_end() -> None:
+    long_files = {s.name: n for s in ALL if (n := len(s.text.splitlines())) > MAX_FILE_LINES}
+    long_functions = {
+        f"{source.name}:{node.name}": length
+        for source in ALL
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert long_files == {}
+    assert long_functions == {}
+
+
+def test_every_shipped_module_says_what_it_is_for() -> None:
+    assert [source.name for source in SHIPPED if not ast.get_docstring(source.tree)] == []
+
+
+SAMPLE = """
+import os, boto3
+from typing import TYPE_CHECKING
+from nightshift import store
+from nightshift.rows.parquet import write
+if TYPE_CHECKING:
+    import pyarrow
+def f():
+    from nightshift.slack import blocks
+    os.environ["X"]
+"""
+
+
+def test_the_reader_of_imports_misses_none(tmp_path: Path) -> None:
+    """The tests above are worth what they see: lists, packages, functions, and not what is for types alone."""
+    path = tmp_path / "sample.py"
+    path.write_text(SAMPLE)
+    source = Source(path)
+    assert list(source.imports()) == [
+        "os",
+        "boto3",
+        "typing",
+        "nightshift.store",
+        "nightshift.rows.parquet",
+        "nightshift.slack",
+    ]
+    assert (10, "os.environ") in list(source.attributes())
