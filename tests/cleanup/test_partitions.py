@@ -108,7 +108,7 @@ def test_rows_without_age_keep_their_partition(house: House) -> None:
 
     assert answer["archived_rows"] == 76
     assert_archived(house, DUE)
-    assert house.texts("log", "id::text", "id")[:2] == ["-2", "-1"]
+    assert house.value("SELECT count(*) FROM log WHERE id < 0") == 2
     assert partitions(house) == {"log_old", "log_new"}
 
 
@@ -230,7 +230,11 @@ def test_a_foreign_key_that_points_at_a_partition(house: House) -> None:
     house.sql(MONTHLY + DAYS + ";ALTER TABLE log_jul ADD PRIMARY KEY (id)")
     house.sql("CREATE TABLE child (log_id int REFERENCES log_jul)")
 
-    by_rows(house)
+    answer = run_log(house)
+
+    assert answer["partitions_dropped"] == 1
+    assert partitions(house) == {"log_jul", "log_sep", "log_oct"}
+    assert_archived(house, DUE)
 
 
 def test_a_view_on_a_partition(house: House) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 
 from nightshift.archive.engine import open_engine
 from nightshift.archive.events import ChunkEvent, Step
@@ -83,7 +84,7 @@ def archive(house: House, policy: Policy, *, chunk_bytes: int = 32 << 20, worker
     with environ_of(house.env), database_of(house) as database:
         with database.connect() as connection:
             ensure_tables(connection)
-        store = Store(make_client(), house.bucket)
+        store = Store(cache(make_client), house.bucket)
         with open_engine(run, settings, database, store, events.append, now=datetime.now(UTC)) as engine:
             limits = replace(engine.limits, chunk_bytes=chunk_bytes, workers=workers)
             result = archive_table(replace(engine, limits=limits), run, policy, CsvSample(10))

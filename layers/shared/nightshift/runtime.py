@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -80,9 +81,16 @@ class Wiring:
             )
 
     @cached_property
-    def s3(self) -> Any:
-        """boto3's client: the dearest thing to build, so kept while the environment is warm."""
-        return make_client()
+    def s3_client(self) -> Future[Any]:
+        """boto3's client, begun in the background at the first mention and kept while the environment is warm.
+
+        Building it takes longer than anything else before the first row moves (0.1 s and more), and the database is
+        being asked meanwhile.
+        """
+        builder = ThreadPoolExecutor(1, thread_name_prefix="s3-client")
+        client = builder.submit(make_client)
+        builder.shutdown(wait=False)
+        return client
 
     def now(self) -> datetime:
         """The only clock."""
@@ -107,20 +115,30 @@ class Services:
     def now(self) -> datetime:
         return self.wiring.now()
 
-    def archive_store(self) -> Store:
+    @property
+    def archive_bucket(self) -> str:
         """The archive's bucket.
 
         Raises:
             InvalidSettings: ARCHIVE_BUCKET is not set.
         """
-        settings = self.settings
-        if settings.archive_bucket is None:
+        if self.settings.archive_bucket is None:
             raise InvalidSettings(
                 "settings are not usable",
                 detail="ARCHIVE_BUCKET: is not set",
                 hint="name the bucket that the archive goes to; nothing was read or written",
             )
-        return Store(self.wiring.s3, settings.archive_bucket, settings.archive_kms_key, settings.archive_proof)
+        return self.settings.archive_bucket
+
+    def prepare_archive(self) -> None:
+        """Check that there is a bucket, and begin to build the client; raises as `archive_bucket` does."""
+        if self.archive_bucket:
+            self.wiring.s3_client  # noqa: B018 - the first mention begins it
+
+    def archive_store(self) -> Store:
+        """The archive's bucket, ready for use; raises as `archive_bucket` does."""
+        settings, bucket = self.settings, self.archive_bucket
+        return Store(self.wiring.s3_client.result, bucket, settings.archive_kms_key, settings.archive_proof)
 
     def fetch_text(self, location: str) -> str:
         """The text behind a path, `s3://bucket/key` or `ssm:/name`.
@@ -130,7 +148,7 @@ class Services:
         """
         if location.startswith("s3://"):
             bucket, _, key = location.removeprefix("s3://").partition("/")
-            return Store(self.wiring.s3, bucket).get(key).decode("utf-8")
+            return Store(self.wiring.s3_client.result, bucket).get(key).decode("utf-8")
         if location.startswith("ssm:"):
             return secrets.parameter(location.removeprefix("ssm:"))
         try:
@@ -187,7 +205,7 @@ def _locked(
     services = Services(wires, _database(wires.settings, run))
     if run.dry_run:
         return run, work(run, services)
-    services.archive_store()
+    services.prepare_archive()
     with run_lock(services.database, run.job) as held:
         if not held:
             return run, RunRefused(reason="another run of this job is in progress")

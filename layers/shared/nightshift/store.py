@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,11 +61,11 @@ class Store:
     """One bucket.
 
     Attributes:
-        client: boto3's S3 client; thread-safe.
+        connect: gives boto3's S3 client, which is thread-safe; asked when the first request is due.
         kms_key: SSE-KMS key for new objects; None leaves encryption to the bucket's default.
     """
 
-    client: S3Client
+    connect: Callable[[], S3Client]
     bucket: str
     kms_key: str | None = None
     proof: Proof = "full"
@@ -74,6 +74,10 @@ class Store:
     def __post_init__(self) -> None:
         if self.kms_key:
             self._extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
+
+    @property
+    def client(self) -> S3Client:
+        return self.connect()
 
     def put(self, key: str, body: bytes) -> StoredObject:
         """Write a new object.
@@ -200,7 +204,8 @@ def make_client(*, connections: int = 16) -> S3Client:
         retries={"mode": "standard", "max_attempts": 5},
         user_agent_extra="nightshift",
     )
-    client: S3Client = boto3.client("s3", config=config)
+    # A session of its own: the default one must not be used by two threads at once.
+    client: S3Client = boto3.session.Session().client("s3", config=config)
     return client
 
 

@@ -32,7 +32,7 @@ rows."""
 
 def droppable(connection: Connection, target: Target) -> list[Heap]:
     """Leaf partitions that hold nothing but due rows and that we may drop."""
-    if target.info.kind != "partitioned" or target.info.referenced_by:
+    if target.info.kind != "partitioned":
         return []
     cutoff = target.axis.literal(target.axis.at(target.cutoff))
     column = target.info.column(target.axis.column)

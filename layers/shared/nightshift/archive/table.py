@@ -216,7 +216,7 @@ def _check_count(engine: Engine, target: Target, tally: Tally) -> None:
     if (objects, rows) != (tally.objects, tally.rows):
         raise ArchiveMismatch(
             "the ledger does not show what this run committed",
-            detail=f"{target.info.name.label}: {tally.objects} objects, {tally.rows} rows; in the ledger {objects}, {rows}",
+            detail=f"{target.info.name.label}: {tally.objects} objects, {tally.rows} rows; ledger {objects}, {rows}",
             hint="something between us and the database undid a COMMIT; look at its log before the next run",
         )
 

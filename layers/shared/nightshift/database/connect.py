@@ -86,13 +86,17 @@ class Database:
 def _engine(target: DatabaseTarget) -> Engine:
     if target.kind == "sqlite":
         engine = create_engine(target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: open_sqlite(target.path))
-        # sqlite3 would begin a transaction only before the first write; BEGIN IMMEDIATE makes reads and writes one
-        # unit.
+        # sqlite3 would begin a transaction only before the first write; this makes reads and writes one unit.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
-    return create_engine(
-        target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: pg8000.connect(**target.pg8000_arguments())
-    )
+    return create_engine(target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: _open_postgresql(target))
+
+
+def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
+    """Connect within the time-out; from then on the server's own time-outs hold, for VACUUM may be silent for minutes."""
+    connection = pg8000.connect(**target.pg8000_arguments())
+    connection._usock.settimeout(None)  # pg8000 has no other way to end its one time-out for everything
+    return connection
 
 
 def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connection:
@@ -101,11 +105,16 @@ def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connectio
     Raises:
         DatabaseUnavailable: there is no such file.
     """
+    require_file(path)
+    return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def require_file(path: str) -> None:
+    """Raise `DatabaseUnavailable` where there is no such SQLite file."""
     if not Path(path).is_file():
         raise DatabaseUnavailable(
             "the SQLite database does not exist", detail=f"file: {path}", hint="set DATABASE_URL to the right file"
         )
-    return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
 
 
 def refused_statement(exc: DBAPIError) -> NightshiftError:

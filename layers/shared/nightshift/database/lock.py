@@ -16,13 +16,14 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from nightshift.database.connect import Database
+from nightshift.database.connect import Database, require_file
 
 
 @contextmanager
 def run_lock(database: Database, job: str) -> Iterator[bool]:
     """Hold the lock of `job`; yields False where somebody else has it."""
     if not database.is_postgresql:
+        require_file(database.target.path)
         with _file_lock(Path(f"{database.target.path}.nightshift-{job}.lock")) as held:
             yield held
         return

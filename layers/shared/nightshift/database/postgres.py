@@ -49,6 +49,7 @@ JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE a.attrelid = :oid ORDER BY a.attnum
 """
 
+# May drop: it is ours, and nobody would miss the partition itself (a foreign key, a view) or its deletions (a trigger).
 _HEAPS = """
 WITH RECURSIVE tree(oid, path_bounds) AS (
   SELECT CAST(:oid AS oid), CAST(ARRAY[] AS text[]) COLLATE "C"
@@ -66,7 +67,13 @@ WITH RECURSIVE tree(oid, path_bounds) AS (
 SELECT n.nspname, c.relname, pg_table_size(c.oid) AS bytes,
        pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks, c.reltuples, t.path_bounds,
        has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE') AS may_delete,
-       pg_has_role(c.relowner, 'USAGE') AND pg_has_role(pc.relowner, 'USAGE') AS may_drop,
+       pg_has_role(c.relowner, 'USAGE') AND pg_has_role(pc.relowner, 'USAGE')
+         AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
+         AND NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> c.oid
+                         WHERE d.classid = CAST('pg_rewrite' AS regclass)
+                           AND d.refclassid = CAST('pg_class' AS regclass) AND d.refobjid = c.oid)
+         AND NOT EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 8 = 8
+                         AND g.tgenabled IN ('O', 'A')) AS may_drop,
        pn.nspname AS parent_schema, pc.relname AS parent_name,
        (SELECT s.correlation FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname
           AND s.attname = :column AND NOT s.inherited) AS correlation,
@@ -80,14 +87,19 @@ WHERE c.relkind = 'r'
 ORDER BY c.oid
 """
 
+# Foreign keys may point at a partition alone. Those with a parent are the server's copies of one that points higher up.
 _REFERENCED_BY = """
+WITH RECURSIVE tree(oid) AS (
+  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
+)
 SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
        (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.conkey) WITH ORDINALITY u(num, i)
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
        (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.confkey) WITH ORDINALITY u(num, i)
           JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS referenced
-FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.confrelid = :oid AND k.conparentid = 0
+FROM pg_constraint k JOIN tree t ON t.oid = k.confrelid
+JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.conparentid = 0
 ORDER BY 1, 2, 3
 """
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from nightshift.errors import InvalidSettings
 
 TLS_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _KNOWN_PARAMETERS = {"sslmode", "sslrootcert", "host", "connect_timeout", "application_name"}
 
 Password = Callable[[], str | None]
@@ -64,7 +65,7 @@ class DatabaseTarget:
             "user": self.user or "postgres",
             "password": self.password(),
             "database": self.database,
-            "timeout": None,
+            "timeout": self.connect_timeout,
             "application_name": "nightshift",
             "tcp_keepalive": True,
         }
@@ -139,13 +140,15 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
     unknown = sorted(set(query) - _KNOWN_PARAMETERS)
     if unknown:
         raise _bad(f"parameter {unknown[0]} is not understood; known: {', '.join(sorted(_KNOWN_PARAMETERS))}")
-    mode = query.get("sslmode", "prefer")
+    host = url.host or query.get("host") or "localhost"
+    # Nobody listens between us and ourselves, and a server without TLS would be asked for it on every connection.
+    mode = query.get("sslmode", "disable" if host in _LOOPBACK else "prefer")
     if mode not in TLS_MODES:
         raise _bad(f"sslmode should be one of {', '.join(TLS_MODES)}")
     secret = None if url.password is None else str(url.password)
     return DatabaseTarget(
         kind="postgresql",
-        host=url.host or query.get("host") or "localhost",
+        host=host,
         port=url.port or 5432,
         user=url.username,
         database=url.database or url.username,

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from nightshift.rows.axis import Axis, parse_text
 
-# Arrow's usual allocator keeps what it freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with jemalloc.
-# Not every platform's wheel carries it.
+# Arrow's usual allocator holds on to what was freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with
+# jemalloc, which not every platform's wheel carries.
 with suppress(NotImplementedError):
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 

@@ -54,6 +54,7 @@ _SAID = {
     "deadlock detected": "40P01",
     "could not serialize": "40001",
     "foreign key constraint": _REFERENCED,
+    "idle-in-transaction timeout": "25P03",
     "terminating connection": "57P01",
     "server closed the connection": "08006",
     "no connection to the server": "08003",

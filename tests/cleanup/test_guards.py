@@ -1,0 +1,285 @@
+"""Every guard says no before anything is touched, and says what is wrong and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.house import House
+
+LOG = """
+CREATE TABLE log (id int PRIMARY KEY, created_at timestamptz, ms bigint, word text);
+INSERT INTO log SELECT n, timestamptz '2025-09-10 12:00+09' + n * interval '1 day', 1757000000000, 'w' FROM generate_series(0, 9) n;
+"""
+"""Ten rows, five of them due."""
+
+
+def refused(house: House, policy: str = "", **event: Any) -> dict[str, Any]:
+    """Run one policy, which must be refused with nothing touched but the run history; the refusal."""
+    house.policies("[[retention]]\n" + (policy or 'table = "log"\nkeep_days = 30'))
+    before = house.state()
+
+    answer = house.run(**event)
+
+    (table,) = answer["tables"]
+    assert (answer["status"], answer["complete"], table["status"]) == ("refused", False, "refused"), table
+    assert table["archived_rows"] == table["deleted_rows"] == table["objects"] == 0
+    assert house.state() == before
+    (run,) = house.runs()[-1:]
+    assert run["status"] == "refused"
+    seen = house.slack.messages[-1].seen
+    refusal = dict(table["refusal"])
+    assert "⛔" in seen and refusal["message"].split("(")[0].strip() in seen
+    assert refusal["hint"]
+    return refusal
+
+
+@pytest.mark.parametrize(
+    ("guard", "policy", "named"),
+    [
+        ("unknown_table", 'table = "nowhere"', "nowhere"),
+        ("unknown_table", 'table = "app.log"', "app.log"),
+        ("unknown_table", 'table = "\\"LOG\\""', '"LOG"'),
+        ("unknown_table", 'table = "a.b.c"', "a.b.c"),
+        ("unknown_table", 'table = "log; DROP TABLE log"', "DROP TABLE"),
+        ("unknown_table", "table = \"log' OR '1'='1\"", "OR"),
+        ("unknown_table", 'table = "(SELECT 1) x"', "SELECT"),
+        ("unknown_table", 'table = "pg_temp.log"', "pg_temp.log"),
+        ("unknown_table", 'table = "log_view"', "view"),
+        ("unknown_table", 'table = "log_snapshot"', "materialized view"),
+        ("unknown_table", 'table = "log_id_seq"', "log_id_seq"),
+        ("unknown_table", 'table = "nightshift_run"', "own tables"),
+        ("unknown_table", 'table = "nightshift_archive_object"', "own tables"),
+        ("unknown_column", 'table = "log"\ntimestamp = "createdat"', "createdat"),
+        ("unknown_column", 'table = "log"\ntimestamp = "ctid"', "ctid"),
+        ("unknown_column", 'table = "log"\ntimestamp = "now() - created_at"', "now()"),
+        ("wrong_type", 'table = "log"\ntimestamp = "word"', "log.word is text"),
+        ("wrong_type", 'table = "log"\ntimestamp = "ms"', "seconds or milliseconds"),
+        ("wrong_type", 'table = "log"\ntimestamp = "created_at"\nepoch = "s"', "integer epoch"),
+    ],
+)
+def test_the_policy_means_no_table_or_column(house: House, guard: str, policy: str, named: str) -> None:
+    house.sql(
+        LOG + "CREATE VIEW log_view AS SELECT * FROM log; CREATE MATERIALIZED VIEW log_snapshot AS SELECT * FROM log;"
+        "CREATE SEQUENCE log_id_seq"
+    )
+
+    refusal = refused(house, policy + "\nkeep_days = 30")
+
+    assert refusal["guard"] == guard
+    assert named in refusal["message"]
+    assert house.value("SELECT count(*) FROM log") == 10
+
+
+def test_a_foreign_table(house: House) -> None:
+    house.sql(
+        "CREATE FOREIGN DATA WRAPPER none; CREATE SERVER nowhere FOREIGN DATA WRAPPER none;"
+        "CREATE FOREIGN TABLE log (id int, created_at timestamptz) SERVER nowhere"
+    )
+    house.policies('[[retention]]\ntable = "log"\nkeep_days = 30')
+
+    table = house.run_table()
+
+    assert table["refusal"]["guard"] == "unknown_table"
+    assert "foreign table" in table["refusal"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("guard", "named", "sql"),
+    [
+        ("cascade", "child", "CREATE TABLE child (log_id int REFERENCES log ON DELETE CASCADE)"),
+        ("cascade", "child", "CREATE TABLE child (log_id int REFERENCES log); INSERT INTO child VALUES (2)"),
+        (
+            "cascade",
+            "child",
+            "CREATE TABLE child (log_id int REFERENCES log ON DELETE RESTRICT); INSERT INTO child VALUES (2)",
+        ),
+        ("cascade", "log", "ALTER TABLE log ADD parent int REFERENCES log ON DELETE CASCADE"),
+        ("hidden_rows", "rule keep", "CREATE RULE keep AS ON DELETE TO log DO INSTEAD NOTHING"),
+        ("hidden_rows", "rule also", "CREATE RULE also AS ON DELETE TO log DO ALSO NOTHING"),
+        (
+            "hidden_rows",
+            "trigger keep",
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+            "CREATE TRIGGER keep BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep()",
+        ),
+        ("hidden_rows", "inherit", "CREATE TABLE heir () INHERITS (log); INSERT INTO heir VALUES (99, '2020-01-01')"),
+    ],
+    ids=["cascade", "still referenced", "restrict", "cascade to itself", "instead rule", "also rule", "trigger", "children"],
+)
+def test_what_hangs_on_the_rows(house: House, guard: str, named: str, sql: str) -> None:
+    house.sql(LOG + sql)
+
+    refusal = refused(house)
+
+    assert refusal["guard"] == guard
+    assert named in refusal["message"]
+
+
+def test_a_cascade_behind_a_partition(house: House) -> None:
+    house.sql(
+        "CREATE TABLE log (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
+        "CREATE TABLE log_all PARTITION OF log (PRIMARY KEY (id)) FOR VALUES FROM (MINVALUE) TO (MAXVALUE);"
+        "INSERT INTO log VALUES (1, '2025-01-01'); CREATE TABLE child (id int REFERENCES log_all ON DELETE CASCADE);"
+        "INSERT INTO child VALUES (1)"
+    )
+
+    assert refused(house)["guard"] == "cascade"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE child (log_id int REFERENCES log); INSERT INTO child VALUES (7)",
+        "CREATE TABLE child (log_id int REFERENCES log ON DELETE SET NULL); INSERT INTO child VALUES (2)",
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER keep BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep(); ALTER TABLE log DISABLE TRIGGER keep",
+        "ALTER TABLE log ENABLE ROW LEVEL SECURITY",
+    ],
+    ids=["references to kept rows", "set null", "a disabled trigger", "the owner's row-level security"],
+)
+def test_what_does_not_hang_on_the_rows(house: House, sql: str) -> None:
+    house.sql(LOG + sql)
+    house.policies('[[retention]]\ntable = "log"\nkeep_days = 30')
+
+    assert house.run_table()["archived_rows"] == 5
+
+
+def test_children_first(house: House) -> None:
+    """In the order that the guard's hint names, both go."""
+    house.sql(
+        LOG + "CREATE TABLE child (log_id int REFERENCES log, created_at timestamptz);"
+        "INSERT INTO child SELECT id, created_at FROM log"
+    )
+    entry = '[[retention]]\ntable = "{}"\nkeep_days = 30\n'
+    house.policies(entry.format("child") + entry.format("log"))
+
+    answer = house.run()
+
+    assert [table["archived_rows"] for table in answer["tables"]] == [5, 5]
+
+
+@pytest.fixture
+def guest(house: House) -> Iterator[str]:
+    """A role that may make tables and log in, and no more; the deployment uses it."""
+    role, owner = house.url.rpartition("/")[2] + "_guest", house.url
+    house.sql(f"CREATE ROLE {role} LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO {role}")
+    house.env["DATABASE_URL"] = owner.replace("postgres@", f"{role}@")
+    yield role
+    house.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("grant", ["", "GRANT SELECT ON log TO {0}", "GRANT DELETE ON log TO {0}"])
+def test_without_privilege(house: House, guest: str, grant: str) -> None:
+    house.sql(LOG + grant.format(guest))
+
+    refusal = refused(house)
+
+    assert refusal["guard"] == "privilege"
+    assert refusal["hint"].startswith('GRANT SELECT, DELETE ON "public"."log"')
+
+
+def test_without_privilege_on_one_partition(house: House, guest: str) -> None:
+    house.sql(
+        "CREATE TABLE log (id int, created_at timestamptz) PARTITION BY RANGE (created_at);"
+        "CREATE TABLE log_all PARTITION OF log FOR VALUES FROM (MINVALUE) TO (MAXVALUE);"
+        f"INSERT INTO log VALUES (1, '2025-01-01'); GRANT SELECT, DELETE ON log TO {guest}"
+    )
+
+    assert "log_all" in refused(house)["message"]
+
+
+def test_row_level_security_that_binds_us(house: House, guest: str) -> None:
+    house.sql(
+        LOG + f"GRANT SELECT, DELETE ON log TO {guest}; ALTER TABLE log ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY a_part ON log USING (id > 3)"
+    )
+
+    refusal = refused(house)
+
+    assert refusal["guard"] == "hidden_rows"
+    assert "row-level security" in refusal["message"]
+
+
+@pytest.mark.parametrize("where", ["policy", "setting"])
+def test_abnormal_volume_and_force(house: House, where: str) -> None:
+    house.sql(LOG)
+    policy = 'table = "log"\nkeep_days = 30'
+    if where == "policy":
+        policy += "\nmax_share = 0.4"
+    else:
+        house.env["CLEANUP_MAX_SHARE"] = "0.4"
+
+    refusal = refused(house, policy)
+    assert refusal["guard"] == "abnormal_volume"
+    assert "5 of 10 rows" in refusal["message"] and "40%" in refusal["message"]
+    assert '"force": true' in refusal["hint"]
+
+    assert house.run_table(force=True)["archived_rows"] == 5
+
+
+def test_the_policy_s_share_wins_over_the_setting_s(house: House) -> None:
+    house.sql(LOG)
+    house.env["CLEANUP_MAX_SHARE"] = "0.1"
+    house.policies('[[retention]]\ntable = "log"\nkeep_days = 30\nmax_share = 0.5')
+
+    assert house.run_table()["archived_rows"] == 5
+
+
+def test_force_overrides_nothing_else(house: House) -> None:
+    house.sql(LOG + "CREATE TABLE child (log_id int REFERENCES log ON DELETE CASCADE)")
+
+    assert refused(house, force=True)["guard"] == "cascade"
+
+
+def test_sql_ascii_text_may_be_anything(house: House) -> None:
+    name = house.url.rpartition("/")[2] + "_ascii"
+    house.sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII'")
+    owner = house.url
+    ascii_house = House({**house.env, "DATABASE_URL": owner.rpartition("/")[0] + f"/{name}"}, house.s3, house.slack, house.directory)
+    try:
+        ascii_house.sql(LOG)
+        assert refused(ascii_house)["guard"] == "encoding"
+    finally:
+        ascii_house.close()
+        house.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    ("guard", "sql"),
+    [
+        ("unknown_table", "CREATE TABLE other (created_at DATETIME)"),
+        ("unknown_table", "CREATE VIEW log AS SELECT 1 AS created_at"),
+        ("unknown_table", "CREATE TABLE log (id TEXT PRIMARY KEY, created_at DATETIME) WITHOUT ROWID"),
+        ("unknown_column", "CREATE TABLE log (id)"),
+        ("wrong_type", "CREATE TABLE log (created_at INTEGER)"),
+        ("wrong_type", "CREATE TABLE log (created_at REAL)"),
+        ("wrong_type", "CREATE TABLE log (created_at)"),
+    ],
+)
+def test_sqlite_tables(sqlite_house: House, guard: str, sql: str) -> None:
+    sqlite_house.sql(sql)
+
+    assert refused(sqlite_house)["guard"] == guard
+
+
+@pytest.mark.parametrize(
+    "value", ["'12 March'", "'2025-01-01T00:00:00Z'", "'2025-01-01 00:00:00+09:00'", "20250101", "1e300", "''"]
+)
+def test_sqlite_values_that_are_not_times(sqlite_house: House, value: str) -> None:
+    """One of them among good ones is enough: it might be due and could not be told."""
+    sqlite_house.sql("CREATE TABLE log (id INTEGER PRIMARY KEY, created_at DATETIME)")
+    sqlite_house.sql(f"INSERT INTO log VALUES (1, '2025-01-01'), (2, {value})")
+
+    assert refused(sqlite_house)["guard"] == "wrong_type"
+
+
+def test_sqlite_cascade(sqlite_house: House) -> None:
+    sqlite_house.sql("CREATE TABLE log (id INTEGER PRIMARY KEY, created_at DATETIME)")
+    sqlite_house.sql("CREATE TABLE child (log_id REFERENCES log (id) ON DELETE CASCADE)")
+    sqlite_house.sql("INSERT INTO log VALUES (1, '2025-01-01')")
+    sqlite_house.sql("INSERT INTO child VALUES (1)")
+
+    assert refused(sqlite_house)["guard"] == "cascade"

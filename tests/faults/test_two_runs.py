@@ -1,0 +1,51 @@
+"""Two runs at the same time. The lock refuses the second; and where the lock is lost, exactly once holds without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nightshift.archive.events import Step
+from tests.support.scene import OURS, Scene
+
+SWEPT = ("ArchiveMismatch: another run swept objects", "StoreError: an object could not be read back: NoSuchKey")
+"""How a run notices that another has taken its unfinished objects for orphans."""
+
+
+def lose_lock(scene: Scene) -> None:
+    """End the connection that holds the run's lock, as a failing network would."""
+    lock = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+    lost = scene.sql(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS} AND pid IN ({lock})")
+    assert len(lost) == 1
+
+
+def test_the_second_is_refused(scene: Scene) -> None:
+    scene.fill()
+    first = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.PROVEN)
+    first.await_step(Step.PROVEN)
+    ledger = scene.ledger()
+    second = scene.run()
+    assert (second["status"], second["complete"]) == ("refused", False)
+    assert scene.ledger() == ledger
+    assert len(scene.runs()) == 1
+    first.resume()
+    assert first.wait() == 0, first.log
+    assert scene.converge()["status"] == "nothing"
+
+
+@pytest.mark.parametrize("step", [Step.PLANNED, Step.STREAMED, Step.UPLOADED])
+@pytest.mark.parametrize("indexed", [False, True], ids=["by place", "by time"])
+def test_both_work_on_the_same_table(scene: Scene, step: Step, indexed: bool) -> None:
+    """The second starts while the first stands still, then they race. Either may fail; neither may lose or double a row."""
+    scene.fill(indexed=indexed)
+    first = scene.child(hold_at=step, occurrence=2 if step == Step.STREAMED else 1)
+    first.await_step(step)
+    lose_lock(scene)
+    second = scene.child(hold_at=Step.COMMITTED)
+    second.await_step(Step.COMMITTED)
+    first.resume()
+    second.resume()
+    for child in (first, second):
+        assert child.wait() in (0, 1)
+        assert child.error is None or child.error.startswith(SWEPT), child.log
+    assert Step.COMMITTED in second.steps
+    scene.converge()
