@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from nightshift.archive.events import Step
+from tests.support import s3_faults as faults
+from tests.support.s3_faults import Request
+from tests.support.s3_proxy import S3Proxy
 from tests.support.scene import OURS, Scene
 
 SWEPT = ("ArchiveMismatch: another run swept objects", "StoreError: an object could not be read back: NoSuchKey")
@@ -40,12 +45,36 @@ def test_both_work_on_the_same_table(scene: Scene, step: Step, indexed: bool) ->
     first = scene.child(hold_at=step, occurrence=2 if step == Step.STREAMED else 1)
     first.await_step(step)
     lose_lock(scene)
-    second = scene.child(hold_at=Step.COMMITTED)
-    second.await_step(Step.COMMITTED)
+    second = scene.child(hold_at=Step.PLANNED)
+    second.await_step(Step.PLANNED)
     first.resume()
     second.resume()
     for child in (first, second):
         assert child.wait() in (0, 1)
         assert child.error is None or child.error.startswith(SWEPT), child.log
-    assert Step.COMMITTED in second.steps
+    assert Step.STREAMED in second.steps
+    scene.converge()
+
+
+def test_an_upload_that_lands_after_the_sweep_is_removed(scene: Scene) -> None:
+    """The run whose objects were swept removes what it wrote behind the sweeper's back; nobody else knows of it."""
+    scene.fill()
+    arrived, swept = threading.Event(), threading.Event()
+
+    def meanwhile(_request: Request) -> None:
+        arrived.set()
+        swept.wait()
+
+    with S3Proxy(scene.s3.endpoint) as proxy:
+        late = proxy.inject(faults.call_before(meanwhile), method="PUT")
+        first = scene.child({"AWS_ENDPOINT_URL": proxy.endpoint, "CLEANUP_WORKERS": "1"})
+        arrived.wait()
+        lose_lock(scene)
+        second = scene.run()
+        assert second["orphans_removed"] == len(first.events[-1]["keys"])
+        swept.set()
+        assert first.wait() == 1
+        assert late.fired == 1
+    assert first.error is not None and first.error.startswith(SWEPT), first.log
+    scene.assert_tidy()
     scene.converge()

@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -92,11 +93,13 @@ class CleanupChild:
         self.answer: dict[str, Any] | None = None
         self.error: str | None = None
         self._news: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
-        self._said = ""
-        self._log = tempfile.NamedTemporaryFile(prefix="nightshift-child-", suffix=".log")
+        log, name = tempfile.mkstemp(prefix="nightshift-child-", suffix=".log")
+        os.close(log)
+        self._log = Path(name)
+        weakref.finalize(self, self._log.unlink)
         self._reports, reports = _fork.Pipe(duplex=False)
         gate, self._gate = _fork.Pipe(duplex=False)
-        plan = Plan({**os.environ, **env}, event, kill_at, hold_at, occurrence, job, hook, self._log.name)
+        plan = Plan({**os.environ, **env}, event, kill_at, hold_at, occurrence, job, hook, name)
         self.process = _fork.Process(target=_main, args=(plan, reports, gate), daemon=True)
         _start(self.process)
         reports.close()
@@ -111,7 +114,7 @@ class CleanupChild:
     @property
     def log(self) -> str:
         """What the child wrote to stdout and stderr."""
-        return self._said if self._log.closed else Path(self._log.name).read_text(encoding="utf-8", errors="replace")
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def await_step(self, step: Step, occurrence: int = 1) -> None:
         """Return once this step was announced that often from now on; fails if the child ends without it."""
@@ -138,8 +141,7 @@ class CleanupChild:
         """Exit status: 0 answered, 1 raised, `-signal.SIGKILL` killed. All reports have arrived by then."""
         self.process.join()
         self._reader.join()
-        self._said = self.log
-        for end in (self._gate, self._reports, self._log):
+        for end in (self._gate, self._reports):
             end.close()
         assert self.process.exitcode is not None
         return self.process.exitcode

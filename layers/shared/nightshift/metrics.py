@@ -6,10 +6,9 @@ Namespace `nightshift`, dimension `service` = the job. Written only where somebo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from nightshift.errors import NotifyError
-from nightshift.results import CleanupResult, JobResult, Status
+from nightshift.results import CleanupResult, JobResult, Status, TableResult
 
 NAMESPACE = "nightshift"
 
@@ -37,6 +36,14 @@ def emit(environ: Mapping[str, str], job: str, *, result: JobResult | None, erro
     if isinstance(result, CleanupResult):
         metrics.add_metric("ArchivedRows", MetricUnit.Count, sum(t.archived_rows for t in result.tables))
         metrics.add_metric("ArchivedBytes", MetricUnit.Bytes, sum(t.bytes for t in result.tables))
-        ages = [(datetime.now(UTC) - t.oldest_overdue).total_seconds() for t in result.tables if t.oldest_overdue]
-        metrics.add_metric("OldestOverdueSeconds", MetricUnit.Seconds, max(ages, default=0))
+        metrics.add_metric(
+            "OldestOverdueSeconds", MetricUnit.Seconds, max(map(_overdue_seconds, result.tables), default=0)
+        )
     metrics.flush_metrics()
+
+
+def _overdue_seconds(table: TableResult) -> float:
+    """How far past its cutoff the oldest row is that a run left behind; 0 where it left none."""
+    if table.cutoff is None or table.oldest_overdue is None:
+        return 0.0
+    return (table.cutoff - table.oldest_overdue).total_seconds()

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from aws_lambda_powertools import Logger
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,9 +34,6 @@ from nightshift.metrics import emit
 from nightshift.results import JobResult, RunRefused
 from nightshift.run import JobRun, LambdaContext, parse_event
 from nightshift.settings import Settings
-from nightshift.slack.blocks import render
-from nightshift.slack.notifier import make_notifier
-from nightshift.slack.report import Report
 from nightshift.store import Store, make_client
 
 REPORT_SECONDS = 15.0
@@ -193,8 +189,9 @@ def run_job(
     duration = _ms(started)
     answer = _answer(run, result, duration)
     logger.info("run ended", extra={"answer": answer})
-    emit(wires.environ, job, result=result, error=None)
-    _report(wires, run, duration, context, result=result)
+    if not run.dry_run:
+        emit(wires.environ, job, result=result, error=None)
+    _told(wires, run, duration, context, result=result)
     return answer
 
 
@@ -276,39 +273,13 @@ def _failed(run: JobRun, wires: Wiring, error: Exception, started: float, contex
         logger.error("run failed", extra={"job": run.job}, exc_info=error)
     emit(wires.environ, run.job, result=getattr(error, "result", None), error=error)
     with suppress(InvalidSettings):
-        _report(wires, run, _ms(started), context, result=getattr(error, "result", None), error=error)
+        _told(wires, run, _ms(started), context, result=getattr(error, "result", None), error=error)
 
 
-def _report(
-    wires: Wiring,
-    run: JobRun,
-    duration_ms: int,
-    context: LambdaContext | None,
-    *,
-    result: JobResult | None = None,
-    error: Exception | None = None,
-) -> None:
-    """Send the run's message; a Slack that is down is a warning and a metric."""
-    settings = wires.report_settings
-    report = Report(
-        job=run.job,
-        as_of=run.as_of,
-        dry_run=run.dry_run,
-        duration_ms=duration_ms,
-        result=result,
-        error=error,
-        attempt=run.attempt,
-        request_id=context.aws_request_id if context else None,
-    )
-    try:
-        notifier = make_notifier(settings, secrets.slack_token(settings), logger)
-        message = render(report, settings.report_language, ZoneInfo(settings.timezone))
-        notifier.send(message, result.attachments if result else (), deadline=run.deadline - 1)
-    except Exception as exc:
-        # Whatever keeps the message from its reader, the run itself is over and stays as it ended.
-        logger.warning(
-            "Slack was not told", extra={"error": str(exc) if isinstance(exc, NightshiftError) else repr(exc)}
-        )
+def _told(wires: Wiring, run: JobRun, duration_ms: int, context: LambdaContext | None, **ended: Any) -> None:
+    """Tell Slack how the run ended; a Slack that is down is a warning and a metric."""
+    request_id = context.aws_request_id if context else None
+    if not tell(wires.report_settings, run, logger, duration_ms=duration_ms, request_id=request_id, **ended):
         emit(wires.environ, run.job, result=None, error=NotifyError("Slack was not told"))
 
 

@@ -21,8 +21,8 @@ twice).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import ChunkEvent, Listener, Step
@@ -33,6 +33,9 @@ from nightshift.database.catalog import Heap
 from nightshift.errors import ArchiveMismatch, CommitUnknown, NightshiftError
 from nightshift.rows import columns
 from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowConnection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Mover:
@@ -149,12 +152,7 @@ class Mover:
         """Give fetched rows their final types."""
         if not self.target.postgresql or rows.num_columns == 0:
             return rows
-        try:
-            return columns.refine(rows, self.target.carried())
-        except pa.ArrowException as exc:
-            raise NightshiftError(
-                "a column cannot be carried into Parquet", detail=f"{self.target.info.name.label}: {exc}"
-            ) from exc
+        return columns.refine(rows, self.target.carried())
 
     def _tell(self, step: Step, rows: int = 0, size: int = 0, keys: Sequence[str] = ()) -> None:
         label = self.target.info.name.label

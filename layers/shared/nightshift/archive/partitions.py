@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
 
-import pyarrow as pa
 from sqlalchemy import Connection
 
 from nightshift.archive.archiver import UNBOUNDED, Archiver
@@ -21,7 +19,7 @@ from nightshift.archive.ledger import Entry
 from nightshift.archive.target import Target
 from nightshift.database.catalog import Heap
 from nightshift.errors import NightshiftError
-from nightshift.rows.source import Bounds, Interrupted, RowConnection, RowsLocked
+from nightshift.rows.source import Interrupted, RowConnection, RowsLocked, gathered
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +85,9 @@ def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
                 f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.stays} LIMIT 1) s"
             ):
                 raise _NotWhole("it holds rows without a finite timestamp")
-            for rows in _pieces(archiver, connection, target.select(heap), bounds):
-                entries += mover.uploader.upload(target, rows)
+            batches = connection.stream(target.select(heap), bounds)
+            for rows in gathered(batches, archiver.limits.chunk_bytes):
+                entries += mover.uploader.upload(target, mover.refine(rows))
             connection.run(f"ALTER TABLE {heap.parent.sql} DETACH PARTITION {heap.name.sql}")
             connection.run(f"DROP TABLE {heap.name.sql}")
             mover.seal(connection, entries)
@@ -98,17 +97,3 @@ def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
     with archiver.tally.lock:
         archiver.tally.add(heap, entries)
         archiver.tally.partitions += 1
-
-
-def _pieces(archiver: Archiver, connection: RowConnection, statement: str, bounds: Bounds) -> Iterator[pa.Table]:
-    """A stream of rows in tables of about a chunk's size."""
-    batches: list[pa.RecordBatch] = []
-    size = 0
-    for batch in connection.stream(statement, bounds):
-        batches.append(batch)
-        size += batch.nbytes
-        if size >= archiver.limits.chunk_bytes:
-            yield archiver.mover.refine(pa.Table.from_batches(batches))
-            batches, size = [], 0
-    if batches:
-        yield archiver.mover.refine(pa.Table.from_batches(batches))

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import ChunkEvent, Listener, Step
@@ -18,6 +18,9 @@ from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
 from nightshift.rows.columns import fingerprint
 from nightshift.rows.parquet import Day, ParquetFile, by_day, encode
 from nightshift.store import Store, StoredObject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 UPLOAD_THREADS = 4
 """Objects on their way to S3 at once: hides its latency where a chunk spans many days."""
@@ -107,14 +110,7 @@ class Uploader:
             "nightshift.schema_fingerprint": fingerprint_,
             "nightshift.run_id": self._run_id,
         }
-        try:
-            return encode(day.rows, target.axis, metadata)
-        except (pa.ArrowException, MemoryError, OSError) as exc:
-            raise NightshiftError(
-                "rows could not be written as Parquet",
-                detail=f"{target.info.name.label}, {day.rows.num_rows} rows: {type(exc).__name__}",
-                hint="a smaller CLEANUP_CHUNK_MB, or more memory for the function",
-            ) from exc
+        return encode(day.rows, target.axis, metadata)
 
     def _store_day(self, target: Target, day: Day, key: str, file: ParquetFile, fingerprint_: str) -> Entry:
         stored = self._store.put(key, file.body)

@@ -93,7 +93,7 @@ def _engine(target: DatabaseTarget) -> Engine:
 
 
 def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
-    """Connect within the time-out; from then on the server's own time-outs hold, for VACUUM may be silent for minutes."""
+    """Connect within the time-out; then the server's own time-outs hold, for VACUUM may be silent for minutes."""
     connection = pg8000.connect(**target.pg8000_arguments())
     connection._usock.settimeout(None)  # pg8000 has no other way to end its one time-out for everything
     return connection

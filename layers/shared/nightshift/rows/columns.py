@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightshift.database.catalog import Column, quote_identifier, quote_literal
+from nightshift.errors import NightshiftError
 
 EXACT = "_nightshift_exact"
 """Name of the column with the exact text of values that their typed column cannot hold."""
@@ -129,8 +130,15 @@ def refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
     """Give a fetched table its final types, and every field the name of its database type.
 
     Raises:
-        pyarrow.ArrowInvalid: a value does not fit after all; the caller must roll back.
+        NightshiftError: a value does not fit after all; the caller must roll back.
     """
+    try:
+        return _refine(table, carried)
+    except pa.ArrowException as exc:
+        raise NightshiftError("a column cannot be carried into Parquet", detail=str(exc).splitlines()[0][:200]) from exc
+
+
+def _refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
     arrays, fields = [], []
     for index, way in enumerate(carried):
         array = table.column(index)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nightshift.errors import NightshiftError
 from nightshift.rows.axis import Axis, parse_text
 
 # Arrow's usual allocator holds on to what was freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with
@@ -85,7 +86,21 @@ def encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str]) -> ParquetF
     Args:
         table: rows sorted by the axis's column.
         metadata: goes into the file's key-value metadata.
+
+    Raises:
+        NightshiftError: memory or Arrow gave out.
     """
+    try:
+        return _encode(table, axis, metadata)
+    except (pa.ArrowException, MemoryError, OSError) as exc:
+        raise NightshiftError(
+            "rows could not be written as Parquet",
+            detail=f"{table.num_rows} rows of {metadata.get('nightshift.table', 'a table')}: {type(exc).__name__}",
+            hint="a smaller CLEANUP_CHUNK_MB, or more memory for the function",
+        ) from exc
+
+
+def _encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str]) -> ParquetFile:
     schema = table.schema.with_metadata({key: value.encode() for key, value in metadata.items()})
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
