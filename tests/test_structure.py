@@ -33,7 +33,10 @@ ROOMS: dict[str, set[str]] = {
     "slack": {"errors", "run", "results", "settings"},
     "rows": {"errors", "database"},
     "archive": {"errors", "run", "results", "settings", "database", "rows", "store"},
-    "runtime": {"errors", "run", "results", "settings", "secrets", "metrics", "database", "slack", "store", "archive"},
+    "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
+    "runtime": {
+        *("errors", "run", "results", "settings", "secrets", "metrics", "database", "store", "archive", "reporting"),
+    },
     "job": {"errors", "run", "results", "settings", "database", "rows", "store", "archive", "runtime"},
 }
 
@@ -46,7 +49,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "adbc_driver_postgresql": ("rows/",),
     "slack_sdk": ("slack/",),
     "pg8000": ("database/",),
-    "aws_lambda_powertools": ("runtime", "metrics", "secrets"),
+    "aws_lambda_powertools": ("runtime", "reporting", "metrics", "secrets"),
 }
 
 # Calls that read the world outside: only the frame may, so that a run is a function of its event.

@@ -108,7 +108,6 @@ MISTAKES = {
     "a policy with an odd epoch": policy("epoch", ENTRY + 'epoch = "us"'),
     "a policy with a share of 0": policy("max_share", ENTRY + "max_share = 0.0"),
     "two policies for a table": policy("more than one policy", ENTRY + ENTRY),
-    "two spellings of a table": policy("more than one policy", ENTRY + '[[retention]]\ntable = "public.Conversation_Log"'),
     # Event
     "tomorrow": event("future", {"scheduled_time": "2999-01-01T00:00:00Z"}),
     "no zone": event("no time zone", {"scheduled_time": "2025-10-15T00:00:00"}),

@@ -153,7 +153,7 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _parse_input(given: Mapping[str, Any]) -> _Input:
-    if isinstance(given.get("scheduled_time"), (int, float)):
+    if _is_number(given.get("scheduled_time")):
         # pydantic would read a number as epoch seconds or milliseconds, by size: a guess, so refused.
         raise InvalidEvent("scheduled_time is a number", hint='write it like "2025-10-15T00:00:00Z"')
     try:
@@ -170,3 +170,14 @@ def _parse_input(given: Mapping[str, Any]) -> _Input:
             detail="\n".join(problems[:20]),
             hint=f"known keys: {known}",
         ) from None
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number, or text that reads as one."""
+    if not isinstance(value, (int, float, str)):
+        return False
+    try:
+        float(value)
+    except (ValueError, OverflowError):
+        return isinstance(value, int)
+    return True

@@ -31,6 +31,7 @@ from nightshift.database.tables import ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
 from nightshift.metrics import emit
+from nightshift.reporting import tell
 from nightshift.results import JobResult, RunRefused
 from nightshift.run import JobRun, LambdaContext, parse_event
 from nightshift.settings import Settings

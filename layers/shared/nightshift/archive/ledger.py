@@ -161,18 +161,19 @@ class Ledger:
             connection.commit()
 
     def claim_orphans(self, keys: Sequence[str] | None = None) -> list[str]:
-        """Turn `pending` rows `swept`, and return their keys, whose objects may then be deleted.
+        """Turn `pending` rows `sweeping`, and return their keys, whose objects may then be deleted.
 
         Args:
-            keys: only these; None: whatever earlier runs left in this bucket.
+            keys: only these, of this run; None: whatever earlier runs left in this bucket.
         """
-        orphans = select(archive_object.c.id).where(
-            archive_object.c.bucket == self._bucket, archive_object.c.state.in_(("pending", "sweeping"))
-        )
+        orphans = select(archive_object.c.id).where(archive_object.c.bucket == self._bucket)
         if keys is None:
-            orphans = orphans.where(archive_object.c.run_id != self._run_id)
+            unfinished = archive_object.c.state.in_(("pending", "sweeping"))
+            orphans = orphans.where(unfinished, archive_object.c.run_id != self._run_id)
         else:
-            orphans = orphans.where(archive_object.c.object_key.in_(keys))
+            # `swept` too: another run may have swept an object of ours before we had written it.
+            unfinished = archive_object.c.state.in_(("pending", "sweeping", "swept"))
+            orphans = orphans.where(unfinished, archive_object.c.object_key.in_(keys))
         orphans = orphans.limit(SWEEP_LIMIT).with_for_update(skip_locked=True)
         with self._control() as connection:
             ids = list(connection.execute(orphans).scalars())
