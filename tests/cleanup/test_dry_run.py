@@ -18,19 +18,14 @@ def make_log(house: House, rows: int) -> None:
     create_conversation_log(house.url, rows, days=60, end=END)
 
 
-def test_nothing_is_written_because_nothing_can_be(house: House) -> None:
+def test_nothing_is_written_because_nothing_can_be(house: House, guest: str) -> None:
     """The role may create nothing, and the server refuses its every write."""
     make_log(house, 2000)
-    name = house.url.rpartition("/")[2]
-    house.sql(f"CREATE ROLE {name}_reader LOGIN; GRANT SELECT, DELETE ON conversation_log TO {name}_reader")
-    house.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    house.env["DATABASE_URL"] = house.url.replace("postgres@", f"{name}_reader@")
+    house.sql(f"REVOKE CREATE ON SCHEMA public FROM {guest}; GRANT SELECT, DELETE ON conversation_log TO {guest}")
+    house.sql(f"ALTER DATABASE {house.database} SET default_transaction_read_only = on")
     before = house.state()
 
-    try:
-        answer = house.run(dry_run=True)
-    finally:
-        house.close()
+    answer = house.run(dry_run=True)
 
     (table,) = answer["tables"]
     assert (answer["status"], answer["complete"], table["status"]) == ("dry_run", False, "dry_run")
@@ -45,10 +40,6 @@ def test_nothing_is_written_because_nothing_can_be(house: House) -> None:
     assert "🧪 DB Cleanup Report (미리보기)" in message.seen
     assert "- 백업 예정:" in message.seen and "저장하거나 삭제한 데이터는 없습니다" in message.seen
     assert house.slack.files == []
-    house.close()
-    house.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    house.close()
-    house.sql(f"DROP OWNED BY {name}_reader; DROP ROLE {name}_reader")
 
 
 def test_the_estimate_is_near_the_truth(house: House) -> None:

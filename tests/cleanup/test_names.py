@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.house import House
+from tests.support.house import House, identifier
 
 ODD = [
     ("app", "events", "created_at", "app.events"),
@@ -34,13 +34,9 @@ ODD = [
 """Schema, table, timestamp column, and the table's name as the policy writes it."""
 
 
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def label(schema: str, table: str) -> str:
     """How answer and ledger call a table."""
-    return f"{schema}.{quoted(table) if '.' in table else table}"
+    return f"{schema}.{identifier(table) if '.' in table else table}"
 
 
 def second(column: str) -> str:
@@ -56,12 +52,12 @@ def policy(table: str, timestamp: str) -> str:
 
 def test_odd_names(house: House) -> None:
     for schema, table, column, _ in ODD:
-        name = f"{quoted(schema)}.{quoted(table)}"
+        name = f"{identifier(schema)}.{identifier(table)}"
         house.sql(
-            f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};"
-            f"CREATE TABLE {name} (id int, {quoted(column)} timestamptz, {quoted(second(column))} text);"
+            f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)};"
+            f"CREATE TABLE {name} (id int, {identifier(column)} timestamptz, {identifier(second(column))} text);"
             f"INSERT INTO {name} SELECT n, timestamptz '2025-09-12 12:00+09' + n * interval '1 day', 'ü' || n"
-            f" FROM generate_series(0, 3) n; CREATE INDEX ON {name} ({quoted(column)}); ANALYZE {name}"
+            f" FROM generate_series(0, 3) n; CREATE INDEX ON {name} ({identifier(column)}); ANALYZE {name}"
         )
     house.policies("\n".join(policy(written, column) for _, _, column, written in ODD))
 
@@ -72,7 +68,7 @@ def test_odd_names(house: House) -> None:
     for schema, table, column, _ in ODD:
         archive = label(schema, table)
         assert house.archived_days(archive) == {0: "2025-09-12", 1: "2025-09-13", 2: "2025-09-14"}
-        assert house.texts(f"{quoted(schema)}.{quoted(table)}", "id") == ["3"]
+        assert house.texts(f"{identifier(schema)}.{identifier(table)}", "id") == ["3"]
         for one in house.objects(archive):
             assert one.rows.column_names == ["id", column, second(column)]
             prefix, hive, day, file = one.key.split("/")
@@ -113,8 +109,8 @@ def test_odd_names_in_sqlite(sqlite_house: House) -> None:
     odd = [(table, column, written) for schema, table, column, written in ODD if schema == "public"]
     odd = [(table, column, written) for table, column, written in odd if not written.startswith("public.")]
     for table, column, _ in odd:
-        house.sql(f"CREATE TABLE {quoted(table)} (id INTEGER PRIMARY KEY, {quoted(column)} DATETIME)")
-        house.sql(f"INSERT INTO {quoted(table)} VALUES (1, '2025-09-14 10:00:00'), (2, '2025-09-15 00:00:00')")
+        house.sql(f"CREATE TABLE {identifier(table)} (id INTEGER PRIMARY KEY, {identifier(column)} DATETIME)")
+        house.sql(f"INSERT INTO {identifier(table)} VALUES (1, '2025-09-14 10:00:00'), (2, '2025-09-15 00:00:00')")
     house.policies("\n".join(policy(written, column) for _, column, written in odd))
 
     answer = house.run()
@@ -123,4 +119,4 @@ def test_odd_names_in_sqlite(sqlite_house: House) -> None:
     for table, column, _ in odd:
         assert house.archived_days(table) == {1: "2025-09-14"}
         assert house.objects(table)[0].rows.column_names == ["id", column]
-        assert house.sql(f"SELECT id FROM {quoted(table)}") == [(2,)]
+        assert house.sql(f"SELECT id FROM {identifier(table)}") == [(2,)]

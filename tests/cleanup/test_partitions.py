@@ -254,18 +254,10 @@ def test_a_trigger_that_wants_to_see_every_deletion(house: House) -> None:
     assert {int(n) for n in house.texts("seen", "id")} == DUE
 
 
-def test_without_ownership(house: House) -> None:
-    house.sql(MONTHLY + DAYS)
-    role = house.url.rpartition("/")[2] + "_role"
-    house.sql(
-        f"CREATE ROLE {role} LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO {role};"
-        f"GRANT SELECT, DELETE ON log, log_jul, log_aug, log_sep, log_oct TO {role}"
-    )
-    house.env["DATABASE_URL"] = house.url.replace("postgres@", f"{role}@")
-    try:
-        by_rows(house)
-    finally:
-        house.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+def test_without_ownership(house: House, guest: str) -> None:
+    house.sql(MONTHLY + DAYS + f";GRANT SELECT, DELETE ON log, log_jul, log_aug, log_sep, log_oct TO {guest}")
+
+    by_rows(house)
 
 
 def test_a_reader_in_the_way(house: House) -> None:

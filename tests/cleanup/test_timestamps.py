@@ -103,14 +103,13 @@ KINDS = {
 @pytest.fixture
 def foreign_zone(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Neither the process nor the server keeps a time zone or a style that is of use to anybody."""
-    database = house.url.rpartition("/")[2]
     for name, value in {
         "TimeZone": "Pacific/Kiritimati",
         "DateStyle": "SQL, DMY",
         "IntervalStyle": "iso_8601",
         "extra_float_digits": "-5",
     }.items():
-        house.sql(f"ALTER DATABASE {database} SET {name} = '{value}'")
+        house.sql(f"ALTER DATABASE {house.database} SET {name} = '{value}'")
     monkeypatch.setenv("TZ", "America/Los_Angeles")
     time.tzset()
     yield house

@@ -18,7 +18,7 @@ COMMIT, DATA = b"COMMIT\0", b"COPY (DELETE"
 
 def start(scene: Scene, proxy: TcpProxy, workers: int = 1) -> CleanupChild:
     """A run whose every connection goes through the proxy."""
-    return scene.child({"DATABASE_URL": proxy.through(scene.url), "CLEANUP_WORKERS": str(workers)})
+    return scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_WORKERS": str(workers)})
 
 
 def test_the_server_never_saw_it(scene: Scene, postgres: EmbeddedPostgres) -> None:

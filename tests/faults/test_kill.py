@@ -55,7 +55,7 @@ def test_killed_in_the_middle_of_a_copy(scene: Scene, postgres: EmbeddedPostgres
     scene.fill(8000)
     with TcpProxy("127.0.0.1", postgres.port) as proxy:
         stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
-        child = scene.child({"DATABASE_URL": proxy.through(scene.url), "CLEANUP_CHUNK_MB": "64"})
+        child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_CHUNK_MB": "64"})
         stuck.happened.wait()
         scene.await_value(f"SELECT wait_event FROM pg_stat_activity WHERE {OURS} AND query LIKE 'COPY (DELETE%'", "ClientWrite")
         assert child.kill() == -signal.SIGKILL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Any
 
@@ -40,9 +41,11 @@ class Impatient(Wiring):
     """Waits a second for S3's answers, and asks twice: the usual client would wait for half a minute, and ask six times."""
 
     @cached_property
-    def s3(self) -> Any:
+    def s3_client(self) -> Future[Any]:
         config = Config(read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
-        return boto3.client("s3", endpoint_url=self.environ["AWS_ENDPOINT_URL"], config=config)
+        client: Future[Any] = Future()
+        client.set_result(boto3.client("s3", endpoint_url=self.environ["AWS_ENDPOINT_URL"], config=config))
+        return client
 
 
 def run_impatiently(scene: Scene, proxy: S3Proxy) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from nightshift.archive.events import ChunkEvent, Step
@@ -92,6 +93,7 @@ class CleanupChild:
         self.events: list[dict[str, Any]] = []
         self.answer: dict[str, Any] | None = None
         self.error: str | None = None
+        self._interrupted = threading.Event()
         self._news: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
         log, name = tempfile.mkstemp(prefix="nightshift-child-", suffix=".log")
         os.close(log)
@@ -132,10 +134,11 @@ class CleanupChild:
         self.process.kill()
         return self.wait()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send the child a signal."""
+    def interrupt(self, number: signal.Signals) -> None:
+        """Send the child SIGINT or SIGTERM, and return once its main thread has noticed."""
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
+        self._interrupted.wait()
 
     def wait(self) -> int:
         """Exit status: 0 answered, 1 raised, `-signal.SIGKILL` killed. All reports have arrived by then."""
@@ -154,9 +157,12 @@ class CleanupChild:
                 break
             self.answer = report.get("answer", self.answer)
             self.error = report.get("error", self.error)
+            if "interrupted" in report:
+                self._interrupted.set()
             if "step" in report:
                 self.events.append(report)
                 self._news.put(report["step"])
+        self._interrupted.set()
         self._news.put(None)
 
 
@@ -194,6 +200,11 @@ class _Reporter:
         if self._plan.hold_at == event.step and times == self._plan.occurrence:
             self._gate.recv()
 
+    def interrupted(self, _number: int, _frame: FrameType | None) -> None:
+        """What Python does on Ctrl-C, announced."""
+        self.report(interrupted=True)
+        raise KeyboardInterrupt
+
     def report(self, **facts: object) -> None:
         self._reports.send(facts)
 
@@ -206,9 +217,11 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     log = os.open(plan.log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
+    import faulthandler; faulthandler.dump_traceback_later(6, file=open('/tmp/childstack.log','a'), repeat=True)
     os.environ.clear()
     os.environ.update(plan.env)
     reporter = _Reporter(plan, reports, gate)
+    signal.signal(signal.SIGINT, reporter.interrupted)
     wiring = Wiring.from_env(os.environ, listener=reporter)
     try:
         answer = run_job("cleanup", plan.event, None, lambda: wiring, plan.job or cleanup)

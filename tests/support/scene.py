@@ -149,12 +149,12 @@ class Scene(House):
 @pytest.fixture
 def scene(environment: dict[str, str], s3: EmbeddedS3, slack: SlackServer, tmp_path: Path) -> Iterator[Scene]:
     """A deployment on PostgreSQL with one-megabyte chunks and an impatient lock time-out; its table is still to fill."""
-    changed = {
+    built = Scene(dict(environment), s3, slack, tmp_path)
+    built.env |= {
         "DATABASE_URL": f"{environment['DATABASE_URL']}?sslmode=disable",
         "CLEANUP_CHUNK_MB": "1",
         "CLEANUP_LOCK_TIMEOUT": "0.3",
         "CLEANUP_VACUUM": "off",
     }
-    built = Scene({**environment, **changed}, s3, slack, tmp_path)
     yield built
     built.close()

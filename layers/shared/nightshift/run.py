@@ -15,9 +15,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import signal
+import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -77,6 +80,24 @@ class _Input(BaseModel):
     dry_run: StrictBool = False
     force: StrictBool = False
     schedule_arn: str | None = None
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM stop a run as Ctrl-C does: by `KeyboardInterrupt`, which undoes what is under way and is recorded.
+
+    By itself SIGTERM would end the process on the spot: as safe, but nobody would be told. Only a process's main thread
+    may listen to signals; in another thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupt = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGTERM, interrupt if callable(interrupt) else signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse_event(job: str, event: object, context: LambdaContext | None, *, now: datetime) -> JobRun:
@@ -145,7 +166,7 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
         if event.get("isBase64Encoded"):
             raw = base64.b64decode(raw, validate=True).decode("utf-8")
         body = json.loads(raw)
-    except (binascii.Error, TypeError, ValueError) as exc:
+    except (binascii.Error, TypeError, ValueError, RecursionError) as exc:
         raise InvalidEvent("the body of the HTTP request is not JSON") from exc
     if not isinstance(body, Mapping):
         raise InvalidEvent("the body of the HTTP request is not a JSON object", detail=f"got: {type(body).__name__}")

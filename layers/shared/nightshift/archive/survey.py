@@ -35,7 +35,7 @@ def due_fields(
     fields = []
     for heap in heaps:
         if not target.postgresql:
-            rows = Interval(_lowest_rowid(connection, heap), heap.blocks + 1)
+            rows = Interval(_lowest_rowid(connection, target, heap), heap.blocks + 1)
             carver = Carver(rows, _SQLITE_FIRST_ROWS, target_bytes)
             fields.append(Field(heap=heap, carver=carver, condition=target.by_place))
         elif not heap.indexed:
@@ -100,8 +100,8 @@ def _span(connection: Connection, target: Target, heap: Heap) -> tuple[int, int,
     return int(row[0]) - 1, axis.at(target.cutoff), int(row[1])
 
 
-def _lowest_rowid(connection: Connection, heap: Heap) -> int:
-    lowest = connection.exec_driver_sql(f"SELECT min(rowid) FROM {heap.name.sql}").scalar()
+def _lowest_rowid(connection: Connection, target: Target, heap: Heap) -> int:
+    lowest = connection.exec_driver_sql(f"SELECT min({target.rowid}) FROM {heap.name.sql}").scalar()
     return int(lowest or 0)
 
 

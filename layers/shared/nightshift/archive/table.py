@@ -31,8 +31,10 @@ from nightshift.database.tables import run as run_table
 from nightshift.errors import ArchiveMismatch, NightshiftError
 from nightshift.results import Refusal, Status, TableResult
 from nightshift.rows.axis import Axis
+from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.sample import CsvSample
 from nightshift.rows.source import RowConnection
+from nightshift.rows.sqlite import SqliteConnection
 from nightshift.run import JobRun
 
 LARGE_DELETION_ROWS = 50_000
@@ -163,13 +165,8 @@ def _archiver(engine: Engine, target: Target, sample: CsvSample, tally: Tally) -
 
 
 def _connector(database: Database, target: Target) -> Callable[[], RowConnection]:
-    """Data connections; each plane's driver is imported only where its database is used."""
     if database.is_postgresql:
-        from nightshift.rows.postgres import PostgresConnection
-
         return partial(PostgresConnection, database.target)
-    from nightshift.rows.sqlite import SqliteConnection
-
     return partial(SqliteConnection, database.target.path, target.info.columns)
 
 

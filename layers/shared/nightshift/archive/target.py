@@ -9,6 +9,7 @@ from datetime import datetime
 from nightshift.archive.chunks import Interval
 from nightshift.archive.policy import Policy
 from nightshift.database.catalog import Heap, TableInfo
+from nightshift.database.sqlite import row_identifier
 from nightshift.rows import columns, sqlite
 from nightshift.rows.axis import Axis
 
@@ -59,10 +60,15 @@ class Target:
             return columns.select_list(self.carried())
         return sqlite.select_list(self.info.columns)
 
+    @property
+    def rowid(self) -> str | None:
+        """The name of a row's identifier (SQLite)."""
+        return row_identifier(self.info.columns)
+
     def by_place(self, chunk: Interval) -> str:
         """SQL condition of the due rows in an interval of pages (PostgreSQL) or rowids (SQLite)."""
         if not self.postgresql:
-            return f"rowid >= {chunk.lo} AND rowid < {chunk.hi} AND {self.due}"
+            return f"{self.rowid} >= {chunk.lo} AND {self.rowid} < {chunk.hi} AND {self.due}"
         if self.server_version >= 14:
             return f"ctid >= '({chunk.lo},0)' AND ctid < '({chunk.hi},0)' AND {self.due}"
         # PostgreSQL 13 has no TID range scan: every possible row of these pages is named instead, which is as linear.

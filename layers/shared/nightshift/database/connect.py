@@ -1,7 +1,7 @@
 """The control plane: a few short statements on connections of their own, SQLAlchemy on pg8000 or sqlite3.
 
-Connections are not pooled: a scheduled run opens two or three, and a warm Lambda environment must not trust a socket
-that slept for a week. Every connection gets a statement and a lock timeout, so that no look-up can outlive the run.
+Connections are pooled for one run and closed with it: a warm Lambda environment must not trust a socket that slept for
+a week. Every connection gets a statement and a lock timeout, so that no look-up can outlive the run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pg8000
+import sqlalchemy.dialects.postgresql.pg8000  # noqa: F401 - else the first run would load it, at the run's expense
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ResourceClosedError
 from sqlalchemy.pool import NullPool
@@ -67,6 +68,10 @@ class Database:
         finally:
             _close(connection)
 
+    def close(self) -> None:
+        """Close the connections that nobody uses any more."""
+        self.engine.dispose()
+
     def _set_timeouts(self, connection: Connection) -> None:
         budget = max(1.0, self.deadline - time.monotonic())
         connection.execute(
@@ -89,7 +94,7 @@ def _engine(target: DatabaseTarget) -> Engine:
         # sqlite3 would begin a transaction only before the first write; this makes reads and writes one unit.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
-    return create_engine(target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: _open_postgresql(target))
+    return create_engine(target.sqlalchemy_url(), pool_pre_ping=True, creator=lambda: _open_postgresql(target))
 
 
 def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:

@@ -29,6 +29,7 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
         return
     key = int.from_bytes(hashlib.sha256(f"nightshift:{job}".encode()).digest()[:8], "big", signed=True)
     with database.connect(autocommit=True) as connection:
+        connection.detach()  # from the pool: the lock must go with its connection
         held = bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar())
         yield held
 

@@ -6,6 +6,7 @@ SQLite has types for values, not for columns: a column's declared type only give
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -38,11 +39,13 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
             connection, "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", name
         )
     )
+    rowid = row_identifier(columns)
+    whole = kind == "table" and rowid is not None and "WITHOUT ROWID" not in sql.upper()
     return TableInfo(
         name=TableName("", name),
-        kind="table without rowid" if kind == "table" and "WITHOUT ROWID" in (sql or "").upper() else kind,
+        kind="table without rowid" if kind == "table" and not whole else kind,
         columns=columns,
-        heaps=(_heap(connection, name, timestamp),) if kind == "table" and "WITHOUT ROWID" not in sql.upper() else (),
+        heaps=(_heap(connection, name, timestamp, rowid),) if whole and rowid else (),
         referenced_by=tuple(_referenced_by(connection, name)),
         hiding=tuple(
             f"trigger {row.name}"
@@ -52,6 +55,14 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
             if "RAISE" in row.sql.upper() and "DELETE" in row.sql.upper()
         ),
     )
+
+
+def row_identifier(columns: Sequence[Column]) -> str | None:
+    """The name by which SQLite offers a row's identifier in this table: the first that no column bears; None: no name is
+    left (https://www.sqlite.org/rowidtable.html).
+    """
+    taken = {column.name.lower() for column in columns}
+    return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
 
 
 def affinity(declared: str) -> str:
@@ -73,9 +84,9 @@ def affinity(declared: str) -> str:
     return "text" if "DATE" in upper or "TIME" in upper else "numeric"
 
 
-def _heap(connection: Connection, name: str, timestamp: str) -> Heap:
+def _heap(connection: Connection, name: str, timestamp: str, rowid: str) -> Heap:
     table = quote_identifier(name)
-    top = connection.exec_driver_sql(f"SELECT max(rowid) FROM {table}").scalar() or 0
+    top = connection.exec_driver_sql(f"SELECT max({rowid}) FROM {table}").scalar() or 0
     pages: Any = connection.exec_driver_sql(
         "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
     ).scalar()
@@ -90,6 +101,10 @@ def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
     if not connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
         # The application may switch enforcement on for its own connections; ours must then respect it too.
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    # A foreign key that names no column means the primary key.
+    key = [
+        row.name for row in _rows(connection, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", name)
+    ]
     keys = []
     for child in _rows(connection, "SELECT name FROM sqlite_master WHERE type = 'table'"):
         groups: dict[int, list[Any]] = {}
@@ -102,7 +117,7 @@ def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
                 f"{child.name}.{rows[0]._mapping['from']}",
                 OnDelete(rows[0].on_delete),
                 tuple(row._mapping["from"] for row in rows),
-                tuple(row.to or "rowid" for row in rows),
+                tuple(row.to or key[row.seq] for row in rows),
                 quote_identifier(child.name),
             )
             for rows in groups.values()

@@ -68,11 +68,18 @@ class Axis:
             return None
 
     def day(self, point: int) -> date:
-        """The calendar day of a point, in the zone; points before year 1 count as 0001-01-01."""
+        """The calendar day of a point, in the zone; points before year 1 count as 0001-01-01.
+
+        A day is never reopened: where clocks go back over midnight (St. John's did until 2011), the minutes that come
+        again belong to the day that had begun. So days follow each other on the line, and each is one interval.
+        """
         moment = self.moment(point)
         if moment is None:
             return date.min if point < 0 else date.max
-        return moment.date()
+        day = moment.date()
+        while day < date.max and self.day_start(day + timedelta(days=1)) <= point:
+            day += timedelta(days=1)
+        return day
 
     def day_start(self, day: date) -> int:
         """The point at which a day begins in the zone."""

@@ -8,7 +8,7 @@ where pyarrow would try it and give up.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -80,18 +80,19 @@ def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
         start = end
 
 
-def encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str]) -> ParquetFile:
+def encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str], dictionary: Sequence[str]) -> ParquetFile:
     """Write one file.
 
     Args:
         table: rows sorted by the axis's column.
         metadata: goes into the file's key-value metadata.
+        dictionary: columns to dictionary-encode, see `dictionary_columns`.
 
     Raises:
         NightshiftError: memory or Arrow gave out.
     """
     try:
-        return _encode(table, axis, metadata)
+        return _encode(table, axis, metadata, dictionary)
     except (pa.ArrowException, MemoryError, OSError) as exc:
         raise NightshiftError(
             "rows could not be written as Parquet",
@@ -100,7 +101,7 @@ def encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str]) -> ParquetF
         ) from exc
 
 
-def _encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str]) -> ParquetFile:
+def _encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str], dictionary: Sequence[str]) -> ParquetFile:
     schema = table.schema.with_metadata({key: value.encode() for key, value in metadata.items()})
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
@@ -108,7 +109,7 @@ def _encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str]) -> Parquet
         schema,
         compression="zstd",
         compression_level=1,
-        use_dictionary=_dictionary_columns(table),
+        use_dictionary=list(dictionary),
         write_page_index=True,
         sorting_columns=[pq.SortingColumn(schema.get_field_index(axis.column))],
     ) as writer:
@@ -132,7 +133,7 @@ def _ascending(points: pa.Array) -> bool:
     return bool(pc.all(pc.less_equal(points[:-1], points[1:])).as_py())
 
 
-def _dictionary_columns(table: pa.Table) -> list[str]:
+def dictionary_columns(table: pa.Table) -> list[str]:
     """Columns with few distinct values, judged by the first rows."""
     sample = table.slice(0, _SAMPLE_ROWS)
     few = []

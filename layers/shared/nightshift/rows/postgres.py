@@ -35,6 +35,8 @@ _SESSION = (
     ("row_security", "off"),
     # Compiling a plan costs more than it saves on statements that only scan.
     ("jit", "off"),
+    # An interval of time is always a small part of the table, whatever stale statistics say.
+    ("enable_seqscan", "off"),
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_read_only", "off"),
 )

@@ -1,0 +1,58 @@
+"""Chunks of one row, of two, of everything; one, two and four workers: the promise is the same, and so is a kill."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from nightshift.archive.events import Step
+from tests.support.scene import Scene
+from tests.support.small_chunks import SmallChunks
+
+ROW = 1700
+"""Arrow bytes of one row, about: a chunk of one byte is as small as a chunk gets, one of two rows a little larger."""
+
+SIZES = pytest.mark.parametrize("chunk_bytes", [1, 2 * ROW, 1 << 30], ids=["1 row", "2 rows", "all"])
+
+
+WAYS = pytest.mark.parametrize(
+    ("workers", "indexed"),
+    [(1, False), (1, True), (2, True), (4, False)],
+    ids=["1 by place", "1 by time", "2 by time", "4 by place"],
+)
+
+
+@SIZES
+@WAYS
+def test_every_size_with_any_number_of_workers(scene: Scene, chunk_bytes: int, workers: int, indexed: bool) -> None:
+    scene.fill(33, indexed=indexed)
+    child = scene.child({"CLEANUP_WORKERS": str(workers)}, job=SmallChunks(chunk_bytes))
+    assert child.wait() == 0, child.log
+    assert child.answer is not None
+    (table,) = child.answer["tables"]
+    assert (child.answer["status"], table["archived_rows"]) == ("ok", 30)
+    chunks = [event["rows"] for event in child.events if event["step"] == Step.COMMITTED]
+    if chunk_bytes == 1 and indexed:
+        assert chunks == [1] * 30
+    elif chunk_bytes == 1 << 30:
+        assert len(chunks) == 1
+    else:
+        assert 2 < len(chunks) <= 30
+    assert scene.converge()["status"] == "nothing"
+
+
+@SIZES
+@WAYS
+def test_killed_with_every_size(scene: Scene, chunk_bytes: int, workers: int, indexed: bool) -> None:
+    scene.fill(33, indexed=indexed)
+    child = scene.child(
+        {"CLEANUP_WORKERS": str(workers)},
+        job=SmallChunks(chunk_bytes),
+        kill_at=Step.COMMITTING,
+        occurrence=1 if chunk_bytes == 1 << 30 else 5,
+    )
+    assert child.wait() == -signal.SIGKILL
+    assert child.steps[-1] == Step.COMMITTING
+    assert scene.archived_rows() < scene.due.total()
+    scene.converge()

@@ -1,0 +1,49 @@
+"""Somebody stops the run: by Ctrl-C, or by SIGTERM, as a container's host does. What is under way is undone."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from nightshift.archive.events import Step
+from tests.support.scene import Scene
+from tests.support.tcp_proxy import TcpProxy
+
+
+both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@both
+def test_stopped_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres, number: signal.Signals) -> None:
+    """The rows that were on their way are back in the table, and the history says that the run failed."""
+    scene.fill(8000)
+    with TcpProxy("127.0.0.1", postgres.port) as proxy:
+        stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
+        child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_CHUNK_MB": "64"})
+        stuck.happened.wait()
+        child.interrupt(number)
+        stuck.release()
+        assert child.wait() == 1
+    assert child.error is not None and child.error.startswith("KeyboardInterrupt"), child.log
+    assert Step.COMMITTED not in child.steps
+    (run,) = scene.runs()
+    assert run["status"] == "failed"
+    assert scene.archived_rows() == 0
+    scene.converge()
+
+
+@both
+def test_stopped_between_two_chunks(scene: Scene, number: signal.Signals) -> None:
+    """What was committed stays, and no chunk is begun any more."""
+    scene.fill()
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.COMMITTED, occurrence=2)
+    child.await_step(Step.COMMITTED, 2)
+    child.interrupt(number)
+    child.resume()
+    assert child.wait() == 1
+    assert child.error is not None and child.error.startswith("KeyboardInterrupt")
+    assert child.steps.count(Step.STREAMED) == 2
+    assert [run["status"] for run in scene.runs()] == ["failed"]
+    scene.converge()

@@ -1,0 +1,132 @@
+"""Events: every shape that is understood, and for any other JSON one clear refusal."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightshift.errors import InvalidEvent
+from nightshift.run import LOCAL_BUDGET_S, JobRun, parse_event
+from tests.support.handler import Context
+
+NOW = datetime(2025, 10, 15, 0, 3, 7, tzinfo=UTC)
+SCHEDULED = datetime(2025, 10, 15, tzinfo=UTC)
+KEYS = {"scheduled_time", "dry_run", "force", "schedule_arn"}
+
+
+def parse(event: object, context: Context | None = None) -> JobRun:
+    return parse_event("cleanup", event, context, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"scheduled_time": "2025-10-15T00:00:00Z"},
+        {"scheduled_time": "2025-10-15T09:00:00+09:00", "schedule_arn": "arn:aws:scheduler:…"},
+        {"detail-type": "Scheduled Event", "time": "2025-10-15T00:00:00Z", "source": "aws.events", "detail": {}},
+        {"detail-type": "X", "time": "2020-01-01T00:00:00Z", "detail": {"scheduled_time": "2025-10-15T00:00:00Z"}},
+        {"requestContext": {"http": {}}, "body": '{"scheduled_time": "2025-10-15T00:00:00Z"}'},
+        {
+            "requestContext": {},
+            "isBase64Encoded": True,
+            "body": base64.b64encode(b'{"scheduled_time": "2025-10-15T00:00:00Z"}').decode(),
+        },
+    ],
+    ids=["schedule", "another zone", "rule", "rule with detail", "request", "request in base64"],
+)
+def test_the_time_is_the_scheduled_one(event: object) -> None:
+    assert parse(event).as_of == SCHEDULED
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, {"scheduled_time": None}, {"requestContext": {}}, {"requestContext": {}, "body": ""}]
+)
+def test_without_a_time_it_is_now(event: object) -> None:
+    run = parse(event)
+
+    assert run.as_of == NOW
+    assert (run.dry_run, run.force, run.attempt) == (False, False, 1)
+
+
+def test_clocks_differ_a_little() -> None:
+    near = NOW + timedelta(minutes=4)
+    assert parse({"scheduled_time": near.isoformat()}).as_of == near
+    with pytest.raises(InvalidEvent, match="future"):
+        parse({"scheduled_time": (NOW + timedelta(minutes=6)).isoformat()})
+
+
+def test_switches() -> None:
+    run = parse({"dry_run": True, "force": True})
+    assert run.dry_run and run.force
+
+
+def test_the_deadline_is_lambda_s() -> None:
+    assert 0 < parse({}, Context(seconds=60)).remaining() <= 60
+    assert LOCAL_BUDGET_S - 60 < parse({}).remaining() <= LOCAL_BUDGET_S
+    assert JobRun("cleanup", NOW, deadline=time.monotonic() - 1).remaining() < 0
+
+
+def test_each_run_has_a_name_of_its_own() -> None:
+    assert parse({}).run_id != parse({}).run_id
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+times = st.datetimes(timezones=st.none() | st.timezones()).map(lambda m: m.isoformat()) | json_values
+inputs = st.dictionaries(st.sampled_from(sorted(KEYS)), times | st.booleans()) | st.dictionaries(
+    st.sampled_from([*sorted(KEYS), "dry-run", "Force", ""]) | st.text(), json_values
+)
+envelopes = st.one_of(
+    json_values,
+    inputs,
+    st.fixed_dictionaries({"detail-type": json_values}, optional={"time": times, "detail": inputs | json_values}),
+    st.fixed_dictionaries(
+        {"requestContext": json_values},
+        optional={"body": json_values | inputs.map(json.dumps) | st.text(), "isBase64Encoded": json_values},
+    ),
+)
+
+
+@given(envelopes)
+def test_any_json_is_a_run_or_refused(event: Any) -> None:
+    try:
+        run = parse(event)
+    except InvalidEvent as error:
+        assert error.message
+        return
+    assert run.as_of.tzinfo is UTC
+    assert run.as_of <= NOW + timedelta(minutes=5)
+    assert isinstance(run.dry_run, bool) and isinstance(run.force, bool)
+
+
+@given(inputs, st.text(min_size=1, max_size=60).filter(lambda key: key not in KEYS), json_values)
+def test_an_unknown_key_is_refused_by_name(given_: dict[str, Any], key: str, value: Any) -> None:
+    event = {**{name: v for name, v in given_.items() if name in KEYS and name != "scheduled_time"}, key: value}
+    if key in ("detail-type", "requestContext"):
+        return
+    with pytest.raises(InvalidEvent) as refused:
+        parse(event)
+
+    assert f"{key}: unknown key" in str(refused.value.detail)
+    assert "scheduled_time, dry_run, force, schedule_arn" in str(refused.value.hint)
+
+
+@given(st.floats() | st.integers() | st.booleans() | st.integers().map(str) | st.floats().map(str))
+def test_a_number_is_no_time(value: object) -> None:
+    with pytest.raises(InvalidEvent, match="scheduled_time"):
+        parse({"scheduled_time": value})
+
+
+def test_json_nested_beyond_reason_is_refused() -> None:
+    with pytest.raises(InvalidEvent):
+        parse({"requestContext": {}, "body": "[" * 200_000})
