@@ -1,6 +1,6 @@
 """The table that every contestant archives and deletes: the shape of a chat log, made inside the server.
 
-Eleven columns, about 360 bytes a row as PostgreSQL stores it, oldest first over 30 days. Content is Korean and
+Eleven columns, about 360 bytes a row as PostgreSQL stores it, oldest first over three weeks. Content is Korean and
 English with quotes and line breaks, each row's unlike any other's, so that no dictionary encoding flatters Parquet.
 It has a primary key as well as the index on the timestamp: that is how such a table stands in real life, and
 deletion costs every contestant the same either way.
@@ -15,7 +15,7 @@ import pg8000.native
 
 from local.chatlog import POSTGRES_TABLE, TABLE, connect, conversations
 
-DAYS = 30
+DAYS = 21
 END = datetime(2025, 8, 1, tzinfo=UTC)
 """The newest row is older than this."""
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 REGION: Literal["ap-northeast-2"] = "ap-northeast-2"
 BACKLOG = 128
+THREADS = 8
+PIECE = 1 << 18
+WHOLE = 1 << 30
 
 
 class EmbeddedS3:
@@ -114,21 +117,22 @@ class EmbeddedS3:
 
 
 def _serve(fd: int) -> None:
-    """Serve moto on a listening socket until killed."""
+    """Serve moto on a listening socket until killed; connections stay open between requests, as S3's do."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, make_server
+    from waitress.server import create_server
 
-    class Handler(WSGIRequestHandler):
-        """HTTP/1.1 with keep-alive and without an access log."""
-
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            return
-
-    app = DomainDispatcherApplication(create_backend_app)
-    make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler, fd=fd).serve_forever()
+    server = create_server(
+        DomainDispatcherApplication(create_backend_app),
+        sockets=[socket.socket(fileno=fd)],
+        threads=THREADS,
+        recv_bytes=PIECE,
+        send_bytes=PIECE,
+        # Bodies stay in memory, as everything here does.
+        inbuf_overflow=WHOLE,
+        outbuf_overflow=WHOLE,
+        outbuf_high_watermark=WHOLE,
+    )
+    server.run()
 
 
 if __name__ == "__main__":

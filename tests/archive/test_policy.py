@@ -53,7 +53,12 @@ def test_every_mistake_is_listed() -> None:
         )
 
     detail = str(refused.value.detail)
-    for part in ("[[retention]] 1 (a): keep_days", "(a): zone: unknown key", "2 (b): max_share", "table c has more than"):
+    for part in (
+        "[[retention]] 1 (a): keep_days",
+        "(a): zone: unknown key",
+        "2 (b): max_share",
+        "table c has more than",
+    ):
         assert part in detail
 
 
@@ -75,7 +80,9 @@ def test_the_cutoff_begins_a_day_of_the_policy_s_zone(zone: str, as_of: str, cut
 
 
 @given(
-    st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), st.integers(1, 36_500), st.sampled_from(["Asia/Seoul", "UTC"])
+    st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)),
+    st.integers(1, 36_500),
+    st.sampled_from(["Asia/Seoul", "UTC"]),
 )
 def test_any_time_has_a_cutoff_or_is_refused(wall: datetime, keep_days: int, zone: str) -> None:
     as_of = wall.replace(tzinfo=UTC)

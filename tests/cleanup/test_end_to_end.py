@@ -84,7 +84,9 @@ def test_rows_objects_ledger_history_and_slack_agree(house: House) -> None:
     assert run["started_at"] <= run["finished_at"]
     (message,) = house.slack.messages
     seen = message.seen
-    assert seen.startswith("💾 DB Cleanup Report\n- 백업 파일: conversation_log_backup_20250915.csv\n- 백업 수: 72 rows")
+    assert seen.startswith(
+        "💾 DB Cleanup Report\n- 백업 파일: conversation_log_backup_20250915.csv\n- 백업 수: 72 rows"
+    )
     assert "- 삭제 기준일: 2025-09-15" in seen
     assert "- 실행 시간: 2025-10-15 09:00:00 KST" in seen
     assert "- 가장 오래된 미처리 행: 없음" in seen

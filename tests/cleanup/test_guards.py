@@ -106,7 +106,16 @@ def test_a_foreign_table(house: House) -> None:
         ),
         ("hidden_rows", "inherit", "CREATE TABLE heir () INHERITS (log); INSERT INTO heir VALUES (99, '2020-01-01')"),
     ],
-    ids=["cascade", "still referenced", "restrict", "cascade to itself", "instead rule", "also rule", "trigger", "children"],
+    ids=[
+        "cascade",
+        "still referenced",
+        "restrict",
+        "cascade to itself",
+        "instead rule",
+        "also rule",
+        "trigger",
+        "children",
+    ],
 )
 def test_what_hangs_on_the_rows(house: House, guard: str, named: str, sql: str) -> None:
     house.sql(LOG + sql)

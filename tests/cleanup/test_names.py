@@ -72,14 +72,19 @@ def test_odd_names(house: House) -> None:
         for one in house.objects(archive):
             assert one.rows.column_names == ["id", column, second(column)]
             prefix, hive, day, file = one.key.split("/")
-            assert (prefix, unquote(hive), day[:3], file[-8:]) == ("archive", f"table={schema}.{table}", "dt=", ".parquet")
+            assert (prefix, unquote(hive), day[:3], file[-8:]) == (
+                "archive",
+                f"table={schema}.{table}",
+                "dt=",
+                ".parquet",
+            )
     assert house.run()["status"] == "nothing"
 
 
 def test_the_same_name_in_two_schemas_is_two_archives(house: House) -> None:
     for schema in ("a", '"a.b"'):
         house.sql(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.t (id int, at date)")
-    house.sql("CREATE TABLE a.\"b.t\" (id int, at date); INSERT INTO a.\"b.t\" VALUES (1, '2025-01-01')")
+    house.sql('CREATE TABLE a."b.t" (id int, at date); INSERT INTO a."b.t" VALUES (1, \'2025-01-01\')')
     house.sql("INSERT INTO \"a.b\".t VALUES (2, '2025-01-01')")
     house.policies(policy('a."b.t"', "at") + policy('"a.b".t', "at"))
 

@@ -93,7 +93,9 @@ MISTAKES = {
     # Policy file
     "no policy file": setting("NIGHTSHIFT_CONFIG", "/nowhere.toml", NIGHTSHIFT_CONFIG="/nowhere.toml"),
     "a policy file that is a directory": setting("NIGHTSHIFT_CONFIG", "/etc", NIGHTSHIFT_CONFIG="/etc"),
-    "a policy file that is not in S3": Bad(StoreError, ("s3://none/a.toml",), env={"NIGHTSHIFT_CONFIG": "s3://none/a.toml"}),
+    "a policy file that is not in S3": Bad(
+        StoreError, ("s3://none/a.toml",), env={"NIGHTSHIFT_CONFIG": "s3://none/a.toml"}
+    ),
     "no TOML": policy("not TOML", "[[retention]\ntable ="),
     "no entries": policy("no [[retention]]", ""),
     "an unknown section": policy("deletion", '[deletion]\ntable = "conversation_log"'),

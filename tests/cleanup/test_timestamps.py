@@ -151,7 +151,9 @@ def test_every_kind_of_column(foreign_zone: House, indexed: bool) -> None:
 
 @pytest.mark.parametrize("midnight", MIDNIGHTS, ids=lambda m: f"{m.zone}: {m.what}")
 def test_every_zone(foreign_zone: House, midnight: Midnight) -> None:
-    assert_days_are_right(foreign_zone, midnight, ("timestamptz", "int8_ms"), indexed=MIDNIGHTS.index(midnight) % 2 == 0)
+    assert_days_are_right(
+        foreign_zone, midnight, ("timestamptz", "int8_ms"), indexed=MIDNIGHTS.index(midnight) % 2 == 0
+    )
 
 
 def assert_days_are_right(house: House, midnight: Midnight, kinds: tuple[str, ...], *, indexed: bool) -> None:

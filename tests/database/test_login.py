@@ -6,6 +6,7 @@ import time
 from itertools import count
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 
 from nightshift.database.connect import Database
@@ -48,7 +49,8 @@ def test_an_iam_token_is_the_password(sqlite_house: House) -> None:
     assert "X-Amz" not in str(raised.value)
 
 
-def test_without_credentials_there_is_no_token(sqlite_house: House) -> None:
+def test_without_credentials_there_is_no_token(sqlite_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would remember those of an earlier test
     env = sqlite_house.env
     env |= {"DATABASE_URL": "postgresql://app@127.0.0.1:1/main", "DATABASE_IAM_AUTH": "on"}
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

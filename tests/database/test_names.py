@@ -21,7 +21,9 @@ def test_quoted_names_come_apart_as_they_were(parts: list[str]) -> None:
     written = ".".join(quote_identifier(part) for part in parts)
 
     assert split_name(written) == tuple((part, True) for part in parts)
-    assert split_name(f" {written} ".replace('"."', '" . "')) == tuple((part.replace('"."', '" . "'), True) for part in parts)
+    assert split_name(f" {written} ".replace('"."', '" . "')) == tuple(
+        (part.replace('"."', '" . "'), True) for part in parts
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,9 @@ def test_any_text_is_a_name_or_is_not(text: str) -> None:
     assert parts is None or (1 <= len(parts) <= 2 and all(part for part, _ in parts))
 
 
-@given(st.text(st.characters(exclude_characters='".', exclude_categories=["Cs", "Z", "C"]), min_size=1), st.integers(0, 3))
+@given(
+    st.text(st.characters(exclude_characters='".', exclude_categories=["Cs", "Z", "C"]), min_size=1), st.integers(0, 3)
+)
 def test_a_label_means_one_table(text: str, dot: int) -> None:
     name = text[:dot] + "." + text[dot:]
     labels = {TableName("a", f"{name}").label, TableName(f"a.{text}", "b").label, TableName("a", text).label}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ from tests.support.tls import Authority, tls_postgres
 PASSWORD = "hunter2-correct-horse"
 ENCRYPTED = "SELECT ssl::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+"""pg8000 drops the socket of a failed handshake unclosed."""
+
 AUTHORITY = Authority.create("an authority")
 
 
@@ -29,6 +33,13 @@ def server() -> Iterator[EmbeddedPostgres]:
     """A server that is called `localhost`."""
     with tls_postgres(AUTHORITY, "localhost") as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Dropped sockets are found here, not in somebody else's test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -66,7 +77,7 @@ def test_modes_that_hold(server: EmbeddedPostgres, root_cert: Path, encrypted: P
     assert encrypted(target(server, f"sslmode=verify-full&sslrootcert={root_cert}"))
     assert encrypted(target(server, f"sslmode=verify-ca&sslrootcert={root_cert}", host="127.0.0.1"))
     assert encrypted(target(server, "sslmode=require", host="127.0.0.1"))
-    assert encrypted(target(server, ""))
+    assert encrypted(target(server, "sslmode=prefer"))
     assert not encrypted(target(server, "sslmode=disable"))
 
 
@@ -91,7 +102,9 @@ def test_what_does_not_hold_is_refused(server: EmbeddedPostgres, root_cert: Path
 
 @PLANES
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_a_server_without_tls_is_refused(postgres: EmbeddedPostgres, root_cert: Path, encrypted: Plane, mode: str) -> None:
+def test_a_server_without_tls_is_refused(
+    postgres: EmbeddedPostgres, root_cert: Path, encrypted: Plane, mode: str
+) -> None:
     """Not fallen back to, as the drivers would by themselves."""
     with pytest.raises(DatabaseUnavailable):
         encrypted(target(postgres, f"sslmode={mode}&sslrootcert={root_cert}"))

@@ -103,7 +103,16 @@ LITERALS = {
 
 def test_postgresql_reads_every_literal_as_its_point(house: House) -> None:
     """`literal` and `point_sql` are each other's inverse on the server, from 4713 BC on."""
-    points = [-2 * 10**17, -62_135_596_800_000_001, -62_135_596_800_000_000, -1, 0, 1, 1757862000123456, 253_402_300_799_999_999]
+    points = [
+        -2 * 10**17,
+        -62_135_596_800_000_001,
+        -62_135_596_800_000_000,
+        -1,
+        0,
+        1,
+        1757862000123456,
+        253_402_300_799_999_999,
+    ]
     for kind, type_ in LITERALS.items():
         axis = Axis("at", kind, ZoneInfo("Asia/Seoul"))  # type: ignore[arg-type]
         here = [point // 86_400_000_000 if kind == "date" else point for point in points]

@@ -17,8 +17,27 @@ VALUES: dict[str, list[str]] = {
     "int4": ["-2147483648", "2147483647"],
     "int8": ["-9223372036854775808", "9223372036854775807"],
     "float4": ["NaN", "Infinity", "-Infinity", "-0", "3.4028235e+38", "1e-45", "0.1", "16777217"],
-    "float8": ["NaN", "Infinity", "-Infinity", "-0", "1.7976931348623157e+308", "5e-324", "0.1", "1e15", "0.30000000000000004"],
-    "numeric": ["NaN", "Infinity", "-Infinity", "0.000", "-0.10", "1e-1000", "123456789012345678901234567890123456789.5", "1e200"],
+    "float8": [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "-0",
+        "1.7976931348623157e+308",
+        "5e-324",
+        "0.1",
+        "1e15",
+        "0.30000000000000004",
+    ],
+    "numeric": [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "0.000",
+        "-0.10",
+        "1e-1000",
+        "123456789012345678901234567890123456789.5",
+        "1e200",
+    ],
     "numeric(10,2)": ["NaN", "-12345678.90", "0.00", "99999999.99"],
     "numeric(38,0)": ["99999999999999999999999999999999999999", "-1"],
     "numeric(38,38)": ["0.99999999999999999999999999999999999999", "-0.5"],
@@ -26,7 +45,16 @@ VALUES: dict[str, list[str]] = {
     "numeric(5)": ["12345", "NaN"],
     "money": ["-92233720368547758.08", "0.10", "1234.56"],
     # Text
-    "text": ["", " ", "안녕하세요 'quoted' \"double\"\n\ttab\\n", "𝄞 non-BMP", "NULL", "\\N", "{}", "\u00a0\u200b\ufeff"],
+    "text": [
+        "",
+        " ",
+        "안녕하세요 'quoted' \"double\"\n\ttab\\n",
+        "𝄞 non-BMP",
+        "NULL",
+        "\\N",
+        "{}",
+        "\u00a0\u200b\ufeff",
+    ],
     "varchar(5)": ["abcde", "한글 가나"],
     "bpchar": ["x  ", ""],
     "char(4)": ["ab", "", "한글"],
@@ -45,7 +73,16 @@ VALUES: dict[str, list[str]] = {
     "varbit": ["", "101", "1" * 65],
     "uuid": ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff"],
     # Times
-    "date": ["infinity", "-infinity", "4713-01-01 BC", "0001-12-31 BC", "0001-01-01", "1969-12-31", "9999-12-31", "5874897-12-31"],
+    "date": [
+        "infinity",
+        "-infinity",
+        "4713-01-01 BC",
+        "0001-12-31 BC",
+        "0001-01-01",
+        "1969-12-31",
+        "9999-12-31",
+        "5874897-12-31",
+    ],
     "time": ["00:00", "23:59:59.999999", "24:00:00"],
     "time(0)": ["24:00", "12:30:00"],
     "timetz": ["00:00+00", "24:00:00-15:59", "12:00:00.000001+09:30:15"],
@@ -55,7 +92,13 @@ VALUES: dict[str, list[str]] = {
     ],
     "timestamp(3)": ["2025-10-15 09:00:00.123", "infinity"],
     "timestamptz": [
-        *("infinity", "-infinity", "4713-01-01 00:00+00 BC", "0044-03-15 12:00+00:49:56 BC", "2025-10-15 09:00:00.123456+09"),
+        *(
+            "infinity",
+            "-infinity",
+            "4713-01-01 00:00+00 BC",
+            "0044-03-15 12:00+00:49:56 BC",
+            "2025-10-15 09:00:00.123456+09",
+        ),
         *("294245-12-31 23:59:59.999999+00", "294246-01-01 00:00+00", "294276-12-31 23:59:59.999999+00"),
     ],
     "interval": [
@@ -218,7 +261,9 @@ def test_no_type_is_forgotten(house: House) -> None:
 def test_every_type_comes_back(house: House, types: list[str]) -> None:
     before = contents(house, types, "every")
     declared = dict(
-        house.sql("SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'every'::regclass")
+        house.sql(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'every'::regclass"
+        )
     )
 
     assert house.run_table()["archived_rows"] == len(before)

@@ -16,7 +16,15 @@ VALUES = {
     "i INTEGER": ["0", "-9223372036854775808", "9223372036854775807", "1.5", "'text'", "x'00ff'", "NULL"],
     "b BOOLEAN": ["1", "0", "'maybe'"],
     "r REAL": ["0.1", "-0.0", "1e308", "9e999", "-9e999", "3", "'NaN'", "x''"],
-    "t TEXT": ["''", "'it''s 한글'", "'a' || char(10) || 'b'", "x'6162'", "CAST(x'ff61' AS TEXT)", "5", "'nul' || char(0) || 'in'"],
+    "t TEXT": [
+        "''",
+        "'it''s 한글'",
+        "'a' || char(10) || 'b'",
+        "x'6162'",
+        "CAST(x'ff61' AS TEXT)",
+        "5",
+        "'nul' || char(0) || 'in'",
+    ],
     "v VARCHAR(3)": ["'longer than three'"],
     "l BLOB": ["x''", "x'00ff'", "'text'", "7", "1.5"],
     "n NUMERIC": ["10", "10.5", "'10.50'", "9007199254740993", "'abc'", "x'01'", "1e400"],
@@ -127,7 +135,9 @@ def test_rows_at_the_ends_of_the_identifiers(sqlite_house: House) -> None:
 
 def test_generated_columns(sqlite_house: House) -> None:
     house = sqlite_house
-    house.sql("CREATE TABLE log (a INTEGER, twice INTEGER AS (a * 2), thrice INTEGER AS (a * 3) STORED, created_at DATETIME)")
+    house.sql(
+        "CREATE TABLE log (a INTEGER, twice INTEGER AS (a * 2), thrice INTEGER AS (a * 3) STORED, created_at DATETIME)"
+    )
     house.sql(f"INSERT INTO log (a, created_at) VALUES (1, {AT}), (2, {AT})")
     house.policies('[[retention]]\ntable = "log"\nkeep_days = 30')
 

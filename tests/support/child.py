@@ -217,7 +217,6 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     log = os.open(plan.log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
-    import faulthandler; faulthandler.dump_traceback_later(6, file=open('/tmp/childstack.log','a'), repeat=True)
     os.environ.clear()
     os.environ.update(plan.env)
     reporter = _Reporter(plan, reports, gate)

@@ -41,7 +41,9 @@ def _as_sql(column: pa.ChunkedArray) -> list[str]:
         return [_null_or(v, lambda n: f"{zero} + interval '{n} microseconds'") for v in points]
     if pa.types.is_binary(kind):
         return [_null_or(value, lambda v: f"'\\x{v.hex()}'") for value in column.to_pylist()]
-    return [_null_or(value, lambda v: quoted(repr(v) if isinstance(v, float) else str(v))) for value in column.to_pylist()]
+    return [
+        _null_or(value, lambda v: quoted(repr(v) if isinstance(v, float) else str(v))) for value in column.to_pylist()
+    ]
 
 
 def _null_or(value: Any, sql: Any) -> str:

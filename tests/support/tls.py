@@ -44,7 +44,11 @@ class Authority:
             x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False
         )
         certificate = built.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        encoding, form, none = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        encoding, form, none = (
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
         return certificate, key.private_bytes(encoding, form, none)
 
 

@@ -181,7 +181,9 @@ def not_referenced(case: Case, axis: Axis) -> Refusal | None:
             return _no(
                 "cascade",
                 f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
-                f"put {key.table} first in the policies, with a retention that is not longer",
+                "rows of one tree cannot leave alone: make the foreign key ON DELETE SET NULL"
+                if key.table == case.info.name.label
+                else f"put {key.table} first in the policies, with a retention that is not longer",
             )
     return None
 

@@ -17,6 +17,7 @@ from nightshift.archive.chunks import Carver, Interval
 from nightshift.archive.target import Target
 from nightshift.archive.work import Field
 from nightshift.database.catalog import Heap
+from nightshift.database.connect import reason
 from nightshift.rows.axis import parse_text
 
 IN_ORDER = 0.5
@@ -162,10 +163,13 @@ def vacuum(connection: Connection, heap: Heap, deadline: float) -> str | None:
     left = deadline - time.monotonic()
     if left < 1:
         return f"VACUUM of {heap.name.label}: no time left"
+    notices = connection.connection.driver_connection.notices  # type: ignore[union-attr]  # pg8000's
+    notices.clear()
     try:
         connection.exec_driver_sql(f"SET statement_timeout = '{left:.0f}s'")
         connection.exec_driver_sql(f"VACUUM (ANALYZE) {heap.name.sql}")
     except DBAPIError as exc:
-        said = exc.orig.args[0].get("M") if exc.orig and isinstance(exc.orig.args[0], dict) else type(exc.orig).__name__
-        return f"VACUUM of {heap.name.label}: {said}"
-    return None
+        return f"VACUUM of {heap.name.label}: {reason(exc)}"
+    # Without the privilege PostgreSQL only warns, and leaves the table as it is.
+    warned = [notice[b"M"].decode() for notice in notices if notice.get(b"V", notice.get(b"S")) == b"WARNING"]
+    return f"VACUUM of {heap.name.label}: {warned[0]}" if warned else None

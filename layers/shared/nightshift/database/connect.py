@@ -22,6 +22,8 @@ from sqlalchemy.pool import NullPool
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 
+_INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE = "42501", "55P03"
+
 CONTROL_LOCK_TIMEOUT_S = 10.0
 """Seconds that a look-up or a ledger entry waits for a lock."""
 
@@ -56,7 +58,7 @@ class Database:
         except (OperationalError, InterfaceError, DBAPIError, OSError) as exc:
             raise DatabaseUnavailable(
                 "the database could not be reached",
-                detail=f"{self._where()}: {_reason(exc)}",
+                detail=f"{self._where()}: {reason(exc)}",
                 hint="check DATABASE_URL, the security group, and that the server is up",
             ) from None
         try:
@@ -124,18 +126,26 @@ def require_file(path: str) -> None:
 
 def refused_statement(exc: DBAPIError) -> NightshiftError:
     """A control-plane statement that the database did not carry out, as an error for people."""
-    return NightshiftError("the database refused a look-up", detail=_reason(exc), hint="see the database's log")
+    hint = "see the database's log"
+    if _sqlstate(exc) == _INSUFFICIENT_PRIVILEGE:
+        hint = "GRANT SELECT on it to nightshift's role"
+    return NightshiftError("the database refused a look-up", detail=reason(exc), hint=hint)
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:
     """Whether a statement gave up waiting for somebody else's lock (SQLSTATE 55P03, or SQLite's busy)."""
+    if isinstance(exc.orig, sqlite3.OperationalError):
+        return "locked" in str(exc.orig)
+    return _sqlstate(exc) == _LOCK_NOT_AVAILABLE
+
+
+def _sqlstate(exc: DBAPIError) -> str | None:
+    """The server's error code, where a server gave one."""
     cause: Any = exc.orig
-    if cause is not None and cause.args and isinstance(cause.args[0], dict):
-        return bool(cause.args[0].get("C") == "55P03")
-    return isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
+    return cause.args[0].get("C") if cause is not None and cause.args and isinstance(cause.args[0], dict) else None
 
 
-def _reason(exc: BaseException) -> str:
+def reason(exc: BaseException) -> str:
     """The driver's own words, without the statement or the connection's arguments."""
     cause: Any = getattr(exc, "orig", None) or exc
     if cause.args and isinstance(cause.args[0], dict):

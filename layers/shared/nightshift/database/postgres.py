@@ -114,6 +114,8 @@ UNION
 SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
   WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 11 = 11
 UNION
+SELECT 'foreign partition ' || c.relname FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind = 'f'
+UNION
 SELECT 'row-level security' FROM tree t WHERE row_security_active(t.oid)
 ORDER BY 1
 """

@@ -9,8 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from nightshift.rows.columns import EXACT
+
 BOM = b"\xef\xbb\xbf"
 MAX_BYTES = 4 << 20
+
+_FORMULA = r"^[=+\-@\t\r]"
+"""Where a spreadsheet begins to calculate (OWASP, CSV injection): people write chat logs, and other people open them."""
+_NUMBER = r"^[+-]?[0-9.]+$"
 
 
 class CsvSample:
@@ -21,34 +27,35 @@ class CsvSample:
         limit: rows to keep; 0 keeps none.
         """
         self.rows = 0
+        self.full = limit <= 0
         self._limit = limit
         self._body = bytearray()
-
-    @property
-    def full(self) -> bool:
-        return self.rows >= self._limit or len(self._body) >= MAX_BYTES
 
     @property
     def content(self) -> bytes:
         return bytes(self._body)
 
     def add(self, table: pa.Table) -> None:
-        """Append rows, header first; rows past the limit are ignored."""
+        """Append rows, header first; rows past the limit are ignored, in number or in bytes."""
         if self.full or table.num_rows == 0:
             return
         head = _printable(table.slice(0, self._limit - self.rows))
-        while head.num_rows > 1 and head.nbytes > MAX_BYTES - len(self._body):
-            head = head.slice(0, head.num_rows // 2)
+        while head.num_rows and head.nbytes > MAX_BYTES - len(self._body):
+            head, self.full = head.slice(0, head.num_rows // 2), True
+        if head.num_rows == 0:
+            return
         sink = pa.BufferOutputStream()
         csv.write_csv(head, sink, csv.WriteOptions(include_header=self.rows == 0))
         self._body += (BOM if self.rows == 0 else b"") + sink.getvalue().to_pybytes()
         self.rows += head.num_rows
+        self.full = self.full or self.rows >= self._limit
 
 
 def _printable(table: pa.Table) -> pa.Table:
     """CSV has text only: bytes become hex, identifiers their usual form."""
-    columns = [_printable_column(field.type, column) for field, column in zip(table.schema, table.columns, strict=True)]
-    return pa.Table.from_arrays(columns, names=table.column_names)
+    names = [name for name in table.column_names if name != EXACT]  # in some chunks only, and not for people
+    columns = [_printable_column(table.schema.field(name).type, table.column(name)) for name in names]
+    return pa.Table.from_arrays([_harmless(column) for column in columns], names=names)
 
 
 def _printable_column(kind: pa.DataType, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -63,3 +70,11 @@ def _printable_column(kind: pa.DataType, column: pa.ChunkedArray) -> pa.ChunkedA
 
 def _as_text(column: pa.ChunkedArray, write: Callable[[Any], str]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([None if v is None else write(v) for v in column.to_pylist()], pa.string())])
+
+
+def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text that a spreadsheet would take for a formula, behind an apostrophe."""
+    if not pa.types.is_string(column.type):
+        return column
+    formula = pc.and_not(pc.match_substring_regex(column, _FORMULA), pc.match_substring_regex(column, _NUMBER))
+    return pc.if_else(formula, pc.binary_join_element_wise("'", column, ""), column)

@@ -167,7 +167,7 @@ KOREAN = Phrases(
         "hidden_rows": "규칙·트리거·상속 때문에 일부 행이 누락될 수 있음",
         "privilege": "데이터베이스 권한 부족",
         "encoding": "지원하지 않는 데이터베이스 인코딩",
-        "busy": "다른 작업이 테이블을 사용 중",
+        "reserved_name": "예약된 컬럼 이름 사용",
     },
     other_guard="안전 점검 실패 ({guard})",
 )
@@ -239,7 +239,7 @@ ENGLISH = Phrases(
         "hidden_rows": "a rule, trigger or inheritance may hide rows",
         "privilege": "missing database privilege",
         "encoding": "unsupported database encoding",
-        "busy": "the table is in use elsewhere",
+        "reserved_name": "a column has a reserved name",
     },
     other_guard="check failed ({guard})",
 )

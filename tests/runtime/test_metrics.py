@@ -1,0 +1,121 @@
+"""Metrics: on Lambda every run writes CloudWatch's embedded format to stdout, elsewhere nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+
+from local.chatlog import connect
+from nightshift.errors import NightshiftError
+from tests.support.house import House
+
+LOG = """
+CREATE TABLE conversation_log (id int, created_at timestamptz);
+INSERT INTO conversation_log SELECT n, timestamptz '2025-09-10 12:00+09' FROM generate_series(1, 10) n
+"""
+
+
+@pytest.fixture
+def on_lambda(house: House) -> House:
+    """A house whose handler believes itself on Lambda."""
+    del house.env["POWERTOOLS_METRICS_DISABLED"]
+    house.env["AWS_LAMBDA_FUNCTION_NAME"] = "nightshift-cleanup"
+    house.sql(LOG)
+    return house
+
+
+def metrics(captured: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What was written, merged: metric → value."""
+    found: dict[str, Any] = {}
+    for line in captured.readouterr().out.splitlines():
+        written = json.loads(line)
+        (directive,) = written["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "nightshift"
+        assert directive["Dimensions"] == [["service"]] and written["service"] == "cleanup"
+        for metric in directive["Metrics"]:
+            (found[metric["Name"]],) = written[metric["Name"]]
+    return found
+
+
+@contextmanager
+def a_row_locked(house: House) -> Iterator[None]:
+    with closing(connect(house.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT 1 FROM conversation_log WHERE id = 1 FOR UPDATE")
+        yield
+        other.run("COMMIT")
+
+
+def test_elsewhere_nothing_is_written(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    del house.env["POWERTOOLS_METRICS_DISABLED"]
+    house.sql(LOG)
+    house.run()
+
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run(on_lambda: House, capsys: pytest.CaptureFixture[str]) -> None:
+    table = on_lambda.run_table()
+
+    assert metrics(capsys) == {
+        "RunFailed": 0,
+        "RunRefused": 0,
+        "RunPartial": 0,
+        "ArchivedRows": 10,
+        "ArchivedBytes": table["bytes"],
+        "OldestOverdueSeconds": 0,
+    }
+
+
+def test_what_is_left_overdue_is_told(on_lambda: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row that somebody holds stays, and everybody can see how old it is."""
+    on_lambda.env["CLEANUP_LOCK_TIMEOUT"] = "0.2"
+    with a_row_locked(on_lambda):
+        answer = on_lambda.run()
+
+    (table,) = answer["tables"]
+    assert (answer["status"], answer["complete"], table["archived_rows"]) == ("partial", False, 9)
+    assert table["oldest_overdue"] == "2025-09-10T12:00:00+09:00"
+    assert table["warnings"] == ["rows locked by somebody else were left for the next run"]
+    seen = on_lambda.slack.messages[0].seen
+    assert "- 가장 오래된 미처리 행: 2025-09-10 12:00:00 KST" in seen and "⏳" in seen
+    written = metrics(capsys)
+    assert (written["RunPartial"], written["ArchivedRows"]) == (1, 9)
+    assert written["OldestOverdueSeconds"] == 4.5 * 86_400, "past the cutoff, not from now"
+    assert on_lambda.run_table()["archived_rows"] == 1
+
+
+def test_a_refusal(on_lambda: House, capsys: pytest.CaptureFixture[str]) -> None:
+    on_lambda.env["CLEANUP_MAX_SHARE"] = "0.1"
+    on_lambda.run()
+
+    written = metrics(capsys)
+    assert (written["RunRefused"], written["RunFailed"], written["ArchivedRows"]) == (1, 0, 0)
+
+
+def test_a_failure(on_lambda: House, capsys: pytest.CaptureFixture[str]) -> None:
+    on_lambda.env["ARCHIVE_BUCKET"] = "nowhere-at-all"
+    with pytest.raises(NightshiftError):
+        on_lambda.run()
+
+    assert metrics(capsys)["RunFailed"] == 1
+
+
+def test_a_failure_before_the_run(on_lambda: House, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NightshiftError):
+        on_lambda.run(dry="run")
+
+    assert metrics(capsys)["RunFailed"] == 1
+
+
+def test_a_silent_slack(on_lambda: House, capsys: pytest.CaptureFixture[str]) -> None:
+    on_lambda.slack.fail_next("chat.postMessage", body={"ok": False, "error": "channel_not_found"}, times=9)
+
+    assert on_lambda.run()["status"] == "ok"
+
+    written = metrics(capsys)
+    assert (written["NotifyFailed"], written["RunFailed"]) == (1, 0)
