@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reference import create_reference_table
+from benchmarks.reference import DAYS, create_reference_table
 from local.chatlog import TABLE
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
@@ -30,11 +30,11 @@ class Arena:
     s3: EmbeddedS3
     _templates: set[str] = field(default_factory=set)
 
-    def build(self, rows: int, *, indexed: bool = True) -> None:
-        """Make the reference table of so many rows, once."""
+    def build(self, rows: int, *, indexed: bool = True, days: int = DAYS) -> None:
+        """Make the reference table of so many rows over so many days, once."""
         name = _template(rows, indexed)
         if name not in self._templates:
-            create_reference_table(self.postgres.create_database(name), rows, indexed=indexed)
+            create_reference_table(self.postgres.create_database(name), rows, indexed=indexed, days=days)
             self._templates.add(name)
 
     @contextmanager

@@ -46,7 +46,7 @@ CROSS JOIN (SELECT ARRAY[{pieces}]::text[] AS pieces OFFSET 0) AS phrases
 """
 
 
-def create_reference_table(url: str, rows: int, *, table: str = TABLE, indexed: bool = True) -> None:
+def create_reference_table(url: str, rows: int, *, table: str = TABLE, indexed: bool = True, days: int = DAYS) -> None:
     """Create and fill the table, then VACUUM ANALYZE and CHECKPOINT, so that every copy of it starts the same.
 
     Args:
@@ -54,9 +54,10 @@ def create_reference_table(url: str, rows: int, *, table: str = TABLE, indexed: 
         rows: how many; at least 1.
         table: its name.
         indexed: whether the timestamp has an index.
+        days: how long a time the rows span; the last of them ends it.
     """
     name = pg8000.native.identifier(table)
-    span = timedelta(days=DAYS)
+    span = timedelta(days=days)
     pieces = ", ".join(pg8000.native.literal(piece) for piece in _pieces())
     fill = _FILL.format(
         table=name, rows=rows, pieces=pieces, start=(END - span).isoformat(), step=span // timedelta(microseconds=rows)

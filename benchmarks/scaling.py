@@ -18,14 +18,14 @@ import click
 
 from benchmarks.arena import COPY, SERVER_SETTINGS, Arena
 from benchmarks.contestants import nightshift
-from benchmarks.reference import DAYS, END
+from benchmarks.reference import END
 from local.chatlog import TABLE
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
 
 RETENTION = timedelta(days=30)
-OVERDUE_DAYS = 2
-"""Of the table's 60 days: one thirtieth."""
+TABLE_DAYS, OVERDUE_DAYS = 60, 2
+"""One thirtieth is overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def reach(place: Arena, rows: int) -> Reach:
 
     An earlier run found nothing due, as on any night but the first: the guard for abnormal volume is awake.
     """
-    place.build(rows)
-    first_day = END - timedelta(days=DAYS) + RETENTION
+    place.build(rows, days=TABLE_DAYS)
+    first_day = END - timedelta(days=TABLE_DAYS) + RETENTION
     with place.fresh(rows) as url:
         nightshift(place, url, first_day)
         place.postgres.restart()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.scene import scene
+from tests.support.house import sqlite_house, surroundings
+from tests.support.scene import scene, sqlite_scene
 
-__all__ = ["scene"]
+__all__ = ["scene", "sqlite_house", "sqlite_scene", "surroundings"]

@@ -7,10 +7,14 @@ afterwards owes: nothing due is left, nothing unfinished in the ledger, nothing 
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,8 @@ TABLE = "conversation_log"
 CUTOFF_US = 1_757_862_000_000_000
 """15 September 2025 in Seoul, in microseconds since 1970: the cutoff of a run as of `house.AS_OF`."""
 
+IMPATIENT = {"CLEANUP_CHUNK_MB": "1", "CLEANUP_LOCK_TIMEOUT": "0.3", "CLEANUP_VACUUM": "off"}
+
 _COLUMNS = "id bigint PRIMARY KEY, payload text NOT NULL, created_at timestamptz NOT NULL"
 OURS = "application_name = 'nightshift' AND datname = current_database()"
 """SQL condition on pg_stat_activity: the connections of runs on this database."""
@@ -40,9 +46,11 @@ class Scene(House):
 
     Attributes:
         before: the table's rows at the start.
+        cutoff_us: rows older than this are due.
     """
 
     before: Counter[Row] = field(default_factory=Counter)
+    cutoff_us: int = CUTOFF_US
 
     def fill(
         self, rows: int = 3000, *, days: float = 4, width: int = 1600, indexed: bool = False, columns: str = _COLUMNS
@@ -70,6 +78,24 @@ class Scene(House):
             f" FROM generate_series({first}, {first + rows - 1}) i"
         )
 
+    def fill_sqlite(self, rows: int = 3000) -> None:
+        """The same table in an SQLite file, whose times are written without a zone, as on the wall in Seoul."""
+        self.cutoff_us = CUTOFF_US + 9 * 3_600_000_000
+        with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as connection, connection:
+            connection.execute(
+                f"CREATE TABLE {TABLE} (id INTEGER PRIMARY KEY, payload TEXT NOT NULL, created_at TIMESTAMP NOT NULL)"
+            )
+            connection.execute(f"CREATE INDEX {TABLE}_created_at ON {TABLE} (created_at)")
+            connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?)", self._sqlite_rows(rows))
+        self.remember()
+
+    def _sqlite_rows(self, rows: int) -> Iterator[tuple[int, str, str]]:
+        for i in range(1, rows + 1):
+            age_s = 4 * 86_400 * (1 - (i - 1) * 1.1 / rows)
+            moment = datetime.fromtimestamp(self.cutoff_us / 1e6 - age_s, UTC)
+            payload = f'row {i} 안녕 "quoted"\n\t' + md5(str(i).encode()).hexdigest() * 50
+            yield i, payload, f"{moment:%Y-%m-%d %H:%M:%S.%f}"
+
     def remember(self) -> None:
         """Take the table as it is for the start."""
         self.before = rows_in_table(self.url, TABLE)
@@ -77,7 +103,7 @@ class Scene(House):
     @property
     def due(self) -> Counter[Row]:
         """The rows of the start that a run must archive."""
-        return Counter({row: count for row, count in self.before.items() if row[2] < CUTOFF_US})
+        return Counter({row: count for row, count in self.before.items() if row[2] < self.cutoff_us})
 
     def child(
         self,
@@ -124,8 +150,9 @@ class Scene(House):
             time.sleep(0.01)
 
     def await_quiet(self) -> None:
-        """Return once the server has noticed that the clients of dead runs are gone."""
-        self.await_value(f"SELECT count(*) FROM pg_stat_activity WHERE {OURS}", 0)
+        """Return once the server, if there is one, has noticed that the clients of dead runs are gone."""
+        if not self.url.startswith("sqlite"):
+            self.await_value(f"SELECT count(*) FROM pg_stat_activity WHERE {OURS}", 0)
 
     def converge(self) -> dict[str, Any]:
         """Run plainly, and see that all is as if nothing had happened; returns the run's answer."""
@@ -150,11 +177,12 @@ class Scene(House):
 def scene(environment: dict[str, str], s3: EmbeddedS3, slack: SlackServer, tmp_path: Path) -> Iterator[Scene]:
     """A deployment on PostgreSQL with one-megabyte chunks and an impatient lock time-out; its table is still to fill."""
     built = Scene(dict(environment), s3, slack, tmp_path)
-    built.env |= {
-        "DATABASE_URL": f"{environment['DATABASE_URL']}?sslmode=disable",
-        "CLEANUP_CHUNK_MB": "1",
-        "CLEANUP_LOCK_TIMEOUT": "0.3",
-        "CLEANUP_VACUUM": "off",
-    }
+    built.env |= IMPATIENT | {"DATABASE_URL": f"{environment['DATABASE_URL']}?sslmode=disable"}
     yield built
     built.close()
+
+
+@pytest.fixture
+def sqlite_scene(sqlite_house: House) -> Scene:
+    """The same on SQLite."""
+    return Scene(sqlite_house.env | IMPATIENT, sqlite_house.s3, sqlite_house.slack, sqlite_house.directory)

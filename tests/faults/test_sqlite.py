@@ -1,0 +1,93 @@
+"""SQLite locks its whole file, so rows are read and uploaded first and deleted afterwards: only if nothing has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from nightshift.archive.events import Step
+from tests.support.scene import TABLE, Scene
+
+
+@contextlib.contextmanager
+def writing(scene: Scene) -> Iterator[sqlite3.Connection]:
+    """Another process's connection, holding the one lock that SQLite has for writers."""
+    with contextlib.closing(sqlite3.connect(scene.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
+@pytest.mark.parametrize(
+    ("step", "occurrence"),
+    [
+        (Step.STREAMED, 1),
+        (Step.INTENT, 2),
+        (Step.UPLOADED, 2),
+        (Step.PROVEN, 1),
+        (Step.PROVEN, 2),
+        (Step.COMMITTING, 2),
+        (Step.COMMITTED, 2),
+    ],
+)
+def test_killed_at_a_step(sqlite_scene: Scene, step: Step, occurrence: int) -> None:
+    sqlite_scene.fill_sqlite()
+    child = sqlite_scene.child(kill_at=step, occurrence=occurrence)
+    assert child.wait() == -signal.SIGKILL
+    assert (child.steps[-1], child.steps.count(step)) == (step, occurrence)
+    assert (sqlite_scene.archived_rows() > 0) == (Step.COMMITTED in child.steps)
+    sqlite_scene.converge()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"UPDATE {TABLE} SET payload = 'changed' WHERE id = 7",
+        f"UPDATE {TABLE} SET created_at = '2025-09-15 00:00:00' WHERE id = 7",
+        f"DELETE FROM {TABLE} WHERE id = 7",
+        f"INSERT INTO {TABLE} VALUES (8, 'between two others', '2025-09-01 00:00:00')",
+    ],
+    ids=["content", "timestamp", "delete", "insert"],
+)
+def test_rows_change_between_reading_and_deleting(sqlite_scene: Scene, sql: str) -> None:
+    """The chunk is done again: what was uploaded is not what would be deleted."""
+    sqlite_scene.fill_sqlite()
+    sqlite_scene.sql(f"DELETE FROM {TABLE} WHERE id = 8")
+    child = sqlite_scene.child(hold_at=Step.PROVEN)
+    child.await_step(Step.PROVEN)
+    sqlite_scene.sql(sql)
+    sqlite_scene.remember()
+    child.resume()
+    assert child.wait() == 0, child.log
+    first = set(child.events[child.steps.index(Step.PROVEN)]["keys"])
+    assert {entry["state"] for entry in sqlite_scene.ledger() if entry["object_key"] in first} == {"swept"}
+    sqlite_scene.assert_tidy()
+    sqlite_scene.converge()
+
+
+def test_the_database_is_locked(sqlite_scene: Scene) -> None:
+    """The chunk under way gives up; what was committed before it stays."""
+    sqlite_scene.fill_sqlite()
+    child = sqlite_scene.child(hold_at=Step.PROVEN, occurrence=2)
+    child.await_step(Step.PROVEN, 2)
+    with writing(sqlite_scene):
+        child.resume()
+        child.await_step(Step.ROLLED_BACK)
+    assert child.wait() == 0, child.log
+    assert child.answer is not None
+    assert (child.answer["status"], child.answer["complete"]) == ("partial", False)
+    assert 0 < sqlite_scene.archived_rows() < sqlite_scene.due.total()
+    sqlite_scene.converge()
+
+
+def test_the_second_run_is_refused(sqlite_scene: Scene) -> None:
+    sqlite_scene.fill_sqlite()
+    first = sqlite_scene.child(hold_at=Step.UPLOADED)
+    first.await_step(Step.UPLOADED)
+    assert sqlite_scene.run()["status"] == "refused"
+    first.resume()
+    assert first.wait() == 0, first.log
+    assert sqlite_scene.converge()["status"] == "nothing"
