@@ -26,6 +26,7 @@ from nightshift.database.connect import Database
 from nightshift.database.tables import archive_object
 
 SWEEP_LIMIT = 1000
+KEYS_A_STATEMENT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,17 +143,19 @@ class Ledger:
             connection.rollback()
         return states == {"archived"}
 
-    def count(self, table: TableName) -> tuple[int, int]:
-        """Objects and rows of a table that this run archived, as a connection that wrote none of them sees them."""
-        archived = select(func.count(), func.coalesce(func.sum(archive_object.c.row_count), 0)).where(
-            archive_object.c.run_id == self._run_id,
-            archive_object.c.state == "archived",
-            archive_object.c.table_name == table.label,
-        )
+    def count(self, keys: Sequence[str]) -> tuple[int, int]:
+        """Archived objects among `keys`, and their rows, as a connection that wrote none of them sees them."""
+        objects = rows = 0
         with self._control() as connection:
-            objects, rows = connection.execute(archived).one()
+            for start in range(0, len(keys), KEYS_A_STATEMENT):
+                archived = select(func.count(), func.coalesce(func.sum(archive_object.c.row_count), 0)).where(
+                    archive_object.c.object_key.in_(keys[start : start + KEYS_A_STATEMENT]),
+                    archive_object.c.state == "archived",
+                )
+                found = connection.execute(archived).one()
+                objects, rows = objects + int(found[0]), rows + int(found[1])
             connection.rollback()
-        return int(objects), int(rows)
+        return objects, rows
 
     def mark_foreign(self, key: str) -> None:
         """Somebody else's object lies under this key: the sweeper must leave it alone."""

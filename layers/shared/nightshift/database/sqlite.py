@@ -58,8 +58,9 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
 
 
 def row_identifier(columns: Sequence[Column]) -> str | None:
-    """The name by which SQLite offers a row's identifier in this table: the first that no column bears; None: no name is
-    left (https://www.sqlite.org/rowidtable.html).
+    """The name by which SQLite offers a row's identifier in this table: the first that no column bears.
+
+    None where no name is left (https://www.sqlite.org/rowidtable.html).
     """
     taken = {column.name.lower() for column in columns}
     return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)

@@ -15,7 +15,7 @@ BOM = b"\xef\xbb\xbf"
 MAX_BYTES = 4 << 20
 
 _FORMULA = r"^[=+\-@\t\r]"
-"""Where a spreadsheet begins to calculate (OWASP, CSV injection): people write chat logs, and other people open them."""
+"""Where a spreadsheet begins to calculate (OWASP, CSV injection): some people write chat logs, others open them."""
 _NUMBER = r"^[+-]?[0-9.]+$"
 
 
