@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nightshift.errors import InvalidSettings
 from nightshift.settings import MAX_WORKERS, Settings
+from tests.support.attempts import attempt
 
 NAMES = sorted(name.upper() for name in Settings.model_fields)
 
@@ -95,10 +96,9 @@ values = st.text() | st.sampled_from(["1", "on", "nan", "inf", "-1", "1e9", "UTC
 
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(), values))
 def test_any_environment_is_settings_or_refused(environ: dict[str, str]) -> None:
-    try:
-        settings = Settings.from_env(environ)
-    except InvalidSettings as error:
-        for line in str(error.detail).splitlines():
+    settings = attempt(InvalidSettings, lambda: Settings.from_env(environ))
+    if isinstance(settings, InvalidSettings):
+        for line in str(settings.detail).splitlines():
             name = line.split(":")[0]
             assert environ[name].strip(), "what is named was given"
         return

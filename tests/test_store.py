@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -50,7 +51,7 @@ def test_proof_of_any_size(store: Store, proof: Proof, size: int) -> None:
 
 @pytest.mark.parametrize("proof", ["full", "head"])
 @pytest.mark.parametrize(
-    "other", [PARQUET[:-1] + b"2", PARQUET[:-1], PARQUET + b" ", b"PAR2" + PARQUET[4:], b""], ids=range(5)
+    "other", [PARQUET[:-1] + b"2", PARQUET[:-1], PARQUET + b" ", b"PAR2" + PARQUET[4:], b" "], ids=range(5)
 )
 def test_other_bytes_are_noticed(store: Store, s3: EmbeddedS3, proof: Proof, other: bytes) -> None:
     store.proof = proof
@@ -124,14 +125,13 @@ def test_delete_by_the_thousand(store: Store, s3: EmbeddedS3) -> None:
 def test_a_bucket_that_is_not_there(store: Store, call: str) -> None:
     stored = put(store)
     store.bucket = "nowhere-at-all"
+    calls: dict[str, Callable[[], object]] = {
+        "put": lambda: put(store),
+        "get": lambda: store.get("a"),
+        "prove": lambda: store.prove(stored, PARQUET),
+    }
     with pytest.raises(StoreError) as raised:
-        match call:
-            case "put":
-                put(store)
-            case "get":
-                store.get("a")
-            case "prove":
-                store.prove(stored, PARQUET)
+        calls[call]()
 
     assert "NoSuchBucket" in raised.value.message
     assert "s3://nowhere-at-all/" in str(raised.value.detail)

@@ -85,8 +85,8 @@ def test_an_index_shows_that_nothing_is_due(house: House, rows: int) -> None:
 
 
 def blocks_touched(house: House, relation: str = "heap") -> int:
-    """Pages of `log` that any backend has asked for, read or found in memory. Counters of a backend are complete once it is
-    gone, so all others must be.
+    """Pages of `log` that any backend has asked for, read or found in memory. A backend's counters are complete once it
+    is gone, so all others must be.
     """
     while house.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") > 1:
         house.sql("SELECT pg_sleep(0.01)")

@@ -10,7 +10,8 @@ from tests.support.house import House
 
 LOG = """
 CREATE TABLE log (id int PRIMARY KEY, created_at timestamptz, ms bigint, word text);
-INSERT INTO log SELECT n, timestamptz '2025-09-10 12:00+09' + n * interval '1 day', 1757000000000, 'w' FROM generate_series(0, 9) n;
+INSERT INTO log SELECT n, timestamptz '2025-09-10 12:00+09' + n * interval '1 day', 1757000000000, 'w'
+FROM generate_series(0, 9) n;
 """
 """Ten rows, five of them due."""
 
@@ -143,7 +144,8 @@ def test_a_cascade_behind_a_partition(house: House) -> None:
         "CREATE TABLE child (log_id int REFERENCES log); INSERT INTO child VALUES (7)",
         "CREATE TABLE child (log_id int REFERENCES log ON DELETE SET NULL); INSERT INTO child VALUES (2)",
         "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-        "CREATE TRIGGER keep BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep(); ALTER TABLE log DISABLE TRIGGER keep",
+        "CREATE TRIGGER keep BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep();"
+        "ALTER TABLE log DISABLE TRIGGER keep",
         "ALTER TABLE log ENABLE ROW LEVEL SECURITY",
     ],
     ids=["references to kept rows", "set null", "a disabled trigger", "the owner's row-level security"],

@@ -11,7 +11,8 @@ from nightshift.errors import NightshiftError
 from tests.support.house import House
 
 LOG = """
-CREATE TABLE conversation_log (id int, session uuid, raw bytea, price numeric(6,2), extra jsonb, created_at timestamptz);
+CREATE TABLE conversation_log
+  (id int, session uuid, raw bytea, price numeric(6,2), extra jsonb, created_at timestamptz);
 INSERT INTO conversation_log
 SELECT n, '00000000-0000-4000-8000-000000000001', '\\x00ff', n + 0.5, '{"k": "v"}',
        timestamptz '2025-09-14 00:00+09' + n * interval '1 minute'

@@ -1,7 +1,7 @@
 """Retention by the policy's time zone, for every kind of timestamp column, whatever the zones of server and process.
 
-What is due and which day a row belongs to is worked out here by brute force: every half minute around the cutoff is asked
-for its local date.
+What is due and which day a row belongs to is worked out here by brute force: every half minute around the cutoff is
+asked for its local date.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def foreign_zone(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hous
 
 
 def make_table(house: House, name: str, kind: Kind, points: list[int], *, indexed: bool) -> None:
-    """A table with one row a point, `id` its place in the list; 1,000 for the oldest, from 2,000 on those without age."""
+    """A table with a row a point, `id` its place in the list; 1,000 is the oldest, from 2,000 on they have no age."""
     rows = [f"({n}, {kind.sql.format(point // kind.unit)})" for n, point in enumerate(points)]
     rows.append(f"(1000, {kind.oldest})")
     rows += [f"({n}, {value})" for n, value in enumerate(kind.never, 2000)]

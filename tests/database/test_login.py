@@ -1,4 +1,4 @@
-"""Passwords: RDS IAM tokens take their place, anew for every connection, on both planes; a refusal shows none of them."""
+"""RDS IAM tokens take a password's place, anew for every connection, on both planes; a refusal shows none of them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""One address, two drivers: both must reach the same server under the same TLS rules, and neither may show the password."""
+"""One address, two drivers: both reach the same server under the same TLS rules, and neither shows the password."""
 
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.engine import URL
 
 from nightshift.database.url import TLS_MODES, parse_database_url
 from nightshift.errors import InvalidSettings
+from tests.support.attempts import attempt
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,13 @@ def test_what_is_left_out() -> None:
     assert (target.port, target.database, target.password()) == (5432, "app", None)
     assert target.pg8000_arguments()["password"] is None
     assert "app@db:5432/app" in target.libpq_uri()
+
+
+def test_tls_is_tried_everywhere_but_on_this_machine() -> None:
+    assert parse_database_url("postgresql://app@db.example/app").tls == "prefer"
+    assert {parse_database_url(f"postgresql://app@{host}/app").tls for host in ("localhost", "127.0.0.1")} == {
+        "disable"
+    }
 
 
 def test_ipv6_and_sockets() -> None:
@@ -101,17 +110,15 @@ def test_the_password_is_not_shown(password: str) -> None:
 
     assert password not in repr(target)
     assert password not in str(target.sqlalchemy_url())
-    for broken in (url.replace("postgresql", "oracle", 1), url + "?sslmode=some", url + "?sslkey=x", url + "?sslmode"):
-        try:
-            parse_database_url(broken)
-        except InvalidSettings as error:
-            assert password not in str(error)
-            assert error.__cause__ is None and (error.__suppress_context__ or error.__context__ is None)
+    for broken in (url.replace("postgresql", "oracle", 1), url + "?sslmode=some", url + "?sslkey=x", "app:" + password):
+        error = attempt(InvalidSettings, partial(parse_database_url, broken))
+        assert isinstance(error, InvalidSettings)
+        assert password not in str(error)
+        assert error.__cause__ is None and (error.__suppress_context__ or error.__context__ is None)
 
 
 @given(st.text())
 def test_any_text_is_an_address_or_refused(text: str) -> None:
-    try:
-        parse_database_url(text)
-    except InvalidSettings as error:
-        assert "DATABASE_URL" in str(error)
+    outcome = attempt(InvalidSettings, lambda: parse_database_url(text))
+
+    assert "DATABASE_URL" in str(outcome) if isinstance(outcome, InvalidSettings) else outcome.kind

@@ -68,7 +68,7 @@ def test_the_ledger_cannot_be_asked(scene: Scene, postgres: EmbeddedPostgres, ar
 
 
 def test_it_arrives_late(scene: Scene, postgres: EmbeddedPostgres) -> None:
-    """Its sender is dead and another run has swept by the time the server sees it: rows and objects still go together."""
+    """Its sender is dead and another run has swept when the server sees it: rows and objects still go together."""
     scene.fill()
     with TcpProxy("127.0.0.1", postgres.port) as proxy:
         held = proxy.hold_when(COMMIT, having=DATA)

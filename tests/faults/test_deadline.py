@@ -1,4 +1,4 @@
-"""Time runs out: between two chunks, inside a statement, inside an upload. What is done is done, the next run goes on."""
+"""Time runs out: between two chunks, inside a statement, inside an upload. The next run goes on from there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def test_between_chunks(scene: Scene, proxy: S3Proxy) -> None:
 def test_inside_a_statement(scene: Scene) -> None:
     """The server itself ends a DELETE that takes longer than what is left."""
     scene.fill(300)
-    scene.sql("CREATE FUNCTION dawdle() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END' LANGUAGE plpgsql")
+    scene.sql(
+        "CREATE FUNCTION dawdle() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END' LANGUAGE plpgsql"
+    )
     scene.sql("CREATE TRIGGER dawdle AFTER DELETE ON conversation_log FOR EACH ROW EXECUTE FUNCTION dawdle()")
     context = Context(seconds=4.0)
     answer = scene.run_with({}, context)

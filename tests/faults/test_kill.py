@@ -51,13 +51,15 @@ def test_killed_with_several_chunks_under_way(scene: Scene) -> None:
 
 
 def test_killed_in_the_middle_of_a_copy(scene: Scene, postgres: EmbeddedPostgres) -> None:
-    """The server has deleted rows and is sending them, blocked on a client that reads no more, when that client dies."""
+    """The server has deleted rows and is sending them, to a client that reads no more, when that client dies."""
     scene.fill(8000)
     with TcpProxy("127.0.0.1", postgres.port) as proxy:
         stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
         child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_CHUNK_MB": "64"})
         stuck.happened.wait()
-        scene.await_value(f"SELECT wait_event FROM pg_stat_activity WHERE {OURS} AND query LIKE 'COPY (DELETE%'", "ClientWrite")
+        scene.await_value(
+            f"SELECT wait_event FROM pg_stat_activity WHERE {OURS} AND query LIKE 'COPY (DELETE%'", "ClientWrite"
+        )
         assert child.kill() == -signal.SIGKILL
         assert child.steps == [Step.PLANNED]
     assert scene.archived_rows() == 0

@@ -21,7 +21,9 @@ def test_one_row_is_locked(scene: Scene, indexed: bool) -> None:
         other.run("BEGIN")
         other.run(f"SELECT FROM {TABLE} WHERE id = 777 FOR UPDATE")
         answer = scene.run()
-        assert other.run("SELECT pg_current_xact_id_if_assigned() IS NOT NULL") == [[True]], "the lock was held throughout"
+        assert other.run("SELECT pg_current_xact_id_if_assigned() IS NOT NULL") == [[True]], (
+            "the lock was held throughout"
+        )
     assert (answer["status"], answer["complete"]) == ("partial", False)
     (table,) = answer["tables"]
     assert table["warnings"] == [LOCKED]

@@ -44,7 +44,9 @@ def test_memory_is_full(scene: Scene) -> None:
     scene.remember()
     child = scene.child({"CLEANUP_CHUNK_MB": "64", "CLEANUP_WORKERS": "1"}, hook=starve_while_writing)
     assert child.wait() == 1
-    assert child.error is not None and child.error.startswith("NightshiftError: rows could not be written as Parquet"), child.log
+    assert child.error is not None and child.error.startswith(
+        "NightshiftError: rows could not be written as Parquet"
+    ), child.log
     assert "Memory" in child.error
     assert child.steps == [Step.PLANNED, Step.STREAMED, Step.INTENT, Step.ROLLED_BACK]
     assert [run["status"] for run in scene.runs()] == ["failed"]

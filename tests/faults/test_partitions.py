@@ -35,7 +35,10 @@ def name(day: str) -> str:
 
 def partitions(scene: Scene) -> list[str]:
     """The partitions that are still there, oldest first."""
-    return [str(row[0]) for row in scene.sql(f"SELECT relid::text FROM pg_partition_tree('{TABLE}') WHERE isleaf ORDER BY 1")]
+    return [
+        str(row[0])
+        for row in scene.sql(f"SELECT relid::text FROM pg_partition_tree('{TABLE}') WHERE isleaf ORDER BY 1")
+    ]
 
 
 def converge(scene: Scene) -> None:
@@ -71,7 +74,9 @@ def test_killed_between_two_objects_of_a_partition(scene: Scene) -> None:
     fill(scene, rows=12_000)
     child = scene.child(kill_at=Step.INTENT, occurrence=3)
     assert child.wait() == -signal.SIGKILL
-    day = [{key.split("/dt=")[1][5:10] for key in event["keys"]} for event in child.events if event["step"] == Step.INTENT]
+    day = [
+        {key.split("/dt=")[1][5:10] for key in event["keys"]} for event in child.events if event["step"] == Step.INTENT
+    ]
     assert day[1] & day[2]
     scene.await_quiet()
     assert partitions(scene) == [name(day) for day in (*WHOLE[1:], *OTHERS)]
@@ -129,7 +134,7 @@ def test_a_row_that_comes_while_partitions_are_dropped(scene: Scene) -> None:
 
 
 def test_a_reader_keeps_partitions_from_being_dropped(scene: Scene) -> None:
-    """DETACH waits for whoever reads the table; after the time-out all goes row by row, and nothing is left behind in S3."""
+    """DETACH waits for whoever reads the table; after the time-out all goes row by row, and S3 is tidy."""
     fill(scene)
     with contextlib.closing(connect(scene.url)) as reader:
         reader.run("BEGIN")

@@ -38,7 +38,7 @@ def run(scene: Scene, proxy: S3Proxy, **env: str) -> dict[str, Any]:
 
 
 class Impatient(Wiring):
-    """Waits a second for S3's answers, and asks twice: the usual client would wait for half a minute, and ask six times."""
+    """Waits a second for S3's answers, and asks twice: the usual client waits for half a minute, and asks six times."""
 
     @cached_property
     def s3_client(self) -> Future[Any]:

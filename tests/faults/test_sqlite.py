@@ -1,4 +1,4 @@
-"""SQLite locks its whole file, so rows are read and uploaded first and deleted afterwards: only if nothing has changed."""
+"""SQLite locks its whole file: rows are read and uploaded first, and deleted afterwards only if none has changed."""
 
 from __future__ import annotations
 

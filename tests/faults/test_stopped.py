@@ -11,7 +11,6 @@ from nightshift.archive.events import Step
 from tests.support.scene import Scene
 from tests.support.tcp_proxy import TcpProxy
 
-
 both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 

@@ -40,7 +40,7 @@ def test_the_second_is_refused(scene: Scene) -> None:
 @pytest.mark.parametrize("step", [Step.PLANNED, Step.STREAMED, Step.UPLOADED])
 @pytest.mark.parametrize("indexed", [False, True], ids=["by place", "by time"])
 def test_both_work_on_the_same_table(scene: Scene, step: Step, indexed: bool) -> None:
-    """The second starts while the first stands still, then they race. Either may fail; neither may lose or double a row."""
+    """The second starts while the first stands still, then they race. Either may fail; no row is lost or doubled."""
     scene.fill(indexed=indexed)
     first = scene.child(hold_at=step, occurrence=2 if step == Step.STREAMED else 1)
     first.await_step(step)

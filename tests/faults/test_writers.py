@@ -11,12 +11,13 @@ import random
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pytest
 
 from local.chatlog import connect
 from nightshift.archive.events import Step
-from tests.support.multiset import Row, rows_in_archive, rows_in_table
+from tests.support.multiset import Row, rows_in_table
 from tests.support.scene import CUTOFF_US, OURS, TABLE, Scene
 
 DAY_US = 86_400_000_000
@@ -87,9 +88,7 @@ def test_an_application_at_work(scene: Scene, indexed: bool) -> None:
     scene.fill(6000, indexed=indexed)
     rows = {row[0]: row for row in scene.before}
     ranges = (range(1, 3001), range(3001, 6001))
-    writers = [
-        Application(scene, seed, ids, {id_: rows[id_] for id_ in ids}) for seed, ids in enumerate(ranges)
-    ]
+    writers = [Application(scene, seed, ids, {id_: rows[id_] for id_ in ids}) for seed, ids in enumerate(ranges)]
     child = scene.child({"CLEANUP_LOCK_TIMEOUT": "30"}, hold_at=Step.PLANNED)
     child.await_step(Step.PLANNED)
     for writer in writers:
@@ -112,7 +111,10 @@ def test_an_application_at_work(scene: Scene, indexed: bool) -> None:
     ("sql", "expected"),
     [
         (f"UPDATE {TABLE} SET payload = 'changed' WHERE id = 777", "changed"),
-        (f"UPDATE {TABLE} SET payload = 'younger', created_at = to_timestamp({CUTOFF_US} / 1e6) WHERE id = 777", "younger"),
+        (
+            f"UPDATE {TABLE} SET payload = 'younger', created_at = to_timestamp({CUTOFF_US} / 1e6) WHERE id = 777",
+            "younger",
+        ),
         (f"DELETE FROM {TABLE} WHERE id = 777", None),
     ],
     ids=["content", "timestamp", "delete"],
@@ -138,13 +140,17 @@ def test_a_write_that_the_delete_waits_for(scene: Scene, sql: str, expected: str
 def test_rows_that_become_due_behind_the_run(scene: Scene) -> None:
     """Inserted or made older where the run has been already: they stay for the next run, and the report names them."""
     scene.fill()
+    journal = {row[0]: row for row in scene.before}
     child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.COMMITTED, occurrence=3)
     child.await_step(Step.COMMITTED, 3)
-    gone = rows_in_archive(scene.s3, scene.url)
-    scene.sql(f"INSERT INTO {TABLE} SELECT id, payload, created_at FROM (VALUES (99001, 'late', to_timestamp(0))) v(id, payload, created_at)")
-    scene.sql(f"UPDATE {TABLE} SET created_at = to_timestamp(86400) WHERE id = 3000")
+    scene.sql(f"UPDATE {TABLE} SET payload = 'older', created_at = to_timestamp(86400) WHERE id = 3000")
+    scene.sql(f"INSERT INTO {TABLE} VALUES (9000, 'late', to_timestamp(0))")
     child.resume()
     assert child.wait() == 0, child.log
-    assert_as_written(scene, {row[0]: row for row in rows_in_table(scene.url, TABLE) + rows_in_archive(scene.s3, scene.url)})
-    assert gone.total() > 0 and {99001, 3000} <= {row[0] for row in scene.before}
+    journal |= {3000: (3000, "older", DAY_US), 9000: (9000, "late", 0)}
+    assert_as_written(scene, journal)
+    assert child.answer is not None
+    left = [row[2] for row in rows_in_table(scene.url, TABLE) if row[2] < CUTOFF_US]
+    stated = child.answer["tables"][0]["oldest_overdue"]
+    assert (stated and int(datetime.fromisoformat(stated).timestamp() * 1e6)) == min(left, default=None)
     scene.converge()

@@ -21,7 +21,8 @@ EVENTS = """
 CREATE TABLE events (
   id bigserial PRIMARY KEY, small int2, number int4, big int8, share float4, score float8, yes bool, word text,
   short varchar(10), padded char(3), session uuid, plain json, binary_json jsonb, raw bytea, birthday date, wake time,
-  local timestamp, price numeric(12,2), free numeric, span interval, tags text[], ip inet, created_at timestamptz NOT NULL
+  local timestamp, price numeric(12,2), free numeric, span interval, tags text[], ip inet,
+  created_at timestamptz NOT NULL
 );
 INSERT INTO events
 SELECT n, n % 100, n, n * 1000000000::bigint, n / 2.0, n / 3.0, n % 2 = 0, '단어 ' || n, 'v' || n % 10, 'c',
@@ -177,7 +178,8 @@ def test_values_that_do_not_fit_stand_beside(house: House) -> None:
         "CREATE TABLE log (id int, born date, wake time, local timestamp, at timestamptz, price numeric(6,2));"
         "INSERT INTO log VALUES (1, 'infinity', '24:00', '-infinity', '2025-01-01', 'NaN'),"
         " (2, '2000-01-01', '12:00', '2025-01-01', '2025-01-01', 1.5), (3, NULL, NULL, NULL, '2025-01-01', NULL);"
-        "CREATE TABLE plain (id int, born date, at timestamptz); INSERT INTO plain VALUES (1, '2000-01-01', '2025-01-01')"
+        "CREATE TABLE plain (id int, born date, at timestamptz);"
+        "INSERT INTO plain VALUES (1, '2000-01-01', '2025-01-01')"
     )
     entry = '[[retention]]\ntable = "{}"\ntimestamp = "at"\nkeep_days = 30\n'
     house.policies(entry.format("log") + entry.format("plain"))

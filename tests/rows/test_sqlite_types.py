@@ -1,4 +1,4 @@
-"""SQLite's rule that every value has a type of its own: a column travels as its affinity says, any other value beside it."""
+"""SQLite gives every value a type of its own: a column travels as its affinity says, other values beside it."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ def aws(s3: EmbeddedS3, sqlite_house: House, monkeypatch: pytest.MonkeyPatch) ->
     """A session on the server; nothing read before is remembered."""
     for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
-    parameters.clear_caches()
+    parameters.clear_caches()  # type: ignore[no-untyped-call]
     yield boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
-    parameters.clear_caches()
+    parameters.clear_caches()  # type: ignore[no-untyped-call]
     s3.reset()
 
 
@@ -117,7 +117,8 @@ def test_a_run_on_nothing_but_secrets(keep: Keep, house: House, s3: EmbeddedS3) 
     """Database and Slack both from Secrets Manager; the environment knows neither."""
     # `s3.reset()` forgets the bucket of this house only once the test is over.
     house.sql(
-        "CREATE TABLE conversation_log (id int, created_at timestamptz); INSERT INTO conversation_log VALUES (1, '2025-01-01')"
+        "CREATE TABLE conversation_log (id int, created_at timestamptz);"
+        "INSERT INTO conversation_log VALUES (1, '2025-01-01')"
     )
     user, port = "postgres", house.url.split(":")[-1].split("/")[0]
     house.env["DATABASE_SECRET_ARN"] = keep(

@@ -54,7 +54,7 @@ def aim(house: House, policy: Policy) -> Target:
         kind = axis_kind(column, policy.epoch)
         assert kind is not None
         version = connection.dialect.server_version_info
-        assert version is not None
+        assert version is not None and isinstance(version[0], int)
         axis = Axis(column.name, kind, policy.zone)
         return Target(policy=policy, info=info, axis=axis, cutoff=policy.cutoff(NOW), server_version=version[0])
 

@@ -1,4 +1,4 @@
-"""One deployment, as a test sees it: an environment, the database, bucket and Slack behind it, and plain ways to look at each.
+"""One deployment, as a test sees it: an environment, what stands behind it, and plain ways to look at each.
 
 Nothing here shares code with the archive engine except the handler that is called.
 """
@@ -240,7 +240,7 @@ GRANT USAGE ON SCHEMA public TO PUBLIC
 
 @pytest.fixture(scope="session")
 def plot(postgres: EmbeddedPostgres) -> str:
-    """URL of the database that houses stand on, one after the other: clearing it is three times as fast as a new one."""
+    """URL of the database that houses stand on, one after the other: clearing it is faster than making a new one."""
     return postgres.create_database(f"plot_{uuid.uuid4().hex[:8]}")
 
 

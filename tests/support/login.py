@@ -25,12 +25,11 @@ class LoginRecorder:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                while struct.unpack("!ii", self.rfile.read(8))[1] in (_SSL_REQUEST, _GSS_REQUEST):
+                length, code = struct.unpack("!ii", self.rfile.read(8))
+                while code in (_SSL_REQUEST, _GSS_REQUEST):
                     self.wfile.write(b"N")
-                # The rest of the startup message ends with two zero bytes.
-                while self.rfile.readline(1) != b"\0" or self.rfile.peek(1)[:1] != b"\0":
-                    pass
-                self.rfile.read(1)
+                    length, code = struct.unpack("!ii", self.rfile.read(8))
+                self.rfile.read(length - 8)
                 self.wfile.write(b"R" + struct.pack("!ii", 8, 3))
                 kind, length = struct.unpack("!ci", self.rfile.read(5))
                 assert kind == b"p"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -73,17 +74,20 @@ def rows_in_archive(
         columns: what to compare.
     """
     rows: Counter[Row] = Counter()
-    client = s3.client()
     for entry in ledger(url):
-        if entry["state"] != "archived" or table not in (None, entry["table_name"]):
-            continue
-        body = client.get_object(Bucket=entry["bucket"], Key=entry["object_key"])["Body"].read()
-        # ParquetFile, not read_table: that would add the `table=`, `dt=` parts of a path as columns.
-        found = pq.ParquetFile(io.BytesIO(body)).read(columns=list(columns.names())).to_pydict()
-        values = [_row(*row) for row in zip(*(found[name] for name in columns.names()), strict=True)]
-        stated = (entry["row_count"], entry["sha256"])
-        assert (len(values), sha256(body).hexdigest()) == stated, f"ledger and object differ: {entry['object_key']}"
-        rows.update(values)
+        if entry["state"] == "archived" and table in (None, entry["table_name"]):
+            rows.update(rows_in_entry(s3, entry, columns))
+    return rows
+
+
+def rows_in_entry(s3: EmbeddedS3, entry: Mapping[str, Any], columns: Columns = DEFAULT_COLUMNS) -> list[Row]:
+    """The rows of one object; the ledger must state their number and the object's SHA-256 rightly."""
+    body = s3.client().get_object(Bucket=entry["bucket"], Key=entry["object_key"])["Body"].read()
+    # ParquetFile, not read_table: that would add the `table=`, `dt=` parts of a path as columns.
+    found = pq.ParquetFile(io.BytesIO(body)).read(columns=list(columns.names())).to_pydict()
+    rows = [_row(*row) for row in zip(*(found[name] for name in columns.names()), strict=True)]
+    stated = (entry["row_count"], entry["sha256"])
+    assert (len(rows), sha256(body).hexdigest()) == stated, f"ledger and object differ: {entry['object_key']}"
     return rows
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 
 import boto3
+import slack_sdk.web
 
 import nightshift.rows.parquet
 import nightshift.rows.postgres
 import nightshift.rows.sqlite
 import nightshift.slack.notifier
-import slack_sdk.web  # noqa: F401 - for its children
-from cleanup import app, job  # noqa: F401 - for its children
+from cleanup import app, job
+
+__all__ = ["app", "job", "nightshift", "slack_sdk"]
 
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 # botocore keeps the parsed description of S3 in its default session: most of what a client costs.

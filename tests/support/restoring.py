@@ -1,4 +1,4 @@
-"""What an archived value means: the SQL that gives it back. Written from the format's description, not from the engine."""
+"""The SQL that gives an archived value back, written from the format's description, not from the engine."""
 
 from __future__ import annotations
 

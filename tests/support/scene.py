@@ -39,7 +39,6 @@ OURS = "application_name = 'nightshift' AND datname = current_database()"
 """SQL condition on pg_stat_activity: the connections of runs on this database."""
 
 
-
 @dataclass
 class Scene(House):
     """A deployment whose `conversation_log` is due.
@@ -72,9 +71,11 @@ class Scene(House):
 
     def insert(self, rows: int, *, first: int = 1, days: float = 4, width: int = 1600) -> None:
         """Insert rows with ids from `first` on."""
+        payload = f"'row ' || i || E' 안녕 \"quoted\"\\n\\t' || repeat(md5(i::text), {width} / 32)"
+        share = f"(i - {first}) * 1.1 / {rows}"
         self.sql(
-            f"INSERT INTO {TABLE} SELECT i, 'row ' || i || E' 안녕 \"quoted\"\\n\\t' || repeat(md5(i::text), {width} / 32),"
-            f" to_timestamp({CUTOFF_US} / 1e6) + interval '{days} days' * ((i - {first}) * 1.1 / {rows} - 1)"
+            f"INSERT INTO {TABLE} SELECT i, {payload},"
+            f" to_timestamp({CUTOFF_US} / 1e6) + interval '{days} days' * ({share} - 1)"
             f" FROM generate_series({first}, {first + rows - 1}) i"
         )
 
@@ -145,7 +146,7 @@ class Scene(House):
         assert_exactly_once(self.before, self.s3, self.url, TABLE)
 
     def await_value(self, query: str, value: object) -> None:
-        """Return once the query gives this value: for what the server does in its own time, with no event to wait for."""
+        """Return once the query gives this value: for what the server does in its own time, without an event."""
         while self.value(query) != value:
             time.sleep(0.01)
 
@@ -175,7 +176,7 @@ class Scene(House):
 
 @pytest.fixture
 def scene(environment: dict[str, str], s3: EmbeddedS3, slack: SlackServer, tmp_path: Path) -> Iterator[Scene]:
-    """A deployment on PostgreSQL with one-megabyte chunks and an impatient lock time-out; its table is still to fill."""
+    """A deployment on PostgreSQL with small chunks and an impatient lock time-out; its table is still to fill."""
     built = Scene(dict(environment), s3, slack, tmp_path)
     built.env |= IMPATIENT | {"DATABASE_URL": f"{environment['DATABASE_URL']}?sslmode=disable"}
     yield built

@@ -85,7 +85,7 @@ class Carver:
             ideal = chunk.width * self.target_bytes / max(size, 1)
             if seconds > 0:
                 ideal = min(ideal, chunk.width * (seconds_left / 4) / seconds)
-            self.width = max(1, min(int(ideal), chunk.width * GROWTH))
+            self.width = int(max(1, min(ideal, chunk.width * GROWTH)))
 
     def give_back(self, chunk: Interval) -> None:
         """Return a chunk untouched, to be taken later."""

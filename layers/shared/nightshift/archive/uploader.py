@@ -16,7 +16,7 @@ from nightshift.archive.target import Target
 from nightshift.database.catalog import TableName
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
 from nightshift.rows.columns import fingerprint
-from nightshift.rows.parquet import Day, ParquetFile, by_day, dictionary_columns, encode
+from nightshift.rows.parquet import Day, Encoder, ParquetFile, by_day
 from nightshift.store import Store, StoredObject
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class Uploader:
         self._prefix = prefix.strip("/")
         self._run_id = run_id
         self._listener = listener
-        self._dictionary: dict[TableName, list[str]] = {}
-        """Columns to dictionary-encode, judged once a table: a look at every file costs 2 % of a run."""
+        self._encoders: dict[TableName, Encoder] = {}
         self._pool = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="upload")
 
     def close(self) -> None:
@@ -91,12 +90,12 @@ class Uploader:
 
     def _write_all(self, target: Target, days: Sequence[Day], keys: Sequence[str]) -> list[Entry]:
         """Encode one day after the other in the worker's own thread, while the pool takes the finished ones to S3."""
-        fingerprint_ = fingerprint(target.info.columns)
+        encoder = self._encoder(target)
         futures: list[Future[Entry]] = []
         try:
             for day, key in zip(days, keys, strict=True):
-                file = self._encode(target, day, fingerprint_)
-                futures.append(self._pool.submit(self._store_day, target, day, key, file, fingerprint_))
+                file = encoder.encode(day.rows)
+                futures.append(self._pool.submit(self._store_day, target, day, key, file))
             return [future.result() for future in futures]
         finally:
             # After a failure nobody may still be writing when the objects are swept.
@@ -104,20 +103,21 @@ class Uploader:
                 future.cancel()
             wait(futures)
 
-    def _encode(self, target: Target, day: Day, fingerprint_: str) -> ParquetFile:
-        metadata = {
-            "nightshift.table": target.info.name.label,
-            "nightshift.timestamp": target.axis.column,
-            "nightshift.timezone": target.policy.timezone,
-            "nightshift.schema_fingerprint": fingerprint_,
-            "nightshift.run_id": self._run_id,
-        }
-        dictionary = self._dictionary.get(target.info.name)
-        if dictionary is None:
-            dictionary = self._dictionary[target.info.name] = dictionary_columns(day.rows)
-        return encode(day.rows, target.axis, metadata, dictionary)
+    def _encoder(self, target: Target) -> Encoder:
+        """The table's encoder; workers of one table share it."""
+        name = target.info.name
+        if name not in self._encoders:
+            metadata = {
+                "nightshift.table": name.label,
+                "nightshift.timestamp": target.axis.column,
+                "nightshift.timezone": target.policy.timezone,
+                "nightshift.schema_fingerprint": fingerprint(target.info.columns),
+                "nightshift.run_id": self._run_id,
+            }
+            self._encoders[name] = Encoder(target.axis, metadata)
+        return self._encoders[name]
 
-    def _store_day(self, target: Target, day: Day, key: str, file: ParquetFile, fingerprint_: str) -> Entry:
+    def _store_day(self, target: Target, day: Day, key: str, file: ParquetFile) -> Entry:
         stored = self._store.put(key, file.body)
         self._tell(Step.UPLOADED, target, file.rows, stored.size, [key])
         proven = self._prove(stored, file.body)
@@ -129,7 +129,7 @@ class Uploader:
             version_id=proven.version_id,
             first=_iso(target, day.first),
             last=_iso(target, day.last),
-            fingerprint=fingerprint_,
+            fingerprint=fingerprint(target.info.columns),
         )
 
     def _prove(self, stored: StoredObject, body: bytes) -> StoredObject:

@@ -8,8 +8,8 @@ where pyarrow would try it and give up.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -64,11 +64,15 @@ def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
     Args:
         table: any number of rows, no null in the axis's column.
         axis: which column, and how it lies against the calendar.
+
+    Raises:
+        NightshiftError: memory or Arrow gave out.
     """
-    points = _points(table, axis)
-    if len(points) > 1 and not _ascending(points):
-        order = pc.sort_indices(points)
-        table, points = table.take(order), points.take(order)
+    with _explained("sorted", table):
+        points = _points(table, axis)
+        if len(points) > 1 and not _ascending(points):
+            order = pc.sort_indices(points)
+            table, points = table.take(order), points.take(order)
     start, count = 0, len(points)
     while start < count:
         first = points[start].as_py()
@@ -80,43 +84,55 @@ def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
         start = end
 
 
-def encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str], dictionary: Sequence[str]) -> ParquetFile:
-    """Write one file.
+class Encoder:
+    """Writes files of one table, all in the same way."""
 
-    Args:
-        table: rows sorted by the axis's column.
-        metadata: goes into the file's key-value metadata.
-        dictionary: columns to dictionary-encode, see `dictionary_columns`.
+    def __init__(self, axis: Axis, metadata: Mapping[str, str]) -> None:
+        """Args:
+        axis: rows come sorted by its column.
+        metadata: goes into the files' key-value metadata.
+        """
+        self._axis = axis
+        self._metadata = {key: value.encode() for key, value in metadata.items()}
+        self._dictionary: list[str] | None = None
 
-    Raises:
-        NightshiftError: memory or Arrow gave out.
-    """
+    def encode(self, table: pa.Table) -> ParquetFile:
+        """Write one file.
+
+        Raises:
+            NightshiftError: memory or Arrow gave out.
+        """
+        with _explained("written as Parquet", table):
+            if self._dictionary is None:
+                # Judged once: a look at every file would cost 2 % of a run.
+                self._dictionary = _dictionary_columns(table)
+            schema = table.schema.with_metadata(self._metadata)
+            sink = pa.BufferOutputStream()
+            with pq.ParquetWriter(
+                sink,
+                schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=self._dictionary,
+                write_page_index=True,
+                sorting_columns=[pq.SortingColumn(schema.get_field_index(self._axis.column))],
+            ) as writer:
+                writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
+            buffer = sink.getvalue()
+            return ParquetFile(buffer.to_pybytes(), pq.read_metadata(pa.BufferReader(buffer)).num_rows)
+
+
+@contextmanager
+def _explained(done: str, table: pa.Table) -> Iterator[None]:
+    """Turn what Arrow raises where memory ends into an error that says what to do."""
     try:
-        return _encode(table, axis, metadata, dictionary)
+        yield
     except (pa.ArrowException, MemoryError, OSError) as exc:
         raise NightshiftError(
-            "rows could not be written as Parquet",
-            detail=f"{table.num_rows} rows of {metadata.get('nightshift.table', 'a table')}: {type(exc).__name__}",
+            f"rows could not be {done}",
+            detail=f"{table.num_rows} rows: {type(exc).__name__}",
             hint="a smaller CLEANUP_CHUNK_MB, or more memory for the function",
         ) from exc
-
-
-def _encode(table: pa.Table, axis: Axis, metadata: Mapping[str, str], dictionary: Sequence[str]) -> ParquetFile:
-    schema = table.schema.with_metadata({key: value.encode() for key, value in metadata.items()})
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink,
-        schema,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=list(dictionary),
-        write_page_index=True,
-        sorting_columns=[pq.SortingColumn(schema.get_field_index(axis.column))],
-    ) as writer:
-        writer.write_table(table.cast(schema) if table.schema != schema else table, row_group_size=ROW_GROUP_ROWS)
-    buffer = sink.getvalue()
-    rows = pq.read_metadata(pa.BufferReader(buffer)).num_rows
-    return ParquetFile(buffer.to_pybytes(), rows)
 
 
 def _points(table: pa.Table, axis: Axis) -> pa.Array:
@@ -133,7 +149,7 @@ def _ascending(points: pa.Array) -> bool:
     return bool(pc.all(pc.less_equal(points[:-1], points[1:])).as_py())
 
 
-def dictionary_columns(table: pa.Table) -> list[str]:
+def _dictionary_columns(table: pa.Table) -> list[str]:
     """Columns with few distinct values, judged by the first rows."""
     sample = table.slice(0, _SAMPLE_ROWS)
     few = []

@@ -1,0 +1,186 @@
+"""A soak: `kill -9` at random moments, again and again, over one table that is topped up as it is worked off.
+
+    python -m tests.faults.soak --kills 200
+
+After every few kills what the ledger has come to vouch for is read from S3 and struck off the rows that were ever
+inserted; what is left of them must be what the table holds. So every row is compared once, a row that is archived a
+second time later is seen, and memory stays small. At the end a run without a kill must leave everything tidy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.postgres import DISPOSABLE, EmbeddedPostgres
+from local.s3 import EmbeddedS3
+from local.slack import CHANNEL, SlackServer
+from tests.support.child import CleanupChild
+from tests.support.multiset import Row, ledger, rows_in_entry, rows_in_table
+from tests.support.scene import IMPATIENT, TABLE, Scene
+from tests.support.small_chunks import SmallChunks
+
+WIDTH = 320
+"""Bytes of a row, about."""
+CHUNK_BYTES = 256 << 10
+RUN = {"CLEANUP_WORKERS": "2"}
+CHECK_EVERY = 10
+"""Kills between two comparisons."""
+BUCKET = "soak"
+
+
+@dataclass
+class Tally:
+    """What a soak has seen.
+
+    Attributes:
+        kills: by the step that the killed run had announced last.
+        completed: runs that were through before their moment came.
+        inserted, archived: rows so far.
+        lost, doubled: rows that were neither in the table nor in the archive, or more often than once.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    completed: int = 0
+    inserted: int = 0
+    archived: int = 0
+    lost: int = 0
+    doubled: int = 0
+
+    def lines(self) -> list[str]:
+        steps = ", ".join(f"{count} {step}" for step, count in self.kills.most_common())
+        return [
+            f"kills         {self.kills.total()} (last step before each: {steps})",
+            f"not killed    {self.completed} runs were done before their moment came",
+            f"rows          {self.inserted:,} inserted, {self.archived:,} archived",
+            f"rows lost     {self.lost}",
+            f"rows twice    {self.doubled}",
+        ]
+
+
+class Soak:
+    """Kills runs over one table and keeps the books.
+
+    Args:
+        scene: with an empty database.
+        rows: how many the table has when it is topped up.
+        seed: of the moments.
+    """
+
+    def __init__(self, scene: Scene, *, rows: int, seed: int) -> None:
+        self.tally = Tally()
+        self._scene = scene
+        self._rows = rows
+        self._chance = random.Random(seed)
+        self._checked: set[str] = set()
+        scene.fill(rows, width=WIDTH, indexed=True)
+        self.tally.inserted = rows
+        self._duration = self._measure()
+
+    def run(self, kills: int) -> Tally:
+        """Kill that many runs, then let one end, and compare."""
+        while self.tally.kills.total() < kills:
+            self._top_up()
+            self._kill_one()
+            if self.tally.kills.total() % CHECK_EVERY == 0:
+                self.check()
+        answer = self._scene.run()
+        assert answer["complete"], answer
+        self.check()
+        self._scene.assert_tidy()
+        return self.tally
+
+    def check(self) -> None:
+        """Strike off what has been archived since the last time, and compare the rest with the table."""
+        archived: Counter[Row] = Counter()
+        # The table first: what a dying run still commits between the two would otherwise be missing from both.
+        self._scene.await_quiet()
+        for entry in ledger(self._scene.url):
+            if entry["state"] == "archived" and entry["object_key"] not in self._checked:
+                self._checked.add(entry["object_key"])
+                archived.update(rows_in_entry(self._scene.s3, entry))
+        found = archived + rows_in_table(self._scene.url, TABLE)
+        self.tally.archived += archived.total()
+        self.tally.lost += (self._scene.before - found).total()
+        self.tally.doubled += (found - self._scene.before).total()
+        self._scene.before -= archived
+
+    def _measure(self) -> float:
+        """Seconds that an undisturbed run takes."""
+        child = self._start()
+        began = time.monotonic()
+        assert child.wait() == 0, child.log
+        self.check()
+        return time.monotonic() - began
+
+    def _kill_one(self) -> None:
+        child = self._start()
+        # The moment is the point here; there is no event to wait for.
+        time.sleep(self._chance.uniform(0, self._duration))
+        status = child.kill()
+        if status == -signal.SIGKILL:
+            self.tally.kills[child.steps[-1] if child.steps else "start"] += 1
+        else:
+            assert status == 0, child.log
+            self.tally.completed += 1
+
+    def _start(self) -> CleanupChild:
+        # A dead run's lock goes when the server notices; until then the next one would just be refused.
+        self._scene.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+        return self._scene.child(RUN, job=SmallChunks(CHUNK_BYTES))
+
+    def _top_up(self) -> None:
+        """Give the next run as much to do as the first had, once half of it is gone."""
+        due = int(
+            self._scene.value(
+                f"SELECT count(*) FROM {TABLE} WHERE created_at < to_timestamp({self._scene.cutoff_us} / 1e6)"
+            )
+        )
+        if due > self._rows / 2:
+            return
+        first = self.tally.inserted + 1
+        self._scene.insert(self._rows, first=first, width=WIDTH)
+        self._scene.before += rows_in_table(self._scene.url, f"{TABLE} WHERE id >= {first}")
+        self.tally.inserted += self._rows
+
+
+def main(arguments: list[str]) -> int:
+    """Run a soak on servers of its own; 1 if a row was lost or doubled."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=30_000)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+    began = time.monotonic()
+    with (
+        EmbeddedPostgres(settings=DISPOSABLE) as postgres,
+        EmbeddedS3() as s3,
+        SlackServer() as slack,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        s3.create_bucket(BUCKET)
+        env = IMPATIENT | {
+            **s3.env,
+            "DATABASE_URL": postgres.create_database("soak"),
+            "ARCHIVE_BUCKET": BUCKET,
+            "SLACK_BOT_TOKEN": "xoxb-soak",
+            "SLACK_CHANNEL": CHANNEL,
+            "SLACK_API_URL": slack.url,
+            "POWERTOOLS_METRICS_DISABLED": "true",
+        }
+        scene = Scene(env, s3, slack, Path(directory))
+        tally = Soak(scene, rows=chosen.rows, seed=chosen.seed).run(chosen.kills)
+        scene.close()
+    print("\n".join([*tally.lines(), f"seconds       {time.monotonic() - began:.0f}"]))
+    return 1 if tally.lost or tally.doubled else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
