@@ -92,6 +92,34 @@ def test_a_timestamp_that_the_database_computes(house: House) -> None:
     assert house.archived_days("public.log") == {1: "2025-09-04"}
 
 
+@pytest.mark.parametrize("index", ["", "CREATE INDEX ON log (created_at);"], ids=["by page", "by index"])
+def test_a_timestamp_of_a_domain(house: House, index: str) -> None:
+    house.sql(
+        "CREATE DOMAIN instant AS timestamptz CHECK (value > '2000-01-01'); CREATE DOMAIN moment AS instant;"
+        f"CREATE TABLE log (id int, created_at moment); {index} INSERT INTO log VALUES (1, {DUE}), (2, {NEW})"
+    )
+
+    assert run_log(house)["archived_rows"] == 1
+    assert house.archived_days("public.log") == {1: "2025-09-10"}
+
+
+@pytest.mark.parametrize(("encoding", "word"), [("EUC_KR", "안녕 하세요"), ("LATIN1", "é ü")])
+def test_a_database_in_another_encoding(house: House, encoding: str, word: str) -> None:
+    house.sql(f"CREATE DATABASE other TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+    env = {**house.env, "DATABASE_URL": house.url.replace(house.database, "other")}
+    other = House(env, house.s3, house.slack, house.directory)
+    try:
+        other.sql(f'CREATE TABLE "{word}" ("{word}!" text, created_at timestamptz, words text[])')
+        other.sql(f"INSERT INTO \"{word}\" VALUES ('{word}', {DUE}, ARRAY['{word}'])")
+        other.policies(f'[[retention]]\ntable = "{word}"\nkeep_days = 30')
+        assert other.run_table()["table"] == f"public.{word}"
+        (row,) = other.archived()
+        assert (row[f"{word}!"], row["words"]) == (word, f'{{"{word}"}}')
+    finally:
+        other.close()
+        house.sql("DROP DATABASE other WITH (FORCE)")
+
+
 @pytest.mark.parametrize("key", ["", "PRIMARY KEY", "UNIQUE NOT NULL", "PRIMARY KEY DEFERRABLE INITIALLY DEFERRED"])
 def test_with_and_without_a_key(house: House, key: str) -> None:
     house.sql(f"CREATE TABLE log (id int {key}, created_at timestamptz)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -118,8 +119,24 @@ def test_a_writer_keeps_a_partition_from_being_dropped(scene: Scene) -> None:
     converge(scene)
 
 
+def test_a_row_written_while_its_partition_is_exported(scene: Scene) -> None:
+    """Its writer waits, and the run with its wish to detach would wait for it: the run gives way, the row is kept."""
+    fill(scene)
+    child = scene.child(hold_at=Step.PROVEN)
+    child.await_step(Step.PROVEN)
+    with contextlib.closing(connect(scene.url)) as writer, ThreadPoolExecutor(1) as pool:
+        late = pool.submit(writer.run, f"INSERT INTO {TABLE} VALUES (99001, 'late', '2025-09-10 20:00+00')")
+        scene.await_value("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted", True)
+        child.resume()
+        late.result()
+    assert child.wait() == 0, child.log
+    scene.before[(99001, "late", 1_757_534_400_000_000)] += 1
+    scene.assert_nothing_lost()
+    converge(scene)
+
+
 def test_a_row_that_comes_while_partitions_are_dropped(scene: Scene) -> None:
-    """Its writer, not done yet, keeps every partition from being detached; its row stays for the next run."""
+    """Its writer, not done yet, keeps every partition from being detached; the row stays for the next run."""
     fill(scene)
     with contextlib.closing(connect(scene.url)) as writer:
         writer.run("BEGIN")

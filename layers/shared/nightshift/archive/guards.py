@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from nightshift.archive.policy import Policy
 from nightshift.database import postgres
-from nightshift.database.catalog import Column, OnDelete, TableInfo
+from nightshift.database.catalog import Column, OnDelete, TableInfo, quote_identifier
 from nightshift.results import Refusal
 from nightshift.rows.axis import Axis, Kind
 from nightshift.rows.columns import EXACT
@@ -145,14 +145,21 @@ def nothing_hidden(case: Case) -> Refusal | None:
 
 
 def privileges(case: Case) -> Refusal | None:
-    """We may read and delete in every heap."""
+    """We may read and delete in every heap, and read the table as a whole."""
     closed = [heap.name for heap in case.info.heaps if not heap.may_delete]
-    if not closed:
+    name = case.info.name
+    if not closed and case.info.may_read:
         return None
+    if not closed:
+        return _no(
+            "privilege",
+            f"nightshift's role may not read {name.label}",
+            f"GRANT USAGE ON SCHEMA {quote_identifier(name.schema)}, and SELECT ON {name.sql}, TO nightshift's role",
+        )
     return _no(
         "privilege",
         f"nightshift's role may not read and delete in {', '.join(name.label for name in closed[:5])}",
-        f"GRANT SELECT, DELETE ON {closed[0].sql} TO nightshift's role",
+        f"GRANT SELECT, DELETE ON {closed[0].sql}, and USAGE on its schema, TO nightshift's role",
     )
 
 

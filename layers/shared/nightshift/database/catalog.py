@@ -109,6 +109,7 @@ class TableInfo:
         hiding: names of rules, triggers or settings that can keep rows from a DELETE or hide them from a SELECT.
         has_children: other tables inherit from it (classic inheritance, not partitioning).
         text_encoding_ok: the database's text is UTF-8.
+        may_read: we may use its schema and read the table by its own name, whatever its partitions allow.
     """
 
     name: TableName
@@ -119,6 +120,7 @@ class TableInfo:
     hiding: tuple[str, ...] = ()
     has_children: bool = False
     text_encoding_ok: bool = True
+    may_read: bool = True
 
     def column(self, name: str) -> Column | None:
         """The column of that name: to the letter, else folded to lower case."""

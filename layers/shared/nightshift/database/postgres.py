@@ -28,7 +28,8 @@ _ON_DELETE = {
 }
 
 _FIND = """
-SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may_read
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = :name
   AND CASE WHEN CAST(:schema AS text) IS NULL THEN n.nspname = ANY (current_schemas(true)) ELSE n.nspname = :schema END
@@ -66,7 +67,8 @@ WITH RECURSIVE tree(oid, path_bounds) AS (
 )
 SELECT n.nspname, c.relname, pg_table_size(c.oid) AS bytes,
        pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks, c.reltuples, t.path_bounds,
-       has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE') AS may_delete,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+         AND has_table_privilege(c.oid, 'DELETE') AS may_delete,
        pg_has_role(c.relowner, 'USAGE') AND pg_has_role(pc.relowner, 'USAGE')
          AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
          AND NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> c.oid
@@ -151,6 +153,7 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
         hiding=tuple(connection.execute(text(_HIDING), {"oid": oid}).scalars()),
         has_children=bool(connection.execute(text(children), {"oid": oid}).scalar()),
         text_encoding_ok=connection.execute(text("SHOW server_encoding")).scalar() != "SQL_ASCII",
+        may_read=found.may_read,
     )
 
 

@@ -1,0 +1,61 @@
+"""The guards on SQLite."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.house import House
+from tests.support.refusals import refused
+
+
+@pytest.mark.parametrize(
+    ("guard", "sql"),
+    [
+        ("unknown_table", "CREATE TABLE other (created_at DATETIME)"),
+        ("unknown_table", "CREATE VIEW log AS SELECT 1 AS created_at"),
+        ("unknown_table", "CREATE TABLE log (id TEXT PRIMARY KEY, created_at DATETIME) WITHOUT ROWID"),
+        ("unknown_column", "CREATE TABLE log (id)"),
+        ("wrong_type", "CREATE TABLE log (created_at INTEGER)"),
+        ("wrong_type", "CREATE TABLE log (created_at REAL)"),
+        ("wrong_type", "CREATE TABLE log (created_at)"),
+    ],
+)
+def test_sqlite_tables(sqlite_house: House, guard: str, sql: str) -> None:
+    sqlite_house.sql(sql)
+
+    assert refused(sqlite_house)["guard"] == guard
+
+
+@pytest.mark.parametrize(
+    "value", ["'12 March'", "'2025-01-01T00:00:00Z'", "'2025-01-01 00:00:00+09:00'", "20250101", "1e300", "''"]
+)
+def test_sqlite_values_that_are_not_times(sqlite_house: House, value: str) -> None:
+    """One of them among good ones is enough: it might be due and could not be told."""
+    sqlite_house.sql("CREATE TABLE log (id INTEGER PRIMARY KEY, created_at DATETIME)")
+    sqlite_house.sql(f"INSERT INTO log VALUES (1, '2025-01-01'), (2, {value})")
+
+    assert refused(sqlite_house)["guard"] == "wrong_type"
+
+
+@pytest.mark.parametrize("references", ["log (id) ON DELETE CASCADE", "log ON DELETE CASCADE", "log (id)", "log"])
+def test_sqlite_references(sqlite_house: House, references: str) -> None:
+    sqlite_house.sql("CREATE TABLE log (id INTEGER PRIMARY KEY, created_at DATETIME)")
+    sqlite_house.sql(f"CREATE TABLE child (log_id REFERENCES {references})")
+    sqlite_house.sql("INSERT INTO log VALUES (1, '2025-01-01')")
+    sqlite_house.sql("INSERT INTO child VALUES (1)")
+
+    assert refused(sqlite_house)["guard"] == "cascade"
+
+
+def test_sqlite_trigger_that_stops_deletions(sqlite_house: House) -> None:
+    sqlite_house.sql("CREATE TABLE log (id INTEGER PRIMARY KEY, created_at DATETIME)")
+    sqlite_house.sql("CREATE TRIGGER keep BEFORE DELETE ON log BEGIN SELECT raise(IGNORE); END")
+    sqlite_house.sql("INSERT INTO log VALUES (1, '2025-01-01')")
+
+    assert refused(sqlite_house)["guard"] == "hidden_rows"
+
+
+def test_sqlite_table_with_every_name_of_the_row_identifier_taken(sqlite_house: House) -> None:
+    sqlite_house.sql("CREATE TABLE log (rowid TEXT, _ROWID_ TEXT, oid TEXT, created_at DATETIME)")
+
+    assert refused(sqlite_house)["guard"] == "unknown_table"
