@@ -15,6 +15,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -192,7 +193,9 @@ class EmbeddedPostgres:
         server, status = self._running(), self._data / "postmaster.pid"
         give_up = time.monotonic() + START_PATIENCE_S
         while time.monotonic() < give_up and server.running:
-            lines = status.read_text().splitlines() if status.exists() else []
+            lines: list[str] = []
+            with suppress(FileNotFoundError):  # initdb makes and removes one of its own
+                lines = status.read_text().splitlines()
             if len(lines) >= 8 and lines[0].strip() == str(server.pid) and lines[7].strip() == "ready":
                 return
             time.sleep(POLL_S)

@@ -119,8 +119,18 @@ class EmbeddedS3:
 def _serve(fd: int) -> None:
     """Serve moto on a listening socket until killed; connections stay open between requests, as S3's do."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from waitress.channel import HTTPChannel
+    from waitress.parser import HTTPRequestParser
     from waitress.server import create_server
 
+    class Parser(HTTPRequestParser):  # type: ignore[misc]  # it has no types
+        """Does not wait for the body of a request that announces an empty one with `Expect: 100-continue`."""
+
+        def parse_header(self, header_plus: bytes) -> None:
+            super().parse_header(header_plus)
+            self.expect_continue = bool(self.expect_continue and (self.content_length or self.chunked))
+
+    HTTPChannel.parser_class = Parser
     server = create_server(
         DomainDispatcherApplication(create_backend_app),
         sockets=[socket.socket(fileno=fd)],

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from local.postgres import DISPOSABLE, EmbeddedPostgres
@@ -25,6 +26,9 @@ FOREIGN_NAMES = ("TIMEZONE", "REPORT_LANGUAGE", "TZ")
 def pytest_configure(config: pytest.Config) -> None:
     # pg8000 drops its socket unclosed where the server vanishes during log-in or close; no harm, but not ours to mend.
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+    # A slow machine is no wrong answer: hypothesis would fail what takes 200 ms.
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,6 @@ def test_any_time_has_a_cutoff_or_is_refused(wall: datetime, keep_days: int, zon
     if isinstance(cutoff, InvalidSettings):
         assert wall.year <= 102
         return
-    assert timedelta(days=keep_days) <= as_of - cutoff < timedelta(days=keep_days + 1)
     assert cutoff.tzinfo == ZoneInfo(zone)
     assert (cutoff.hour, cutoff.minute, cutoff.second, cutoff.microsecond) == (0, 0, 0, 0)
     assert cutoff.date() == as_of.astimezone(ZoneInfo(zone)).date() - timedelta(days=keep_days)

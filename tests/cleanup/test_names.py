@@ -56,8 +56,8 @@ def test_odd_names(house: House) -> None:
         house.sql(
             f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)};"
             f"CREATE TABLE {name} (id int, {identifier(column)} timestamptz, {identifier(second(column))} text);"
-            f"INSERT INTO {name} SELECT n, timestamptz '2025-09-12 12:00+09' + n * interval '1 day', 'ü' || n"
-            f" FROM generate_series(0, 3) n; CREATE INDEX ON {name} ({identifier(column)}); ANALYZE {name}"
+            f"INSERT INTO {name} SELECT n, timestamptz '2025-09-13 12:00+09' + n * interval '1 day', 'ü' || n"
+            f" FROM generate_series(0, 2) n; CREATE INDEX ON {name} ({identifier(column)}); ANALYZE {name}"
         )
     house.policies("\n".join(policy(written, column) for _, _, column, written in ODD))
 
@@ -67,8 +67,8 @@ def test_odd_names(house: House) -> None:
     assert [table["table"] for table in answer["tables"]] == [label(schema, table) for schema, table, _, _ in ODD]
     for schema, table, column, _ in ODD:
         archive = label(schema, table)
-        assert house.archived_days(archive) == {0: "2025-09-12", 1: "2025-09-13", 2: "2025-09-14"}
-        assert house.texts(f"{identifier(schema)}.{identifier(table)}", "id") == ["3"]
+        assert house.archived_days(archive) == {0: "2025-09-13", 1: "2025-09-14"}
+        assert house.texts(f"{identifier(schema)}.{identifier(table)}", "id") == ["2"]
         for one in house.objects(archive):
             assert one.rows.column_names == ["id", column, second(column)]
             prefix, hive, day, file = one.key.split("/")

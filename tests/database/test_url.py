@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ssl
 from functools import partial
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.engine import URL
 
 from nightshift.database.url import TLS_MODES, parse_database_url
 from nightshift.errors import InvalidSettings
@@ -87,12 +86,15 @@ def test_tls_means_the_same_to_both(mode: str) -> None:
 parts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 
 
+def written(user: str, password: str, database: str) -> str:
+    """The URL as it should be written, whatever the characters."""
+    return "postgresql://{}:{}@db:5432/{}".format(*(quote(part, safe="") for part in (user, password, database)))
+
+
 @given(parts, parts, parts)
 def test_both_drivers_log_in_as_the_same(user: str, password: str, database: str) -> None:
     """Whatever characters they are made of."""
-    url = URL.create("postgresql", user, password, "db", 5432, database).render_as_string(hide_password=False)
-
-    target = parse_database_url(url)
+    target = parse_database_url(written(user, password, database))
 
     control, data = target.pg8000_arguments(), urlsplit(target.libpq_uri())
     assert (control["user"], control["password"], control["database"]) == (user, password, database)
@@ -103,9 +105,9 @@ def test_both_drivers_log_in_as_the_same(user: str, password: str, database: str
     ]
 
 
-@given(parts.filter(lambda p: len(p) > 7 and p not in repr(parse_database_url("postgresql://app@db/main"))))
+@given(parts.map(lambda part: f"q9-{part}-7x"))
 def test_the_password_is_not_shown(password: str) -> None:
-    url = URL.create("postgresql", "app", password, "db", 5432, "main").render_as_string(hide_password=False)
+    url = written("app", password, "main")
     target = parse_database_url(url)
 
     assert password not in repr(target)

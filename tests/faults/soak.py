@@ -125,6 +125,7 @@ class Soak:
         # The moment is the point here; there is no event to wait for.
         time.sleep(self._chance.uniform(0, self._duration))
         status = child.kill()
+        self._scene.children.clear()
         if status == -signal.SIGKILL:
             self.tally.kills[child.steps[-1] if child.steps else "start"] += 1
         else:

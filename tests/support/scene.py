@@ -46,10 +46,12 @@ class Scene(House):
     Attributes:
         before: the table's rows at the start.
         cutoff_us: rows older than this are due.
+        children: the runs in processes of their own, none of which outlives its test.
     """
 
     before: Counter[Row] = field(default_factory=Counter)
     cutoff_us: int = CUTOFF_US
+    children: list[CleanupChild] = field(default_factory=list)
 
     def fill(
         self, rows: int = 3000, *, days: float = 4, width: int = 1600, indexed: bool = False, columns: str = _COLUMNS
@@ -117,7 +119,7 @@ class Scene(House):
         hook: Callable[[ChunkEvent], None] | None = None,
     ) -> CleanupChild:
         """A run in a process of its own; see `CleanupChild`."""
-        return CleanupChild(
+        child = CleanupChild(
             {**self.env, **(env or {})},
             {"scheduled_time": AS_OF},
             kill_at=kill_at,
@@ -126,6 +128,15 @@ class Scene(House):
             job=job,
             hook=hook,
         )
+        self.children.append(child)
+        return child
+
+    def close(self) -> None:
+        """End what still runs, as after a failed test, and let go of the database."""
+        for child in self.children:
+            if child.process.is_alive():
+                child.kill()
+        super().close()
 
     def run_with(self, env: Mapping[str, str], context: Context | None = None) -> dict[str, Any]:
         """Run in this process with some variables changed for this run alone."""
@@ -184,6 +195,8 @@ def scene(environment: dict[str, str], s3: EmbeddedS3, slack: SlackServer, tmp_p
 
 
 @pytest.fixture
-def sqlite_scene(sqlite_house: House) -> Scene:
+def sqlite_scene(sqlite_house: House) -> Iterator[Scene]:
     """The same on SQLite."""
-    return Scene(sqlite_house.env | IMPATIENT, sqlite_house.s3, sqlite_house.slack, sqlite_house.directory)
+    built = Scene(sqlite_house.env | IMPATIENT, sqlite_house.s3, sqlite_house.slack, sqlite_house.directory)
+    yield built
+    built.close()

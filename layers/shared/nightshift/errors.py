@@ -58,6 +58,10 @@ class ArchiveMismatch(NightshiftError):
     """What lies in the archive is not what was sent; the rows stayed in the database."""
 
 
+class TableChanged(NightshiftError):
+    """A table's columns, keys, triggers or rules changed while it was archived; the chunk was undone."""
+
+
 class CommitUnknown(NightshiftError):
     """The connection was lost during COMMIT and the ledger could not be asked what became of it."""
 

@@ -199,9 +199,9 @@ def make_client(*, connections: int = 16) -> S3Client:
     """An S3 client from the environment (region, role, `AWS_ENDPOINT_URL`), with retries for 500, 503 and time-outs."""
     config = Config(
         connect_timeout=5,
-        read_timeout=30,
+        read_timeout=15,
         max_pool_connections=connections,
-        retries={"mode": "standard", "max_attempts": 5},
+        retries={"mode": "standard", "max_attempts": 4},
         # Every byte that is read back is compared with what was sent: a checksum over it would prove nothing more.
         response_checksum_validation="when_required",
         user_agent_extra="nightshift",

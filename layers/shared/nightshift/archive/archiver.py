@@ -12,12 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from nightshift.archive.chunks import Interval
 from nightshift.archive.mover import Mover
 from nightshift.archive.work import Field, Limits, Tally
 from nightshift.rows.sample import CsvSample
 from nightshift.rows.source import Bounds, Interrupted, RowConnection, RowsLocked, TooLarge
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +31,11 @@ BRAKE = 4
 RETRIES = 3
 """Tries of a chunk that the server undid through no fault of its own (deadlock, serialization failure)."""
 
+PIECE_ROWS = 10_000
+"""Rows at a time where a chunk cannot be split by its interval."""
+
 UNBOUNDED = 1 << 62
-"""Bytes: the limit of a chunk that cannot be split any further."""
+"""Bytes: no limit, for a single row and for a whole partition, which is written piece by piece."""
 
 LEAST_SECONDS = 1.0
 """With less time left than this no chunk is started."""
@@ -106,14 +113,14 @@ class Archiver:
 
     def _chunk(self, connection: RowConnection, stretch: Field, chunk: Interval) -> None:
         """One chunk, through whatever comes in its way."""
-        skip_locked, size = False, None
+        skip_locked = False
         for attempt in range(1, RETRIES + 1):
             try:
-                self._move(connection, stretch, chunk, self.bounds(size=size), skip_locked=skip_locked)
+                self._move(connection, stretch, chunk, skip_locked=skip_locked)
             except TooLarge:
-                if stretch.carver.split(chunk):
-                    return
-                size = UNBOUNDED
+                if not stretch.carver.split(chunk):
+                    self._piecemeal(connection, stretch, chunk)
+                return
             except RowsLocked as exc:
                 if skip_locked or not self.mover.target.postgresql:
                     # Not single rows but the table: every other chunk would wait as long for nothing.
@@ -133,18 +140,49 @@ class Archiver:
                 return
         stretch.carver.give_back(chunk)
 
+    def _piecemeal(self, connection: RowConnection, stretch: Field, chunk: Interval) -> None:
+        """A chunk that is too large and cannot be split, e.g. a bulk load under one timestamp: by number of rows."""
+        limit = PIECE_ROWS if self.mover.target.postgresql else 1
+        while self.has_time():
+            try:
+                if self._move(connection, stretch, chunk, limit=limit) < limit:
+                    return
+            except TooLarge:
+                limit = max(1, limit // 10)
+        stretch.carver.give_back(chunk)
+        self.tally.out_of_time = True
+
     def _move(
-        self, connection: RowConnection, stretch: Field, chunk: Interval, bounds: Bounds, *, skip_locked: bool
-    ) -> None:
-        """Move a chunk, count it, and learn from it."""
+        self,
+        connection: RowConnection,
+        stretch: Field,
+        chunk: Interval,
+        *,
+        skip_locked: bool = False,
+        limit: int | None = None,
+    ) -> int:
+        """Move a chunk, or `limit` rows of it, count it, and learn from it; returns the number of rows."""
         started = time.monotonic()
+        # A single row must go, whatever its size.
+        bounds = self.bounds(size=UNBOUNDED if limit == 1 else None)
         condition = stretch.condition(chunk)
-        rows, entries = self.mover.move(connection, stretch.heap, condition, bounds, skip_locked=skip_locked)
+        rows, entries = self.mover.move(
+            connection, stretch.heap, condition, bounds, skip_locked=skip_locked, limit=limit
+        )
         now = time.monotonic()
         with self.tally.lock:
             self.tally.add(stretch.heap, entries)
             self.tally.locked += int(skip_locked)
-            self._sample.add(rows)
             self._slowest = max(self._slowest, now - started)
-        left = self.limits.deadline - now
-        stretch.carver.learn(chunk, rows.num_rows, rows.nbytes, seconds=now - started, seconds_left=left)
+            self._take_sample(rows)
+        if limit is None:
+            left = self.limits.deadline - now
+            stretch.carver.learn(chunk, rows.num_rows, rows.nbytes, seconds=now - started, seconds_left=left)
+        return int(rows.num_rows)
+
+    def _take_sample(self, rows: pa.Table) -> None:
+        """The rows are archived by now: a sample that fails must not look as if they were not."""
+        try:
+            self._sample.add(rows)
+        except Exception:
+            logger.exception("no sample could be taken", extra={"table": self.mover.target.info.name.label})

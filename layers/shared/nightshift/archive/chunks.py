@@ -59,8 +59,10 @@ class Carver:
                 return self._returned.pop()
             if self.rest.width <= 0:
                 return None
-            lo, hi = self.rest.lo, min(self.rest.lo + self._next_width(), self.rest.hi)
-            if self.align is not None and hi < self.rest.hi:
+            width = self._next_width()
+            lo, hi = self.rest.lo, min(self.rest.lo + width, self.rest.hi)
+            # At the very end equal shares matter more than a good place: nobody should watch another finish.
+            if self.align is not None and hi < self.rest.hi and width == self.width:
                 hi = self.align(lo, hi)
             self.rest = Interval(hi, self.rest.hi)
             return Interval(lo, hi)

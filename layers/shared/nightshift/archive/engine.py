@@ -38,7 +38,7 @@ def open_engine(
     ledger = uploader = None
     if store is not None:
         ledger = Ledger(database, store.bucket, run.run_id, now)
-        uploader = Uploader(store, ledger, settings.archive_prefix, run.run_id, listener)
+        uploader = Uploader(store, ledger, settings.archive_prefix, run.run_id, listener, database.deadline)
     try:
         yield Engine(
             database=database,

@@ -214,6 +214,11 @@ def plain_text_times(case: Case, axis: Axis) -> Refusal | None:
     )
 
 
+def repeated(policy: Policy) -> Refusal:
+    """Another policy of the same run has had this table already, under another spelling."""
+    return _no("repeated", f"{policy.table} has a policy under another spelling too", "keep one of the two policies")
+
+
 def usual_volume(table: str, volume: Volume) -> Refusal | None:
     """A run takes no more of the table than it should; `force` in the event overrides."""
     limit = volume.limit

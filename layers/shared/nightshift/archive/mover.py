@@ -30,7 +30,7 @@ from nightshift.archive.ledger import Entry, Ledger
 from nightshift.archive.target import Target
 from nightshift.archive.uploader import Uploader
 from nightshift.database.catalog import Heap
-from nightshift.errors import ArchiveMismatch, CommitUnknown, NightshiftError
+from nightshift.errors import ArchiveMismatch, CommitUnknown, NightshiftError, TableChanged
 from nightshift.rows import columns
 from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowConnection
 
@@ -48,13 +48,21 @@ class Mover:
         self._listener = listener
 
     def move(
-        self, connection: RowConnection, heap: Heap, condition: str, bounds: Bounds, *, skip_locked: bool
+        self,
+        connection: RowConnection,
+        heap: Heap,
+        condition: str,
+        bounds: Bounds,
+        *,
+        skip_locked: bool = False,
+        limit: int | None = None,
     ) -> tuple[pa.Table, list[Entry]]:
         """Archive and delete the rows of one chunk.
 
         Args:
             condition: SQL, which rows of the heap are due and in the chunk.
             skip_locked: leave rows that somebody else has locked.
+            limit: take so many rows at the most (PostgreSQL).
 
         Returns:
             the rows that left the database, and the objects that hold them now.
@@ -64,8 +72,8 @@ class Mover:
         """
         try:
             if self.target.postgresql:
-                statement = self.target.delete(heap, condition, skip_locked=skip_locked)
-                rows, entries = self._in_one(connection, statement, bounds)
+                statement = self.target.delete(heap, condition, skip_locked=skip_locked, limit=limit)
+                rows, entries = self._in_one(connection, heap, statement, bounds)
             else:
                 rows, entries = self._in_two(connection, heap, condition, bounds)
         except BaseException:
@@ -75,13 +83,17 @@ class Mover:
             self._tell(Step.COMMITTED, rows.num_rows, sum(e.bytes for e in entries), [e.key for e in entries])
         return rows, entries
 
-    def _in_one(self, connection: RowConnection, statement: str, bounds: Bounds) -> tuple[pa.Table, list[Entry]]:
+    def _in_one(
+        self, connection: RowConnection, heap: Heap, statement: str, bounds: Bounds
+    ) -> tuple[pa.Table, list[Entry]]:
         """PostgreSQL: delete, upload, record, commit."""
         with connection.transaction(bounds):
-            rows = self.refine(connection.read(statement, bounds))
-            self._tell(Step.STREAMED, rows.num_rows)
-            if rows.num_rows == 0:
-                return rows, []
+            fetched = connection.read(statement, bounds)
+            self._tell(Step.STREAMED, fetched.num_rows)
+            if fetched.num_rows == 0:
+                return fetched, []
+            self.check_shape(connection, heap)
+            rows = self.refine(fetched)
             entries = self.uploader.upload(self.target, rows)
             self.seal(connection, entries)
         return rows, entries
@@ -99,6 +111,7 @@ class Mover:
         try:
             with connection.transaction(bounds):
                 deleted = connection.read(self.target.delete(heap, condition), bounds)
+                self.check_shape(connection, heap)
                 if not deleted.equals(rows):
                     raise Interrupted("rows changed while they were archived")
                 self.seal(connection, entries)
@@ -106,6 +119,22 @@ class Mover:
             self.uploader.discard(keys)
             raise
         return rows, entries
+
+    def check_shape(self, connection: RowConnection, heap: Heap) -> None:
+        """Make sure that what the guards saw still holds: a column or a cascade may have come since.
+
+        Call it in the transaction, after the statement that locked the heap: until the transaction ends nobody can
+        change its columns, keys, triggers or rules.
+
+        Raises:
+            TableChanged: something has changed.
+        """
+        if connection.execute(self.target.shape_sql(heap)) != heap.shape:
+            raise TableChanged(
+                "the table was altered while it was archived",
+                detail=f"{heap.name.label}: its columns, keys, triggers or rules are not what they were",
+                hint="nothing of this chunk was deleted; the next run takes the table as it is then",
+            )
 
     def seal(self, connection: RowConnection, entries: Sequence[Entry]) -> None:
         """Record the objects in the transaction that removes their rows, and commit.

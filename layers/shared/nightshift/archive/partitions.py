@@ -19,7 +19,7 @@ from nightshift.archive.ledger import Entry
 from nightshift.archive.target import Target
 from nightshift.database.catalog import Heap
 from nightshift.errors import NightshiftError
-from nightshift.rows.source import Interrupted, RowConnection, RowsLocked, gathered
+from nightshift.rows.source import Interrupted, RowConnection, RowsLocked, StatementRefused, gathered
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def drop_partitions(archiver: Archiver, heaps: list[Heap]) -> list[Heap]:
         connection = archiver.connect()
         try:
             _drop(archiver, connection, heap)
-        except (RowsLocked, Interrupted, _NotWhole) as exc:
+        except (RowsLocked, Interrupted, StatementRefused, _NotWhole) as exc:
             logger.warning("partition goes by rows", extra={"partition": heap.name.label, "reason": exc.message})
             left.append(heap)
         finally:
@@ -81,6 +81,7 @@ def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
         with connection.transaction(bounds):
             # SHARE keeps writers out and lets readers in: from here on the partition cannot change.
             connection.run(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
+            mover.check_shape(connection, heap)
             if connection.execute(
                 f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.stays} LIMIT 1) s"
             ):
@@ -95,5 +96,5 @@ def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
         mover.uploader.discard([entry.key for entry in entries])
         raise
     with archiver.tally.lock:
-        archiver.tally.add(heap, entries)
+        archiver.tally.add(None, entries)
         archiver.tally.partitions += 1

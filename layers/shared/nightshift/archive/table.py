@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive import guards, survey
@@ -23,7 +24,7 @@ from nightshift.archive.target import Target
 from nightshift.archive.uploader import Uploader
 from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
-from nightshift.database.catalog import Heap
+from nightshift.database.catalog import Heap, TableName
 from nightshift.database.connect import Database, is_lock_timeout, reason, refused_statement
 from nightshift.database.history import completed_tables
 from nightshift.database.tables import archive_object
@@ -37,6 +38,8 @@ from nightshift.rows.source import RowConnection
 from nightshift.rows.sqlite import SqliteConnection
 from nightshift.run import JobRun
 
+logger = logging.getLogger(__name__)
+
 LARGE_DELETION_ROWS = 50_000
 LARGE_DELETION_SHARE = 0.1
 """A table is vacuumed after a deletion that is large by either measure."""
@@ -45,6 +48,7 @@ MANY_DEAD_ROWS = 50_000
 """After this many deletions without VACUUM the search for the oldest due row keeps to newly appended pages."""
 
 LOCKED = "rows locked by somebody else were left for the next run"
+LATE = "due rows came or moved while the run went on; the next run takes them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class Engine:
     Attributes:
         uploader, ledger: None in a dry run, which writes nothing.
         max_share: the deployment's limit on a run's share of a table; None: the usual one.
+        seen: tables that have had their turn, under whatever spelling.
     """
 
     database: Database
@@ -63,6 +68,7 @@ class Engine:
     listener: Listener
     vacuum: bool
     max_share: float | None
+    seen: set[TableName] = field(default_factory=set)
 
 
 def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample) -> TableResult:
@@ -75,6 +81,9 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
     target: Target | None = None
     try:
         with engine.database.connect() as connection:
+            if engine.database.is_postgresql:
+                # One snapshot for all that is described and guarded.
+                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             found = _aim(connection, engine, run, policy)
             if isinstance(found, Refusal):
                 return TableResult(table=policy.table, status=Status.REFUSED, refusal=found)
@@ -92,24 +101,33 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
         return _result(target or policy, tally, Status.FAILED, started, error=refused_statement(exc))
     except NightshiftError as exc:
         return _result(target or policy, tally, Status.FAILED, started, error=exc)
+    except Exception as exc:
+        # Not foreseen; still the other tables must have their turn.
+        logger.exception("unexpected error", extra={"table": policy.table})
+        error = NightshiftError("an unexpected error", detail=type(exc).__name__, hint="the log has its trace")
+        return _result(target or policy, tally, Status.FAILED, started, error=error)
 
 
 def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally, started: float) -> TableResult:
     """After the last chunk: check the count, vacuum, and look for what is still due."""
     _check_count(engine, target, tally)
+    engine.database.renew(connection)
     heaps = [heap for heap in target.info.heaps if heap.name.label in tally.deleted_by_heap]
     vacuumed, warnings = _vacuum(engine, heaps, tally) if engine.vacuum else (False, ())
     cheap = tally.locked or tally.out_of_time or vacuumed or tally.rows < MANY_DEAD_ROWS or not target.postgresql
-    oldest = None
+    oldest, known = None, True
     try:
         oldest = survey.oldest_due(connection, target, None if cheap else heaps)
     except DBAPIError as exc:
         if is_lock_timeout(exc):
             raise
-        # The archive is done; that nobody looked at what is left must be told, but is no failure of it.
+        known = False
         warnings = (*warnings, f"the oldest overdue row could not be looked up: {reason(exc)}")
-    locked = bool(tally.locked) and oldest is not None
-    if tally.out_of_time or locked:
+    if oldest is not None and tally.locked:
+        warnings = (*warnings, LOCKED)
+    elif oldest is not None and not tally.out_of_time:
+        warnings = (*warnings, LATE)
+    if tally.out_of_time or oldest is not None or not known:
         status = Status.PARTIAL
     else:
         status = Status.OK if tally.rows or tally.partitions else Status.NOTHING
@@ -120,7 +138,7 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
         started,
         oldest_overdue=oldest,
         vacuumed=vacuumed,
-        warnings=(*warnings, *[LOCKED] * locked),
+        warnings=warnings,
     )
 
 
@@ -141,6 +159,9 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     axis, cutoff = Axis(column.name, kind, policy.zone), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
     target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version)
+    if info.name in engine.seen:
+        return guards.repeated(policy)
+    engine.seen.add(info.name)
     case = guards.Case(
         policy=policy, info=info, as_of=run.as_of, cutoff=cutoff, connection=connection, postgresql=postgresql
     )

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from nightshift.archive.chunks import Interval
 from nightshift.archive.policy import Policy
+from nightshift.database import postgres
 from nightshift.database.catalog import Heap, TableInfo
-from nightshift.database.sqlite import row_identifier
+from nightshift.database.sqlite import SHAPE_SQL, row_identifier
 from nightshift.rows import columns, sqlite
 from nightshift.rows.axis import Axis
 
@@ -65,6 +66,10 @@ class Target:
         """The name of a row's identifier (SQLite)."""
         return row_identifier(self.info.columns)
 
+    def shape_sql(self, heap: Heap) -> str:
+        """SQL that yields the heap's shape as it is now."""
+        return postgres.shape_sql(heap.name) if self.postgresql else SHAPE_SQL
+
     def by_place(self, chunk: Interval) -> str:
         """SQL condition of the due rows in an interval of pages (PostgreSQL) or rowids (SQLite)."""
         if not self.postgresql:
@@ -88,11 +93,13 @@ class Target:
         where = f" WHERE {condition}" if condition else ""
         return f"SELECT {self.select_list()} FROM {self._only(heap)}{where}"
 
-    def delete(self, heap: Heap, condition: str, *, skip_locked: bool = False) -> str:
+    def delete(self, heap: Heap, condition: str, *, skip_locked: bool = False, limit: int | None = None) -> str:
         """SQL that deletes rows of one heap and returns exactly those: the archive holds what left, to the row."""
-        if skip_locked:
-            free = f"SELECT ctid FROM {self._only(heap)} WHERE {condition} FOR UPDATE SKIP LOCKED"
-            condition = f"ctid = ANY (ARRAY({free})) AND {self.due}"
+        if self.postgresql and (skip_locked or limit is not None):
+            chosen = f"SELECT ctid FROM {self._only(heap)} WHERE {condition}"
+            chosen += f" LIMIT {limit}" if limit is not None else ""
+            chosen += " FOR UPDATE SKIP LOCKED" if skip_locked else ""
+            condition = f"ctid = ANY (ARRAY({chosen})) AND {self.due}"
         return f"DELETE FROM {self._only(heap)} WHERE {condition} RETURNING {self.select_list()}"
 
     def _only(self, heap: Heap) -> str:

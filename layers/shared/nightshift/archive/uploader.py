@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -32,7 +33,13 @@ _HIVE_UNSAFE = frozenset("\"#%'*/:=?\\{[]^.\x7f")
 class Uploader:
     """Writes the objects of one run."""
 
-    def __init__(self, store: Store, ledger: Ledger, prefix: str, run_id: str, listener: Listener) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, prefix: str, run_id: str, listener: Listener, deadline: float
+    ) -> None:
+        """Args:
+        deadline: `time.monotonic()` value after which nothing is tidied any more.
+        """
+        self._deadline = deadline
         self._store = store
         self._ledger = ledger
         self._prefix = prefix.strip("/")
@@ -54,8 +61,6 @@ class Uploader:
         """
         days = list(by_day(rows, target.axis))
         keys = [self._key(target.info.name, day) for day in days]
-        self._ledger.intend(target.info.name, {k: d.day.isoformat() for k, d in zip(keys, days, strict=True)})
-        self._tell(Step.INTENT, target, rows.num_rows, 0, keys)
         try:
             entries = self._write_all(target, days, keys)
         except BaseException:
@@ -74,6 +79,8 @@ class Uploader:
 
     def discard(self, keys: Sequence[str]) -> None:
         """Remove objects whose rows stay in the database. What cannot be removed now, a later run sweeps."""
+        if time.monotonic() > self._deadline:
+            return
         with suppress(DBAPIError, NightshiftError):
             self.sweep(keys)
 
@@ -89,12 +96,17 @@ class Uploader:
         return len(gone)
 
     def _write_all(self, target: Target, days: Sequence[Day], keys: Sequence[str]) -> list[Entry]:
-        """Encode one day after the other in the worker's own thread, while the pool takes the finished ones to S3."""
+        """Encode one day after the other in the worker's own thread, while the pool takes the finished ones to S3.
+
+        The intent is committed while the first day is encoded; nothing goes to S3 before it is on record.
+        """
         encoder = self._encoder(target)
+        intent = self._pool.submit(self._intend, target, days, keys)
         futures: list[Future[Entry]] = []
         try:
             for day, key in zip(days, keys, strict=True):
                 file = encoder.encode(day.rows)
+                intent.result()
                 futures.append(self._pool.submit(self._store_day, target, day, key, file))
             return [future.result() for future in futures]
         finally:
@@ -102,6 +114,11 @@ class Uploader:
             for future in futures:
                 future.cancel()
             wait(futures)
+            wait([intent])
+
+    def _intend(self, target: Target, days: Sequence[Day], keys: Sequence[str]) -> None:
+        self._ledger.intend(target.info.name, {k: d.day.isoformat() for k, d in zip(keys, days, strict=True)})
+        self._tell(Step.INTENT, target, sum(day.rows.num_rows for day in days), 0, keys)
 
     def _encoder(self, target: Target) -> Encoder:
         """The table's encoder; workers of one table share it."""

@@ -51,12 +51,17 @@ class Tally:
     deleted_by_heap: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, heap: Heap, entries: Sequence[Entry]) -> None:
-        """Count a committed chunk; hold `lock`."""
+    def add(self, heap: Heap | None, entries: Sequence[Entry]) -> None:
+        """Count a committed chunk; hold `lock`.
+
+        Args:
+            heap: where its rows were deleted; None: they went with their whole partition.
+        """
         rows = sum(entry.rows for entry in entries)
         self.rows += rows
         self.bytes += sum(entry.bytes for entry in entries)
         self.objects += len(entries)
         self.keys += [entry.key for entry in entries]
-        label = heap.name.label
-        self.deleted_by_heap[label] = self.deleted_by_heap.get(label, 0) + rows
+        if heap is not None:
+            label = heap.name.label
+            self.deleted_by_heap[label] = self.deleted_by_heap.get(label, 0) + rows

@@ -84,6 +84,7 @@ class Heap:
         may_drop: we may drop it.
         upper_bound: the partition's exclusive upper bound on the policy's timestamp, as the database prints it.
         parent: the partitioned table that it hangs on directly.
+        shape: a number that changes with its columns, keys, triggers and rules, see `postgres.shape_sql`.
     """
 
     name: TableName
@@ -96,6 +97,7 @@ class Heap:
     may_drop: bool = False
     upper_bound: str | None = None
     parent: TableName | None = None
+    shape: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ a week. Every connection gets a statement and a lock timeout, so that no look-up
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 
 _INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE = "42501", "55P03"
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+"""A server that vanished without a word, as in a failover, is noticed within a minute; the kernel takes two hours."""
 
 CONTROL_LOCK_TIMEOUT_S = 10.0
 """Seconds that a look-up or a ledger entry waits for a lock."""
@@ -70,6 +74,12 @@ class Database:
         finally:
             _close(connection)
 
+    def renew(self, connection: Connection) -> None:
+        """Fit a connection's time-outs to what is left of the budget by now; ends its transaction."""
+        connection.rollback()
+        if self.is_postgresql:
+            self._set_timeouts(connection)
+
     def close(self) -> None:
         """Close the connections that nobody uses any more."""
         self.engine.dispose()
@@ -102,6 +112,10 @@ def _engine(target: DatabaseTarget) -> Engine:
 def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
     """Connect within the time-out; then the server's own time-outs hold, for VACUUM may be silent for minutes."""
     connection = pg8000.connect(**target.pg8000_arguments())
+    if not target.host.startswith("/"):
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):  # not every platform has all of them
+                connection._usock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     connection._usock.settimeout(None)  # pg8000 has no other way to end its one time-out for everything
     return connection
 

@@ -15,6 +15,7 @@ from nightshift.database.catalog import (
     TableInfo,
     TableName,
     quote_identifier,
+    quote_literal,
     split_name,
 )
 
@@ -51,6 +52,20 @@ WHERE a.attrelid = :oid ORDER BY a.attnum
 """
 
 # May drop: it is ours, and nobody would miss the partition itself (a foreign key, a view) or its deletions (a trigger).
+# All that guards and type map rest on, of one physical table `c`, as a number: it changes when they may not hold
+# any more. A foreign key that points at a partitioned table has a row for each of its partitions.
+_SHAPE = """hashtextextended(concat_ws(';',
+  (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  (SELECT string_agg(concat_ws(' ', k.oid, k.confdeltype), ',' ORDER BY k.oid)
+     FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid),
+  (SELECT string_agg(concat_ws(' ', g.oid, g.tgtype, g.tgenabled), ',' ORDER BY g.oid)
+     FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),
+  (SELECT string_agg(concat_ws(' ', r.oid, r.ev_enabled), ',' ORDER BY r.oid)
+     FROM pg_rewrite r WHERE r.ev_class = c.oid),
+  (SELECT string_agg(i.inhrelid::text, ',' ORDER BY i.inhrelid) FROM pg_inherits i WHERE i.inhparent = c.oid),
+  c.relrowsecurity, c.relforcerowsecurity), 0)"""
+
 _HEAPS = """
 WITH RECURSIVE tree(oid, path_bounds) AS (
   SELECT CAST(:oid AS oid), CAST(ARRAY[] AS text[]) COLLATE "C"
@@ -76,7 +91,7 @@ SELECT n.nspname, c.relname, pg_table_size(c.oid) AS bytes,
                            AND d.refclassid = CAST('pg_class' AS regclass) AND d.refobjid = c.oid)
          AND NOT EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 8 = 8
                          AND g.tgenabled IN ('O', 'A')) AS may_drop,
-       pn.nspname AS parent_schema, pc.relname AS parent_name,
+       pn.nspname AS parent_schema, pc.relname AS parent_name, {shape} AS shape,
        (SELECT s.correlation FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname
           AND s.attname = :column AND NOT s.inherited) AS correlation,
        EXISTS (SELECT 1 FROM pg_index x JOIN pg_class ix ON ix.oid = x.indexrelid JOIN pg_am am ON am.oid = ix.relam
@@ -87,7 +102,7 @@ LEFT JOIN pg_inherits pi ON pi.inhrelid = c.oid AND c.relispartition
 LEFT JOIN pg_class pc ON pc.oid = pi.inhparent LEFT JOIN pg_namespace pn ON pn.oid = pc.relnamespace
 WHERE c.relkind = 'r'
 ORDER BY c.oid
-"""
+""".replace("{shape}", _SHAPE)
 
 # Foreign keys may point at a partition alone. Those with a parent are the server's copies of one that points higher up.
 _REFERENCED_BY = """
@@ -123,11 +138,16 @@ ORDER BY 1
 """
 
 
+def shape_sql(heap: TableName) -> str:
+    """A query for a heap's shape as it is now; equal to `Heap.shape` while what was described still holds."""
+    return f"SELECT {_SHAPE} FROM pg_class c WHERE c.oid = {quote_literal(heap.sql)}::regclass"
+
+
 def describe(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
     """Describe a table.
 
     Args:
-        connection: to the user's database.
+        connection: to the user's database, in a transaction that sees one snapshot (REPEATABLE READ).
         written: the table's name as the policy writes it.
         timestamp: the timestamp column's name as the policy writes it.
 
@@ -194,6 +214,7 @@ def _heap(row: Any) -> Heap:
         may_drop=bool(row.may_drop and row.path_bounds),
         upper_bound=bounds[-1] if bounds else None,
         parent=TableName(row.parent_schema, row.parent_name) if row.parent_name else None,
+        shape=row.shape,
     )
 
 

@@ -22,6 +22,9 @@ from nightshift.database.catalog import (
     split_name,
 )
 
+SHAPE_SQL = "PRAGMA schema_version"
+"""Grows with every change of the schema (https://www.sqlite.org/pragma.html#pragma_schema_version)."""
+
 
 def describe(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
     """Describe a table; None where no table or view has that name. See `postgres.describe`."""
@@ -95,7 +98,8 @@ def _heap(connection: Connection, name: str, timestamp: str, rowid: str) -> Heap
     for index in _rows(connection, "SELECT name FROM pragma_index_list(?) WHERE partial = 0", name):
         first = _rows(connection, "SELECT name FROM pragma_index_info(?) WHERE seqno = 0", index.name)
         indexed = indexed or bool(first and first[0].name and first[0].name.lower() == timestamp.lower())
-    return Heap(TableName("", name), bytes=int(pages or 0), blocks=int(top), rows=-1.0, indexed=indexed)
+    shape: Any = connection.exec_driver_sql(SHAPE_SQL).scalar()
+    return Heap(TableName("", name), bytes=int(pages or 0), blocks=int(top), rows=-1.0, indexed=indexed, shape=shape)
 
 
 def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:

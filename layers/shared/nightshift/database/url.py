@@ -86,6 +86,9 @@ class DatabaseTarget:
             "application_name": "nightshift",
             "client_encoding": "UTF8",
             "keepalives_idle": "30",
+            "keepalives_interval": "10",
+            "keepalives_count": "3",
+            "tcp_user_timeout": "30000",
         }
         if self.host.startswith("/"):
             parameters["host"] = self.host

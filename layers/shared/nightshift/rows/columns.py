@@ -144,6 +144,8 @@ def _refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
         array = table.column(index)
         if way.cast is not None:
             array = pc.cast(array, way.cast)
+        if isinstance(array.type, pa.OpaqueType):
+            raise NightshiftError("a column came in a form that nobody can read back", detail=way.column.name)
         arrays.append(array)
         fields.append(pa.field(way.column.name, array.type, metadata={TYPE_KEY: way.column.type_name.encode()}))
     if table.num_columns > len(carried):

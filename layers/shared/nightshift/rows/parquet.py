@@ -139,7 +139,14 @@ def _points(table: pa.Table, axis: Axis) -> pa.Array:
     """The axis's column as 64-bit integers."""
     column = table.column(axis.column).combine_chunks()
     if axis.kind == "text":
-        return pa.array([parse_text(value) for value in column.to_pylist()], pa.int64())
+        points = pa.array([parse_text(value) for value in column.to_pylist()], pa.int64())
+        if points.null_count:
+            raise NightshiftError(
+                "a timestamp cannot be understood",
+                detail=f"{axis.column}: {points.null_count} of {len(points)} values are no date and time",
+                hint="write them like 2025-09-15 09:00:00",
+            )
+        return points
     if axis.kind == "date":
         return column.cast(pa.int32()).cast(pa.int64())
     return column.cast(pa.int64())

@@ -17,7 +17,7 @@ from adbc_driver_postgresql import StatementOptions, dbapi
 
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
-from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked, TooLarge
+from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked, StatementRefused, TooLarge
 
 BATCH_BYTES = 4 << 20
 """Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
@@ -195,7 +195,7 @@ def _translate(exc: Exception) -> NightshiftError:
             detail=said,
             hint="archive the referencing table first, with a retention that is not longer",
         )
-    return NightshiftError("the database refused a statement", detail=said)
+    return StatementRefused("the database refused a statement", detail=said)
 
 
 def _first_line(exc: Exception) -> str:

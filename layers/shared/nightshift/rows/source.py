@@ -20,6 +20,10 @@ class Interrupted(NightshiftError):
     """The server ended the statement: its time was over, a deadlock, a serialization failure. Nothing was changed."""
 
 
+class StatementRefused(NightshiftError):
+    """The database did not carry a statement out. Nothing was changed."""
+
+
 class TooLarge(NightshiftError):
     """A chunk turned out larger than memory allows. Nothing was changed; a smaller one will do."""
 

@@ -168,6 +168,7 @@ KOREAN = Phrases(
         "privilege": "데이터베이스 권한 부족",
         "encoding": "지원하지 않는 데이터베이스 인코딩",
         "reserved_name": "예약된 컬럼 이름 사용",
+        "repeated": "같은 테이블에 정책이 두 개",
     },
     other_guard="안전 점검 실패 ({guard})",
 )
@@ -240,6 +241,7 @@ ENGLISH = Phrases(
         "privilege": "missing database privilege",
         "encoding": "unsupported database encoding",
         "reserved_name": "a column has a reserved name",
+        "repeated": "two policies for one table",
     },
     other_guard="check failed ({guard})",
 )
