@@ -128,7 +128,8 @@ def _serve(fd: int) -> None:
 
         def parse_header(self, header_plus: bytes) -> None:
             super().parse_header(header_plus)
-            self.expect_continue = bool(self.expect_continue and (self.content_length or self.chunked))
+            if not self.content_length and not self.chunked:
+                self.expect_continue = False
 
     HTTPChannel.parser_class = Parser
     server = create_server(
