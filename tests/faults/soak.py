@@ -29,7 +29,7 @@ from tests.support.small_chunks import SmallChunks
 
 WIDTH = 320
 """Bytes of a row, about."""
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 128 << 10
 RUN = {"CLEANUP_WORKERS": "2"}
 CHECK_EVERY = 10
 """Kills between two comparisons."""
@@ -117,13 +117,15 @@ class Soak:
         child = self._start()
         began = time.monotonic()
         assert child.wait() == 0, child.log
+        seconds = time.monotonic() - began
         self.check()
-        return time.monotonic() - began
+        return seconds
 
     def _kill_one(self) -> None:
         child = self._start()
+        began = time.monotonic()
         # The moment is the point here; there is no event to wait for.
-        time.sleep(self._chance.uniform(0, self._duration))
+        child.process.join(self._chance.uniform(0, self._duration))
         status = child.kill()
         self._scene.children.clear()
         if status == -signal.SIGKILL:
@@ -131,6 +133,8 @@ class Soak:
         else:
             assert status == 0, child.log
             self.tally.completed += 1
+            # Moments past the end of a run are wasted.
+            self._duration = (self._duration + time.monotonic() - began) / 2
 
     def _start(self) -> CleanupChild:
         # A dead run's lock goes when the server notices; until then the next one would just be refused.
