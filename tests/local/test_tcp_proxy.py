@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import time
 from collections.abc import Iterator
 
 import pg8000.native
@@ -92,3 +94,29 @@ def test_cut_closes_what_is_open_and_refuse_what_comes(proxy: TcpProxy, table: s
     proxy.refuse(False)
     insert(proxy.through(table))
     assert rows(table) == 1
+
+
+def test_what_is_held_arrives_when_its_sender_is_gone(proxy: TcpProxy, table: str) -> None:
+    hold = proxy.hold_when(b"COMMIT", having=b"INSERT")
+    sender = multiprocessing.get_context("spawn").Process(target=insert, args=(proxy.through(table),))
+    sender.start()
+    hold.happened.wait()
+    sender.kill()
+    sender.join()
+    assert (hold.fired, rows(table)) == (1, 0)
+    hold.release()
+    while rows(table) == 0:
+        time.sleep(0.01)
+
+
+def test_a_cut_can_take_everything_with_it(proxy: TcpProxy, table: str) -> None:
+    bystander = connect(proxy.through(table))
+    cut = proxy.cut_when(b"COMMIT", everything=True)
+    with pytest.raises(pg8000.native.InterfaceError):
+        insert(proxy.through(table))
+    assert cut.happened.is_set()
+    with pytest.raises(pg8000.native.InterfaceError):
+        bystander.run("SELECT 1")
+    with pytest.raises(pg8000.native.InterfaceError):
+        connect(proxy.through(table))
+    assert rows(table) == 0
