@@ -6,8 +6,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from nightshift.archive.events import Step
-from tests.support.scene import OURS, Scene
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.scene import OURS, Scene, stuck_in_copy
 
 DATA = "state <> 'idle'"
 """In a transaction, while the control plane's connections wait for work."""
@@ -21,14 +20,9 @@ def terminate(scene: Scene, which: str) -> int:
 
 
 def test_terminated_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres) -> None:
-    scene.fill(8000)
-    with TcpProxy("127.0.0.1", postgres.port) as proxy:
-        stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
-        child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_CHUNK_MB": "64"})
-        stuck.happened.wait()
-        scene.await_value(f"SELECT wait_event FROM pg_stat_activity WHERE {OURS} AND {DATA}", "ClientWrite")
+    with stuck_in_copy(scene, postgres.port) as (child, hold):
         assert terminate(scene, DATA) == 1
-        stuck.release()
+        hold.release()
         assert child.wait() == 1
     assert child.error is not None and child.error.startswith("ConnectionLost")
     assert Step.STREAMED not in child.steps

@@ -9,7 +9,7 @@ import pytest
 from local.postgres import EmbeddedPostgres
 from local.slack import SlackServer
 from nightshift.archive.events import Step
-from tests.support.scene import OURS, Scene
+from tests.support.scene import Scene, stuck_in_copy
 from tests.support.tcp_proxy import TcpProxy
 
 MOMENTS = [
@@ -51,15 +51,7 @@ def test_killed_with_several_chunks_under_way(scene: Scene) -> None:
 
 
 def test_killed_in_the_middle_of_a_copy(scene: Scene, postgres: EmbeddedPostgres) -> None:
-    """The server has deleted rows and is sending them, to a client that reads no more, when that client dies."""
-    scene.fill(8000)
-    with TcpProxy("127.0.0.1", postgres.port) as proxy:
-        stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
-        child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_CHUNK_MB": "64"})
-        stuck.happened.wait()
-        scene.await_value(
-            f"SELECT wait_event FROM pg_stat_activity WHERE {OURS} AND query LIKE 'COPY (DELETE%'", "ClientWrite"
-        )
+    with stuck_in_copy(scene, postgres.port) as (child, _):
         assert child.kill() == -signal.SIGKILL
         assert child.steps == [Step.PLANNED]
     assert scene.archived_rows() == 0

@@ -8,8 +8,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from nightshift.archive.events import Step
-from tests.support.scene import Scene
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.scene import Scene, stuck_in_copy
 
 both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
@@ -17,13 +16,9 @@ both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @both
 def test_stopped_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres, number: signal.Signals) -> None:
     """The rows that were on their way are back in the table, and the history says that the run failed."""
-    scene.fill(8000)
-    with TcpProxy("127.0.0.1", postgres.port) as proxy:
-        stuck = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
-        child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_CHUNK_MB": "64"})
-        stuck.happened.wait()
+    with stuck_in_copy(scene, postgres.port) as (child, hold):
         child.interrupt(number)
-        stuck.release()
+        hold.release()
         assert child.wait() == 1
     assert child.error is not None and child.error.startswith("KeyboardInterrupt"), child.log
     assert Step.COMMITTED not in child.steps

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import md5
@@ -27,6 +27,7 @@ from tests.support.child import CleanupChild, Job
 from tests.support.handler import Context
 from tests.support.house import AS_OF, House
 from tests.support.multiset import Row, assert_exactly_once, rows_in_archive, rows_in_table, unaccounted_keys
+from tests.support.tcp_proxy import Hold, TcpProxy
 
 TABLE = "conversation_log"
 CUTOFF_US = 1_757_862_000_000_000
@@ -183,6 +184,28 @@ class Scene(House):
         assert set(states.values()) <= {"archived", "swept", "foreign"}
         strangers = {key for key, state in states.items() if state == "foreign"}
         assert unaccounted_keys(self.s3, self.bucket, self.url) == strangers
+
+
+@contextmanager
+def stuck_in_copy(scene: Scene, port: int) -> Iterator[tuple[CleanupChild, Hold]]:
+    """A run in mid-stream: the server has deleted rows and is blocked on sending them to a client that gets no more.
+
+    Args:
+        scene: its table is filled here, with more rows than fit the buffers on the way.
+        port: the server's.
+
+    Yields:
+        the run, and what holds its stream up.
+    """
+    scene.fill(8000)
+    with TcpProxy("127.0.0.1", port) as proxy:
+        hold = proxy.hold_when(b"row 400 ", "server", having=b"COPY (DELETE")
+        one_chunk = {"CLEANUP_CHUNK_MB": "64", "CLEANUP_WORKERS": "1"}
+        child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), **one_chunk})
+        hold.happened.wait()
+        blocked = f"{OURS} AND wait_event = 'ClientWrite' AND query LIKE 'COPY (DELETE%'"
+        scene.await_value(f"SELECT count(*) FROM pg_stat_activity WHERE {blocked}", 1)
+        yield child, hold
 
 
 @pytest.fixture
