@@ -30,7 +30,8 @@ from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
 from nightshift.archive.events import ChunkEvent, Step
-from nightshift.runtime import Wiring, logger, run_job
+from nightshift.runtime import logger, run_job
+from nightshift.wiring import Wiring
 
 ROWS = 200_000
 DAYS = 60

@@ -8,7 +8,8 @@ from typing import Any
 
 from cleanup.job import cleanup
 from nightshift.run import LambdaContext
-from nightshift.runtime import Wiring, run_job
+from nightshift.runtime import run_job
+from nightshift.wiring import Wiring
 
 
 @cache

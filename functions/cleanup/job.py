@@ -12,7 +12,7 @@ from nightshift.archive.table import archive_table
 from nightshift.results import Attachment, CleanupResult, TableResult
 from nightshift.rows.sample import CsvSample
 from nightshift.run import JobRun
-from nightshift.runtime import Services
+from nightshift.wiring import Services
 
 
 def cleanup(run: JobRun, services: Services) -> CleanupResult:

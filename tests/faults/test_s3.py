@@ -15,7 +15,8 @@ from botocore.config import Config
 from cleanup.job import cleanup
 from local.s3 import EmbeddedS3
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
-from nightshift.runtime import Wiring, run_job
+from nightshift.runtime import run_job
+from nightshift.wiring import Wiring
 from tests.support import s3_faults as faults
 from tests.support.house import AS_OF
 from tests.support.s3_faults import Action, Request

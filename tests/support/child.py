@@ -30,7 +30,7 @@ from typing import Any
 from nightshift.archive.events import ChunkEvent, Step
 from nightshift.results import CleanupResult
 from nightshift.run import JobRun
-from nightshift.runtime import Services
+from nightshift.wiring import Services
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_PATH = [str(ROOT), str(ROOT / "functions"), str(ROOT / "layers" / "shared")]
@@ -212,7 +212,8 @@ class _Reporter:
 def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     """The child's program."""
     from cleanup.job import cleanup
-    from nightshift.runtime import Wiring, run_job
+    from nightshift.runtime import run_job
+    from nightshift.wiring import Wiring
 
     log = os.open(plan.log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):

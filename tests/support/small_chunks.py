@@ -10,7 +10,7 @@ from nightshift.archive.table import archive_table
 from nightshift.results import CleanupResult
 from nightshift.rows.sample import CsvSample
 from nightshift.run import JobRun
-from nightshift.runtime import Services
+from nightshift.wiring import Services
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ _DELETE_BATCH = 1000
 _FOOTER_TAIL = 8
 """A Parquet file ends with the footer's length (4 bytes) and `PAR1`."""
 
+_ABSENT = {"NoSuchKey", "NoSuchVersion", "404"}
+
 _HINTS = {
     "NoSuchBucket": "ARCHIVE_BUCKET does not exist; deploy the stack or correct the name",
     "AccessDenied": "the function's role needs s3:PutObject and s3:GetObject on the archive's prefix (and its KMS key)",
@@ -164,11 +166,29 @@ class Store:
         Raises:
             StoreError: it cannot be read.
         """
-        version = {"VersionId": version_id} if version_id else {}
         try:
-            return self.client.get_object(Bucket=self.bucket, Key=key, **version)["Body"].read()  # type: ignore[arg-type]
+            return self._get(key, version_id)
         except (ClientError, BotoCoreError) as exc:
             raise _store_error("an object could not be read", self.bucket, key, exc) from exc
+
+    def find(self, key: str, version_id: str | None = None) -> bytes | None:
+        """A whole object, or None where S3 says that it has none.
+
+        A 403 is an error: without `s3:ListBucket` S3 answers it for missing objects too, so it proves nothing.
+
+        Raises:
+            StoreError: S3 could not be asked, or refused to tell.
+        """
+        try:
+            return self._get(key, version_id)
+        except (ClientError, BotoCoreError) as exc:
+            if _code(exc) in _ABSENT:
+                return None
+            raise _store_error("an object could not be read", self.bucket, key, exc) from exc
+
+    def _get(self, key: str, version_id: str | None) -> bytes:
+        version: Any = {"VersionId": version_id} if version_id else {}
+        return self.client.get_object(Bucket=self.bucket, Key=key, **version)["Body"].read()
 
     def delete(self, keys: Iterable[str]) -> Iterator[str]:
         """Delete objects, up to 1,000 a request.

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.engine import Connection
 
 from nightshift.errors import DatabaseUnavailable
@@ -36,8 +48,32 @@ archive_object = Table(
 
 States: `pending` (intended, perhaps written), `archived` (committed together with the deletion of its rows),
 `sweeping` (an orphan whose object is being removed),
-`swept` (removed), `foreign` (the key held somebody else's object; never removed).
+`swept` (removed), `foreign` (the key held somebody else's object; never removed), `restored` (its rows are in the table
+again, and no part of the archive any more; the object stays where it is).
 `min_timestamp` and `max_timestamp` are ISO 8601 in the policy's zone, as text: they may lie before year 1.
+"""
+
+restored_object = Table(
+    "nightshift_restored_object",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("object_key", String(1024), nullable=False),
+    Column("source_table", Text, nullable=False),
+    Column("target_table", Text, nullable=False),
+    Column("target_id", BigInteger, nullable=False),
+    Column("into_original", Boolean, nullable=False),
+    Column("row_count", BigInteger, nullable=False),
+    Column("existing_count", BigInteger, nullable=False),
+    Column("hold_until", DateTime(timezone=True)),
+    Column("run_id", String(32), nullable=False),
+    Column("restored_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("object_key", "target_table", "target_id"),
+)
+"""What was restored where: one row an object and target, written in the transaction that inserts the object's rows.
+
+`target_id` tells a table from a later one of the same name (PostgreSQL's OID; 0 in SQLite). `existing_count` rows were
+left out because the target had their keys already. Until `hold_until` no cleanup takes the object's rows again; it is
+set only where they went back into the original table.
 """
 
 run = Table(

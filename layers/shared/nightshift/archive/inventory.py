@@ -1,0 +1,123 @@
+"""What is archived: the ledger, read for people and for the way back. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, inspect, select
+
+from nightshift.database.catalog import split_name
+from nightshift.database.tables import archive_object
+
+ARCHIVED, RESTORED = "archived", "restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedObject:
+    """One row of the ledger.
+
+    Attributes:
+        table: `schema.table`, the label that it was archived under.
+        day: `dt`, YYYY-MM-DD in the policy's zone.
+        rows, bytes, sha256: None in states before `archived`.
+        version_id: S3's; None in a bucket without versions.
+        first, last: its oldest and youngest timestamp, ISO 8601.
+        fingerprint: of the columns it was archived with, see `rows.columns.fingerprint`.
+    """
+
+    bucket: str
+    key: str
+    table: str
+    state: str
+    day: str
+    rows: int | None
+    bytes: int | None
+    sha256: str | None
+    version_id: str | None
+    first: str | None
+    last: str | None
+    fingerprint: str | None
+    run_id: str
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def inventory(
+    connection: Connection,
+    bucket: str,
+    *,
+    table: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    states: Sequence[str] | None = (ARCHIVED,),
+) -> list[ArchivedObject]:
+    """Objects on record, by table, day and time.
+
+    Args:
+        table: a ledger label (see `resolve_table`); None: every table.
+        since, until: first and last day, both included.
+        states: None for every state.
+    """
+    if not inspect(connection).has_table(archive_object.name):
+        return []
+    c = archive_object.c
+    wanted = select(archive_object).where(c.bucket == bucket).order_by(c.table_name, c.dt, c.min_timestamp, c.id)
+    if table is not None:
+        wanted = wanted.where(c.table_name == table)
+    if since is not None:
+        wanted = wanted.where(c.dt >= since.isoformat())
+    if until is not None:
+        wanted = wanted.where(c.dt <= until.isoformat())
+    if states is not None:
+        wanted = wanted.where(c.state.in_(states))
+    return [
+        ArchivedObject(
+            bucket=row.bucket,
+            key=row.object_key,
+            table=row.table_name,
+            state=row.state,
+            day=row.dt,
+            rows=row.row_count,
+            bytes=row.byte_count,
+            sha256=row.sha256,
+            version_id=row.version_id,
+            first=row.min_timestamp,
+            last=row.max_timestamp,
+            fingerprint=row.schema_fingerprint,
+            run_id=row.run_id,
+        )
+        for row in connection.execute(wanted)
+    ]
+
+
+def known_tables(connection: Connection, bucket: str) -> list[str]:
+    """The labels of all tables that the ledger knows in this bucket, sorted."""
+    if not inspect(connection).has_table(archive_object.name):
+        return []
+    labels = select(archive_object.c.table_name).where(archive_object.c.bucket == bucket).distinct()
+    return sorted(connection.execute(labels).scalars())
+
+
+def resolve_table(written: str, labels: Sequence[str]) -> str | None:
+    """The label that a written name means, as `catalog` reads names: to the letter, else folded to lower case.
+
+    The table itself need not exist any more. A name without a schema means `public`'s table, or the only one of that
+    name; None where there is none, or more than one.
+    """
+    parts = split_name(written)
+    if parts is None:
+        return None
+    exact = tuple(part for part, _ in parts)
+    folded = tuple(part if quoted else part.lower() for part, quoted in parts)
+    for candidate in dict.fromkeys((exact, folded)):
+        named = {label: tuple(part for part, _ in split_name(label) or ()) for label in labels}
+        found = [label for label, name in named.items() if name[-len(candidate) :] == candidate]
+        if len(found) > 1:
+            found = [label for label in found if named[label] in (candidate, ("public", *candidate))]
+        if len(found) == 1:
+            return found[0]
+    return None

@@ -1,0 +1,65 @@
+"""Proves an object of the archive again: that S3 still holds, byte for byte, what the ledger vouches for."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.errors import ArchiveMismatch
+from nightshift.rows.reader import ArchiveFile
+from nightshift.store import Store
+
+
+class Damage(StrEnum):
+    """What can be wrong with an object."""
+
+    MISSING = "missing"
+    WRONG_SIZE = "wrong size"
+    ALTERED = "altered"
+    UNREADABLE = "unreadable"
+    WRONG_ROWS = "wrong row count"
+
+
+class ObjectDamaged(ArchiveMismatch):
+    """An object is not what the ledger vouches for.
+
+    Attributes:
+        damage: in one word.
+    """
+
+    def __init__(self, damage: Damage, one: ArchivedObject, what: str) -> None:
+        super().__init__(
+            f"an object of the archive is damaged: {damage}",
+            detail=f"{one.uri}: {what}",
+            hint="look for an older version of it in the bucket, or a copy in another region",
+        )
+        self.damage = damage
+        self.key = one.key
+        self.what = what
+
+
+def prove(store: Store, one: ArchivedObject) -> ArchiveFile:
+    """Read an object and compare it with its ledger row: size, SHA-256, footer, row count.
+
+    Returns:
+        the file, in memory.
+
+    Raises:
+        ObjectDamaged: it is missing, or differs.
+        StoreError: S3 could not be asked, which says nothing about the object.
+    """
+    body = store.find(one.key, one.version_id)
+    if body is None:
+        raise ObjectDamaged(Damage.MISSING, one, "S3 has no such object")
+    if len(body) != one.bytes:
+        raise ObjectDamaged(Damage.WRONG_SIZE, one, f"{len(body)} bytes, the ledger says {one.bytes}")
+    if (digest := hashlib.sha256(body).hexdigest()) != one.sha256:
+        raise ObjectDamaged(Damage.ALTERED, one, f"SHA-256 {digest[:16]}…, the ledger says {(one.sha256 or '')[:16]}…")
+    try:
+        file = ArchiveFile(body)
+    except ArchiveMismatch as exc:
+        raise ObjectDamaged(Damage.UNREADABLE, one, exc.message) from exc
+    if file.rows != one.rows:
+        raise ObjectDamaged(Damage.WRONG_ROWS, one, f"{file.rows} rows, the ledger says {one.rows}")
+    return file

@@ -1,0 +1,72 @@
+"""Archived files, read again: their columns as they were declared, their rows as Arrow batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nightshift.errors import ArchiveMismatch
+from nightshift.rows.columns import EXACT, TYPE_KEY
+
+BATCH_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedColumn:
+    """One column of a file.
+
+    Attributes:
+        type_name: the type that the database declared, e.g. `numeric(10,2)`.
+        arrow: the type that carries it.
+    """
+
+    name: str
+    type_name: str
+    arrow: pa.DataType
+
+
+class ArchiveFile:
+    """A Parquet file of the archive, held in memory; its rows are decoded as they are asked for.
+
+    Attributes:
+        rows: the row count that its footer states.
+        columns: in the table's order, without `_nightshift_exact`.
+        exact: whether it has that column.
+        metadata: its key-value metadata, `nightshift.…`.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        """Args:
+        body: the whole file.
+
+        Raises:
+            ArchiveMismatch: it is no Parquet file, or none of ours.
+        """
+        try:
+            self._file = pq.ParquetFile(pa.BufferReader(body))
+            schema = self._file.schema_arrow
+        except (pa.ArrowException, OSError) as exc:
+            raise ArchiveMismatch("the object is not a Parquet file", detail=str(exc).splitlines()[0][:200]) from exc
+        fields = [field for field in schema if field.name != EXACT]
+        if any(TYPE_KEY not in (field.metadata or {}) for field in fields):
+            raise ArchiveMismatch("the Parquet file is not one of nightshift's", detail="its columns name no type")
+        self.rows = int(self._file.metadata.num_rows)
+        self.columns = tuple(ArchivedColumn(f.name, f.metadata[TYPE_KEY].decode(), f.type) for f in fields)
+        self.exact = len(fields) < len(schema)
+        self.metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        self.schema = schema
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Every row, `rows` at a time.
+
+        Raises:
+            ArchiveMismatch: a page cannot be decoded.
+        """
+        try:
+            yield from self._file.iter_batches(batch_size=rows)
+        except (pa.ArrowException, OSError) as exc:
+            detail = str(exc).splitlines()[0][:200]
+            raise ArchiveMismatch("rows of the object cannot be decoded", detail=detail) from exc

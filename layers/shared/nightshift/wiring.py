@@ -1,0 +1,134 @@
+"""What a run is wired to: settings, clients, the clock; built on the first use, and never at import.
+
+`Wiring` outlives a run in a warm environment; `Services` are the ports of one run.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nightshift import secrets
+from nightshift.archive.events import Listener, ignore
+from nightshift.database.connect import Database
+from nightshift.errors import InvalidSettings
+from nightshift.settings import Settings
+from nightshift.store import Store, make_client
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What outlives a run in a warm environment."""
+
+    environ: Mapping[str, str]
+    listener: Listener = ignore
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], *, listener: Listener = ignore) -> Wiring:
+        """Nothing is read or connected yet: a setting that is wrong must be a run's error, not an import's."""
+        return cls(environ, listener)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises `InvalidSettings`."""
+        return Settings.from_env(self.environ)
+
+    @cached_property
+    def report_settings(self) -> Settings:
+        """The settings, or where they are unusable just those of the report, so that Slack hears of it.
+
+        Raises `InvalidSettings` where not even these are usable.
+        """
+        try:
+            return self.settings
+        except InvalidSettings:
+            names = ("TIMEZONE", "REPORT_LANGUAGE")
+            return Settings.from_env(
+                {name: value for name, value in self.environ.items() if name.startswith("SLACK_") or name in names}
+            )
+
+    @cached_property
+    def s3_client(self) -> Future[Any]:
+        """boto3's client, begun in the background at the first mention and kept while the environment is warm.
+
+        Building it takes longer than anything else before the first row moves (0.1 s and more), and the database is
+        being asked meanwhile.
+        """
+        builder = ThreadPoolExecutor(1, thread_name_prefix="s3-client")
+        client = builder.submit(make_client)
+        # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
+        client.add_done_callback(lambda _: gc.freeze())
+        builder.shutdown(wait=False)
+        return client
+
+    def now(self) -> datetime:
+        """The only clock."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    """A job's ports: what one run may use."""
+
+    wiring: Wiring
+    database: Database
+
+    @property
+    def settings(self) -> Settings:
+        return self.wiring.settings
+
+    @property
+    def listener(self) -> Listener:
+        return self.wiring.listener
+
+    def now(self) -> datetime:
+        return self.wiring.now()
+
+    @property
+    def archive_bucket(self) -> str:
+        """The archive's bucket.
+
+        Raises:
+            InvalidSettings: ARCHIVE_BUCKET is not set.
+        """
+        if self.settings.archive_bucket is None:
+            raise InvalidSettings(
+                "settings are not usable",
+                detail="ARCHIVE_BUCKET: is not set",
+                hint="name the bucket that the archive goes to; nothing was read or written",
+            )
+        return self.settings.archive_bucket
+
+    def prepare_archive(self) -> None:
+        """Check that there is a bucket, and begin to build the client; raises as `archive_bucket` does."""
+        if self.archive_bucket:
+            self.wiring.s3_client  # noqa: B018 - the first mention begins it
+
+    def archive_store(self) -> Store:
+        """The archive's bucket, ready for use; raises as `archive_bucket` does."""
+        settings, bucket = self.settings, self.archive_bucket
+        return Store(self.wiring.s3_client.result, bucket, settings.archive_kms_key, settings.archive_proof)
+
+    def fetch_text(self, location: str) -> str:
+        """The text behind a path, `s3://bucket/key` or `ssm:/name`.
+
+        Raises:
+            InvalidSettings, StoreError, SecretUnavailable: it cannot be read.
+        """
+        if location.startswith("s3://"):
+            bucket, _, key = location.removeprefix("s3://").partition("/")
+            return Store(self.wiring.s3_client.result, bucket).get(key).decode("utf-8")
+        if location.startswith("ssm:"):
+            return secrets.parameter(location.removeprefix("ssm:"))
+        try:
+            return Path(location).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InvalidSettings(
+                "the policy file cannot be read", detail=f"NIGHTSHIFT_CONFIG: {location}: {type(exc).__name__}"
+            ) from None
