@@ -85,6 +85,9 @@ class Refusal:
     message: str
     hint: str
 
+    def to_json(self) -> dict[str, str]:
+        return {"guard": self.guard, "message": self.message, "hint": self.hint}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableResult:
@@ -145,7 +148,7 @@ class TableResult:
         if self.vacuumed:
             out["vacuumed"] = True
         if self.refusal:
-            out["refusal"] = {"guard": self.refusal.guard, "message": self.refusal.message, "hint": self.refusal.hint}
+            out["refusal"] = self.refusal.to_json()
         if self.estimate:
             e = self.estimate
             out["estimate"] = {
@@ -198,6 +201,78 @@ class CleanupResult:
 
     def to_json(self) -> dict[str, Any]:
         return {"tables": [table.to_json() for table in self.tables], "orphans_removed": self.orphans_removed}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedObject:
+    """An object of the archive that is not what the ledger vouches for.
+
+    Attributes:
+        damage: in one word, see `archive.proof.Damage`.
+        what: what was seen.
+    """
+
+    key: str
+    damage: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreResult:
+    """What one run of `restore` did.
+
+    Attributes:
+        table: the archive's name of the table, or what was asked for where it has no such table.
+        into: the table that was filled; None where a guard refused before it was known.
+        rows, objects, bytes: restored by this run; in a dry run, what a real one would restore.
+        existing: rows left out because the table had their keys.
+        already: objects that an earlier run had restored there.
+        remaining: objects left for the next run, for want of time.
+        columns: what was filled with what, where archive and table differ; a sentence each.
+        hold_until: until then no cleanup takes the restored rows again.
+    """
+
+    status: Status
+    table: str
+    into: str | None = None
+    into_original: bool = False
+    rows: int = 0
+    existing: int = 0
+    objects: int = 0
+    already: int = 0
+    remaining: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    columns: tuple[str, ...] = ()
+    damaged: tuple[DamagedObject, ...] = ()
+    hold_until: datetime | None = None
+    refusal: Refusal | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return self.status in (Status.OK, Status.NOTHING)
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "table": self.table,
+            "into": self.into,
+            "into_original": self.into_original,
+            "restored_rows": self.rows,
+            "existing_rows": self.existing,
+            "objects": self.objects,
+            "already": self.already,
+            "remaining": self.remaining,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "columns": list(self.columns),
+            "damaged": [{"key": d.key, "damage": d.damage, "what": d.what} for d in self.damaged],
+        }
+        if self.hold_until:
+            out["hold_until"] = _iso(self.hold_until)
+        if self.refusal:
+            out["refusal"] = self.refusal.to_json()
+        return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ computes the same cutoff. Three shapes are understood:
 * the envelope of an EventBridge rule (`"time"`), whose `detail` may carry the keys above;
 * an HTTP trigger (function URL, API Gateway 2.0), whose JSON `body` may carry them.
 
-An unknown key is refused by name: `{"dry-run": true}` must not delete anything.
+An unknown key is refused by name: `{"dry-run": true}` must not delete anything. A job that is asked for something,
+like `restore`, brings a model of its own keys.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
 
@@ -31,6 +32,8 @@ from nightshift.errors import InvalidEvent
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far in the future a scheduled time may lie: clocks differ, schedules do not run early."""
+
+M = TypeVar("M", bound=BaseModel)
 
 LOCAL_BUDGET_S = 24 * 3600.0
 """Seconds a run may take where no Lambda context sets a deadline."""
@@ -56,6 +59,7 @@ class JobRun:
         deadline: `time.monotonic()` value after which nothing may be under way.
         attempt: 1 for the first run recorded for this job and `as_of`, 2 for the next, …
         run_id: names this invocation in the ledger and the run history.
+        request: the job's own part of the event, as its model; None for jobs that have none.
     """
 
     job: str
@@ -65,6 +69,7 @@ class JobRun:
     deadline: float = field(default_factory=lambda: time.monotonic() + LOCAL_BUDGET_S)
     attempt: int = 1
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    request: Any = None
 
     def remaining(self) -> float:
         """Seconds left before the deadline; negative once it has passed."""
@@ -100,7 +105,14 @@ def stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def parse_event(job: str, event: object, context: LambdaContext | None, *, now: datetime) -> JobRun:
+def parse_event(
+    job: str,
+    event: object,
+    context: LambdaContext | None,
+    *,
+    now: datetime,
+    request: type[BaseModel] | None = None,
+) -> JobRun:
     """Turn an event into a `JobRun`.
 
     Args:
@@ -108,11 +120,12 @@ def parse_event(job: str, event: object, context: LambdaContext | None, *, now: 
         event: what Lambda passed to the handler.
         context: Lambda's context, or None for a local run without a deadline.
         now: aware time of the invocation; stands in where the event names no time.
+        request: the model of the job's own keys.
 
     Raises:
         InvalidEvent: the event is of no known shape, names an unknown key, or lies in the future.
     """
-    given = _parse_input(_unwrap(event))
+    given, asked = _parse_input(_unwrap(event), request)
     as_of = given.scheduled_time or now
     if as_of.tzinfo is None:
         raise InvalidEvent(
@@ -137,6 +150,7 @@ def parse_event(job: str, event: object, context: LambdaContext | None, *, now: 
         dry_run=given.dry_run,
         force=given.force,
         deadline=time.monotonic() + budget,
+        request=asked,
     )
 
 
@@ -173,24 +187,39 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
     return body
 
 
-def _parse_input(given: Mapping[str, Any]) -> _Input:
+def _parse_input(given: Mapping[str, Any], request: type[BaseModel] | None) -> tuple[_Input, BaseModel | None]:
     if _is_number(given.get("scheduled_time")):
         # pydantic would read a number as epoch seconds or milliseconds, by size: a guess, so refused.
         raise InvalidEvent("scheduled_time is a number", hint='write it like "2025-10-15T00:00:00Z"')
-    try:
-        return _Input.model_validate(dict(given))
-    except ValidationError as exc:
-        problems, unknown = [], False
-        for error in exc.errors(include_url=False, include_input=False, include_context=False):
-            name = ".".join(str(part) for part in error["loc"])[:80] or "event"
-            unknown = unknown or error["type"] == "extra_forbidden"
-            problems.append(f"{name}: " + ("unknown key" if error["type"] == "extra_forbidden" else error["msg"]))
-        known = ", ".join(_Input.model_fields)
+    own = set(request.model_fields) if request else set()
+    problems: list[str] = []
+    unknown: list[bool] = []
+    common = _checked(_Input, {k: v for k, v in given.items() if k not in own}, problems, unknown)
+    # The job's part is looked at even if the rest is wrong: one error names everything.
+    asked = _checked(request, {k: v for k, v in given.items() if k in own}, problems, unknown) if request else None
+    if problems:
+        known = ", ".join([*_Input.model_fields, *(request.model_fields if request else ())])
         raise InvalidEvent(
-            "the event has keys that are not understood" if unknown else "the event has values that are not understood",
+            f"the event has {'keys' if any(unknown) else 'values'} that are not understood",
             detail="\n".join(problems[:20]),
             hint=f"known keys: {known}",
-        ) from None
+        )
+    assert common is not None  # else there is a problem
+    return common, asked
+
+
+def _checked(model: type[M], given: Mapping[str, Any], problems: list[str], unknown: list[bool]) -> M | None:
+    """Validate; what is wrong goes to `problems`, and to `unknown` whether it was an unknown key."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False, include_input=False, include_context=False):
+            name = ".".join(str(part) for part in error["loc"])[:80] or "event"
+            unknown.append(error["type"] == "extra_forbidden")
+            problems.append(
+                f"{name}: " + ("unknown key" if unknown[-1] else error["msg"].removeprefix("Value error, "))
+            )
+        return None
 
 
 def _is_number(value: object) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
+from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from nightshift import secrets
@@ -47,6 +48,8 @@ def run_job(
     context: LambdaContext | None,
     wiring: Callable[[], Wiring],
     work: Callable[[JobRun, Services], R],
+    *,
+    request: type[BaseModel] | None = None,
 ) -> dict[str, Any]:
     """Run a job once.
 
@@ -55,6 +58,7 @@ def run_job(
         event, context: as Lambda gave them; no context: a local run without a deadline.
         wiring: called once; cached by the handler's module.
         work: the job itself.
+        request: the model of the event's keys that are this job's own; `JobRun.request` is one of it.
 
     Returns:
         the answer: `job`, `status`, `as_of`, `complete`, `duration_ms`, and the job's own facts.
@@ -66,14 +70,14 @@ def run_job(
     started = time.monotonic()
     run = JobRun(job=job, as_of=wires.now())
     try:
-        run = parse_event(job, event, context, now=run.as_of)
+        run = parse_event(job, event, context, now=run.as_of, request=request)
         logger.info("run started", extra={"job": job, "as_of": run.as_of.isoformat(), "dry_run": run.dry_run})
         run, result = _connected(run, wires, work, started)
     except Exception as exc:
         _failed(run, wires, exc, started, context)
         raise
     duration = _ms(started)
-    answer = _answer(run, result, duration)
+    answer = to_answer(run, result, duration)
     logger.info("run ended", extra={"answer": answer})
     if not run.dry_run:
         emit(wires.environ, job, result=result, error=None)
@@ -85,7 +89,7 @@ def _connected(
     run: JobRun, wires: Wiring, work: Callable[[JobRun, Services], R], started: float
 ) -> tuple[JobRun, R | RunRefused]:
     """The job with its database; a dry run takes no lock and leaves no record."""
-    with closing(_database(wires.settings, run)) as database:
+    with closing(open_database(wires.settings, run)) as database:
         services = Services(wires, database)
         if run.dry_run:
             return run, work(run, services)
@@ -115,7 +119,7 @@ def _recorded_end(run: JobRun, services: Services, started: float) -> Iterator[C
     ended: dict[str, Any] = {}
 
     def record(result: JobResult) -> None:
-        answer = _answer(run, result, _ms(started))
+        answer = to_answer(run, result, _ms(started))
         ended.update(status=result.status.value, complete=result.complete, result=answer)
 
     try:
@@ -124,7 +128,7 @@ def _recorded_end(run: JobRun, services: Services, started: float) -> Iterator[C
         ended.update(status="failed", complete=False, error=str(exc)[:4000] or type(exc).__name__)
         done = getattr(exc, "result", None)
         if done is not None:
-            ended["result"] = _answer(run, done, _ms(started))
+            ended["result"] = to_answer(run, done, _ms(started))
         with suppress(NightshiftError, SQLAlchemyError):
             _write_end(run, services, started, ended)
         raise
@@ -136,7 +140,12 @@ def _write_end(run: JobRun, services: Services, started: float, ended: dict[str,
         history.record_end(connection, run, now=services.now(), duration_ms=_ms(started), **ended)
 
 
-def _database(settings: Settings, run: JobRun) -> Database:
+def open_database(settings: Settings, run: JobRun) -> Database:
+    """The deployment's database for one run; nothing is connected yet.
+
+    Raises:
+        InvalidSettings, SecretUnavailable: where it is, or how to log in, cannot be told.
+    """
     url = secrets.database_url(settings).get_secret_value()
     target = parse_database_url(url, connect_timeout=settings.database_connect_timeout)
     if settings.database_iam_auth and target.kind == "postgresql":
@@ -145,7 +154,8 @@ def _database(settings: Settings, run: JobRun) -> Database:
     return Database(target, deadline=run.deadline - min(REPORT_SECONDS, left * REPORT_SHARE))
 
 
-def _answer(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:
+def to_answer(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:
+    """What a handler returns of a run that ended."""
     return {
         "job": run.job,
         "status": result.status.value,

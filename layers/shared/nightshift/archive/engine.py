@@ -19,6 +19,16 @@ from nightshift.settings import Settings
 from nightshift.store import Store
 
 
+def limits_of(settings: Settings, database: Database) -> Limits:
+    """What a run may use, by the settings."""
+    return Limits(
+        workers=settings.workers,
+        chunk_bytes=settings.cleanup_chunk_mb << 20,
+        lock_seconds=settings.cleanup_lock_timeout,
+        deadline=database.deadline,
+    )
+
+
 @contextmanager
 def open_engine(
     run: JobRun, settings: Settings, database: Database, store: Store | None, listener: Listener, *, now: datetime
@@ -29,12 +39,7 @@ def open_engine(
         store: None for a dry run, which writes nothing.
         now: aware; stamps the ledger's entries.
     """
-    limits = Limits(
-        workers=settings.workers,
-        chunk_bytes=settings.cleanup_chunk_mb << 20,
-        lock_seconds=settings.cleanup_lock_timeout,
-        deadline=database.deadline,
-    )
+    limits = limits_of(settings, database)
     ledger = uploader = None
     if store is not None:
         ledger = Ledger(database, store.bucket, run.run_id, now)

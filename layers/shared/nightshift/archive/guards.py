@@ -13,10 +13,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from nightshift.archive.policy import Policy
+from nightshift.archive.target import Target
 from nightshift.database import postgres
 from nightshift.database.catalog import Column, OnDelete, TableInfo, quote_identifier
 from nightshift.results import Refusal
-from nightshift.rows.axis import Axis, Kind
+from nightshift.rows.axis import Kind
 from nightshift.rows.columns import EXACT
 
 USUAL_SHARE = 0.5
@@ -178,13 +179,12 @@ def no_cascade(case: Case) -> Refusal | None:
     return None
 
 
-def not_referenced(case: Case, axis: Axis) -> Refusal | None:
+def not_referenced(case: Case, target: Target) -> Refusal | None:
     """No row that must stay points at a due row."""
-    due = f"{axis.sql} < {axis.literal(axis.at(case.cutoff))}"
     for key in case.info.referenced_by:
         if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
             continue
-        if postgres.overdue_references(case.connection, case.info.name, key, due):
+        if postgres.overdue_references(case.connection, case.info.name, key, target.due):
             return _no(
                 "cascade",
                 f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
@@ -195,8 +195,9 @@ def not_referenced(case: Case, axis: Axis) -> Refusal | None:
     return None
 
 
-def plain_text_times(case: Case, axis: Axis) -> Refusal | None:
+def plain_text_times(case: Case, target: Target) -> Refusal | None:
     """SQLite: every due value compares as a time without a zone should."""
+    axis = target.axis
     if axis.kind != "text":
         return None
     column, table = axis.sql, case.info.name.sql
@@ -243,16 +244,16 @@ GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
     privileges,
     no_cascade,
 )
-AXIS_GUARDS: tuple[Callable[[Case, Axis], Refusal | None], ...] = (not_referenced, plain_text_times)
+TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (not_referenced, plain_text_times)
 
 
-def first_refusal(case: Case, axis: Axis) -> Refusal | None:
+def first_refusal(case: Case, target: Target) -> Refusal | None:
     """Ask every guard; the first no wins."""
     for guard in GUARDS:
         if refusal := guard(case):
             return refusal
-    for axis_guard in AXIS_GUARDS:
-        if refusal := axis_guard(case, axis):
+    for target_guard in TARGET_GUARDS:
+        if refusal := target_guard(case, target):
             return refusal
     return None
 

@@ -26,6 +26,8 @@ class ObjectDamaged(ArchiveMismatch):
 
     Attributes:
         damage: in one word.
+        key, fingerprint: of the object.
+        what: what was seen.
     """
 
     def __init__(self, damage: Damage, one: ArchivedObject, what: str) -> None:
@@ -36,6 +38,7 @@ class ObjectDamaged(ArchiveMismatch):
         )
         self.damage = damage
         self.key = one.key
+        self.fingerprint = one.fingerprint
         self.what = what
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from nightshift.archive import guards, survey
 from nightshift.archive.archiver import Archiver
 from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.archive.holds import active_holds
 from nightshift.archive.ledger import Ledger
 from nightshift.archive.mover import Mover
 from nightshift.archive.partitions import drop_partitions, droppable
@@ -48,6 +49,7 @@ MANY_DEAD_ROWS = 50_000
 """After this many deletions without VACUUM the search for the oldest due row keeps to newly appended pages."""
 
 LOCKED = "rows locked by somebody else were left for the next run"
+HELD = "rows of restored days are left alone until {}"
 LATE = "due rows came or moved while the run went on; the next run takes them"
 
 
@@ -123,6 +125,7 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
             raise
         known = False
         warnings = (*warnings, f"the oldest overdue row could not be looked up: {reason(exc)}")
+    warnings += _held(target)
     if oldest is not None and tally.locked:
         warnings = (*warnings, LOCKED)
     elif oldest is not None and not tally.out_of_time:
@@ -142,6 +145,11 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
     )
 
 
+def _held(target: Target) -> tuple[str, ...]:
+    until = target.held.until
+    return () if until is None else (HELD.format(f"{until.astimezone(target.axis.zone):%Y-%m-%d %H:%M}"),)
+
+
 def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) -> Target | Refusal:
     """Describe the table and ask the guards."""
     postgresql = engine.database.is_postgresql
@@ -158,14 +166,15 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     assert kind is not None
     axis, cutoff = Axis(column.name, kind, policy.zone), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
-    target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version)
+    held = active_holds(connection, info.name.label, axis, run.as_of)
+    target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version, held=held)
     if info.name in engine.seen:
         return guards.repeated(policy)
     engine.seen.add(info.name)
     case = guards.Case(
         policy=policy, info=info, as_of=run.as_of, cutoff=cutoff, connection=connection, postgresql=postgresql
     )
-    return guards.first_refusal(case, axis) or target
+    return guards.first_refusal(case, target) or target
 
 
 def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal | None:
@@ -278,6 +287,7 @@ def _rehearse(connection: Connection, engine: Engine, run: JobRun, target: Targe
         Status.REFUSED if refusal else Status.DRY_RUN,
         started,
         oldest_overdue=survey.oldest_due(connection, target),
+        warnings=_held(target),
         refusal=refusal,
         estimate=expected,
     )

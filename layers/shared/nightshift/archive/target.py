@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightshift.archive.chunks import Interval
+from nightshift.archive.holds import NOTHING_HELD, Holds
 from nightshift.archive.policy import Policy
 from nightshift.database import postgres
 from nightshift.database.catalog import Heap, TableInfo
@@ -27,6 +28,7 @@ class Target:
     Attributes:
         cutoff: aware, in the policy's zone.
         server_version: PostgreSQL's major version; 0 for SQLite.
+        held: what nothing may be taken from yet.
     """
 
     policy: Policy
@@ -34,6 +36,7 @@ class Target:
     axis: Axis
     cutoff: datetime
     server_version: int
+    held: Holds = NOTHING_HELD
 
     @property
     def postgresql(self) -> bool:
@@ -45,7 +48,15 @@ class Target:
         condition = f"{self.axis.sql} < {self.axis.literal(self.axis.at(self.cutoff))}"
         if self.axis.kind in _FINITE_TYPES:
             condition += f" AND {self.axis.sql} > '-infinity'"
-        return condition
+        return condition + self._not_held
+
+    @property
+    def _not_held(self) -> str:
+        column, at = self.axis.sql, self.axis.literal
+        return "".join(
+            f" AND NOT ({column} < {at(hi)}{'' if lo is None else f' AND {column} >= {at(lo)}'})"
+            for lo, hi in self.held.spans
+        )
 
     @property
     def stays(self) -> str:
@@ -86,7 +97,8 @@ class Target:
     def by_time(self, chunk: Interval) -> str:
         """SQL condition of the due rows in an interval on the axis."""
         hi = min(chunk.hi, self.axis.at(self.cutoff))
-        return f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.sql} < {self.axis.literal(hi)}"
+        interval = f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.sql} < {self.axis.literal(hi)}"
+        return interval + self._not_held
 
     def select(self, heap: Heap, condition: str | None = None) -> str:
         """SQL that reads rows of one heap and leaves them there."""

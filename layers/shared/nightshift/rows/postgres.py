@@ -1,7 +1,7 @@
-"""Streams rows out of PostgreSQL: `COPY (…) TO STDOUT (FORMAT binary)`, decoded into Arrow in C by ADBC's driver.
+"""Streams rows out of PostgreSQL and back: binary COPY, translated from and to Arrow in C by ADBC's driver.
 
-The driver turns every statement that returns rows into such a COPY, `DELETE … RETURNING` included (legal since
-PostgreSQL 9.6). COPY takes no bind parameters, so statements arrive with quoted identifiers and literals
+The driver turns every statement that returns rows into a `COPY (…) TO STDOUT`, `DELETE … RETURNING` included (legal
+since PostgreSQL 9.6). COPY takes no bind parameters, so statements arrive with quoted identifiers and literals
 (`database.catalog`). Autocommit is off: under it a client that fails half-way through a stream would have deleted rows
 that nobody holds. After any error the connection is closed, not reused, and the server undoes the transaction.
 """
@@ -136,6 +136,40 @@ class PostgresConnection:
         batches = list(self.stream(statement, bounds))
         return pa.Table.from_batches(batches) if batches else pa.table({})
 
+    def load(self, schema: str, table: str, form: pa.Schema, batches: Iterator[pa.RecordBatch], bounds: Bounds) -> int:
+        """Put rows into a table by `COPY … FROM STDIN (FORMAT binary)`, encoded from Arrow in C.
+
+        Args:
+            schema, table: exact names; `pg_temp` for the session's own tables.
+            form: of the batches; its field names are the columns to fill.
+
+        Returns:
+            the number of rows that the server took.
+
+        Raises:
+            Interrupted, ConnectionLost, StatementRefused: as elsewhere; whatever `batches` raises.
+        """
+        raised: list[BaseException] = []
+
+        def watched() -> Iterator[pa.RecordBatch]:
+            try:
+                for batch in batches:
+                    if bounds.stop():
+                        raise Interrupted("the run was told to stop")
+                    yield batch
+            except BaseException as exc:
+                raised.append(exc)  # the driver passes on its text at most
+                raise
+
+        try:
+            with self._connection.cursor() as cursor:
+                reader = pa.RecordBatchReader.from_batches(form, watched())
+                return int(cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema))
+        except _DRIVER_ERRORS as exc:
+            if raised:
+                raise raised[0] from None
+            raise _translate(exc) from exc
+
     def execute(self, statement: str) -> int:
         """See `rows.source.RowConnection.execute`."""
         try:
@@ -189,6 +223,12 @@ def _translate(exc: Exception) -> NightshiftError:
         return Interrupted("the server ended a statement", detail=said)
     if state is not None and state.startswith(("08", "57P")):
         return ConnectionLost("the connection to the database was lost", detail=said)
+    if state == _REFERENCED and "insert or update on table" in message:
+        return StatementRefused(
+            "archived rows reference rows of another table that are gone",
+            detail=said,
+            hint="restore the referenced table's rows first, or restore into a table of its own",
+        )
     if state == _REFERENCED:
         return NightshiftError(
             "rows that are due are still referenced by another table",

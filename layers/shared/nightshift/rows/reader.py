@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightshift.errors import ArchiveMismatch
@@ -70,3 +71,36 @@ class ArchiveFile:
         except (pa.ArrowException, OSError) as exc:
             detail = str(exc).splitlines()[0][:200]
             raise ArchiveMismatch("rows of the object cannot be decoded", detail=detail) from exc
+
+    def check_values(self) -> int:
+        """Decode and validate every value of every row.
+
+        Returns:
+            how many rows there are.
+
+        Raises:
+            ArchiveMismatch: a page cannot be decoded, or holds what its type cannot mean, e.g. text that is not UTF-8.
+        """
+        rows = 0
+        for batch in self.batches():
+            try:
+                batch.validate(full=True)
+            except pa.ArrowException as exc:
+                detail = str(exc).splitlines()[0][:200]
+                raise ArchiveMismatch("values of the object are not valid", detail=detail) from exc
+            rows += batch.num_rows
+        return rows
+
+    def largest(self, column: str) -> int | None:
+        """The greatest value of an integer column; None where it has none, or holds no integers.
+
+        Raises:
+            ArchiveMismatch: its pages cannot be decoded.
+        """
+        if not pa.types.is_integer(self.schema.field(column).type):
+            return None
+        try:
+            greatest = pc.max(self._file.read(columns=[column]).column(0)).as_py()
+        except (pa.ArrowException, OSError) as exc:
+            raise ArchiveMismatch("a column of the object cannot be decoded", detail=column) from exc
+        return None if greatest is None else int(greatest)

@@ -1,4 +1,4 @@
-"""Reads rows out of SQLite.
+"""Reads rows out of SQLite, and puts them back.
 
 SQLite is for small services and local runs, so the standard library's driver does: it alone keeps SQLite's rule that
 every *value* has a type of its own. A column travels as its affinity says; a value of another storage class is null
@@ -8,8 +8,9 @@ there and stands exactly, as SQL, in `_nightshift_exact` (see `rows.columns`).
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,7 +20,8 @@ from nightshift.database.catalog import Column, quote_identifier
 from nightshift.database.connect import open_sqlite
 from nightshift.errors import NightshiftError
 from nightshift.rows.columns import EXACT, TYPE_KEY
-from nightshift.rows.source import Bounds, Interrupted, RowsLocked, TooLarge
+from nightshift.rows.reader import ArchiveFile
+from nightshift.rows.source import Bounds, Interrupted, RowsLocked, StatementRefused, TooLarge
 
 _ARROW = {
     "integer": pa.int64(),
@@ -82,6 +84,26 @@ class SqliteConnection:
             table = table.drop_columns([EXACT])
         return table
 
+    def insert(self, table: str, columns: Mapping[str, str], file: ArchiveFile, bounds: Bounds) -> int:
+        """Put archived rows into a table; rows whose keys it has already are left out.
+
+        Args:
+            table: quoted for SQL.
+            columns: archived name → the table's name.
+
+        Returns:
+            how many went in.
+        """
+        names = ", ".join(quote_identifier(name) for name in columns.values())
+        added = 0
+        for batch in file.batches():
+            if bounds.stop():
+                raise Interrupted("the run was told to stop")
+            for places, rows in _to_sqlite(batch, list(columns)):
+                statement = f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"
+                added += self._run_many(statement, rows)
+        return added
+
     def execute(self, statement: str) -> int:
         """See `rows.source.RowConnection.execute`; for a change, the number of rows changed."""
         cursor = self._run(statement)
@@ -105,15 +127,60 @@ class SqliteConnection:
         try:
             return self._connection.execute(statement)
         except sqlite3.OperationalError as exc:
-            if "locked" in str(exc) or "busy" in str(exc):
-                raise RowsLocked("the SQLite database is locked by somebody else", detail=str(exc)) from exc
-            raise NightshiftError("the database refused a statement", detail=str(exc)) from exc
+            raise _operational(exc) from exc
         except sqlite3.IntegrityError as exc:
             raise NightshiftError(
                 "rows that are due are still referenced by another table",
                 detail=str(exc),
                 hint="archive the referencing table first, with a retention that is not longer",
             ) from exc
+
+    def _run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+        try:
+            return self._connection.executemany(statement, rows).rowcount
+        except sqlite3.OperationalError as exc:
+            raise _operational(exc) from exc
+        except sqlite3.IntegrityError as exc:
+            raise StatementRefused(
+                "an archived row breaks a constraint of the table",
+                detail=str(exc),
+                hint="restore what it references first, or restore into a table of its own",
+            ) from exc
+
+
+def _operational(exc: sqlite3.OperationalError) -> NightshiftError:
+    if "locked" in str(exc) or "busy" in str(exc):
+        return RowsLocked("the SQLite database is locked by somebody else", detail=str(exc))
+    return NightshiftError("the database refused a statement", detail=str(exc))
+
+
+def _to_sqlite(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[str, list[Sequence[Any]]]]:
+    """Rows as SQLite's own values: placeholders, and the rows that fit them; nearly always all of them at once."""
+    plain = ", ".join("?" * len(names))
+    values = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
+    if EXACT not in batch.schema.names:
+        yield plain, list(values)
+        return
+    for row, exact in zip(values, batch.column(EXACT).to_pylist(), strict=True):
+        given, places = list(row), ["?"] * len(names)
+        for name, literal in json.loads(exact or "{}").items():
+            if name in names:
+                place = names.index(name)
+                given[place] = _value(literal)
+                if literal.startswith("CAST"):
+                    places[place] = "CAST(? AS TEXT)"
+        yield ", ".join(places), [given]
+
+
+_LITERAL = re.compile(r"(?P<cast>CAST\()?x'(?P<hex>[0-9a-f]*)'(?(cast) AS TEXT\))|'(?P<text>(?:[^']|'')*)'", re.DOTALL)
+
+
+def _value(literal: str) -> int | float | str | bytes:
+    """What `_literal` wrote, read again."""
+    if match := _LITERAL.fullmatch(literal):
+        text = match["text"]
+        return bytes.fromhex(match["hex"]) if text is None else text.replace("''", "'")
+    return int(literal) if literal.lstrip("-").isdigit() else float(literal)
 
 
 def _to_arrow(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pa.RecordBatch:
@@ -127,8 +194,7 @@ def _to_arrow(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pa.
             if value is not None and kept[number] is None:
                 misfits.setdefault(number, {})[column.name] = _literal(value)
         arrays.append(pa.array(kept, _ARROW[column.base_type]))
-        declared = column.type_name or "blob"
-        fields.append(pa.field(column.name, arrays[-1].type, metadata={TYPE_KEY: declared.encode()}))
+        fields.append(pa.field(column.name, arrays[-1].type, metadata={TYPE_KEY: column.type_name.encode()}))
     exact = [json.dumps(misfits[n], ensure_ascii=False) if n in misfits else None for n in range(len(rows))]
     arrays.append(pa.array(exact, pa.string()))
     fields.append(pa.field(EXACT, pa.string()))

@@ -1,0 +1,24 @@
+"""Lambda's entry to `restore`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from nightshift.restore.request import RestoreRequest
+from nightshift.run import LambdaContext
+from nightshift.runtime import run_job
+from nightshift.wiring import Wiring
+from restore.job import restore
+
+
+@cache
+def wiring() -> Wiring:
+    """Built on the first call, reused while the environment is warm."""
+    return Wiring.from_env(os.environ)
+
+
+def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
+    """Restore what the event asks for; see `restore.job` and README, "restore"."""
+    return run_job("restore", event, context, wiring, restore, request=RestoreRequest)

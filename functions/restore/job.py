@@ -1,0 +1,29 @@
+"""The `restore` job: what the event asks for, back into a table, one result."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from nightshift.archive.engine import limits_of
+from nightshift.restore.table import Way, restore_table
+from nightshift.results import RestoreResult
+from nightshift.run import JobRun
+from nightshift.wiring import Services
+
+
+def restore(run: JobRun, services: Services) -> RestoreResult:
+    """Restore archived rows; `run.request` is a `restore.request.RestoreRequest`.
+
+    Raises:
+        NightshiftError: something failed; its `result` holds what was restored before.
+    """
+    settings = services.settings
+    way = Way(
+        database=services.database,
+        store=services.archive_store(),
+        limits=limits_of(settings, services.database),
+        listener=services.listener,
+        zone=ZoneInfo(settings.timezone),
+        now=services.now(),
+    )
+    return restore_table(way, run)

@@ -1,0 +1,8 @@
+"""`python -m nightshift`: the operator's commands, see `nightshift.cli`."""
+
+from __future__ import annotations
+
+from nightshift.cli.app import cli
+
+if __name__ == "__main__":
+    cli(prog_name="nightshift")

@@ -1,0 +1,192 @@
+"""What must be known of a table before rows are put into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import TableName, quote_identifier
+from nightshift.database.sqlite import affinity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A column that may be filled.
+
+    Attributes:
+        base_type: as in `catalog.Column`.
+        required: NOT NULL, and nothing fills it by itself.
+        generated: only the database writes it.
+        default: it has a default that is not NULL.
+        sequence: the sequence behind a serial or identity column, quoted for SQL.
+        may_set: we may move that sequence.
+    """
+
+    name: str
+    type_name: str
+    base_type: str
+    required: bool = False
+    generated: bool = False
+    default: bool = False
+    sequence: str | None = None
+    may_set: bool = True
+
+    @property
+    def filling(self) -> str:
+        return "its default" if self.default else "NULL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insertable:
+    """A table that rows may go into.
+
+    Attributes:
+        id: PostgreSQL's OID; 0 in SQLite.
+        kind: `table`, `partitioned`, or what it is instead.
+        unique: it has a unique or exclusion constraint or index: rows can collide.
+        altering: rules and BEFORE triggers that could change a row or keep it out.
+        firing: AFTER triggers that will run for each row.
+        may_insert: we have the privileges.
+        empty: it has no row.
+    """
+
+    name: TableName
+    id: int
+    kind: str
+    slots: tuple[Slot, ...]
+    unique: bool
+    altering: tuple[str, ...] = ()
+    firing: tuple[str, ...] = ()
+    may_insert: bool = True
+    empty: bool = False
+
+
+_TABLE = """
+SELECT c.oid, c.relkind::text AS kind, has_schema_privilege(n.oid, 'USAGE') AS may_use,
+       has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT') AS may_insert,
+       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)) AS is_unique,
+       row_security_active(c.oid) AS secured
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+
+_SLOTS = """
+WITH RECURSIVE base(attnum, typid) AS (
+  SELECT attnum, atttypid FROM pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped
+  UNION ALL
+  SELECT b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
+)
+SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname,
+       a.attnotnull OR own.typnotnull AS attnotnull,
+       a.atthasdef OR own.typdefault IS NOT NULL AS has_default, a.attgenerated <> '' AS is_generated,
+       a.attidentity <> '' AS is_identity, q.sequence,
+       q.sequence IS NULL OR (has_sequence_privilege(q.sequence, 'UPDATE')
+         AND has_sequence_privilege(q.sequence, 'SELECT')) AS may_set
+FROM pg_attribute a JOIN base b USING (attnum) JOIN pg_type own ON own.oid = a.atttypid
+JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
+CROSS JOIN LATERAL pg_get_serial_sequence(CAST(:sql AS text), a.attname::text) AS q(sequence)
+WHERE a.attrelid = :oid ORDER BY a.attnum
+"""
+
+# tgtype: 1 = row, 2 = before, 4 = insert. Foreign keys are internal triggers, and do their duty as ever.
+_TRIGGERS = """
+WITH RECURSIVE tree(oid) AS (
+  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
+)
+SELECT DISTINCT 'trigger ' || g.tgname AS name, g.tgtype & 3 = 3 AS alters
+  FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
+  WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 4 = 4
+UNION ALL
+SELECT 'rule ' || r.rulename, true FROM pg_rewrite r JOIN tree t ON t.oid = r.ev_class
+  WHERE r.ev_type = '3' AND r.ev_enabled <> 'D'
+ORDER BY 1
+"""
+
+_KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table"}
+
+
+def insertable(connection: Connection, name: TableName) -> Insertable | None:
+    """Describe a table; None where no relation has that exact name."""
+    if connection.dialect.name == "sqlite":
+        return _sqlite(connection, name)
+    found = connection.execute(text(_TABLE), {"schema": name.schema, "name": name.name}).one_or_none()
+    if found is None:
+        return None
+    triggers = list(connection.execute(text(_TRIGGERS), {"oid": found.oid}))
+    readable = found.may_use and found.may_insert
+    return Insertable(
+        name=name,
+        id=found.oid,
+        kind=_KINDS[found.kind],
+        slots=tuple(_slot(row) for row in connection.execute(text(_SLOTS), {"oid": found.oid, "sql": name.sql})),
+        unique=found.is_unique,
+        altering=(
+            *(row.name for row in triggers if row.alters),
+            *(("row-level security",) if found.secured else ()),
+        ),
+        firing=tuple(row.name for row in triggers if not row.alters),
+        may_insert=readable,
+        empty=readable and found.kind in "rp" and _is_empty(connection, name),
+    )
+
+
+def _slot(row: Any) -> Slot:
+    fills_itself = row.has_default or row.is_identity or row.is_generated
+    return Slot(
+        name=row.attname,
+        type_name=row.declared,
+        base_type=row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}",
+        required=row.attnotnull and not fills_itself,
+        generated=row.is_generated,
+        default=bool(row.has_default or row.is_identity),
+        sequence=row.sequence,
+        may_set=row.may_set,
+    )
+
+
+def _is_empty(connection: Connection, name: TableName) -> bool:
+    return connection.exec_driver_sql(f"SELECT 1 FROM {name.sql} LIMIT 1").first() is None
+
+
+def _sqlite(connection: Connection, name: TableName) -> Insertable | None:
+    found = connection.execute(
+        text("SELECT name, type FROM sqlite_master WHERE name = :name AND type IN ('table', 'view')"),
+        {"name": name.name},
+    ).one_or_none()
+    if found is None:
+        return None
+    columns = connection.execute(text("SELECT * FROM pragma_table_xinfo(:name)"), {"name": name.name})
+    unique = connection.execute(
+        text('SELECT count(*) FROM pragma_index_list(:name) WHERE "unique" = 1'), {"name": name.name}
+    ).scalar()
+    slots, keyed = [], False
+    for row in columns:
+        keyed = keyed or bool(row.pk)
+        slots.append(
+            Slot(
+                name=row.name,
+                type_name=row.type or "",
+                base_type=affinity(row.type or ""),
+                required=bool(row.notnull) and row.dflt_value is None and not row.pk,
+                generated=row.hidden in (2, 3),  # virtual and stored (sqlite.org/pragma.html#pragma_table_xinfo)
+                default=row.dflt_value is not None,
+            )
+        )
+    triggers = connection.execute(
+        text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE"),
+        {"name": name.name},
+    )
+    inserting = [row for row in triggers if "INSERT" in row.sql.upper()]
+    return Insertable(
+        name=TableName("", found.name),
+        id=0,
+        kind=found.type,
+        slots=tuple(slots),
+        unique=bool(unique) or keyed,
+        altering=tuple(f"trigger {row.name}" for row in inserting if "RAISE" in row.sql.upper()),
+        firing=tuple(f"trigger {row.name}" for row in inserting if "RAISE" not in row.sql.upper()),
+        empty=found.type == "table"
+        and connection.exec_driver_sql(f"SELECT 1 FROM {quote_identifier(found.name)} LIMIT 1").first() is None,
+    )

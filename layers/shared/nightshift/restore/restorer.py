@@ -1,0 +1,198 @@
+"""Works a list of objects off with several connections at once, one object and one transaction after the other.
+
+An object that proves damaged is named and left; the others go on. Whatever else fails stops the run, with what was
+committed before it standing: the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.proof import ObjectDamaged, prove
+from nightshift.archive.work import Limits
+from nightshift.errors import StoreError
+from nightshift.restore.fillers import Filler
+from nightshift.restore.landing import Landed, land
+from nightshift.restore.records import Records
+from nightshift.restore.target import Destination
+from nightshift.rows.reader import ArchiveFile
+from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked
+from nightshift.store import Store
+
+logger = logging.getLogger(__name__)
+
+RETRIES = 3
+"""Tries of an object that S3, a lock or the server stopped."""
+
+LEAST_SECONDS = 1.0
+"""With less time left than this no object is started."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been committed so far; shared by the workers."""
+
+    rows: int = 0
+    existing: int = 0
+    bytes: int = 0
+    keys: list[str] = field(default_factory=list)
+    already: int = 0
+    damaged: list[ObjectDamaged] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, one: ArchivedObject, landed: Landed | None) -> None:
+        """Count an object that is through; None: it needed nothing."""
+        with self.lock:
+            if landed is None:
+                self.already += 1
+                return
+            self.rows += landed.rows
+            self.existing += landed.existing
+            self.bytes += one.bytes or 0
+            self.keys.append(one.key)
+
+
+class Restorer:
+    """Restores objects into one table."""
+
+    def __init__(
+        self,
+        store: Store,
+        connect: Callable[[], Filler],
+        destination: Destination,
+        records: Records,
+        limits: Limits,
+        listener: Listener,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            connect: opens a data connection; each worker has its own.
+        """
+        self.tally = Tally()
+        self._store = store
+        self._connect = connect
+        self._destination = destination
+        self._records = records
+        self._limits = limits
+        self._listener = listener
+        self._stop = threading.Event()
+        self._slowest = LEAST_SECONDS
+        self._queue: deque[ArchivedObject] = deque()
+
+    def run(self, objects: Sequence[ArchivedObject]) -> int:
+        """Restore the objects, oldest first.
+
+        Returns:
+            how many are left for want of time.
+
+        Raises:
+            NightshiftError: the first failure that is not a damaged object.
+        """
+        self._queue.extend(objects)
+        self._tell(Step.PLANNED, sum(one.rows or 0 for one in objects), "")
+        workers = min(self._limits.workers, len(objects)) if self._records.postgresql else 1
+        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
+            futures = [pool.submit(self._work) for _ in range(workers)]
+            try:
+                for future in futures:
+                    future.result()
+            finally:
+                # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch.
+                self._stop.set()
+        return len(self._queue)
+
+    def _work(self) -> None:
+        filler = self._connect()
+        try:
+            while (one := self._next()) is not None:
+                filler = self._object(filler, one)
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            filler.connection.close()
+
+    def _next(self) -> ArchivedObject | None:
+        if self._stop.is_set() or self._limits.deadline - time.monotonic() < 2 * self._slowest:
+            return None
+        try:
+            return self._queue.popleft()
+        except IndexError:
+            return None
+
+    def _object(self, filler: Filler, one: ArchivedObject) -> Filler:
+        """One object, through whatever comes in its way; returns the connection to go on with."""
+        started = time.monotonic()
+        try:
+            file = self._fetch(one)
+        except ObjectDamaged as damaged:
+            logger.warning("an object is damaged", extra={"key": one.key, "damage": damaged.damage})
+            with self.tally.lock:
+                self.tally.damaged.append(damaged)
+            return filler
+        for attempt in range(1, RETRIES + 1):
+            try:
+                self.tally.add(one, self._land(filler, one, file))
+            except (RowsLocked, Interrupted, ConnectionLost):
+                self._tell(Step.ROLLED_BACK, 0, one.key)
+                if self._out_of_time():
+                    self._queue.appendleft(one)
+                    return filler
+                if attempt == RETRIES:
+                    raise
+                if not filler.connection.healthy:
+                    filler.connection.close()
+                    filler = self._connect()
+            else:
+                break
+        self._slowest = max(self._slowest, time.monotonic() - started)
+        return filler
+
+    def _fetch(self, one: ArchivedObject, tries: int = RETRIES) -> ArchiveFile:
+        try:
+            file = prove(self._store, one)
+        except StoreError:
+            if tries == 1 or self._out_of_time():
+                raise
+            return self._fetch(one, tries - 1)
+        self._tell(Step.PROVEN, file.rows, one.key)
+        return file
+
+    def _land(self, filler: Filler, one: ArchivedObject, file: ArchiveFile) -> Landed | None:
+        fit = self._destination.fits[one.fingerprint]
+        landed = land(
+            filler,
+            self._records,
+            one,
+            file,
+            fit,
+            self._bounds(),
+            before_commit=lambda: self._tell(Step.COMMITTING, file.rows, one.key),
+        )
+        if landed is not None:
+            self._tell(Step.COMMITTED, file.rows, one.key)
+        return landed
+
+    def _bounds(self) -> Bounds:
+        return Bounds(
+            seconds=max(LEAST_SECONDS, self._limits.deadline - time.monotonic()),
+            lock_seconds=self._limits.lock_seconds,
+            bytes=self._limits.chunk_bytes,
+            stop=self._out_of_time,
+        )
+
+    def _out_of_time(self) -> bool:
+        return self._stop.is_set() or time.monotonic() > self._limits.deadline
+
+    def _tell(self, step: Step, rows: int, key: str) -> None:
+        label = self._destination.table.name.label
+        self._listener(ChunkEvent(step=step, table=label, rows=rows, keys=(key,) if key else ()))

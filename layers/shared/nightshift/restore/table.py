@@ -1,0 +1,289 @@
+"""One restore from request to result: select objects, judge and lay out the table, fill it, tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.events import Listener
+from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject, inventory, known_tables, resolve_table
+from nightshift.archive.proof import ObjectDamaged, prove
+from nightshift.archive.work import Limits
+from nightshift.database.connect import Database, reason
+from nightshift.database.lock import run_lock
+from nightshift.errors import ArchiveMismatch, NightshiftError
+from nightshift.restore import records as book
+from nightshift.restore.fillers import Filler, PostgresFiller, SqliteFiller
+from nightshift.restore.records import Records
+from nightshift.restore.request import RestoreRequest
+from nightshift.restore.restorer import Restorer, Tally
+from nightshift.restore.target import Destination, Shape, find, judge, lay_out, make
+from nightshift.results import DamagedObject, Refusal, RestoreResult, Status
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.sqlite import SqliteConnection
+from nightshift.run import JobRun
+from nightshift.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What a restore needs, whichever table it is.
+
+    Attributes:
+        zone: in which a hold's day begins.
+        now: aware.
+    """
+
+    database: Database
+    store: Store
+    limits: Limits
+    listener: Listener
+    zone: ZoneInfo
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The objects of one request.
+
+    Attributes:
+        chosen: to be restored, oldest first.
+        returned: how many more are in the original table already.
+    """
+
+    label: str
+    chosen: Sequence[ArchivedObject]
+    returned: int
+
+
+def restore_table(way: Way, run: JobRun) -> RestoreResult:
+    """Restore what `run.request` asks for.
+
+    Raises:
+        NightshiftError: something failed; its `result` holds what was committed before.
+    """
+    request: RestoreRequest = run.request
+    started = time.monotonic()
+    with ExitStack() as stack:
+        if request.into_original and not run.dry_run and not stack.enter_context(run_lock(way.database, "cleanup")):
+            return RestoreResult(status=Status.REFUSED, table=request.table, refusal=_BUSY)
+        connection = stack.enter_context(way.database.connect())
+        try:
+            result = _restore(way, run, request, connection)
+        except DBAPIError as exc:
+            raise NightshiftError(
+                "the database refused a statement", detail=reason(exc), hint="see the database's log"
+            ) from exc
+    return replace(result, seconds=time.monotonic() - started)
+
+
+_BUSY = Refusal(
+    guard="busy",
+    message="a cleanup is in progress, and would take rows back as they arrive",
+    hint="try again when it is done, or restore into a table of its own",
+)
+
+
+def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connection) -> RestoreResult:
+    selection = _select(connection, way.store.bucket, request)
+    if isinstance(selection, Refusal):
+        return RestoreResult(status=Status.REFUSED, table=request.table, refusal=selection)
+    refused = partial(RestoreResult, status=Status.REFUSED, table=selection.label)
+    found = find(connection, request, selection.label)
+    if isinstance(found, Refusal):
+        return refused(refusal=found)
+    name, table = found
+    if table is not None and (refusal := judge(table)):
+        return refused(into=name.label, refusal=refusal)
+    if (table is None or table.empty) and not run.dry_run and not request.into_original:
+        book.forget(connection, name)
+    fresh = table is None or (table.empty and not request.into_original)
+    done = frozenset() if fresh or table is None else book.done(connection, name, table.id)
+    left = [one for one in selection.chosen if one.key not in done]
+    already = len(selection.chosen) - len(left) + selection.returned
+    facts = partial(
+        RestoreResult,
+        table=selection.label,
+        into=name.label,
+        into_original=request.into_original,
+        already=already,
+    )
+    if not left:
+        return facts(status=Status.NOTHING)
+    connection.rollback()  # SQLite's writers need not wait for S3
+    shapes, damaged = _shapes(way.store, left)
+    if not shapes:
+        raise _all_damaged(facts(status=Status.PARTIAL, damaged=_told(damaged)), damaged)
+    destination = lay_out(connection, request, name, table, shapes)
+    if isinstance(destination, Refusal):
+        return facts(status=Status.REFUSED, refusal=destination)
+    hold_until = request.hold_until(way.now, way.zone)
+    facts = partial(facts, columns=destination.notes, hold_until=hold_until)
+    if run.dry_run:
+        rows, size = sum(one.rows or 0 for one in left), sum(one.bytes or 0 for one in left)
+        return facts(status=Status.DRY_RUN, rows=rows, objects=len(left), bytes=size)
+    destination = make(connection, destination)
+    records = Records(
+        source=selection.label,
+        target=name,
+        target_id=destination.table.id,
+        into_original=request.into_original,
+        hold_until=hold_until,
+        run_id=run.run_id,
+        now=way.now,
+        postgresql=way.database.is_postgresql,
+    )
+    connection.rollback()
+    known = [one for one in left if one.fingerprint in shapes]
+    lost = [one for one in damaged if one.fingerprint not in shapes]
+    return _fill(way, connection, destination, records, known, lost, facts, fresh=fresh)
+
+
+def _select(connection: Connection, bucket: str, request: RestoreRequest) -> Selection | Refusal:
+    """The objects that the request names."""
+    labels = known_tables(connection, bucket)
+    label = resolve_table(request.table, labels)
+    if label is None:
+        known = ", ".join(labels[:20]) or "none yet"
+        return Refusal(
+            guard="unknown_table",
+            message=f"nothing of a table {request.table} is archived in {bucket}",
+            hint=f"archived tables: {known}; write schema.table where a name stands in several schemas",
+        )
+    found = inventory(
+        connection, bucket, table=label, since=request.since, until=request.until, states=(ARCHIVED, RESTORED)
+    )
+    if request.objects:
+        wanted = {name: [one for one in found if _is_called(one, name)] for name in request.objects}
+        if strangers := [name for name, hits in wanted.items() if not hits]:
+            return Refusal(
+                guard="unknown_object",
+                message=f"no object of {label} in the archive is called {', '.join(strangers[:5])}",
+                hint="`nightshift archives` lists what is archived; what the ledger does not know is none of ours",
+            )
+        keys = {one.key for hits in wanted.values() for one in hits}
+        found = [one for one in found if one.key in keys]
+    chosen = [one for one in found if one.state == ARCHIVED]
+    return Selection(label=label, chosen=chosen, returned=len(found) - len(chosen))
+
+
+def _is_called(one: ArchivedObject, name: str) -> bool:
+    return name in (one.key, one.uri, one.key.rpartition("/")[2])
+
+
+def _shapes(store: Store, objects: Sequence[ArchivedObject]) -> tuple[dict[str | None, Shape], list[ObjectDamaged]]:
+    """The columns of each kind of object, oldest first, read from one sound object each; and the damaged ones met."""
+    shapes: dict[str | None, Shape] = {}
+    damaged: list[ObjectDamaged] = []
+    for one in objects:
+        if one.fingerprint not in shapes:
+            try:
+                shapes[one.fingerprint] = prove(store, one).columns
+            except ObjectDamaged as exc:
+                damaged.append(exc)
+    return shapes, damaged
+
+
+def _fill(
+    way: Way,
+    connection: Connection,
+    destination: Destination,
+    records: Records,
+    objects: Sequence[ArchivedObject],
+    lost: Sequence[ObjectDamaged],
+    facts: Callable[..., RestoreResult],
+    *,
+    fresh: bool,
+) -> RestoreResult:
+    """Fill the table, and tell what came of it, whichever way it ends.
+
+    Args:
+        lost: damaged objects without any sound one of their kind.
+    """
+    connect = _connector(way.database, destination)
+    restorer = Restorer(way.store, connect, destination, records, way.limits, way.listener)
+    tally = restorer.tally
+    tally.damaged += lost
+    try:
+        remaining = restorer.run(objects)
+        way.database.renew(connection)
+        _check(connection, destination, records, tally, fresh=fresh and not remaining)
+    except NightshiftError as exc:
+        exc.result = _outcome(facts, tally, remaining=0, status=Status.PARTIAL)
+        raise
+    result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))
+    if tally.damaged and not tally.keys and not tally.already and not remaining:
+        raise _all_damaged(result, tally.damaged)
+    return result
+
+
+def _status(tally: Tally, remaining: int) -> Status:
+    if remaining or tally.damaged:
+        return Status.PARTIAL
+    return Status.OK if tally.keys else Status.NOTHING
+
+
+def _outcome(facts: Callable[..., RestoreResult], tally: Tally, **more: Any) -> RestoreResult:
+    found = facts(**more)
+    return replace(
+        found,
+        rows=tally.rows,
+        existing=tally.existing,
+        objects=len(tally.keys),
+        bytes=tally.bytes,
+        already=found.already + tally.already,
+        damaged=_told(tally.damaged),
+    )
+
+
+def _connector(database: Database, destination: Destination) -> Callable[[], Filler]:
+    if database.is_postgresql:
+        return lambda: PostgresFiller(PostgresConnection(database.target), destination)
+    return lambda: SqliteFiller(SqliteConnection(database.target.path, ()), destination)
+
+
+def _check(connection: Connection, destination: Destination, records: Records, tally: Tally, *, fresh: bool) -> None:
+    """What we think we committed is what another connection sees: the report must not rest on a driver's word.
+
+    Raises:
+        ArchiveMismatch: it is not.
+    """
+    recorded = book.count(connection, records.run_id, tally.keys)
+    if recorded != len(tally.keys):
+        raise _not_there(destination, f"{len(tally.keys)} objects were restored, {recorded} are on record")
+    if fresh:
+        held = int(connection.exec_driver_sql(f"SELECT count(*) FROM {destination.table.name.sql}").scalar_one())
+        if held < tally.rows:
+            raise _not_there(destination, f"{tally.rows} rows were restored, the table holds {held}")
+
+
+def _not_there(destination: Destination, detail: str) -> ArchiveMismatch:
+    return ArchiveMismatch(
+        "the table does not show what this run restored",
+        detail=f"{destination.table.name.label}: {detail}",
+        hint="something between us and the database undid a COMMIT, or somebody deleted rows meanwhile",
+    )
+
+
+def _told(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedObject, ...]:
+    found = {one.key: DamagedObject(key=one.key, damage=one.damage.value, what=one.what) for one in damaged}
+    return tuple(found[key] for key in sorted(found))
+
+
+def _all_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> ArchiveMismatch:
+    error = ArchiveMismatch(
+        f"no object could be restored: all {len(damaged)} are damaged",
+        detail="\n".join(f"{one.key}: {one.damage}, {one.what}" for one in damaged[:20]),
+        hint="nothing was changed; look for older versions in the bucket, or a copy in another region",
+    )
+    error.result = result
+    return error

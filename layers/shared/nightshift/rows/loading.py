@@ -1,0 +1,117 @@
+"""How archived columns go back into PostgreSQL: over the wire as they are, or through a stage and a cast.
+
+The driver sends each Arrow type in the binary form of one PostgreSQL type. Where that is the column's own type, rows go
+straight into the table. Whatever travelled as text, or has values in `_nightshift_exact`, goes into a temporary table
+of carrier types first, and on from there through the type's own input function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.rows.columns import EXACT
+from nightshift.rows.reader import ArchivedColumn, ArchiveFile
+
+_CARRIERS: tuple[tuple[pa.DataType, str, frozenset[str]], ...] = (
+    (pa.bool_(), "boolean", frozenset({"bool"})),
+    (pa.int16(), "smallint", frozenset({"int2"})),
+    (pa.int32(), "integer", frozenset({"int4"})),
+    (pa.int64(), "bigint", frozenset({"int8"})),
+    (pa.float32(), "real", frozenset({"float4"})),
+    (pa.float64(), "double precision", frozenset({"float8"})),
+    (pa.string(), "text", frozenset({"text", "varchar", "bpchar", "name"})),
+    (pa.binary(), "bytea", frozenset({"bytea"})),
+    (pa.uuid(), "uuid", frozenset({"uuid"})),
+    (pa.date32(), "date", frozenset({"date"})),
+    (pa.time64("us"), "time", frozenset({"time"})),
+    (pa.timestamp("us"), "timestamp", frozenset({"timestamp"})),
+    (pa.timestamp("us", "UTC"), "timestamptz", frozenset({"timestamptz"})),
+    (pa.json_(), "json", frozenset({"json", "jsonb"})),
+)
+"""Arrow type, the type of a stage's column for it, and the types whose binary form the driver writes for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One archived column on its way into one table column.
+
+    Attributes:
+        base_type: of the table's column.
+        cast: the type to read the value as, as it was archived; None where that type exists no longer.
+        same: the table's column still has the archived type.
+    """
+
+    source: ArchivedColumn
+    target: str
+    base_type: str
+    cast: str | None
+    same: bool
+
+
+def is_direct(ways: Sequence[Way], file: ArchiveFile) -> bool:
+    """Whether the rows of a file can go into the table as they are."""
+    return not file.exact and all(way.same and way.base_type in _carrier(way.source.arrow)[1] for way in ways)
+
+
+def direct_feed(ways: Sequence[Way], file: ArchiveFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The rows under the table's column names."""
+    return _feed(file, [(way.source.name, way.target) for way in ways])
+
+
+def stage_feed(ways: Sequence[Way], file: ArchiveFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The rows under a stage's column names."""
+    names = [(way.source.name, f"c{number}") for number, way in enumerate(ways)]
+    return _feed(file, [*names, (EXACT, EXACT)] if file.exact else names)
+
+
+def stage_columns(ways: Sequence[Way], file: ArchiveFile) -> str:
+    """The column definitions of a file's stage."""
+    columns = [f"c{number} {_carrier(way.source.arrow)[0]}" for number, way in enumerate(ways)]
+    return ", ".join([*columns, f"{EXACT} json"] if file.exact else columns)
+
+
+def stage_select(ways: Sequence[Way], file: ArchiveFile, stage: str) -> str:
+    """The query that reads a stage's rows as what they were."""
+    return f"SELECT {', '.join(_read(way, number, exact=file.exact) for number, way in enumerate(ways))} FROM {stage}"
+
+
+def _read(way: Way, number: int, *, exact: bool) -> str:
+    value = f"c{number}"
+    if way.cast is None:
+        return value
+    read = f"CAST({value} AS {way.cast})"
+    if not exact or pa.types.is_string(way.source.arrow):
+        return read
+    return f"coalesce(CAST({EXACT} ->> {quote_literal(way.source.name)} AS {way.cast}), {read})"
+
+
+def _carrier(kind: pa.DataType) -> tuple[str, frozenset[str]]:
+    """The stage's type and the directly writable types of an Arrow type."""
+    if pa.types.is_decimal(kind):
+        return "numeric", frozenset({"numeric"})
+    return next(((stage, bases) for arrow, stage, bases in _CARRIERS if arrow == kind), ("text", frozenset()))
+
+
+def _feed(file: ArchiveFile, names: Sequence[tuple[str, str]]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    places = [file.schema.get_field_index(name) for name, _ in names]
+    schema = pa.schema([pa.field(new, file.schema.field(p).type) for p, (_, new) in zip(places, names, strict=True)])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in file.batches():
+            yield pa.RecordBatch.from_arrays([batch.column(place) for place in places], schema=schema)
+
+    return schema, batches()
+
+
+def insert(table: str, ways: Sequence[Way], select: str, *, ignore_existing: bool) -> str:
+    """SQL that inserts a query's rows and yields how many went in."""
+    columns = ", ".join(quote_identifier(way.target) for way in ways)
+    conflict = " ON CONFLICT DO NOTHING" if ignore_existing else ""
+    return (
+        f"WITH added AS (INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE {select}{conflict} RETURNING 1)"
+        " SELECT count(*) FROM added"
+    )
