@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import click
 
 from benchmarks.arena import Arena, arena, machine
 from benchmarks.contestants import CONTESTANTS, Contestant, peers_python
 from benchmarks.report import ratios, summary, table
+from benchmarks.restoring import HOW, compare
 from benchmarks.stopwatch import Measured
 
 BUSY = 0.3
@@ -51,8 +53,17 @@ def main(rows: int, rounds: int, peer_rows: int, only: str, as_json: bool) -> No
             "contestants": contestants,
             "ratios": ratios(contestants),
         }
+        if {"psql", "nightshift"} <= runs.keys():
+            result["restore"] = _restore(place, rows, rounds)
     how = {contestant.name: contestant.how for contestant in chosen}
-    click.echo(json.dumps(result) if as_json else table(result, how))
+    click.echo(json.dumps(result) if as_json else table(result, how, HOW))
+
+
+def _restore(place: Arena, rows: int, rounds: int) -> dict[str, Any]:
+    try:
+        return compare(place, rows, rounds, _say)
+    except (ChildProcessError, AssertionError) as exc:
+        raise click.ClickException(f"restore: {exc}") from exc
 
 
 def _chosen(only: str) -> list[Contestant]:

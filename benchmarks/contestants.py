@@ -39,8 +39,17 @@ class Contestant:
 
 def psql(arena: Arena, url: str) -> Measured:
     """The floor: one statement that exports and deletes, its output thrown away; timed by psql itself."""
+    return copy(arena, url, f"(DELETE FROM {TABLE} WHERE created_at < '{CUTOFF}' RETURNING *) to '/dev/null'")
+
+
+def copy(arena: Arena, url: str, what: str) -> Measured:
+    """psql's binary `\\copy`, timed by psql itself.
+
+    Args:
+        what: table or query, direction and file.
+    """
     script = f"""\\timing on
-\\copy (DELETE FROM {TABLE} WHERE created_at < '{CUTOFF}' RETURNING *) to '/dev/null' (format binary)
+\\copy {what} (format binary)
 \\echo finished
 """
     command = [str(arena.postgres.psql_path), "--no-psqlrc", "--set=ON_ERROR_STOP=1", url]
@@ -67,6 +76,19 @@ def psql(arena: Arena, url: str) -> Measured:
 
 def nightshift(arena: Arena, url: str, scheduled: datetime = SCHEDULED) -> Measured:
     """The whole cleanup, by its handler; afterwards the ledger must agree with the answer."""
+    event = json.dumps({"scheduled_time": scheduled.isoformat()})
+    measured = _handler(url, arena, "cleanup", event)
+    if (recorded := arena.rows_in_ledger()) != measured.rows:
+        raise AssertionError(f"the ledger holds {recorded} rows, the answer said {measured.rows}")
+    return measured
+
+
+def restore(arena: Arena, url: str) -> Measured:
+    """The whole restore, by its handler, into a table of its own."""
+    return _handler(url, arena, "restore", json.dumps({"table": TABLE}))
+
+
+def _handler(url: str, arena: Arena, job: str, event: str) -> Measured:
     environment = {
         **arena.s3.env,
         "DATABASE_URL": url,
@@ -76,11 +98,7 @@ def nightshift(arena: Arena, url: str, scheduled: datetime = SCHEDULED) -> Measu
         "POWERTOOLS_METRICS_DISABLED": "true",
         "POWERTOOLS_SERVICE_NAME": "benchmark",
     }
-    event = json.dumps({"scheduled_time": scheduled.isoformat()})
-    measured = _child(sys.executable, "run_nightshift", [event], environment)
-    if (recorded := arena.rows_in_ledger()) != measured.rows:
-        raise AssertionError(f"the ledger holds {recorded} rows, the answer said {measured.rows}")
-    return measured
+    return _child(sys.executable, "run_nightshift", [job, event], environment)
 
 
 def awswrangler(arena: Arena, _url: str) -> Measured:

@@ -42,16 +42,26 @@ def ratios(contestants: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def table(result: Mapping[str, Any], how: Mapping[str, str]) -> str:
+def table(result: Mapping[str, Any], how: Mapping[str, str], how_restored: Mapping[str, str]) -> str:
     """The result for people."""
-    machine, contestants = result["machine"], result["contestants"]
+    machine = result["machine"]
     settings = ", ".join(f"{name} {value}" for name, value in machine["postgres"].items() if name != "server_version")
     lines = [
-        f"{result['rows']:,} rows archived and deleted, median of {result['rounds']} rounds",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, Python {machine['python']},"
         f" load {machine['load_average']} before the first run",
         f"PostgreSQL {machine['postgres']['server_version']} on the same machine: {settings}",
         "",
+        *_contest("archived and deleted", result, how),
+    ]
+    if "restore" in result:
+        lines += ["", *_contest("restored into a table without indexes", result["restore"], how_restored)]
+    return "\n".join(lines)
+
+
+def _contest(done: str, result: Mapping[str, Any], how: Mapping[str, str]) -> list[str]:
+    contestants = result["contestants"]
+    lines = [
+        f"{result['rows']:,} rows {done}, median of {result['rounds']} rounds",
         f"{'':12}{'seconds':>9}{'min–max':>16}{'rows/s':>12}{'peak MB':>9}",
     ]
     for name, found in contestants.items():
@@ -61,5 +71,4 @@ def table(result: Mapping[str, Any], how: Mapping[str, str]) -> str:
             + (f"   time scaled from {found['scaled_from']:,} rows" if "scaled_from" in found else "")
         )
     lines += ["", *(f"{name:12}{how[name]}" for name in contestants)]
-    lines += ["", *(f"{pair}: {ratio:.2f}" for pair, ratio in result["ratios"].items())]
-    return "\n".join(lines)
+    return [*lines, "", *(f"{pair}: {ratio:.2f}" for pair, ratio in result["ratios"].items())]

@@ -1,4 +1,4 @@
-"""Contestant: the whole of nightshift's cleanup, through the handler that Lambda calls.
+"""Contestant: the whole of a job, through the handler that Lambda calls.
 
 Cutoff, lock, run history, intent, export-and-delete, upload, proof, ledger, commit, result: nothing is left out.
 """
@@ -10,15 +10,17 @@ import json
 import pkgutil
 import sys
 
-import cleanup.app
 import nightshift
 from benchmarks.stopwatch import report
 
 
 def run() -> int:
-    answer = cleanup.app.lambda_handler(json.loads(sys.argv[1]), None)
+    job, event = sys.argv[1:3]
+    answer = importlib.import_module(f"{job}.app").lambda_handler(json.loads(event), None)
     if not answer["complete"]:
         raise SystemExit(f"not complete: {answer}")
+    if job == "restore":
+        return int(answer["restored_rows"])
     return sum(int(table["archived_rows"]) for table in answer["tables"])
 
 
@@ -27,4 +29,5 @@ if __name__ == "__main__":
     for module in pkgutil.walk_packages(nightshift.__path__, "nightshift."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    importlib.import_module(f"{sys.argv[1]}.app")
     report(run)

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.contestants import CONTESTANTS
+from benchmarks.restoring import HOW
 from benchmarks.stopwatch import Measured, peak_mb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +30,9 @@ def test_json_mode_prints_one_object_and_the_progress_elsewhere() -> None:
     result: dict[str, Any] = json.loads(done.stdout)
     assert (result["rows"], result["rounds"]) == (20_000, 2)
     assert result["machine"]["postgres"]["fsync"] == "on"
-    assert set(result["contestants"]) == {"psql", "nightshift"}
-    for found in result["contestants"].values():
+    assert set(result["contestants"]) == set(result["restore"]["contestants"]) == {"psql", "nightshift"}
+    assert set(result["restore"]["ratios"]) == {"psql/nightshift"}
+    for found in (*result["contestants"].values(), *result["restore"]["contestants"].values()):
         assert 0 < found["min_s"] <= found["median_s"] <= found["max_s"]
         assert found["peak_mb"] > 1
         assert "scaled_from" not in found
@@ -73,7 +75,10 @@ def test_ratios_and_table_name_every_contestant() -> None:
         "postgres": {"server_version": "18"},
     }
     result = {"rows": 200, "rounds": 1, "machine": machine, "contestants": contestants, "ratios": found}
-    shown = report.table(result, {contestant.name: contestant.how for contestant in CONTESTANTS})
+    restored = {name: contestants[name] for name in HOW}
+    result["restore"] = {"rows": 100, "rounds": 1, "contestants": restored, "ratios": {"psql/nightshift": 0.5}}
+    shown = report.table(result, {contestant.name: contestant.how for contestant in CONTESTANTS}, HOW)
+    assert "100 rows restored" in shown
     assert shown.count("time scaled from 100 rows") == 2
     for contestant in CONTESTANTS:
         assert contestant.how in shown
