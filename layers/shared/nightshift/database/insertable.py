@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import TableName, quote_identifier
-from nightshift.database.sqlite import affinity
+from nightshift.database import postgres
+from nightshift.database.catalog import TableName
+from nightshift.database.sqlite import SHAPE_SQL, affinity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Insertable:
         firing: AFTER triggers that will run for each row.
         may_insert: we have the privileges.
         empty: it has no row.
+        shape: a number that changes with its columns, keys, triggers and rules, see `shape_sql`.
     """
 
     name: TableName
@@ -61,12 +63,19 @@ class Insertable:
     firing: tuple[str, ...] = ()
     may_insert: bool = True
     empty: bool = False
+    shape: int = 0
+
+    @property
+    def shape_sql(self) -> str:
+        """A query for the shape as it is now; equal to `shape` while what was described still holds."""
+        return postgres.shape_sql(self.name) if self.id else SHAPE_SQL
 
 
 _TABLE = """
 SELECT c.oid, c.relkind::text AS kind, has_schema_privilege(n.oid, 'USAGE') AS may_use,
        has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT') AS may_insert,
-       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)) AS is_unique,
+       EXISTS (SELECT 1 FROM pg_index i WHERE (i.indisunique OR i.indisexclusion)
+               AND (i.indrelid = c.oid OR i.indrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) AS is_unique,
        row_security_active(c.oid) AS secured
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -114,6 +123,7 @@ def insertable(connection: Connection, name: TableName) -> Insertable | None:
     found = connection.execute(text(_TABLE), {"schema": name.schema, "name": name.name}).one_or_none()
     if found is None:
         return None
+    shape: Any = connection.exec_driver_sql(postgres.shape_sql(name)).scalar()
     triggers = list(connection.execute(text(_TRIGGERS), {"oid": found.oid}))
     readable = found.may_use and found.may_insert
     return Insertable(
@@ -129,6 +139,7 @@ def insertable(connection: Connection, name: TableName) -> Insertable | None:
         firing=tuple(row.name for row in triggers if not row.alters),
         may_insert=readable,
         empty=readable and found.kind in "rp" and _is_empty(connection, name),
+        shape=shape,
     )
 
 
@@ -179,14 +190,16 @@ def _sqlite(connection: Connection, name: TableName) -> Insertable | None:
         {"name": name.name},
     )
     inserting = [row for row in triggers if "INSERT" in row.sql.upper()]
+    shape: Any = connection.exec_driver_sql(SHAPE_SQL).scalar()
+    exact = TableName("", found.name)
     return Insertable(
-        name=TableName("", found.name),
+        name=exact,
         id=0,
         kind=found.type,
         slots=tuple(slots),
         unique=bool(unique) or keyed,
         altering=tuple(f"trigger {row.name}" for row in inserting if "RAISE" in row.sql.upper()),
         firing=tuple(f"trigger {row.name}" for row in inserting if "RAISE" not in row.sql.upper()),
-        empty=found.type == "table"
-        and connection.exec_driver_sql(f"SELECT 1 FROM {quote_identifier(found.name)} LIMIT 1").first() is None,
+        empty=found.type == "table" and _is_empty(connection, exact),
+        shape=shape,
     )

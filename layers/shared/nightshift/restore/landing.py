@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.errors import ArchiveMismatch
+from nightshift.errors import ArchiveMismatch, TableChanged
 from nightshift.restore.fillers import Filler
 from nightshift.restore.fit import Fit
 from nightshift.restore.records import Records
@@ -65,6 +65,7 @@ def land(
         if records.into_original and connection.execute(records.leave_archive(one)) != 1:
             return None
         added = filler.fill(file, fit, bounds)
+        _check_shape(filler)
         existing = file.rows - added
         if existing < 0 or (existing and not filler.destination.table.unique):
             raise ArchiveMismatch(
@@ -78,3 +79,18 @@ def land(
         before_commit()
         connection.commit()
     return Landed(added, existing)
+
+
+def _check_shape(filler: Filler) -> None:
+    """Make sure that the table is still the one that was judged: from here on our lock on it keeps changes out.
+
+    Raises:
+        TableChanged: its columns, triggers or rules are not what they were.
+    """
+    table = filler.destination.table
+    if filler.connection.execute(table.shape_sql) != table.shape:
+        raise TableChanged(
+            "the table was altered while it was filled",
+            detail=f"{table.name.label}: its columns, keys, triggers or rules are not what they were",
+            hint="what was restored before stands; run it again, and the rest goes into the table as it is then",
+        )

@@ -81,7 +81,9 @@ def restore_table(way: Way, run: JobRun) -> RestoreResult:
             result = _restore(way, run, request, connection)
         except DBAPIError as exc:
             raise NightshiftError(
-                "the database refused a statement", detail=reason(exc), hint="see the database's log"
+                "the database refused a statement",
+                detail=reason(exc),
+                hint="to make a table nightshift's role needs CREATE on the schema; see the database's log",
             ) from exc
     return replace(result, seconds=time.monotonic() - started)
 

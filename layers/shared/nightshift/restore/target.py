@@ -170,15 +170,16 @@ def _planned(
 def make(connection: Connection, destination: Destination) -> Destination:
     """Create the table, or add the columns that it lacks, as planned; commits. Returns it as it stands."""
     table = destination.table
-    if not destination.exists:
-        columns = ", ".join(f"{quote_identifier(slot.name)} {slot.type_name}" for slot in table.slots)
-        connection.exec_driver_sql(f"CREATE TABLE {table.name.sql} ({columns})")
-    elif (found := insertable(connection, table.name)) is not None:
-        known = {slot.name for slot in found.slots}
-        for slot in table.slots:
-            if slot.name not in known:
-                column = f"{quote_identifier(slot.name)} {slot.type_name}"
-                connection.exec_driver_sql(f"ALTER TABLE {table.name.sql} ADD COLUMN {column}")
+    found = insertable(connection, table.name)
+    known = {slot.name for slot in found.slots} if found else set()
+    missing = [f"{quote_identifier(slot.name)} {slot.type_name}" for slot in table.slots if slot.name not in known]
+    if not missing:
+        return destination
+    if destination.exists:
+        for column in missing:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name.sql} ADD COLUMN {column}")
+    else:
+        connection.exec_driver_sql(f"CREATE TABLE {table.name.sql} ({', '.join(missing)})")
     connection.commit()
     made = insertable(connection, table.name)
     assert made is not None  # it was there a moment ago
