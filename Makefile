@@ -21,7 +21,7 @@ SAM := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: .venv/.stamp ## create .venv, everything pinned
+setup: .venv/bin/nightshift ## create .venv, everything pinned
 
 sam: .venv-sam/.stamp
 
@@ -57,6 +57,13 @@ lock: .venv-lock/.stamp ## make the lock files again from the .in files, newest 
 clean: ## remove what make made
 	rm -rf .venv .venv-sam .venv-bench .venv-lock .aws-sam .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The command, and this checkout's packages on .venv's path: neither needs an activated environment or PYTHONPATH.
+.venv/bin/nightshift: .venv/.stamp
+	@printf '%s\n' "$(CURDIR)/layers/shared" "$(CURDIR)/functions" > \
+		"$$($(@D)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nightshift.pth"
+	@printf '#!/bin/sh\nexec "%s" -m nightshift "$$@"\n' "$(CURDIR)/$(@D)/python" > $@
+	@chmod +x $@
 
 # An environment is made once for each version of its lock. pip's progress goes to stderr: `make -s bench JSON=1`
 # owes its caller one JSON object on stdout.

@@ -124,7 +124,7 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     connection.rollback()  # SQLite's writers need not wait for S3
     shapes, damaged = _shapes(way.store, left)
     if not shapes:
-        raise _all_damaged(facts(status=Status.PARTIAL, damaged=_told(damaged)), damaged)
+        return _only_damaged(facts(status=Status.PARTIAL, damaged=_told(damaged)), damaged)
     destination = lay_out(connection, request, name, table, shapes)
     if isinstance(destination, Refusal):
         return facts(status=Status.REFUSED, refusal=destination)
@@ -223,8 +223,8 @@ def _fill(
         exc.result = _outcome(facts, tally, remaining=0, status=Status.PARTIAL)
         raise
     result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))
-    if tally.damaged and not tally.keys and not tally.already and not remaining:
-        raise _all_damaged(result, tally.damaged)
+    if tally.damaged and not tally.keys and not remaining:
+        return _only_damaged(result, tally.damaged)
     return result
 
 
@@ -281,11 +281,18 @@ def _told(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedObject, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _all_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> ArchiveMismatch:
+def _only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> RestoreResult:
+    """What a run found that could restore nothing: what was left of an earlier one, or a failure.
+
+    Raises:
+        ArchiveMismatch: nothing of the request has ever been restored.
+    """
+    if result.already:
+        return result
     error = ArchiveMismatch(
-        f"no object could be restored: all {len(damaged)} are damaged",
+        f"no object could be restored: all {len(result.damaged)} are damaged",
         detail="\n".join(f"{one.key}: {one.damage}, {one.what}" for one in damaged[:20]),
         hint="nothing was changed; look for older versions in the bucket, or a copy in another region",
     )
     error.result = result
-    return error
+    raise error

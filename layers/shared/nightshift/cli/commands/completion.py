@@ -1,0 +1,28 @@
+"""`nightshift completion`: TAB in bash, zsh and fish."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+EPILOG = """
+\b
+Exit status: 0 printed, 2 not understood.
+
+\b
+Examples:
+  eval "$(nightshift completion bash)"                               in ~/.bashrc
+  eval "$(nightshift completion zsh)"                                in ~/.zshrc
+  nightshift completion fish > ~/.config/fish/completions/nightshift.fish
+"""
+
+
+@click.command("completion", short_help="TAB in bash, zsh or fish.", epilog=EPILOG)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes commands and options on TAB. No database is asked for it, then or later."""
+    root = ctx.find_root()
+    kind = get_completion_class(shell)
+    assert kind is not None  # click has all three
+    click.echo(kind(root.command, {}, "nightshift", "_NIGHTSHIFT_COMPLETE").source())

@@ -1,0 +1,109 @@
+"""`nightshift plan`: what the next cleanup would take, table by table, without writing anything or telling anybody."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from nightshift.cli.failures import exit_code
+from nightshift.cli.options import json_option
+
+if TYPE_CHECKING:
+    from nightshift.archive.policy import Policy
+    from nightshift.results import CleanupResult
+    from nightshift.run import JobRun
+    from nightshift.settings import Settings
+    from nightshift.wiring import Services
+
+EPILOG = """
+\b
+Environment: DATABASE_URL, NIGHTSHIFT_CONFIG or LOG_RETENTION_DAYS, TIMEZONE, CLEANUP_MAX_SHARE.
+The archive is not asked: ARCHIVE_BUCKET need not be set.
+
+\b
+Exit status: 0 planned, 1 a table could not be looked at, 2 not understood, 4 a guard would refuse a table.
+
+\b
+Examples:
+  nightshift plan
+  nightshift plan --table conversation_log --as-of 2025-10-15
+  nightshift plan --json | jq '.tables[].estimate.rows'
+"""
+
+
+@click.command("plan", short_help="What the next cleanup would do.", epilog=EPILOG)
+@click.option("--table", metavar="TABLE", help="Only this table of the policies.")
+@click.option("--as-of", metavar="ISO", help="Plan as of this day or moment; without a zone in TIMEZONE. Default: now.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, table: str | None, as_of: str | None, as_json: bool) -> None:
+    """Show what cleanup would do: rows, bytes, objects, seconds and cost to expect, the oldest overdue row, and every
+    guard that would refuse. Reads the database, writes nothing, and needs none of nightshift's own tables.
+    """
+    from nightshift.cli import context, output
+    from nightshift.cli.views import plan as view
+    from nightshift.run import parse_event
+    from nightshift.runtime import to_answer
+
+    started = time.monotonic()
+    with context.backstage(verbose=ctx.obj):
+        wiring = context.make_wiring()
+        event = {"dry_run": True, **({"scheduled_time": _moment(as_of, wiring.settings)} if as_of else {})}
+        run = parse_event("cleanup", event, None, now=wiring.now())
+        with context.open_services(wiring, run) as services:
+            result = _plan(run, services, table)
+    if as_json:
+        output.print_json(to_answer(run, result, round((time.monotonic() - started) * 1000)))
+    else:
+        view.show(run, result)
+    ctx.exit(exit_code(result.status))
+
+
+def _plan(run: JobRun, services: Services, table: str | None) -> CleanupResult:
+    """The dry run of every policy, or of one.
+
+    Raises:
+        NightshiftError: where no table at all could be looked at, the first one's failure.
+    """
+    from nightshift.archive.engine import open_engine
+    from nightshift.archive.policy import load_policies
+    from nightshift.archive.table import archive_table
+    from nightshift.results import CleanupResult
+    from nightshift.rows.sample import CsvSample
+
+    settings = services.settings
+    policies = load_policies(settings, services.fetch_text).retention
+    chosen = policies if table is None else (_policy(table, policies),)
+    with open_engine(run, settings, services.database, None, services.listener, now=services.now()) as engine:
+        tables = tuple(archive_table(engine, run, policy, CsvSample(0)) for policy in chosen)
+    errors = [found.error for found in tables if found.error is not None]
+    if len(errors) == len(tables):
+        raise errors[0]
+    return CleanupResult(tables=tables)
+
+
+def _policy(written: str, policies: tuple[Policy, ...]) -> Policy:
+    """The policy of a table, whether either of them names the schema or not."""
+    from nightshift.archive.inventory import resolve_table
+    from nightshift.cli.context import known_label
+
+    names = [policy.table for policy in policies]
+    shorter = [name for name in names if resolve_table(name, [written]) is not None]
+    label = shorter[0] if len(shorter) == 1 else known_label(written, names, kind="the policy file")
+    return next(policy for policy in policies if policy.table == label)
+
+
+def _moment(written: str, settings: Settings) -> str:
+    """ISO 8601 with a zone, as events have it."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise click.BadParameter(
+            f"{written!r} is no moment; write it like 2025-10-15 or 2025-10-15T09:00:00+09:00", param_hint="--as-of"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(settings.timezone))).isoformat()

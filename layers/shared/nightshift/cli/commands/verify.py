@@ -1,0 +1,99 @@
+"""`nightshift verify`: whether S3 still holds what the ledger vouches for."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+
+from nightshift.cli.failures import ExitCode
+from nightshift.cli.options import day_options, json_option
+
+if TYPE_CHECKING:
+    from nightshift.archive.verify import Depth, Verification
+    from nightshift.wiring import Services
+
+EPILOG = """
+\b
+Environment: DATABASE_URL, ARCHIVE_BUCKET, ARCHIVE_PREFIX, and AWS's own.
+
+\b
+Exit status:
+  0 sound   1 an object is missing or damaged, or the check failed   2 not understood
+  3 everything archived is sound, but runs left something unfinished that --repair may remove
+
+\b
+Examples:
+  nightshift verify
+  nightshift verify conversation_log --since 2025-08-01 --until 2025-08-31 --values
+  nightshift verify --quick --json | jq .damaged
+  nightshift verify --repair
+"""
+
+
+@click.command("verify", short_help="Whether S3 still holds the archive.", epilog=EPILOG)
+@click.argument("table", required=False)
+@day_options
+@click.option("--quick", is_flag=True, help="Ask S3 for sizes alone; read no object.")
+@click.option("--values", is_flag=True, help="Read every value too, not only every byte.")
+@click.option("--repair", is_flag=True, help="Remove what runs left unfinished; what is archived is never touched.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    table: str | None,
+    since: date | None,
+    until: date | None,
+    quick: bool,
+    values: bool,
+    repair: bool,
+    as_json: bool,
+) -> None:
+    """Prove the archive of TABLE, or of every table: read each object again and compare it with the ledger."""
+    if quick and values:
+        raise click.UsageError("--quick and --values cannot both be given")
+    from nightshift.archive.verify import verify
+    from nightshift.cli import context, output, progress
+    from nightshift.cli.views import verify as view
+    from nightshift.run import JobRun
+
+    depth: Depth = "quick" if quick else "values" if values else "full"
+    with context.backstage(verbose=ctx.obj), progress.bar("verifying", "objects") as bar:
+        wiring = context.make_wiring()
+        with context.open_services(wiring, JobRun(job="verify", as_of=wiring.now())) as services:
+            store = services.archive_store()
+            label = context.archived_label(services, table) if table is not None else None
+            bar.expect(_expected(services, label, since, until))
+            found = verify(
+                services.database,
+                store,
+                wiring.settings.archive_prefix,
+                table=label,
+                since=since,
+                until=until,
+                depth=depth,
+                repair=repair,
+                progress=lambda _: bar.advance(1),
+            )
+    if as_json:
+        output.print_json(found.to_json())
+    else:
+        view.show(found)
+    ctx.exit(_code(found))
+
+
+def _expected(services: Services, label: str | None, since: date | None, until: date | None) -> int:
+    """How many objects will be proven."""
+    from nightshift.archive.inventory import inventory
+    from nightshift.cli.holdings import SETTLED
+
+    bucket = services.archive_bucket
+    with services.database.connect() as connection:
+        return len(inventory(connection, bucket, table=label, since=since, until=until, states=SETTLED))
+
+
+def _code(found: Verification) -> ExitCode:
+    if found.damaged or found.unproven:
+        return ExitCode.FAILED
+    return ExitCode.DONE if found.sound else ExitCode.PARTIAL

@@ -1,0 +1,95 @@
+"""What a command works with: the handlers' own wiring and database, with the logs turned down.
+
+A command that writes nothing needs no frame: no lock, no record, no Slack.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, redirect_stdout
+
+import click
+
+from nightshift.archive.events import Listener, ignore
+from nightshift.archive.inventory import known_tables, resolve_table
+from nightshift.run import JobRun
+from nightshift.runtime import logger, open_database
+from nightshift.wiring import Services, Wiring
+
+SILENT = logging.CRITICAL + 1
+
+_TOLD = ("table", "partition", "key", "damage", "reason", "detail", "error")
+"""The fields of a log line that a warning shows: they name things, never values."""
+
+
+def make_wiring(listener: Listener = ignore) -> Wiring:
+    """Wired to this process's environment. Metrics are for CloudWatch, and this is no Lambda, whatever was copied."""
+    environ = {name: value for name, value in os.environ.items() if name != "AWS_LAMBDA_FUNCTION_NAME"}
+    return Wiring.from_env(environ, listener=listener)
+
+
+@contextmanager
+def open_services(wiring: Wiring, run: JobRun) -> Iterator[Services]:
+    """The ports of a command that writes nothing through the frame."""
+    with closing(open_database(wiring.settings, run)) as database:
+        yield Services(wiring, database)
+
+
+@contextmanager
+def backstage(*, verbose: bool) -> Iterator[None]:
+    """Work is done in here and answers are printed outside: whatever prints or logs meanwhile cannot reach stdout.
+
+    Args:
+        verbose: leave the log as it is; else only its warnings are shown, as one line each.
+    """
+    with redirect_stdout(sys.stderr):
+        if verbose:
+            yield
+            return
+        own, plain = logging.getLogger(logger.name), _PlainWarnings(logging.WARNING)
+        levels = [(handler, handler.level) for handler in own.handlers]
+        for handler, _ in levels:
+            handler.setLevel(SILENT)
+        own.addHandler(plain)
+        try:
+            yield
+        finally:
+            own.removeHandler(plain)
+            for handler, level in levels:
+                handler.setLevel(level)
+
+
+class _PlainWarnings(logging.Handler):
+    """Warnings for people. Errors are raised too, and told by `failures`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            facts = ["; ".join(str(value).splitlines()) for name in _TOLD if (value := getattr(record, name, None))]
+            click.echo(": ".join(["warning", record.getMessage(), *facts]), err=True)
+
+
+def known_label(written: str, labels: Sequence[str], *, kind: str) -> str:
+    """The label among `labels` that a written table name means.
+
+    Raises:
+        click.UsageError: none, or more than one.
+    """
+    label = written if written in labels else resolve_table(written, labels)
+    if label is None:
+        known = ", ".join(labels[:20]) or "none"
+        raise click.UsageError(f"{kind} has no table {written!r}, or more than one of that name; it has: {known}")
+    return label
+
+
+def archived_label(services: Services, written: str) -> str:
+    """The ledger's label that a written table name means.
+
+    Raises:
+        click.UsageError: the ledger knows none, or more than one.
+    """
+    with services.database.connect() as connection:
+        labels = known_tables(connection, services.archive_bucket)
+    return known_label(written, labels, kind="the archive")

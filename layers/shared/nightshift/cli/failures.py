@@ -1,0 +1,107 @@
+"""How a command ends: its exit status, and what stderr says where it did not do what was asked.
+
+One message, never a trace (but with `--verbose`), and never a secret: errors on purpose carry none, and of an
+unexpected one only the class is named.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import IO, Any
+
+import click
+
+from nightshift.errors import InvalidEvent, InvalidSettings, NightshiftError
+from nightshift.results import Status
+
+
+class ExitCode(IntEnum):
+    """What scripts may rely on."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+    REFUSED = 4
+    INTERRUPTED = 130
+
+
+_BY_STATUS = {Status.FAILED: ExitCode.FAILED, Status.PARTIAL: ExitCode.PARTIAL, Status.REFUSED: ExitCode.REFUSED}
+
+
+def exit_code(status: str) -> ExitCode:
+    """The exit status of a run that ended with `status`."""
+    return _BY_STATUS.get(Status(status), ExitCode.DONE)
+
+
+class Failure(click.ClickException):
+    """An error as click shows it: on stderr, in the house's shape, with an exit status."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, error: NightshiftError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"{click.style('error:', fg='red')} {told(self.error)}", file=file, err=True)
+
+
+class NotUnderstood(Failure):
+    """What the operator gave, on the command line or in the environment, cannot be meant."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C; click's own way would be exit status 1."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=True)
+
+
+def told(error: NightshiftError) -> str:
+    """Message, detail and hint, all but the first line indented."""
+    lines = [error.message, *(error.detail or "").splitlines()]
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    return "\n  ".join(lines)
+
+
+@contextmanager
+def reported(*, verbose: bool) -> Iterator[None]:
+    """Turn whatever a command raises into a message and an exit status."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        raise Interrupted from None
+    except (InvalidEvent, InvalidSettings) as exc:
+        raise NotUnderstood(exc) from exc
+    except NightshiftError as exc:
+        raise Failure(exc) from exc
+    except Exception as exc:
+        if verbose:
+            traceback.print_exc()
+        raise Failure(_unexpected(exc)) from exc
+
+
+def _unexpected(exc: Exception) -> NightshiftError:
+    from sqlalchemy.exc import DBAPIError
+
+    from nightshift.database.connect import refused_statement
+
+    if isinstance(exc, DBAPIError):
+        return refused_statement(exc)
+    return NightshiftError(
+        "an unexpected error", detail=type(exc).__name__, hint="nightshift --verbose … has its trace"
+    )

@@ -1,0 +1,114 @@
+"""The inventory added up: per table and per day, state by state.
+
+Only `archived` objects are the archive; rows that were restored into their table are no part of it any more. So a
+figure without a state's name counts `archived` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
+
+SETTLED = (ARCHIVED, RESTORED)
+"""The states that objects stay in; all others are left over from runs that did not end well."""
+
+
+@dataclass(slots=True)
+class Sum:
+    """Objects of one state; sizes that the ledger does not know count as none."""
+
+    rows: int = 0
+    bytes: int = 0
+    objects: int = 0
+
+    def add(self, one: ArchivedObject) -> None:
+        self.rows += one.rows or 0
+        self.bytes += one.bytes or 0
+        self.objects += 1
+
+    def to_json(self) -> dict[str, int]:
+        return {"rows": self.rows, "bytes": self.bytes, "objects": self.objects}
+
+
+@dataclass(slots=True)
+class Holding:
+    """What is held of a table, or of one day of it."""
+
+    states: dict[str, Sum] = field(default_factory=dict)
+
+    @property
+    def archived(self) -> Sum:
+        return self.states.get(ARCHIVED, Sum())
+
+    @property
+    def others(self) -> dict[str, Sum]:
+        """Every state but `archived`."""
+        return {state: total for state, total in self.states.items() if state != ARCHIVED}
+
+    def add(self, one: ArchivedObject) -> None:
+        self.states.setdefault(one.state, Sum()).add(one)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.archived.to_json(), "states": {s: t.to_json() for s, t in sorted(self.states.items())}}
+
+
+@dataclass(slots=True)
+class TableHolding(Holding):
+    """What is held of one table.
+
+    Attributes:
+        first, last: oldest and youngest archived timestamp, ISO 8601 in the policy's zone; None where none is known.
+        days: by `dt`, in order.
+    """
+
+    table: str = ""
+    first: str | None = None
+    last: str | None = None
+    days: dict[str, Holding] = field(default_factory=dict)
+    _last_day: str = ""
+
+    def add(self, one: ArchivedObject) -> None:
+        """Count an object; they come in order of their day, and within it of their oldest row."""
+        Holding.add(self, one)
+        self.days.setdefault(one.day, Holding()).add(one)
+        if one.state != ARCHIVED:
+            return
+        self.first = self.first or one.first
+        if one.last is not None and (one.day != self._last_day or self.last is None or one.last > self.last):
+            # Texts compare as times only within a day: years before 1 are written otherwise.
+            self.last, self._last_day = one.last, one.day
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "table": self.table,
+            **self.archived.to_json(),
+            "first": self.first,
+            "last": self.last,
+            "states": Holding.to_json(self)["states"],
+            "days": [{"dt": day, **holding.to_json()} for day, holding in self.days.items()],
+        }
+
+
+def add_up(objects: Iterable[ArchivedObject]) -> list[TableHolding]:
+    """Per table, in the inventory's order."""
+    tables: dict[str, TableHolding] = {}
+    for one in objects:
+        tables.setdefault(one.table, TableHolding(table=one.table)).add(one)
+    return list(tables.values())
+
+
+def total(holdings: Iterable[Holding]) -> Holding:
+    """All of them as one."""
+    whole = Holding()
+    for state, one in _sums(holdings):
+        at = whole.states.setdefault(state, Sum())
+        at.rows, at.bytes, at.objects = at.rows + one.rows, at.bytes + one.bytes, at.objects + one.objects
+    return whole
+
+
+def _sums(holdings: Iterable[Holding]) -> Iterator[tuple[str, Sum]]:
+    for holding in holdings:
+        yield from holding.states.items()

@@ -1,0 +1,45 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else there.")
+
+
+class Day(click.ParamType[date]):
+    """A day as `dt` has it: YYYY-MM-DD."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it like 2025-08-31", param, ctx)
+        if day.isoformat() != value:
+            self.fail(f"{value!r} is no day; write it like {day.isoformat()}", param, ctx)
+        return day
+
+
+def day_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--since` and `--until`, both days included."""
+    until = click.option("--until", type=Day(), callback=_not_before_since, help="Last day, included.")
+    # Eager: it is known when `--until` is looked at, in whichever order they are written.
+    since = click.option("--since", type=Day(), is_eager=True, help="First day, included (dt, in the policy's zone).")
+    return since(until(command))
+
+
+def _not_before_since(ctx: click.Context, _param: click.Parameter, until: date | None) -> date | None:
+    since = ctx.params.get("since")
+    if since is not None and until is not None and until < since:
+        raise click.BadParameter(f"{until} lies before --since {since}")
+    return until

@@ -1,0 +1,110 @@
+"""How facts look on stdout: numbers, sizes, times, tables, JSON.
+
+On a terminal rich may colour and fold; in a pipe there is no colour, no box and no width, so that `grep` and `awk` see
+whole lines.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+UNLIMITED = 100_000
+"""Characters a line in a pipe."""
+
+
+def console_for(stream: TextIO) -> Console:
+    """A console that writes plainly unless `stream` is a terminal, whatever FORCE_COLOR says."""
+    terminal = stream.isatty()
+    return Console(
+        file=stream,
+        force_terminal=terminal,
+        color_system="auto" if terminal else None,
+        width=None if terminal else UNLIMITED,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not terminal,
+    )
+
+
+def print_json(answer: Any) -> None:
+    """One JSON object; Korean stays readable."""
+    click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, total: bool = False) -> None:
+    """Print a table.
+
+    Args:
+        text: how many columns, from the left, are text; the others are figures and stand to the right.
+        total: the last row is the sum of the others.
+    """
+    console = console_for(sys.stdout)
+    # Two spaces between columns; a box has one of its own there.
+    box, right = (SIMPLE_HEAD, 1) if console.is_terminal else (None, 2)
+    table = Table(box=box, pad_edge=False, show_edge=False, padding=(0, right, 0, 0))
+    for number, title in enumerate(head):
+        # On a narrow terminal the first column gives way: a name folds, a figure must not.
+        table.add_column(
+            title,
+            justify="left" if number < text else "right",
+            no_wrap=number > 0,
+            overflow="ellipsis" if number else "fold",
+        )
+    for number, row in enumerate(rows, 1):
+        is_total = total and number == len(rows)
+        table.add_row(*row, style="bold" if is_total else None)
+    console.print(table)
+
+
+def fact(name: str, value: str) -> str:
+    """One indented line of a summary."""
+    return f"  {name:<12} {value}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 row`, `1,234 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size(number: float) -> str:
+    """Bytes in powers of ten, as disks and bills have them: `13.2 MB`."""
+    value = float(number)
+    if value < 1000:
+        return f"{value:.0f} B"
+    for unit in ("KB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:,.1f} TB"
+
+
+def seconds(number: float) -> str:
+    """`0.4 s`, `75 s`, `2 h 5 min`."""
+    if number < 9.95:
+        return f"{number:.1f} s"
+    if number < 3600:
+        return f"{number:,.0f} s"
+    hours, minutes = divmod(round(number / 60), 60)
+    return f"{hours:,} h {minutes} min"
+
+
+def usd(amount: float) -> str:
+    """Never a zero for what is not free."""
+    if 0 < amount < 0.0001:
+        return "< $0.0001"
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def moment(when: datetime | None) -> str:
+    """ISO 8601 to the second, `-` for none."""
+    return "-" if when is None else when.isoformat(timespec="seconds")

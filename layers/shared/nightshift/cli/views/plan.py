@@ -1,0 +1,75 @@
+"""The dry run of cleanup, for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from nightshift.cli.failures import told
+from nightshift.cli.output import moment, print_table, seconds, size, usd
+from nightshift.errors import NightshiftError
+from nightshift.results import CleanupResult, TableResult
+from nightshift.run import JobRun
+
+HEAD = ("table", "status", "cutoff", "oldest due", "rows", "share", "size", "objects", "time", "cost")
+
+
+def show(run: JobRun, result: CleanupResult) -> None:
+    """Print the table, then what would be refused and why."""
+    click.echo(f"cleanup as of {moment(run.as_of)}: what it would do. Nothing was written.\n")
+    rows = [_row(table) for table in result.tables]
+    if len(rows) > 1:
+        rows.append(_total(result))
+    print_table(HEAD, rows, text=4, total=len(rows) > 1)
+    for table in result.tables:
+        for line in _remarks(table):
+            click.echo(f"\n{line}")
+
+
+def _row(table: TableResult) -> tuple[str, ...]:
+    facts = (table.table, "ready" if table.status == "dry_run" else table.status.value, _day(table.cutoff))
+    expected = table.estimate
+    if expected is None:
+        return (*facts, "-", "-", "-", "-", "-", "-", "-")
+    return (
+        *facts,
+        _day(table.oldest_overdue),
+        f"{expected.rows:,}",
+        f"{expected.share:.1%}",
+        size(expected.bytes),
+        f"{expected.objects:,}",
+        seconds(expected.seconds),
+        usd(expected.usd),
+    )
+
+
+def _total(result: CleanupResult) -> tuple[str, ...]:
+    """What would really be done: a refused table's share is no part of it."""
+    going = [table.estimate for table in result.tables if table.estimate is not None and table.refusal is None]
+    return (
+        "total",
+        *("", "", ""),
+        f"{sum(e.rows for e in going):,}",
+        "",
+        size(sum(e.bytes for e in going)),
+        f"{sum(e.objects for e in going):,}",
+        seconds(sum(e.seconds for e in going)),
+        usd(sum(e.usd for e in going)),
+    )
+
+
+def _day(when: datetime | None) -> str:
+    """As its own zone has it; JSON tells the moment."""
+    return "-" if when is None else when.date().isoformat()
+
+
+def _remarks(table: TableResult) -> list[str]:
+    remarks = []
+    if table.refusal is not None:
+        why = NightshiftError(table.refusal.message, hint=table.refusal.hint)
+        remarks.append(f"refused ({table.refusal.guard}): {told(why)}")
+    if table.error is not None:
+        remarks.append(f"failed: {table.table}: {told(table.error)}")
+    remarks += [f"warning: {table.table}: {warning}" for warning in table.warnings]
+    return remarks

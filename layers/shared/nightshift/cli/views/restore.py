@@ -1,0 +1,71 @@
+"""A restore's answer, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from nightshift.cli.failures import told
+from nightshift.cli.output import count, fact, moment, seconds, size
+from nightshift.errors import NightshiftError
+from nightshift.results import RestoreResult
+
+_ENDS = {
+    "ok": "restored",
+    "nothing": "nothing was left to restore",
+    "partial": "restored in part",
+    "refused": "refused, nothing was touched",
+    "dry_run": "would be restored; nothing was written",
+}
+
+
+def show(answer: Mapping[str, Any]) -> None:
+    """Print where the rows are, how many, and whatever is not as one would think."""
+    click.echo("\n".join(_lines(answer)))
+
+
+def show_before_failure(done: RestoreResult) -> None:
+    """Tell on stderr what stands although the run failed."""
+    rows, objects = count(done.rows, "row"), count(done.objects, "object")
+    click.echo(f"restored before the failure: {rows} in {objects} into {done.into}; run it again to go on", err=True)
+
+
+def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The verdict, the figures, and what is worth knowing."""
+    if "restored_rows" not in answer:
+        yield f"restore: {_ENDS[answer['status']]}: {answer['reason']}"  # the frame's word: the job had no turn
+        return
+    if refusal := answer.get("refusal"):
+        yield f"{answer['table']}: {_ENDS['refused']}"
+        yield f"  ({refusal['guard']}) {told(NightshiftError(refusal['message'], hint=refusal['hint']))}"
+        return
+    if answer["status"] == "nothing" and not answer["already"]:
+        yield f"{answer['table']}: nothing is archived of what was asked for"
+        return
+    yield f"{answer['table']}: {_ENDS[answer['status']]}"
+    yield from _figures(answer)
+    if hold := answer.get("hold_until"):
+        yield fact("hold", f"cleanup leaves these rows alone until {moment(datetime.fromisoformat(hold))}")
+    for note in answer["columns"]:
+        yield fact("column", note)
+    for one in answer["damaged"]:
+        yield fact("damaged", f"{one['key']}: {one['damage']}: {one['what']}")
+    for warning in answer.get("warnings", ()):
+        yield fact("warning", warning)
+
+
+def _figures(answer: Mapping[str, Any]) -> Iterator[str]:
+    yield fact("into", answer["into"] + (", the original" if answer["into_original"] else ""))
+    if answer["status"] != "nothing":
+        spent = "" if answer["status"] == "dry_run" else f", {seconds(answer['seconds'])}"
+        yield fact("rows", f"{answer['restored_rows']:,}")
+        yield fact("objects", f"{answer['objects']:,}, {size(answer['bytes'])}{spent}")
+    if answer["existing_rows"]:
+        yield fact("left alone", f"{count(answer['existing_rows'], 'row')}: the table has their keys already")
+    if answer["already"]:
+        yield fact("already", f"{count(answer['already'], 'object')} restored there by an earlier run")
+    if answer["remaining"]:
+        yield fact("remaining", f"{count(answer['remaining'], 'object')}: run the command again to go on")

@@ -1,0 +1,40 @@
+"""A verification, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from nightshift.archive.verify import Verification
+from nightshift.cli.output import count, fact, size
+
+_DEPTHS = {"quick": "by existence and size", "full": "byte by byte", "values": "byte by byte and value by value"}
+
+
+def show(found: Verification) -> None:
+    """Print the verdict, then every object that is not as it should be, by name."""
+    click.echo("\n".join(_lines(found)))
+
+
+def _lines(found: Verification) -> Iterator[str]:
+    proven = f"{count(found.objects, 'object')}, {count(found.rows, 'row')}, {size(found.bytes)}"
+    yield f"{'sound' if found.sound else 'not sound'}: {proven} proven {_DEPTHS[found.depth]}"
+    for one in found.damaged:
+        yield fact("damaged", f"{one.key}: {one.damage}: {one.what}")
+    for noted in found.unproven:
+        yield fact("unproven", f"{noted.key}: {noted.why}")
+    for noted in (*found.unfinished, *found.unknown):
+        yield fact("orphan", f"{noted.key}: {noted.why}")
+    for noted in found.in_progress:
+        yield fact("in progress", f"{noted.key}: {noted.why}")
+    for noted in found.overwritten:
+        yield fact("hidden", f"{noted.key}: {noted.why}; the recorded version is sound")
+    for one in found.damaged_restored:
+        yield fact("restored", f"{one.key}: {one.damage}: {one.what}; its rows are in their table, nothing is lost")
+    for repaired in found.repaired:
+        yield fact("repaired", f"{repaired.key}: {repaired.how}{f' to {repaired.to}' if repaired.to else ''}")
+    if found.damaged:
+        yield "look for older versions of the damaged objects in the bucket, or for a copy in another region"
+    if found.unfinished or found.unknown:
+        yield "nightshift verify --repair takes the orphans out of the readers' sight"

@@ -1,0 +1,7 @@
+"""Deployments, and the command line beside them."""
+
+from __future__ import annotations
+
+from tests.support.house import guest, house, plot, sqlite_house, surroundings
+
+__all__ = ["guest", "house", "plot", "sqlite_house", "surroundings"]
