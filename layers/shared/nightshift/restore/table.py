@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import Listener
-from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject, inventory, known_tables, resolve_table
+from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged, prove
 from nightshift.archive.work import Limits
 from nightshift.database.connect import Database, reason
@@ -26,6 +26,7 @@ from nightshift.restore.fillers import Filler, PostgresFiller, SqliteFiller
 from nightshift.restore.records import Records
 from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import Restorer, Tally
+from nightshift.restore.selection import select
 from nightshift.restore.target import Destination, Shape, find, judge, lay_out, make
 from nightshift.results import DamagedObject, Refusal, RestoreResult, Status
 from nightshift.rows.postgres import PostgresConnection
@@ -49,20 +50,6 @@ class Way:
     listener: Listener
     zone: ZoneInfo
     now: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The objects of one request.
-
-    Attributes:
-        chosen: to be restored, oldest first.
-        returned: how many more are in the original table already.
-    """
-
-    label: str
-    chosen: Sequence[ArchivedObject]
-    returned: int
 
 
 def restore_table(way: Way, run: JobRun) -> RestoreResult:
@@ -96,7 +83,7 @@ _BUSY = Refusal(
 
 
 def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connection) -> RestoreResult:
-    selection = _select(connection, way.store.bucket, request)
+    selection = select(connection, way.store.bucket, request)
     if isinstance(selection, Refusal):
         return RestoreResult(status=Status.REFUSED, table=request.table, refusal=selection)
     refused = partial(RestoreResult, status=Status.REFUSED, table=selection.label)
@@ -148,38 +135,6 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     known = [one for one in left if one.fingerprint in shapes]
     lost = [one for one in damaged if one.fingerprint not in shapes]
     return _fill(way, connection, destination, records, known, lost, facts, fresh=fresh)
-
-
-def _select(connection: Connection, bucket: str, request: RestoreRequest) -> Selection | Refusal:
-    """The objects that the request names."""
-    labels = known_tables(connection, bucket)
-    label = resolve_table(request.table, labels)
-    if label is None:
-        known = ", ".join(labels[:20]) or "none yet"
-        return Refusal(
-            guard="unknown_table",
-            message=f"nothing of a table {request.table} is archived in {bucket}",
-            hint=f"archived tables: {known}; write schema.table where a name stands in several schemas",
-        )
-    found = inventory(
-        connection, bucket, table=label, since=request.since, until=request.until, states=(ARCHIVED, RESTORED)
-    )
-    if request.objects:
-        wanted = {name: [one for one in found if _is_called(one, name)] for name in request.objects}
-        if strangers := [name for name, hits in wanted.items() if not hits]:
-            return Refusal(
-                guard="unknown_object",
-                message=f"no object of {label} in the archive is called {', '.join(strangers[:5])}",
-                hint="`nightshift archives` lists what is archived; what the ledger does not know is none of ours",
-            )
-        keys = {one.key for hits in wanted.values() for one in hits}
-        found = [one for one in found if one.key in keys]
-    chosen = [one for one in found if one.state == ARCHIVED]
-    return Selection(label=label, chosen=chosen, returned=len(found) - len(chosen))
-
-
-def _is_called(one: ArchivedObject, name: str) -> bool:
-    return name in (one.key, one.uri, one.key.rpartition("/")[2])
 
 
 def _shapes(store: Store, objects: Sequence[ArchivedObject]) -> tuple[dict[str | None, Shape], list[ObjectDamaged]]:

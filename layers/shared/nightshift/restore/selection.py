@@ -1,0 +1,58 @@
+"""Which objects a request means: those of a table, of some days, or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject, inventory, known_tables, resolve_table
+from nightshift.restore.request import RestoreRequest
+from nightshift.results import Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The objects of one request.
+
+    Attributes:
+        chosen: to be restored, oldest first.
+        returned: how many more are in the original table already.
+    """
+
+    label: str
+    chosen: Sequence[ArchivedObject]
+    returned: int
+
+
+def select(connection: Connection, bucket: str, request: RestoreRequest) -> Selection | Refusal:
+    """The objects that the request names."""
+    labels = known_tables(connection, bucket)
+    label = resolve_table(request.table, labels)
+    if label is None:
+        known = ", ".join(labels[:20]) or "none yet"
+        return Refusal(
+            guard="unknown_table",
+            message=f"nothing of a table {request.table} is archived in {bucket}",
+            hint=f"archived tables: {known}; write schema.table where a name stands in several schemas",
+        )
+    found = inventory(
+        connection, bucket, table=label, since=request.since, until=request.until, states=(ARCHIVED, RESTORED)
+    )
+    if request.objects:
+        wanted = {name: [one for one in found if _is_called(one, name)] for name in request.objects}
+        if strangers := [name for name, hits in wanted.items() if not hits]:
+            return Refusal(
+                guard="unknown_object",
+                message=f"no object of {label} in the archive is called {', '.join(strangers[:5])}",
+                hint="`nightshift archives` lists what is archived; what the ledger does not know is none of ours",
+            )
+        keys = {one.key for hits in wanted.values() for one in hits}
+        found = [one for one in found if one.key in keys]
+    chosen = [one for one in found if one.state == ARCHIVED]
+    return Selection(label=label, chosen=chosen, returned=len(found) - len(chosen))
+
+
+def _is_called(one: ArchivedObject, name: str) -> bool:
+    return name in (one.key, one.uri, one.key.rpartition("/")[2])
