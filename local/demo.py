@@ -1,7 +1,8 @@
 """`make demo`: one night from end to end on this machine, with a real PostgreSQL, an S3 and a Slack on loopback.
 
-A chat log of 200,000 rows is cleaned up by the same handler frame that Lambda runs, twice; then the Slack message,
-the archive and a query over it are shown. Nothing is left behind, also after Ctrl-C.
+A chat log of 200,000 rows is cleaned up by the same handler frame that Lambda runs, twice; the Slack message, the
+archive and a query over it are shown; then everything is restored into a table beside it, and compared with what was
+there in the evening. Nothing is left behind, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,35 +10,30 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cleanup.job import cleanup
 from local.chatlog import TABLE, connect, create_conversation_log
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
-from nightshift.archive.events import ChunkEvent, Step
+from local.stage import Stage
+from nightshift.restore.request import RestoreRequest
 from nightshift.runtime import logger, run_job
 from nightshift.wiring import Wiring
+from restore.job import restore
 
 ROWS = 200_000
 DAYS = 60
 AS_OF = datetime(2025, 10, 15, tzinfo=UTC)
 """The night that the demo plays: 09:00 in Seoul."""
 BUCKET = "nightshift-demo"
+COPY = f"{TABLE}_restored"
 
 SHOWN_FOLDERS = 4
 """How many of the archive's folders are shown from each end."""
@@ -49,71 +45,6 @@ FROM read_parquet('{files}') GROUP BY week ORDER BY week
 """
 
 
-class Stage:
-    """Where the demo is shown: a terminal, or plain lines in a pipe."""
-
-    def __init__(self) -> None:
-        self.console = Console(highlight=False)
-
-    def act(self, title: str) -> None:
-        self.console.print(f"\n[bold]{title}[/]")
-
-    def say(self, line: str) -> None:
-        self.console.print(f"  {line}", soft_wrap=True)
-
-    def frame(self, title: str, text: str) -> None:
-        if self.console.is_terminal:
-            self.console.print(Panel(escape(text), title=title, expand=False))
-        else:
-            self.console.out(title, text, sep="\n", highlight=False)
-
-    def tree(self, lines: Sequence[str]) -> None:
-        for number, line in enumerate(lines, 1):
-            self.say(("└── " if number == len(lines) else "├── ") + escape(line))
-
-    def table(self, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        table = Table(box=SIMPLE_HEAD if self.console.is_terminal else None, padding=(0, 2))
-        for number, name in enumerate(names):
-            table.add_column(name, justify="right" if number else "left")
-        for row in rows:
-            table.add_row(*row)
-        self.console.print(table)
-
-    @contextmanager
-    def progress(self) -> Iterator[Callable[[ChunkEvent], None]]:
-        """A listener for the archive engine that shows how far it is."""
-        if not self.console.is_terminal:
-            yield _Counter(self.say)
-            return
-        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self.console) as bar:
-            task = bar.add_task("archiving", total=None)
-
-            def listen(event: ChunkEvent) -> None:
-                if event.step is Step.PLANNED:
-                    bar.update(task, total=event.rows)
-                elif event.step is Step.COMMITTED:
-                    bar.advance(task, event.rows)
-
-            yield listen
-            bar.update(task, total=bar.tasks[0].completed)  # what was planned was an estimate
-
-
-class _Counter:
-    """The listener where no bar can be drawn: one line for each committed chunk."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._rows = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, event: ChunkEvent) -> None:
-        if event.step is Step.COMMITTED:
-            with self._lock:
-                self._rows += event.rows
-                self._say(f"committed {event.rows:,} rows, {self._rows:,} so far")
-
-
 def play(stage: Stage) -> None:
     """The whole demo."""
     stage.act("PostgreSQL, S3 and Slack on 127.0.0.1")
@@ -122,25 +53,32 @@ def play(stage: Stage) -> None:
         stage.say(f"{postgres.url}  {s3.endpoint}  {slack.url}")
         stage.act(f"A service has written {ROWS:,} messages into {TABLE} over {DAYS} days")
         create_conversation_log(postgres.url, ROWS, days=DAYS, end=AS_OF)
-        before = _count(postgres.url)
+        evening = _rows(postgres.url, TABLE)
         os.environ.update(_environment(postgres, s3, slack))
 
         stage.act("09:00 in Seoul: cleanup runs")
-        _run(stage)
-        _show_slack(stage, slack)
-        told = len(slack.messages), len(slack.files)
+        _clean(stage)
+        told = _show_slack(stage, slack)
         stage.act("The archive")
         _show_archive(stage, s3)
         stage.act("The same event is delivered again")
-        _run(stage)
-        _show_slack(stage, slack, since=told)
+        _clean(stage)
+        told = _show_slack(stage, slack, since=told)
         stage.act("The archive answers questions where it lies")
         archived = _ask_archive(stage, s3, _archived_keys(postgres.url))
-        left = _count(postgres.url)
-    verdict = "=" if before == left + archived else "IS NOT"
-    stage.act(f"{before:,} rows before {verdict} {left:,} rows left + {archived:,} rows archived")
-    if before != left + archived:
+        stage.act("The way back: everything archived, into a table of its own")
+        restored = _restore(stage)
+        _show_slack(stage, slack, since=told)
+        left, back = _rows(postgres.url, TABLE)[0], _rows(postgres.url, TABLE, COPY)
+    archived_all, restored_all = evening[0] == left + archived, restored == archived and back == evening
+    stage.act(f"{evening[0]:,} rows before {_equals(archived_all)} {left:,} rows left + {archived:,} rows archived")
+    stage.act(f"{archived:,} rows archived {_equals(restored_all)} {restored:,} rows restored, value by value")
+    if not (archived_all and restored_all):
         raise SystemExit(1)
+
+
+def _equals(true: bool) -> str:
+    return "=" if true else "IS NOT"
 
 
 def _environment(postgres: EmbeddedPostgres, s3: EmbeddedS3, slack: SlackServer) -> dict[str, str]:
@@ -154,8 +92,8 @@ def _environment(postgres: EmbeddedPostgres, s3: EmbeddedS3, slack: SlackServer)
     }
 
 
-def _run(stage: Stage) -> None:
-    with stage.progress() as listener:
+def _clean(stage: Stage) -> None:
+    with stage.progress("archiving") as listener:
         wiring = Wiring.from_env(os.environ, listener=listener)
         answer: dict[str, Any] = run_job(
             "cleanup", {"scheduled_time": AS_OF.isoformat()}, None, lambda: wiring, cleanup
@@ -167,12 +105,23 @@ def _run(stage: Stage) -> None:
     )
 
 
-def _show_slack(stage: Stage, slack: SlackServer, since: tuple[int, int] = (0, 0)) -> None:
-    """What came to the channel after so many messages and files."""
+def _restore(stage: Stage) -> int:
+    """Restore whatever is archived; returns how many rows."""
+    with stage.progress("restoring") as listener:
+        wiring = Wiring.from_env(os.environ, listener=listener)
+        event = {"scheduled_time": AS_OF.isoformat(), "table": TABLE}
+        answer = run_job("restore", event, None, lambda: wiring, restore, request=RestoreRequest)
+    stage.say(f"{answer['status']}: {answer['restored_rows']:,} rows from {answer['objects']} objects")
+    return int(answer["restored_rows"])
+
+
+def _show_slack(stage: Stage, slack: SlackServer, since: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """What came to the channel after so many messages and files; returns how many there are now."""
     for message in slack.messages[since[0] :]:
         stage.frame(f"#{CHANNEL}", message.seen)
     for file in slack.files[since[1] :]:
         stage.say(f"attached: {file.filename}, {len(file.content):,} bytes")
+    return len(slack.messages), len(slack.files)
 
 
 def _show_archive(stage: Stage, s3: EmbeddedS3) -> None:
@@ -207,9 +156,12 @@ def _archived_keys(url: str) -> list[str]:
         return [str(key) for (key,) in found]
 
 
-def _count(url: str) -> int:
+def _rows(url: str, *tables: str) -> tuple[int, int]:
+    """How many rows some tables have together, and a fingerprint of all their values in whatever order."""
+    together = " UNION ALL ".join(f"TABLE {table}" for table in tables)
     with closing(connect(url)) as connection:
-        return int(connection.run(f"SELECT count(*) FROM {TABLE}")[0][0])
+        [found] = connection.run(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM ({together}) t")
+    return int(found[0]), int(found[1])
 
 
 def main() -> None:

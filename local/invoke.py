@@ -1,7 +1,8 @@
 """`make invoke JOB=cleanup EVENT=events/cleanup.json`: one function, one event, in Lambda's own runtime.
 
 The function gets the caller's environment. Where that names neither a database nor a bucket, both are started on this
-machine for the one call, with a few months of made-up conversations, so that the command works on a fresh checkout.
+machine for the one call, with two months of made-up conversations, so that the command works on a fresh checkout; for
+a restore a cleanup has archived the older of them before.
 Exit status: 0 the function answered, 1 it failed, 2 the command was not understood, 130 it was interrupted.
 """
 
@@ -15,8 +16,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from local.lambda_runtime import TASK_ROOT, LambdaRuntime
 from nightshift.errors import InvalidEvent, NightshiftError
+from nightshift.restore.request import RestoreRequest
 from nightshift.run import parse_event
 
 DEMO_ROWS = 5_000
@@ -24,6 +28,11 @@ DEMO_DAYS = 60
 DEMO_BUCKET = "nightshift-demo"
 DEPENDS_ON = ("DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET")
 """One of these set: the caller has servers of their own, and no demo server may stand in for any of them."""
+
+REQUESTS: Mapping[str, type[BaseModel]] = {"restore": RestoreRequest}
+"""Job → the model of its event's own keys, as its handler has it."""
+LIVES_ON: Mapping[str, str] = {"restore": "cleanup"}
+"""Job → the job whose work it needs to find anything to do."""
 
 
 class Usage(NightshiftError):
@@ -82,16 +91,30 @@ def _environment(job: str, event: object) -> Iterator[Mapping[str, str]]:
     )
     with EmbeddedPostgres(settings=DISPOSABLE) as postgres, EmbeddedS3() as s3:
         url = postgres.create_database("demo")
-        create_conversation_log(url, DEMO_ROWS, days=DEMO_DAYS, end=_moment_of(job, event))
+        moment = _moment_of(job, event)
+        create_conversation_log(url, DEMO_ROWS, days=DEMO_DAYS, end=moment)
         s3.create_bucket(DEMO_BUCKET)
-        yield {**os.environ, **s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": DEMO_BUCKET}
+        env = {**os.environ, **s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": DEMO_BUCKET}
+        if job in LIVES_ON:
+            _prepare(LIVES_ON[job], env, moment)
+        yield env
+
+
+def _prepare(job: str, env: Mapping[str, str], moment: datetime) -> None:
+    """Run a job, so that another finds what it needs; Slack hears of the other one alone."""
+    print(f"{job} runs first", file=sys.stderr)
+    quiet = {name: value for name, value in env.items() if not name.startswith("SLACK_")}
+    with LambdaRuntime(f"{job}.app.lambda_handler", quiet) as runtime:
+        result = runtime.invoke({"scheduled_time": moment.isoformat()})
+    if result.error_type is not None:
+        raise NightshiftError(f"{job} failed", detail=result.logs)
 
 
 def _moment_of(job: str, event: object) -> datetime:
     """The time that the event stands for: the demo's log ends there, so that some of its rows are due."""
     now = datetime.now(UTC)
     try:
-        return parse_event(job, event, None, now=now).as_of
+        return parse_event(job, event, None, now=now, request=REQUESTS.get(job)).as_of
     except InvalidEvent:
         return now
 

@@ -18,7 +18,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -131,9 +131,16 @@ def _serve(fd: int) -> None:
             if not self.content_length and not self.chunked:
                 self.expect_continue = False
 
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def serve_raw(environ: dict[str, Any], start_response: Any) -> Any:
+        """Hand moto the path as it arrived: without it, moto decodes a key's `%2E` twice and stores a dot."""
+        environ["RAW_URI"] = environ["REQUEST_URI"]
+        return moto(environ, start_response)
+
     HTTPChannel.parser_class = Parser
     server = create_server(
-        DomainDispatcherApplication(create_backend_app),
+        serve_raw,
         sockets=[socket.socket(fileno=fd)],
         threads=THREADS,
         recv_bytes=PIECE,

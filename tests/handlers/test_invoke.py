@@ -46,6 +46,16 @@ def test_it_works_on_a_fresh_checkout() -> None:
     assert "REPORT RequestId" in done.stderr
 
 
+def test_a_restore_finds_something_to_restore_on_a_fresh_checkout(event: Path) -> None:
+    event.write_text('{"scheduled_time": "2025-10-13T00:00:00Z", "table": "conversation_log", "until": "2025-08-31"}')
+    done = invoke("restore", event)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (answer["status"], answer["as_of"]) == ("ok", "2025-10-13T00:00:00Z")
+    assert answer["restored_rows"] > 0
+    assert "cleanup runs first" in done.stderr
+
+
 def test_a_function_that_fails_is_an_exit_status_of_one(event: Path) -> None:
     event.write_text('{"dry-run": true}')
     done = invoke("cleanup", event)

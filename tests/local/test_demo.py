@@ -31,18 +31,24 @@ def demo(clean_environment: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str
         process.kill()
 
 
+def numbers(pattern: str, line: str) -> list[int]:
+    found = re.fullmatch(pattern, line)
+    assert found is not None, line
+    return [int(number.replace(",", "")) for number in found.groups()]
+
+
 def test_it_plays_to_the_end_and_every_row_is_accounted_for(demo: subprocess.Popen[str]) -> None:
     shown, errors = demo.communicate()
     assert demo.returncode == 0, errors
     assert errors == ""
     assert "\x1b" not in shown
-    last = shown.strip().splitlines()[-1]
-    counts = re.fullmatch(r"([\d,]+) rows before = ([\d,]+) rows left \+ ([\d,]+) rows archived", last)
-    assert counts is not None, last
-    before, left, archived = (int(count.replace(",", "")) for count in counts.groups())
+    sums, _, verdict = shown.strip().splitlines()[-3:]
+    before, left, archived = numbers(r"([\d,]+) rows before = ([\d,]+) rows left \+ ([\d,]+) rows archived", sums)
     assert before == left + archived == 200_000
-    assert archived > 0
+    returning, restored = numbers(r"([\d,]+) rows archived = ([\d,]+) rows restored, value by value", verdict)
+    assert archived == returning == restored > 0
     assert "DB Cleanup Report" in shown
+    assert "DB Restore Report" in shown
     assert "attached: conversation_log_backup_20250915.csv" in shown
     assert "백업할 오래된 로그가 없습니다" in shown
     assert "dt=2025-09-14" in shown

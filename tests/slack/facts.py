@@ -8,7 +8,17 @@ from textwrap import dedent
 from zoneinfo import ZoneInfo
 
 from nightshift.errors import StoreError
-from nightshift.results import Attachment, CleanupResult, Estimate, JobResult, Refusal, Status, TableResult
+from nightshift.results import (
+    Attachment,
+    CleanupResult,
+    DamagedObject,
+    Estimate,
+    JobResult,
+    Refusal,
+    RestoreResult,
+    Status,
+    TableResult,
+)
 from nightshift.slack.blocks import Report, as_text, render
 from nightshift.slack.texts import Language
 
@@ -45,6 +55,16 @@ PREVIEW = TableResult(
 CSV = Attachment(
     filename="conversation_log_backup_20250915.csv", content=b"", rows=124, total_rows=124, table=DONE.table
 )
+RESTORED = RestoreResult(
+    status=Status.OK,
+    table="public.conversation_log",
+    into="public.conversation_log_restored",
+    rows=124,
+    objects=3,
+    bytes=13_210,
+    seconds=0.8,
+)
+DAMAGED = DamagedObject(key=KEY, damage="altered", what="SHA-256 0a1b…, the ledger says 2c3d…")
 LOST = StoreError("S3 is away", hint="wait")
 
 

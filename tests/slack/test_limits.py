@@ -18,8 +18,10 @@ from nightshift.errors import NightshiftError
 from nightshift.results import (
     Attachment,
     CleanupResult,
+    DamagedObject,
     Estimate,
     Refusal,
+    RestoreResult,
     RunRefused,
     Status,
     TableResult,
@@ -64,6 +66,7 @@ estimates = st.builds(
     Estimate, rows=counts, bytes=counts, objects=counts, seconds=amounts, share=st.floats(0, 1), usd=amounts
 )
 errors = st.builds(NightshiftError, some_text, detail=st.none() | some_text, hint=st.none() | some_text)
+refusals = st.builds(Refusal, guard=some_text, message=some_text, hint=some_text)
 tables = st.builds(
     TableResult,
     table=some_text,
@@ -77,7 +80,7 @@ tables = st.builds(
     oldest_overdue=st.none() | times,
     partitions_dropped=counts,
     vacuumed=st.booleans(),
-    refusal=st.none() | st.builds(Refusal, guard=some_text, message=some_text, hint=some_text),
+    refusal=st.none() | refusals,
     estimate=st.none() | estimates,
     warnings=st.lists(some_text, max_size=8).map(tuple),
     keys=st.lists(some_text, max_size=3).map(tuple),
@@ -86,12 +89,29 @@ tables = st.builds(
 attachments = st.builds(
     Attachment, filename=some_text, content=st.just(b""), rows=counts, total_rows=counts, table=st.none() | some_text
 )
-results = st.builds(
-    CleanupResult,
-    tables=st.lists(tables, max_size=6).map(tuple),
-    attachments=st.lists(attachments, max_size=2).map(tuple),
-    orphans_removed=counts,
-) | st.builds(RunRefused, reason=some_text)
+restored = st.builds(
+    RestoreResult,
+    status=st.sampled_from(Status),
+    table=some_text,
+    into=st.none() | some_text,
+    into_original=st.booleans(),
+    **dict.fromkeys(("rows", "existing", "objects", "already", "remaining", "bytes"), counts),
+    seconds=amounts,
+    columns=st.lists(some_text, max_size=8).map(tuple),
+    damaged=st.lists(st.builds(DamagedObject, key=some_text, damage=some_text, what=some_text), max_size=8).map(tuple),
+    hold_until=st.none() | times,
+    refusal=st.none() | refusals,
+)
+results = (
+    restored
+    | st.builds(
+        CleanupResult,
+        tables=st.lists(tables, max_size=6).map(tuple),
+        attachments=st.lists(attachments, max_size=2).map(tuple),
+        orphans_removed=counts,
+    )
+    | st.builds(RunRefused, reason=some_text)
+)
 outcomes = st.tuples(results, st.none()) | st.tuples(st.none() | results, errors)
 languages: st.SearchStrategy[Language] = st.sampled_from(["ko", "en"])
 
@@ -127,7 +147,7 @@ def assert_sound(message: Message) -> None:
     request_id=st.none() | some_text,
 )
 def test_any_facts_make_a_message_that_slack_takes(
-    outcome: tuple[CleanupResult | RunRefused | None, Exception | None],
+    outcome: tuple[CleanupResult | RestoreResult | RunRefused | None, Exception | None],
     job: str,
     language: Language,
     dry_run: bool,
@@ -158,6 +178,22 @@ def test_the_worst_text_everywhere(worst: str, status: Status) -> None:
         result = CleanupResult(tables=shown, attachments=(csv,))
         assert_sound(render(Report("cleanup", AS_OF, False, 1, result), "ko", SEOUL))
         assert_sound(render(Report(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
+
+
+@pytest.mark.parametrize("worst", WORST, ids=[f"{piece[:8]!a}" for piece in HOSTILE])
+@pytest.mark.parametrize("status", Status)
+def test_the_worst_text_everywhere_in_a_restore(worst: str, status: Status) -> None:
+    result = RestoreResult(
+        status=status,
+        table=worst,
+        into=worst,
+        columns=(worst,) * 20,
+        damaged=(DamagedObject(key=worst, damage=worst, what=worst),) * 20,
+        refusal=Refusal(guard=worst, message=worst, hint=worst),
+    )
+    error = NightshiftError(worst, detail=worst, hint=worst)
+    assert_sound(render(Report("restore", AS_OF, False, 1, result), "ko", SEOUL))
+    assert_sound(render(Report(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
 
 
 def test_a_name_cannot_add_a_line_to_the_report() -> None:

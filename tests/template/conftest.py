@@ -30,6 +30,7 @@ OTHERWISE = {
     "ArchiveColdAfterDays": "0",
     "CleanupReservedConcurrency": "-1",
     "DatabaseUrl": "postgresql://nightshift@db.example.com/app",
+    "RestoreReservedConcurrency": "-1",
     "PolicyFile": "s3://config.example.com/nightshift/retention.toml",
 }
 """The other branch of what `EVERYTHING` and the defaults choose."""

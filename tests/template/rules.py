@@ -92,6 +92,17 @@ def failed_runs_are_kept(stack: Stack) -> Problems:
             yield f"{name} may not send to its queue for failed runs"
 
 
+def functions_are_started(stack: Stack) -> Problems:
+    """By a schedule of its own, or declared to be started by hand; never both, never neither."""
+    scheduled = {schedule["Target"]["Arn"] for _, schedule in stack.of_type("AWS::Scheduler::Schedule")}
+    for name, _ in stack.of_type("AWS::Lambda::Function"):
+        by_hand = stack.resources[name].get("Metadata", {}).get("StartedBy") == "hand"
+        if by_hand and f"<{name}.Arn>" in scheduled:
+            yield f"{name} is to be started by hand, and has a schedule"
+        if not by_hand and f"<{name}.Arn>" not in scheduled:
+            yield f"nothing starts {name}"
+
+
 def schedules_deliver(stack: Stack) -> Problems:
     """A real clock, a legal expression, a queue for what could not be delivered, and an input that the frame reads."""
     for name, schedule in stack.of_type("AWS::Scheduler::Schedule"):
@@ -210,6 +221,7 @@ RULES: tuple[Rule, ...] = (
     functions_run_on_lambda,
     functions_keep_their_logs,
     failed_runs_are_kept,
+    functions_are_started,
     schedules_deliver,
     queues_hold_what_they_get,
     functions_are_watched,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local.invoke import REQUESTS
 from nightshift.run import parse_event
 from tests.template.cloudformation import ROOT, Stack
 
@@ -19,8 +20,8 @@ NOW = datetime.now(UTC)
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: str(path.name))
 def test_every_event_is_understood(path: Path) -> None:
     job = path.name.split(".", 1)[0]
-    run = parse_event(job, json.loads(path.read_bytes()), None, now=NOW)
-    assert run.as_of < NOW
+    run = parse_event(job, json.loads(path.read_bytes()), None, now=NOW, request=REQUESTS.get(job))
+    assert run.as_of <= NOW
     assert run.dry_run is path.name.endswith(".dry_run.json")
 
 
@@ -60,13 +61,41 @@ def test_a_function_reaches_everything_it_is_told_to_use(stack: Stack) -> None:
         secrets = {s["Resource"] for s in statements if s["Action"] == "secretsmanager:GetSecretValue"}
         assert secrets == {variables["DATABASE_SECRET_ARN"], variables["SLACK_SECRET_ARN"]} - {""}, name
         keys = {s["Resource"] for s in statements if "kms:GenerateDataKey" in s["Action"]}
-        assert keys == {variables["ARCHIVE_KMS_KEY"]} - {""}, name
+        assert keys == {variables.get("ARCHIVE_KMS_KEY", "")} - {""}, name
         logins = [s["Resource"] for s in statements if s["Action"] == "rds-db:connect"]
         assert bool(logins) is (variables["DATABASE_IAM_AUTH"] == "on"), name
-        policy = variables["NIGHTSHIFT_CONFIG"]
+        policy = variables.get("NIGHTSHIFT_CONFIG", "")
         readable = [s["Resource"] for s in statements if s["Action"] in ("ssm:GetParameter", "s3:GetObject")]
         assert [str(arn).split(":", 5)[5] for arn in readable] == {
             "": [],
             "ssm:/nightshift/retention": ["parameter/nightshift/retention"],
             "s3://config.example.com/nightshift/retention.toml": ["config.example.com/nightshift/retention.toml"],
         }[policy], name
+
+
+def test_a_restore_reads_the_archive_and_can_change_nothing_in_it(stack: Stack) -> None:
+    (policy,) = (p for p in stack.resources["RestoreRole"]["Properties"]["Policies"] if p["PolicyName"] == "archive")
+    reads, lists, *decrypts = policy["PolicyDocument"]["Statement"]
+    assert reads == {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+        "Resource": "<ArchiveBucket.Arn>/archive/*",
+    }
+    assert lists == {
+        "Effect": "Allow",
+        "Action": "s3:ListBucket",
+        "Resource": "<ArchiveBucket.Arn>",
+        "Condition": {"StringLikeIfExists": {"s3:prefix": "archive/*"}},
+    }
+    encryption = stack.resources["ArchiveBucket"]["Properties"]["BucketEncryption"]
+    default = encryption["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"]
+    assert [(s["Action"], s["Resource"]) for s in decrypts] == [
+        ("kms:Decrypt", key) for key in (default.get("KMSMasterKeyID"),) if key
+    ]
+    others = [
+        s["Action"]
+        for p in stack.resources["RestoreRole"]["Properties"]["Policies"]
+        if p is not policy
+        for s in p["PolicyDocument"]["Statement"]
+    ]
+    assert not [action for action in others if str(action).startswith("s3:")]

@@ -14,6 +14,8 @@ from tests.template.cloudformation import Stack, Template, load
 SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
 POWERTOOLS = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 SECRETS = {"DatabaseUrl", "SlackBotToken"}
+WORKERS = {"cleanup": 4, "restore": 2}
+"""Connections that each job makes with its memory as it is deployed."""
 
 KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222"
 ARN = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:nightshift/database-AbCdEf"
@@ -75,7 +77,7 @@ def test_every_deployment_starts_with_usable_settings(stack: Stack) -> None:
         variables = {**function["Environment"]["Variables"], "ARCHIVE_BUCKET": "teststack-archive"}
         settings = Settings.from_env({**variables, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": function["MemorySize"]})
         assert settings.timezone == "Asia/Seoul"
-        assert settings.workers == 4
+        assert settings.workers == WORKERS[function["Handler"].split(".", 1)[0]]
 
 
 @pytest.mark.parametrize("parameter", VALUES)

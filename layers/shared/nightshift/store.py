@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,10 +34,12 @@ _FOOTER_TAIL = 8
 
 _ABSENT = {"NoSuchKey", "NoSuchVersion", "404"}
 
+_FORBIDDEN = "the role needs s3:GetObject and s3:ListBucket on the archive's prefix, cleanup s3:PutObject too, and the KMS key's use"
+
 _HINTS = {
     "NoSuchBucket": "ARCHIVE_BUCKET does not exist; deploy the stack or correct the name",
-    "AccessDenied": "the function's role needs s3:PutObject and s3:GetObject on the archive's prefix (and its KMS key)",
-    "403": "the function's role needs s3:PutObject and s3:GetObject on the archive's prefix (and its KMS key)",
+    "AccessDenied": _FORBIDDEN,
+    "403": _FORBIDDEN,
     "SlowDown": "S3 asks for fewer requests; the next run goes on where this one stopped",
 }
 
@@ -56,6 +59,16 @@ class StoredObject:
     sha256: str
     version_id: str | None
     existed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object that S3 says it has; `etag` changes with its bytes, and a listing tells no version."""
+
+    key: str
+    size: int
+    etag: str
+    version_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -82,11 +95,7 @@ class Store:
         return self.connect()
 
     def put(self, key: str, body: bytes) -> StoredObject:
-        """Write a new object.
-
-        Args:
-            key: must not exist yet.
-            body: the whole object.
+        """Write a new object, whole, under a key that must not exist yet.
 
         Raises:
             StoreError: S3 refused, or did not answer within the retries.
@@ -94,24 +103,23 @@ class Store:
         digest = hashlib.sha256(body)
         answer: Any = {}
         existed = False
-        try:
-            answer = self.client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=body,
-                ContentLength=len(body),
-                ContentType="application/vnd.apache.parquet",
-                ChecksumAlgorithm="SHA256",
-                ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
-                IfNoneMatch="*",
-                **self._extra,
-            )
-        except ClientError as exc:
-            if _status(exc) != 412:
-                raise _store_error("S3 did not take an object", self.bucket, key, exc) from exc
-            existed = True
-        except BotoCoreError as exc:
-            raise _store_error("S3 did not take an object", self.bucket, key, exc) from exc
+        with _explained("S3 did not take an object", self.bucket, key):
+            try:
+                answer = self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentLength=len(body),
+                    ContentType="application/vnd.apache.parquet",
+                    ChecksumAlgorithm="SHA256",
+                    ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                    IfNoneMatch="*",
+                    **self._extra,
+                )
+            except ClientError as exc:
+                existed = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 412
+                if not existed:
+                    raise
         return StoredObject(key, len(body), digest.hexdigest(), answer.get("VersionId"), existed)
 
     def prove(self, stored: StoredObject, body: bytes) -> StoredObject:
@@ -124,14 +132,12 @@ class Store:
             ArchiveMismatch: S3 holds other bytes under the key.
             StoreError: S3 could not be asked.
         """
-        try:
+        with _explained("an object could not be read back", self.bucket, stored.key):
             version = self._compare(stored, body) if self.proof == "full" else self._check_head(stored, body)
-        except (ClientError, BotoCoreError) as exc:
-            raise _store_error("an object could not be read back", self.bucket, stored.key, exc) from exc
         return StoredObject(stored.key, stored.size, stored.sha256, stored.version_id or version, stored.existed)
 
     def _compare(self, stored: StoredObject, body: bytes) -> str | None:
-        answer = self.client.get_object(Bucket=self.bucket, Key=stored.key, **_version(stored))
+        answer = self.client.get_object(Bucket=self.bucket, Key=stored.key, **_version(stored.version_id))
         sent, at = memoryview(body), 0
         with answer["Body"] as stream:
             while chunk := stream.read(_READ_SIZE):
@@ -144,7 +150,8 @@ class Store:
 
     def _check_head(self, stored: StoredObject, body: bytes) -> str | None:
         """Size and S3's own checksum; without that checksum every byte; then the footer, read from S3."""
-        answer = self.client.head_object(Bucket=self.bucket, Key=stored.key, ChecksumMode="ENABLED", **_version(stored))
+        where: Any = {"Bucket": self.bucket, "Key": stored.key, **_version(stored.version_id)}
+        answer = self.client.head_object(ChecksumMode="ENABLED", **where)
         if answer["ContentLength"] != len(body):
             raise _mismatch(self.bucket, stored, f"S3 holds {answer['ContentLength']} bytes, {len(body)} were sent")
         checksum: str | None = answer.get("ChecksumSHA256")
@@ -153,9 +160,7 @@ class Store:
         if base64.b64decode(checksum).hex() != stored.sha256:
             raise _mismatch(self.bucket, stored, "S3's SHA-256 differs")
         footer = int.from_bytes(body[-_FOOTER_TAIL:-4], "little") + _FOOTER_TAIL
-        tail = self.client.get_object(
-            Bucket=self.bucket, Key=stored.key, Range=f"bytes={len(body) - footer}-", **_version(stored)
-        )
+        tail = self.client.get_object(Range=f"bytes={len(body) - footer}-", **where)
         if tail["Body"].read() != body[-footer:]:
             raise _mismatch(self.bucket, stored, "the Parquet footer differs")
         return answer.get("VersionId")
@@ -166,10 +171,8 @@ class Store:
         Raises:
             StoreError: it cannot be read.
         """
-        try:
-            return self._get(key, version_id)
-        except (ClientError, BotoCoreError) as exc:
-            raise _store_error("an object could not be read", self.bucket, key, exc) from exc
+        with _explained("an object could not be read", self.bucket, key):
+            return self.client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"].read()
 
     def find(self, key: str, version_id: str | None = None) -> bytes | None:
         """A whole object, or None where S3 says that it has none.
@@ -180,15 +183,46 @@ class Store:
             StoreError: S3 could not be asked, or refused to tell.
         """
         try:
-            return self._get(key, version_id)
-        except (ClientError, BotoCoreError) as exc:
-            if _code(exc) in _ABSENT:
+            return self.get(key, version_id)
+        except StoreError as exc:
+            if _is_absent(exc):
                 return None
-            raise _store_error("an object could not be read", self.bucket, key, exc) from exc
+            raise
 
-    def _get(self, key: str, version_id: str | None) -> bytes:
-        version: Any = {"VersionId": version_id} if version_id else {}
-        return self.client.get_object(Bucket=self.bucket, Key=key, **version)["Body"].read()
+    def list(self, prefix: str) -> Iterator[Found]:
+        """The objects whose keys begin with `prefix`, by key, as readers without versions see them.
+
+        Raises:
+            StoreError: S3 refused to tell.
+        """
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        with _explained("objects could not be listed", self.bucket, prefix):
+            for page in pages:
+                yield from (Found(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ()))
+
+    def head(self, key: str, version_id: str | None = None) -> Found | None:
+        """What S3 says of an object, or None where it has none; without a version, the one that readers see.
+
+        Raises:
+            StoreError: S3 could not be asked, or refused to tell.
+        """
+        try:
+            with _explained("an object could not be looked up", self.bucket, key):
+                answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+        except StoreError as exc:
+            if _is_absent(exc):
+                return None
+            raise
+        return Found(key, answer["ContentLength"], answer["ETag"], answer.get("VersionId"))
+
+    def remove(self, found: Found) -> None:
+        """Delete one object, unless somebody has overwritten it since it was looked up (`If-Match`).
+
+        Raises:
+            StoreError: S3 refused, for that or another reason.
+        """
+        with _explained("an object could not be deleted", self.bucket, found.key):
+            self.client.delete_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag)
 
     def delete(self, keys: Iterable[str]) -> Iterator[str]:
         """Delete objects, up to 1,000 a request.
@@ -231,16 +265,24 @@ def make_client(*, connections: int = 16) -> S3Client:
     return client
 
 
-def _version(stored: StoredObject) -> dict[str, Any]:
-    return {"VersionId": stored.version_id} if stored.version_id else {}
-
-
-def _status(exc: ClientError) -> int:
-    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def _version(version_id: str | None) -> dict[str, Any]:
+    return {"VersionId": version_id} if version_id else {}
 
 
 def _code(exc: Exception) -> str:
     return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
+
+
+@contextmanager
+def _explained(message: str, bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as exc:
+        raise _store_error(message, bucket, key, exc) from exc
+
+
+def _is_absent(exc: StoreError) -> bool:
+    return isinstance(exc.__cause__, ClientError) and _code(exc.__cause__) in _ABSENT
 
 
 def _store_error(message: str, bucket: str, key: str, exc: Exception) -> StoreError:

@@ -11,11 +11,12 @@ from datetime import tzinfo
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results import CleanupResult, JobResult, RunRefused
+from nightshift.results import CleanupResult, JobResult, RestoreResult, RunRefused
 from nightshift.slack.cleanup import cleanup
 from nightshift.slack.markup import code, fact, fenced, prose
 from nightshift.slack.message import Draft, Message, as_text, header, section
 from nightshift.slack.report import Report, run_lines
+from nightshift.slack.restore import restore
 from nightshift.slack.texts import PHRASES, Language
 from nightshift.slack.words import Words
 
@@ -79,6 +80,7 @@ def _finished(result: JobResult, report: Report, words: Words) -> Draft:
 
 _RENDERERS: dict[type, Callable[[Any, Report, Words], Draft]] = {
     CleanupResult: cleanup,
+    RestoreResult: restore,
     RunRefused: _run_refused,
 }
 

@@ -23,6 +23,9 @@ class Words:
     def guard(self, name: str) -> str:
         return self.phrases.guards.get(name) or self.phrases.other_guard.format(guard=name)
 
+    def damage(self, name: str) -> str:
+        return self.phrases.damages.get(name, name)
+
     def moment(self, when: datetime) -> str:
         """`2025-10-15 09:00:00 KST`; a naive time belongs to no zone and is shown as it is."""
         if when.tzinfo is not None:

@@ -1,0 +1,123 @@
+"""What nightshift can say on Slack: one `Phrases` for each language, so that a missing phrase is a type error.
+
+Blanks are filled by `str.format` with text that is escaped elsewhere (`markup`). What the engine says of itself
+(messages, details and hints of errors and guards, notes on columns) is English and is shown as it is, inside a frame
+of these phrases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Language = Literal["ko", "en"]
+
+
+class Plural(NamedTuple):
+    """A phrase that depends on how many there are."""
+
+    one: str
+    many: str
+
+    def of(self, count: int) -> str:
+        return (self.one if count == 1 else self.many).format(count=f"{count:,}")
+
+
+def same(phrase: str) -> Plural:
+    """A phrase that does not depend on it."""
+    return Plural(phrase, phrase)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phrases:
+    """One language."""
+
+    # Titles and sentences
+    cleanup_title: str
+    preview_title: str
+    restore_title: str
+    restore_preview_title: str
+    failed_title: str
+    done: str
+    done_in_part: str
+    nothing: str
+    partial: str
+    refused: str
+    untouched: str
+    nothing_to_restore: str
+    restored_in_part: str
+    nothing_restored: str
+    damaged: Plural
+    about_columns: str
+    table_failed: str
+    table_failed_above: str
+    preview_note: str
+    run_refused: str
+    unexpected: str
+    look_in_log: str
+    tables_left_out: Plural
+    warnings_left_out: Plural
+    entries_left_out: Plural
+
+    # Labels of facts
+    backup_file: str
+    backup_rows: str
+    cutoff: str
+    ran_at: str
+    table: str
+    kept_in: str
+    size: str
+    took: str
+    oldest_overdue: str
+    partitions: str
+    vacuum: str
+    orphans: str
+    expected_rows: str
+    expected_size: str
+    expected_seconds: str
+    expected_cost: str
+    restore_table: str
+    restored_into: str
+    restored_rows: str
+    expected_restore: str
+    existing_keys: str
+    objects: str
+    restored_before: str
+    objects_left: str
+    hold: str
+    reason: str
+    hint: str
+    error: str
+    detail: str
+    attempt: str
+    request_id: str
+
+    # Values of facts
+    rows: Plural
+    files: Plural
+    tables: Plural
+    pieces: Plural
+    others: Plural
+    none: str
+    vacuumed: str
+    share_of_table: str
+    cost_covers: str
+    rate: str
+    nth: str
+    seconds: str
+    minutes: str
+    hours: str
+    attached: str
+    excerpt: str
+    the_original: str
+    left_alone: str
+    goes_on: str
+    until: str
+    hold_means: str
+
+    # Names
+    jobs: Mapping[str, str]
+    guards: Mapping[str, str]
+    other_guard: str
+    damages: Mapping[str, str]
