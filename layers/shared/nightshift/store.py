@@ -33,9 +33,7 @@ _FOOTER_TAIL = 8
 """A Parquet file ends with the footer's length (4 bytes) and `PAR1`."""
 
 _ABSENT = {"NoSuchKey", "NoSuchVersion", "404"}
-
-_FORBIDDEN = "the role needs s3:GetObject and s3:ListBucket on the archive's prefix, cleanup s3:PutObject too, and the KMS key's use"
-
+_FORBIDDEN = "the role needs s3:GetObject and s3:ListBucket on the archive, cleanup s3:PutObject too, and its KMS key"
 _HINTS = {
     "NoSuchBucket": "ARCHIVE_BUCKET does not exist; deploy the stack or correct the name",
     "AccessDenied": _FORBIDDEN,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from nightshift.database import postgres
 from nightshift.database.catalog import TableName
-from nightshift.database.sqlite import SHAPE_SQL, affinity
+from nightshift.database.sqlite import SHAPE_SQL, affinity, declared_type, is_strict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +172,15 @@ def _sqlite(connection: Connection, name: TableName) -> Insertable | None:
     unique = connection.execute(
         text('SELECT count(*) FROM pragma_index_list(:name) WHERE "unique" = 1'), {"name": name.name}
     ).scalar()
-    slots, keyed = [], False
+    slots, keyed, strict = [], False, is_strict(connection, found.name)
     for row in columns:
         keyed = keyed or bool(row.pk)
+        declared = declared_type(row.type, strict=strict)
         slots.append(
             Slot(
                 name=row.name,
-                type_name=row.type or "",
-                base_type=affinity(row.type or ""),
+                type_name=declared,
+                base_type=affinity(declared),
                 required=bool(row.notnull) and row.dflt_value is None and not row.pk,
                 generated=row.hidden in (2, 3),  # virtual and stored (sqlite.org/pragma.html#pragma_table_xinfo)
                 default=row.dflt_value is not None,

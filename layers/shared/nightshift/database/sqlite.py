@@ -6,6 +6,7 @@ SQLite has types for values, not for columns: a column's declared type only give
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,8 +37,9 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
     if not found:
         return None
     name, kind, sql = found[0]
+    strict = is_strict(connection, name)
     columns = tuple(
-        Column(row.name, row.type or "", affinity(row.type or ""))
+        Column(row.name, declared := declared_type(row.type, strict=strict), affinity(declared))
         for row in _rows(
             connection, "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", name
         )
@@ -67,6 +69,23 @@ def row_identifier(columns: Sequence[Column]) -> str | None:
     """
     taken = {column.name.lower() for column in columns}
     return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
+
+
+def is_strict(connection: Connection, name: str) -> bool:
+    """Whether a table is STRICT; SQLite knows such tables since 3.37."""
+    if sqlite3.sqlite_version_info < (3, 37):
+        return False
+    (table,) = _rows(connection, "SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ?", name)
+    return bool(table.strict)
+
+
+def declared_type(written: str | None, *, strict: bool) -> str:
+    """A column's declared type, empty for none.
+
+    `ANY` in a STRICT table keeps every value as it is (https://www.sqlite.org/stricttables.html), as in other tables
+    only a column without a type does: there `ANY` would make numbers of text that looks like one.
+    """
+    return "" if written is None or (strict and written.upper() == "ANY") else written
 
 
 def affinity(declared: str) -> str:

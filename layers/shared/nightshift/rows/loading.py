@@ -83,6 +83,9 @@ def _read(way: Way, number: int, *, exact: bool) -> str:
     value = f"c{number}"
     if way.cast is None:
         return value
+    if "regclass" in (way.cast, way.base_type if way.same else ""):
+        # The one type whose cast from text is not its input function: it knows neither numbers nor `-`.
+        value = f"regclassin(textout({value}))"
     read = f"CAST({value} AS {way.cast})"
     if not exact or pa.types.is_string(way.source.arrow):
         return read

@@ -31,6 +31,9 @@ _SESSION = (
     ("bytea_output", "hex"),
     ("lc_monetary", "C"),
     ("standard_conforming_strings", "on"),
+    # What it reads as text, too: off, a null in an array would become the word.
+    ("array_nulls", "on"),
+    ("xmloption", "content"),
     # A policy that would hide rows raises an error instead.
     ("row_security", "off"),
     # Compiling a plan costs more than it saves on statements that only scan.

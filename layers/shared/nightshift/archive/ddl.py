@@ -1,0 +1,66 @@
+"""SQL that makes the archive of a table readable where it lies, for the engine of the reader's choice.
+
+A bucket holds more than the archive: objects of runs that died, and objects whose rows are in their table again. The
+ledger alone tells which are committed, so the SQL names exactly these, and has to be printed again when that changes.
+Rejected: a table over the whole place, which every tool would make, and which counts rows twice.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.ddl_athena import athena_sql
+from nightshift.archive.ddl_columns import shapes_of, union_of
+from nightshift.archive.ddl_duckdb import duckdb_sql
+from nightshift.archive.ddl_spark import spark_sql
+from nightshift.archive.ddl_text import Archive
+from nightshift.archive.inventory import ARCHIVED
+from nightshift.archive.verify_scope import scope_of
+from nightshift.database.connect import Database, refused_statement
+from nightshift.errors import NightshiftError
+from nightshift.store import Store
+
+SqlEngine = Literal["athena", "duckdb", "spark"]
+
+
+def ddl(
+    database: Database,
+    store: Store,
+    prefix: str,
+    *,
+    table: str,
+    engine: SqlEngine,
+    since: date | None = None,
+    until: date | None = None,
+) -> str:
+    """The SQL for a table's committed objects.
+
+    Args:
+        prefix: ARCHIVE_PREFIX, for messages: where objects lie, the ledger tells.
+        table: as people write it.
+        since, until: first and last day, both included.
+
+    Raises:
+        NightshiftError: the ledger knows no such table, nothing of it is archived, or the engine cannot have it.
+        StoreError: S3 could not be asked for a file of each set of columns.
+    """
+    try:
+        with database.connect() as connection:
+            scope = scope_of(connection, store.bucket, table, since, until)
+            objects = [one for one in scope.objects(connection, store.bucket) if one.state == ARCHIVED]
+    except DBAPIError as exc:
+        raise refused_statement(exc) from exc
+    if scope.table is None or not objects:
+        raise NightshiftError(
+            "nothing of this table is archived in these days",
+            detail=f"{scope.table}, {since or 'the beginning'} to {until or 'today'}",
+            hint="`archives` lists what there is",
+        )
+    shapes = shapes_of(store, objects)
+    archive = Archive(scope.table, objects, shapes, union_of(shapes))
+    if engine == "duckdb":
+        return duckdb_sql(archive)
+    return athena_sql(archive, prefix) if engine == "athena" else spark_sql(archive, prefix)

@@ -1,0 +1,114 @@
+"""An Athena table over the place of a table's objects, and a view that lets the committed ones through.
+
+Two objects are needed: a table reads all that lies in its location, the orphans of crashed runs and restored objects
+among it. Days are projected, so that no partition has to be registered (Athena user guide, "partition projection").
+`"$path"` is the one hidden column that Athena allows in a view.
+
+Hive has neither `uuid` nor `time`. Trino's Parquet reader gives the former as 16 bytes, of which the view makes text
+(Athena keeps no other than Hive's types for a view), the latter as microseconds since midnight. Moments are in UTC.
+"""
+
+from __future__ import annotations
+
+from nightshift.archive.ddl_columns import Column
+from nightshift.archive.ddl_text import Archive, backslashed, backticked, file_name, listed
+from nightshift.archive.verify_scope import SUFFIX
+from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.errors import NightshiftError
+
+MAX_QUERY_BYTES = 262_144
+"""Of one statement; not adjustable (Athena service quotas)."""
+
+_TYPES = {"text": "string", "json": "string", "uuid": "binary", "time": "bigint", "timestamptz": "timestamp"}
+"""Kinds that Hive's DDL calls otherwise."""
+
+
+def athena_sql(archive: Archive, prefix: str) -> str:
+    """Three statements; Athena takes one at a time.
+
+    Raises:
+        NightshiftError: the objects lie in several places, or are too many for one statement.
+    """
+    statements = [
+        f"DROP TABLE IF EXISTS {backticked(_table(archive))}",
+        _create_table(archive, archive.location(prefix)),
+        _create_view(archive),
+    ]
+    longest = max(len(statement.encode()) for statement in statements)
+    if longest > MAX_QUERY_BYTES:
+        raise NightshiftError(
+            "the statement is longer than Athena takes",
+            detail=f"{longest} bytes for {len(archive.objects)} objects; Athena's limit is {MAX_QUERY_BYTES}",
+            hint="narrow by --since and --until, and join several such views by UNION ALL",
+        )
+    head = [
+        *archive.head("Athena"),
+        *archive.unreadable("Athena"),
+        "-- Run the statements one by one. The table is external: dropping it deletes no object.",
+        *_notes(archive),
+    ]
+    return "\n".join([*head, ";\n\n".join(statements) + ";\n"])
+
+
+def _notes(archive: Archive) -> list[str]:
+    kinds = {column.kind for column in archive.columns}
+    notes = {
+        "uuid": "-- uuid: binary in the table, text in the view.",
+        "time": "-- time: microseconds since midnight.",
+        "timestamptz": "-- timestamptz: in UTC, without its zone.",
+    }
+    return [note for kind, note in notes.items() if kind in kinds]
+
+
+def _table(archive: Archive) -> str:
+    return f"{archive.plain_name}_objects"
+
+
+def _create_table(archive: Archive, location: str) -> str:
+    columns = [f"{backticked(column.name)} {_TYPES.get(column.kind, column.kind)}" for column in archive.columns]
+    day = archive.day
+    first, last = archive.objects[0].day, archive.objects[-1].day
+    properties = {
+        "projection.enabled": "true",
+        f"projection.{day}.type": "date",
+        f"projection.{day}.format": "yyyy-MM-dd",
+        f"projection.{day}.range": f"{first},{last}",
+        f"projection.{day}.interval": "1",
+        f"projection.{day}.interval.unit": "DAYS",
+        "storage.location.template": f"{location}dt=${{{day}}}/",
+    }
+    return "\n".join(
+        [
+            f"CREATE EXTERNAL TABLE {backticked(_table(archive))} (",
+            listed(columns),
+            ")",
+            f"PARTITIONED BY ({backticked(day)} date)",
+            "STORED AS PARQUET",
+            f"LOCATION {backslashed(location)}",
+            "TBLPROPERTIES (",
+            listed([f"{backslashed(key)} = {backslashed(value)}" for key, value in properties.items()]),
+            ")",
+        ]
+    )
+
+
+def _create_view(archive: Archive) -> str:
+    chosen = [_chosen(column) for column in archive.columns] + [quote_identifier(archive.day)]
+    # Names without what all of them share: more objects fit into one statement.
+    stems = [quote_literal(file_name(one).removesuffix(SUFFIX)) for one in archive.objects]
+    return "\n".join(
+        [
+            f"CREATE OR REPLACE VIEW {quote_identifier(archive.plain_name)} AS",
+            "SELECT",
+            listed(chosen),
+            f"FROM {quote_identifier(_table(archive))}",
+            "WHERE regexp_extract(\"$path\", '([^/]+)\\.parquet$', 1) IN (",
+            listed(stems, ""),
+            ")",
+        ]
+    )
+
+
+def _chosen(column: Column) -> str:
+    name = quote_identifier(column.name)
+    return f"CAST(CAST({name} AS uuid) AS varchar) AS {name}" if column.kind == "uuid" else name

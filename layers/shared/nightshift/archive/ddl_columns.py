@@ -1,0 +1,177 @@
+"""The columns of a table over its whole archive: objects of many years, which were not all archived with the same ones.
+
+Columns are joined by name. Where a column's type changed, it gets the widest type that holds every value exactly, or
+text; which of that an engine can read from the files as they are is said in the DDL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.proof import ObjectDamaged, prove
+from nightshift.errors import NightshiftError
+from nightshift.rows.columns import EXACT, MAX_DIGITS
+from nightshift.rows.reader import ArchiveFile
+from nightshift.store import Store
+
+_KINDS = {
+    "bool": "boolean",
+    "int16": "smallint",
+    "int32": "int",
+    "int64": "bigint",
+    "float": "float",
+    "double": "double",
+    "string": "text",
+    "binary": "binary",
+    "extension<arrow.json>": "json",
+    "extension<arrow.uuid>": "uuid",
+    "date32[day]": "date",
+    "time64[us]": "time",
+    "timestamp[us]": "timestamp",
+}
+"""Arrow's name of a type that `rows` writes → ours."""
+
+_INTEGERS = {"smallint": 5, "int": 10, "bigint": 19}
+"""Digits that each needs as a decimal."""
+_DECIMAL = re.compile(r"decimal(?:128)?\((\d+), ?(\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Objects that were archived with the same columns.
+
+    Attributes:
+        objects: oldest first.
+        columns: name → kind, in the table's order.
+    """
+
+    objects: tuple[ArchivedObject, ...]
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column over all shapes.
+
+    Attributes:
+        kind: `bigint`, `text`, `decimal(10,2)`, `timestamptz`, …
+        found: the kinds it has in the objects, newest first.
+    """
+
+    name: str
+    kind: str
+    found: tuple[str, ...]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Kinds that an engine which goes by the declared type alone cannot read as `kind`."""
+        return [kind for kind in self.found if not _widens(kind, self.kind)]
+
+
+def shapes_of(store: Store, objects: Sequence[ArchivedObject]) -> list[Shape]:
+    """Group objects by their columns, newest shape first; one sound object of each is read.
+
+    Args:
+        objects: oldest first.
+
+    Raises:
+        ObjectDamaged: no object of a shape is sound.
+        StoreError: S3 could not be asked.
+    """
+    groups: dict[str | None, list[ArchivedObject]] = {}
+    for one in reversed(objects):
+        groups.setdefault(one.fingerprint, []).append(one)
+    shapes = []
+    for newest_first in groups.values():
+        group = newest_first[::-1]
+        file = _first_sound(store, newest_first)
+        columns = {column.name: _kind(column.name, str(column.arrow)) for column in file.columns}
+        shapes.append(Shape(tuple(group), columns))
+    return shapes
+
+
+def union_of(shapes: Sequence[Shape]) -> list[Column]:
+    """All columns, in the newest shape's order, those that it has no more after them, `_nightshift_exact` last.
+
+    That one is always there: which objects have it, only their footers tell.
+
+    Raises:
+        NightshiftError: two columns differ in nothing but upper and lower case, which no engine tells apart.
+    """
+    found: dict[str, list[str]] = {}
+    for shape in shapes:
+        for name, kind in shape.columns.items():
+            kinds = found.setdefault(name, [])
+            if kind not in kinds:
+                kinds.append(kind)
+    found[EXACT] = ["text"]
+    lowered: dict[str, str] = {}
+    for name in found:
+        if lowered.setdefault(name.lower(), name) != name:
+            raise NightshiftError(
+                "two columns differ in nothing but upper and lower case",
+                detail=f"{lowered[name.lower()]}, {name}",
+                hint="no SQL engine over Parquet tells them apart; narrow by --since and --until, or restore the rows",
+            )
+    return [Column(name, _widest(kinds), tuple(kinds)) for name, kinds in found.items()]
+
+
+def _first_sound(store: Store, objects: Sequence[ArchivedObject]) -> ArchiveFile:
+    damaged: ObjectDamaged | None = None
+    for one in objects:
+        try:
+            return prove(store, one)
+        except ObjectDamaged as exc:
+            damaged = exc
+    assert damaged is not None  # no group is empty
+    raise damaged
+
+
+def _kind(name: str, arrow: str) -> str:
+    if (decimal := _DECIMAL.fullmatch(arrow)) is not None:
+        return f"decimal({decimal[1]},{decimal[2]})"
+    if arrow.startswith("timestamp[us, tz="):
+        return "timestamptz"
+    if arrow not in _KINDS:
+        raise NightshiftError("a column has a type that cannot be declared", detail=f"{name}: {arrow}")
+    return _KINDS[arrow]
+
+
+def _widest(kinds: Sequence[str]) -> str:
+    widest = kinds[0]
+    for kind in kinds[1:]:
+        widest = _common(widest, kind)
+    return widest
+
+
+def _common(one: str, other: str) -> str:
+    """The narrowest kind that holds every value of both, exactly."""
+    both = {one, other}
+    if len(both) == 1:
+        return one
+    if both <= _INTEGERS.keys():
+        return max(both, key=lambda kind: _INTEGERS[kind])
+    if both <= {"float", "double", "smallint", "int"}:
+        return "double"
+    if (a := _digits(one)) is not None and (b := _digits(other)) is not None:
+        whole, scale = max(a[0], b[0]), max(a[1], b[1])
+        return f"decimal({whole + scale},{scale})" if whole + scale <= MAX_DIGITS else "text"
+    return "timestamp" if both == {"date", "timestamp"} else "text"
+
+
+def _digits(kind: str) -> tuple[int, int] | None:
+    """Digits before and after the point."""
+    if kind in _INTEGERS:
+        return _INTEGERS[kind], 0
+    match = _DECIMAL.fullmatch(kind)
+    return (int(match[1]) - int(match[2]), int(match[2])) if match else None
+
+
+def _widens(kind: str, declared: str) -> bool:
+    """Whether Trino's and Spark's Parquet readers both take a file's `kind` for the declared one."""
+    if kind == declared or (kind, declared) in {("float", "double"), ("json", "text")}:
+        return True
+    return (kind in _INTEGERS and declared in _INTEGERS) or (kind.startswith("decimal") and declared.startswith("dec"))

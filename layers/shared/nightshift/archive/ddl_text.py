@@ -1,0 +1,121 @@
+"""What the DDL of every engine is made of: names, comments, and the facts at its head."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nightshift.archive.ddl_columns import Column, Shape
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.verify_scope import directories
+from nightshift.database.catalog import split_name
+from nightshift.errors import NightshiftError
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What is to be declared.
+
+    Attributes:
+        label: the table's, in the ledger.
+        objects: the committed ones, by day and time.
+        columns: over all shapes.
+    """
+
+    label: str
+    objects: Sequence[ArchivedObject]
+    shapes: Sequence[Shape]
+    columns: Sequence[Column]
+
+    @property
+    def day(self) -> str:
+        """A name for the column of the object's day: `dt`, unless the table has such a column."""
+        return self.free_name("dt")
+
+    def free_name(self, wanted: str) -> str:
+        """`wanted`, or a longer name that no column has."""
+        taken = {column.name.lower() for column in self.columns}
+        while wanted in taken:
+            wanted = f"archive_{wanted}"
+        return wanted
+
+    @property
+    def name(self) -> str:
+        """The table's own name, after its schema's where that is not `public`."""
+        parts = [part for part, _ in split_name(self.label) or ((self.label, True),)]
+        return "_".join(parts[1:] if parts[0] == "public" and len(parts) > 1 else parts)
+
+    @property
+    def plain_name(self) -> str:
+        """The same in lower-case letters, digits and underscores; Athena allows no others in the name of a view."""
+        plain = re.sub(r"[^a-z0-9_]+", "_", self.name.lower()).strip("_")
+        if plain == self.name.lower() and not plain[0].isdigit():
+            return plain
+        # Two names that lose what told them apart must not become one.
+        return f"t_{plain}_{hashlib.sha256(self.label.encode()).hexdigest()[:6]}".replace("__", "_")
+
+    def location(self, prefix: str) -> str:
+        """The one directory that holds all objects, as a URI with a slash at its end.
+
+        Raises:
+            NightshiftError: they lie in several.
+        """
+        found = directories(self.objects)
+        if len(found) > 1:
+            raise NightshiftError(
+                "the table's objects lie under more than one prefix",
+                detail=f"{', '.join(found)}; ARCHIVE_PREFIX is {prefix!r} now",
+                hint="one table has one location: narrow by --since and --until, or use --engine duckdb",
+            )
+        return f"s3://{self.objects[0].bucket}/{found[0]}/"
+
+    def head(self, engine: str) -> list[str]:
+        """Comments that say what is declared, and where types changed."""
+        days = f"{self.objects[0].day} to {self.objects[-1].day}"
+        rows = sum(one.rows or 0 for one in self.objects)
+        lines = [
+            f"-- {engine}: the archive of {shown(self.label)}, {days}: {len(self.objects)} objects, {rows} rows.",
+            "-- It names the objects that were committed by now; print it again after a cleanup or a restore.",
+        ]
+        lines += [
+            f"-- column {shown(column.name)}: {column.kind} here, in the objects {', '.join(column.found)}"
+            for column in self.columns
+            if len(column.found) > 1
+        ]
+        return lines
+
+    def unreadable(self, engine: str) -> list[str]:
+        """Comments on columns that an engine which goes by the declared type cannot read everywhere."""
+        return [
+            f"-- column {shown(column.name)}: {engine} fails on objects that have it as"
+            f" {', '.join(column.unreadable)}; narrow by --since and --until, or use DuckDB"
+            for column in self.columns
+            if column.unreadable
+        ]
+
+
+def shown(name: str) -> str:
+    """A name for a comment: whatever it holds, it stays on its line."""
+    return json.dumps(name, ensure_ascii=False)
+
+
+def backticked(name: str) -> str:
+    """An identifier, quoted as Hive and Spark do."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def backslashed(text: str) -> str:
+    """A string, quoted as Hive and Spark do."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def listed(items: Sequence[str], indent: str = "  ") -> str:
+    """Items, each on its line."""
+    return ",\n".join(indent + item for item in items)
+
+
+def file_name(one: ArchivedObject) -> str:
+    return one.key.rpartition("/")[2]

@@ -1,0 +1,113 @@
+"""Proves many objects at once, a few bodies in memory at a time; results come in the order asked for.
+
+Every object is looked up first (HEAD): an object that has grown to gigabytes is told from its size and never read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.proof import Damage, ObjectDamaged, prove
+from nightshift.errors import ArchiveMismatch, StoreError
+from nightshift.store import Store
+
+Depth = Literal["quick", "full", "values"]
+
+BODY_BYTES = 96 << 20
+"""Bytes of objects in memory at once: three of the largest that `CLEANUP_CHUNK_MB` makes by default."""
+_AHEAD = 4
+"""Results a thread may be ahead of the slowest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one object; with none of the three, it is proven and readers see it."""
+
+    one: ArchivedObject
+    damage: ObjectDamaged | None = None
+    unproven: StoreError | None = None
+    hidden: str | None = None
+
+
+def prove_all(store: Store, objects: Sequence[ArchivedObject], depth: Depth, threads: int) -> Generator[Outcome]:
+    """Prove objects, each in a thread of its own; closing the iterator ends the threads."""
+    room = _Room(BODY_BYTES)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
+    under_way: deque[Future[Outcome]] = deque()
+    try:
+        for one in objects:
+            under_way.append(pool.submit(_prove_one, store, one, depth, room))
+            if len(under_way) > threads * _AHEAD:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _prove_one(store: Store, one: ArchivedObject, depth: Depth, room: _Room) -> Outcome:
+    try:
+        hidden = _look_up(store, one)
+        if depth != "quick":
+            with room.taken(one.bytes or 0):
+                _read(store, one, depth)
+    except ObjectDamaged as exc:
+        return Outcome(one, damage=exc)
+    except StoreError as exc:
+        return Outcome(one, unproven=exc)
+    return Outcome(one, hidden=hidden)
+
+
+def _look_up(store: Store, one: ArchivedObject) -> str | None:
+    """Whether the recorded version exists and has its size; returns what hides it from readers without versions."""
+    seen = recorded = store.head(one.key)
+    hidden = None
+    if one.version_id is not None and (seen is None or seen.version_id != one.version_id):
+        recorded = store.head(one.key, one.version_id)
+        hidden = "a delete marker lies above it" if seen is None else "a newer version lies above it"
+    if recorded is None:
+        version = "" if one.version_id is None else f" in version {one.version_id}"
+        raise ObjectDamaged(Damage.MISSING, one, f"S3 has no such object{version}")
+    if recorded.size != one.bytes:
+        raise ObjectDamaged(Damage.WRONG_SIZE, one, f"{recorded.size} bytes, the ledger says {one.bytes}")
+    return hidden
+
+
+def _read(store: Store, one: ArchivedObject, depth: Depth) -> None:
+    file = prove(store, one)
+    if depth != "values":
+        return
+    try:
+        rows = file.check_values()
+    except ArchiveMismatch as exc:
+        raise ObjectDamaged(Damage.UNREADABLE, one, f"{exc.message}: {exc.detail}") from exc
+    if rows != one.rows:
+        raise ObjectDamaged(Damage.WRONG_ROWS, one, f"{rows} rows decoded, the ledger says {one.rows}")
+
+
+class _Room:
+    """Memory for bodies: whoever asks for more than is free waits; a body larger than all of it comes in alone."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._used = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + size <= self._size)
+            self._used += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= size
+                self._changed.notify_all()

@@ -1,0 +1,67 @@
+"""Which part of the archive is meant: a table as people write it, and a span of days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection
+
+from nightshift.archive.inventory import ArchivedObject, inventory, known_tables, resolve_table
+from nightshift.errors import NightshiftError
+
+SUFFIX = ".parquet"
+_DAY = "/dt="
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of the archive.
+
+    Attributes:
+        table: the ledger's label; None: every table.
+        since, until: first and last day, both included.
+    """
+
+    table: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+    def objects(self, connection: Connection, bucket: str) -> list[ArchivedObject]:
+        """The ledger's rows of this part, whatever their state."""
+        return inventory(connection, bucket, table=self.table, since=self.since, until=self.until, states=None)
+
+    def covers(self, key: str) -> bool:
+        """Whether an object's key names a day of this part; without bounds, any key does."""
+        if self.since is None and self.until is None:
+            return True
+        day = key.rpartition(_DAY)[2].partition("/")[0] if _DAY in key else ""
+        after = self.since is None or day >= self.since.isoformat()
+        return bool(day) and after and (self.until is None or day <= self.until.isoformat())
+
+
+def scope_of(
+    connection: Connection, bucket: str, table: str | None, since: date | None = None, until: date | None = None
+) -> Scope:
+    """Find the table that a written name means.
+
+    Raises:
+        NightshiftError: the ledger knows no such table in this bucket.
+    """
+    if table is None:
+        return Scope(None, since, until)
+    labels = known_tables(connection, bucket)
+    label = table if table in labels else resolve_table(table, labels)
+    if label is None:
+        raise NightshiftError(
+            "the archive knows no such table",
+            detail=f"{table}; it knows: {', '.join(labels) or 'none'}",
+            hint="write it as it was archived, schema included where two schemas have it",
+        )
+    return Scope(label, since, until)
+
+
+def directories(objects: Iterable[ArchivedObject]) -> list[str]:
+    """The `…/table=<label>` under which objects lie, read off their keys: the prefix may have been another one once."""
+    return sorted({one.key.rpartition(_DAY)[0] for one in objects})
