@@ -77,13 +77,16 @@ def test_sqlite_goes_by_affinity() -> None:
     assert sqlite_widens("BIGINT", "INT")
     assert not sqlite_widens("TEXT", "INTEGER")
     assert not sqlite_widens("REAL", "TEXT")
+    assert not sqlite_widens("TEXT", "DATETIME"), "numeric to SQLite: '007' would become 7"
+    assert not sqlite_widens("NUMERIC", "")
 
 
 def test_the_common_type_of_generations() -> None:
-    assert common_type(["integer", "bigint"]) == "bigint"
-    assert common_type(["bigint", "integer"]) == "bigint"
-    assert common_type(["integer", "date"]) == "text"
-    assert common_type(["integer"]) == "integer"
+    assert common_type(["integer", "bigint"], widens, "text") == "bigint"
+    assert common_type(["bigint", "integer"], widens, "text") == "bigint"
+    assert common_type(["integer", "date"], widens, "text") == "text"
+    assert common_type(["integer"], widens, "text") == "integer"
+    assert common_type(["INTEGER", "TEXT"], sqlite_widens, "") == ""
 
 
 def column(name: str, type_name: str = "integer") -> ArchivedColumn:

@@ -54,6 +54,14 @@ class StoreError(NightshiftError):
     """S3 refused a request, or did not answer in time."""
 
 
+class ObjectAbsent(StoreError):
+    """S3 says that it has no such object."""
+
+
+class ColdStorage(StoreError):
+    """The object lies in a storage class that must be thawed before it can be read."""
+
+
 class ArchiveMismatch(NightshiftError):
     """What lies in the archive is not what was sent; the rows stayed in the database."""
 

@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightshift.errors import ArchiveMismatch, StoreError
+from nightshift.errors import ArchiveMismatch, ColdStorage, ObjectAbsent, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,6 +38,7 @@ _HINTS = {
     "NoSuchBucket": "ARCHIVE_BUCKET does not exist; deploy the stack or correct the name",
     "AccessDenied": _FORBIDDEN,
     "403": _FORBIDDEN,
+    "InvalidObjectState": "thaw it first: aws s3api restore-object",
     "SlowDown": "S3 asks for fewer requests; the next run goes on where this one stopped",
 }
 
@@ -182,10 +183,8 @@ class Store:
         """
         try:
             return self.get(key, version_id)
-        except StoreError as exc:
-            if _is_absent(exc):
-                return None
-            raise
+        except ObjectAbsent:
+            return None
 
     def list(self, prefix: str) -> Iterator[Found]:
         """The objects whose keys begin with `prefix`, by key, as readers without versions see them.
@@ -207,10 +206,8 @@ class Store:
         try:
             with _explained("an object could not be looked up", self.bucket, key):
                 answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
-        except StoreError as exc:
-            if _is_absent(exc):
-                return None
-            raise
+        except ObjectAbsent:
+            return None
         return Found(key, answer["ContentLength"], answer["ETag"], answer.get("VersionId"))
 
     def remove(self, found: Found) -> None:
@@ -279,16 +276,13 @@ def _explained(message: str, bucket: str, key: str) -> Iterator[None]:
         raise _store_error(message, bucket, key, exc) from exc
 
 
-def _is_absent(exc: StoreError) -> bool:
-    return isinstance(exc.__cause__, ClientError) and _code(exc.__cause__) in _ABSENT
-
-
 def _store_error(message: str, bucket: str, key: str, exc: Exception) -> StoreError:
     code = _code(exc)
-    return StoreError(
+    kind = ObjectAbsent if code in _ABSENT else ColdStorage if code == "InvalidObjectState" else StoreError
+    return kind(
         f"{message}: {code}",
         detail=f"s3://{bucket}/{key}",
-        hint=_HINTS.get(code, "the rows are still in the database; the next run tries again"),
+        hint=_HINTS.get(code, "nothing is lost by it; the next run goes on from here"),
     )
 
 

@@ -244,7 +244,26 @@ GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
     privileges,
     no_cascade,
 )
-TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (not_referenced, plain_text_times)
+
+
+def held_by_this_axis(case: Case, target: Target) -> Refusal | None:
+    """Holds on restored rows are about the column that the policy goes by now."""
+    others = target.held.columns - {target.axis.column}
+    if not others:
+        return None
+    return _no(
+        "held",
+        f"restored rows of {case.policy.table} are held by {', '.join(sorted(others))},"
+        f" and the policy goes by {target.axis.column} now",
+        f"wait until {target.held.until:%Y-%m-%d %H:%M} UTC, or set another hold: nightshift restore … --hold 0",
+    )
+
+
+TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (
+    held_by_this_axis,
+    not_referenced,
+    plain_text_times,
+)
 
 
 def first_refusal(case: Case, target: Target) -> Refusal | None:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, func, inspect, or_, select, text
 
+from nightshift.database.catalog import TableName
 from nightshift.database.tables import archive_object, restored_object
 from nightshift.rows.axis import Axis
 
@@ -26,42 +27,70 @@ class Holds:
     Attributes:
         spans: in order, apart from each other.
         until: when the last of them is over, aware; None where there is none.
+        columns: the timestamp columns that the spans are about.
     """
 
     spans: tuple[Span, ...] = ()
     until: datetime | None = None
+    columns: frozenset[str] = frozenset()
 
 
 NOTHING_HELD = Holds()
 
 
-def active_holds(connection: Connection, table: str, axis: Axis, as_of: datetime) -> Holds:
-    """The holds on a table at a run's time.
-
-    Args:
-        table: the ledger's label.
-    """
+def active_holds(connection: Connection, table: TableName, axis: Axis, as_of: datetime) -> Holds:
+    """The holds on a table at a run's time, whatever it, its partitions or its parent were called when it began."""
     if not inspect(connection).has_table(restored_object.name):
         return NOTHING_HELD
+    kept = restored_object.c
     held = (
-        select(archive_object.c.min_timestamp, archive_object.c.max_timestamp, restored_object.c.hold_until)
-        .join(restored_object, restored_object.c.object_key == archive_object.c.object_key)
-        .where(restored_object.c.target_table == table, restored_object.c.into_original)
-        .where(restored_object.c.hold_until > as_of.astimezone(UTC))
+        select(
+            archive_object.c.min_timestamp,
+            archive_object.c.max_timestamp,
+            kept.hold_until,
+            func.coalesce(kept.timestamp_column, axis.column).label("timestamp_column"),
+        )
+        .join(restored_object, kept.object_key == archive_object.c.object_key)
+        .where(kept.into_original, kept.hold_until > as_of.astimezone(UTC))
+        .where(or_(kept.target_table == table.label, kept.target_id.in_(_identities(connection, table))))
     )
     found = list(connection.execute(held))
     if not found:
         return NOTHING_HELD
     until = max(row.hold_until if row.hold_until.tzinfo else row.hold_until.replace(tzinfo=UTC) for row in found)
-    return Holds(_merged([_days(axis, row.min_timestamp, row.max_timestamp) for row in found]), until)
+    return Holds(
+        spans=_merged([_days(axis, row.min_timestamp, row.max_timestamp) for row in found]),
+        until=until,
+        columns=frozenset(row.timestamp_column for row in found),
+    )
+
+
+_FAMILY = """
+SELECT CAST(CAST(c.oid AS oid) AS text) FROM pg_class c WHERE c.oid = to_regclass(:name)
+UNION SELECT CAST(CAST(relid AS oid) AS text) FROM pg_partition_tree(to_regclass(:name))
+UNION SELECT CAST(CAST(relid AS oid) AS text) FROM pg_partition_ancestors(to_regclass(:name))
+"""
+
+
+def _identities(connection: Connection, table: TableName) -> list[str]:
+    """The table's own identity, its partitions' and its ancestors', as `database.insertable` has them."""
+    if connection.dialect.name == "sqlite":
+        return [table.name]
+    return list(connection.execute(text(_FAMILY), {"name": table.sql}).scalars())
 
 
 def _days(axis: Axis, first: str | None, last: str | None) -> Span:
     """The whole days, in the policy's zone, from one ISO timestamp to another."""
     # An end that no calendar knows lies before year 1: nothing past the cutoff is ever archived.
-    end = axis.next_day(axis.at(datetime.fromisoformat(last) if last else datetime.min.replace(tzinfo=axis.zone)))
+    end = axis.next_day(_point(axis, last) if last else axis.at(datetime.min.replace(tzinfo=axis.zone)))
     assert end is not None  # the calendar ends after every cutoff
-    return axis.day_start(axis.day(axis.at(datetime.fromisoformat(first)))) if first else None, end
+    return axis.day_start(axis.day(_point(axis, first))) if first else None, end
+
+
+def _point(axis: Axis, written: str) -> int:
+    """The point of a timestamp of the ledger. A wall clock's offset is that of the policy's zone as it was then."""
+    moment = datetime.fromisoformat(written)
+    return axis.at(moment.replace(tzinfo=axis.zone) if axis.kind in ("timestamp", "date", "text") else moment)
 
 
 def _merged(found: Iterable[Span]) -> tuple[Span, ...]:

@@ -162,6 +162,9 @@ class Mover:
             connection.commit()
         except ConnectionLost as exc:
             self._settle(keys, exc)
+        except NightshiftError:
+            self.uploader.discard(keys)
+            raise
 
     def _settle(self, keys: Sequence[str], cause: ConnectionLost) -> None:
         """Find out what became of a COMMIT."""

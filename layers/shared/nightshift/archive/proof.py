@@ -6,7 +6,7 @@ import hashlib
 from enum import StrEnum
 
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.errors import ArchiveMismatch
+from nightshift.errors import ArchiveMismatch, ColdStorage, StoreError
 from nightshift.rows.reader import ArchiveFile
 from nightshift.store import Store
 
@@ -19,6 +19,7 @@ class Damage(StrEnum):
     ALTERED = "altered"
     UNREADABLE = "unreadable"
     WRONG_ROWS = "wrong row count"
+    FROZEN = "in cold storage"
 
 
 class ObjectDamaged(ArchiveMismatch):
@@ -42,8 +43,11 @@ class ObjectDamaged(ArchiveMismatch):
         self.what = what
 
 
-def prove(store: Store, one: ArchivedObject) -> ArchiveFile:
+def prove(store: Store, one: ArchivedObject, *, tries: int = 1) -> ArchiveFile:
     """Read an object and compare it with its ledger row: size, SHA-256, footer, row count.
+
+    Args:
+        tries: how often to ask S3 before its failure is raised.
 
     Returns:
         the file, in memory.
@@ -52,7 +56,14 @@ def prove(store: Store, one: ArchivedObject) -> ArchiveFile:
         ObjectDamaged: it is missing, or differs.
         StoreError: S3 could not be asked, which says nothing about the object.
     """
-    body = store.find(one.key, one.version_id)
+    try:
+        body = store.find(one.key, one.version_id)
+    except ColdStorage as exc:
+        raise ObjectDamaged(Damage.FROZEN, one, "thaw it first: aws s3api restore-object") from exc
+    except StoreError:
+        if tries <= 1:
+            raise
+        return prove(store, one, tries=tries - 1)
     if body is None:
         raise ObjectDamaged(Damage.MISSING, one, "S3 has no such object")
     if len(body) != one.bytes:

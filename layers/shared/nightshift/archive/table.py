@@ -166,7 +166,7 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     assert kind is not None
     axis, cutoff = Axis(column.name, kind, policy.zone), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
-    held = active_holds(connection, info.name.label, axis, run.as_of)
+    held = active_holds(connection, info.name, axis, run.as_of)
     target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version, held=held)
     if info.name in engine.seen:
         return guards.repeated(policy)

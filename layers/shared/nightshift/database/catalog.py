@@ -30,9 +30,12 @@ class TableName:
 
     @property
     def label(self) -> str:
-        """`schema.name`, for people and the ledger; a part with a dot is quoted, so that a label means one table."""
+        """`schema.name`, for people and the ledger.
+
+        A part that could be misread is quoted: a label means one table, and `split_name` reads it back.
+        """
         parts = [self.schema, self.name] if self.schema else [self.name]
-        return ".".join(quote_identifier(part) if "." in part else part for part in parts)
+        return ".".join(quote_identifier(part) if _ODD.search(part) else part for part in parts)
 
     @property
     def sql(self) -> str:
@@ -136,6 +139,7 @@ class TableInfo:
         return -1.0 if any(count < 0 for count in counts) else sum(counts)
 
 
+_ODD = re.compile(r'[."]|^\s|\s$')
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)')
 
 

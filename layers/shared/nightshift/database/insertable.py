@@ -21,7 +21,8 @@ class Slot:
         required: NOT NULL, and nothing fills it by itself.
         generated: only the database writes it.
         default: it has a default that is not NULL.
-        sequence: the sequence behind a serial or identity column, quoted for SQL.
+        decimals: precision and scale of a `numeric(p, s)` beneath any domain; None where it has no limits, or is none.
+        sequence: the sequence that fills it by default, quoted for SQL.
         may_set: we may move that sequence.
     """
 
@@ -31,6 +32,7 @@ class Slot:
     required: bool = False
     generated: bool = False
     default: bool = False
+    decimals: tuple[int, int] | None = None
     sequence: str | None = None
     may_set: bool = True
 
@@ -44,23 +46,24 @@ class Insertable:
     """A table that rows may go into.
 
     Attributes:
-        id: PostgreSQL's OID; 0 in SQLite.
+        id: the table itself, whatever its name: PostgreSQL's OID; SQLite's has no other than its name.
         kind: `table`, `partitioned`, or what it is instead.
         unique: it has a unique or exclusion constraint or index: rows can collide.
-        altering: rules and BEFORE triggers that could change a row or keep it out.
-        firing: AFTER triggers that will run for each row.
+        deferrable: one of them is checked late, which rules ON CONFLICT out.
+        altering: rules and triggers that could change a row, keep it out or take it away again, foreign partitions, and
+            row-level security.
         may_insert: we have the privileges.
         empty: it has no row.
         shape: a number that changes with its columns, keys, triggers and rules, see `shape_sql`.
     """
 
     name: TableName
-    id: int
+    id: str
     kind: str
     slots: tuple[Slot, ...]
     unique: bool
+    deferrable: bool = False
     altering: tuple[str, ...] = ()
-    firing: tuple[str, ...] = ()
     may_insert: bool = True
     empty: bool = False
     shape: int = 0
@@ -68,26 +71,27 @@ class Insertable:
     @property
     def shape_sql(self) -> str:
         """A query for the shape as it is now; equal to `shape` while what was described still holds."""
-        return postgres.shape_sql(self.name) if self.id else SHAPE_SQL
+        return postgres.shape_sql(self.name) if self.name.schema else SHAPE_SQL
 
 
 _TABLE = """
 SELECT c.oid, c.relkind::text AS kind, has_schema_privilege(n.oid, 'USAGE') AS may_use,
        has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'SELECT') AS may_insert,
-       EXISTS (SELECT 1 FROM pg_index i WHERE (i.indisunique OR i.indisexclusion)
-               AND (i.indrelid = c.oid OR i.indrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) AS is_unique,
-       row_security_active(c.oid) AS secured
+       (SELECT count(*) > 0 FROM pg_index i WHERE (i.indisunique OR i.indisexclusion)
+          AND (i.indrelid = c.oid OR i.indrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) AS is_unique,
+       (SELECT count(*) > 0 FROM pg_index i WHERE (i.indisunique OR i.indisexclusion) AND NOT i.indimmediate
+          AND (i.indrelid = c.oid OR i.indrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) AS is_deferrable
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
 _SLOTS = """
-WITH RECURSIVE base(attnum, typid) AS (
-  SELECT attnum, atttypid FROM pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped
+WITH RECURSIVE base(attnum, typid, typmod) AS (
+  SELECT attnum, atttypid, atttypmod FROM pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped
   UNION ALL
-  SELECT b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
+  SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
 )
-SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname,
+SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod,
        a.attnotnull OR own.typnotnull AS attnotnull,
        a.atthasdef OR own.typdefault IS NOT NULL AS has_default, a.attgenerated <> '' AS is_generated,
        a.attidentity <> '' AS is_identity, q.sequence,
@@ -95,21 +99,31 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t
          AND has_sequence_privilege(q.sequence, 'SELECT')) AS may_set
 FROM pg_attribute a JOIN base b USING (attnum) JOIN pg_type own ON own.oid = a.atttypid
 JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
-CROSS JOIN LATERAL pg_get_serial_sequence(CAST(:sql AS text), a.attname::text) AS q(sequence)
+CROSS JOIN LATERAL (SELECT coalesce(
+  pg_get_serial_sequence(CAST(:sql AS text), CAST(a.attname AS text)),
+  -- A default may call a sequence that the column does not own.
+  (SELECT CAST(CAST(s.oid AS regclass) AS text) FROM pg_attrdef v JOIN pg_depend d ON d.objid = v.oid
+     AND d.classid = CAST('pg_attrdef' AS regclass) AND d.refclassid = CAST('pg_class' AS regclass)
+     JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+   WHERE v.adrelid = a.attrelid AND v.adnum = a.attnum LIMIT 1))) AS q(sequence)
 WHERE a.attrelid = :oid ORDER BY a.attnum
 """
 
-# tgtype: 1 = row, 2 = before, 4 = insert. Foreign keys are internal triggers, and do their duty as ever.
-_TRIGGERS = """
+# An AFTER trigger can change or delete what was inserted, so any trigger on INSERT (tgtype & 4) counts. Foreign keys
+# are internal triggers, and do their duty as ever.
+_ALTERING = """
 WITH RECURSIVE tree(oid) AS (
   SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
 )
-SELECT DISTINCT 'trigger ' || g.tgname AS name, g.tgtype & 3 = 3 AS alters
-  FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
+SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
   WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 4 = 4
-UNION ALL
-SELECT 'rule ' || r.rulename, true FROM pg_rewrite r JOIN tree t ON t.oid = r.ev_class
+UNION
+SELECT 'rule ' || r.rulename FROM pg_rewrite r JOIN tree t ON t.oid = r.ev_class
   WHERE r.ev_type = '3' AND r.ev_enabled <> 'D'
+UNION
+SELECT 'foreign partition ' || c.relname FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind = 'f'
+UNION
+SELECT 'row-level security' WHERE row_security_active(CAST(:oid AS oid))
 ORDER BY 1
 """
 
@@ -124,19 +138,15 @@ def insertable(connection: Connection, name: TableName) -> Insertable | None:
     if found is None:
         return None
     shape: Any = connection.exec_driver_sql(postgres.shape_sql(name)).scalar()
-    triggers = list(connection.execute(text(_TRIGGERS), {"oid": found.oid}))
     readable = found.may_use and found.may_insert
     return Insertable(
         name=name,
-        id=found.oid,
+        id=str(found.oid),
         kind=_KINDS[found.kind],
         slots=tuple(_slot(row) for row in connection.execute(text(_SLOTS), {"oid": found.oid, "sql": name.sql})),
         unique=found.is_unique,
-        altering=(
-            *(row.name for row in triggers if row.alters),
-            *(("row-level security",) if found.secured else ()),
-        ),
-        firing=tuple(row.name for row in triggers if not row.alters),
+        deferrable=found.is_deferrable,
+        altering=tuple(connection.execute(text(_ALTERING), {"oid": found.oid}).scalars()),
         may_insert=readable,
         empty=readable and found.kind in "rp" and _is_empty(connection, name),
         shape=shape,
@@ -152,6 +162,7 @@ def _slot(row: Any) -> Slot:
         required=row.attnotnull and not fills_itself,
         generated=row.is_generated,
         default=bool(row.has_default or row.is_identity),
+        decimals=postgres.decimals(row.typname, row.typmod),
         sequence=row.sequence,
         may_set=row.may_set,
     )
@@ -190,17 +201,15 @@ def _sqlite(connection: Connection, name: TableName) -> Insertable | None:
         text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE"),
         {"name": name.name},
     )
-    inserting = [row for row in triggers if "INSERT" in row.sql.upper()]
     shape: Any = connection.exec_driver_sql(SHAPE_SQL).scalar()
     exact = TableName("", found.name)
     return Insertable(
         name=exact,
-        id=0,
+        id=found.name,
         kind=found.type,
         slots=tuple(slots),
         unique=bool(unique) or keyed,
-        altering=tuple(f"trigger {row.name}" for row in inserting if "RAISE" in row.sql.upper()),
-        firing=tuple(f"trigger {row.name}" for row in inserting if "RAISE" not in row.sql.upper()),
+        altering=tuple(f"trigger {row.name}" for row in triggers if "INSERT" in row.sql.upper()),
         empty=found.type == "table" and _is_empty(connection, exact),
         shape=shape,
     )

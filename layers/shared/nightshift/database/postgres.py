@@ -54,7 +54,7 @@ WHERE a.attrelid = :oid ORDER BY a.attnum
 # May drop: it is ours, and nobody would miss the partition itself (a foreign key, a view) or its deletions (a trigger).
 # All that guards and type map rest on, of one physical table `c`, as a number: it changes when they may not hold
 # any more. A foreign key that points at a partitioned table has a row for each of its partitions.
-_SHAPE = """hashtextextended(concat_ws(';',
+_SHAPE = """hashtextextended(concat_ws(';', c.oid,
   (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT string_agg(concat_ws(' ', k.oid, k.confdeltype), ',' ORDER BY k.oid)
@@ -193,12 +193,17 @@ def _find(connection: Connection, written: str) -> Any | None:
 
 def _column(row: Any) -> Column:
     base = row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
-    precision = scale = None
-    if base == "numeric" and row.typmod >= 4:
-        # numeric.c: typmod is (precision << 16 | scale) + 4; the scale is 11 bits, signed since PostgreSQL 15.
-        packed = row.typmod - 4
-        precision, scale = packed >> 16 & 0xFFFF, ((packed & 0x7FF) ^ 0x400) - 0x400
+    precision, scale = decimals(base, row.typmod) or (None, None)
     return Column(row.attname, row.declared, base, precision, scale)
+
+
+def decimals(base_type: str, typmod: int) -> tuple[int, int] | None:
+    """Precision and scale of a `numeric(p, s)`; None where it has neither, or is another type."""
+    if base_type != "numeric" or typmod < 4:
+        return None
+    # numeric.c: typmod is (precision << 16 | scale) + 4; the scale is 11 bits, signed since PostgreSQL 15.
+    packed = typmod - 4
+    return packed >> 16 & 0xFFFF, ((packed & 0x7FF) ^ 0x400) - 0x400
 
 
 def _heap(row: Any) -> Heap:

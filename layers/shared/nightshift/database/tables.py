@@ -60,20 +60,21 @@ restored_object = Table(
     Column("object_key", String(1024), nullable=False),
     Column("source_table", Text, nullable=False),
     Column("target_table", Text, nullable=False),
-    Column("target_id", BigInteger, nullable=False),
+    Column("target_id", Text, nullable=False),
     Column("into_original", Boolean, nullable=False),
+    Column("timestamp_column", Text),
     Column("row_count", BigInteger, nullable=False),
     Column("existing_count", BigInteger, nullable=False),
     Column("hold_until", DateTime(timezone=True)),
     Column("run_id", String(32), nullable=False),
     Column("restored_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("object_key", "target_table", "target_id"),
+    UniqueConstraint("object_key", "target_id"),
 )
 """What was restored where: one row an object and target, written in the transaction that inserts the object's rows.
 
-`target_id` tells a table from a later one of the same name (PostgreSQL's OID; 0 in SQLite). `existing_count` rows were
-left out because the target had their keys already. Until `hold_until` no cleanup takes the object's rows again; it is
-set only where they went back into the original table.
+`target_id` is the table itself, whatever it is called later: PostgreSQL's OID; SQLite has none, there it is the name.
+`existing_count` rows were left out because the target had their keys already. Until `hold_until` no cleanup takes the
+object's rows again, by the axis of `timestamp_column`; it is set only where they went back into the original table.
 """
 
 run = Table(

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from nightshift.database.catalog import quote_literal
 from nightshift.errors import ArchiveMismatch
-from nightshift.restore.fit import Fit
-from nightshift.restore.target import Destination
+from nightshift.restore.fit import Filled, Fit
+from nightshift.restore.layout import Destination
 from nightshift.rows import loading
 from nightshift.rows.loading import Way
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.reader import ArchivedColumn, ArchiveFile
-from nightshift.rows.source import Bounds, RowConnection
+from nightshift.rows.source import Bounds, RowConnection, StatementRefused
 from nightshift.rows.sqlite import SqliteConnection
 
 
@@ -31,6 +31,9 @@ class Filler(Protocol):
 
     def fill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
         """Insert a file's rows, leaving out those whose keys the table has; returns how many went in."""
+
+    def count_differing(self, file: ArchiveFile, fit: Fit) -> int:
+        """After `fill`: how many of the file's rows stand nowhere in the table with just these values."""
 
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """Move sequences past the values that came in."""
@@ -54,7 +57,11 @@ class PostgresFiller:
         if stage in self._stages:
             return
         with self.connection.transaction(bounds):
-            self.connection.run(f"CREATE TEMP TABLE {stage} ({columns}) ON COMMIT DELETE ROWS")
+            try:
+                self.connection.run(f"CREATE TEMP TABLE {stage} ({columns}) ON COMMIT DELETE ROWS")
+            except StatementRefused as exc:
+                hint = "GRANT TEMPORARY ON DATABASE … TO nightshift's role"
+                raise StatementRefused("no temporary table could be made", detail=exc.detail, hint=hint) from exc
             self.connection.commit()
         self._stages.add(stage)
 
@@ -68,7 +75,16 @@ class PostgresFiller:
         if staged != file.rows:
             raise ArchiveMismatch("row counts differ", detail=f"{file.rows} rows in the object, {staged} were staged")
         select = loading.stage_select(ways, file, f"pg_temp.{stage}")
-        return self.connection.execute(loading.insert(table.name.sql, ways, select, ignore_existing=table.unique))
+        ignore = table.unique and not table.deferrable
+        return self.connection.execute(loading.insert(table.name.sql, ways, select, ignore_existing=ignore))
+
+    def count_differing(self, file: ArchiveFile, fit: Fit) -> int:
+        """See `Filler.count_differing`."""
+        ways = self._ways(file, fit)
+        select = loading.stage_select(ways, file, f"pg_temp.{_stage(loading.stage_columns(ways, file))}")
+        sorted_by = file.metadata.get("nightshift.timestamp")
+        timestamp = next((way.target for way in ways if way.source.name == sorted_by), None)
+        return self.connection.execute(loading.differing(self.destination.table.name.sql, ways, select, timestamp))
 
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """See `Filler.advance_sequences`. A sequence does not roll back: one that ran ahead does no harm."""
@@ -76,11 +92,16 @@ class PostgresFiller:
             sequence = filled.slot.sequence
             if sequence is None or not filled.slot.may_set or (top := file.largest(filled.source.name)) is None:
                 continue
-            self.connection.execute(
-                f"SELECT coalesce((SELECT setval(s.seqrelid, {top}) FROM {sequence} q, pg_sequence s"
-                f" WHERE s.seqrelid = {quote_literal(sequence)}::regclass AND s.seqincrement > 0"
-                f" AND q.last_value < {top} AND s.seqmax >= {top}), 0)"
+            behind = (
+                f"FROM {sequence} q, pg_sequence s WHERE s.seqrelid = {quote_literal(sequence)}::regclass"
+                f" AND s.seqincrement > 0 AND s.seqmax >= {top}"
+                f" AND (q.last_value < {top} OR (q.last_value = {top} AND NOT q.is_called))"
             )
+            if self.connection.execute(f"SELECT count(*) {behind}"):
+                # Two workers that look and set at once could set it back.
+                lock = f"hashtextextended({quote_literal(sequence)}, 0)"
+                self.connection.execute(f"SELECT length(pg_advisory_xact_lock({lock})::text)")
+                self.connection.execute(f"SELECT coalesce((SELECT setval(s.seqrelid, {top}) {behind}), 0)")
 
     def _direct(self, ways: list[Way], file: ArchiveFile) -> bool:
         """COPY knows no ON CONFLICT: a table that may have rows' keys already is filled from a stage."""
@@ -94,7 +115,7 @@ class PostgresFiller:
                 source=columns[filled.source.name],
                 target=filled.slot.name,
                 base_type=filled.slot.base_type,
-                cast=filled.source.type_name if filled.source.type_name in types else None,
+                cast=_cast(filled, types),
                 same=filled.slot.type_name == filled.source.type_name,
             )
             for filled in fit.filled
@@ -117,8 +138,20 @@ class SqliteFiller:
         columns = {filled.source.name: filled.slot.name for filled in fit.filled}
         return self.connection.insert(self.destination.table.name.sql, columns, file, bounds)
 
+    def count_differing(self, file: ArchiveFile, fit: Fit) -> int:
+        """See `Filler.count_differing`."""
+        columns = {filled.source.name: filled.slot.name for filled in fit.filled}
+        return self.connection.count_missing(self.destination.table.name.sql, columns, file)
+
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """See `Filler.advance_sequences`: SQLite has done it."""
+
+
+def _cast(filled: Filled, types: frozenset[str]) -> str | None:
+    """The type to read a staged value as. Text that goes into text stays: a cast to char(n) would cost its blanks."""
+    same = filled.slot.type_name == filled.source.type_name
+    stays_text = filled.source.is_text and filled.slot.base_type in ("text", "varchar") and not same
+    return None if stays_text or filled.source.type_name not in types else filled.source.type_name
 
 
 def _expected(file: ArchiveFile, fit: Fit) -> dict[str, ArchivedColumn]:

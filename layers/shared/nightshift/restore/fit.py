@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nightshift.database.insertable import Slot
-from nightshift.database.sqlite import affinity
 from nightshift.rows.reader import ArchivedColumn
 
 _NUMBERS = {
@@ -25,6 +24,9 @@ _NUMBERS = {
 
 _SIZED = re.compile(r"(character varying|bit varying|numeric|timestamp|time|interval)(?:\((-?\d+)(?:,(-?\d+))?\))?(.*)")
 _TEXT = {"text", "character varying"}
+
+_AFFINITIES = (("INT", "integer"), ("CHAR|CLOB|TEXT", "text"), ("BLOB|^$", "blob"), ("REAL|FLOA|DOUB", "real"))
+"""SQLite's first four rules, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def fit(
     filled: list[Filled] = []
     notes: list[str] = []
     problems = [f"rename: no archived column {name}" for name in rename if name not in {c.name for c in columns}]
+    problems += doubled(columns, rename)
     for slot in slots:
         source = by_name.pop(slot.name, None)
         if slot.generated:
@@ -84,7 +87,7 @@ def fit(
             notes.append(f"{slot.name}: not in the archive, filled with {slot.filling}")
             if slot.required:
                 problems.append(f"{slot.name} is NOT NULL without a default, and the archive has no such column")
-        elif not widens(source.type_name, slot.type_name):
+        elif not widens(source.type_name, slot.type_name) or not _keeps_digits(source, slot):
             problems.append(f"{slot.name} is {slot.type_name} now, was {source.type_name}: values could change")
         else:
             filled.append(Filled(slot, source))
@@ -104,6 +107,20 @@ def _changes(slot: Slot, source: ArchivedColumn) -> list[str]:
     return notes
 
 
+def doubled(columns: Sequence[ArchivedColumn], rename: Mapping[str, str]) -> list[str]:
+    """A sentence for each name that two archived columns would have."""
+    names = [rename.get(column.name, column.name) for column in columns]
+    return [f"two archived columns would fill {name}" for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _keeps_digits(source: ArchivedColumn, slot: Slot) -> bool:
+    """Whether a decimal has room: a domain may have been defined anew since, under its old name."""
+    if source.decimals is None or slot.decimals is None:
+        return True
+    (precision, scale), (wider, finer) = source.decimals, slot.decimals
+    return finer >= scale and wider - finer >= precision - scale
+
+
 def widens(old: str, new: str) -> bool:
     """Whether every value of one declared type comes through in another, unchanged."""
     if old == new or new in _TEXT or new in _NUMBERS.get(old, ()):
@@ -121,8 +138,20 @@ def widens(old: str, new: str) -> bool:
 
 
 def sqlite_widens(old: str, new: str) -> bool:
-    """The same for SQLite, where a declared type does no more than convert: by its affinity."""
-    return affinity(new) in (affinity(old), "blob")
+    """The same for SQLite, where a declared type does no more than convert: by its affinity.
+
+    A numeric column made integers of whole numbers, so only another numeric one shows them as they were.
+    """
+    before, after = _affinity(old), _affinity(new)
+    return old == new or before == after or (after == "blob" and before != "numeric")
+
+
+def _affinity(declared: str) -> str:
+    """By SQLite's own five rules (https://www.sqlite.org/datatype3.html, section 3.1).
+
+    `database.sqlite` reads DATE as text and BOOLEAN as an integer, as people use them. To SQLite both are numeric.
+    """
+    return next((affinity for words, affinity in _AFFINITIES if re.search(words, declared.upper())), "numeric")
 
 
 def _longer(old: str, new: str) -> bool:
@@ -137,6 +166,6 @@ def _holds_decimal(before: re.Match[str], after: re.Match[str]) -> bool:
     return finer >= scale and wider - finer >= precision - scale
 
 
-def common_type(types: Sequence[str]) -> str:
-    """The one type that holds the values of all: one of them, the newest first, or text."""
-    return next((wide for wide in reversed(types) if all(widens(old, wide) for old in types)), "text")
+def common_type(types: Sequence[str], widens: Callable[[str, str], bool], anything: str) -> str:
+    """The one type that holds the values of all: one of them, the newest first, or `anything`."""
+    return next((wide for wide in reversed(types) if all(widens(old, wide) for old in types)), anything)

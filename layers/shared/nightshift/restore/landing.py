@@ -17,7 +17,7 @@ from nightshift.restore.fillers import Filler
 from nightshift.restore.fit import Fit
 from nightshift.restore.records import Records
 from nightshift.rows.reader import ArchiveFile
-from nightshift.rows.source import Bounds
+from nightshift.rows.source import Bounds, RowConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,12 @@ class Landed:
     Attributes:
         rows: inserted.
         existing: left out, because the table had their keys.
+        differing: of those, how many stand in the table with other values.
     """
 
     rows: int
     existing: int
+    differing: int = 0
 
 
 def land(
@@ -58,10 +60,8 @@ def land(
     connection = filler.connection
     filler.prepare(file, fit, bounds)
     with connection.transaction(bounds):
-        if connection.execute(records.claim(one)) != 1:
-            # On record already: perhaps by us, a moment ago, when the answer to COMMIT was lost.
-            existing = connection.execute(records.existing_of_this_run(one))
-            return None if existing < 0 else Landed(file.rows - existing, existing)
+        if connection.execute(records.claim(one, file.metadata.get("nightshift.timestamp"))) != 1:
+            return _on_record(connection, records, one, file, before_commit)
         if records.into_original and connection.execute(records.leave_archive(one)) != 1:
             return None
         added = filler.fill(file, fit, bounds)
@@ -73,12 +73,34 @@ def land(
                 detail=f"{one.uri}: {file.rows} rows in the object, the database took {added}",
                 hint="nothing of it was restored; please report this",
             )
+        differing = 0
         if existing:
             connection.execute(records.existing(one, existing))
+            differing = filler.count_differing(file, fit)
         filler.advance_sequences(file, fit)
         before_commit()
         connection.commit()
-    return Landed(added, existing)
+    return Landed(added, existing, differing)
+
+
+def _on_record(
+    connection: RowConnection,
+    records: Records,
+    one: ArchivedObject,
+    file: ArchiveFile,
+    before_commit: Callable[[], None],
+) -> Landed | None:
+    """An object that is in this table already."""
+    if records.into_original and connection.execute(records.adopt(one)) == 1:
+        # Restored into another table, which has since taken the original's place: its rows leave the archive now.
+        if connection.execute(records.leave_archive(one)) != 1:
+            return None
+        before_commit()
+        connection.commit()
+        return Landed(0, file.rows)
+    # Perhaps by us, a moment ago, when the answer to COMMIT was lost.
+    existing = connection.execute(records.existing_of_this_run(one))
+    return None if existing < 0 else Landed(file.rows - existing, existing)
 
 
 def _check_shape(filler: Filler) -> None:

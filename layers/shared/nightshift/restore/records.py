@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, inspect, select
+from sqlalchemy import Connection, Select, delete, exists, func, inspect, select, text, update
 
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
+from nightshift.archive.ledger import KEYS_A_STATEMENT
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.tables import archive_object, restored_object
 
@@ -23,30 +25,47 @@ class Records:
 
     Attributes:
         source: the archive's label of the table.
-        target: the table being filled; `target_id` its OID, 0 in SQLite.
+        target: the table being filled; `target_id` the table itself, see `Insertable.id`.
         hold_until: aware; None for no hold.
         now: aware; stamps the records.
     """
 
     source: str
     target: TableName
-    target_id: int
+    target_id: str
     into_original: bool
     hold_until: datetime | None
     run_id: str
     now: datetime
     postgresql: bool
 
-    def claim(self, one: ArchivedObject) -> str:
-        """SQL that records an object, and yields 1, or 0 where it is on record already."""
-        names = ", ".join(map(quote_literal, (one.key, self.source, self.target.label)))
+    def claim(self, one: ArchivedObject, timestamp: str | None) -> str:
+        """SQL that records an object, and yields 1, or 0 where it is on record already.
+
+        Args:
+            timestamp: the column that its rows were archived by.
+        """
+        names = ", ".join(map(quote_literal, (one.key, self.source, self.target.label, self.target_id)))
         values = (
-            f"{names}, {self.target_id}, {'true' if self.into_original else 'false'}, {one.rows}, 0,"
-            f" {self._moment(self.hold_until)}, {quote_literal(self.run_id)}, {self._moment(self.now)}"
+            f"{names}, {self._original}, {_text(timestamp)}, {one.rows}, 0, {self._moment(self.hold_until)},"
+            f" {quote_literal(self.run_id)}, {self._moment(self.now)}"
         )
         return self._counted(
             f"INSERT INTO {restored_object.name} (object_key, source_table, target_table, target_id, into_original,"
-            f" row_count, existing_count, hold_until, run_id, restored_at) VALUES ({values}) ON CONFLICT DO NOTHING"
+            f" timestamp_column, row_count, existing_count, hold_until, run_id, restored_at)"
+            f" VALUES ({values}) ON CONFLICT DO NOTHING"
+        )
+
+    def adopt(self, one: ArchivedObject) -> str:
+        """SQL for an object whose rows came into this table before it was the original, e.g. under another name.
+
+        Yields 1, or 0 where it has been adopted already.
+        """
+        label = quote_literal(self.target.label)
+        return self._counted(
+            f"UPDATE {restored_object.name} SET into_original = true, target_table = {label},"
+            f" existing_count = row_count, hold_until = {self._moment(self.hold_until)},"
+            f" run_id = {quote_literal(self.run_id)} WHERE {self._this(one)} AND NOT into_original"
         )
 
     def leave_archive(self, one: ArchivedObject) -> str:
@@ -68,10 +87,11 @@ class Records:
         )
 
     def _this(self, one: ArchivedObject) -> str:
-        return (
-            f"object_key = {quote_literal(one.key)} AND target_table = {quote_literal(self.target.label)}"
-            f" AND target_id = {self.target_id}"
-        )
+        return f"object_key = {quote_literal(one.key)} AND target_id = {quote_literal(self.target_id)}"
+
+    @property
+    def _original(self) -> str:
+        return "true" if self.into_original else "false"
 
     def _counted(self, change: str) -> str:
         if not self.postgresql:
@@ -87,29 +107,68 @@ class Records:
         return quote_literal(moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"))
 
 
-def done(connection: Connection, target: TableName, target_id: int) -> frozenset[str]:
-    """Keys of the objects that are in a target already."""
-    if not inspect(connection).has_table(restored_object.name):
-        return frozenset()
+def done(connection: Connection, target_id: str) -> frozenset[str]:
+    """Keys of the objects that are in a table already, whatever it was called when they came."""
     c = restored_object.c
-    found = select(c.object_key).where(c.target_table == target.label, c.target_id == target_id)
-    return frozenset(connection.execute(found).scalars())
+    return frozenset(_found(connection, select(c.object_key).where(c.target_id == target_id)))
 
 
-def forget(connection: Connection, target: TableName) -> None:
-    """Drop the records of a target that was dropped or emptied since: what it had is gone. Commits."""
-    if inspect(connection).has_table(restored_object.name):
-        c = restored_object.c
-        connection.execute(delete(restored_object).where(c.target_table == target.label, ~c.into_original))
-        connection.commit()
+def sources(connection: Connection, target_id: str) -> frozenset[str]:
+    """The tables that the rows of a table came from, as far as nightshift brought them."""
+    c = restored_object.c
+    return frozenset(_found(connection, select(c.source_table).where(c.target_id == target_id).distinct()))
+
+
+def is_known(connection: Connection, target: TableName) -> bool:
+    """Whether any table of that name was ever filled by a restore."""
+    c = restored_object.c
+    return bool(_found(connection, select(c.object_key).where(c.target_table == target.label).limit(1)))
+
+
+def forget(connection: Connection, target_id: str, table: TableName | None) -> None:
+    """Drop the records of a table that is empty, or not there any more: what they tell of is gone. Commits.
+
+    Args:
+        table: looked at by the same statement: what another restore brings meanwhile, rows and records, stays.
+    """
+    c = restored_object.c
+    dropped = delete(restored_object).where(c.target_id == target_id, ~c.into_original)
+    if table is not None:
+        dropped = dropped.where(~exists(select(text("1")).select_from(text(table.sql))))
+    connection.execute(dropped)
+    connection.commit()
+
+
+def _found(connection: Connection, statement: Select[Any]) -> list[str]:
+    """Before the first real run there is no table to look at."""
+    if not inspect(connection).has_table(restored_object.name):
+        return []
+    return list(connection.execute(statement).scalars())
+
+
+def hold_longer(connection: Connection, keys: Sequence[str], until: datetime | None) -> int:
+    """Set the hold of objects that are in their original table already; returns how many. Commits."""
+    c = restored_object.c
+    changed = 0
+    for start in range(0, len(keys), KEYS_A_STATEMENT):
+        these = c.object_key.in_(keys[start : start + KEYS_A_STATEMENT])
+        changed += connection.execute(
+            update(restored_object).where(these, c.into_original).values(hold_until=until)
+        ).rowcount
+    connection.commit()
+    return changed
 
 
 def count(connection: Connection, run_id: str, keys: Sequence[str]) -> int:
     """How many of a run's objects are on record, as a connection sees it that wrote none of them."""
     c = restored_object.c
     found = 0
-    for start in range(0, len(keys), 1000):
-        some = keys[start : start + 1000]
+    for start in range(0, len(keys), KEYS_A_STATEMENT):
+        some = keys[start : start + KEYS_A_STATEMENT]
         statement = select(func.count()).where(c.run_id == run_id, c.object_key.in_(some))
         found += int(connection.execute(statement).scalar_one())
     return found
+
+
+def _text(value: str | None) -> str:
+    return "NULL" if value is None else quote_literal(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
@@ -12,12 +12,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 DEFAULT_HOLD = "7d"
 """Restored rows are older than their retention: without a hold the next cleanup would take them the same night."""
 
-_DURATION = re.compile(r"(\d{1,5})([hd])")
+LAST_YEAR = 2200
+"""A hold that ends later is a slip of the finger."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DURATION = re.compile(r"(\d{1,4})([hd])")
 
 
 def _day(value: object) -> object:
     """A day as it stands in `dt=`; a moment or a number would be cut or guessed."""
-    if value is None or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)):
+    if value is None or (isinstance(value, str) and _DAY.fullmatch(value)):
         return value
     raise ValueError("should be a day like 2025-08-01")
 
@@ -92,11 +96,11 @@ def _read_hold(text: str) -> timedelta | datetime:
         number = int(match.group(1))
         return timedelta(days=number) if match.group(2) == "d" else timedelta(hours=number)
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            return datetime.combine(date.fromisoformat(text), time.min)
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("hold should be like 7d, 12h, 0, 2025-12-01 or 2025-12-01T09:00:00+09:00") from None
-    if moment.tzinfo is None:
+    if moment.tzinfo is None and not _DAY.fullmatch(text):
         raise ValueError("hold has a time without a zone; write it like 2025-12-01T09:00:00+09:00")
+    if moment.year > LAST_YEAR:
+        raise ValueError(f"hold lies after the year {LAST_YEAR}")
     return moment

@@ -18,11 +18,10 @@ from nightshift.archive.events import ChunkEvent, Listener, Step
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged, prove
 from nightshift.archive.work import Limits
-from nightshift.errors import StoreError
 from nightshift.restore.fillers import Filler
 from nightshift.restore.landing import Landed, land
+from nightshift.restore.layout import Destination
 from nightshift.restore.records import Records
-from nightshift.restore.target import Destination
 from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked
 from nightshift.store import Store
@@ -42,6 +41,7 @@ class Tally:
 
     rows: int = 0
     existing: int = 0
+    differing: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
     keys: list[str] = field(default_factory=list)
     already: int = 0
@@ -56,6 +56,8 @@ class Tally:
                 return
             self.rows += landed.rows
             self.existing += landed.existing
+            if landed.differing:
+                self.differing[one.key] = landed.differing
             self.bytes += one.bytes or 0
             self.keys.append(one.key)
 
@@ -157,13 +159,8 @@ class Restorer:
         self._slowest = max(self._slowest, time.monotonic() - started)
         return filler
 
-    def _fetch(self, one: ArchivedObject, tries: int = RETRIES) -> ArchiveFile:
-        try:
-            file = prove(self._store, one)
-        except StoreError:
-            if tries == 1 or self._out_of_time():
-                raise
-            return self._fetch(one, tries - 1)
+    def _fetch(self, one: ArchivedObject) -> ArchiveFile:
+        file = prove(self._store, one, tries=RETRIES)
         self._tell(Step.PROVEN, file.rows, one.key)
         return file
 

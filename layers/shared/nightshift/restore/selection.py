@@ -18,12 +18,12 @@ class Selection:
 
     Attributes:
         chosen: to be restored, oldest first.
-        returned: how many more are in the original table already.
+        returned: those that are in the original table again, and so not chosen.
     """
 
     label: str
     chosen: Sequence[ArchivedObject]
-    returned: int
+    returned: Sequence[ArchivedObject]
 
 
 def select(connection: Connection, bucket: str, request: RestoreRequest) -> Selection | Refusal:
@@ -50,8 +50,11 @@ def select(connection: Connection, bucket: str, request: RestoreRequest) -> Sele
             )
         keys = {one.key for hits in wanted.values() for one in hits}
         found = [one for one in found if one.key in keys]
-    chosen = [one for one in found if one.state == ARCHIVED]
-    return Selection(label=label, chosen=chosen, returned=len(found) - len(chosen))
+    # What went back into its table is no part of the archive; named one by one it may still be looked at elsewhere.
+    wanted_states = (ARCHIVED, RESTORED) if request.objects and not request.into_original else (ARCHIVED,)
+    chosen = [one for one in found if one.state in wanted_states]
+    returned = [one for one in found if one.state not in wanted_states]
+    return Selection(label=label, chosen=chosen, returned=returned)
 
 
 def _is_called(one: ArchivedObject, name: str) -> bool:

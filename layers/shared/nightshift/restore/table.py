@@ -18,16 +18,17 @@ from nightshift.archive.events import Listener
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged, prove
 from nightshift.archive.work import Limits
-from nightshift.database.connect import Database, reason
+from nightshift.database.connect import Database, reason, refused_statement
 from nightshift.database.lock import run_lock
 from nightshift.errors import ArchiveMismatch, NightshiftError
 from nightshift.restore import records as book
 from nightshift.restore.fillers import Filler, PostgresFiller, SqliteFiller
+from nightshift.restore.layout import Destination, Shape, lay_out, make
 from nightshift.restore.records import Records
 from nightshift.restore.request import RestoreRequest
-from nightshift.restore.restorer import Restorer, Tally
-from nightshift.restore.selection import select
-from nightshift.restore.target import Destination, Shape, find, judge, lay_out, make
+from nightshift.restore.restorer import RETRIES, Restorer, Tally
+from nightshift.restore.selection import Selection, select
+from nightshift.restore.target import find, is_ours, judge
 from nightshift.results import DamagedObject, Refusal, RestoreResult, Status
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.sqlite import SqliteConnection
@@ -86,26 +87,22 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     selection = select(connection, way.store.bucket, request)
     if isinstance(selection, Refusal):
         return RestoreResult(status=Status.REFUSED, table=request.table, refusal=selection)
-    refused = partial(RestoreResult, status=Status.REFUSED, table=selection.label)
-    found = find(connection, request, selection.label)
+    label = selection.label
+    found = find(connection, request, label)
     if isinstance(found, Refusal):
-        return refused(refusal=found)
+        return RestoreResult(status=Status.REFUSED, table=label, refusal=found)
     name, table = found
-    if table is not None and (refusal := judge(table)):
-        return refused(into=name.label, refusal=refusal)
-    if (table is None or table.empty) and not run.dry_run and not request.into_original:
-        book.forget(connection, name)
+    facts = partial(RestoreResult, table=label, into=name.label, into_original=request.into_original)
+    if table is not None and (refusal := judge(table) or is_ours(connection, request, label, table)):
+        return facts(status=Status.REFUSED, refusal=refusal)
     fresh = table is None or (table.empty and not request.into_original)
-    done = frozenset() if fresh or table is None else book.done(connection, name, table.id)
+    # An object that is on record for the original is there under another name: it has to leave the archive.
+    done = frozenset() if fresh or table is None or request.into_original else book.done(connection, table.id)
     left = [one for one in selection.chosen if one.key not in done]
-    already = len(selection.chosen) - len(left) + selection.returned
-    facts = partial(
-        RestoreResult,
-        table=selection.label,
-        into=name.label,
-        into_original=request.into_original,
-        already=already,
-    )
+    hold_until = request.hold_until(way.now, way.zone)
+    warnings = _warned(way, run, request, connection, selection, hold_until)
+    already = len(selection.chosen) - len(left) + (len(selection.returned) if request.into_original else 0)
+    facts = partial(facts, already=already, hold_until=hold_until, warnings=warnings)
     if not left:
         return facts(status=Status.NOTHING)
     connection.rollback()  # SQLite's writers need not wait for S3
@@ -115,14 +112,16 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     destination = lay_out(connection, request, name, table, shapes)
     if isinstance(destination, Refusal):
         return facts(status=Status.REFUSED, refusal=destination)
-    hold_until = request.hold_until(way.now, way.zone)
-    facts = partial(facts, columns=destination.notes, hold_until=hold_until)
+    facts = partial(facts, columns=destination.notes)
     if run.dry_run:
         rows, size = sum(one.rows or 0 for one in left), sum(one.bytes or 0 for one in left)
-        return facts(status=Status.DRY_RUN, rows=rows, objects=len(left), bytes=size)
+        return facts(status=Status.DRY_RUN, rows=rows, objects=len(left), bytes=size, damaged=_told(damaged))
+    if fresh:
+        # SQLite's tables have no identity but their name; PostgreSQL's new one has an identity of its own.
+        book.forget(connection, table.id if table else name.name, name if table else None)
     destination = make(connection, destination)
     records = Records(
-        source=selection.label,
+        source=label,
         target=name,
         target_id=destination.table.id,
         into_original=request.into_original,
@@ -137,6 +136,28 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     return _fill(way, connection, destination, records, known, lost, facts, fresh=fresh)
 
 
+def _warned(
+    way: Way,
+    run: JobRun,
+    request: RestoreRequest,
+    connection: Connection,
+    selection: Selection,
+    hold_until: datetime | None,
+) -> tuple[str, ...]:
+    """What the operator should know of the selection; a hold that was asked for is set on what is back already, too."""
+    back = len(selection.returned)
+    if not request.into_original:
+        elsewhere = f"{back} objects are back in {selection.label} and were left out; name them to restore them here"
+        return (elsewhere,) if back else ()
+    warnings = []
+    if hold_until is not None and hold_until <= way.now:
+        warnings.append("the hold is over already: the next cleanup may take the rows again")
+    if back and request.hold is not None and not run.dry_run:
+        book.hold_longer(connection, [one.key for one in selection.returned], hold_until)
+        warnings.append(f"{back} objects were there already; their hold is set anew")
+    return tuple(warnings)
+
+
 def _shapes(store: Store, objects: Sequence[ArchivedObject]) -> tuple[dict[str | None, Shape], list[ObjectDamaged]]:
     """The columns of each kind of object, oldest first, read from one sound object each; and the damaged ones met."""
     shapes: dict[str | None, Shape] = {}
@@ -144,7 +165,7 @@ def _shapes(store: Store, objects: Sequence[ArchivedObject]) -> tuple[dict[str |
     for one in objects:
         if one.fingerprint not in shapes:
             try:
-                shapes[one.fingerprint] = prove(store, one).columns
+                shapes[one.fingerprint] = prove(store, one, tries=RETRIES).columns
             except ObjectDamaged as exc:
                 damaged.append(exc)
     return shapes, damaged
@@ -174,13 +195,23 @@ def _fill(
         remaining = restorer.run(objects)
         way.database.renew(connection)
         _check(connection, destination, records, tally, fresh=fresh and not remaining)
+    except DBAPIError as exc:
+        error = refused_statement(exc)
+        error.result = _so_far(facts, tally, len(objects) + len(lost))
+        raise error from exc
     except NightshiftError as exc:
-        exc.result = _outcome(facts, tally, remaining=0, status=Status.PARTIAL)
+        exc.result = _so_far(facts, tally, len(objects) + len(lost))
         raise
     result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))
     if tally.damaged and not tally.keys and not remaining:
         return _only_damaged(result, tally.damaged)
     return result
+
+
+def _so_far(facts: Callable[..., RestoreResult], tally: Tally, objects: int) -> RestoreResult:
+    """What stands of a run that failed."""
+    left = objects - len(tally.keys) - tally.already - len(tally.damaged)
+    return _outcome(facts, tally, remaining=left, status=Status.PARTIAL)
 
 
 def _status(tally: Tally, remaining: int) -> Status:
@@ -199,7 +230,20 @@ def _outcome(facts: Callable[..., RestoreResult], tally: Tally, **more: Any) -> 
         bytes=tally.bytes,
         already=found.already + tally.already,
         damaged=_told(tally.damaged),
+        warnings=(*found.warnings, *_differing(tally)),
     )
+
+
+def _differing(tally: Tally) -> list[str]:
+    """Rows whose keys the table had with other values: the table's stay, ours must not be forgotten."""
+    if not tally.differing:
+        return []
+    rows, some = sum(tally.differing.values()), ", ".join(sorted(tally.differing)[:5])
+    more = f" and {len(tally.differing) - 5} more" if len(tally.differing) > 5 else ""
+    return [
+        f"{rows} archived rows differ from the table's rows of the same keys, which were left alone; they are still in"
+        f" {some}{more}: restore these objects by name, into a table of its own, to see them"
+    ]
 
 
 def _connector(database: Database, destination: Destination) -> Callable[[], Filler]:

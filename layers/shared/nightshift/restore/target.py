@@ -1,45 +1,25 @@
-"""The table that archived rows go into: found, judged, or made."""
+"""The table that archived rows go into: found and judged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import TableName, quote_identifier, split_name
-from nightshift.database.insertable import Insertable, Slot, insertable
-from nightshift.database.sqlite import affinity
-from nightshift.restore.fit import Fit, Misfit, common_type, fit, sqlite_widens, widens
+from nightshift.database.catalog import TableName, split_name
+from nightshift.database.insertable import Insertable, insertable
+from nightshift.restore import records
 from nightshift.restore.request import RestoreRequest
 from nightshift.results import Refusal
-from nightshift.rows.reader import ArchivedColumn
 
 SUFFIX = "_restored"
 MAX_NAME_BYTES = 63
 """Of a PostgreSQL identifier, as it is built everywhere."""
 
-Shape = tuple[ArchivedColumn, ...]
-"""The columns that some objects were archived with."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """A table that is ready to be filled.
-
-    Attributes:
-        table: as it is, or will be made.
-        exists: it stands in the database already.
-        fits: how rows go into it, by the fingerprint of their columns.
-        types: the archived types that the database still has (PostgreSQL).
-        notes: what differs, a sentence each, said once.
-    """
-
-    table: Insertable
-    exists: bool
-    fits: Mapping[str | None, Fit]
-    types: frozenset[str]
-    notes: tuple[str, ...]
+_RELATED = """
+SELECT count(*) FROM pg_class s WHERE s.oid = to_regclass(:source)
+  AND CAST(:target AS oid) IN (SELECT CAST(relid AS oid) FROM pg_partition_tree(pg_partition_root(s.oid)))
+"""
 
 
 def source_name(label: str) -> TableName:
@@ -55,12 +35,13 @@ def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[T
         found = insertable(connection, source)
         if found is None:
             return _no(
-                "unknown_table", f"{label} does not exist any more", "restore into a table of its own, and rename it"
+                "unknown_table",
+                f"{label} does not exist any more",
+                "restore into a table of its own, rename that, and then restore into the original, which takes it over",
             )
         return source, found
     if request.into is None:
-        stem = source.name.encode()[: MAX_NAME_BYTES - len(SUFFIX)].decode(errors="ignore")
-        own = TableName(source.schema, stem + SUFFIX)
+        own = own_name(source)
         return own, insertable(connection, own)
     candidates = _readings(request.into, source.schema)
     if candidates is None:
@@ -69,8 +50,27 @@ def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[T
         if name == source:
             return _no("same_table", f"{request.into} is the table that the rows came from", "use --into-original")
         if found := insertable(connection, name):
+            if name.schema and _related(connection, source, found):
+                hint = "use --into-original"
+                return _no("same_table", f"{request.into} and {label} are parts of one partitioned table", hint)
             return name, found
-    return candidates[-1], None
+    made = candidates[-1]
+    if made.schema and len(made.name.encode()) > MAX_NAME_BYTES:
+        return _no("unusable_table", f"{request.into} is longer than {MAX_NAME_BYTES} bytes", "choose a shorter name")
+    return made, None
+
+
+def own_name(source: TableName) -> TableName:
+    """The table that a restore makes for itself; a name that must be cut is told from others by a hash."""
+    name = source.name + SUFFIX
+    if source.schema and len(name.encode()) > MAX_NAME_BYTES:
+        mark = "_" + hashlib.sha256(source.name.encode()).hexdigest()[:8] + SUFFIX
+        name = source.name.encode()[: MAX_NAME_BYTES - len(mark)].decode(errors="ignore") + mark
+    return TableName(source.schema, name)
+
+
+def _related(connection: Connection, source: TableName, found: Insertable) -> bool:
+    return bool(connection.execute(text(_RELATED), {"source": source.sql, "target": found.id}).scalar())
 
 
 def _readings(written: str, schema: str) -> list[TableName] | None:
@@ -109,115 +109,22 @@ def judge(table: Insertable) -> Refusal | None:
     return None
 
 
-def lay_out(
-    connection: Connection,
-    request: RestoreRequest,
-    name: TableName,
-    found: Insertable | None,
-    shapes: Mapping[str | None, Shape],
-) -> Destination | Refusal:
-    """Fit every shape to the table; where it does not exist, plan one that holds them all.
+def is_ours(connection: Connection, request: RestoreRequest, label: str, table: Insertable) -> Refusal | None:
+    """Refuse a table with rows of which it is not known where they came from: they could come twice.
 
-    Args:
-        shapes: of the objects to restore, by fingerprint, oldest first.
+    The original, and a table that the operator names, may hold rows of anybody's; one that was made anew under the name
+    of an earlier target may hold what that one held.
     """
-    every = list(shapes.values())
-    table, notes = (found, []) if found is not None else _planned(connection, name, every, request.rename)
-    if found is not None and request.into is None and not request.into_original:
-        table = _extended(connection, found, every, request.rename)
-    rule = widens if name.schema else sqlite_widens
-    fits: dict[str | None, Fit] = {}
-    for fingerprint, shape in shapes.items():
-        fitting = fit(shape, table.slots, request.rename, rule)
-        if isinstance(fitting, Misfit):
-            return _no(
-                "impossible_columns",
-                f"archived rows do not fit {name.label}: " + "; ".join(fitting.problems),
-                "restore into a table of its own (leave out --into), name renamed columns with --rename OLD=NEW,"
-                " or choose days with --since and --until",
-            )
-        fits[fingerprint] = fitting
-    said = [*notes, *(note for fitting in fits.values() for note in fitting.notes)]
-    said += [f"{trigger} runs for each row" for trigger in table.firing]
-    said += [
-        f"{slot.name}: its sequence cannot be moved, no privilege; see that it is past the restored values"
-        for slot in table.slots
-        if slot.sequence and not slot.may_set
-    ]
-    types = _existing_types(connection, every) if name.schema else frozenset()
-    return Destination(table=table, exists=found is not None, fits=fits, types=types, notes=tuple(dict.fromkeys(said)))
-
-
-def _planned(
-    connection: Connection, name: TableName, shapes: Sequence[Shape], rename: Mapping[str, str]
-) -> tuple[Insertable, list[str]]:
-    """A table for all shapes: the newest one's columns in their order, then those that only older ones have."""
-    types: dict[str, list[str]] = {}
-    for shape in reversed(shapes):
-        for column in shape:
-            types.setdefault(rename.get(column.name, column.name), []).insert(0, column.type_name)
-    slots, notes = [], []
-    for column_name, declared in types.items():
-        chosen = common_type(declared) if name.schema else declared[-1]
-        if name.schema and not _type_exists(connection, chosen):
-            notes.append(f"{column_name}: the type {chosen} is gone, restored as text")
-            chosen = "text"
-        base = _base_type(connection, chosen) if name.schema else affinity(chosen)
-        slots.append(Slot(name=column_name, type_name=chosen, base_type=base))
-    return Insertable(name=name, id=0, kind="table", slots=tuple(slots), unique=False, empty=True), notes
-
-
-def make(connection: Connection, destination: Destination) -> Destination:
-    """Create the table, or add the columns that it lacks, as planned; commits. Returns it as it stands."""
-    table = destination.table
-    found = insertable(connection, table.name)
-    known = {slot.name for slot in found.slots} if found else set()
-    missing = [f"{quote_identifier(slot.name)} {slot.type_name}" for slot in table.slots if slot.name not in known]
-    if not missing:
-        return destination
-    if destination.exists:
-        for column in missing:
-            connection.exec_driver_sql(f"ALTER TABLE {table.name.sql} ADD COLUMN {column}")
-    else:
-        connection.exec_driver_sql(f"CREATE TABLE {table.name.sql} ({', '.join(missing)})")
-    connection.commit()
-    made = insertable(connection, table.name)
-    assert made is not None  # it was there a moment ago
-    return replace(destination, table=made, exists=True)
-
-
-def _extended(
-    connection: Connection, table: Insertable, shapes: Sequence[Shape], rename: Mapping[str, str]
-) -> Insertable:
-    """Our own `_restored` table, with the columns that further shapes bring."""
-    planned, _ = _planned(connection, table.name, shapes, rename)
-    known = {slot.name for slot in table.slots}
-    return replace(table, slots=(*table.slots, *(slot for slot in planned.slots if slot.name not in known)))
-
-
-def _existing_types(connection: Connection, shapes: Sequence[Shape]) -> frozenset[str]:
-    names = {column.type_name for shape in shapes for column in shape}
-    return frozenset(name for name in names if _type_exists(connection, name))
-
-
-def _type_exists(connection: Connection, name: str) -> bool:
-    return connection.execute(text("SELECT to_regtype(:name) IS NOT NULL"), {"name": name}).scalar() is True
-
-
-_BASE_TYPE = """
-WITH RECURSIVE base(oid) AS (
-  SELECT CAST(to_regtype(:name) AS oid)
-  UNION ALL
-  SELECT t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
-)
-SELECT CASE WHEN n.nspname = 'pg_catalog' THEN t.typname ELSE n.nspname || '.' || t.typname END
-FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
-"""
-
-
-def _base_type(connection: Connection, name: str) -> str:
-    """The name of the type beneath a declared one, as `catalog.Column.base_type` has it."""
-    return str(connection.execute(text(_BASE_TYPE), {"name": name}).scalar())
+    if table.empty or request.into_original:
+        return None
+    sources = records.sources(connection, table.id)
+    if sources == {label} or (request.into is not None and (sources or not records.is_known(connection, table.name))):
+        return None
+    return _no(
+        "unknown_rows",
+        f"{table.name.label} holds rows, and nightshift has no record of where they came from",
+        "drop or rename it, or name another table with --into",
+    )
 
 
 def _no(guard: str, message: str, hint: str) -> Refusal:

@@ -41,7 +41,8 @@ class Way:
 
     Attributes:
         base_type: of the table's column.
-        cast: the type to read the value as, as it was archived; None where that type exists no longer.
+        cast: the type to read the value as, as it was archived; None: as it is carried, for that type exists no longer
+            or the column has become text.
         same: the table's column still has the archived type.
     """
 
@@ -81,21 +82,21 @@ def stage_select(ways: Sequence[Way], file: ArchiveFile, stage: str) -> str:
 
 def _read(way: Way, number: int, *, exact: bool) -> str:
     value = f"c{number}"
+    exact_text = f"{EXACT} ->> {quote_literal(way.source.name)}" if exact and not way.source.is_text else None
     if way.cast is None:
-        return value
+        # What the value was is text now: its own, or that of what carries it.
+        return f"coalesce({exact_text}, CAST({value} AS text))" if exact_text else value
     if "regclass" in (way.cast, way.base_type if way.same else ""):
         # The one type whose cast from text is not its input function: it knows neither numbers nor `-`.
         value = f"regclassin(textout({value}))"
     read = f"CAST({value} AS {way.cast})"
-    if not exact or pa.types.is_string(way.source.arrow):
-        return read
-    return f"coalesce(CAST({EXACT} ->> {quote_literal(way.source.name)} AS {way.cast}), {read})"
+    return f"coalesce(CAST({exact_text} AS {way.cast}), {read})" if exact_text else read
 
 
 def _carrier(kind: pa.DataType) -> tuple[str, frozenset[str]]:
     """The stage's type and the directly writable types of an Arrow type."""
     if pa.types.is_decimal(kind):
-        return "numeric", frozenset({"numeric"})
+        return f"numeric({kind.precision}, {kind.scale})", frozenset({"numeric"})
     return next(((stage, bases) for arrow, stage, bases in _CARRIERS if arrow == kind), ("text", frozenset()))
 
 
@@ -108,6 +109,28 @@ def _feed(file: ArchiveFile, names: Sequence[tuple[str, str]]) -> tuple[pa.Schem
             yield pa.RecordBatch.from_arrays([batch.column(place) for place in places], schema=schema)
 
     return schema, batches()
+
+
+def differing(table: str, ways: Sequence[Way], select: str, timestamp: str | None) -> str:
+    """SQL that counts the rows of a query that stand nowhere in the table, to the letter.
+
+    Args:
+        timestamp: the table's name of the column that the archive was sorted by; rows that are equal are equal there
+            too, so an index on it saves reading the whole table.
+    """
+    names = [quote_identifier(way.target) for way in ways]
+    as_text = ", ".join(f"CAST({name} AS text)" for name in names)
+    came = f"SELECT {as_text} FROM came"
+    stands = f"SELECT {as_text} FROM {table}"
+    if timestamp is not None:
+        column = quote_identifier(timestamp)
+        stands += (
+            f" WHERE {column} >= (SELECT min({column}) FROM came) AND {column} <= (SELECT max({column}) FROM came)"
+        )
+    return (
+        f"WITH came({', '.join(names)}) AS MATERIALIZED ({select})"
+        f" SELECT count(*) FROM ({came} EXCEPT ALL {stands}) missing"
+    )
 
 
 def insert(table: str, ways: Sequence[Way], select: str, *, ignore_existing: bool) -> str:

@@ -8,6 +8,7 @@ that nobody holds. After any error the connection is closed, not reused, and the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -67,6 +68,10 @@ _SAID = {
     "could not receive data": "08006",
     "could not send data": "08006",
 }
+
+
+_ABOUT_A_VALUE = re.compile("invalid|out of range|too long|malformed", re.IGNORECASE)
+_QUOTED = re.compile('".*"')
 
 
 class PostgresConnection:
@@ -196,6 +201,9 @@ class PostgresConnection:
         try:
             self._connection.commit()
         except _DRIVER_ERRORS as exc:
+            if (getattr(exc, "sqlstate", None) or "").startswith("23"):
+                # A constraint that is checked last. The server said no: the outcome is known.
+                raise _translate(exc) from exc
             self.healthy = False
             raise ConnectionLost("the answer to COMMIT was not success", detail=_first_line(exc)) from exc
 
@@ -226,6 +234,12 @@ def _translate(exc: Exception) -> NightshiftError:
         return Interrupted("the server ended a statement", detail=said)
     if state is not None and state.startswith(("08", "57P")):
         return ConnectionLost("the connection to the database was lost", detail=said)
+    if "no partition of relation" in message:
+        return StatementRefused(
+            "the table has no partition for archived rows",
+            detail=said,
+            hint="create the partition for their days first, or restore into a table of its own",
+        )
     if state == _REFERENCED and "insert or update on table" in message:
         return StatementRefused(
             "archived rows reference rows of another table that are gone",
@@ -243,4 +257,7 @@ def _translate(exc: Exception) -> NightshiftError:
 
 def _first_line(exc: Exception) -> str:
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(exc).__name__
+    if not lines:
+        return type(exc).__name__
+    # Data exceptions (class 22) quote the very value: invalid input syntax for type integer: "…".
+    return (_QUOTED.sub('"…"', lines[0]) if _ABOUT_A_VALUE.search(lines[0]) else lines[0])[:200]

@@ -28,6 +28,16 @@ class ArchivedColumn:
     type_name: str
     arrow: pa.DataType
 
+    @property
+    def decimals(self) -> tuple[int, int] | None:
+        """Precision and scale, where it is carried as a decimal."""
+        return (self.arrow.precision, self.arrow.scale) if pa.types.is_decimal(self.arrow) else None
+
+    @property
+    def is_text(self) -> bool:
+        """It is carried as text, be it its own or PostgreSQL's for a type that Arrow has not."""
+        return bool(pa.types.is_string(self.arrow))
+
 
 class ArchiveFile:
     """A Parquet file of the archive, held in memory; its rows are decoded as they are asked for.

@@ -104,6 +104,17 @@ class SqliteConnection:
                 added += self._run_many(statement, rows)
         return added
 
+    def count_missing(self, table: str, columns: Mapping[str, str], file: ArchiveFile) -> int:
+        """How many archived rows stand nowhere in a table with just these values; arguments as for `insert`."""
+        missing = 0
+        for batch in file.batches():
+            for places, rows in _to_sqlite(batch, list(columns)):
+                pairs = zip(columns.values(), places.split(", "), strict=True)
+                same = " AND ".join(f"{quote_identifier(name)} IS {place}" for name, place in pairs)
+                found = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {same} LIMIT 1)"
+                missing += sum(not self._connection.execute(found, row).fetchone()[0] for row in rows)
+        return missing
+
     def execute(self, statement: str) -> int:
         """See `rows.source.RowConnection.execute`; for a change, the number of rows changed."""
         cursor = self._run(statement)

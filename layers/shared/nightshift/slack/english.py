@@ -101,6 +101,7 @@ ENGLISH = Phrases(
         "altered_rows": "a trigger, rule or the like could change rows on their way in",
         "impossible_columns": "the columns do not fit",
         "busy": "DB Cleanup is running",
+        "unknown_rows": "it holds rows of unknown origin",
     },
     other_guard="check failed ({guard})",
     damages={
@@ -109,5 +110,6 @@ ENGLISH = Phrases(
         "altered": "altered",
         "unreadable": "unreadable",
         "wrong row count": "wrong row count",
+        "in cold storage": "in cold storage",
     },
 )

@@ -101,6 +101,7 @@ KOREAN = Phrases(
         "altered_rows": "트리거·규칙 등이 복원되는 행을 바꿀 수 있음",
         "impossible_columns": "컬럼 구성이 맞지 않음",
         "busy": "DB Cleanup이 실행 중",
+        "unknown_rows": "출처를 알 수 없는 행이 이미 있음",
     },
     other_guard="안전 점검 실패 ({guard})",
     damages={
@@ -109,5 +110,6 @@ KOREAN = Phrases(
         "altered": "내용 변경됨",
         "unreadable": "읽을 수 없음",
         "wrong row count": "행 수 불일치",
+        "in cold storage": "콜드 스토리지에 있음",
     },
 )

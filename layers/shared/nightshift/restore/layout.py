@@ -1,0 +1,154 @@
+"""Lays a set of archived columns out over one table: the one that is there, or one that is made for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import TableName, quote_identifier
+from nightshift.database.insertable import Insertable, Slot, insertable
+from nightshift.database.sqlite import affinity
+from nightshift.restore.fit import Fit, Misfit, common_type, doubled, fit, sqlite_widens, widens
+from nightshift.restore.request import RestoreRequest
+from nightshift.results import Refusal
+from nightshift.rows.reader import ArchivedColumn
+
+Shape = tuple[ArchivedColumn, ...]
+"""The columns that some objects were archived with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A table that is ready to be filled.
+
+    Attributes:
+        table: as it is, or will be made.
+        exists: it stands in the database already.
+        fits: how rows go into it, by the fingerprint of their columns.
+        types: the archived types that the database still has (PostgreSQL).
+        notes: what differs, a sentence each, said once.
+    """
+
+    table: Insertable
+    exists: bool
+    fits: Mapping[str | None, Fit]
+    types: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def lay_out(
+    connection: Connection,
+    request: RestoreRequest,
+    name: TableName,
+    found: Insertable | None,
+    shapes: Mapping[str | None, Shape],
+) -> Destination | Refusal:
+    """Fit every shape to the table; where it does not exist, plan one that holds them all.
+
+    Args:
+        shapes: of the objects to restore, by fingerprint, oldest first.
+    """
+    every = list(shapes.values())
+    if problems := [problem for shape in every for problem in doubled(shape, request.rename)]:
+        return _impossible(name, problems)
+    table, notes = (found, []) if found is not None else _planned(connection, name, every, request.rename)
+    if found is not None and request.into is None and not request.into_original:
+        table = _extended(connection, found, every, request.rename)
+    rule = widens if name.schema else sqlite_widens
+    fits: dict[str | None, Fit] = {}
+    for fingerprint, shape in shapes.items():
+        fitting = fit(shape, table.slots, request.rename, rule)
+        if isinstance(fitting, Misfit):
+            return _impossible(name, fitting.problems)
+        fits[fingerprint] = fitting
+    said = [*notes, *(note for fitting in fits.values() for note in fitting.notes)]
+    said += [
+        f"{slot.name}: its sequence cannot be moved, no privilege; see that it is past the restored values"
+        for slot in table.slots
+        if slot.sequence and not slot.may_set
+    ]
+    types = _existing_types(connection, every) if name.schema else frozenset()
+    return Destination(table=table, exists=found is not None, fits=fits, types=types, notes=tuple(dict.fromkeys(said)))
+
+
+def _impossible(name: TableName, problems: Sequence[str]) -> Refusal:
+    return Refusal(
+        guard="impossible_columns",
+        message=f"archived rows do not fit {name.label}: {'; '.join(dict.fromkeys(problems))}",
+        hint="restore into a table of its own (leave out --into), name renamed columns with --rename OLD=NEW,"
+        " or choose days with --since and --until",
+    )
+
+
+def _planned(
+    connection: Connection, name: TableName, shapes: Sequence[Shape], rename: Mapping[str, str]
+) -> tuple[Insertable, list[str]]:
+    """A table for all shapes: the newest one's columns in their order, then those that only older ones have."""
+    types: dict[str, list[str]] = {}
+    for shape in reversed(shapes):
+        for column in shape:
+            types.setdefault(rename.get(column.name, column.name), []).insert(0, column.type_name)
+    slots, notes = [], []
+    for column_name, declared in types.items():
+        chosen = common_type(declared, widens, "text") if name.schema else common_type(declared, sqlite_widens, "")
+        if name.schema and not _type_exists(connection, chosen):
+            notes.append(f"{column_name}: the type {chosen} is gone, restored as text")
+            chosen = "text"
+        base = _base_type(connection, chosen) if name.schema else affinity(chosen)
+        slots.append(Slot(name=column_name, type_name=chosen, base_type=base))
+    return Insertable(name=name, id="", kind="table", slots=tuple(slots), unique=False, empty=True), notes
+
+
+def make(connection: Connection, destination: Destination) -> Destination:
+    """Create the table, or add the columns that it lacks, as planned; commits. Returns it as it stands."""
+    table = destination.table
+    found = insertable(connection, table.name)
+    known = {slot.name for slot in found.slots} if found else set()
+    missing = [f"{quote_identifier(slot.name)} {slot.type_name}" for slot in table.slots if slot.name not in known]
+    if not missing:
+        return destination
+    if destination.exists:
+        for column in missing:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name.sql} ADD COLUMN {column}")
+    else:
+        connection.exec_driver_sql(f"CREATE TABLE {table.name.sql} ({', '.join(missing)})")
+    connection.commit()
+    made = insertable(connection, table.name)
+    assert made is not None  # it was there a moment ago
+    return replace(destination, table=made, exists=True)
+
+
+def _extended(
+    connection: Connection, table: Insertable, shapes: Sequence[Shape], rename: Mapping[str, str]
+) -> Insertable:
+    """Our own `_restored` table, with the columns that further shapes bring."""
+    planned, _ = _planned(connection, table.name, shapes, rename)
+    known = {slot.name for slot in table.slots}
+    return replace(table, slots=(*table.slots, *(slot for slot in planned.slots if slot.name not in known)))
+
+
+def _existing_types(connection: Connection, shapes: Sequence[Shape]) -> frozenset[str]:
+    names = {column.type_name for shape in shapes for column in shape}
+    return frozenset(name for name in names if _type_exists(connection, name))
+
+
+def _type_exists(connection: Connection, name: str) -> bool:
+    return connection.execute(text("SELECT to_regtype(:name) IS NOT NULL"), {"name": name}).scalar() is True
+
+
+_BASE_TYPE = """
+WITH RECURSIVE base(oid) AS (
+  SELECT CAST(to_regtype(:name) AS oid)
+  UNION ALL
+  SELECT t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
+)
+SELECT CASE WHEN n.nspname = 'pg_catalog' THEN t.typname ELSE n.nspname || '.' || t.typname END
+FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
+"""
+
+
+def _base_type(connection: Connection, name: str) -> str:
+    """The name of the type beneath a declared one, as `catalog.Column.base_type` has it."""
+    return str(connection.execute(text(_BASE_TYPE), {"name": name}).scalar())

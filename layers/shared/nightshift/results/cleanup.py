@@ -1,0 +1,128 @@
+"""What `cleanup` returns: facts table by table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nightshift.errors import NightshiftError
+from nightshift.results.common import Attachment, Refusal, Status, gravest, iso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a dry run expects of a real one.
+
+    Attributes:
+        rows: overdue rows, counted.
+        bytes: compressed bytes of Parquet to expect.
+        objects: objects to expect.
+        seconds: duration to expect.
+        share: overdue rows / rows of the table, 0 to 1.
+        usd: S3 request and first month's storage cost to expect, US dollars.
+    """
+
+    rows: int
+    bytes: int
+    objects: int
+    seconds: float
+    share: float
+    usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableResult:
+    """What `cleanup` did to one table.
+
+    Attributes:
+        table: `schema.table`, as the policy names it.
+        cutoff: aware; rows older than this were due. None where a guard refused before it was known.
+        archived_rows: rows in objects that this run committed.
+        deleted_rows: rows that this run deleted; equal to `archived_rows` or the run has failed.
+        objects: objects that this run committed.
+        bytes: their size in S3.
+        seconds: time spent on this table.
+        oldest_overdue: timestamp of the oldest row still in the table although it is due; None: no row is.
+        partitions_dropped: native partitions archived whole and dropped.
+        vacuumed: whether VACUUM (ANALYZE) ran afterwards.
+        keys: some of the objects' keys, oldest first, at most ten.
+        error: what a `failed` table failed with; the counts say what was committed before.
+    """
+
+    table: str
+    status: Status
+    cutoff: datetime | None = None
+    archived_rows: int = 0
+    deleted_rows: int = 0
+    objects: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    oldest_overdue: datetime | None = None
+    partitions_dropped: int = 0
+    vacuumed: bool = False
+    refusal: Refusal | None = None
+    estimate: Estimate | None = None
+    warnings: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    error: NightshiftError | None = None
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.archived_rows / self.seconds if self.seconds > 0 else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The table's part of the answer; times as ISO 8601, absent facts left out."""
+        out: dict[str, Any] = {
+            "table": self.table,
+            "status": self.status.value,
+            "cutoff": iso(self.cutoff),
+            "archived_rows": self.archived_rows,
+            "deleted_rows": self.deleted_rows,
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": round(self.rows_per_second),
+            "oldest_overdue": iso(self.oldest_overdue),
+        }
+        if self.partitions_dropped:
+            out["partitions_dropped"] = self.partitions_dropped
+        if self.vacuumed:
+            out["vacuumed"] = True
+        if self.refusal:
+            out["refusal"] = self.refusal.to_json()
+        if self.estimate:
+            e = self.estimate
+            out["estimate"] = {
+                "rows": e.rows,
+                "bytes": e.bytes,
+                "objects": e.objects,
+                "seconds": round(e.seconds, 1),
+                "share": round(e.share, 4),
+                "usd": round(e.usd, 6),
+            }
+        if self.error:
+            out["error"] = self.error.message
+        if self.warnings:
+            out["warnings"] = list(self.warnings)
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupResult:
+    """What one run of `cleanup` did, table by table."""
+
+    tables: tuple[TableResult, ...]
+    attachments: tuple[Attachment, ...] = ()
+    orphans_removed: int = 0
+
+    @property
+    def status(self) -> Status:
+        return gravest(table.status for table in self.tables)
+
+    @property
+    def complete(self) -> bool:
+        return self.status in (Status.OK, Status.NOTHING)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tables": [table.to_json() for table in self.tables], "orphans_removed": self.orphans_removed}

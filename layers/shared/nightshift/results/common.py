@@ -1,0 +1,107 @@
+"""What any job returns, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Status(StrEnum):
+    """How a run, or one table of it, ended. A run that failed raises; `failed` is the state of one table in it."""
+
+    OK = "ok"
+    NOTHING = "nothing"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    DRY_RUN = "dry_run"
+    FAILED = "failed"
+
+
+GRAVITY = (Status.FAILED, Status.REFUSED, Status.PARTIAL, Status.OK, Status.DRY_RUN, Status.NOTHING)
+"""Which status wins when several tables ended differently, first wins."""
+
+
+def gravest(statuses: Iterable[Status]) -> Status:
+    """The one status that stands for all of `statuses`; `nothing` for none."""
+    return min(statuses, key=GRAVITY.index, default=Status.NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file for the Slack reader.
+
+    Attributes:
+        filename: as the reader saves it, e.g. `conversation_log_backup_20250915.csv`.
+        content: the bytes of the file.
+        rows: how many rows it holds.
+        total_rows: how many rows it stands for; more than `rows` where the file was cut.
+        table: the table they come from, as its `TableResult` names it; None where they come from no one table.
+    """
+
+    filename: str
+    content: bytes = field(repr=False)
+    rows: int
+    total_rows: int
+    table: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A guard that said no.
+
+    Attributes:
+        guard: its short name, e.g. `unknown_table`, `cascade`, `abnormal_volume`.
+        message: one sentence, what is wrong.
+        hint: what the operator can do.
+    """
+
+    guard: str
+    message: str
+    hint: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"guard": self.guard, "message": self.message, "hint": self.hint}
+
+
+class JobResult(Protocol):
+    """What the frame needs of any job's result."""
+
+    @property
+    def status(self) -> Status: ...
+
+    @property
+    def complete(self) -> bool:
+        """True where nothing is left to do for this `as_of`."""
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]: ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The job's own part of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRefused:
+    """The frame itself refused: another run of the same job holds the lock."""
+
+    reason: str
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        return Status.REFUSED
+
+    @property
+    def complete(self) -> bool:
+        return False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"reason": self.reason}
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601, as answers have it."""
+    return None if moment is None else moment.isoformat()
