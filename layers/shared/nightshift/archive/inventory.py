@@ -108,6 +108,8 @@ def resolve_table(written: str, labels: Sequence[str]) -> str | None:
     The table itself need not exist any more. A name without a schema means `public`'s table, or the only one of that
     name; None where there is none, or more than one.
     """
+    if written in labels:
+        return written
     parts = split_name(written)
     if parts is None:
         return None

@@ -18,6 +18,8 @@ MAX_DAMAGED = 5
 """Damaged objects named."""
 MAX_NOTES = 5
 """Notes on columns shown."""
+MAX_WARNINGS, MAX_WARNING = 3, 400
+"""Warnings shown, and characters of each."""
 MAX_DAMAGE, MAX_SEEN = 50, 200
 """Characters of what a damaged object suffers from and of what was seen: all that are named fit into one section."""
 
@@ -44,6 +46,7 @@ def _head(result: RestoreResult, report: Report, words: Words) -> Iterator[str]:
         yield phrases.nothing_to_restore
         yield from _places(result, words)
         yield from _count(phrases.restored_before, result.already, words)
+        yield from _warnings(result)
     else:
         if result.status is Status.REFUSED:
             yield from _refused(result, words)
@@ -87,9 +90,14 @@ def _figures(result: RestoreResult, report: Report, words: Words) -> Iterator[st
     if result.hold_until is not None:
         until = phrases.until.format(moment=prose(words.moment(result.hold_until)))
         yield fact(phrases.hold, until, note=phrases.hold_means)
+    yield from _warnings(result)
     if not report.dry_run:
         speed = result.rows / result.seconds if result.seconds > 0 else 0.0
         yield fact(phrases.took, words.duration(result.seconds), note=words.rate(speed) if speed >= 1 else "")
+
+
+def _warnings(result: RestoreResult) -> Iterator[str]:
+    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
 
 
 def _count(label: str, count: int, words: Words, *, note: str = "") -> Iterator[str]:
