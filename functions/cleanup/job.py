@@ -6,13 +6,17 @@ raised once all have had their turn, so that one broken table cannot let another
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nightshift.archive.engine import open_engine, sweep
 from nightshift.archive.policy import load_policies
 from nightshift.archive.table import archive_table
 from nightshift.results import Attachment, CleanupResult, TableResult
-from nightshift.rows.sample import CsvSample
 from nightshift.run import JobRun
 from nightshift.wiring import Services
+
+if TYPE_CHECKING:
+    from nightshift.rows.sample import CsvSample
 
 
 def cleanup(run: JobRun, services: Services) -> CleanupResult:
@@ -30,10 +34,10 @@ def cleanup(run: JobRun, services: Services) -> CleanupResult:
     with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
         orphans = sweep(engine)
         for policy in policies.retention:
-            sample = CsvSample(csv_rows)
+            sample = None if run.dry_run else _sample(csv_rows)
             table = archive_table(engine, run, policy, sample)
             tables.append(table)
-            if sample.rows:
+            if sample is not None and sample.rows:
                 attachments.append(_attachment(table, sample))
     result = CleanupResult(tables=tuple(tables), attachments=tuple(attachments), orphans_removed=orphans)
     for table in tables:
@@ -41,6 +45,12 @@ def cleanup(run: JobRun, services: Services) -> CleanupResult:
             table.error.result = result
             raise table.error
     return result
+
+
+def _sample(rows: int) -> CsvSample:
+    from nightshift.rows.sample import CsvSample  # loads Arrow: not for a dry run
+
+    return CsvSample(rows)
 
 
 def _attachment(table: TableResult, sample: CsvSample) -> Attachment:

@@ -22,7 +22,7 @@ from pathlib import Path
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
-from tests.support.child import CleanupChild
+from tests.support.child import JobChild
 from tests.support.multiset import Row, ledger, rows_in_entry, rows_in_table
 from tests.support.scene import IMPATIENT, TABLE, Scene
 from tests.support.small_chunks import SmallChunks
@@ -136,10 +136,10 @@ class Soak:
             # Moments past the end of a run are wasted.
             self._duration = (self._duration + time.monotonic() - began) / 2
 
-    def _start(self) -> CleanupChild:
+    def _start(self) -> JobChild:
         # A dead run's lock goes when the server notices; until then the next one would just be refused.
         self._scene.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
-        return self._scene.child(RUN, job=SmallChunks(CHUNK_BYTES))
+        return self._scene.child(RUN, work=SmallChunks(CHUNK_BYTES))
 
     def _top_up(self) -> None:
         """Give the next run as much to do as the first had, once half of it is gone."""

@@ -27,7 +27,7 @@ WAYS = pytest.mark.parametrize(
 @WAYS
 def test_every_size_with_any_number_of_workers(scene: Scene, chunk_bytes: int, workers: int, indexed: bool) -> None:
     scene.fill(33, indexed=indexed)
-    child = scene.child({"CLEANUP_WORKERS": str(workers)}, job=SmallChunks(chunk_bytes))
+    child = scene.child({"CLEANUP_WORKERS": str(workers)}, work=SmallChunks(chunk_bytes))
     assert child.wait() == 0, child.log
     assert child.answer is not None
     (table,) = child.answer["tables"]
@@ -48,7 +48,7 @@ def test_killed_with_every_size(scene: Scene, chunk_bytes: int, workers: int, in
     scene.fill(33, indexed=indexed)
     child = scene.child(
         {"CLEANUP_WORKERS": str(workers)},
-        job=SmallChunks(chunk_bytes),
+        work=SmallChunks(chunk_bytes),
         kill_at=Step.COMMITTING,
         occurrence=1 if chunk_bytes == 1 << 30 else 5,
     )

@@ -8,7 +8,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from nightshift.archive.events import Step
-from tests.support.child import CleanupChild
+from tests.support.child import JobChild
 from tests.support.scene import OURS, Scene
 from tests.support.tcp_proxy import TcpProxy
 
@@ -16,7 +16,7 @@ COMMIT, DATA = b"COMMIT\0", b"COPY (DELETE"
 """What passes at the end of a chunk, and what tells a data connection from the control plane's."""
 
 
-def start(scene: Scene, proxy: TcpProxy, workers: int = 1) -> CleanupChild:
+def start(scene: Scene, proxy: TcpProxy, workers: int = 1) -> JobChild:
     """A run whose every connection goes through the proxy."""
     return scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"]), "CLEANUP_WORKERS": str(workers)})
 

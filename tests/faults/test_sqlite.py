@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import sqlite3
-from collections.abc import Iterator
 
 import pytest
 
 from nightshift.archive.events import Step
-from tests.support.scene import TABLE, Scene
-
-
-@contextlib.contextmanager
-def writing(scene: Scene) -> Iterator[sqlite3.Connection]:
-    """Another process's connection, holding the one lock that SQLite has for writers."""
-    with contextlib.closing(sqlite3.connect(scene.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield other
+from tests.support.scene import TABLE, Scene, writing
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.support.s3_faults import Request
 from tests.support.s3_proxy import S3Proxy
 from tests.support.scene import OURS, Scene
 
-SWEPT = ("ArchiveMismatch: another run swept objects", "StoreError: an object could not be read back: NoSuchKey")
+SWEPT = ("ArchiveMismatch: another run swept objects", "ObjectAbsent: an object could not be read back: NoSuchKey")
 """How a run notices that another has taken its unfinished objects for orphans."""
 
 

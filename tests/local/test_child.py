@@ -11,7 +11,7 @@ import pytest
 from local.chatlog import connect
 from local.s3 import EmbeddedS3
 from nightshift.archive.events import Step
-from tests.support.child import CleanupChild
+from tests.support.child import JobChild
 from tests.support.handler import run_cleanup
 from tests.support.multiset import Row, assert_exactly_once, ledger, rows_in_archive, rows_in_table, unaccounted_keys
 
@@ -35,7 +35,7 @@ def test_it_is_killed_at_the_step_and_the_turn_it_was_told(
     environment: dict[str, str], filled: str, s3: EmbeddedS3, bucket: str
 ) -> None:
     before = rows_in_table(filled, TABLE)
-    child = CleanupChild(environment, EVENT, kill_at=Step.UPLOADED, occurrence=3)
+    child = JobChild(environment, EVENT, kill_at=Step.UPLOADED, occurrence=3)
     assert child.wait() == -signal.SIGKILL
     assert child.steps[-1] is Step.UPLOADED
     assert child.steps.count(Step.UPLOADED) == 3
@@ -49,7 +49,7 @@ def test_it_stands_still_until_it_may_go_on(
     environment: dict[str, str], filled: str, s3: EmbeddedS3, bucket: str
 ) -> None:
     before = rows_in_table(filled, TABLE)
-    child = CleanupChild(environment, EVENT, hold_at=Step.COMMITTING)
+    child = JobChild(environment, EVENT, hold_at=Step.COMMITTING)
     child.await_step(Step.COMMITTING)
     assert rows_in_table(filled, TABLE) == before
     child.resume()
@@ -61,7 +61,7 @@ def test_it_stands_still_until_it_may_go_on(
 
 
 def test_what_it_raises_is_reported(environment: dict[str, str], filled: str) -> None:
-    child = CleanupChild({**environment, "LOG_RETENTION_DAYS": "many"}, EVENT)
+    child = JobChild({**environment, "LOG_RETENTION_DAYS": "many"}, EVENT)
     assert child.wait() == 1
     assert child.error is not None
     assert child.error.startswith("InvalidSettings: ")

@@ -134,3 +134,14 @@ def test_a_partition_that_is_gone_is_named(house: House) -> None:
     with pytest.raises(StatementRefused, match="no partition for archived rows"):
         restore(house, "t", into_original=True)
     assert states(house) == [("archived", 1)]
+
+
+def test_a_column_without_a_place_is_warned_of_and_its_values_can_be_had(house: House) -> None:
+    archive(house, "t", T, ROWS)
+    house.sql("ALTER TABLE t DROP v")
+    answer = restore(house, "t", into_original=True)
+    assert answer["columns"] == ["v: no longer in the table, left out"]
+    assert "no column v" in answer["warnings"][0]
+    (key,) = [entry["object_key"] for entry in house.ledger()]
+    restore(house, "t", objects=[key])
+    assert house.value("SELECT count(*) FROM t_restored WHERE v = 'v' || id") == 100

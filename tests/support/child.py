@@ -1,8 +1,8 @@
-"""A cleanup run in a process of its own, that reports every step and can be held or killed at any of them.
+"""A job's run in a process of its own, that reports every step and can be held or killed at any of them.
 
 The child announces a step on a pipe *before* it dies there, so that a test proves where it was killed:
 
-    run = CleanupChild(environment, {}, kill_at=Step.UPLOADED, occurrence=2)
+    run = JobChild(environment, {}, kill_at=Step.UPLOADED, occurrence=2)
     assert run.wait() == -signal.SIGKILL
     assert run.steps[-1] == Step.UPLOADED
 
@@ -22,20 +22,27 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pydantic import BaseModel
+
 from nightshift.archive.events import ChunkEvent, Step
-from nightshift.results import CleanupResult
+from nightshift.restore.request import RestoreRequest
+from nightshift.results import JobResult
 from nightshift.run import JobRun
 from nightshift.wiring import Services
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_PATH = [str(ROOT), str(ROOT / "functions"), str(ROOT / "layers" / "shared")]
 
-Job = Callable[[JobRun, Services], CleanupResult]
+Work = Callable[[JobRun, Services], JobResult]
+
+REQUESTS: Mapping[str, type[BaseModel]] = {"restore": RestoreRequest}
+"""The models of the jobs that are asked for something, by the job's name."""
 
 _fork = multiprocessing.get_context("forkserver")
 _fork.set_forkserver_preload(["tests.support.preloaded"])
@@ -46,24 +53,26 @@ class Plan:
     """What a child is to do; everything in it must pickle.
 
     Attributes:
+        job: the job's name, as its folder under `functions/` is called.
         env: the child's whole environment.
-        job: the job's function; None: the real `cleanup`.
+        work: the job's function; None: the real one.
         hook: called at every step, after it was announced.
         log: the file that receives stdout and stderr.
     """
 
+    job: str
     env: dict[str, str]
     event: object
     kill_at: Step | None
     hold_at: Step | None
     occurrence: int
-    job: Job | None
+    work: Work | None
     hook: Callable[[ChunkEvent], None] | None
     log: str
 
 
-class CleanupChild:
-    """A running cleanup.
+class JobChild:
+    """A running job.
 
     Args:
         env: variables to set on top of ours.
@@ -71,7 +80,7 @@ class CleanupChild:
         kill_at: the child sends itself SIGKILL at this step.
         hold_at: the child stands still at this step until `resume` or `kill`.
         occurrence: 1 for the first time that step happens, over all workers.
-        job, hook: see `Plan`.
+        job, work, hook: see `Plan`.
 
     Attributes:
         events: the steps announced so far, each with `step`, `table`, `rows`, `bytes`, `keys`.
@@ -84,10 +93,11 @@ class CleanupChild:
         env: Mapping[str, str],
         event: object,
         *,
+        job: str = "cleanup",
         kill_at: Step | None = None,
         hold_at: Step | None = None,
         occurrence: int = 1,
-        job: Job | None = None,
+        work: Work | None = None,
         hook: Callable[[ChunkEvent], None] | None = None,
     ) -> None:
         self.events: list[dict[str, Any]] = []
@@ -101,7 +111,7 @@ class CleanupChild:
         weakref.finalize(self, self._log.unlink)
         self._reports, reports = _fork.Pipe(duplex=False)
         gate, self._gate = _fork.Pipe(duplex=False)
-        plan = Plan({**os.environ, **env}, event, kill_at, hold_at, occurrence, job, hook, name)
+        plan = Plan(job, {**os.environ, **env}, event, kill_at, hold_at, occurrence, work, hook, name)
         self.process = _fork.Process(target=_main, args=(plan, reports, gate), daemon=True)
         _start(self.process)
         reports.close()
@@ -211,10 +221,10 @@ class _Reporter:
 
 def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     """The child's program."""
-    from cleanup.job import cleanup
     from nightshift.runtime import run_job
     from nightshift.wiring import Wiring
 
+    work: Work = plan.work or getattr(import_module(f"{plan.job}.job"), plan.job)
     log = os.open(plan.log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
@@ -224,7 +234,7 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     signal.signal(signal.SIGINT, reporter.interrupted)
     wiring = Wiring.from_env(os.environ, listener=reporter)
     try:
-        answer = run_job("cleanup", plan.event, None, lambda: wiring, plan.job or cleanup)
+        answer = run_job(plan.job, plan.event, None, lambda: wiring, work, request=REQUESTS.get(plan.job))
     except BaseException as exc:
         reporter.report(error=f"{type(exc).__name__}: {exc}")
         raise

@@ -102,9 +102,12 @@ def ledger(url: str) -> list[dict[str, Any]]:
 
 
 def unaccounted_keys(s3: EmbeddedS3, bucket: str, url: str) -> set[str]:
-    """Parquet objects in the bucket that no archived ledger row vouches for: orphans."""
-    archived = {entry["object_key"] for entry in ledger(url) if entry["state"] == "archived"}
-    return {key for key in s3.keys(bucket) if key.endswith(".parquet")} - archived
+    """Parquet objects in the bucket that no row of the ledger accounts for: orphans.
+
+    An object whose rows have gone back into the table stays where it is.
+    """
+    known = {entry["object_key"] for entry in ledger(url) if entry["state"] in ("archived", "restored")}
+    return {key for key in s3.keys(bucket) if key.endswith(".parquet")} - known
 
 
 def assert_exactly_once(

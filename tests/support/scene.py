@@ -23,7 +23,7 @@ import pytest
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
 from nightshift.archive.events import ChunkEvent, Step
-from tests.support.child import CleanupChild, Job
+from tests.support.child import JobChild, Work
 from tests.support.handler import Context
 from tests.support.house import AS_OF, House
 from tests.support.multiset import Row, assert_exactly_once, rows_in_archive, rows_in_table, unaccounted_keys
@@ -35,7 +35,7 @@ CUTOFF_US = 1_757_862_000_000_000
 
 IMPATIENT = {"CLEANUP_CHUNK_MB": "1", "CLEANUP_LOCK_TIMEOUT": "0.3", "CLEANUP_VACUUM": "off"}
 
-_COLUMNS = "id bigint PRIMARY KEY, payload text NOT NULL, created_at timestamptz NOT NULL"
+COLUMNS = "id bigint PRIMARY KEY, payload text NOT NULL, created_at timestamptz NOT NULL"
 OURS = "application_name = 'nightshift' AND datname = current_database()"
 """SQL condition on pg_stat_activity: the connections of runs on this database."""
 
@@ -52,10 +52,10 @@ class Scene(House):
 
     before: Counter[Row] = field(default_factory=Counter)
     cutoff_us: int = CUTOFF_US
-    children: list[CleanupChild] = field(default_factory=list)
+    children: list[JobChild] = field(default_factory=list)
 
     def fill(
-        self, rows: int = 3000, *, days: float = 4, width: int = 1600, indexed: bool = False, columns: str = _COLUMNS
+        self, rows: int = 3000, *, days: float = 4, width: int = 1600, indexed: bool = False, columns: str = COLUMNS
     ) -> None:
         """Create and fill the table: of eleven rows ten are due, in time order.
 
@@ -116,17 +116,17 @@ class Scene(House):
         kill_at: Step | None = None,
         hold_at: Step | None = None,
         occurrence: int = 1,
-        job: Job | None = None,
+        work: Work | None = None,
         hook: Callable[[ChunkEvent], None] | None = None,
-    ) -> CleanupChild:
-        """A run in a process of its own; see `CleanupChild`."""
-        child = CleanupChild(
+    ) -> JobChild:
+        """A run in a process of its own; see `JobChild`."""
+        child = JobChild(
             {**self.env, **(env or {})},
             {"scheduled_time": AS_OF},
             kill_at=kill_at,
             hold_at=hold_at,
             occurrence=occurrence,
-            job=job,
+            work=work,
             hook=hook,
         )
         self.children.append(child)
@@ -181,13 +181,21 @@ class Scene(House):
     def assert_tidy(self) -> None:
         """No entry of the ledger is unfinished, and it vouches for every object but a stranger's."""
         states = {entry["object_key"]: entry["state"] for entry in self.ledger()}
-        assert set(states.values()) <= {"archived", "swept", "foreign"}
+        assert set(states.values()) <= {"archived", "restored", "swept", "foreign"}
         strangers = {key for key, state in states.items() if state == "foreign"}
         assert unaccounted_keys(self.s3, self.bucket, self.url) == strangers
 
 
 @contextmanager
-def stuck_in_copy(scene: Scene, port: int) -> Iterator[tuple[CleanupChild, Hold]]:
+def writing(scene: Scene) -> Iterator[sqlite3.Connection]:
+    """Another process's connection, holding the one lock that SQLite has for writers."""
+    with closing(sqlite3.connect(scene.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
+@contextmanager
+def stuck_in_copy(scene: Scene, port: int) -> Iterator[tuple[JobChild, Hold]]:
     """A run in mid-stream: the server has deleted rows and is blocked on sending them to a client that gets no more.
 
     Args:

@@ -1,7 +1,8 @@
 """Secrets from where they are kept: the environment, Secrets Manager, or SSM Parameter Store.
 
-Values are cached for the life of a warm environment for five minutes at most (Powertools' Parameters utility), so a
-rotated password is picked up by the next run. Nothing here is imported before a secret is asked for.
+Each run reads them anew, so a rotated password holds from the next run on: Powertools would remember a value for
+minutes, which a retry in a warm environment spends on failing again. Nothing here is imported before a secret is asked
+for.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def parameter(name: str) -> str:
     from aws_lambda_powertools.utilities import parameters
 
     try:
-        return str(parameters.get_parameter(name, decrypt=True))
+        return str(parameters.get_parameter(name, decrypt=True, force_fetch=True))
     except Exception as exc:
         raise SecretUnavailable(
             "an SSM parameter could not be read",
@@ -73,7 +74,7 @@ def _read(arn: str, variable: str) -> str:
     from aws_lambda_powertools.utilities import parameters
 
     try:
-        return str(parameters.get_secret(arn, max_age=300))
+        return str(parameters.get_secret(arn, force_fetch=True))
     except Exception as exc:
         # The cause may quote the request; its type is all the reader needs.
         raise SecretUnavailable(

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nightshift import secrets
 from nightshift.archive.events import Listener, ignore
 from nightshift.database.connect import Database
 from nightshift.errors import InvalidSettings
 from nightshift.settings import Settings
-from nightshift.store import Store, make_client
+
+if TYPE_CHECKING:
+    from nightshift.store import Store
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Wiring:
         being asked meanwhile.
         """
         builder = ThreadPoolExecutor(1, thread_name_prefix="s3-client")
-        client = builder.submit(make_client)
+        client = builder.submit(_make_client)
         # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
         client.add_done_callback(lambda _: gc.freeze())
         builder.shutdown(wait=False)
@@ -112,6 +114,8 @@ class Services:
 
     def archive_store(self) -> Store:
         """The archive's bucket, ready for use; raises as `archive_bucket` does."""
+        from nightshift.store import Store
+
         settings, bucket = self.settings, self.archive_bucket
         return Store(self.wiring.s3_client.result, bucket, settings.archive_kms_key, settings.archive_proof)
 
@@ -122,6 +126,8 @@ class Services:
             InvalidSettings, StoreError, SecretUnavailable: it cannot be read.
         """
         if location.startswith("s3://"):
+            from nightshift.store import Store
+
             bucket, _, key = location.removeprefix("s3://").partition("/")
             return Store(self.wiring.s3_client.result, bucket).get(key).decode("utf-8")
         if location.startswith("ssm:"):
@@ -132,3 +138,10 @@ class Services:
             raise InvalidSettings(
                 "the policy file cannot be read", detail=f"NIGHTSHIFT_CONFIG: {location}: {type(exc).__name__}"
             ) from None
+
+
+def _make_client() -> Any:
+    """boto3 is loaded here, by the thread that builds the client: a dry run needs neither."""
+    from nightshift.store import make_client
+
+    return make_client()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged, prove
 from nightshift.errors import NightshiftError
-from nightshift.rows.columns import EXACT, MAX_DIGITS
+from nightshift.rows.columns import MAX_DIGITS
+from nightshift.rows.marks import EXACT
 from nightshift.rows.reader import ArchiveFile
 from nightshift.store import Store
 

@@ -13,7 +13,7 @@ import re
 from nightshift.archive.ddl_columns import Shape
 from nightshift.archive.ddl_text import Archive
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.rows.columns import EXACT
+from nightshift.rows.marks import EXACT
 
 _TYPES = {
     "text": "VARCHAR",

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import Listener
 from nightshift.archive.ledger import Ledger
 from nightshift.archive.table import Engine
-from nightshift.archive.uploader import Uploader
 from nightshift.archive.work import Limits
 from nightshift.database.connect import Database, refused_statement
 from nightshift.run import JobRun
 from nightshift.settings import Settings
-from nightshift.store import Store
+
+if TYPE_CHECKING:
+    from nightshift.store import Store
 
 
 def limits_of(settings: Settings, database: Database) -> Limits:
@@ -42,6 +44,8 @@ def open_engine(
     limits = limits_of(settings, database)
     ledger = uploader = None
     if store is not None:
+        from nightshift.archive.uploader import Uploader  # loads Arrow: not for a dry run
+
         ledger = Ledger(database, store.bucket, run.run_id, now)
         uploader = Uploader(store, ledger, settings.archive_prefix, run.run_id, listener, database.deadline)
     try:

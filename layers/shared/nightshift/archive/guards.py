@@ -18,7 +18,7 @@ from nightshift.database import postgres
 from nightshift.database.catalog import Column, OnDelete, TableInfo, quote_identifier
 from nightshift.results import Refusal
 from nightshift.rows.axis import Kind
-from nightshift.rows.columns import EXACT
+from nightshift.rows.marks import EXACT
 
 USUAL_SHARE = 0.5
 """Share of a table that one run may take once the table's backlog has been worked off, where nobody set a limit."""

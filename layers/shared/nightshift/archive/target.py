@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from nightshift.archive.chunks import Interval
 from nightshift.archive.holds import NOTHING_HELD, Holds
@@ -12,8 +13,10 @@ from nightshift.archive.policy import Policy
 from nightshift.database import postgres
 from nightshift.database.catalog import Heap, TableInfo
 from nightshift.database.sqlite import SHAPE_SQL, row_identifier
-from nightshift.rows import columns, sqlite
 from nightshift.rows.axis import Axis
+
+if TYPE_CHECKING:
+    from nightshift.rows.columns import Carried
 
 _ROWS_A_PAGE = 291
 """The most rows that an 8 kB page can hold (PostgreSQL's MaxHeapTuplesPerPage)."""
@@ -63,11 +66,16 @@ class Target:
         """SQL condition of the rows that must not go; `due` is false or unknown for them."""
         return f"({self.due}) IS NOT TRUE"
 
-    def carried(self) -> Sequence[columns.Carried]:
+    def carried(self) -> Sequence[Carried]:
         """How each column travels (PostgreSQL)."""
+        from nightshift.rows import columns  # Arrow is loaded where rows move, and not for a look at them
+
         return [columns.carry(c, always_fits=c.name == self.axis.column) for c in self.info.columns]
 
     def select_list(self) -> str:
+        """The SQL list that fetches all columns without loss."""
+        from nightshift.rows import columns, sqlite
+
         if self.postgresql:
             return columns.select_list(self.carried())
         return sqlite.select_list(self.info.columns)

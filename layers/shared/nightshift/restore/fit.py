@@ -43,10 +43,12 @@ class Fit:
 
     Attributes:
         notes: what differs, a sentence each.
+        left_out: archived columns that have no place in the table.
     """
 
     filled: tuple[Filled, ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,11 @@ def fit(
             notes += _changes(slot, source)
     targets = {slot.name for slot in slots}
     problems += [f"rename: the table has no column {new}" for new in rename.values() if new not in targets]
-    notes += [f"{column.name}: no longer in the table, left out" for column in by_name.values()]
+    left_out = tuple(column.name for column in by_name.values())
+    notes += [f"{name}: no longer in the table, left out" for name in left_out]
     if not filled:
         problems.append("no archived column has a place in the table")
-    return Misfit(tuple(problems)) if problems else Fit(tuple(filled), tuple(notes))
+    return Misfit(tuple(problems)) if problems else Fit(tuple(filled), tuple(notes), left_out)
 
 
 def _changes(slot: Slot, source: ArchivedColumn) -> list[str]:

@@ -29,7 +29,8 @@ from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import RETRIES, Restorer, Tally
 from nightshift.restore.selection import Selection, select
 from nightshift.restore.target import find, is_ours, judge
-from nightshift.results import DamagedObject, Refusal, RestoreResult, Status
+from nightshift.restore.telling import differing, only_damaged, told, without_a_place
+from nightshift.results import Refusal, RestoreResult, Status
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.sqlite import SqliteConnection
 from nightshift.run import JobRun
@@ -108,14 +109,15 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     connection.rollback()  # SQLite's writers need not wait for S3
     shapes, damaged = _shapes(way.store, left)
     if not shapes:
-        return _only_damaged(facts(status=Status.PARTIAL, damaged=_told(damaged)), damaged)
+        return only_damaged(facts(status=Status.PARTIAL, damaged=told(damaged)), damaged)
     destination = lay_out(connection, request, name, table, shapes)
     if isinstance(destination, Refusal):
         return facts(status=Status.REFUSED, refusal=destination)
-    facts = partial(facts, columns=destination.notes)
+    warnings += without_a_place(request, destination)
+    facts = partial(facts, columns=destination.notes, warnings=warnings)
     if run.dry_run:
         rows, size = sum(one.rows or 0 for one in left), sum(one.bytes or 0 for one in left)
-        return facts(status=Status.DRY_RUN, rows=rows, objects=len(left), bytes=size, damaged=_told(damaged))
+        return facts(status=Status.DRY_RUN, rows=rows, objects=len(left), bytes=size, damaged=told(damaged))
     if fresh:
         # SQLite's tables have no identity but their name; PostgreSQL's new one has an identity of its own.
         book.forget(connection, table.id if table else name.name, name if table else None)
@@ -204,7 +206,7 @@ def _fill(
         raise
     result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))
     if tally.damaged and not tally.keys and not remaining:
-        return _only_damaged(result, tally.damaged)
+        return only_damaged(result, tally.damaged)
     return result
 
 
@@ -229,21 +231,9 @@ def _outcome(facts: Callable[..., RestoreResult], tally: Tally, **more: Any) -> 
         objects=len(tally.keys),
         bytes=tally.bytes,
         already=found.already + tally.already,
-        damaged=_told(tally.damaged),
-        warnings=(*found.warnings, *_differing(tally)),
+        damaged=told(tally.damaged),
+        warnings=(*found.warnings, *differing(tally)),
     )
-
-
-def _differing(tally: Tally) -> list[str]:
-    """Rows whose keys the table had with other values: the table's stay, ours must not be forgotten."""
-    if not tally.differing:
-        return []
-    rows, some = sum(tally.differing.values()), ", ".join(sorted(tally.differing)[:5])
-    more = f" and {len(tally.differing) - 5} more" if len(tally.differing) > 5 else ""
-    return [
-        f"{rows} archived rows differ from the table's rows of the same keys, which were left alone; they are still in"
-        f" {some}{more}: restore these objects by name, into a table of its own, to see them"
-    ]
 
 
 def _connector(database: Database, destination: Destination) -> Callable[[], Filler]:
@@ -273,25 +263,3 @@ def _not_there(destination: Destination, detail: str) -> ArchiveMismatch:
         detail=f"{destination.table.name.label}: {detail}",
         hint="something between us and the database undid a COMMIT, or somebody deleted rows meanwhile",
     )
-
-
-def _told(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedObject, ...]:
-    found = {one.key: DamagedObject(key=one.key, damage=one.damage.value, what=one.what) for one in damaged}
-    return tuple(found[key] for key in sorted(found))
-
-
-def _only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> RestoreResult:
-    """What a run found that could restore nothing: what was left of an earlier one, or a failure.
-
-    Raises:
-        ArchiveMismatch: nothing of the request has ever been restored.
-    """
-    if result.already:
-        return result
-    error = ArchiveMismatch(
-        f"no object could be restored: all {len(result.damaged)} are damaged",
-        detail="\n".join(f"{one.key}: {one.damage}, {one.what}" for one in damaged[:20]),
-        hint="nothing was changed; look for older versions in the bucket, or a copy in another region",
-    )
-    error.result = result
-    raise error

@@ -19,14 +19,10 @@ import pyarrow.compute as pc
 
 from nightshift.database.catalog import Column, quote_identifier, quote_literal
 from nightshift.errors import NightshiftError
-
-EXACT = "_nightshift_exact"
-"""Name of the column with the exact text of values that their typed column cannot hold."""
+from nightshift.rows.marks import EXACT, TYPE_KEY
 
 MAX_DIGITS = 38
 """Of a 128-bit decimal."""
-
-TYPE_KEY = b"nightshift.type"
 
 _AS_IS = frozenset(
     [

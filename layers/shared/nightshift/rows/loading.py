@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.rows.columns import EXACT
+from nightshift.rows.marks import EXACT
 from nightshift.rows.reader import ArchivedColumn, ArchiveFile
 
 _CARRIERS: tuple[tuple[pa.DataType, str, frozenset[str]], ...] = (

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightshift.errors import ArchiveMismatch
-from nightshift.rows.columns import EXACT, TYPE_KEY
+from nightshift.rows.marks import EXACT, TYPE_KEY
 
 BATCH_ROWS = 8192
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from nightshift.rows.columns import EXACT
+from nightshift.rows.marks import EXACT
 
 BOM = b"\xef\xbb\xbf"
 MAX_BYTES = 4 << 20

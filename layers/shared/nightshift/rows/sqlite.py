@@ -19,7 +19,7 @@ import pyarrow as pa
 from nightshift.database.catalog import Column, quote_identifier
 from nightshift.database.connect import open_sqlite
 from nightshift.errors import NightshiftError
-from nightshift.rows.columns import EXACT, TYPE_KEY
+from nightshift.rows.marks import EXACT, TYPE_KEY
 from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.source import Bounds, Interrupted, RowsLocked, StatementRefused, TooLarge
 

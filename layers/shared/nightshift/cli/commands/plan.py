@@ -71,13 +71,12 @@ def _plan(run: JobRun, services: Services, table: str | None) -> CleanupResult:
     from nightshift.archive.policy import load_policies
     from nightshift.archive.table import archive_table
     from nightshift.results import CleanupResult
-    from nightshift.rows.sample import CsvSample
 
     settings = services.settings
     policies = load_policies(settings, services.fetch_text).retention
     chosen = policies if table is None else (_policy(table, policies),)
     with open_engine(run, settings, services.database, None, services.listener, now=services.now()) as engine:
-        tables = tuple(archive_table(engine, run, policy, CsvSample(0)) for policy in chosen)
+        tables = tuple(archive_table(engine, run, policy) for policy in chosen)
     errors = [found.error for found in tables if found.error is not None]
     if len(errors) == len(tables):
         raise errors[0]

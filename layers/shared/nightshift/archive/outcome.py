@@ -1,0 +1,38 @@
+"""A table's result: its facts, with what was committed so far."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nightshift.archive.policy import Policy
+from nightshift.archive.target import Target
+from nightshift.archive.work import Tally
+from nightshift.results import Status, TableResult
+
+LOCKED = "rows locked by somebody else were left for the next run"
+HELD = "rows of restored days are left alone until {}"
+LATE = "due rows came or moved while the run went on; the next run takes them"
+
+
+def result_of(of: Target | Policy, tally: Tally, status: Status, started: float, **more: Any) -> TableResult:
+    """The facts of a table, with what was committed so far."""
+    return TableResult(
+        table=of.info.name.label if isinstance(of, Target) else of.table,
+        status=status,
+        cutoff=of.cutoff if isinstance(of, Target) else None,
+        archived_rows=tally.rows,
+        deleted_rows=tally.rows,
+        objects=tally.objects,
+        bytes=tally.bytes,
+        seconds=time.monotonic() - started,
+        partitions_dropped=tally.partitions,
+        keys=tuple(sorted(tally.keys)[:10]),
+        **more,
+    )
+
+
+def held_back(target: Target) -> tuple[str, ...]:
+    """A warning where restored rows are held; else nothing."""
+    until = target.held.until
+    return () if until is None else (HELD.format(f"{until.astimezone(target.axis.zone):%Y-%m-%d %H:%M}"),)

@@ -1,0 +1,57 @@
+"""What a run has to tell besides its figures: damaged objects, and values that are in the archive's objects alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nightshift.archive.proof import ObjectDamaged
+from nightshift.errors import ArchiveMismatch
+from nightshift.restore.layout import Destination
+from nightshift.restore.request import RestoreRequest
+from nightshift.restore.restorer import Tally
+from nightshift.results import DamagedObject, RestoreResult
+
+
+def without_a_place(request: RestoreRequest, destination: Destination) -> tuple[str, ...]:
+    """Values that leave the archive with their object and do not come into the table."""
+    names = dict.fromkeys(name for fit in destination.fits.values() for name in fit.left_out)
+    if not names or not request.into_original:
+        return ()
+    return (
+        f"the table has no column {', '.join(names)}: these values stay in the objects alone, which can be restored by"
+        " name into a table of their own; if a column was renamed, say so with rename",
+    )
+
+
+def differing(tally: Tally) -> list[str]:
+    """Rows whose keys the table had with other values: the table's stay, ours must not be forgotten."""
+    if not tally.differing:
+        return []
+    rows, some = sum(tally.differing.values()), ", ".join(sorted(tally.differing)[:5])
+    more = f" and {len(tally.differing) - 5} more" if len(tally.differing) > 5 else ""
+    return [
+        f"{rows} archived rows differ from the table's rows of the same keys, which were left alone; they are still in"
+        f" {some}{more}: restore these objects by name, into a table of its own, to see them"
+    ]
+
+
+def told(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedObject, ...]:
+    found = {one.key: DamagedObject(key=one.key, damage=one.damage.value, what=one.what) for one in damaged}
+    return tuple(found[key] for key in sorted(found))
+
+
+def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> RestoreResult:
+    """What a run found that could restore nothing: what was left of an earlier one, or a failure.
+
+    Raises:
+        ArchiveMismatch: nothing of the request has ever been restored.
+    """
+    if result.already:
+        return result
+    error = ArchiveMismatch(
+        f"no object could be restored: all {len(result.damaged)} are damaged",
+        detail="\n".join(f"{one.key}: {one.damage}, {one.what}" for one in damaged[:20]),
+        hint="nothing was changed; look for older versions in the bucket, or a copy in another region",
+    )
+    error.result = result
+    raise error
