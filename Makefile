@@ -43,10 +43,12 @@ bench: setup ## nightshift beside its peers (ROWS=1000000 ROUNDS=3 JSON=1); alon
 	@.venv/bin/python -m benchmarks --rows $(ROWS) --rounds $(ROUNDS) $(if $(JSON),--json)
 
 build: setup sam ## what gets deployed, into .aws-sam (ARCH=arm64 or x86_64)
-	@python3.13 -c '' 2>/dev/null || echo "no python3.13 here: no byte code is shipped, cold starts are slower" >&2
-	@LAYER_ARCH=$(ARCH) LAYER_PIP="$(CURDIR)/.venv/bin/python -m pip" \
+	@compiler="$$(.venv/bin/python layers/build.py interpreter)"; \
+	test -n "$$compiler" || echo "no python3.13 here: no byte code is shipped, cold starts are slower" >&2; \
+	LAYER_ARCH=$(ARCH) LAYER_COMPILER="$$compiler" LAYER_PYTHON="$(CURDIR)/.venv/bin/python" \
+		LAYER_PIP="'$(CURDIR)/.venv/bin/python' -m pip" \
 		$(SAM) build --parameter-overrides Architecture=$(ARCH)
-	@.venv/bin/python tools/unzipped_size.py .aws-sam/build
+	@.venv/bin/python tools/build_report.py .aws-sam/build
 
 invoke: setup sam ## one function in Lambda's own runtime (JOB=cleanup EVENT=events/cleanup.json)
 	@.venv/bin/python -m local.invoke $(JOB) $(EVENT)

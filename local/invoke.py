@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
     try:
         job, event = _read(arguments)
         with _environment(job, event) as env, LambdaRuntime(f"{job}.app.lambda_handler", env) as runtime:
+            print(f"{job} runs from {runtime.artefact.label}", file=sys.stderr)
             result = runtime.invoke(json.dumps(event).encode())
     except Usage as error:
         print(error, file=sys.stderr)

@@ -2,9 +2,9 @@
 
 AWS's runtime interface emulator (the binary that ships in aws-sam-cli's wheel) starts AWS's Python runtime client, as
 the service does: a clean environment, the handler found by name, a context with a deadline, errors as JSON, a process
-that stays warm. What it does not do: memory is not enforced, the process is not frozen between two calls, and IAM,
-retries and queues do not exist. `sam local invoke` was rejected because it needs Docker; a runtime of our own, because
-it would agree with us.
+that stays warm. It runs the built artefact where this machine can (`local/artefact.py`). What it does not do: the
+process is not frozen between two calls, and IAM, retries and queues do not exist. `sam local invoke` was rejected
+because it needs Docker; a runtime of our own, because it would agree with us.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from local.artefact import ARCHITECTURES, FUNCTIONS, ROOT, Artefact, best
 from local.guardian import Guarded
 from nightshift.errors import NightshiftError
 
-ROOT = Path(__file__).resolve().parents[1]
-TASK_ROOT = ROOT / "functions"
-LAYERS = (ROOT / "layers" / "shared",)
+TASK_ROOT = FUNCTIONS
 
 START_ATTEMPTS = 3
 """Between our choice of a port and the emulator's bind, somebody else may take it."""
@@ -41,10 +40,10 @@ ANSWER_PATIENCE_S = 30.0
 POLL_S = 0.01
 
 _PATH = "/2015-03-31/functions/function/invocations"
-_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 _EMULATORS_OWN_LINE = re.compile(r"^\d\d \w{3} \d{4} [\d:,]+ \[\w+\] \(rapid\) ")
 _INIT_REPORT = re.compile(r"\(rapid\) INIT REPORT\(durationMs: ([\d.]+)\)")
 _IN_DIRECTORY = 'cd "$0" && exec "$@"'
+_WITH_MEMORY = 'ulimit -d "$0" && exec "$@"'
 
 
 class RuntimeUnavailable(NightshiftError):
@@ -78,10 +77,16 @@ class LambdaRuntime:
         env: the function's variables. Nothing else of our own environment reaches the function but PATH.
         timeout_s: after which the function is killed, whole seconds, 1 to 900.
         memory_mb: what the function believes to have.
-        task_root: where the handler's modules lie; the working directory.
-        layers: further directories to import from.
+        artefact: what it runs from; None: the best that this machine can do, built now if need be.
+        task_root: where the handler's modules lie, the working directory; None: the artefact's.
+        capped: let the function have no more than `memory_mb`. Lambda counts resident pages and kills; here the limit
+            is on private writable memory (RLIMIT_DATA), touched or not, and what goes beyond it gets a `MemoryError`.
+
+    Attributes:
+        artefact: what the function runs from.
 
     Raises:
+        BuildFailed: the artefact could be run here, but not be built.
         RuntimeUnavailable: on entering, there is no emulator for this machine, or it did not start.
     """
 
@@ -92,22 +97,25 @@ class LambdaRuntime:
         timeout_s: int = 900,
         memory_mb: int = 1769,
         *,
-        task_root: Path = TASK_ROOT,
-        layers: Sequence[Path] = LAYERS,
+        artefact: Artefact | None = None,
+        task_root: Path | None = None,
+        capped: bool = False,
     ) -> None:
+        self.artefact = artefact or best()
         self._handler = handler
         self._timeout_s = timeout_s
-        self._task_root = task_root
+        self._cap_kb = memory_mb * 1024 if capped else None
+        self._task_root = task_root or self.artefact.task_root
         self._env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
-            "LAMBDA_TASK_ROOT": str(task_root),
+            "LAMBDA_TASK_ROOT": str(self._task_root),
             "AWS_LAMBDA_FUNCTION_NAME": f"local-{handler.split('.', 1)[0]}",
             **env,
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_s),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
-            "PYTHONPATH": os.pathsep.join(str(path) for path in (task_root, *layers)),
+            "PYTHONPATH": os.pathsep.join(str(path) for path in (self._task_root, *self.artefact.layers)),
         }
         self._one_at_a_time = threading.Lock()  # a second call at the same time crashes the emulator
 
@@ -161,7 +169,8 @@ class LambdaRuntime:
         self._port, runtime_api_port = _free_ports()
         command = [str(emulator), "--runtime-interface-emulator-address", f"127.0.0.1:{self._port}"]
         command += ["--runtime-api-address", f"127.0.0.1:{runtime_api_port}"]
-        command += [sys.executable, "-m", "awslambdaric", self._handler]
+        command += ["/bin/sh", "-c", _WITH_MEMORY, str(self._cap_kb)] if self._cap_kb else []
+        command += [str(self.artefact.python), "-m", "awslambdaric", self._handler]
         self._server = Guarded(
             ["/bin/sh", "-c", _IN_DIRECTORY, str(self._task_root), *command],
             log=self._log,
@@ -198,7 +207,7 @@ def find_emulator() -> Path:
     if chosen := os.environ.get("NIGHTSHIFT_RIE"):
         candidates = [Path(chosen).absolute()]
     else:
-        machine = _MACHINES.get(platform.machine().lower())
+        machine = ARCHITECTURES.get(platform.machine().lower())
         inside = f"lib/python3.*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
         candidates = list((ROOT / ".venv-sam").glob(inside)) if sys.platform == "linux" else []
     for candidate in candidates:

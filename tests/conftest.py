@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from local.artefact import describe
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
@@ -29,6 +30,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # A slow machine is no wrong answer: hypothesis would fail what takes 200 ms.
     hypothesis.settings.register_profile("patient", deadline=None)
     hypothesis.settings.load_profile("patient")
+
+
+def pytest_report_header() -> str:
+    return f"functions run from {describe()}"
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.lambda_runtime import ROOT
+from local.artefact import ROOT
 
 
 def invoke(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from local.artefact import ROOT
 from local.chatlog import TABLE, connect, create_conversation_log
-from local.lambda_runtime import ROOT, InvokeResult, LambdaRuntime
+from local.lambda_runtime import InvokeResult, LambdaRuntime
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
 from tests.support.handler import run_cleanup

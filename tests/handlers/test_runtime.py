@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from local.lambda_runtime import ROOT, LambdaRuntime, RuntimeUnavailable, find_emulator
+from local.artefact import ROOT
+from local.lambda_runtime import LambdaRuntime, RuntimeUnavailable, find_emulator
 
 FUNCTIONS = Path(__file__).parent / "functions"
 HANDLER = "echo.app.lambda_handler"
@@ -99,6 +100,15 @@ def test_a_function_that_dies_is_started_anew(runtime: LambdaRuntime) -> None:
     assert result.error_type == "Runtime.ExitError"
     assert "exit status 3" in str(result.error_message)
     assert answer_of(runtime)["event"] == {}
+
+
+def test_memory_beyond_the_cap_is_refused_and_the_environment_lives_on() -> None:
+    with LambdaRuntime(HANDLER, {}, 30, 512, task_root=FUNCTIONS, capped=True) as runtime:
+        before = answer_of(runtime, allocate_mb=200)["pid"]
+        assert runtime.invoke({"allocate_mb": 600}).error_type == "MemoryError"
+        assert answer_of(runtime)["pid"] == before
+    with LambdaRuntime(HANDLER, {}, 30, 512, task_root=FUNCTIONS) as runtime:
+        assert answer_of(runtime, allocate_mb=600)["memory_mb"] == "512"
 
 
 def test_a_handler_that_is_not_there_is_named() -> None:

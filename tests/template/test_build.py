@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from layers import build
+from local import artefact
 from tests.template.cloudformation import ROOT, Stack, load
 
 DEV = ROOT / "requirements-dev.txt"
-LAYERS = sorted((ROOT / "layers").glob("*/requirements.txt"))
+RUNTIME_CLIENT = ROOT / "tools" / "runtime" / "requirements.txt"
+SHIPPED = [*sorted((ROOT / "layers").glob("*/requirements.txt")), RUNTIME_CLIENT]
 LOCKS = sorted(
     path for path in ROOT.glob("**/requirements*.txt") if not path.relative_to(ROOT).parts[0].startswith(".")
 )
@@ -41,7 +44,7 @@ def test_a_lock_is_pinned_hashed_and_names_no_place(lock: Path) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links|--trusted-host", text)
 
 
-@pytest.mark.parametrize("lock", LAYERS, ids=lambda path: str(path.parent.name))
+@pytest.mark.parametrize("lock", SHIPPED, ids=lambda path: str(path.parent.name))
 def test_a_layer_carries_what_was_tested(lock: Path) -> None:
     tested = pins(DEV)
     assert {name: version for name, version in pins(lock).items() if tested.get(name) != version} == {}
@@ -57,6 +60,7 @@ def test_every_layer_has_a_build_target_and_its_runtime(stack: Stack) -> None:
     for _, layer in stack.of_type("AWS::Lambda::LayerVersion"):
         (runtime,) = layer["CompatibleRuntimes"]
         assert f"LAYER_RUNTIME ?= {runtime.removeprefix('python')}\n" in makefile
+        assert runtime == f"python{build.RUNTIME}" == f"python{artefact.RUNTIME}"
     assert f"LAYER_ARCH ?= {template['Parameters']['Architecture']['Default']}\n" in makefile
 
 

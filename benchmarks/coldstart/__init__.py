@@ -1,0 +1,1 @@
+"""How long a function takes that nobody has called for a while: `python -m benchmarks.coldstart`."""

@@ -1,0 +1,28 @@
+"""The frame around every job, and a job that only asks the database how it is: a function without Arrow."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from sqlalchemy import text
+
+from nightshift.results import RunRefused
+from nightshift.run import JobRun, LambdaContext
+from nightshift.runtime import run_job
+from nightshift.wiring import Services, Wiring
+
+
+@cache
+def wiring() -> Wiring:
+    return Wiring.from_env(os.environ)
+
+
+def look(_run: JobRun, services: Services) -> RunRefused:
+    with services.database.connect() as connection:
+        return RunRefused(reason=str(connection.execute(text("SELECT version()")).scalar()))
+
+
+def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
+    return run_job("frame", event, context, wiring, look)
