@@ -8,6 +8,7 @@ PYTHON ?= python3
 ARCH ?= arm64
 ROWS ?= 1000000
 ROUNDS ?= 3
+SAMPLES ?= 5
 JSON ?=
 JOB ?= cleanup
 EVENT ?= events/$(JOB).json
@@ -16,10 +17,10 @@ export PYTHONPATH := layers/shared:functions:.
 # SAM wants a region even to read a template, tells on its users unless asked not to, and writes into $HOME.
 SAM := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.cache/sam .venv-sam/bin/sam
 
-.PHONY: help setup sam demo test lint bench build invoke lock clean
+.PHONY: help setup sam demo test lint bench coldstart build invoke lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/bin/nightshift ## create .venv, everything pinned
 
@@ -41,6 +42,9 @@ lint: setup sam ## ruff, mypy, cfn-lint, sam validate
 bench: setup ## nightshift beside its peers (ROWS=1000000 ROUNDS=3 JSON=1); alone on stdout
 	@$(MAKE) .venv-bench/.stamp >&2
 	@.venv/bin/python -m benchmarks --rows $(ROWS) --rounds $(ROUNDS) $(if $(JSON),--json)
+
+coldstart: setup sam ## INIT and first answer of each function, beside a bare import boto3 (SAMPLES=5 JSON=1)
+	@.venv/bin/python -m benchmarks.coldstart --samples $(SAMPLES) $(if $(JSON),--json)
 
 build: setup sam ## what gets deployed, into .aws-sam (ARCH=arm64 or x86_64)
 	@compiler="$$(.venv/bin/python layers/build.py interpreter)"; \

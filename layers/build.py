@@ -114,14 +114,10 @@ def loadable(library: bytes) -> bytes:
 
 
 def compile_to_bytes(folder: Path, site: Path) -> None:
-    """Byte code by the runtime's own version, where one is at hand; none otherwise.
-
-    Unchecked: Lambda's file times are not the ones it was compiled from. In one process and in order, with a fixed
-    hash seed, and with the names that the files have on Lambda: nothing of this machine or moment gets in.
-    """
+    """Byte code by the runtime's own version, where one is at hand (see `byte_code`); none otherwise."""
     if compiler := os.environ.get("LAYER_COMPILER"):
-        command = [compiler, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-        _run([*command, "-s", str(site), "-p", "/opt/python", str(folder)], PYTHONHASHSEED="0")
+        script = str(Path(__file__).with_name("byte_code.py"))
+        _run([compiler, script, str(folder), str(site), "/opt/python"], PYTHONHASHSEED="0")
 
 
 def interpreter() -> str:

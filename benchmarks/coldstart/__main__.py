@@ -1,8 +1,10 @@
 """`python -m benchmarks.coldstart`: INIT and first answer of each function, beside a bare `import boto3`.
 
-Each sample is a new execution environment: AWS's emulator, AWS's runtime client, and what `make build` deploys, on the
-runtime's own Python where that is at hand. Timed is the first invocation from outside, INIT included; functions take
-turns, so that a slow moment of the machine meets all of them. Every function does a dry run on a small table.
+The yardstick carries boto3 as Lambda's own runtime does: the pinned version as pip installs it, with ordinary byte
+code, without what `layers/build.py` saves. Each sample is a new execution environment: AWS's emulator, AWS's runtime
+client, and what `make build` deploys, on the runtime's own Python where that is at hand. Timed is the first invocation
+from outside, INIT included; functions take turns, so that a slow moment of the machine meets all of them. Every
+function does a dry run on a small table.
 
 `frame` is a function without Arrow: the frame around every job with next to nothing in it.
 """
@@ -14,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -21,7 +24,7 @@ from typing import Any
 
 import click
 
-from local.artefact import FUNCTIONS, Artefact, best
+from local.artefact import FUNCTIONS, LAYERS, RUNTIME, Artefact, alone, best, kept, run, runtime_python
 from local.chatlog import TABLE, create_conversation_log
 from local.lambda_runtime import LambdaRuntime
 from local.postgres import EmbeddedPostgres
@@ -33,6 +36,8 @@ END = datetime(2025, 10, 15, tzinfo=UTC)
 DRY_RUN: dict[str, Any] = {"scheduled_time": END.isoformat(), "dry_run": True}
 EVENTS: dict[str, dict[str, Any]] = {"restore": {**DRY_RUN, "table": TABLE}}
 BUCKET = "cold-start"
+AS_DEPLOYED = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""As in template.yaml."""
 
 
 @click.command()
@@ -43,16 +48,34 @@ def main(samples: int, as_json: bool) -> None:
     jobs = sorted(app.parent.name for app in FUNCTIONS.glob("*/app.py"))
     names = [YARDSTICK, FRAME, *jobs]
     artefact = best()
+    plain = _as_pip_installs(artefact)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     with _surroundings(artefact) as env:
         for number in range(samples + 1):
             for name in names:
-                init, whole = _cold(name, artefact, env)
+                init, whole = _cold(name, plain if name == YARDSTICK else artefact, env)
                 if number:  # the first round warms the machine's file cache, as any host's is
                     times[name].append((init, whole))
             click.echo(f"round {number} of {samples}", err=True)
     result = {"on": artefact.label, "samples": samples, "functions": _summary(times)}
     click.echo(json.dumps(result) if as_json else _table(result))
+
+
+def _as_pip_installs(artefact: Artefact) -> Artefact:
+    """The shared layer's packages without any of our care; where functions run from the sources, so does this."""
+    compiler = runtime_python()
+    if compiler is None:
+        return artefact
+    lock = LAYERS / "shared" / "requirements.txt"
+
+    def make(target: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        pip += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--python-version", RUNTIME]
+        run([*pip, "--target", str(target), "-r", str(lock)], LAYERS, {})
+        run([str(compiler), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(target)], LAYERS, {})
+
+    with alone():
+        return replace(artefact, layers=(kept("plain", [lock.read_bytes(), str(compiler).encode()], make),))
 
 
 @contextmanager
@@ -62,7 +85,7 @@ def _surroundings(artefact: Artefact) -> Iterator[dict[str, str]]:
         url = postgres.create_database("cold")
         create_conversation_log(url, 2_000, days=60, end=END)
         s3.create_bucket(BUCKET)
-        env = {**s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": BUCKET}
+        env = {**s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": BUCKET, **AS_DEPLOYED}
         with LambdaRuntime("cleanup.app.lambda_handler", env, artefact=artefact) as runtime:
             done = runtime.invoke({"scheduled_time": END.isoformat()})
         if done.error_type is not None:

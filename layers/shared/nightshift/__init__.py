@@ -5,4 +5,12 @@ The shared layer: what every scheduled function uses. Ground floor first: `error
 `runtime` holds the frame that every handler runs in.
 """
 
+import gc
+import sys
+
 __version__ = "0.1.0"
+
+if "awslambdaric" in sys.modules:
+    # A function is being loaded. Collections on the way find no garbage and cost an eighth of a cold start.
+    # `runtime.run_job` switches them on again.
+    gc.disable()

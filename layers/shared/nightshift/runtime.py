@@ -8,6 +8,7 @@ and alarms see it. Slack being down is a warning and a metric, never a failed ru
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -66,6 +67,10 @@ def run_job(
     Raises:
         whatever the job raised, after it was recorded and reported.
     """
+    if not gc.isenabled():
+        # It was off while the function was loaded, see `nightshift`. What is in memory by now stays there.
+        gc.freeze()
+        gc.enable()
     wires = wiring()
     started = time.monotonic()
     run = JobRun(job=job, as_of=wires.now())

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    AnyHttpUrl,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -52,6 +51,8 @@ def _switch(value: object) -> object:
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+")]
+"""Pydantic's own URL type takes a twentieth of a cold start to import."""
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!_.*'()/=-]*$", max_length=512)]
 
 
@@ -94,7 +95,7 @@ class Settings(BaseModel):
     slack_bot_token: SecretStr | None = None
     slack_secret_arn: str | None = None
     slack_channel: str | None = None
-    slack_api_url: AnyHttpUrl | None = None
+    slack_api_url: HttpUrl | None = None
     slack_attach_csv: Switch = True
     slack_csv_rows: int = Field(1000, ge=1, le=50_000)
     report_language: Literal["ko", "en"] = "ko"

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, inspect, or_, select, text
+from sqlalchemy import Connection, func, or_, select, text
 
 from nightshift.database.catalog import TableName
-from nightshift.database.tables import archive_object, restored_object
+from nightshift.database.tables import archive_object, is_there, restored_object
 from nightshift.rows.axis import Axis
 
 Span = tuple[int | None, int]
@@ -40,7 +40,7 @@ NOTHING_HELD = Holds()
 
 def active_holds(connection: Connection, table: TableName, axis: Axis, as_of: datetime) -> Holds:
     """The holds on a table at a run's time, whatever it, its partitions or its parent were called when it began."""
-    if not inspect(connection).has_table(restored_object.name):
+    if not is_there(connection, restored_object):
         return NOTHING_HELD
     kept = restored_object.c
     held = (

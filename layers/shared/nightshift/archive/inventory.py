@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, select
 
 from nightshift.database.catalog import split_name
-from nightshift.database.tables import archive_object
+from nightshift.database.tables import archive_object, is_there
 
 ARCHIVED, RESTORED = "archived", "restored"
 
@@ -62,7 +62,7 @@ def inventory(
         since, until: first and last day, both included.
         states: None for every state.
     """
-    if not inspect(connection).has_table(archive_object.name):
+    if not is_there(connection, archive_object):
         return []
     c = archive_object.c
     wanted = select(archive_object).where(c.bucket == bucket).order_by(c.table_name, c.dt, c.min_timestamp, c.id)
@@ -96,7 +96,7 @@ def inventory(
 
 def known_tables(connection: Connection, bucket: str) -> list[str]:
     """The labels of all tables that the ledger knows in this bucket, sorted."""
-    if not inspect(connection).has_table(archive_object.name):
+    if not is_there(connection, archive_object):
         return []
     labels = select(archive_object.c.table_name).where(archive_object.c.bucket == bucket).distinct()
     return sorted(connection.execute(labels).scalars())

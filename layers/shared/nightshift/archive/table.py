@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive import guards, survey
@@ -23,7 +23,7 @@ from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.database.history import completed_tables
-from nightshift.database.tables import archive_object
+from nightshift.database.tables import archive_object, is_there
 from nightshift.database.tables import run as run_table
 from nightshift.errors import NightshiftError
 from nightshift.results import Refusal, Status, TableResult
@@ -141,12 +141,10 @@ def _clearly_usual(connection: Connection, target: Target, limit: float) -> bool
 
 def _rehearse(connection: Connection, engine: Engine, run: JobRun, target: Target, started: float) -> TableResult:
     """The dry run of one table: counts, estimates, and the guard for volume as it would decide."""
-    tables = set(inspect(connection).get_table_names())
-    expected = estimate(
-        connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=archive_object.name in tables
-    )
+    ledger_exists = is_there(connection, archive_object)
+    expected = estimate(connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=ledger_exists)
     refusal = None
-    if not run.force and run_table.name in tables:
+    if not run.force and is_there(connection, run_table):
         refusal = _volume(connection, engine, target)
     return result_of(
         target,

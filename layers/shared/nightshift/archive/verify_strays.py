@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.ledger import KEYS_A_STATEMENT, SWEEP_LIMIT, Ledger
@@ -26,7 +26,7 @@ from nightshift.archive.verify_report import Noted, Repaired
 from nightshift.archive.verify_scope import SUFFIX, Scope, directories
 from nightshift.database.connect import Database
 from nightshift.database.lock import run_lock
-from nightshift.database.tables import archive_object
+from nightshift.database.tables import archive_object, is_there
 from nightshift.database.tables import run as run_table
 from nightshift.errors import ArchiveMismatch, StoreError
 from nightshift.rows.reader import ArchiveFile
@@ -114,7 +114,7 @@ def _unknown(
     keys = [key for key in listed if key not in known]
     elsewhere: dict[str, str] = {}
     with database.connect() as connection:
-        if keys and inspect(connection).has_table(archive_object.name):
+        if keys and is_there(connection, archive_object):
             columns = select(archive_object.c.object_key, archive_object.c.bucket)
             for some in _batches(keys, KEYS_A_STATEMENT):
                 rows = connection.execute(columns.where(archive_object.c.object_key.in_(some)))
@@ -201,7 +201,7 @@ def _has_finished(database: Database, run_id: str) -> bool:
     """
     finished = select(run_table.c.run_id).where(run_table.c.run_id == run_id, run_table.c.finished_at.is_not(None))
     with database.connect() as connection:
-        return inspect(connection).has_table(run_table.name) and connection.execute(finished).first() is not None
+        return is_there(connection, run_table) and connection.execute(finished).first() is not None
 
 
 def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

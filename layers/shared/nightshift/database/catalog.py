@@ -35,7 +35,7 @@ class TableName:
         A part that could be misread is quoted: a label means one table, and `split_name` reads it back.
         """
         parts = [self.schema, self.name] if self.schema else [self.name]
-        return ".".join(quote_identifier(part) if _ODD.search(part) else part for part in parts)
+        return ".".join(quote_identifier(part) if _is_odd(part) else part for part in parts)
 
     @property
     def sql(self) -> str:
@@ -139,16 +139,20 @@ class TableInfo:
         return -1.0 if any(count < 0 for count in counts) else sum(counts)
 
 
-_ODD = re.compile(r'[."]|^\s|\s$')
-_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)')
+_PART = r'\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)'
+
+
+def _is_odd(part: str) -> bool:
+    """Whether `split_name` could misread it."""
+    return "." in part or '"' in part or part != part.strip()
 
 
 def split_name(written: str) -> tuple[tuple[str, bool], ...] | None:
     """Split `schema.table` into parts, each with whether it was quoted; None where that cannot be done."""
     parts: list[tuple[str, bool]] = []
-    at = 0
+    part, at = re.compile(_PART), 0  # compiled, and remembered by `re`, where it is needed: not by every cold start
     while True:
-        match = _PART.match(written, at)
+        match = part.match(written, at)
         if not match:
             return None
         quoted, plain, end = match.groups()

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, inspect, select, text, update
+from sqlalchemy import Connection, FromClause, Select, delete, exists, func, quoted_name, select, update
+from sqlalchemy import table as any_table
 
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
 from nightshift.archive.ledger import KEYS_A_STATEMENT
 from nightshift.database.catalog import TableName, quote_literal
-from nightshift.database.tables import archive_object, restored_object
+from nightshift.database.tables import archive_object, is_there, restored_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +135,19 @@ def forget(connection: Connection, target_id: str, table: TableName | None) -> N
     c = restored_object.c
     dropped = delete(restored_object).where(c.target_id == target_id, ~c.into_original)
     if table is not None:
-        dropped = dropped.where(~exists(select(text("1")).select_from(text(table.sql))))
+        dropped = dropped.where(~exists().select_from(_named(table)))
     connection.execute(dropped)
     connection.commit()
 
 
+def _named(table: TableName) -> FromClause:
+    name, schema = (quoted_name(part, quote=True) for part in (table.name, table.schema))
+    return any_table(name, schema=schema or None)
+
+
 def _found(connection: Connection, statement: Select[Any]) -> list[str]:
     """Before the first real run there is no table to look at."""
-    if not inspect(connection).has_table(restored_object.name):
+    if not is_there(connection, restored_object):
         return []
     return list(connection.execute(statement).scalars())
 

@@ -169,5 +169,5 @@ def make_notifier(settings: Settings, token: SecretStr | None, log: Log) -> Slac
         token,
         settings.slack_channel.strip(),
         language=settings.report_language,
-        api_url=str(settings.slack_api_url or SLACK_API),
+        api_url=settings.slack_api_url or SLACK_API,
     )

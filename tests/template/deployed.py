@@ -1,0 +1,124 @@
+"""A deployment of the template that runs: the functions' own environment as SAM resolves it, on servers of the test's.
+
+What a night and a bad day ask of AWS happens for real: an orphan and its sweep, an answer that gets lost, dry runs, a
+restore into each kind of table, from damaged and missing objects, with and without versions.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.s3 import EmbeddedS3
+from nightshift.archive.events import Step
+from tests.support import s3_faults as faults
+from tests.support.child import JobChild
+from tests.support.house import AS_OF, House
+from tests.support.login import LoginRecorder
+from tests.template.cloudformation import Stack
+from tests.template.iam import Call
+from tests.template.recorder import Recorder, login
+
+TABLE = "conversation_log"
+POLICIES = f'[[retention]]\ntable = "{TABLE}"\nkeep_days = 30\n'
+
+
+@dataclass
+class Deployed:
+    """A stack, and what its functions have asked of AWS.
+
+    Attributes:
+        house: the database behind it, and the bucket that stands for ArchiveBucket.
+        calls: by job.
+    """
+
+    stack: Stack
+    house: House
+    recorder: Recorder
+    calls: dict[str, set[Call]] = field(default_factory=dict)
+
+    @property
+    def s3(self) -> EmbeddedS3:
+        return self.house.s3
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """Tokens of the stack, as this deployment has them."""
+        return {"<ArchiveBucket.Arn>": f"arn:aws:s3:::{self.house.bucket}", "<ArchiveBucket>": self.house.bucket}
+
+    def function(self, job: str) -> dict[str, Any]:
+        """The properties of a job's function."""
+        (found,) = (f for _, f in self.stack.of_type("AWS::Lambda::Function") if f["Handler"].startswith(f"{job}."))
+        return found
+
+    def run(
+        self, job: str, env: Mapping[str, str] | None = None, *, kill_at: Step | None = None, **event: Any
+    ) -> JobChild:
+        """One run to its end, in a process of its own; its calls are kept."""
+        variables = {name: str(value) for name, value in self.function(job)["Environment"]["Variables"].items()}
+        variables = {name: self.known.get(value, value) for name, value in variables.items()}
+        here = {**self.s3.env, "AWS_ENDPOINT_URL": self.recorder.endpoint, "POWERTOOLS_METRICS_DISABLED": "true"}
+        child = JobChild(
+            {**variables, **here, **(env or {})}, {"scheduled_time": AS_OF, **event}, job=job, kill_at=kill_at
+        )
+        child.wait()
+        self.calls.setdefault(job, set()).update(self.recorder.calls)
+        self.recorder.calls.clear()
+        return child
+
+    def answer(self, job: str, **event: Any) -> dict[str, Any]:
+        """A run that must answer."""
+        child = self.run(job, **event)
+        assert child.answer is not None, child.log
+        return child.answer
+
+    def insert(self, first: int) -> None:
+        """Five days with a row each, all due."""
+        day = "timestamptz '2025-08-01 12:00+09' + i * interval '1 day'"
+        self.house.sql(f"INSERT INTO {TABLE} SELECT i, 'row ' || i, {day} FROM generate_series({first}, {first + 4}) i")
+
+    def nights(self) -> None:
+        """cleanup: killed over an orphan; swept, with an answer lost on the way; looked at; without versions."""
+        self.house.sql(f"CREATE TABLE {TABLE} (id int PRIMARY KEY, note text, created_at timestamptz NOT NULL)")
+        self.insert(1)
+        assert self.run("cleanup", kill_at=Step.UPLOADED).process.exitcode == -signal.SIGKILL
+        assert self.answer("cleanup", dry_run=True)["status"] == "dry_run"
+        lost = self.recorder.inject(faults.store_then_disconnect(), method="PUT", target=self.house.bucket)
+        swept = self.answer("cleanup")
+        assert (swept["status"], lost.fired) == ("ok", 1)
+        assert swept["orphans_removed"] >= 1
+        self._versions("Suspended")
+        self.insert(6)
+        assert self.answer("cleanup")["status"] == "ok"
+        self._versions("Enabled")
+
+    def bad_days(self) -> None:
+        """restore: looked at; into a table of its own; of damaged and missing objects; back into the original."""
+        assert self.answer("restore", table=TABLE, dry_run=True)["status"] == "dry_run"
+        assert self.answer("restore", table=TABLE)["restored_rows"] == 10
+        versioned, bare = ([e for e in self.house.ledger() if bool(e["version_id"]) is has and e["state"] == "archived"]
+                           for has in (True, False))
+        client, bucket = self.s3.client(), self.house.bucket
+        for entry in (versioned[0], bare[0]):
+            version = {"VersionId": entry["version_id"]} if entry["version_id"] else {}
+            client.delete_object(Bucket=bucket, Key=entry["object_key"], **version)
+        client.put_object(Bucket=bucket, Key=bare[1]["object_key"], Body=b"not what was archived")
+        partial = self.answer("restore", table=TABLE, into="second")
+        assert sorted(one["damage"] for one in partial["damaged"]) == ["missing", "missing", "wrong size"]
+        assert self.answer("restore", table=TABLE, into_original=True)["restored_rows"] == 7
+
+    def logins(self, resource_id: str) -> None:
+        """Each job shows its token to a server that keeps it."""
+        for job in ("cleanup", "restore"):
+            with LoginRecorder() as server:
+                url = f"postgresql://nightshift@127.0.0.1:{server.port}/app"
+                child = self.run(job, {"DATABASE_URL": url}, dry_run=True, **({"table": TABLE} if job == "restore" else {}))
+                assert child.error is not None
+                self.calls[job].update(login(token, resource_id) for token in server.passwords)
+
+    def _versions(self, status: Any) -> None:
+        self.s3.client().put_bucket_versioning(
+            Bucket=self.house.bucket, VersioningConfiguration={"Status": status}
+        )

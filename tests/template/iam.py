@@ -1,0 +1,103 @@
+"""IAM, as far as the template's roles use it: what a role grants, and whether a call falls under a grant.
+
+Source: IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements: Condition operators". Whatever the
+roles do not use (Deny, NotAction, other operators) is an error here, not a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.template.cloudformation import Stack
+
+Context = frozenset[tuple[str, str]]
+"""Condition keys of a request with their values."""
+
+
+@dataclass(frozen=True, order=True)
+class Call:
+    """Something that AWS asks IAM about before it does it.
+
+    Attributes:
+        action: IAM's name of it, e.g. `s3:GetObject`.
+        resource: ARN.
+        context: the condition keys that the request carries.
+    """
+
+    action: str
+    resource: str
+    context: Context = frozenset()
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action on one resource, as a role allows it.
+
+    Attributes:
+        conditions: operator, key and the patterns of which one must match.
+    """
+
+    action: str
+    resource: str
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+    def covers(self, call: Call) -> bool:
+        """Whether the call is allowed by this grant."""
+        return (
+            matches(self.action.lower(), call.action.lower())
+            and matches(self.resource, call.resource)
+            and all(_holds(*condition, context=dict(call.context)) for condition in self.conditions)
+        )
+
+
+def grants_of(stack: Stack, role: object, known: Mapping[str, str]) -> Iterator[Grant]:
+    """What a role allows by policies of the stack's own.
+
+    Args:
+        role: its logical id, or the token of its ARN.
+        known: tokens such as `<ArchiveBucket.Arn>`, and what they are in this deployment.
+    """
+    resource = stack.resources.get(str(role)) or stack.named_by(role)
+    for policy in resource["Properties"].get("Policies", ()):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement.keys() <= {"Effect", "Action", "Resource", "Condition"}, statement
+            assert statement["Effect"] == "Allow", statement
+            conditions = tuple(
+                (operator, key, tuple(listed(patterns)))
+                for operator, keys in statement.get("Condition", {}).items()
+                for key, patterns in keys.items()
+            )
+            for action in listed(statement["Action"]):
+                for arn in listed(statement["Resource"]):
+                    yield Grant(action, _known(arn, known), conditions)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """`*` stands for any characters, slashes included, `?` for one."""
+    parts = ({"*": ".*", "?": "."}.get(piece, re.escape(piece)) for piece in re.split(r"([*?])", pattern))
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+
+
+def listed(value: Any) -> list[str]:
+    """IAM takes one or a list of them everywhere."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _holds(operator: str, key: str, patterns: tuple[str, ...], context: Mapping[str, str]) -> bool:
+    if operator.endswith("IfExists") and key not in context:
+        return True
+    match operator.removesuffix("IfExists"):
+        case "StringEquals":
+            return context.get(key) in patterns
+        case "StringLike":
+            return key in context and any(matches(pattern, context[key]) for pattern in patterns)
+    raise NotImplementedError(operator)
+
+
+def _known(arn: str, known: Mapping[str, str]) -> str:
+    for token, value in known.items():
+        arn = arn.replace(token, value)
+    return arn

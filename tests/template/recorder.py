@@ -1,0 +1,115 @@
+"""Every call that a run makes to AWS, taken off the wire and put into IAM's words.
+
+A proxy stands in front of the server that plays AWS. A request that it does not know by name becomes a call that no
+role can allow. What a service would ask IAM on the caller's behalf follows from the answers: KMS where an object or a
+secret is encrypted with a key, `s3:ListBucket` where S3 says that an object is missing (without it: 403).
+
+Sources: "Required permissions for Amazon S3 API operations" and "Actions, resources, and condition keys" of each service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+from xml.etree import ElementTree
+
+from tests.support.s3_faults import Forward, Request, Response
+from tests.support.s3_proxy import S3Proxy
+from tests.template.cloudformation import PSEUDO
+from tests.template.iam import Call
+
+REGION, ACCOUNT = PSEUDO["AWS::Region"], PSEUDO["AWS::AccountId"]
+ASKING_FOR_MORE = ("x-amz-copy-source", "x-amz-acl", "x-amz-grant", "x-amz-tagging", "x-amz-object-lock", "x-amz-bypass")
+"""Headers that need permissions of their own."""
+
+
+class Recorder(S3Proxy):
+    """The proxy, for as long as the context lasts.
+
+    Attributes:
+        calls: what was asked of AWS so far, each once.
+        keys: secrets that are encrypted with a KMS key, and the key.
+    """
+
+    def __init__(self, upstream: str, keys: Mapping[str, str]) -> None:
+        super().__init__(upstream)
+        self.calls: set[Call] = set()
+        self.keys = keys
+
+    def respond(self, request: Request, forward: Forward) -> Response:
+        self.calls.update(self._asked(request))
+        response = super().respond(request, forward)
+        if "x-amz-target" not in _headers(request):
+            self.calls.update(_consequences(request, response))
+        return response
+
+    def _asked(self, request: Request) -> Iterator[Call]:
+        target = _headers(request).get("x-amz-target")
+        if target is None:
+            yield from _s3(request)
+            return
+        body = json.loads(request.body)
+        match target:
+            case "secretsmanager.GetSecretValue":
+                yield Call("secretsmanager:GetSecretValue", body["SecretId"])
+                if body["SecretId"] in self.keys:
+                    yield _kms("Decrypt", self.keys[body["SecretId"]], "secretsmanager")
+            case "AmazonSSM.GetParameter":
+                yield Call("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{body['Name']}")
+            case _:
+                yield Call("unknown", target)
+
+
+def login(token: str, resource_id: str) -> Call:
+    """What RDS asks IAM about when it is shown an IAM token; the token names everything but the database's id."""
+    query = parse_qs(urlsplit(f"//{token}").query)
+    assert query["Action"] == ["connect"], query
+    assert query["X-Amz-Credential"][0].split("/")[2:4] == [REGION, "rds-db"], query
+    return Call("rds-db:connect", f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource_id}/{query['DBUser'][0]}")
+
+
+def _s3(request: Request) -> Iterator[Call]:
+    bucket, key, query = _place(request)
+    odd = [name for name in _headers(request) if name.startswith(ASKING_FOR_MORE)]
+    arn = f"arn:aws:s3:::{bucket}"
+    version = "Version" if "versionId" in query else ""
+    match request.method, bool(key), sorted(query.keys() - {"versionId"}) + odd:
+        case "PUT", True, []:
+            yield Call("s3:PutObject", f"{arn}/{key}")
+        case "GET" | "HEAD", True, []:
+            # A version that is named needs GetObjectVersion, and GetObject no more.
+            yield Call(f"s3:GetObject{version}", f"{arn}/{key}")
+        case "GET", False, parameters if "list-type" in parameters:
+            yield Call("s3:ListBucket", arn, frozenset({("s3:prefix", query.get("prefix", ""))}))
+        case "POST", False, ["delete"]:
+            for entry in ElementTree.fromstring(request.body).iterfind("{*}Object"):
+                versioned = "Version" if entry.find("{*}VersionId") is not None else ""
+                yield Call(f"s3:DeleteObject{versioned}", f"{arn}/{entry.findtext('{*}Key')}")
+        case _:
+            yield Call("unknown", f"{request.method} {request.target} {odd or ''}")
+
+
+def _consequences(request: Request, response: Response) -> Iterator[Call]:
+    bucket, key, _ = _place(request)
+    headers = {name.lower(): value for name, value in response.headers}
+    if key and response.status == 404:
+        yield Call("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+    if headers.get("x-amz-server-side-encryption") == "aws:kms" and response.status < 300:
+        kms_key = headers["x-amz-server-side-encryption-aws-kms-key-id"]
+        yield _kms("GenerateDataKey" if request.method == "PUT" else "Decrypt", kms_key, "s3")
+
+
+def _kms(action: str, key: str, service: str) -> Call:
+    return Call(f"kms:{action}", key, frozenset({("kms:ViaService", f"{service}.{REGION}.amazonaws.com")}))
+
+
+def _place(request: Request) -> tuple[str, str, dict[str, str]]:
+    """Bucket, key and query of a request to S3."""
+    path, _, query = request.target.partition("?")
+    bucket, _, key = path.partition("/")
+    return bucket, key, dict(parse_qsl(query, keep_blank_values=True))
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers}
