@@ -30,7 +30,7 @@ demo: setup ## one night from end to end, on this machine
 	@.venv/bin/python -m local.demo
 
 test: lint ## all that CI runs: lint, then the tests
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup sam ## ruff, mypy, cfn-lint, sam validate
 	@.venv/bin/ruff check .

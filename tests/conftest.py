@@ -36,6 +36,14 @@ def pytest_report_header() -> str:
     return f"functions run from {describe()}"
 
 
+LONGEST = ("tests/restore/test_types.py", "tests/handlers/test_artefact.py")
+"""Files that take so long that they must not begin last: the other workers would wait for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The worker's PostgreSQL server."""
