@@ -79,7 +79,7 @@ def command(
     if as_json:
         output.print_json(found.to_json())
     else:
-        view.show(found)
+        view.show(found, repaired=repair)
     ctx.exit(_code(found))
 
 
