@@ -5,7 +5,9 @@ What exists only in AWS becomes a token: `<ArchiveBucket>` for a `!Ref`, `<Archi
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import os
 import re
 import subprocess
@@ -13,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import yaml
 
@@ -27,6 +29,8 @@ PSEUDO = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 NO_VALUE = object()
+REMOVED = object()
+"""For `alter`."""
 
 Json = Any
 Template = dict[str, Any]
@@ -57,6 +61,16 @@ def load(path: Path = TEMPLATE) -> Template:
     """The template as it is written, intrinsic functions in their long form."""
     template: Template = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     return template
+
+
+def alter(template: Template, where: str, what: Json) -> None:
+    """Put `what` at a dotted path of the template, or take away what is there (`REMOVED`)."""
+    *way, last = (int(part) if part.isdecimal() else part for part in where.split("."))
+    owner = functools.reduce(operator.getitem, way, cast(Any, template))
+    if what is REMOVED:
+        del owner[last]
+    else:
+        owner[last] = what
 
 
 class SamTransform:

@@ -30,11 +30,13 @@ class Deployed:
     """A stack, and what its functions have asked of AWS.
 
     Attributes:
+        parameters: what the stack was deployed with.
         house: the database behind it, and the bucket that stands for ArchiveBucket.
         calls: by job.
     """
 
     stack: Stack
+    parameters: Mapping[str, str]
     house: House
     recorder: Recorder
     calls: dict[str, set[Call]] = field(default_factory=dict)
@@ -64,8 +66,7 @@ class Deployed:
             {**variables, **here, **(env or {})}, {"scheduled_time": AS_OF, **event}, job=job, kill_at=kill_at
         )
         child.wait()
-        self.calls.setdefault(job, set()).update(self.recorder.calls)
-        self.recorder.calls.clear()
+        self.calls.setdefault(job, set()).update(self.recorder.take())
         return child
 
     def answer(self, job: str, **event: Any) -> dict[str, Any]:
@@ -98,8 +99,10 @@ class Deployed:
         """restore: looked at; into a table of its own; of damaged and missing objects; back into the original."""
         assert self.answer("restore", table=TABLE, dry_run=True)["status"] == "dry_run"
         assert self.answer("restore", table=TABLE)["restored_rows"] == 10
-        versioned, bare = ([e for e in self.house.ledger() if bool(e["version_id"]) is has and e["state"] == "archived"]
-                           for has in (True, False))
+        versioned, bare = (
+            [e for e in self.house.ledger() if bool(e["version_id"]) is has and e["state"] == "archived"]
+            for has in (True, False)
+        )
         client, bucket = self.s3.client(), self.house.bucket
         for entry in (versioned[0], bare[0]):
             version = {"VersionId": entry["version_id"]} if entry["version_id"] else {}
@@ -114,11 +117,10 @@ class Deployed:
         for job in ("cleanup", "restore"):
             with LoginRecorder() as server:
                 url = f"postgresql://nightshift@127.0.0.1:{server.port}/app"
-                child = self.run(job, {"DATABASE_URL": url}, dry_run=True, **({"table": TABLE} if job == "restore" else {}))
+                event: dict[str, Any] = {"table": TABLE} if job == "restore" else {}
+                child = self.run(job, {"DATABASE_URL": url}, dry_run=True, **event)
                 assert child.error is not None
                 self.calls[job].update(login(token, resource_id) for token in server.passwords)
 
     def _versions(self, status: Any) -> None:
-        self.s3.client().put_bucket_versioning(
-            Bucket=self.house.bucket, VersioningConfiguration={"Status": status}
-        )
+        self.s3.client().put_bucket_versioning(Bucket=self.house.bucket, VersioningConfiguration={"Status": status})

@@ -1,7 +1,7 @@
-"""IAM, as far as the template's roles use it: what a role grants, and whether a call falls under a grant.
+"""IAM, as far as the template uses it: what a role grants, what the bucket denies, and which calls fall under it.
 
 Source: IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements: Condition operators". Whatever the
-roles do not use (Deny, NotAction, other operators) is an error here, not a guess.
+template does not use (NotAction, other operators) is an error here, not a guess.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Grant:
-    """One action on one resource, as a role allows it.
+    """One action on one resource, as a role allows it, or as a bucket's policy denies it to everybody.
 
     Attributes:
-        conditions: operator, key and the patterns of which one must match.
+        conditions: operator, key and the values of which one must match.
     """
 
     action: str
@@ -45,7 +45,7 @@ class Grant:
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
     def covers(self, call: Call) -> bool:
-        """Whether the call is allowed by this grant."""
+        """Whether this is about the call."""
         return (
             matches(self.action.lower(), call.action.lower())
             and matches(self.resource, call.resource)
@@ -65,14 +65,27 @@ def grants_of(stack: Stack, role: object, known: Mapping[str, str]) -> Iterator[
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement.keys() <= {"Effect", "Action", "Resource", "Condition"}, statement
             assert statement["Effect"] == "Allow", statement
-            conditions = tuple(
-                (operator, key, tuple(listed(patterns)))
-                for operator, keys in statement.get("Condition", {}).items()
-                for key, patterns in keys.items()
-            )
-            for action in listed(statement["Action"]):
-                for arn in listed(statement["Resource"]):
-                    yield Grant(action, _known(arn, known), conditions)
+            yield from _grants(statement, known)
+
+
+def denials_of(stack: Stack, known: Mapping[str, str]) -> Iterator[Grant]:
+    """What the policies of the stack's buckets deny; `known` as in `grants_of`."""
+    for _, policy in stack.of_type("AWS::S3::BucketPolicy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement.keys() <= {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}, statement
+            assert (statement["Effect"], statement["Principal"]) == ("Deny", "*"), statement
+            yield from _grants(statement, known)
+
+
+def _grants(statement: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[Grant]:
+    conditions = tuple(
+        (operator, key, tuple(listed(values)))
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, values in keys.items()
+    )
+    for action in listed(statement["Action"]):
+        for arn in listed(statement["Resource"]):
+            yield Grant(action, _known(arn, known), conditions)
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -90,8 +103,12 @@ def _holds(operator: str, key: str, patterns: tuple[str, ...], context: Mapping[
     if operator.endswith("IfExists") and key not in context:
         return True
     match operator.removesuffix("IfExists"):
-        case "StringEquals":
+        case "StringEquals" | "Bool":
             return context.get(key) in patterns
+        case "StringNotEquals" | "ArnNotEquals":
+            return context.get(key) not in patterns
+        case "Null":
+            return patterns == (str(key not in context).lower(),)
         case "StringLike":
             return key in context and any(matches(pattern, context[key]) for pattern in patterns)
     raise NotImplementedError(operator)

@@ -4,13 +4,13 @@ A proxy stands in front of the server that plays AWS. A request that it does not
 role can allow. What a service would ask IAM on the caller's behalf follows from the answers: KMS where an object or a
 secret is encrypted with a key, `s3:ListBucket` where S3 says that an object is missing (without it: 403).
 
-Sources: "Required permissions for Amazon S3 API operations" and "Actions, resources, and condition keys" of each service.
+Sources: S3 user guide, "Required permissions for Amazon S3 API operations"; Service Authorization Reference.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.etree import ElementTree
 
@@ -20,29 +20,51 @@ from tests.template.cloudformation import PSEUDO
 from tests.template.iam import Call
 
 REGION, ACCOUNT = PSEUDO["AWS::Region"], PSEUDO["AWS::AccountId"]
-ASKING_FOR_MORE = ("x-amz-copy-source", "x-amz-acl", "x-amz-grant", "x-amz-tagging", "x-amz-object-lock", "x-amz-bypass")
+ASKING_FOR_MORE = (
+    "x-amz-copy-source",
+    "x-amz-acl",
+    "x-amz-grant",
+    "x-amz-tagging",
+    "x-amz-object-lock",
+    "x-amz-bypass",
+)
 """Headers that need permissions of their own."""
+ENCRYPTION = (
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-customer-algorithm",
+)
+"""Headers that are condition keys as well."""
 
 
 class Recorder(S3Proxy):
     """The proxy, for as long as the context lasts.
 
     Attributes:
-        calls: what was asked of AWS so far, each once.
         keys: secrets that are encrypted with a KMS key, and the key.
     """
 
     def __init__(self, upstream: str, keys: Mapping[str, str]) -> None:
         super().__init__(upstream)
-        self.calls: set[Call] = set()
+        self._calls: set[Call] = set()
         self.keys = keys
 
     def respond(self, request: Request, forward: Forward) -> Response:
-        self.calls.update(self._asked(request))
+        self._keep(self._asked(request))
         response = super().respond(request, forward)
         if "x-amz-target" not in _headers(request):
-            self.calls.update(_consequences(request, response))
+            self._keep(_consequences(request, response))
         return response
+
+    def take(self) -> set[Call]:
+        """What was asked of AWS since the last time, each once."""
+        with self._lock:
+            taken, self._calls = self._calls, set()
+        return taken
+
+    def _keep(self, calls: Iterable[Call]) -> None:
+        with self._lock:
+            self._calls.update(calls)
 
     def _asked(self, request: Request) -> Iterator[Call]:
         target = _headers(request).get("x-amz-target")
@@ -76,7 +98,8 @@ def _s3(request: Request) -> Iterator[Call]:
     version = "Version" if "versionId" in query else ""
     match request.method, bool(key), sorted(query.keys() - {"versionId"}) + odd:
         case "PUT", True, []:
-            yield Call("s3:PutObject", f"{arn}/{key}")
+            named = {name: value for name, value in _headers(request).items() if name in ENCRYPTION}
+            yield Call("s3:PutObject", f"{arn}/{key}", frozenset((f"s3:{name}", named[name]) for name in named))
         case "GET" | "HEAD", True, []:
             # A version that is named needs GetObjectVersion, and GetObject no more.
             yield Call(f"s3:GetObject{version}", f"{arn}/{key}")

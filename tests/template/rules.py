@@ -15,27 +15,15 @@ from zoneinfo import ZoneInfo
 from nightshift.errors import InvalidEvent
 from nightshift.run import parse_event
 from tests.template import cron
-from tests.template.cloudformation import PSEUDO, Stack
+from tests.template.cloudformation import Stack
+from tests.template.iam import listed
+from tests.template.surface import names_are_the_stacks_own, outputs_tell_the_names, parameters_are_guarded
 
 RUNTIME = "python3.13"
 ARCHITECTURES = ("arm64", "x86_64")
 TWO_WEEKS_S = 1_209_600
 """The longest that SQS keeps a message."""
 NETWORK_INTERFACES = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
-NAME_PROPERTIES = frozenset(
-    {
-        "AlarmName",
-        "BucketName",
-        "FunctionName",
-        "LayerName",
-        "LogGroupName",
-        "Name",
-        "QueueName",
-        "RoleName",
-        "TopicName",
-    }
-)
-
 Problems = Iterator[str]
 Rule = Callable[[Stack], Problems]
 
@@ -170,8 +158,8 @@ def roles_are_narrow(stack: Stack) -> Problems:
     """No wildcard action, no resource that is not named, no policy of somebody else's making."""
     for name, role in stack.of_type("AWS::IAM::Role"):
         for statement in _statements(role):
-            wild = [action for action in _listed(statement["Action"]) if "*" in action]
-            wide = [resource for resource in _listed(statement["Resource"]) if not _is_narrow(resource)]
+            wild = [action for action in listed(statement["Action"]) if "*" in action]
+            wide = [resource for resource in listed(statement["Resource"]) if not _is_narrow(resource)]
             yield from (f"{name}: wildcard action {action}" for action in wild)
             yield from (f"{name}: {statement['Action']} on {resource}" for resource in wide)
         for arn in role.get("ManagedPolicyArns", ()):
@@ -209,14 +197,6 @@ def archive_is_safe(stack: Stack) -> Problems:
             yield f"{name} answers without TLS"
 
 
-def names_are_the_stacks_own(stack: Stack) -> Problems:
-    """A second stack in the account must not collide with the first."""
-    for name, resource in stack.resources.items():
-        for key, value in resource.get("Properties", {}).items():
-            if key in NAME_PROPERTIES and PSEUDO["AWS::StackName"] not in value and not value.startswith("<"):
-                yield f"{name}: {key} {value} is the same in every stack"
-
-
 RULES: tuple[Rule, ...] = (
     functions_run_on_lambda,
     functions_keep_their_logs,
@@ -228,6 +208,8 @@ RULES: tuple[Rule, ...] = (
     roles_are_narrow,
     archive_is_safe,
     names_are_the_stacks_own,
+    parameters_are_guarded,
+    outputs_tell_the_names,
 )
 
 
@@ -258,7 +240,7 @@ def _own_metrics(alarms: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _allows(stack: Stack, role: object, action: str, resource: object) -> bool:
     statements = _statements(stack.named_by(role).get("Properties", {}))
-    return any(action in _listed(s["Action"]) and resource in _listed(s["Resource"]) for s in statements)
+    return any(action in listed(s["Action"]) and resource in listed(s["Resource"]) for s in statements)
 
 
 def _statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -293,7 +275,3 @@ def _demands_tls(policy: dict[str, Any], bucket: str) -> bool:
         and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
         for statement in policy["PolicyDocument"]["Statement"]
     )
-
-
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,12 +16,11 @@ from local.postgres import EmbeddedPostgres
 from local.s3 import REGION, EmbeddedS3
 from local.slack import CHANNEL, SlackServer
 from tests.support.house import SLACK_TOKEN, House
-from tests.template.cloudformation import ROOT, SamTransform, Template, deploy, load
+from tests.template.cloudformation import SamTransform, alter, deploy, load
 from tests.template.conftest import KEY
 from tests.template.deployed import POLICIES, Deployed
-from tests.template.iam import Call, Grant, grants_of, listed, matches
+from tests.template.iam import Call, Grant, denials_of, grants_of
 from tests.template.recorder import Recorder
-from tests.template.rules import NETWORK_INTERFACES
 
 SECRETS_KEY = KEY.replace("11111111", "99999999")
 USER = "db-ABCDEFGH/nightshift"
@@ -58,12 +56,12 @@ def deployed(
         stack = deploy(transform, load(), **parameters)
         directory = tmp_path_factory.mktemp("permissions")
         house = House({"DATABASE_URL": url, "ARCHIVE_BUCKET": bucket}, s3, slack, directory)
-        built = Deployed(stack, house, recorder)
+        built = Deployed(stack, parameters, house, recorder)
         try:
             built.nights()
             built.bad_days()
             if request.param == "tokens":
-                built.logins(USER.split("/")[0])
+                built.logins(USER.partition("/")[0])
             yield built
         finally:
             house.close()
@@ -111,30 +109,120 @@ def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str]) -> dict[str, dict[str,
     }
 
 
+JOBS = ("cleanup", "restore")
+
+
 def test_whatever_a_function_calls_its_role_allows(deployed: Deployed) -> None:
-    for job in ("cleanup", "restore"):
-        assert denied(deployed, job) == []
+    assert [call for job in JOBS for call in denied(deployed, job)] == []
 
 
 def test_whatever_a_role_allows_its_function_calls(deployed: Deployed) -> None:
-    for job in ("cleanup", "restore"):
-        assert unused(deployed, job) == []
+    assert [grant for job in JOBS for grant in unused(deployed, job)] == []
 
 
-def denied(deployed: Deployed, job: str) -> list[Call]:
-    """Calls that were made and that no grant covers."""
-    grants = _grants(deployed, job)
-    return sorted(call for call in deployed.calls[job] if not any(grant.covers(call) for grant in grants))
+def test_without_any_one_of_its_grants_a_function_is_denied_something(deployed: Deployed) -> None:
+    """No two grants say the same, and the two tests above can fail."""
+    for job in JOBS:
+        grants = grants_for(deployed, job)
+        for number, grant in enumerate(grants):
+            if grant.action not in NOT_OURS:
+                assert denied(deployed, job, grants[:number] + grants[number + 1 :]), grant
+
+
+ARCHIVE = "Properties.Policies.1.PolicyDocument.Statement"
+CLEANUP, RESTORE = f"Resources.CleanupRole.{ARCHIVE}", f"Resources.RestoreRole.{ARCHIVE}"
+OTHER_BUCKET = {"Fn::Sub": "arn:aws:s3:::another/${ArchivePrefix}/*"}
+
+TOO_FEW: tuple[tuple[str, Any, str], ...] = (
+    (f"{CLEANUP}.0.Action", ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject"], "s3:PutObject"),
+    (f"{CLEANUP}.0.Action", ["s3:PutObject", "s3:GetObjectVersion", "s3:DeleteObject"], "s3:GetObject"),
+    (f"{CLEANUP}.0.Action", ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], "s3:DeleteObject"),
+    (f"{CLEANUP}.0.Resource", OTHER_BUCKET, "s3:PutObject"),
+    (f"{RESTORE}.0.Action", "s3:GetObject", "s3:GetObjectVersion"),
+    (f"{RESTORE}.1.Action", "s3:ListBucketVersions", "s3:ListBucket"),
+    ("Resources.ArchiveBucketPolicy.Properties.PolicyDocument.Statement.1.Condition", {}, "s3:PutObject"),
+    (f"{RESTORE}.1.Condition", {"StringLike": {"s3:prefix": "archive/*"}}, "s3:ListBucket"),
+)
+TOO_MANY: tuple[tuple[str, Any, str], ...] = (
+    (f"{CLEANUP}.0.Action.3", "s3:DeleteObjectVersion", "s3:DeleteObjectVersion"),
+    (f"{CLEANUP}.0.Resource", [{"Fn::Sub": "${ArchiveBucket.Arn}/${ArchivePrefix}/*"}, OTHER_BUCKET], "s3:PutObject"),
+    (f"{RESTORE}.0.Action", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], "s3:PutObject"),
+    (f"{RESTORE}.1.Action", ["s3:ListBucket", "s3:GetBucketLocation"], "s3:GetBucketLocation"),
+)
+
+
+@pytest.mark.parametrize(("where", "what", "action"), TOO_FEW)
+def test_a_permission_that_is_missing_is_noticed(
+    deployed: Deployed, transform: SamTransform, where: str, what: Any, action: str
+) -> None:
+    broken = altered(deployed, transform, where, what)
+    assert action in {call.action for job in JOBS for call in denied(broken, job)}
+
+
+@pytest.mark.parametrize(("where", "what", "action"), TOO_MANY)
+def test_a_permission_that_nobody_needs_is_noticed(
+    deployed: Deployed, transform: SamTransform, where: str, what: Any, action: str
+) -> None:
+    broken = altered(deployed, transform, where, what)
+    assert action in {grant.action for job in JOBS for grant in unused(broken, job)}
+
+
+def test_a_call_that_nobody_knows_is_denied(deployed: Deployed) -> None:
+    """A new service, or another operation of a known one, must not pass for want of a name."""
+    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+    endpoint = deployed.recorder.endpoint
+    session.client("s3", endpoint_url=endpoint).get_bucket_location(Bucket=deployed.house.bucket)
+    session.client("ssm", endpoint_url=endpoint).describe_parameters()
+    session.client("sts", endpoint_url=endpoint).get_caller_identity()
+    asked = deployed.recorder.take()
+    assert [call.action for call in asked] == ["unknown"] * 3
+    assert not any(grant.covers(call) for grant in grants_for(deployed, "cleanup") for call in asked)
+
+
+def test_the_bucket_denies_what_would_not_be_as_safe(deployed: Deployed) -> None:
+    """Plain HTTP; a key that only the writer knows; and, where a key was chosen, any other encryption."""
+    bucket, sse = deployed.known["<ArchiveBucket.Arn>"], "s3:x-amz-server-side-encryption"
+    denials = list(denials_of(deployed.stack, deployed.known))
+
+    def denies(action: str, **context: str) -> bool:
+        call = Call(f"s3:{action}", f"{bucket}/archive/x", frozenset(context.items()))
+        return any(denial.covers(call) for denial in denials)
+
+    key = deployed.parameters.get("ArchiveKmsKeyArn")
+    assert not denies("PutObject") and not denies("GetObject")
+    assert denies("GetObject", **{"aws:SecureTransport": "false"})
+    assert denies("PutObject", **{f"{sse}-customer-algorithm": "AES256"})
+    assert denies("PutObject", **{sse: "AES256"}) is bool(key)
+    assert denies("PutObject", **{sse: "aws:kms", f"{sse}-aws-kms-key-id": SECRETS_KEY}) is bool(key)
+    assert not denies("PutObject", **{sse: "aws:kms", f"{sse}-aws-kms-key-id": key or KEY})
+
+
+def denied(deployed: Deployed, job: str, grants: Sequence[Grant] | None = None) -> list[Call]:
+    """Calls that were made and that no grant covers, or that the bucket itself denies."""
+    given = grants_for(deployed, job) if grants is None else grants
+    denials = list(denials_of(deployed.stack, deployed.known))
+    return [
+        call
+        for call in deployed.calls[job]
+        if not any(grant.covers(call) for grant in given) or any(denial.covers(call) for denial in denials)
+    ]
 
 
 def unused(deployed: Deployed, job: str) -> list[Grant]:
     """Grants that cover no call that was made."""
     return [
         grant
-        for grant in _grants(deployed, job)
+        for grant in grants_for(deployed, job)
         if grant.action not in NOT_OURS and not any(grant.covers(call) for call in deployed.calls[job])
     ]
 
 
-def _grants(deployed: Deployed, job: str) -> list[Grant]:
+def grants_for(deployed: Deployed, job: str) -> list[Grant]:
     return list(grants_of(deployed.stack, deployed.function(job)["Role"], deployed.known))
+
+
+def altered(deployed: Deployed, transform: SamTransform, where: str, what: Any) -> Deployed:
+    """The same calls, beside a stack that was deployed from a broken template."""
+    template = load()
+    alter(template, where, what)
+    return replace(deployed, stack=deploy(transform, template, **deployed.parameters))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.template import rules
-from tests.template.cloudformation import SamTransform, Stack, Template, deploy
+from tests.template.cloudformation import REMOVED, SamTransform, Stack, Template, alter, deploy
 from tests.template.conftest import EVERYTHING
 
-REMOVED = object()
 FUNCTION = "Resources.CleanupFunction.Properties"
 SCHEDULE = f"{FUNCTION}.Events.Schedule.Properties"
 ROLE = "Resources.CleanupRole.Properties"
@@ -99,20 +96,27 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     ("Resources.FailedRunsQueue.Properties.QueueName", "failed", "QueueName failed is the same in every stack"),
     (f"{FUNCTION}.FunctionName", "cleanup", "FunctionName cleanup is the same in every stack"),
     (f"{SCHEDULE}.Name", REMOVED, "Name CleanupFunctionSchedule is the same in every stack"),
+    ("Resources.CleanupRole.Properties.RoleName", "cleanup", "RoleName cleanup is the same in every stack"),
+    (f"{FUNCTION}.FunctionName", {"Fn::Sub": "cleanup-${AWS::StackName}"}, "does not begin with the stack's name"),
+    ("Resources.RestoreFunction.Properties.FunctionName", {"Fn::Sub": "${AWS::StackName}-b-cleanup"},
+     "-b-cleanup is CleanupFunction of the stack teststack-b"),
+    (f"{BUCKET}.BucketName", {"Fn::Sub": "${AWS::StackName}-archive"}, "somebody else's account"),
+    ("Outputs.ArchiveBucketName.Export", {"Name": "bucket"}, "ArchiveBucketName is exported under one name"),
+    ("Parameters.SlackChannel.Description", REMOVED, "SlackChannel is not explained"),
+    ("Parameters.SlackChannel.Default", REMOVED, "SlackChannel has no default"),
+    ("Parameters.SlackChannel.AllowedPattern", REMOVED, "SlackChannel takes anything"),
+    ("Parameters.SlackChannel.ConstraintDescription", REMOVED, "SlackChannel does not say what it wants"),
+    ("Parameters.SubnetIds.AllowedPattern", REMOVED, "SubnetIds takes anything"),
+    ("Parameters.LogLevel.AllowedValues", REMOVED, "LogLevel takes anything"),
+    ("Parameters.CleanupMemory.MaxValue", REMOVED, "CleanupMemory takes anything"),
+    ("Outputs.CleanupFunctionName.Description", REMOVED, "CleanupFunctionName is not explained"),
+    ("Outputs.CleanupFunctionName", REMOVED, "nothing tells the name of CleanupFunction"),
+    ("Outputs.RestoreLogGroupName", REMOVED, "nothing tells the name of RestoreLogGroup"),
+    ("Outputs.FailedRunsQueueUrl", REMOVED, "nothing tells the name of FailedRunsQueue"),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(("where", "what", "sentence"), BREAKS)
 def test_a_rule_bites(transform: SamTransform, template: Template, where: str, what: Any, sentence: str) -> None:
-    _break(template, where, what)
+    alter(template, where, what)
     assert any(sentence in problem for problem in rules.problems(deploy(transform, template, **EVERYTHING)))
-
-
-def _break(template: Template, where: str, what: Any) -> None:
-    """Put `what` at a dotted path of the template, or take away what is there."""
-    *way, last = (int(part) if part.isdecimal() else part for part in where.split("."))
-    owner = functools.reduce(operator.getitem, way, cast(Any, template))
-    if what is REMOVED:
-        del owner[last]
-    else:
-        owner[last] = what
