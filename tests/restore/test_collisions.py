@@ -145,3 +145,20 @@ def test_a_column_without_a_place_is_warned_of_and_its_values_can_be_had(house: 
     (key,) = [entry["object_key"] for entry in house.ledger()]
     restore(house, "t", objects=[key])
     assert house.value("SELECT count(*) FROM t_restored WHERE v = 'v' || id") == 100
+
+
+def test_values_are_compared_as_the_table_has_them(house: House) -> None:
+    money = "CREATE TABLE t (id integer PRIMARY KEY, v numeric(10,2), at timestamptz NOT NULL DEFAULT '2025-08-01')"
+    archive(house, "t", money, "INSERT INTO t (id, v) VALUES (1, 1.5), (2, 2.5)")
+    house.sql("ALTER TABLE t ALTER v TYPE numeric(12,4), ALTER at TYPE text")
+    house.sql("INSERT INTO t VALUES (1, 1.5, '2025-08-01 00:00:00+00'), (3, 1, '')")
+    answer = restore(house, "t", into_original=True)
+    assert (answer["restored_rows"], answer["existing_rows"], answer["warnings"]) == (1, 1, [])
+
+
+def test_sqlite_tells_letters_apart_whatever_the_collation(sqlite_house: House) -> None:
+    house = sqlite_house
+    table = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT COLLATE NOCASE, at DATETIME)"
+    archive(house, "t", table, "INSERT INTO t VALUES (1, 'Abc', '2025-08-01')")
+    house.sql("INSERT INTO t VALUES (1, 'ABC', '2025-08-01')")
+    assert restore(house, "t", into_original=True)["warnings"][0].startswith("1 archived rows differ")

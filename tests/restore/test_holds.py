@@ -107,3 +107,40 @@ def test_sqlite_holds_too(sqlite_house: House) -> None:
     assert cleaned(house)["archived_rows"] == 0
     restore(house, "t", into_original=True, hold="0")
     assert cleaned(house)["archived_rows"] == 3
+
+
+def test_a_hold_that_is_not_there_is_not_told(house: House) -> None:
+    archive(house, "t", T, ROWS)
+    restore(house, "t", into_original=True, hold="0")
+    again = restore(house, "t", into_original=True)
+    assert again["status"] == "nothing" and "hold_until" not in again
+
+
+def test_a_refusal_leaves_holds_alone(house: House) -> None:
+    archive(house, "t", T, ROWS)
+    restore(house, "t", into_original=True, until="2025-08-03")
+    house.sql("ALTER TABLE t ADD must integer DEFAULT 1 NOT NULL")
+    house.sql("ALTER TABLE t ALTER must DROP DEFAULT")
+    assert restore(house, "t", into_original=True, hold="0")["refusal"]["guard"] == "impossible_columns"
+    assert house.value("SELECT count(hold_until) FROM nightshift_restored_object") == 2
+
+
+def test_the_timestamp_was_renamed_on_the_way(house: House) -> None:
+    archive(house, "t", "CREATE TABLE t (at timestamptz)", "INSERT INTO t VALUES ('2025-08-01')")
+    house.sql("ALTER TABLE t RENAME at TO made")
+    restore(house, "t", into_original=True, rename={"at": "made"})
+    house.policies(POLICY.format(table="t").replace('"at"', '"made"'))
+    assert cleaned(house)["archived_rows"] == 0
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Seoul"])
+def test_sqlite_keeps_a_hold_set_anew_in_utc(sqlite_house: House, zone: str) -> None:
+    house = sqlite_house
+    house.env["TIMEZONE"] = zone
+    table = "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME)"
+    archive(house, "t", table, "INSERT INTO t VALUES (1, '2025-08-01')")
+    query = "SELECT hold_until FROM nightshift_restored_object"
+    restore(house, "t", into_original=True, hold="2027-01-01")
+    first = house.value(query)
+    restore(house, "t", into_original=True, hold="2027-01-01")
+    assert house.value(query) == first

@@ -55,18 +55,21 @@ class Wiring:
                 {name: value for name, value in self.environ.items() if name.startswith("SLACK_") or name in names}
             )
 
-    @cached_property
+    @property
     def s3_client(self) -> Future[Any]:
         """boto3's client, begun in the background at the first mention and kept while the environment is warm.
 
         Building it takes longer than anything else before the first row moves (0.1 s and more), and the database is
-        being asked meanwhile.
+        being asked meanwhile. One that could not be built is tried again by the next run.
         """
-        builder = ThreadPoolExecutor(1, thread_name_prefix="s3-client")
-        client = builder.submit(_make_client)
-        # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
-        client.add_done_callback(lambda _: gc.freeze())
-        builder.shutdown(wait=False)
+        client: Future[Any] | None = self.__dict__.get("_s3_client")
+        if client is None or (client.done() and client.exception() is not None):
+            builder = ThreadPoolExecutor(1, thread_name_prefix="s3-client")
+            client = builder.submit(_make_client)
+            # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
+            client.add_done_callback(lambda _: gc.freeze())
+            builder.shutdown(wait=False)
+            self.__dict__["_s3_client"] = client
         return client
 
     def now(self) -> datetime:

@@ -12,10 +12,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from nightshift.archive.inventory import returned_beside
 from nightshift.archive.policy import Policy
 from nightshift.archive.target import Target
 from nightshift.database import postgres
 from nightshift.database.catalog import Column, OnDelete, TableInfo, quote_identifier
+from nightshift.database.identity import family
 from nightshift.results import Refusal
 from nightshift.rows.axis import Kind
 from nightshift.rows.marks import EXACT
@@ -236,16 +238,6 @@ def usual_volume(table: str, volume: Volume) -> Refusal | None:
     )
 
 
-GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
-    past_cutoff,
-    readable_text,
-    no_name_of_ours,
-    nothing_hidden,
-    privileges,
-    no_cascade,
-)
-
-
 def held_by_this_axis(case: Case, target: Target) -> Refusal | None:
     """Holds on restored rows are about the column that the policy goes by now."""
     others = target.held.columns - {target.axis.column}
@@ -257,6 +249,30 @@ def held_by_this_axis(case: Case, target: Target) -> Refusal | None:
         f" and the policy goes by {target.axis.column} now",
         f"wait until {target.held.until:%Y-%m-%d %H:%M} UTC, or set another hold: nightshift restore … --hold 0",
     )
+
+
+def nothing_twice(case: Case) -> Refusal | None:
+    """No row of the table is in the archive still: one that a restore brought, before the table took this place."""
+    name = case.info.name
+    count = returned_beside(case.connection, name.label, family(case.connection, name))
+    if not count:
+        return None
+    return _no(
+        "returned",
+        f"rows of {count} archived objects are in {case.policy.table} again, and would be archived twice",
+        f"nightshift restore {name.label} --into-original: the objects leave the archive, the rows stay as they are",
+    )
+
+
+GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
+    past_cutoff,
+    readable_text,
+    no_name_of_ours,
+    nothing_hidden,
+    privileges,
+    no_cascade,
+    nothing_twice,
+)
 
 
 TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, or_, select, text
+from sqlalchemy import Connection, func, or_, select
 
 from nightshift.database.catalog import TableName
+from nightshift.database.identity import family
 from nightshift.database.tables import archive_object, is_there, restored_object
 from nightshift.rows.axis import Axis
 
@@ -52,7 +53,7 @@ def active_holds(connection: Connection, table: TableName, axis: Axis, as_of: da
         )
         .join(restored_object, kept.object_key == archive_object.c.object_key)
         .where(kept.into_original, kept.hold_until > as_of.astimezone(UTC))
-        .where(or_(kept.target_table == table.label, kept.target_id.in_(_identities(connection, table))))
+        .where(or_(kept.target_table == table.label, kept.target_id.in_(family(connection, table))))
     )
     found = list(connection.execute(held))
     if not found:
@@ -63,25 +64,6 @@ def active_holds(connection: Connection, table: TableName, axis: Axis, as_of: da
         until=until,
         columns=frozenset(row.timestamp_column for row in found),
     )
-
-
-# By the catalogue, not by `regclass`: that wants to use the schema, and it is for the guards to say that we may not.
-_FAMILY = """
-WITH own AS (
-  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = :schema AND c.relname = :name
-)
-SELECT CAST(oid AS text) FROM own
-UNION SELECT CAST(CAST(relid AS oid) AS text) FROM own, pg_partition_tree(own.oid)
-UNION SELECT CAST(CAST(relid AS oid) AS text) FROM own, pg_partition_ancestors(own.oid)
-"""
-
-
-def _identities(connection: Connection, table: TableName) -> list[str]:
-    """The table's own identity, its partitions' and its ancestors', as `database.insertable` has them."""
-    if connection.dialect.name == "sqlite":
-        return [table.name]
-    return list(connection.execute(text(_FAMILY), {"schema": table.schema, "name": table.name}).scalars())
 
 
 def _days(axis: Axis, first: str | None, last: str | None) -> Span:

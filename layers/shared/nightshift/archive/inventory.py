@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from nightshift.database.catalog import split_name
-from nightshift.database.tables import archive_object, is_there
+from nightshift.database.tables import archive_object, is_there, restored_object
 
 ARCHIVED, RESTORED = "archived", "restored"
 
@@ -92,6 +92,25 @@ def inventory(
         )
         for row in connection.execute(wanted)
     ]
+
+
+def returned_beside(connection: Connection, label: str, identities: Sequence[str]) -> int:
+    """How many archived objects of a table a restore has brought into a table that stands in its place by now.
+
+    Args:
+        identities: of the table that stands there, see `database.identity`.
+    """
+    if not is_there(connection, restored_object):
+        return 0
+    r = restored_object.c
+    found = (
+        select(func.count())
+        .select_from(restored_object)
+        .join(archive_object, archive_object.c.object_key == r.object_key)
+        .where(r.source_table == label, r.target_id.in_(identities), ~r.into_original)
+        .where(archive_object.c.state == ARCHIVED)
+    )
+    return int(connection.execute(found).scalar_one())
 
 
 def known_tables(connection: Connection, bucket: str) -> list[str]:

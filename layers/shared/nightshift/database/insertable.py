@@ -137,12 +137,15 @@ def insertable(connection: Connection, name: TableName) -> Insertable | None:
     found = connection.execute(text(_TABLE), {"schema": name.schema, "name": name.name}).one_or_none()
     if found is None:
         return None
+    kind = _KINDS[found.kind]
+    if not found.may_use:
+        return Insertable(name=name, id=str(found.oid), kind=kind, slots=(), unique=False, may_insert=False)
     shape: Any = connection.exec_driver_sql(postgres.shape_sql(name)).scalar()
     readable = found.may_use and found.may_insert
     return Insertable(
         name=name,
         id=str(found.oid),
-        kind=_KINDS[found.kind],
+        kind=kind,
         slots=tuple(_slot(row) for row in connection.execute(text(_SLOTS), {"oid": found.oid, "sql": name.sql})),
         unique=found.is_unique,
         deferrable=found.is_deferrable,

@@ -35,6 +35,12 @@ class Filler(Protocol):
     def count_differing(self, file: ArchiveFile, fit: Fit) -> int:
         """After `fill`: how many of the file's rows stand nowhere in the table with just these values."""
 
+    def look_for(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
+        """The same without `fill`."""
+
+    def refill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
+        """After `look_for`: insert what the table has not; returns how many went in."""
+
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """Move sequences past the values that came in."""
 
@@ -42,9 +48,13 @@ class Filler(Protocol):
 class PostgresFiller:
     """COPY straight into the table where that says all; else by way of a stage, a temporary table of the session."""
 
-    def __init__(self, connection: PostgresConnection, destination: Destination) -> None:
+    def __init__(self, connection: PostgresConnection, destination: Destination, *, always_stage: bool) -> None:
+        """Args:
+        always_stage: rows may have to be looked for in the table before it is filled.
+        """
         self.connection = connection
         self.destination = destination
+        self._always_stage = always_stage
         self._stages: set[str] = set()
 
     def prepare(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> None:
@@ -70,21 +80,33 @@ class PostgresFiller:
         ways, table = self._ways(file, fit), self.destination.table
         if self._direct(ways, file):
             return self.connection.load(table.name.schema, table.name.name, *loading.direct_feed(ways, file), bounds)
-        stage = _stage(loading.stage_columns(ways, file))
-        staged = self.connection.load("pg_temp", stage, *loading.stage_feed(ways, file), bounds)
-        if staged != file.rows:
-            raise ArchiveMismatch("row counts differ", detail=f"{file.rows} rows in the object, {staged} were staged")
-        select = loading.stage_select(ways, file, f"pg_temp.{stage}")
+        self._fill_stage(ways, file, bounds)
+        return self.refill(file, fit, bounds)
+
+    def refill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:  # noqa: ARG002 - SQLite reads the file again
+        """See `Filler.refill`."""
+        ways, table = self._ways(file, fit), self.destination.table
+        select = loading.stage_select(ways, file, _stage_of(ways, file))
         ignore = table.unique and not table.deferrable
         return self.connection.execute(loading.insert(table.name.sql, ways, select, ignore_existing=ignore))
 
     def count_differing(self, file: ArchiveFile, fit: Fit) -> int:
         """See `Filler.count_differing`."""
         ways = self._ways(file, fit)
-        select = loading.stage_select(ways, file, f"pg_temp.{_stage(loading.stage_columns(ways, file))}")
-        sorted_by = file.metadata.get("nightshift.timestamp")
-        timestamp = next((way.target for way in ways if way.source.name == sorted_by), None)
-        return self.connection.execute(loading.differing(self.destination.table.name.sql, ways, select, timestamp))
+        timestamp = fit.name_of(file.metadata.get("nightshift.timestamp"))
+        table, stage = self.destination.table.name.sql, _stage_of(ways, file)
+        return self.connection.execute(loading.differing(table, ways, file, stage, timestamp))
+
+    def look_for(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
+        """See `Filler.look_for`."""
+        self._fill_stage(self._ways(file, fit), file, bounds)
+        return self.count_differing(file, fit)
+
+    def _fill_stage(self, ways: list[Way], file: ArchiveFile, bounds: Bounds) -> None:
+        stage = _stage(loading.stage_columns(ways, file))
+        staged = self.connection.load("pg_temp", stage, *loading.stage_feed(ways, file), bounds)
+        if staged != file.rows:
+            raise ArchiveMismatch("row counts differ", detail=f"{file.rows} rows in the object, {staged} were staged")
 
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """See `Filler.advance_sequences`. A sequence does not roll back: one that ran ahead does no harm."""
@@ -105,7 +127,7 @@ class PostgresFiller:
 
     def _direct(self, ways: list[Way], file: ArchiveFile) -> bool:
         """COPY knows no ON CONFLICT: a table that may have rows' keys already is filled from a stage."""
-        return not self.destination.table.unique and loading.is_direct(ways, file)
+        return not self._always_stage and not self.destination.table.unique and loading.is_direct(ways, file)
 
     def _ways(self, file: ArchiveFile, fit: Fit) -> list[Way]:
         columns = _expected(file, fit)
@@ -117,6 +139,7 @@ class PostgresFiller:
                 base_type=filled.slot.base_type,
                 cast=_cast(filled, types),
                 same=filled.slot.type_name == filled.source.type_name,
+                declared=filled.slot.type_name,
             )
             for filled in fit.filled
         ]
@@ -143,6 +166,14 @@ class SqliteFiller:
         columns = {filled.source.name: filled.slot.name for filled in fit.filled}
         return self.connection.count_missing(self.destination.table.name.sql, columns, file)
 
+    def look_for(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:  # noqa: ARG002 - nothing to send first
+        """See `Filler.look_for`."""
+        return self.count_differing(file, fit)
+
+    def refill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
+        """See `Filler.refill`."""
+        return self.fill(file, fit, bounds)
+
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """See `Filler.advance_sequences`: SQLite has done it."""
 
@@ -165,6 +196,10 @@ def _expected(file: ArchiveFile, fit: Fit) -> dict[str, ArchivedColumn]:
                 detail=f"{filled.source.name}: {found.type_name if found else 'missing'}",
             )
     return columns
+
+
+def _stage_of(ways: list[Way], file: ArchiveFile) -> str:
+    return f"pg_temp.{_stage(loading.stage_columns(ways, file))}"
 
 
 def _stage(columns: str) -> str:

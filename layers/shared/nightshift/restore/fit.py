@@ -50,6 +50,10 @@ class Fit:
     notes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
+    def name_of(self, archived: str | None) -> str | None:
+        """What the table calls an archived column; None where it has no place there."""
+        return next((filled.slot.name for filled in self.filled if filled.source.name == archived), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Misfit:

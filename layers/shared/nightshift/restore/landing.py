@@ -17,7 +17,7 @@ from nightshift.restore.fillers import Filler
 from nightshift.restore.fit import Fit
 from nightshift.restore.records import Records
 from nightshift.rows.reader import ArchiveFile
-from nightshift.rows.source import Bounds, RowConnection
+from nightshift.rows.source import Bounds, StatementRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,49 +58,83 @@ def land(
         NightshiftError: nothing was changed; after `ConnectionLost` try again, it may have gone through.
     """
     connection = filler.connection
+    timestamp = fit.name_of(file.metadata.get("nightshift.timestamp"))
     filler.prepare(file, fit, bounds)
     with connection.transaction(bounds):
-        if connection.execute(records.claim(one, file.metadata.get("nightshift.timestamp"))) != 1:
-            return _on_record(connection, records, one, file, before_commit)
+        if records.takes_over and connection.execute(records.brought_before(one)):
+            landed = _take_over(filler, records, one, file, fit, bounds, timestamp)
+        elif connection.execute(records.claim(one, timestamp)) != 1:
+            # On record already: perhaps by us, a moment ago, when the answer to COMMIT was lost.
+            existing = connection.execute(records.existing_of_this_run(one))
+            return None if existing < 0 else Landed(file.rows - existing, existing)
+        else:
+            landed = _bring(filler, records, one, file, fit, bounds)
         if records.into_original and connection.execute(records.leave_archive(one)) != 1:
             return None
-        added = filler.fill(file, fit, bounds)
-        _check_shape(filler)
-        existing = file.rows - added
-        if existing < 0 or (existing and not filler.destination.table.unique):
-            raise ArchiveMismatch(
-                "row counts differ",
-                detail=f"{one.uri}: {file.rows} rows in the object, the database took {added}",
-                hint="nothing of it was restored; please report this",
-            )
-        differing = 0
-        if existing:
-            connection.execute(records.existing(one, existing))
-            differing = filler.count_differing(file, fit)
         filler.advance_sequences(file, fit)
         before_commit()
         connection.commit()
-    return Landed(added, existing, differing)
+    return landed
 
 
-def _on_record(
-    connection: RowConnection,
+def _bring(
+    filler: Filler, records: Records, one: ArchivedObject, file: ArchiveFile, fit: Fit, bounds: Bounds
+) -> Landed:
+    """Insert the rows, and see what became of each."""
+    added = filler.fill(file, fit, bounds)
+    _check_shape(filler)
+    existing = file.rows - added
+    if existing < 0 or (existing and not filler.destination.table.unique):
+        raise ArchiveMismatch(
+            "row counts differ",
+            detail=f"{one.uri}: {file.rows} rows in the object, the database took {added}",
+            hint="nothing of it was restored; please report this",
+        )
+    if not existing:
+        return Landed(added, 0)
+    filler.connection.execute(records.existing(one, existing))
+    return Landed(added, existing, filler.count_differing(file, fit))
+
+
+def _take_over(
+    filler: Filler,
     records: Records,
     one: ArchivedObject,
     file: ArchiveFile,
-    before_commit: Callable[[], None],
-) -> Landed | None:
-    """An object that is in this table already."""
-    if records.into_original and connection.execute(records.adopt(one)) == 1:
-        # Restored into another table, which has since taken the original's place: its rows leave the archive now.
-        if connection.execute(records.leave_archive(one)) != 1:
-            return None
-        before_commit()
-        connection.commit()
+    fit: Fit,
+    bounds: Bounds,
+    timestamp: str | None,
+) -> Landed:
+    """An object that was restored into another table, which has taken the original's place since, or a part of it.
+
+    Its rows must be there as they came. Where some were changed or deleted meanwhile, and the table has a key, the rest
+    is brought as ever; without a key nobody can tell which of them are missing.
+
+    Raises:
+        StatementRefused: so it is.
+    """
+    filler.connection.execute(records.adopt(one, timestamp))
+    missing = filler.look_for(file, fit, bounds)
+    _check_shape(filler)
+    if missing == 0:
         return Landed(0, file.rows)
-    # Perhaps by us, a moment ago, when the answer to COMMIT was lost.
-    existing = connection.execute(records.existing_of_this_run(one))
-    return None if existing < 0 else Landed(file.rows - existing, existing)
+    if not filler.destination.table.unique:
+        raise StatementRefused(
+            "rows that were restored here have been changed or deleted since",
+            detail=f"{one.uri}: {missing} of {file.rows} rows are not in the table as they came",
+            hint="the table has no key to tell them by: restore into a table of its own, and put right by hand",
+        )
+    return _refill(filler, records, one, file, fit, bounds)
+
+
+def _refill(
+    filler: Filler, records: Records, one: ArchivedObject, file: ArchiveFile, fit: Fit, bounds: Bounds
+) -> Landed:
+    """Bring what is missing of an object whose rows were looked for a moment ago."""
+    added = filler.refill(file, fit, bounds)
+    existing = file.rows - added
+    filler.connection.execute(records.existing(one, existing))
+    return Landed(added, existing, filler.count_differing(file, fit))
 
 
 def _check_shape(filler: Filler) -> None:

@@ -27,6 +27,8 @@ class Records:
     Attributes:
         source: the archive's label of the table.
         target: the table being filled; `target_id` the table itself, see `Insertable.id`.
+        family: identities of that table, its partitions and its ancestors.
+        takes_over: objects are on record for one of them, from before it took the original's place.
         hold_until: aware; None for no hold.
         now: aware; stamps the records.
     """
@@ -34,6 +36,8 @@ class Records:
     source: str
     target: TableName
     target_id: str
+    family: tuple[str, ...]
+    takes_over: bool
     into_original: bool
     hold_until: datetime | None
     run_id: str
@@ -57,15 +61,17 @@ class Records:
             f" VALUES ({values}) ON CONFLICT DO NOTHING"
         )
 
-    def adopt(self, one: ArchivedObject) -> str:
-        """SQL for an object whose rows came into this table before it was the original, e.g. under another name.
+    def brought_before(self, one: ArchivedObject) -> str:
+        """SQL that yields whether an object came into this table, or a part of it, before it was the original."""
+        return f"SELECT count(*) FROM {restored_object.name} WHERE {self._this(one)} AND NOT into_original"
 
-        Yields 1, or 0 where it has been adopted already.
-        """
+    def adopt(self, one: ArchivedObject, timestamp: str | None) -> str:
+        """SQL that makes such an object's record one of the original; yields how many records it had."""
         label = quote_literal(self.target.label)
         return self._counted(
             f"UPDATE {restored_object.name} SET into_original = true, target_table = {label},"
-            f" existing_count = row_count, hold_until = {self._moment(self.hold_until)},"
+            f" timestamp_column = {_text(timestamp)}, existing_count = row_count,"
+            f" hold_until = {self._moment(self.hold_until)},"
             f" run_id = {quote_literal(self.run_id)} WHERE {self._this(one)} AND NOT into_original"
         )
 
@@ -88,7 +94,7 @@ class Records:
         )
 
     def _this(self, one: ArchivedObject) -> str:
-        return f"object_key = {quote_literal(one.key)} AND target_id = {quote_literal(self.target_id)}"
+        return f"object_key = {quote_literal(one.key)} AND target_id IN ({', '.join(map(quote_literal, self.family))})"
 
     @property
     def _original(self) -> str:
@@ -108,10 +114,10 @@ class Records:
         return quote_literal(moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"))
 
 
-def done(connection: Connection, target_id: str) -> frozenset[str]:
-    """Keys of the objects that are in a table already, whatever it was called when they came."""
+def done(connection: Connection, identities: Sequence[str]) -> frozenset[str]:
+    """Keys of the objects that are in a table, or a family of tables, whatever it was called when they came."""
     c = restored_object.c
-    return frozenset(_found(connection, select(c.object_key).where(c.target_id == target_id)))
+    return frozenset(_found(connection, select(c.object_key).where(c.target_id.in_(identities))))
 
 
 def sources(connection: Connection, target_id: str) -> frozenset[str]:
@@ -159,7 +165,7 @@ def hold_longer(connection: Connection, keys: Sequence[str], until: datetime | N
     for start in range(0, len(keys), KEYS_A_STATEMENT):
         these = c.object_key.in_(keys[start : start + KEYS_A_STATEMENT])
         changed += connection.execute(
-            update(restored_object).where(these, c.into_original).values(hold_until=until)
+            update(restored_object).where(these, c.into_original).values(hold_until=until and until.astimezone(UTC))
         ).rowcount
     connection.commit()
     return changed

@@ -18,7 +18,10 @@ from nightshift.archive.events import Listener
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged, prove
 from nightshift.archive.work import Limits
+from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, reason, refused_statement
+from nightshift.database.identity import family
+from nightshift.database.insertable import Insertable
 from nightshift.database.lock import run_lock
 from nightshift.errors import ArchiveMismatch, NightshiftError
 from nightshift.restore import records as book
@@ -27,9 +30,9 @@ from nightshift.restore.layout import Destination, Shape, lay_out, make
 from nightshift.restore.records import Records
 from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import RETRIES, Restorer, Tally
-from nightshift.restore.selection import Selection, select
-from nightshift.restore.target import find, is_ours, judge
-from nightshift.restore.telling import differing, only_damaged, told, without_a_place
+from nightshift.restore.selection import select
+from nightshift.restore.target import find, is_ours, judge, keyless
+from nightshift.restore.telling import differing, only_damaged, told, warned, without_a_place
 from nightshift.results import Refusal, RestoreResult, Status
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.sqlite import SqliteConnection
@@ -97,15 +100,17 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     if table is not None and (refusal := judge(table) or is_ours(connection, request, label, table)):
         return facts(status=Status.REFUSED, refusal=refusal)
     fresh = table is None or (table.empty and not request.into_original)
-    # An object that is on record for the original is there under another name: it has to leave the archive.
-    done = frozenset() if fresh or table is None or request.into_original else book.done(connection, table.id)
-    left = [one for one in selection.chosen if one.key not in done]
+    relatives, on_record = _on_record(connection, request, name, table)
+    # What is on record for the original and still archived is there from before it was the original: to be taken over.
+    left = [one for one in selection.chosen if request.into_original or one.key not in on_record]
+    back = [one for one in selection.returned if one.key in on_record] if request.into_original else []
     hold_until = request.hold_until(way.now, way.zone)
-    warnings = _warned(way, run, request, connection, selection, hold_until)
-    already = len(selection.chosen) - len(left) + (len(selection.returned) if request.into_original else 0)
-    facts = partial(facts, already=already, hold_until=hold_until, warnings=warnings)
+    warnings = warned(request, selection, back, hold_until, way.now)
+    facts = partial(facts, already=len(selection.chosen) - len(left) + len(back), warnings=warnings)
     if not left:
-        return facts(status=Status.NOTHING)
+        return facts(status=Status.NOTHING, hold_until=_hold_anew(run, connection, back, hold_until))
+    if refusal := keyless(request, label, table):
+        return facts(status=Status.REFUSED, refusal=refusal)
     connection.rollback()  # SQLite's writers need not wait for S3
     shapes, damaged = _shapes(way.store, left)
     if not shapes:
@@ -114,11 +119,12 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     if isinstance(destination, Refusal):
         return facts(status=Status.REFUSED, refusal=destination)
     warnings += without_a_place(request, destination)
-    facts = partial(facts, columns=destination.notes, warnings=warnings)
+    facts = partial(facts, columns=destination.notes, warnings=warnings, hold_until=hold_until)
     if run.dry_run:
         rows, size = sum(one.rows or 0 for one in left), sum(one.bytes or 0 for one in left)
         return facts(status=Status.DRY_RUN, rows=rows, objects=len(left), bytes=size, damaged=told(damaged))
-    if fresh:
+    _hold_anew(run, connection, back, hold_until)
+    if table is None or table.empty:
         # SQLite's tables have no identity but their name; PostgreSQL's new one has an identity of its own.
         book.forget(connection, table.id if table else name.name, name if table else None)
     destination = make(connection, destination)
@@ -126,6 +132,8 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
         source=label,
         target=name,
         target_id=destination.table.id,
+        family=relatives or (destination.table.id,),
+        takes_over=request.into_original and way.database.is_postgresql and bool(on_record),
         into_original=request.into_original,
         hold_until=hold_until,
         run_id=run.run_id,
@@ -138,26 +146,24 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     return _fill(way, connection, destination, records, known, lost, facts, fresh=fresh)
 
 
-def _warned(
-    way: Way,
-    run: JobRun,
-    request: RestoreRequest,
-    connection: Connection,
-    selection: Selection,
-    hold_until: datetime | None,
-) -> tuple[str, ...]:
-    """What the operator should know of the selection; a hold that was asked for is set on what is back already, too."""
-    back = len(selection.returned)
-    if not request.into_original:
-        elsewhere = f"{back} objects are back in {selection.label} and were left out; name them to restore them here"
-        return (elsewhere,) if back else ()
-    warnings = []
-    if hold_until is not None and hold_until <= way.now:
-        warnings.append("the hold is over already: the next cleanup may take the rows again")
-    if back and request.hold is not None and not run.dry_run:
-        book.hold_longer(connection, [one.key for one in selection.returned], hold_until)
-        warnings.append(f"{back} objects were there already; their hold is set anew")
-    return tuple(warnings)
+def _on_record(
+    connection: Connection, request: RestoreRequest, name: TableName, table: Insertable | None
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """What the table is in the records, and which objects it has by them; an empty table has none."""
+    if table is None:
+        return (), frozenset()
+    identities = family(connection, name) if request.into_original else (table.id,)
+    return identities, frozenset() if table.empty else book.done(connection, identities)
+
+
+def _hold_anew(
+    run: JobRun, connection: Connection, back: Sequence[ArchivedObject], until: datetime | None
+) -> datetime | None:
+    """Set the hold of objects that were there already, if one was asked for; returns what was set."""
+    if run.request.hold is None or run.dry_run or not back:
+        return None
+    book.hold_longer(connection, [one.key for one in back], until)
+    return until
 
 
 def _shapes(store: Store, objects: Sequence[ArchivedObject]) -> tuple[dict[str | None, Shape], list[ObjectDamaged]]:
@@ -189,7 +195,7 @@ def _fill(
     Args:
         lost: damaged objects without any sound one of their kind.
     """
-    connect = _connector(way.database, destination)
+    connect = _connector(way.database, destination, always_stage=records.takes_over)
     restorer = Restorer(way.store, connect, destination, records, way.limits, way.listener)
     tally = restorer.tally
     tally.damaged += lost
@@ -230,15 +236,16 @@ def _outcome(facts: Callable[..., RestoreResult], tally: Tally, **more: Any) -> 
         existing=tally.existing,
         objects=len(tally.keys),
         bytes=tally.bytes,
+        hold_until=found.hold_until if tally.keys else None,
         already=found.already + tally.already,
         damaged=told(tally.damaged),
         warnings=(*found.warnings, *differing(tally)),
     )
 
 
-def _connector(database: Database, destination: Destination) -> Callable[[], Filler]:
+def _connector(database: Database, destination: Destination, *, always_stage: bool) -> Callable[[], Filler]:
     if database.is_postgresql:
-        return lambda: PostgresFiller(PostgresConnection(database.target), destination)
+        return lambda: PostgresFiller(PostgresConnection(database.target), destination, always_stage=always_stage)
     return lambda: SqliteFiller(SqliteConnection(database.target.path, ()), destination)
 
 

@@ -37,12 +37,12 @@ def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[T
             return _no(
                 "unknown_table",
                 f"{label} does not exist any more",
-                "restore into a table of its own, rename that, and then restore into the original, which takes it over",
+                "restore into a table of its own, and rename that"
+                + ("; then restore into the original, which takes it over" if source.schema else ""),
             )
         return source, found
     if request.into is None:
-        own = own_name(source)
-        return own, insertable(connection, own)
+        return _beside(connection, source, label)
     candidates = _readings(request.into, source.schema)
     if candidates is None:
         return _no("unknown_table", f"{request.into} is not a table's name", "write it like schema.table")
@@ -58,6 +58,16 @@ def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[T
     if made.schema and len(made.name.encode()) > MAX_NAME_BYTES:
         return _no("unusable_table", f"{request.into} is longer than {MAX_NAME_BYTES} bytes", "choose a shorter name")
     return made, None
+
+
+def _beside(connection: Connection, source: TableName, label: str) -> tuple[TableName, Insertable | None] | Refusal:
+    """The table of the restore's own."""
+    own = own_name(source)
+    found = insertable(connection, own)
+    if found is not None and own.schema and _related(connection, source, found):
+        hint = "use --into-original: it takes over what was restored there"
+        return _no("same_table", f"{own.label} and {label} are parts of one partitioned table", hint)
+    return own, found
 
 
 def own_name(source: TableName) -> TableName:
@@ -125,6 +135,17 @@ def is_ours(connection: Connection, request: RestoreRequest, label: str, table: 
         f"{table.name.label} holds rows, and nightshift has no record of where they came from",
         "drop or rename it, or name another table with --into",
     )
+
+
+def keyless(request: RestoreRequest, label: str, table: Insertable | None) -> Refusal | None:
+    """Refuse an original in SQLite that may hold archived rows already, and has no key to tell them by.
+
+    PostgreSQL's records name the table itself; SQLite's a name, under which rows may have come some other way.
+    """
+    if table is None or not request.into_original or table.name.schema or table.empty or table.unique:
+        return None
+    hint = "restore into a table of its own, and insert from there what is missing"
+    return _no("no_key", f"{label} holds rows and has no key to tell archived ones by", hint)
 
 
 def _no(guard: str, message: str, hint: str) -> Refusal:

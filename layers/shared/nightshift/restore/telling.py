@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged
 from nightshift.errors import ArchiveMismatch
 from nightshift.restore.layout import Destination
 from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import Tally
+from nightshift.restore.selection import Selection
 from nightshift.results import DamagedObject, RestoreResult
+
+
+def warned(
+    request: RestoreRequest,
+    selection: Selection,
+    back: Sequence[ArchivedObject],
+    hold_until: datetime | None,
+    now: datetime,
+) -> tuple[str, ...]:
+    """What the operator should know of the selection.
+
+    Args:
+        back: objects that are in the original as it stands.
+    """
+    returned = len(selection.returned)
+    if not request.into_original:
+        left_out = f"{returned} objects are back in {selection.label} and were left out; name them to have them here"
+        return (left_out,) if returned else ()
+    warnings = []
+    if hold_until is not None and hold_until <= now:
+        warnings.append("the hold is over already: the next cleanup may take the rows again")
+    if back and request.hold is not None:
+        warnings.append(f"{len(back)} objects were there already; their hold is set anew")
+    if returned > len(back):
+        warnings.append(
+            f"{returned - len(back)} objects went back into {selection.label} before it was made anew or emptied: their"
+            " rows are not there; name them to restore them into a table of their own"
+        )
+    return tuple(warnings)
 
 
 def without_a_place(request: RestoreRequest, destination: Destination) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ class Way:
         cast: the type to read the value as, as it was archived; None: as it is carried, for that type exists no longer
             or the column has become text.
         same: the table's column still has the archived type.
+        declared: the table's column's type.
     """
 
     source: ArchivedColumn
@@ -51,6 +52,7 @@ class Way:
     base_type: str
     cast: str | None
     same: bool
+    declared: str
 
 
 def is_direct(ways: Sequence[Way], file: ArchiveFile) -> bool:
@@ -111,8 +113,8 @@ def _feed(file: ArchiveFile, names: Sequence[tuple[str, str]]) -> tuple[pa.Schem
     return schema, batches()
 
 
-def differing(table: str, ways: Sequence[Way], select: str, timestamp: str | None) -> str:
-    """SQL that counts the rows of a query that stand nowhere in the table, to the letter.
+def differing(table: str, ways: Sequence[Way], file: ArchiveFile, stage: str, timestamp: str | None) -> str:
+    """SQL that counts the rows of a stage that stand nowhere in the table, to the letter of the table's own types.
 
     Args:
         timestamp: the table's name of the column that the archive was sorted by; rows that are equal are equal there
@@ -127,8 +129,11 @@ def differing(table: str, ways: Sequence[Way], select: str, timestamp: str | Non
         stands += (
             f" WHERE {column} >= (SELECT min({column}) FROM came) AND {column} <= (SELECT max({column}) FROM came)"
         )
+    read = ", ".join(
+        f"CAST({_read(way, number, exact=file.exact)} AS {way.declared})" for number, way in enumerate(ways)
+    )
     return (
-        f"WITH came({', '.join(names)}) AS MATERIALIZED ({select})"
+        f"WITH came({', '.join(names)}) AS MATERIALIZED (SELECT {read} FROM {stage})"
         f" SELECT count(*) FROM ({came} EXCEPT ALL {stands}) missing"
     )
 

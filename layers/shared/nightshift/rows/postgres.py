@@ -234,6 +234,12 @@ def _translate(exc: Exception) -> NightshiftError:
         return Interrupted("the server ended a statement", detail=said)
     if state is not None and state.startswith(("08", "57P")):
         return ConnectionLost("the connection to the database was lost", detail=said)
+    if state == "23505":
+        return StatementRefused(
+            "the table has rows with keys of archived ones",
+            detail=said,
+            hint="a key that is checked last (DEFERRABLE) leaves no choice: restore into a table of its own",
+        )
     if "no partition of relation" in message:
         return StatementRefused(
             "the table has no partition for archived rows",
