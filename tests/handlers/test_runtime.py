@@ -86,11 +86,11 @@ def test_bytes_that_are_no_json_never_reach_the_handler(runtime: LambdaRuntime, 
 
 
 def test_a_function_that_hangs_is_killed_and_started_anew() -> None:
-    with LambdaRuntime(HANDLER, {}, 1, task_root=FUNCTIONS) as runtime:
+    with LambdaRuntime(HANDLER, {}, 4, task_root=FUNCTIONS) as runtime:
         before = answer_of(runtime)["pid"]
         result = runtime.invoke({"hang": True})
         assert result.error_type == "Sandbox.Timedout"
-        assert result.error_message == "Task timed out after 1.00 seconds"
+        assert result.error_message == "Task timed out after 4.00 seconds"
         assert not psutil.pid_exists(before)
         assert answer_of(runtime)["pid"] != before
 
