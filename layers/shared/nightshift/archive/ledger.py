@@ -21,12 +21,18 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.database.catalog import TableName, quote_literal
+from nightshift.database.catalog import TableName, quote_nullable
 from nightshift.database.connect import Database
 from nightshift.database.tables import archive_object
 
 SWEEP_LIMIT = 1000
 KEYS_A_STATEMENT = 1000
+
+
+def batches(keys: Sequence[str], size: int = KEYS_A_STATEMENT) -> Iterator[Sequence[str]]:
+    """Keys, as many at a time as one statement takes."""
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +117,12 @@ class Ledger:
         """
         columns = ("key", "rows", "bytes", "sha256", "version", "first", "last", "fingerprint")
         values = ", ".join(
-            f"({_text(e.key)}, {e.rows}, {e.bytes}, {_text(e.sha256)}, {_text(e.version_id)}, {_text(e.first)},"
-            f" {_text(e.last)}, {_text(e.fingerprint)})"
+            "({}, {}, {}, {}, {}, {}, {}, {})".format(
+                quote_literal(e.key),
+                e.rows,
+                e.bytes,
+                *map(quote_nullable, (e.sha256, e.version_id, e.first, e.last, e.fingerprint)),
+            )
             for e in entries
         )
         moment = self._now.isoformat() if postgresql else self._now.strftime("%Y-%m-%d %H:%M:%S.%f")
@@ -120,7 +130,7 @@ class Ledger:
         changed = (
             f"UPDATE {ledger} SET state = 'archived', row_count = v.rows, byte_count = v.bytes,"
             " sha256 = v.sha256, version_id = v.version, min_timestamp = v.first, max_timestamp = v.last,"
-            f" schema_fingerprint = v.fingerprint, archived_at = {_text(moment)}"
+            f" schema_fingerprint = v.fingerprint, archived_at = {quote_nullable(moment)}"
             f" FROM {{values}} WHERE {ledger}.object_key = v.key AND {ledger}.state = 'pending'"
         )
         if postgresql:
@@ -147,9 +157,9 @@ class Ledger:
         """Archived objects among `keys`, and their rows, as a connection that wrote none of them sees them."""
         objects = rows = 0
         with self._control() as connection:
-            for start in range(0, len(keys), KEYS_A_STATEMENT):
+            for some in batches(keys):
                 archived = select(func.count(), func.coalesce(func.sum(archive_object.c.row_count), 0)).where(
-                    archive_object.c.object_key.in_(keys[start : start + KEYS_A_STATEMENT]),
+                    archive_object.c.object_key.in_(some),
                     archive_object.c.state == "archived",
                 )
                 found = connection.execute(archived).one()
@@ -199,7 +209,3 @@ class Ledger:
                 update(archive_object).where(archive_object.c.object_key.in_(keys)).values(state="swept")
             )
             connection.commit()
-
-
-def _text(value: str | None) -> str:
-    return "NULL" if value is None else quote_literal(value)

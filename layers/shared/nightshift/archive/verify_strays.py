@@ -13,7 +13,7 @@ a ledger restored from a backup all have objects here that this ledger does not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.ledger import KEYS_A_STATEMENT, SWEEP_LIMIT, Ledger
+from nightshift.archive.ledger import SWEEP_LIMIT, Ledger, batches
 from nightshift.archive.verify_report import Noted, Repaired
 from nightshift.archive.verify_scope import SUFFIX, Scope, directories
 from nightshift.database.connect import Database
@@ -116,7 +116,7 @@ def _unknown(
     with database.connect() as connection:
         if keys and is_there(connection, archive_object):
             columns = select(archive_object.c.object_key, archive_object.c.bucket)
-            for some in _batches(keys, KEYS_A_STATEMENT):
+            for some in batches(keys):
                 rows = connection.execute(columns.where(archive_object.c.object_key.in_(some)))
                 elsewhere.update((row.object_key, row.bucket) for row in rows)
     notes = {}
@@ -134,7 +134,7 @@ def _remove_unfinished(database: Database, store: Store, found: Strays) -> None:
     gone: set[str] = set()
     # It stamps and names nothing: no entry is made.
     with closing(Ledger(database, store.bucket, "", _NEVER)) as ledger:
-        for some in _batches([one.key for one in found.unfinished], SWEEP_LIMIT):
+        for some in batches([one.key for one in found.unfinished], SWEEP_LIMIT):
             swept = list(store.delete(ledger.claim_orphans(some)))
             ledger.swept(swept)
             gone.update(swept)
@@ -202,8 +202,3 @@ def _has_finished(database: Database, run_id: str) -> bool:
     finished = select(run_table.c.run_id).where(run_table.c.run_id == run_id, run_table.c.finished_at.is_not(None))
     with database.connect() as connection:
         return is_there(connection, run_table) and connection.execute(finished).first() is not None
-
-
-def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), size):
-        yield keys[start : start + size]

@@ -167,6 +167,11 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_nullable(text: str | None) -> str:
+    """An SQL string, or NULL."""
+    return "NULL" if text is None else quote_literal(text)
+
+
 def quote_literal(text: str) -> str:
     """An SQL string. Both databases take it to the letter (PostgreSQL: `standard_conforming_strings` is on, see
     `rows.postgres`); needed where COPY allows no bind parameters."""

@@ -36,10 +36,7 @@ class Filler(Protocol):
         """After `fill`: how many of the file's rows stand nowhere in the table with just these values."""
 
     def look_for(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
-        """The same without `fill`."""
-
-    def refill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
-        """After `look_for`: insert what the table has not; returns how many went in."""
+        """The same before `fill`, which may follow."""
 
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """Move sequences past the values that came in."""
@@ -81,11 +78,6 @@ class PostgresFiller:
         if self._direct(ways, file):
             return self.connection.load(table.name.schema, table.name.name, *loading.direct_feed(ways, file), bounds)
         self._fill_stage(ways, file, bounds)
-        return self.refill(file, fit, bounds)
-
-    def refill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:  # noqa: ARG002 - SQLite reads the file again
-        """See `Filler.refill`."""
-        ways, table = self._ways(file, fit), self.destination.table
         select = loading.stage_select(ways, file, _stage_of(ways, file))
         ignore = table.unique and not table.deferrable
         return self.connection.execute(loading.insert(table.name.sql, ways, select, ignore_existing=ignore))
@@ -99,8 +91,11 @@ class PostgresFiller:
 
     def look_for(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
         """See `Filler.look_for`."""
-        self._fill_stage(self._ways(file, fit), file, bounds)
-        return self.count_differing(file, fit)
+        ways = self._ways(file, fit)
+        self._fill_stage(ways, file, bounds)
+        missing = self.count_differing(file, fit)
+        self.connection.run(f"TRUNCATE {_stage_of(ways, file)}")
+        return missing
 
     def _fill_stage(self, ways: list[Way], file: ArchiveFile, bounds: Bounds) -> None:
         stage = _stage(loading.stage_columns(ways, file))
@@ -169,10 +164,6 @@ class SqliteFiller:
     def look_for(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:  # noqa: ARG002 - nothing to send first
         """See `Filler.look_for`."""
         return self.count_differing(file, fit)
-
-    def refill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
-        """See `Filler.refill`."""
-        return self.fill(file, fit, bounds)
 
     def advance_sequences(self, file: ArchiveFile, fit: Fit) -> None:
         """See `Filler.advance_sequences`: SQLite has done it."""

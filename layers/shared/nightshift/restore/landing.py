@@ -1,9 +1,10 @@
 """Puts the rows of one object into the table: all of them, in one transaction, or none.
 
 In that transaction, in this order: the object is put on record for the target (a second restore of it waits here and
-then goes away empty-handed); for the original table its ledger row leaves the archive; the rows go in, keys that the
-table has already being left alone; sequences are moved past what came in; then COMMIT. The bytes were proven before
-it began. A COMMIT without an answer is settled by trying again: the record tells.
+then goes away empty-handed); the rows go in, keys that the table has already being left alone, or are found there,
+where the table was filled before it took the original's place; for the original its ledger row leaves the archive;
+sequences are moved past what came in; then COMMIT. The bytes were proven before it began. A COMMIT without an answer
+is settled by trying again: the record tells.
 """
 
 from __future__ import annotations
@@ -124,17 +125,7 @@ def _take_over(
             detail=f"{one.uri}: {missing} of {file.rows} rows are not in the table as they came",
             hint="the table has no key to tell them by: restore into a table of its own, and put right by hand",
         )
-    return _refill(filler, records, one, file, fit, bounds)
-
-
-def _refill(
-    filler: Filler, records: Records, one: ArchivedObject, file: ArchiveFile, fit: Fit, bounds: Bounds
-) -> Landed:
-    """Bring what is missing of an object whose rows were looked for a moment ago."""
-    added = filler.refill(file, fit, bounds)
-    existing = file.rows - added
-    filler.connection.execute(records.existing(one, existing))
-    return Landed(added, existing, filler.count_differing(file, fit))
+    return _bring(filler, records, one, file, fit, bounds)
 
 
 def _check_shape(filler: Filler) -> None:

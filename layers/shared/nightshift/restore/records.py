@@ -15,8 +15,8 @@ from sqlalchemy import Connection, FromClause, Select, delete, exists, func, quo
 from sqlalchemy import table as any_table
 
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
-from nightshift.archive.ledger import KEYS_A_STATEMENT
-from nightshift.database.catalog import TableName, quote_literal
+from nightshift.archive.ledger import batches
+from nightshift.database.catalog import TableName, quote_literal, quote_nullable
 from nightshift.database.tables import archive_object, is_there, restored_object
 
 
@@ -52,7 +52,7 @@ class Records:
         """
         names = ", ".join(map(quote_literal, (one.key, self.source, self.target.label, self.target_id)))
         values = (
-            f"{names}, {self._original}, {_text(timestamp)}, {one.rows}, 0, {self._moment(self.hold_until)},"
+            f"{names}, {self._original}, {quote_nullable(timestamp)}, {one.rows}, 0, {self._moment(self.hold_until)},"
             f" {quote_literal(self.run_id)}, {self._moment(self.now)}"
         )
         return self._counted(
@@ -70,7 +70,7 @@ class Records:
         label = quote_literal(self.target.label)
         return self._counted(
             f"UPDATE {restored_object.name} SET into_original = true, target_table = {label},"
-            f" timestamp_column = {_text(timestamp)}, existing_count = row_count,"
+            f" timestamp_column = {quote_nullable(timestamp)}, existing_count = row_count,"
             f" hold_until = {self._moment(self.hold_until)},"
             f" run_id = {quote_literal(self.run_id)} WHERE {self._this(one)} AND NOT into_original"
         )
@@ -158,29 +158,17 @@ def _found(connection: Connection, statement: Select[Any]) -> list[str]:
     return list(connection.execute(statement).scalars())
 
 
-def hold_longer(connection: Connection, keys: Sequence[str], until: datetime | None) -> int:
-    """Set the hold of objects that are in their original table already; returns how many. Commits."""
+def hold_anew(connection: Connection, keys: Sequence[str], until: datetime | None) -> None:
+    """Set the hold of objects that are in their original table already. Commits."""
     c = restored_object.c
-    changed = 0
-    for start in range(0, len(keys), KEYS_A_STATEMENT):
-        these = c.object_key.in_(keys[start : start + KEYS_A_STATEMENT])
-        changed += connection.execute(
-            update(restored_object).where(these, c.into_original).values(hold_until=until and until.astimezone(UTC))
-        ).rowcount
+    hold = update(restored_object).values(hold_until=until and until.astimezone(UTC))
+    for some in batches(keys):
+        connection.execute(hold.where(c.object_key.in_(some), c.into_original))
     connection.commit()
-    return changed
 
 
 def count(connection: Connection, run_id: str, keys: Sequence[str]) -> int:
     """How many of a run's objects are on record, as a connection sees it that wrote none of them."""
     c = restored_object.c
-    found = 0
-    for start in range(0, len(keys), KEYS_A_STATEMENT):
-        some = keys[start : start + KEYS_A_STATEMENT]
-        statement = select(func.count()).where(c.run_id == run_id, c.object_key.in_(some))
-        found += int(connection.execute(statement).scalar_one())
-    return found
-
-
-def _text(value: str | None) -> str:
-    return "NULL" if value is None else quote_literal(value)
+    of_run = select(func.count()).where(c.run_id == run_id)
+    return sum(int(connection.execute(of_run.where(c.object_key.in_(some))).scalar_one()) for some in batches(keys))

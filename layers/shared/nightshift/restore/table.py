@@ -162,7 +162,7 @@ def _hold_anew(
     """Set the hold of objects that were there already, if one was asked for; returns what was set."""
     if run.request.hold is None or run.dry_run or not back:
         return None
-    book.hold_longer(connection, [one.key for one in back], until)
+    book.hold_anew(connection, [one.key for one in back], until)
     return until
 
 
