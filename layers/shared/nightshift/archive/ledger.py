@@ -21,7 +21,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.database.catalog import TableName, quote_nullable
+from nightshift.database.catalog import TableName, quote_literal, quote_nullable
 from nightshift.database.connect import Database
 from nightshift.database.tables import archive_object
 
