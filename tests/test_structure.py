@@ -22,6 +22,7 @@ MAX_FUNCTION_LINES = 60
 
 # Room → the rooms it may use. A room is a module or a package of `nightshift`, or `job` for functions/<job>/.
 ROOMS: dict[str, set[str]] = {
+    "bundle": set(),
     "errors": set(),
     "results": {"errors"},
     "run": {"errors"},
@@ -29,32 +30,34 @@ ROOMS: dict[str, set[str]] = {
     "secrets": {"errors", "settings"},
     "metrics": {"errors", "results"},
     "store": {"errors"},
+    "policy": {"errors", "settings"},
     "database": {"errors", "run", "results", "settings"},
     "slack": {"errors", "run", "results", "settings"},
     "rows": {"errors", "database"},
-    "archive": {"errors", "run", "results", "settings", "database", "rows", "store"},
+    "archive": {"errors", "run", "results", "settings", "policy", "database", "rows", "store"},
     "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
+    "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
     "wiring": {"errors", "settings", "secrets", "database", "store", "archive"},
     "runtime": {
         *("errors", "run", "results", "settings", "secrets", "metrics", "database", "store", "archive", "reporting"),
         "wiring",
     },
     "job": {
-        *("errors", "run", "results", "settings", "database", "rows", "store", "archive", "restore", "wiring"),
-        "runtime",
+        *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
+        *("expiry", "wiring", "runtime"),
     },
     "cli": {
-        *("errors", "run", "results", "settings", "database", "rows", "store", "archive", "restore", "wiring"),
-        "runtime",
+        *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
+        *("wiring", "runtime"),
     },
     "__main__": {"cli"},
 }
 
 # Foreign module → the only places that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
-    "boto3": ("store", "secrets", "database/connect"),
-    "botocore": ("store", "secrets", "database/connect"),
+    "boto3": ("store/", "secrets", "database/connect"),
+    "botocore": ("store/", "secrets", "database/connect"),
     "pyarrow": ("rows/",),
     "adbc_driver_manager": ("rows/",),
     "adbc_driver_postgresql": ("rows/",),

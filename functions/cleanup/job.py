@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightshift.archive.engine import open_engine, sweep
-from nightshift.archive.policy import load_policies
 from nightshift.archive.table import archive_table
+from nightshift.policy.file import load_policies
 from nightshift.results import Attachment, CleanupResult, TableResult
 from nightshift.run import JobRun
 from nightshift.wiring import Services

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.chatlog import connect
 from nightshift.errors import NightshiftError
+from nightshift.metrics import emit
+from nightshift.results import ExpiredTable, ExpiryResult, FilesResult, Status
 from tests.support.house import House
 
 LOG = """
@@ -28,14 +32,14 @@ def on_lambda(house: House) -> House:
     return house
 
 
-def metrics(captured: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def metrics(captured: pytest.CaptureFixture[str], job: str = "cleanup") -> dict[str, Any]:
     """What was written, merged: metric → value."""
     found: dict[str, Any] = {}
     for line in captured.readouterr().out.splitlines():
         written = json.loads(line)
         (directive,) = written["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "nightshift"
-        assert directive["Dimensions"] == [["service"]] and written["service"] == "cleanup"
+        assert directive["Dimensions"] == [["service"]] and written["service"] == job
         for metric in directive["Metrics"]:
             (found[metric["Name"]],) = written[metric["Name"]]
     return found
@@ -119,3 +123,49 @@ def test_a_silent_slack(on_lambda: House, capsys: pytest.CaptureFixture[str]) ->
 
     written = metrics(capsys)
     assert (written["NotifyFailed"], written["RunFailed"]) == (1, 0)
+
+
+AS_OF = datetime(2025, 10, 15, tzinfo=UTC)
+ON_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "nightshift-expire-jobs"}
+EXPIRED = ExpiredTable(
+    table="public.job",
+    status=Status.PARTIAL,
+    expired=3,
+    deleted_rows={"public.payment": 4, "public.job": 3},
+    oldest_overdue=AS_OF - timedelta(hours=2),
+)
+
+
+def test_expired_rows_and_their_files(capsys: pytest.CaptureFixture[str]) -> None:
+    session = replace(EXPIRED, table="public.session", deleted_rows={"public.session": 3}, oldest_overdue=AS_OF)
+    files = FilesResult(queued=9, deleted=5, kept=1, failed=2, waiting=3)
+    emit(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=ExpiryResult(tables=(EXPIRED, session), files=files), error=None)
+
+    assert metrics(capsys, "expire_jobs") == {
+        "RunFailed": 0,
+        "RunRefused": 0,
+        "RunPartial": 1,
+        "ExpiredRows": 6,
+        "DeletedRows": 10,
+        "FilesDeleted": 5,
+        "FilesFailed": 2,
+        "FilesWaiting": 3,
+        "OldestOverdueSeconds": 7200,
+    }
+
+
+def test_an_hour_with_nothing_to_do_is_measured_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that Slack does not hear of is still seen to have run."""
+    emit(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=ExpiryResult(tables=()), error=None)
+
+    written = metrics(capsys, "expire_jobs")
+    assert len(written) == 9
+    assert set(written.values()) == {0}
+
+
+def test_what_a_failed_preview_would_have_deleted_is_not_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = ExpiryResult(tables=(replace(EXPIRED, status=Status.DRY_RUN),), files=FilesResult(queued=9))
+    emit(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=seen, error=NightshiftError("broken"))
+
+    written = metrics(capsys, "expire_jobs")
+    assert (written["RunFailed"], written["ExpiredRows"], written["DeletedRows"]) == (1, 0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -15,103 +16,28 @@ from slack_sdk.models.blocks import Block
 
 from local.slack_rules import check_message
 from nightshift.errors import NightshiftError
-from nightshift.results import (
-    Attachment,
-    CleanupResult,
-    DamagedObject,
-    Estimate,
-    Refusal,
-    RestoreResult,
-    RunRefused,
-    Status,
-    TableResult,
-)
+from nightshift.results import CleanupResult, JobResult, Status, TableResult
+from nightshift.slack import blocks
 from nightshift.slack.blocks import Message, Report, as_text, render
 from nightshift.slack.markup import clip, code, fenced, plain, prose
 from nightshift.slack.message import MAX_MESSAGE
 from nightshift.slack.texts import Language
+from tests.slack.any_facts import (
+    HOSTILE,
+    RESULTS,
+    WORST,
+    errors,
+    results,
+    some_text,
+    worst_cleanup,
+    worst_expiry,
+    worst_restore,
+)
 
 AS_OF = datetime(2025, 10, 15, tzinfo=UTC)
 SEOUL = ZoneInfo("Asia/Seoul")
 BARE = re.compile(r"&(?!amp;|lt;|gt;)|[<>]")
 
-HOSTILE = (
-    "&",
-    "<!channel>",
-    "<@U1>",
-    "`",
-    "```",
-    '"',
-    "\\",
-    "*_~",
-    "\n- 백업 수: 0 rows",
-    "\x00",
-    "\ud800",
-    "👩‍👩‍👧",
-    "가",
-    "\u202e",
-)
-WORST = tuple(piece * (1600 // len(piece) + 1) for piece in HOSTILE)
-"""Longer than anything that is shown of one value."""
-
-some_text = (
-    st.text(st.characters(), max_size=60)
-    | st.lists(st.sampled_from(HOSTILE), max_size=20).map("".join)
-    | st.sampled_from(HOSTILE).map(lambda piece: piece * 300)
-)
-counts = st.integers(0, 10**15)
-amounts = st.just(0.0) | st.floats(1e-6, 1e9)
-times = st.datetimes(timezones=st.timezones()) | st.datetimes()
-estimates = st.builds(
-    Estimate, rows=counts, bytes=counts, objects=counts, seconds=amounts, share=st.floats(0, 1), usd=amounts
-)
-errors = st.builds(NightshiftError, some_text, detail=st.none() | some_text, hint=st.none() | some_text)
-refusals = st.builds(Refusal, guard=some_text, message=some_text, hint=some_text)
-tables = st.builds(
-    TableResult,
-    table=some_text,
-    status=st.sampled_from(Status),
-    cutoff=st.none() | times,
-    archived_rows=counts,
-    deleted_rows=counts,
-    objects=counts,
-    bytes=counts,
-    seconds=amounts,
-    oldest_overdue=st.none() | times,
-    partitions_dropped=counts,
-    vacuumed=st.booleans(),
-    refusal=st.none() | refusals,
-    estimate=st.none() | estimates,
-    warnings=st.lists(some_text, max_size=8).map(tuple),
-    keys=st.lists(some_text, max_size=3).map(tuple),
-    error=st.none() | errors,
-)
-attachments = st.builds(
-    Attachment, filename=some_text, content=st.just(b""), rows=counts, total_rows=counts, table=st.none() | some_text
-)
-restored = st.builds(
-    RestoreResult,
-    status=st.sampled_from(Status),
-    table=some_text,
-    into=st.none() | some_text,
-    into_original=st.booleans(),
-    **dict.fromkeys(("rows", "existing", "objects", "already", "remaining", "bytes"), counts),
-    seconds=amounts,
-    columns=st.lists(some_text, max_size=8).map(tuple),
-    damaged=st.lists(st.builds(DamagedObject, key=some_text, damage=some_text, what=some_text), max_size=8).map(tuple),
-    hold_until=st.none() | times,
-    refusal=st.none() | refusals,
-)
-results = (
-    restored
-    | st.builds(
-        CleanupResult,
-        tables=st.lists(tables, max_size=6).map(tuple),
-        attachments=st.lists(attachments, max_size=2).map(tuple),
-        orphans_removed=counts,
-    )
-    | st.builds(RunRefused, reason=some_text)
-)
 outcomes = st.tuples(results, st.none()) | st.tuples(st.none() | results, errors)
 languages: st.SearchStrategy[Language] = st.sampled_from(["ko", "en"])
 
@@ -147,7 +73,7 @@ def assert_sound(message: Message) -> None:
     request_id=st.none() | some_text,
 )
 def test_any_facts_make_a_message_that_slack_takes(
-    outcome: tuple[CleanupResult | RestoreResult | RunRefused | None, Exception | None],
+    outcome: tuple[JobResult | None, Exception | None],
     job: str,
     language: Language,
     dry_run: bool,
@@ -162,38 +88,21 @@ def test_any_facts_make_a_message_that_slack_takes(
 
 @pytest.mark.parametrize("worst", WORST, ids=[f"{piece[:8]!a}" for piece in HOSTILE])
 @pytest.mark.parametrize("status", Status)
-def test_the_worst_text_everywhere(worst: str, status: Status) -> None:
-    table = TableResult(
-        table=worst,
-        status=status,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
-        warnings=(worst,) * 20,
-        keys=(worst,),
-        objects=1,
-        error=NightshiftError(worst, detail=worst, hint=worst),
-    )
-    csv = Attachment(filename=worst, content=b"", rows=1, total_rows=2)
+@pytest.mark.parametrize(
+    ("job", "make"), [("cleanup", worst_cleanup), ("restore", worst_restore), ("expire_jobs", worst_expiry)]
+)
+def test_the_worst_text_everywhere(
+    job: str, make: Callable[[str, Status, int], JobResult], status: Status, worst: str
+) -> None:
     error = NightshiftError(worst, detail=worst, hint=worst)
-    for shown in ((table,), (table,) * 60):
-        result = CleanupResult(tables=shown, attachments=(csv,))
-        assert_sound(render(Report("cleanup", AS_OF, False, 1, result), "ko", SEOUL))
+    for count in (1, 60):
+        result = make(worst, status, count)
+        assert_sound(render(Report(job, AS_OF, False, 1, result), "ko", SEOUL))
         assert_sound(render(Report(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
 
 
-@pytest.mark.parametrize("worst", WORST, ids=[f"{piece[:8]!a}" for piece in HOSTILE])
-@pytest.mark.parametrize("status", Status)
-def test_the_worst_text_everywhere_in_a_restore(worst: str, status: Status) -> None:
-    result = RestoreResult(
-        status=status,
-        table=worst,
-        into=worst,
-        columns=(worst,) * 20,
-        damaged=(DamagedObject(key=worst, damage=worst, what=worst),) * 20,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
-    )
-    error = NightshiftError(worst, detail=worst, hint=worst)
-    assert_sound(render(Report("restore", AS_OF, False, 1, result), "ko", SEOUL))
-    assert_sound(render(Report(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
+def test_no_message_is_left_out_of_these_tests() -> None:
+    assert blocks._RENDERERS.keys() == RESULTS.keys()
 
 
 def test_a_name_cannot_add_a_line_to_the_report() -> None:

@@ -54,6 +54,9 @@ def test_both_languages_know_the_same_guards_and_jobs() -> None:
         (3599.4, "59분 59초", "59 min 59 s"),
         (3599.6, "1시간 0분", "1 h 0 min"),
         (7384, "2시간 3분", "2 h 3 min"),
+        (172_799.4, "47시간 59분", "47 h 59 min"),
+        (172_799.6, "2일 0시간", "2 d 0 h"),
+        (1000 * 86_400, "1,000일 0시간", "1,000 d 0 h"),
     ],
 )
 def test_durations(seconds: float, korean: str, english: str) -> None:
@@ -98,6 +101,18 @@ def test_costs(amount: float, expected: str) -> None:
 )
 def test_moments(when: datetime, expected: str) -> None:
     assert Words(PHRASES["ko"], SEOUL).moment(when) == expected
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        (datetime(2025, 10, 15, 5, 0, 59, tzinfo=UTC), "14:00 KST"),
+        (datetime(2025, 10, 15, 5, 30), "05:30"),  # noqa: DTZ001 - of no zone
+        (datetime(9999, 12, 31, 23, tzinfo=UTC), "23:00 UTC"),
+    ],
+)
+def test_times_of_the_clock(when: datetime, expected: str) -> None:
+    assert Words(PHRASES["ko"], SEOUL).clock(when) == expected
 
 
 def test_one_and_many() -> None:

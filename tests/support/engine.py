@@ -12,7 +12,6 @@ from functools import cache
 from nightshift.archive.engine import open_engine
 from nightshift.archive.events import ChunkEvent, Step
 from nightshift.archive.guards import axis_kind
-from nightshift.archive.policy import Policy
 from nightshift.archive.survey import due_fields
 from nightshift.archive.table import archive_table
 from nightshift.archive.target import Target
@@ -20,6 +19,7 @@ from nightshift.database import postgres
 from nightshift.database.connect import Database
 from nightshift.database.tables import ensure_tables
 from nightshift.database.url import parse_database_url
+from nightshift.policy.retention import Policy
 from nightshift.results import TableResult
 from nightshift.rows.axis import Axis
 from nightshift.rows.sample import CsvSample

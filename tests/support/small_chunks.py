@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nightshift.archive.engine import open_engine, sweep
-from nightshift.archive.policy import load_policies
 from nightshift.archive.table import archive_table
+from nightshift.policy.file import load_policies
 from nightshift.results import CleanupResult
 from nightshift.rows.sample import CsvSample
 from nightshift.run import JobRun

@@ -6,18 +6,26 @@ Namespace `nightshift`, dimension `service` = the job. Written only where somebo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from nightshift.errors import NotifyError
-from nightshift.results import CleanupResult, JobResult, Status, TableResult
+from nightshift.results import CleanupResult, ExpiryResult, JobResult, Status, TableResult
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Metrics
 
 NAMESPACE = "nightshift"
 
 
-def emit(environ: Mapping[str, str], job: str, *, result: JobResult | None, error: Exception | None) -> None:
+def emit(
+    environ: Mapping[str, str], job: str, *, as_of: datetime, result: JobResult | None, error: Exception | None
+) -> None:
     """Write a run's metrics.
 
     Args:
         environ: tells whether we are on Lambda.
+        as_of: aware; the time that the run stands for.
         error: a `NotifyError` counts as `NotifyFailed`, any other as `RunFailed`.
     """
     if not environ.get("AWS_LAMBDA_FUNCTION_NAME"):
@@ -34,12 +42,28 @@ def emit(environ: Mapping[str, str], job: str, *, result: JobResult | None, erro
         metrics.add_metric("RunRefused", MetricUnit.Count, int(result.status is Status.REFUSED))
         metrics.add_metric("RunPartial", MetricUnit.Count, int(result.status is Status.PARTIAL))
     if isinstance(result, CleanupResult):
-        metrics.add_metric("ArchivedRows", MetricUnit.Count, sum(t.archived_rows for t in result.tables))
-        metrics.add_metric("ArchivedBytes", MetricUnit.Bytes, sum(t.bytes for t in result.tables))
-        metrics.add_metric(
-            "OldestOverdueSeconds", MetricUnit.Seconds, max(map(_overdue_seconds, result.tables), default=0)
-        )
+        _add_cleanup(metrics, result)
+    elif isinstance(result, ExpiryResult):
+        _add_expiry(metrics, result, as_of)
     metrics.flush_metrics()
+
+
+def _add_cleanup(metrics: Metrics, result: CleanupResult) -> None:
+    metrics.add_metric("ArchivedRows", "Count", sum(t.archived_rows for t in result.tables))
+    metrics.add_metric("ArchivedBytes", "Bytes", sum(t.bytes for t in result.tables))
+    metrics.add_metric("OldestOverdueSeconds", "Seconds", max(map(_overdue_seconds, result.tables), default=0))
+
+
+def _add_expiry(metrics: Metrics, result: ExpiryResult, as_of: datetime) -> None:
+    """Of a preview that failed, nothing counts as gone."""
+    gone = [table for table in result.tables if table.status is not Status.DRY_RUN]
+    metrics.add_metric("ExpiredRows", "Count", sum(table.expired for table in gone))
+    metrics.add_metric("DeletedRows", "Count", sum(sum(table.deleted_rows.values()) for table in gone))
+    metrics.add_metric("FilesDeleted", "Count", result.files.deleted)
+    metrics.add_metric("FilesFailed", "Count", result.files.failed)
+    metrics.add_metric("FilesWaiting", "Count", result.files.waiting)
+    overdue = (as_of - result.oldest_overdue).total_seconds() if result.oldest_overdue else 0.0
+    metrics.add_metric("OldestOverdueSeconds", "Seconds", overdue)
 
 
 def _overdue_seconds(table: TableResult) -> float:

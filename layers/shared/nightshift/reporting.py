@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from nightshift import secrets
 from nightshift.errors import NightshiftError
-from nightshift.results import JobResult
+from nightshift.results import ExpiryResult, JobResult, Status
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from nightshift.slack.blocks import render
@@ -30,11 +30,13 @@ def tell(
     result: JobResult | None = None,
     error: Exception | None = None,
 ) -> bool:
-    """Send a run's message, with its attachments.
+    """Send a run's message, with its attachments; an hourly run that found nothing to do is not worth one.
 
     Returns:
         False where it could not be sent; the log says why.
     """
+    if settings.expire_quiet and error is None and isinstance(result, ExpiryResult) and result.status is Status.NOTHING:
+        return True
     report = Report(
         job=run.job,
         as_of=run.as_of,

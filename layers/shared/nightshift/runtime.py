@@ -51,6 +51,7 @@ def run_job(
     work: Callable[[JobRun, Services], R],
     *,
     request: type[BaseModel] | None = None,
+    archive: bool = True,
 ) -> dict[str, Any]:
     """Run a job once.
 
@@ -60,6 +61,7 @@ def run_job(
         wiring: called once; cached by the handler's module.
         work: the job itself.
         request: the model of the event's keys that are this job's own; `JobRun.request` is one of it.
+        archive: the job cannot do without the archive's bucket.
 
     Returns:
         the answer: `job`, `status`, `as_of`, `complete`, `duration_ms`, and the job's own facts.
@@ -77,7 +79,7 @@ def run_job(
     try:
         run = parse_event(job, event, context, now=run.as_of, request=request)
         logger.info("run started", extra={"job": job, "as_of": run.as_of.isoformat(), "dry_run": run.dry_run})
-        run, result = _connected(run, wires, work, started)
+        run, result = _connected(run, wires, work, started, archive=archive)
     except Exception as exc:
         _failed(run, wires, exc, started, context)
         raise
@@ -85,20 +87,21 @@ def run_job(
     answer = to_answer(run, result, duration)
     logger.info("run ended", extra={"answer": answer})
     if not run.dry_run:
-        emit(wires.environ, job, result=result, error=None)
+        emit(wires.environ, job, as_of=run.as_of, result=result, error=None)
     _told(wires, run, duration, context, result=result)
     return answer
 
 
 def _connected(
-    run: JobRun, wires: Wiring, work: Callable[[JobRun, Services], R], started: float
+    run: JobRun, wires: Wiring, work: Callable[[JobRun, Services], R], started: float, *, archive: bool
 ) -> tuple[JobRun, R | RunRefused]:
     """The job with its database; a dry run takes no lock and leaves no record."""
     with closing(open_database(wires.settings, run)) as database:
         services = Services(wires, database)
         if run.dry_run:
             return run, work(run, services)
-        services.prepare_archive()
+        if archive:
+            services.prepare_archive()
         return _recorded(run, services, work, started)
 
 
@@ -180,7 +183,7 @@ def _failed(run: JobRun, wires: Wiring, error: Exception, started: float, contex
         )
     else:
         logger.error("run failed", extra={"job": run.job}, exc_info=error)
-    emit(wires.environ, run.job, result=getattr(error, "result", None), error=error)
+    emit(wires.environ, run.job, as_of=run.as_of, result=getattr(error, "result", None), error=error)
     with suppress(InvalidSettings):
         _told(wires, run, _ms(started), context, result=getattr(error, "result", None), error=error)
 
@@ -189,7 +192,7 @@ def _told(wires: Wiring, run: JobRun, duration_ms: int, context: LambdaContext |
     """Tell Slack how the run ended; a Slack that is down is a warning and a metric."""
     request_id = context.aws_request_id if context else None
     if not tell(wires.report_settings, run, logger, duration_ms=duration_ms, request_id=request_id, **ended):
-        emit(wires.environ, run.job, result=None, error=NotifyError("Slack was not told"))
+        emit(wires.environ, run.job, as_of=run.as_of, result=None, error=NotifyError("Slack was not told"))
 
 
 def _ms(started: float) -> int:

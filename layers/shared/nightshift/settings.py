@@ -91,6 +91,18 @@ class Settings(BaseModel):
     """Seconds a chunk waits for rows that somebody else has locked."""
     cleanup_vacuum: Switch = True
 
+    # Expiry
+    expire_batch: int = Field(20_000, ge=1, le=100_000)
+    """Expired rows that one transaction takes, with all that hangs on them, at the most."""
+    expire_lock_timeout: float = Field(5.0, gt=0, le=300)
+    """Seconds that a transaction waits for rows that somebody else has locked."""
+    expire_files_bucket: BucketName | None = None
+    """Bucket of the files, where the policy names none."""
+    expire_file_versions: Switch = False
+    """Delete all versions of a file, not only the one that readers see."""
+    expire_quiet: Switch = True
+    """Tell Slack nothing of a run that had nothing to do."""
+
     # Slack
     slack_bot_token: SecretStr | None = None
     slack_secret_arn: str | None = None

@@ -122,6 +122,10 @@ class Services:
         settings, bucket = self.settings, self.archive_bucket
         return Store(self.wiring.s3_client.result, bucket, settings.archive_kms_key, settings.archive_proof)
 
+    def s3_client(self) -> Any:
+        """boto3's client, for buckets that are not the archive's."""
+        return self.wiring.s3_client.result()
+
     def fetch_text(self, location: str) -> str:
         """The text behind a path, `s3://bucket/key` or `ssm:/name`.
 

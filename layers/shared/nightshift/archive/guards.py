@@ -13,11 +13,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from nightshift.archive.inventory import returned_beside
-from nightshift.archive.policy import Policy
 from nightshift.archive.target import Target
 from nightshift.database import postgres
 from nightshift.database.catalog import Column, OnDelete, TableInfo, quote_identifier
 from nightshift.database.identity import family
+from nightshift.policy.retention import Policy
 from nightshift.results import Refusal
 from nightshift.rows.axis import Kind
 from nightshift.rows.marks import EXACT
@@ -70,15 +70,15 @@ def axis_kind(column: Column, epoch: str | None) -> Kind | None:
     return None
 
 
-def known_table(policy: Policy, info: TableInfo | None) -> Refusal | None:
+def known_table(written: str, info: TableInfo | None) -> Refusal | None:
     """The table exists and is one."""
     if info is None:
-        return _no("unknown_table", f"there is no table {policy.table}", "correct `table` in the policy, or the schema")
+        return _no("unknown_table", f"there is no table {written}", "correct `table` in the policy, or the schema")
     if info.name.name.startswith("nightshift_"):
-        return _no("unknown_table", f"{policy.table} is one of nightshift's own tables", "take it out of the policies")
+        return _no("unknown_table", f"{written} is one of nightshift's own tables", "take it out of the policies")
     if info.kind not in ("table", "partitioned"):
         hint = "name the table behind it" if "view" in info.kind else "only tables with row identifiers can be archived"
-        return _no("unknown_table", f"{policy.table} is a {info.kind}", hint)
+        return _no("unknown_table", f"{written} is a {info.kind}", hint)
     return None
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from nightshift.archive.policy import Policy
 from nightshift.archive.target import Target
 from nightshift.archive.work import Tally
+from nightshift.policy.retention import Policy
 from nightshift.results import Status, TableResult
 
 LOCKED = "rows locked by somebody else were left for the next run"

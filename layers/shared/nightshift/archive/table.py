@@ -16,7 +16,6 @@ from nightshift.archive.holds import active_holds
 from nightshift.archive.ledger import Ledger
 from nightshift.archive.outcome import LOCKED, held_back, result_of
 from nightshift.archive.plan import estimate
-from nightshift.archive.policy import Policy
 from nightshift.archive.target import Target
 from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
@@ -26,6 +25,7 @@ from nightshift.database.history import completed_tables
 from nightshift.database.tables import archive_object, is_there
 from nightshift.database.tables import run as run_table
 from nightshift.errors import NightshiftError
+from nightshift.policy.retention import Policy
 from nightshift.results import Refusal, Status, TableResult
 from nightshift.rows.axis import Axis
 from nightshift.run import JobRun
@@ -100,7 +100,7 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     postgresql = engine.database.is_postgresql
     describe = postgres.describe if postgresql else sqlite.describe
     info = describe(connection, policy.table, policy.timestamp)
-    if refusal := guards.known_table(policy, info):
+    if refusal := guards.known_table(policy.table, info):
         return refusal
     assert info is not None  # known_table has refused otherwise
     if refusal := guards.usable_timestamp(policy, info, postgresql=postgresql):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from nightshift.archive.chunks import Interval
 from nightshift.archive.holds import NOTHING_HELD, Holds
-from nightshift.archive.policy import Policy
 from nightshift.database import postgres
 from nightshift.database.catalog import Heap, TableInfo
 from nightshift.database.sqlite import SHAPE_SQL, row_identifier
+from nightshift.policy.retention import Policy
 from nightshift.rows.axis import Axis
 
 if TYPE_CHECKING:

@@ -7,12 +7,11 @@ a week. Every connection gets a statement and a lock timeout, so that no look-up
 from __future__ import annotations
 
 import socket
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pg8000
 import sqlalchemy.dialects.postgresql.pg8000  # noqa: F401 - else the first run would load it, at the run's expense
@@ -22,6 +21,9 @@ from sqlalchemy.pool import NullPool
 
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE = "42501", "55P03"
 
@@ -126,6 +128,8 @@ def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connectio
     Raises:
         DatabaseUnavailable: there is no such file.
     """
+    import sqlite3
+
     require_file(path)
     return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
 
@@ -141,19 +145,21 @@ def require_file(path: str) -> None:
 def refused_statement(exc: DBAPIError) -> NightshiftError:
     """A control-plane statement that the database did not carry out, as an error for people."""
     hint = "see the database's log"
-    if _sqlstate(exc) == _INSUFFICIENT_PRIVILEGE:
+    if sqlstate(exc) == _INSUFFICIENT_PRIVILEGE:
         hint = "GRANT SELECT on it to nightshift's role"
     return NightshiftError("the database refused a look-up", detail=reason(exc), hint=hint)
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:
     """Whether a statement gave up waiting for somebody else's lock (SQLSTATE 55P03, or SQLite's busy)."""
+    import sqlite3
+
     if isinstance(exc.orig, sqlite3.OperationalError):
         return "locked" in str(exc.orig)
-    return _sqlstate(exc) == _LOCK_NOT_AVAILABLE
+    return sqlstate(exc) == _LOCK_NOT_AVAILABLE
 
 
-def _sqlstate(exc: DBAPIError) -> str | None:
+def sqlstate(exc: DBAPIError) -> str | None:
     """The server's error code, where a server gave one."""
     cause: Any = exc.orig
     return cause.args[0].get("C") if cause is not None and cause.args and isinstance(cause.args[0], dict) else None

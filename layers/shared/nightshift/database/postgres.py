@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -137,6 +138,21 @@ SELECT 'row-level security' FROM tree t WHERE row_security_active(t.oid)
 ORDER BY 1
 """
 
+_PRIMARY_KEY = """
+SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY u(num, n)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num
+WHERE i.indrelid = CAST(:name AS regclass) AND i.indisprimary ORDER BY u.n
+"""
+
+_INDEXED = """
+SELECT EXISTS (
+  SELECT 1 FROM pg_index i WHERE i.indrelid = CAST(:name AS regclass) AND i.indisvalid AND i.indpred IS NULL
+  AND CAST(:columns AS text[]) = (
+    SELECT array_agg(a.attname::text COLLATE "C" ORDER BY a.attname::text COLLATE "C")
+    FROM unnest(i.indkey) WITH ORDINALITY u(num, n)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num WHERE u.n <= :count))
+"""
+
 
 def shape_sql(heap: TableName) -> str:
     """A query for a heap's shape as it is now; equal to `Heap.shape` while what was described still holds."""
@@ -231,6 +247,23 @@ def _foreign_key(row: Any) -> ForeignKey:
     return ForeignKey(
         name.label, row.conname, _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced), name.sql
     )
+
+
+def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
+    """The columns of the primary key, in its order; empty where there is none."""
+    return tuple(connection.execute(text(_PRIMARY_KEY), {"name": table.sql}).scalars())
+
+
+def is_indexed(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
+    """Whether a usable index begins with just these columns, in whatever order."""
+    found = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
+    return bool(found.scalar())
+
+
+def may_lock(connection: Connection, table: TableName) -> bool:
+    """Whether we may lock rows of the table, which PostgreSQL allows to those who may update them."""
+    allowed = text("SELECT has_table_privilege(CAST(:name AS regclass), 'UPDATE')")
+    return bool(connection.execute(allowed, {"name": table.sql}).scalar())
 
 
 def overdue_references(connection: Connection, table: TableName, key: ForeignKey, overdue: str) -> bool:

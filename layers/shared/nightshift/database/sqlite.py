@@ -6,7 +6,6 @@ SQLite has types for values, not for columns: a column's declared type only give
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,6 +61,14 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
     )
 
 
+def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
+    """The columns of the primary key, in its order; the row identifier's name where there is none."""
+    columns = _rows(connection, "SELECT name, pk FROM pragma_table_info(?) ORDER BY pk", table.name)
+    key = tuple(row.name for row in columns if row.pk)
+    rowid = row_identifier([Column(row.name, "", "") for row in columns])
+    return key or ((rowid,) if rowid else ())
+
+
 def row_identifier(columns: Sequence[Column]) -> str | None:
     """The name by which SQLite offers a row's identifier in this table: the first that no column bears.
 
@@ -73,6 +80,8 @@ def row_identifier(columns: Sequence[Column]) -> str | None:
 
 def is_strict(connection: Connection, name: str) -> bool:
     """Whether a table is STRICT; SQLite knows such tables since 3.37."""
+    import sqlite3  # not for PostgreSQL's cold starts
+
     if sqlite3.sqlite_version_info < (3, 37):
         return False
     (table,) = _rows(connection, "SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ?", name)

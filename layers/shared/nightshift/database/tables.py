@@ -78,6 +78,23 @@ restored_object = Table(
 object's rows again, by the axis of `timestamp_column`; it is set only where they went back into the original table.
 """
 
+file_deletion = Table(
+    "nightshift_file_deletion",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("bucket", Text, nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", Text),
+    Column("next_try", DateTime(timezone=True), nullable=False),
+)
+"""The outbox of `expire_jobs`: files in S3 whose rows are gone. A row is written in the transaction that deletes the
+row that named the file, and leaves when S3 says that the file is gone.
+
+`last_error` is S3's code for the last of `attempts` tries; nothing is tried again before `next_try`.
+"""
+
 run = Table(
     "nightshift_run",
     metadata,

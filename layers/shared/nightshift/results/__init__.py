@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nightshift.results.cleanup import CleanupResult, Estimate, TableResult
 from nightshift.results.common import GRAVITY, Attachment, JobResult, Refusal, RunRefused, Status, gravest
+from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
 from nightshift.results.restore import DamagedObject, RestoreResult
 
 __all__ = [
@@ -12,6 +13,10 @@ __all__ = [
     "CleanupResult",
     "DamagedObject",
     "Estimate",
+    "ExpiredTable",
+    "ExpiryResult",
+    "FileFailures",
+    "FilesResult",
     "JobResult",
     "Refusal",
     "RestoreResult",

@@ -54,6 +54,10 @@ class Axis:
             moment = moment.astimezone(self.zone).replace(tzinfo=UTC)
         return _microseconds(moment) * _UNITS_A_SECOND[self.kind] // 1_000_000
 
+    def wall(self, time: datetime) -> int:
+        """The point of a time on the wall, naive; for `timestamp` and `text`."""
+        return _microseconds(time.replace(tzinfo=UTC))
+
     def moment(self, point: int) -> datetime | None:
         """The aware moment of a point, in the zone; None before year 1 or after year 9999."""
         try:

@@ -11,8 +11,9 @@ from datetime import tzinfo
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results import CleanupResult, JobResult, RestoreResult, RunRefused
+from nightshift.results import CleanupResult, ExpiryResult, JobResult, RestoreResult, RunRefused
 from nightshift.slack.cleanup import cleanup
+from nightshift.slack.expiry import expiry
 from nightshift.slack.markup import code, fact, fenced, prose
 from nightshift.slack.message import Draft, Message, as_text, header, section
 from nightshift.slack.report import Report, run_lines
@@ -80,6 +81,7 @@ def _finished(result: JobResult, report: Report, words: Words) -> Draft:
 
 _RENDERERS: dict[type, Callable[[Any, Report, Words], Draft]] = {
     CleanupResult: cleanup,
+    ExpiryResult: expiry,
     RestoreResult: restore,
     RunRefused: _run_refused,
 }

@@ -1,7 +1,8 @@
 """Telling Slack. The message goes first and its files follow in its thread: no file can lose the message, and the
 order stays right although Slack finishes uploads in its own time.
 
-`slack_sdk` is imported on the first send (77 ms of a cold start that a refused or failing start need not pay).
+`slack_sdk`, and with it the rule for asking again, is imported on the first send (77 ms of a cold start that a refused
+or failing start need not pay).
 Nothing here writes the token anywhere: not to logs, not to errors, not to a repr.
 """
 
@@ -20,7 +21,6 @@ from nightshift.errors import NotifyError
 from nightshift.results import Attachment
 from nightshift.settings import Settings
 from nightshift.slack.message import Message, as_text
-from nightshift.slack.patience import Patience
 from nightshift.slack.texts import PHRASES, Language
 from nightshift.slack.words import excerpt
 
@@ -85,6 +85,8 @@ class SlackNotifier:
 
     def send(self, message: Message, attachments: Sequence[Attachment] = (), *, deadline: float) -> None:
         """As `Notifier.send`; rate limits and passing trouble are waited for, up to the deadline."""
+        from nightshift.slack.patience import Patience
+
         patience = Patience(deadline, self._sleep)
         channel, thread = patience.ask("chat.postMessage", partial(self._post, message))
         for file in attachments:

@@ -38,6 +38,8 @@ class Phrases:
     preview_title: str
     restore_title: str
     restore_preview_title: str
+    expiry_title: str
+    expiry_preview_title: str
     failed_title: str
     done: str
     done_in_part: str
@@ -50,6 +52,11 @@ class Phrases:
     nothing_restored: str
     damaged: Plural
     about_columns: str
+    nothing_expired: str
+    files_failed: Plural
+    files_waiting: Plural
+    rows_busy: Plural
+    rows_failed: Plural
     table_failed: str
     table_failed_above: str
     preview_note: str
@@ -99,6 +106,14 @@ class Phrases:
     tables: Plural
     pieces: Plural
     others: Plural
+    expired: Plural
+    dependents: Plural
+    other_tables: Plural
+    backed_up: Plural
+    files_deleted: Plural
+    files_to_delete: Plural
+    files_kept: Plural
+    failed_among: Plural
     none: str
     vacuumed: str
     share_of_table: str
@@ -108,6 +123,8 @@ class Phrases:
     seconds: str
     minutes: str
     hours: str
+    days: str
+    expired_ago: str
     attached: str
     excerpt: str
     the_original: str

@@ -28,10 +28,19 @@ class Words:
 
     def moment(self, when: datetime) -> str:
         """`2025-10-15 09:00:00 KST`; a naive time belongs to no zone and is shown as it is."""
+        when = self._local(when)
+        return f"{when.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} {when.tzname() or ''}".rstrip()
+
+    def clock(self, when: datetime) -> str:
+        """`09:00 KST`, for what is told within the hour."""
+        when = self._local(when)
+        return f"{when:%H:%M} {when.tzname() or ''}".rstrip()
+
+    def _local(self, when: datetime) -> datetime:
         if when.tzinfo is not None:
             with suppress(OverflowError):  # within a day of year 1 or 9999, the reader's zone has no such time
-                when = when.astimezone(self.zone)
-        return f"{when.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} {when.tzname() or ''}".rstrip()
+                return when.astimezone(self.zone)
+        return when
 
     def rows(self, count: int) -> str:
         return self.phrases.rows.of(count)
@@ -43,7 +52,7 @@ class Words:
         return self.phrases.share_of_table.format(share=f"{share:.1%}")
 
     def duration(self, seconds: float) -> str:
-        """Tenths of a second below ten, whole seconds below an hour, then minutes."""
+        """Tenths of a second below ten, whole seconds below an hour, minutes below two days, then hours."""
         whole = round(seconds)
         if seconds < 9.95:
             return self.phrases.seconds.format(seconds=f"{seconds:.1f}")
@@ -51,7 +60,9 @@ class Words:
             return self.phrases.seconds.format(seconds=whole)
         if whole < 3600:
             return self.phrases.minutes.format(minutes=whole // 60, seconds=whole % 60)
-        return self.phrases.hours.format(hours=f"{whole // 3600:,}", minutes=whole % 3600 // 60)
+        if whole < 48 * 3600:
+            return self.phrases.hours.format(hours=whole // 3600, minutes=whole % 3600 // 60)
+        return self.phrases.days.format(days=f"{whole // 86_400:,}", hours=whole % 86_400 // 3600)
 
     @staticmethod
     def size(count: int) -> str:

@@ -11,7 +11,7 @@ from nightshift.cli.failures import exit_code
 from nightshift.cli.options import json_option
 
 if TYPE_CHECKING:
-    from nightshift.archive.policy import Policy
+    from nightshift.policy.retention import Policy
     from nightshift.results import CleanupResult
     from nightshift.run import JobRun
     from nightshift.settings import Settings
@@ -68,8 +68,8 @@ def _plan(run: JobRun, services: Services, table: str | None) -> CleanupResult:
         NightshiftError: where no table at all could be looked at, the first one's failure.
     """
     from nightshift.archive.engine import open_engine
-    from nightshift.archive.policy import load_policies
     from nightshift.archive.table import archive_table
+    from nightshift.policy.file import load_policies
     from nightshift.results import CleanupResult
 
     settings = services.settings

@@ -1,4 +1,4 @@
-"""The only door to S3: put, prove, get, delete in thousands.
+"""One bucket: put, prove, get, delete in thousands.
 
 `put` sends the SHA-256 along (S3 refuses a body that does not match) and `If-None-Match: *` (S3 refuses to
 overwrite). `prove` then asks S3 what it *holds*. By default that means every byte, compared with the bytes in memory:
@@ -11,15 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightshift.errors import ArchiveMismatch, ColdStorage, ObjectAbsent, StoreError
+from nightshift.errors import ArchiveMismatch, ObjectAbsent
+from nightshift.store.client import DELETE_BATCH
+from nightshift.store.failures import code_of, explained, store_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,20 +26,8 @@ if TYPE_CHECKING:
 Proof = Literal["full", "head"]
 
 _READ_SIZE = 1 << 20
-_DELETE_BATCH = 1000
-"""DeleteObjects takes 1,000 keys a call (S3 API reference)."""
 _FOOTER_TAIL = 8
 """A Parquet file ends with the footer's length (4 bytes) and `PAR1`."""
-
-_ABSENT = {"NoSuchKey", "NoSuchVersion", "404"}
-_FORBIDDEN = "the role needs s3:GetObject and s3:ListBucket on the archive, cleanup s3:PutObject too, and its KMS key"
-_HINTS = {
-    "NoSuchBucket": "ARCHIVE_BUCKET does not exist; deploy the stack or correct the name",
-    "AccessDenied": _FORBIDDEN,
-    "403": _FORBIDDEN,
-    "InvalidObjectState": "thaw it first: aws s3api restore-object",
-    "SlowDown": "S3 asks for fewer requests; the next run goes on where this one stopped",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +89,7 @@ class Store:
         digest = hashlib.sha256(body)
         answer: Any = {}
         existed = False
-        with _explained("S3 did not take an object", self.bucket, key):
+        with explained("S3 did not take an object", self.bucket, key):
             try:
                 answer = self.client.put_object(
                     Bucket=self.bucket,
@@ -131,7 +118,7 @@ class Store:
             ArchiveMismatch: S3 holds other bytes under the key.
             StoreError: S3 could not be asked.
         """
-        with _explained("an object could not be read back", self.bucket, stored.key):
+        with explained("an object could not be read back", self.bucket, stored.key):
             version = self._compare(stored, body) if self.proof == "full" else self._check_head(stored, body)
         return StoredObject(stored.key, stored.size, stored.sha256, stored.version_id or version, stored.existed)
 
@@ -170,7 +157,7 @@ class Store:
         Raises:
             StoreError: it cannot be read.
         """
-        with _explained("an object could not be read", self.bucket, key):
+        with explained("an object could not be read", self.bucket, key):
             return self.client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"].read()
 
     def find(self, key: str, version_id: str | None = None) -> bytes | None:
@@ -193,7 +180,7 @@ class Store:
             StoreError: S3 refused to tell.
         """
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        with _explained("objects could not be listed", self.bucket, prefix):
+        with explained("objects could not be listed", self.bucket, prefix):
             for page in pages:
                 yield from (Found(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ()))
 
@@ -204,7 +191,7 @@ class Store:
             StoreError: S3 could not be asked, or refused to tell.
         """
         try:
-            with _explained("an object could not be looked up", self.bucket, key):
+            with explained("an object could not be looked up", self.bucket, key):
                 answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ObjectAbsent:
             return None
@@ -216,7 +203,7 @@ class Store:
         Raises:
             StoreError: S3 refused, for that or another reason.
         """
-        with _explained("an object could not be deleted", self.bucket, found.key):
+        with explained("an object could not be deleted", self.bucket, found.key):
             self.client.delete_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag)
 
     def delete(self, keys: Iterable[str]) -> Iterator[str]:
@@ -229,61 +216,23 @@ class Store:
             StoreError: a whole request failed.
         """
         wanted = list(keys)
-        for start in range(0, len(wanted), _DELETE_BATCH):
-            batch = wanted[start : start + _DELETE_BATCH]
+        for start in range(0, len(wanted), DELETE_BATCH):
+            batch = wanted[start : start + DELETE_BATCH]
             try:
                 answer = self.client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": False}
                 )
             except (ClientError, BotoCoreError) as exc:
-                if _code(exc) != "NoSuchBucket":
-                    raise _store_error("objects could not be deleted", self.bucket, batch[0], exc) from exc
+                if code_of(exc) != "NoSuchBucket":
+                    raise store_error("objects could not be deleted", self.bucket, batch[0], exc) from exc
                 # A bucket that does not exist holds nothing: its name was wrong, and is corrected for the next run.
                 yield from batch
                 continue
             yield from (entry["Key"] for entry in answer.get("Deleted", ()))
 
 
-def make_client(*, connections: int = 16) -> S3Client:
-    """An S3 client from the environment (region, role, `AWS_ENDPOINT_URL`), with retries for 500, 503 and time-outs."""
-    config = Config(
-        connect_timeout=5,
-        read_timeout=15,
-        max_pool_connections=connections,
-        retries={"mode": "standard", "max_attempts": 4},
-        # Every byte that is read back is compared with what was sent: a checksum over it would prove nothing more.
-        response_checksum_validation="when_required",
-        user_agent_extra="nightshift",
-    )
-    # A session of its own: the default one must not be used by two threads at once.
-    client: S3Client = boto3.session.Session().client("s3", config=config)
-    return client
-
-
 def _version(version_id: str | None) -> dict[str, Any]:
     return {"VersionId": version_id} if version_id else {}
-
-
-def _code(exc: Exception) -> str:
-    return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
-
-
-@contextmanager
-def _explained(message: str, bucket: str, key: str) -> Iterator[None]:
-    try:
-        yield
-    except (ClientError, BotoCoreError) as exc:
-        raise _store_error(message, bucket, key, exc) from exc
-
-
-def _store_error(message: str, bucket: str, key: str, exc: Exception) -> StoreError:
-    code = _code(exc)
-    kind = ObjectAbsent if code in _ABSENT else ColdStorage if code == "InvalidObjectState" else StoreError
-    return kind(
-        f"{message}: {code}",
-        detail=f"s3://{bucket}/{key}",
-        hint=_HINTS.get(code, "nothing is lost by it; the next run goes on from here"),
-    )
 
 
 def _mismatch(bucket: str, stored: StoredObject, what: str) -> ArchiveMismatch:

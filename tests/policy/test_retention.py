@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.archive.policy import Policy, load_policies, parse_policies
 from nightshift.errors import InvalidSettings
+from nightshift.policy.file import load_policies, parse_policies
+from nightshift.policy.retention import Policy
 from nightshift.settings import Settings
 from tests.support.attempts import attempt
 from tests.support.engine import policy_for

@@ -1,0 +1,124 @@
+"""One transaction: some expired rows, everything that hangs on them, and their files into the outbox. All of it or
+nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nightshift.database.catalog import TableName
+from nightshift.database.postgres import shape_sql
+from nightshift.database.sqlite import SHAPE_SQL
+from nightshift.errors import ArchiveMismatch, TableChanged
+from nightshift.expiry.session import Gone, Session
+from nightshift.expiry.statements import Key, Statements
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction did, or was about to do.
+
+    Attributes:
+        taken: expired rows.
+        keys: their keys, where the batch was made to tell them.
+        deleted: rows by table, in the order of deletion.
+        queued: files put into the outbox.
+    """
+
+    taken: int = 0
+    keys: list[Key] = field(default_factory=list)
+    deleted: dict[str, int] = field(default_factory=dict)
+    queued: int = 0
+
+    def add(self, table: TableName, gone: Gone) -> None:
+        """Count what a statement deleted."""
+        self.deleted[table.label] = self.deleted.get(table.label, 0) + gone.deleted
+        self.queued += gone.queued
+
+
+def expire(
+    session: Session, statements: Statements, batch: Batch, limit: int, left_out: list[Key], seconds: float
+) -> None:
+    """Delete up to `limit` expired rows with all that hangs on them, and commit.
+
+    Args:
+        batch: told as things happen, so that after a failure it says what was under way.
+        left_out: rows that are not to be tried again.
+        seconds: what the transaction may take.
+
+    Raises:
+        Busy, Rejected: the batch cannot go as it is.
+        TableChanged, ArchiveMismatch: something is not as it was when the cascade was looked up.
+        NightshiftError: the database failed.
+    """
+    root = statements.cascade.root
+    with session.transaction(seconds):
+        create(session, statements)
+        batch.taken = session.run(statements.take(limit, left_out))
+        if not batch.taken:
+            return
+        if limit == 1:
+            batch.keys = session.keys(statements.taken())
+        collect(session, statements)
+        for group in reversed(statements.cascade.groups):
+            _delete(session, statements, group, batch)
+        if batch.deleted[root.label] < batch.taken:
+            raise ArchiveMismatch(
+                "the database did not delete all rows that it was told to",
+                detail=f"{root.label}: {batch.taken} taken, {batch.deleted[root.label]} deleted",
+                hint="look for triggers and rules on the table; nothing of this transaction was kept",
+            )
+        _check_shapes(session, statements)
+        session.commit()
+
+
+def create(session: Session, statements: Statements) -> None:
+    """Make the key tables, empty."""
+    for table in filter(statements.cascade.is_inner, statements.cascade.nodes):
+        for statement in statements.create(table):
+            session.run(statement)
+
+
+def collect(session: Session, statements: Statements, *, lock: bool = True) -> None:
+    """Put the keys of everything that others hang on into the key tables, parents first, circle by circle."""
+    cascade = statements.cascade
+    for group in cascade.groups:
+        inner = [table for table in group if cascade.is_inner(table)]
+        for table in inner:
+            for edge in cascade.into(table):
+                if edge.parent not in group:
+                    session.run(statements.collect(edge, lock=lock))
+        within = [edge for table in inner for edge in cascade.into(table) if edge.parent in group]
+        rounds = 0
+        while within and sum(session.run(statements.collect(edge, rounds, lock=lock)) for edge in within):
+            rounds += 1
+        if statements.postgresql:
+            for table in inner:
+                session.run(statements.analyze(table))
+
+
+def _delete(session: Session, statements: Statements, group: tuple[TableName, ...], batch: Batch) -> None:
+    deletions = [deletion for table in group for deletion in statements.deletions(table)]
+    # A leaf is deleted by each of its references in turn; the tables of a circle at once.
+    for some in [deletions] if len(group) > 1 else [[deletion] for deletion in deletions]:
+        for deletion, gone in zip(some, session.delete(some), strict=True):
+            batch.add(deletion.node.name, gone)
+
+
+def _check_shapes(session: Session, statements: Statements) -> None:
+    """Make sure that what was looked up still holds: a new foreign key may delete rows that nobody has counted.
+
+    Every table was deleted from by now, so nobody can alter one of them before we commit.
+
+    Raises:
+        TableChanged: something has changed.
+    """
+    for node in statements.cascade.nodes.values():
+        for heap in node.info.heaps:
+            shape = shape_sql(heap.name) if statements.postgresql else SHAPE_SQL
+            if session.number(shape) == heap.shape:
+                continue
+            raise TableChanged(
+                "a table was altered while its rows were deleted",
+                detail=f"{heap.name.label}: its columns, keys, triggers or rules are not what they were",
+                hint="nothing of this transaction was deleted; the next run takes the table as it is then",
+            )

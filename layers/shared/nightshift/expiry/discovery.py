@@ -1,0 +1,243 @@
+"""Asks the database what hangs on an expiring table, and the policy what the database does not know.
+
+Foreign keys are followed whatever their ON DELETE says, except where it says SET NULL or SET DEFAULT: then the
+referencing rows are meant to stay, and the database sees to that itself. What cannot be deleted as a whole, or was not
+expected, is refused before anything is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.guards import known_table
+from nightshift.database import postgres, sqlite
+from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_identifier
+from nightshift.database.connect import reason
+from nightshift.expiry.graph import Cascade, Edge, FileColumns, Named, Node
+from nightshift.policy.expiry import Dependent, Expiry
+from nightshift.results import Refusal
+from nightshift.settings import Settings
+
+
+class Refused(Exception):
+    """A guard said no."""
+
+    def __init__(self, guard: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(guard=guard, message=message, hint=hint)
+
+
+class Discovery:
+    """One look at the database, from an expiring table down."""
+
+    def __init__(self, connection: Connection, policy: Expiry, settings: Settings) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._settings = settings
+        self._postgresql = connection.dialect.name == "postgresql"
+        self._infos: dict[TableName, TableInfo] = {}
+        self._reached: dict[TableName, None] = {}
+        self._edges: dict[Edge, None] = {}
+
+    def cascade(self) -> Cascade:
+        """The whole of it.
+
+        Raises:
+            Refused: something cannot be deleted, or is not as the policy says.
+        """
+        root = self._described(self._policy.table, timestamp=self._policy.expires_at)
+        stated = [(self._described(d.table).name, d) for d in self._policy.dependents]
+        self._follow(root.name, stated)
+        self._all_led_somewhere(stated)
+        self._as_expected(root.name)
+        nodes = {name: Node(self._infos[name], self._key(name), self._files(name)) for name in self._reached}
+        self._files_found(nodes)
+        cascade = Cascade(root.name, nodes, tuple(self._edges))
+        for node in nodes.values():
+            self._deletable(cascade, node)
+        return cascade
+
+    def _follow(self, root: TableName, stated: Sequence[tuple[TableName, Dependent]]) -> None:
+        """Every table that can be reached, each looked at once."""
+        waiting = [root]
+        while waiting:
+            parent = waiting.pop(0)
+            if parent in self._reached:
+                continue
+            self._reached[parent] = None
+            for edge in [*self._by_foreign_key(parent), *self._by_policy(root, parent, stated)]:
+                self._edges[edge] = None
+                waiting.append(edge.child)
+
+    def _by_foreign_key(self, parent: TableName) -> Iterable[Edge]:
+        for key in self._infos[parent].referenced_by:
+            if key.on_delete in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT):
+                continue
+            # SQLite's names come as they are; PostgreSQL's are labels.
+            child = self._described(key.table if self._postgresql else TableName("", key.table).label).name
+            yield Edge(parent, key.referenced, child, key.columns, key.name, self._indexed(child, key.columns))
+
+    def _by_policy(
+        self, root: TableName, parent: TableName, stated: Sequence[tuple[TableName, Dependent]]
+    ) -> Iterable[Edge]:
+        for child, dependent in stated:
+            if (self._described(dependent.references).name if dependent.references else root) != parent:
+                continue
+            columns = self._columns(child, dependent.columns)
+            referenced = self._columns(parent, dependent.referenced) if dependent.referenced else self._key(parent)
+            if len(columns) != len(referenced):
+                raise Refused(
+                    "unknown_column",
+                    f"{child.label}: {len(columns)} columns cannot reference {len(referenced)} of {parent.label}",
+                    "name as many `referenced` columns as `columns`",
+                )
+            edge = Edge(parent, referenced, child, columns, indexed=self._indexed(child, columns))
+            self._comparable(edge)
+            yield edge
+
+    def _comparable(self, edge: Edge) -> None:
+        """The database can compare both sides of a reference that it does not know of."""
+        mine, theirs = (", ".join(map(quote_identifier, names)) for names in (edge.columns, edge.referenced))
+        try:
+            with self._connection.begin_nested():
+                self._connection.exec_driver_sql(
+                    f"SELECT 1 FROM {edge.child.sql} WHERE ({mine}) IN (SELECT {theirs} FROM {edge.parent.sql}) LIMIT 0"
+                )
+        except DBAPIError as exc:
+            raise Refused(
+                "wrong_reference",
+                f"{edge.child.label} ({mine}) cannot be compared with {edge.parent.label} ({theirs}): {reason(exc)}",
+                "correct the [[expiry.dependents]] entry",
+            ) from exc
+
+    def _described(self, written: str, timestamp: str = "") -> TableInfo:
+        """The table of that name; looked up once."""
+        known = next((info for info in self._infos.values() if info.name.label == written), None)
+        if known is not None:
+            return known
+        describe = postgres.describe if self._postgresql else sqlite.describe
+        info = describe(self._connection, written, timestamp)
+        if refusal := known_table(written, info):
+            raise Refused(refusal.guard, refusal.message, refusal.hint)
+        assert info is not None  # known_table has refused otherwise
+        return self._infos.setdefault(info.name, info)
+
+    def _columns(self, table: TableName, names: Sequence[str]) -> tuple[str, ...]:
+        info = self._described(table.label)
+        found = []
+        for name in names:
+            column = info.column(name)
+            if column is None:
+                known = ", ".join(c.name for c in info.columns[:20])
+                raise Refused("unknown_column", f"{table.label} has no column {name}", f"its columns: {known}")
+            found.append(column.name)
+        return tuple(found)
+
+    def _key(self, table: TableName) -> tuple[str, ...]:
+        find = postgres.primary_key if self._postgresql else sqlite.primary_key
+        return find(self._connection, table)
+
+    def _indexed(self, table: TableName, columns: Sequence[str]) -> bool:
+        return postgres.is_indexed(self._connection, table, columns) if self._postgresql else True
+
+    def _files(self, table: TableName) -> tuple[FileColumns, ...]:
+        found = []
+        for entry in self._policy.files:
+            if self._described(entry.table).name != table:
+                continue
+            (key,) = self._columns(table, [entry.key])
+            column = self._columns(table, [entry.bucket_column])[0] if entry.bucket_column else None
+            bucket = None if column else entry.bucket or self._settings.expire_files_bucket
+            if column is None and bucket is None:
+                raise Refused(
+                    "no_bucket",
+                    f"nobody says in which bucket the files of {table.label} are",
+                    "name `bucket` or `bucket_column` in [[expiry.files]], or set EXPIRE_FILES_BUCKET",
+                )
+            found.append(FileColumns(key, bucket, column))
+        return tuple(found)
+
+    def _files_found(self, nodes: dict[TableName, Node]) -> None:
+        for entry in self._policy.files:
+            name = self._described(entry.table).name
+            if name not in nodes:
+                raise Refused(
+                    "unknown_table",
+                    f"{name.label} does not hang on {self._policy.table}: its files would never be deleted",
+                    "name in [[expiry.files]] the table itself, or one that references it",
+                )
+
+    def _all_led_somewhere(self, stated: Sequence[tuple[TableName, Dependent]]) -> None:
+        reached = {edge.child for edge in self._edges}
+        for child, dependent in stated:
+            if child not in reached:
+                raise Refused(
+                    "unknown_table",
+                    f"{child.label} hangs on {dependent.references}, which does not hang on {self._policy.table}",
+                    "correct `references` in [[expiry.dependents]]",
+                )
+
+    def _as_expected(self, root: TableName) -> None:
+        """Where the policy lists the tables that may lose rows, those are the tables that would."""
+        if self._policy.cascade is None:
+            return
+        listed = {self._described(name).name for name in self._policy.cascade} - {root}
+        reached = {edge.child for edge in self._edges} - {root}
+        if more := sorted(name.label for name in reached - listed):
+            raise Refused(
+                "unexpected_cascade",
+                f"rows of {', '.join(more)} would be deleted with {root.label}, and `cascade` does not list them",
+                "add them to `cascade`, or make their foreign keys ON DELETE SET NULL",
+            )
+        if fewer := sorted(name.label for name in listed - reached):
+            raise Refused(
+                "unexpected_cascade",
+                f"`cascade` lists {', '.join(fewer)}, but no reference leads there from {root.label}",
+                "state it in [[expiry.dependents]], or take it off the list",
+            )
+
+    def _deletable(self, cascade: Cascade, node: Node) -> None:
+        """Nothing keeps rows of this table from a DELETE, and we may do it."""
+        info = node.info
+        if info.hiding or info.has_children:
+            what = ", ".join(info.hiding) or "a table that inherits from it"
+            raise Refused(
+                "hidden_rows",
+                f"{node.name.label}: {what} can keep rows from a DELETE",
+                "disable it, or use a role it does not bind",
+            )
+        may = info.may_read and all(heap.may_delete for heap in info.heaps)
+        if not may or not (not self._postgresql or postgres.may_lock(self._connection, node.name)):
+            raise Refused(
+                "privilege",
+                f"nightshift's role may not read, lock and delete in {node.name.label}",
+                f"GRANT SELECT, UPDATE, DELETE ON {node.name.sql}, and USAGE on its schema, TO nightshift's role",
+            )
+        if cascade.is_inner(node.name) and not node.key:
+            raise Refused(
+                "no_key",
+                f"{node.name.label} has no primary key, and rows hang on it",
+                "give it one: without it, its expired rows could not be told from others",
+            )
+
+
+def named_places(connection: Connection, policies: Iterable[Expiry], settings: Settings) -> list[Named]:
+    """Every place in which rows name files, by whichever policy; what is not there names none.
+
+    Apart from the cascades: a policy that is refused must not cost another table's rows their files.
+    """
+    postgresql = connection.dialect.name == "postgresql"
+    describe = postgres.describe if postgresql else sqlite.describe
+    places = []
+    for entry in (entry for policy in policies for entry in policy.files):
+        info = describe(connection, entry.table, "")
+        key = info.column(entry.key) if info else None
+        column = info.column(entry.bucket_column) if info and entry.bucket_column else None
+        if info is None or key is None or (entry.bucket_column and column is None):
+            continue
+        bucket = None if column else entry.bucket or settings.expire_files_bucket
+        places.append(Named(info.name, FileColumns(key.name, bucket, column.name if column else None)))
+    return places

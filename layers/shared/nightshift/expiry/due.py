@@ -1,0 +1,94 @@
+"""Which rows have expired: a point on the axis of `expires_at`, and in the hours around a change of the clocks an
+interval in front of it that has not.
+
+A column without a time zone holds what a wall clock shows. Where clocks go back, it shows an hour twice; where they go
+forward, it leaves one out, which `created_at + 24 hours` may still hit. Such a value stands for the *later* of the two
+moments that it can mean, as PostgreSQL's `AT TIME ZONE` has it: nothing ever goes too early.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from nightshift.database.catalog import TableName
+from nightshift.rows.axis import Axis, parse_text
+
+_SECOND = timedelta(seconds=1)
+_AROUND = timedelta(hours=26)
+"""No zone has moved its clocks by more than a day (Samoa and Kwajalein crossed the date line)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """SQL conditions of one run."""
+
+    axis: Axis
+    as_of: datetime
+
+    @property
+    def sql(self) -> str:
+        """The rows that have expired; infinite times never do, and null is no time."""
+        axis = self.axis
+        condition = f"{axis.sql} < {axis.literal(axis.at(self.as_of))}"
+        if axis.kind in ("timestamptz", "timestamp", "date"):
+            condition += f" AND {axis.sql} > '-infinity'"
+        if axis.kind in ("timestamp", "text") and (window := not_yet(axis.zone, self.as_of)) is not None:
+            lo, hi = (axis.literal(axis.wall(time)) for time in window)
+            condition += f" AND NOT ({axis.sql} >= {lo} AND {axis.sql} < {hi})"
+        return condition
+
+
+def count_due(connection: Connection, due: Due, table: TableName) -> int:
+    """How many rows have expired."""
+    return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table.sql} WHERE {due.sql}").scalar_one())
+
+
+def oldest_due(connection: Connection, due: Due, table: TableName) -> datetime | None:
+    """When the oldest row that is there expired; aware, in the policy's zone; None where none has."""
+    axis, oldest = due.axis, f"SELECT min({due.axis.sql}) FROM {table.sql} WHERE {due.sql}"
+    if connection.dialect.name == "postgresql":
+        oldest = f"SELECT {axis.point_sql(oldest)}"
+    point = connection.exec_driver_sql(oldest).scalar()
+    point = parse_text(point) if isinstance(point, str) else point
+    if point is None:
+        return None
+    return axis.moment(int(point)) or datetime.min.replace(tzinfo=axis.zone)
+
+
+def not_yet(zone: ZoneInfo, as_of: datetime) -> tuple[datetime, datetime] | None:
+    """The wall-clock times before `as_of`'s own that stand for moments not before it.
+
+    At a change of the clocks at `T`, the times from `T + min` to `T + max` of the two offsets are shown twice, or not
+    at all; the later moment that each can mean is its own less `min`.
+
+    Returns:
+        from, to and without, naive; None but in the hours around a change of the clocks.
+    """
+    now = as_of.astimezone(UTC)
+    for begin, end in ((now - _AROUND, now), (now, now + _AROUND)):
+        offsets = sorted((_offset(zone, begin), _offset(zone, end)))
+        if offsets[0] == offsets[1]:
+            continue
+        change = _change(zone, begin, end)
+        lo = (max(change, now) + offsets[0]).replace(tzinfo=None)
+        hi = min((change + offsets[1]).replace(tzinfo=None), now.astimezone(zone).replace(tzinfo=None))
+        if lo < hi:
+            return lo, hi
+    return None
+
+
+def _change(zone: ZoneInfo, begin: datetime, end: datetime) -> datetime:
+    """The moment, to the second, from which the zone's offset is that of `end`."""
+    before = _offset(zone, begin)
+    while end - begin > _SECOND:
+        middle = begin + (end - begin) // 2
+        begin, end = (middle, end) if _offset(zone, middle) == before else (begin, middle)
+    return end.replace(microsecond=0)
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()

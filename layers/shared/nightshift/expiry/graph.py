@@ -1,0 +1,144 @@
+"""What hangs on an expiring table, as a graph: tables, the references between them, and the order of deletion.
+
+An edge leads from a referenced table (parent) to a referencing one (child): a foreign key, or a reference that the
+policy states. Tables that reference each other in a circle form one *group*; groups have an order, parents first, and
+rows are deleted in the opposite one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+
+from nightshift.database.catalog import TableInfo, TableName, quote_identifier, quote_literal
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A reference: `child.columns` hold the values of `parent.referenced`.
+
+    Attributes:
+        name: of the foreign key; None where only the policy knows of it.
+        indexed: an index leads from a parent to its children; True where nobody looked.
+    """
+
+    parent: TableName
+    referenced: tuple[str, ...]
+    child: TableName
+    columns: tuple[str, ...]
+    name: str | None = None
+    indexed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumns:
+    """Which column of a table names files in S3, and in which bucket.
+
+    Attributes:
+        bucket: of all its files; None where `bucket_column` says it for each.
+    """
+
+    key: str
+    bucket: str | None = None
+    bucket_column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Where rows name files: a table and its columns."""
+
+    table: TableName
+    files: FileColumns
+
+    def joins(self, outbox: str) -> str:
+        """SQL condition that a row `f` of the table names the file of a row of the outbox."""
+        bucket = f"f.{quote_identifier(self.files.bucket_column)}" if self.files.bucket_column else None
+        bucket = bucket or quote_literal(self.files.bucket or "")
+        return f"f.{quote_identifier(self.files.key)} = {outbox}.object_key AND {outbox}.bucket = {bucket}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One table of the cascade.
+
+    Attributes:
+        key: the columns that tell its rows apart; empty where it has none.
+        files: what its rows name in S3.
+    """
+
+    info: TableInfo
+    key: tuple[str, ...]
+    files: tuple[FileColumns, ...] = ()
+
+    @property
+    def name(self) -> TableName:
+        return self.info.name
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """An expiring table and all that hangs on it.
+
+    Attributes:
+        root: the expiring table's name.
+        nodes: every table, the root among them.
+        edges: every reference between them, none twice.
+    """
+
+    root: TableName
+    nodes: dict[TableName, Node]
+    edges: tuple[Edge, ...]
+
+    @property
+    def unindexed(self) -> list[str]:
+        """A warning for each reference that no index serves."""
+        return [
+            f"no index on {edge.child.label} ({', '.join(edge.columns)}):"
+            f" every deletion from {edge.parent.label} reads it whole"
+            for edge in self.edges
+            if not edge.indexed
+        ]
+
+    def into(self, table: TableName) -> list[Edge]:
+        """The references by which rows of `table` hang on others."""
+        return [edge for edge in self.edges if edge.child == table]
+
+    def out_of(self, table: TableName) -> list[Edge]:
+        """The references by which others hang on rows of `table`."""
+        return [edge for edge in self.edges if edge.parent == table]
+
+    def is_inner(self, table: TableName) -> bool:
+        """Whether rows hang on `table`, so that its keys must be known before anything is deleted."""
+        return table == self.root or bool(self.out_of(table))
+
+    def kept(self, table: TableName) -> tuple[str, ...]:
+        """The columns of an inner table that its children and its own deletion go by."""
+        referenced = [column for edge in self.out_of(table) for column in edge.referenced]
+        return tuple(dict.fromkeys([*self.nodes[table].key, *referenced]))
+
+    @cached_property
+    def groups(self) -> tuple[tuple[TableName, ...], ...]:
+        """The tables, parents before children; those of one circle together."""
+        reach = {table: self._reached_from(table) for table in self.nodes}
+        group_of = {
+            table: tuple(t for t in self.nodes if t == table or (t in reach[table] and table in reach[t]))
+            for table in self.nodes
+        }
+        sorter: TopologicalSorter[tuple[TableName, ...]] = TopologicalSorter(dict.fromkeys(group_of.values(), ()))
+        for edge in self.edges:
+            parent, child = group_of[edge.parent], group_of[edge.child]
+            if parent != child:
+                sorter.add(child, parent)
+        return tuple(sorter.static_order())
+
+    def _reached_from(self, table: TableName) -> set[TableName]:
+        """Every table that hangs on `table`, directly or not; itself only where a circle leads back."""
+        reached: set[TableName] = set()
+        waiting = [table]
+        while waiting:
+            for edge in self.out_of(waiting.pop()):
+                if edge.child not in reached:
+                    reached.add(edge.child)
+                    waiting.append(edge.child)
+        return reached

@@ -1,0 +1,58 @@
+"""The dry run of one table: what a real one would delete, counted, and nothing locked, changed or kept."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import Connection
+
+from nightshift.database.catalog import quote_identifier
+from nightshift.expiry.batch import collect, create
+from nightshift.expiry.due import oldest_due
+from nightshift.expiry.session import Session
+from nightshift.expiry.statements import Deletion, Statements
+from nightshift.results import ExpiredTable, Status
+
+
+def rehearse(
+    connection: Connection, session: Session, statements: Statements, seconds: float
+) -> tuple[ExpiredTable, int]:
+    """Count what has expired and all that hangs on it.
+
+    Args:
+        seconds: what it may take.
+
+    Returns:
+        the result, and how many files would be put into the outbox.
+    """
+    started, cascade = time.monotonic(), statements.cascade
+    rows: dict[str, int] = {}
+    files = 0
+    with session.transaction(seconds):
+        create(session, statements)
+        expired = session.run(statements.take(None))
+        collect(session, statements, lock=False)
+        for group in reversed(cascade.groups):
+            for table in group:
+                deletions = statements.deletions(table)
+                rows[table.label] = session.number(_counting(deletions))
+                files += sum(session.number(_counting(deletions, f.key)) for f in cascade.nodes[table].files)
+        oldest = oldest_due(connection, statements.due, cascade.root)
+    result = ExpiredTable(
+        table=cascade.root.label,
+        status=Status.DRY_RUN,
+        expired=expired,
+        deleted_rows=rows,
+        oldest_overdue=oldest,
+        seconds=time.monotonic() - started,
+        warnings=tuple(cascade.unindexed),
+    )
+    return result, files
+
+
+def _counting(deletions: list[Deletion], named: str | None = None) -> str:
+    """SQL that counts the rows that are to go; those that name a file in column `named`."""
+    condition = " OR ".join(f"({deletion.condition})" for deletion in deletions)
+    if named is not None:
+        condition = f"({condition}) AND {quote_identifier(named)} <> ''"
+    return f"SELECT count(*) FROM {deletions[0].node.name.sql} WHERE {condition}"

@@ -1,0 +1,185 @@
+"""The connection on which a cascade is deleted: SQLAlchemy's, on pg8000 or sqlite3. Only counts pass through it.
+
+On PostgreSQL a table's rows are deleted and their files put into the outbox by one statement, so that what is queued is
+what was deleted, to the row. Tables that reference each other in a circle are deleted by one statement too: PostgreSQL
+checks foreign keys when a statement ends. SQLite has one writer at a time, and can check them when the transaction
+ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.database.catalog import quote_identifier
+from nightshift.database.connect import is_lock_timeout, reason, refused_statement, sqlstate
+from nightshift.errors import NightshiftError
+from nightshift.expiry.statements import Deletion, Key, Statements
+
+
+class Busy(NightshiftError):
+    """Somebody else was in the way: a lock that was not let go, a deadlock. Nothing was changed."""
+
+
+class Rejected(NightshiftError):
+    """The database refused to delete some row: a trigger, a constraint. Nothing was changed."""
+
+
+_BUSY = {"55P03", "40P01", "40001"}
+_REJECTED = ("23", "P0", "22", "09", "27")
+"""Classes of SQLSTATE (PostgreSQL manual, appendix A) that are about rows, not about us: constraints, exceptions that a
+trigger raises, values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What one statement did: rows deleted, and files put into the outbox."""
+
+    deleted: int
+    queued: int = 0
+
+
+class Session(Protocol):
+    """What a batch asks of its connection."""
+
+    @contextmanager
+    def transaction(self, seconds: float) -> Iterator[None]:
+        """A transaction: rolled back on every way out except through `commit()`.
+
+        Raises:
+            Busy, Rejected: the batch could not be deleted as it is; a smaller one may.
+        """
+
+    def run(self, statement: str) -> int:
+        """Run a statement that changes rows; returns how many."""
+
+    def keys(self, statement: str) -> list[Key]:
+        """The rows of a statement that yields nothing but text."""
+
+    def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
+        """Delete, and queue the files of what is deleted; several deletions are one circle, and go at once."""
+
+    def number(self, statement: str) -> int:
+        """The one integer that a statement yields."""
+
+    def commit(self) -> None:
+        """Commit."""
+
+
+class ControlSession:
+    """A session on the control plane's own connection."""
+
+    def __init__(
+        self, connection: Connection, statements: Statements, run_id: str, as_of: datetime, lock_seconds: float
+    ) -> None:
+        """Args:
+        as_of: aware; the files may be deleted from then on.
+        lock_seconds: what a statement waits for somebody else's lock.
+        """
+        self._connection = connection
+        self._statements = statements
+        self._run_id = run_id
+        self._lock_seconds = lock_seconds
+        self._postgresql = statements.postgresql
+        self._now = stamp(as_of, postgresql=statements.postgresql)
+        if not self._postgresql:
+            # Else SQLite would not see to ON DELETE SET NULL; within a transaction the pragma does nothing.
+            connection.rollback()
+            connection.connection.cursor().execute("PRAGMA foreign_keys = ON")
+
+    @contextmanager
+    def transaction(self, seconds: float) -> Iterator[None]:
+        """See `Session.transaction`."""
+        try:
+            self._begin(seconds)
+            yield
+        except DBAPIError as exc:
+            raise _translated(exc) from exc
+        finally:
+            self._connection.rollback()
+
+    def _begin(self, seconds: float) -> None:
+        if not self._postgresql:
+            # The pragma is for this transaction alone; the connection may have been set otherwise.
+            self._connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            return
+        budget = f"{max(1.0, min(seconds, 2_000_000)) * 1000:.0f}ms"
+        self._connection.exec_driver_sql(
+            f"SELECT set_config('statement_timeout', '{budget}', true), set_config('jit', 'off', true),"
+            f" set_config('idle_in_transaction_session_timeout', '{budget}', true),"
+            f" set_config('lock_timeout', '{self._lock_seconds * 1000:.0f}ms', true)"
+        )
+
+    def run(self, statement: str) -> int:
+        """See `Session.run`."""
+        return self._connection.exec_driver_sql(statement).rowcount
+
+    def keys(self, statement: str) -> list[Key]:
+        """See `Session.keys`."""
+        return [tuple(row) for row in self._connection.exec_driver_sql(statement)]
+
+    def number(self, statement: str) -> int:
+        """See `Session.number`."""
+        return int(self._connection.exec_driver_sql(statement).scalar_one())
+
+    def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
+        """See `Session.delete`."""
+        if not self._postgresql:
+            return [self._in_turn(deletion) for deletion in deletions]
+        if len(deletions) == 1 and not deletions[0].node.files:
+            return [Gone(self.run(deletions[0].sql))]
+        return self._at_once(deletions)
+
+    def commit(self) -> None:
+        """See `Session.commit`."""
+        self._connection.commit()
+
+    def _at_once(self, deletions: Sequence[Deletion]) -> list[Gone]:
+        """One statement: each deletion, and what it returns into the outbox."""
+        parts, counts = [], []
+        for n, deletion in enumerate(deletions):
+            parts.append(f"gone_{n} AS ({deletion.sql} RETURNING {_returned(deletion)})")
+            queued = []
+            for m, files in enumerate(deletion.node.files):
+                enqueue = self._statements.enqueue(files, f"gone_{n}", self._run_id, self._now)
+                parts.append(f"queued_{n}_{m} AS ({enqueue} RETURNING 1)")
+                queued.append(f"(SELECT count(*) FROM queued_{n}_{m})")
+            counts.append(f"(SELECT count(*) FROM gone_{n}), {' + '.join(queued) or '0'}")
+        row = self._connection.exec_driver_sql(f"WITH {', '.join(parts)} SELECT {', '.join(counts)}").one()
+        return [Gone(int(row[2 * n]), int(row[2 * n + 1])) for n in range(len(deletions))]
+
+    def _in_turn(self, deletion: Deletion) -> Gone:
+        """First the files, then the rows: nobody else can write in between."""
+        source = f"(SELECT * FROM {deletion.node.name.sql} WHERE {deletion.condition})"
+        queued = sum(
+            self.run(self._statements.enqueue(files, source, self._run_id, self._now)) for files in deletion.node.files
+        )
+        return Gone(self.run(deletion.sql), queued)
+
+
+def stamp(moment: datetime, *, postgresql: bool) -> str:
+    """A moment as SQLAlchemy's `DateTime` writes it, for SQL made here."""
+    moment = moment.astimezone(UTC)
+    return moment.isoformat() if postgresql else moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _returned(deletion: Deletion) -> str:
+    """The columns that the outbox needs of deleted rows."""
+    named = [name for f in deletion.node.files for name in (f.key, f.bucket_column) if name]
+    return ", ".join(map(quote_identifier, dict.fromkeys(named))) or "1"
+
+
+def _translated(exc: DBAPIError) -> NightshiftError:
+    """What a failed statement means for the batch, in the driver's first words: its detail may quote rows."""
+    state = sqlstate(exc) or ""
+    if is_lock_timeout(exc) or state in _BUSY:
+        return Busy("rows are locked by somebody else", detail=reason(exc))
+    if state.startswith(_REJECTED) or (not state and type(exc).__name__ == "IntegrityError"):
+        return Rejected("the database refused to delete rows", detail=reason(exc))
+    return refused_statement(exc)

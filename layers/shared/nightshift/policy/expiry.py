@@ -1,0 +1,80 @@
+"""What `expire_jobs` deletes: one `[[expiry]]` entry a table whose rows say themselves when they end.
+
+    [[expiry]]
+    table = "job"                    # schema.table; quote odd names as in SQL
+    expires_at = "expires_at"        # timestamptz, timestamp, date, or an integer with `epoch`
+    timezone = "Asia/Seoul"          # of a column without a zone; default: TIMEZONE
+    epoch = "ms"                     # for integer columns: "s" or "ms"
+    archive = true                   # rows go to the Parquet archive before they are deleted
+    cascade = ["payment", "report"]  # the tables that may lose rows with it; another that a key reaches is refused
+
+    [[expiry.files]]                 # S3 files that rows name, of the table itself or of one that hangs on it
+    table = "job_file"
+    key = "s3_key"                   # the column with the object's key
+    bucket = "uploads"               # or bucket_column = "…"; default: EXPIRE_FILES_BUCKET
+
+    [[expiry.dependents]]            # a table that hangs on another without a foreign key
+    table = "sms_log"
+    columns = ["job_id"]
+    references = "job"               # default: the entry's own table
+    referenced = ["id"]              # default: its primary key
+
+What hangs on the table by foreign keys needs no entry: the database knows it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nightshift.policy.retention import Name
+from nightshift.settings import BucketName, TimeZone
+
+Names = Annotated[list[Name], Field(min_length=1, max_length=32)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Files(_Part):
+    """Files that a table's rows name."""
+
+    table: Name
+    key: Name
+    bucket: BucketName | None = None
+    bucket_column: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_bucket(self) -> Self:
+        if self.bucket is not None and self.bucket_column is not None:
+            raise ValueError("give bucket or bucket_column, not both")
+        return self
+
+
+class Dependent(_Part):
+    """A reference that the database does not know of."""
+
+    table: Name
+    columns: Names
+    references: Name | None = None
+    referenced: Names | None = None
+
+
+class Expiry(_Part):
+    """One table's expiry; see the module's text for the fields."""
+
+    table: Name
+    expires_at: Name = "expires_at"
+    timezone: TimeZone
+    epoch: Literal["s", "ms"] | None = None
+    archive: bool = False
+    cascade: list[Name] | None = None
+    files: list[Files] = []
+    dependents: list[Dependent] = []
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)

@@ -1,0 +1,60 @@
+"""What `cleanup` archives: one `[[retention]]` entry a table.
+
+    [[retention]]
+    table = "app.conversation_log"   # schema.table; quote odd names as in SQL: '"My Schema"."Table.x"'
+    timestamp = "created_at"         # timestamptz, timestamp, date, or an integer with `epoch`
+    keep_days = 30
+    timezone = "Asia/Seoul"          # default: TIMEZONE
+    epoch = "ms"                     # for integer columns: "s" or "ms"
+    max_share = 0.5                  # refuse to take more than this share of the table without `force`
+
+The cutoff is the beginning of a day in the policy's zone: with `keep_days = 30` a run on 15 October, whatever the
+hour, takes the rows of 14 September and older. So each day is archived whole, and every run of one day agrees on the
+cutoff.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from nightshift.errors import InvalidSettings
+from nightshift.settings import TimeZone
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
+
+
+class Policy(BaseModel):
+    """One table's retention; see the module's text for the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    table: Name
+    timestamp: Name = "created_at"
+    keep_days: int = Field(ge=1, le=36_500)
+    timezone: TimeZone
+    epoch: Literal["s", "ms"] | None = None
+    max_share: float | None = Field(None, gt=0, le=1)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def cutoff(self, as_of: datetime) -> datetime:
+        """The first moment that is kept, aware, in the policy's zone.
+
+        Raises:
+            InvalidSettings: the calendar does not reach that far back.
+        """
+        try:
+            day = as_of.astimezone(self.zone).date() - timedelta(days=self.keep_days)
+        except OverflowError:
+            day = date.min
+        if day.year < 2:
+            raise InvalidSettings(
+                "the cutoff lies before the calendar begins", detail=f"{self.table}: keep_days = {self.keep_days}"
+            )
+        return datetime.combine(day, time.min, tzinfo=self.zone)

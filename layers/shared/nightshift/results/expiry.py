@@ -1,0 +1,149 @@
+"""What `expire_jobs` returns: what left each table, and what became of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from nightshift.errors import NightshiftError
+from nightshift.results.common import Attachment, Refusal, Status, gravest, iso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiredTable:
+    """What became of one policy's table and of all that hangs on it.
+
+    Attributes:
+        table: `schema.table`, as the database has it; as the policy names it where a guard refused before that.
+        expired: rows of the table itself that are gone; in a dry run, that would go.
+        deleted_rows: rows by table, the table itself among them, in the order of deletion; what the database changes by
+            itself, e.g. by ON DELETE SET NULL, is not counted.
+        archived_rows, objects, bytes: what went to the archive first, where the policy asks for it.
+        busy: due rows left for the next run because somebody held a lock on them or on what hangs on them.
+        failed: due rows that the database refused to delete; `warnings` says why.
+        oldest_overdue: when the oldest row expired that is still there; None: none is.
+        error: what a `failed` table failed with; the counts say what was committed before.
+    """
+
+    table: str
+    status: Status
+    expired: int = 0
+    deleted_rows: Mapping[str, int] = field(default_factory=dict)
+    archived_rows: int = 0
+    objects: int = 0
+    bytes: int = 0
+    busy: int = 0
+    failed: int = 0
+    oldest_overdue: datetime | None = None
+    seconds: float = 0.0
+    refusal: Refusal | None = None
+    warnings: tuple[str, ...] = ()
+    error: NightshiftError | None = None
+
+    @property
+    def dependent_rows(self) -> int:
+        """Rows that went because they hung on expired ones."""
+        return sum(self.deleted_rows.values()) - self.expired
+
+    def to_json(self) -> dict[str, Any]:
+        """The table's part of the answer; absent facts are left out."""
+        out: dict[str, Any] = {
+            "table": self.table,
+            "status": self.status.value,
+            "expired": self.expired,
+            "deleted_rows": dict(self.deleted_rows),
+            "seconds": round(self.seconds, 3),
+            "oldest_overdue": iso(self.oldest_overdue),
+        }
+        counts = {"archived_rows": self.archived_rows, "objects": self.objects, "bytes": self.bytes}
+        out |= {name: count for name, count in (counts | {"busy": self.busy, "failed": self.failed}).items() if count}
+        if self.refusal:
+            out["refusal"] = self.refusal.to_json()
+        if self.error:
+            out["error"] = self.error.message
+        if self.warnings:
+            out["warnings"] = list(self.warnings)
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFailures:
+    """Files of one bucket that S3 did not delete, for one reason.
+
+    Attributes:
+        code: S3's error code, e.g. `AccessDenied`; the kind of failure where S3 did not answer.
+        example: the key of one of them.
+    """
+
+    bucket: str
+    code: str
+    count: int
+    example: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"bucket": self.bucket, "code": self.code, "count": self.count, "example": self.example}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesResult:
+    """What became of the files of rows that are gone, of this run and of earlier ones.
+
+    Attributes:
+        queued: keys that this run put into the outbox; in a dry run, that it would.
+        deleted: files that are gone on S3's word.
+        kept: keys dropped from the outbox because a row that is still there names them.
+        failed: tries of this run that S3 refused or did not answer; they stay in the outbox.
+        waiting: keys in the outbox when the run ended, the failed ones among them; of a bucket that cannot be reached,
+            too.
+        failures: the failed ones by reason, most frequent first.
+    """
+
+    queued: int = 0
+    deleted: int = 0
+    kept: int = 0
+    failed: int = 0
+    waiting: int = 0
+    failures: tuple[FileFailures, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "queued": self.queued,
+            "deleted": self.deleted,
+            "kept": self.kept,
+            "failed": self.failed,
+            "waiting": self.waiting,
+            "failures": [failure.to_json() for failure in self.failures],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryResult:
+    """What one run of `expire_jobs` did."""
+
+    tables: tuple[ExpiredTable, ...]
+    files: FilesResult = FilesResult()
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """Files that wait make a run `partial`: their rows are gone, and they are not."""
+        statuses = [table.status for table in self.tables]
+        if self.files.waiting or self.files.failed:
+            statuses.append(Status.PARTIAL)
+        elif self.files.deleted or self.files.kept:
+            statuses.append(Status.OK)
+        return gravest(statuses)
+
+    @property
+    def complete(self) -> bool:
+        return self.status in (Status.OK, Status.NOTHING)
+
+    @property
+    def oldest_overdue(self) -> datetime | None:
+        """When the oldest row expired that is still there."""
+        return min((t.oldest_overdue for t in self.tables if t.oldest_overdue is not None), default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tables": [table.to_json() for table in self.tables], "files": self.files.to_json()}

@@ -1,0 +1,45 @@
+"""S3's refusals as errors for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightshift.errors import ColdStorage, ObjectAbsent, StoreError
+
+_ABSENT = {"NoSuchKey", "NoSuchVersion", "404"}
+_FORBIDDEN = "the role needs s3:GetObject and s3:ListBucket on the archive, cleanup s3:PutObject too, and its KMS key"
+_HINTS = {
+    "NoSuchBucket": "ARCHIVE_BUCKET does not exist; deploy the stack or correct the name",
+    "AccessDenied": _FORBIDDEN,
+    "403": _FORBIDDEN,
+    "InvalidObjectState": "thaw it first: aws s3api restore-object",
+    "SlowDown": "S3 asks for fewer requests; the next run goes on where this one stopped",
+}
+
+
+def code_of(exc: Exception) -> str:
+    """S3's own code of what went wrong; the kind of failure where S3 did not answer."""
+    return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
+
+
+@contextmanager
+def explained(message: str, bucket: str, key: str) -> Iterator[None]:
+    """Turn what boto3 raises into a `StoreError` that names the object."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as exc:
+        raise store_error(message, bucket, key, exc) from exc
+
+
+def store_error(message: str, bucket: str, key: str, exc: Exception) -> StoreError:
+    """The error for people; hints where the code is known."""
+    code = code_of(exc)
+    kind = ObjectAbsent if code in _ABSENT else ColdStorage if code == "InvalidObjectState" else StoreError
+    return kind(
+        f"{message}: {code}",
+        detail=f"s3://{bucket}/{key}",
+        hint=_HINTS.get(code, "nothing is lost by it; the next run goes on from here"),
+    )

@@ -1,0 +1,157 @@
+"""Deletes files of the application, in any bucket, and believes nothing but S3's word.
+
+S3 answers DeleteObjects in its quiet mode with the keys that it did *not* delete, and why (S3 API reference): half of
+the work of a list of a thousand that it did. A key that never existed counts as deleted, which is what is wanted. Keys
+that S3 asks to send again later (`SlowDown`, `InternalError`) are sent again, each time after a longer pause.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from nightshift.store.client import DELETE_BATCH
+from nightshift.store.failures import code_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TRIES = 4
+PAUSE_S = 0.5
+"""Before the second try; twice as long before each further one."""
+
+_AGAIN = {"SlowDown", "InternalError", "ServiceUnavailable", "OperationAborted", "RequestTimeout", "Throttling"}
+_UNANSWERED = "NotConfirmed"
+_NO_KEY = "NoKey"
+
+
+@dataclass(slots=True)
+class Removal:
+    """What became of some keys of one bucket.
+
+    Attributes:
+        gone: S3 said so.
+        failed: key → S3's code, or the kind of failure where S3 did not answer.
+        silent: S3 as a whole did not answer, or asked for patience longer than ours: sending more makes no sense now.
+    """
+
+    gone: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    silent: bool = False
+
+
+def remove(client: S3Client, bucket: str, keys: Sequence[str], *, versions: bool, deadline: float) -> Removal:
+    """Delete files.
+
+    Args:
+        keys: any number; each one once.
+        versions: all versions of each file, not only the one that readers see.
+        deadline: `time.monotonic()` value after which nothing is tried again.
+    """
+    removal = Removal()
+    # Without a key, a request to delete would be about the bucket itself.
+    removal.failed |= dict.fromkeys((key for key in keys if not key), _NO_KEY)
+    keys = [key for key in keys if key]
+    for start in range(0, len(keys), DELETE_BATCH):
+        batch = keys[start : start + DELETE_BATCH]
+        if removal.silent:
+            removal.failed |= dict.fromkeys(batch, "NotTried")
+        elif versions:
+            for key in batch:
+                _every_version(client, bucket, key, removal)
+        else:
+            _batch(client, bucket, batch, removal, deadline)
+    return removal
+
+
+def _batch(client: S3Client, bucket: str, keys: Sequence[str], removal: Removal, deadline: float) -> None:
+    """Up to 1,000 keys, sent again as long as S3 asks for it."""
+    pause, left = PAUSE_S, list(keys)
+    for attempt in range(1, TRIES + 1):
+        try:
+            wanted: Any = {"Objects": [{"Key": key} for key in left], "Quiet": True}
+            answer = client.delete_objects(Bucket=bucket, Delete=wanted)
+        except (ClientError, BotoCoreError, ResponseParserError) as exc:
+            if _is_about_a_key(exc):
+                return _one_by_one(client, bucket, left, removal)
+            return _refused_whole(exc, left, removal)
+        left = _sorted_out(answer, left, removal)
+        again = [key for key in left if removal.failed[key] in _AGAIN]
+        if not again or attempt == TRIES or time.monotonic() + pause > deadline:
+            return None
+        time.sleep(pause)
+        pause *= 2
+        left = again
+    return None
+
+
+def _sorted_out(answer: Any, keys: Sequence[str], removal: Removal) -> list[str]:
+    """Take S3's word for each key; returns those that are not gone."""
+    refused = {entry.get("Key", ""): entry.get("Code", _UNANSWERED) for entry in answer.get("Errors", ())}
+    if not refused.keys() <= set(keys):
+        # It speaks of keys that we did not send: then we do not know of which it does not speak.
+        refused = dict.fromkeys(keys, _UNANSWERED)
+    for key in keys:
+        removal.failed.pop(key, None)
+        if key not in refused:
+            removal.gone.append(key)
+    removal.failed |= refused
+    return list(refused)
+
+
+def _one_by_one(client: S3Client, bucket: str, keys: Sequence[str], removal: Removal) -> None:
+    """By DeleteObject, which has the key in its URL: for keys that XML cannot carry, among others."""
+    for key in keys:
+        try:
+            client.delete_object(Bucket=bucket, Key=key)
+        except (ClientError, BotoCoreError) as exc:
+            removal.failed[key] = code_of(exc)
+        else:
+            removal.gone.append(key)
+            removal.failed.pop(key, None)
+
+
+def _refused_whole(exc: Exception, keys: Sequence[str], removal: Removal) -> None:
+    """S3 took none of them: for a reason that lies in the bucket, or because it is not there."""
+    removal.failed |= dict.fromkeys(keys, code_of(exc))
+    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(exc, ClientError) else 0
+    removal.silent = not 400 <= status < 500
+
+
+def _is_about_a_key(exc: Exception) -> bool:
+    """Whether one key may have spoiled the request for all."""
+    return code_of(exc) in ("MalformedXML", "InvalidRequest", "KeyTooLongError", "InvalidURI")
+
+
+def _every_version(client: S3Client, bucket: str, key: str, removal: Removal) -> None:
+    """All versions of one file, delete markers too."""
+    try:
+        found = _versions_of(client, bucket, key)
+        for start in range(0, len(found), DELETE_BATCH):
+            some: Any = [{"Key": key, "VersionId": version} for version in found[start : start + DELETE_BATCH]]
+            answer = client.delete_objects(Bucket=bucket, Delete={"Objects": some})
+            gone = {entry.get("VersionId") for entry in answer.get("Deleted", ())}
+            if not gone >= {entry["VersionId"] for entry in some}:
+                errors = answer.get("Errors", ())
+                removal.failed[key] = errors[0].get("Code", _UNANSWERED) if errors else _UNANSWERED
+                return
+    except (ClientError, BotoCoreError) as exc:
+        _refused_whole(exc, [key], removal)
+        return
+    removal.gone.append(key)
+
+
+def _versions_of(client: S3Client, bucket: str, key: str) -> list[str]:
+    found: list[str] = []
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+        entries: list[Any] = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        found += [entry["VersionId"] for entry in entries if entry["Key"] == key]
+        # Listings are by key: behind the first other one there is none of ours.
+        if any(entry["Key"] != key for entry in entries):
+            break
+    return found

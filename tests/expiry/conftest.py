@@ -1,0 +1,7 @@
+"""Deployments for the tests of this folder."""
+
+from __future__ import annotations
+
+from tests.support.house import guest, house, plot, sqlite_house, surroundings
+
+__all__ = ["guest", "house", "plot", "sqlite_house", "surroundings"]

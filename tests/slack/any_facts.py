@@ -1,0 +1,171 @@
+"""Any facts of any run, and the worst: text that would break out of its place if it could."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from nightshift.errors import NightshiftError
+from nightshift.results import (
+    Attachment,
+    CleanupResult,
+    DamagedObject,
+    Estimate,
+    ExpiredTable,
+    ExpiryResult,
+    FileFailures,
+    FilesResult,
+    JobResult,
+    Refusal,
+    RestoreResult,
+    RunRefused,
+    Status,
+    TableResult,
+)
+
+HOSTILE = (
+    "&",
+    "<!channel>",
+    "<@U1>",
+    "`",
+    "```",
+    '"',
+    "\\",
+    "*_~",
+    "\n- 백업 수: 0 rows",
+    "\x00",
+    "\ud800",
+    "👩‍👩‍👧",
+    "가",
+    "\u202e",
+)
+WORST = tuple(piece * (1600 // len(piece) + 1) for piece in HOSTILE)
+"""Longer than anything that is shown of one value."""
+
+some_text = (
+    st.text(st.characters(), max_size=60)
+    | st.lists(st.sampled_from(HOSTILE), max_size=20).map("".join)
+    | st.sampled_from(HOSTILE).map(lambda piece: piece * 300)
+)
+counts = st.integers(0, 10**15)
+amounts = st.just(0.0) | st.floats(1e-6, 1e9)
+times = st.datetimes(timezones=st.timezones()) | st.datetimes()
+estimates = st.builds(
+    Estimate, rows=counts, bytes=counts, objects=counts, seconds=amounts, share=st.floats(0, 1), usd=amounts
+)
+errors = st.builds(NightshiftError, some_text, detail=st.none() | some_text, hint=st.none() | some_text)
+refusals = st.builds(Refusal, guard=some_text, message=some_text, hint=some_text)
+tables = st.builds(
+    TableResult,
+    table=some_text,
+    status=st.sampled_from(Status),
+    cutoff=st.none() | times,
+    archived_rows=counts,
+    deleted_rows=counts,
+    objects=counts,
+    bytes=counts,
+    seconds=amounts,
+    oldest_overdue=st.none() | times,
+    partitions_dropped=counts,
+    vacuumed=st.booleans(),
+    refusal=st.none() | refusals,
+    estimate=st.none() | estimates,
+    warnings=st.lists(some_text, max_size=8).map(tuple),
+    keys=st.lists(some_text, max_size=3).map(tuple),
+    error=st.none() | errors,
+)
+attachments = st.builds(
+    Attachment, filename=some_text, content=st.just(b""), rows=counts, total_rows=counts, table=st.none() | some_text
+)
+expired = st.builds(
+    ExpiredTable,
+    table=some_text,
+    status=st.sampled_from(Status),
+    **dict.fromkeys(("expired", "archived_rows", "objects", "bytes", "busy", "failed"), counts),
+    deleted_rows=st.dictionaries(some_text, counts, max_size=8),
+    oldest_overdue=st.none() | st.datetimes(timezones=st.timezones()),
+    seconds=amounts,
+    refusal=st.none() | refusals,
+    warnings=st.lists(some_text, max_size=5).map(tuple),
+    error=st.none() | errors,
+)
+failures = st.builds(FileFailures, bucket=some_text, code=some_text, count=counts, example=some_text)
+files = st.builds(
+    FilesResult,
+    **dict.fromkeys(("queued", "deleted", "kept", "failed", "waiting"), counts),
+    failures=st.lists(failures, max_size=5).map(tuple),
+)
+RESULTS: dict[type, st.SearchStrategy[Any]] = {
+    CleanupResult: st.builds(
+        CleanupResult,
+        tables=st.lists(tables, max_size=6).map(tuple),
+        attachments=st.lists(attachments, max_size=2).map(tuple),
+        orphans_removed=counts,
+    ),
+    RestoreResult: st.builds(
+        RestoreResult,
+        status=st.sampled_from(Status),
+        table=some_text,
+        into=st.none() | some_text,
+        into_original=st.booleans(),
+        **dict.fromkeys(("rows", "existing", "objects", "already", "remaining", "bytes"), counts),
+        seconds=amounts,
+        columns=st.lists(some_text, max_size=8).map(tuple),
+        damaged=st.lists(st.builds(DamagedObject, key=some_text, damage=some_text, what=some_text), max_size=8).map(
+            tuple
+        ),
+        hold_until=st.none() | times,
+        refusal=st.none() | refusals,
+    ),
+    ExpiryResult: st.builds(ExpiryResult, tables=st.lists(expired, max_size=6).map(tuple), files=files),
+    RunRefused: st.builds(RunRefused, reason=some_text),
+}
+"""One for every result that has a message of its own."""
+results: st.SearchStrategy[JobResult] = st.one_of(*RESULTS.values())
+
+
+def worst_cleanup(worst: str, status: Status, count: int) -> CleanupResult:
+    """`worst` wherever text can stand, in `count` tables."""
+    table = TableResult(
+        table=worst,
+        status=status,
+        refusal=Refusal(guard=worst, message=worst, hint=worst),
+        warnings=(worst,) * 20,
+        keys=(worst,),
+        objects=1,
+        error=NightshiftError(worst, detail=worst, hint=worst),
+    )
+    csv = Attachment(filename=worst, content=b"", rows=1, total_rows=2)
+    return CleanupResult(tables=(table,) * count, attachments=(csv,))
+
+
+def worst_restore(worst: str, status: Status, count: int) -> RestoreResult:
+    """`worst` wherever text can stand, `count` times."""
+    return RestoreResult(
+        status=status,
+        table=worst,
+        into=worst,
+        columns=(worst,) * count,
+        damaged=(DamagedObject(key=worst, damage=worst, what=worst),) * count,
+        refusal=Refusal(guard=worst, message=worst, hint=worst),
+    )
+
+
+def worst_expiry(worst: str, status: Status, count: int) -> ExpiryResult:
+    """`worst` wherever text can stand, in `count` tables."""
+    table = ExpiredTable(
+        table=worst,
+        status=status,
+        expired=1,
+        deleted_rows={f"{n}{worst}": 10**9 for n in range(20)},
+        busy=1,
+        failed=1,
+        oldest_overdue=datetime(1, 1, 1, tzinfo=UTC),
+        refusal=Refusal(guard=worst, message=worst, hint=worst),
+        warnings=(worst,) * 20,
+        error=NightshiftError(worst, detail=worst, hint=worst),
+    )
+    failure = FileFailures(bucket=worst, code=worst, count=1, example=worst)
+    return ExpiryResult(tables=(table,) * count, files=FilesResult(failed=20, waiting=30, failures=(failure,) * 20))
