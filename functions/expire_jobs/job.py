@@ -6,10 +6,13 @@ raised once all have had their turn.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.archive.engine import open_engine, sweep
+from nightshift.archive.table import Engine
 from nightshift.database.connect import refused_statement
 from nightshift.database.tables import file_deletion, is_there
 from nightshift.errors import InvalidSettings, NightshiftError
@@ -51,14 +54,25 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
     with database.connect() as connection:
         named = named_places(connection, policies, settings)
     outbox = Outbox(run.run_id, run.as_of, named)
-    drain = Drain(database, outbox, services.s3_client, versions=settings.expire_file_versions)
+    versions, listener = settings.expire_file_versions, services.listener
+    drain = Drain(database, outbox, services.s3_client, versions=versions, listener=listener)
     tables: list[ExpiredTable] = []
     queued = 0
     try:
         # SQLite has one writer at a time: there the files wait until the rows are gone.
-        with Background(drain) if database.is_postgresql else nullcontext(drain) as files:
+        background = Background(drain) if database.is_postgresql else nullcontext(drain)
+        with _archive(run, services, policies) as engine, background as files:
             for policy in policies:
-                table, more = expire_table(Turn(run, settings, database, policy, files.wake))
+                turn = Turn(
+                    run=run,
+                    settings=settings,
+                    database=database,
+                    policy=policy,
+                    engine=engine,
+                    committed=files.wake,
+                    listener=listener,
+                )
+                table, more = expire_table(turn)
                 tables.append(table)
                 queued += more
         drain.work()
@@ -69,9 +83,23 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
         raise error from exc
 
 
+@contextmanager
+def _archive(run: JobRun, services: Services, policies: Sequence[Expiry]) -> Iterator[Engine | None]:
+    """The archive's engine, tidied up after runs of this job that died; None where no policy archives."""
+    if not any(policy.archive for policy in policies):
+        yield None
+        return
+    settings, store = services.settings, services.archive_store()
+    with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
+        sweep(engine)
+        yield engine
+
+
 def _rehearsed(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> ExpiryResult:
     database = services.database
-    turns = [expire_table(Turn(run, services.settings, database, policy)) for policy in policies]
+    turns = [
+        expire_table(Turn(run=run, settings=services.settings, database=database, policy=policy)) for policy in policies
+    ]
     with database.connect() as connection:
         left = waiting(connection) if is_there(connection, file_deletion) else 0
     files = FilesResult(queued=sum(queued for _, queued in turns), waiting=left)

@@ -46,7 +46,7 @@ def open_engine(
     if store is not None:
         from nightshift.archive.uploader import Uploader  # loads Arrow: not for a dry run
 
-        ledger = Ledger(database, store.bucket, run.run_id, now)
+        ledger = Ledger(database, store.bucket, run.run_id, now, job=run.job)
         uploader = Uploader(store, ledger, settings.archive_prefix, run.run_id, listener, database.deadline)
     try:
         yield Engine(

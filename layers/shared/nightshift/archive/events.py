@@ -1,4 +1,4 @@
-"""What the archive engine tells whoever listens: a progress bar, a log, a test that waits for a moment.
+"""What the engines tell whoever listens: a progress bar, a log, a test that waits for a moment.
 
 A listener is called in the worker's own thread, synchronously, right after the named step; it must be quick and must
 not raise.
@@ -12,7 +12,11 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """The moments of a chunk's life, in order; `rolled_back` may follow any of them but `committed`."""
+    """The moments of a chunk's life, in order; `rolled_back` may follow any of them but `committed`.
+
+    Below them what expiry adds: expired rows are `taken`, then rows `deleted` table by table, before `committing`;
+    files are `claimed` from the outbox, `answered` for by S3, and `settled` when the outbox has committed that.
+    """
 
     PLANNED = "planned"
     INTENT = "intent"
@@ -23,16 +27,22 @@ class Step(StrEnum):
     COMMITTED = "committed"
     ROLLED_BACK = "rolled_back"
 
+    TAKEN = "taken"
+    DELETED = "deleted"
+    CLAIMED = "claimed"
+    ANSWERED = "answered"
+    SETTLED = "settled"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkEvent:
-    """One step of one chunk.
+    """One step of one chunk; of one batch or claim, where rows expire.
 
     Attributes:
         step: which moment.
         table: `schema.table`.
         rows: rows of this chunk so far (0 before the stream); for `planned` the overdue rows expected in all,
-            estimated.
+            estimated; of a claim its files.
         bytes: compressed bytes of this chunk so far.
         keys: the objects' keys, once known.
     """

@@ -12,14 +12,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from nightshift.archive.inventory import returned_beside
+from nightshift.archive.table_guards import INTEGERS, axis_kind, refusal, returned
 from nightshift.archive.target import Target
 from nightshift.database import postgres
-from nightshift.database.catalog import Column, OnDelete, TableInfo, quote_identifier
-from nightshift.database.identity import family
+from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier
 from nightshift.policy.retention import Policy
 from nightshift.results import Refusal
-from nightshift.rows.axis import Kind
 from nightshift.rows.marks import EXACT
 
 USUAL_SHARE = 0.5
@@ -27,8 +25,6 @@ USUAL_SHARE = 0.5
 
 USUAL_SHARE_FROM_ROWS = 100_000
 """Below this many due rows the unset limit does not apply: small tables swing."""
-
-_INTEGERS = {"int2", "int4", "int8", "integer"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,54 +54,30 @@ class Volume:
     first_time: bool
 
 
-def axis_kind(column: Column, epoch: str | None) -> Kind | None:
-    """How a column can serve as the timestamp; None where it cannot."""
-    match column.base_type:
-        case "timestamptz" | "timestamp" | "date" as kind if epoch is None:
-            return kind
-        case "text" if epoch is None:
-            return "text"
-        case base if base in _INTEGERS and epoch is not None:
-            return "epoch_s" if epoch == "s" else "epoch_ms"
-    return None
-
-
-def known_table(written: str, info: TableInfo | None) -> Refusal | None:
-    """The table exists and is one."""
-    if info is None:
-        return _no("unknown_table", f"there is no table {written}", "correct `table` in the policy, or the schema")
-    if info.name.name.startswith("nightshift_"):
-        return _no("unknown_table", f"{written} is one of nightshift's own tables", "take it out of the policies")
-    if info.kind not in ("table", "partitioned"):
-        hint = "name the table behind it" if "view" in info.kind else "only tables with row identifiers can be archived"
-        return _no("unknown_table", f"{written} is a {info.kind}", hint)
-    return None
-
-
 def usable_timestamp(policy: Policy, info: TableInfo, *, postgresql: bool) -> Refusal | None:
     """The timestamp column exists and is of a type that a policy can use."""
     column = info.column(policy.timestamp)
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
-        return _no("unknown_column", f"{policy.table} has no column {policy.timestamp}", f"its columns: {names}")
+        return refusal("unknown_column", f"{policy.table} has no column {policy.timestamp}", f"its columns: {names}")
     if axis_kind(column, policy.epoch) is not None and (not postgresql or column.base_type != "text"):
         return None
     what = f"{policy.table}.{column.name} is {column.type_name or 'of no type'}"
-    if column.base_type in _INTEGERS:
-        return _no(
+    if column.base_type in INTEGERS:
+        return refusal(
             "wrong_type", f"{what}: seconds or milliseconds?", 'set `epoch = "s"` or `epoch = "ms"` in the policy'
         )
     if policy.epoch is not None:
-        return _no(
+        return refusal(
             "wrong_type", f"{what}, and the policy says it is an integer epoch", "remove `epoch` from the policy"
         )
-    return _no("wrong_type", what, "a policy needs timestamptz, timestamp, date, or an integer with `epoch`")
+    return refusal("wrong_type", what, "a policy needs timestamptz, timestamp, date, or an integer with `epoch`")
 
 
 def past_cutoff(case: Case) -> Refusal | None:
     """The cutoff lies at least a day before the run's own time."""
     if (case.as_of - case.cutoff).total_seconds() < 0:
-        return _no(
+        return refusal(
             "future_cutoff",
             f"the cutoff {case.cutoff.isoformat()} lies in the future",
             "correct the clock or the event",
@@ -117,7 +89,7 @@ def readable_text(case: Case) -> Refusal | None:
     """Parquet's text is UTF-8; a database without an encoding may hold anything."""
     if case.info.text_encoding_ok:
         return None
-    return _no(
+    return refusal(
         "encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", "convert it to UTF8"
     )
 
@@ -126,7 +98,7 @@ def no_name_of_ours(case: Case) -> Refusal | None:
     """No column has the name of the one that we may add to a file."""
     if case.info.column(EXACT) is None:
         return None
-    return _no(
+    return refusal(
         "reserved_name", f"{case.policy.table} has a column {EXACT}, a name that nightshift uses", "rename the column"
     )
 
@@ -135,13 +107,13 @@ def nothing_hidden(case: Case) -> Refusal | None:
     """No rule, trigger, security policy or inheritance stands between us and the rows."""
     if case.info.hiding:
         what = ", ".join(case.info.hiding)
-        return _no(
+        return refusal(
             "hidden_rows",
             f"{case.policy.table}: {what} can keep rows from a DELETE",
             "disable it, or use a role it does not bind",
         )
     if case.info.has_children:
-        return _no(
+        return refusal(
             "hidden_rows", f"other tables inherit from {case.policy.table}", "give each of them a policy of its own"
         )
     return None
@@ -154,12 +126,12 @@ def privileges(case: Case) -> Refusal | None:
     if not closed and case.info.may_read:
         return None
     if not closed:
-        return _no(
+        return refusal(
             "privilege",
             f"nightshift's role may not read {name.label}",
             f"GRANT USAGE ON SCHEMA {quote_identifier(name.schema)}, and SELECT ON {name.sql}, TO nightshift's role",
         )
-    return _no(
+    return refusal(
         "privilege",
         f"nightshift's role may not read and delete in {', '.join(name.label for name in closed[:5])}",
         f"GRANT SELECT, DELETE ON {closed[0].sql}, and USAGE on its schema, TO nightshift's role",
@@ -173,7 +145,7 @@ def no_cascade(case: Case) -> Refusal | None:
     """
     for key in case.info.referenced_by:
         if key.on_delete is OnDelete.CASCADE:
-            return _no(
+            return refusal(
                 "cascade",
                 f"deleting from {case.policy.table} would delete rows of {key.table} that nobody archived ({key.name})",
                 f"archive {key.table} by a policy of its own and make the foreign key ON DELETE RESTRICT",
@@ -187,7 +159,7 @@ def not_referenced(case: Case, target: Target) -> Refusal | None:
         if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
             continue
         if postgres.overdue_references(case.connection, case.info.name, key, target.due):
-            return _no(
+            return refusal(
                 "cascade",
                 f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
                 "rows of one tree cannot leave alone: make the foreign key ON DELETE SET NULL"
@@ -210,7 +182,7 @@ def plain_text_times(case: Case, target: Target) -> Refusal | None:
     )
     if case.connection.exec_driver_sql(odd).one_or_none() is None:
         return None
-    return _no(
+    return refusal(
         "wrong_type",
         f"{case.policy.table}.{axis.column} holds values that are not times like 2025-09-15 09:00:00",
         "store local times without a zone, or an integer with `epoch`",
@@ -219,7 +191,8 @@ def plain_text_times(case: Case, target: Target) -> Refusal | None:
 
 def repeated(policy: Policy) -> Refusal:
     """Another policy of the same run has had this table already, under another spelling."""
-    return _no("repeated", f"{policy.table} has a policy under another spelling too", "keep one of the two policies")
+    what = f"{policy.table} has a policy under another spelling too"
+    return refusal("repeated", what, "keep one of the two policies")
 
 
 def usual_volume(table: str, volume: Volume) -> Refusal | None:
@@ -231,7 +204,7 @@ def usual_volume(table: str, volume: Volume) -> Refusal | None:
         limit = USUAL_SHARE
     if volume.due <= limit * volume.total:
         return None
-    return _no(
+    return refusal(
         "abnormal_volume",
         f"{volume.due:,} of {volume.total:,} rows of {table} are due, more than {limit:.0%}",
         'check keep_days; if it is right, send {"force": true} once, or set max_share in the policy',
@@ -243,7 +216,7 @@ def held_by_this_axis(case: Case, target: Target) -> Refusal | None:
     others = target.held.columns - {target.axis.column}
     if not others:
         return None
-    return _no(
+    return refusal(
         "held",
         f"restored rows of {case.policy.table} are held by {', '.join(sorted(others))},"
         f" and the policy goes by {target.axis.column} now",
@@ -253,15 +226,7 @@ def held_by_this_axis(case: Case, target: Target) -> Refusal | None:
 
 def nothing_twice(case: Case) -> Refusal | None:
     """No row of the table is in the archive still: one that a restore brought, before the table took this place."""
-    name = case.info.name
-    count = returned_beside(case.connection, name.label, family(case.connection, name))
-    if not count:
-        return None
-    return _no(
-        "returned",
-        f"rows of {count} archived objects are in {case.policy.table} again, and would be archived twice",
-        f"nightshift restore {name.label} --into-original: the objects leave the archive, the rows stay as they are",
-    )
+    return returned(case.connection, case.info.name, case.policy.table)
 
 
 GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
@@ -285,13 +250,9 @@ TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (
 def first_refusal(case: Case, target: Target) -> Refusal | None:
     """Ask every guard; the first no wins."""
     for guard in GUARDS:
-        if refusal := guard(case):
-            return refusal
+        if no := guard(case):
+            return no
     for target_guard in TARGET_GUARDS:
-        if refusal := target_guard(case, target):
-            return refusal
+        if no := target_guard(case, target):
+            return no
     return None
-
-
-def _no(guard: str, message: str, hint: str) -> Refusal:
-    return Refusal(guard=guard, message=message, hint=hint)

@@ -35,6 +35,14 @@ class Holds:
     until: datetime | None = None
     columns: frozenset[str] = frozenset()
 
+    def sql(self, axis: Axis) -> str:
+        """SQL that adds to a condition: and is not held."""
+        column, at = axis.sql, axis.literal
+        return "".join(
+            f" AND NOT ({column} < {at(hi)}{'' if lo is None else f' AND {column} >= {at(lo)}'})"
+            for lo, hi in self.spans
+        )
+
 
 NOTHING_HELD = Holds()
 

@@ -18,12 +18,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import TableName, quote_literal, quote_nullable
 from nightshift.database.connect import Database
-from nightshift.database.tables import archive_object
+from nightshift.database.tables import archive_object, run
 
 SWEEP_LIMIT = 1000
 KEYS_A_STATEMENT = 1000
@@ -56,14 +56,16 @@ class Entry:
 class Ledger:
     """The ledger in the user's database. Thread-safe: one control connection, one statement at a time."""
 
-    def __init__(self, database: Database, bucket: str, run_id: str, now: datetime) -> None:
+    def __init__(self, database: Database, bucket: str, run_id: str, now: datetime, *, job: str = "cleanup") -> None:
         """Args:
         now: when the run began; stamps its entries.
+        job: whose run it is.
         """
         self._database = database
         self._bucket = bucket
         self._run_id = run_id
         self._now = now
+        self._job = job
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._connection: Connection | None = None
@@ -177,12 +179,14 @@ class Ledger:
         """Turn `pending` rows `sweeping`, and return their keys, whose objects may then be deleted.
 
         Args:
-            keys: only these, of this run; None: whatever earlier runs left in this bucket.
+            keys: only these, of this run; None: whatever earlier runs of this job left in this bucket. Another job may
+                be at work right now, under a lock of its own.
         """
         orphans = select(archive_object.c.id).where(archive_object.c.bucket == self._bucket)
         if keys is None:
             unfinished = archive_object.c.state.in_(("pending", "sweeping"))
-            orphans = orphans.where(unfinished, archive_object.c.run_id != self._run_id)
+            another_job_s = exists().where(run.c.run_id == archive_object.c.run_id, run.c.job != self._job)
+            orphans = orphans.where(unfinished, archive_object.c.run_id != self._run_id, ~another_job_s)
         else:
             # `swept` too: another run may have swept an object of ours before we had written it.
             unfinished = archive_object.c.state.in_(("pending", "sweeping", "swept"))

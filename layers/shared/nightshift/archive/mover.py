@@ -23,16 +23,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
-
 from nightshift.archive.events import ChunkEvent, Listener, Step
 from nightshift.archive.ledger import Entry, Ledger
+from nightshift.archive.seal import Seal
 from nightshift.archive.target import Target
 from nightshift.archive.uploader import Uploader
 from nightshift.database.catalog import Heap
-from nightshift.errors import ArchiveMismatch, CommitUnknown, NightshiftError, TableChanged
+from nightshift.errors import TableChanged
 from nightshift.rows import columns
-from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowConnection
+from nightshift.rows.source import Bounds, Interrupted, RowConnection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,8 +43,8 @@ class Mover:
     def __init__(self, target: Target, uploader: Uploader, ledger: Ledger, listener: Listener) -> None:
         self.target = target
         self.uploader = uploader
-        self._ledger = ledger
         self._listener = listener
+        self._seal = Seal(uploader, ledger, listener, postgresql=target.postgresql)
 
     def move(
         self,
@@ -137,48 +136,8 @@ class Mover:
             )
 
     def seal(self, connection: RowConnection, entries: Sequence[Entry]) -> None:
-        """Record the objects in the transaction that removes their rows, and commit.
-
-        Raises:
-            ArchiveMismatch: the ledger has not all of them as intended: another run swept them.
-            CommitUnknown: COMMIT was not answered, and the ledger cannot be asked. Nothing is removed from S3.
-            ConnectionLost: COMMIT was not answered, and the ledger says that it did not go through.
-        """
-        keys = [entry.key for entry in entries]
-        try:
-            record = self._ledger.archived_sql(entries, postgresql=self.target.postgresql)
-            turned = connection.execute(record) if entries else 0
-            if turned != len(entries):
-                raise ArchiveMismatch(
-                    "another run swept objects of this one",
-                    detail=f"{len(entries) - turned} of {len(entries)} ledger rows were no longer pending",
-                    hint="the rows are still in the database; make sure that one deployment only works on it",
-                )
-        except BaseException:
-            self.uploader.discard(keys)
-            raise
-        self._tell(Step.COMMITTING, keys=keys)
-        try:
-            connection.commit()
-        except ConnectionLost as exc:
-            self._settle(keys, exc)
-        except NightshiftError:
-            self.uploader.discard(keys)
-            raise
-
-    def _settle(self, keys: Sequence[str], cause: ConnectionLost) -> None:
-        """Find out what became of a COMMIT."""
-        try:
-            committed = self._ledger.committed(keys)
-        except (DBAPIError, NightshiftError) as exc:
-            raise CommitUnknown(
-                "the connection was lost during COMMIT",
-                detail=f"{len(keys)} objects; the ledger could not be asked ({type(exc).__name__})",
-                hint="nothing is lost either way: the next run finds out, and goes on from there",
-            ) from cause
-        if not committed:
-            self.uploader.discard(keys)
-            raise cause
+        """Record the objects in the transaction that removes their rows, and commit; see `Seal`."""
+        self._seal(connection, self.target.info.name.label, entries)
 
     def refine(self, rows: pa.Table) -> pa.Table:
         """Give fetched rows their final types."""

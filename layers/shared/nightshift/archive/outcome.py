@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from nightshift.archive.holds import Holds
 from nightshift.archive.target import Target
 from nightshift.archive.work import Tally
 from nightshift.policy.retention import Policy
@@ -32,7 +34,6 @@ def result_of(of: Target | Policy, tally: Tally, status: Status, started: float,
     )
 
 
-def held_back(target: Target) -> tuple[str, ...]:
+def held_back(held: Holds, zone: ZoneInfo) -> tuple[str, ...]:
     """A warning where restored rows are held; else nothing."""
-    until = target.held.until
-    return () if until is None else (HELD.format(f"{until.astimezone(target.axis.zone):%Y-%m-%d %H:%M}"),)
+    return () if held.until is None else (HELD.format(f"{held.until.astimezone(zone):%Y-%m-%d %H:%M}"),)

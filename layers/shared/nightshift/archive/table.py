@@ -16,6 +16,7 @@ from nightshift.archive.holds import active_holds
 from nightshift.archive.ledger import Ledger
 from nightshift.archive.outcome import LOCKED, held_back, result_of
 from nightshift.archive.plan import estimate
+from nightshift.archive.table_guards import axis_kind, known_table
 from nightshift.archive.target import Target
 from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
@@ -100,14 +101,14 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     postgresql = engine.database.is_postgresql
     describe = postgres.describe if postgresql else sqlite.describe
     info = describe(connection, policy.table, policy.timestamp)
-    if refusal := guards.known_table(policy.table, info):
+    if refusal := known_table(policy.table, info):
         return refusal
     assert info is not None  # known_table has refused otherwise
     if refusal := guards.usable_timestamp(policy, info, postgresql=postgresql):
         return refusal
     column = info.column(policy.timestamp)
     assert column is not None  # usable_timestamp has refused otherwise
-    kind = guards.axis_kind(column, policy.epoch)
+    kind = axis_kind(column, policy.epoch)
     assert kind is not None
     axis, cutoff = Axis(column.name, kind, policy.zone), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
@@ -152,7 +153,7 @@ def _rehearse(connection: Connection, engine: Engine, run: JobRun, target: Targe
         Status.REFUSED if refusal else Status.DRY_RUN,
         started,
         oldest_overdue=survey.oldest_due(connection, target),
-        warnings=held_back(target),
+        warnings=held_back(target.held, target.axis.zone),
         refusal=refusal,
         estimate=expected,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,7 +16,10 @@ from nightshift.policy.retention import Policy
 from nightshift.rows.axis import Axis
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from nightshift.rows.columns import Carried
+    from nightshift.rows.parquet import Day
 
 _ROWS_A_PAGE = 291
 """The most rows that an 8 kB page can hold (PostgreSQL's MaxHeapTuplesPerPage)."""
@@ -46,20 +49,23 @@ class Target:
         return self.server_version > 0
 
     @property
+    def timezone(self) -> str:
+        """Of the days under which rows are archived."""
+        return self.policy.timezone
+
+    def days(self, rows: pa.Table) -> Iterator[Day]:
+        """The rows, by the day of their timestamp."""
+        from nightshift.rows.parquet import by_day
+
+        return by_day(rows, self.axis)
+
+    @property
     def due(self) -> str:
         """SQL condition of the rows that must go. An infinite timestamp is a mark, not an age: such rows stay."""
         condition = f"{self.axis.sql} < {self.axis.literal(self.axis.at(self.cutoff))}"
         if self.axis.kind in _FINITE_TYPES:
             condition += f" AND {self.axis.sql} > '-infinity'"
-        return condition + self._not_held
-
-    @property
-    def _not_held(self) -> str:
-        column, at = self.axis.sql, self.axis.literal
-        return "".join(
-            f" AND NOT ({column} < {at(hi)}{'' if lo is None else f' AND {column} >= {at(lo)}'})"
-            for lo, hi in self.held.spans
-        )
+        return condition + self.held.sql(self.axis)
 
     @property
     def stays(self) -> str:
@@ -106,7 +112,7 @@ class Target:
         """SQL condition of the due rows in an interval on the axis."""
         hi = min(chunk.hi, self.axis.at(self.cutoff))
         interval = f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.sql} < {self.axis.literal(hi)}"
-        return interval + self._not_held
+        return interval + self.held.sql(self.axis)
 
     def select(self, heap: Heap, condition: str | None = None) -> str:
         """SQL that reads rows of one heap and leaves them there."""

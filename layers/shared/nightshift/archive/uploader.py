@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import ChunkEvent, Listener, Step
 from nightshift.archive.ledger import Entry, Ledger
-from nightshift.archive.target import Target
-from nightshift.database.catalog import TableName
+from nightshift.database.catalog import TableInfo, TableName
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
+from nightshift.rows.axis import Axis
 from nightshift.rows.columns import fingerprint
-from nightshift.rows.parquet import Day, Encoder, ParquetFile, by_day
+from nightshift.rows.parquet import Day, Encoder, ParquetFile
 from nightshift.store import Store, StoredObject
 
 if TYPE_CHECKING:
@@ -28,6 +28,24 @@ UPLOAD_THREADS = 4
 
 _HIVE_UNSAFE = frozenset("\"#%'*/:=?\\{[]^.\x7f")
 """Characters that Hive escapes in partition values, and the dot, which separates schema from table here."""
+
+
+class Origin(Protocol):
+    """A table whose rows go to the archive."""
+
+    @property
+    def info(self) -> TableInfo: ...
+
+    @property
+    def timezone(self) -> str:
+        """Of the days."""
+
+    @property
+    def axis(self) -> Axis | None:
+        """The timestamp that cuts rows into days; None where the rows have no such column."""
+
+    def days(self, rows: pa.Table) -> Iterable[Day]:
+        """The rows, by the day under which they are archived."""
 
 
 class Uploader:
@@ -52,14 +70,14 @@ class Uploader:
         """Wait for the uploads under way."""
         self._pool.shutdown(cancel_futures=True)
 
-    def upload(self, target: Target, rows: pa.Table) -> list[Entry]:
+    def upload(self, target: Origin, rows: pa.Table) -> list[Entry]:
         """Write and prove the objects that hold `rows`.
 
         Raises:
             StoreError, ArchiveMismatch: S3 did not take them, or holds something else; what was written is removed.
             NightshiftError: the rows could not be encoded.
         """
-        days = list(by_day(rows, target.axis))
+        days = list(target.days(rows))
         keys = [self._key(target.info.name, day) for day in days]
         try:
             entries = self._write_all(target, days, keys)
@@ -95,7 +113,7 @@ class Uploader:
         self._ledger.swept(gone)
         return len(gone)
 
-    def _write_all(self, target: Target, days: Sequence[Day], keys: Sequence[str]) -> list[Entry]:
+    def _write_all(self, target: Origin, days: Sequence[Day], keys: Sequence[str]) -> list[Entry]:
         """Encode one day after the other in the worker's own thread, while the pool takes the finished ones to S3.
 
         The intent is committed while the first day is encoded; nothing goes to S3 before it is on record.
@@ -116,25 +134,26 @@ class Uploader:
             wait(futures)
             wait([intent])
 
-    def _intend(self, target: Target, days: Sequence[Day], keys: Sequence[str]) -> None:
+    def _intend(self, target: Origin, days: Sequence[Day], keys: Sequence[str]) -> None:
         self._ledger.intend(target.info.name, {k: d.day.isoformat() for k, d in zip(keys, days, strict=True)})
         self._tell(Step.INTENT, target, sum(day.rows.num_rows for day in days), 0, keys)
 
-    def _encoder(self, target: Target) -> Encoder:
+    def _encoder(self, target: Origin) -> Encoder:
         """The table's encoder; workers of one table share it."""
         name = target.info.name
         if name not in self._encoders:
             metadata = {
                 "nightshift.table": name.label,
-                "nightshift.timestamp": target.axis.column,
-                "nightshift.timezone": target.policy.timezone,
+                "nightshift.timezone": target.timezone,
                 "nightshift.schema_fingerprint": fingerprint(target.info.columns),
                 "nightshift.run_id": self._run_id,
             }
+            if target.axis is not None:
+                metadata["nightshift.timestamp"] = target.axis.column
             self._encoders[name] = Encoder(target.axis, metadata)
         return self._encoders[name]
 
-    def _store_day(self, target: Target, day: Day, key: str, file: ParquetFile) -> Entry:
+    def _store_day(self, target: Origin, day: Day, key: str, file: ParquetFile) -> Entry:
         stored = self._store.put(key, file.body)
         self._tell(Step.UPLOADED, target, file.rows, stored.size, [key])
         proven = self._prove(stored, file.body)
@@ -167,7 +186,7 @@ class Uploader:
         label = ".".join(_hive(part) for part in (table.schema, table.name) if part)
         return "/".join([*parts, f"table={label}", f"dt={day.day.isoformat()}", f"{uuid.uuid4().hex}.parquet"])
 
-    def _tell(self, step: Step, target: Target, rows: int, size: int, keys: Sequence[str]) -> None:
+    def _tell(self, step: Step, target: Origin, rows: int, size: int, keys: Sequence[str]) -> None:
         self._listener(ChunkEvent(step=step, table=target.info.name.label, rows=rows, bytes=size, keys=tuple(keys)))
 
 
@@ -176,6 +195,6 @@ def _hive(value: str) -> str:
     return "".join(f"%{ord(c):02X}" if c in _HIVE_UNSAFE or ord(c) < 32 else c for c in value)
 
 
-def _iso(target: Target, point: int) -> str | None:
-    moment = target.axis.moment(point)
+def _iso(target: Origin, point: int | None) -> str | None:
+    moment = None if target.axis is None or point is None else target.axis.moment(point)
     return None if moment is None else moment.isoformat()

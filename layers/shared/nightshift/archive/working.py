@@ -69,7 +69,7 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
             raise
         known = False
         warnings = (*warnings, f"the oldest overdue row could not be looked up: {reason(exc)}")
-    warnings += held_back(target)
+    warnings += held_back(target.held, target.axis.zone)
     if oldest is not None and tally.locked:
         warnings = (*warnings, LOCKED)
     elif oldest is not None and not tally.out_of_time:

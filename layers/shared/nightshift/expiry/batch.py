@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
 from nightshift.database.catalog import TableName
 from nightshift.database.postgres import shape_sql
 from nightshift.database.sqlite import SHAPE_SQL
@@ -22,17 +23,29 @@ class Batch:
         keys: their keys, where the batch was made to tell them.
         deleted: rows by table, in the order of deletion.
         queued: files put into the outbox.
+        objects, bytes: written to the archive.
+        listener: hears of each step.
     """
 
+    listener: Listener = ignore
     taken: int = 0
     keys: list[Key] = field(default_factory=list)
     deleted: dict[str, int] = field(default_factory=dict)
     queued: int = 0
+    objects: int = 0
+    bytes: int = 0
 
     def add(self, table: TableName, gone: Gone) -> None:
         """Count what a statement deleted."""
         self.deleted[table.label] = self.deleted.get(table.label, 0) + gone.deleted
         self.queued += gone.queued
+        self.objects += gone.objects
+        self.bytes += gone.bytes
+        self.tell(Step.DELETED, table, gone.deleted)
+
+    def tell(self, step: Step, table: TableName, rows: int) -> None:
+        """Announce a step."""
+        self.listener(ChunkEvent(step=step, table=table.label, rows=rows))
 
 
 def expire(
@@ -51,11 +64,12 @@ def expire(
         NightshiftError: the database failed.
     """
     root = statements.cascade.root
-    with session.transaction(seconds):
+    with session.transaction(seconds, single=limit == 1):
         create(session, statements)
         batch.taken = session.run(statements.take(limit, left_out))
         if not batch.taken:
             return
+        batch.tell(Step.TAKEN, root, batch.taken)
         if limit == 1:
             batch.keys = session.keys(statements.taken())
         collect(session, statements)
@@ -68,7 +82,9 @@ def expire(
                 hint="look for triggers and rules on the table; nothing of this transaction was kept",
             )
         _check_shapes(session, statements)
+        batch.tell(Step.COMMITTING, root, batch.taken)
         session.commit()
+    batch.tell(Step.COMMITTED, root, batch.taken)
 
 
 def create(session: Session, statements: Statements) -> None:

@@ -12,22 +12,14 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.guards import known_table
+from nightshift.archive.table_guards import known_table
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_identifier
 from nightshift.database.connect import reason
 from nightshift.expiry.graph import Cascade, Edge, FileColumns, Named, Node
+from nightshift.expiry.guards import Refused, check
 from nightshift.policy.expiry import Dependent, Expiry
-from nightshift.results import Refusal
 from nightshift.settings import Settings
-
-
-class Refused(Exception):
-    """A guard said no."""
-
-    def __init__(self, guard: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.refusal = Refusal(guard=guard, message=message, hint=hint)
 
 
 class Discovery:
@@ -56,8 +48,7 @@ class Discovery:
         nodes = {name: Node(self._infos[name], self._key(name), self._files(name)) for name in self._reached}
         self._files_found(nodes)
         cascade = Cascade(root.name, nodes, tuple(self._edges))
-        for node in nodes.values():
-            self._deletable(cascade, node)
+        check(self._connection, self._policy, cascade)
         return cascade
 
     def _follow(self, root: TableName, stated: Sequence[tuple[TableName, Dependent]]) -> None:
@@ -197,30 +188,6 @@ class Discovery:
                 "unexpected_cascade",
                 f"`cascade` lists {', '.join(fewer)}, but no reference leads there from {root.label}",
                 "state it in [[expiry.dependents]], or take it off the list",
-            )
-
-    def _deletable(self, cascade: Cascade, node: Node) -> None:
-        """Nothing keeps rows of this table from a DELETE, and we may do it."""
-        info = node.info
-        if info.hiding or info.has_children:
-            what = ", ".join(info.hiding) or "a table that inherits from it"
-            raise Refused(
-                "hidden_rows",
-                f"{node.name.label}: {what} can keep rows from a DELETE",
-                "disable it, or use a role it does not bind",
-            )
-        may = info.may_read and all(heap.may_delete for heap in info.heaps)
-        if not may or not (not self._postgresql or postgres.may_lock(self._connection, node.name)):
-            raise Refused(
-                "privilege",
-                f"nightshift's role may not read, lock and delete in {node.name.label}",
-                f"GRANT SELECT, UPDATE, DELETE ON {node.name.sql}, and USAGE on its schema, TO nightshift's role",
-            )
-        if cascade.is_inner(node.name) and not node.key:
-            raise Refused(
-                "no_key",
-                f"{node.name.label} has no primary key, and rows hang on it",
-                "give it one: without it, its expired rows could not be told from others",
             )
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
 from nightshift.database.connect import Database
+from nightshift.database.tables import file_deletion
 from nightshift.expiry.outbox import Bucket, Claim, File, Outbox, waiting
 from nightshift.results import FileFailures, FilesResult
 
@@ -38,15 +40,25 @@ LEAST_SECONDS = 2.0
 class Drain:
     """One run's way through the outbox."""
 
-    def __init__(self, database: Database, outbox: Outbox, connect: Callable[[], S3Client], *, versions: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        connect: Callable[[], S3Client],
+        *,
+        versions: bool,
+        listener: Listener = ignore,
+    ) -> None:
         """Args:
         connect: gives boto3's client, which is thread-safe; asked when the first file is due.
         versions: delete all versions of each file.
+        listener: hears of each claim.
         """
         self._database = database
         self._outbox = outbox
         self._connect = connect
         self._versions = versions
+        self._listener = listener
         self._lock = threading.Lock()
         self._slowest = LEAST_SECONDS
         self._deleted = self._kept = self._failed = 0
@@ -64,9 +76,12 @@ class Drain:
                 if claim is None:
                     connection.rollback()
                     return
+                self._tell(Step.CLAIMED, claim)
                 failed = self._told_to_s3(pool, claim)
+                self._tell(Step.ANSWERED, claim)
                 self._outbox.put_back(connection, failed)
                 connection.commit()
+                self._tell(Step.SETTLED, claim)
                 after = claim.last
                 with self._lock:
                     self._count(claim, failed)
@@ -91,6 +106,9 @@ class Drain:
             waiting=left,
             failures=failures,
         )
+
+    def _tell(self, step: Step, claim: Claim) -> None:
+        self._listener(ChunkEvent(step=step, table=file_deletion.name, rows=len(claim.files)))
 
     def _has_time(self) -> bool:
         return self._database.deadline - time.monotonic() > 2 * self._slowest

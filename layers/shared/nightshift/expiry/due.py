@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from nightshift.archive.holds import NOTHING_HELD, Holds
 from nightshift.database.catalog import TableName
 from nightshift.rows.axis import Axis, parse_text
 
@@ -24,10 +25,11 @@ _AROUND = timedelta(hours=26)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """SQL conditions of one run."""
+    """SQL conditions of one run; restored rows that are held have not expired yet."""
 
     axis: Axis
     as_of: datetime
+    held: Holds = NOTHING_HELD
 
     @property
     def sql(self) -> str:
@@ -39,7 +41,7 @@ class Due:
         if axis.kind in ("timestamp", "text") and (window := not_yet(axis.zone, self.as_of)) is not None:
             lo, hi = (axis.literal(axis.wall(time)) for time in window)
             condition += f" AND NOT ({axis.sql} >= {lo} AND {axis.sql} < {hi})"
-        return condition
+        return condition + self.held.sql(axis)
 
 
 def count_due(connection: Connection, due: Due, table: TableName) -> int:

@@ -28,7 +28,7 @@ def rehearse(
     started, cascade = time.monotonic(), statements.cascade
     rows: dict[str, int] = {}
     files = 0
-    with session.transaction(seconds):
+    with session.transaction(seconds, single=False):
         create(session, statements)
         expired = session.run(statements.take(None))
         collect(session, statements, lock=False)

@@ -39,18 +39,29 @@ trigger raises, values."""
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What one statement did: rows deleted, and files put into the outbox."""
+    """What one deletion did.
+
+    Attributes:
+        queued: files put into the outbox.
+        objects, bytes: written to the archive.
+    """
 
     deleted: int
     queued: int = 0
+    objects: int = 0
+    bytes: int = 0
 
 
 class Session(Protocol):
     """What a batch asks of its connection."""
 
     @contextmanager
-    def transaction(self, seconds: float) -> Iterator[None]:
+    def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
         """A transaction: rolled back on every way out except through `commit()`.
+
+        Args:
+            seconds: what it may take.
+            single: it is about one expired row, which must go whatever hangs on it.
 
         Raises:
             Busy, Rejected: the batch could not be deleted as it is; a smaller one may.
@@ -94,7 +105,7 @@ class ControlSession:
             connection.connection.cursor().execute("PRAGMA foreign_keys = ON")
 
     @contextmanager
-    def transaction(self, seconds: float) -> Iterator[None]:
+    def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:  # noqa: ARG002 - no row passes here
         """See `Session.transaction`."""
         try:
             self._begin(seconds)

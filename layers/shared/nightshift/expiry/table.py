@@ -10,17 +10,24 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.guards import axis_kind
+from nightshift.archive.events import Listener, ignore
+from nightshift.archive.holds import active_holds
+from nightshift.archive.outcome import held_back
+from nightshift.archive.table import Engine
+from nightshift.archive.table_guards import axis_kind
 from nightshift.database.connect import Database, refused_statement
 from nightshift.errors import NightshiftError
 from nightshift.expiry.batch import Batch, expire
-from nightshift.expiry.discovery import Discovery, Refused
+from nightshift.expiry.discovery import Discovery
 from nightshift.expiry.due import Due, count_due, oldest_due
+from nightshift.expiry.guards import Refused
 from nightshift.expiry.rehearsal import rehearse
 from nightshift.expiry.session import Busy, ControlSession, Rejected, Session
 from nightshift.expiry.statements import Key, Statements
@@ -51,6 +58,8 @@ class Progress:
     slowest: float = LEAST_SECONDS
     expired: int = 0
     queued: int = 0
+    objects: int = 0
+    bytes: int = 0
     deleted: Counter[str] = field(default_factory=Counter)
     busy: list[Key] = field(default_factory=list)
     failed: list[Key] = field(default_factory=list)
@@ -64,10 +73,22 @@ class Progress:
         """Count a committed batch, and cut the next by it."""
         self.expired += batch.taken
         self.queued += batch.queued
+        self.objects += batch.objects
+        self.bytes += batch.bytes
         self.deleted.update(batch.deleted)
         self.slowest = max(self.slowest, seconds)
         ideal = batch.taken * BATCH_SECONDS / max(seconds, 0.001)
         self.size = int(max(1, min(ideal, self.size * GROWTH, most)))
+
+    def facts(self) -> dict[str, Any]:
+        """What was committed, as `ExpiredTable` has it."""
+        return {
+            "expired": self.expired,
+            "deleted_rows": dict(self.deleted),
+            "archived_rows": sum(self.deleted.values()) if self.objects else 0,
+            "objects": self.objects,
+            "bytes": self.bytes,
+        }
 
     def shrink(self, batch: Batch, exc: Busy | Rejected) -> None:
         """Learn from a batch that did not go through."""
@@ -79,7 +100,7 @@ class Progress:
         logger.warning("a row was left out", extra={"error": exc.message, "detail": exc.detail})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """What one policy's turn needs."""
 
@@ -87,8 +108,11 @@ class Turn:
     settings: Settings
     database: Database
     policy: Expiry
+    engine: Engine | None = None
+    """The archive's; None where nothing is archived."""
     committed: Callable[[], None] = lambda: None
     """Called after each commit: the outbox may have grown."""
+    listener: Listener = ignore
 
 
 def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
@@ -108,10 +132,11 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
             table = statements.cascade.root.label
             for warning in statements.cascade.unindexed:
                 logger.warning("a reference has no index", extra={"detail": warning})
-            session = _session(connection, turn, statements)
+            control = _control(connection, turn, statements)
             if turn.run.dry_run:
-                return rehearse(connection, session, statements, turn.database.deadline - started)
-            in_time = _work(session, statements, turn, progress)
+                return rehearse(connection, control, statements, turn.database.deadline - started)
+            with _archive(turn, statements) if turn.policy.archive else nullcontext(control) as session:
+                in_time = _work(session, statements, turn, progress)
             result = _told(connection, statements, progress, started, in_time=in_time)
     except Refused as refused:
         return ExpiredTable(table=table, status=Status.REFUSED, refusal=refused.refusal), 0
@@ -146,13 +171,21 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
             "expires_at needs timestamptz, timestamp, date, or an integer with `epoch`",
         )
     axis = Axis(column.name, kind, policy.zone)
+    due = Due(axis, turn.run.as_of, active_holds(connection, cascade.root, axis, turn.run.as_of))
     connection.rollback()
-    return Statements(cascade, Due(axis, turn.run.as_of), postgresql)
+    return Statements(cascade, due, postgresql)
 
 
-def _session(connection: Connection, turn: Turn, statements: Statements) -> Session:
+def _control(connection: Connection, turn: Turn, statements: Statements) -> Session:
     run, settings = turn.run, turn.settings
     return ControlSession(connection, statements, run.run_id, run.as_of, settings.expire_lock_timeout)
+
+
+def _archive(turn: Turn, statements: Statements) -> AbstractContextManager[Session]:
+    from nightshift.expiry.archiving import archive_session  # loads Arrow: for those who archive
+
+    assert turn.engine is not None  # the job opens one where a policy archives
+    return archive_session(turn.database, turn.engine, statements, turn.run, turn.policy.zone)
 
 
 def _work(session: Session, statements: Statements, turn: Turn, progress: Progress) -> bool:
@@ -162,7 +195,7 @@ def _work(session: Session, statements: Statements, turn: Turn, progress: Progre
         left = deadline - time.monotonic()
         if left < 2 * progress.slowest:
             return False
-        batch, started = Batch(), time.monotonic()
+        batch, started = Batch(turn.listener), time.monotonic()
         size = max(1, min(progress.size, int(progress.size * left / 4 / progress.slowest) or 1))
         try:
             expire(session, statements, batch, size, progress.left_out, left)
@@ -181,21 +214,20 @@ def _told(
     connection: Connection, statements: Statements, progress: Progress, started: float, *, in_time: bool
 ) -> ExpiredTable:
     """The result, with a look at what is still due."""
-    cascade = statements.cascade
+    cascade, axis = statements.cascade, statements.due.axis
     oldest = oldest_due(connection, statements.due, cascade.root)
     left = count_due(connection, statements.due, cascade.root) if in_time and oldest else 0
     done = Status.OK if progress.expired else Status.NOTHING
     return ExpiredTable(
         table=cascade.root.label,
         status=done if oldest is None else Status.PARTIAL,
-        expired=progress.expired,
-        deleted_rows=dict(progress.deleted),
+        **progress.facts(),
         # Rows that were passed over because somebody had them locked are known by being there still.
         busy=max(left - len(progress.failed), len(progress.busy)),
         failed=len(progress.failed),
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
-        warnings=tuple(f"rows were left out: {why}" for why in progress.why),
+        warnings=(*(f"rows were left out: {why}" for why in progress.why), *held_back(statements.due.held, axis.zone)),
     )
 
 
@@ -203,8 +235,7 @@ def _failed(table: str, progress: Progress, started: float, error: NightshiftErr
     return ExpiredTable(
         table=table,
         status=Status.FAILED,
-        expired=progress.expired,
-        deleted_rows=dict(progress.deleted),
+        **progress.facts(),
         seconds=time.monotonic() - started,
         error=error,
     )

@@ -77,7 +77,12 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> Policies:
     problems: list[str] = []
     defaults = {"timezone": settings.timezone}
     kept = {"keep_days": settings.log_retention_days, **defaults}
-    retention = _entries(Policy, "retention", document, kept, problems)
+    # Who writes about other things only goes on archiving what was archived without a file.
+    retention = (
+        _entries(Policy, "retention", document, kept, problems)
+        if "retention" in document
+        else [*default_policies(settings).retention]
+    )
     expiry: list[Expiry] = []
     if "expiry" in document:
         from nightshift.policy.expiry import Expiry  # its models take time to build: not for the other jobs

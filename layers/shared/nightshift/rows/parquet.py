@@ -36,13 +36,13 @@ class Day:
     """The rows of one calendar day (in the policy's zone), oldest first.
 
     Attributes:
-        first, last: the oldest and the youngest point on the axis.
+        first, last: the oldest and the youngest point on the axis; None where the rows have no timestamp.
     """
 
     day: date
     rows: pa.Table
-    first: int
-    last: int
+    first: int | None
+    last: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
 class Encoder:
     """Writes files of one table, all in the same way."""
 
-    def __init__(self, axis: Axis, metadata: Mapping[str, str]) -> None:
+    def __init__(self, axis: Axis | None, metadata: Mapping[str, str]) -> None:
         """Args:
-        axis: rows come sorted by its column.
+        axis: rows come sorted by its column; None: in no order.
         metadata: goes into the files' key-value metadata.
         """
         self._axis = axis
@@ -115,11 +115,15 @@ class Encoder:
                 compression_level=1,
                 use_dictionary=self._dictionary,
                 write_page_index=True,
-                sorting_columns=[pq.SortingColumn(schema.get_field_index(self._axis.column))],
+                sorting_columns=_sorted_by(schema, self._axis),
             ) as writer:
                 writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
             buffer = sink.getvalue()
             return ParquetFile(buffer.to_pybytes(), pq.read_metadata(pa.BufferReader(buffer)).num_rows)
+
+
+def _sorted_by(schema: pa.Schema, axis: Axis | None) -> list[pq.SortingColumn] | None:
+    return None if axis is None else [pq.SortingColumn(schema.get_field_index(axis.column))]
 
 
 @contextmanager

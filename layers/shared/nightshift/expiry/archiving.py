@@ -1,0 +1,186 @@
+"""The session of a policy with `archive = true`: rows are in the archive before their deletion commits.
+
+It runs on a data connection and by `cleanup`'s engine. Each deletion is `COPY (DELETE … RETURNING …)`: what is archived
+*is* what is deleted. Its objects are written and proven while the transaction is open, and become part of the archive
+in the commit that deletes the rows. Dependent rows often have no timestamp: they lie under the day of the run, the
+expired rows themselves under the day of their `expires_at`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from nightshift.archive.archiver import BRAKE, UNBOUNDED
+from nightshift.archive.ledger import Entry
+from nightshift.archive.seal import Seal
+from nightshift.archive.table import Engine
+from nightshift.archive.work import Limits
+from nightshift.database.catalog import TableInfo
+from nightshift.database.connect import Database
+from nightshift.expiry.session import Busy, Gone, Rejected, stamp
+from nightshift.expiry.statements import Deletion, Key, Statements
+from nightshift.rows import columns
+from nightshift.rows.axis import Axis
+from nightshift.rows.parquet import Day, by_day
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.source import Bounds, RowConnection, RowsLocked, StatementRefused, TooLarge
+from nightshift.run import JobRun
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One table of the cascade, as the archive sees it; see `archive.uploader.Origin`.
+
+    Attributes:
+        axis: None where rows lie under `today`.
+    """
+
+    info: TableInfo
+    axis: Axis | None
+    timezone: str
+    today: date
+
+    def days(self, rows: pa.Table) -> Iterable[Day]:
+        """The rows, by the day under which they are archived."""
+        return [Day(self.today, rows, None, None)] if self.axis is None else by_day(rows, self.axis)
+
+
+@dataclass
+class ArchiveSession:
+    """See `expiry.session.Session`; for PostgreSQL.
+
+    Attributes:
+        connect: opens the data connection, and opens it again where it broke.
+        as_of: aware, in the policy's zone.
+    """
+
+    connect: Callable[[], RowConnection]
+    statements: Statements
+    seal: Seal
+    limits: Limits
+    run_id: str
+    as_of: datetime
+    timezone: str
+    _entries: list[Entry] = field(init=False, default_factory=list)
+    _open: RowConnection | None = field(init=False, default=None)
+    _bounds: Bounds = field(init=False)
+
+    def close(self) -> None:
+        """Let go of the data connection."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    @contextmanager
+    def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
+        """See `Session.transaction`."""
+        self._entries = []
+        self._bounds = Bounds(
+            seconds=seconds,
+            lock_seconds=self.limits.lock_seconds,
+            bytes=UNBOUNDED if single else self.limits.chunk_bytes * BRAKE,
+            stop=lambda: time.monotonic() > self.limits.deadline,
+        )
+        try:
+            with self._connection.transaction(self._bounds):
+                yield
+        except (RowsLocked, TooLarge) as exc:
+            raise Busy(exc.message, detail=exc.detail) from exc
+        except StatementRefused as exc:
+            raise Rejected(exc.message, detail=exc.detail) from exc
+        finally:
+            if self._entries:
+                self.seal.uploader.discard([entry.key for entry in self._entries])
+
+    @property
+    def _connection(self) -> RowConnection:
+        if self._open is not None and not self._open.healthy:
+            self.close()
+        if self._open is None:
+            self._open = self.connect()
+        return self._open
+
+    def run(self, statement: str) -> int:
+        """See `Session.run`."""
+        if statement.startswith("INSERT"):
+            return self._connection.execute(f"WITH put AS ({statement} RETURNING 1) SELECT count(*) FROM put")
+        self._connection.run(statement)
+        return 0
+
+    def keys(self, statement: str) -> list[Key]:
+        """See `Session.keys`."""
+        return [tuple(row.values()) for row in self._connection.read(statement, self._bounds).to_pylist()]
+
+    def number(self, statement: str) -> int:
+        """See `Session.number`."""
+        return self._connection.execute(statement)
+
+    def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
+        """See `Session.delete`; a circle has no one statement that could return the rows of several tables."""
+        return [self._archived(deletion) for deletion in deletions]
+
+    def commit(self) -> None:
+        """See `Session.commit`."""
+        # From here on the seal decides what becomes of the objects: it alone may know that COMMIT's outcome is unknown.
+        entries, self._entries = self._entries, []
+        self.seal(self._connection, self.statements.cascade.root.label, entries)
+
+    def _archived(self, deletion: Deletion) -> Gone:
+        node = deletion.node
+        origin = self._origin(node.info)
+        when = origin.axis.column if origin.axis else None
+        carried = [columns.carry(column, always_fits=column.name == when) for column in node.info.columns]
+        parts = [f"gone AS ({deletion.sql} RETURNING *)"]
+        for n, files in enumerate(node.files):
+            now = stamp(self.as_of, postgresql=True)
+            parts.append(f"queued_{n} AS ({self.statements.enqueue(files, 'gone', self.run_id, now)})")
+        fetched = self._connection.read(
+            f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone", self._bounds
+        )
+        if fetched.num_rows == 0:
+            return Gone(0)
+        rows = columns.refine(fetched, carried)
+        entries = self.seal.uploader.upload(origin, rows)
+        self._entries += entries
+        named = [[f.key, f.bucket_column] if f.bucket_column else [f.key] for f in node.files]
+        return Gone(
+            deleted=rows.num_rows,
+            queued=sum(columns.filled(rows, names) for names in named),
+            objects=len(entries),
+            bytes=sum(entry.bytes for entry in entries),
+        )
+
+    def _origin(self, info: TableInfo) -> Origin:
+        axis = self.statements.due.axis if info.name == self.statements.cascade.root else None
+        return Origin(info, axis, self.timezone, self.as_of.date())
+
+
+@contextmanager
+def archive_session(
+    database: Database, engine: Engine, statements: Statements, run: JobRun, zone: ZoneInfo
+) -> Iterator[ArchiveSession]:
+    """A session that archives by `engine`, closed again."""
+    assert engine.uploader is not None  # only a dry run has none
+    assert engine.ledger is not None
+    session = ArchiveSession(
+        connect=lambda: PostgresConnection(database.target),
+        statements=statements,
+        seal=Seal(engine.uploader, engine.ledger, engine.listener, postgresql=True),
+        limits=engine.limits,
+        run_id=run.run_id,
+        as_of=run.as_of.astimezone(zone),
+        timezone=zone.key,
+    )
+    try:
+        yield session
+    finally:
+        session.close()

@@ -1,0 +1,96 @@
+"""What a cascade must be like before anything of it is deleted. Each guard says no to the whole policy."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from nightshift.archive.table_guards import returned
+from nightshift.database import postgres
+from nightshift.expiry.graph import Cascade, Node
+from nightshift.policy.expiry import Expiry
+from nightshift.results import Refusal
+from nightshift.rows.marks import EXACT
+
+
+class Refused(Exception):
+    """A guard said no."""
+
+    def __init__(self, guard: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(guard=guard, message=message, hint=hint)
+
+
+def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
+    """Ask every guard about every table.
+
+    Raises:
+        Refused: one of them said no.
+    """
+    for node in cascade.nodes.values():
+        _nothing_hidden(node)
+        _privileges(connection, node)
+        _can_be_told_apart(cascade, node)
+        if policy.archive:
+            _archivable(connection, node)
+    if policy.archive:
+        _no_circle(cascade)
+
+
+def _nothing_hidden(node: Node) -> None:
+    """No rule, trigger, security policy or inheritance stands between us and the rows."""
+    if node.info.hiding or node.info.has_children:
+        what = ", ".join(node.info.hiding) or "a table that inherits from it"
+        raise Refused(
+            "hidden_rows",
+            f"{node.name.label}: {what} can keep rows from a DELETE",
+            "disable it, or use a role it does not bind",
+        )
+
+
+def _privileges(connection: Connection, node: Node) -> None:
+    """We may read and delete the rows, and lock them, which PostgreSQL allows to those who may update them."""
+    may = node.info.may_read and all(heap.may_delete for heap in node.info.heaps)
+    if may and (connection.dialect.name != "postgresql" or postgres.may_lock(connection, node.name)):
+        return
+    raise Refused(
+        "privilege",
+        f"nightshift's role may not read, lock and delete in {node.name.label}",
+        f"GRANT SELECT, UPDATE, DELETE ON {node.name.sql}, and USAGE on its schema, TO nightshift's role",
+    )
+
+
+def _can_be_told_apart(cascade: Cascade, node: Node) -> None:
+    """What others hang on has a key."""
+    if cascade.is_inner(node.name) and not node.key:
+        raise Refused(
+            "no_key",
+            f"{node.name.label} has no primary key, and rows hang on it",
+            "give it one: without it, its expired rows could not be told from others",
+        )
+
+
+def _archivable(connection: Connection, node: Node) -> None:
+    """The archive can hold the table's rows, once."""
+    info, label = node.info, node.name.label
+    if connection.dialect.name != "postgresql":
+        raise Refused("archive", "`archive = true` works on PostgreSQL only", "take it out of the policy")
+    if not info.text_encoding_ok:
+        what = "the database's encoding is SQL_ASCII: its text may not be valid UTF-8"
+        raise Refused("encoding", what, "convert it to UTF8")
+    if info.column(EXACT) is not None:
+        what = f"{label} has a column {EXACT}, a name that nightshift uses"
+        raise Refused("reserved_name", what, "rename the column")
+    if refusal := returned(connection, node.name, label):
+        raise Refused(refusal.guard, refusal.message, refusal.hint)
+
+
+def _no_circle(cascade: Cascade) -> None:
+    """Each table's rows can be returned by a statement of their own."""
+    circle = next((group for group in cascade.groups if len(group) > 1), ())
+    if circle:
+        names = ", ".join(name.label for name in circle)
+        raise Refused(
+            "archive",
+            f"{names} reference each other in a circle: their rows cannot be archived one table after the other",
+            "take `archive = true` out of the policy, or make one of the foreign keys ON DELETE SET NULL",
+        )
