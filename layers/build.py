@@ -71,14 +71,16 @@ def packages(folder: Path, site: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for path in site.rglob("*.so*"):
         path.write_bytes(loadable(path.read_bytes()))
-    compile_to_bytes(site, site)
+    for path in site.glob("*.dist-info/METADATA"):
+        path.write_bytes(headers(path.read_bytes()))
+    compile_to_bytes(site, site, folder.name)
 
 
 def code(package: Path, site: Path) -> None:
     """Our own package, without the parts for the operator."""
     target = site / package.name
     shutil.copytree(package, target, ignore=shutil.ignore_patterns(*NOT_SHIPPED))
-    compile_to_bytes(target, site)
+    compile_to_bytes(target, site, package.name)
 
 
 def unused(layer: str, site: Path) -> Iterator[Path]:
@@ -113,11 +115,16 @@ def loadable(library: bytes) -> bytes:
     return bytes(kept)
 
 
-def compile_to_bytes(folder: Path, site: Path) -> None:
-    """Byte code by the runtime's own version, where one is at hand (see `byte_code`); none otherwise."""
+def headers(metadata: bytes) -> bytes:
+    """A package's metadata without its README: pg8000 asks for its own version, and has 2,000 lines parsed for it."""
+    return metadata.partition(b"\n\n")[0] + b"\n"
+
+
+def compile_to_bytes(folder: Path, site: Path, name: str) -> None:
+    """Byte code by the runtime's own version, where one is at hand (see `byte_code`), bundled under a name; or none."""
     if compiler := os.environ.get("LAYER_COMPILER"):
-        script = str(Path(__file__).with_name("byte_code.py"))
-        _run([compiler, script, str(folder), str(site), "/opt/python"], PYTHONHASHSEED="0")
+        script, bundle = Path(__file__).with_name("byte_code.py"), site / f"{name}.bundle"
+        _run([compiler, str(script), str(folder), str(site), "/opt/python", str(bundle)], PYTHONHASHSEED="0")
 
 
 def interpreter() -> str:

@@ -134,8 +134,8 @@ def _packages(layer: str, environment: Mapping[str, str]) -> Path:
     def make(target: Path) -> None:
         run([sys.executable, "build.py", "packages", layer, str(target / "python")], LAYERS, environment)
 
-    lock = (LAYERS / layer / "requirements.txt").read_bytes()
-    return kept(layer, [(LAYERS / "build.py").read_bytes(), lock, *_bytes_of(environment)], make)
+    made_by = [(LAYERS / name).read_bytes() for name in ("build.py", "byte_code.py", f"{layer}/requirements.txt")]
+    return kept(layer, [*made_by, *_bytes_of(environment)], make)
 
 
 def _code(packages: Sequence[Path], environment: Mapping[str, str]) -> Path:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
+import marshal
 import re
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -123,7 +126,7 @@ def test_a_build_is_the_same_byte_for_byte_elsewhere_and_later(site: Path, tmp_p
         again |= content
     # Our own code is made twice from the copy: somebody may be at work on the sources while the tests run.
     artefacts.run([sys.executable, "build.py", "code", "shared/nightshift", str(later)], copy, artefacts.variables())
-    built_before = {name: data for name, data in contents(site).items() if not name.startswith("nightshift/")}
+    built_before = {name: data for name, data in contents(site).items() if not name.startswith("nightshift")}
     assert again.keys() == built_before.keys() | contents(later).keys()
     differing = [name for name, data in (built_before | contents(later)).items() if again[name] != data]
     assert set(differing) <= PATCHED_IN_PLACE
@@ -157,6 +160,51 @@ def test_all_byte_code_is_the_runtimes_and_taken_unchecked(site: Path, artefact:
     flags = {path.read_bytes()[4:8] for path in site.rglob("*.pyc")}
     assert flags == {UNCHECKED_HASH.to_bytes(4, "little")}
     assert {path.name.split(".")[-2] for path in site.rglob("*.pyc")} == {f"cpython-{RUNTIME.replace('.', '')}"}
+
+
+@on_the_runtime
+def test_the_bundles_hold_all_byte_code(site: Path) -> None:
+    bundled: dict[str, bytes] = {}
+    for path in site.glob("*.bundle"):
+        data = path.read_bytes()
+        start = 8 + int.from_bytes(data[4:8], "little")
+        for folder, modules in marshal.loads(data[8:start]).items():
+            for name, (offset, length, package) in modules.items():
+                source = f"{folder}/{name}/__init__.py" if package else f"{folder}/{name}.py"
+                bundled[source.removeprefix("/")] = data[start + offset : start + offset + length]
+    pycs = {f"{path.parents[1].relative_to(site)}/{path.name.split('.')[0]}.py": path for path in site.rglob("*.pyc")}
+    assert bundled == {name.removeprefix("./"): path.read_bytes()[16:] for name, path in pycs.items()}
+
+
+@on_the_runtime
+def test_a_function_loads_out_of_the_bundles(artefact: Artefact) -> None:
+    program = """
+import awslambdaric, cleanup.app, json, sys
+specs = [module.__spec__ for module in sys.modules.values() if module.__spec__ and module.__spec__.has_location]
+own = [spec for spec in specs if spec.origin.startswith(sys.argv[1]) and spec.origin.endswith(".py")]
+print(json.dumps([len(own), [spec.name for spec in own if not spec.cached.endswith(".bundle")]]))
+"""
+    (site,) = artefact.layers
+    done = subprocess.run(
+        [artefact.python, "-c", program, str(site)],
+        env={"PYTHONPATH": f"{artefact.task_root}:{site}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded, scattered = json.loads(done.stdout)
+    assert loaded > 250
+    assert sorted(scattered) == ["nightshift", "nightshift.bundle"], "what comes before any bundle can be read"
+
+
+def test_a_package_tells_its_version_and_not_its_story(site: Path) -> None:
+    found = {path.name: path for path in site.glob("*.dist-info")}
+    assert len(found) > 20
+    for path in found.values():
+        text = (path / "METADATA").read_text()
+        assert f"\nVersion: {path.name.removesuffix('.dist-info').rpartition('-')[2]}\n" in text
+        assert "\n\n" not in text
 
 
 def test_a_function_stays_far_below_lambdas_limit(site: Path, artefact: Artefact) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from string import Formatter
 from zoneinfo import ZoneInfo
@@ -29,7 +28,7 @@ def blanks(phrase: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(phrase) if name}
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Phrases)])
+@pytest.mark.parametrize("name", Phrases._fields)
 def test_both_languages_fill_the_same_blanks(name: str) -> None:
     korean, english = spoken(KOREAN, name), spoken(ENGLISH, name)
     assert [blanks(phrase) for phrase in korean] == [blanks(phrase) for phrase in english]

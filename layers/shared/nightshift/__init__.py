@@ -6,7 +6,10 @@ The shared layer: what every scheduled function uses. Ground floor first: `error
 """
 
 import gc
+import os
 import sys
+
+from nightshift.bundle import install
 
 __version__ = "0.1.0"
 
@@ -14,3 +17,4 @@ if "awslambdaric" in sys.modules:
     # A function is being loaded. Collections on the way find no garbage and cost an eighth of a cold start.
     # `runtime.run_job` switches them on again.
     gc.disable()
+    install(os.path.dirname(__path__[0]))

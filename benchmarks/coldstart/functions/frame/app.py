@@ -6,8 +6,6 @@ import os
 from functools import cache
 from typing import Any
 
-from sqlalchemy import text
-
 from nightshift.results import RunRefused
 from nightshift.run import JobRun, LambdaContext
 from nightshift.runtime import run_job
@@ -21,7 +19,7 @@ def wiring() -> Wiring:
 
 def look(_run: JobRun, services: Services) -> RunRefused:
     with services.database.connect() as connection:
-        return RunRefused(reason=str(connection.execute(text("SELECT version()")).scalar()))
+        return RunRefused(reason=str(connection.exec_driver_sql("SELECT version()").scalar()))
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:

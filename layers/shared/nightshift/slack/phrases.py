@@ -8,7 +8,6 @@ of these phrases.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Language = Literal["ko", "en"]
@@ -29,9 +28,8 @@ def same(phrase: str) -> Plural:
     return Plural(phrase, phrase)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # two of them exist, and nobody compares or prints them
-class Phrases:
-    """One language."""
+class Phrases(NamedTuple):
+    """One language. A dataclass of so many fields would take three times as long to make, at every cold start."""
 
     # Titles and sentences
     cleanup_title: str
