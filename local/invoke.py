@@ -1,8 +1,8 @@
 """`make invoke JOB=cleanup EVENT=events/cleanup.json`: one function, one event, in Lambda's own runtime.
 
 The function gets the caller's environment. Where that names neither a database nor a bucket, both are started on this
-machine for the one call, with two months of made-up conversations, so that the command works on a fresh checkout; for
-a restore a cleanup has archived the older of them before.
+machine for the one call (`local/stand_in.py`), with something in them to do, so that the command works on a fresh
+checkout; for a restore a cleanup has archived some of it before.
 Exit status: 0 the function answered, 1 it failed, 2 the command was not understood, 130 it was interrupted.
 """
 
@@ -23,9 +23,6 @@ from nightshift.errors import InvalidEvent, NightshiftError
 from nightshift.restore.request import RestoreRequest
 from nightshift.run import parse_event
 
-DEMO_ROWS = 5_000
-DEMO_DAYS = 60
-DEMO_BUCKET = "nightshift-demo"
 DEPENDS_ON = ("DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET")
 """One of these set: the caller has servers of their own, and no demo server may stand in for any of them."""
 
@@ -81,21 +78,12 @@ def _environment(job: str, event: object) -> Iterator[Mapping[str, str]]:
     if any(os.environ.get(name) for name in DEPENDS_ON):
         yield os.environ
         return
-    from local.chatlog import create_conversation_log
-    from local.postgres import DISPOSABLE, EmbeddedPostgres
-    from local.s3 import EmbeddedS3
+    from local.stand_in import stand_in
 
-    print(
-        f"none of {', '.join(DEPENDS_ON)} is set: a PostgreSQL with {DEMO_ROWS} rows of conversation_log and an S3 "
-        "are started on this machine, for this call only",
-        file=sys.stderr,
-    )
-    with EmbeddedPostgres(settings=DISPOSABLE) as postgres, EmbeddedS3() as s3:
-        url = postgres.create_database("demo")
-        moment = _moment_of(job, event)
-        create_conversation_log(url, DEMO_ROWS, days=DEMO_DAYS, end=moment)
-        s3.create_bucket(DEMO_BUCKET)
-        env = {**os.environ, **s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": DEMO_BUCKET}
+    print(f"none of {', '.join(DEPENDS_ON)} is set", file=sys.stderr)
+    moment = _moment_of(job, event)
+    with stand_in(job, moment) as servers:
+        env = {**os.environ, **servers}
         if job in LIVES_ON:
             _prepare(LIVES_ON[job], env, moment)
         yield env
@@ -112,7 +100,7 @@ def _prepare(job: str, env: Mapping[str, str], moment: datetime) -> None:
 
 
 def _moment_of(job: str, event: object) -> datetime:
-    """The time that the event stands for: the demo's log ends there, so that some of its rows are due."""
+    """The time that the event stands for: some rows of the stand-ins are due then."""
     now = datetime.now(UTC)
     try:
         return parse_event(job, event, None, now=now, request=REQUESTS.get(job)).as_of

@@ -56,6 +56,17 @@ def test_a_restore_finds_something_to_restore_on_a_fresh_checkout(event: Path) -
     assert "cleanup runs first" in done.stderr
 
 
+def test_jobs_expire_on_a_fresh_checkout_and_so_do_their_files() -> None:
+    done = invoke("expire_jobs", "events/expire_jobs.json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    (table,), files = answer["tables"], answer["files"]
+    assert (answer["status"], table["table"], answer["as_of"]) == ("ok", "public.job", "2025-10-13T00:00:00Z")
+    assert table["expired"] > 0
+    assert files["deleted"] == table["deleted_rows"]["public.job_file"] > 0
+    assert "are started on this machine" in done.stderr
+
+
 def test_a_function_that_fails_is_an_exit_status_of_one(event: Path) -> None:
     event.write_text('{"dry-run": true}')
     done = invoke("cleanup", event)

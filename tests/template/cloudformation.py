@@ -11,7 +11,7 @@ import operator
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -130,16 +130,51 @@ class Stack:
 
 def deploy(transform: SamTransform, template: Template, **parameters: str) -> Stack:
     """The stack that these parameters give; the others take their defaults."""
-    values = {name: str(parameters.get(name, spec.get("Default", ""))) for name, spec in template["Parameters"].items()}
-    lists = {n for n, spec in template["Parameters"].items() if spec["Type"] == "CommaDelimitedList"}
+    values = _values(template, parameters)
     transformed = transform(template, values)
-    resolve = _Resolver(transformed, {n: v.split(",") if n in lists else v for n, v in values.items()})
+    resolve = _Resolver(transformed, _lists_split(template, values))
     resources = {
         name: resolve({key: value for key, value in resource.items() if key != "Condition"})
         for name, resource in transformed["Resources"].items()
         if "Condition" not in resource or resolve.condition(resource["Condition"])
     }
     return Stack(resources, template)
+
+
+def complaints(template: Template, **parameters: str) -> list[str]:
+    """What the template's rules say against these parameters, before anything is created."""
+    resolve = _Resolver(template, _lists_split(template, _values(template, parameters)))
+    return [
+        assertion["AssertDescription"]
+        for rule in template["Rules"].values()
+        if resolve(rule.get("RuleCondition", True))
+        for assertion in rule["Assertions"]
+        if not resolve(assertion["Assert"])
+    ]
+
+
+def _values(template: Template, given: Mapping[str, str]) -> dict[str, str]:
+    """Every parameter's value: as given, or its default."""
+    return {name: str(given.get(name, spec.get("Default", ""))) for name, spec in template["Parameters"].items()}
+
+
+def _lists_split(template: Template, values: Mapping[str, str]) -> dict[str, Json]:
+    lists = {name for name, spec in template["Parameters"].items() if spec["Type"] == "CommaDelimitedList"}
+    return {name: value.split(",") if name in lists else value for name, value in values.items()}
+
+
+_PURE: Mapping[str, Callable[[Json], Json]] = {
+    "And": all,
+    "Contains": lambda given: given[1] in given[0],
+    "Equals": lambda given: str(given[0]) == str(given[1]),
+    "GetAtt": lambda given: f"<{'.'.join(given)}>",
+    "Join": lambda given: given[0].join(given[1]),
+    "Not": lambda given: not given[0],
+    "Or": any,
+    "Select": lambda given: given[1][int(given[0])] if int(given[0]) < len(given[1]) else "",
+    "Split": lambda given: given[1].split(given[0]),
+}
+"""Functions of nothing but their resolved argument."""
 
 
 class _Resolver:
@@ -176,23 +211,9 @@ class _Resolver:
             return self(argument[1] if self.condition(argument[0]) else argument[2])
         if name == "Sub":
             return self._sub(argument)
-        values = self(argument)
-        match name:
-            case "GetAtt":
-                return f"<{'.'.join(values)}>"
-            case "Join":
-                return values[0].join(values[1])
-            case "Select":
-                return values[1][int(values[0])] if int(values[0]) < len(values[1]) else ""
-            case "Split":
-                return values[1].split(values[0])
-            case "Equals":
-                return str(values[0]) == str(values[1])
-            case "Not":
-                return not values[0]
-            case "And" | "Or":
-                return (all if name == "And" else any)(values)
-        raise NotImplementedError(name)
+        if name not in _PURE:
+            raise NotImplementedError(name)
+        return _PURE[name](self(argument))
 
     def _sub(self, argument: Json) -> str:
         text, own = (argument, {}) if isinstance(argument, str) else (argument[0], self(argument[1]))

@@ -1,7 +1,8 @@
 """A deployment of the template that runs: the functions' own environment as SAM resolves it, on servers of the test's.
 
 What a night and a bad day ask of AWS happens for real: an orphan and its sweep, an answer that gets lost, dry runs, a
-restore into each kind of table, from damaged and missing objects, with and without versions.
+restore into each kind of table, from damaged and missing objects, with and without versions; jobs that expire, archived
+before, with files of several versions and of keys that only their own URL can carry.
 """
 
 from __future__ import annotations
@@ -22,7 +23,23 @@ from tests.template.iam import Call
 from tests.template.recorder import Recorder, login
 
 TABLE = "conversation_log"
-POLICIES = f'[[retention]]\ntable = "{TABLE}"\nkeep_days = 30\n'
+POLICIES = f"""\
+[[retention]]
+table = "{TABLE}"
+keep_days = 30
+
+[[expiry]]
+table = "job"
+archive = true
+
+[[expiry.files]]
+table = "job_file"
+key = "s3_key"
+"""
+JOBS = """
+CREATE TABLE job (id int PRIMARY KEY, note text, expires_at timestamptz NOT NULL);
+CREATE TABLE job_file (id int PRIMARY KEY, job_id int NOT NULL REFERENCES job, s3_key text NOT NULL)
+"""
 
 
 @dataclass
@@ -112,9 +129,41 @@ class Deployed:
         assert sorted(one["damage"] for one in partial["damaged"]) == ["missing", "missing", "wrong size"]
         assert self.answer("restore", table=TABLE, into_original=True)["restored_rows"] == 7
 
+    def file_key(self, job: int) -> str:
+        """Where a job's file lies; of versions apart, the eighth one's only a URL can carry, not S3's XML."""
+        odd = job == 8 and "ExpireFileVersions" not in self.parameters
+        return f"{self.parameters.get('ExpireFilesPrefix', '')}{job}{chr(1) if odd else ''}.pdf"
+
+    def submit(self, first: int) -> None:
+        """Five jobs that have expired, each with a file that was written twice."""
+        for job in range(first, first + 5):
+            expired = f"timestamptz '{AS_OF}' - interval '{job} minutes'"
+            self.house.sql(f"INSERT INTO job VALUES ({job}, 'job {job}', {expired})")
+            key = self.file_key(job)
+            self.house.sql(f"INSERT INTO job_file VALUES ({job}, {job}, E'{key.replace(chr(1), chr(92) + 'x01')}')")
+            for body in (b"draft", b"final"):
+                self.s3.client().put_object(Bucket=self.parameters["ExpireFilesBucket"], Key=key, Body=body)
+
+    def hours(self) -> None:
+        """expire_jobs: killed over an orphan; looked at; answers lost on the way; files of one version or several."""
+        files = self.parameters["ExpireFilesBucket"]
+        self.house.sql(JOBS)
+        self.submit(1)
+        assert self.run("expire_jobs", kill_at=Step.UPLOADED).process.exitcode == -signal.SIGKILL
+        assert self.answer("expire_jobs", dry_run=True)["status"] == "dry_run"
+        lost = self.recorder.inject(faults.store_then_disconnect(), method="POST", target=files)
+        lost_put = self.recorder.inject(faults.store_then_disconnect(), method="PUT", target=self.house.bucket)
+        answer = self.answer("expire_jobs")
+        assert (answer["status"], answer["files"]["deleted"], lost.fired, lost_put.fired) == ("ok", 5, 1, 1)
+        self.submit(6)
+        assert self.answer("expire_jobs")["files"]["deleted"] == 5
+        assert self.s3.keys(files) == []
+        if "ExpireFileVersions" in self.parameters:
+            assert "Versions" not in self.s3.client().list_object_versions(Bucket=files)
+
     def logins(self, resource_id: str) -> None:
         """Each job shows its token to a server that keeps it."""
-        for job in ("cleanup", "restore"):
+        for job in self.calls:
             with LoginRecorder() as server:
                 url = f"postgresql://nightshift@127.0.0.1:{server.port}/app"
                 event: dict[str, Any] = {"table": TABLE} if job == "restore" else {}

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.etree import ElementTree
 
+from tests.support import s3_faults as faults
 from tests.support.s3_faults import Forward, Request, Response
 from tests.support.s3_proxy import S3Proxy
 from tests.template.cloudformation import PSEUDO
@@ -50,6 +51,8 @@ class Recorder(S3Proxy):
         self.keys = keys
 
     def respond(self, request: Request, forward: Forward) -> Response:
+        if not _is_read(request):
+            return faults.answer(400, "MalformedXML")(request, forward)
         self._keep(self._asked(request))
         response = super().respond(request, forward)
         if "x-amz-target" not in _headers(request):
@@ -91,6 +94,17 @@ def login(token: str, resource_id: str) -> Call:
     return Call("rds-db:connect", f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource_id}/{query['DBUser'][0]}")
 
 
+def _is_read(request: Request) -> bool:
+    """Whether S3 can read the request's XML; it refuses what it cannot before it asks anybody, which moto does not."""
+    if not request.target.endswith("?delete"):
+        return True
+    try:
+        ElementTree.fromstring(request.body)
+    except ElementTree.ParseError:
+        return False
+    return True
+
+
 def _s3(request: Request) -> Iterator[Call]:
     bucket, key, query = _place(request)
     odd = [name for name in _headers(request) if name.startswith(ASKING_FOR_MORE)]
@@ -103,6 +117,10 @@ def _s3(request: Request) -> Iterator[Call]:
         case "GET" | "HEAD", True, []:
             # A version that is named needs GetObjectVersion, and GetObject no more.
             yield Call(f"s3:GetObject{version}", f"{arn}/{key}")
+        case "DELETE", True, []:
+            yield Call(f"s3:DeleteObject{version}", f"{arn}/{key}")
+        case "GET", False, parameters if "versions" in parameters:
+            yield Call("s3:ListBucketVersions", arn, frozenset({("s3:prefix", query.get("prefix", ""))}))
         case "GET", False, parameters if "list-type" in parameters:
             yield Call("s3:ListBucket", arn, frozenset({("s3:prefix", query.get("prefix", ""))}))
         case "POST", False, ["delete"]:
@@ -116,7 +134,7 @@ def _s3(request: Request) -> Iterator[Call]:
 def _consequences(request: Request, response: Response) -> Iterator[Call]:
     bucket, key, _ = _place(request)
     headers = {name.lower(): value for name, value in response.headers}
-    if key and response.status == 404:
+    if key and response.status == 404 and request.method in ("GET", "HEAD"):
         yield Call("s3:ListBucket", f"arn:aws:s3:::{bucket}")
     if headers.get("x-amz-server-side-encryption") == "aws:kms" and response.status < 300:
         kms_key = headers["x-amz-server-side-encryption-aws-kms-key-id"]

@@ -24,6 +24,7 @@ ARCHITECTURES = ("arm64", "x86_64")
 TWO_WEEKS_S = 1_209_600
 """The longest that SQS keeps a message."""
 NETWORK_INTERFACES = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
+OBJECTS = "arn:aws:s3:::"
 Problems = Iterator[str]
 Rule = Callable[[Stack], Problems]
 
@@ -249,9 +250,11 @@ def _statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _is_narrow(resource: str) -> bool:
-    """Named to the end, or all objects below one prefix of a bucket of ours."""
-    named, _, rest = resource.partition("/") if resource.startswith("<") else (resource, "", "")
-    return "*" not in named and (not rest or (rest.endswith("/*") and "*" not in rest[:-1]))
+    """Named to the end, or what lies below a prefix of a bucket: of ours, or of one that the operator named."""
+    ours = resource.startswith("<")
+    named, _, rest = resource.partition("/") if ours or resource.startswith(OBJECTS) else (resource, "", "")
+    below = rest.endswith("/*") or (rest == "*" and not ours)
+    return "*" not in named and (not rest or "*" not in rest or (below and "*" not in rest[:-1]))
 
 
 def _encryption_problems(name: str, bucket: dict[str, Any]) -> Problems:

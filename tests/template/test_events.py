@@ -14,6 +14,7 @@ import pytest
 from local.invoke import REQUESTS
 from nightshift.run import parse_event
 from tests.template.cloudformation import ROOT, Stack
+from tests.template.iam import listed
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 NOW = datetime.now(UTC)
@@ -80,6 +81,29 @@ def test_a_function_reaches_everything_it_is_told_to_use(stack: Stack) -> None:
             "ssm:/nightshift/retention": ["parameter/nightshift/retention"],
             "s3://config.example.com/nightshift/retention.toml": ["config.example.com/nightshift/retention.toml"],
         }[policy], name
+
+
+def test_files_are_deleted_where_the_function_is_told_to_and_never_read(stack: Stack) -> None:
+    (function,) = (f for _, f in stack.of_type("AWS::Lambda::Function") if job_of(f) == "expire_jobs")
+    variables = function["Environment"]["Variables"]
+    granted = {
+        action: (statement["Resource"], statement.get("Condition", {}))
+        for policy in stack.resources["ExpireJobsRole"]["Properties"]["Policies"]
+        if policy["PolicyName"] == "files"
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in listed(statement["Action"])
+    }
+    bucket, versions = variables["EXPIRE_FILES_BUCKET"], variables["EXPIRE_FILE_VERSIONS"] == "on"
+    arn = f"arn:aws:s3:::{bucket}"
+    if not bucket:
+        assert granted == {}
+    elif not versions:
+        assert granted == {"s3:DeleteObject": (f"{arn}/*", {})}
+    else:
+        assert granted == {
+            "s3:DeleteObjectVersion": (f"{arn}/jobs/*", {}),
+            "s3:ListBucketVersions": (arn, {"StringLike": {"s3:prefix": "jobs/*"}}),
+        }
 
 
 def test_a_restore_reads_the_archive_and_can_change_nothing_in_it(stack: Stack) -> None:

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -43,7 +44,9 @@ def deployed(
 ) -> Iterator[Deployed]:
     """One way to deploy, after its nights and its bad days."""
     url, bucket = postgres.create_database(f"permissions_{request.param}"), f"test-{uuid.uuid4().hex[:12]}"
-    s3.create_bucket(bucket, versioned=True)
+    files = bucket.replace("test", "files")
+    for name in (bucket, files):
+        s3.create_bucket(name, versioned=True)
     keys: dict[str, str] = {}
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -52,14 +55,20 @@ def deployed(
     ):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
-        parameters = {"SlackChannel": CHANNEL, "SlackApiUrl": slack.url, **_ways(s3, url, keys)[request.param]}
-        stack = deploy(transform, load(), **parameters)
         directory = tmp_path_factory.mktemp("permissions")
+        parameters = {
+            "SlackChannel": CHANNEL,
+            "SlackApiUrl": slack.url,
+            "ExpireFilesBucket": files,
+            **_ways(s3, url, keys, directory)[request.param],
+        }
+        stack = deploy(transform, load(), **parameters)
         house = House({"DATABASE_URL": url, "ARCHIVE_BUCKET": bucket}, s3, slack, directory)
         built = Deployed(stack, parameters, house, recorder)
         try:
             built.nights()
             built.bad_days()
+            built.hours()
             if request.param == "tokens":
                 built.logins(USER.partition("/")[0])
             yield built
@@ -68,11 +77,12 @@ def deployed(
             postgres.drop_database(f"permissions_{request.param}")
 
 
-def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str]) -> dict[str, dict[str, str]]:
+def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str], directory: Path) -> dict[str, dict[str, str]]:
     """Parameters of three deployments that have between them every permission that the template can give.
 
     Args:
         keys: receives the key that each secret is encrypted with.
+        directory: for a policy file.
     """
     session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
     unique = uuid.uuid4().hex[:8]
@@ -84,13 +94,16 @@ def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str]) -> dict[str, dict[str,
     keys.update(dict.fromkeys(arns, SECRETS_KEY))
     s3.create_bucket(f"config-{unique}")
     s3.client().put_object(Bucket=f"config-{unique}", Key="nightshift/retention.toml", Body=POLICIES.encode())
-    name = f"/nightshift/retention-{unique}"
+    name, path = f"/nightshift/retention-{unique}", directory / "policies.toml"
+    path.write_text(POLICIES)
     session.client("ssm", endpoint_url=s3.endpoint).put_parameter(Name=name, Value=POLICIES, Type="SecureString")
     return {
-        "plain": {"DatabaseUrl": url, "SlackBotToken": SLACK_TOKEN},
+        "plain": {"DatabaseUrl": url, "PolicyFile": str(path), "SlackBotToken": SLACK_TOKEN},
         "secrets": {
             "ArchiveKmsKeyArn": KEY,
             "DatabaseSecretArn": arns[0],
+            "ExpireFileVersions": "on",
+            "ExpireFilesPrefix": "jobs/",
             "PolicyFile": f"s3://config-{unique}/nightshift/retention.toml",
             "SecretsKmsKeyArn": SECRETS_KEY,
             "SlackSecretArn": arns[1],
@@ -101,6 +114,7 @@ def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str]) -> dict[str, dict[str,
             "DatabaseIamAuth": "on",
             "DatabaseIamUser": USER,
             "DatabaseUrl": url,
+            "ExpireFilesPrefix": "uploads/jobs/",
             "PolicyFile": f"ssm:{name}",
             "SecurityGroupIds": "sg-1",
             "SlackBotToken": SLACK_TOKEN,
@@ -109,7 +123,7 @@ def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str]) -> dict[str, dict[str,
     }
 
 
-JOBS = ("cleanup", "restore")
+JOBS = ("cleanup", "restore", "expire_jobs")
 
 
 def test_whatever_a_function_calls_its_role_allows(deployed: Deployed) -> None:
@@ -130,7 +144,8 @@ def test_without_any_one_of_its_grants_a_function_is_denied_something(deployed: 
 
 
 ARCHIVE = "Properties.Policies.1.PolicyDocument.Statement"
-CLEANUP, RESTORE = f"Resources.CleanupRole.{ARCHIVE}", f"Resources.RestoreRole.{ARCHIVE}"
+CLEANUP, RESTORE, EXPIRY = (f"Resources.{job}Role.{ARCHIVE}" for job in ("Cleanup", "Restore", "ExpireJobs"))
+EXPIRED_FILES = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement.0"
 OTHER_BUCKET = {"Fn::Sub": "arn:aws:s3:::another/${ArchivePrefix}/*"}
 
 TOO_FEW: tuple[tuple[str, Any, str], ...] = (
@@ -138,6 +153,7 @@ TOO_FEW: tuple[tuple[str, Any, str], ...] = (
     (f"{CLEANUP}.0.Action", ["s3:PutObject", "s3:GetObjectVersion", "s3:DeleteObject"], "s3:GetObject"),
     (f"{CLEANUP}.0.Action", ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], "s3:DeleteObject"),
     (f"{CLEANUP}.0.Resource", OTHER_BUCKET, "s3:PutObject"),
+    (f"{EXPIRY}.0.Resource", OTHER_BUCKET, "s3:PutObject"),
     (f"{RESTORE}.0.Action", "s3:GetObject", "s3:GetObjectVersion"),
     (f"{RESTORE}.1.Action", "s3:ListBucketVersions", "s3:ListBucket"),
     ("Resources.ArchiveBucketPolicy.Properties.PolicyDocument.Statement.1.Condition", {}, "s3:PutObject"),
@@ -146,6 +162,7 @@ TOO_FEW: tuple[tuple[str, Any, str], ...] = (
 TOO_MANY: tuple[tuple[str, Any, str], ...] = (
     (f"{CLEANUP}.0.Action.3", "s3:DeleteObjectVersion", "s3:DeleteObjectVersion"),
     (f"{CLEANUP}.0.Resource", [{"Fn::Sub": "${ArchiveBucket.Arn}/${ArchivePrefix}/*"}, OTHER_BUCKET], "s3:PutObject"),
+    (f"{EXPIRED_FILES}.Action", ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject"], "s3:GetObject"),
     (f"{RESTORE}.0.Action", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], "s3:PutObject"),
     (f"{RESTORE}.1.Action", ["s3:ListBucket", "s3:GetBucketLocation"], "s3:GetBucketLocation"),
 )
@@ -165,6 +182,16 @@ def test_a_permission_that_nobody_needs_is_noticed(
 ) -> None:
     broken = altered(deployed, transform, where, what)
     assert action in {grant.action for job in JOBS for grant in unused(broken, job)}
+
+
+def test_files_that_are_out_of_reach_are_noticed(deployed: Deployed, transform: SamTransform) -> None:
+    """Other keys of the bucket than the template's prefix, and other buckets."""
+    files = f"arn:aws:s3:::{deployed.parameters['ExpireFilesBucket']}/"
+    deletions = {call for call in deployed.calls["expire_jobs"] if call.resource.startswith(files)}
+    for elsewhere in ("${ExpireFilesBucket}/elsewhere/*", "another/*"):
+        place = {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{elsewhere}"}
+        broken = altered(deployed, transform, f"{EXPIRED_FILES}.Resource", place)
+        assert set(denied(broken, "expire_jobs")) == deletions
 
 
 def test_a_call_that_nobody_knows_is_denied(deployed: Deployed) -> None:

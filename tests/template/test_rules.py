@@ -13,6 +13,8 @@ from tests.template.conftest import EVERYTHING
 FUNCTION = "Resources.CleanupFunction.Properties"
 SCHEDULE = f"{FUNCTION}.Events.Schedule.Properties"
 ROLE = "Resources.CleanupRole.Properties"
+EXPIRY = "Resources.ExpireJobsFunction.Properties"
+EXPIRY_FILES = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement"
 BUCKET = "Resources.ArchiveBucket.Properties"
 WITH_KEY = f"{BUCKET}.BucketEncryption.ServerSideEncryptionConfiguration.0.Fn::If.1"
 GLOBALS = "Globals.Function"
@@ -48,6 +50,12 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     (f"{FUNCTION}.Events", REMOVED, "nothing starts CleanupFunction"),
     ("Resources.RestoreFunction.Metadata.StartedBy", REMOVED, "nothing starts RestoreFunction"),
     ("Resources.CleanupFunction.Metadata.StartedBy", "hand", "is to be started by hand, and has a schedule"),
+    (f"{EXPIRY}.Events", REMOVED, "nothing starts ExpireJobsFunction"),
+    ("Parameters.ExpireJobsMemory.Default", 64, "MemorySize 64"),
+    (f"{EXPIRY}.LoggingConfig.LogGroup", REMOVED, "ExpireJobsFunction has no log group"),
+    (f"{EXPIRY}.EventInvokeConfig", REMOVED, "ExpireJobsFunction is not tried again"),
+    (f"{EXPIRY}.Events.Schedule.Properties.DeadLetterConfig", REMOVED, "no queue for undelivered"),
+    ("Parameters.ExpireJobsSchedule.Default", "cron(0 * * * * *)", "exactly one of"),
     (f"{SCHEDULE}.ScheduleExpressionTimezone", "Asia/Soul", "Asia/Soul is no time zone"),
     (f"{SCHEDULE}.ScheduleExpressionTimezone", REMOVED, "None is no time zone"),
     ("Parameters.CleanupSchedule.Default", "cron(0 9 * * MON *)", "exactly one of"),
@@ -66,6 +74,8 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     ("Resources.UndeliveredAlarm.Properties.Dimensions", [], "nobody is told of messages in UndeliveredQueue"),
     ("Resources.CleanupErrorsAlarm", REMOVED, "nobody is told of errors in CleanupFunction"),
     ("Resources.RestoreErrorsAlarm", REMOVED, "nobody is told of errors in RestoreFunction"),
+    ("Resources.ExpireJobsErrorsAlarm", REMOVED, "nobody is told of errors in ExpireJobsFunction"),
+    ("Resources.ExpireJobsFilesAlarm.Properties.Namespace", "nightshift", "writes elsewhere"),
     ("Resources.CleanupRefusedAlarm.Properties.Namespace", "nightshift", "writes elsewhere"),
     (f"{GLOBALS}.Environment.Variables.POWERTOOLS_METRICS_NAMESPACE", "nightshift", "writes elsewhere"),
     ("Resources.CleanupOverdueAlarm.Properties.AlarmActions", REMOVED, "CleanupOverdueAlarm tells nobody"),
@@ -75,6 +85,9 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     (f"{ROLE}.Policies.1.PolicyDocument.Statement.0.Resource", "*", "on *"),
     (f"{ROLE}.Policies.1.PolicyDocument.Statement.0.Resource", {"Fn::Sub": "${ArchiveBucket.Arn}/*"}, "on <Archive"),
     (f"{ROLE}.Policies.0.PolicyDocument.Statement.0.Resource", "arn:aws:logs:*:*:*", "on arn:aws:logs:*"),
+    (f"{EXPIRY_FILES}.0.Resource", "arn:aws:s3:::*/jobs/*", "on arn:aws:s3:::*/jobs/*"),
+    (f"{EXPIRY_FILES}.0.Resource", {"Fn::Sub": "arn:aws:s3:::${ExpireFilesBucket}*"}, "on arn:aws:s3:::uploads"),
+    (f"{EXPIRY_FILES}.0.Resource", {"Fn::Sub": "arn:aws:s3:::${ExpireFilesBucket}/jo*"}, "on arn:aws:s3:::uploads"),
     (f"{ROLE}.ManagedPolicyArns", ["arn:aws:iam::aws:policy/AmazonS3FullAccess"], "managed policy"),
     (f"{GLOBALS}.VpcConfig", REMOVED, "managed policy arn:aws:iam::aws:policy/service-role/AWSLambdaENI"),
     (f"{ROLE}.AssumeRolePolicyDocument.Statement.0.Principal", {"AWS": "*"}, "can be assumed by"),
@@ -112,6 +125,7 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     ("Outputs.CleanupFunctionName.Description", REMOVED, "CleanupFunctionName is not explained"),
     ("Outputs.CleanupFunctionName", REMOVED, "nothing tells the name of CleanupFunction"),
     ("Outputs.RestoreLogGroupName", REMOVED, "nothing tells the name of RestoreLogGroup"),
+    ("Outputs.ExpireJobsFunctionName", REMOVED, "nothing tells the name of ExpireJobsFunction"),
     ("Outputs.FailedRunsQueueUrl", REMOVED, "nothing tells the name of FailedRunsQueue"),
 )  # fmt: skip
 

@@ -9,14 +9,15 @@ import pytest
 
 from nightshift.errors import InvalidSettings
 from nightshift.settings import Settings
-from tests.template.cloudformation import Stack, Template, load
+from tests.template.cloudformation import Stack, Template, complaints, load
+from tests.template.conftest import EVERYTHING, OTHERWISE
 
 SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
 POWERTOOLS = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 LIBRARIES = {"PYDANTIC_DISABLE_PLUGINS"}
 """Read by others than us."""
 SECRETS = {"DatabaseUrl", "SlackBotToken"}
-WORKERS = {"cleanup": 4, "restore": 2}
+WORKERS = {"cleanup": 4, "restore": 2, "expire_jobs": 1}
 """Connections that each job makes with its memory as it is deployed."""
 
 KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222"
@@ -34,6 +35,11 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "CleanupMaxShare": (("0.9", ".5", "1", "1.0", "0.01"), ("0", "0.0", "1.1", "2", "-0.5", "half")),
     "CleanupLockTimeout": (("5", "0.5", "299.9", "300", "30"), ("0", "0.0", "300.1", "301", "1000", "-1", "x")),
     "CleanupVacuum": (("on", "off"), ("perhaps",)),
+    "ExpireBatch": (("1", "5000", "99999", "100000"), ("0", "100001", "200000", "-1", "x")),
+    "ExpireFileVersions": (("on", "off"), ("perhaps",)),
+    "ExpireFilesBucket": (("uploads", "my-uploads.example.com"), ("Uploads", "ab", "a b", "-a-b", "uploads/", "*")),
+    "ExpireLockTimeout": (("5", "0.5", "299.9", "300", "30"), ("0", "0.0", "300.1", "301", "1000", "-1", "x")),
+    "ExpireQuiet": (("on", "off"), ("perhaps",)),
     "SlackAttachCsv": (("on", "off"), ("perhaps",)),
     "SlackCsvRows": (("1", "1000", "49999", "50000"), ("0", "50001", "60000", "100000", "x")),
     "SlackApiUrl": (("https://slack.example.com/api/", "http://127.0.0.1:8080/"), ("slack", "ftp://slack")),
@@ -63,6 +69,8 @@ STRICTER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "SecretsKmsKeyArn": (("", KEY), ("alias/x",)),
     "AlarmEmail": (("", "a@example.com"), ("a", "a@b", "a b@example.com")),
+    "ExpireFilesPrefix": (("", "jobs/", "a/b/"), ("jobs", "/jobs/", "jobs//", "jo*/", "*")),
+    "ExpireJobsSchedule": (("cron(0 * * * ? *)", "rate(1 hour)"), ("hourly", "")),
     "CleanupSchedule": (("cron(0 9 ? * MON *)", "rate(7 days)"), ("0 9 ? * MON *", "at(2025-01-01T00:00:00)", "")),
 }
 
@@ -105,6 +113,34 @@ def test_the_template_refuses_what_would_fail_at_night(parameter: str) -> None:
     assert [value for value in refused if _accepts(spec, value)] == []
 
 
+# What the rules demand of parameters that depend on each other: given beside a database, and what is said against it.
+COMPLAINTS: tuple[tuple[dict[str, str], str], ...] = (
+    ({"DatabaseUrl": ""}, "give either DatabaseSecretArn or DatabaseUrl"),
+    ({"DatabaseSecretArn": ARN}, "give either DatabaseSecretArn or DatabaseUrl"),
+    ({"DatabaseIamAuth": "on"}, "DatabaseIamAuth needs DatabaseIamUser"),
+    ({"SlackSecretArn": ARN, "SlackBotToken": "xoxb-1"}, "give SlackSecretArn or SlackBotToken, not both"),
+    ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
+    ({"ExpireJobsState": "ENABLED"}, "ENABLED needs a PolicyFile"),
+    ({"ExpireFileVersions": "on"}, "ExpireFileVersions needs ExpireFilesBucket"),
+)
+
+
+@pytest.mark.parametrize(("given", "sentence"), COMPLAINTS)
+def test_parameters_that_do_not_fit_each_other_are_refused(given: dict[str, str], sentence: str) -> None:
+    (said,) = complaints(load(), **{"DatabaseUrl": "postgresql://u@h/d", **given})
+    assert sentence in said
+
+
+@pytest.mark.parametrize("given", [{"DatabaseUrl": "postgresql://u@h/d"}, EVERYTHING, OTHERWISE])
+def test_parameters_that_fit_each_other_are_taken(given: dict[str, str]) -> None:
+    assert complaints(load(), **given) == []
+
+
+def test_every_rule_is_heard_of() -> None:
+    said = [assertion["AssertDescription"] for rule in load()["Rules"].values() for assertion in rule["Assertions"]]
+    assert all(any(sentence in one for _, sentence in COMPLAINTS) for one in said)
+
+
 def test_every_parameter_is_explained_used_grouped_and_has_a_legal_default() -> None:
     template = load()
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
@@ -132,9 +168,10 @@ def _accepts(spec: dict[str, Any], value: str) -> bool:
 
 def _variable(template: Template, parameter: str) -> str:
     """The environment variable that a parameter becomes."""
-    function = template["Resources"]["CleanupFunction"]["Properties"]
-    variables = {**template["Globals"]["Function"]["Environment"]["Variables"], **function["Environment"]["Variables"]}
-    (name,) = (str(name) for name, value in variables.items() if value == {"Ref": parameter})
+    functions = [r for r in template["Resources"].values() if r["Type"] == "AWS::Serverless::Function"]
+    places = [template["Globals"]["Function"], *(function["Properties"] for function in functions)]
+    wired = [wire for place in places for wire in place["Environment"]["Variables"].items()]
+    (name,) = {str(name) for name, value in wired if value == {"Ref": parameter}}
     return name
 
 
