@@ -85,7 +85,7 @@ class JobFile(Base):
     job_id: Mapped[OfJob]
     kind: Mapped[str]
     bucket: Mapped[str]
-    s3_key: Mapped[str]
+    s3_key: Mapped[str] = mapped_column(index=True)
     size: Mapped[int]
 
 

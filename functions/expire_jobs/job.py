@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.engine import open_engine, sweep
 from nightshift.archive.table import Engine
+from nightshift.database.catalog import TableName
 from nightshift.database.connect import refused_statement
 from nightshift.database.tables import file_deletion, is_there
-from nightshift.errors import InvalidSettings, NightshiftError
+from nightshift.errors import InvalidSettings
+from nightshift.expiry.background import Background
 from nightshift.expiry.discovery import named_places
-from nightshift.expiry.drain import Background, Drain
+from nightshift.expiry.drain import Drain
+from nightshift.expiry.graph import Named
 from nightshift.expiry.outbox import Outbox, waiting
 from nightshift.expiry.table import Turn, expire_table
 from nightshift.policy.expiry import Expiry
@@ -52,35 +56,47 @@ def expire_jobs(run: JobRun, services: Services) -> ExpiryResult:
 def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> ExpiryResult:
     settings, database = services.settings, services.database
     with database.connect() as connection:
-        named = named_places(connection, policies, settings)
-    outbox = Outbox(run.run_id, run.as_of, named)
+        named, hidden = named_places(connection, policies, settings)
     versions, listener = settings.expire_file_versions, services.listener
-    drain = Drain(database, outbox, services.s3_client, versions=versions, listener=listener)
+    drain = Drain(database, Outbox(run.as_of, named), services.s3_client, versions=versions, listener=listener)
+    warnings = tuple(f"no file was deleted: {table} may not be read, and may name it" for table in hidden)
+    if hidden:
+        drain.stop()
     tables: list[ExpiredTable] = []
     queued = 0
     try:
         # SQLite has one writer at a time: there the files wait until the rows are gone.
         background = Background(drain) if database.is_postgresql else nullcontext(drain)
         with _archive(run, services, policies) as engine, background as files:
-            for policy in policies:
-                turn = Turn(
-                    run=run,
-                    settings=settings,
-                    database=database,
-                    policy=policy,
-                    engine=engine,
-                    committed=files.wake,
-                    listener=listener,
-                )
-                table, more = expire_table(turn)
+            for turn in _turns(run, services, policies, named):
+                table, more = expire_table(replace(turn, engine=engine, committed=files.wake))
                 tables.append(table)
                 queued += more
         drain.work()
-        return ExpiryResult(tables=tuple(tables), files=drain.result(queued))
-    except (DBAPIError, NightshiftError) as exc:
+        return ExpiryResult(tables=tuple(tables), files=drain.result(queued, warnings))
+    except Exception as exc:
         error = refused_statement(exc) if isinstance(exc, DBAPIError) else exc
-        error.result = ExpiryResult(tables=tuple(tables), files=FilesResult(queued=queued))
+        done = ExpiryResult(tables=tuple(tables), files=FilesResult(queued=queued, warnings=warnings))
+        error.result = done  # type: ignore[attr-defined]  # whatever went wrong, the frame tells what was done
         raise error from exc
+
+
+def _turns(run: JobRun, services: Services, policies: Sequence[Expiry], named: Sequence[Named]) -> Iterator[Turn]:
+    """One for each policy."""
+    seen: set[TableName] = set()
+    # A schedule's clock may be ahead of ours: nothing goes before its time by either.
+    moment = min(run.as_of, services.now())
+    for policy in policies:
+        yield Turn(
+            run=run,
+            moment=moment,
+            settings=services.settings,
+            database=services.database,
+            policy=policy,
+            listener=services.listener,
+            named=named,
+            seen=seen,
+        )
 
 
 @contextmanager
@@ -97,9 +113,9 @@ def _archive(run: JobRun, services: Services, policies: Sequence[Expiry]) -> Ite
 
 def _rehearsed(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> ExpiryResult:
     database = services.database
-    turns = [
-        expire_table(Turn(run=run, settings=services.settings, database=database, policy=policy)) for policy in policies
-    ]
+    with database.connect() as connection:
+        named, _ = named_places(connection, policies, services.settings)
+    turns = [expire_table(turn) for turn in _turns(run, services, policies, named)]
     with database.connect() as connection:
         left = waiting(connection) if is_there(connection, file_deletion) else 0
     files = FilesResult(queued=sum(queued for _, queued in turns), waiting=left)

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from local.slack import CHANNEL, SlackServer
 from nightshift.errors import NightshiftError
 from nightshift.reporting import tell
-from nightshift.results import ExpiredTable, FilesResult, JobResult, RunRefused, Status
+from nightshift.results import CleanupResult, ExpiredTable, FilesResult, JobResult, RunRefused, Status
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from tests.slack.expiry_facts import EXPIRED, NO_FILES, NOTHING_EXPIRED, swept
@@ -25,7 +25,8 @@ def tell_of(slack: SlackServer, result: JobResult | None, error: Exception | Non
     settings = Settings.from_env(
         {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": CHANNEL, "SLACK_API_URL": slack.url, **given}
     )
-    run = JobRun(job="expire_jobs", as_of=AS_OF, deadline=time.monotonic() + 30)
+    job = "cleanup" if isinstance(result, CleanupResult) else "expire_jobs"
+    run = JobRun(job=job, as_of=AS_OF, deadline=time.monotonic() + 30)
     logger = Logger(service="test.quiet", stream=sys.stderr)
     return tell(settings, run, logger, duration_ms=1, request_id=None, result=result, error=error)
 

@@ -5,15 +5,17 @@ Namespace `nightshift`, dimension `service` = the job. Written only where somebo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightshift.errors import NotifyError
-from nightshift.results import CleanupResult, ExpiryResult, JobResult, Status, TableResult
+from nightshift.results import JobResult, Status
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Metrics
+
+    from nightshift.results import CleanupResult, ExpiryResult, TableResult
 
 NAMESPACE = "nightshift"
 
@@ -41,14 +43,13 @@ def emit(
     if result is not None:
         metrics.add_metric("RunRefused", MetricUnit.Count, int(result.status is Status.REFUSED))
         metrics.add_metric("RunPartial", MetricUnit.Count, int(result.status is Status.PARTIAL))
-    if isinstance(result, CleanupResult):
-        _add_cleanup(metrics, result)
-    elif isinstance(result, ExpiryResult):
-        _add_expiry(metrics, result, as_of)
+    add = _OF_JOBS.get(type(result).__name__)
+    if add is not None:
+        add(metrics, result, as_of)
     metrics.flush_metrics()
 
 
-def _add_cleanup(metrics: Metrics, result: CleanupResult) -> None:
+def _add_cleanup(metrics: Metrics, result: CleanupResult, _as_of: datetime) -> None:
     metrics.add_metric("ArchivedRows", "Count", sum(t.archived_rows for t in result.tables))
     metrics.add_metric("ArchivedBytes", "Bytes", sum(t.bytes for t in result.tables))
     metrics.add_metric("OldestOverdueSeconds", "Seconds", max(map(_overdue_seconds, result.tables), default=0))
@@ -71,3 +72,10 @@ def _overdue_seconds(table: TableResult) -> float:
     if table.cutoff is None or table.oldest_overdue is None:
         return 0.0
     return (table.cutoff - table.oldest_overdue).total_seconds()
+
+
+_OF_JOBS: Mapping[str, Callable[[Metrics, Any, datetime], None]] = {
+    "CleanupResult": _add_cleanup,
+    "ExpiryResult": _add_expiry,
+}
+"""By name: no function loads the results of another."""

@@ -9,12 +9,15 @@ from aws_lambda_powertools import Logger
 
 from nightshift import secrets
 from nightshift.errors import NightshiftError
-from nightshift.results import ExpiryResult, JobResult, Status
+from nightshift.results import JobResult, Status
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from nightshift.slack.blocks import render
 from nightshift.slack.notifier import make_notifier
 from nightshift.slack.report import Report
+
+HOURLY = "expire_jobs"
+"""The job that runs so often that nobody wants to hear that it had nothing to do."""
 
 LAST_SECOND = 1.0
 """Left over before the run's deadline for what comes after the message."""
@@ -35,7 +38,8 @@ def tell(
     Returns:
         False where it could not be sent; the log says why.
     """
-    if settings.expire_quiet and error is None and isinstance(result, ExpiryResult) and result.status is Status.NOTHING:
+    nothing = result is not None and error is None and result.status is Status.NOTHING
+    if nothing and run.job == HOURLY and settings.expire_quiet:
         return True
     report = Report(
         job=run.job,

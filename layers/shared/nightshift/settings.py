@@ -94,8 +94,9 @@ class Settings(BaseModel):
     # Expiry
     expire_batch: int = Field(20_000, ge=1, le=100_000)
     """Expired rows that one transaction takes, with all that hangs on them, at the most."""
-    expire_lock_timeout: float = Field(5.0, gt=0, le=300)
-    """Seconds that a transaction waits for rows that somebody else has locked."""
+    expire_lock_timeout: float = Field(0.8, gt=0, le=300)
+    """Seconds that a transaction waits for rows that somebody else has locked. Less than PostgreSQL waits before it
+    looks for a deadlock (1 s): else it might be the application that it ends."""
     expire_files_bucket: BucketName | None = None
     """Bucket of the files, where the policy names none."""
     expire_file_versions: Switch = False

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from nightshift.archive.table_guards import INTEGERS, axis_kind, refusal, returned
+from nightshift.archive.table_guards import INTEGERS, axis_kind, plain_times, refusal, returned
 from nightshift.archive.target import Target
 from nightshift.database import postgres
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier
@@ -171,28 +171,7 @@ def not_referenced(case: Case, target: Target) -> Refusal | None:
 
 def plain_text_times(case: Case, target: Target) -> Refusal | None:
     """SQLite: every due value compares as a time without a zone should."""
-    axis = target.axis
-    if axis.kind != "text":
-        return None
-    column, table = axis.sql, case.info.name.sql
-    odd = (
-        f"SELECT {column} FROM {table} WHERE {column} < {axis.literal(axis.at(case.cutoff))} AND"
-        f" (typeof({column}) <> 'text' OR {column} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
-        f" OR {column} GLOB '*[zZ]' OR {column} GLOB '*[+-][0-9][0-9]:[0-9][0-9]') LIMIT 1"
-    )
-    if case.connection.exec_driver_sql(odd).one_or_none() is None:
-        return None
-    return refusal(
-        "wrong_type",
-        f"{case.policy.table}.{axis.column} holds values that are not times like 2025-09-15 09:00:00",
-        "store local times without a zone, or an integer with `epoch`",
-    )
-
-
-def repeated(policy: Policy) -> Refusal:
-    """Another policy of the same run has had this table already, under another spelling."""
-    what = f"{policy.table} has a policy under another spelling too"
-    return refusal("repeated", what, "keep one of the two policies")
+    return plain_times(case.connection, target.axis, case.info.name, case.policy.table, case.cutoff)
 
 
 def usual_volume(table: str, volume: Volume) -> Refusal | None:

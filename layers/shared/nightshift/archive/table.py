@@ -16,7 +16,7 @@ from nightshift.archive.holds import active_holds
 from nightshift.archive.ledger import Ledger
 from nightshift.archive.outcome import LOCKED, held_back, result_of
 from nightshift.archive.plan import estimate
-from nightshift.archive.table_guards import axis_kind, known_table
+from nightshift.archive.table_guards import axis_kind, known_table, repeated
 from nightshift.archive.target import Target
 from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
@@ -115,7 +115,7 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     held = active_holds(connection, info.name, axis, run.as_of)
     target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version, held=held)
     if info.name in engine.seen:
-        return guards.repeated(policy)
+        return repeated(policy.table)
     engine.seen.add(info.name)
     case = guards.Case(
         policy=policy, info=info, as_of=run.as_of, cutoff=cutoff, connection=connection, postgresql=postgresql

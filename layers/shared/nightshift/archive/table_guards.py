@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from nightshift.archive.inventory import returned_beside
 from nightshift.database.catalog import Column, TableInfo, TableName
 from nightshift.database.identity import family
 from nightshift.results import Refusal
-from nightshift.rows.axis import Kind
+from nightshift.rows.axis import Axis, Kind
+
+_TWO = "[0-9][0-9]"
+_DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
+_PLAIN_TIMES = (_DAY, f"{_DAY}[ T]{_TWO}:{_TWO}", f"{_DAY}[ T]{_TWO}:{_TWO}:{_TWO}")
+"""How SQLite's text may tell a time: whatever follows may be a zone, and there are many ways to write one."""
 
 INTEGERS = {"int2", "int4", "int8", "integer"}
 
@@ -35,6 +42,31 @@ def known_table(written: str, info: TableInfo | None) -> Refusal | None:
         hint = "name the table behind it" if "view" in info.kind else "only tables with row identifiers can be archived"
         return refusal("unknown_table", f"{written} is a {info.kind}", hint)
     return None
+
+
+def plain_times(connection: Connection, axis: Axis, table: TableName, written: str, before: datetime) -> Refusal | None:
+    """SQLite: every value that is due before a moment compares as a time without a zone should."""
+    if axis.kind != "text":
+        return None
+    column = axis.sql
+    plain = " OR ".join(f"{column} GLOB '{pattern}'" for pattern in _PLAIN_TIMES)
+    plain += f" OR ({column} GLOB '{_PLAIN_TIMES[-1]}.*' AND substr({column}, 21) NOT GLOB '*[^0-9]*')"
+    odd = (
+        f"SELECT {column} FROM {table.sql} WHERE {column} < {axis.literal(axis.at(before))}"
+        f" AND (typeof({column}) <> 'text' OR NOT ({plain})) LIMIT 1"
+    )
+    if connection.exec_driver_sql(odd).one_or_none() is None:
+        return None
+    return refusal(
+        "wrong_type",
+        f"{written}.{axis.column} holds values that are not times like 2025-09-15 09:00:00",
+        "store local times without a zone, or an integer with `epoch`",
+    )
+
+
+def repeated(written: str) -> Refusal:
+    """Another policy of the same run has had this table already, under another spelling."""
+    return refusal("repeated", f"{written} has a policy under another spelling too", "keep one of the two policies")
 
 
 def returned(connection: Connection, name: TableName, written: str) -> Refusal | None:

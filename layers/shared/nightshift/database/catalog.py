@@ -63,7 +63,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A foreign key of another table that points at this one."""
+    """A foreign key of another table that points at this one.
+
+    Attributes:
+        partition: the one whose rows alone it points at; None: at all of the table's.
+    """
 
     table: str
     name: str
@@ -71,6 +75,7 @@ class ForeignKey:
     columns: tuple[str, ...]
     referenced: tuple[str, ...]
     table_sql: str
+    partition: TableName | None = None
 
 
 @dataclass(frozen=True, slots=True)

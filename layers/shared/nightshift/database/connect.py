@@ -91,7 +91,8 @@ class Database:
         connection.execute(
             text(
                 "SELECT set_config('statement_timeout', :budget, false), set_config('lock_timeout', :lock, false),"
-                " set_config('idle_in_transaction_session_timeout', '0', false), set_config('TimeZone', 'UTC', false)"
+                " set_config('idle_in_transaction_session_timeout', '0', false), set_config('TimeZone', 'UTC', false),"
+                " set_config('standard_conforming_strings', 'on', false)"
             ),
             {"budget": f"{min(budget, 2_000_000):.0f}s", "lock": f"{CONTROL_LOCK_TIMEOUT_S:.0f}s"},
         )

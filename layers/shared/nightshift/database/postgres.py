@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -105,7 +104,8 @@ WHERE c.relkind = 'r'
 ORDER BY c.oid
 """.replace("{shape}", _SHAPE)
 
-# Foreign keys may point at a partition alone. Those with a parent are the server's copies of one that points higher up.
+# Foreign keys may point at a partition alone. Of those that point higher up the server keeps a copy for each partition;
+# the copies count where the table is such a partition itself.
 _REFERENCED_BY = """
 WITH RECURSIVE tree(oid) AS (
   SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
@@ -114,14 +114,20 @@ SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
        (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.conkey) WITH ORDINALITY u(num, i)
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
        (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.confkey) WITH ORDINALITY u(num, i)
-          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS referenced
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS referenced,
+       k.confrelid <> :oid AS in_part, pn.nspname AS part_schema, pc.relname AS part_name
 FROM pg_constraint k JOIN tree t ON t.oid = k.confrelid
 JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.conparentid = 0
+JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+WHERE k.contype = 'f'
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint o JOIN tree u ON u.oid = o.confrelid WHERE o.oid = k.conparentid)
 ORDER BY 1, 2, 3
 """
 
 # A BEFORE DELETE row trigger may answer NULL and so keep the row; tgtype: 1 = row, 2 = before, 8 = delete.
+ROW_SECURITY = "row-level security"
+"""Among what hides rows: the one that hides them from a SELECT, too."""
+
 _HIDING = """
 WITH RECURSIVE tree(oid) AS (
   SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
@@ -134,24 +140,9 @@ SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
 UNION
 SELECT 'foreign partition ' || c.relname FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind = 'f'
 UNION
-SELECT 'row-level security' FROM tree t WHERE row_security_active(t.oid)
+SELECT '{row_security}' FROM tree t WHERE row_security_active(t.oid)
 ORDER BY 1
-"""
-
-_PRIMARY_KEY = """
-SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY u(num, n)
-JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num
-WHERE i.indrelid = CAST(:name AS regclass) AND i.indisprimary ORDER BY u.n
-"""
-
-_INDEXED = """
-SELECT EXISTS (
-  SELECT 1 FROM pg_index i WHERE i.indrelid = CAST(:name AS regclass) AND i.indisvalid AND i.indpred IS NULL
-  AND CAST(:columns AS text[]) = (
-    SELECT array_agg(a.attname::text COLLATE "C" ORDER BY a.attname::text COLLATE "C")
-    FROM unnest(i.indkey) WITH ORDINALITY u(num, n)
-    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num WHERE u.n <= :count))
-"""
+""".replace("{row_security}", ROW_SECURITY)
 
 
 def shape_sql(heap: TableName) -> str:
@@ -244,26 +235,9 @@ _UPPER = re.compile(r"TO \((.+)\)$")
 
 def _foreign_key(row: Any) -> ForeignKey:
     name = TableName(row.nspname, row.relname)
-    return ForeignKey(
-        name.label, row.conname, _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced), name.sql
-    )
-
-
-def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
-    """The columns of the primary key, in its order; empty where there is none."""
-    return tuple(connection.execute(text(_PRIMARY_KEY), {"name": table.sql}).scalars())
-
-
-def is_indexed(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Whether a usable index begins with just these columns, in whatever order."""
-    found = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
-    return bool(found.scalar())
-
-
-def may_lock(connection: Connection, table: TableName) -> bool:
-    """Whether we may lock rows of the table, which PostgreSQL allows to those who may update them."""
-    allowed = text("SELECT has_table_privilege(CAST(:name AS regclass), 'UPDATE')")
-    return bool(connection.execute(allowed, {"name": table.sql}).scalar())
+    part = TableName(row.part_schema, row.part_name) if row.in_part else None
+    action, columns, referenced = _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced)
+    return ForeignKey(name.label, row.conname, action, columns, referenced, name.sql, part)
 
 
 def overdue_references(connection: Connection, table: TableName, key: ForeignKey, overdue: str) -> bool:

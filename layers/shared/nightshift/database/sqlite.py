@@ -69,6 +69,16 @@ def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
     return key or ((rowid,) if rowid else ())
 
 
+def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
+    """Whether no two rows can have the same values in these columns, nulls apart."""
+    indexes = 'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial'
+    for index in _rows(connection, indexes, table.name):
+        parts = _rows(connection, "SELECT name FROM pragma_index_info(?)", index.name)
+        if sorted(str(part.name) for part in parts) == sorted(columns):
+            return True
+    return False
+
+
 def row_identifier(columns: Sequence[Column]) -> str | None:
     """The name by which SQLite offers a row's identifier in this table: the first that no column bears.
 

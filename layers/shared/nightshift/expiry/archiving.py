@@ -151,10 +151,9 @@ class ArchiveSession:
         rows = columns.refine(fetched, carried)
         entries = self.seal.uploader.upload(origin, rows)
         self._entries += entries
-        named = [[f.key, f.bucket_column] if f.bucket_column else [f.key] for f in node.files]
         return Gone(
             deleted=rows.num_rows,
-            queued=sum(columns.filled(rows, names) for names in named),
+            queued=sum(columns.filled(rows, files.key) for files in node.files),
             objects=len(entries),
             bytes=sum(entry.bytes for entry in entries),
         )

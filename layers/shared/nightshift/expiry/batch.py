@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
@@ -10,8 +11,11 @@ from nightshift.database.catalog import TableName
 from nightshift.database.postgres import shape_sql
 from nightshift.database.sqlite import SHAPE_SQL
 from nightshift.errors import ArchiveMismatch, TableChanged
-from nightshift.expiry.session import Gone, Session
+from nightshift.expiry.session import Depended, Gone, Session
 from nightshift.expiry.statements import Key, Statements
+from nightshift.rows.axis import parse_text
+
+LIVING = "a row that has not expired hangs on it"
 
 
 @dataclass(slots=True)
@@ -21,6 +25,7 @@ class Batch:
     Attributes:
         taken: expired rows.
         keys: their keys, where the batch was made to tell them.
+        latest: when the last of them expired, a point on the axis.
         deleted: rows by table, in the order of deletion.
         queued: files put into the outbox.
         objects, bytes: written to the archive.
@@ -30,6 +35,7 @@ class Batch:
     listener: Listener = ignore
     taken: int = 0
     keys: list[Key] = field(default_factory=list)
+    latest: int | None = None
     deleted: dict[str, int] = field(default_factory=dict)
     queued: int = 0
     objects: int = 0
@@ -48,15 +54,28 @@ class Batch:
         self.listener(ChunkEvent(step=step, table=table.label, rows=rows))
 
 
-def expire(
-    session: Session, statements: Statements, batch: Batch, limit: int, left_out: list[Key], seconds: float
-) -> None:
-    """Delete up to `limit` expired rows with all that hangs on them, and commit.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows a batch may take, and for how long.
+
+    Attributes:
+        limit: so many at the most.
+        left_out: rows that are not to be tried again.
+        floor: only rows that expired then or later, a point on the axis; None: all.
+        seconds: what the transaction may take.
+    """
+
+    limit: int
+    left_out: Sequence[Key]
+    floor: int | None
+    seconds: float
+
+
+def expire(session: Session, statements: Statements, batch: Batch, scope: Scope) -> None:
+    """Delete expired rows with all that hangs on them, and commit.
 
     Args:
         batch: told as things happen, so that after a failure it says what was under way.
-        left_out: rows that are not to be tried again.
-        seconds: what the transaction may take.
 
     Raises:
         Busy, Rejected: the batch cannot go as it is.
@@ -64,15 +83,18 @@ def expire(
         NightshiftError: the database failed.
     """
     root = statements.cascade.root
-    with session.transaction(seconds, single=limit == 1):
+    with session.transaction(scope.seconds, single=scope.limit == 1):
         create(session, statements)
-        batch.taken = session.run(statements.take(limit, left_out))
+        batch.taken = session.run(statements.take(scope.limit, scope.left_out, scope.floor))
         if not batch.taken:
             return
         batch.tell(Step.TAKEN, root, batch.taken)
-        if limit == 1:
+        batch.latest = _point(session, statements)
+        if scope.limit == 1:
             batch.keys = session.keys(statements.taken())
         collect(session, statements)
+        if living_among(session, statements):
+            raise Depended("rows that have not expired hang on expired ones", detail=LIVING)
         for group in reversed(statements.cascade.groups):
             _delete(session, statements, group, batch)
         if batch.deleted[root.label] < batch.taken:
@@ -85,6 +107,18 @@ def expire(
         batch.tell(Step.COMMITTING, root, batch.taken)
         session.commit()
     batch.tell(Step.COMMITTED, root, batch.taken)
+
+
+def _point(session: Session, statements: Statements) -> int | None:
+    """When the last of the taken rows expired."""
+    ((latest,),) = session.keys(statements.latest())
+    return parse_text(latest) if statements.due.axis.kind == "text" else int(latest)
+
+
+def living_among(session: Session, statements: Statements) -> int:
+    """How many rows of the root are about to go although they have not expired."""
+    living = statements.living()
+    return session.number(living) if living else 0
 
 
 def create(session: Session, statements: Statements) -> None:

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.table_guards import known_table
-from nightshift.database import postgres, sqlite
-from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_identifier
+from nightshift.database import postgres, postgres_access, sqlite
+from nightshift.database.catalog import Column, OnDelete, TableInfo, TableName, quote_identifier
 from nightshift.database.connect import reason
 from nightshift.expiry.graph import Cascade, Edge, FileColumns, Named, Node
-from nightshift.expiry.guards import Refused, check
+from nightshift.expiry.guards import Refused, check, no_privilege
 from nightshift.policy.expiry import Dependent, Expiry
 from nightshift.settings import Settings
 
@@ -25,7 +25,11 @@ from nightshift.settings import Settings
 class Discovery:
     """One look at the database, from an expiring table down."""
 
-    def __init__(self, connection: Connection, policy: Expiry, settings: Settings) -> None:
+    def __init__(self, connection: Connection, policy: Expiry, settings: Settings, named: Sequence[Named] = ()) -> None:
+        """Args:
+        named: places in which rows name files by any policy: they do so whichever policy deletes them.
+        """
+        self._named = named
         self._connection = connection
         self._policy = policy
         self._settings = settings
@@ -33,6 +37,7 @@ class Discovery:
         self._infos: dict[TableName, TableInfo] = {}
         self._reached: dict[TableName, None] = {}
         self._edges: dict[Edge, None] = {}
+        self._loose: dict[tuple[TableName, str], None] = {}
 
     def cascade(self) -> Cascade:
         """The whole of it.
@@ -47,7 +52,10 @@ class Discovery:
         self._as_expected(root.name)
         nodes = {name: Node(self._infos[name], self._key(name), self._files(name)) for name in self._reached}
         self._files_found(nodes)
-        cascade = Cascade(root.name, nodes, tuple(self._edges))
+        loose = (
+            (parent, name) for parent, label in self._loose for name in nodes if name.label == label != parent.label
+        )
+        cascade = Cascade(root.name, nodes, tuple(self._edges), tuple(loose))
         check(self._connection, self._policy, cascade)
         return cascade
 
@@ -65,11 +73,14 @@ class Discovery:
 
     def _by_foreign_key(self, parent: TableName) -> Iterable[Edge]:
         for key in self._infos[parent].referenced_by:
-            if key.on_delete in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT):
-                continue
             # SQLite's names come as they are; PostgreSQL's are labels.
-            child = self._described(key.table if self._postgresql else TableName("", key.table).label).name
-            yield Edge(parent, key.referenced, child, key.columns, key.name, self._indexed(child, key.columns))
+            label = key.table if self._postgresql else TableName("", key.table).label
+            if key.on_delete in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT):
+                self._loose[parent, label] = None
+                continue
+            child = self._described(label).name
+            indexed = self._indexed(child, key.columns)
+            yield Edge(parent, key.referenced, child, key.columns, key.name, indexed, key.partition)
 
     def _by_policy(
         self, root: TableName, parent: TableName, stated: Sequence[tuple[TableName, Dependent]]
@@ -86,8 +97,19 @@ class Discovery:
                     "name as many `referenced` columns as `columns`",
                 )
             edge = Edge(parent, referenced, child, columns, indexed=self._indexed(child, columns))
+            self._unambiguous(edge)
             self._comparable(edge)
             yield edge
+
+    def _unambiguous(self, edge: Edge) -> None:
+        """What is referenced names one row: else rows of a living one would go with an expired one."""
+        is_unique = postgres_access.is_unique if self._postgresql else sqlite.is_unique
+        if edge.referenced != self._key(edge.parent) and not is_unique(self._connection, edge.parent, edge.referenced):
+            raise Refused(
+                "wrong_reference",
+                f"{edge.parent.label} ({', '.join(edge.referenced)}) is not unique: several rows may have the same",
+                "reference its primary key in [[expiry.dependents]], or make the columns UNIQUE",
+            )
 
     def _comparable(self, edge: Edge) -> None:
         """The database can compare both sides of a reference that it does not know of."""
@@ -112,8 +134,10 @@ class Discovery:
         describe = postgres.describe if self._postgresql else sqlite.describe
         info = describe(self._connection, written, timestamp)
         if refusal := known_table(written, info):
-            raise Refused(refusal.guard, refusal.message, refusal.hint)
+            raise Refused.of(refusal)
         assert info is not None  # known_table has refused otherwise
+        if not info.may_read:
+            raise no_privilege(info.name)
         return self._infos.setdefault(info.name, info)
 
     def _columns(self, table: TableName, names: Sequence[str]) -> tuple[str, ...]:
@@ -127,21 +151,32 @@ class Discovery:
             found.append(column.name)
         return tuple(found)
 
+    def _text_column(self, table: TableName, written: str) -> str:
+        (name,) = self._columns(table, [written])
+        column = self._infos[table].column(name)
+        if column is None or not _is_text(column, postgresql=self._postgresql):
+            raise Refused(
+                "wrong_type",
+                f"{table.label}.{name} is {column.type_name if column else 'unknown'}: it cannot name a file",
+                "name a column that holds text, one file each, in [[expiry.files]]",
+            )
+        return name
+
     def _key(self, table: TableName) -> tuple[str, ...]:
-        find = postgres.primary_key if self._postgresql else sqlite.primary_key
+        find = postgres_access.primary_key if self._postgresql else sqlite.primary_key
         return find(self._connection, table)
 
     def _indexed(self, table: TableName, columns: Sequence[str]) -> bool:
-        return postgres.is_indexed(self._connection, table, columns) if self._postgresql else True
+        return postgres_access.is_indexed(self._connection, table, columns) if self._postgresql else True
 
     def _files(self, table: TableName) -> tuple[FileColumns, ...]:
         found = []
         for entry in self._policy.files:
             if self._described(entry.table).name != table:
                 continue
-            (key,) = self._columns(table, [entry.key])
-            column = self._columns(table, [entry.bucket_column])[0] if entry.bucket_column else None
-            bucket = None if column else entry.bucket or self._settings.expire_files_bucket
+            key = self._text_column(table, entry.key)
+            column = self._text_column(table, entry.bucket_column) if entry.bucket_column else None
+            bucket = entry.bucket or self._settings.expire_files_bucket
             if column is None and bucket is None:
                 raise Refused(
                     "no_bucket",
@@ -149,7 +184,8 @@ class Discovery:
                     "name `bucket` or `bucket_column` in [[expiry.files]], or set EXPIRE_FILES_BUCKET",
                 )
             found.append(FileColumns(key, bucket, column))
-        return tuple(found)
+        found += [place.files for place in self._named if place.table == table]
+        return tuple(dict.fromkeys(found))
 
     def _files_found(self, nodes: dict[TableName, Node]) -> None:
         for entry in self._policy.files:
@@ -191,20 +227,36 @@ class Discovery:
             )
 
 
-def named_places(connection: Connection, policies: Iterable[Expiry], settings: Settings) -> list[Named]:
+def _is_text(column: Column, *, postgresql: bool) -> bool:
+    """Whether a column can name files; SQLite's hold what they are given. `citext` comes with its schema's name."""
+    return not postgresql or column.base_type.rpartition(".")[2] in ("text", "varchar", "bpchar", "citext")
+
+
+def named_places(
+    connection: Connection, policies: Iterable[Expiry], settings: Settings
+) -> tuple[list[Named], list[str]]:
     """Every place in which rows name files, by whichever policy; what is not there names none.
 
     Apart from the cascades: a policy that is refused must not cost another table's rows their files.
+
+    Returns:
+        the places, and the tables that we may not look into: files that their rows name could not be told from others.
     """
     postgresql = connection.dialect.name == "postgresql"
     describe = postgres.describe if postgresql else sqlite.describe
-    places = []
+    places, hidden = [], []
     for entry in (entry for policy in policies for entry in policy.files):
         info = describe(connection, entry.table, "")
+        if info is not None and (not info.may_read or postgres.ROW_SECURITY in info.hiding):
+            hidden.append(info.name.label)
+            continue
         key = info.column(entry.key) if info else None
         column = info.column(entry.bucket_column) if info and entry.bucket_column else None
-        if info is None or key is None or (entry.bucket_column and column is None):
+        bucket = entry.bucket or settings.expire_files_bucket
+        if info is None or key is None or (column is None and bucket is None):
             continue
-        bucket = None if column else entry.bucket or settings.expire_files_bucket
-        places.append(Named(info.name, FileColumns(key.name, bucket, column.name if column else None)))
-    return places
+        if not all(_is_text(c, postgresql=postgresql) for c in (key, column) if c):
+            continue
+        indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
+        places.append(Named(info.name, FileColumns(key.name, bucket, column.name if column else None), indexed))
+    return places, hidden

@@ -1,7 +1,7 @@
-"""Empties the outbox: claim, delete from S3, commit; beside the deletion of rows, or after it.
+"""Empties the outbox: look, delete from S3, settle; beside the deletion of rows, or after it.
 
 The files of a claim go to S3 a thousand a request, several requests at once. S3 that does not answer at all ends the
-draining of this run: what was tried is put back with its reason, the rest was never touched.
+draining of this run: what was tried keeps its reason, the rest was never touched.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
 
 from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
 from nightshift.database.connect import Database
 from nightshift.database.tables import file_deletion
-from nightshift.expiry.outbox import Bucket, Claim, File, Outbox, waiting
+from nightshift.expiry.outbox import Bucket, Claim, Entries, Outbox, Part, waiting
 from nightshift.results import FileFailures, FilesResult
 
 if TYPE_CHECKING:
@@ -25,16 +29,50 @@ if TYPE_CHECKING:
     from nightshift.store.removal import Removal
 
 CLAIM = 10_000
-"""Files that one transaction of the outbox is about: ten requests."""
+"""Files of one claim: ten requests."""
 
-WORKERS = 2
-"""Claims at once: while S3 answers one, the database makes the next."""
+LARGE_CLAIM = 50_000
+"""The same where each look for rows that name a file reads their tables whole: fewer looks, and more memory."""
+
+ALL = (0, 1)
+"""The part of the outbox that is all of it."""
 
 REQUESTS = 2
 """Requests to S3 at once, each claim."""
 
 LEAST_SECONDS = 2.0
 """With less time left nothing is claimed."""
+
+_ADDRESSES = ("s3://", "https://", "http://")
+"""Beginnings of what is no key: S3 would say that there is no such file, and it would stay for ever."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """What S3 said of the files of one claim.
+
+    Attributes:
+        gone: how many files.
+        settled: ids of their entries.
+        failed: the others' ids, by tries before this one and by the reason; nothing is said of those not tried.
+    """
+
+    gone: int = 0
+    settled: list[int] = field(default_factory=list)
+    failed: dict[tuple[int, str], list[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Files:
+    """The files of one bucket in a claim: key → its entries' ids, each with the tries in vain."""
+
+    bucket: Bucket
+    keys: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def add(self, entries: Entries) -> None:
+        """Take entries in; a file that several rows named is one file."""
+        for number, key in zip(entries.ids, entries.keys, strict=True):
+            self.keys.setdefault(key, []).append((number, entries.attempts))
 
 
 class Drain:
@@ -64,33 +102,38 @@ class Drain:
         self._deleted = self._kept = self._failed = 0
         self._reasons: Counter[tuple[Bucket, str]] = Counter()
         self._examples: dict[tuple[Bucket, str], str] = {}
-        self.silent = False
+        self._silent = threading.Event()
 
-    def work(self) -> None:
-        """Take what is due now, until nothing is left, time is short or S3 is silent. For several threads at once."""
-        after = 0
-        with self._database.connect() as connection, ThreadPoolExecutor(REQUESTS, "delete-files") as pool:
-            while not self.silent and self._has_time():
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._silent.set()
+
+    def work(self, part: Part = ALL) -> None:
+        """Take what is due now, until nothing is left, time is short or S3 is silent.
+
+        Args:
+            part: for several threads at once, whose parts must not overlap.
+        """
+        after, size = 0, CLAIM if self._outbox.indexed else LARGE_CLAIM
+        with self._database.connect() as connection, _requests() as pool:
+            while not self._silent.is_set() and self._has_time():
                 started = time.monotonic()
-                claim = self._outbox.claim(connection, after, CLAIM)
+                claim = self._outbox.look(connection, after, size, part)
                 if claim is None:
-                    connection.rollback()
                     return
-                self._tell(Step.CLAIMED, claim)
-                failed = self._told_to_s3(pool, claim)
-                self._tell(Step.ANSWERED, claim)
-                self._outbox.put_back(connection, failed)
-                connection.commit()
-                self._tell(Step.SETTLED, claim)
                 after = claim.last
+                self._tell(Step.CLAIMED, claim)
+                answers = self._told_to_s3(pool, claim)
+                self._tell(Step.ANSWERED, claim)
+                self._settle(connection, claim, answers)
+                self._tell(Step.SETTLED, claim)
                 with self._lock:
-                    self._count(claim, failed)
                     self._slowest = max(self._slowest, time.monotonic() - started)
 
     def wake(self) -> None:
         """Nothing to do: without a thread of its own the drain works when it is told to."""
 
-    def result(self, queued: int) -> FilesResult:
+    def result(self, queued: int, warnings: tuple[str, ...] = ()) -> FilesResult:
         """What became of the files; asks the outbox what is left in it."""
         with self._database.connect() as connection:
             left = waiting(connection)
@@ -105,78 +148,90 @@ class Drain:
             failed=self._failed,
             waiting=left,
             failures=failures,
+            warnings=warnings,
         )
 
     def _tell(self, step: Step, claim: Claim) -> None:
-        self._listener(ChunkEvent(step=step, table=file_deletion.name, rows=len(claim.files)))
+        files = sum(len(entries.ids) for entries in claim.files)
+        self._listener(ChunkEvent(step=step, table=file_deletion.name, rows=files))
 
     def _has_time(self) -> bool:
         return self._database.deadline - time.monotonic() > 2 * self._slowest
 
-    def _told_to_s3(self, pool: ThreadPoolExecutor, claim: Claim) -> list[tuple[File, str]]:
-        """Delete the files of a claim; returns those that are not gone, with the reason."""
+    def _told_to_s3(self, pool: ThreadPoolExecutor, claim: Claim) -> Answers:
+        """Delete the files of a claim, each once."""
         from nightshift.store.client import DELETE_BATCH
-        from nightshift.store.removal import remove
 
-        by_bucket: dict[Bucket, dict[str, File]] = {}
-        for file in claim.files:
-            by_bucket.setdefault(file.bucket, {})[file.key] = file
-        requests: list[tuple[Bucket, Sequence[str]]] = []
-        for bucket, files in by_bucket.items():
-            keys = list(files)
-            requests += [(bucket, keys[n : n + DELETE_BATCH]) for n in range(0, len(keys), DELETE_BATCH)]
+        buckets: dict[Bucket, Files] = {}
+        for entries in claim.files:
+            buckets.setdefault(entries.bucket, Files(entries.bucket)).add(entries)
+        requests: list[tuple[Files, Sequence[str]]] = []
+        for files in buckets.values():
+            keys = list(files.keys)
+            requests += [(files, keys[n : n + DELETE_BATCH]) for n in range(0, len(keys), DELETE_BATCH)]
+        answers = Answers()
+        removals = pool.map(self._send, requests, timeout=max(0.0, self._database.deadline - time.monotonic()))
+        for files, sent in requests:
+            removal = _next(removals, sent)
+            if removal.silent:
+                self._silent.set()
+            answers.gone += len(removal.gone)
+            answers.settled += [number for key in removal.gone for number, _ in files.keys[key]]
+            for key, reason in removal.failed.items():
+                for number, attempts in files.keys[key]:
+                    answers.failed.setdefault((attempts, reason), []).append(number)
+            self._count_failures(files.bucket, removal)
+        return answers
 
-        def send(request: tuple[Bucket, Sequence[str]]) -> Removal:
-            bucket, keys = request
-            return remove(self._connect(), bucket, keys, versions=self._versions, deadline=self._database.deadline)
+    def _send(self, request: tuple[Files, Sequence[str]]) -> Removal:
+        """One request, unless there is a reason not to send it."""
+        from nightshift.store.removal import Removal, remove
 
-        failed = []
-        for (bucket, _), removal in zip(requests, pool.map(send, requests), strict=True):
-            self.silent = self.silent or removal.silent
-            failed += [(by_bucket[bucket][key], reason) for key, reason in removal.failed.items()]
-        return failed
+        files, keys = request
+        if self._silent.is_set() or time.monotonic() > self._database.deadline:
+            return Removal(untried=list(keys))
+        if not files.bucket:
+            return Removal(failed=dict.fromkeys(keys, "NoBucket"))
+        addresses = [key for key in keys if key.startswith(_ADDRESSES)]
+        keys = [key for key in keys if not key.startswith(_ADDRESSES)]
+        deadline = self._database.deadline
+        removal = remove(self._connect(), files.bucket, keys, versions=self._versions, deadline=deadline)
+        removal.failed |= dict.fromkeys(addresses, "NotAKey")
+        return removal
 
-    def _count(self, claim: Claim, failed: Sequence[tuple[File, str]]) -> None:
-        self._kept += claim.kept
-        self._failed += len(failed)
-        self._deleted += len(claim.files) - len(failed)
-        for file, code in failed:
-            self._reasons[file.bucket, code] += 1
-            self._examples.setdefault((file.bucket, code), file.key)
+    def _settle(self, connection: Connection, claim: Claim, answers: Answers) -> None:
+        """Write down what S3 has said."""
+        self._outbox.gone(connection, [*answers.settled, *claim.kept])
+        for (attempts, reason), ids in answers.failed.items():
+            self._outbox.failed(connection, ids, attempts, reason)
+        connection.commit()
+        with self._lock:
+            self._kept += len(claim.kept)
+            self._deleted += answers.gone
+
+    def _count_failures(self, bucket: Bucket, removal: Removal) -> None:
+        with self._lock:
+            self._failed += len(removal.failed)
+            for key, code in removal.failed.items():
+                self._reasons[bucket, code] += 1
+                self._examples.setdefault((bucket, code), key)
 
 
-class Background:
-    """A drain in threads of its own, for as long as the context lasts.
+@contextmanager
+def _requests() -> Iterator[ThreadPoolExecutor]:
+    """Threads that nobody waits for at the end: S3 may never answer, and what is not on its way by then never will."""
+    pool = ThreadPoolExecutor(REQUESTS, "delete-files")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
-    Raises:
-        what the drain raised, on leaving, unless something else is raised already.
-    """
 
-    def __init__(self, drain: Drain) -> None:
-        self._drain = drain
-        self._more = threading.Event()
-        self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(WORKERS, "drain")
+def _next(removals: Iterator[Removal], keys: Sequence[str]) -> Removal:
+    """What became of a request; of one that has no answer when time is over, and of all after it, that it has none."""
+    from nightshift.store.removal import Removal
 
-    def __enter__(self) -> Background:
-        self._futures = [self._pool.submit(self._follow) for _ in range(WORKERS)]
-        self.wake()  # earlier runs may have left files
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._over.set()
-        self._more.set()
-        self._pool.shutdown()
-        if kind is None:
-            for future in self._futures:
-                future.result()
-
-    def wake(self) -> None:
-        """Something was put into the outbox."""
-        self._more.set()
-
-    def _follow(self) -> None:
-        while not self._over.is_set():
-            self._more.wait()
-            self._more.clear()
-            self._drain.work()
+    try:
+        return next(removals, Removal(untried=list(keys)))
+    except TimeoutError:
+        return Removal(failed=dict.fromkeys(keys, "NoAnswer"), silent=True)

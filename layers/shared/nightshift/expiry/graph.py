@@ -21,6 +21,7 @@ class Edge:
     Attributes:
         name: of the foreign key; None where only the policy knows of it.
         indexed: an index leads from a parent to its children; True where nobody looked.
+        partition: of the parent, whose rows alone are referenced; another one may have the same values.
     """
 
     parent: TableName
@@ -29,6 +30,7 @@ class Edge:
     columns: tuple[str, ...]
     name: str | None = None
     indexed: bool = True
+    partition: TableName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +38,42 @@ class FileColumns:
     """Which column of a table names files in S3, and in which bucket.
 
     Attributes:
-        bucket: of all its files; None where `bucket_column` says it for each.
+        bucket: of all its files; with a `bucket_column`, of those whose row does not say it.
     """
 
     key: str
     bucket: str | None = None
     bucket_column: str | None = None
 
+    @property
+    def named(self) -> str:
+        """SQL condition that a row names a file."""
+        return f"{quote_identifier(self.key)} <> ''"
+
+    def bucket_sql(self, prefix: str = "") -> str:
+        """SQL for the bucket; empty where nobody says it: then the file is reported, and waits."""
+        default = quote_literal(self.bucket or "")
+        if self.bucket_column is None:
+            return default
+        return f"coalesce(nullif({prefix}{quote_identifier(self.bucket_column)}, ''), {default})"
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Where rows name files: a table and its columns."""
+    """Where rows name files: a table and its columns.
+
+    Attributes:
+        indexed: an index leads from a key to the rows that name it.
+    """
 
     table: TableName
     files: FileColumns
+    indexed: bool
 
     def joins(self, outbox: str) -> str:
         """SQL condition that a row `f` of the table names the file of a row of the outbox."""
-        bucket = f"f.{quote_identifier(self.files.bucket_column)}" if self.files.bucket_column else None
-        bucket = bucket or quote_literal(self.files.bucket or "")
-        return f"f.{quote_identifier(self.files.key)} = {outbox}.object_key AND {outbox}.bucket = {bucket}"
+        key = f"f.{quote_identifier(self.files.key)}"
+        return f"{key} = {outbox}.object_key AND {outbox}.bucket = {self.files.bucket_sql('f.')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +102,14 @@ class Cascade:
         root: the expiring table's name.
         nodes: every table, the root among them.
         edges: every reference between them, none twice.
+        loose: parent and child of each reference that the database dissolves, by ON DELETE SET NULL or SET DEFAULT:
+            nothing hangs on it, but it changes rows of the child, which may have to go as well.
     """
 
     root: TableName
     nodes: dict[TableName, Node]
     edges: tuple[Edge, ...]
+    loose: tuple[tuple[TableName, TableName], ...] = ()
 
     @property
     def unindexed(self) -> list[str]:
@@ -126,19 +147,23 @@ class Cascade:
             for table in self.nodes
         }
         sorter: TopologicalSorter[tuple[TableName, ...]] = TopologicalSorter(dict.fromkeys(group_of.values(), ()))
-        for edge in self.edges:
-            parent, child = group_of[edge.parent], group_of[edge.child]
-            if parent != child:
-                sorter.add(child, parent)
+        for parent, child in self._leads():
+            if group_of[parent] != group_of[child]:
+                sorter.add(group_of[child], group_of[parent])
         return tuple(sorter.static_order())
 
     def _reached_from(self, table: TableName) -> set[TableName]:
-        """Every table that hangs on `table`, directly or not; itself only where a circle leads back."""
+        """Every table that must go before `table`, directly or not; itself only where a circle leads back."""
         reached: set[TableName] = set()
         waiting = [table]
         while waiting:
-            for edge in self.out_of(waiting.pop()):
-                if edge.child not in reached:
-                    reached.add(edge.child)
-                    waiting.append(edge.child)
+            at = waiting.pop()
+            for parent, child in self._leads():
+                if parent == at and child not in reached:
+                    reached.add(child)
+                    waiting.append(child)
         return reached
+
+    def _leads(self) -> list[tuple[TableName, TableName]]:
+        """Parent and child of every reference that has a say in the order."""
+        return [*((edge.parent, edge.child) for edge in self.edges), *self.loose]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from nightshift.archive.table_guards import returned
-from nightshift.database import postgres
+from nightshift.database import postgres_access
+from nightshift.database.catalog import TableName
 from nightshift.expiry.graph import Cascade, Node
 from nightshift.policy.expiry import Expiry
 from nightshift.results import Refusal
@@ -19,6 +20,11 @@ class Refused(Exception):
         super().__init__(message)
         self.refusal = Refusal(guard=guard, message=message, hint=hint)
 
+    @classmethod
+    def of(cls, refusal: Refusal) -> Refused:
+        """One that a guard of the archive has written."""
+        return cls(refusal.guard, refusal.message, refusal.hint)
+
 
 def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
     """Ask every guard about every table.
@@ -26,6 +32,7 @@ def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
     Raises:
         Refused: one of them said no.
     """
+    _key_tables(connection)
     for node in cascade.nodes.values():
         _nothing_hidden(node)
         _privileges(connection, node)
@@ -34,6 +41,16 @@ def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
             _archivable(connection, node)
     if policy.archive:
         _no_circle(cascade)
+
+
+def _key_tables(connection: Connection) -> None:
+    """We may make the temporary tables that hold keys."""
+    if connection.dialect.name == "postgresql" and not postgres_access.may_make_temporary(connection):
+        raise Refused(
+            "privilege",
+            "nightshift's role may not make temporary tables",
+            "GRANT TEMPORARY ON DATABASE TO nightshift's role",
+        )
 
 
 def _nothing_hidden(node: Node) -> None:
@@ -49,13 +66,18 @@ def _nothing_hidden(node: Node) -> None:
 
 def _privileges(connection: Connection, node: Node) -> None:
     """We may read and delete the rows, and lock them, which PostgreSQL allows to those who may update them."""
-    may = node.info.may_read and all(heap.may_delete for heap in node.info.heaps)
-    if may and (connection.dialect.name != "postgresql" or postgres.may_lock(connection, node.name)):
+    may = all(heap.may_delete for heap in node.info.heaps)
+    if may and (connection.dialect.name != "postgresql" or postgres_access.may_lock(connection, node.name)):
         return
-    raise Refused(
+    raise no_privilege(node.name)
+
+
+def no_privilege(table: TableName) -> Refused:
+    """We may not do with a table's rows what has to be done."""
+    return Refused(
         "privilege",
-        f"nightshift's role may not read, lock and delete in {node.name.label}",
-        f"GRANT SELECT, UPDATE, DELETE ON {node.name.sql}, and USAGE on its schema, TO nightshift's role",
+        f"nightshift's role may not read, lock and delete in {table.label}",
+        f"GRANT SELECT, UPDATE, DELETE ON {table.sql}, and USAGE on its schema, TO nightshift's role",
     )
 
 
@@ -81,7 +103,7 @@ def _archivable(connection: Connection, node: Node) -> None:
         what = f"{label} has a column {EXACT}, a name that nightshift uses"
         raise Refused("reserved_name", what, "rename the column")
     if refusal := returned(connection, node.name, label):
-        raise Refused(refusal.guard, refusal.message, refusal.hint)
+        raise Refused.of(refusal)
 
 
 def _no_circle(cascade: Cascade) -> None:

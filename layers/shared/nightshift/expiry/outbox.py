@@ -1,129 +1,144 @@
-"""The outbox: files whose rows are gone. Claimed in a transaction, told to S3, and gone when it commits.
+"""The outbox: files whose rows are gone. Looked up, told to S3, and settled when S3 has answered for each.
 
-A claim *deletes* its rows and commits only after S3 has answered for every file: whoever dies in between leaves the
-rows where they were, and deleting a file twice is harmless. What S3 refuses goes back in, to be tried again later. A
-file that some row still names, or names again, is not deleted: its entry is dropped, and comes back when that row goes.
+No transaction is open while S3 works: whoever dies in between leaves every entry where it was, and deleting a file
+twice is harmless. What S3 refuses stays in, to be tried again later. A file that some row still names, or names again,
+is not deleted: its entry is dropped, and comes back when that row goes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, select, text, update
 
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.graph import Named
+from nightshift.expiry.session import stamp
 
 FIRST_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(days=1)
 
-_ROWS_A_STATEMENT = 500
+_IDS_A_STATEMENT = 500
+"""On SQLite, which has no arrays."""
 
 Bucket = str
 
+Part = tuple[int, int]
+"""`(n, of)`: the entries whose id leaves the remainder `n` by `of`."""
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file to delete; `attempts` were in vain."""
+
+@dataclass(slots=True)
+class Entries:
+    """Entries of the outbox that are alike: one bucket, as many tries in vain. `ids` and `keys` belong together."""
 
     bucket: Bucket
-    key: str
     attempts: int
+    ids: list[int] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Files taken out of the outbox, in a transaction that is still open.
+    """What is to be deleted next.
 
     Attributes:
-        last: the highest id among them; the next claim goes on behind it.
-        kept: how many were dropped because a row still names them.
+        files: the entries, by bucket and tries.
+        kept: ids of those that a row still names.
+        last: the highest id of all; the next claim goes on behind it.
     """
 
-    files: tuple[File, ...]
+    files: tuple[Entries, ...]
+    kept: tuple[int, ...]
     last: int
-    kept: int
 
 
 class Outbox:
     """The outbox of one database, as one run sees it."""
 
-    def __init__(self, run_id: str, as_of: datetime, named: Sequence[Named]) -> None:
+    def __init__(self, as_of: datetime, named: Sequence[Named]) -> None:
         """Args:
         as_of: aware; what is to be tried later than that is left alone.
         named: every place in which rows name files.
         """
-        self._run_id = run_id
         self._as_of = as_of
         self._named = named
 
-    def claim(self, connection: Connection, after: int, limit: int) -> Claim | None:
-        """Take files whose time has come; None where there are no more.
+    @property
+    def indexed(self) -> bool:
+        """Whether indexes lead to the rows that name a file; else each look for them reads their tables whole."""
+        return all(named.indexed for named in self._named)
+
+    def look(self, connection: Connection, after: int, limit: int, part: Part) -> Claim | None:
+        """Files whose time has come; None where there are no more. Ends the transaction.
 
         Args:
             after: only ids above this one.
             limit: so many at the most.
+            part: of the outbox.
         """
-        claim = self._claim_at_once if connection.dialect.name == "postgresql" else self._claim_in_turn
-        return claim(connection, after, limit)
+        postgresql = connection.dialect.name == "postgresql"
+        if postgresql:
+            # Nobody has counted what was put in a moment ago: the planner may take it for a row or two, and read a
+            # table of files once for each of them.
+            loops = "on" if self.indexed else "off"
+            settings = f"set_config('enable_nestloop', '{loops}', true), set_config('jit', 'off', true)"
+            connection.exec_driver_sql(f"SELECT {settings}")
+        # As the driver takes it: `text()` would look for parameters in the names of columns.
+        rows = connection.exec_driver_sql(self._statement(after, limit, part, postgresql=postgresql)).all()
+        connection.rollback()
+        if not rows:
+            return None
+        files = [Entries(row.bucket, row.attempts, json.loads(row.ids), json.loads(row.keys)) for row in rows]
+        kept = [number for row, entries in zip(rows, files, strict=True) if row.kept for number in entries.ids]
+        last = max(max(entries.ids) for entries in files)
+        return Claim(tuple(e for row, e in zip(rows, files, strict=True) if not row.kept), tuple(kept), last)
 
-    def _claim_at_once(self, connection: Connection, after: int, limit: int) -> Claim | None:
-        """One statement, and one row for all files that are alike: row by row it would take longer than S3."""
+    def _statement(self, after: int, limit: int, part: Part, *, postgresql: bool) -> str:
+        """One row for all entries that are alike: row by row it would take longer than S3."""
+        n, of = part
+        gather = "CAST(json_agg({}) AS text)" if postgresql else "json_group_array({})"
         kept = " UNION ".join(
-            f"SELECT g.id FROM gone g JOIN {named.table.sql} f ON {named.joins('g')}" for named in self._named
+            f"SELECT d.id FROM due d JOIN {named.table.sql} f ON {named.joins('d')}" for named in self._named
         )
-        statement = text(
-            "WITH due AS (SELECT id FROM nightshift_file_deletion WHERE next_try <= :as_of AND id > :after"
-            " ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED),"
-            " gone AS (DELETE FROM nightshift_file_deletion o USING due WHERE o.id = due.id"
-            " RETURNING o.id, o.bucket, o.object_key, o.attempts),"
-            f" kept AS ({kept or 'SELECT 0 AS id WHERE false'})"
-            " SELECT g.bucket, g.attempts, k.id IS NOT NULL AS kept, max(g.id) AS last, count(*) AS files,"
-            " CAST(json_agg(g.object_key) AS text) AS keys"
-            " FROM gone g LEFT JOIN kept k ON k.id = g.id GROUP BY 1, 2, 3"
+        return (
+            "WITH due AS (SELECT id, bucket, object_key, attempts FROM nightshift_file_deletion"
+            f" WHERE next_try <= '{stamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
+            f" AND id - id / {of} * {of} = {n} ORDER BY id LIMIT {limit}),"
+            f" kept AS ({kept or 'SELECT 0 AS id WHERE 1 = 0'})"
+            f" SELECT d.bucket, d.attempts, k.id IS NOT NULL AS kept,"
+            f" {gather.format('d.id')} AS ids, {gather.format('d.object_key')} AS keys"
+            " FROM due d LEFT JOIN kept k ON k.id = d.id GROUP BY 1, 2, 3"
         )
-        rows = connection.execute(statement, {"as_of": self._as_of, "after": after, "limit": limit}).all()
-        if not rows:
-            return None
-        files = [File(row.bucket, key, row.attempts) for row in rows if not row.kept for key in json.loads(row.keys)]
-        return Claim(tuple(files), max(row.last for row in rows), sum(row.files for row in rows if row.kept))
 
-    def _claim_in_turn(self, connection: Connection, after: int, limit: int) -> Claim | None:
-        """SQLite: nobody else writes in between."""
-        o = file_deletion.c
-        due = select(file_deletion).where(o.next_try <= self._as_of, o.id > after).order_by(o.id).limit(limit)
-        rows = connection.execute(due).all()
-        if not rows:
-            return None
-        still = set()
-        for named in self._named:
-            join = f"JOIN {named.table.sql} f ON {named.joins('o')}"
-            found = text(f"SELECT o.id FROM nightshift_file_deletion o {join} WHERE o.id BETWEEN :first AND :last")
-            still |= set(connection.execute(found, {"first": rows[0].id, "last": rows[-1].id}).scalars())
-        for start in range(0, len(rows), _ROWS_A_STATEMENT):
-            ids = [row.id for row in rows[start : start + _ROWS_A_STATEMENT]]
-            connection.execute(delete(file_deletion).where(o.id.in_(ids)))
-        files = tuple(File(row.bucket, row.object_key, row.attempts) for row in rows if row.id not in still)
-        return Claim(files, rows[-1].id, len(rows) - len(files))
+    def gone(self, connection: Connection, ids: Sequence[int]) -> None:
+        """Drop entries: S3 said that their files are gone, or a row still names them. The caller commits."""
+        for condition in _these(connection, ids):
+            connection.execute(delete(file_deletion).where(condition))
 
-    def put_back(self, connection: Connection, failed: Iterable[tuple[File, str]]) -> None:
-        """Files that S3 did not delete, with its reason; each further failure waits twice as long, up to a day."""
-        rows = [
-            {
-                "bucket": file.bucket,
-                "object_key": file.key,
-                "run_id": self._run_id,
-                "attempts": file.attempts + 1,
-                "last_error": reason[:200],
-                "next_try": self._as_of + min(FIRST_PAUSE * 2 ** min(file.attempts, 10), LONGEST_PAUSE),
-            }
-            for file, reason in failed
-        ]
-        for start in range(0, len(rows), _ROWS_A_STATEMENT):
-            connection.execute(insert(file_deletion).values(rows[start : start + _ROWS_A_STATEMENT]))
+    def failed(self, connection: Connection, ids: Sequence[int], attempts: int, reason: str) -> None:
+        """Note that S3 did not delete these, and why; each further failure waits twice as long, up to a day.
+
+        Args:
+            attempts: tries in vain before this one.
+        """
+        pause = min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
+        for condition in _these(connection, ids):
+            noted = update(file_deletion).where(condition)
+            connection.execute(
+                noted.values(attempts=attempts + 1, last_error=reason[:200], next_try=self._as_of + pause)
+            )
+
+
+def _these(connection: Connection, ids: Sequence[int]) -> list[Any]:
+    """Conditions that name these entries, as few as possible; `ids` are our own numbers."""
+    if connection.dialect.name == "postgresql":
+        return [text(f"id = ANY ('{{{','.join(map(str, ids))}}}'::bigint[])")] if ids else []
+    some = [ids[start : start + _IDS_A_STATEMENT] for start in range(0, len(ids), _IDS_A_STATEMENT)]
+    return [file_deletion.c.id.in_(part) for part in some]
 
 
 def waiting(connection: Connection) -> int:

@@ -6,12 +6,13 @@ import time
 
 from sqlalchemy import Connection
 
-from nightshift.database.catalog import quote_identifier
-from nightshift.expiry.batch import collect, create
+from nightshift.expiry.batch import collect, create, living_among
 from nightshift.expiry.due import oldest_due
 from nightshift.expiry.session import Session
 from nightshift.expiry.statements import Deletion, Statements
 from nightshift.results import ExpiredTable, Status
+
+LEFT = "{} rows that have not expired hang on expired ones: these will be left, with all that hangs on them"
 
 
 def rehearse(
@@ -32,11 +33,12 @@ def rehearse(
         create(session, statements)
         expired = session.run(statements.take(None))
         collect(session, statements, lock=False)
+        living = living_among(session, statements)
         for group in reversed(cascade.groups):
             for table in group:
                 deletions = statements.deletions(table)
                 rows[table.label] = session.number(_counting(deletions))
-                files += sum(session.number(_counting(deletions, f.key)) for f in cascade.nodes[table].files)
+                files += sum(session.number(_counting(deletions, f.named)) for f in cascade.nodes[table].files)
         oldest = oldest_due(connection, statements.due, cascade.root)
     result = ExpiredTable(
         table=cascade.root.label,
@@ -45,14 +47,14 @@ def rehearse(
         deleted_rows=rows,
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
-        warnings=tuple(cascade.unindexed),
+        warnings=(*cascade.unindexed, *([LEFT.format(living)] if living else [])),
     )
     return result, files
 
 
 def _counting(deletions: list[Deletion], named: str | None = None) -> str:
-    """SQL that counts the rows that are to go; those that name a file in column `named`."""
+    """SQL that counts the rows that are to go; those for which `named` holds, too."""
     condition = " OR ".join(f"({deletion.condition})" for deletion in deletions)
     if named is not None:
-        condition = f"({condition}) AND {quote_identifier(named)} <> ''"
+        condition = f"({condition}) AND {named}"
     return f"SELECT count(*) FROM {deletions[0].node.name.sql} WHERE {condition}"

@@ -8,6 +8,7 @@ ends.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,17 +25,22 @@ from nightshift.expiry.statements import Deletion, Key, Statements
 
 
 class Busy(NightshiftError):
-    """Somebody else was in the way: a lock that was not let go, a deadlock. Nothing was changed."""
+    """Somebody else was in the way, or there was too much for the time: a lock, a deadlock, a time-out. Nothing was
+    changed."""
 
 
 class Rejected(NightshiftError):
     """The database refused to delete some row: a trigger, a constraint. Nothing was changed."""
 
 
-_BUSY = {"55P03", "40P01", "40001"}
-_REJECTED = ("23", "P0", "22", "09", "27")
-"""Classes of SQLSTATE (PostgreSQL manual, appendix A) that are about rows, not about us: constraints, exceptions that a
-trigger raises, values."""
+class Depended(Rejected):
+    """A row that has not expired hangs on one that has: both stay until it has, too. Nothing was changed."""
+
+
+_BUSY = {"55P03", "40P01", "40001", "57014"}
+_OURS = ("08", "25", "26", "28", "3D", "42", "53", "57", "58", "XX")
+"""Classes of SQLSTATE (PostgreSQL manual, appendix A) that are about us or the server. All others are about rows: a
+constraint, a value, an exception that a trigger raises under whatever code it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class ControlSession:
         self._statements = statements
         self._run_id = run_id
         self._lock_seconds = lock_seconds
+        self._until = 0.0
         self._postgresql = statements.postgresql
         self._now = stamp(as_of, postgresql=statements.postgresql)
         if not self._postgresql:
@@ -107,6 +114,7 @@ class ControlSession:
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:  # noqa: ARG002 - no row passes here
         """See `Session.transaction`."""
+        self._until = time.monotonic() + seconds
         try:
             self._begin(seconds)
             yield
@@ -120,6 +128,8 @@ class ControlSession:
             # The pragma is for this transaction alone; the connection may have been set otherwise.
             self._connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
             return
+        # Whatever the database's default is: a batch must see what was committed while it waited for a lock.
+        self._connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         budget = f"{max(1.0, min(seconds, 2_000_000)) * 1000:.0f}ms"
         self._connection.exec_driver_sql(
             f"SELECT set_config('statement_timeout', '{budget}', true), set_config('jit', 'off', true),"
@@ -129,6 +139,8 @@ class ControlSession:
 
     def run(self, statement: str) -> int:
         """See `Session.run`."""
+        if time.monotonic() > self._until:
+            raise Busy("too much for the time", detail="it takes longer than a batch may")
         return self._connection.exec_driver_sql(statement).rowcount
 
     def keys(self, statement: str) -> list[Key]:
@@ -142,7 +154,7 @@ class ControlSession:
     def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
         """See `Session.delete`."""
         if not self._postgresql:
-            return [self._in_turn(deletion) for deletion in deletions]
+            return self._in_turn(deletions)
         if len(deletions) == 1 and not deletions[0].node.files:
             return [Gone(self.run(deletions[0].sql))]
         return self._at_once(deletions)
@@ -165,13 +177,24 @@ class ControlSession:
         row = self._connection.exec_driver_sql(f"WITH {', '.join(parts)} SELECT {', '.join(counts)}").one()
         return [Gone(int(row[2 * n]), int(row[2 * n + 1])) for n in range(len(deletions))]
 
-    def _in_turn(self, deletion: Deletion) -> Gone:
-        """First the files, then the rows: nobody else can write in between."""
+    def _in_turn(self, deletions: Sequence[Deletion]) -> list[Gone]:
+        """First the files, then the rows: nobody else can write in between.
+
+        Rows are counted, for SQLite does not tell of those that it deletes by ON DELETE CASCADE; in a circle it does.
+        """
+        queued = [self._queued(deletion) for deletion in deletions]
+        before = [self.number(deletion.count_sql) for deletion in deletions]
+        for deletion in deletions:
+            self.run(deletion.sql)
+        left = [self.number(deletion.count_sql) for deletion in deletions]
+        return [Gone(had - has, files) for had, has, files in zip(before, left, queued, strict=True)]
+
+    def _queued(self, deletion: Deletion) -> int:
+        """Put the files that rows to be deleted name into the outbox; returns how many."""
         source = f"(SELECT * FROM {deletion.node.name.sql} WHERE {deletion.condition})"
-        queued = sum(
+        return sum(
             self.run(self._statements.enqueue(files, source, self._run_id, self._now)) for files in deletion.node.files
         )
-        return Gone(self.run(deletion.sql), queued)
 
 
 def stamp(moment: datetime, *, postgresql: bool) -> str:
@@ -191,6 +214,7 @@ def _translated(exc: DBAPIError) -> NightshiftError:
     state = sqlstate(exc) or ""
     if is_lock_timeout(exc) or state in _BUSY:
         return Busy("rows are locked by somebody else", detail=reason(exc))
-    if state.startswith(_REJECTED) or (not state and type(exc).__name__ == "IntegrityError"):
+    about_rows = not state.startswith(_OURS) if state else type(exc).__name__ == "IntegrityError"
+    if about_rows:
         return Rejected("the database refused to delete rows", detail=reason(exc))
     return refused_statement(exc)

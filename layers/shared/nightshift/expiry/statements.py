@@ -2,7 +2,8 @@
 
 Keys stay in the server: those of the taken rows, and of every row that others hang on, are put into temporary tables
 (*key tables*), level by level and locked, before anything is deleted. From then on nobody can hang a new row on a taken
-one, or change one of these rows, until the transaction ends.
+one, or change one of these rows, until the transaction ends. (By a foreign key, that is. Where only the policy knows of
+a reference, a row that comes in this very moment stays behind without its parent; nothing in the database forbids it.)
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Deletion:
     def sql(self) -> str:
         return f"DELETE FROM {self.node.name.sql} WHERE {self.condition}"
 
+    @property
+    def count_sql(self) -> str:
+        return f"SELECT count(*) FROM {self.node.name.sql} WHERE {self.condition}"
+
 
 @dataclass(frozen=True)
 class Statements:
@@ -44,27 +49,58 @@ class Statements:
 
     def create(self, table: TableName) -> list[str]:
         """An empty key table, gone again when the transaction ends (PostgreSQL) or when it is made anew (SQLite)."""
-        columns = ", ".join(map(quote_identifier, self.cascade.kept(table)))
         name = self.key_table(table).partition(".")[2]
-        chosen = f"SELECT {columns}, 0 AS nightshift_step FROM {table.sql} WHERE false"
-        if self.postgresql:
-            return [f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {chosen}"]
-        return [f"DROP TABLE IF EXISTS temp.{name}", f"CREATE TEMPORARY TABLE {name} AS {chosen}"]
+        chosen = f"SELECT {self._copied(table)} FROM {table.sql} c WHERE false"
+        if not self.postgresql:
+            return [f"DROP TABLE IF EXISTS temp.{name}", f"CREATE TEMPORARY TABLE {name} AS {chosen}"]
+        made = [f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {chosen}"]
+        if self._in_circle(table):
+            # Round after round follows what the last one found, and none of it twice.
+            key = ", ".join(map(quote_identifier, self.cascade.nodes[table].key))
+            made += [f"CREATE INDEX ON pg_temp.{name} ({columns})" for columns in ("nightshift_step", key)]
+        return made
 
-    def take(self, limit: int | None, left_out: Sequence[Key] = ()) -> str:
+    def _copied(self, table: TableName, step: int = 0) -> str:
+        """What a key table holds of a row `c`."""
+        columns = [f"c.{quote_identifier(column)}" for column in self.cascade.kept(table)]
+        at = [f"c.{self.due.axis.sql} AS nightshift_at"] if table == self.cascade.root else []
+        return ", ".join([*columns, f"{step} AS nightshift_step", *at])
+
+    def _in_circle(self, table: TableName) -> bool:
+        group = next(group for group in self.cascade.groups if table in group)
+        return any(edge.parent in group for edge in self.cascade.into(table))
+
+    def take(self, limit: int | None, left_out: Sequence[Key] = (), floor: int | None = None) -> str:
         """Put the oldest expired rows' keys into the root's key table; rows that somebody has locked are passed over.
 
         Args:
             limit: so many at the most; None: all, unlocked, for a dry run.
             left_out: rows that are not to be tried again.
+            floor: only rows that expired then or later, a point on the axis.
         """
-        root = self.cascade.root
-        columns = ", ".join(map(quote_identifier, self.cascade.kept(root)))
-        chosen = f"SELECT {columns}, 0 FROM {root.sql} WHERE {self.due.sql}{self._but(left_out)}"
+        root, axis = self.cascade.root, self.due.axis
+        chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.sql}{self._but(left_out)}"
+        if floor is not None:
+            chosen += f" AND {axis.sql} >= {axis.literal(floor)}"
         if limit is not None:
-            chosen += f" ORDER BY {self.due.axis.sql} LIMIT {limit}"
+            chosen += f" ORDER BY {axis.sql} LIMIT {limit}"
             chosen += " FOR UPDATE SKIP LOCKED" if self.postgresql else ""
         return f"INSERT INTO {self.key_table(root)} {chosen}"
+
+    def latest(self) -> str:
+        """When the last of the taken rows expired, as text: a point on the axis, or what SQLite has."""
+        latest = f"SELECT max(nightshift_at) FROM {self.key_table(self.cascade.root)}"
+        return f"SELECT CAST({self.due.axis.point_sql(latest)} AS text)" if self.postgresql else latest
+
+    def living(self) -> str | None:
+        """SQL that counts rows of the root that have not expired, and yet hang on a row that has; None where no
+        reference leads back to the root."""
+        root = self.cascade.root
+        if not self.cascade.into(root):
+            return None
+        key = ", ".join(map(quote_identifier, self.cascade.nodes[root].key))
+        among = f"({key}) IN (SELECT {key} FROM {self.key_table(root)})"
+        return f"SELECT count(*) FROM {root.sql} WHERE {among} AND ({self.due.sql}) IS NOT TRUE"
 
     def taken(self) -> str:
         """The keys of the taken rows, as text."""
@@ -79,8 +115,7 @@ class Statements:
             lock: nobody may change these rows until the transaction ends.
         """
         child = edge.child
-        columns = ", ".join(f"c.{quote_identifier(column)}" for column in self.cascade.kept(child))
-        found = f"SELECT {columns}, {0 if after is None else after + 1} FROM {child.sql} c"
+        found = f"SELECT {self._copied(child, 0 if after is None else after + 1)} FROM {child.sql} c"
         found += f" WHERE {self._hangs(edge, 'c.', after)}"
         if len(self.cascade.into(child)) > 1 or child == self.cascade.root:
             pairs = (quote_identifier(column) for column in self.cascade.nodes[child].key)
@@ -103,20 +138,21 @@ class Statements:
 
     def enqueue(self, files: FileColumns, source: str, run_id: str, next_try: str) -> str:
         """Put the files that rows of `source` name into the outbox."""
-        key = quote_identifier(files.key)
-        bucket = quote_identifier(files.bucket_column) if files.bucket_column else quote_literal(files.bucket or "")
-        named = f"{key} <> ''" + (f" AND {bucket} <> ''" if files.bucket_column else "")
+        key, bucket = quote_identifier(files.key), files.bucket_sql()
         return (
             "INSERT INTO nightshift_file_deletion (bucket, object_key, run_id, next_try)"
             f" SELECT {bucket}, {key}, {quote_literal(run_id)}, {quote_literal(next_try)}"
-            f" FROM {source} WHERE {named}"
+            f" FROM {source} WHERE {files.named}"
         )
 
     def _hangs(self, edge: Edge, prefix: str = "", after: int | None = None) -> str:
         mine = ", ".join(prefix + quote_identifier(column) for column in edge.columns)
         theirs = ", ".join(map(quote_identifier, edge.referenced))
-        at = "" if after is None else f" WHERE nightshift_step = {after}"
-        return f"({mine}) IN (SELECT {theirs} FROM {self.key_table(edge.parent)}{at})"
+        known = self.key_table(edge.parent) + ("" if after is None else f" WHERE nightshift_step = {after}")
+        if edge.partition is not None:
+            key = ", ".join(map(quote_identifier, self.cascade.nodes[edge.parent].key))
+            known = f"{edge.partition.sql} WHERE ({key}) IN (SELECT {key} FROM {known})"
+        return f"({mine}) IN (SELECT {theirs} FROM {known})"
 
     def _but(self, left_out: Sequence[Key]) -> str:
         if not left_out:

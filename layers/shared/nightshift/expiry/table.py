@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import Listener, ignore
 from nightshift.archive.holds import active_holds
-from nightshift.archive.outcome import held_back
+from nightshift.archive.outcome import LOCKED, held_back
 from nightshift.archive.table import Engine
-from nightshift.archive.table_guards import axis_kind
-from nightshift.database.connect import Database, refused_statement
+from nightshift.archive.table_guards import axis_kind, plain_times, repeated
+from nightshift.database.catalog import TableName
+from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.errors import NightshiftError
 from nightshift.expiry.batch import Batch, expire
 from nightshift.expiry.discovery import Discovery
 from nightshift.expiry.due import Due, count_due, oldest_due
+from nightshift.expiry.graph import Named
 from nightshift.expiry.guards import Refused
+from nightshift.expiry.progress import FIRST_BATCH, Progress
 from nightshift.expiry.rehearsal import rehearse
 from nightshift.expiry.session import Busy, ControlSession, Rejected, Session
-from nightshift.expiry.statements import Key, Statements
+from nightshift.expiry.statements import Statements
 from nightshift.policy.expiry import Expiry
 from nightshift.results import ExpiredTable, Status
 from nightshift.rows.axis import Axis
@@ -39,65 +41,13 @@ from nightshift.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-FIRST_BATCH = 500
-"""Rows of the first batch: small, for nobody knows yet what hangs on them."""
-GROWTH = 4
-BATCH_SECONDS = 3.0
-"""What a batch should take: its locks are held as long."""
-LEAST_SECONDS = 1.0
-"""With less time left no batch is started."""
-MOST_LEFT_OUT = 100
-"""Rows left out, locked or refused, before the run stops trying: something is wrong with more than single rows."""
+FIRST_PLAUSIBLE = datetime(2001, 1, 1, tzinfo=UTC)
+"""Nothing of this service expired in the last century."""
 
-
-@dataclass(slots=True)
-class Progress:
-    """What has been committed so far, and how it goes on."""
-
-    size: int = FIRST_BATCH
-    slowest: float = LEAST_SECONDS
-    expired: int = 0
-    queued: int = 0
-    objects: int = 0
-    bytes: int = 0
-    deleted: Counter[str] = field(default_factory=Counter)
-    busy: list[Key] = field(default_factory=list)
-    failed: list[Key] = field(default_factory=list)
-    why: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def left_out(self) -> list[Key]:
-        return [*self.busy, *self.failed]
-
-    def add(self, batch: Batch, seconds: float, most: int) -> None:
-        """Count a committed batch, and cut the next by it."""
-        self.expired += batch.taken
-        self.queued += batch.queued
-        self.objects += batch.objects
-        self.bytes += batch.bytes
-        self.deleted.update(batch.deleted)
-        self.slowest = max(self.slowest, seconds)
-        ideal = batch.taken * BATCH_SECONDS / max(seconds, 0.001)
-        self.size = int(max(1, min(ideal, self.size * GROWTH, most)))
-
-    def facts(self) -> dict[str, Any]:
-        """What was committed, as `ExpiredTable` has it."""
-        return {
-            "expired": self.expired,
-            "deleted_rows": dict(self.deleted),
-            "archived_rows": sum(self.deleted.values()) if self.objects else 0,
-            "objects": self.objects,
-            "bytes": self.bytes,
-        }
-
-    def shrink(self, batch: Batch, exc: Busy | Rejected) -> None:
-        """Learn from a batch that did not go through."""
-        if self.size > 1:
-            self.size = max(1, min(self.size, batch.taken or self.size) // GROWTH)
-            return
-        (self.busy if isinstance(exc, Busy) else self.failed).extend(batch.keys)
-        self.why[str(exc.detail)] = None
-        logger.warning("a row was left out", extra={"error": exc.message, "detail": exc.detail})
+MOST_SECONDS = 60.0
+"""What a batch of several rows may take before it is tried again in parts."""
+MOST_BUSY = 5
+"""Locked rows in a row before the run stops trying: somebody holds more than single ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +55,8 @@ class Turn:
     """What one policy's turn needs."""
 
     run: JobRun
+    moment: datetime
+    """What had expired by then is due; aware."""
     settings: Settings
     database: Database
     policy: Expiry
@@ -113,6 +65,10 @@ class Turn:
     committed: Callable[[], None] = lambda: None
     """Called after each commit: the outbox may have grown."""
     listener: Listener = ignore
+    named: Sequence[Named] = ()
+    """Where rows name files, by every policy of the run."""
+    seen: set[TableName] = field(default_factory=set)
+    """Tables that earlier policies of the run were about."""
 
 
 def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
@@ -124,7 +80,7 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
         the result, and how many files were put into the outbox.
     """
     started = time.monotonic()
-    progress = Progress()
+    progress = Progress(size=min(FIRST_BATCH, turn.settings.expire_batch))
     table = turn.policy.table
     try:
         with turn.database.connect() as connection:
@@ -141,7 +97,12 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
     except Refused as refused:
         return ExpiredTable(table=table, status=Status.REFUSED, refusal=refused.refusal), 0
     except DBAPIError as exc:
-        result = _failed(table, progress, started, refused_statement(exc))
+        if is_lock_timeout(exc):
+            facts = {**progress.facts(), "busy": progress.busy, "failed": progress.failed}
+            seconds = time.monotonic() - started
+            result = ExpiredTable(table=table, status=Status.PARTIAL, seconds=seconds, warnings=(LOCKED,), **facts)
+        else:
+            result = _failed(table, progress, started, refused_statement(exc))
     except NightshiftError as exc:
         result = _failed(table, progress, started, exc)
     return result, progress.queued
@@ -157,7 +118,10 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
     if postgresql:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     policy = turn.policy
-    cascade = Discovery(connection, policy, turn.settings).cascade()
+    cascade = Discovery(connection, policy, turn.settings, turn.named).cascade()
+    if cascade.root in turn.seen:
+        raise Refused.of(repeated(policy.table))
+    turn.seen.add(cascade.root)
     info = cascade.nodes[cascade.root].info
     column = info.column(policy.expires_at)
     if column is None:
@@ -171,9 +135,25 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
             "expires_at needs timestamptz, timestamp, date, or an integer with `epoch`",
         )
     axis = Axis(column.name, kind, policy.zone)
-    due = Due(axis, turn.run.as_of, active_holds(connection, cascade.root, axis, turn.run.as_of))
+    if refusal := plain_times(connection, axis, cascade.root, policy.table, turn.moment):
+        raise Refused.of(refusal)
+    due = Due(axis, turn.moment, active_holds(connection, cascade.root, axis, turn.run.as_of))
+    _plausible(connection, due, cascade.root)
     connection.rollback()
     return Statements(cascade, due, postgresql)
+
+
+def _plausible(connection: Connection, due: Due, table: TableName) -> None:
+    """A number is a time in the unit that the policy says."""
+    if due.axis.kind not in ("epoch_s", "epoch_ms"):
+        return
+    oldest = oldest_due(connection, due, table)
+    if oldest is not None and oldest < FIRST_PLAUSIBLE:
+        raise Refused(
+            "wrong_type",
+            f"{table.label}.{due.axis.column} would be {oldest:%Y-%m-%d} at its oldest, taken for {due.axis.kind}",
+            "correct `epoch`; what never expires is NULL, not 0",
+        )
 
 
 def _control(connection: Connection, turn: Turn, statements: Statements) -> Session:
@@ -190,22 +170,26 @@ def _archive(turn: Turn, statements: Statements) -> AbstractContextManager[Sessi
 
 def _work(session: Session, statements: Statements, turn: Turn, progress: Progress) -> bool:
     """Batch after batch; returns whether there was time for all of them."""
-    deadline = turn.database.deadline
-    while len(progress.left_out) < MOST_LEFT_OUT:
+    deadline, root = turn.database.deadline, statements.cascade.root.label
+    while progress.busy_in_a_row < MOST_BUSY:
         left = deadline - time.monotonic()
         if left < 2 * progress.slowest:
             return False
         batch, started = Batch(turn.listener), time.monotonic()
         size = max(1, min(progress.size, int(progress.size * left / 4 / progress.slowest) or 1))
+        seconds = left if size == 1 else min(MOST_SECONDS, left / 3)
         try:
-            expire(session, statements, batch, size, progress.left_out, left)
+            expire(session, statements, batch, progress.scope(size, seconds))
         except (Busy, Rejected) as exc:
+            if not batch.taken:
+                progress.why[str(exc.detail)] = None
+                return True  # the table itself is locked
             progress.size = size
             progress.shrink(batch, exc)
             continue
         if not batch.taken:
             return True
-        progress.add(batch, time.monotonic() - started, turn.settings.expire_batch)
+        progress.add(batch, root, time.monotonic() - started, turn.settings.expire_batch)
         turn.committed()
     return True
 
@@ -223,8 +207,8 @@ def _told(
         status=done if oldest is None else Status.PARTIAL,
         **progress.facts(),
         # Rows that were passed over because somebody had them locked are known by being there still.
-        busy=max(left - len(progress.failed), len(progress.busy)),
-        failed=len(progress.failed),
+        busy=max(left - progress.failed, progress.busy),
+        failed=progress.failed,
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
         warnings=(*(f"rows were left out: {why}" for why in progress.why), *held_back(statements.due.held, axis.zone)),

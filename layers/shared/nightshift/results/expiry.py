@@ -98,6 +98,7 @@ class FilesResult:
         waiting: keys in the outbox when the run ended, the failed ones among them; of a bucket that cannot be reached,
             too.
         failures: the failed ones by reason, most frequent first.
+        warnings: what the operator should know, a sentence each.
     """
 
     queued: int = 0
@@ -106,6 +107,7 @@ class FilesResult:
     failed: int = 0
     waiting: int = 0
     failures: tuple[FileFailures, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -115,6 +117,7 @@ class FilesResult:
             "failed": self.failed,
             "waiting": self.waiting,
             "failures": [failure.to_json() for failure in self.failures],
+            **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
 

@@ -1,4 +1,4 @@
-"""Facts in, one message out: the only renderer. A new job adds its function to `_RENDERERS`.
+"""Facts in, one message out: the only renderer. A new job adds its function to `RENDERERS`.
 
 A failure shows what the error says of itself: message, detail, hint. An exception that was not raised on purpose
 may quote rows, SQL or a connection string, so nothing of it is shown but its type; the log has the rest.
@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
+from importlib import import_module
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results import CleanupResult, ExpiryResult, JobResult, RestoreResult, RunRefused
-from nightshift.slack.cleanup import cleanup
-from nightshift.slack.expiry import expiry
+from nightshift.results import JobResult, RunRefused
 from nightshift.slack.markup import code, fact, fenced, prose
 from nightshift.slack.message import Draft, Message, as_text, header, section
 from nightshift.slack.report import Report, run_lines
-from nightshift.slack.restore import restore
 from nightshift.slack.texts import PHRASES, Language
 from nightshift.slack.words import Words
 
-__all__ = ["Message", "Report", "as_text", "render"]
+__all__ = ["RENDERERS", "Message", "Report", "as_text", "render"]
+
+RENDERERS = {"CleanupResult": "cleanup", "ExpiryResult": "expiry", "RestoreResult": "restore"}
+"""What tells of a result: a function and its module, both of that name."""
 
 
 def render(report: Report, language: Language, zone: tzinfo) -> Message:
@@ -39,7 +40,18 @@ def render(report: Report, language: Language, zone: tzinfo) -> Message:
 
 
 def _outcome(report: Report, words: Words) -> Draft:
-    return _RENDERERS.get(type(report.result), _finished)(report.result, report, words)
+    return _renderer(report.result)(report.result, report, words)
+
+
+def _renderer(result: object) -> Callable[[Any, Report, Words], Draft]:
+    """The function that tells of such a result; loaded now, for a function has results of one kind."""
+    if isinstance(result, RunRefused):
+        return _run_refused
+    name = RENDERERS.get(type(result).__name__)
+    if name is None:
+        return _finished
+    renderer: Callable[[Any, Report, Words], Draft] = getattr(import_module(f"nightshift.slack.{name}"), name)
+    return renderer
 
 
 def _failure(error: Exception, report: Report, words: Words) -> Draft:
@@ -59,7 +71,7 @@ def _failure(error: Exception, report: Report, words: Words) -> Draft:
     title = header(phrases.failed_title.format(job=words.job(report.job)))
     details = (section([f"{phrases.detail}:", fenced(detail)]),) if detail else ()
     head = (title, section(lines), *details)
-    if type(report.result) not in _RENDERERS:
+    if _renderer(report.result) is _finished:
         return Draft(head=head)
     done = _outcome(report, words)  # shown as far as there is room: the failure comes first
     return Draft(head=head, items=(*done.head, *done.items), left_out=done.left_out)
@@ -77,14 +89,6 @@ def _finished(result: JobResult, report: Report, words: Words) -> Draft:
     sentence = phrases.done if result.complete else phrases.done_in_part
     took = fact(phrases.took, words.duration(report.duration_ms / 1000))
     return Draft(head=(section([sentence.format(job=prose(words.job(report.job))), *run_lines(report, words), took]),))
-
-
-_RENDERERS: dict[type, Callable[[Any, Report, Words], Draft]] = {
-    CleanupResult: cleanup,
-    ExpiryResult: expiry,
-    RestoreResult: restore,
-    RunRefused: _run_refused,
-}
 
 
 def _type(error: Exception) -> str:

@@ -21,8 +21,11 @@ _HINTS = {
 
 
 def code_of(exc: Exception) -> str:
-    """S3's own code of what went wrong; the kind of failure where S3 did not answer."""
-    return str(exc.response.get("Error", {}).get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
+    """S3's own code of what went wrong, or HTTP's; the kind of failure where nobody answered."""
+    if not isinstance(exc, ClientError):
+        return type(exc).__name__
+    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    return str(exc.response.get("Error", {}).get("Code") or status)
 
 
 @contextmanager

@@ -8,14 +8,14 @@ that S3 asks to send again later (`SlowDown`, `InternalError`) are sent again, e
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from nightshift.store.client import DELETE_BATCH
+from nightshift.store.client import DELETE_BATCH, sending_until
 from nightshift.store.failures import code_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ _AGAIN = {"SlowDown", "InternalError", "ServiceUnavailable", "OperationAborted",
 _UNANSWERED = "NotConfirmed"
 _NO_KEY = "NoKey"
 
+_NO_CONTENT = 204
+"""What S3 answers to DeleteObject."""
+
+_FAILURES = (ClientError, BotoCoreError, ResponseParserError)
+
 
 @dataclass(slots=True)
 class Removal:
@@ -37,11 +42,13 @@ class Removal:
     Attributes:
         gone: S3 said so.
         failed: key → S3's code, or the kind of failure where S3 did not answer.
+        untried: nobody asked S3 about these.
         silent: S3 as a whole did not answer, or asked for patience longer than ours: sending more makes no sense now.
     """
 
     gone: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    untried: list[str] = field(default_factory=list)
     silent: bool = False
 
 
@@ -51,21 +58,21 @@ def remove(client: S3Client, bucket: str, keys: Sequence[str], *, versions: bool
     Args:
         keys: any number; each one once.
         versions: all versions of each file, not only the one that readers see.
-        deadline: `time.monotonic()` value after which nothing is tried again.
+        deadline: `time.monotonic()` value after which nothing is sent.
     """
     removal = Removal()
     # Without a key, a request to delete would be about the bucket itself.
     removal.failed |= dict.fromkeys((key for key in keys if not key), _NO_KEY)
     keys = [key for key in keys if key]
-    for start in range(0, len(keys), DELETE_BATCH):
-        batch = keys[start : start + DELETE_BATCH]
-        if removal.silent:
-            removal.failed |= dict.fromkeys(batch, "NotTried")
-        elif versions:
-            for key in batch:
-                _every_version(client, bucket, key, removal)
-        else:
-            _batch(client, bucket, batch, removal, deadline)
+    with sending_until(deadline):
+        for start in range(0, len(keys), DELETE_BATCH):
+            batch = keys[start : start + DELETE_BATCH]
+            if removal.silent:
+                removal.untried += batch
+            elif versions:
+                _one_by_one(_every_version, client, bucket, batch, removal, deadline)
+            else:
+                _batch(client, bucket, batch, removal, deadline)
     return removal
 
 
@@ -76,9 +83,9 @@ def _batch(client: S3Client, bucket: str, keys: Sequence[str], removal: Removal,
         try:
             wanted: Any = {"Objects": [{"Key": key} for key in left], "Quiet": True}
             answer = client.delete_objects(Bucket=bucket, Delete=wanted)
-        except (ClientError, BotoCoreError, ResponseParserError) as exc:
+        except _FAILURES as exc:
             if _is_about_a_key(exc):
-                return _one_by_one(client, bucket, left, removal)
+                return _one_by_one(_the_key, client, bucket, left, removal, deadline)
             return _refused_whole(exc, left, removal)
         left = _sorted_out(answer, left, removal)
         again = [key for key in left if removal.failed[key] in _AGAIN]
@@ -104,23 +111,46 @@ def _sorted_out(answer: Any, keys: Sequence[str], removal: Removal) -> list[str]
     return list(refused)
 
 
-def _one_by_one(client: S3Client, bucket: str, keys: Sequence[str], removal: Removal) -> None:
-    """By DeleteObject, which has the key in its URL: for keys that XML cannot carry, among others."""
+def _one_by_one(
+    delete: Callable[[S3Client, str, str], str | None],
+    client: S3Client,
+    bucket: str,
+    keys: Sequence[str],
+    removal: Removal,
+    deadline: float,
+) -> None:
+    """Keys in turn, as long as S3 answers and there is time.
+
+    Args:
+        delete: returns why a key could not be deleted; None: it is gone.
+    """
     for key in keys:
+        if removal.silent or time.monotonic() > deadline:
+            removal.untried.append(key)
+            continue
         try:
-            client.delete_object(Bucket=bucket, Key=key)
-        except (ClientError, BotoCoreError) as exc:
-            removal.failed[key] = code_of(exc)
-        else:
+            refusal = delete(client, bucket, key)
+        except _FAILURES as exc:
+            _refused_whole(exc, [key], removal)
+            continue
+        removal.failed.pop(key, None)
+        if refusal is None:
             removal.gone.append(key)
-            removal.failed.pop(key, None)
+        else:
+            removal.failed[key] = refusal
+
+
+def _the_key(client: S3Client, bucket: str, key: str) -> str | None:
+    """By DeleteObject, which has the key in its URL: for keys that XML cannot carry, among others."""
+    answer = client.delete_object(Bucket=bucket, Key=key)
+    return None if answer["ResponseMetadata"]["HTTPStatusCode"] == _NO_CONTENT else _UNANSWERED
 
 
 def _refused_whole(exc: Exception, keys: Sequence[str], removal: Removal) -> None:
-    """S3 took none of them: for a reason that lies in the bucket, or because it is not there."""
+    """S3 took none of them: for a reason that lies in the bucket or its name, or because it is not there."""
     removal.failed |= dict.fromkeys(keys, code_of(exc))
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(exc, ClientError) else 0
-    removal.silent = not 400 <= status < 500
+    removal.silent = not (300 <= status < 500 or isinstance(exc, ParamValidationError))
 
 
 def _is_about_a_key(exc: Exception) -> bool:
@@ -128,22 +158,17 @@ def _is_about_a_key(exc: Exception) -> bool:
     return code_of(exc) in ("MalformedXML", "InvalidRequest", "KeyTooLongError", "InvalidURI")
 
 
-def _every_version(client: S3Client, bucket: str, key: str, removal: Removal) -> None:
+def _every_version(client: S3Client, bucket: str, key: str) -> str | None:
     """All versions of one file, delete markers too."""
-    try:
-        found = _versions_of(client, bucket, key)
-        for start in range(0, len(found), DELETE_BATCH):
-            some: Any = [{"Key": key, "VersionId": version} for version in found[start : start + DELETE_BATCH]]
-            answer = client.delete_objects(Bucket=bucket, Delete={"Objects": some})
-            gone = {entry.get("VersionId") for entry in answer.get("Deleted", ())}
-            if not gone >= {entry["VersionId"] for entry in some}:
-                errors = answer.get("Errors", ())
-                removal.failed[key] = errors[0].get("Code", _UNANSWERED) if errors else _UNANSWERED
-                return
-    except (ClientError, BotoCoreError) as exc:
-        _refused_whole(exc, [key], removal)
-        return
-    removal.gone.append(key)
+    found = _versions_of(client, bucket, key)
+    for start in range(0, len(found), DELETE_BATCH):
+        some: Any = [{"Key": key, "VersionId": version} for version in found[start : start + DELETE_BATCH]]
+        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": some})
+        gone = {entry.get("VersionId") for entry in answer.get("Deleted", ())}
+        if not gone >= {entry["VersionId"] for entry in some}:
+            errors = answer.get("Errors", ())
+            return errors[0].get("Code", _UNANSWERED) if errors else _UNANSWERED
+    return None
 
 
 def _versions_of(client: S3Client, bucket: str, key: str) -> list[str]:

@@ -1,0 +1,54 @@
+"""How to get at rows of a PostgreSQL table: its keys and indexes, and what our role may do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import TableName
+
+_PRIMARY_KEY = """
+SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY u(num, n)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num
+WHERE i.indrelid = CAST(:name AS regclass) AND i.indisprimary ORDER BY u.n
+"""
+
+_INDEXED = """
+SELECT EXISTS (
+  SELECT 1 FROM pg_index i WHERE i.indrelid = CAST(:name AS regclass) AND i.indisvalid AND i.indpred IS NULL
+  AND CAST(:columns AS text[]) = (
+    SELECT array_agg(a.attname::text COLLATE "C" ORDER BY a.attname::text COLLATE "C")
+    FROM unnest(i.indkey) WITH ORDINALITY u(num, n)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num WHERE u.n <= :count))
+"""
+
+_UNIQUE = _INDEXED.replace("i.indisvalid", "i.indisvalid AND i.indisunique AND i.indnkeyatts = :count")
+
+
+def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
+    """The columns of the primary key, in its order; empty where there is none."""
+    return tuple(connection.execute(text(_PRIMARY_KEY), {"name": table.sql}).scalars())
+
+
+def is_indexed(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
+    """Whether a usable index begins with just these columns, in whatever order."""
+    found = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
+    return bool(found.scalar())
+
+
+def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
+    """Whether no two rows can have the same values in these columns, nulls apart."""
+    found = connection.execute(text(_UNIQUE), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
+    return bool(found.scalar())
+
+
+def may_lock(connection: Connection, table: TableName) -> bool:
+    """Whether we may delete rows by the table's own name and lock them, which is for those who may update them."""
+    allowed = " AND ".join(f"has_table_privilege(CAST(:name AS regclass), '{right}')" for right in ("UPDATE", "DELETE"))
+    return bool(connection.execute(text(f"SELECT {allowed}"), {"name": table.sql}).scalar())
+
+
+def may_make_temporary(connection: Connection) -> bool:
+    """Whether we may make temporary tables."""
+    return bool(connection.execute(text("SELECT has_database_privilege(current_database(), 'TEMP')")).scalar())

@@ -1,0 +1,61 @@
+"""The outbox is emptied in threads of its own, while rows are deleted in another."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from nightshift.expiry.drain import Drain
+from nightshift.expiry.outbox import Part
+
+WORKERS = 2
+"""Claims at once: while S3 answers one, the database is asked for the next."""
+
+
+class Background:
+    """A drain in threads of its own, for as long as the context lasts.
+
+    Raises:
+        what the drain raised, on leaving, unless something else is raised already.
+    """
+
+    def __init__(self, drain: Drain) -> None:
+        self._drain = drain
+        self._changed = threading.Condition()
+        self._news = 0
+        self._over = False
+        self._pool = ThreadPoolExecutor(WORKERS, "drain")
+
+    def __enter__(self) -> Background:
+        self._futures = [self._pool.submit(self._follow, (n, WORKERS)) for n in range(WORKERS)]
+        self.wake()  # earlier runs may have left files
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._drain.stop()
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+        self._pool.shutdown()
+        if kind is None:
+            for future in self._futures:
+                future.result()
+
+    def wake(self) -> None:
+        """Something was put into the outbox."""
+        with self._changed:
+            self._news += 1
+            self._changed.notify_all()
+
+    def _follow(self, part: Part) -> None:
+        seen = 0
+        while news := self._next(seen):
+            seen = news
+            self._drain.work(part)
+
+    def _next(self, seen: int) -> int:
+        """Wait for news after those `seen`; 0 where there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._news > seen)
+            return 0 if self._over else self._news

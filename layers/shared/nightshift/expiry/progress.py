@@ -1,0 +1,91 @@
+"""How one policy's turn goes: what was committed, what was left out, and how large the next batch is."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from nightshift.expiry.batch import Batch, Scope
+from nightshift.expiry.session import Busy, Depended, Rejected
+from nightshift.expiry.statements import Key
+
+logger = logging.getLogger(__name__)
+
+FIRST_BATCH = 500
+"""Rows of the first batch: small, for nobody knows yet what hangs on them."""
+GROWTH = 4
+BATCH_SECONDS = 3.0
+"""What a batch should take: its locks are held as long."""
+LEAST_SECONDS = 1.0
+"""With less time left no batch is started."""
+MOST_LEFT_OUT = 100
+"""Rows of one moment that are left out one by one; then the run goes on behind that moment."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been committed so far, and how it goes on."""
+
+    size: int = FIRST_BATCH
+    slowest: float = LEAST_SECONDS
+    expired: int = 0
+    queued: int = 0
+    objects: int = 0
+    bytes: int = 0
+    deleted: Counter[str] = field(default_factory=Counter)
+    busy: int = 0
+    failed: int = 0
+    why: dict[str, None] = field(default_factory=dict)
+    left_out: list[tuple[int, Key]] = field(default_factory=list)
+    floor: int | None = None
+    busy_in_a_row: int = 0
+
+    def add(self, batch: Batch, root: str, seconds: float, most: int) -> None:
+        """Count a committed batch, and cut the next by it."""
+        # More than were taken, where expired rows hang on expired ones.
+        self.expired += batch.deleted[root]
+        self.busy_in_a_row = 0
+        self._go_on(batch.latest)
+        self.queued += batch.queued
+        self.objects += batch.objects
+        self.bytes += batch.bytes
+        self.deleted.update(batch.deleted)
+        self.slowest = max(self.slowest, seconds)
+        ideal = batch.taken * BATCH_SECONDS / max(seconds, 0.001)
+        self.size = int(max(1, min(ideal, self.size * GROWTH, most)))
+
+    def scope(self, size: int, seconds: float) -> Scope:
+        """What the next batch may take."""
+        return Scope(size, [key for _, key in self.left_out], self.floor, seconds)
+
+    def facts(self) -> dict[str, Any]:
+        """What was committed, as `ExpiredTable` has it."""
+        return {
+            "expired": self.expired,
+            "deleted_rows": dict(self.deleted),
+            "archived_rows": sum(self.deleted.values()) if self.objects else 0,
+            "objects": self.objects,
+            "bytes": self.bytes,
+        }
+
+    def shrink(self, batch: Batch, exc: Busy | Rejected) -> None:
+        """Learn from a batch that did not go through."""
+        if self.size > 1:
+            self.size = max(1, min(self.size, batch.taken or self.size) // GROWTH)
+            return
+        self.busy += isinstance(exc, Busy | Depended)
+        self.busy_in_a_row += isinstance(exc, Busy)
+        self.failed += not isinstance(exc, Busy | Depended)
+        self.left_out += [(batch.latest or 0, key) for key in batch.keys]
+        self._go_on(batch.latest)
+        self.why[str(exc.detail)] = None
+        logger.warning("a row was left out", extra={"error": exc.message, "detail": exc.detail})
+
+    def _go_on(self, point: int | None) -> None:
+        """Leave what expired before this moment behind: it is gone, left out, or locked by somebody else."""
+        self.floor = self.floor if point is None else point
+        self.left_out = [(at, key) for at, key in self.left_out if at == self.floor]
+        if len(self.left_out) >= MOST_LEFT_OUT and self.floor is not None:
+            self.floor, self.left_out = self.floor + 1, []
