@@ -117,6 +117,17 @@ def test_a_cascade_behind_a_partition(house: House) -> None:
     assert refused(house)["guard"] == "cascade"
 
 
+def test_a_cascade_to_the_whole_where_the_policy_names_a_partition(house: House) -> None:
+    house.sql(
+        "CREATE TABLE whole (id int, created_at timestamptz, PRIMARY KEY (id, created_at)) PARTITION BY HASH (id);"
+        "CREATE TABLE log PARTITION OF whole FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+        "CREATE TABLE child (id int, at timestamptz, FOREIGN KEY (id, at) REFERENCES whole ON DELETE CASCADE);"
+        "INSERT INTO log VALUES (1, '2025-01-01'); INSERT INTO child VALUES (1, '2025-01-01')"
+    )
+
+    assert refused(house)["guard"] == "cascade"
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from tests.support.house import guest, house, plot, sqlite_house, surroundings
+import pytest
 
-__all__ = ["guest", "house", "plot", "sqlite_house", "surroundings"]
+from tests.support.house import House, guest, house, plot, sqlite_house, surroundings
+
+__all__ = ["guest", "home", "house", "plot", "sqlite_house", "surroundings"]
+
+
+@pytest.fixture(params=["house", "sqlite_house"], ids=["postgresql", "sqlite"])
+def home(request: pytest.FixtureRequest) -> House:
+    """A deployment on an empty database: once on PostgreSQL, and once on SQLite."""
+    built: House = request.getfixturevalue(request.param)
+    return built

@@ -1,17 +1,22 @@
-"""`archive = true`: rows lie in the archive before their deletion commits."""
+"""`archive = true`: rows lie in the archive before their deletion commits, and come back from it."""
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime
+
+import pytest
 
 from local.job_data import Jobs, job_id
 from local.job_rows import create_jobs
-from local.jobs import ROWS_A_JOB, job_schema
-from tests.support.handler import run_job
+from local.jobs import ROWS_A_JOB, TABLES, job_schema
+from nightshift.archive.events import Step
+from tests.support.child import JobChild
+from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, expire, jobs, refused, script
+from tests.support.handler import run_cleanup, run_job
 from tests.support.house import House
 
-AS_OF = "2025-10-15T05:00:00Z"
-NOW = datetime(2025, 10, 15, 5, tzinfo=UTC)
+GONE, KEPT = 30, 5
 
 POLICY = """
 [[expiry]]
@@ -24,20 +29,91 @@ bucket_column = "bucket"
 """
 
 
-def test_every_row_that_left_is_in_the_archive(house: House) -> None:
-    jobs = Jobs(expired=30, living=5, now=NOW, bucket=house.bucket)
-    create_jobs(house.url, job_schema(cascades=True), jobs)
-    before = {table: set(house.texts(table, "md5(to_jsonb(t)::text)")) for table in ROWS_A_JOB}
+@pytest.fixture
+def filled(house: House) -> Jobs:
+    """The reference schema, some of its jobs due, under a policy that archives."""
+    here = Jobs(GONE, KEPT, datetime(2025, 10, 15, 5, tzinfo=UTC), house.bucket)
+    create_jobs(house.url, job_schema(cascades=True), here)
     house.policies(POLICY)
+    return here
 
-    answer = run_job("expire_jobs", house.env, {"scheduled_time": AS_OF})
+
+def contents(house: House) -> dict[str, list[str]]:
+    """Every row of the reference schema, as the database writes it."""
+    return {table: house.texts(table) for table in TABLES}
+
+
+def test_every_row_that_left_is_in_the_archive(house: House, filled: Jobs) -> None:
+    answer = expire(house)
 
     (told,) = answer["tables"]
-    assert (answer["status"], told["expired"], told["archived_rows"]) == ("ok", 30, 30 * sum(ROWS_A_JOB.values()))
-    assert answer["files"]["queued"] == answer["files"]["deleted"] == 30 * ROWS_A_JOB["job_file"]
-    assert {str(row["id"]) for row in house.archived("public.job")} == {job_id(n) for n in jobs.gone}
+    assert (answer["status"], told["expired"], told["archived_rows"]) == ("ok", GONE, GONE * sum(ROWS_A_JOB.values()))
+    assert answer["files"]["queued"] == answer["files"]["deleted"] == GONE * ROWS_A_JOB["job_file"]
+    assert {str(row["id"]) for row in house.archived("public.job")} == {job_id(n) for n in filled.gone}
     for table, each in ROWS_A_JOB.items():
-        assert len(house.archived(f"public.{table}")) == 30 * each
-        assert len(before[table]) - len(house.texts(table)) == 30 * each
+        assert (len(house.archived(f"public.{table}")), len(house.texts(table))) == (GONE * each, KEPT * each)
     assert {row["dt"] for row in house.archived("public.payment")} == {"2025-10-15"}
     assert {row["dt"] for row in house.archived("public.job")} == {"2025-10-14", "2025-10-15"}
+
+
+def test_they_come_back_as_they_were_and_are_held(house: House, filled: Jobs) -> None:
+    before = contents(house)
+    expire(house)
+
+    for table in TABLES:
+        restored = run_job("restore", house.env, {"table": table, "into_original": True})
+        assert (restored["status"], restored["restored_rows"]) == ("ok", GONE * ROWS_A_JOB[table])
+
+    assert contents(house) == before
+    held = expire(house)
+    assert held["status"] == "nothing"
+    assert any("left alone until" in warning for warning in held["tables"][0]["warnings"])
+    assert contents(house) == before
+
+
+def test_the_orphans_of_a_run_that_died_are_swept_by_its_own_job(house: House, filled: Jobs) -> None:
+    before = contents(house)
+    child = JobChild(house.env, {"scheduled_time": NOW}, job="expire_jobs", kill_at=Step.UPLOADED, occurrence=3)
+    assert (child.wait(), child.steps.count(Step.UPLOADED)) == (-signal.SIGKILL, 3)
+    orphans = {entry["object_key"] for entry in house.ledger() if entry["state"] == "pending"}
+    assert orphans
+    assert contents(house) == before
+
+    run_cleanup(house.env, {"scheduled_time": NOW, "dry_run": False})
+    assert {entry["object_key"] for entry in house.ledger() if entry["state"] == "pending"} == orphans
+
+    assert expire(house)["tables"][0]["expired"] == GONE
+    assert {entry["state"] for entry in house.ledger() if entry["object_key"] in orphans} == {"swept"}
+    assert orphans.isdisjoint(house.s3.keys(house.bucket))
+
+
+def test_a_batch_that_memory_cannot_hold_is_cut(house: House) -> None:
+    """Twelve jobs of 20 MB each, where a batch may hold four times 16 MB."""
+    script(house, MAKE_JOB + jobs(*range(1, 13)) + "ALTER TABLE job ADD COLUMN body text;")
+    house.sql("UPDATE job SET body = repeat(md5(id::text), 20 * 32768)")
+    house.policies(JOB + "archive = true\n")
+    house.env["CLEANUP_CHUNK_MB"] = "16"
+
+    (told,) = expire(house)["tables"]
+
+    assert (told["expired"], told["archived_rows"], told["status"]) == (12, 12, "ok")
+    assert house.value("SELECT count(*) FROM job") == 0
+
+
+CIRCLE = """
+CREATE TABLE a (id int PRIMARY KEY, job_id int REFERENCES job, b_id int);
+CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a);
+ALTER TABLE a ADD FOREIGN KEY (b_id) REFERENCES b;
+"""
+
+
+def test_a_circle_has_no_statement_that_could_return_it(house: House) -> None:
+    script(house, MAKE_JOB + jobs(1) + CIRCLE)
+    (refusal,) = refused(house, JOB + "archive = true\n")
+    assert (refusal["guard"], "circle" in refusal["message"]) == ("archive", True)
+
+
+def test_sqlite_archives_no_cascade(sqlite_house: House) -> None:
+    script(sqlite_house, MAKE_JOB + jobs(1))
+    (refusal,) = refused(sqlite_house, JOB + "archive = true\n")
+    assert refusal["guard"] == "archive"

@@ -95,7 +95,8 @@ def _archivable(connection: Connection, node: Node) -> None:
     """The archive can hold the table's rows, once."""
     info, label = node.info, node.name.label
     if connection.dialect.name != "postgresql":
-        raise Refused("archive", "`archive = true` works on PostgreSQL only", "take it out of the policy")
+        what = "rows of a cascade can be archived from PostgreSQL only"
+        raise Refused("archive", what, "take archive = true out of the policy")
     if not info.text_encoding_ok:
         what = "the database's encoding is SQL_ASCII: its text may not be valid UTF-8"
         raise Refused("encoding", what, "convert it to UTF8")
