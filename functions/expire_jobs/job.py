@@ -72,6 +72,7 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
                 table, more = expire_table(replace(turn, engine=engine, committed=files.wake))
                 tables.append(table)
                 queued += more
+        drain.again()
         drain.work()
         return ExpiryResult(tables=tuple(tables), files=drain.result(queued, warnings))
     except Exception as exc:

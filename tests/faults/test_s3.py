@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
-from functools import cached_property
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from cleanup.job import cleanup
 from local.s3 import EmbeddedS3
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
 from nightshift.runtime import run_job
-from nightshift.wiring import Wiring
 from tests.support import s3_faults as faults
 from tests.support.house import AS_OF
+from tests.support.impatient import Impatient
 from tests.support.s3_faults import Action, Request
 from tests.support.s3_proxy import S3Proxy
 from tests.support.scene import Scene
@@ -36,17 +32,6 @@ def proxy(s3: EmbeddedS3) -> Iterator[S3Proxy]:
 def run(scene: Scene, proxy: S3Proxy, **env: str) -> dict[str, Any]:
     """A run that meets S3 through the proxy, one chunk at a time."""
     return scene.run_with({"AWS_ENDPOINT_URL": proxy.endpoint, "CLEANUP_WORKERS": "1", **env})
-
-
-class Impatient(Wiring):
-    """Waits a second for S3's answers, and asks twice: the usual client waits for half a minute, and asks six times."""
-
-    @cached_property
-    def s3_client(self) -> Future[Any]:
-        config = Config(read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
-        client: Future[Any] = Future()
-        client.set_result(boto3.client("s3", endpoint_url=self.environ["AWS_ENDPOINT_URL"], config=config))
-        return client
 
 
 def run_impatiently(scene: Scene, proxy: S3Proxy) -> dict[str, Any]:

@@ -44,6 +44,9 @@ Work = Callable[[JobRun, Services], JobResult]
 REQUESTS: Mapping[str, type[BaseModel]] = {"restore": RestoreRequest}
 """The models of the jobs that are asked for something, by the job's name."""
 
+WITHOUT_ARCHIVE = {"expire_jobs"}
+"""Jobs that need no archive bucket, as their handlers say."""
+
 _fork = multiprocessing.get_context("forkserver")
 _fork.set_forkserver_preload(["tests.support.preloaded"])
 
@@ -234,7 +237,8 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     signal.signal(signal.SIGINT, reporter.interrupted)
     wiring = Wiring.from_env(os.environ, listener=reporter)
     try:
-        answer = run_job(plan.job, plan.event, None, lambda: wiring, work, request=REQUESTS.get(plan.job))
+        request, archive = REQUESTS.get(plan.job), plan.job not in WITHOUT_ARCHIVE
+        answer = run_job(plan.job, plan.event, None, lambda: wiring, work, request=request, archive=archive)
     except BaseException as exc:
         reporter.report(error=f"{type(exc).__name__}: {exc}")
         raise

@@ -11,9 +11,9 @@ from functools import cache
 
 from nightshift.archive.engine import open_engine
 from nightshift.archive.events import ChunkEvent, Step
-from nightshift.archive.guards import axis_kind
 from nightshift.archive.survey import due_fields
 from nightshift.archive.table import archive_table
+from nightshift.archive.table_guards import axis_kind
 from nightshift.archive.target import Target
 from nightshift.database import postgres
 from nightshift.database.connect import Database

@@ -8,7 +8,6 @@ afterwards owes: nothing due is left, nothing unfinished in the ledger, nothing 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -23,10 +22,11 @@ import pytest
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
 from nightshift.archive.events import ChunkEvent, Step
+from tests.support import running
 from tests.support.child import JobChild, Work
-from tests.support.handler import Context
 from tests.support.house import AS_OF, House
 from tests.support.multiset import Row, assert_exactly_once, rows_in_archive, rows_in_table, unaccounted_keys
+from tests.support.running import RunningHouse
 from tests.support.tcp_proxy import Hold, TcpProxy
 
 TABLE = "conversation_log"
@@ -36,23 +36,21 @@ CUTOFF_US = 1_757_862_000_000_000
 IMPATIENT = {"CLEANUP_CHUNK_MB": "1", "CLEANUP_LOCK_TIMEOUT": "0.3", "CLEANUP_VACUUM": "off"}
 
 COLUMNS = "id bigint PRIMARY KEY, payload text NOT NULL, created_at timestamptz NOT NULL"
-OURS = "application_name = 'nightshift' AND datname = current_database()"
-"""SQL condition on pg_stat_activity: the connections of runs on this database."""
+
+OURS = running.OURS
 
 
 @dataclass
-class Scene(House):
+class Scene(RunningHouse):
     """A deployment whose `conversation_log` is due.
 
     Attributes:
         before: the table's rows at the start.
         cutoff_us: rows older than this are due.
-        children: the runs in processes of their own, none of which outlives its test.
     """
 
     before: Counter[Row] = field(default_factory=Counter)
     cutoff_us: int = CUTOFF_US
-    children: list[JobChild] = field(default_factory=list)
 
     def fill(
         self, rows: int = 3000, *, days: float = 4, width: int = 1600, indexed: bool = False, columns: str = COLUMNS
@@ -132,23 +130,6 @@ class Scene(House):
         self.children.append(child)
         return child
 
-    def close(self) -> None:
-        """End what still runs, as after a failed test, and let go of the database."""
-        for child in self.children:
-            if child.process.is_alive():
-                child.kill()
-        super().close()
-
-    def run_with(self, env: Mapping[str, str], context: Context | None = None) -> dict[str, Any]:
-        """Run in this process with some variables changed for this run alone."""
-        usual = dict(self.env)
-        self.env.update(env)
-        try:
-            return self.run(context)
-        finally:
-            self.env.clear()
-            self.env.update(usual)
-
     def archived_rows(self) -> int:
         """How many rows are in the archive now."""
         return sum(entry["row_count"] for entry in self.ledger() if entry["state"] == "archived")
@@ -156,16 +137,6 @@ class Scene(House):
     def assert_nothing_lost(self) -> None:
         """The promise, as it must hold at any moment."""
         assert_exactly_once(self.before, self.s3, self.url, TABLE)
-
-    def await_value(self, query: str, value: object) -> None:
-        """Return once the query gives this value: for what the server does in its own time, without an event."""
-        while self.value(query) != value:
-            time.sleep(0.01)
-
-    def await_quiet(self) -> None:
-        """Return once the server, if there is one, has noticed that the clients of dead runs are gone."""
-        if not self.url.startswith("sqlite"):
-            self.await_value(f"SELECT count(*) FROM pg_stat_activity WHERE {OURS}", 0)
 
     def converge(self) -> dict[str, Any]:
         """Run plainly, and see that all is as if nothing had happened; returns the run's answer."""

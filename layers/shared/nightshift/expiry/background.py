@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from nightshift.expiry.drain import Drain
-from nightshift.expiry.outbox import Part
 
 WORKERS = 2
 """Claims at once: while S3 answers one, the database is asked for the next."""
+
+
+SWITCH_S = 0.0005
+"""How long a thread may compute while others wait. Python's own 5 ms are as long as most answers of the database take:
+the thread that deletes rows would wait for the ones that write XML after every statement, for half of the run."""
 
 
 class Background:
@@ -23,11 +28,13 @@ class Background:
         self._drain = drain
         self._changed = threading.Condition()
         self._news = 0
+        self._interval = sys.getswitchinterval()
         self._over = False
         self._pool = ThreadPoolExecutor(WORKERS, "drain")
 
     def __enter__(self) -> Background:
-        self._futures = [self._pool.submit(self._follow, (n, WORKERS)) for n in range(WORKERS)]
+        sys.setswitchinterval(SWITCH_S)
+        self._futures = [self._pool.submit(self._follow) for _ in range(WORKERS)]
         self.wake()  # earlier runs may have left files
         return self
 
@@ -38,6 +45,7 @@ class Background:
             self._over = True
             self._changed.notify_all()
         self._pool.shutdown()
+        sys.setswitchinterval(self._interval)
         if kind is None:
             for future in self._futures:
                 future.result()
@@ -48,11 +56,11 @@ class Background:
             self._news += 1
             self._changed.notify_all()
 
-    def _follow(self, part: Part) -> None:
+    def _follow(self) -> None:
         seen = 0
         while news := self._next(seen):
             seen = news
-            self._drain.work(part)
+            self._drain.work()
 
     def _next(self, seen: int) -> int:
         """Wait for news after those `seen`; 0 where there will be none."""

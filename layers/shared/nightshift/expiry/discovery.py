@@ -258,5 +258,6 @@ def named_places(
         if not all(_is_text(c, postgresql=postgresql) for c in (key, column) if c):
             continue
         indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
-        places.append(Named(info.name, FileColumns(key.name, bucket, column.name if column else None), indexed))
+        files = FileColumns(key.name, bucket, column.name if column else None)
+        places.append(Named(info.name, files, indexed, info.rows))
     return places, hidden

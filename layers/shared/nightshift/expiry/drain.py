@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
 from nightshift.database.connect import Database
 from nightshift.database.tables import file_deletion
-from nightshift.expiry.outbox import Bucket, Claim, Entries, Outbox, Part, waiting
+from nightshift.expiry.outbox import Bucket, Claim, Entries, Outbox, waiting
 from nightshift.results import FileFailures, FilesResult
 
 if TYPE_CHECKING:
@@ -28,14 +28,8 @@ if TYPE_CHECKING:
 
     from nightshift.store.removal import Removal
 
-CLAIM = 10_000
-"""Files of one claim: ten requests."""
-
-LARGE_CLAIM = 50_000
-"""The same where each look for rows that name a file reads their tables whole: fewer looks, and more memory."""
-
-ALL = (0, 1)
-"""The part of the outbox that is all of it."""
+CLAIM = 100_000
+"""Files of one claim, at most. Each looks for rows that name its files, which may mean to read their tables whole."""
 
 REQUESTS = 2
 """Requests to S3 at once, each claim."""
@@ -98,6 +92,8 @@ class Drain:
         self._versions = versions
         self._listener = listener
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
+        self._after = 0
         self._slowest = LEAST_SECONDS
         self._deleted = self._kept = self._failed = 0
         self._reasons: Counter[tuple[Bucket, str]] = Counter()
@@ -108,20 +104,20 @@ class Drain:
         """Claim nothing more."""
         self._silent.set()
 
-    def work(self, part: Part = ALL) -> None:
-        """Take what is due now, until nothing is left, time is short or S3 is silent.
+    def again(self) -> None:
+        """Begin at the beginning: what was put in out of turn, or not tried."""
+        self._after = 0
 
-        Args:
-            part: for several threads at once, whose parts must not overlap.
-        """
-        after, size = 0, CLAIM if self._outbox.indexed else LARGE_CLAIM
+    def work(self) -> None:
+        """Take what is due now, until nothing is left, time is short or S3 is silent. For several threads at once."""
         with self._database.connect() as connection, _requests() as pool:
             while not self._silent.is_set() and self._has_time():
                 started = time.monotonic()
-                claim = self._outbox.look(connection, after, size, part)
+                with self._looking:
+                    claim = self._outbox.look(connection, self._after, CLAIM)
+                    self._after = claim.last if claim else self._after
                 if claim is None:
                     return
-                after = claim.last
                 self._tell(Step.CLAIMED, claim)
                 answers = self._told_to_s3(pool, claim)
                 self._tell(Step.ANSWERED, claim)

@@ -64,11 +64,13 @@ class Named:
 
     Attributes:
         indexed: an index leads from a key to the rows that name it.
+        rows: of the table, as the planner knows them; negative: nobody has counted.
     """
 
     table: TableName
     files: FileColumns
     indexed: bool
+    rows: float
 
     def joins(self, outbox: str) -> str:
         """SQL condition that a row `f` of the table names the file of a row of the outbox."""

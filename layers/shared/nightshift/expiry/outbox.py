@@ -25,10 +25,10 @@ LONGEST_PAUSE = timedelta(days=1)
 _IDS_A_STATEMENT = 500
 """On SQLite, which has no arrays."""
 
-Bucket = str
+_MANY = 0.05
+"""Share of a table from which it is faster to read it whole than to look for so many of its rows one by one."""
 
-Part = tuple[int, int]
-"""`(n, of)`: the entries whose id leaves the remainder `n` by `of`."""
+Bucket = str
 
 
 @dataclass(slots=True)
@@ -67,28 +67,19 @@ class Outbox:
         self._as_of = as_of
         self._named = named
 
-    @property
-    def indexed(self) -> bool:
-        """Whether indexes lead to the rows that name a file; else each look for them reads their tables whole."""
-        return all(named.indexed for named in self._named)
-
-    def look(self, connection: Connection, after: int, limit: int, part: Part) -> Claim | None:
+    def look(self, connection: Connection, after: int, limit: int) -> Claim | None:
         """Files whose time has come; None where there are no more. Ends the transaction.
 
         Args:
             after: only ids above this one.
             limit: so many at the most.
-            part: of the outbox.
         """
         postgresql = connection.dialect.name == "postgresql"
+        due = self._due(after, limit, postgresql=postgresql)
         if postgresql:
-            # Nobody has counted what was put in a moment ago: the planner may take it for a row or two, and read a
-            # table of files once for each of them.
-            loops = "on" if self.indexed else "off"
-            settings = f"set_config('enable_nestloop', '{loops}', true), set_config('jit', 'off', true)"
-            connection.exec_driver_sql(f"SELECT {settings}")
+            self._plan(connection, due)
         # As the driver takes it: `text()` would look for parameters in the names of columns.
-        rows = connection.exec_driver_sql(self._statement(after, limit, part, postgresql=postgresql)).all()
+        rows = connection.exec_driver_sql(self._statement(due, postgresql=postgresql)).all()
         connection.rollback()
         if not rows:
             return None
@@ -97,18 +88,34 @@ class Outbox:
         last = max(max(entries.ids) for entries in files)
         return Claim(tuple(e for row, e in zip(rows, files, strict=True) if not row.kept), tuple(kept), last)
 
-    def _statement(self, after: int, limit: int, part: Part, *, postgresql: bool) -> str:
+    def _due(self, after: int, limit: int, *, postgresql: bool) -> str:
+        return (
+            "SELECT id, bucket, object_key, attempts FROM nightshift_file_deletion"
+            f" WHERE next_try <= '{stamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
+            f" ORDER BY id LIMIT {limit}"
+        )
+
+    def _plan(self, connection: Connection, due: str) -> None:
+        """Tell the planner how to look for rows that name a file.
+
+        Nobody has counted what was put into the outbox a moment ago: it may take that for a row or two, and look
+        through a table of files once for each of them.
+        """
+        files = int(connection.exec_driver_sql(f"SELECT count(*) FROM ({due}) due").scalar_one())
+        one_by_one = all(named.indexed and files < _MANY * named.rows for named in self._named)
+        loops = "on" if one_by_one else "off"
+        connection.exec_driver_sql(
+            f"SELECT set_config('enable_nestloop', '{loops}', true), set_config('jit', 'off', true)"
+        )
+
+    def _statement(self, due: str, *, postgresql: bool) -> str:
         """One row for all entries that are alike: row by row it would take longer than S3."""
-        n, of = part
         gather = "CAST(json_agg({}) AS text)" if postgresql else "json_group_array({})"
         kept = " UNION ".join(
             f"SELECT d.id FROM due d JOIN {named.table.sql} f ON {named.joins('d')}" for named in self._named
         )
         return (
-            "WITH due AS (SELECT id, bucket, object_key, attempts FROM nightshift_file_deletion"
-            f" WHERE next_try <= '{stamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
-            f" AND id - id / {of} * {of} = {n} ORDER BY id LIMIT {limit}),"
-            f" kept AS ({kept or 'SELECT 0 AS id WHERE 1 = 0'})"
+            f"WITH due AS ({due}), kept AS ({kept or 'SELECT 0 AS id WHERE 1 = 0'})"
             f" SELECT d.bucket, d.attempts, k.id IS NOT NULL AS kept,"
             f" {gather.format('d.id')} AS ids, {gather.format('d.object_key')} AS keys"
             " FROM due d LEFT JOIN kept k ON k.id = d.id GROUP BY 1, 2, 3"

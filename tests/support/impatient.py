@@ -1,0 +1,23 @@
+"""For an S3 that does not answer: the usual client would wait for half a minute, and ask six times."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from nightshift.wiring import Wiring
+
+
+class Impatient(Wiring):
+    """Waits a second for S3's answers, and asks twice."""
+
+    @cached_property
+    def s3_client(self) -> Future[Any]:
+        config = Config(read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
+        client: Future[Any] = Future()
+        client.set_result(boto3.client("s3", endpoint_url=self.environ["AWS_ENDPOINT_URL"], config=config))
+        return client
