@@ -2,7 +2,8 @@
 
 A chat log of 200,000 rows is cleaned up by the same handler frame that Lambda runs, twice; the Slack message, the
 archive and a query over it are shown; then everything is restored into a table beside it, and compared with what was
-there in the evening. Nothing is left behind, also after Ctrl-C.
+there in the evening. An hour later jobs expire, and their files go with them (`local/demo_expiry.py`). Nothing is left
+behind, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import sys
 import tempfile
 from collections import defaultdict
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 
 from cleanup.job import cleanup
 from local.chatlog import TABLE, connect, create_conversation_log
+from local.demo_expiry import equals, play_expiry
+from local.demo_slack import Channel
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
@@ -49,36 +52,41 @@ def play(stage: Stage) -> None:
     """The whole demo."""
     stage.act("PostgreSQL, S3 and Slack on 127.0.0.1")
     with EmbeddedPostgres(settings=DISPOSABLE) as postgres, EmbeddedS3() as s3, SlackServer() as slack:
-        s3.create_bucket(BUCKET, versioned=True)
         stage.say(f"{postgres.url}  {s3.endpoint}  {slack.url}")
-        stage.act(f"A service has written {ROWS:,} messages into {TABLE} over {DAYS} days")
-        create_conversation_log(postgres.url, ROWS, days=DAYS, end=AS_OF)
-        evening = _rows(postgres.url, TABLE)
         os.environ.update(_environment(postgres, s3, slack))
-
-        stage.act("09:00 in Seoul: cleanup runs")
-        _clean(stage)
-        told = _show_slack(stage, slack)
-        stage.act("The archive")
-        _show_archive(stage, s3)
-        stage.act("The same event is delivered again")
-        _clean(stage)
-        told = _show_slack(stage, slack, since=told)
-        stage.act("The archive answers questions where it lies")
-        archived = _ask_archive(stage, s3, _archived_keys(postgres.url))
-        stage.act("The way back: everything archived, into a table of its own")
-        restored = _restore(stage)
-        _show_slack(stage, slack, since=told)
-        left, back = _rows(postgres.url, TABLE)[0], _rows(postgres.url, TABLE, COPY)
-    archived_all, restored_all = evening[0] == left + archived, restored == archived and back == evening
-    stage.act(f"{evening[0]:,} rows before {_equals(archived_all)} {left:,} rows left + {archived:,} rows archived")
-    stage.act(f"{archived:,} rows archived {_equals(restored_all)} {restored:,} rows restored, value by value")
-    if not (archived_all and restored_all):
+        channel = Channel(stage, slack)
+        archived = play_archive(stage, postgres.url, s3, channel)
+        expired = play_expiry(stage, postgres.url, s3, channel, AS_OF + timedelta(hours=1))
+    if not (archived and expired):
         raise SystemExit(1)
 
 
-def _equals(true: bool) -> str:
-    return "=" if true else "IS NOT"
+def play_archive(stage: Stage, url: str, s3: EmbeddedS3, channel: Channel) -> bool:
+    """The chapters on the archive: there, a look at it, and back; returns whether everything added up."""
+    s3.create_bucket(BUCKET, versioned=True)
+    stage.act(f"A service has written {ROWS:,} messages into {TABLE} over {DAYS} days")
+    create_conversation_log(url, ROWS, days=DAYS, end=AS_OF)
+    evening = _rows(url, TABLE)
+
+    stage.act("09:00 in Seoul: cleanup runs")
+    _clean(stage)
+    channel.show()
+    stage.act("The archive")
+    _show_archive(stage, s3)
+    stage.act("The same event is delivered again")
+    _clean(stage)
+    channel.show()
+    stage.act("The archive answers questions where it lies")
+    archived = _ask_archive(stage, s3, _archived_keys(url))
+    stage.act("The way back: everything archived, into a table of its own")
+    restored = _restore(stage)
+    channel.show()
+
+    left, back = _rows(url, TABLE)[0], _rows(url, TABLE, COPY)
+    archived_all, restored_all = evening[0] == left + archived, restored == archived and back == evening
+    stage.act(f"{evening[0]:,} rows before {equals(archived_all)} {left:,} rows left + {archived:,} rows archived")
+    stage.act(f"{archived:,} rows archived {equals(restored_all)} {restored:,} rows restored, value by value")
+    return archived_all and restored_all
 
 
 def _environment(postgres: EmbeddedPostgres, s3: EmbeddedS3, slack: SlackServer) -> dict[str, str]:
@@ -113,15 +121,6 @@ def _restore(stage: Stage) -> int:
         answer = run_job("restore", event, None, lambda: wiring, restore, request=RestoreRequest)
     stage.say(f"{answer['status']}: {answer['restored_rows']:,} rows from {answer['objects']} objects")
     return int(answer["restored_rows"])
-
-
-def _show_slack(stage: Stage, slack: SlackServer, since: tuple[int, int] = (0, 0)) -> tuple[int, int]:
-    """What came to the channel after so many messages and files; returns how many there are now."""
-    for message in slack.messages[since[0] :]:
-        stage.frame(f"#{CHANNEL}", message.seen)
-    for file in slack.files[since[1] :]:
-        stage.say(f"attached: {file.filename}, {len(file.content):,} bytes")
-    return len(slack.messages), len(slack.files)
 
 
 def _show_archive(stage: Stage, s3: EmbeddedS3) -> None:

@@ -13,20 +13,21 @@ import pytest
 
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import REGION, EmbeddedS3
-from tests.handlers.scene import EVENTS, Scene, answer_of, encoded
+from tests.handlers.scene import JOBS, ArchivedOrders, Scene, answer_of, encoded
 from tests.support.s3_faults import store_then_stall
 from tests.support.s3_proxy import S3Proxy
 
 LARGEST_EVENT = 6 * 1024 * 1024
 """Bytes of a synchronous invocation (AWS Lambda quotas)."""
 ROOM = LARGEST_EVENT - 1000
-SMALLEST_MEMORY_MB = 512
-"""What the template allows at the least."""
+ARCHIVING = "expire_jobs that archives"
 
 
-@pytest.fixture(params=EVENTS)
-def scene(request: pytest.FixtureRequest, environment: dict[str, str]) -> Scene:
-    return Scene(request.param, environment)
+@pytest.fixture(params=JOBS)
+def scene(request: pytest.FixtureRequest, environment: dict[str, str], s3: EmbeddedS3) -> Scene:
+    if request.param == ARCHIVING:
+        return ArchivedOrders("expire_jobs", environment, s3)
+    return JOBS[request.param](request.param, environment, s3)
 
 
 GARBAGE = (b"garbage", b"3", b'"text"', b"[]", b"\xff\xfe", b"[" * 100_000, b'{"scheduled_time": NaN}')
@@ -67,6 +68,7 @@ def test_the_largest_event_is_read_or_refused_in_a_few_words(scene: Scene) -> No
     assert scene.untouched()
 
 
+@pytest.mark.parametrize("scene", ["cleanup", "restore", ARCHIVING], indirect=True)
 def test_a_run_that_is_cut_off_by_the_clock_is_made_up_for_by_the_next(scene: Scene, s3: EmbeddedS3) -> None:
     release = threading.Event()
     with S3Proxy(s3.endpoint) as proxy, scene.runtime(8, AWS_ENDPOINT_URL=proxy.endpoint) as runtime:
@@ -81,8 +83,9 @@ def test_a_run_that_is_cut_off_by_the_clock_is_made_up_for_by_the_next(scene: Sc
     assert scene.done()
 
 
+@pytest.mark.parametrize("scene", [*JOBS, ARCHIVING], indirect=True)
 def test_the_smallest_memory_is_enough(scene: Scene) -> None:
-    with scene.runtime(cap_mb=SMALLEST_MEMORY_MB) as runtime:
+    with scene.runtime(cap_mb=scene.least_mb) as runtime:
         assert answer_of(runtime.invoke(scene.event))["status"] == "ok"
     assert scene.done()
 
@@ -109,7 +112,7 @@ def locked_postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-@pytest.mark.parametrize("job", EVENTS)
+@pytest.mark.parametrize("job", JOBS)
 def test_a_warm_environment_follows_a_rotated_password(
     job: str, environment: dict[str, str], s3: EmbeddedS3, locked_postgres: EmbeddedPostgres
 ) -> None:
@@ -120,7 +123,7 @@ def test_a_warm_environment_follows_a_rotated_password(
     environment["DATABASE_URL"] = url
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", url)
-        scene = Scene(job, environment)
+        scene = JOBS[job](job, environment, s3)
     with scene.runtime(DATABASE_URL="", DATABASE_SECRET_ARN=secret) as runtime:
         answer_of(runtime.invoke({**scene.event, "dry_run": True}))
         locked_postgres.execute("ALTER ROLE app PASSWORD 'second'")

@@ -13,7 +13,7 @@ from local.chatlog import TABLE, connect, create_conversation_log
 from local.lambda_runtime import InvokeResult, LambdaRuntime
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
-from tests.template.cloudformation import load
+from tests.handlers import metrics
 
 ROWS = 600
 TOKEN = "xoxb-test"
@@ -41,9 +41,7 @@ class Deployed:
     def __init__(self, environment: dict[str, str], s3: EmbeddedS3) -> None:
         self.url, self.bucket, self._s3 = environment["DATABASE_URL"], environment["ARCHIVE_BUCKET"], s3
         create_conversation_log(self.url, ROWS, days=60, end=AS_OF)
-        own = {name: value for name, value in environment.items() if name != "POWERTOOLS_METRICS_DISABLED"}
-        own["POWERTOOLS_METRICS_NAMESPACE"] = "nightshift/teststack"
-        self.runtime = LambdaRuntime("cleanup.app.lambda_handler", own)
+        self.runtime = LambdaRuntime("cleanup.app.lambda_handler", metrics.measured(environment))
 
     def invoke(self, event: object) -> InvokeResult:
         return self.runtime.invoke(json.dumps(event).encode())
@@ -149,23 +147,9 @@ def test_every_alarm_looks_at_a_metric_that_the_function_writes(environment: dic
         with function.runtime:
             result = function.invoke(SCHEDULED)
     assert answer_of(result)["status"] == "ok"
-    written = [json.loads(line) for line in result.logs.splitlines() if line.startswith('{"_aws"')]
-    descriptions = [one["_aws"]["CloudWatchMetrics"][0] for one in written]
-    assert {one["Namespace"] for one in descriptions} == {"nightshift/teststack"}
-    assert {one["service"] for one in written} == {"cleanup"}
-    assert all(one["Dimensions"] == [["service"]] for one in descriptions)
-    names = {metric["Name"] for one in descriptions for metric in one["Metrics"]}
-    assert _alarmed_metrics() == {"NotifyFailed", "OldestOverdueSeconds", "RunRefused"}
-    assert _alarmed_metrics() <= names
+    assert metrics.alarmed("cleanup") == {"NotifyFailed", "OldestOverdueSeconds", "RunRefused"}
+    assert metrics.alarmed("cleanup") <= metrics.names("cleanup", metrics.written(result))
 
 
 def slack_variables(slack: SlackServer) -> dict[str, str]:
     return {"SLACK_BOT_TOKEN": TOKEN, "SLACK_CHANNEL": CHANNEL, "SLACK_API_URL": slack.url}
-
-
-def _alarmed_metrics() -> set[str]:
-    """Names of our own metrics that the template's alarms look at."""
-    alarms = [r["Properties"] for r in load()["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
-    inner = [entry["MetricStat"]["Metric"] for a in alarms for entry in a.get("Metrics", ()) if "MetricStat" in entry]
-    ours = [metric for metric in (*alarms, *inner) if not str(metric.get("Namespace", "AWS/")).startswith("AWS/")]
-    return {metric["MetricName"] for metric in ours}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.jobs import ROWS_A_JOB
 from tests.support.child import IMPORT_PATH, ROOT
 
 
@@ -31,9 +32,9 @@ def demo(clean_environment: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str
         process.kill()
 
 
-def numbers(pattern: str, line: str) -> list[int]:
-    found = re.fullmatch(pattern, line)
-    assert found is not None, line
+def numbers(pattern: str, shown: str) -> list[int]:
+    """What stands for the groups of a pattern in the one line that fits it."""
+    (found,) = re.finditer(rf"^{pattern}$", shown, re.MULTILINE)
     return [int(number.replace(",", "")) for number in found.groups()]
 
 
@@ -42,16 +43,22 @@ def test_it_plays_to_the_end_and_every_row_is_accounted_for(demo: subprocess.Pop
     assert demo.returncode == 0, errors
     assert errors == ""
     assert "\x1b" not in shown
-    sums, _, verdict = shown.strip().splitlines()[-3:]
-    before, left, archived = numbers(r"([\d,]+) rows before = ([\d,]+) rows left \+ ([\d,]+) rows archived", sums)
+    before, left, archived = numbers(r"([\d,]+) rows before = ([\d,]+) rows left \+ ([\d,]+) rows archived", shown)
     assert before == left + archived == 200_000
-    returning, restored = numbers(r"([\d,]+) rows archived = ([\d,]+) rows restored, value by value", verdict)
+    returning, restored = numbers(r"([\d,]+) rows archived = ([\d,]+) rows restored, value by value", shown)
     assert archived == returning == restored > 0
     assert "DB Cleanup Report" in shown
     assert "DB Restore Report" in shown
     assert "attached: conversation_log_backup_20250915.csv" in shown
     assert "백업할 오래된 로그가 없습니다" in shown
     assert "dt=2025-09-14" in shown
+    expired, rows, files = numbers(r"  ok: ([\d,]+) jobs, ([\d,]+) rows, ([\d,]+) files in .*", shown)
+    assert (rows, files) == (expired * sum(ROWS_A_JOB.values()), expired * ROWS_A_JOB["job_file"])
+    assert f"🧹 만료 작업 정리: job {expired}건 · 하위 {rows - expired:,}행 (" in shown
+    assert f" · 파일 {files}개 삭제 · 10:00 KST" in shown
+    left, living = numbers(r"([\d,]+) rows left = those of the (\d+) living jobs", shown)
+    assert left == living * sum(ROWS_A_JOB.values()) > 0
+    assert numbers(r"([\d,]+) files left = those that living jobs name", shown) == [living * ROWS_A_JOB["job_file"]]
 
 
 def test_ctrl_c_in_the_middle_of_the_run_leaves_no_server_behind(demo: subprocess.Popen[str]) -> None:
