@@ -92,7 +92,7 @@ class Settings(BaseModel):
     cleanup_vacuum: Switch = True
 
     # Expiry
-    expire_batch: int = Field(20_000, ge=1, le=100_000)
+    expire_batch: int = Field(10_000, ge=1, le=100_000)
     """Expired rows that one transaction takes, with all that hangs on them, at the most."""
     expire_lock_timeout: float = Field(0.8, gt=0, le=300)
     """Seconds that a transaction waits for rows that somebody else has locked. Less than PostgreSQL waits before it

@@ -52,3 +52,8 @@ def may_lock(connection: Connection, table: TableName) -> bool:
 def may_make_temporary(connection: Connection) -> bool:
     """Whether we may make temporary tables."""
     return bool(connection.execute(text("SELECT has_database_privilege(current_database(), 'TEMP')")).scalar())
+
+
+def counts_rows(connection: Connection) -> bool:
+    """Whether the server counts what each transaction does to a table (`track_counts`, on unless switched off)."""
+    return connection.execute(text("SHOW track_counts")).scalar() == "on"

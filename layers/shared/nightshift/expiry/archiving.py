@@ -139,7 +139,7 @@ class ArchiveSession:
         origin = self._origin(node.info)
         when = origin.axis.column if origin.axis else None
         carried = [columns.carry(column, always_fits=column.name == when) for column in node.info.columns]
-        parts = [f"gone AS ({deletion.sql} RETURNING *)"]
+        parts = [f"gone AS ({deletion.sql} RETURNING d.*)"]
         for n, files in enumerate(node.files):
             now = stamp(self.as_of, postgresql=True)
             parts.append(f"queued_{n} AS ({self.statements.enqueue(files, 'gone', self.run_id, now)})")

@@ -93,10 +93,15 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope)
         if scope.limit == 1:
             batch.keys = session.keys(statements.taken())
         collect(session, statements)
+        before = _left_counts(session, statements)
         if living_among(session, statements):
             raise Depended("rows that have not expired hang on expired ones", detail=LIVING)
         for group in reversed(statements.cascade.groups):
             _delete(session, statements, group, batch)
+        for table, had, has in zip(statements.left, before, _left_counts(session, statements), strict=True):
+            batch.add(table, Gone(has - had))
+        order = [table.label for group in reversed(statements.cascade.groups) for table in group]
+        batch.deleted = {label: batch.deleted[label] for label in order if label in batch.deleted}
         if batch.deleted[root.label] < batch.taken:
             raise ArchiveMismatch(
                 "the database did not delete all rows that it was told to",
@@ -115,6 +120,12 @@ def _point(session: Session, statements: Statements) -> int | None:
     return parse_text(latest) if statements.due.axis.kind == "text" else int(latest)
 
 
+def _left_counts(session: Session, statements: Statements) -> list[int]:
+    """Rows deleted so far of the tables that are left to the database, in the order of `statements.left`."""
+    counts = statements.left_counts()
+    return [int(count) for count in session.keys(counts)[0]] if counts else []
+
+
 def living_among(session: Session, statements: Statements) -> int:
     """How many rows of the root are about to go although they have not expired."""
     living = statements.living()
@@ -123,7 +134,7 @@ def living_among(session: Session, statements: Statements) -> int:
 
 def create(session: Session, statements: Statements) -> None:
     """Make the key tables, empty."""
-    for table in filter(statements.cascade.is_inner, statements.cascade.nodes):
+    for table in filter(statements.is_inner, statements.cascade.nodes):
         for statement in statements.create(table):
             session.run(statement)
 
@@ -132,7 +143,7 @@ def collect(session: Session, statements: Statements, *, lock: bool = True) -> N
     """Put the keys of everything that others hang on into the key tables, parents first, circle by circle."""
     cascade = statements.cascade
     for group in cascade.groups:
-        inner = [table for table in group if cascade.is_inner(table)]
+        inner = [table for table in group if statements.is_inner(table)]
         for table in inner:
             for edge in cascade.into(table):
                 if edge.parent not in group:

@@ -80,7 +80,8 @@ class Discovery:
                 continue
             child = self._described(label).name
             indexed = self._indexed(child, key.columns)
-            yield Edge(parent, key.referenced, child, key.columns, key.name, indexed, key.partition)
+            cascades = key.on_delete is OnDelete.CASCADE
+            yield Edge(parent, key.referenced, child, key.columns, key.name, indexed, key.partition, cascades)
 
     def _by_policy(
         self, root: TableName, parent: TableName, stated: Sequence[tuple[TableName, Dependent]]

@@ -22,6 +22,7 @@ class Edge:
         name: of the foreign key; None where only the policy knows of it.
         indexed: an index leads from a parent to its children; True where nobody looked.
         partition: of the parent, whose rows alone are referenced; another one may have the same values.
+        cascades: the database deletes the child's rows by itself, by ON DELETE CASCADE.
     """
 
     parent: TableName
@@ -31,6 +32,7 @@ class Edge:
     name: str | None = None
     indexed: bool = True
     partition: TableName | None = None
+    cascades: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +133,21 @@ class Cascade:
         """The references by which others hang on rows of `table`."""
         return [edge for edge in self.edges if edge.parent == table]
 
-    def is_inner(self, table: TableName) -> bool:
-        """Whether rows hang on `table`, so that its keys must be known before anything is deleted."""
-        return table == self.root or bool(self.out_of(table))
-
-    def kept(self, table: TableName) -> tuple[str, ...]:
-        """The columns of an inner table that its children and its own deletion go by."""
-        referenced = [column for edge in self.out_of(table) for column in edge.referenced]
-        return tuple(dict.fromkeys([*self.nodes[table].key, *referenced]))
+    @cached_property
+    def by_itself(self) -> frozenset[TableName]:
+        """Tables that the database empties as it should without our doing: every reference to them cascades, they name
+        no files, nothing else of theirs changes meanwhile, and the same holds for all that hangs on them."""
+        found = {
+            name
+            for name, node in self.nodes.items()
+            if name != self.root
+            and not node.files
+            and all(edge.cascades for edge in self.into(name))
+            and all(child != name for _, child in self.loose)
+        }
+        while more := {name for name in found if any(edge.child not in found for edge in self.out_of(name))}:
+            found -= more
+        return frozenset(found)
 
     @cached_property
     def groups(self) -> tuple[tuple[TableName, ...], ...]:

@@ -83,7 +83,7 @@ def no_privilege(table: TableName) -> Refused:
 
 def _can_be_told_apart(cascade: Cascade, node: Node) -> None:
     """What others hang on has a key."""
-    if cascade.is_inner(node.name) and not node.key:
+    if (node.name == cascade.root or cascade.out_of(node.name)) and not node.key:
         raise Refused(
             "no_key",
             f"{node.name.label} has no primary key, and rows hang on it",

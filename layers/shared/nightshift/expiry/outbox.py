@@ -76,8 +76,9 @@ class Outbox:
         """
         postgresql = connection.dialect.name == "postgresql"
         due = self._due(after, limit, postgresql=postgresql)
-        if postgresql:
-            self._plan(connection, due)
+        if postgresql and not self._planned(connection, due):
+            connection.rollback()
+            return None
         # As the driver takes it: `text()` would look for parameters in the names of columns.
         rows = connection.exec_driver_sql(self._statement(due, postgresql=postgresql)).all()
         connection.rollback()
@@ -95,8 +96,8 @@ class Outbox:
             f" ORDER BY id LIMIT {limit}"
         )
 
-    def _plan(self, connection: Connection, due: str) -> None:
-        """Tell the planner how to look for rows that name a file.
+    def _planned(self, connection: Connection, due: str) -> int:
+        """Tell the planner how to look for rows that name a file; returns how many files there are.
 
         Nobody has counted what was put into the outbox a moment ago: it may take that for a row or two, and look
         through a table of files once for each of them.
@@ -107,6 +108,7 @@ class Outbox:
         connection.exec_driver_sql(
             f"SELECT set_config('enable_nestloop', '{loops}', true), set_config('jit', 'off', true)"
         )
+        return files
 
     def _statement(self, due: str, *, postgresql: bool) -> str:
         """One row for all entries that are alike: row by row it would take longer than S3."""
@@ -123,8 +125,11 @@ class Outbox:
 
     def gone(self, connection: Connection, ids: Sequence[int]) -> None:
         """Drop entries: S3 said that their files are gone, or a row still names them. The caller commits."""
-        for condition in _these(connection, ids):
-            connection.execute(delete(file_deletion).where(condition))
+        if connection.dialect.name == "postgresql":
+            _at_once(connection, f"DELETE FROM {file_deletion.name} o USING {_THESE} WHERE o.id = these.id", ids, {})
+            return
+        for some in _parts(ids):
+            connection.execute(delete(file_deletion).where(file_deletion.c.id.in_(some)))
 
     def failed(self, connection: Connection, ids: Sequence[int], attempts: int, reason: str) -> None:
         """Note that S3 did not delete these, and why; each further failure waits twice as long, up to a day.
@@ -132,20 +137,29 @@ class Outbox:
         Args:
             attempts: tries in vain before this one.
         """
-        pause = min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
-        for condition in _these(connection, ids):
-            noted = update(file_deletion).where(condition)
-            connection.execute(
-                noted.values(attempts=attempts + 1, last_error=reason[:200], next_try=self._as_of + pause)
-            )
+        next_try = self._as_of + min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
+        noted = {"attempts": attempts + 1, "last_error": reason[:200], "next_try": next_try}
+        if connection.dialect.name == "postgresql":
+            values = "attempts = :attempts, last_error = :last_error, next_try = :next_try"
+            statement = f"UPDATE {file_deletion.name} o SET {values} FROM {_THESE} WHERE o.id = these.id"
+            _at_once(connection, statement, ids, noted)
+            return
+        for some in _parts(ids):
+            connection.execute(update(file_deletion).where(file_deletion.c.id.in_(some)).values(noted))
 
 
-def _these(connection: Connection, ids: Sequence[int]) -> list[Any]:
-    """Conditions that name these entries, as few as possible; `ids` are our own numbers."""
-    if connection.dialect.name == "postgresql":
-        return [text(f"id = ANY ('{{{','.join(map(str, ids))}}}'::bigint[])")] if ids else []
-    some = [ids[start : start + _IDS_A_STATEMENT] for start in range(0, len(ids), _IDS_A_STATEMENT)]
-    return [file_deletion.c.id.in_(part) for part in some]
+_THESE = "unnest(CAST(:ids AS bigint[])) AS these(id)"
+
+
+def _at_once(connection: Connection, statement: str, ids: Sequence[int], values: dict[str, Any]) -> None:
+    """A statement about these entries. The planner takes any list for a hundred: it must not choose by that."""
+    connection.exec_driver_sql("SELECT set_config('enable_nestloop', 'off', true)")
+    connection.execute(text(statement), {"ids": f"{{{','.join(map(str, ids))}}}", **values})
+
+
+def _parts(ids: Sequence[int]) -> list[Sequence[int]]:
+    """As many at a time as a statement of SQLite takes."""
+    return [ids[start : start + _IDS_A_STATEMENT] for start in range(0, len(ids), _IDS_A_STATEMENT)]
 
 
 def waiting(connection: Connection) -> int:

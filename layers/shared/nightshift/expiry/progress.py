@@ -61,13 +61,15 @@ class Progress:
         return Scope(size, [key for _, key in self.left_out], self.floor, seconds)
 
     def facts(self) -> dict[str, Any]:
-        """What was committed, as `ExpiredTable` has it."""
+        """What was committed and what was left out, as `ExpiredTable` has it."""
         return {
             "expired": self.expired,
             "deleted_rows": dict(self.deleted),
             "archived_rows": sum(self.deleted.values()) if self.objects else 0,
             "objects": self.objects,
             "bytes": self.bytes,
+            "busy": self.busy,
+            "failed": self.failed,
         }
 
     def shrink(self, batch: Batch, exc: Busy | Rejected) -> None:

@@ -206,7 +206,7 @@ def stamp(moment: datetime, *, postgresql: bool) -> str:
 def _returned(deletion: Deletion) -> str:
     """The columns that the outbox needs of deleted rows."""
     named = [name for f in deletion.node.files for name in (f.key, f.bucket_column) if name]
-    return ", ".join(map(quote_identifier, dict.fromkeys(named))) or "1"
+    return ", ".join(f"d.{quote_identifier(name)}" for name in dict.fromkeys(named)) or "1"
 
 
 def _translated(exc: DBAPIError) -> NightshiftError:

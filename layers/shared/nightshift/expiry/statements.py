@@ -21,14 +21,24 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """Rows of one table that are to go: those for which `condition` holds."""
+    """Rows of one table that are to go: those for which `condition` holds.
+
+    Attributes:
+        join: the same as a table `k` and a condition on it and the rows `d`. PostgreSQL then follows the keys in their
+            order, which is about that of the rows on disk, or reads the table in its own; by IN it would hash the keys,
+            and every look at a dependent row would go to another page.
+    """
 
     node: Node
     condition: str
+    join: tuple[str, str] | None = None
 
     @property
     def sql(self) -> str:
-        return f"DELETE FROM {self.node.name.sql} WHERE {self.condition}"
+        """The statement; RETURNING may follow, of columns of `d`."""
+        if self.join is None:
+            return f"DELETE FROM {self.node.name.sql} AS d WHERE {self.condition}"
+        return f"DELETE FROM {self.node.name.sql} AS d USING {self.join[0]} k WHERE {self.join[1]}"
 
     @property
     def count_sql(self) -> str:
@@ -37,11 +47,29 @@ class Deletion:
 
 @dataclass(frozen=True)
 class Statements:
-    """Writes the SQL for one cascade, in the dialect of its database."""
+    """Writes the SQL for one cascade, in the dialect of its database.
+
+    Attributes:
+        left: tables that are left to the database, which deletes their rows by ON DELETE CASCADE.
+    """
 
     cascade: Cascade
     due: Due
     postgresql: bool
+    left: frozenset[TableName] = frozenset()
+
+    def is_inner(self, table: TableName) -> bool:
+        """Whether rows that we delete hang on `table`, so that its keys must be known before that."""
+        return table == self.cascade.root or bool(self._ours(table))
+
+    def _ours(self, table: TableName) -> list[Edge]:
+        """The references by which rows that we delete hang on `table`."""
+        return [edge for edge in self.cascade.out_of(table) if edge.child not in self.left]
+
+    def kept(self, table: TableName) -> tuple[str, ...]:
+        """The columns of an inner table that its children and its own deletion go by."""
+        referenced = [column for edge in self._ours(table) for column in edge.referenced]
+        return tuple(dict.fromkeys([*self.cascade.nodes[table].key, *referenced]))
 
     def key_table(self, table: TableName) -> str:
         number = list(self.cascade.nodes).index(table)
@@ -62,7 +90,7 @@ class Statements:
 
     def _copied(self, table: TableName, step: int = 0) -> str:
         """What a key table holds of a row `c`."""
-        columns = [f"c.{quote_identifier(column)}" for column in self.cascade.kept(table)]
+        columns = [f"c.{quote_identifier(column)}" for column in self.kept(table)]
         at = [f"c.{self.due.axis.sql} AS nightshift_at"] if table == self.cascade.root else []
         return ", ".join([*columns, f"{step} AS nightshift_step", *at])
 
@@ -130,11 +158,35 @@ class Statements:
 
     def deletions(self, table: TableName) -> list[Deletion]:
         """What to delete of a table: by its own keys where they are known, else by each of its references."""
+        if table in self.left:
+            return []
         node = self.cascade.nodes[table]
-        if self.cascade.is_inner(table):
-            key = ", ".join(map(quote_identifier, node.key))
-            return [Deletion(node, f"({key}) IN (SELECT {key} FROM {self.key_table(table)})")]
-        return [Deletion(node, self._hangs(edge)) for edge in self.cascade.into(table)]
+        if self.is_inner(table):
+            key, known = ", ".join(map(quote_identifier, node.key)), self.key_table(table)
+            return [Deletion(node, f"({key}) IN (SELECT {key} FROM {known})", self._join(known, node.key, node.key))]
+        return [
+            Deletion(
+                node,
+                self._hangs(edge),
+                None if edge.partition else self._join(self.key_table(edge.parent), edge.columns, edge.referenced),
+            )
+            for edge in self.cascade.into(table)
+        ]
+
+    def _join(self, known: str, mine: Sequence[str], theirs: Sequence[str]) -> tuple[str, str] | None:
+        if not self.postgresql:
+            return None
+        pairs = zip(map(quote_identifier, mine), map(quote_identifier, theirs), strict=True)
+        return known, " AND ".join(f"d.{one} = k.{other}" for one, other in pairs)
+
+    def left_counts(self) -> str | None:
+        """SQL for how many rows of each table that is left to the database this session has deleted, as text: in this
+        transaction, and in those that its statistics have not passed on yet. None where there is no such table."""
+        counts = [
+            " + ".join(f"pg_stat_get_xact_tuples_deleted({quote_literal(heap.name.sql)}::regclass)" for heap in heaps)
+            for heaps in (self.cascade.nodes[table].info.heaps for table in self.left)
+        ]
+        return f"SELECT {', '.join(f'CAST({count} AS text)' for count in counts)}" if counts else None
 
     def enqueue(self, files: FileColumns, source: str, run_id: str, next_try: str) -> str:
         """Put the files that rows of `source` name into the outbox."""

@@ -23,6 +23,7 @@ from nightshift.archive.table import Engine
 from nightshift.archive.table_guards import axis_kind, plain_times, repeated
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
+from nightshift.database.postgres_access import counts_rows
 from nightshift.errors import NightshiftError
 from nightshift.expiry.batch import Batch, expire
 from nightshift.expiry.discovery import Discovery
@@ -98,8 +99,8 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
         return ExpiredTable(table=table, status=Status.REFUSED, refusal=refused.refusal), 0
     except DBAPIError as exc:
         if is_lock_timeout(exc):
-            facts = {**progress.facts(), "busy": progress.busy, "failed": progress.failed}
             seconds = time.monotonic() - started
+            facts = progress.facts()
             result = ExpiredTable(table=table, status=Status.PARTIAL, seconds=seconds, warnings=(LOCKED,), **facts)
         else:
             result = _failed(table, progress, started, refused_statement(exc))
@@ -139,8 +140,10 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
         raise Refused.of(refusal)
     due = Due(axis, turn.moment, active_holds(connection, cascade.root, axis, turn.run.as_of))
     _plausible(connection, due, cascade.root)
+    # What is archived must be returned by a statement of ours, and a dry run looks at every row.
+    ours = not postgresql or policy.archive or turn.run.dry_run or not counts_rows(connection)
     connection.rollback()
-    return Statements(cascade, due, postgresql)
+    return Statements(cascade, due, postgresql, frozenset() if ours else cascade.by_itself)
 
 
 def _plausible(connection: Connection, due: Due, table: TableName) -> None:
@@ -205,10 +208,8 @@ def _told(
     return ExpiredTable(
         table=cascade.root.label,
         status=done if oldest is None else Status.PARTIAL,
-        **progress.facts(),
         # Rows that were passed over because somebody had them locked are known by being there still.
-        busy=max(left - progress.failed, progress.busy),
-        failed=progress.failed,
+        **progress.facts() | {"busy": max(left - progress.failed, progress.busy)},
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
         warnings=(*(f"rows were left out: {why}" for why in progress.why), *held_back(statements.due.held, axis.zone)),
