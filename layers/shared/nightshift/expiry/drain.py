@@ -58,15 +58,36 @@ class Answers:
 
 @dataclass(slots=True)
 class Files:
-    """The files of one bucket in a claim: key → its entries' ids, each with the tries in vain."""
+    """The files of one bucket in a claim.
+
+    Attributes:
+        ids: key → an entry that names it.
+        more: key → the other entries that name it, where there are any.
+    """
 
     bucket: Bucket
-    keys: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    more: dict[str, list[int]] = field(default_factory=dict)
+    _entries: list[Entries] = field(default_factory=list)
 
     def add(self, entries: Entries) -> None:
         """Take entries in; a file that several rows named is one file."""
-        for number, key in zip(entries.ids, entries.keys, strict=True):
-            self.keys.setdefault(key, []).append((number, entries.attempts))
+        self._entries.append(entries)
+        keys = len(self.ids) + len(entries.keys)
+        self.ids = dict(zip(entries.keys, entries.ids, strict=True)) | self.ids
+        if len(self.ids) < keys:
+            for key, number in zip(entries.keys, entries.ids, strict=True):
+                if self.ids[key] != number:
+                    self.more.setdefault(key, []).append(number)
+
+    def entries_of(self, keys: Sequence[str]) -> list[int]:
+        """The ids of every entry that names one of these."""
+        found = [self.ids[key] for key in keys]
+        return [*found, *(number for key in keys for number in self.more.get(key, ()))] if self.more else found
+
+    def attempts(self) -> dict[int, int]:
+        """Tries in vain, by id."""
+        return {number: entries.attempts for entries in self._entries for number in entries.ids}
 
 
 class Drain:
@@ -163,7 +184,7 @@ class Drain:
             buckets.setdefault(entries.bucket, Files(entries.bucket)).add(entries)
         requests: list[tuple[Files, Sequence[str]]] = []
         for files in buckets.values():
-            keys = list(files.keys)
+            keys = list(files.ids)
             requests += [(files, keys[n : n + DELETE_BATCH]) for n in range(0, len(keys), DELETE_BATCH)]
         answers = Answers()
         removals = pool.map(self._send, requests, timeout=max(0.0, self._database.deadline - time.monotonic()))
@@ -172,10 +193,11 @@ class Drain:
             if removal.silent:
                 self._silent.set()
             answers.gone += len(removal.gone)
-            answers.settled += [number for key in removal.gone for number, _ in files.keys[key]]
+            answers.settled += files.entries_of(removal.gone)
+            attempts = files.attempts() if removal.failed else {}
             for key, reason in removal.failed.items():
-                for number, attempts in files.keys[key]:
-                    answers.failed.setdefault((attempts, reason), []).append(number)
+                for number in files.entries_of([key]):
+                    answers.failed.setdefault((attempts[number], reason), []).append(number)
             self._count_failures(files.bucket, removal)
         return answers
 

@@ -51,6 +51,8 @@ def make_client(*, connections: int = 16) -> S3Client:
         # Every byte that is read back is compared with what was sent: a checksum over it would prove nothing more.
         response_checksum_validation="when_required",
         user_agent_extra="nightshift",
+        # S3 checks what it is sent; checking each of a thousand keys here takes an eighth of a request's time.
+        parameter_validation=False,
     )
     # A session of its own: the default one must not be used by two threads at once.
     client: S3Client = boto3.session.Session().client("s3", config=config)

@@ -100,13 +100,13 @@ def _batch(client: S3Client, bucket: str, keys: Sequence[str], removal: Removal,
 def _sorted_out(answer: Any, keys: Sequence[str], removal: Removal) -> list[str]:
     """Take S3's word for each key; returns those that are not gone."""
     refused = {entry.get("Key", ""): entry.get("Code", _UNANSWERED) for entry in answer.get("Errors", ())}
-    if not refused.keys() <= set(keys):
+    if refused and not refused.keys() <= set(keys):
         # It speaks of keys that we did not send: then we do not know of which it does not speak.
         refused = dict.fromkeys(keys, _UNANSWERED)
-    for key in keys:
-        removal.failed.pop(key, None)
-        if key not in refused:
-            removal.gone.append(key)
+    if removal.failed:
+        for key in keys:
+            removal.failed.pop(key, None)
+    removal.gone += [key for key in keys if key not in refused] if refused else keys
     removal.failed |= refused
     return list(refused)
 
