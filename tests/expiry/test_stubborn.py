@@ -148,3 +148,32 @@ def test_an_address_is_no_key(house: House, key: str) -> None:
 
     assert (files["deleted"], files["failed"], files["waiting"]) == (0, 1, 1)
     assert files["failures"][0]["code"] == "NotAKey"
+
+
+@pytest.mark.parametrize(
+    "asleep",
+    [
+        "ALTER TABLE job DISABLE TRIGGER ALL",
+        "ALTER TABLE step DROP CONSTRAINT step_job_id_fkey,"
+        " ADD FOREIGN KEY (job_id) REFERENCES job ON DELETE CASCADE NOT ENFORCED",
+    ],
+    ids=["triggers disabled", "not enforced"],
+)
+def test_a_cascade_that_the_database_does_not_carry_out(house: House, asleep: str) -> None:
+    """What it says it deletes by itself, it does not: then the rows are deleted by statements of ours."""
+    if "NOT ENFORCED" in asleep and int(house.value("SHOW server_version_num")) < 180_000:
+        pytest.skip("foreign keys are enforced before PostgreSQL 18")
+    script(house, MAKE_JOB + jobs(1, living=[2]))
+    script(
+        house,
+        """
+        CREATE TABLE step (id int PRIMARY KEY, job_id int REFERENCES job ON DELETE CASCADE);
+        INSERT INTO step VALUES (10, 1), (11, 2);
+        """,
+    )
+    house.sql(asleep)
+
+    told = only(expired(house, JOB))
+
+    assert told["deleted_rows"] == {"public.step": 1, "public.job": 1}
+    assert column(house, "step") == [11]

@@ -67,6 +67,8 @@ class ForeignKey:
 
     Attributes:
         partition: the one whose rows alone it points at; None: at all of the table's.
+        acts: the database does what `on_delete` says; it does not where the key's triggers are disabled, or the key is
+            NOT ENFORCED (PostgreSQL 18).
     """
 
     table: str
@@ -76,6 +78,7 @@ class ForeignKey:
     referenced: tuple[str, ...]
     table_sql: str
     partition: TableName | None = None
+    acts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,9 @@ SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
        (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.confkey) WITH ORDINALITY u(num, i)
           JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS referenced,
-       k.confrelid <> :oid AS in_part, pn.nspname AS part_schema, pc.relname AS part_name
+       k.confrelid <> :oid AS in_part, pn.nspname AS part_schema, pc.relname AS part_name,
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid
+         AND g.tgtype & 8 = 8 AND g.tgenabled IN ('O', 'A')) AS acts
 FROM pg_constraint k JOIN tree t ON t.oid = k.confrelid
 JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
@@ -237,7 +239,7 @@ def _foreign_key(row: Any) -> ForeignKey:
     name = TableName(row.nspname, row.relname)
     part = TableName(row.part_schema, row.part_name) if row.in_part else None
     action, columns, referenced = _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced)
-    return ForeignKey(name.label, row.conname, action, columns, referenced, name.sql, part)
+    return ForeignKey(name.label, row.conname, action, columns, referenced, name.sql, part, row.acts)
 
 
 def overdue_references(connection: Connection, table: TableName, key: ForeignKey, overdue: str) -> bool:

@@ -80,7 +80,7 @@ class Discovery:
                 continue
             child = self._described(label).name
             indexed = self._indexed(child, key.columns)
-            cascades = key.on_delete is OnDelete.CASCADE
+            cascades = key.on_delete is OnDelete.CASCADE and key.acts
             yield Edge(parent, key.referenced, child, key.columns, key.name, indexed, key.partition, cascades)
 
     def _by_policy(
