@@ -7,7 +7,20 @@ from __future__ import annotations
 
 import pg8000.native
 
-from tests.support.expiry_runs import JOB, MAKE_JOB, deleted, expire, expired, files_of, jobs, only, outbox, put, script
+from tests.support.expiry_runs import (
+    JOB,
+    MAKE_JOB,
+    deleted,
+    expire,
+    expired,
+    files_of,
+    jobs,
+    only,
+    outbox,
+    put,
+    script,
+    wait_in_outbox,
+)
 from tests.support.house import House
 
 MAKE_FILE = "CREATE TABLE file (id int PRIMARY KEY, job_id int REFERENCES job ON DELETE CASCADE, s3_key text);"
@@ -61,10 +74,7 @@ def test_files_that_wait_already_are_told(home: House) -> None:
     script(home, MAKE_JOB + jobs(living=[1]))
     home.policies(JOB)
     expire(home)
-    values = "('somewhere', 'a', 'x', 3, '2025-10-16 00:00:00.000000')"
-    script(
-        home, f"INSERT INTO nightshift_file_deletion (bucket, object_key, run_id, attempts, next_try) VALUES {values}"
-    )
+    wait_in_outbox(home, "somewhere", "a", next_try="2025-10-16 00:00:00.000000")
 
     answer = expire(home, dry_run=True)
 

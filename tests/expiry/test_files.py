@@ -19,6 +19,7 @@ from tests.support.expiry_runs import (
     outbox,
     put,
     script,
+    wait_in_outbox,
 )
 from tests.support.house import House
 
@@ -234,13 +235,8 @@ def test_files_of_earlier_runs_go_too(home: House) -> None:
     script(home, MAKE_JOB + jobs(living=[1]) + MAKE_FILES)
     home.policies(JOB + files_of("file"))
     expire(home)
-    values = ", ".join(
-        f"('{home.bucket}', '{key}', 'x', 1, '{moment}')"
-        for key, moment in (("now", "2025-10-15 05:00:00.000000"), ("later", "2025-10-15 05:00:00.000001"))
-    )
-    script(
-        home, f"INSERT INTO nightshift_file_deletion (bucket, object_key, run_id, attempts, next_try) VALUES {values}"
-    )
+    wait_in_outbox(home, home.bucket, "now", next_try="2025-10-15 05:00:00.000000")
+    wait_in_outbox(home, home.bucket, "later", next_try="2025-10-15 05:00:00.000001")
     put(home, "now", "later")
 
     answer = expire(home)

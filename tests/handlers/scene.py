@@ -149,7 +149,7 @@ class Orders(Scene):
     def waiting(self) -> int:
         """Files in the outbox."""
         outbox = "nightshift_file_deletion"
-        return self.number(f"SELECT count(*) FROM {outbox}") if self.exists(outbox) else 0
+        return self.number(f"SELECT coalesce(sum(files), 0) FROM {outbox}") if self.exists(outbox) else 0
 
 
 class ArchivedOrders(Orders):

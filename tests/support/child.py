@@ -31,6 +31,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from nightshift.archive.events import ChunkEvent, Step
+from nightshift.embedding.request import ReembedRequest
 from nightshift.restore.request import RestoreRequest
 from nightshift.results import JobResult
 from nightshift.run import JobRun
@@ -41,10 +42,10 @@ IMPORT_PATH = [str(ROOT), str(ROOT / "functions"), str(ROOT / "layers" / "shared
 
 Work = Callable[[JobRun, Services], JobResult]
 
-REQUESTS: Mapping[str, type[BaseModel]] = {"restore": RestoreRequest}
+REQUESTS: Mapping[str, type[BaseModel]] = {"reembed": ReembedRequest, "restore": RestoreRequest}
 """The models of the jobs that are asked for something, by the job's name."""
 
-WITHOUT_ARCHIVE = {"expire_jobs"}
+WITHOUT_ARCHIVE = {"expire_jobs", "feedback", "reembed"}
 """Jobs that need no archive bucket, as their handlers say."""
 
 _fork = multiprocessing.get_context("forkserver")

@@ -8,6 +8,7 @@ outbox is empty.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -126,8 +127,9 @@ class JobScene(RunningHouse):
         return child
 
     def outbox(self) -> list[dict[str, Any]]:
-        """The files that wait, oldest entry first; empty before the first run."""
-        return self._own_table("nightshift_file_deletion", "id")
+        """The files that wait, each with what its entry says, oldest entry first; empty before the first run."""
+        entries = self._own_table("nightshift_file_deletion", "id")
+        return [{**entry, "object_key": key} for entry in entries for key in json.loads(entry["object_keys"])]
 
     def job_ids(self) -> set[str]:
         """The jobs that are there."""

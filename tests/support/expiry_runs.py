@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -80,7 +81,15 @@ def put(house: House, *keys: str, bucket: str | None = None) -> None:
 
 def outbox(house: House) -> list[tuple[Any, ...]]:
     """Bucket and key of what is in the outbox, in order."""
-    return house.sql("SELECT bucket, object_key FROM nightshift_file_deletion ORDER BY bucket, object_key")
+    entries = house.sql("SELECT bucket, object_keys FROM nightshift_file_deletion")
+    return sorted((bucket, key) for bucket, keys in entries for key in json.loads(keys))
+
+
+def wait_in_outbox(house: House, bucket: str, key: str, *, next_try: str) -> None:
+    """Put a file into the outbox, as one that earlier runs could not delete."""
+    columns = "bucket, object_keys, files, run_id, attempts, next_try"
+    values = f"'{bucket}', '{json.dumps([key])}', 1, 'x', 1, '{next_try}'"
+    script(house, f"INSERT INTO nightshift_file_deletion ({columns}) VALUES ({values})")
 
 
 def expire(house: House, **event: Any) -> dict[str, Any]:

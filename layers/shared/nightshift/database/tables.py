@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
     DateTime,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     text,
 )
 from sqlalchemy.engine import Connection
@@ -83,17 +86,122 @@ file_deletion = Table(
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("bucket", Text, nullable=False),
-    Column("object_key", Text, nullable=False),
+    Column("object_keys", Text, nullable=False),
+    Column("files", Integer, nullable=False),
     Column("run_id", String(32), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("last_error", Text),
     Column("next_try", DateTime(timezone=True), nullable=False),
 )
-"""The outbox of `expire_jobs`: files in S3 whose rows are gone. A row is written in the transaction that deletes the
-row that named the file, and leaves when S3 says that the file is gone.
+"""The outbox of `expire_jobs`: files in S3 whose rows are gone, up to a thousand of one bucket a row. It is written in
+the transaction that deletes the rows that named the files, and leaves when S3 says that they are gone.
 
-`last_error` is S3's code for the last of `attempts` tries; nothing is tried again before `next_try`.
+`object_keys` is a JSON array of as many keys as `files` says. `last_error` is S3's code for the last of `attempts`
+tries; nothing is tried again before `next_try`.
 """
+event.listen(
+    file_deletion,
+    "after_create",
+    # The server would spend longer on compressing the keys than on everything else that it does with them.
+    DDL(f"ALTER TABLE {file_deletion.name} ALTER COLUMN object_keys SET STORAGE EXTERNAL").execute_if(  # type: ignore[no-untyped-call]
+        dialect="postgresql"
+    ),
+)
+
+embedding = Table(
+    "nightshift_embedding",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("document_id", Text, primary_key=True),
+    Column("text_hash", String(64), nullable=False),
+    Column("version", Text),
+    Column("model", Text, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("round", Text, nullable=False),
+    Column("embedded_at", DateTime(timezone=True), nullable=False),
+)
+"""What each document was embedded from, and with what. A row is written in the transaction that writes its vector.
+
+`place` says where the vectors are, e.g. `public.document.embedding`. `text_hash` is the SHA-256 of the text, `version`
+its `updated_at` at the time, as text. States: `embedded`, `empty` (there is no text, and no vector), `refused` (by the
+model, for the reason in `error`: set aside until the text changes). `round` names the run, or the series of them, that
+looked at the document last; `force` embeds what its own round has not.
+"""
+
+embedding_place = Table(
+    "nightshift_embedding_place",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("model", Text),
+    Column("dimension", Integer),
+    Column("next_model", Text),
+    Column("next_dimension", Integer),
+    Column("next_type", Text),
+    Column("switched_at", DateTime(timezone=True)),
+)
+"""Which model's vectors readers find in a place, and which one is being made ready beside it, in a stage of its own.
+
+No `model`: there were vectors before we came, of whatever model. `next_type` is the stage's type of vector.
+"""
+
+embedding_decision = Table(
+    "nightshift_embedding_decision",
+    metadata,
+    Column("decision", Text, primary_key=True),
+    Column("run_id", String(32), nullable=False),
+    Column("finished_at", DateTime(timezone=True), nullable=False),
+)
+"""Decisions of `feedback` that `reembed` has finished: a second delivery of one does nothing."""
+
+feedback_run = Table(
+    "nightshift_feedback_run",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("decision", String(32), nullable=False, unique=True),
+    Column("source", String(64), nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("window_start", DateTime(timezone=True), nullable=False),
+    Column("window_end", DateTime(timezone=True), nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("likes", BigInteger, nullable=False),
+    Column("dislikes", BigInteger, nullable=False),
+    Column("low", Float(53)),
+    Column("high", Float(53)),
+    Column("confidence", Float(53), nullable=False),
+    Column("threshold", Float(53), nullable=False),
+    Column("min_votes", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("cooling_until", DateTime(timezone=True)),
+    Column("event", Text),
+    Column("event_id", Text),
+    Column("event_sent_at", DateTime(timezone=True)),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("source", "window_start"),
+    Index("nightshift_feedback_run_table_window", "table_name", "window_start"),
+)
+"""What `feedback` decided: one row a window, written once, with the votes and the rules that it was decided on.
+
+`source` tells the same table's votes apart where they are counted in different ways. `event` is the detail of the event
+that starts re-embedding, as JSON; null where the window starts nothing. Until `event_sent_at` is set, it is owed.
+"""
+
+feedback_day = Table(
+    "nightshift_feedback_day",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("likes", BigInteger, nullable=False),
+    Column("dislikes", BigInteger, nullable=False),
+    Column("counted_as_of", DateTime(timezone=True), nullable=False),
+)
+"""Votes of past days, as they were last counted: nothing is counted again for the week's mean and the chart, and they
+outlive the rows that `cleanup` takes."""
 
 run = Table(
     "nightshift_run",
@@ -114,13 +222,14 @@ run = Table(
 """The run history: `running`, then one of `results.Status` or `failed`. `result` is the answer, as JSON."""
 
 
-def is_there(connection: Connection, table: Table) -> bool:
+def is_there(connection: Connection, table: Table | str) -> bool:
     """Whether one of our tables is there. SQLAlchemy's inspector could tell, at ten times the cost of a first call."""
     if connection.dialect.name == "sqlite":
         found = text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name")
     else:
         found = text("SELECT count(*) FROM pg_class WHERE relname = :name AND pg_table_is_visible(oid)")
-    return bool(connection.execute(found, {"name": table.name}).scalar())
+    name = table if isinstance(table, str) else table.name
+    return bool(connection.execute(found, {"name": name}).scalar())
 
 
 def ensure_tables(connection: Connection) -> None:

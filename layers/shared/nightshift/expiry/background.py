@@ -1,4 +1,4 @@
-"""The outbox is emptied in threads of its own, while rows are deleted in another."""
+"""The outbox is emptied in a thread of its own, while rows are deleted in another."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from nightshift.expiry.drain import Drain
 
-WORKERS = 2
-"""Claims at once: while S3 answers one, the database is asked for the next."""
-
-
 SWITCH_S = 0.0005
 """How long a thread may compute while others wait. Python's own 5 ms are as long as most answers of the database take:
 the thread that deletes rows would wait for the ones that write XML after every statement, for half of the run."""
 
 
 class Background:
-    """A drain in threads of its own, for as long as the context lasts.
+    """A drain in a thread of its own, for as long as the context lasts.
 
     Raises:
         what the drain raised, on leaving, unless something else is raised already.
@@ -30,11 +26,11 @@ class Background:
         self._news = 0
         self._interval = sys.getswitchinterval()
         self._over = False
-        self._pool = ThreadPoolExecutor(WORKERS, "drain")
+        self._pool = ThreadPoolExecutor(1, "drain")
 
     def __enter__(self) -> Background:
         sys.setswitchinterval(SWITCH_S)
-        self._futures = [self._pool.submit(self._follow) for _ in range(WORKERS)]
+        self._future = self._pool.submit(self._follow)
         self.wake()  # earlier runs may have left files
         return self
 
@@ -47,8 +43,7 @@ class Background:
         self._pool.shutdown()
         sys.setswitchinterval(self._interval)
         if kind is None:
-            for future in self._futures:
-                future.result()
+            self._future.result()
 
     def wake(self) -> None:
         """Something was put into the outbox."""

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
 from nightshift.database.connect import Database
 from nightshift.database.tables import file_deletion
-from nightshift.expiry.outbox import Bucket, Claim, Entries, Outbox, waiting
+from nightshift.expiry.outbox import Bucket, Entry, Key, Left, Outbox, waiting
 from nightshift.results import FileFailures, FilesResult
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
     from nightshift.store.removal import Removal
 
-CLAIM = 100_000
-"""Files of one claim, at most. Each looks for rows that name its files, which may mean to read their tables whole."""
+CLAIM = 100
+"""Entries of one claim, at most: 100,000 files. Each looks for rows that name its files, which may mean to read their
+tables whole."""
 
-REQUESTS = 2
-"""Requests to S3 at once, each claim."""
+REQUESTS = 4
+"""Requests to S3 at once."""
 
 LEAST_SECONDS = 2.0
 """With less time left nothing is claimed."""
@@ -47,47 +48,22 @@ class Answers:
 
     Attributes:
         gone: how many files.
-        settled: ids of their entries.
-        failed: the others' ids, by tries before this one and by the reason; nothing is said of those not tried.
+        failed: the others, by bucket and key: why; None: nobody tried.
     """
 
     gone: int = 0
-    settled: list[int] = field(default_factory=list)
-    failed: dict[tuple[int, str], list[int]] = field(default_factory=dict)
+    failed: dict[Bucket, dict[Key, str | None]] = field(default_factory=dict)
 
-
-@dataclass(slots=True)
-class Files:
-    """The files of one bucket in a claim.
-
-    Attributes:
-        ids: key → an entry that names it.
-        more: key → the other entries that name it, where there are any.
-    """
-
-    bucket: Bucket
-    ids: dict[str, int] = field(default_factory=dict)
-    more: dict[str, list[int]] = field(default_factory=dict)
-    _entries: list[Entries] = field(default_factory=list)
-
-    def add(self, entries: Entries) -> None:
-        """Take entries in; a file that several rows named is one file."""
-        self._entries.append(entries)
-        keys = len(self.ids) + len(entries.keys)
-        self.ids = dict(zip(entries.keys, entries.ids, strict=True)) | self.ids
-        if len(self.ids) < keys:
-            for key, number in zip(entries.keys, entries.ids, strict=True):
-                if self.ids[key] != number:
-                    self.more.setdefault(key, []).append(number)
-
-    def entries_of(self, keys: Sequence[str]) -> list[int]:
-        """The ids of every entry that names one of these."""
-        found = [self.ids[key] for key in keys]
-        return [*found, *(number for key in keys for number in self.more.get(key, ()))] if self.more else found
-
-    def attempts(self) -> dict[int, int]:
-        """Tries in vain, by id."""
-        return {number: entries.attempts for entries in self._entries for number in entries.ids}
+    def left(self, entry: Entry) -> list[Left]:
+        """What is left of an entry, by reason."""
+        failed = self.failed.get(entry.bucket)
+        if failed is None:
+            return []
+        by_reason: dict[str | None, list[Key]] = {}
+        for key in entry.keys:
+            if key in failed:
+                by_reason.setdefault(failed[key], []).append(key)
+        return [Left(keys, reason) for reason, keys in by_reason.items()]
 
 
 class Drain:
@@ -112,8 +88,6 @@ class Drain:
         self._connect = connect
         self._versions = versions
         self._listener = listener
-        self._lock = threading.Lock()
-        self._looking = threading.Lock()
         self._after = 0
         self._slowest = LEAST_SECONDS
         self._deleted = self._kept = self._failed = 0
@@ -130,22 +104,20 @@ class Drain:
         self._after = 0
 
     def work(self) -> None:
-        """Take what is due now, until nothing is left, time is short or S3 is silent. For several threads at once."""
+        """Take what is due now, until nothing is left, time is short or S3 is silent."""
         with self._database.connect() as connection, _requests() as pool:
             while not self._silent.is_set() and self._has_time():
                 started = time.monotonic()
-                with self._looking:
-                    claim = self._outbox.look(connection, self._after, CLAIM)
-                    self._after = claim.last if claim else self._after
-                if claim is None:
+                claim = self._outbox.look(connection, self._after, CLAIM)
+                if not claim:
                     return
+                self._after = claim[-1].id
                 self._tell(Step.CLAIMED, claim)
                 answers = self._told_to_s3(pool, claim)
                 self._tell(Step.ANSWERED, claim)
                 self._settle(connection, claim, answers)
                 self._tell(Step.SETTLED, claim)
-                with self._lock:
-                    self._slowest = max(self._slowest, time.monotonic() - started)
+                self._slowest = max(self._slowest, time.monotonic() - started)
 
     def wake(self) -> None:
         """Nothing to do: without a thread of its own the drain works when it is told to."""
@@ -168,71 +140,68 @@ class Drain:
             warnings=warnings,
         )
 
-    def _tell(self, step: Step, claim: Claim) -> None:
-        files = sum(len(entries.ids) for entries in claim.files)
+    def _tell(self, step: Step, claim: Sequence[Entry]) -> None:
+        files = sum(len(entry.keys) for entry in claim)
         self._listener(ChunkEvent(step=step, table=file_deletion.name, rows=files))
 
     def _has_time(self) -> bool:
         return self._database.deadline - time.monotonic() > 2 * self._slowest
 
-    def _told_to_s3(self, pool: ThreadPoolExecutor, claim: Claim) -> Answers:
-        """Delete the files of a claim, each once."""
+    def _told_to_s3(self, pool: ThreadPoolExecutor, claim: Sequence[Entry]) -> Answers:
+        """Delete the files of a claim, each once, whatever number of entries name it."""
         from nightshift.store.client import DELETE_BATCH
 
-        buckets: dict[Bucket, Files] = {}
-        for entries in claim.files:
-            buckets.setdefault(entries.bucket, Files(entries.bucket)).add(entries)
-        requests: list[tuple[Files, Sequence[str]]] = []
-        for files in buckets.values():
-            keys = list(files.ids)
-            requests += [(files, keys[n : n + DELETE_BATCH]) for n in range(0, len(keys), DELETE_BATCH)]
+        buckets: dict[Bucket, dict[Key, None]] = {}
+        for entry in claim:
+            buckets.setdefault(entry.bucket, {}).update(dict.fromkeys(entry.keys))
+        requests: list[tuple[Bucket, list[Key]]] = []
+        for bucket, files in buckets.items():
+            keys = list(files)
+            requests += [(bucket, keys[n : n + DELETE_BATCH]) for n in range(0, len(keys), DELETE_BATCH)]
         answers = Answers()
         removals = pool.map(self._send, requests, timeout=max(0.0, self._database.deadline - time.monotonic()))
-        for files, sent in requests:
+        for bucket, sent in requests:
             removal = _next(removals, sent)
             if removal.silent:
                 self._silent.set()
             answers.gone += len(removal.gone)
-            answers.settled += files.entries_of(removal.gone)
-            attempts = files.attempts() if removal.failed else {}
-            for key, reason in removal.failed.items():
-                for number in files.entries_of([key]):
-                    answers.failed.setdefault((attempts[number], reason), []).append(number)
-            self._count_failures(files.bucket, removal)
+            if removal.failed or removal.untried:
+                answers.failed.setdefault(bucket, {}).update(dict.fromkeys(removal.untried) | removal.failed)
+            self._count_failures(bucket, removal)
         return answers
 
-    def _send(self, request: tuple[Files, Sequence[str]]) -> Removal:
+    def _send(self, request: tuple[Bucket, list[Key]]) -> Removal:
         """One request, unless there is a reason not to send it."""
         from nightshift.store.removal import Removal, remove
 
-        files, keys = request
+        bucket, keys = request
         if self._silent.is_set() or time.monotonic() > self._database.deadline:
-            return Removal(untried=list(keys))
-        if not files.bucket:
+            return Removal(untried=keys)
+        if not bucket:
             return Removal(failed=dict.fromkeys(keys, "NoBucket"))
         addresses = [key for key in keys if key.startswith(_ADDRESSES)]
         keys = [key for key in keys if not key.startswith(_ADDRESSES)]
         deadline = self._database.deadline
-        removal = remove(self._connect(), files.bucket, keys, versions=self._versions, deadline=deadline)
+        removal = remove(self._connect(), bucket, keys, versions=self._versions, deadline=deadline)
         removal.failed |= dict.fromkeys(addresses, "NotAKey")
         return removal
 
-    def _settle(self, connection: Connection, claim: Claim, answers: Answers) -> None:
+    def _settle(self, connection: Connection, claim: Sequence[Entry], answers: Answers) -> None:
         """Write down what S3 has said."""
-        self._outbox.gone(connection, [*answers.settled, *claim.kept])
-        for (attempts, reason), ids in answers.failed.items():
-            self._outbox.failed(connection, ids, attempts, reason)
+        left = [(entry, answers.left(entry)) for entry in claim]
+        self._outbox.gone(connection, [entry for entry, rest in left if not rest])
+        for entry, rest in left:
+            if rest and not _is_whole(entry, rest):
+                self._outbox.failed(connection, entry, rest)
         connection.commit()
-        with self._lock:
-            self._kept += len(claim.kept)
-            self._deleted += answers.gone
+        self._kept += sum(len(entry.kept) for entry in claim)
+        self._deleted += answers.gone
 
     def _count_failures(self, bucket: Bucket, removal: Removal) -> None:
-        with self._lock:
-            self._failed += len(removal.failed)
-            for key, code in removal.failed.items():
-                self._reasons[bucket, code] += 1
-                self._examples.setdefault((bucket, code), key)
+        self._failed += len(removal.failed)
+        for key, code in removal.failed.items():
+            self._reasons[bucket, code] += 1
+            self._examples.setdefault((bucket, code), key)
 
 
 @contextmanager
@@ -243,6 +212,11 @@ def _requests() -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_whole(entry: Entry, left: Sequence[Left]) -> bool:
+    """Whether nobody has tried any of it, so that it stays as it is."""
+    return not entry.kept and [(part.keys, part.reason) for part in left] == [(entry.keys, None)]
 
 
 def _next(removals: Iterator[Removal], keys: Sequence[str]) -> Removal:

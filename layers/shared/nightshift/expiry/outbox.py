@@ -1,59 +1,62 @@
 """The outbox: files whose rows are gone. Looked up, told to S3, and settled when S3 has answered for each.
 
-No transaction is open while S3 works: whoever dies in between leaves every entry where it was, and deleting a file
-twice is harmless. What S3 refuses stays in, to be tried again later. A file that some row still names, or names again,
-is not deleted: its entry is dropped, and comes back when that row goes.
+An entry is up to a thousand files of one bucket: what one request to S3 takes. No transaction is open while S3 works:
+whoever dies in between leaves every entry as it was, and deleting a file twice is harmless. What S3 refuses stays in,
+in an entry of its own for each reason, to be tried again later. A file that some row still names, or names again, is
+not deleted: it leaves the outbox, and comes back when that row goes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select
 
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.graph import Named
-from nightshift.expiry.session import stamp
+from nightshift.expiry.session import WORK_MEM, stamp
 
 FIRST_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(days=1)
-
-_IDS_A_STATEMENT = 500
-"""On SQLite, which has no arrays."""
 
 _MANY = 0.05
 """Share of a table from which it is faster to read it whole than to look for so many of its rows one by one."""
 
 Bucket = str
-
-
-@dataclass(slots=True)
-class Entries:
-    """Entries of the outbox that are alike: one bucket, as many tries in vain. `ids` and `keys` belong together."""
-
-    bucket: Bucket
-    attempts: int
-    ids: list[int] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
+Key = str
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What is to be deleted next.
+class Entry:
+    """Files of one bucket that were put in, or failed, together.
 
     Attributes:
-        files: the entries, by bucket and tries.
-        kept: ids of those that a row still names.
-        last: the highest id of all; the next claim goes on behind it.
+        attempts: tries in vain.
+        keys: of the files that are to be deleted.
+        kept: keys of those that a row still names.
     """
 
-    files: tuple[Entries, ...]
-    kept: tuple[int, ...]
-    last: int
+    id: int
+    run_id: str
+    bucket: Bucket
+    attempts: int
+    keys: list[Key]
+    kept: list[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Files of an entry that are not gone.
+
+    Attributes:
+        reason: why; None: nobody tried.
+    """
+
+    keys: list[Key]
+    reason: str | None
 
 
 class Outbox:
@@ -67,8 +70,8 @@ class Outbox:
         self._as_of = as_of
         self._named = named
 
-    def look(self, connection: Connection, after: int, limit: int) -> Claim | None:
-        """Files whose time has come; None where there are no more. Ends the transaction.
+    def look(self, connection: Connection, after: int, limit: int) -> list[Entry]:
+        """Entries whose time has come; none where there are no more. Ends the transaction.
 
         Args:
             after: only ids above this one.
@@ -78,20 +81,15 @@ class Outbox:
         due = self._due(after, limit, postgresql=postgresql)
         if postgresql and not self._planned(connection, due):
             connection.rollback()
-            return None
+            return []
         # As the driver takes it: `text()` would look for parameters in the names of columns.
         rows = connection.exec_driver_sql(self._statement(due, postgresql=postgresql)).all()
         connection.rollback()
-        if not rows:
-            return None
-        files = [Entries(row.bucket, row.attempts, json.loads(row.ids), json.loads(row.keys)) for row in rows]
-        kept = [number for row, entries in zip(rows, files, strict=True) if row.kept for number in entries.ids]
-        last = max(max(entries.ids) for entries in files)
-        return Claim(tuple(e for row, e in zip(rows, files, strict=True) if not row.kept), tuple(kept), last)
+        return [_entry(row.id, row.run_id, row.bucket, row.attempts, row.object_keys, row.kept) for row in rows]
 
     def _due(self, after: int, limit: int, *, postgresql: bool) -> str:
         return (
-            "SELECT id, bucket, object_key, attempts FROM nightshift_file_deletion"
+            "SELECT id, run_id, bucket, object_keys, files, attempts FROM nightshift_file_deletion"
             f" WHERE next_try <= '{stamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
             f" ORDER BY id LIMIT {limit}"
         )
@@ -102,66 +100,67 @@ class Outbox:
         Nobody has counted what was put into the outbox a moment ago: it may take that for a row or two, and look
         through a table of files once for each of them.
         """
-        files = int(connection.exec_driver_sql(f"SELECT count(*) FROM ({due}) due").scalar_one())
+        counted = f"SELECT CAST(coalesce(sum(files), 0) AS bigint) FROM ({due}) due"
+        files = int(connection.exec_driver_sql(counted).scalar_one())
         one_by_one = all(named.indexed and files < _MANY * named.rows for named in self._named)
         loops = "on" if one_by_one else "off"
         connection.exec_driver_sql(
-            f"SELECT set_config('enable_nestloop', '{loops}', true), set_config('jit', 'off', true)"
+            f"SELECT set_config('enable_nestloop', '{loops}', true), set_config('jit', 'off', true),"
+            f" set_config('work_mem', '{WORK_MEM}', true)"
         )
         return files
 
     def _statement(self, due: str, *, postgresql: bool) -> str:
-        """One row for all entries that are alike: row by row it would take longer than S3."""
-        gather = "CAST(json_agg({}) AS text)" if postgresql else "json_group_array({})"
-        kept = " UNION ".join(
-            f"SELECT d.id FROM due d JOIN {named.table.sql} f ON {named.joins('d')}" for named in self._named
+        """The entries, and of each the files that rows name."""
+        each, gather = "json_each(d.object_keys)", "json_group_array(object_key)"
+        if postgresql:
+            each, gather = "json_array_elements_text(CAST(d.object_keys AS json))", "CAST(json_agg(object_key) AS text)"
+        found = " UNION ".join(
+            f"SELECT o.id, o.object_key FROM opened o JOIN {named.table.sql} f ON {named.joins('o')}"
+            for named in self._named
         )
         return (
-            f"WITH due AS ({due}), kept AS ({kept or 'SELECT 0 AS id WHERE 1 = 0'})"
-            f" SELECT d.bucket, d.attempts, k.id IS NOT NULL AS kept,"
-            f" {gather.format('d.id')} AS ids, {gather.format('d.object_key')} AS keys"
-            " FROM due d LEFT JOIN kept k ON k.id = d.id GROUP BY 1, 2, 3"
+            f"WITH due AS ({due}), opened AS (SELECT d.id, d.bucket, o.value AS object_key FROM due d, {each} o),"
+            f" named AS ({found or 'SELECT id, object_key FROM opened WHERE 1 = 0'}),"
+            f" kept AS (SELECT id, {gather} AS object_keys FROM named GROUP BY id)"
+            " SELECT d.id, d.run_id, d.bucket, d.attempts, d.object_keys, k.object_keys AS kept"
+            " FROM due d LEFT JOIN kept k ON k.id = d.id ORDER BY d.id"
         )
 
-    def gone(self, connection: Connection, ids: Sequence[int]) -> None:
-        """Drop entries: S3 said that their files are gone, or a row still names them. The caller commits."""
-        if connection.dialect.name == "postgresql":
-            _at_once(connection, f"DELETE FROM {file_deletion.name} o USING {_THESE} WHERE o.id = these.id", ids, {})
-            return
-        for some in _parts(ids):
-            connection.execute(delete(file_deletion).where(file_deletion.c.id.in_(some)))
+    def gone(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Drop entries: of each of their files S3 said that it is gone, or a row still names it. The caller commits."""
+        if entries:
+            connection.execute(delete(file_deletion).where(file_deletion.c.id.in_([entry.id for entry in entries])))
 
-    def failed(self, connection: Connection, ids: Sequence[int], attempts: int, reason: str) -> None:
-        """Note that S3 did not delete these, and why; each further failure waits twice as long, up to a day.
+    def failed(self, connection: Connection, entry: Entry, left: Sequence[Left]) -> None:
+        """Put what is left of an entry in its place; each further failure waits twice as long, up to a day.
 
-        Args:
-            attempts: tries in vain before this one.
+        The caller commits. Nothing happens where the entry is gone: another run has settled it.
         """
-        next_try = self._as_of + min(FIRST_PAUSE * 2 ** min(attempts, 10), LONGEST_PAUSE)
-        noted = {"attempts": attempts + 1, "last_error": reason[:200], "next_try": next_try}
-        if connection.dialect.name == "postgresql":
-            values = "attempts = :attempts, last_error = :last_error, next_try = :next_try"
-            statement = f"UPDATE {file_deletion.name} o SET {values} FROM {_THESE} WHERE o.id = these.id"
-            _at_once(connection, statement, ids, noted)
+        if not connection.execute(delete(file_deletion).where(file_deletion.c.id == entry.id)).rowcount:
             return
-        for some in _parts(ids):
-            connection.execute(update(file_deletion).where(file_deletion.c.id.in_(some)).values(noted))
-
-
-_THESE = "unnest(CAST(:ids AS bigint[])) AS these(id)"
-
-
-def _at_once(connection: Connection, statement: str, ids: Sequence[int], values: dict[str, Any]) -> None:
-    """A statement about these entries. The planner takes any list for a hundred: it must not choose by that."""
-    connection.exec_driver_sql("SELECT set_config('enable_nestloop', 'off', true)")
-    connection.execute(text(statement), {"ids": f"{{{','.join(map(str, ids))}}}", **values})
-
-
-def _parts(ids: Sequence[int]) -> list[Sequence[int]]:
-    """As many at a time as a statement of SQLite takes."""
-    return [ids[start : start + _IDS_A_STATEMENT] for start in range(0, len(ids), _IDS_A_STATEMENT)]
+        pause = min(FIRST_PAUSE * 2 ** min(entry.attempts, 10), LONGEST_PAUSE)
+        for part in left:
+            tried = part.reason is not None
+            values = {
+                "bucket": entry.bucket,
+                "object_keys": json.dumps(part.keys, ensure_ascii=False),
+                "files": len(part.keys),
+                "run_id": entry.run_id,
+                "attempts": entry.attempts + tried,
+                "last_error": part.reason[:200] if part.reason else None,
+                "next_try": self._as_of + pause if tried else self._as_of,
+            }
+            connection.execute(insert(file_deletion).values(values))
 
 
 def waiting(connection: Connection) -> int:
     """Files in the outbox, whenever they are due."""
-    return int(connection.execute(select(func.count()).select_from(file_deletion)).scalar_one())
+    counted = select(func.coalesce(func.sum(file_deletion.c.files), 0))
+    return int(connection.execute(counted).scalar_one())
+
+
+def _entry(number: int, run_id: str, bucket: str, attempts: int, keys: str, kept: str | None) -> Entry:
+    named = dict.fromkeys(json.loads(kept) if kept else ())
+    wanted = [key for key in json.loads(keys) if key not in named] if named else json.loads(keys)
+    return Entry(number, run_id, bucket, attempts, wanted, list(named))

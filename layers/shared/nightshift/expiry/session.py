@@ -37,6 +37,10 @@ class Depended(Rejected):
     """A row that has not expired hangs on one that has: both stay until it has, too. Nothing was changed."""
 
 
+WORK_MEM = "32MB"
+"""What the server may take for a statement's keys and files before it writes them to disk; its own 4 MB hold those of
+a few thousand rows."""
+
 _BUSY = {"55P03", "40P01", "40001", "57014"}
 _OURS = ("08", "25", "26", "28", "3D", "42", "53", "57", "58", "XX")
 """Classes of SQLSTATE (PostgreSQL manual, appendix A) that are about us or the server. All others are about rows: a
@@ -133,6 +137,7 @@ class ControlSession:
         budget = f"{max(1.0, min(seconds, 2_000_000)) * 1000:.0f}ms"
         self._connection.exec_driver_sql(
             f"SELECT set_config('statement_timeout', '{budget}', true), set_config('jit', 'off', true),"
+            f" set_config('work_mem', '{WORK_MEM}', true),"
             f" set_config('idle_in_transaction_session_timeout', '{budget}', true),"
             f" set_config('lock_timeout', '{self._lock_seconds * 1000:.0f}ms', true)"
         )
@@ -171,8 +176,8 @@ class ControlSession:
             queued = []
             for m, files in enumerate(deletion.node.files):
                 enqueue = self._statements.enqueue(files, f"gone_{n}", self._run_id, self._now)
-                parts.append(f"queued_{n}_{m} AS ({enqueue} RETURNING 1)")
-                queued.append(f"(SELECT count(*) FROM queued_{n}_{m})")
+                parts.append(f"queued_{n}_{m} AS ({enqueue} RETURNING files)")
+                queued.append(f"(SELECT coalesce(sum(files), 0) FROM queued_{n}_{m})")
             counts.append(f"(SELECT count(*) FROM gone_{n}), {' + '.join(queued) or '0'}")
         row = self._connection.exec_driver_sql(f"WITH {', '.join(parts)} SELECT {', '.join(counts)}").one()
         return [Gone(int(row[2 * n]), int(row[2 * n + 1])) for n in range(len(deletions))]
@@ -191,10 +196,11 @@ class ControlSession:
 
     def _queued(self, deletion: Deletion) -> int:
         """Put the files that rows to be deleted name into the outbox; returns how many."""
-        source = f"(SELECT * FROM {deletion.node.name.sql} WHERE {deletion.condition})"
-        return sum(
-            self.run(self._statements.enqueue(files, source, self._run_id, self._now)) for files in deletion.node.files
-        )
+        source, queued = f"(SELECT * FROM {deletion.node.name.sql} WHERE {deletion.condition})", 0
+        for files in deletion.node.files:
+            queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named}")
+            self.run(self._statements.enqueue(files, source, self._run_id, self._now))
+        return queued
 
 
 def stamp(moment: datetime, *, postgresql: bool) -> str:

@@ -15,6 +15,9 @@ from nightshift.database.catalog import TableName, quote_identifier, quote_liter
 from nightshift.expiry.due import Due
 from nightshift.expiry.graph import Cascade, Edge, FileColumns, Node
 
+FILES_AN_ENTRY = 1000
+"""Files of one entry of the outbox, at most: as many as S3's DeleteObjects takes."""
+
 Key = tuple[str, ...]
 """The values of a row's key, as text."""
 
@@ -189,12 +192,14 @@ class Statements:
         return f"SELECT {', '.join(f'CAST({count} AS text)' for count in counts)}" if counts else None
 
     def enqueue(self, files: FileColumns, source: str, run_id: str, next_try: str) -> str:
-        """Put the files that rows of `source` name into the outbox."""
-        key, bucket = quote_identifier(files.key), files.bucket_sql()
+        """Put the files that rows of `source` name into the outbox: a row of it for each thousand."""
+        gather = "CAST(json_agg(object_key) AS text)" if self.postgresql else "json_group_array(object_key)"
         return (
-            "INSERT INTO nightshift_file_deletion (bucket, object_key, run_id, next_try)"
-            f" SELECT {bucket}, {key}, {quote_literal(run_id)}, {quote_literal(next_try)}"
-            f" FROM {source} WHERE {files.named}"
+            "INSERT INTO nightshift_file_deletion (bucket, object_keys, files, run_id, next_try)"
+            f" SELECT bucket, {gather}, count(*), {quote_literal(run_id)}, {quote_literal(next_try)}"
+            f" FROM (SELECT {files.bucket_sql()} AS bucket, CAST({quote_identifier(files.key)} AS text) AS object_key,"
+            f" (row_number() OVER () - 1) / {FILES_AN_ENTRY} AS part FROM {source} WHERE {files.named}) named"
+            " GROUP BY bucket, part"
         )
 
     def _hangs(self, edge: Edge, prefix: str = "", after: int | None = None) -> str:

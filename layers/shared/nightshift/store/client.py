@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DELETE_BATCH = 1000
 """DeleteObjects takes 1,000 keys a call (S3 API reference)."""
 
+_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;", "\n": "&#xA;"})
+"""A reader of XML takes a bare line end for a space, or a carriage return for a line feed."""
+
 _patience = threading.local()
 
 
@@ -58,7 +61,25 @@ def make_client(*, connections: int = 16) -> S3Client:
     client: S3Client = boto3.session.Session().client("s3", config=config)
     client.meta.events.register("before-send.s3", _must_be_in_time)
     client.meta.events.register("before-parse.s3.DeleteObjects", _must_be_an_answer)
+    client.meta.events.register("provide-client-params.s3.DeleteObjects", _set_keys_aside)  # type: ignore[arg-type]
+    client.meta.events.register_first("before-call.s3.DeleteObjects", _write_keys)
     return client
+
+
+def _set_keys_aside(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
+    """Keep a list of keys from boto3, which takes 4 ms to turn a thousand of them into XML; `_write_keys` takes 0.2."""
+    context["nightshift_objects"] = params["Delete"]["Objects"]
+    return {**params, "Delete": {"Quiet": False, **params["Delete"], "Objects": []}}
+
+
+def _write_keys(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    """Put the keys into the request, before it is summed and signed."""
+    head, end, tail = params["body"].rpartition(b"</Delete>")
+    written = "".join(
+        f"<Object>{''.join(f'<{name}>{value.translate(_XML)}</{name}>' for name, value in one.items())}</Object>"
+        for one in context["nightshift_objects"]
+    )
+    params["body"] = head + written.encode() + end + tail
 
 
 def _must_be_in_time(**_: object) -> None:
