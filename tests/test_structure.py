@@ -35,17 +35,25 @@ ROOMS: dict[str, set[str]] = {
     "slack": {"errors", "run", "results", "settings"},
     "rows": {"errors", "database"},
     "archive": {"errors", "run", "results", "settings", "policy", "database", "rows", "store"},
+    "bus": {"errors"},
+    "charts": {"errors", "results"},
+    "embedders": {"errors", "settings"},
+    "feedback": {"errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus"},
+    "embedding": {
+        *("errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus", "embedders"),
+        "feedback",
+    },
     "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
     "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
-    "wiring": {"errors", "settings", "secrets", "database", "store", "archive"},
+    "wiring": {"errors", "settings", "secrets", "database", "store", "archive", "bus", "embedders"},
     "runtime": {
         *("errors", "run", "results", "settings", "secrets", "metrics", "database", "store", "archive", "reporting"),
         "wiring",
     },
     "job": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("expiry", "wiring", "runtime"),
+        *("expiry", "feedback", "embedding", "embedders", "charts", "bus", "wiring", "runtime"),
     },
     "cli": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
@@ -56,8 +64,10 @@ ROOMS: dict[str, set[str]] = {
 
 # Foreign module → the only places that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
-    "boto3": ("store/", "secrets", "database/connect"),
-    "botocore": ("store/", "secrets", "database/connect"),
+    "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock"),
+    "botocore": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock"),
+    "matplotlib": ("charts/",),
+    "sklearn": ("embedders/local",),
     "pyarrow": ("rows/",),
     "adbc_driver_manager": ("rows/",),
     "adbc_driver_postgresql": ("rows/",),

@@ -14,7 +14,17 @@ import pytest
 from local.chatlog import connect
 from nightshift.errors import NightshiftError
 from nightshift.metrics import emit
-from nightshift.results import ExpiredTable, ExpiryResult, FilesResult, Status
+from nightshift.results import (
+    EmbeddedTable,
+    ExpiredTable,
+    ExpiryResult,
+    FeedbackResult,
+    FilesResult,
+    ReembedResult,
+    Refusal,
+    Status,
+    Votes,
+)
 from tests.support.house import House
 
 LOG = """
@@ -169,3 +179,37 @@ def test_what_a_failed_preview_would_have_deleted_is_not_gone(capsys: pytest.Cap
 
     written = metrics(capsys, "expire_jobs")
     assert (written["RunFailed"], written["ExpiredRows"], written["DeletedRows"]) == (1, 0, 0)
+
+
+VOTES = FeedbackResult(table="chat", start=AS_OF - timedelta(days=1), end=AS_OF, votes=Votes(likes=59, dislikes=41))
+NO_FAULT = {"RunFailed": 0, "RunRefused": 0, "RunPartial": 0}
+
+
+def test_votes_and_what_follows_from_them(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, started=True), error=None)
+
+    written = {"Votes": 100, "Dislikes": 41, "NegativeRatio": 41, "FeedbackRetraining": 1}
+    assert metrics(capsys, "feedback") == {**NO_FAULT, **written}
+
+
+def test_no_votes_have_no_ratio(capsys: pytest.CaptureFixture[str]) -> None:
+    """A zero would pull the ratio's average down; missing votes are seen in their number."""
+    emit(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, votes=Votes()), error=None)
+
+    assert metrics(capsys, "feedback") == {**NO_FAULT, "Votes": 0, "Dislikes": 0, "FeedbackRetraining": 0}
+
+
+def test_votes_that_nobody_could_count_are_not_none(capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = Refusal(guard="unknown_table", message="no such table", hint="correct it")
+    emit(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, votes=Votes(), refusal=refusal), error=None)
+
+    assert metrics(capsys, "feedback") == {**NO_FAULT, "RunRefused": 1, "FeedbackRetraining": 0}
+
+
+def test_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    done = EmbeddedTable(table="document", status=Status.PARTIAL, embedded=400, poisoned=2, left=30)
+    preview = EmbeddedTable(table="faq", status=Status.DRY_RUN, embedded=7, left=7)
+    emit(ON_LAMBDA, "reembed", as_of=AS_OF, result=ReembedResult(tables=(done, done, preview)), error=None)
+
+    written = {"RunPartial": 1, "DocumentsEmbedded": 800, "DocumentsPoisoned": 4, "DocumentsLeft": 60}
+    assert metrics(capsys, "reembed") == {**NO_FAULT, **written}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,17 +12,27 @@ from nightshift.results import (
     Attachment,
     CleanupResult,
     DamagedObject,
+    DayVotes,
+    EmbeddedTable,
     Estimate,
     ExpiredTable,
     ExpiryResult,
+    FeedbackReason,
+    FeedbackResult,
+    FeedbackState,
     FileFailures,
     FilesResult,
+    GroupVotes,
+    Interval,
     JobResult,
+    PoisonedDocument,
+    ReembedResult,
     Refusal,
     RestoreResult,
     RunRefused,
     Status,
     TableResult,
+    Votes,
 )
 
 HOSTILE = (
@@ -97,6 +107,51 @@ files = st.builds(
     **dict.fromkeys(("queued", "deleted", "kept", "failed", "waiting"), counts),
     failures=st.lists(failures, max_size=5).map(tuple),
 )
+shares = st.floats(0, 1)
+votes = st.builds(Votes, likes=counts, dislikes=counts)
+aware = st.datetimes(timezones=st.timezones())
+addresses = some_text | some_text.map("https://x.test/{}".format) | st.just("https://x.test/?a=1&b=<|>")
+feedbacks = st.builds(
+    FeedbackResult,
+    table=some_text,
+    start=aware,
+    end=aware,
+    votes=votes,
+    interval=st.none() | st.builds(Interval, low=shares, high=shares, confidence=shares),
+    threshold=shares,
+    min_votes=counts,
+    state=st.sampled_from(FeedbackState),
+    reason=st.sampled_from(FeedbackReason),
+    previous=st.none() | votes,
+    week=st.none() | votes,
+    late=counts,
+    worst=st.lists(st.builds(GroupVotes, group=some_text, votes=votes), max_size=5).map(tuple),
+    comments=st.none() | counts,
+    days=st.lists(st.builds(DayVotes, day=st.dates(), votes=votes), max_size=2).map(tuple),
+    cooling_until=st.none() | aware,
+    dashboard_url=st.none() | addresses,
+    decision=st.none() | some_text,
+    decided_before=st.booleans(),
+    started=st.booleans(),
+    dry_run=st.booleans(),
+    refusal=st.none() | refusals,
+    warnings=st.lists(some_text, max_size=5).map(tuple),
+)
+embedded = st.builds(
+    EmbeddedTable,
+    table=some_text,
+    status=st.sampled_from(Status),
+    model=some_text,
+    **dict.fromkeys(
+        ("dimension", "looked_at", "embedded", "unchanged", "removed", "poisoned", "left", "tokens"), counts
+    ),
+    examples=st.lists(st.builds(PoisonedDocument, id=some_text, reason=some_text), max_size=5).map(tuple),
+    switched=st.booleans(),
+    seconds=amounts,
+    refusal=st.none() | refusals,
+    warnings=st.lists(some_text, max_size=5).map(tuple),
+    error=st.none() | errors,
+)
 RESULTS: dict[type, st.SearchStrategy[Any]] = {
     CleanupResult: st.builds(
         CleanupResult,
@@ -120,6 +175,14 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         refusal=st.none() | refusals,
     ),
     ExpiryResult: st.builds(ExpiryResult, tables=st.lists(expired, max_size=6).map(tuple), files=files),
+    FeedbackResult: feedbacks,
+    ReembedResult: st.builds(
+        ReembedResult,
+        tables=st.lists(embedded, max_size=4).map(tuple),
+        decision=st.none() | some_text,
+        done_before=st.booleans(),
+        continues=st.booleans(),
+    ),
     RunRefused: st.builds(RunRefused, reason=some_text),
 }
 """One for every result that has a message of its own."""
@@ -169,3 +232,39 @@ def worst_expiry(worst: str, status: Status, count: int) -> ExpiryResult:
     )
     failure = FileFailures(bucket=worst, code=worst, count=1, example=worst)
     return ExpiryResult(tables=(table,) * count, files=FilesResult(failed=20, waiting=30, failures=(failure,) * 20))
+
+
+def worst_feedback(worst: str, status: Status, count: int) -> FeedbackResult:
+    """`worst` wherever text can stand, `count` times."""
+    refusal = Refusal(guard=worst, message=worst, hint=worst) if status is Status.REFUSED else None
+    return FeedbackResult(
+        table=worst,
+        start=datetime(1, 1, 1, tzinfo=UTC),
+        end=datetime(9999, 1, 1, tzinfo=UTC),
+        votes=Votes(likes=10**18, dislikes=10**18),
+        state=FeedbackState.RETRAINING,
+        reason=FeedbackReason.COOLING_DOWN,
+        worst=(GroupVotes(group=worst, votes=Votes(dislikes=1)),) * count,
+        days=(DayVotes(day=date(1, 1, 1), votes=Votes()),) * count,
+        dashboard_url=f"https://x.test/{worst}",
+        decision=worst,
+        decided_before=True,
+        refusal=refusal,
+        warnings=(worst,) * count,
+    )
+
+
+def worst_reembed(worst: str, status: Status, count: int) -> ReembedResult:
+    """`worst` wherever text can stand, in `count` tables."""
+    table = EmbeddedTable(
+        table=worst,
+        status=status,
+        model=worst,
+        embedded=1,
+        poisoned=99,
+        examples=(PoisonedDocument(id=worst, reason=worst),) * 20,
+        refusal=Refusal(guard=worst, message=worst, hint=worst),
+        warnings=(worst,) * 20,
+        error=NightshiftError(worst, detail=worst, hint=worst),
+    )
+    return ReembedResult(tables=(table,) * count, decision=worst)

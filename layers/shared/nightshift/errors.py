@@ -74,6 +74,14 @@ class CommitUnknown(NightshiftError):
     """The connection was lost during COMMIT and the ledger could not be asked what became of it."""
 
 
+class BusError(NightshiftError):
+    """EventBridge did not take an event, or did not answer in time."""
+
+
+class EmbedderError(NightshiftError):
+    """The embedding model cannot be used at all: no access, no such model, no answer in time."""
+
+
 class NotifyError(NightshiftError):
     """Slack could not be told. Never fails a run that otherwise succeeded."""
 

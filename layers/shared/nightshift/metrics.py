@@ -15,7 +15,7 @@ from nightshift.results import JobResult, Status
 if TYPE_CHECKING:
     from aws_lambda_powertools import Metrics
 
-    from nightshift.results import CleanupResult, ExpiryResult, TableResult
+    from nightshift.results import CleanupResult, ExpiryResult, FeedbackResult, ReembedResult, TableResult
 
 NAMESPACE = "nightshift"
 
@@ -67,6 +67,24 @@ def _add_expiry(metrics: Metrics, result: ExpiryResult, as_of: datetime) -> None
     metrics.add_metric("OldestOverdueSeconds", "Seconds", overdue)
 
 
+def _add_feedback(metrics: Metrics, result: FeedbackResult, _as_of: datetime) -> None:
+    """A window without votes has no ratio, and one that nobody could count has no votes either."""
+    if result.refusal is None:
+        metrics.add_metric("Votes", "Count", result.votes.total)
+        metrics.add_metric("Dislikes", "Count", result.votes.dislikes)
+    if result.votes.ratio is not None:
+        metrics.add_metric("NegativeRatio", "Percent", 100 * result.votes.ratio)
+    metrics.add_metric("FeedbackRetraining", "Count", int(result.started))
+
+
+def _add_reembed(metrics: Metrics, result: ReembedResult, _as_of: datetime) -> None:
+    """What a preview would embed is not embedded."""
+    done = [table for table in result.tables if table.status is not Status.DRY_RUN]
+    metrics.add_metric("DocumentsEmbedded", "Count", sum(table.embedded for table in done))
+    metrics.add_metric("DocumentsPoisoned", "Count", sum(table.poisoned for table in done))
+    metrics.add_metric("DocumentsLeft", "Count", sum(table.left for table in done))
+
+
 def _overdue_seconds(table: TableResult) -> float:
     """How far past its cutoff the oldest row is that a run left behind; 0 where it left none."""
     if table.cutoff is None or table.oldest_overdue is None:
@@ -77,5 +95,7 @@ def _overdue_seconds(table: TableResult) -> float:
 _OF_JOBS: Mapping[str, Callable[[Metrics, Any, datetime], None]] = {
     "CleanupResult": _add_cleanup,
     "ExpiryResult": _add_expiry,
+    "FeedbackResult": _add_feedback,
+    "ReembedResult": _add_reembed,
 }
 """By name: no function loads the results of another."""

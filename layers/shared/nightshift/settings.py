@@ -48,6 +48,14 @@ def _switch(value: object) -> object:
     return value
 
 
+def _words(value: object) -> object:
+    """Take a list as people write it into one variable."""
+    if isinstance(value, str):
+        return tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
+    return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1, max_length=50)]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -103,6 +111,48 @@ class Settings(BaseModel):
     """Delete all versions of a file, not only the one that readers see."""
     expire_quiet: Switch = True
     """Tell Slack nothing of a run that had nothing to do."""
+
+    # Feedback
+    feedback_table: str = Field("conversation_log", min_length=1, max_length=255)
+    """Where users' votes are: `schema.table`; quote odd names as in SQL."""
+    feedback_rating: str = Field("feedback", min_length=1, max_length=255)
+    """Column with the vote; its values are compared in its own type."""
+    feedback_likes: Words = ("like",)
+    feedback_dislikes: Words = ("dislike",)
+    """Values that are a like and a dislike, with commas between them; whatever else is there is no vote."""
+    feedback_time: str = Field("created_at", min_length=1, max_length=255)
+    """Column with the time of the vote; one without a zone shows the clocks of TIMEZONE."""
+    feedback_epoch: Literal["s", "ms"] | None = None
+    """Unit of an integer FEEDBACK_TIME."""
+    feedback_group: str | None = Field(None, max_length=255)
+    """Column with the topic or the model of an answer."""
+    feedback_comment: str | None = Field(None, max_length=255)
+    """Column with what users wrote beside their vote; counted, never shown."""
+    feedback_document: str | None = Field(None, max_length=255)
+    """Column that names the document behind an answer, by its id; `reembed` looks at those that were disliked."""
+    feedback_threshold: float = Field(0.3, gt=0, lt=1)
+    """Negative ratio above which something is wrong."""
+    feedback_min_votes: int = Field(30, ge=1, le=1_000_000)
+    """Fewer votes than these decide nothing; nor does a topic or model with fewer count among the worst."""
+    feedback_confidence: float = Field(0.95, ge=0.5, lt=1)
+    """Confidence of the interval that must lie above the threshold."""
+    feedback_cooldown_hours: int = Field(72, ge=0, le=8760)
+    """Re-embedding is not started again within these hours."""
+    feedback_dashboard_url: HttpUrl | None = None
+    feedback_chart: Switch = True
+    """Attach a chart of the last 30 days."""
+    event_bus: str = Field("default", pattern=r"^[A-Za-z0-9._/:-]{1,256}$")
+    """EventBridge bus that hears of a threshold exceeded."""
+
+    # Re-embedding
+    embedder: Literal["bedrock", "local"] = "bedrock"
+    """`local` needs no network and no model: words hashed into a vector, for trying things out."""
+    embedding_model: str = Field("amazon.titan-embed-text-v2:0", min_length=1, max_length=256)
+    embedding_dimension: int = Field(1024, ge=1, le=16_000)
+    embedding_batch: int = Field(64, ge=1, le=10_000)
+    """Documents of one transaction."""
+    embedding_workers: int = Field(4, ge=1, le=64)
+    """Requests to the model at once."""
 
     # Slack
     slack_bot_token: SecretStr | None = None

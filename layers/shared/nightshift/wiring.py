@@ -21,6 +21,8 @@ from nightshift.errors import InvalidSettings
 from nightshift.settings import Settings
 
 if TYPE_CHECKING:
+    from nightshift.bus import Bus
+    from nightshift.embedders.port import Embedder
     from nightshift.store import Store
 
 
@@ -71,6 +73,20 @@ class Wiring:
             builder.shutdown(wait=False)
             self.__dict__["_s3_client"] = client
         return client
+
+    @cached_property
+    def bus(self) -> Bus:
+        """The event bus."""
+        from nightshift.bus import Bus
+
+        return Bus(self.settings.event_bus)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model, with its connections and whatever it had to load; raises as `make_embedder` does."""
+        from nightshift.embedders import make_embedder
+
+        return make_embedder(self.settings)
 
     def now(self) -> datetime:
         """The only clock."""
@@ -125,6 +141,10 @@ class Services:
     def s3_client(self) -> Any:
         """boto3's client, for buckets that are not the archive's."""
         return self.wiring.s3_client.result()
+
+    def embedder(self) -> Embedder:
+        """The embedding model, kept while the environment is warm; raises as `make_embedder` does."""
+        return self.wiring.embedder
 
     def fetch_text(self, location: str) -> str:
         """The text behind a path, `s3://bucket/key` or `ssm:/name`.

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from nightshift.results.cleanup import CleanupResult, Estimate, TableResult
     from nightshift.results.common import GRAVITY, Attachment, JobResult, Refusal, RunRefused, Status, gravest
     from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
+    from nightshift.results.feedback import (
+        DayVotes,
+        FeedbackReason,
+        FeedbackResult,
+        FeedbackState,
+        GroupVotes,
+        Interval,
+        Votes,
+    )
+    from nightshift.results.reembed import EmbeddedTable, PoisonedDocument, ReembedResult
     from nightshift.results.restore import DamagedObject, RestoreResult
 
 __all__ = [
@@ -20,23 +30,35 @@ __all__ = [
     "Attachment",
     "CleanupResult",
     "DamagedObject",
+    "DayVotes",
+    "EmbeddedTable",
     "Estimate",
     "ExpiredTable",
     "ExpiryResult",
+    "FeedbackReason",
+    "FeedbackResult",
+    "FeedbackState",
     "FileFailures",
     "FilesResult",
+    "GroupVotes",
+    "Interval",
     "JobResult",
+    "PoisonedDocument",
+    "ReembedResult",
     "Refusal",
     "RestoreResult",
     "RunRefused",
     "Status",
     "TableResult",
+    "Votes",
     "gravest",
 ]
 
 _MODULES = {
     "cleanup": ("CleanupResult", "Estimate", "TableResult"),
     "expiry": ("ExpiredTable", "ExpiryResult", "FileFailures", "FilesResult"),
+    "feedback": ("DayVotes", "FeedbackReason", "FeedbackResult", "FeedbackState", "GroupVotes", "Interval", "Votes"),
+    "reembed": ("EmbeddedTable", "PoisonedDocument", "ReembedResult"),
     "restore": ("DamagedObject", "RestoreResult"),
 }
 """Which module has which names; `common` has the others."""

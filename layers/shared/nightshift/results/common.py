@@ -36,15 +36,15 @@ class Attachment:
     Attributes:
         filename: as the reader saves it, e.g. `conversation_log_backup_20250915.csv`.
         content: the bytes of the file.
-        rows: how many rows it holds.
+        rows: how many rows it holds; a picture has none.
         total_rows: how many rows it stands for; more than `rows` where the file was cut.
         table: the table they come from, as its `TableResult` names it; None where they come from no one table.
     """
 
     filename: str
     content: bytes = field(repr=False)
-    rows: int
-    total_rows: int
+    rows: int = 0
+    total_rows: int = 0
     table: str | None = None
 
 

@@ -21,7 +21,13 @@ from nightshift.slack.words import Words
 
 __all__ = ["RENDERERS", "Message", "Report", "as_text", "render"]
 
-RENDERERS = {"CleanupResult": "cleanup", "ExpiryResult": "expiry", "RestoreResult": "restore"}
+RENDERERS = {
+    "CleanupResult": "cleanup",
+    "ExpiryResult": "expiry",
+    "FeedbackResult": "feedback",
+    "ReembedResult": "reembed",
+    "RestoreResult": "restore",
+}
 """What tells of a result: a function and its module, both of that name."""
 
 

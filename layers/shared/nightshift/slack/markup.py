@@ -1,15 +1,16 @@
 """Slack's `mrkdwn`: the one place where foreign text becomes markup.
 
 Slack decodes three entities and no more, so `& < >` alone are escaped; with `<` gone, no value can mention
-`<!channel>` or forge a link. A value is one line wherever it stands beside other facts: a newline in a table's
-name cannot add a fact that nobody reported. Everything that is cut ends in `…` and never inside an entity or a
-character that is made of several code points.
+`<!channel>` or forge a link (the one link that is made, `link`, has an encoded address). A value is one line wherever
+it stands beside other facts: a newline in a table's name cannot add a fact that nobody reported. Everything that is
+cut ends in `…` and never inside an entity or a character that is made of several code points.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from urllib.parse import quote
 
 ELLIPSIS = "…"
 DASH = "-"
@@ -18,9 +19,16 @@ MAX_PROSE = 500
 """Characters of a sentence of the engine's: longer ones are read in the log."""
 MAX_NAME = 300
 MAX_DETAIL = 1500
+MAX_URL = 2000
+"""Characters of a link's address, escaped; longer ones no browser need take."""
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LONGEST_ENTITY = 5
+
+_IN_URLS = "%/:=?#[]@!$&'()*+,;~"
+"""What may stand in an address as it is; everything else, `<`, `|` and `>` above all, is percent-encoded."""
+_ADDRESS = re.compile(r"https?://[^/?#]")
+_LINK = re.compile(r"<https?://[^<>|]+\|([^<>|]+)>")
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and those that reverse the direction of the text around them."""
@@ -50,6 +58,17 @@ def fenced(text: str, limit: int = MAX_DETAIL) -> str:
     return f"```\n{clip(inside, limit - 8)}\n```"
 
 
+def link(url: str, label: str) -> str:
+    """A link; the label alone where `url` is no address of the web, or longer than anybody would type.
+
+    Args:
+        url: `http://…` or `https://…`; nothing in it can end the link or add another.
+        label: words of our own.
+    """
+    address = quote(url.strip(), safe=_IN_URLS, errors="replace").replace("&", "&amp;")
+    return f"<{address}|{label}>" if _ADDRESS.match(address) and len(address) <= MAX_URL else label
+
+
 def verbatim(text: str, limit: int) -> str:
     """Text of our own making, already cleaned, with its lines."""
     return clip(_escape(text), limit)
@@ -75,6 +94,7 @@ def plain(markup: str) -> str:
     """Markup as the reader sees it."""
     text = re.sub(r"```\n?(.*?)\n?```", r"\1", markup, flags=re.DOTALL)
     text = re.sub(r"`([^`\n]+)`", r"\1", text)
+    text = _LINK.sub(r"\1", text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 

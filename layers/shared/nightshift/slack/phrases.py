@@ -38,6 +38,10 @@ class Phrases(NamedTuple):
     restore_preview_title: str
     expiry_title: str
     expiry_preview_title: str
+    feedback_title: str
+    feedback_preview_title: str
+    reembed_title: str
+    reembed_preview_title: str
     failed_title: str
     done: str
     done_in_part: str
@@ -55,6 +59,20 @@ class Phrases(NamedTuple):
     files_waiting: Plural
     rows_busy: Plural
     rows_failed: Plural
+    feedback_preview_note: str
+    decided_before: str
+    retraining_started: str
+    not_started_again: str
+    start_unknown: str
+    worst_groups: str
+    group: str
+    nothing_to_embed: str
+    nothing_embedded: str
+    embedded_before: str
+    model_switched: str
+    embedding_goes_on: Plural
+    embedding_left: Plural
+    poisoned: Plural
     table_failed: str
     table_failed_above: str
     preview_note: str
@@ -91,6 +109,27 @@ class Phrases(NamedTuple):
     restored_before: str
     objects_left: str
     hold: str
+    likes: str
+    dislikes: str
+    total_votes: str
+    negative_ratio: str
+    state: str
+    created_at: str
+    dashboard: str
+    window: str
+    verdict: str
+    change: str
+    week: str
+    late: str
+    comments: str
+    cooling: str
+    decision: str
+    model: str
+    embedded: str
+    to_embed: str
+    unchanged: str
+    removed: str
+    tokens: str
     reason: str
     hint: str
     error: str
@@ -112,6 +151,15 @@ class Phrases(NamedTuple):
     files_to_delete: Plural
     files_kept: Plural
     failed_among: Plural
+    votes: Plural
+    documents: Plural
+    points: str
+    points_up: str
+    points_down: str
+    from_to: str
+    interval: str
+    long_or_short_day: str
+    dimensions: Plural
     none: str
     vacuumed: str
     share_of_table: str
@@ -133,6 +181,8 @@ class Phrases(NamedTuple):
 
     # Names
     jobs: Mapping[str, str]
+    states: Mapping[str, str]
+    verdicts: Mapping[str, str]
     guards: Mapping[str, str]
     other_guard: str
     damages: Mapping[str, str]

@@ -31,6 +31,10 @@ class Words:
         when = self._local(when)
         return f"{when.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} {when.tzname() or ''}".rstrip()
 
+    def minute(self, when: datetime) -> str:
+        """`2025-10-17 09:00`, the look of reports whose readers never asked which zone."""
+        return self._local(when).replace(tzinfo=None).isoformat(sep=" ", timespec="minutes")
+
     def clock(self, when: datetime) -> str:
         """`09:00 KST`, for what is told within the hour."""
         when = self._local(when)

@@ -1,0 +1,97 @@
+"""Amazon Bedrock's Titan Text Embeddings v2: the embedder that is deployed. The only place that calls bedrock-runtime.
+
+It takes one text a call, so several calls are under way at once; what they meet is dealt with in `asking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nightshift.embedders import titan
+from nightshift.embedders.asking import Answer, ask_each
+from nightshift.embedders.port import Embedded
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3, 20
+"""Titan answers within a second; a connection that says nothing for longer is given up and another tried."""
+
+
+class BedrockEmbedder:
+    """Titan Text Embeddings v2.
+
+    Attributes:
+        model: as `titan.identity` has it.
+        dimension: 256, 512 or 1,024.
+    """
+
+    def __init__(self, model_id: str, dimension: int, *, workers: int) -> None:
+        """Check the settings; nothing is connected yet.
+
+        Args:
+            model_id: the model, or the ARN of it, of an inference profile or of a provisioned model.
+            dimension: numbers in a vector.
+            workers: calls at once.
+
+        Raises:
+            InvalidSettings: not Titan v2, or not a dimension that it has.
+        """
+        self.model = titan.identity(model_id, dimension)
+        self.dimension = dimension
+        self._model_id = model_id
+        self._workers = workers
+        self._client: BedrockRuntimeClient | None = None
+
+    def embed(self, texts: Sequence[str], *, deadline: float) -> Embedded:
+        """Embed a batch, as `Embedder` has it."""
+        ask = partial(self._ask, self._connected())
+        return ask_each(ask, texts, workers=self._workers, deadline=deadline)
+
+    def _ask(self, client: BedrockRuntimeClient, text: str) -> Answer:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            response = client.invoke_model(
+                modelId=self._model_id,
+                body=titan.request(text, self.dimension),
+                contentType="application/json",
+                accept="application/json",
+            )
+            body = response["body"].read()
+        except (ClientError, BotoCoreError) as exc:
+            failure = _explained(exc)
+        else:
+            return titan.answer(body, self.dimension)
+        # Out of the `except`, so that our error has no link to botocore's, which may quote the text.
+        raise failure
+
+    def _connected(self) -> BedrockRuntimeClient:
+        """boto3's client; it may be used by several threads, but not be built by them."""
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
+
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                retries={"total_max_attempts": 1},
+                max_pool_connections=self._workers,
+                user_agent_extra="nightshift",
+            )
+            try:
+                self._client = boto3.session.Session().client("bedrock-runtime", config=config)
+            except BotoCoreError as exc:
+                raise _explained(exc) from exc
+        return self._client
+
+
+def _explained(exc: ClientError | BotoCoreError) -> Exception:
+    """botocore is loaded by the first call: a run without documents needs none of it."""
+    from nightshift.embedders.bedrock_failures import explained
+
+    return explained(exc)

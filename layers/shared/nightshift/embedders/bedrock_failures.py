@@ -1,0 +1,85 @@
+"""What a failed call of Amazon Bedrock means.
+
+Codes: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html#API_runtime_InvokeModel_Errors
+and https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from botocore import exceptions as botocore
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightshift.embedders.asking import Passing, Refused
+from nightshift.errors import EmbedderError
+
+MAX_TOLD = 300
+"""Characters of Bedrock's own words that an error shows."""
+
+_THROTTLED = {"ThrottlingException", "ModelNotReadyException", "ServiceQuotaExceededException"}
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.FAILED_DEPENDENCY}  # ModelTimeoutException, ModelErrorException
+_TOO_MANY_TOKENS = re.compile(r"Max input tokens: (\d+), request input token count: (\d+)")
+_TOO_MANY_CHARACTERS = re.compile(r"expected maxLength: (\d+), actual: (\d+)")
+
+_SLOWER = "ask for a higher Bedrock quota (requests and tokens a minute), or set fewer EMBEDDING_WORKERS"
+_NO_WAY = "in a VPC the function needs a NAT gateway or an endpoint for bedrock-runtime; check the region too"
+_LOG_IN = "the credentials are wrong or have expired; on Lambda the function's role gives them"
+_HINTS = {
+    "AccessDeniedException": "the role needs bedrock:InvokeModel on the model (and on the inference profile), and the "
+    "account access to it: Bedrock console, Model access",
+    "ResourceNotFoundException": "check EMBEDDING_MODEL and the region: there is no such model or profile here",
+    "ExpiredTokenException": _LOG_IN,
+    "InvalidSignatureException": _LOG_IN,
+    "NoCredentialsError": _LOG_IN,
+    "NoRegionError": "set AWS_REGION; on Lambda it is there",
+    "UnrecognizedClientException": _LOG_IN,
+}
+
+
+def explained(exc: ClientError | BotoCoreError) -> Refused | Passing | EmbedderError:
+    """The failure as `asking` knows it; to be raised outside of the `except`, as botocore's own may quote the text."""
+    if isinstance(exc, ClientError):
+        return _answered(exc)
+    name = type(exc).__name__
+    if isinstance(exc, botocore.SSLError):
+        return _hopeless(name)
+    if isinstance(exc, botocore.ConnectionError):
+        return Passing(f"no connection: {name}", hint=_NO_WAY)
+    if isinstance(exc, botocore.HTTPClientError | botocore.IncompleteReadError):
+        return Passing(f"no answer: {name}")
+    return _hopeless(name)
+
+
+def _answered(exc: ClientError) -> Refused | Passing | EmbedderError:
+    about, error = exc.response.get("ResponseMetadata", {}), exc.response.get("Error", {})
+    status = int(about.get("HTTPStatusCode", 0))
+    code = str(error.get("Code") or status)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or code in _THROTTLED:
+        retry_after = _seconds(about.get("HTTPHeaders", {}).get("retry-after"))
+        return Passing(code, throttled=True, retry_after=retry_after, hint=_SLOWER)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
+        return Passing(code, retry_after=_seconds(about.get("HTTPHeaders", {}).get("retry-after")))
+    told = str(error.get("Message", ""))[:MAX_TOLD]
+    if code == "ValidationException" or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Refused(_reason(code, told), told)
+    return _hopeless(code)
+
+
+def _reason(code: str, told: str) -> str:
+    """Why, in our words: Bedrock's may quote the text."""
+    for pattern, unit in ((_TOO_MANY_TOKENS, "tokens"), (_TOO_MANY_CHARACTERS, "characters")):
+        if found := pattern.search(told):
+            most, has = map(int, found.groups())
+            return f"{code}: {has:,} {unit}, {most:,} at the most"
+    return code
+
+
+def _hopeless(code: str) -> EmbedderError:
+    hint = _HINTS.get(code, "nothing is lost by it; run reembed again when it is mended")
+    return EmbedderError(f"the embedding model cannot be used: {code}", hint=hint)
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header and re.fullmatch(r"\d{1,9}(\.\d{1,9})?", header.strip()) else None

@@ -1,0 +1,184 @@
+"""What `feedback` returns: how users liked a window's answers, what was decided, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from nightshift.results.common import Attachment, Refusal, Status, iso
+
+
+class FeedbackState(StrEnum):
+    """What a window's votes say."""
+
+    HEALTHY = "healthy"
+    CAUTION = "caution"
+    RETRAINING = "retraining"
+    TOO_FEW = "too_few_votes"
+
+
+class FeedbackReason(StrEnum):
+    """Why a window is in its state."""
+
+    WITHIN = "within"
+    """The negative ratio is not above the threshold, nor clearly worse than the week before."""
+    WORSE = "worse"
+    """Not above the threshold, but the interval lies above the seven days' ratio before."""
+    UNCERTAIN = "uncertain"
+    """Above the threshold, but chance may have done it: the interval reaches down to it."""
+    CERTAIN = "certain"
+    """The whole interval lies above the threshold."""
+    COOLING_DOWN = "cooling_down"
+    """As `CERTAIN`, but re-embedding was started a short while ago."""
+    SUPERSEDED = "superseded"
+    """As `CERTAIN`, but a later window was decided on already: this one starts nothing any more."""
+    TOO_FEW = "too_few"
+    """Fewer votes than the least number that anything is decided on."""
+    NO_VOTES = "no_votes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Votes:
+    """Likes and dislikes that were counted; other values of the rating column are none."""
+
+    likes: int = 0
+    dislikes: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.likes + self.dislikes
+
+    @property
+    def ratio(self) -> float | None:
+        """Share of dislikes, 0 to 1; None without votes."""
+        return self.dislikes / self.total if self.total else None
+
+    def __add__(self, other: Votes) -> Votes:
+        return Votes(likes=self.likes + other.likes, dislikes=self.dislikes + other.dislikes)
+
+    def to_json(self) -> dict[str, Any]:
+        ratio = None if self.ratio is None else round(self.ratio, 6)
+        return {"likes": self.likes, "dislikes": self.dislikes, "total": self.total, "ratio": ratio}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Wilson's interval of a ratio: where the true one lies with this confidence."""
+
+    low: float
+    high: float
+    confidence: float
+
+    def to_json(self) -> dict[str, float]:
+        return {"low": round(self.low, 6), "high": round(self.high, 6), "confidence": self.confidence}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupVotes:
+    """The votes of one topic or model in the window."""
+
+    group: str
+    votes: Votes
+
+    def to_json(self) -> dict[str, Any]:
+        return {"group": self.group, **self.votes.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayVotes:
+    """The votes of one day, in the report's zone."""
+
+    day: date
+    votes: Votes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackResult:
+    """What one run of `feedback` counted and decided.
+
+    Attributes:
+        table: `schema.table`, as the database has it.
+        start, end: the window, `[start, end)`, aware, in the report's zone.
+        interval: of the negative ratio; None without votes.
+        threshold: the negative ratio above which something is wrong.
+        min_votes: fewer than these decide nothing.
+        previous: the window before, counted now; None where it has no vote.
+        week: the seven windows before, together; None where they have no vote.
+        late: votes of the window before that came after it was reported.
+        worst: topics or models with enough votes, highest negative ratio first.
+        comments: comments that came with dislikes; None: no comment column is set.
+        days: the days of the chart, oldest first, the window's own last; days without a vote are there, too.
+        cooling_until: until when re-embedding is not started again; set with `COOLING_DOWN`.
+        decision: names what was decided on this window, the same at every delivery.
+        decided_before: an earlier run decided on this window; what follows from it was not done again.
+        started: this run sent the event that starts re-embedding.
+        dry_run: nothing was written, nothing sent.
+    """
+
+    table: str
+    start: datetime
+    end: datetime
+    votes: Votes = Votes()
+    interval: Interval | None = None
+    threshold: float = 0.3
+    min_votes: int = 30
+    state: FeedbackState = FeedbackState.TOO_FEW
+    reason: FeedbackReason = FeedbackReason.NO_VOTES
+    previous: Votes | None = None
+    week: Votes | None = None
+    late: int = 0
+    worst: tuple[GroupVotes, ...] = ()
+    comments: int | None = None
+    days: tuple[DayVotes, ...] = ()
+    cooling_until: datetime | None = None
+    dashboard_url: str | None = None
+    decision: str | None = None
+    decided_before: bool = False
+    started: bool = False
+    dry_run: bool = False
+    refusal: Refusal | None = None
+    warnings: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        if self.refusal is not None:
+            return Status.REFUSED
+        if self.dry_run:
+            return Status.DRY_RUN
+        return Status.OK if self.votes.total else Status.NOTHING
+
+    @property
+    def complete(self) -> bool:
+        return self.status in (Status.OK, Status.NOTHING)
+
+    def to_json(self) -> dict[str, Any]:
+        """The job's part of the answer."""
+        out: dict[str, Any] = {
+            "table": self.table,
+            "window": {"start": iso(self.start), "end": iso(self.end)},
+            **self.votes.to_json(),
+            "interval": self.interval.to_json() if self.interval else None,
+            "threshold": self.threshold,
+            "min_votes": self.min_votes,
+            "state": self.state.value,
+            "reason": self.reason.value,
+            "previous": self.previous.to_json() if self.previous else None,
+            "week": self.week.to_json() if self.week else None,
+            "late": self.late,
+            "worst": [group.to_json() for group in self.worst],
+            "decision": self.decision,
+            "decided_before": self.decided_before,
+            "started": self.started,
+        }
+        if self.comments is not None:
+            out["comments"] = self.comments
+        if self.cooling_until is not None:
+            out["cooling_until"] = iso(self.cooling_until)
+        if self.refusal:
+            out["refusal"] = self.refusal.to_json()
+        if self.warnings:
+            out["warnings"] = list(self.warnings)
+        return out

@@ -1,0 +1,126 @@
+"""What `reembed` returns: which documents were embedded again, and which could not be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nightshift.errors import NightshiftError
+from nightshift.results.common import Attachment, Refusal, Status, gravest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoisonedDocument:
+    """A document that the model does not take; it is set aside until its text changes.
+
+    Attributes:
+        id: its key, as text.
+        reason: the model's word, e.g. `ValidationException: too many tokens`.
+    """
+
+    id: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"id": self.id, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedTable:
+    """What became of one policy's documents.
+
+    Attributes:
+        table: `schema.table`, as the database has it.
+        model, dimension: what they are embedded with.
+        scope: `disliked`, `stale` or `all`: which documents were looked at.
+        looked_at: documents that were compared with what they were embedded from.
+        embedded: documents that have a new embedding; in a dry run, that would get one.
+        unchanged: documents whose text and model are as before: they cost nothing.
+        removed: embeddings of documents that are gone.
+        poisoned: how many are set aside by this run, `examples` the first of them.
+        left: documents still to be done; the next invocation goes on with them.
+        switched: readers see the embeddings of another model from now on.
+        tokens: what the model counted, where it says so.
+        error: what a `failed` table failed with.
+    """
+
+    table: str
+    status: Status
+    model: str = ""
+    dimension: int = 0
+    scope: str = "stale"
+    looked_at: int = 0
+    embedded: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    poisoned: int = 0
+    examples: tuple[PoisonedDocument, ...] = ()
+    left: int = 0
+    switched: bool = False
+    tokens: int = 0
+    seconds: float = 0.0
+    refusal: Refusal | None = None
+    warnings: tuple[str, ...] = ()
+    error: NightshiftError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The table's part of the answer; absent facts are left out."""
+        out: dict[str, Any] = {
+            "table": self.table,
+            "status": self.status.value,
+            "model": self.model,
+            "dimension": self.dimension,
+            "scope": self.scope,
+            "looked_at": self.looked_at,
+            "embedded": self.embedded,
+            "unchanged": self.unchanged,
+            "removed": self.removed,
+            "poisoned": self.poisoned,
+            "left": self.left,
+            "switched": self.switched,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.tokens:
+            out["tokens"] = self.tokens
+        if self.examples:
+            out["examples"] = [document.to_json() for document in self.examples]
+        if self.refusal:
+            out["refusal"] = self.refusal.to_json()
+        if self.error:
+            out["error"] = self.error.message
+        if self.warnings:
+            out["warnings"] = list(self.warnings)
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReembedResult:
+    """What one run of `reembed` did.
+
+    Attributes:
+        decision: the decision of `feedback` that asked for it; None: somebody else did.
+        done_before: an earlier run has finished this decision; nothing was done again.
+        continues: an event was sent that has the next invocation go on.
+    """
+
+    tables: tuple[EmbeddedTable, ...] = ()
+    decision: str | None = None
+    done_before: bool = False
+    continues: bool = False
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        return gravest(table.status for table in self.tables)
+
+    @property
+    def complete(self) -> bool:
+        return self.status in (Status.OK, Status.NOTHING)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tables": [table.to_json() for table in self.tables],
+            "decision": self.decision,
+            "done_before": self.done_before,
+            "continues": self.continues,
+        }

@@ -1,0 +1,186 @@
+"""The message of `feedback`: the report as its readers have always had it, and below it why it says what it says.
+
+The first paragraph is the form that they know, line by line. The second gives the sentence behind the state with every
+number that was weighed, what was done about it, and what else the votes show. A number that decided is never rounded
+onto the one that it was held against: `30.04%` is above `30%`, and `30.0%` would not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nightshift.results import FeedbackResult, FeedbackState, GroupVotes
+from nightshift.slack.markup import DASH, code, fact, link, prose
+from nightshift.slack.message import Block, Draft, header, section
+from nightshift.slack.report import Report
+from nightshift.slack.words import Words
+
+MAX_GROUPS = 3
+"""Topics or models named."""
+MAX_NAME = 80
+"""Characters of such a name."""
+MAX_WARNINGS, MAX_WARNING = 3, 250
+"""Warnings shown, and characters of each."""
+MAX_DIGITS = 4
+"""Decimals of a percentage, where fewer would not tell it from another."""
+DAY = 24
+
+
+def feedback(result: FeedbackResult, report: Report, words: Words) -> Draft:
+    """The message for a run of `feedback`; of one that failed, the part below the failure."""
+    phrases = words.phrases
+    if report.error is not None:
+        form = section([phrases.table_failed_above, *_form(result, report, words)])
+        return Draft(head=(form, section(list(_details(result, report, words)))))
+    title = header(phrases.feedback_preview_title if report.dry_run else phrases.feedback_title)
+    if result.refusal is not None:
+        return Draft(head=(title, _refused(result, report, words)))
+    return Draft(
+        head=(title, section(_form(result, report, words)), section(list(_details(result, report, words)))),
+    )
+
+
+def _form(result: FeedbackResult, report: Report, words: Words) -> list[str]:
+    """The report as it always was."""
+    phrases, votes = words.phrases, result.votes
+    lines = [
+        fact(phrases.likes, f"{votes.likes:,}"),
+        fact(phrases.dislikes, f"{votes.dislikes:,}"),
+        fact(phrases.total_votes, f"{votes.total:,}"),
+        fact(phrases.negative_ratio, DASH if votes.ratio is None else f"{votes.ratio:.1%}"),
+        fact(phrases.state, phrases.states[result.state]),
+        fact(phrases.created_at, prose(words.minute(report.as_of))),
+    ]
+    if result.dashboard_url:
+        lines.append(link(result.dashboard_url, phrases.dashboard))
+    return lines
+
+
+def _details(result: FeedbackResult, report: Report, words: Words) -> Iterator[str]:
+    """Why, what follows from it, and what else there is to know."""
+    phrases = words.phrases
+    yield fact(phrases.verdict, _verdict(result, words))
+    yield from _consequences(result, report, words)
+    yield fact(phrases.window, prose(_day(result)), note=_hours(result, words))
+    yield from _history(result, words)
+    if result.comments is not None:
+        yield fact(phrases.comments, phrases.pieces.of(result.comments))
+    yield from _groups(result.worst, words)
+    if report.attempt > 1:
+        yield fact(phrases.attempt, phrases.nth.format(attempt=report.attempt))
+    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
+    if len(result.warnings) > MAX_WARNINGS:
+        yield phrases.warnings_left_out.of(len(result.warnings) - MAX_WARNINGS)
+    if report.dry_run and report.error is None:
+        yield phrases.feedback_preview_note
+
+
+def _verdict(result: FeedbackResult, words: Words) -> str:
+    """The sentence behind the state, with the numbers that were weighed."""
+    phrases, ratio, interval = words.phrases, result.votes.ratio, result.interval
+    week = result.week.ratio if result.week else None
+    weighed = DASH
+    if interval is not None:
+        weighed = phrases.interval.format(
+            confidence=_short(interval.confidence),
+            low=_percent(interval.low, result.threshold, week),
+            high=_percent(interval.high, result.threshold),
+        )
+    return phrases.verdicts[result.reason].format(
+        ratio=DASH if ratio is None else _percent(ratio, result.threshold),
+        threshold=_short(result.threshold),
+        interval=weighed,
+        week=DASH if week is None else _percent(week, interval.low if interval else None),
+        total=phrases.votes.of(result.votes.total),
+        min_votes=phrases.votes.of(result.min_votes),
+    )
+
+
+def _consequences(result: FeedbackResult, report: Report, words: Words) -> Iterator[str]:
+    """What was started, or why nothing was."""
+    phrases = words.phrases
+    retraining = result.state is FeedbackState.RETRAINING
+    if result.decided_before:
+        again = retraining and not result.started and report.error is None
+        yield f"{phrases.decided_before} {phrases.not_started_again}" if again else phrases.decided_before
+    if result.started:
+        yield phrases.retraining_started
+    elif retraining and report.error is not None:
+        yield phrases.start_unknown
+    if result.cooling_until is not None:
+        yield fact(phrases.cooling, phrases.until.format(moment=prose(words.moment(result.cooling_until))))
+    if retraining and result.decision:
+        yield fact(phrases.decision, code(result.decision))
+
+
+def _history(result: FeedbackResult, words: Words) -> Iterator[str]:
+    """How the window compares with those before it."""
+    phrases, now = words.phrases, result.votes.ratio
+    before = result.previous.ratio if result.previous else None
+    if now is not None and before is not None:
+        points = round(100 * (now - before), 1)
+        told = phrases.points_up if points > 0 else phrases.points_down if points < 0 else phrases.points
+        change = phrases.from_to.format(before=f"{before:.1%}", now=f"{now:.1%}")
+        yield fact(phrases.change, told.format(points=f"{abs(points):.1f}"), note=change)
+    if result.week is not None and result.week.ratio is not None:
+        yield fact(phrases.week, f"{result.week.ratio:.1%}", note=phrases.votes.of(result.week.total))
+    if result.late:
+        yield fact(phrases.late, phrases.pieces.of(result.late))
+
+
+def _groups(worst: tuple[GroupVotes, ...], words: Words) -> Iterator[str]:
+    """Where the dislikes come from."""
+    phrases = words.phrases
+    if worst:
+        yield f"{phrases.worst_groups}:"
+    for one in worst[:MAX_GROUPS]:
+        told = phrases.group.format(
+            group=code(one.group, MAX_NAME),
+            ratio=DASH if one.votes.ratio is None else f"{one.votes.ratio:.1%}",
+            total=phrases.votes.of(one.votes.total),
+            dislikes=f"{one.votes.dislikes:,}",
+        )
+        yield f"• {told}"
+    if len(worst) > MAX_GROUPS:
+        yield phrases.entries_left_out.of(len(worst) - MAX_GROUPS)
+
+
+def _refused(result: FeedbackResult, report: Report, words: Words) -> Block:
+    phrases, refusal = words.phrases, result.refusal
+    assert refusal is not None
+    lines = [
+        phrases.refused.format(guard=prose(words.guard(refusal.guard))),
+        fact(phrases.reason, prose(refusal.message)),
+        fact(phrases.hint, prose(refusal.hint)),
+        fact(phrases.table, code(result.table)),
+        fact(phrases.window, prose(_day(result)), note=_hours(result, words)),
+        fact(phrases.created_at, prose(words.minute(report.as_of))),
+    ]
+    if report.attempt > 1:
+        lines.append(fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
+    return section(lines)
+
+
+def _day(result: FeedbackResult) -> str:
+    """The window's day, by the clocks of its zone."""
+    return f"{result.start.date().isoformat()} {result.start.tzname() or ''}".rstrip()
+
+
+def _hours(result: FeedbackResult, words: Words) -> str:
+    """How long a day was that had other than 24 hours; counted in time that passed, not on the clock's face."""
+    hours = (result.end.timestamp() - result.start.timestamp()) / 3600
+    return "" if hours == DAY else words.phrases.long_or_short_day.format(hours=f"{hours:,g}")
+
+
+def _percent(share: float, *others: float | None) -> str:
+    """One decimal; as many more as it takes to tell it from others that it is not equal to."""
+    for digits in range(1, MAX_DIGITS):
+        told = f"{share:.{digits}%}"
+        if all(other is None or other == share or f"{other:.{digits}%}" != told for other in others):
+            return told
+    return f"{share:.{MAX_DIGITS}%}"
+
+
+def _short(share: float) -> str:
+    """A setting, as it was set: `30%`, `32.5%`."""
+    return f"{share * 100:.6g}%"

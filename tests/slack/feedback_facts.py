@@ -1,0 +1,112 @@
+"""Facts of runs of `feedback` and `reembed`, one of each outcome, and how they are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from nightshift.results import (
+    EmbeddedTable,
+    FeedbackReason,
+    FeedbackResult,
+    FeedbackState,
+    GroupVotes,
+    Interval,
+    JobResult,
+    PoisonedDocument,
+    ReembedResult,
+    Refusal,
+    Status,
+    Votes,
+)
+from nightshift.slack.blocks import Message, Report, as_text, render
+from nightshift.slack.texts import Language
+from tests.slack.facts import SEOUL
+
+AS_OF = datetime(2025, 10, 17, tzinfo=UTC)
+START = datetime(2025, 10, 16, tzinfo=SEOUL)
+DASHBOARD = "https://example.com/board?from=a&to=<b>|c"
+
+HEALTHY = FeedbackResult(
+    table="public.conversation_log",
+    start=START,
+    end=START + timedelta(days=1),
+    votes=Votes(likes=87, dislikes=13),
+    interval=Interval(low=0.0776, high=0.2098, confidence=0.95),
+    state=FeedbackState.HEALTHY,
+    reason=FeedbackReason.WITHIN,
+    dashboard_url=DASHBOARD,
+)
+BAD = replace(
+    HEALTHY,
+    votes=Votes(likes=59, dislikes=41),
+    interval=Interval(low=0.3187, high=0.5081, confidence=0.95),
+    state=FeedbackState.RETRAINING,
+    reason=FeedbackReason.CERTAIN,
+    previous=Votes(likes=80, dislikes=20),
+    week=Votes(likes=616, dislikes=84),
+    late=5,
+    comments=9,
+    worst=(
+        GroupVotes(group="가격", votes=Votes(likes=12, dislikes=28)),
+        GroupVotes(group="면접", votes=Votes(likes=20, dislikes=11)),
+    ),
+    decision="0199f3a2",
+    started=True,
+)
+EMPTY = replace(
+    HEALTHY,
+    votes=Votes(),
+    interval=None,
+    state=FeedbackState.TOO_FEW,
+    reason=FeedbackReason.NO_VOTES,
+    dashboard_url=None,
+)
+REFUSED = replace(
+    EMPTY, refusal=Refusal(guard="unknown_column", message='there is no column "rating"', hint="set FEEDBACK_RATING")
+)
+
+DOCUMENTS = EmbeddedTable(
+    table="public.document",
+    status=Status.OK,
+    model="amazon.titan-embed-text-v2:0",
+    dimension=1024,
+    scope="disliked",
+    looked_at=20_000,
+    embedded=412,
+    unchanged=19_588,
+    tokens=120_400,
+    seconds=34.2,
+)
+CURRENT = EmbeddedTable(table="public.document", status=Status.NOTHING, looked_at=20_000, unchanged=20_000)
+POISONED = PoisonedDocument(id="doc-17", reason="ValidationException: too many input tokens")
+
+
+def embedded(*tables: EmbeddedTable, decision: str | None = "0199f3a2", continues: bool = False) -> ReembedResult:
+    return ReembedResult(tables=tables, decision=decision, continues=continues)
+
+
+def message(
+    outcome: JobResult | Exception,
+    language: Language = "ko",
+    *,
+    dry_run: bool = False,
+    attempt: int = 1,
+    done: JobResult | None = None,
+    job: str = "feedback",
+) -> Message:
+    error = outcome if isinstance(outcome, Exception) else None
+    result = done if isinstance(outcome, Exception) else outcome
+    return render(Report(job, AS_OF, dry_run, 1234, result, error, attempt), language, SEOUL)
+
+
+def told(
+    outcome: JobResult | Exception,
+    language: Language = "ko",
+    *,
+    dry_run: bool = False,
+    attempt: int = 1,
+    done: JobResult | None = None,
+    job: str = "feedback",
+) -> str:
+    return as_text(message(outcome, language, dry_run=dry_run, attempt=attempt, done=done, job=job))
