@@ -4,6 +4,8 @@
 the runtime's version of Python with AWS's runtime client and nothing else installed. Where that Python is not at hand,
 it is the sources on the virtual environment: the same code and the same pinned versions on another Python.
 
+Each function has the layers that the template gives it and no others: what it lacks on Lambda, it lacks here.
+
 Built parts are kept in `.cache/lambda` under the hash of what they are made from: the first use builds, later ones
 find, and of several processes one builds while the others wait. Packages and code are apart, so that a change to the
 code alone costs a second or two.
@@ -34,6 +36,10 @@ CLIENT = ROOT / "tools" / "runtime" / "requirements.txt"
 CACHE = ROOT / ".cache" / "lambda"
 
 RUNTIME = "3.13"
+EVERY_LAYER = ("shared", "arrow", "charts")
+MOVES_ROWS = ("shared", "arrow")
+CARRIES: Mapping[str, tuple[str, ...]] = {"feedback": ("shared", "charts"), "reembed": ("shared",)}
+"""Job → its layers, lowest first, as in the template; the others move rows."""
 KEPT = 4
 """Builds of each part that stay in the cache, those last used: a run that began earlier may still need its own."""
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -61,13 +67,16 @@ class Artefact:
     label: str
 
 
-def best() -> Artefact:
+def best(job: str = "") -> Artefact:
     """The built artefact where this machine can run it, the sources otherwise.
+
+    Args:
+        job: whose layers; one that the template does not know gets those of a job that moves rows.
 
     Raises:
         BuildFailed: it could be run, but not be built.
     """
-    return built() if runtime_python() else sources()
+    return built(CARRIES.get(job, MOVES_ROWS)) if runtime_python() else sources()
 
 
 def describe() -> str:
@@ -97,8 +106,8 @@ def runtime_python() -> Path | None:
 
 
 @cache
-def built() -> Artefact:
-    """The layers and the functions for this machine, built unless they are there already.
+def built(layers: tuple[str, ...] = EVERY_LAYER) -> Artefact:
+    """These layers and the functions for this machine, built unless they are there already.
 
     Without a Python of the runtime's version they carry no byte code, and no function can run from them.
 
@@ -107,10 +116,11 @@ def built() -> Artefact:
     """
     compiler, environment = runtime_python(), variables()
     with alone():
-        packages = [_packages(layer, environment) for layer in ("shared", "arrow")]
-        whole = _code(packages, environment)
+        packages = [_packages(layer, environment) for layer in layers]
+        code = _code(environment)
+        opt = _merged(layers, [*packages, code / "layer"])
         python = _client(compiler) / "bin" / "python" if compiler else Path(sys.executable)
-    return Artefact(python, whole / "task", (whole / "opt" / "python",), _built_label())
+    return Artefact(python, code / "task", (opt / "python",), _built_label())
 
 
 def variables() -> dict[str, str]:
@@ -138,13 +148,12 @@ def _packages(layer: str, environment: Mapping[str, str]) -> Path:
     return kept(layer, [*made_by, *_bytes_of(environment)], make)
 
 
-def _code(packages: Sequence[Path], environment: Mapping[str, str]) -> Path:
-    """/opt as Lambda unpacks it, one layer over the other, and /var/task."""
+def _code(environment: Mapping[str, str]) -> Path:
+    """Our own: the shared layer's package, and /var/task."""
 
     def make(target: Path) -> None:
-        for layer in packages:
-            shutil.copytree(layer, target / "opt", copy_function=os.link, dirs_exist_ok=True)
-        site, task = target / "opt" / "python", target / "task"
+        site, task = target / "layer" / "python", target / "task"
+        site.mkdir(parents=True)
         run([sys.executable, "build.py", "code", "shared/nightshift", str(site)], LAYERS, environment)
         task.mkdir()
         run(["make", "--silent", "build-functions", f"ARTIFACTS_DIR={task}"], FUNCTIONS, environment)
@@ -156,7 +165,17 @@ def _code(packages: Sequence[Path], environment: Mapping[str, str]) -> Path:
         if path.is_file() and "__pycache__" not in path.parts
     )
     contents = (part for path in sources for part in (str(path.relative_to(ROOT)).encode(), path.read_bytes()))
-    return kept("code", [*(path.name.encode() for path in packages), *contents], make)
+    return kept("code", [*_bytes_of(environment), *contents], make)
+
+
+def _merged(layers: Sequence[str], parts: Sequence[Path]) -> Path:
+    """/opt as Lambda unpacks it, one layer over the other."""
+
+    def make(target: Path) -> None:
+        for part in parts:
+            shutil.copytree(part, target, copy_function=os.link, dirs_exist_ok=True)
+
+    return kept("+".join(["opt", *layers]), [str(part.relative_to(CACHE)).encode() for part in parts], make)
 
 
 def _client(python: Path) -> Path:

@@ -2,8 +2,9 @@
 
 A chat log of 200,000 rows is cleaned up by the same handler frame that Lambda runs, twice; the Slack message, the
 archive and a query over it are shown; then everything is restored into a table beside it, and compared with what was
-there in the evening. An hour later jobs expire, and their files go with them (`local/demo_expiry.py`). Nothing is left
-behind, also after Ctrl-C.
+there in the evening. An hour later jobs expire, and their files go with them (`local/demo_expiry.py`). Then the votes
+of users are read, and a bad day has documents embedded again (`local/demo_feedback.py`). Nothing is left behind but the
+charts, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import duckdb
 
 from cleanup.job import cleanup
 from local.chatlog import TABLE, connect, create_conversation_log
-from local.demo_expiry import equals, play_expiry
+from local.demo_expiry import play_expiry
+from local.demo_feedback import play_feedback
 from local.demo_slack import Channel
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
-from local.stage import Stage
+from local.stage import Stage, equals
 from nightshift.restore.request import RestoreRequest
 from nightshift.runtime import logger, run_job
 from nightshift.wiring import Wiring
@@ -57,7 +59,8 @@ def play(stage: Stage) -> None:
         channel = Channel(stage, slack)
         archived = play_archive(stage, postgres.url, s3, channel)
         expired = play_expiry(stage, postgres.url, s3, channel, AS_OF + timedelta(hours=1))
-    if not (archived and expired):
+        heard = play_feedback(stage, postgres.url, channel)
+    if not (archived and expired and heard):
         raise SystemExit(1)
 
 

@@ -21,7 +21,7 @@ from local.job_data import Jobs, all_file_keys, job_id, put_files
 from local.job_rows import SEOUL, create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
 from local.s3 import EmbeddedS3
-from local.stage import Stage
+from local.stage import Stage, equals
 from nightshift.runtime import run_job
 from nightshift.wiring import Wiring
 
@@ -119,8 +119,3 @@ def _adds_up(stage: Stage, jobs: Jobs, before: Seen, deleted: Mapping[str, int],
     stage.act(f"{sum(after.rows.values()):,} rows left {equals(rows_right)} those of the {LIVING} living jobs")
     stage.act(f"{len(after.files):,} files left {equals(files_right)} those that living jobs name")
     return told_right and rows_right and files_right
-
-
-def equals(true: bool) -> str:
-    """How a verdict reads."""
-    return "=" if true else "IS NOT"

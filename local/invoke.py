@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from local.lambda_runtime import TASK_ROOT, LambdaRuntime
+from nightshift.embedding.request import ReembedRequest
 from nightshift.errors import InvalidEvent, NightshiftError
 from nightshift.restore.request import RestoreRequest
 from nightshift.run import parse_event
@@ -26,7 +27,7 @@ from nightshift.run import parse_event
 DEPENDS_ON = ("DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET")
 """One of these set: the caller has servers of their own, and no demo server may stand in for any of them."""
 
-REQUESTS: Mapping[str, type[BaseModel]] = {"restore": RestoreRequest}
+REQUESTS: Mapping[str, type[BaseModel]] = {"reembed": ReembedRequest, "restore": RestoreRequest}
 """Job → the model of its event's own keys, as its handler has it."""
 LIVES_ON: Mapping[str, str] = {"restore": "cleanup"}
 """Job → the job whose work it needs to find anything to do."""

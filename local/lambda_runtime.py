@@ -77,7 +77,8 @@ class LambdaRuntime:
         env: the function's variables. Nothing else of our own environment reaches the function but PATH.
         timeout_s: after which the function is killed, whole seconds, 1 to 900.
         memory_mb: what the function believes to have.
-        artefact: what it runs from; None: the best that this machine can do, built now if need be.
+        artefact: what it runs from; None: the best that this machine can do, with the layers of the handler's job,
+            built now if need be.
         task_root: where the handler's modules lie, the working directory; None: the artefact's.
         capped: let the function have no more than `memory_mb`. Lambda counts resident pages and kills; here the limit
             is on private writable memory (RLIMIT_DATA), touched or not, and what goes beyond it gets a `MemoryError`.
@@ -101,7 +102,7 @@ class LambdaRuntime:
         task_root: Path | None = None,
         capped: bool = False,
     ) -> None:
-        self.artefact = artefact or best()
+        self.artefact = artefact or best(handler.split(".", 1)[0])
         self._handler = handler
         self._timeout_s = timeout_s
         self._cap_kb = memory_mb * 1024 if capped else None

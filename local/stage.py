@@ -19,6 +19,11 @@ ROWS_A_LINE = 20_000
 """Progress in a pipe: after so many rows, another line."""
 
 
+def equals(true: bool) -> str:
+    """How a verdict reads."""
+    return "=" if true else "IS NOT"
+
+
 class Stage:
     """Where the demo is shown: a terminal, or plain lines in a pipe."""
 

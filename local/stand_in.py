@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 from local.s3 import EmbeddedS3
 
@@ -15,6 +17,10 @@ BUCKET = "nightshift-demo"
 FILES_BUCKET = "nightshift-demo-files"
 CONVERSATIONS = 5_000
 DAYS = 60
+VOTED_DAYS = 35
+GOOD, BAD = (87, 13), (59, 41)
+"""Likes and dislikes of the day that is looked at: for the report, and for what it can lead to."""
+DOCUMENTS = 300
 EXPIRED, LIVING = 50, 20
 EXPIRY = """\
 [[expiry]]
@@ -26,8 +32,27 @@ key = "s3_key"
 bucket_column = "bucket"
 """
 
-Fill = Callable[[str, EmbeddedS3, datetime, Path], Mapping[str, str]]
-"""Takes the database's URL, S3, the time that the call stands for and a directory; returns further variables."""
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job finds things.
+
+    Attributes:
+        url: of the database.
+        moment: the time that the call stands for.
+        directory: for files.
+        servers: whatever is entered here ends with the call.
+    """
+
+    url: str
+    s3: EmbeddedS3
+    moment: datetime
+    directory: Path
+    servers: ExitStack
+
+
+Fill = Callable[[Place], Mapping[str, str]]
+"""Puts something into a place; returns further variables."""
 
 
 @contextmanager
@@ -44,36 +69,72 @@ def stand_in(job: str, moment: datetime) -> Iterator[Mapping[str, str]]:
 
     fill, rows = _FILLS.get(job, (_conversations, f"{CONVERSATIONS} rows of conversation_log"))
     print(f"a PostgreSQL with {rows} and an S3 are started on this machine, for this call only", file=sys.stderr)
-    with EmbeddedPostgres(settings=DISPOSABLE) as postgres, EmbeddedS3() as s3, TemporaryDirectory() as directory:
+    with ExitStack() as servers:
+        postgres = servers.enter_context(EmbeddedPostgres(settings=DISPOSABLE))
+        s3 = servers.enter_context(EmbeddedS3())
+        directory = Path(servers.enter_context(TemporaryDirectory()))
         url = postgres.create_database("demo")
         s3.create_bucket(BUCKET)
-        found = fill(url, s3, moment, Path(directory))
+        found = fill(Place(url, s3, moment, directory, servers))
         yield {**s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": BUCKET, **found}
 
 
-def _conversations(url: str, _s3: EmbeddedS3, moment: datetime, _directory: Path) -> Mapping[str, str]:
+def _conversations(place: Place) -> Mapping[str, str]:
     from local.chatlog import create_conversation_log
 
-    create_conversation_log(url, CONVERSATIONS, days=DAYS, end=moment)
+    create_conversation_log(place.url, CONVERSATIONS, days=DAYS, end=place.moment)
     return {}
 
 
-def _jobs(url: str, s3: EmbeddedS3, moment: datetime, directory: Path) -> Mapping[str, str]:
+def _jobs(place: Place) -> Mapping[str, str]:
     """Jobs with their files, and the policy that says when they end."""
     from local.job_data import Jobs, all_file_keys, put_files
     from local.job_rows import create_jobs
     from local.jobs import job_schema
 
-    jobs = Jobs(EXPIRED, LIVING, moment, FILES_BUCKET)
-    create_jobs(url, job_schema(cascades=False), jobs)
-    s3.create_bucket(FILES_BUCKET)
-    put_files(s3.client(), FILES_BUCKET, all_file_keys([*jobs.gone, *jobs.kept]))
-    policy = directory / "policies.toml"
-    policy.write_text(EXPIRY, encoding="utf-8")
-    return {"NIGHTSHIFT_CONFIG": str(policy)}
+    jobs = Jobs(EXPIRED, LIVING, place.moment, FILES_BUCKET)
+    create_jobs(place.url, job_schema(cascades=False), jobs)
+    place.s3.create_bucket(FILES_BUCKET)
+    put_files(place.s3.client(), FILES_BUCKET, all_file_keys([*jobs.gone, *jobs.kept]))
+    return _policy(place, EXPIRY)
+
+
+def _votes(place: Place) -> Mapping[str, str]:
+    """A good day's votes, and a bus on this machine: whatever is decided, nobody else hears of it."""
+    return {"MPLCONFIGDIR": str(place.directory), **_voted(place, GOOD)}
+
+
+def _documents(place: Place) -> Mapping[str, str]:
+    """A bad day's votes, the documents behind them, and a Bedrock on this machine."""
+    from local.bedrock import BedrockServer
+    from local.documents import POLICY, create_documents
+
+    create_documents(place.url, DOCUMENTS, end=place.moment)
+    bedrock = place.servers.enter_context(BedrockServer())
+    return {**_policy(place, POLICY), **bedrock.env, **_voted(place, BAD)}
+
+
+def _voted(place: Place, last: tuple[int, int]) -> Mapping[str, str]:
+    """Votes of some weeks that end with the day before the moment's, in Seoul, and a bus."""
+    from local.event_bus import EventBusServer
+    from local.feedback_data import SETTINGS, create_votes
+
+    today = place.moment.astimezone(ZoneInfo("Asia/Seoul")).date()
+    before = {today - timedelta(days=ago): (80 + 7 * ago % 23, 9 + 5 * ago % 11) for ago in range(2, VOTED_DAYS + 1)}
+    ids = [str(number) for number in range(1, DOCUMENTS + 1)]
+    create_votes(place.url, {**before, today - timedelta(days=1): last}, documents=ids)
+    return {**SETTINGS, **place.servers.enter_context(EventBusServer()).env}
+
+
+def _policy(place: Place, text: str) -> Mapping[str, str]:
+    path = place.directory / "policies.toml"
+    path.write_text(text, encoding="utf-8")
+    return {"NIGHTSHIFT_CONFIG": str(path)}
 
 
 _FILLS: Mapping[str, tuple[Fill, str]] = {
     "expire_jobs": (_jobs, f"{EXPIRED} expired and {LIVING} living jobs"),
+    "feedback": (_votes, f"{VOTED_DAYS} days of votes"),
+    "reembed": (_documents, f"{DOCUMENTS} documents and votes on them, a Bedrock"),
 }
 """What a job finds where it is not conversations, and what to call it."""

@@ -58,6 +58,13 @@ def test_it_plays_to_the_end_and_every_row_is_accounted_for(demo: subprocess.Pop
     assert f" · 파일 {files}개 삭제 · 10:00 KST" in shown
     left, living = numbers(r"([\d,]+) rows left = those of the (\d+) living jobs", shown)
     assert left == living * sum(ROWS_A_JOB.values()) > 0
+    assert "- 부정 비율: 13.0%\n- 상태: ✅ 정상 유지\n" in shown
+    assert "- 부정 비율: 41.0%\n- 상태: 🔁 재학습 시작\n" in shown
+    assert "attached: feedback_2025-10-17.png" in shown
+    (corrected,) = numbers(r"(\d+) embedded again = the corrected ones, once", shown)
+    assert f"- 새로 임베딩: {corrected}건" in shown
+    embeddings, documents = numbers(r"(\d+) embeddings = one of its current text for each of (\d+) documents", shown)
+    assert embeddings == documents > corrected > 0
     assert numbers(r"([\d,]+) files left = those that living jobs name", shown) == [living * ROWS_A_JOB["job_file"]]
 
 

@@ -7,18 +7,14 @@ each document has one embedding, of its current text.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
 import threading
-import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -26,89 +22,19 @@ import pytest
 from local.event_bus import EventBusServer
 from nightshift.archive.events import Listener, ignore
 from nightshift.database.tables import embedding
-from nightshift.embedders import Embedded, OutOfTime
 from nightshift.embedding.request import ReembedRequest
-from nightshift.results import ReembedResult
-from nightshift.run import JobRun
 from nightshift.runtime import run_job
-from nightshift.wiring import Services, Wiring
 from reembed.job import reembed
 from tests.support.child import JobChild
 from tests.support.handler import Context, environ_of
 from tests.support.house import House
 from tests.support.running import RunningHouse
+from tests.support.telling import TellingEmbedder, TellingWiring, hash_of, telling_work, vector_of
 
 AS_OF = "2025-10-15T00:00:00Z"
-POISON = "poison"
-"""A text with this word in it is not taken by the model."""
 COLUMN = '[[embedding]]\ntable = "document"\ntext = "content"\nembedding = "embedding"\n'
 INTO = '[[embedding]]\ntable = "document"\ntext = "content"\ninto = "document_embedding"\n'
 VERSIONED = 'updated_at = "updated_at"\n'
-
-
-def vector_of(text: str, model: str, dimension: int) -> array[float]:
-    """The one vector of a text: the first number is the model's, the others are the text's."""
-    digest = hashlib.sha256(text.encode()).digest()
-    numbers = [digest[index % len(digest)] / 256 - 0.5 for index in range(dimension - 1)]
-    return array("f", [mark_of(model), *numbers])
-
-
-def mark_of(model: str) -> float:
-    """By what a model's vectors are known."""
-    return float(sum(model.encode()))
-
-
-@dataclass
-class TellingEmbedder:
-    """An embedder whose vectors are `vector_of` their texts.
-
-    Attributes:
-        texts: all that it has looked at.
-        before: called with each batch before it is embedded.
-        patience: texts that it embeds before the time is over.
-        book: a file to which every text asked for adds a line, for embedders in processes of their own.
-    """
-
-    model: str = "model-a"
-    dimension: int = 4
-    texts: list[str] = field(default_factory=list)
-    before: Callable[[Sequence[str]], None] = lambda texts: None
-    patience: float = float("inf")
-    book: Path | None = None
-
-    def embed(self, texts: Sequence[str], *, deadline: float) -> Embedded:
-        self.before(texts)
-        if self.book is not None:
-            with self.book.open("a") as book:
-                book.write("".join(hash_of(text) + "\n" for text in texts))
-        vectors: list[array[float] | None] = []
-        refused = {}
-        for index, text in enumerate(texts):
-            if self.patience < 1 or time.monotonic() > deadline:
-                left = [None] * (len(texts) - index)
-                raise OutOfTime("throttled until the deadline", Embedded([*vectors, *left], refused))
-            self.patience -= 1
-            self.texts.append(text)
-            if POISON in text:
-                refused[index] = "ValidationException: poisoned"
-            vectors.append(None if POISON in text else vector_of(text, self.model, self.dimension))
-        return Embedded(vectors, refused, tokens=len(texts))
-
-
-class TellingWiring(Wiring):
-    """A wiring with an embedder of the test's own."""
-
-    @cached_property
-    def embedder(self) -> TellingEmbedder:  # type: ignore[override]
-        model, dimension = self.environ["TEST_MODEL"], int(self.environ["TEST_DIMENSION"])
-        book = self.environ.get("TEST_BOOK")
-        return TellingEmbedder(model, dimension, book=Path(book) if book else None)
-
-
-def telling_work(run: JobRun, services: Services) -> ReembedResult:
-    """The job, with the embedder that the environment describes: for runs in processes of their own."""
-    wiring = TellingWiring(services.wiring.environ, services.wiring.listener)
-    return reembed(run, replace(services, wiring=wiring))
 
 
 @dataclass
@@ -226,11 +152,6 @@ def as_vector(value: object) -> array[float]:
     return array("f", json.loads(value) if isinstance(value, str) else value)  # type: ignore[arg-type]
 
 
-def hash_of(text: str) -> str:
-    """As the ledger has it."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 class Readers(threading.Thread):
     """Looks at all vectors, again and again, each time by one statement on a connection of its own.
 
@@ -250,7 +171,7 @@ class Readers(threading.Thread):
             while not self.stop.is_set():
                 vectors = [as_vector(value) for (value,) in self._look()]
                 self.looks.append({(vector[0], len(vector)) for vector in vectors})
-        except Exception as exc:  # noqa: BLE001 - told by the test
+        except Exception as exc:
             self.failure = exc
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.event_bus import Event, EventBusServer
+from nightshift.database.catalog import quote_literal
 from nightshift.errors import BusError
 from tests.support.child import JobChild
 from tests.support.handler import Context, run_job
@@ -58,7 +59,7 @@ class VotingHouse(RunningHouse):
         values = {"like": "'like'", "dislike": "'dislike'", **columns}
         words = {"like": values.pop("like"), "dislike": values.pop("dislike")}
         names = "".join(f", {name}" for name in values)
-        others = "".join(f", '{value}'" for value in values.values())
+        others = "".join(f", {quote_literal(value)}" for value in values.values())
         for word, count in (("like", likes), ("dislike", dislikes)):
             rows = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT"
             if count:

@@ -13,11 +13,12 @@ from nightshift.policy.retention import Policy
 from nightshift.settings import Settings
 
 if TYPE_CHECKING:
+    from nightshift.policy.embedding import Embedding
     from nightshift.policy.expiry import Expiry
 
 M = TypeVar("M", bound=BaseModel)
 
-SECTIONS = ("retention", "expiry")
+SECTIONS = ("retention", "expiry", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Policies:
 
     retention: tuple[Policy, ...] = ()
     expiry: tuple[Expiry, ...] = ()
+    embedding: tuple[Embedding, ...] = ()
 
 
 def load_policies(settings: Settings, fetch: Callable[[str], str]) -> Policies:
@@ -71,7 +73,7 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> Policies:
     if unknown or not any(_is_list(document.get(section)) for section in SECTIONS):
         raise InvalidSettings(
             "the policy file has no entries" if not unknown else "the policy file has unknown sections",
-            detail=f"{source}: {', '.join(unknown) or 'no [[retention]] and no [[expiry]]'}",
+            detail=f"{source}: {', '.join(unknown) or 'no [[retention]] and no [[expiry]] and no [[embedding]]'}",
             hint='write [[retention]] with table = "…", timestamp = "…", keep_days = …',
         )
     problems: list[str] = []
@@ -88,11 +90,17 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> Policies:
         from nightshift.policy.expiry import Expiry  # its models take time to build: not for the other jobs
 
         expiry = _entries(Expiry, "expiry", document, defaults, problems)
+    embedding: list[Embedding] = []
+    if "embedding" in document:
+        from nightshift.policy.embedding import Embedding  # as above
+
+        embedding = _entries(Embedding, "embedding", document, {}, problems)
     problems += _repeated([policy.table for policy in retention])
     problems += _repeated([policy.table for policy in expiry])
+    problems += _repeated([policy.table for policy in embedding])
     if problems:
         raise InvalidSettings("the policy file is not usable", detail="\n".join(f"{source}: {p}" for p in problems))
-    return Policies(tuple(retention), tuple(expiry))
+    return Policies(tuple(retention), tuple(expiry), tuple(embedding))
 
 
 def _is_list(section: object) -> bool:

@@ -1,0 +1,49 @@
+"""The `feedback` job: yesterday's votes counted and decided on, with a chart of the last thirty days.
+
+A chart that cannot be drawn is a warning: the numbers, and what follows from them, are what the run is for.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from nightshift.errors import NightshiftError
+from nightshift.feedback.assessment import Ports, assess
+from nightshift.results import Attachment, FeedbackResult
+from nightshift.run import JobRun
+from nightshift.settings import Settings
+from nightshift.wiring import Services
+
+logger = logging.getLogger(__name__)
+
+
+def feedback(run: JobRun, services: Services) -> FeedbackResult:
+    """Count, decide, start re-embedding where that was decided, and draw.
+
+    Raises:
+        BusError: re-embedding was decided on, and the bus was not told; `result` holds the report, with its chart.
+        NightshiftError: the database refused.
+    """
+    settings = services.settings
+    ports = Ports(settings=settings, database=services.database, bus=lambda: services.wiring.bus, now=services.now)
+    try:
+        return _with_chart(assess(run, ports), settings)
+    except NightshiftError as exc:
+        if isinstance(exc.result, FeedbackResult):
+            exc.result = _with_chart(exc.result, settings)
+        raise
+
+
+def _with_chart(result: FeedbackResult, settings: Settings) -> FeedbackResult:
+    if not settings.feedback_chart or not any(day.votes.total for day in result.days):
+        return result
+    try:
+        from nightshift.charts.feedback import feedback_chart
+
+        drawn = feedback_chart(result.days, threshold=result.threshold, language=settings.report_language)
+    except Exception as exc:  # the library has many ways to fail, and none of them is the run's
+        logger.warning("the chart could not be drawn", exc_info=exc)
+        return replace(result, warnings=(*result.warnings, f"the chart could not be drawn: {type(exc).__name__}"))
+    chart = Attachment(filename=f"feedback_{result.start:%Y-%m-%d}.png", content=drawn)
+    return replace(result, attachments=(chart,))

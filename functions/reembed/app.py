@@ -1,0 +1,24 @@
+"""Lambda's entry to `reembed`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from nightshift.embedding.request import ReembedRequest
+from nightshift.run import LambdaContext
+from nightshift.runtime import run_job
+from nightshift.wiring import Wiring
+from reembed.job import reembed
+
+
+@cache
+def wiring() -> Wiring:
+    """Built on the first call, reused while the environment is warm."""
+    return Wiring.from_env(os.environ)
+
+
+def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
+    """Embed documents again; see `reembed.job` and README, "reembed"."""
+    return run_job("reembed", event, context, wiring, reembed, request=ReembedRequest, archive=False)

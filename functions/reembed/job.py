@@ -1,0 +1,133 @@
+"""The `reembed` job: every policy's documents in turn, over as many runs as it takes.
+
+A table that is refused or fails does not stop the others; the first failure is raised once all have had their turn.
+What is left when time is over goes on in another run: an event says so on the bus, to which this job listens. A run
+that got nothing done raises instead, for the next one would not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from nightshift.database.catalog import TableName
+from nightshift.embedding.decisions import finish, is_finished
+from nightshift.embedding.request import ReembedRequest, Scope
+from nightshift.embedding.table import Turn, reembed_table
+from nightshift.errors import InvalidSettings, NightshiftError
+from nightshift.feedback.disliked import disliked_documents
+from nightshift.policy.embedding import Embedding
+from nightshift.policy.file import load_policies
+from nightshift.results import EmbeddedTable, ReembedResult, Status
+from nightshift.run import JobRun
+from nightshift.wiring import Services
+
+UNFINISHED = "ReembedUnfinished"
+"""The event by which a run has the next one go on."""
+
+
+def reembed(run: JobRun, services: Services) -> ReembedResult:
+    """Embed what is stale, what users disliked, or everything; see `ReembedRequest.scope`.
+
+    Raises:
+        InvalidSettings: no policy says what is embedded, or the embedder cannot be used as it is set.
+        NightshiftError: the first table's failure, after every other table was tried; its `result` holds what was done.
+    """
+    request: ReembedRequest = run.request or ReembedRequest()
+    policies = _policies(services)
+    decision = _noted(request, run)
+    if decision is not None and _done_before(services, decision):
+        return ReembedResult(decision=request.decision, done_before=True)
+    scope, among = _documents(request, services)
+    seen: set[TableName] = set()
+    tables = tuple(
+        reembed_table(
+            Turn(
+                run=run,
+                settings=services.settings,
+                database=services.database,
+                embedder=services.embedder(),
+                policy=policy,
+                scope=scope,
+                round=decision or run.as_of.isoformat(),
+                among=among,
+                now=services.now,
+                listener=services.listener,
+                seen=seen,
+            )
+        )
+        for policy in policies
+    )
+    return _ended(run, services, request, scope, ReembedResult(tables=tables, decision=request.decision))
+
+
+def _policies(services: Services) -> tuple[Embedding, ...]:
+    policies = load_policies(services.settings, services.fetch_text).embedding
+    if policies:
+        return policies
+    raise InvalidSettings(
+        "no policy says what is embedded",
+        detail=f"NIGHTSHIFT_CONFIG: {services.settings.nightshift_config or 'is not set'}: no [[embedding]] entry",
+        hint='write [[embedding]] with table = "document", text = "content" and into = "document_embedding"',
+    )
+
+
+def _documents(request: ReembedRequest, services: Services) -> tuple[Scope, Callable[[Connection], str] | None]:
+    """Which documents are looked at, and the query for them where they are not all."""
+    settings, window = services.settings, request.window
+    telling = settings.feedback_document is not None and window is not None
+    scope: Scope = request.scope or ("disliked" if telling else "stale")
+    if scope != "disliked":
+        return scope, None
+    if window is None:
+        raise InvalidSettings(
+            "disliked documents of no window",
+            detail="scope: disliked, and the event has no window",
+            hint='send "window": {"start": …, "end": …}, or another scope',
+        )
+    return scope, lambda connection: disliked_documents(connection, settings, window.start, window.end)
+
+
+def _noted(request: ReembedRequest, run: JobRun) -> str | None:
+    """What is noted as finished: who forces a decision's documents asks for more than the decision did."""
+    if request.decision is None:
+        return None
+    return f"{request.decision} (forced)" if run.force else request.decision
+
+
+def _done_before(services: Services, decision: str) -> bool:
+    with services.database.connect() as connection:
+        return is_finished(connection, decision)
+
+
+def _ended(
+    run: JobRun, services: Services, request: ReembedRequest, scope: Scope, result: ReembedResult
+) -> ReembedResult:
+    """Have the next run go on, or note that all is done."""
+    for table in result.tables:
+        if table.error is not None:
+            table.error.result = result
+            raise table.error
+    decision = _noted(request, run)
+    if result.status is Status.PARTIAL:
+        if not any(map(_moved, result.tables)):
+            error = NightshiftError(
+                "nothing was embedded in the time of a run",
+                detail="\n".join(f"{table.table}: {table.left} documents are left" for table in result.tables),
+                hint="a larger Timeout, a smaller EMBEDDING_BATCH, or a higher quota of the model",
+            )
+            error.result = result
+            raise error
+        services.wiring.bus.put(UNFINISHED, request.continued(scope, force=run.force), time=run.as_of)
+        return replace(result, continues=True)
+    if decision is not None and result.complete and not run.dry_run:
+        with services.database.connect() as connection:
+            finish(connection, decision, run, services.now())
+    return result
+
+
+def _moved(table: EmbeddedTable) -> bool:
+    """Whether the next run will find less to do."""
+    return bool(table.embedded or table.poisoned or table.removed or table.switched)

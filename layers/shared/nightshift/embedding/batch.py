@@ -1,0 +1,185 @@
+"""One batch: read, embedded outside any transaction, and written with what the ledger says of it in one.
+
+A process that dies anywhere leaves each document with its old embedding or its new one, and a ledger in step. A
+document that is edited in between keeps what it had: its new text is still to be embedded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.database.connect import is_lock_timeout, refused_statement, sqlstate
+from nightshift.embedders import Embedded, Embedder, OutOfTime
+from nightshift.embedding.progress import Progress
+from nightshift.embedding.session import Session
+from nightshift.embedding.switch import LOCK_SECONDS
+from nightshift.embedding.terms import Document, Key, Outcome, Shelf, State
+from nightshift.errors import NightshiftError
+
+_BUSY = {"55P03", "40P01", "40001"}
+_ABOUT_THE_ROW = ("22", "23", "44", "P0")
+"""Classes of SQLSTATE (PostgreSQL manual, appendix A) by which the database refuses a row: a value, a constraint, a
+view's condition, a trigger's exception."""
+
+
+class Batcher:
+    """Embeds batches of documents, and writes them to one shelf."""
+
+    def __init__(
+        self,
+        session: Session,
+        embedder: Embedder,
+        progress: Progress,
+        *,
+        deadline: float,
+        now: Callable[[], datetime],
+        listener: Listener,
+    ) -> None:
+        """Args:
+        deadline: `time.monotonic()` value after which the model is not waited for.
+        now: the clock, for the ledger.
+        """
+        self._session = session
+        self._embedder = embedder
+        self._progress = progress
+        self._deadline = deadline
+        self._now = now
+        self._listener = listener
+
+    def embed(self, shelf: Shelf, keys: Sequence[Key]) -> list[Key]:
+        """Embed documents.
+
+        Returns:
+            those whose text has changed meanwhile.
+
+        Raises:
+            OutOfTime: the model was not done by the deadline; what it had done is written. `left` has been counted.
+            EmbedderError, Overtaken, NightshiftError: nothing was written.
+        """
+        began = time.monotonic()
+        documents = self._session.texts(keys)
+        self._tell(Step.TAKEN, len(documents))
+        late: OutOfTime | None = None
+        try:
+            outcomes = self._outcomes(documents)
+        except OutOfTime as exc:
+            late, outcomes = exc, _outcomes(self._worded(documents), exc.embedded)
+            self._progress.tokens += exc.embedded.tokens
+            outcomes += _empty(documents)
+            self._progress.left += len(documents) - len(outcomes)
+        self._tell(Step.ANSWERED, len(outcomes))
+        edited = self._written(shelf, outcomes) if outcomes else []
+        self._progress.slowest = max(self._progress.slowest, time.monotonic() - began)
+        if late is not None:
+            raise late
+        return edited
+
+    def _outcomes(self, documents: Sequence[Document]) -> list[Outcome]:
+        worded = self._worded(documents)
+        if not worded:
+            return _empty(documents)
+        embedded = self._embedder.embed([document.text for document in worded], deadline=self._deadline)
+        self._progress.tokens += embedded.tokens
+        return _outcomes(worded, embedded) + _empty(documents)
+
+    def _worded(self, documents: Sequence[Document]) -> list[Document]:
+        return [document for document in documents if document.text.strip()]
+
+    def _written(self, shelf: Shelf, outcomes: Sequence[Outcome]) -> list[Key]:
+        """Write a batch; where one row is in the way, each by itself, so that only that one is left."""
+        try:
+            return self._write(shelf, outcomes)
+        except DBAPIError as exc:
+            self._session.connection.rollback()
+            if not (_is_busy(exc) or _is_about_rows(exc)):
+                raise
+            if _is_busy(exc) and not self._session.splits:
+                self._leave_locked(len(outcomes))
+                return []
+        edited: list[Key] = []
+        for outcome in outcomes:
+            try:
+                edited += self._write(shelf, [outcome])
+            except DBAPIError as exc:
+                self._session.connection.rollback()
+                self._leave(shelf, outcome, exc)
+        return edited
+
+    def _write(self, shelf: Shelf, outcomes: Sequence[Outcome]) -> list[Key]:
+        session = self._session
+        session.begin(LOCK_SECONDS)
+        written = session.write(shelf, outcomes, self._now())
+        self._tell(Step.COMMITTING, len(written))
+        session.connection.commit()
+        for outcome in outcomes:
+            if outcome.document.id in written:
+                self._count(outcome)
+        self._tell(Step.COMMITTED, len(written))
+        return [outcome.document.key for outcome in outcomes if outcome.document.id not in written]
+
+    def _leave(self, shelf: Shelf, outcome: Outcome, exc: DBAPIError) -> None:
+        """A row that cannot be written: left for the next run, or set aside where the database will never take it."""
+        if _is_busy(exc):
+            self._leave_locked(1)
+            return
+        if not _is_about_rows(exc) or shelf is Shelf.STAGE:
+            raise refused_statement(exc) from exc
+        code = sqlstate(exc) or type(exc).__name__
+        refused = Outcome(outcome.document, State.REFUSED, error=f"the database does not take its embedding ({code})")
+        self._session.begin(LOCK_SECONDS)
+        self._session.set_aside(refused, self._now())
+        self._session.connection.commit()
+        self._count(refused)
+
+    def _leave_locked(self, count: int) -> None:
+        self._progress.busy += count
+        self._progress.left += count
+
+    def _count(self, outcome: Outcome) -> None:
+        if outcome.state is State.EMBEDDED:
+            self._progress.embedded += 1
+        elif outcome.state is State.EMPTY:
+            self._progress.empty += 1
+        else:
+            self._progress.poison(outcome.document.id, outcome.error or "refused")
+
+    def _tell(self, step: Step, rows: int) -> None:
+        self._listener(ChunkEvent(step=step, table=self._session.source.table.label, rows=rows))
+
+
+def _outcomes(documents: Sequence[Document], embedded: Embedded) -> list[Outcome]:
+    """What the model says of each document; nothing of those that it has not come to.
+
+    Raises:
+        NightshiftError: it does not say it of as many documents as it was asked.
+    """
+    if len(embedded.vectors) != len(documents):
+        raise NightshiftError(
+            "the embedder's answer is not for the batch that it was asked for",
+            detail=f"{len(documents)} documents, {len(embedded.vectors)} answers",
+        )
+    found = []
+    for index, (document, vector) in enumerate(zip(documents, embedded.vectors, strict=True)):
+        if vector is not None:
+            found.append(Outcome(document, State.EMBEDDED, vector))
+        elif index in embedded.refused:
+            found.append(Outcome(document, State.REFUSED, error=embedded.refused[index][:500]))
+    return found
+
+
+def _empty(documents: Sequence[Document]) -> list[Outcome]:
+    return [Outcome(document, State.EMPTY) for document in documents if not document.text.strip()]
+
+
+def _is_busy(exc: DBAPIError) -> bool:
+    return is_lock_timeout(exc) or sqlstate(exc) in _BUSY
+
+
+def _is_about_rows(exc: DBAPIError) -> bool:
+    state = sqlstate(exc)
+    return state.startswith(_ABOUT_THE_ROW) if state else type(exc).__name__ == "IntegrityError"

@@ -1,0 +1,122 @@
+"""What documents and the place of their embeddings must be like before anything is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.database import postgres_access, sqlite
+from nightshift.database.catalog import Column, TableInfo, TableName
+from nightshift.database.postgres import ROW_SECURITY
+from nightshift.results import Refusal
+
+_COLUMN = """
+SELECT a.attnotnull AS filled, a.attgenerated::text <> '' AS generated,
+  pg_has_role(c.relowner, 'USAGE') AS owned,
+  EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = CAST('pg_rewrite' AS regclass)
+    AND d.refclassid = CAST('pg_class' AS regclass) AND d.refobjid = c.oid AND d.refobjsubid = a.attnum) AS viewed
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE a.attrelid = CAST(:table AS regclass) AND a.attname = :column
+"""
+
+_RIGHTS = "SELECT bool_and(has_table_privilege(CAST(:table AS regclass), r)) FROM unnest(CAST(:rights AS text[])) r"
+
+
+class Refused(Exception):
+    """A guard said no."""
+
+    def __init__(self, guard: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(guard=guard, message=message, hint=hint)
+
+
+def known_table(written: str, info: TableInfo | None) -> TableInfo:
+    """The table exists, is one, and we see all of its rows."""
+    if info is None:
+        raise Refused("unknown_table", f"there is no table {written}", "correct the policy, or the schema")
+    if info.name.name.startswith("nightshift_"):
+        raise Refused("unknown_table", f"{written} is one of nightshift's own tables", "take it out of the policies")
+    if info.kind not in ("table", "partitioned", "table without rowid"):
+        raise Refused("unknown_table", f"{written} is a {info.kind}", "name the table behind it")
+    if not info.may_read:
+        hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role"
+        raise Refused("privilege", f"nightshift's role may not read {written}", hint)
+    if ROW_SECURITY in info.hiding or info.has_children:
+        what = ROW_SECURITY if ROW_SECURITY in info.hiding else "a table that inherits from it"
+        raise Refused(
+            "hidden_rows", f"{written}: {what} hides documents, or shows others", "use a role it does not bind"
+        )
+    return info
+
+
+def known_column(info: TableInfo, written: str) -> Column:
+    """The table has that column."""
+    column = info.column(written)
+    if column is None:
+        names = ", ".join(c.name for c in info.columns[:20])
+        raise Refused("unknown_column", f"{info.name.label} has no column {written}", f"its columns: {names}")
+    return column
+
+
+def unique(connection: Connection, table: TableName, column: str) -> None:
+    """No two rows have the same value in this column."""
+    names = (column,)
+    if connection.dialect.name == "postgresql":
+        found = postgres_access.is_unique(connection, table, names)
+    else:
+        found = sqlite.primary_key(connection, table) == names or sqlite.is_unique(connection, table, names)
+    if not found:
+        raise Refused(
+            "not_unique",
+            f"{table.label}.{column} is not unique: a vector could not be told whose it is",
+            "name the primary key, or make the column UNIQUE",
+        )
+
+
+def privileges(connection: Connection, table: TableName, *rights: str) -> None:
+    """We may do with the table what has to be done."""
+    if connection.dialect.name != "postgresql":
+        return
+    found = connection.execute(text(_RIGHTS), {"table": table.sql, "rights": list(rights)})
+    if not found.scalar():
+        asked = ", ".join(rights)
+        hint = f"GRANT {asked} ON {table.sql} TO nightshift's role"
+        raise Refused("privilege", f"nightshift's role may not {asked} in {table.label}", hint)
+
+
+def writable(connection: Connection, table: TableName, column: str) -> str | None:
+    """The vector's column can be written, and emptied; returns why its type cannot be changed, None where it can."""
+    facts: Any
+    if connection.dialect.name == "postgresql":
+        facts = connection.execute(text(_COLUMN), {"table": table.sql, "column": column}).one()
+        fixed = None if facts.owned else "nightshift's role does not own the table"
+        fixed = "a view shows the column" if facts.viewed else fixed
+    else:
+        found = (
+            'SELECT "notnull" AS filled, hidden > 1 AS generated FROM pragma_table_xinfo(:table) WHERE name = :column'
+        )
+        facts = connection.execute(text(found), {"table": table.name, "column": column}).one()
+        fixed = None
+    if facts.generated or facts.filled:
+        what = "is generated" if facts.generated else "is NOT NULL, and documents without text have no embedding"
+        raise Refused("not_writable", f"{table.label}.{column} {what}", "name a plain column that may be NULL")
+    return fixed
+
+
+def fitting(label: str, declared: int | None, dimension: int, known: int | None, fixed: str | None) -> None:
+    """The column takes the model's vectors, or may be changed so that it does.
+
+    Args:
+        declared: the only dimension that it takes.
+        known: the dimension of what we have put there; None: nothing yet.
+        fixed: why the column's type cannot be changed.
+    """
+    if declared is None or declared == dimension:
+        return
+    what = f"{label} takes vectors of {declared} numbers, and the model makes {dimension}"
+    if known != declared:
+        raise Refused("wrong_dimension", what, f"set EMBEDDING_DIMENSION to {declared}, or change the column's type")
+    if fixed is not None:
+        hint = f"{fixed}: change the column's type to {dimension} yourself, or go back to {declared}"
+        raise Refused("wrong_dimension", what, hint)

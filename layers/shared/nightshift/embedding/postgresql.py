@@ -1,0 +1,167 @@
+"""PostgreSQL's part of a session: a batch is one statement, its rows travel as texts.
+
+A document's row is changed only where its text is still the one that was embedded. PostgreSQL looks again at a row that
+somebody else has changed while we waited for it (READ COMMITTED), so that holds for edits that are under way, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.tables import embedding
+from nightshift.embedding.session import Session, name, stamp, type_sql
+from nightshift.embedding.source import Source
+from nightshift.embedding.terms import Key, Model, Outcome, Shelf, State
+from nightshift.embedding.vectors import Form, as_text
+
+_ARRAYS = ", ".join(f"CAST(:{facts} AS text[])" for facts in ("ids", "hashes", "versions", "states", "errors"))
+_NEW = f"unnest({_ARRAYS}, string_to_array(:vectors, ';', '-')) n(id, hash, version, state, error, vector)"
+"""A batch as rows. Its vectors travel as one text: the driver looks at each letter of an array's texts, which takes
+longer than everything else."""
+_COLUMNS = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
+_VALUES = (
+    "SELECT :place, id, hash, version, :model, CAST(:dimension AS integer), state, error, 1, :round,"
+    " CAST(:now AS timestamptz)"
+)
+
+
+class PostgresqlSession(Session):
+    """A session on PostgreSQL."""
+
+    share, alone = " FOR SHARE", " FOR UPDATE"
+    keys_sql = "SELECT CAST(k AS {type}) FROM unnest(CAST(:keys AS text[])) k"
+
+    def __init__(self, connection: Connection, source: Source, model: Model, *, staged: bool = True) -> None:
+        super().__init__(connection, source, model, staged=staged)
+        self.key_type = source.id.type_name.replace(":", r"\:")
+        self.keys_sql = self.keys_sql.format(type=self.key_type)
+        self.after_sql = f"CAST(:after AS {self.key_type})"
+        self.key_sql = self.id_sql = f"CAST(d.{self.id} AS text)"
+        parts = ", ".join(f"CAST(d.{name(column)} AS text)" for column in source.texts)
+        self.text_sql = f"concat_ws(E'\\n\\n', {parts})"
+        self.hash_sql = f"encode(sha256(convert_to({self.text_sql}, 'UTF8')), 'hex')"
+
+    def begin(self, seconds: float) -> None:
+        """See `Session.begin`; a deadlock is looked for after a second, by then we have given up."""
+        self.connection.rollback()
+        self.connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        wait = text("SELECT set_config('lock_timeout', :wait, true)")
+        self.connection.execute(wait, {"wait": f"{seconds * 1000:.0f}ms"})
+
+    def write(self, shelf: Shelf, outcomes: Sequence[Outcome], now: datetime) -> set[str]:
+        """See `Session.write`."""
+        self.hold(shelf)
+        new = f"new AS (SELECT * FROM {_NEW})"
+        if shelf is Shelf.STAGE:
+            steps, columns, values = [new], f"{_COLUMNS}, vector", f"{_VALUES}, {self._cast('vector')} FROM new"
+            table, changed = self.stage, f"{_changed(self.stage)}, vector = excluded.vector"
+        else:
+            steps, columns, values = [new, *self._into_place()], _COLUMNS, f"{_VALUES} FROM kept"
+            table, changed = embedding.name, _changed(embedding.name)
+        statement = (
+            f"WITH {', '.join(steps)} INSERT INTO {table} ({columns}) {values}"
+            f" ON CONFLICT ({'document_id' if shelf is Shelf.STAGE else 'place, document_id'}) DO UPDATE SET {changed}"
+            " RETURNING document_id"
+        )
+        return {row.document_id for row in self._rows(text(statement), self._parameters(outcomes, now))}
+
+    def _into_place(self) -> list[str]:
+        """Steps that write vectors where readers look, and end with what was written, as `kept`."""
+        same = f"d.{self.id} = CAST(n.id AS {self.key_type}) AND {self.hash_sql} = n.hash"
+        known = f"n.id, n.hash, n.state, n.error, {self.version} AS version"
+        if not self.place.own:
+            vector = self._cast("n.vector")
+            update = f"UPDATE {self.documents} d SET {self.vector} = {vector} FROM new n WHERE {same} RETURNING {known}"
+            return [f"kept AS ({update})"]
+        columns, values = self.columns("k.hash")
+        changed = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+        key = f"CAST(k.id AS {self.key_type})"
+        return [
+            f"kept AS MATERIALIZED (SELECT {known}, n.vector FROM {self.documents} d JOIN new n ON {same})",
+            f"emptied AS (DELETE FROM {self.readers} e USING kept k WHERE e.document_id = {key} AND k.vector IS NULL)",
+            f"filled AS (INSERT INTO {self.readers} ({', '.join(columns)})"
+            f" SELECT {key}, {self._cast('k.vector')}{values} FROM kept k WHERE k.vector IS NOT NULL"
+            f" ON CONFLICT (document_id) DO UPDATE SET {changed})",
+        ]
+
+    def columns(self, hash_sql: str) -> tuple[list[str], str]:
+        """See `Session.columns`."""
+        values = {
+            "model": "CAST(:model AS text)",
+            "dimension": "CAST(:dimension AS integer)",
+            "content_hash": hash_sql,
+            "embedded_at": "CAST(:now AS timestamptz)",
+        }
+        extras = self.place.extras
+        return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
+
+    def set_aside(self, outcome: Outcome, now: datetime) -> None:
+        """See `Session.set_aside`."""
+        self.hold(Shelf.READERS)
+        values = f"{_VALUES} FROM {_NEW}"
+        statement = f"INSERT INTO {embedding.name} ({_COLUMNS}) {values} ON CONFLICT (place, document_id) DO UPDATE"
+        self.connection.execute(text(f"{statement} SET {_changed(embedding.name)}"), self._parameters([outcome], now))
+
+    def remove_vanished(self) -> int:
+        """See `Session.remove_vanished`."""
+        there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
+        gone = f"DELETE FROM {embedding.name} l WHERE l.place = :place AND NOT EXISTS ({there}) RETURNING l.document_id"
+        steps = [f"gone AS ({gone})"]
+        if self.place.own:
+            same = f"e.document_id = CAST(g.document_id AS {self.key_type})"
+            steps.append(f"dropped AS (DELETE FROM {self.readers} e USING gone g WHERE {same})")
+        [row] = self._rows(text(f"WITH {', '.join(steps)} SELECT count(*) AS n FROM gone"), self.facts)
+        self.connection.commit()
+        return int(row.n)
+
+    def make_place(self) -> None:
+        """See `Session.make_place`."""
+        columns = [f"document_id {self.key_type} PRIMARY KEY", f"{self.vector} {type_sql(self.place.type_name)}"]
+        columns += ["model text", "dimension integer", "content_hash text", "embedded_at timestamptz"]
+        self.connection.execute(text(f"CREATE TABLE {self.readers} ({', '.join(columns)})"))
+        self.connection.commit()
+
+    def _cast(self, expression: str) -> str:
+        """A vector that travelled as text, as its column wants it."""
+        if self.place.form is Form.BYTES:
+            return f"decode({expression}, 'hex')"
+        # Of the model's own dimension whatever the place's is: the stage may be for another one.
+        kind = self.place.type_name.partition("(")[0] if self.place.form is Form.VECTOR else self.place.type_name
+        return f"CAST({expression} AS {type_sql(kind)})"
+
+    def _parameters(self, outcomes: Sequence[Outcome], now: datetime) -> dict[str, object]:
+        return {
+            **self.facts,
+            "now": stamp(now),
+            "ids": [outcome.document.id for outcome in outcomes],
+            "hashes": [outcome.document.hash for outcome in outcomes],
+            "versions": [outcome.document.version for outcome in outcomes],
+            "states": [outcome.state.value for outcome in outcomes],
+            "errors": [outcome.error for outcome in outcomes],
+            "vectors": ";".join("-" if o.vector is None else as_text(o.vector, self.place.form) for o in outcomes),
+        }
+
+    def _keys(self, keys: Sequence[Key]) -> object:
+        return list(keys)
+
+    def touch(self, seen: Sequence[tuple[str, str | None]]) -> None:
+        """See `Session.touch`."""
+        statement = (
+            f"UPDATE {embedding.name} l SET version = n.version"
+            " FROM unnest(CAST(:ids AS text[]), CAST(:versions AS text[])) n(id, version)"
+            " WHERE l.place = :place AND l.document_id = n.id"
+        )
+        ids, versions = [id_ for id_, _ in seen], [version for _, version in seen]
+        self.connection.execute(text(statement), {"place": self.place.label, "ids": ids, "versions": versions})
+        self.connection.commit()
+
+
+def _changed(table: str) -> str:
+    """What an entry that is there already takes over from a new one."""
+    again = f"excluded.state = '{State.REFUSED}' AND {table}.text_hash = excluded.text_hash"
+    columns = (column.strip() for column in _COLUMNS.split(",")[2:])
+    taken = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")
+    return f"{taken}, attempts = CASE WHEN {again} THEN {table}.attempts + 1 ELSE 1 END"

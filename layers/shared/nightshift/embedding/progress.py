@@ -1,0 +1,62 @@
+"""What one policy's turn has done so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nightshift.results import PoisonedDocument
+
+EXAMPLES = 10
+"""Documents that are named at the most."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts, as `results.EmbeddedTable` has them.
+
+    Attributes:
+        empty: documents without text.
+        busy: documents that somebody else has locked.
+        edited: documents whose text changed between reading and writing.
+        slowest: seconds of the slowest batch.
+    """
+
+    looked_at: int = 0
+    embedded: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    poisoned: int = 0
+    examples: list[PoisonedDocument] = field(default_factory=list)
+    left: int = 0
+    switched: bool = False
+    tokens: int = 0
+    empty: int = 0
+    busy: int = 0
+    edited: int = 0
+    slowest: float = 0.0
+
+    @property
+    def moved(self) -> bool:
+        """Whether the next run will find less to do."""
+        return bool(self.embedded or self.poisoned or self.empty or self.removed or self.switched)
+
+    def poison(self, document: str, reason: str) -> None:
+        """Count a document that was set aside."""
+        self.poisoned += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(PoisonedDocument(id=document, reason=reason))
+
+    def facts(self) -> dict[str, Any]:
+        """The part of the result that is the same however the turn ended."""
+        names = ("looked_at", "embedded", "unchanged", "removed", "poisoned", "left", "switched", "tokens")
+        return {**{name: getattr(self, name) for name in names}, "examples": tuple(self.examples)}
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader should know beside."""
+        said = {
+            f"{self.empty} documents have no text, and so no embedding": self.empty,
+            f"{self.busy} documents were left: somebody else has them locked": self.busy,
+            f"{self.edited} documents were left: they were edited while they were embedded": self.edited,
+        }
+        return tuple(words for words, count in said.items() if count)

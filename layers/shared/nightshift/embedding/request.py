@@ -1,0 +1,62 @@
+"""What `reembed` is asked for: the event's own keys.
+
+`FeedbackThresholdExceeded` brings all but the last two; they are facts, and go on in the events that this job sends. An
+operator may send none of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+Scope = Literal["disliked", "stale", "all"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Window(_Part):
+    """The votes that were counted: those in `[start, end)`."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    zone: str = Field(default="UTC", max_length=100)
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("end should be later than start")
+        return self
+
+
+class ReembedRequest(_Part):
+    """The event's keys.
+
+    Attributes:
+        decision: names what `feedback` decided; what is finished for a decision is not done again for it.
+        table, window, likes, dislikes, total, ratio, threshold, interval, worst: what `feedback` counted.
+        scope: which documents are looked at: those behind `disliked` answers of the window, those that are `stale`, or
+            `all`, whatever their `updated_at` says. None: `disliked` where that can be told, else `stale`.
+        continuation: how many runs have gone before this one.
+    """
+
+    decision: str | None = Field(default=None, min_length=1, max_length=512)
+    table: str | None = Field(default=None, max_length=512)
+    window: Window | None = None
+    likes: int | None = None
+    dislikes: int | None = None
+    total: int | None = None
+    ratio: float | None = None
+    threshold: float | None = None
+    interval: dict[str, float] | None = None
+    worst: list[dict[str, Any]] | None = Field(default=None, max_length=100)
+    scope: Scope | None = None
+    continuation: int = Field(default=0, ge=0, le=1_000_000)
+
+    def continued(self, scope: Scope, *, force: bool) -> dict[str, Any]:
+        """The keys of the event that has the next run go on."""
+        detail = self.model_dump(mode="json", exclude_none=True)
+        detail |= {"scope": scope, "continuation": self.continuation + 1}
+        return {**detail, "force": True} if force else detail

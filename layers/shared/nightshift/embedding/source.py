@@ -1,0 +1,177 @@
+"""What a policy means in the database: where documents and their vectors are, and that all of it can be used."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, text
+
+from nightshift.database import postgres, sqlite
+from nightshift.database.catalog import Column, TableInfo, TableName, split_name
+from nightshift.embedding import guards
+from nightshift.embedding.guards import Refused
+from nightshift.embedding.vectors import Form, declared_dimension, form_of
+from nightshift.policy.embedding import Embedding
+
+DOCUMENT, VECTOR = "document_id", "embedding"
+"""Columns that a table of embeddings must have."""
+EXTRAS = ("model", "dimension", "content_hash", "embedded_at")
+"""Those that are filled where it has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where readers look for vectors.
+
+    Attributes:
+        table: of the vectors.
+        column: of the vector.
+        type_name: of that column, as the database prints it.
+        own: a table beside the documents, one row a document; else the column is the documents' own.
+        extras: which of `EXTRAS` it has.
+        missing: it has to be made.
+        fixed: why the column's type cannot be changed; None: it can.
+    """
+
+    table: TableName
+    column: str
+    type_name: str
+    form: Form
+    own: bool
+    extras: tuple[str, ...] = ()
+    missing: bool = False
+    fixed: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Names the place, for people and the ledger."""
+        return self.table.label if self.own else f"{self.table.label}.{self.column}"
+
+    @property
+    def declared(self) -> int | None:
+        """The only dimension that it takes; None: any."""
+        return declared_dimension(self.type_name)
+
+    @property
+    def stage(self) -> str:
+        """Name of the table in which another model's vectors are made ready."""
+        return "nightshift_embedding_stage_" + hashlib.sha256(self.label.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One policy's documents.
+
+    Attributes:
+        id: the column that tells them apart.
+        texts: the columns of their text, in order.
+        version: the column that changes with the text.
+    """
+
+    table: TableName
+    id: Column
+    texts: tuple[str, ...]
+    version: str | None
+    place: Place
+
+    def made(self) -> Source:
+        """The same, now that the place has been made."""
+        return replace(self, place=replace(self.place, missing=False))
+
+
+def look_up(connection: Connection, policy: Embedding, dimension: int) -> Source:
+    """Find everything that a policy names, in one snapshot.
+
+    Args:
+        dimension: of the model's vectors, for a place that has to be made.
+
+    Raises:
+        Refused: something is not there, or cannot be used.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    info = guards.known_table(policy.table, _describe(connection, policy.table))
+    key = guards.known_column(info, policy.id)
+    guards.unique(connection, info.name, key.name)
+    if connection.dialect.name == "sqlite" and key.base_type not in ("integer", "text"):
+        what = f"{info.name.label}.{key.name} is {key.type_name or 'of no type'}"
+        raise Refused("wrong_type", what, "SQLite's documents need an id of integers or text")
+    texts = tuple(guards.known_column(info, name).name for name in policy.text)
+    version = guards.known_column(info, policy.updated_at).name if policy.updated_at else None
+    place = (
+        _own_table(connection, info, policy.into, key, dimension) if policy.into else _column(connection, info, policy)
+    )
+    if place.column in (key.name, version, *texts) and not place.own:
+        raise Refused("wrong_type", f"{place.label} is the document's own", "name a column that holds nothing else")
+    return Source(info.name, key, texts, version, place)
+
+
+def _describe(connection: Connection, written: str) -> TableInfo | None:
+    describe = postgres.describe if connection.dialect.name == "postgresql" else sqlite.describe
+    return describe(connection, written, "")
+
+
+def _column(connection: Connection, info: TableInfo, policy: Embedding) -> Place:
+    """A column of the documents' own table."""
+    assert policy.embedding is not None  # the policy has one of the two
+    column = guards.known_column(info, policy.embedding)
+    guards.privileges(connection, info.name, "UPDATE")
+    fixed = guards.writable(connection, info.name, column.name)
+    return Place(info.name, column.name, column.type_name, _form(connection, info, column), own=False, fixed=fixed)
+
+
+def _own_table(connection: Connection, documents: TableInfo, written: str, key: Column, dimension: int) -> Place:
+    """A table beside the documents, as it is or as it will be."""
+    info = _describe(connection, written)
+    if info is None:
+        return _new_table(connection, documents, written, dimension)
+    guards.known_table(written, info)
+    if info.name == documents.name:
+        raise Refused("wrong_place", f"{written} is the documents' table", "write `embedding` for a column of its own")
+    document, column = guards.known_column(info, DOCUMENT), guards.known_column(info, VECTOR)
+    guards.unique(connection, info.name, document.name)
+    if document.base_type != key.base_type:
+        theirs = f"{documents.name.label}.{key.name} is {key.type_name}"
+        what = f"{info.name.label}.{DOCUMENT} is {document.type_name}, and {theirs}"
+        raise Refused("wrong_type", what, "give both the same type")
+    guards.privileges(connection, info.name, "SELECT", "INSERT", "UPDATE", "DELETE")
+    fixed = guards.writable(connection, info.name, column.name)
+    extras = tuple(name for name in EXTRAS if info.column(name) is not None)
+    form = _form(connection, info, column)
+    return Place(info.name, column.name, column.type_name, form, own=True, extras=extras, fixed=fixed)
+
+
+def _new_table(connection: Connection, documents: TableInfo, written: str, dimension: int) -> Place:
+    """A table to be made: in the documents' schema where it names none, with pgvector where that is installed."""
+    parts = split_name(written)
+    if parts is None or (len(parts) == 2 and connection.dialect.name == "sqlite"):
+        raise Refused("unknown_table", f"{written} is no name for a table", "correct `into` in the policy")
+    # As PostgreSQL would read it in CREATE TABLE.
+    names = [part if quoted else part.lower() for part, quoted in parts]
+    if names[-1].startswith("nightshift_"):
+        raise Refused("unknown_table", f"{written}: names like this are nightshift's own", "choose another name")
+    schema = names[0] if len(names) == 2 else documents.name.schema
+    name, extras = TableName(schema, names[-1]), EXTRAS
+    if connection.dialect.name == "sqlite":
+        return Place(name, VECTOR, "BLOB", Form.BYTES, own=True, extras=extras, missing=True)
+    may = connection.execute(
+        text("SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_namespace n WHERE n.nspname = :schema"),
+        {"schema": schema},
+    ).scalar()
+    if not may:
+        hint = f"GRANT CREATE ON SCHEMA {schema} TO nightshift's role, or create the table yourself"
+        raise Refused("privilege", f"there is no table {written}, and nightshift's role may not make it", hint)
+    if connection.execute(text("SELECT to_regtype('vector')")).scalar() is None:
+        return Place(name, VECTOR, "bytea", Form.BYTES, own=True, extras=extras, missing=True)
+    return Place(name, VECTOR, f"vector({dimension})", Form.VECTOR, own=True, extras=extras, missing=True)
+
+
+def _form(connection: Connection, info: TableInfo, column: Column) -> Form:
+    postgresql = connection.dialect.name == "postgresql"
+    form = form_of(column, postgresql=postgresql)
+    if form is None:
+        what = f"{info.name.label}.{column.name} is {column.type_name or 'of no type'}"
+        kinds = "vector, halfvec, bytea, json, jsonb, text, real[]" if postgresql else "BLOB, TEXT or JSON"
+        raise Refused("wrong_type", f"{what}: it cannot hold vectors", f"what can: {kinds}")
+    return form

@@ -1,0 +1,153 @@
+"""SQLite's part of a session: row after row, for there is one writer at a time, and nobody between two statements.
+
+SQLite has no SHA-256; it borrows Python's, and so the text is joined by Python there, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.tables import embedding
+from nightshift.embedding.session import Session, name, stamp
+from nightshift.embedding.source import Source
+from nightshift.embedding.terms import Key, Model, Outcome, Shelf, State
+from nightshift.embedding.vectors import Form, as_bytes, as_text
+
+_COLUMNS = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
+_VALUES = ":place, :id, :hash, :version, :model, :dimension, :state, :error, 1, :round, :now"
+
+
+def _text(*parts: object) -> str:
+    """A document's text: what of its columns is not NULL, with blank lines between."""
+    return "\n\n".join(
+        part.decode(errors="replace") if isinstance(part, bytes) else str(part) for part in parts if part is not None
+    )
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(_text(*parts).encode("utf-8", "replace")).hexdigest()
+
+
+class SqliteSession(Session):
+    """A session on SQLite."""
+
+    NOT_SAME = "IS NOT"
+    splits = False
+    after_sql = ":after"
+    keys_sql = "SELECT value FROM json_each(:keys)"
+
+    def __init__(self, connection: Connection, source: Source, model: Model, *, staged: bool = True) -> None:
+        super().__init__(connection, source, model, staged=staged)
+        driver: Any = connection.connection.dbapi_connection
+        driver.create_function("nightshift_text", -1, _text, deterministic=True)
+        driver.create_function("nightshift_hash", -1, _hash, deterministic=True)
+        self.key_sql = f"d.{self.id}"
+        self.id_sql = f"CAST(d.{self.id} AS text)"
+        parts = ", ".join(f"d.{name(column)}" for column in source.texts)
+        self.text_sql, self.hash_sql = f"nightshift_text({parts})", f"nightshift_hash({parts})"
+
+    def begin(self, seconds: float) -> None:  # noqa: ARG002 - the connection's own time-out holds
+        """See `Session.begin`; the first statement takes the lock (`database.connect`)."""
+        self.connection.rollback()
+
+    def write(self, shelf: Shelf, outcomes: Sequence[Outcome], now: datetime) -> set[str]:
+        """See `Session.write`."""
+        self.hold(shelf)
+        if shelf is Shelf.STAGE:
+            statement = text(f"INSERT OR REPLACE INTO {self.stage} ({_COLUMNS}, vector) VALUES ({_VALUES}, :vector)")
+            self.connection.execute(statement, [self._parameters(outcome, now) for outcome in outcomes])
+            return {outcome.document.id for outcome in outcomes}
+        return {outcome.document.id for outcome in outcomes if self._put(outcome, now)}
+
+    def _put(self, outcome: Outcome, now: datetime) -> bool:
+        """Write one vector where readers look, and note it; returns whether its text is as it was."""
+        parameters = self._parameters(outcome, now)
+        same = f"d.{self.id} = :key AND {self.hash_sql} = :hash"
+        found = self._rows(text(f"SELECT 1 FROM {self.documents} d WHERE {same}"), parameters)
+        if not found:
+            return False
+        if not self.place.own:
+            put = f"UPDATE {self.documents} SET {self.vector} = :vector WHERE {self.id} = :key"
+        elif outcome.vector is None:
+            put = f"DELETE FROM {self.readers} WHERE document_id = :key"
+        else:
+            columns, values = self.columns(":hash")
+            changed = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+            put = f"INSERT INTO {self.readers} ({', '.join(columns)}) VALUES (:key, :vector{values})"
+            put += f" ON CONFLICT (document_id) DO UPDATE SET {changed}"
+        self.connection.execute(text(put), parameters)
+        # A trigger of the application may have changed it.
+        where = f"FROM {self.documents} d WHERE d.{self.id} = :key"
+        version = self._rows(text(f"SELECT {self.version} AS version {where}"), parameters)[0].version
+        self._note(parameters | {"version": version})
+        return True
+
+    def columns(self, hash_sql: str) -> tuple[list[str], str]:
+        """See `Session.columns`."""
+        values = {"model": ":model", "dimension": ":dimension", "content_hash": hash_sql, "embedded_at": ":now"}
+        extras = self.place.extras
+        return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
+
+    def _note(self, parameters: dict[str, Any]) -> None:
+        again = f"excluded.state = '{State.REFUSED}' AND {embedding.name}.text_hash = excluded.text_hash"
+        columns = [column.strip() for column in _COLUMNS.split(",")[2:]]
+        changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")
+        noted = f"INSERT INTO {embedding.name} ({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT (place, document_id)"
+        noted += f" DO UPDATE SET {changed}, attempts = CASE WHEN {again} THEN attempts + 1 ELSE 1 END"
+        self.connection.execute(text(noted), parameters)
+
+    def set_aside(self, outcome: Outcome, now: datetime) -> None:
+        """See `Session.set_aside`."""
+        self.hold(Shelf.READERS)
+        self._note(self._parameters(outcome, now))
+
+    def remove_vanished(self) -> int:
+        """See `Session.remove_vanished`."""
+        there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
+        gone = f"FROM {embedding.name} AS l WHERE l.place = :place AND NOT EXISTS ({there})"
+        if self.place.own:
+            lost = f"SELECT l.document_id {gone}"
+            dropped = f"DELETE FROM {self.readers} WHERE CAST(document_id AS text) IN ({lost})"
+            self.connection.execute(text(dropped), self.facts)
+        removed = self.connection.execute(text(f"DELETE {gone}"), self.facts).rowcount
+        self.connection.commit()
+        return removed
+
+    def make_place(self) -> None:
+        """See `Session.make_place`."""
+        key = "INTEGER" if self.source.id.base_type == "integer" else "TEXT"
+        extras = "model TEXT, dimension INTEGER, content_hash TEXT, embedded_at TEXT"
+        made = f"CREATE TABLE {self.readers} (document_id {key} PRIMARY KEY, {self.vector} BLOB, {extras})"
+        self.connection.execute(text(made))
+        self.connection.commit()
+
+    def _parameters(self, outcome: Outcome, now: datetime) -> dict[str, Any]:
+        document, vector = outcome.document, outcome.vector
+        encode = as_bytes if self.place.form is Form.BYTES else lambda v: as_text(v, self.place.form)
+        return {
+            **self.facts,
+            "now": stamp(now),
+            "key": document.key,
+            "id": document.id,
+            "hash": document.hash,
+            "version": document.version,
+            "state": outcome.state.value,
+            "error": outcome.error,
+            "vector": None if vector is None else encode(vector),
+        }
+
+    def _keys(self, keys: Sequence[Key]) -> object:
+        return json.dumps(list(keys))
+
+    def touch(self, seen: Sequence[tuple[str, str | None]]) -> None:
+        """See `Session.touch`."""
+        statement = f"UPDATE {embedding.name} SET version = :version WHERE place = :place AND document_id = :id"
+        rows = [{"place": self.place.label, "id": id_, "version": version} for id_, version in seen]
+        self.connection.execute(text(statement), rows)
+        self.connection.commit()

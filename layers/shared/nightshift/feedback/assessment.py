@@ -1,0 +1,118 @@
+"""One window, from the votes to the event: look, decide, tell.
+
+Three steps, each whole by itself. *Look* reads one snapshot and writes nothing. *Decide* is one transaction: the past
+is read, and the decision written, under a lock. *Tell* sends what is owed. A run may die between any two of them, and
+the next delivery goes on from there: a window is decided on once, and its event is sent until the bus has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.bus import Bus
+from nightshift.database.connect import Database, refused_statement
+from nightshift.errors import BusError
+from nightshift.feedback.announcing import announce
+from nightshift.feedback.guards import Refused
+from nightshift.feedback.ledger import Recorded
+from nightshift.feedback.look import Seen, look
+from nightshift.feedback.ruling import Ruling, rule
+from nightshift.feedback.statistics import wilson
+from nightshift.feedback.window import Window, window_of
+from nightshift.results import DayVotes, FeedbackResult
+from nightshift.run import JobRun
+from nightshift.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What an assessment may use.
+
+    Attributes:
+        bus: called where an event is to be sent.
+        now: the clock, for the record alone; aware.
+    """
+
+    settings: Settings
+    database: Database
+    bus: Callable[[], Bus]
+    now: Callable[[], datetime]
+
+
+def assess(run: JobRun, ports: Ports) -> FeedbackResult:
+    """Report on the day before `run.as_of`, decide on it once, and start re-embedding where that was decided.
+
+    Raises:
+        BusError: the decision is on record, and the bus did not take its event; `result` holds the report.
+        NightshiftError: the database refused.
+    """
+    settings = ports.settings
+    window = window_of(run.as_of, ZoneInfo(settings.timezone))
+    result = _blank(run, settings, window)
+    try:
+        with ports.database.connect() as connection:
+            seen = look(connection, settings, window)
+            ruling = rule(connection, run, settings, seen, now=ports.now())
+            result = _told(result, seen, ruling, settings)
+            if ruling.owed is not None and not run.dry_run:
+                result = _announced(connection, ports, ruling.owed, result)
+    except Refused as refused:
+        return replace(result, refusal=refused.refusal)
+    except DBAPIError as exc:
+        raise refused_statement(exc) from exc
+    return result
+
+
+def _announced(connection: Connection, ports: Ports, owed: Recorded, result: FeedbackResult) -> FeedbackResult:
+    try:
+        announce(connection, ports.bus(), owed, now=ports.now())
+    except BusError as exc:
+        exc.result = result
+        raise
+    if owed.decision == result.decision:
+        return replace(result, started=True)
+    day = owed.start.astimezone(result.start.tzinfo).date()
+    told = f"the event of the decision on {day} had not reached the bus: it was sent by this run"
+    return replace(result, warnings=(*result.warnings, told))
+
+
+def _blank(run: JobRun, settings: Settings, window: Window) -> FeedbackResult:
+    """The report before anything is known of the votes."""
+    return FeedbackResult(
+        table=settings.feedback_table,
+        start=window.start,
+        end=window.end,
+        threshold=settings.feedback_threshold,
+        min_votes=settings.feedback_min_votes,
+        dashboard_url=settings.feedback_dashboard_url,
+        dry_run=run.dry_run,
+    )
+
+
+def _told(blank: FeedbackResult, seen: Seen, ruling: Ruling, settings: Settings) -> FeedbackResult:
+    """The report: what was counted now, and what was decided, now or before."""
+    counted, own, window = seen.counted, ruling.own, seen.window
+    return replace(
+        blank,
+        table=seen.source.table.label,
+        votes=counted.votes,
+        interval=wilson(counted.votes, settings.feedback_confidence),
+        state=own.state,
+        reason=own.reason,
+        previous=seen.previous if seen.previous.total else None,
+        week=seen.week if seen.week.total else None,
+        late=ruling.late,
+        worst=counted.worst,
+        comments=counted.comments,
+        days=tuple(DayVotes(day=day, votes=seen.days[day]) for day in window.chart),
+        cooling_until=None if own.cooling_until is None else own.cooling_until.astimezone(window.zone),
+        decision=own.decision,
+        decided_before=ruling.before,
+        warnings=seen.source.warnings,
+    )

@@ -1,0 +1,124 @@
+"""Counts votes, in the database: one statement a question, and a handful of rows for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nightshift.feedback.source import Source
+from nightshift.feedback.window import Window
+from nightshift.results import GroupVotes, Votes
+
+WORST = 5
+"""Groups that are named."""
+_NAME_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What a window's rows say.
+
+    Attributes:
+        worst: groups with enough votes, highest negative ratio first; of equals, the one with more votes.
+        comments: comments beside dislikes; None where there is no such column.
+    """
+
+    votes: Votes
+    worst: tuple[GroupVotes, ...] = ()
+    comments: int | None = None
+
+
+def count_window(connection: Connection, source: Source, window: Window, *, enough: int) -> Counted:
+    """Count one window's votes, by group where there are groups.
+
+    Args:
+        enough: votes that a group needs to be named among the worst.
+    """
+    # The driver's own words: SQLAlchemy's text() would look for parameters in the names of columns.
+    rows = connection.exec_driver_sql(_window_statement(source, window, enough)).all()
+    (total,) = (row for row in rows if row.name is None)
+    groups = [GroupVotes(group=row.name, votes=_votes(row)) for row in rows if row.name is not None]
+    return Counted(
+        votes=_votes(total),
+        worst=tuple(sorted(groups, key=lambda group: (-(group.votes.ratio or 0), -group.votes.total, group.group))),
+        comments=None if source.comment is None else int(total.comments),
+    )
+
+
+def _window_statement(source: Source, window: Window, enough: int) -> str:
+    ratings = source.ratings
+    comments = "0"
+    if source.comment is not None:
+        comments = _times(f"{ratings.dislikes} AND trim(CAST({source.comment} AS text)) <> ''")
+    counts = (
+        f"{_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes, {comments} AS comments"
+        f" FROM {source.table.sql} WHERE {source.between(window.start, window.end)}"
+    )
+    if source.group is None:
+        return f"SELECT NULL AS name, {counts}"
+    name = f"substr(CAST({source.group} AS text), 1, {_NAME_LENGTH})"
+    sums = ", ".join(f"coalesce(sum({what}), 0) AS {what}" for what in ("likes", "dislikes", "comments"))
+    return (
+        f"WITH groups AS (SELECT {name} AS name, {counts} GROUP BY 1),"
+        " worst AS (SELECT name, likes, dislikes, comments FROM groups"
+        f" WHERE name IS NOT NULL AND dislikes > 0 AND likes + dislikes >= {enough}"
+        f" ORDER BY 1.0 * dislikes / (likes + dislikes) DESC, likes + dislikes DESC, name LIMIT {WORST})"
+        f" SELECT NULL AS name, {sums} FROM groups UNION ALL SELECT name, likes, dislikes, comments FROM worst"
+    )
+
+
+def count_days(connection: Connection, source: Source, window: Window, days: Sequence[date]) -> dict[date, Votes]:
+    """Count whole days, in one pass over their rows.
+
+    Args:
+        window: says the zone.
+        days: in order.
+
+    Returns:
+        each of the days with its votes, none left out.
+    """
+    counted = dict.fromkeys(days, Votes())
+    if not days:
+        return counted
+    # Days after days are one range: an index is searched once, and no row is looked at that no day has.
+    ranges = " OR ".join(f"({source.between(run[0].start, run[-1].end)})" for run in _runs(window, days))
+    axis, ratings = source.axis, source.ratings
+    branches = "".join(
+        f" WHEN {axis.sql} < {axis.literal(axis.at(Window(day, window.zone).end))} THEN {number}"
+        for number, day in enumerate(days)
+    )
+    # The planner takes a CASE for as many groups as there are times, and counts without its helpers: a day alone needs
+    # none.
+    number, grouped = (f"CASE{branches} END", " GROUP BY 1") if len(days) > 1 else ("0", "")
+    statement = (
+        f"SELECT {number} AS number, {_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes"
+        f" FROM {source.table.sql} WHERE {ranges}{grouped}"
+    )
+    for row in connection.exec_driver_sql(statement):
+        counted[days[row.number]] = _votes(row)
+    return counted
+
+
+def _votes(row: Any) -> Votes:
+    return Votes(likes=int(row.likes), dislikes=int(row.dislikes))
+
+
+def _times(condition: str) -> str:
+    """How often a condition holds. FILTER stops at nulls as WHERE does."""
+    return f"count(*) FILTER (WHERE {condition})"
+
+
+def _runs(window: Window, days: Sequence[date]) -> list[list[Window]]:
+    """Days that follow each other, together."""
+    runs: list[list[Window]] = []
+    for day in days:
+        here = Window(day, window.zone)
+        if runs and runs[-1][-1].end == here.start:
+            runs[-1].append(here)
+        else:
+            runs.append([here])
+    return runs

@@ -1,0 +1,97 @@
+"""What a window's votes mean. Pure: the same votes and the same past give the same decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from nightshift.feedback.statistics import least_difference, wilson
+from nightshift.results import FeedbackReason, FeedbackState, Interval, Votes
+from nightshift.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What is decided by.
+
+    Attributes:
+        threshold: the negative ratio above which something is wrong.
+        min_votes: fewer decide nothing.
+        confidence: of the interval that must lie above the threshold.
+    """
+
+    threshold: float
+    min_votes: int
+    confidence: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        return cls(
+            threshold=settings.feedback_threshold,
+            min_votes=settings.feedback_min_votes,
+            confidence=settings.feedback_confidence,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What is known of the time before.
+
+    Attributes:
+        week: the seven windows before, together.
+        cooling_until: re-embedding is not started again before; None: it was not started of late.
+        superseded: a later window was decided on already.
+    """
+
+    week: Votes = field(default_factory=Votes)
+    cooling_until: datetime | None = None
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A window's state, why, and the interval that it rests on."""
+
+    state: FeedbackState
+    reason: FeedbackReason
+    interval: Interval | None
+
+
+def decide(votes: Votes, past: Past, rules: Rules, *, as_of: datetime) -> Decision:
+    """Decide on a window.
+
+    Args:
+        votes: the window's.
+        as_of: aware; the time that the run stands for.
+    """
+    interval = wilson(votes, rules.confidence)
+    state, reason = _judged(votes, interval, past, rules, as_of)
+    return Decision(state=state, reason=reason, interval=interval)
+
+
+def _judged(
+    votes: Votes, interval: Interval | None, past: Past, rules: Rules, as_of: datetime
+) -> tuple[FeedbackState, FeedbackReason]:
+    ratio = votes.ratio
+    if interval is None or ratio is None:
+        return FeedbackState.TOO_FEW, FeedbackReason.NO_VOTES
+    if votes.total < rules.min_votes:
+        return FeedbackState.TOO_FEW, FeedbackReason.TOO_FEW
+    if interval.low > rules.threshold:
+        return _certain(past, as_of)
+    if ratio > rules.threshold:
+        return FeedbackState.CAUTION, FeedbackReason.UNCERTAIN
+    # A week of fewer votes than one window needs tells nothing either.
+    enough = past.week.total >= rules.min_votes
+    if enough and (least_difference(votes, past.week, rules.confidence) or 0) > 0:
+        return FeedbackState.CAUTION, FeedbackReason.WORSE
+    return FeedbackState.HEALTHY, FeedbackReason.WITHIN
+
+
+def _certain(past: Past, as_of: datetime) -> tuple[FeedbackState, FeedbackReason]:
+    """Too many dislikes, beyond doubt: re-embedding starts unless it has, or the window is history."""
+    if past.superseded:
+        return FeedbackState.CAUTION, FeedbackReason.SUPERSEDED
+    if past.cooling_until is not None and as_of < past.cooling_until:
+        return FeedbackState.CAUTION, FeedbackReason.COOLING_DOWN
+    return FeedbackState.RETRAINING, FeedbackReason.CERTAIN

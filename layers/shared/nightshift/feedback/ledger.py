@@ -1,0 +1,174 @@
+"""What was decided, once a window, and what was counted, day by day.
+
+A decision is written in one transaction with the look at the past that it rests on; deciders wait for each other, so
+that no two windows start re-embedding because neither saw the other. Its name is made of the source and the window:
+whoever decides on a window, however often, means the same decision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, DateTime, bindparam, insert, select, text, update
+
+from nightshift.database.tables import feedback_day, feedback_run, is_there
+from nightshift.feedback.source import Source
+from nightshift.feedback.window import Window
+from nightshift.results import FeedbackReason, FeedbackState, Votes
+
+DECIDING = int.from_bytes(hashlib.sha256(b"nightshift:feedback:decision").digest()[:8], "big", signed=True)
+"""Key of the advisory lock that deciders hold."""
+
+_REMEMBER = text(
+    "INSERT INTO nightshift_feedback_day (source, day, likes, dislikes, counted_as_of)"
+    " VALUES (:source, :day, :likes, :dislikes, :as_of) ON CONFLICT (source, day) DO UPDATE"
+    " SET likes = excluded.likes, dislikes = excluded.dislikes, counted_as_of = excluded.counted_as_of"
+).bindparams(bindparam("as_of", type_=DateTime(timezone=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A decision as it was written down.
+
+    Attributes:
+        votes: that it was decided on.
+        event: detail of the event that it sends; None: it starts nothing.
+        sent: the event is known to have been taken.
+        as_of: aware; of the run that decided.
+    """
+
+    decision: str
+    start: datetime
+    votes: Votes
+    state: FeedbackState
+    reason: FeedbackReason
+    cooling_until: datetime | None
+    event: Mapping[str, Any] | None
+    sent: bool
+    as_of: datetime
+
+    @property
+    def owes_event(self) -> bool:
+        """It starts re-embedding, and nobody knows that the bus was told."""
+        return self.event is not None and not self.sent
+
+
+def note_sent(connection: Connection, recorded: Recorded, event_id: str, *, now: datetime) -> None:
+    """Note that the bus took a decision's event. The caller commits."""
+    of_decision = feedback_run.c.decision == recorded.decision
+    connection.execute(update(feedback_run).where(of_decision).values(event_id=event_id, event_sent_at=_utc(now)))
+
+
+def decision_name(source: Source, window: Window) -> str:
+    """Names the decision on a window, the same whoever decides; 32 hexadecimal digits."""
+    return hashlib.sha256(f"{source.identity} {window.start.isoformat()}".encode()).hexdigest()[:32]
+
+
+class Ledger:
+    """The decisions on one source. Transactions are the caller's."""
+
+    def __init__(self, connection: Connection, source: Source) -> None:
+        self._connection = connection
+        self._source = source
+        # Before the first real run there are no tables, and a dry run makes none.
+        self._there = is_there(connection, feedback_run)
+
+    def alone(self) -> None:
+        """Wait until nobody else decides; until the transaction ends. SQLite has one writer at a time anyway."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DECIDING})
+
+    def find(self, window: Window) -> Recorded | None:
+        """What was decided on a window."""
+        of_window = feedback_run.c.window_start == window.start.astimezone(UTC)
+        return self._first(feedback_run.c.source == self._source.identity, of_window)
+
+    def last_start(self) -> Recorded | None:
+        """The table's last decision that starts re-embedding, however its votes were counted."""
+        return self._first(
+            feedback_run.c.table_name == self._source.table.label,
+            feedback_run.c.state == FeedbackState.RETRAINING.value,
+            newest=feedback_run.c.as_of,
+        )
+
+    def is_superseded(self, window: Window) -> bool:
+        """Whether a later window of the table was decided on."""
+        later = feedback_run.c.window_start > window.start.astimezone(UTC)
+        return self._first(feedback_run.c.table_name == self._source.table.label, later) is not None
+
+    def record(self, decided: Recorded, **grounds: Any) -> None:
+        """Write a decision down, with the other columns of `nightshift_feedback_run`."""
+        columns = {
+            "decision": decided.decision,
+            "source": self._source.identity,
+            "table_name": self._source.table.label,
+            "window_start": decided.start,
+            "likes": decided.votes.likes,
+            "dislikes": decided.votes.dislikes,
+            "state": decided.state.value,
+            "reason": decided.reason.value,
+            "cooling_until": decided.cooling_until,
+            "event": None if decided.event is None else json.dumps(decided.event, ensure_ascii=False),
+            "as_of": decided.as_of,
+            **grounds,
+        }
+        self._connection.execute(insert(feedback_run).values({name: _utc(value) for name, value in columns.items()}))
+
+    def known_days(self, days: Sequence[date]) -> dict[date, Votes]:
+        """The days among these that were counted before."""
+        if not self._there:
+            return {}
+        table = feedback_day.c
+        known = select(table.day, table.likes, table.dislikes).where(
+            table.source == self._source.identity, table.day.between(min(days).isoformat(), max(days).isoformat())
+        )
+        found = {
+            date.fromisoformat(day): Votes(likes=likes, dislikes=dislikes)
+            for day, likes, dislikes in self._connection.execute(known)
+        }
+        return {day: found[day] for day in days if day in found}
+
+    def remember(self, counted: Mapping[date, Votes], *, as_of: datetime) -> None:
+        """Keep the counts of days; they replace what was counted before."""
+        rows = [
+            {"day": day.isoformat(), "likes": votes.likes, "dislikes": votes.dislikes}
+            for day, votes in sorted(counted.items())
+        ]
+        self._connection.execute(
+            _REMEMBER, [{**row, "source": self._source.identity, "as_of": as_of.astimezone(UTC)} for row in rows]
+        )
+
+    def _first(self, *conditions: Any, newest: Any = feedback_run.c.window_start) -> Recorded | None:
+        if not self._there:
+            return None
+        statement = select(feedback_run).where(*conditions).order_by(newest.desc()).limit(1)
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _recorded(row)
+
+
+def _recorded(row: Any) -> Recorded:
+    return Recorded(
+        decision=row.decision,
+        start=_aware(row.window_start),
+        votes=Votes(likes=row.likes, dislikes=row.dislikes),
+        state=FeedbackState(row.state),
+        reason=FeedbackReason(row.reason),
+        cooling_until=None if row.cooling_until is None else _aware(row.cooling_until),
+        event=None if row.event is None else json.loads(row.event),
+        sent=row.event_sent_at is not None,
+        as_of=_aware(row.as_of),
+    )
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _aware(moment: datetime) -> datetime:
+    """SQLite gives times back without the zone that they were stored in: UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,119 @@
+"""Which values of the rating column are a like, and which a dislike, as SQL conditions.
+
+The values come from the environment as text, and are compared in the column's own type, so that no row is cast and an
+index that has the column serves: numbers as numbers, booleans as booleans, labels of an enum as these. A value that the
+column cannot hold is refused: it would make a report of no votes, for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import Column, quote_identifier, quote_literal
+from nightshift.feedback.guards import Refused
+from nightshift.settings import Settings
+
+_TEXTS = {"text", "varchar", "bpchar", "name"}
+_NUMBERS = {"int2", "int4", "int8", "numeric", "float4", "float8"}
+_SQLITE_NUMBERS = {"integer", "real"}
+"""Affinities. SQLite's `numeric` is not among them: it is what any unknown type becomes, such as ENUM."""
+_INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63, "integer": 2**63}
+"""Type → the first number too large for it."""
+_TRUE, _FALSE = {"true", "t", "yes", "on", "1"}, {"false", "f", "no", "off", "0"}
+"""What PostgreSQL reads as booleans."""
+
+_LABELS = """
+SELECT e.enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname || '.' || t.typname = :type
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """SQL conditions on the rating column; no row meets both."""
+
+    likes: str
+    dislikes: str
+
+
+def make_ratings(connection: Connection, column: Column, settings: Settings) -> Ratings:
+    """The conditions for the values that FEEDBACK_LIKES and FEEDBACK_DISLIKES name.
+
+    Raises:
+        Refused: the column's type is none for ratings or has no such value, or a value is both.
+    """
+    literals = _Literals(connection, column)
+    likes, dislikes = literals.of(settings.feedback_likes), literals.of(settings.feedback_dislikes)
+    if both := sorted(set(likes) & set(dislikes)):
+        raise Refused(
+            "overlap",
+            f"{', '.join(both)} is a like and a dislike",
+            "a value of the rating column can be one of FEEDBACK_LIKES and FEEDBACK_DISLIKES only",
+        )
+    return Ratings(f"{literals.sql} IN ({', '.join(likes)})", f"{literals.sql} IN ({', '.join(dislikes)})")
+
+
+class _Literals:
+    """Writes values as literals of one column's type."""
+
+    def __init__(self, connection: Connection, column: Column) -> None:
+        self._connection = connection
+        self._column = column
+        sqlite = connection.dialect.name == "sqlite"
+        self._labels: frozenset[str] | None = None
+        self._number = column.base_type in (_SQLITE_NUMBERS if sqlite else _NUMBERS)
+        self._boolean = column.base_type == "bool" or (sqlite and "BOOL" in column.type_name.upper())
+        self._true, self._false = ("1", "0") if sqlite else ("true", "false")
+        self.sql = quote_identifier(column.name)
+        if self._boolean or self._number or column.base_type in _TEXTS or column.base_type.endswith(".citext"):
+            return
+        if sqlite:
+            # Any value may be there, of any type.
+            self.sql = f"CAST({self.sql} AS TEXT)"
+            return
+        self._labels = frozenset(connection.execute(text(_LABELS), {"type": column.base_type}).scalars())
+        if not self._labels:
+            raise Refused(
+                "wrong_type",
+                f"the rating column {column.name} is {column.type_name}",
+                "FEEDBACK_RATING needs text, a boolean, a number or an enum",
+            )
+
+    def of(self, words: Sequence[str]) -> list[str]:
+        """Each word once, as SQL."""
+        return list(dict.fromkeys(map(self._one, words)))
+
+    def _one(self, word: str) -> str:
+        if self._boolean:
+            if word.lower() in _TRUE | _FALSE:
+                return self._true if word.lower() in _TRUE else self._false
+        elif self._number:
+            if (number := _number(word)) is not None and self._holds(number):
+                return f"{number:f}"
+        elif self._labels is None or word in self._labels:
+            return quote_literal(word)
+        raise Refused(
+            "impossible_value",
+            f"the rating column {self._column.name} is {self._column.type_name}: it cannot hold the value {word}",
+            "correct FEEDBACK_LIKES and FEEDBACK_DISLIKES, or FEEDBACK_RATING",
+        )
+
+    def _holds(self, number: Decimal) -> bool:
+        limit = _INTEGERS.get(self._column.base_type)
+        return limit is None or (number == number.to_integral_value() and -limit <= number < limit)
+
+
+def _number(word: str) -> Decimal | None:
+    """The number that a word writes, in its shortest form; None for none, and for what no column of ours would hold."""
+    try:
+        number = Decimal(word)
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or abs(number.adjusted()) > 30:
+        return None
+    number = number.normalize()
+    return abs(number) if number == 0 else number

@@ -1,0 +1,117 @@
+"""The second step: a window's decision, made once and found ever after, in one transaction.
+
+Whether a window is history is not asked of the clock but of the ledger, as a run is a function of its event: one that a
+later decision has overtaken starts nothing; the newest does, however late it is delivered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nightshift.feedback.announcing import event_detail
+from nightshift.feedback.decision import Decision, Past, Rules, decide
+from nightshift.feedback.ledger import Ledger, Recorded, decision_name
+from nightshift.feedback.look import Seen
+from nightshift.results import FeedbackReason
+from nightshift.run import JobRun
+from nightshift.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What follows from what was seen.
+
+    Attributes:
+        own: the decision on this window, as it is on record; in a dry run, as it would be.
+        before: an earlier run made it.
+        late: votes of the window before that came after it was decided on.
+        owed: the decision whose event is to be sent, this window's or an earlier one's.
+    """
+
+    own: Recorded
+    before: bool
+    late: int
+    owed: Recorded | None
+
+
+def rule(connection: Connection, run: JobRun, settings: Settings, seen: Seen, *, now: datetime) -> Ruling:
+    """Look the decision up, or make it and write it down. Ends the transaction; a dry run writes nothing.
+
+    Args:
+        now: aware, for the record.
+    """
+    ledger = Ledger(connection, seen.source)
+    if run.dry_run:
+        ruling = _ruled(ledger, run, settings, seen, now)
+        connection.rollback()
+        return ruling
+    ledger.alone()
+    ledger.remember(seen.fresh, as_of=run.as_of)
+    ruling = _ruled(ledger, run, settings, seen, now)
+    connection.commit()
+    return ruling
+
+
+def _ruled(ledger: Ledger, run: JobRun, settings: Settings, seen: Seen, now: datetime) -> Ruling:
+    window, cooling = seen.window, timedelta(hours=settings.feedback_cooldown_hours)
+    earlier = ledger.find(window.before(1))
+    late = max(0, seen.previous.total - earlier.votes.total) if earlier else 0
+    started, own = ledger.last_start(), ledger.find(window)
+    before = own is not None
+    if own is None:
+        until = started.as_of + cooling if started is not None and cooling else None
+        past = Past(week=seen.week, cooling_until=until, superseded=ledger.is_superseded(window))
+        decision = decide(seen.counted.votes, past, Rules.of(settings), as_of=run.as_of)
+        own = _recorded(run, settings, seen, decision, until)
+        if not run.dry_run:
+            ledger.record(own, **_grounds(run, settings, seen, decision, now))
+    last = own if own.event is not None and not before else started
+    return Ruling(own=own, before=before, late=late, owed=last if _is_owed(last, own, run, cooling) else None)
+
+
+def _is_owed(last: Recorded | None, own: Recorded, run: JobRun, cooling: timedelta) -> bool:
+    """Whether the event of the table's last start is to be sent: none but the last can be owed.
+
+    Not this window's alone: as long as an earlier one holds this one back, it is sent by the run that it holds back.
+    """
+    if last is None or not last.owes_event:
+        return False
+    return last.decision == own.decision or run.as_of < last.as_of + cooling
+
+
+def _recorded(run: JobRun, settings: Settings, seen: Seen, decision: Decision, until: datetime | None) -> Recorded:
+    name = decision_name(seen.source, seen.window)
+    event = None
+    if decision.reason is FeedbackReason.CERTAIN and decision.interval is not None:
+        event = event_detail(name, seen, decision.interval, threshold=settings.feedback_threshold)
+    return Recorded(
+        decision=name,
+        start=seen.window.start,
+        votes=seen.counted.votes,
+        state=decision.state,
+        reason=decision.reason,
+        cooling_until=until if decision.reason is FeedbackReason.COOLING_DOWN else None,
+        event=event,
+        sent=False,
+        as_of=run.as_of,
+    )
+
+
+def _grounds(run: JobRun, settings: Settings, seen: Seen, decision: Decision, now: datetime) -> dict[str, Any]:
+    """What the decision was made on: columns of `nightshift_feedback_run`."""
+    rules, interval = Rules.of(settings), decision.interval
+    return {
+        "window_end": seen.window.end,
+        "zone": seen.window.zone.key,
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "confidence": rules.confidence,
+        "threshold": rules.threshold,
+        "min_votes": rules.min_votes,
+        "run_id": run.run_id,
+        "decided_at": now,
+    }

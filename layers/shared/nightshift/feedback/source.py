@@ -1,0 +1,151 @@
+"""Where the votes are: the table and columns that the settings name, looked up and found fit for counting.
+
+Names are found as people write them, see `database.catalog`. A view will do as well as a table: nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, text
+
+from nightshift.archive.table_guards import axis_kind, plain_times
+from nightshift.database import postgres, sqlite
+from nightshift.database.catalog import Column, TableInfo, TableName, quote_identifier
+from nightshift.database.postgres import ROW_SECURITY
+from nightshift.database.postgres_access import is_indexed
+from nightshift.feedback.guards import Refused
+from nightshift.feedback.ratings import Ratings, make_ratings
+from nightshift.rows.axis import Axis
+from nightshift.settings import Settings
+
+LARGE = 256 * 1024 * 1024
+"""Bytes from which reading a whole table for one day's votes is worth a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The votes of one table.
+
+    Attributes:
+        axis: the time of the vote.
+        ratings: conditions on a row that is a like, or a dislike.
+        group, comment, document: columns, quoted for SQL; None where the settings name none.
+        identity: the same for the same votes, counted in the same way; what was counted under another says nothing.
+        warnings: what the operator should know, a sentence each.
+    """
+
+    table: TableName
+    axis: Axis
+    ratings: Ratings
+    group: str | None
+    comment: str | None
+    document: str | None
+    identity: str
+    warnings: tuple[str, ...] = ()
+
+    def between(self, start: datetime, end: datetime) -> str:
+        """SQL condition: the time lies in `[start, end)`; literals of the column's own type, so that its index serves.
+
+        Args:
+            start, end: aware, in the report's zone.
+        """
+        column, axis = self.axis.sql, self.axis
+        return f"{column} >= {axis.literal(axis.at(start))} AND {column} < {axis.literal(axis.at(end))}"
+
+
+def begin(connection: Connection) -> None:
+    """Have the transaction see one snapshot, whatever is written meanwhile; the first statement of a transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        # Compiling these short statements takes longer than running them.
+        connection.exec_driver_sql("SELECT set_config('jit', 'off', true)")
+
+
+def find_source(connection: Connection, settings: Settings, *, until: datetime) -> Source:
+    """Look the votes up.
+
+    Args:
+        connection: in a transaction that `begin` began.
+        until: aware; what came later is not looked at.
+
+    Raises:
+        Refused: there are no such table or columns, or they cannot be counted.
+    """
+    info = _table(connection, settings)
+    column = _column(info, "FEEDBACK_TIME", settings.feedback_time)
+    kind = axis_kind(column, settings.feedback_epoch)
+    on_postgresql = connection.dialect.name == "postgresql"
+    if kind is None or (on_postgresql and kind == "text"):
+        raise Refused(
+            "wrong_type",
+            f"the time column {column.name} is {column.type_name or 'of no type'}",
+            "FEEDBACK_TIME needs timestamptz, timestamp, date, or an integer with FEEDBACK_EPOCH",
+        )
+    axis = Axis(column.name, kind, ZoneInfo(settings.timezone))
+    rating = _column(info, "FEEDBACK_RATING", settings.feedback_rating)
+    ratings = make_ratings(connection, rating, settings)
+    if refusal := plain_times(connection, axis, info.name, settings.feedback_table, until):
+        raise Refused(refusal.guard, refusal.message, "store local times without a zone, or set FEEDBACK_EPOCH")
+    counted = [info.name.label, ratings.likes, ratings.dislikes, axis.column, axis.kind, settings.timezone]
+    return Source(
+        table=info.name,
+        axis=axis,
+        ratings=ratings,
+        group=_optional(info, "FEEDBACK_GROUP", settings.feedback_group),
+        comment=_optional(info, "FEEDBACK_COMMENT", settings.feedback_comment),
+        document=_optional(info, "FEEDBACK_DOCUMENT", settings.feedback_document),
+        identity=hashlib.sha256(json.dumps(counted).encode()).hexdigest(),
+        warnings=tuple(_slow(connection, info, column)),
+    )
+
+
+def _table(connection: Connection, settings: Settings) -> TableInfo:
+    written = settings.feedback_table
+    if connection.dialect.name == "sqlite":
+        info = sqlite.describe(connection, written, settings.feedback_time)
+    else:
+        info = postgres.describe_for_reading(connection, written)
+    if info is None or info.name.name.startswith("nightshift_"):
+        what = f"there is no table {written}" if info is None else f"{written} is one of nightshift's own tables"
+        raise Refused("unknown_table", what, "correct FEEDBACK_TABLE, or the schema")
+    if not info.may_read:
+        raise Refused(
+            "privilege",
+            f"nightshift's role may not read {info.name.label}",
+            f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role",
+        )
+    if ROW_SECURITY in info.hiding:
+        raise Refused(
+            "hidden_rows",
+            f"{info.name.label}: {ROW_SECURITY} hides rows from nightshift's role, and their votes with them",
+            "use a role it does not bind",
+        )
+    return info
+
+
+def _column(info: TableInfo, setting: str, written: str) -> Column:
+    column = info.column(written)
+    if column is None:
+        names = ", ".join(c.name for c in info.columns[:20])
+        raise Refused("unknown_column", f"{info.name.label} has no column {written}", f"{setting} is one of: {names}")
+    return column
+
+
+def _optional(info: TableInfo, setting: str, written: str | None) -> str | None:
+    return None if written is None else quote_identifier(_column(info, setting, written).name)
+
+
+def _slow(connection: Connection, info: TableInfo, time: Column) -> list[str]:
+    """A warning where every count has to read the whole of a large table."""
+    if connection.dialect.name == "postgresql":
+        if is_indexed(connection, info.name, [time.name]):
+            return []
+        info = postgres.describe(connection, info.name.sql, time.name) or info
+    if all(heap.indexed for heap in info.heaps) or sum(heap.bytes for heap in info.heaps) < LARGE:
+        return []
+    return [f"no index begins with {info.name.label}.{time.name}: the whole table is read for each count"]

@@ -1,0 +1,8 @@
+"""Deployments for the tests of this folder."""
+
+from __future__ import annotations
+
+from tests.support.feedback import anybody, sqlite_voters, voters
+from tests.support.house import guest, house, plot, sqlite_house, surroundings
+
+__all__ = ["anybody", "guest", "house", "plot", "sqlite_house", "sqlite_voters", "surroundings", "voters"]
