@@ -12,6 +12,7 @@ folder aside and runs it by any Python from 3.11 on.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import struct
@@ -25,7 +26,7 @@ MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 GLIBC_TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 """Amazon Linux 2023 has glibc 2.34; pip does not derive the older tags from a newer one, so each is named."""
 
-AWS_SERVICES = ("rds", "s3", "secretsmanager", "ssm", "sts")
+AWS_SERVICES = ("bedrock-runtime", "events", "rds", "s3", "secretsmanager", "ssm", "sts")
 """What clients are made for; `rds` signs login tokens, `sts` turns a role into credentials. botocore carries 400."""
 
 NOBODY_IMPORTS = (
@@ -51,6 +52,30 @@ UNUSED = {
         *("pyarrow/libarrow_s3*", "pyarrow/_cuda.*", "pyarrow/gandiva.*", "pyarrow/_pyarrow_cpp_tests.*"),
         *(f"pyarrow/_{part}.*" for part in ("feather", "orc", "substrait")),
         *("pyarrow/_dataset_*", "pyarrow/*parquet_encryption*"),
+    ),
+    "charts": (
+        *("dateutil", "python_dateutil*", "six*"),  # in the shared layer
+        *("pylab.py", "mpl_toolkits/ax*", "matplotlib/testing", "matplotlib/sphinxext", "share"),
+        "contourpy*",  # for contour plots, loaded when one is drawn
+        # Glyph names are asked for; the rest of fontTools takes fonts apart for PDF and PostScript.
+        *(f"fontTools/{part}" for part in ("[a-l]*Lib", "[n-z]*Lib", "mtiLib", "merge", "pens", "subset", "cu2qu")),
+        *("fontTools/qu2cu", "fontTools/encodings", "fontTools/unicodedata", "fontTools/misc/*.so"),
+        # Backends: windows, notebooks, paper. A chart is a PNG, which Agg draws.
+        *(f"matplotlib/backends/*{part}*" for part in ("cairo", "gtk", "macosx", "nbagg", "qt", "tk", "web", "wx")),
+        *(f"matplotlib/backends/*{part}*" for part in ("_mixed", "_pdf", "_pgf", "_ps", "_svg", "_template")),
+        # Their icons and fonts, and all fonts for formulas.
+        *(f"matplotlib/mpl-data/{part}" for part in ("images", "kpsewhich.lua", "plot_directive", "sample_data")),
+        *(f"matplotlib/mpl-data/fonts/{part}" for part in ("afm", "pdfcorefonts", "ttf/cm*", "ttf/*STIX*")),
+        *(f"matplotlib/mpl-data/fonts/ttf/DejaVu{part}*.ttf" for part in ("Serif", "SansMono", "SansDisplay", "Sans-")),
+        # Of the Korean fonts one; the package itself wants distutils, which is gone from Python.
+        *("koreanize_matplotlib/*.py", "koreanize_matplotlib/fonts/NanumGothic[BEL]*"),
+        # What Pillow opens beside PNG, and the libraries of no other part of it.
+        *("PIL/_avif.*", "PIL/_webp.*", "PIL/_imagingcms.*", "PIL/_imagingft.*", "PIL/_imagingtk.*"),
+        *(f"pillow.libs/lib{part}*" for part in ("avif", "brotli", "freetype", "harfbuzz", "lcms2", "png", "sharpyuv")),
+        "pillow.libs/libwebp*",
+        # numpy's own tests, and what builds Fortran or C on top of it.
+        *("numpy/f2py", "numpy/testing", "numpy/_pyinstaller", "numpy/**/*_tests.*", "numpy/**/*.a"),
+        *("numpy/_core/include", "numpy/_core/_simd.*", "numpy/_core/lib", "numpy/random/lib", "numpy/**/*.pc"),
     ),
 }
 NOT_SHIPPED = ("cli", "__main__.py", "__pycache__")
@@ -117,7 +142,7 @@ def loadable(library: bytes) -> bytes:
 
 def headers(metadata: bytes) -> bytes:
     """A package's metadata without its README: pg8000 asks for its own version, and has 2,000 lines parsed for it."""
-    return metadata.partition(b"\n\n")[0] + b"\n"
+    return re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0] + b"\n"
 
 
 def compile_to_bytes(folder: Path, site: Path, name: str) -> None:

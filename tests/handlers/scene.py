@@ -7,11 +7,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from local.chatlog import TABLE, connect, create_conversation_log
+from local.documents import POLICY as DOCUMENT_POLICY
+from local.documents import create_documents
+from local.feedback_data import SETTINGS, create_votes
 from local.job_data import Jobs, all_file_keys, job_id, put_files
 from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
@@ -152,6 +155,48 @@ class Orders(Scene):
         return self.number(f"SELECT coalesce(sum(files), 0) FROM {outbox}") if self.exists(outbox) else 0
 
 
+class Votes(Scene):
+    """A day on which 41 of 100 dislike: a decision, an event, and a chart."""
+
+    votes = (59, 41)
+
+    def fill(self) -> None:
+        self.env |= SETTINGS
+        day = AS_OF.date() - timedelta(days=1)  # which has ended at 09:00 in Seoul
+        create_votes(self.url, {day - timedelta(days=1): (80, 9), day: self.votes})
+
+    def state(self) -> tuple[tuple[str, bool], ...]:
+        """The decisions, and whether their events were taken."""
+        if not self.exists("nightshift_feedback_run"):
+            return ()
+        found = self.sql("SELECT state, event_sent_at IS NOT NULL FROM nightshift_feedback_run ORDER BY window_start")
+        return tuple((state, sent) for state, sent in found)
+
+    def done(self) -> bool:
+        return self.state() == (("retraining", True),)
+
+
+class Documents(Scene):
+    """Documents that have never been embedded."""
+
+    count = 12
+
+    def fill(self) -> None:
+        create_documents(self.url, self.count, end=AS_OF)
+        self.s3.client().put_object(Bucket=self.bucket, Key="policies.toml", Body=DOCUMENT_POLICY.encode())
+        self.env["NIGHTSHIFT_CONFIG"] = f"s3://{self.bucket}/policies.toml"
+
+    def state(self) -> tuple[int, int]:
+        """Embeddings, and those that are on record."""
+        if not self.exists("document_embedding"):
+            return 0, 0
+        recorded = "SELECT count(*) FROM nightshift_embedding WHERE state = 'embedded'"
+        return self.number("SELECT count(DISTINCT document_id) FROM document_embedding"), self.number(recorded)
+
+    def done(self) -> bool:
+        return self.state() == (self.count, self.count)
+
+
 class ArchivedOrders(Orders):
     """The same under a policy that archives first."""
 
@@ -167,6 +212,8 @@ JOBS: Mapping[str, Callable[[str, Mapping[str, str], EmbeddedS3], Scene]] = {
     "cleanup": Conversations,
     "restore": Conversations,
     "expire_jobs": Orders,
+    "feedback": Votes,
+    "reembed": Documents,
 }
 """Job → what it finds."""
 

@@ -67,6 +67,25 @@ def test_jobs_expire_on_a_fresh_checkout_and_so_do_their_files() -> None:
     assert "are started on this machine" in done.stderr
 
 
+def test_votes_are_reported_on_a_fresh_checkout() -> None:
+    done = invoke("feedback", "events/feedback.json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (answer["likes"], answer["dislikes"], answer["state"]) == (87, 13, "healthy")
+    assert answer["week"]["total"] > 500
+    assert "are started on this machine" in done.stderr
+
+
+def test_disliked_documents_are_embedded_on_a_fresh_checkout() -> None:
+    done = invoke("reembed", "events/reembed.json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    (table,) = answer["tables"]
+    assert (answer["status"], table["table"], table["scope"]) == ("ok", "public.document", "disliked")
+    assert table["embedded"] > 0
+    assert "a Bedrock" in done.stderr
+
+
 def test_a_function_that_fails_is_an_exit_status_of_one(event: Path) -> None:
     event.write_text('{"dry-run": true}')
     done = invoke("cleanup", event)

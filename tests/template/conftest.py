@@ -9,6 +9,7 @@ import pytest
 from tests.template.cloudformation import SamTransform, Stack, Template, deploy, load
 
 KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222-3333-4444-555555555555"
+BEDROCK = "arn:aws:bedrock:ap-northeast-2"
 SECRET = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:nightshift/"
 
 EVERYTHING = {
@@ -20,8 +21,12 @@ EVERYTHING = {
     "ExpireFileVersions": "on",
     "ExpireFilesBucket": "uploads.example.com",
     "ExpireFilesPrefix": "jobs/",
+    "EmbeddingModel": f"{BEDROCK}:123456789012:application-inference-profile/abc123",
+    "EmbeddingProfileModels": f"{BEDROCK}::foundation-model/amazon.titan-embed-text-v2:0",
     "ExpireJobsState": "ENABLED",
+    "FeedbackDocument": "document_id",
     "PolicyFile": "ssm:/nightshift/retention",
+    "ReembedState": "ENABLED",
     "SecretsKmsKeyArn": KEY,
     "SecurityGroupIds": "sg-1",
     "SlackSecretArn": f"{SECRET}slack-AbCdEf",
@@ -36,6 +41,9 @@ OTHERWISE = {
     "DatabaseUrl": "postgresql://nightshift@db.example.com/app",
     "ExpireFilesBucket": "uploads.example.com",
     "ExpireJobsReservedConcurrency": "-1",
+    "FeedbackReservedConcurrency": "-1",
+    "FeedbackState": "DISABLED",
+    "ReembedReservedConcurrency": "-1",
     "RestoreReservedConcurrency": "-1",
     "PolicyFile": "s3://config.example.com/nightshift/retention.toml",
 }

@@ -2,25 +2,34 @@
 
 What a night and a bad day ask of AWS happens for real: an orphan and its sweep, an answer that gets lost, dry runs, a
 restore into each kind of table, from damaged and missing objects, with and without versions; jobs that expire, archived
-before, with files of several versions and of keys that only their own URL can carry.
+before, with files of several versions and of keys that only their own URL can carry; votes that start re-embedding,
+which takes two rounds.
 """
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from local.bedrock import BedrockServer
+from local.event_bus import EventBusServer
 from local.s3 import EmbeddedS3
 from nightshift.archive.events import Step
+from nightshift.database.connect import Database
+from nightshift.results import ReembedResult
+from nightshift.run import JobRun
+from nightshift.wiring import Services
 from tests.support import s3_faults as faults
-from tests.support.child import JobChild
+from tests.support.child import JobChild, Work
 from tests.support.house import AS_OF, House
 from tests.support.login import LoginRecorder
-from tests.template.cloudformation import Stack
+from tests.template.cloudformation import PSEUDO, Stack
 from tests.template.iam import Call
-from tests.template.recorder import Recorder, login
+from tests.template.recorder import Recorder, bus_arn, login
 
 TABLE = "conversation_log"
 POLICIES = f"""\
@@ -35,7 +44,23 @@ archive = true
 [[expiry.files]]
 table = "job_file"
 key = "s3_key"
+
+[[embedding]]
+table = "document"
+text = "content"
+into = "document_embedding"
 """
+VOTES = """
+CREATE TABLE vote (id int PRIMARY KEY, rating text, created_at timestamptz NOT NULL);
+CREATE TABLE document (id int PRIMARY KEY, content text NOT NULL);
+INSERT INTO vote SELECT i, CASE WHEN i <= 41 THEN 'bad' ELSE 'good' END, timestamptz '2025-10-14 12:00+09'
+    FROM generate_series(1, 100) i;
+INSERT INTO document SELECT i, 'document ' || i FROM generate_series(1, 3) i
+"""
+VOTES_ARE_IN = {"FeedbackTable": "vote", "FeedbackRating": "rating", "FeedbackLikes": "good", "FeedbackDislikes": "bad"}
+"""Parameters that say so."""
+SECONDS = 8.0
+"""That a hurried run has: enough for what it can do."""
 JOBS = """
 CREATE TABLE job (id int PRIMARY KEY, note text, expires_at timestamptz NOT NULL);
 CREATE TABLE job_file (id int PRIMARY KEY, job_id int NOT NULL REFERENCES job, s3_key text NOT NULL)
@@ -49,6 +74,7 @@ class Deployed:
     Attributes:
         parameters: what the stack was deployed with.
         house: the database behind it, and the bucket that stands for ArchiveBucket.
+        recorder: in front of what plays S3 and the rest of AWS; those of the bus and of the model are on their own.
         calls: by job.
     """
 
@@ -56,6 +82,10 @@ class Deployed:
     parameters: Mapping[str, str]
     house: House
     recorder: Recorder
+    bus: EventBusServer
+    bus_recorder: Recorder
+    bedrock: BedrockServer
+    bedrock_recorder: Recorder
     calls: dict[str, set[Call]] = field(default_factory=dict)
 
     @property
@@ -65,7 +95,13 @@ class Deployed:
     @property
     def known(self) -> Mapping[str, str]:
         """Tokens of the stack, as this deployment has them."""
-        return {"<ArchiveBucket.Arn>": f"arn:aws:s3:::{self.house.bucket}", "<ArchiveBucket>": self.house.bucket}
+        bus = PSEUDO["AWS::StackName"]
+        return {
+            "<ArchiveBucket.Arn>": f"arn:aws:s3:::{self.house.bucket}",
+            "<ArchiveBucket>": self.house.bucket,
+            "<EventBus.Arn>": bus_arn(bus),
+            "<EventBus>": bus,
+        }
 
     def function(self, job: str) -> dict[str, Any]:
         """The properties of a job's function."""
@@ -73,17 +109,34 @@ class Deployed:
         return found
 
     def run(
-        self, job: str, env: Mapping[str, str] | None = None, *, kill_at: Step | None = None, **event: Any
+        self,
+        job: str,
+        env: Mapping[str, str] | None = None,
+        *,
+        kill_at: Step | None = None,
+        work: Work | None = None,
+        **event: Any,
     ) -> JobChild:
         """One run to its end, in a process of its own; its calls are kept."""
         variables = {name: str(value) for name, value in self.function(job)["Environment"]["Variables"].items()}
         variables = {name: self.known.get(value, value) for name, value in variables.items()}
-        here = {**self.s3.env, "AWS_ENDPOINT_URL": self.recorder.endpoint, "POWERTOOLS_METRICS_DISABLED": "true"}
+        here = {
+            **self.s3.env,
+            "AWS_ENDPOINT_URL": self.recorder.endpoint,
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.bedrock_recorder.endpoint,
+            "AWS_ENDPOINT_URL_EVENTBRIDGE": self.bus_recorder.endpoint,
+            "POWERTOOLS_METRICS_DISABLED": "true",
+        }
         child = JobChild(
-            {**variables, **here, **(env or {})}, {"scheduled_time": AS_OF, **event}, job=job, kill_at=kill_at
+            {**variables, **here, **(env or {})},
+            {"scheduled_time": AS_OF, **event},
+            job=job,
+            kill_at=kill_at,
+            work=work,
         )
         child.wait()
-        self.calls.setdefault(job, set()).update(self.recorder.take())
+        for recorder in (self.recorder, self.bus_recorder, self.bedrock_recorder):
+            self.calls.setdefault(job, set()).update(recorder.take())
         return child
 
     def answer(self, job: str, **event: Any) -> dict[str, Any]:
@@ -161,6 +214,23 @@ class Deployed:
         if "ExpireFileVersions" in self.parameters:
             assert "Versions" not in self.s3.client().list_object_versions(Bucket=files)
 
+    def mornings(self) -> None:
+        """feedback: looked at; 41 of 100 dislike. reembed, by its event: cut off by the clock; gone on with."""
+        self.house.sql(VOTES)
+        assert self.answer("feedback", dry_run=True)["state"] == "retraining"
+        assert self.bus.events == []
+        assert self.answer("feedback")["started"] is True
+        (exceeded,) = self.bus.events
+        assert self.answer("reembed", dry_run=True)["status"] == "dry_run"
+        self.bedrock.poison("document 2", "ThrottlingException")
+        child = self.run("reembed", {"EMBEDDING_BATCH": "1", "EMBEDDING_WORKERS": "1"}, work=hurried, **exceeded)
+        assert child.answer is not None, child.log
+        assert child.answer["continues"] is True, child.answer
+        self.bedrock.heal()
+        _, unfinished = self.bus.events
+        assert self.answer("reembed", **unfinished)["complete"] is True
+        assert self.bedrock.embedded == {"document 1": 1, "document 2": 1, "document 3": 1}
+
     def logins(self, resource_id: str) -> None:
         """Each job shows its token to a server that keeps it."""
         for job in self.calls:
@@ -173,3 +243,12 @@ class Deployed:
 
     def _versions(self, status: Any) -> None:
         self.s3.client().put_bucket_versioning(Bucket=self.house.bucket, VersioningConfiguration={"Status": status})
+
+
+def hurried(run: JobRun, services: Services) -> ReembedResult:
+    """`reembed` with little time."""
+    from reembed.job import reembed
+
+    deadline = time.monotonic() + SECONDS
+    with closing(Database(services.database.target, deadline=deadline)) as database:
+        return reembed(replace(run, deadline=deadline), replace(services, database=database))

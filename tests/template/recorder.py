@@ -1,19 +1,22 @@
 """Every call that a run makes to AWS, taken off the wire and put into IAM's words.
 
-A proxy stands in front of the server that plays AWS. A request that it does not know by name becomes a call that no
+A proxy stands in front of each server that plays AWS. A request that it does not know by name becomes a call that no
 role can allow. What a service would ask IAM on the caller's behalf follows from the answers: KMS where an object or a
 secret is encrypted with a key, `s3:ListBucket` where S3 says that an object is missing (without it: 403).
 
-Sources: S3 user guide, "Required permissions for Amazon S3 API operations"; Service Authorization Reference.
+Sources: S3 user guide, "Required permissions for Amazon S3 API operations"; Bedrock user guide, "Prerequisites for
+inference profiles"; Service Authorization Reference.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.etree import ElementTree
 
+from local.titan import MODEL
 from tests.support import s3_faults as faults
 from tests.support.s3_faults import Forward, Request, Response
 from tests.support.s3_proxy import S3Proxy
@@ -30,6 +33,7 @@ ASKING_FOR_MORE = (
     "x-amz-bypass",
 )
 """Headers that need permissions of their own."""
+_INVOKE = re.compile(r"model/(.+)/invoke")
 ENCRYPTION = (
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
@@ -72,7 +76,8 @@ class Recorder(S3Proxy):
     def _asked(self, request: Request) -> Iterator[Call]:
         target = _headers(request).get("x-amz-target")
         if target is None:
-            yield from _s3(request)
+            model = _INVOKE.fullmatch(request.target) if request.method == "POST" else None
+            yield from _s3(request) if model is None else invocation(model[1])
             return
         body = json.loads(request.body)
         match target:
@@ -82,8 +87,27 @@ class Recorder(S3Proxy):
                     yield _kms("Decrypt", self.keys[body["SecretId"]], "secretsmanager")
             case "AmazonSSM.GetParameter":
                 yield Call("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{body['Name']}")
+            case "AWSEvents.PutEvents":
+                for entry in body["Entries"]:
+                    yield Call("events:PutEvents", bus_arn(entry["EventBusName"]))
             case _:
                 yield Call("unknown", target)
+
+
+def bus_arn(name: str) -> str:
+    """The ARN of a bus of this account."""
+    return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{name}"
+
+
+def invocation(model: str) -> Iterator[Call]:
+    """What Bedrock asks IAM about when a model is invoked; an inference profile's own models are asked about, too."""
+    foundation = f"arn:aws:bedrock:{REGION}::foundation-model/{MODEL}"
+    if not model.startswith("arn:"):
+        yield Call("bedrock:InvokeModel", foundation.replace(MODEL, model))
+        return
+    yield Call("bedrock:InvokeModel", model)
+    if "inference-profile/" in model:
+        yield Call("bedrock:InvokeModel", foundation, frozenset({("bedrock:InferenceProfileArn", model)}))
 
 
 def login(token: str, resource_id: str) -> Call:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from nightshift.errors import InvalidEvent
 from nightshift.run import parse_event
 from tests.template import cron
+from tests.template.bus import loops_end, rules_deliver
 from tests.template.cloudformation import Stack
 from tests.template.iam import listed
 from tests.template.surface import names_are_the_stacks_own, outputs_tell_the_names, parameters_are_guarded
@@ -48,8 +49,6 @@ def functions_run_on_lambda(stack: Stack) -> Problems:
             yield f"{name}: /tmp of {function['EphemeralStorage']['Size']} MB is not within 512 to 10240"
         if len(function.get("Layers", ())) > 5:
             yield f"{name} has more than five layers"
-        if function.get("RecursiveLoop") != "Terminate":
-            yield f"{name} may call itself for ever"
 
 
 def functions_keep_their_logs(stack: Stack) -> Problems:
@@ -82,13 +81,14 @@ def failed_runs_are_kept(stack: Stack) -> Problems:
 
 
 def functions_are_started(stack: Stack) -> Problems:
-    """By a schedule of its own, or declared to be started by hand; never both, never neither."""
-    scheduled = {schedule["Target"]["Arn"] for _, schedule in stack.of_type("AWS::Scheduler::Schedule")}
+    """By a schedule of its own or a rule, or declared to be started by hand; never both, never neither."""
+    started = {schedule["Target"]["Arn"] for _, schedule in stack.of_type("AWS::Scheduler::Schedule")}
+    started |= {target["Arn"] for _, rule in stack.of_type("AWS::Events::Rule") for target in rule["Targets"]}
     for name, _ in stack.of_type("AWS::Lambda::Function"):
         by_hand = stack.resources[name].get("Metadata", {}).get("StartedBy") == "hand"
-        if by_hand and f"<{name}.Arn>" in scheduled:
+        if by_hand and f"<{name}.Arn>" in started:
             yield f"{name} is to be started by hand, and has a schedule"
-        if not by_hand and f"<{name}.Arn>" not in scheduled:
+        if not by_hand and f"<{name}.Arn>" not in started:
             yield f"nothing starts {name}"
 
 
@@ -203,7 +203,9 @@ RULES: tuple[Rule, ...] = (
     functions_keep_their_logs,
     failed_runs_are_kept,
     functions_are_started,
+    loops_end,
     schedules_deliver,
+    rules_deliver,
     queues_hold_what_they_get,
     functions_are_watched,
     roles_are_narrow,

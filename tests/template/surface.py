@@ -10,7 +10,13 @@ from tests.template.cloudformation import PSEUDO, Stack
 STACK = PSEUDO["AWS::StackName"]
 NAMES_OF_OTHERS = {"MetricName"}
 """Properties that end in `Name` and name no resource."""
-TOLD = {"AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::SQS::Queue"}
+TOLD = {
+    "AWS::Events::EventBus",
+    "AWS::Lambda::Function",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+}
 """What an operator asks for by name."""
 
 

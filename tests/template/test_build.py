@@ -48,6 +48,22 @@ def test_a_layer_carries_what_was_tested(lock: Path) -> None:
     assert {name: version for name, version in pins(lock).items() if tested.get(name) != version} == {}
 
 
+def test_no_lock_of_a_layer_asks_which_python_reads_it() -> None:
+    """pip answers for its own Python, whichever it installs for: what is deployed would depend on who builds it."""
+    marked = {lock: name for lock in SHIPPED for name, version in pins(lock).items() if "python" in version}
+    assert marked == {}
+
+
+def test_functions_run_here_from_the_layers_that_they_get_there(stack: Stack) -> None:
+    layers = {f"<{name}>": name for name in load()["Resources"] if name.endswith("Layer")}
+    named = {f"{layer.capitalize()}Layer": layer for layer in artefact.EVERY_LAYER}
+    assert named.keys() == set(layers.values())
+    for _, function in stack.of_type("AWS::Lambda::Function"):
+        job = function["Handler"].split(".", 1)[0]
+        carried = [named[re.sub(r"[0-9a-f]{10}$", "", layer.strip("<>"))] for layer in function["Layers"]]
+        assert carried == list(artefact.CARRIES.get(job, artefact.MOVES_ROWS)), job
+
+
 def test_every_layer_has_a_build_target_and_its_runtime(stack: Stack) -> None:
     template = load()
     makefile = (ROOT / "layers" / "Makefile").read_text()

@@ -16,7 +16,8 @@ OFFERED = re.sub(r"^( *)# (?=[\"'])", r"\1", SAMCONFIG, flags=re.MULTILINE)
 """samconfig.toml, the answers that it only suggests included."""
 SECRET = re.compile(r"xox[a-z]-|AKIA[A-Z0-9]{16}|postgres(ql)?://[^:/\s]+:[^@\s]+@|BEGIN [A-Z ]*PRIVATE KEY")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-           "eleven", "twelve", "thirteen", "fourteen", "fifteen")  # fmt: skip
+           "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+           "twenty", "twenty-one", "twenty-two", "twenty-three", "twenty-four", "twenty-five")  # fmt: skip
 
 
 def section(title: str) -> str:

@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 
 from local.invoke import REQUESTS
+from nightshift.feedback import announcing
 from nightshift.run import parse_event
+from reembed import job as reembed
+from tests.template.bus import KINDS
 from tests.template.cloudformation import ROOT, Stack
+from tests.template.conftest import BEDROCK
 from tests.template.iam import listed
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
@@ -41,6 +45,24 @@ def test_every_schedule_ends_in_a_handler_that_understands_it(stack: Stack) -> N
         assert parse_event(job, sent, None, now=NOW, request=REQUESTS.get(job)).job == job, name
         kept = json.loads((ROOT / "events" / f"{job}.json").read_bytes())
         assert sent.keys() == kept.keys(), name
+
+
+def test_every_rule_ends_in_a_handler_that_understands_what_it_lets_through(stack: Stack) -> None:
+    """As the kept event has it, which is what `feedback` sends; and as the job itself sends it, to go on."""
+    for name, rule in stack.of_type("AWS::Events::Rule"):
+        (target,) = rule["Targets"]
+        job = job_of(stack.named_by(target["Arn"])["Properties"])
+        kept = json.loads((ROOT / "events" / f"{job}.json").read_bytes())
+        assert {kept["source"]} == set(rule["EventPattern"]["source"]), name
+        assert kept["detail-type"] in rule["EventPattern"]["detail-type"], name
+        first = parse_event(job, kept, None, now=NOW, request=REQUESTS[job])
+        assert (first.as_of.isoformat(), first.request.continuation) == ("2025-10-17T00:00:00+00:00", 0)
+        again = {**kept, "detail-type": "ReembedUnfinished", "detail": first.request.continued("stale", force=False)}
+        assert parse_event(job, again, None, now=NOW, request=REQUESTS[job]).request.continuation == 1
+
+
+def test_the_rules_let_through_what_the_jobs_send() -> None:
+    assert {announcing.KIND, reembed.UNFINISHED} == set(KINDS)
 
 
 def test_every_handler_can_be_imported_and_called(stack: Stack) -> None:
@@ -72,6 +94,8 @@ def test_a_function_reaches_everything_it_is_told_to_use(stack: Stack) -> None:
         assert secrets == {variables["DATABASE_SECRET_ARN"], variables["SLACK_SECRET_ARN"]} - {""}, name
         keys = {s["Resource"] for s in statements if "kms:GenerateDataKey" in s["Action"]}
         assert keys == {variables.get("ARCHIVE_KMS_KEY", "")} - {""}, name
+        buses = {s["Resource"] for s in statements if s["Action"] == "events:PutEvents"}
+        assert buses == ({"<EventBus.Arn>"} if variables.get("EVENT_BUS") == "<EventBus>" else set()), name
         logins = [s["Resource"] for s in statements if s["Action"] == "rds-db:connect"]
         assert bool(logins) is (variables["DATABASE_IAM_AUTH"] == "on"), name
         policy = variables.get("NIGHTSHIFT_CONFIG", "")
@@ -104,6 +128,24 @@ def test_files_are_deleted_where_the_function_is_told_to_and_never_read(stack: S
             "s3:DeleteObjectVersion": (f"{arn}/jobs/*", {}),
             "s3:ListBucketVersions": (arn, {"StringLike": {"s3:prefix": "jobs/*"}}),
         }
+
+
+def test_one_model_is_invoked_as_it_is_named(stack: Stack) -> None:
+    """By its name, in the stack's region; or by an ARN, and what is behind an inference profile through it alone."""
+    (function,) = (f for _, f in stack.of_type("AWS::Lambda::Function") if job_of(f) == "reembed")
+    model = function["Environment"]["Variables"]["EMBEDDING_MODEL"]
+    granted = [
+        (statement["Resource"], statement.get("Condition"))
+        for policy in stack.resources["ReembedRole"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "bedrock:InvokeModel"
+    ]
+    titan = f"{BEDROCK}::foundation-model/amazon.titan-embed-text-v2:0"
+    if model.startswith("arn:"):
+        through = {"StringEquals": {"bedrock:InferenceProfileArn": model}}
+        assert granted == [(model, None), ([titan], through)]
+    else:
+        assert granted == [(titan, None)]
 
 
 def test_a_restore_reads_the_archive_and_can_change_nothing_in_it(stack: Stack) -> None:

@@ -13,18 +13,22 @@ from typing import Any
 import boto3
 import pytest
 
+from local.bedrock import BedrockServer
+from local.event_bus import EventBusServer
 from local.postgres import EmbeddedPostgres
 from local.s3 import REGION, EmbeddedS3
 from local.slack import CHANNEL, SlackServer
+from local.titan import MODEL
 from tests.support.house import SLACK_TOKEN, House
 from tests.template.cloudformation import SamTransform, alter, deploy, load
-from tests.template.conftest import KEY
-from tests.template.deployed import POLICIES, Deployed
+from tests.template.conftest import BEDROCK, KEY
+from tests.template.deployed import POLICIES, VOTES_ARE_IN, Deployed
 from tests.template.iam import Call, Grant, denials_of, grants_of
 from tests.template.recorder import Recorder
 
 SECRETS_KEY = KEY.replace("11111111", "99999999")
 USER = "db-ABCDEFGH/nightshift"
+PROFILE = f"{BEDROCK}:123456789012:application-inference-profile/abc123"
 
 NOT_OURS = {
     "logs:CreateLogStream": "Lambda writes the function's log in its name",
@@ -51,7 +55,11 @@ def deployed(
     with (
         pytest.MonkeyPatch.context() as patch,
         SlackServer(token=SLACK_TOKEN) as slack,
+        EventBusServer() as bus,
+        BedrockServer(models=(MODEL, PROFILE)) as bedrock,
         Recorder(s3.endpoint, keys) as recorder,
+        Recorder(bus.endpoint, keys) as bus_recorder,
+        Recorder(bedrock.env["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], keys) as bedrock_recorder,
     ):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -60,15 +68,17 @@ def deployed(
             "SlackChannel": CHANNEL,
             "SlackApiUrl": slack.url,
             "ExpireFilesBucket": files,
+            **VOTES_ARE_IN,
             **_ways(s3, url, keys, directory)[request.param],
         }
         stack = deploy(transform, load(), **parameters)
         house = House({"DATABASE_URL": url, "ARCHIVE_BUCKET": bucket}, s3, slack, directory)
-        built = Deployed(stack, parameters, house, recorder)
+        built = Deployed(stack, parameters, house, recorder, bus, bus_recorder, bedrock, bedrock_recorder)
         try:
             built.nights()
             built.bad_days()
             built.hours()
+            built.mornings()
             if request.param == "tokens":
                 built.logins(USER.partition("/")[0])
             yield built
@@ -102,6 +112,8 @@ def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str], directory: Path) -> di
         "secrets": {
             "ArchiveKmsKeyArn": KEY,
             "DatabaseSecretArn": arns[0],
+            "EmbeddingModel": PROFILE,
+            "EmbeddingProfileModels": f"{BEDROCK}::foundation-model/{MODEL}",
             "ExpireFileVersions": "on",
             "ExpireFilesPrefix": "jobs/",
             "PolicyFile": f"s3://config-{unique}/nightshift/retention.toml",
@@ -123,7 +135,7 @@ def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str], directory: Path) -> di
     }
 
 
-JOBS = ("cleanup", "restore", "expire_jobs")
+JOBS = ("cleanup", "restore", "expire_jobs", "feedback", "reembed")
 
 
 def test_whatever_a_function_calls_its_role_allows(deployed: Deployed) -> None:
@@ -145,6 +157,10 @@ def test_without_any_one_of_its_grants_a_function_is_denied_something(deployed: 
 
 ARCHIVE = "Properties.Policies.1.PolicyDocument.Statement"
 CLEANUP, RESTORE, EXPIRY = (f"Resources.{job}Role.{ARCHIVE}" for job in ("Cleanup", "Restore", "ExpireJobs"))
+FEEDBACK, REEMBED = (f"Resources.{job}Role.Properties.Policies" for job in ("Feedback", "Reembed"))
+STATEMENT = "PolicyDocument.Statement.0"
+MODEL_ARN = {"Fn::If": ["ModelIsArn", {"Ref": "EmbeddingModel"}, f"{BEDROCK}::foundation-model/{MODEL}"]}
+OTHER_BUS = f"{BEDROCK.replace('bedrock', 'events')}:123456789012:event-bus/default"
 EXPIRED_FILES = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement.0"
 OTHER_BUCKET = {"Fn::Sub": "arn:aws:s3:::another/${ArchivePrefix}/*"}
 
@@ -158,6 +174,9 @@ TOO_FEW: tuple[tuple[str, Any, str], ...] = (
     (f"{RESTORE}.1.Action", "s3:ListBucketVersions", "s3:ListBucket"),
     ("Resources.ArchiveBucketPolicy.Properties.PolicyDocument.Statement.1.Condition", {}, "s3:PutObject"),
     (f"{RESTORE}.1.Condition", {"StringLike": {"s3:prefix": "archive/*"}}, "s3:ListBucket"),
+    (f"{FEEDBACK}.1.{STATEMENT}.Resource", OTHER_BUS, "events:PutEvents"),
+    (f"{REEMBED}.1.{STATEMENT}.Resource", OTHER_BUS, "events:PutEvents"),
+    (f"{REEMBED}.2.{STATEMENT}.Resource", f"{BEDROCK}::foundation-model/another", "bedrock:InvokeModel"),
 )
 TOO_MANY: tuple[tuple[str, Any, str], ...] = (
     (f"{CLEANUP}.0.Action.3", "s3:DeleteObjectVersion", "s3:DeleteObjectVersion"),
@@ -165,6 +184,8 @@ TOO_MANY: tuple[tuple[str, Any, str], ...] = (
     (f"{EXPIRED_FILES}.Action", ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject"], "s3:GetObject"),
     (f"{RESTORE}.0.Action", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], "s3:PutObject"),
     (f"{RESTORE}.1.Action", ["s3:ListBucket", "s3:GetBucketLocation"], "s3:GetBucketLocation"),
+    (f"{FEEDBACK}.1.{STATEMENT}.Action", ["events:PutEvents", "events:PutRule"], "events:PutRule"),
+    (f"{REEMBED}.2.{STATEMENT}.Resource", [f"{BEDROCK}::foundation-model/a", MODEL_ARN], "bedrock:InvokeModel"),
 )
 
 

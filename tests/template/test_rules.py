@@ -14,6 +14,11 @@ FUNCTION = "Resources.CleanupFunction.Properties"
 SCHEDULE = f"{FUNCTION}.Events.Schedule.Properties"
 ROLE = "Resources.CleanupRole.Properties"
 EXPIRY = "Resources.ExpireJobsFunction.Properties"
+FEEDBACK = "Resources.FeedbackFunction.Properties"
+REEMBED = "Resources.ReembedFunction.Properties"
+RULE = f"{REEMBED}.Events.Threshold.Properties"
+UNDELIVERED = "Resources.UndeliveredQueuePolicy.Properties.PolicyDocument.Statement.0"
+MODEL = "Resources.ReembedRole.Properties.Policies.2.PolicyDocument.Statement"
 EXPIRY_FILES = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement"
 BUCKET = "Resources.ArchiveBucket.Properties"
 WITH_KEY = f"{BUCKET}.BucketEncryption.ServerSideEncryptionConfiguration.0.Fn::If.1"
@@ -51,6 +56,28 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     ("Resources.RestoreFunction.Metadata.StartedBy", REMOVED, "nothing starts RestoreFunction"),
     ("Resources.CleanupFunction.Metadata.StartedBy", "hand", "is to be started by hand, and has a schedule"),
     (f"{EXPIRY}.Events", REMOVED, "nothing starts ExpireJobsFunction"),
+    (f"{REEMBED}.Events", REMOVED, "nothing starts ReembedFunction"),
+    (f"{FEEDBACK}.Events", REMOVED, "nothing starts FeedbackFunction"),
+    (f"{REEMBED}.RecursiveLoop", REMOVED, "ReembedFunction may be stopped before it is through"),
+    (f"{FEEDBACK}.RecursiveLoop", "Allow", "FeedbackFunction may call itself for ever"),
+    ("Resources.ReembedRole.Properties.Policies.1", REMOVED, "ReembedFunction may call itself for ever"),
+    (f"{RULE}.EventBusName", REMOVED, "listens to a bus that is not the stack's"),
+    (f"{RULE}.EventBusName", "default", "listens to a bus that is not the stack's"),
+    (f"{RULE}.Pattern.source", ["nightshift", "shop"], "hears of others than nightshift"),
+    (f"{RULE}.Pattern.detail-type", ["FeedbackThresholdExceeded"], "never hears of ReembedUnfinished"),
+    (f"{RULE}.Pattern.detail-type", ["ReembedUnfinished"], "never hears of FeedbackThresholdExceeded"),
+    (f"{RULE}.RetryPolicy", REMOVED, "ReembedFunctionThreshold is delivered once or never"),
+    (f"{RULE}.InputPath", "$.detail", "changes the event, and its time is lost"),
+    (f"{RULE}.DeadLetterConfig", REMOVED, "ReembedFunctionThreshold has no queue for undelivered"),
+    ("Resources.UndeliveredQueuePolicy", REMOVED, "ReembedFunctionThreshold may not send to its queue"),
+    (f"{UNDELIVERED}.Condition", REMOVED, "ReembedFunctionThreshold may not send to its queue"),
+    (f"{UNDELIVERED}.Principal", {"Service": "sns.amazonaws.com"}, "ReembedFunctionThreshold may not send to its"),
+    (f"{MODEL}.0.Resource", "arn:aws:bedrock:ap-northeast-2::foundation-model/*", "on arn:aws:bedrock"),
+    (f"{MODEL}.0.Action", "bedrock:*", "wildcard action bedrock:*"),
+    ("Resources.EventBus.Properties.Name", "events", "Name events is the same in every stack"),
+    ("Outputs.EventBusName", REMOVED, "nothing tells the name of EventBus"),
+    ("Resources.ReembedErrorsAlarm", REMOVED, "nobody is told of errors in ReembedFunction"),
+    ("Resources.ReembedPoisonedAlarm.Properties.Namespace", "nightshift", "writes elsewhere"),
     ("Parameters.ExpireJobsMemory.Default", 64, "MemorySize 64"),
     (f"{EXPIRY}.LoggingConfig.LogGroup", REMOVED, "ExpireJobsFunction has no log group"),
     (f"{EXPIRY}.EventInvokeConfig", REMOVED, "ExpireJobsFunction is not tried again"),

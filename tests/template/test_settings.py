@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
+from nightshift.embedders import titan
 from nightshift.errors import InvalidSettings
 from nightshift.settings import Settings
 from tests.template.cloudformation import Stack, Template, complaints, load
-from tests.template.conftest import EVERYTHING, OTHERWISE
+from tests.template.conftest import BEDROCK, EVERYTHING, OTHERWISE
 
 SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+TRIED_OUT_ELSEWHERE = {"EMBEDDER"}
+"""The local embedder is not deployed: no layer carries its library."""
 POWERTOOLS = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
-LIBRARIES = {"PYDANTIC_DISABLE_PLUGINS"}
+LIBRARIES = {"MPLCONFIGDIR", "OPENBLAS_NUM_THREADS", "PYDANTIC_DISABLE_PLUGINS"}
 """Read by others than us."""
 SECRETS = {"DatabaseUrl", "SlackBotToken"}
-WORKERS = {"cleanup": 4, "restore": 2, "expire_jobs": 1}
+WORKERS = {"cleanup": 4, "restore": 2, "expire_jobs": 1, "feedback": 1, "reembed": 1}
 """Connections that each job makes with its memory as it is deployed."""
 
 KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222"
@@ -40,6 +43,24 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ExpireFilesBucket": (("uploads", "my-uploads.example.com"), ("Uploads", "ab", "a b", "-a-b", "uploads/", "*")),
     "ExpireLockTimeout": (("5", "0.5", "299.9", "300", "30"), ("0", "0.0", "300.1", "301", "1000", "-1", "x")),
     "ExpireQuiet": (("on", "off"), ("perhaps",)),
+    "FeedbackTable": (("conversation_log", "app.votes", '"App"."Vote log"', "가" * 255), ("x" * 256,)),
+    "FeedbackRating": (("feedback", '"Was it good?"'), ("x" * 256,)),
+    "FeedbackLikes": (("like", "like, good,5", "👍"), (",", ",".join(map(str, range(51))))),
+    "FeedbackDislikes": (("dislike", "dislike,bad, 1", "👎"), (",", ",".join(map(str, range(51))))),
+    "FeedbackTime": (("created_at",), ("x" * 256,)),
+    "FeedbackEpoch": (("s", "ms"), ("us", "S")),
+    "FeedbackGroup": (("topic", "모델"), ("x" * 256,)),
+    "FeedbackComment": (("comment",), ("x" * 256,)),
+    "FeedbackDocument": (("document_id",), ("x" * 256,)),
+    "FeedbackThreshold": (("0.3", ".25", "0.01", "0.999"), ("0", "0.0", "1", "1.0", "30", "-0.1", "x")),
+    "FeedbackMinVotes": (("1", "30", "999999", "1000000"), ("0", "1000001", "2000000", "1.5", "x")),
+    "FeedbackConfidence": (("0.5", ".9", "0.95", "0.999"), ("0.49", "1", "1.0", "95", "x")),
+    "FeedbackCooldownHours": (("0", "9", "72", "999", "7999", "8699", "8759", "8760"), ("8761", "9000", "-1", "x")),
+    "FeedbackDashboardUrl": (("https://bi.example.com/d/1?x=2", "http://10.0.0.1:3000"), ("bi", "https://", "ftp://x")),
+    "FeedbackChart": (("on", "off"), ("perhaps",)),
+    "EmbeddingDimension": (("256", "512", "1024"), ("0", "16001", "x")),
+    "EmbeddingBatch": (("1", "64", "9999", "10000"), ("0", "10001", "20000", "1.5", "x")),
+    "EmbeddingWorkers": (("1", "4", "59", "64"), ("0", "65", "70", "100", "x")),
     "SlackAttachCsv": (("on", "off"), ("perhaps",)),
     "SlackCsvRows": (("1", "1000", "49999", "50000"), ("0", "50001", "60000", "100000", "x")),
     "SlackApiUrl": (("https://slack.example.com/api/", "http://127.0.0.1:8080/"), ("slack", "ftp://slack")),
@@ -71,6 +92,12 @@ STRICTER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "AlarmEmail": (("", "a@example.com"), ("a", "a@b", "a b@example.com")),
     "ExpireFilesPrefix": (("", "jobs/", "a/b/"), ("jobs", "/jobs/", "jobs//", "jo*/", "*")),
     "ExpireJobsSchedule": (("cron(0 * * * ? *)", "rate(1 hour)"), ("hourly", "")),
+    "FeedbackSchedule": (("cron(0 9 * * ? *)", "rate(1 day)"), ("daily", "")),
+    "EmbeddingModel": (
+        (titan.MODEL, f"{BEDROCK}::foundation-model/{titan.MODEL}", f"{BEDROCK}:123456789012:provisioned-model/x1"),
+        ("", "amazon.titan-embed-text-v1", f"{BEDROCK}:123456789012:guardrail/x", f"{BEDROCK}::foundation-model/*"),
+    ),
+    "EmbeddingProfileModels": (("", f"{BEDROCK}::foundation-model/{titan.MODEL}"), (titan.MODEL, "*", BEDROCK)),
     "CleanupSchedule": (("cron(0 9 ? * MON *)", "rate(7 days)"), ("0 9 ? * MON *", "at(2025-01-01T00:00:00)", "")),
 }
 
@@ -79,12 +106,15 @@ def test_every_setting_is_wired_and_nothing_else(stack: Stack) -> None:
     wired = {
         name for _, function in stack.of_type("AWS::Lambda::Function") for name in function["Environment"]["Variables"]
     }
-    assert wired - POWERTOOLS - LIBRARIES == {name.upper() for name in Settings.model_fields} - SET_BY_LAMBDA
+    assert (
+        wired - POWERTOOLS - LIBRARIES
+        == {name.upper() for name in Settings.model_fields} - SET_BY_LAMBDA - TRIED_OUT_ELSEWHERE
+    )
 
 
 def test_every_deployment_starts_with_usable_settings(stack: Stack) -> None:
     for _, function in stack.of_type("AWS::Lambda::Function"):
-        variables = {**function["Environment"]["Variables"], "ARCHIVE_BUCKET": "teststack-archive"}
+        variables = {**function["Environment"]["Variables"], "ARCHIVE_BUCKET": "archive", "EVENT_BUS": "bus"}
         settings = Settings.from_env({**variables, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": function["MemorySize"]})
         assert settings.timezone == "Asia/Seoul"
         assert settings.workers == WORKERS[function["Handler"].split(".", 1)[0]]
@@ -105,6 +135,11 @@ def test_template_and_settings_take_the_same_values(parameter: str) -> None:
                 Settings.from_env({variable: value})
 
 
+def test_what_the_template_takes_for_a_model_the_embedder_takes() -> None:
+    for model in STRICTER["EmbeddingModel"][0]:
+        titan.identity(model, 1024)
+
+
 @pytest.mark.parametrize("parameter", STRICTER)
 def test_the_template_refuses_what_would_fail_at_night(parameter: str) -> None:
     spec = load()["Parameters"][parameter]
@@ -120,8 +155,9 @@ COMPLAINTS: tuple[tuple[dict[str, str], str], ...] = (
     ({"DatabaseIamAuth": "on"}, "DatabaseIamAuth needs DatabaseIamUser"),
     ({"SlackSecretArn": ARN, "SlackBotToken": "xoxb-1"}, "give SlackSecretArn or SlackBotToken, not both"),
     ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
-    ({"ExpireJobsState": "ENABLED"}, "ENABLED needs a PolicyFile"),
+    ({"ExpireJobsState": "ENABLED"}, "ExpireJobsState ENABLED needs a PolicyFile"),
     ({"ExpireFileVersions": "on"}, "ExpireFileVersions needs ExpireFilesBucket"),
+    ({"ReembedState": "ENABLED"}, "ReembedState ENABLED needs a PolicyFile"),
 )
 
 
