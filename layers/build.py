@@ -12,7 +12,6 @@ folder aside and runs it by any Python from 3.11 on.
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import struct
@@ -142,7 +141,7 @@ def loadable(library: bytes) -> bytes:
 
 def headers(metadata: bytes) -> bytes:
     """A package's metadata without its README: pg8000 asks for its own version, and has 2,000 lines parsed for it."""
-    return re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0] + b"\n"
+    return metadata.partition(b"\n\n")[0].rstrip() + b"\n"
 
 
 def compile_to_bytes(folder: Path, site: Path, name: str) -> None:

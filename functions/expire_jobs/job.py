@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from sqlalchemy.exc import DBAPIError
-
 from nightshift.archive.engine import open_engine, sweep
 from nightshift.archive.table import Engine
 from nightshift.database.catalog import TableName
-from nightshift.database.connect import refused_statement
+from nightshift.database.connect import for_people
 from nightshift.database.tables import file_deletion, is_there
 from nightshift.errors import InvalidSettings
 from nightshift.expiry.background import Background
@@ -76,7 +74,7 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
         drain.work()
         return ExpiryResult(tables=tuple(tables), files=drain.result(queued, warnings))
     except Exception as exc:
-        error = refused_statement(exc) if isinstance(exc, DBAPIError) else exc
+        error = for_people(exc)
         done = ExpiryResult(tables=tuple(tables), files=FilesResult(queued=queued, warnings=warnings))
         error.result = done  # type: ignore[attr-defined]  # whatever went wrong, the frame tells what was done
         raise error from exc

@@ -111,7 +111,7 @@ def _ended(
             table.error.result = result
             raise table.error
     decision = _noted(request, run)
-    if result.status is Status.PARTIAL:
+    if any(table.status is Status.PARTIAL for table in result.tables):
         if not any(map(_moved, result.tables)):
             error = NightshiftError(
                 "nothing was embedded in the time of a run",

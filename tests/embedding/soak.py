@@ -3,8 +3,8 @@
     python -m tests.embedding.soak --kills 20 --documents 20000
 
 After every kill what readers find is checked: one model's vectors, each of the text that the ledger names. Whenever a
-run is through before its moment, the next one is given something to do: another dimension for all documents, so that runs
-are killed while they switch, too, or an edit of every other document. At the end a run without a kill must leave
+run is through before its moment, the next one is given something to do: another dimension for all documents, so that
+runs are killed while they switch, too, or an edit of every other document. At the end a run without a kill must leave
 each document with one embedding of its current text, computed anew here; the run after that must ask the model nothing.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
@@ -13,6 +14,7 @@ from local.event_bus import Trouble
 from nightshift.errors import BusError, EmbedderError, InvalidSettings, NightshiftError
 from tests.support.embedding import COLUMN, INTO, VERSIONED, DocumentScene
 from tests.support.handler import Context
+from tests.support.running import OURS
 from tests.support.telling import POISON
 
 WINDOW = {"start": "2025-10-14T00:00:00+09:00", "end": "2025-10-15T00:00:00+09:00", "zone": "Asia/Seoul"}
@@ -240,6 +242,45 @@ def test_one_table_fails_the_other_is_done(anywhere: DocumentScene) -> None:
         ("other" if anywhere.sqlite else "public.other", "ok"),
     ]
     assert (answer["status"], answer["complete"]) == ("refused", False)
+
+
+def test_one_table_is_refused_and_the_other_goes_on(anywhere: DocumentScene) -> None:
+    anywhere.fill(20)
+    anywhere.policies(INTO.replace("document", "nowhere") + INTO)
+    anywhere.embedder.patience = 12
+    answer = anywhere.run()
+    assert [table["status"] for table in answer["tables"]] == ["refused", "partial"]
+    assert (answer["status"], answer["continues"], len(anywhere.bus.events)) == ("refused", True, 1)
+
+
+def test_there_is_no_time_to_count_what_is_left(documents: DocumentScene) -> None:
+    """The server ends the count, as it does by the time-out of a statement: something is left in any case."""
+    documents.fill(1500)
+    documents.embedder.patience = 8
+    waiting = "wait_event_type = 'Lock' AND query LIKE '%count(*)%'"
+    cancelled: list[bool] = []
+
+    def cancel() -> None:
+        with closing(connect(documents.url)) as third:
+            while not cancelled:
+                found = third.run(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {OURS} AND {waiting}")
+                cancelled.extend(done for (done,) in found or ())
+        other.run("ROLLBACK")
+
+    canceller = threading.Thread(target=cancel)
+
+    def lock(texts: Sequence[str]) -> None:
+        if documents.embedder.patience < 1:
+            other.run("BEGIN")
+            other.run("LOCK TABLE document IN ACCESS EXCLUSIVE MODE")
+            canceller.start()
+
+    documents.embedder.before = lock
+    with closing(connect(documents.url)) as other:
+        table = documents.run_table()
+        canceller.join()
+    assert cancelled == [True]
+    assert (table["status"], table["embedded"], table["left"]) == ("partial", 8, 1000 - 8 + 1)
 
 
 def test_a_large_text_and_an_odd_one(anywhere: DocumentScene) -> None:

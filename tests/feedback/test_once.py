@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 from contextlib import closing
-from datetime import datetime
 
 import pytest
 
 from local.chatlog import connect
 from local.event_bus import Trouble
-from nightshift.bus import Bus
-from nightshift.database.connect import Database
-from nightshift.database.url import parse_database_url
-from nightshift.feedback.assessment import Ports, assess
 from nightshift.feedback.ledger import DECIDING
-from nightshift.results import FeedbackResult
-from nightshift.run import JobRun
-from nightshift.settings import Settings
 from tests.support.child import JobChild
-from tests.support.feedback import AS_OF, BAD, DAY, GOOD, KIND, VotingHouse
-from tests.support.handler import environ_of
+from tests.support.feedback import AS_OF, BAD, DAY, GOOD, KIND, NEXT_DAY, VotingHouse
 from tests.support.running import OURS
 
-NEXT_DAY = "2025-10-18T00:00:00Z"
 AFTER_THE_COOL_DOWN = "2025-10-20T00:00:00Z"
 AS_TOLD = {
     Trouble.ENTRY: "InternalFailure",
@@ -33,20 +22,6 @@ AS_TOLD = {
     Trouble.CUT: "ConnectionClosedError",
     Trouble.LOST: "ConnectionClosedError",
 }
-
-
-@pytest.fixture
-def bad_day(voters: VotingHouse) -> VotingHouse:
-    voters.create()
-    voters.env["FEEDBACK_GROUP"] = "model"
-    voters.vote(DAY, 40, 4, model="coach-large")
-    voters.vote(DAY, 19, 37, model="coach-small")
-    return voters
-
-
-def decisions_of(house: VotingHouse) -> list[str]:
-    """The decisions that the bus was told of, once for each event."""
-    return [event["detail"]["decision"] for event in house.events()]
 
 
 def test_the_event_has_what_its_readers_need(bad_day: VotingHouse) -> None:
@@ -66,7 +41,6 @@ def test_the_event_has_what_its_readers_need(bad_day: VotingHouse) -> None:
         "interval": {"low": 0.318673, "high": 0.507986, "confidence": 0.95},
         "worst": [
             {"group": "coach-small", "likes": 19, "dislikes": 37, "total": 56, "ratio": 0.660714},
-            {"group": "coach-large", "likes": 40, "dislikes": 4, "total": 44, "ratio": 0.090909},
         ],
     }
     (record,) = bad_day.decisions()
@@ -84,7 +58,7 @@ def test_a_second_delivery_starts_nothing_and_says_so(anybody: VotingHouse) -> N
     assert (first["decided_before"], second["decided_before"]) == (False, True)
     assert (second["decision"], second["state"], second["reason"]) == (first["decision"], "retraining", "certain")
     assert (second["likes"], second["dislikes"]) == (259, 41)
-    assert decisions_of(anybody) == [first["decision"]]
+    assert anybody.announced() == [first["decision"]]
     (record,) = anybody.decisions()
     assert (record["likes"], record["dislikes"]) == BAD
     assert "재학습 시작" in anybody.message()
@@ -117,7 +91,7 @@ def test_a_bus_that_is_down_fails_the_run_and_the_retry_tells_it(bad_day: Voting
     bad_day.bus.heal()
     answer = bad_day.run()
     assert (answer["started"], answer["decided_before"]) == (True, True)
-    assert set(decisions_of(bad_day)) == {record["decision"]}
+    assert set(bad_day.announced()) == {record["decision"]}
     details = [event["detail"] for event in bad_day.events()]
     assert all(detail == details[0] for detail in details)
     assert bad_day.run()["started"] is False
@@ -146,7 +120,7 @@ def test_the_next_days_run_tells_what_was_never_heard(
     answer = bad_day.run(scheduled_time=NEXT_DAY)
     assert (answer["reason"], answer["started"]) == (reason, False)
     assert "2025-10-16" in answer["warnings"][0]
-    assert decisions_of(bad_day) == [bad_day.decisions()[0]["decision"]]
+    assert bad_day.announced() == [bad_day.decisions()[0]["decision"]]
     assert bad_day.events()[0]["time"] == AS_OF
     assert bad_day.run()["started"] is False
     assert len(bad_day.events()) == 1
@@ -160,7 +134,7 @@ def test_what_was_never_heard_is_history_after_its_cool_down(bad_day: VotingHous
     later = bad_day.run(scheduled_time="2025-10-21T00:00:00Z")
     assert later["started"] is True
     assert bad_day.run()["started"] is False, "a later start has taken its place"
-    assert decisions_of(bad_day) == [later["decision"]]
+    assert bad_day.announced() == [later["decision"]]
 
 
 def test_a_dry_run_says_what_would_be_and_leaves_no_trace(anybody: VotingHouse) -> None:
@@ -179,25 +153,6 @@ def test_a_dry_run_says_what_would_be_and_leaves_no_trace(anybody: VotingHouse) 
     assert (real["decision"], real["started"]) == (dry["decision"], True)
     assert anybody.run(dry_run=True)["decided_before"] is True
     assert len(anybody.events()) == 1
-
-
-def test_two_at_once_decide_once(bad_day: VotingHouse) -> None:
-    """Without the run's lock, which is a courtesy."""
-    bad_day.run(scheduled_time="2025-10-16T00:00:00Z")  # makes our tables
-    results = concurrent(bad_day, [AS_OF, AS_OF])
-    assert sorted(result.decided_before for result in results) == [False, True]
-    (record,) = [row for row in bad_day.decisions() if row["state"] == "retraining"]
-    assert {result.decision for result in results} == set(decisions_of(bad_day)) == {record["decision"]}
-
-
-def test_two_days_at_once_start_once(bad_day: VotingHouse) -> None:
-    """The one that decides second sees that the first has started: it is held back, or history."""
-    bad_day.vote("2025-10-17", *BAD)
-    bad_day.run(scheduled_time="2025-10-16T00:00:00Z")
-    answers = concurrent(bad_day, [AS_OF, NEXT_DAY])
-    reasons = sorted(answer.reason.value for answer in answers)
-    assert reasons in (["certain", "cooling_down"], ["certain", "superseded"])
-    assert len(set(decisions_of(bad_day))) == 1
 
 
 def test_killed_while_it_counts(bad_day: VotingHouse) -> None:
@@ -260,41 +215,21 @@ def converge(house: VotingHouse, *, sent: int) -> None:
     answer = house.run()
     assert (answer["state"], answer["started"]) == ("retraining", True)
     assert house.run()["started"] is False
-    assert decisions_of(house) == [answer["decision"]] * (sent + 1)
+    assert house.announced() == [answer["decision"]] * (sent + 1)
     assert len({json.dumps(event["detail"]) for event in house.events()}) == 1
     (record,) = [row for row in house.decisions() if row["state"] == "retraining"]
     assert record["event_id"] == house.events()[-1]["id"]
 
 
-def concurrent(house: VotingHouse, moments: list[str]) -> list[FeedbackResult]:
-    """Runs that all look before any of them decides."""
-    looked, results = threading.Barrier(len(moments)), list[FeedbackResult]()
-    with environ_of(house.env):
-        settings, bus = Settings.from_env(house.env), Bus("default")
-
-        def work(moment: str) -> None:
-            seen = threading.Event()
-
-            def now() -> datetime:
-                if not seen.is_set():
-                    seen.set()
-                    looked.wait()
-                return datetime.fromisoformat(moment)
-
-            run = JobRun(job="feedback", as_of=datetime.fromisoformat(moment))
-            database = Database(parse_database_url(house.env["DATABASE_URL"], connect_timeout=5), deadline=run.deadline)
-            try:
-                results.append(assess(run, Ports(settings=settings, database=database, bus=lambda: bus, now=now)))
-            except BaseException:
-                looked.abort()
-                raise
-            finally:
-                database.close()
-
-        threads = [threading.Thread(target=work, args=[moment]) for moment in moments]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(results) == len(moments), "a run failed"
-    return results
+def test_tables_do_not_hold_each_other_back(voters: VotingHouse) -> None:
+    voters.create()
+    voters.vote(DAY, *BAD)
+    voters.sql("CREATE TABLE other_log AS SELECT * FROM conversation_log")
+    for table, moment in (("other_log", NEXT_DAY), ("other_log", AS_OF), ("conversation_log", AS_OF)):
+        voters.env["FEEDBACK_TABLE"] = table
+        if moment == NEXT_DAY:
+            voters.sql(f"UPDATE other_log SET created_at = {voters.moment('2025-10-17')}")
+        voters.run(scheduled_time=moment)
+    decided = {(row["table_name"].split(".")[-1], row["reason"]) for row in voters.decisions()}
+    assert decided == {("other_log", "certain"), ("other_log", "no_votes"), ("conversation_log", "certain")}
+    assert len(set(voters.announced())) == 2

@@ -97,19 +97,21 @@ def test_what_is_counted_otherwise_is_not_mixed(anybody: VotingHouse) -> None:
 def test_the_worst_groups(anybody: VotingHouse) -> None:
     anybody.create()
     anybody.env |= {"FEEDBACK_GROUP": "model", "FEEDBACK_MIN_VOTES": "10"}
-    groups = {"a": (9, 1), "b": (10, 0), "c": (1, 8), "d": (15, 5), "e": (30, 10), "f": (0, 10), "g'%s": (5, 5)}
+    groups = {"a": (9, 1), "b": (10, 0), "c": (1, 8), "d": (5, 15), "e": (10, 30), "f": (0, 10), "g'%s": (5, 5)}
     for name, votes in groups.items():
         anybody.vote(DAY, *votes, model=name)
-    anybody.vote(DAY, 0, 20)  # of no group: they count, and are not named
+    anybody.vote(DAY, 20, 0)  # of no group: they count, and are not named
     answer = anybody.run()
-    assert (answer["likes"], answer["dislikes"]) == (70, 59)
-    assert [(one["group"], one["total"]) for one in answer["worst"]] == [
-        ("f", 10),
-        ("g'%s", 10),
-        ("e", 40),
-        ("d", 20),
-        ("a", 10),
-    ]
+    assert (answer["likes"], answer["dislikes"]) == (60, 69)
+    # "c" has too few votes, and the others do better than all together.
+    assert [(one["group"], one["total"]) for one in answer["worst"]] == [("f", 10), ("e", 40), ("d", 20)]
+
+
+def test_one_group_is_as_bad_as_all(anybody: VotingHouse) -> None:
+    anybody.create()
+    anybody.env["FEEDBACK_GROUP"] = "model"
+    anybody.vote(DAY, *BAD, model="only")
+    assert [one["group"] for one in anybody.run()["worst"]] == ["only"]
 
 
 def test_groups_of_nobody(anybody: VotingHouse) -> None:

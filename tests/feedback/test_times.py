@@ -71,8 +71,9 @@ def test_the_edges_of_the_day_on_sqlite(sqlite_voters: VotingHouse, kind: str) -
 def test_the_index_on_the_time_serves(voters: VotingHouse, kind: str) -> None:
     """From the second run on no count reads the whole table, whatever the type of the column."""
     voters.create(kind)
-    value = "extract(epoch FROM t)::bigint" if kind == "bigint" else f"t::{kind}"
+    value = "t" if kind == "timestamptz" else f"(t AT TIME ZONE 'Asia/Seoul')::{kind}"
     if kind == "bigint":
+        value = "extract(epoch FROM t)::bigint"
         voters.env["FEEDBACK_EPOCH"] = "s"
     voters.sql(
         f"INSERT INTO conversation_log (feedback, created_at) SELECT 'like', {value} FROM generate_series("

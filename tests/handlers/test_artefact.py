@@ -200,6 +200,7 @@ def test_the_bundles_hold_all_byte_code(site: Path) -> None:
     [
         ("cleanup", "pyarrow.parquet"),
         ("restore", "pyarrow.parquet"),
+        ("expire_jobs", "pyarrow.parquet"),
         ("feedback", "nightshift.charts.feedback"),
         ("reembed", "nightshift.embedders.bedrock"),
     ],

@@ -102,7 +102,7 @@ class DocumentScene(RunningHouse):
 
     def contents(self) -> dict[int, str | None]:
         """The documents' texts."""
-        return dict(self.sql("SELECT id, content FROM document"))  # type: ignore[arg-type]
+        return dict(self.sql("SELECT id, content FROM document"))
 
     def vectors(self) -> dict[int, array[float]]:
         """What readers find, by document."""

@@ -20,6 +20,7 @@ DAY = "2025-10-16"
 """The day that a run of `AS_OF` reports."""
 AS_OF = "2025-10-17T00:00:00Z"
 """Friday 09:00 in Seoul."""
+NEXT_DAY = "2025-10-18T00:00:00Z"
 KIND = "FeedbackThresholdExceeded"
 
 GOOD, BAD = (87, 13), (59, 41)
@@ -104,6 +105,10 @@ class VotingHouse(RunningHouse):
         """The events that the bus took."""
         return self.bus.events
 
+    def announced(self) -> list[str]:
+        """The decisions that the bus was told of, once for each event."""
+        return [event["detail"]["decision"] for event in self.events()]
+
     def message(self) -> str:
         """What the Slack reader sees of the last run."""
         return self.slack.messages[-1].seen
@@ -122,6 +127,16 @@ def voting(house: House) -> Iterator[VotingHouse]:
 def voters(house: House) -> Iterator[VotingHouse]:
     """Users who vote, on PostgreSQL; their table is still to be made."""
     yield from voting(house)
+
+
+@pytest.fixture
+def bad_day(voters: VotingHouse) -> VotingHouse:
+    """A day that starts re-embedding, with groups; nobody has decided on it."""
+    voters.create()
+    voters.env["FEEDBACK_GROUP"] = "model"
+    voters.vote(DAY, 40, 4, model="coach-large")
+    voters.vote(DAY, 19, 37, model="coach-small")
+    return voters
 
 
 @pytest.fixture

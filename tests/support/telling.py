@@ -56,7 +56,7 @@ class TellingEmbedder:
     def embed(self, texts: Sequence[str], *, deadline: float) -> Embedded:
         self.before(texts)
         vectors: list[array[float] | None] = []
-        refused = {}
+        refused: dict[int, str] = {}
         for index, text in enumerate(texts):
             if self.patience < 1 or time.monotonic() > deadline:
                 left = [None] * (len(texts) - index)

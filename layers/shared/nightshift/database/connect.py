@@ -151,6 +151,11 @@ def refused_statement(exc: DBAPIError) -> NightshiftError:
     return NightshiftError("the database refused a look-up", detail=reason(exc), hint=hint)
 
 
+def for_people(exc: Exception) -> Exception:
+    """A refused statement's exception as an error for people; any other as it is."""
+    return refused_statement(exc) if isinstance(exc, DBAPIError) else exc
+
+
 def is_lock_timeout(exc: DBAPIError) -> bool:
     """Whether a statement gave up waiting for somebody else's lock (SQLSTATE 55P03, or SQLite's busy)."""
     import sqlite3

@@ -13,18 +13,14 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import ChunkEvent, Listener, Step
-from nightshift.database.connect import is_lock_timeout, refused_statement, sqlstate
+from nightshift.database.connect import refused_statement, sqlstate
 from nightshift.embedders import Embedded, Embedder, OutOfTime
 from nightshift.embedding.progress import Progress
 from nightshift.embedding.session import Session
 from nightshift.embedding.switch import LOCK_SECONDS
 from nightshift.embedding.terms import Document, Key, Outcome, Shelf, State
+from nightshift.embedding.troubles import is_about_rows, is_busy
 from nightshift.errors import NightshiftError
-
-_BUSY = {"55P03", "40P01", "40001"}
-_ABOUT_THE_ROW = ("22", "23", "44", "P0")
-"""Classes of SQLSTATE (PostgreSQL manual, appendix A) by which the database refuses a row: a value, a constraint, a
-view's condition, a trigger's exception."""
 
 
 class Batcher:
@@ -96,9 +92,9 @@ class Batcher:
             return self._write(shelf, outcomes)
         except DBAPIError as exc:
             self._session.connection.rollback()
-            if not (_is_busy(exc) or _is_about_rows(exc)):
+            if not (is_busy(exc) or is_about_rows(exc)):
                 raise
-            if _is_busy(exc) and not self._session.splits:
+            if is_busy(exc) and not self._session.splits:
                 self._leave_locked(len(outcomes))
                 return []
         edited: list[Key] = []
@@ -124,13 +120,16 @@ class Batcher:
 
     def _leave(self, shelf: Shelf, outcome: Outcome, exc: DBAPIError) -> None:
         """A row that cannot be written: left for the next run, or set aside where the database will never take it."""
-        if _is_busy(exc):
+        if is_busy(exc):
             self._leave_locked(1)
             return
-        if not _is_about_rows(exc) or shelf is Shelf.STAGE:
+        if not is_about_rows(exc):
             raise refused_statement(exc) from exc
         code = sqlstate(exc) or type(exc).__name__
         refused = Outcome(outcome.document, State.REFUSED, error=f"the database does not take its embedding ({code})")
+        if shelf is Shelf.STAGE:
+            self._write(shelf, [refused])
+            return
         self._session.begin(LOCK_SECONDS)
         self._session.set_aside(refused, self._now())
         self._session.connection.commit()
@@ -174,12 +173,3 @@ def _outcomes(documents: Sequence[Document], embedded: Embedded) -> list[Outcome
 
 def _empty(documents: Sequence[Document]) -> list[Outcome]:
     return [Outcome(document, State.EMPTY) for document in documents if not document.text.strip()]
-
-
-def _is_busy(exc: DBAPIError) -> bool:
-    return is_lock_timeout(exc) or sqlstate(exc) in _BUSY
-
-
-def _is_about_rows(exc: DBAPIError) -> bool:
-    state = sqlstate(exc)
-    return state.startswith(_ABOUT_THE_ROW) if state else type(exc).__name__ == "IntegrityError"

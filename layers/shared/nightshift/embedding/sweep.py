@@ -6,16 +6,20 @@ A page's documents are looked at, and no more than their ids are kept, so that m
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
 
 from nightshift.embedders import OutOfTime
 from nightshift.embedding.batch import Batcher
 from nightshift.embedding.progress import Progress
 from nightshift.embedding.session import Session
 from nightshift.embedding.terms import Choice, Key, Shelf
+from nightshift.embedding.troubles import is_out_of_time
 
 PAGE = 1000
 """Documents that are looked at by one statement."""
-MOST_BUSY = 200
+MOST_BUSY = 50
 """Locked documents after which the run stops trying: somebody holds more than single ones."""
 AGAIN = 3
 """How often a document that was edited while it was embedded is tried again by the same sweep."""
@@ -24,11 +28,22 @@ AGAIN = 3
 class Sweep:
     """A sweep over one shelf."""
 
-    def __init__(self, session: Session, batcher: Batcher, progress: Progress, *, batch: int, deadline: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        batcher: Batcher,
+        progress: Progress,
+        *,
+        batch: int,
+        deadline: float,
+        renew: Callable[[], None],
+    ) -> None:
         """Args:
         batch: documents of one transaction.
         deadline: `time.monotonic()` value by which everything has to be done.
+        renew: fits the connection's time-outs to what is left of the run.
         """
+        self._renew = renew
         self._session = session
         self._batcher = batcher
         self._progress = progress
@@ -101,10 +116,20 @@ class Sweep:
     def _out_of_time(
         self, shelf: Shelf, choice: Choice, after: Key | None, waiting: list[Key], *, more: bool = True
     ) -> bool:
-        beyond = self._session.left(shelf, choice, after) if more else 0
-        self._progress.left += len(waiting) + beyond + len(self._edited)
+        self._progress.left += len(waiting) + len(self._edited) + (self._beyond(shelf, choice, after) if more else 0)
         self._edited = []
         return False
+
+    def _beyond(self, shelf: Shelf, choice: Choice, after: Key | None) -> int:
+        """What has not been looked at; 1 where there are too many to be counted in what is left of the time."""
+        self._renew()
+        try:
+            return self._session.left(shelf, choice, after)
+        except DBAPIError as exc:
+            self._session.connection.rollback()
+            if not is_out_of_time(exc):
+                raise
+            return 1
 
     def _time_left(self) -> bool:
         return self._deadline - time.monotonic() > 2 * self._progress.slowest

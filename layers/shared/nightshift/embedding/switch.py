@@ -22,10 +22,12 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.database.connect import Database, is_lock_timeout
+from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.database.connect import Database
 from nightshift.database.tables import embedding, embedding_place
 from nightshift.embedding.session import Session, stamp, type_sql
 from nightshift.embedding.terms import Shelf, Standing, State
+from nightshift.embedding.troubles import is_busy, is_out_of_time
 from nightshift.embedding.vectors import with_dimension
 from nightshift.errors import NightshiftError
 
@@ -45,6 +47,10 @@ class Switch:
         self._database = database
         self._postgresql = database.is_postgresql
         self._type = with_dimension(session.place.type_name, session.model.dimension)
+
+    @property
+    def _retyped(self) -> bool:
+        return self._type != self._session.place.type_name
 
     def prepare(self, standing: Standing) -> None:
         """Have a stage for the model: what an earlier run has put there is kept, another model's is not."""
@@ -89,7 +95,7 @@ class Switch:
                 return True
             except DBAPIError as exc:
                 self._session.connection.rollback()
-                if not is_lock_timeout(exc):
+                if not (is_busy(exc) or is_out_of_time(exc)):
                     raise
         return False
 
@@ -117,18 +123,19 @@ class Switch:
     def _lock(self) -> None:
         """Nobody writes to the place until we are through; nobody reads it where its type changes."""
         if self._postgresql:
-            mode = "EXCLUSIVE" if self._type == self._session.place.type_name else "ACCESS EXCLUSIVE"
+            mode = "ACCESS EXCLUSIVE" if self._retyped else "EXCLUSIVE"
             self._run(f"LOCK TABLE {self._session.readers} IN {mode} MODE")
 
     def _column(self) -> list[str]:
         """Statements that replace the vectors in a column of the documents."""
         session = self._session
+        if self._retyped:
+            return self._rewritten(session.id)
         document = f"UPDATE {session.documents} AS d SET {session.vector} ="
-        noted = f"{embedding.name} l WHERE l.place = :place AND l.document_id = {session.id_sql}"
-        bare = f"NOT EXISTS (SELECT 1 FROM {noted} AND l.state = '{State.EMBEDDED}')"
+        noted = f"SELECT 1 FROM {embedding.name} l WHERE l.place = :place AND l.document_id = {session.id_sql}"
+        bare = f"d.{session.vector} IS NOT NULL AND NOT EXISTS ({noted} AND l.state = '{State.EMBEDDED}')"
         return [
-            *self._change_type(),
-            f"{document} NULL WHERE d.{session.vector} IS NOT NULL AND {bare}",
+            f"{document} NULL WHERE {bare}",
             f"{document} s.vector FROM {self._ready()} WHERE s.document_id = {session.id_sql} AND s.vector IS NOT NULL",
         ]
 
@@ -137,24 +144,33 @@ class Switch:
         session = self._session
         columns, values = session.columns("s.text_hash")
         current = f"{self._ready()} JOIN {session.documents} d ON {session.id_sql} = s.document_id"
-        filled = f"SELECT d.{session.id}, s.vector{values} FROM {current} WHERE s.vector IS NOT NULL"
+        vector = "NULL" if self._retyped else "s.vector"
+        filled = f"SELECT d.{session.id}, {vector}{values} FROM {current} WHERE s.vector IS NOT NULL"
         return [
             f"DELETE FROM {session.readers}",
-            *self._change_type(),
             f"INSERT INTO {session.readers} ({', '.join(columns)}) {filled}",
+            *(self._rewritten("document_id") if self._retyped else ()),
         ]
 
-    def _ready(self) -> str:
-        """What of the stage is of the documents' current text, as `s`: the ledger has been told by now."""
-        same = "l.place = :place AND l.document_id = s.document_id"
-        return f"{self._session.stage} s JOIN {embedding.name} l ON {same}"
-
-    def _change_type(self) -> list[str]:
+    def _rewritten(self, key: str) -> list[str]:
+        """Statements that change the column's type, and fill it while the table is rewritten: so each of its indexes is
+        built once, in bulk. Filling it afterwards, vector by vector, takes an HNSW index several times as long."""
         session, wanted = self._session, type_sql(self._type)
-        if self._type == session.place.type_name:
-            return []
-        changed = f"ALTER COLUMN {session.vector} TYPE {wanted} USING CAST(NULL AS {wanted})"
-        return [f"ALTER TABLE {session.readers} {changed}"]
+        function = quote_identifier(f"{session.place.stage}_of")
+        place = quote_literal(session.place.label).replace(":", r"\:")
+        ready = f"SELECT s.vector FROM {self._ready(place)} WHERE s.document_id = $1"
+        body = quote_literal(ready.replace(r"\:", ":")).replace(":", r"\:")
+        column = f"ALTER COLUMN {session.vector} TYPE {wanted} USING {function}(CAST({key} AS text))"
+        return [
+            f"CREATE FUNCTION {function}(text) RETURNS {wanted.partition('(')[0]} LANGUAGE sql STABLE AS {body}",
+            f"ALTER TABLE {session.readers} {column}",
+            f"DROP FUNCTION {function}(text)",
+        ]
+
+    def _ready(self, place: str = ":place") -> str:
+        """What of the stage is of the documents' current text, as `s`: the ledger has been told by now."""
+        same = f"l.place = {place} AND l.document_id = s.document_id"
+        return f"{self._session.stage} s JOIN {embedding.name} l ON {same}"
 
     def _prove(self) -> None:
         """What readers would find is what the ledger says: a trigger or a rule may have kept a row as it was."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -30,6 +31,7 @@ from nightshift.embedding.sqlite import SqliteSession
 from nightshift.embedding.sweep import PAGE, Sweep
 from nightshift.embedding.switch import Switch
 from nightshift.embedding.terms import Choice, Model, Shelf, Standing
+from nightshift.embedding.troubles import is_out_of_time
 from nightshift.errors import NightshiftError
 from nightshift.policy.embedding import Embedding
 from nightshift.results import EmbeddedTable, Status
@@ -172,7 +174,14 @@ def _embed_stale(turn: Turn, session: Session, progress: Progress, ended: _Ended
         session.connection.rollback()
     ended.in_time = _sweep(turn, session, progress).run(Shelf.READERS, choice, counted=True)
     if ended.in_time and turn.among is None:
-        progress.removed = session.remove_vanished()
+        turn.database.renew(session.connection)
+        try:
+            progress.removed = session.remove_vanished()
+        except DBAPIError as exc:
+            session.connection.rollback()
+            if not is_out_of_time(exc):
+                raise
+            ended.in_time = False
 
 
 def _staged(turn: Turn, session: Session, progress: Progress) -> bool:
@@ -225,7 +234,8 @@ def _session(connection: Connection, source: Source, model: Model, *, staged: bo
 def _sweep(turn: Turn, session: Session, progress: Progress) -> Sweep:
     deadline = turn.database.deadline - WRITING_SECONDS
     batcher = Batcher(session, turn.embedder, progress, deadline=deadline, now=turn.now, listener=turn.listener)
-    return Sweep(session, batcher, progress, batch=turn.settings.embedding_batch, deadline=deadline)
+    batch, renew = turn.settings.embedding_batch, partial(turn.database.renew, session.connection)
+    return Sweep(session, batcher, progress, batch=batch, deadline=deadline, renew=renew)
 
 
 def _tell(turn: Turn, session: Session, step: Step) -> None:

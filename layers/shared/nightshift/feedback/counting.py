@@ -23,7 +23,8 @@ class Counted:
     """What a window's rows say.
 
     Attributes:
-        worst: groups with enough votes, highest negative ratio first; of equals, the one with more votes.
+        worst: groups with enough votes that do not do better than the window as a whole, highest negative ratio first;
+            of equals, the one with more votes.
         comments: comments beside dislikes; None where there is no such column.
     """
 
@@ -41,9 +42,11 @@ def count_window(connection: Connection, source: Source, window: Window, *, enou
     # The driver's own words: SQLAlchemy's text() would look for parameters in the names of columns.
     rows = connection.exec_driver_sql(_window_statement(source, window, enough)).all()
     (total,) = (row for row in rows if row.name is None)
+    votes = _votes(total)
     groups = [GroupVotes(group=row.name, votes=_votes(row)) for row in rows if row.name is not None]
+    groups = [group for group in groups if (group.votes.ratio or 0) >= (votes.ratio or 0)]
     return Counted(
-        votes=_votes(total),
+        votes=votes,
         worst=tuple(sorted(groups, key=lambda group: (-(group.votes.ratio or 0), -group.votes.total, group.group))),
         comments=None if source.comment is None else int(total.comments),
     )

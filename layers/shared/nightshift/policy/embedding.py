@@ -4,7 +4,7 @@
     table = "document"               # schema.table; quote odd names as in SQL
     id = "id"                        # its key: one column, unique
     text = "content"                 # or a list of columns, joined by blank lines
-    updated_at = "updated_at"        # changes with the text; without it every text is compared by its hash
+    updated_at = "updated_at"        # another with every edit; without it every text is compared by its hash
     embedding = "embedding"          # the column that holds the vector, of the table itself, or …
     into = "document_embedding"      # … a table of its own, made where it is missing: one row a document
 
