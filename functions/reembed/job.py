@@ -115,7 +115,7 @@ def _ended(
         if not any(map(_moved, result.tables)):
             error = NightshiftError(
                 "nothing was embedded in the time of a run",
-                detail="\n".join(f"{table.table}: {table.left} documents are left" for table in result.tables),
+                detail="\n".join(map(_held_up, result.tables)),
                 hint="a larger Timeout, a smaller EMBEDDING_BATCH, or a higher quota of the model",
             )
             error.result = result
@@ -126,6 +126,10 @@ def _ended(
         with services.database.connect() as connection:
             finish(connection, decision, run, services.now())
     return result
+
+
+def _held_up(table: EmbeddedTable) -> str:
+    return "; ".join([f"{table.table}: {table.left} documents are left", *table.warnings])
 
 
 def _moved(table: EmbeddedTable) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -268,5 +269,33 @@ def test_two_runs_at_once(documents: DocumentScene) -> None:
     with pytest.raises(NightshiftError, match="another run has changed the model"):
         late.run()
     late.close()
+    documents.assert_done()
+    documents.assert_sound()
+
+
+GATE = """
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+  PERFORM set_config('lock_timeout', '0', true), pg_advisory_xact_lock_shared(42);
+  RETURN NULL;
+END$$;
+CREATE TRIGGER gate AFTER DELETE ON document_embedding FOR EACH STATEMENT EXECUTE FUNCTION gate()
+"""
+AT_THE_GATE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted"
+
+
+def test_a_document_is_deleted_in_the_middle_of_the_switch(documents: DocumentScene) -> None:
+    """Between the statement that notes it in the ledger and the one that would put its vector where readers look."""
+    switched(documents, "into", 4)
+    documents.sql(GATE)
+    with closing(connect(documents.url)) as keeper, ThreadPoolExecutor(1) as other:
+        keeper.run("SELECT pg_advisory_lock(42)")
+        running = other.submit(documents.run_table)
+        while not keeper.run(AT_THE_GATE)[0][0]:
+            assert not running.done(), running.result()
+        keeper.run("DELETE FROM document WHERE id = 7")
+        keeper.run("SELECT pg_advisory_unlock(42)")
+        table = running.result()
+    assert (table["status"], table["switched"], table["embedded"]) == ("ok", True, 30)
+    documents.run_table()
     documents.assert_done()
     documents.assert_sound()

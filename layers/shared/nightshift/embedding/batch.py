@@ -22,6 +22,9 @@ from nightshift.embedding.terms import Document, Key, Outcome, Shelf, State
 from nightshift.embedding.troubles import is_about_rows, is_busy
 from nightshift.errors import NightshiftError
 
+MOST_BUSY = 50
+"""Locked documents after which the run stops trying: somebody holds more than single ones."""
+
 
 class Batcher:
     """Embeds batches of documents, and writes them to one shelf."""
@@ -72,6 +75,7 @@ class Batcher:
         edited = self._written(shelf, outcomes) if outcomes else []
         self._progress.slowest = max(self._progress.slowest, time.monotonic() - began)
         if late is not None:
+            self._progress.left += len(edited)
             raise late
         return edited
 
@@ -98,7 +102,10 @@ class Batcher:
                 self._leave_locked(len(outcomes))
                 return []
         edited: list[Key] = []
-        for outcome in outcomes:
+        for number, outcome in enumerate(outcomes):
+            if self._progress.busy >= MOST_BUSY or time.monotonic() > self._deadline:
+                self._leave_locked(len(outcomes) - number)
+                break
             try:
                 edited += self._write(shelf, [outcome])
             except DBAPIError as exc:

@@ -44,12 +44,13 @@ class PostgresqlSession(Session):
         self.text_sql = f"concat_ws(E'\\n\\n', {parts})"
         self.hash_sql = f"encode(sha256(convert_to({self.text_sql}, 'UTF8')), 'hex')"
 
-    def begin(self, seconds: float) -> None:
+    def begin(self, seconds: float, *, one_moment: bool = False) -> None:
         """See `Session.begin`; a deadlock is looked for after a second, by then we have given up."""
         self.connection.rollback()
-        self.connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        wait = text("SELECT set_config('lock_timeout', :wait, true)")
-        self.connection.execute(wait, {"wait": f"{seconds * 1000:.0f}ms"})
+        level = "REPEATABLE READ" if one_moment else "READ COMMITTED"
+        self.connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {level}")
+        # Not by set_config(): a query would be the moment, and locks are to come first.
+        self.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds * 1000:.0f}ms'")
 
     def write(self, shelf: Shelf, outcomes: Sequence[Outcome], now: datetime) -> set[str]:
         """See `Session.write`."""

@@ -147,8 +147,13 @@ class Session(ABC):
     # ---- Writing
 
     @abstractmethod
-    def begin(self, seconds: float) -> None:
-        """Begin a transaction that writes; `seconds`: what a statement waits for somebody else's lock."""
+    def begin(self, seconds: float, *, one_moment: bool = False) -> None:
+        """Begin a transaction that writes.
+
+        Args:
+            seconds: what a statement waits for somebody else's lock.
+            one_moment: all of its queries see what was committed when the first of them began.
+        """
 
     @abstractmethod
     def write(self, shelf: Shelf, outcomes: Sequence[Outcome], now: datetime) -> set[str]:

@@ -52,8 +52,8 @@ class SqliteSession(Session):
         parts = ", ".join(f"d.{name(column)}" for column in source.texts)
         self.text_sql, self.hash_sql = f"nightshift_text({parts})", f"nightshift_hash({parts})"
 
-    def begin(self, seconds: float) -> None:  # noqa: ARG002 - the connection's own time-out holds
-        """See `Session.begin`; the first statement takes the lock (`database.connect`)."""
+    def begin(self, seconds: float, *, one_moment: bool = False) -> None:  # noqa: ARG002 - nobody else writes anyway
+        """See `Session.begin`; the first statement takes the lock, and waits as the connection does."""
         self.connection.rollback()
 
     def write(self, shelf: Shelf, outcomes: Sequence[Outcome], now: datetime) -> set[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.embedders import OutOfTime
-from nightshift.embedding.batch import Batcher
+from nightshift.embedding.batch import MOST_BUSY, Batcher
 from nightshift.embedding.progress import Progress
 from nightshift.embedding.session import Session
 from nightshift.embedding.terms import Choice, Key, Shelf
@@ -19,8 +19,6 @@ from nightshift.embedding.troubles import is_out_of_time
 
 PAGE = 1000
 """Documents that are looked at by one statement."""
-MOST_BUSY = 50
-"""Locked documents after which the run stops trying: somebody holds more than single ones."""
 AGAIN = 3
 """How often a document that was edited while it was embedded is tried again by the same sweep."""
 

@@ -101,9 +101,10 @@ class Switch:
 
     def _swap_once(self, now: datetime, announce: Callable[[], None]) -> None:
         session = self._session
-        session.begin(LOCK_SECONDS)
-        session.hold(Shelf.STAGE, alone=True)
+        # One moment: a document that is deleted between two statements would be in the ledger, and nowhere else.
+        session.begin(LOCK_SECONDS, one_moment=True)
         self._lock()
+        session.hold(Shelf.STAGE, alone=True)
         self._run(f"DELETE FROM {embedding.name} WHERE place = :place")
         columns = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
         listed = ", ".join(f"s.{column.strip()}" for column in columns.split(","))
