@@ -11,10 +11,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.connect import Database, require_file
 
@@ -31,7 +32,12 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
     with database.connect(autocommit=True) as connection:
         connection.detach()  # from the pool: the lock must go with its connection
         held = bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar())
-        yield held
+        try:
+            yield held
+        finally:
+            # It goes with the connection, but the server takes its time to notice that: the next run may come at once.
+            with suppress(DBAPIError):
+                connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
 
 @contextmanager
