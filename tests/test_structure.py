@@ -43,6 +43,8 @@ ROOMS: dict[str, set[str]] = {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus", "embedders"),
         "feedback",
     },
+    "logs": {"errors", "settings", "rows", "store"},
+    "backup": {"errors", "run", "results", "settings", "database", "rows", "store"},
     "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
     "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
@@ -53,11 +55,11 @@ ROOMS: dict[str, set[str]] = {
     },
     "job": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("expiry", "feedback", "embedding", "embedders", "charts", "bus", "wiring", "runtime"),
+        *("expiry", "feedback", "embedding", "embedders", "charts", "bus", "backup", "logs", "wiring", "runtime"),
     },
     "cli": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("wiring", "runtime"),
+        *("backup", "wiring", "runtime"),
     },
     "__main__": {"cli"},
 }
