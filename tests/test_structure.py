@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
         "feedback",
     },
     "logs": {"errors", "settings", "rows", "store"},
-    "backup": {"errors", "run", "results", "settings", "database", "rows", "store"},
+    "backup": {"errors", "run", "results", "settings", "database", "rows", "store", "archive", "logs"},
     "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
     "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
@@ -66,8 +66,8 @@ ROOMS: dict[str, set[str]] = {
 
 # Foreign module → the only places that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
-    "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock"),
-    "botocore": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock"),
+    "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
+    "botocore": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
     "matplotlib": ("charts/",),
     "sklearn": ("embedders/local",),
     "pyarrow": ("rows/",),

@@ -136,6 +136,8 @@ class Settings(BaseModel):
     """Directory with pg_dump, pg_restore and psql; None: the layer's, else those on PATH."""
     rehearse_database_url: SecretStr | None = None
     """Where rehearsals restore to: a server, and a role that may create databases; None: DATABASE_URL's own."""
+    restore_database_url: SecretStr | None = None
+    """The empty database that `restore_backup` fills; never DATABASE_URL by itself."""
 
     # Feedback
     feedback_table: str = Field("conversation_log", min_length=1, max_length=255)
