@@ -173,10 +173,11 @@ class Night:
             zone=settings.timezone,
         )
         there = self.found if dry_run else find_backups(self.store, self.prefix)
+        ours = self._ours(one.manifest.run_id for one in there if one.manifest is not None)
         return prune(
             self.store,
             self.prefix,
-            judge(candidates(there), now, keep),
+            judge(candidates(there, ours), now, keep),
             locked=settings.backup_object_lock_days is not None,
             deadline=self.services.database.deadline,
             dry_run=dry_run,

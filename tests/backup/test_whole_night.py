@@ -42,6 +42,18 @@ def test_old_backups_go(backups: BackupHouse) -> None:
     backups.assert_tidy()
 
 
+def test_another_databases_backups_neither_count_nor_go(backups: BackupHouse) -> None:
+    """Of a run that is in no history of ours, whatever its prefix says."""
+    backups.env |= {"BACKUP_KEEP_DAILY": "1", "BACKUP_KEEP_WEEKLY": "0", "BACKUP_KEEP_MONTHLY": "0"}
+    backups.fill(1, 10)
+    days = [datetime(2025, 10, day, tzinfo=UTC) for day in range(6, 10)]
+    backups.run(scheduled_time=days[0].isoformat())
+    backups.sql("DELETE FROM nightshift_run")
+    pruned = [backups.run(scheduled_time=day.isoformat())["pruned"] for day in days[1:]]
+    assert pruned == [[], ["backup_2025_10_07_0900"], ["backup_2025_10_08_0900"]]
+    assert [one.name for one in backups.backups()] == ["backup_2025_10_09_0900", "backup_2025_10_06_0900"]
+
+
 def test_object_lock(backups: BackupHouse) -> None:
     """Every object of a finished backup is locked, the manifest too; leftovers never are."""
     client = backups.s3.client()

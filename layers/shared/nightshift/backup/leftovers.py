@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select, update
 from nightshift.backup.inventory import FoundBackup, State
 from nightshift.backup.manifest import MANIFEST, PROVEN, Place
 from nightshift.database.connect import Database
+from nightshift.database.tables import is_there
 from nightshift.database.tables import run as run_table
 from nightshift.errors import RunAborted
 from nightshift.store import Store
@@ -43,10 +44,11 @@ class Leftovers:
 
 
 def our_runs(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
-    """Those of the runs that are in this database's history of backups."""
+    """Those of the runs that are in this database's history of backups; a database that was never run on has none."""
     wanted = sorted(set(run_ids))
     query = select(run_table.c.run_id).where(run_table.c.job == JOB, run_table.c.run_id.in_(wanted))
-    found = frozenset(connection.execute(query).scalars()) if wanted else frozenset()
+    known = wanted and is_there(connection, run_table)
+    found = frozenset(connection.execute(query).scalars()) if known else frozenset()
     connection.rollback()
     return found
 
