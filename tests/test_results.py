@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.errors import NightshiftError
-from nightshift.results import GRAVITY, CleanupResult, Estimate, Refusal, RunRefused, Status, TableResult, gravest
+from nightshift.results import (
+    GRAVITY,
+    BackupResult,
+    CleanupResult,
+    Estimate,
+    Refusal,
+    RestoredBackup,
+    RunRefused,
+    Status,
+    TableResult,
+    gravest,
+)
 
 CUTOFF = datetime(2025, 9, 15, tzinfo=UTC)
 
@@ -81,3 +93,43 @@ def test_a_table_s_json_says_what_is_known() -> None:
 def test_an_error_reads_message_detail_hint() -> None:
     assert str(NightshiftError("m", detail="d", hint="h")) == "m\nd\nhint: h"
     assert str(NightshiftError("m")) == "m"
+
+
+REFUSAL = Refusal(guard="g", message="m", hint="h")
+WHOLE = BackupResult(name="backup_2025_09_15_0000", bytes=100, previous_bytes=200)
+
+
+def test_how_a_backup_ended() -> None:
+    assert (WHOLE.status, WHOLE.complete) == (Status.OK, True)
+    assert (replace(WHOLE, left=1).status, replace(WHOLE, left=1).complete) == (Status.PARTIAL, False)
+    assert (replace(WHOLE, already=True).status, replace(WHOLE, already=True).complete) == (Status.NOTHING, True)
+    assert BackupResult().status is Status.NOTHING
+    preview = replace(WHOLE, dry_run=True, left=1)
+    assert (preview.status, preview.complete) == (Status.DRY_RUN, False)
+    assert replace(preview, refusal=REFUSAL).status is Status.REFUSED
+
+
+def test_a_backup_has_shrunk_where_it_is_less_than_half() -> None:
+    assert not WHOLE.shrunk
+    assert replace(WHOLE, bytes=99).shrunk
+    assert not replace(WHOLE, bytes=0, previous_bytes=None).shrunk, "there was none before"
+    assert not replace(WHOLE, bytes=0, name=None).shrunk
+
+
+def test_a_backup_s_json() -> None:
+    full = replace(WHOLE, snapshot_time=CUTOFF, proven_at=CUTOFF, missing=("a",), warnings=("b",), refusal=REFUSAL)
+    said = json.loads(json.dumps(full.to_json()))
+    assert (said["snapshot_time"], said["proven_at"]) == ("2025-09-15T00:00:00+00:00",) * 2
+    assert (said["missing"], said["warnings"], said["refusal"]["guard"]) == (["a"], ["b"], "g")
+    assert not {"missing", "warnings", "refusal"} & set(WHOLE.to_json())
+
+
+def test_how_a_restored_backup_ended() -> None:
+    restored = RestoredBackup(name="backup_2025_09_15_0000", scratch=True, proven=True)
+    assert (restored.status, restored.complete) == (Status.OK, True)
+    for doubtful in (replace(restored, differences=("rows",)), replace(restored, left_tables=1)):
+        assert (doubtful.status, doubtful.complete) == (Status.PARTIAL, False)
+    assert RestoredBackup().status is Status.NOTHING
+    assert replace(restored, dry_run=True).status is Status.DRY_RUN
+    said = json.loads(json.dumps(replace(restored, refusal=REFUSAL, warnings=("w",)).to_json()))
+    assert (said["proven"], said["refusal"]["guard"], said["warnings"]) == (True, "g", ["w"])

@@ -43,6 +43,8 @@ ROOMS: dict[str, set[str]] = {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus", "embedders"),
         "feedback",
     },
+    "logs": {"errors", "settings", "rows", "store"},
+    "backup": {"errors", "run", "results", "settings", "database", "rows", "store", "archive", "logs"},
     "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
     "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
@@ -53,19 +55,19 @@ ROOMS: dict[str, set[str]] = {
     },
     "job": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("expiry", "feedback", "embedding", "embedders", "charts", "bus", "wiring", "runtime"),
+        *("expiry", "feedback", "embedding", "embedders", "charts", "bus", "backup", "logs", "wiring", "runtime"),
     },
     "cli": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("wiring", "runtime"),
+        *("backup", "wiring", "runtime"),
     },
     "__main__": {"cli"},
 }
 
 # Foreign module → the only places that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
-    "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock"),
-    "botocore": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock"),
+    "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
+    "botocore": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
     "matplotlib": ("charts/",),
     "sklearn": ("embedders/local",),
     "pyarrow": ("rows/",),

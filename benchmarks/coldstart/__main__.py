@@ -35,7 +35,12 @@ OURS = Path(__file__).parent / "functions"
 YARDSTICK, FRAME = "yardstick", "frame"
 END = datetime(2025, 10, 15, tzinfo=UTC)
 DRY_RUN: dict[str, Any] = {"scheduled_time": END.isoformat(), "dry_run": True}
-EVENTS: dict[str, dict[str, Any]] = {"restore": {**DRY_RUN, "table": TABLE}}
+EVENTS: dict[str, dict[str, Any]] = {
+    "restore": {**DRY_RUN, "table": TABLE},
+    "restore_backup": {**DRY_RUN, "backup": "newest"},
+}
+DONE_BEFORE = ("cleanup", "backup")
+"""Jobs whose work others want to find."""
 POLICY = f"""\
 [[expiry]]
 table = "{TABLE}"
@@ -66,7 +71,7 @@ def main(samples: int, as_json: bool) -> None:
     artefact = best()
     plain = _as_pip_installs(artefact)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    with _surroundings(artefact) as env:
+    with _surroundings() as env:
         for number in range(samples + 1):
             for name in names:
                 init, whole = _cold(name, plain if name == YARDSTICK else best(name), env)
@@ -95,17 +100,19 @@ def _as_pip_installs(artefact: Artefact) -> Artefact:
 
 
 @contextmanager
-def _surroundings(artefact: Artefact) -> Iterator[dict[str, str]]:
-    """A database with something archived and something due."""
+def _surroundings() -> Iterator[dict[str, str]]:
+    """A database with something archived and something due, and a backup of it."""
     with EmbeddedPostgres() as postgres, EmbeddedS3() as s3, TemporaryDirectory() as folder:
         url = postgres.create_database("cold")
         create_conversation_log(url, 2_000, days=60, end=END)
         s3.create_bucket(BUCKET)
         env = {**s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": BUCKET, **AS_DEPLOYED}
-        with LambdaRuntime("cleanup.app.lambda_handler", env, artefact=artefact) as runtime:
-            done = runtime.invoke({"scheduled_time": END.isoformat()})
-        if done.error_type is not None:
-            raise click.ClickException(f"cleanup failed: {done.error_message}")
+        env["RESTORE_DATABASE_URL"] = postgres.create_database("restored")
+        for job in DONE_BEFORE:
+            with LambdaRuntime(f"{job}.app.lambda_handler", env) as runtime:
+                done = runtime.invoke({"scheduled_time": END.isoformat()})
+            if done.error_type is not None:
+                raise click.ClickException(f"{job} failed: {done.error_message}")
         policy = Path(folder) / "policy.toml"
         policy.write_text(POLICY)
         yield {**env, "POLICY": str(policy)}
@@ -142,11 +149,11 @@ def _summary(times: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
 def _table(result: Mapping[str, Any]) -> str:
     lines = [
         f"cold starts from {result['on']}, median of {result['samples']}",
-        f"{'':12}{'INIT ms':>9}{'+ answer':>10}{'min–max':>14}{'ratio':>8}",
+        f"{'':15}{'INIT ms':>9}{'+ answer':>10}{'min–max':>14}{'ratio':>8}",
     ]
     for name, found in result["functions"].items():
         spread = f"{found['min_ms']}–{found['max_ms']}"
-        lines.append(f"{name:12}{found['init_ms']:>9}{found['first_answer_ms']:>10}{spread:>14}{found['ratio']:>8.2f}")
+        lines.append(f"{name:15}{found['init_ms']:>9}{found['first_answer_ms']:>10}{spread:>14}{found['ratio']:>8.2f}")
     return "\n".join(lines)
 
 

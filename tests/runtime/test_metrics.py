@@ -15,6 +15,7 @@ from local.chatlog import connect
 from nightshift.errors import NightshiftError
 from nightshift.metrics import emit
 from nightshift.results import (
+    BackupResult,
     EmbeddedTable,
     ExpiredTable,
     ExpiryResult,
@@ -22,6 +23,7 @@ from nightshift.results import (
     FilesResult,
     ReembedResult,
     Refusal,
+    RestoredBackup,
     Status,
     Votes,
 )
@@ -213,3 +215,48 @@ def test_documents(capsys: pytest.CaptureFixture[str]) -> None:
 
     written = {"RunPartial": 1, "DocumentsEmbedded": 800, "DocumentsPoisoned": 4, "DocumentsLeft": 60}
     assert metrics(capsys, "reembed") == {**NO_FAULT, **written}
+
+
+BACKUP = BackupResult(
+    name="backup_2025_10_15_0900",
+    tables=3,
+    rows=40,
+    bytes=900,
+    log_events=7,
+    previous_bytes=1801,
+    proven_at=AS_OF - timedelta(days=1),
+    pruned=("a", "b"),
+    missing=("large objects",),
+)
+
+
+def test_a_backup(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(ON_LAMBDA, "backup", as_of=AS_OF, result=BACKUP, error=None)
+
+    assert metrics(capsys, "backup") == {
+        **NO_FAULT,
+        "BackupMade": 1,
+        "BackupsPruned": 2,
+        "BackupBytes": 900,
+        "BackupRows": 40,
+        "BackupLogEvents": 7,
+        "BackupMissing": 1,
+        "BackupShrunk": 1,
+        "ProvenAgeSeconds": 86_400,
+    }
+
+
+def test_half_a_backup_has_no_size(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(ON_LAMBDA, "backup", as_of=AS_OF, result=replace(BACKUP, left=1, proven_at=None, pruned=()), error=None)
+
+    assert metrics(capsys, "backup") == {**NO_FAULT, "RunPartial": 1, "BackupMade": 0, "BackupsPruned": 0}
+
+
+def test_a_rehearsal(capsys: pytest.CaptureFixture[str]) -> None:
+    restored = RestoredBackup(name="b", rows=40, scratch=True, proven=True)
+    emit(ON_LAMBDA, "rehearse", as_of=AS_OF, result=restored, error=None)
+    assert metrics(capsys, "rehearse") == {**NO_FAULT, "RestoredRows": 40, "RestoreDifferences": 0, "BackupProven": 1}
+
+    emit(ON_LAMBDA, "rehearse", as_of=AS_OF, result=replace(restored, proven=False, differences=("d",)), error=None)
+    written = {"RunPartial": 1, "RestoredRows": 40, "RestoreDifferences": 1, "BackupProven": 0}
+    assert metrics(capsys, "rehearse") == {**NO_FAULT, **written}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from nightshift.errors import NightshiftError
 from nightshift.results import (
     Attachment,
+    BackupResult,
     CleanupResult,
     DamagedObject,
     DayVotes,
@@ -28,6 +28,7 @@ from nightshift.results import (
     PoisonedDocument,
     ReembedResult,
     Refusal,
+    RestoredBackup,
     RestoreResult,
     RunRefused,
     Status,
@@ -152,7 +153,32 @@ embedded = st.builds(
     warnings=st.lists(some_text, max_size=5).map(tuple),
     error=st.none() | errors,
 )
+some_texts = st.lists(some_text, max_size=8).map(tuple)
+backups = st.builds(
+    BackupResult,
+    **dict.fromkeys(("name", "location", "proven_name"), st.none() | some_text),
+    **dict.fromkeys(("tables", "rows", "bytes", "left", "groups", "log_events"), counts),
+    snapshot_time=st.none() | aware,
+    previous_bytes=st.none() | counts,
+    proven_at=st.none() | aware,
+    **dict.fromkeys(("pruned", "missing", "warnings"), some_texts),
+    refusal=st.none() | refusals,
+    dry_run=st.booleans(),
+    already=st.booleans(),
+    seconds=amounts,
+)
+restored_backups = st.builds(
+    RestoredBackup,
+    **dict.fromkeys(("name", "target"), st.none() | some_text),
+    **dict.fromkeys(("tables", "rows", "bytes", "left_tables"), counts),
+    **dict.fromkeys(("differences", "warnings"), some_texts),
+    **dict.fromkeys(("proven", "scratch", "dry_run"), st.booleans()),
+    refusal=st.none() | refusals,
+    seconds=amounts,
+)
 RESULTS: dict[type, st.SearchStrategy[Any]] = {
+    BackupResult: backups,
+    RestoredBackup: restored_backups,
     CleanupResult: st.builds(
         CleanupResult,
         tables=st.lists(tables, max_size=6).map(tuple),
@@ -187,84 +213,3 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
 }
 """One for every result that has a message of its own."""
 results: st.SearchStrategy[JobResult] = st.one_of(*RESULTS.values())
-
-
-def worst_cleanup(worst: str, status: Status, count: int) -> CleanupResult:
-    """`worst` wherever text can stand, in `count` tables."""
-    table = TableResult(
-        table=worst,
-        status=status,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
-        warnings=(worst,) * 20,
-        keys=(worst,),
-        objects=1,
-        error=NightshiftError(worst, detail=worst, hint=worst),
-    )
-    csv = Attachment(filename=worst, content=b"", rows=1, total_rows=2)
-    return CleanupResult(tables=(table,) * count, attachments=(csv,))
-
-
-def worst_restore(worst: str, status: Status, count: int) -> RestoreResult:
-    """`worst` wherever text can stand, `count` times."""
-    return RestoreResult(
-        status=status,
-        table=worst,
-        into=worst,
-        columns=(worst,) * count,
-        damaged=(DamagedObject(key=worst, damage=worst, what=worst),) * count,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
-    )
-
-
-def worst_expiry(worst: str, status: Status, count: int) -> ExpiryResult:
-    """`worst` wherever text can stand, in `count` tables."""
-    table = ExpiredTable(
-        table=worst,
-        status=status,
-        expired=1,
-        deleted_rows={f"{n}{worst}": 10**9 for n in range(20)},
-        busy=1,
-        failed=1,
-        oldest_overdue=datetime(1, 1, 1, tzinfo=UTC),
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
-        warnings=(worst,) * 20,
-        error=NightshiftError(worst, detail=worst, hint=worst),
-    )
-    failure = FileFailures(bucket=worst, code=worst, count=1, example=worst)
-    return ExpiryResult(tables=(table,) * count, files=FilesResult(failed=20, waiting=30, failures=(failure,) * 20))
-
-
-def worst_feedback(worst: str, status: Status, count: int) -> FeedbackResult:
-    """`worst` wherever text can stand, `count` times."""
-    refusal = Refusal(guard=worst, message=worst, hint=worst) if status is Status.REFUSED else None
-    return FeedbackResult(
-        table=worst,
-        start=datetime(1, 1, 1, tzinfo=UTC),
-        end=datetime(9999, 1, 1, tzinfo=UTC),
-        votes=Votes(likes=10**18, dislikes=10**18),
-        state=FeedbackState.RETRAINING,
-        reason=FeedbackReason.COOLING_DOWN,
-        worst=(GroupVotes(group=worst, votes=Votes(dislikes=1)),) * count,
-        days=(DayVotes(day=date(1, 1, 1), votes=Votes()),) * count,
-        dashboard_url=f"https://x.test/{worst}",
-        decision=worst,
-        decided_before=True,
-        refusal=refusal,
-        warnings=(worst,) * count,
-    )
-
-
-def worst_reembed(worst: str, status: Status, count: int) -> ReembedResult:
-    """`worst` wherever text can stand, in `count` tables."""
-    table = EmbeddedTable(
-        table=worst,
-        status=status,
-        model=worst,
-        embedded=1,
-        poisoned=99,
-        examples=(PoisonedDocument(id=worst, reason=worst),) * 20,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
-        warnings=(worst,) * 20,
-        error=NightshiftError(worst, detail=worst, hint=worst),
-    )
-    return ReembedResult(tables=(table,) * count, decision=worst)

@@ -22,18 +22,15 @@ from nightshift.slack.blocks import Message, Report, as_text, render
 from nightshift.slack.markup import clip, code, fenced, plain, prose
 from nightshift.slack.message import MAX_MESSAGE
 from nightshift.slack.texts import Language
-from tests.slack.any_facts import (
-    HOSTILE,
-    RESULTS,
-    WORST,
-    errors,
-    results,
-    some_text,
+from tests.slack.any_facts import HOSTILE, RESULTS, WORST, errors, results, some_text
+from tests.slack.worst_facts import (
+    worst_backup,
     worst_cleanup,
     worst_expiry,
     worst_feedback,
     worst_reembed,
     worst_restore,
+    worst_restored_backup,
 )
 
 AS_OF = datetime(2025, 10, 15, tzinfo=UTC)
@@ -100,6 +97,8 @@ def test_any_facts_make_a_message_that_slack_takes(
         ("expire_jobs", worst_expiry),
         ("feedback", worst_feedback),
         ("reembed", worst_reembed),
+        ("backup", worst_backup),
+        ("rehearse", worst_restored_backup),
     ],
 )
 def test_the_worst_text_everywhere(

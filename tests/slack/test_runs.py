@@ -120,13 +120,13 @@ def test_a_job_without_a_message_of_its_own_still_reports() -> None:
         def to_json(self) -> dict[str, object]:
             return {}
 
-    assert told(Done(), job="backup").splitlines() == lines("""
-        ✅ backup 작업을 마쳤습니다.
+    assert told(Done(), job="monitor").splitlines() == lines("""
+        ✅ monitor 작업을 마쳤습니다.
         - 실행 시간: 2025-10-15 09:00:00 KST
         - 소요 시간: 1.2초
     """)
     Done.complete = False
-    assert told(Done(), "en", job="backup").startswith("⚠️ backup did not get everything done.")
+    assert told(Done(), "en", job="monitor").startswith("⚠️ monitor did not get everything done.")
 
 
 def test_there_is_no_report_of_nothing_at_all() -> None:

@@ -31,6 +31,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from nightshift.archive.events import ChunkEvent, Step
+from nightshift.backup.request import RehearseRequest, RestoreBackupRequest
 from nightshift.embedding.request import ReembedRequest
 from nightshift.restore.request import RestoreRequest
 from nightshift.results import JobResult
@@ -42,10 +43,15 @@ IMPORT_PATH = [str(ROOT), str(ROOT / "functions"), str(ROOT / "layers" / "shared
 
 Work = Callable[[JobRun, Services], JobResult]
 
-REQUESTS: Mapping[str, type[BaseModel]] = {"reembed": ReembedRequest, "restore": RestoreRequest}
+REQUESTS: Mapping[str, type[BaseModel]] = {
+    "reembed": ReembedRequest,
+    "rehearse": RehearseRequest,
+    "restore": RestoreRequest,
+    "restore_backup": RestoreBackupRequest,
+}
 """The models of the jobs that are asked for something, by the job's name."""
 
-WITHOUT_ARCHIVE = {"expire_jobs", "feedback", "reembed"}
+WITHOUT_ARCHIVE = {"backup", "expire_jobs", "feedback", "reembed", "rehearse", "restore_backup"}
 """Jobs that need no archive bucket, as their handlers say."""
 
 _fork = multiprocessing.get_context("forkserver")

@@ -10,16 +10,18 @@ import os
 import boto3
 import slack_sdk.web
 
+import nightshift.backup.engine
 import nightshift.rows.parquet
 import nightshift.rows.postgres
 import nightshift.rows.sqlite
 import nightshift.slack.notifier
+from backup import app as backup_app
 from cleanup import app as cleanup_app
 from expire_jobs import app as expire_jobs_app
 from feedback import app as feedback_app
 from restore import app as restore_app
 
-__all__ = ["cleanup_app", "expire_jobs_app", "feedback_app", "nightshift", "restore_app", "slack_sdk"]
+__all__ = ["backup_app", "cleanup_app", "expire_jobs_app", "feedback_app", "nightshift", "restore_app", "slack_sdk"]
 
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 # botocore keeps the parsed description of S3 in its default session: most of what a client costs.

@@ -15,7 +15,15 @@ from nightshift.results import JobResult, Status
 if TYPE_CHECKING:
     from aws_lambda_powertools import Metrics
 
-    from nightshift.results import CleanupResult, ExpiryResult, FeedbackResult, ReembedResult, TableResult
+    from nightshift.results import (
+        BackupResult,
+        CleanupResult,
+        ExpiryResult,
+        FeedbackResult,
+        ReembedResult,
+        RestoredBackup,
+        TableResult,
+    )
 
 NAMESPACE = "nightshift"
 
@@ -85,6 +93,27 @@ def _add_reembed(metrics: Metrics, result: ReembedResult, _as_of: datetime) -> N
     metrics.add_metric("DocumentsLeft", "Count", sum(table.left for table in done))
 
 
+def _add_backup(metrics: Metrics, result: BackupResult, as_of: datetime) -> None:
+    """Of a backup that is not whole there is no size: it would look like one that shrank."""
+    metrics.add_metric("BackupMade", "Count", int(result.status is Status.OK))
+    metrics.add_metric("BackupsPruned", "Count", 0 if result.dry_run else len(result.pruned))
+    if result.status is Status.OK:
+        metrics.add_metric("BackupBytes", "Bytes", result.bytes)
+        metrics.add_metric("BackupRows", "Count", result.rows)
+        metrics.add_metric("BackupLogEvents", "Count", result.log_events)
+        metrics.add_metric("BackupMissing", "Count", len(result.missing))
+        metrics.add_metric("BackupShrunk", "Count", int(result.shrunk))
+    if result.proven_at is not None:
+        metrics.add_metric("ProvenAgeSeconds", "Seconds", max(0.0, (as_of - result.proven_at).total_seconds()))
+
+
+def _add_restored_backup(metrics: Metrics, result: RestoredBackup, _as_of: datetime) -> None:
+    """A preview restores nothing, and proves nothing."""
+    metrics.add_metric("RestoredRows", "Count", 0 if result.dry_run else result.rows)
+    metrics.add_metric("RestoreDifferences", "Count", len(result.differences))
+    metrics.add_metric("BackupProven", "Count", int(result.proven))
+
+
 def _overdue_seconds(table: TableResult) -> float:
     """How far past its cutoff the oldest row is that a run left behind; 0 where it left none."""
     if table.cutoff is None or table.oldest_overdue is None:
@@ -93,9 +122,11 @@ def _overdue_seconds(table: TableResult) -> float:
 
 
 _OF_JOBS: Mapping[str, Callable[[Metrics, Any, datetime], None]] = {
+    "BackupResult": _add_backup,
     "CleanupResult": _add_cleanup,
     "ExpiryResult": _add_expiry,
     "FeedbackResult": _add_feedback,
     "ReembedResult": _add_reembed,
+    "RestoredBackup": _add_restored_backup,
 }
 """By name: no function loads the results of another."""

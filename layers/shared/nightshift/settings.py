@@ -112,6 +112,33 @@ class Settings(BaseModel):
     expire_quiet: Switch = True
     """Tell Slack nothing of a run that had nothing to do."""
 
+    # Backup
+    backup_bucket: BucketName | None = None
+    """Where backups lie; ARCHIVE_BUCKET where it is not set."""
+    backup_prefix: Prefix = "backup"
+    backup_kms_key: str | None = None
+    backup_schemas: Words | None = None
+    """Schemas to save; None: all that are not the server's own."""
+    backup_workers: int = Field(2, ge=1, le=MAX_WORKERS)
+    """Connections that move rows at once."""
+    backup_keep_daily: int = Field(7, ge=1, le=3650)
+    backup_keep_weekly: int = Field(4, ge=0, le=520)
+    backup_keep_monthly: int = Field(12, ge=0, le=120)
+    backup_log_groups: Words | None = None
+    """CloudWatch log groups whose events of the day before are saved."""
+    backup_log_directory: str | None = None
+    """A directory of log files, on a host of one's own."""
+    backup_log_retention_days: int | None = Field(None, ge=1, le=3653)
+    """Retention that the log groups are given; None: theirs is left as it is."""
+    backup_object_lock_days: int | None = Field(None, ge=1, le=36_500)
+    """Days for which S3 Object Lock keeps a backup (GOVERNANCE mode)."""
+    backup_pg_client: str | None = None
+    """Directory with pg_dump, pg_restore and psql; None: the layer's, else those on PATH."""
+    rehearse_database_url: SecretStr | None = None
+    """Where rehearsals restore to: a server, and a role that may create databases; None: DATABASE_URL's own."""
+    restore_database_url: SecretStr | None = None
+    """The empty database that `restore_backup` fills; never DATABASE_URL by itself."""
+
     # Feedback
     feedback_table: str = Field("conversation_log", min_length=1, max_length=255)
     """Where users' votes are: `schema.table`; quote odd names as in SQL."""

@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m nightshift plan | archives | verify | restore | invoke | completion`.
+"""The operator's commands: `python -m nightshift plan | archives | verify | restore | backups | restore-backup | …`.
 
 One command, one module under `commands/`, which reads the command line and asks the same rooms that the handlers use;
 what people see is made under `views/`. A command's module imports click alone at its top and the heavy rooms where it

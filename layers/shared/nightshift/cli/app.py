@@ -9,14 +9,15 @@ import click
 import nightshift
 from nightshift.cli.failures import reported
 
-COMMANDS = ("plan", "archives", "verify", "restore", "invoke", "completion")
-"""In the order in which an operator meets them; each is a module under `commands/`."""
+COMMANDS = ("plan", "archives", "verify", "restore", "backups", "restore-backup", "invoke", "completion")
+"""In the order in which an operator meets them; each is a module under `commands/`, with `_` for `-`."""
 
 EPILOG = """
 \b
 Environment, as the handlers read it:
   DATABASE_URL              postgresql://… or sqlite:///…; or DATABASE_SECRET_ARN
   ARCHIVE_BUCKET            the archive's bucket; ARCHIVE_PREFIX (archive)
+  BACKUP_BUCKET             the backups' bucket (ARCHIVE_BUCKET); BACKUP_PREFIX (backup)
   NIGHTSHIFT_CONFIG         the policy file: a path, s3://… or ssm:/…
   TIMEZONE                  of days and moments without a zone (Asia/Seoul)
   AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, …   as in every AWS tool
@@ -43,7 +44,7 @@ class Commands(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"nightshift.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"nightshift.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -10,14 +10,21 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stdout
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
 from nightshift.archive.events import Listener, ignore
 from nightshift.archive.inventory import known_tables, resolve_table
+from nightshift.database.connect import Database
+from nightshift.database.url import DatabaseTarget
 from nightshift.run import JobRun
 from nightshift.runtime import logger, open_database
 from nightshift.wiring import Services, Wiring
+
+if TYPE_CHECKING:
+    from nightshift.backup.bringing import Shelf
 
 SILENT = logging.CRITICAL + 1
 
@@ -36,6 +43,20 @@ def open_services(wiring: Wiring, run: JobRun) -> Iterator[Services]:
     """The ports of a command that writes nothing through the frame."""
     with closing(open_database(wiring.settings, run)) as database:
         yield Services(wiring, database)
+
+
+def backup_shelf(wiring: Wiring) -> tuple[Shelf, ZoneInfo]:
+    """Where backups lie, and the zone of their names; no database is asked, for it may be lost.
+
+    Raises:
+        InvalidSettings: no bucket is named.
+    """
+    from nightshift.backup.bringing import Shelf
+    from nightshift.backup.storage import open_store
+
+    nowhere = Database(DatabaseTarget(kind="sqlite"), deadline=0.0)
+    store = open_store(Services(wiring, nowhere))
+    return Shelf(store, wiring.settings.backup_prefix), ZoneInfo(wiring.settings.timezone)
 
 
 @contextmanager

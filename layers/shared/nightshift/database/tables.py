@@ -203,6 +203,20 @@ feedback_day = Table(
 """Votes of past days, as they were last counted: nothing is counted again for the week's mean and the chart, and they
 outlive the rows that `cleanup` takes."""
 
+backup_table = Table(
+    "nightshift_backup",
+    metadata,
+    Column("table_name", Text, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("snapshot_time", DateTime(timezone=True), nullable=False),
+    Column("entry", Text, nullable=False),
+)
+"""The backup that one run could not finish: the tables that are in S3 already. Empty between finished ones.
+
+`entry` is the table's entry in the manifest to come, as JSON; `snapshot_time` the moment that its rows are of.
+"""
+
 run = Table(
     "nightshift_run",
     metadata,

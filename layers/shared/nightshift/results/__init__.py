@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nightshift.results.backup import BackupResult, RestoredBackup
     from nightshift.results.cleanup import CleanupResult, Estimate, TableResult
     from nightshift.results.common import GRAVITY, Attachment, JobResult, Refusal, RunRefused, Status, gravest
     from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GRAVITY",
     "Attachment",
+    "BackupResult",
     "CleanupResult",
     "DamagedObject",
     "DayVotes",
@@ -47,6 +49,7 @@ __all__ = [
     "ReembedResult",
     "Refusal",
     "RestoreResult",
+    "RestoredBackup",
     "RunRefused",
     "Status",
     "TableResult",
@@ -55,6 +58,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "backup": ("BackupResult", "RestoredBackup"),
     "cleanup": ("CleanupResult", "Estimate", "TableResult"),
     "expiry": ("ExpiredTable", "ExpiryResult", "FileFailures", "FilesResult"),
     "feedback": ("DayVotes", "FeedbackReason", "FeedbackResult", "FeedbackState", "GroupVotes", "Interval", "Votes"),

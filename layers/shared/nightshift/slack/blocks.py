@@ -22,11 +22,13 @@ from nightshift.slack.words import Words
 __all__ = ["RENDERERS", "Message", "Report", "as_text", "render"]
 
 RENDERERS = {
+    "BackupResult": "backup",
     "CleanupResult": "cleanup",
     "ExpiryResult": "expiry",
     "FeedbackResult": "feedback",
     "ReembedResult": "reembed",
     "RestoreResult": "restore",
+    "RestoredBackup": "restored_backup",
 }
 """What tells of a result: a function and its module, both of that name."""
 

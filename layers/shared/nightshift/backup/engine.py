@@ -1,0 +1,246 @@
+"""Takes one backup: rows and schema of one moment, the day's logs, and the manifest last of all.
+
+Where it may die: before the manifest there is no backup, only objects of a run that the next one finds in its own
+history and collects; behind it there is a whole one. A second delivery finds the manifest and does nothing. Two runs at
+once are kept apart by the run lock, and if that is lost by the history (see `leftovers`) and by S3, which takes the
+first manifest alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from nightshift.archive.events import Listener
+from nightshift.backup import progress
+from nightshift.backup.client import find_client, no_client
+from nightshift.backup.leftovers import alive
+from nightshift.backup.manifest import Group, Manifest, Part, Place, SchemaFiles, to_json
+from nightshift.backup.parcels import SQL, Parcels
+from nightshift.backup.progress import Kept, Unfinished
+from nightshift.backup.saver import Saved, Saver
+from nightshift.backup.schema import dump_schema
+from nightshift.backup.snapshot import Snapshot, snapshot_of
+from nightshift.backup.sqlite import save_file
+from nightshift.database.connect import Database
+from nightshift.errors import NightshiftError, StoreError
+from nightshift.logs.day import retain, save_day
+from nightshift.logs.sink import Sink
+from nightshift.settings import Settings
+from nightshift.store import Store
+
+FINISH_SECONDS = 20.0
+FINISH_SHARE = 0.1
+"""What is kept of a run's time for the logs, the locks and the manifest: 20 s, or a tenth of a short run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be backed up, and where to.
+
+    Attributes:
+        as_of: what the backup stands for; of one that is continued, its own.
+        unfinished: what earlier runs have of it.
+        now: the clock.
+    """
+
+    place: Place
+    as_of: datetime
+    run_id: str
+    settings: Settings
+    database: Database
+    store: Store
+    listener: Listener
+    now: Callable[[], datetime]
+    unfinished: Unfinished | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of it.
+
+    Attributes:
+        manifest: of the finished backup; None where tables are left.
+        kept: tables that are in S3 all the same.
+        left: labels of the tables that the next run has to save.
+        tables: in the backup, or in what there is of it.
+    """
+
+    manifest: Manifest | None
+    kept: tuple[Kept, ...]
+    left: tuple[str, ...]
+    tables: int
+    warnings: tuple[str, ...] = ()
+
+
+def take_backup(task: Task) -> Taken:
+    """Take a backup, or as much of it as there is time for.
+
+    Raises:
+        NightshiftError: of its many kinds; there is no backup then, and nothing of this run is part of a later one.
+    """
+    left = task.database.deadline - time.monotonic()
+    stop_at = task.database.deadline - min(FINISH_SECONDS, left * FINISH_SHARE)
+    parcels = Parcels(task.store, task.place, task.run_id, task.listener)
+    try:
+        return (_postgresql if task.database.is_postgresql else _sqlite)(task, parcels, stop_at)
+    finally:
+        parcels.close()
+
+
+def _postgresql(task: Task, parcels: Parcels, stop_at: float) -> Taken:
+    settings, database = task.settings, task.database
+    with (
+        snapshot_of(database, settings.backup_schemas) as snapshot,
+        ThreadPoolExecutor(1, thread_name_prefix="schema") as background,
+    ):
+        earlier = _still_good(task.unfinished, snapshot)
+        known = {one.entry.label for one in earlier}
+        schema = background.submit(_schema, task, snapshot, parcels, stop_at)
+        saver = Saver(database.target, snapshot, parcels, task.run_id, task.listener, stop_at)
+        todo = [source for source in snapshot.survey.sources if source.name.label not in known]
+        saved = saver.save(todo, max(1, min(settings.backup_workers, len(todo))))
+        snapshot.check()
+        kept = (*earlier, *(Kept(snapshot.time, entry) for entry in saved.entries))
+        if saved.left:
+            return _continued(task, kept, saved)
+        manifest = _manifest_of(task, snapshot, kept, saved, schema)
+    return _finish(task, parcels, manifest, kept, _parted(snapshot, manifest.groups), stop_at)
+
+
+def _still_good(unfinished: Unfinished | None, snapshot: Snapshot) -> tuple[Kept, ...]:
+    """Tables of earlier runs that fit the schema of now: it is saved by the run that finishes."""
+    sources = {source.name.label: source for source in snapshot.survey.sources}
+    kept = unfinished.kept if unfinished else ()
+    return tuple(one for one in kept if one.entry.label in sources and one.is_still(sources[one.entry.label]))
+
+
+def _continued(task: Task, kept: tuple[Kept, ...], saved: Saved) -> Taken:
+    if not saved.entries:
+        raise NightshiftError(
+            "not one table could be saved whole within the run's time",
+            detail=f"{len(saved.left)} tables are left, the largest is {saved.left[0].name.label}",
+            hint="more memory (and CPU) for the function with more BACKUP_WORKERS, or run it on a host",
+        )
+    with task.database.connect() as connection:
+        progress.keep(connection, task.place.name, task.as_of, kept)
+    return Taken(None, kept, tuple(source.name.label for source in saved.left), len(kept))
+
+
+def _schema(task: Task, snapshot: Snapshot, parcels: Parcels, stop_at: float) -> tuple[SchemaFiles, str | None, str]:
+    """The schema in S3, the client's version, and what is missing where there is no client."""
+    major = snapshot.number // 10_000
+    client = find_client(task.settings.backup_pg_client, major)
+    if client is None:
+        return SchemaFiles(), None, f"the schema: {no_client(major, task.settings.backup_pg_client)}"
+    dumped = dump_schema(
+        client,
+        task.database.target,
+        seconds=stop_at - time.monotonic(),
+        snapshot=snapshot.id,
+        excluded=snapshot.survey.excluded,
+    )
+    dump = parcels.send("schema", parcels.key("schema.dump"), dumped.archive)
+    sql = parcels.send("schema", parcels.key("schema.sql"), dumped.sql, kind=SQL)
+    return SchemaFiles(dump=dump, sql=sql), client.version, ""
+
+
+def _manifest_of(
+    task: Task,
+    snapshot: Snapshot,
+    kept: Sequence[Kept],
+    saved: Saved,
+    schema: Future[tuple[SchemaFiles, str | None, str]],
+) -> Manifest:
+    files, client_version, missing = schema.result()
+    moments = sorted({one.moment for one in kept} or {snapshot.time})
+    return Manifest(
+        name=task.place.name,
+        as_of=task.as_of,
+        run_id=task.run_id,
+        database=snapshot.database,
+        kind="postgresql",
+        server_version=snapshot.version,
+        client_version=client_version,
+        groups=tuple(
+            Group(snapshot_time=moment, tables=tuple(sorted(k.entry.label for k in kept if k.moment == moment)))
+            for moment in moments
+        ),
+        tables=tuple(sorted((one.entry for one in kept), key=lambda entry: (entry.schema, entry.name))),
+        sequences=snapshot.survey.sequences,
+        schema=files,
+        missing=(*snapshot.survey.missing, *saved.missing, *([missing] if missing else [])),
+    )
+
+
+def _parted(snapshot: Snapshot, groups: Sequence[Group]) -> tuple[str, ...]:
+    """Foreign keys between tables of different moments: a row may have come, or its parent gone, in between."""
+    group_of = {label: number for number, group in enumerate(groups) for label in group.tables}
+    parted = sorted(
+        {f"{one} → {other}" for one, other in snapshot.survey.references if group_of.get(one) != group_of.get(other)}
+    )
+    if not parted:
+        return ()
+    return (f"foreign keys between tables of different moments may not hold: {', '.join(parted[:10])}",)
+
+
+def _finish(
+    task: Task,
+    parcels: Parcels,
+    manifest: Manifest,
+    kept: tuple[Kept, ...],
+    missing: tuple[str, ...],
+    stop_at: float,
+) -> Taken:
+    """The logs, the locks, and the manifest.
+
+    Logs have the time that the rows left over, and half of what was kept for the end. Those that it does not suffice
+    for are told as missing: the database's backup does not wait for them.
+    """
+    sink = Sink(task.store, task.place.folder, f"{task.run_id}/logs")
+    logs = save_day(task.settings, sink, as_of=task.as_of, deadline=(stop_at + task.database.deadline) / 2)
+    manifest = replace(
+        manifest,
+        logs=tuple(Part(key=one.key, rows=one.rows, bytes=one.bytes, sha256=one.sha256) for one in logs.parts),
+        missing=(*manifest.missing, *missing, *logs.missing),
+    )
+    days = task.settings.backup_object_lock_days
+    until = None if days is None else task.now() + timedelta(days=days)
+    if until is not None:
+        parcels.lock(manifest.parts(), until)
+    with alive(task.database, task.run_id):
+        parcels.manifest(to_json(manifest))
+    # Only now: a short retention takes events away at once.
+    said = list(retain(task.settings, logs, deadline=task.database.deadline))
+    if until is not None:
+        try:
+            parcels.lock_manifest(until)
+        except StoreError as exc:  # too late to call it no backup
+            said.append(f"the manifest is not under Object Lock: {exc.message}")
+    if task.unfinished is not None:
+        with task.database.connect() as connection:
+            progress.forget(connection)
+    return Taken(manifest, kept, (), len(manifest.tables), tuple(said))
+
+
+def _sqlite(task: Task, parcels: Parcels, stop_at: float) -> Taken:
+    import sqlite3
+
+    target = task.database.target
+    saved = save_file(target.path, parcels, task.now, stop_at)
+    manifest = Manifest(
+        name=task.place.name,
+        as_of=task.as_of,
+        run_id=task.run_id,
+        database=target.path.rpartition("/")[2],
+        kind="sqlite",
+        server_version=sqlite3.sqlite_version,
+        groups=(Group(snapshot_time=saved.moment, tables=(saved.entry.label,)),),
+        tables=(saved.entry,),
+        missing=saved.missing,
+    )
+    kept = (Kept(saved.moment, saved.entry),)
+    return replace(_finish(task, parcels, manifest, kept, (), stop_at), tables=saved.tables)

@@ -1,0 +1,75 @@
+"""A backup of SQLite becomes a file again: its pieces in their order, each proven, and the whole as well."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from nightshift.backup.opening import Backup, BackupDamaged
+from nightshift.backup.restore import Terms
+from nightshift.results import Refusal
+from nightshift.results.backup import RestoredBackup
+
+
+def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
+    """Write a backup's database to a file that must not exist.
+
+    It appears there whole or not at all: it is written beside, and given its name at the end.
+
+    Raises:
+        BackupDamaged: an object is missing or altered, or the whole is not what was saved; no file was made.
+        OSError: the file cannot be written.
+    """
+    started = time.monotonic()
+    manifest = backup.manifest
+    backup.check_objects()
+    blank = RestoredBackup(name=manifest.name, target=path.name, dry_run=terms.dry_run)
+    refusal = _judge(backup, path)
+    if refusal is not None:
+        return replace(blank, refusal=refusal, dry_run=False)
+    (entry,) = manifest.tables
+    figures = replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table={entry.label: entry.rows})
+    if terms.dry_run:
+        return figures
+    with tempfile.TemporaryDirectory(prefix=".nightshift-", dir=path.parent) as directory:
+        beside = Path(directory) / "restored"
+        whole = hashlib.sha256()
+        with beside.open("wb") as file:
+            for part in entry.parts:
+                body = backup.read(part)
+                whole.update(body)
+                file.write(body)
+                terms.told(entry.label, part.rows)
+            file.flush()
+            os.fsync(file.fileno())
+        if whole.hexdigest() != entry.digest:
+            detail = f"{entry.label}: the pieces are right, the whole is not"
+            raise BackupDamaged(f"{manifest.name} is damaged", detail=detail)
+        differences = _unsound(beside)
+        os.link(beside, path)  # unlike a rename, it refuses to replace a file that has appeared meanwhile
+    return replace(figures, differences=differences, seconds=time.monotonic() - started)
+
+
+def _judge(backup: Backup, path: Path) -> Refusal | None:
+    if backup.manifest.kind != "sqlite":
+        hint = "restore it into a database: postgresql://…"
+        return Refusal(guard="other_kind", message=f"{backup.manifest.name} is a backup of PostgreSQL", hint=hint)
+    if path.exists():
+        return Refusal(guard="not_empty", message=f"{path.name} exists", hint="name a file that does not")
+    return None
+
+
+def _unsound(path: Path) -> tuple[str, ...]:
+    """What SQLite itself finds wrong with a file."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        try:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
+        except sqlite3.DatabaseError as exc:
+            found = [str(exc)]
+    return () if found == ["ok"] else tuple(f"the file is not sound: {one}" for one in found)

@@ -1,0 +1,180 @@
+"""Rows back into the tables of a fresh schema: several connections, each part proven before a row of it is taken.
+
+A part is fetched, its SHA-256 compared, and put into its table in one transaction by COPY: straight, or through a
+temporary table where a type travels as text (`rows.loading`). When a table's last part is in, its digest is taken and
+compared; the other connections go on meanwhile. Several parts of one table go in at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from nightshift.backup import digest
+from nightshift.backup.landing import Field, Fields, ways
+from nightshift.backup.manifest import Part, TableEntry
+from nightshift.backup.opening import Backup
+from nightshift.errors import ArchiveMismatch
+from nightshift.rows import loading
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.reader import ArchiveFile
+from nightshift.rows.source import Bounds, Interrupted
+
+_STAGE = "nightshift_stage"
+_LOCK_SECONDS = 30.0
+_IN_ORDER = "SELECT length(set_config('enable_seqscan', 'on', false))"
+
+Told = Callable[[str, int], None]
+"""Called by a worker's thread when rows are committed: the table's label, and how many."""
+
+
+@dataclass(slots=True)
+class Filled:
+    """What came of it.
+
+    Attributes:
+        rows: by table, of tables that are complete.
+        bytes: of the parts that were put in.
+        left: tables that are not complete, for want of time.
+        differences: tables whose digest is not the manifest's, a sentence each.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    left: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+class Filler:
+    """Fills tables."""
+
+    def __init__(
+        self,
+        backup: Backup,
+        connect: Callable[[], PostgresConnection],
+        fields: Fields,
+        *,
+        deadline: float,
+        told: Told,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            connect: opens a data connection; each worker has its own.
+            fields: of the tables, which must fit (`landing.misfits`).
+            deadline: `time.monotonic()` value after which nothing more is begun.
+        """
+        self._backup = backup
+        self._connect = connect
+        self._fields = fields
+        self._deadline = deadline
+        self._told = told
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._queue: deque[tuple[TableEntry, Part]] = deque()
+        self._waiting: Counter[str] = Counter()
+        self._filled = Filled()
+
+    def fill(self, entries: Sequence[TableEntry], *, workers: int) -> Filled:
+        """Put every row back, largest tables first.
+
+        Raises:
+            BackupDamaged, ArchiveMismatch: a part is not what the manifest says; parts before it are in.
+            NightshiftError: the database refused rows, or was lost.
+        """
+        for entry in sorted(entries, key=lambda one: -one.bytes):
+            self._queue.extend((entry, part) for part in entry.parts)
+            self._waiting[entry.label] = len(entry.parts)
+            if not entry.parts:
+                self._compare(entry, 0, 0)
+        workers = max(1, min(workers, len(self._queue)))
+        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
+            futures = [pool.submit(self._work) for _ in range(workers)]
+            try:
+                for future in futures:
+                    future.result()
+            finally:
+                self._stop.set()  # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch
+        self._filled.left = len(entries) - len(self._filled.rows)
+        return self._filled
+
+    def _work(self) -> None:
+        try:
+            with closing(self._connect()) as connection:
+                connection.execute(digest.SESSION)
+                connection.execute(_IN_ORDER)
+                connection.commit()
+                while (unit := self._next()) is not None:
+                    self._one(connection, *unit)
+        except Interrupted:
+            if time.monotonic() < self._deadline and not self._stop.is_set():
+                raise  # it was not our own time that was over
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _next(self) -> tuple[TableEntry, Part] | None:
+        with self._lock:
+            over = self._stop.is_set() or time.monotonic() >= self._deadline
+            return self._queue.popleft() if self._queue and not over else None
+
+    def _one(self, connection: PostgresConnection, entry: TableEntry, part: Part) -> None:
+        bounds = self._bounds()
+        body = self._backup.read(part)
+        with connection.transaction(bounds):
+            rows = _put(connection, entry, self._fields[entry.table], part, body, bounds)
+            if rows != part.rows:
+                detail = f"{part.key}: {part.rows} rows by the manifest, {rows} went in"
+                raise ArchiveMismatch("row counts differ", detail=detail)
+            connection.commit()
+        self._told(entry.label, rows)
+        with self._lock:
+            self._filled.bytes += part.bytes
+            self._waiting[entry.label] -= 1
+            complete = not self._waiting[entry.label]
+        if complete:
+            with connection.transaction(bounds):
+                found = connection.read(digest.digest_sql(entry.table, [c.name for c in entry.columns]), bounds)
+            self._compare(entry, int(found.column(0)[0].as_py()), int(found.column(1)[0].as_py()))
+
+    def _compare(self, entry: TableEntry, rows: int, total: int) -> None:
+        with self._lock:
+            self._filled.rows[entry.label] = rows
+            if rows != entry.rows:
+                self._filled.differences.append(f"{entry.label}: {rows} rows came back, {entry.rows} were saved")
+            elif digest.digest_of(rows, total) != entry.digest:
+                self._filled.differences.append(f"{entry.label}: its rows are not those that were saved (digest)")
+
+    def _bounds(self) -> Bounds:
+        left = max(1.0, self._deadline - time.monotonic())
+        return Bounds(seconds=left, lock_seconds=_LOCK_SECONDS, bytes=1 << 40, stop=self._out_of_time)
+
+    def _out_of_time(self) -> bool:
+        return self._stop.is_set() or time.monotonic() >= self._deadline
+
+
+def _put(
+    connection: PostgresConnection,
+    entry: TableEntry,
+    into: Mapping[str, Field],
+    part: Part,
+    body: bytes,
+    bounds: Bounds,
+) -> int:
+    """A part's rows into their table, within the transaction; returns how many went in."""
+    table = entry.table
+    file = ArchiveFile(body)
+    if [column.name for column in file.columns] != [column.name for column in entry.columns]:
+        raise ArchiveMismatch("an object's columns are not those that the manifest names", detail=part.key)
+    path = ways(file.columns, into)
+    if loading.is_direct(path, file):
+        return connection.load(table.schema, table.name, *loading.direct_feed(path, file), bounds)
+    connection.run(f"CREATE TEMP TABLE {_STAGE} ({loading.stage_columns(path, file)}) ON COMMIT DROP")
+    connection.load("pg_temp", _STAGE, *loading.stage_feed(path, file), bounds)
+    select = loading.stage_select(path, file, f"pg_temp.{_STAGE}")
+    return connection.execute(loading.insert(table.sql, path, select, ignore_existing=False))

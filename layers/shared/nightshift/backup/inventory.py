@@ -1,0 +1,229 @@
+"""Which backups there are, and whether each is good: told from what lies in S3 alone.
+
+A backup is *good* when its manifest can be read, says that it is of this name, and every object that it lists is there
+with its size; a deep look also reads every object and compares its SHA-256. Anything less is *damaged*, with reasons
+that name what is wrong, or *unfinished*, where there is no manifest. A good one is *proven* when a rehearsal's stamp
+names this very manifest. Where S3 does not answer, nothing is said about any of them: an error is no missing object.
+
+One listing looks at all of them: a request for a thousand objects, and one for each manifest and stamp.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from nightshift.backup.manifest import (
+    MANIFEST,
+    PROVEN,
+    Manifest,
+    ManifestDamaged,
+    Part,
+    Place,
+    Proven,
+    read_manifest,
+    read_proven,
+    root,
+    sha256_of,
+)
+from nightshift.errors import ColdStorage, ObjectAbsent
+from nightshift.store import Store
+
+NAME = re.compile(r"backup_\d{4}_\d{2}_\d{2}_\d{4}")
+"""The folders that are backups'; others under the prefix are somebody else's."""
+_BEGINNING = "backup_"
+
+_FURTHEST_ZONE = timedelta(hours=15)
+"""Clocks are never further than this from UTC; TIMEZONE may have been another one then."""
+
+READERS, DEEP_READERS = 8, 2
+"""Backups looked at together; each holds one object at a time in memory."""
+
+
+class State(StrEnum):
+    """What a backup is worth."""
+
+    GOOD = "good"
+    UNFINISHED = "unfinished"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundBackup:
+    """One folder of objects, judged.
+
+    Attributes:
+        manifest: where it could be read, also that of a damaged backup.
+        manifest_sha256: of its bytes, hex.
+        proven: a rehearsal's stamp for this manifest.
+        reasons: why it is not good, a sentence each.
+        remarks: what is odd without harm to the backup, e.g. a stamp for another manifest.
+        objects, bytes: what lies in the folder, listed in the manifest or not.
+    """
+
+    name: str
+    state: State
+    manifest: Manifest | None = None
+    manifest_sha256: str | None = None
+    proven: Proven | None = None
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    objects: int = 0
+    bytes: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        return self.state is State.GOOD
+
+    @property
+    def is_proven(self) -> bool:
+        """It is good as it lies there, and a rehearsal has restored it."""
+        return self.is_good and self.proven is not None
+
+    @property
+    def as_of(self) -> datetime | None:
+        """Aware; the time that it stands for, where its manifest tells."""
+        return None if self.manifest is None else self.manifest.as_of
+
+
+def find_backups(store: Store, prefix: str, *, deep: bool = False) -> tuple[FoundBackup, ...]:
+    """Look at every backup under a prefix.
+
+    Args:
+        prefix: BACKUP_PREFIX.
+        deep: read every object.
+
+    Returns:
+        newest first, by name.
+
+    Raises:
+        StoreError: S3 did not tell.
+    """
+    folders: dict[str, dict[str, int]] = {}
+    start = root(prefix)
+    for found in store.list(start + _BEGINNING):
+        name, slash, key = found.key.removeprefix(start).partition("/")
+        if slash and NAME.fullmatch(name):
+            folders.setdefault(name, {})[key] = found.size
+    with ThreadPoolExecutor(DEEP_READERS if deep else READERS, thread_name_prefix="inventory") as pool:
+        names = sorted(folders, reverse=True)
+        return tuple(pool.map(lambda name: _judged(store, Place(prefix, name), folders[name], deep), names))
+
+
+def find_backup(store: Store, prefix: str, name: str, *, deep: bool = False) -> FoundBackup | None:
+    """Look at one backup; None where nothing lies under its name. Raises as `find_backups` does."""
+    if not NAME.fullmatch(name):
+        return None
+    place = Place(prefix, name)
+    sizes = {found.key.removeprefix(place.folder): found.size for found in store.list(place.folder)}
+    return _judged(store, place, sizes, deep) if sizes else None
+
+
+def newest_good(backups: tuple[FoundBackup, ...]) -> FoundBackup | None:
+    """The good backup of the latest moment."""
+    return max((one for one in backups if one.is_good), key=_moment, default=None)
+
+
+def newest_proven(backups: tuple[FoundBackup, ...]) -> FoundBackup | None:
+    """The good backup of the latest moment among those that a rehearsal has restored."""
+    return max((one for one in backups if one.is_proven), key=_moment, default=None)
+
+
+def _moment(backup: FoundBackup) -> tuple[datetime, str]:
+    assert backup.manifest is not None  # a good one has it
+    return backup.manifest.as_of, backup.name
+
+
+def _judged(store: Store, place: Place, sizes: Mapping[str, int], deep: bool) -> FoundBackup:
+    """Tell what a folder is worth.
+
+    Args:
+        sizes: of its objects, by their keys below the folder.
+    """
+    objects, size = len(sizes), sum(sizes.values())
+    unfinished = FoundBackup(name=place.name, state=State.UNFINISHED, objects=objects, bytes=size)
+    if MANIFEST not in sizes:
+        return unfinished
+    try:
+        body = store.get(place.manifest)
+        manifest = read_manifest(body, key=place.manifest)
+    except ObjectAbsent:
+        return unfinished  # deleted since it was listed
+    except (ManifestDamaged, ColdStorage) as exc:
+        reason = f"{exc.message}: {exc.detail}" if exc.detail else exc.message
+        return FoundBackup(name=place.name, state=State.DAMAGED, reasons=(reason,), objects=objects, bytes=size)
+    reasons = (*_about_the_manifest(manifest, place), *_about_the_parts(store, place, manifest, sizes, deep))
+    digest = sha256_of(body)
+    stamp, remarks = _stamp(store, place, digest) if PROVEN in sizes else (None, ())
+    return FoundBackup(
+        name=place.name,
+        state=State.DAMAGED if reasons else State.GOOD,
+        manifest=manifest,
+        manifest_sha256=digest,
+        proven=stamp,
+        reasons=reasons,
+        remarks=remarks,
+        objects=objects,
+        bytes=size,
+    )
+
+
+def _about_the_manifest(manifest: Manifest, place: Place) -> Iterator[str]:
+    if manifest.name != place.name:
+        yield f"the manifest is of another backup: {manifest.name}"
+    if manifest.as_of.tzinfo is None:
+        yield "the manifest's as_of has no time zone"
+    elif not _fits(place.name, manifest.as_of):
+        yield f"the manifest's as_of is not that of its name: {manifest.as_of.isoformat()}"
+
+
+def _fits(name: str, as_of: datetime) -> bool:
+    """Whether some zone's clocks could have shown the name's time then; retention goes by `as_of`."""
+    try:
+        shown = datetime.strptime(name, "backup_%Y_%m_%d_%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return abs(shown - as_of) < _FURTHEST_ZONE
+
+
+def _about_the_parts(
+    store: Store, place: Place, manifest: Manifest, sizes: Mapping[str, int], deep: bool
+) -> Iterator[str]:
+    """What is wrong with the objects, each by its key."""
+    for part in manifest.parts():
+        if part.key not in sizes:
+            yield f"missing: {part.key}"
+        elif sizes[part.key] != part.bytes:
+            yield f"wrong size: {part.key}: {sizes[part.key]} bytes, the manifest says {part.bytes}"
+        elif deep and (wrong := _about_the_bytes(store, place, part)):
+            yield wrong
+
+
+def _about_the_bytes(store: Store, place: Place, part: Part) -> str | None:
+    try:
+        body = store.get(place.of(part))
+    except ObjectAbsent:
+        return f"missing: {part.key}"
+    except ColdStorage:
+        return f"in cold storage: {part.key}"
+    found = sha256_of(body)
+    return None if found == part.sha256 else f"altered: {part.key}: SHA-256 {found}, the manifest says {part.sha256}"
+
+
+def _stamp(store: Store, place: Place, manifest_sha256: str) -> tuple[Proven | None, tuple[str, ...]]:
+    """The rehearsal's stamp, where it is for this manifest; else a remark."""
+    try:
+        stamp = read_proven(store.get(place.proven), key=place.proven)
+    except ObjectAbsent:
+        return None, ()
+    except (ManifestDamaged, ColdStorage) as exc:
+        return None, (f"{PROVEN} does not count: {exc.message}",)
+    if stamp.manifest_sha256 != manifest_sha256 or stamp.name != place.name:
+        return None, (f"{PROVEN} does not count: it is for another manifest",)
+    if stamp.proven_at.tzinfo is None:
+        return None, (f"{PROVEN} does not count: its time has no zone",)
+    return stamp, ()

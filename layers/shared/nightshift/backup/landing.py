@@ -1,0 +1,102 @@
+"""The tables that rows go into, as they stand: their columns, their types, and what those types are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from nightshift.backup.manifest import TableEntry
+from nightshift.database.catalog import TableName
+from nightshift.rows.loading import Way
+from nightshift.rows.reader import ArchivedColumn
+
+# Types are printed as sessions without a search path print them, and read them: with their schema.
+_NO_PATH = "SELECT set_config('search_path', '', true)"
+
+_COLUMNS = """
+WITH RECURSIVE wanted AS (
+  SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+), base(attrelid, attnum, typid) AS (
+  SELECT a.attrelid, a.attnum, a.atttypid FROM pg_attribute a JOIN wanted w ON w.oid = a.attrelid
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+  UNION ALL
+  SELECT b.attrelid, b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
+)
+SELECT w.nspname, w.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, tn.nspname AS type_schema,
+       t.typname
+FROM wanted w
+LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace tn ON tn.oid = t.typnamespace
+           JOIN pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum) ON b.attrelid = w.oid
+ORDER BY 1, 2, a.attnum
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column that rows are put into.
+
+    Attributes:
+        declared: its type, with the schema of one that is not the server's own.
+        base: the name of the type beneath any domain, as `catalog.Column.base_type`.
+    """
+
+    name: str
+    declared: str
+    base: str
+
+
+Fields = Mapping[TableName, Mapping[str, Field]]
+
+
+def fields(connection: Connection) -> Fields:
+    """The columns of every table, without generated ones, by table and name. Ends the transaction."""
+    connection.rollback()
+    connection.execute(text(_NO_PATH))
+    found: dict[TableName, dict[str, Field]] = {}
+    for row in connection.execute(text(_COLUMNS)):
+        columns = found.setdefault(TableName(row.nspname, row.relname), {})
+        if row.attname is not None:
+            base = row.typname if row.type_schema == "pg_catalog" else f"{row.type_schema}.{row.typname}"
+            columns[row.attname] = Field(row.attname, row.declared, base)
+    connection.rollback()
+    return found
+
+
+def misfits(entry: TableEntry, columns: Mapping[str, Field] | None) -> tuple[str, ...]:
+    """Why a table's saved rows cannot go into a table as they are, a sentence each."""
+    if columns is None:
+        return (f"{entry.label} does not exist",)
+    return tuple(_misfits(entry, columns))
+
+
+def _misfits(entry: TableEntry, columns: Mapping[str, Field]) -> Iterator[str]:
+    saved = {column.name: column.type for column in entry.columns}
+    for name, kind in saved.items():
+        if name not in columns:
+            yield f"column {name} does not exist"
+        elif _plain(columns[name].declared) != _plain(kind):
+            yield f"column {name} is {columns[name].declared}, and was {kind}"
+    yield from (f"column {name} was not saved" for name in columns if name not in saved)
+
+
+def _plain(kind: str) -> str:
+    """A type's name without its schema: whether that was printed depends on the session."""
+    return kind.rpartition(".")[2].replace('"', "")
+
+
+def ways(columns: Sequence[ArchivedColumn], into: Mapping[str, Field]) -> list[Way]:
+    """How each column of a file goes into the table, which must fit (`misfits`)."""
+    return [
+        Way(
+            source=column,
+            target=column.name,
+            base_type=into[column.name].base,
+            cast=into[column.name].declared,
+            same=True,
+            declared=into[column.name].declared,
+        )
+        for column in columns
+    ]

@@ -1,0 +1,249 @@
+"""What a backup is: its manifest, the stamp that a rehearsal puts beside it, and where both lie.
+
+    <BACKUP_PREFIX>/<name>/manifest.json      written last; without it there is no backup
+                           proven.json        a rehearsal restored it and found all of it (an object of its own, so that
+                                              S3 Object Lock on the manifest holds)
+                           <run_id>/…         what the manifest lists
+
+A manifest is read strictly: an unknown key, a missing one, counts that do not add up, another seal than its own, and it
+is none. Keys in it are relative to `<BACKUP_PREFIX>/<name>/`: a backup that was copied elsewhere, whole, is still one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from nightshift.backup.place import MANIFEST, PROVEN, Place, name_of, root
+from nightshift.backup.seal import SEAL, inconsistencies, is_sealed, sealed
+from nightshift.backup.strict import HINT, ManifestDamaged, Strict, read
+from nightshift.database.catalog import TableName
+
+__all__ = [
+    "MANIFEST",
+    "PROVEN",
+    "Group",
+    "Manifest",
+    "ManifestDamaged",
+    "Part",
+    "Place",
+    "Proven",
+    "SavedColumn",
+    "SchemaFiles",
+    "SequenceState",
+    "TableEntry",
+    "name_of",
+    "read_entry",
+    "read_manifest",
+    "read_proven",
+    "root",
+    "sha256_of",
+    "to_json",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(Strict):
+    """One object.
+
+    Attributes:
+        key: relative to the backup's folder.
+        rows: in a Parquet file, lines or events in one of logs; 0 in others.
+        bytes: its size.
+        sha256: hex, of its bytes.
+    """
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedColumn(Strict):
+    """A column whose values were saved; `type` as the database declares it."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableEntry(Strict):
+    """One table that holds rows itself: a plain one, or a leaf partition; without the rows of its children.
+
+    Attributes:
+        schema: empty for SQLite, whose one entry is the database file.
+        rows: how many were saved; SQLite: in all tables of the file.
+        digest: see `digest`; SQLite: SHA-256 of the file, whose pieces the parts are, in their order.
+        bytes: of its parts.
+        columns: in the order of the table; generated ones are not saved.
+        parts: none for an empty table.
+    """
+
+    schema: str
+    name: str
+    rows: int
+    digest: str
+    bytes: int
+    columns: tuple[SavedColumn, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def table(self) -> TableName:
+        return TableName(self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """As `TableName.label`."""
+        return self.table.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Strict):
+    """Tables of one moment; `tables` are their labels."""
+
+    snapshot_time: datetime
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceState(Strict):
+    """Where a sequence stood: at the snapshot or later, never before (PostgreSQL keeps no older state of it)."""
+
+    schema: str
+    name: str
+    last_value: int
+    is_called: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaFiles(Strict):
+    """The schema: as pg_restore reads it, and as people do; None where no client was to be had (see `missing`)."""
+
+    dump: Part | None = None
+    sql: Part | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(Strict):
+    """A whole backup.
+
+    Attributes:
+        as_of: aware UTC time that the run stood for.
+        run_id: of the run that wrote the manifest.
+        database: the database's name; for SQLite, its file's.
+        server_version: as the server prints it, e.g. `18.1`; SQLite's library's.
+        client_version: of the pg_dump that wrote the schema.
+        groups: one for a backup of one moment.
+        logs: objects with the day's logs.
+        missing: what the backup does not hold, a sentence each.
+        seal: of all the rest, see `seal`; written by `to_json`, and only there in what was read.
+    """
+
+    version: Literal[1] = 1
+    name: str
+    as_of: datetime
+    run_id: str
+    database: str
+    kind: Literal["postgresql", "sqlite"]
+    server_version: str
+    client_version: str | None = None
+    groups: tuple[Group, ...]
+    tables: tuple[TableEntry, ...]
+    sequences: tuple[SequenceState, ...] = ()
+    schema: SchemaFiles = SchemaFiles()
+    logs: tuple[Part, ...] = ()
+    missing: tuple[str, ...] = ()
+    seal: str = ""
+
+    def parts(self) -> Iterator[Part]:
+        """Every object that the backup consists of, but the manifest."""
+        for part in (self.schema.dump, self.schema.sql):
+            if part is not None:
+                yield part
+        for table in self.tables:
+            yield from table.parts
+        yield from self.logs
+
+    @property
+    def rows(self) -> int:
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def bytes(self) -> int:
+        """Of all objects but the manifest."""
+        return sum(part.bytes for part in self.parts())
+
+    def table(self, label: str) -> TableEntry | None:
+        """The entry of that label."""
+        return next((entry for entry in self.tables if entry.label == label), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven(Strict):
+    """A rehearsal's stamp.
+
+    Attributes:
+        manifest_sha256: of the manifest's bytes; the stamp is for that one alone.
+        run_id: of the rehearsal.
+        proven_at: aware UTC.
+        server_version: of the server that it was restored to.
+    """
+
+    version: Literal[1] = 1
+    name: str
+    manifest_sha256: str
+    run_id: str
+    proven_at: datetime
+    server_version: str
+
+
+def sha256_of(body: bytes) -> str:
+    """Hex; of a manifest's bytes, it is what `Proven.manifest_sha256` names."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def to_json(facts: Manifest | Proven | TableEntry) -> bytes:
+    """As it is written to S3, or kept beside a backup that is not finished."""
+    plain = {name: _plain(value) for name, value in asdict(facts).items() if name != SEAL}
+    return json.dumps(sealed(plain) if isinstance(facts, Manifest) else plain, ensure_ascii=False, indent=1).encode()
+
+
+def read_manifest(body: bytes, *, key: str) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        key: where it lies, for the error.
+
+    Raises:
+        ManifestDamaged: it is not one that was written whole by this program, or a newer one of it.
+    """
+    manifest = read(Manifest, body, key)
+    if wrong := next(inconsistencies(manifest), None):
+        raise ManifestDamaged("the manifest contradicts itself", detail=f"{key}: {wrong}", hint=HINT)
+    if not is_sealed(body):
+        raise ManifestDamaged("the manifest was altered", detail=f"{key}: its seal is another one's", hint=HINT)
+    return manifest
+
+
+def read_proven(body: bytes, *, key: str) -> Proven:
+    """Read a rehearsal's stamp; raises as `read_manifest` does."""
+    return read(Proven, body, key)
+
+
+def read_entry(body: str) -> TableEntry:
+    """Read a table's entry as `nightshift_backup` keeps it; raises as `read_manifest` does."""
+    return read(TableEntry, body.encode(), "nightshift_backup")
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,132 @@
+"""One table out of a backup, into a database that goes on living: rows that somebody deleted come back.
+
+The table is either there, empty, with the columns that were saved, or it is made from the backup's schema as it was
+without indexes, keys and triggers, for those may want other tables. Its sequences are left alone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+
+from sqlalchemy import text
+
+from nightshift.backup import landing
+from nightshift.backup.client import find_client, no_client
+from nightshift.backup.filling import Filler
+from nightshift.backup.manifest import Manifest, TableEntry
+from nightshift.backup.opening import Backup
+from nightshift.backup.restore import Terms, major
+from nightshift.backup.schema import SchemaRestore
+from nightshift.database.catalog import quote_identifier, split_name
+from nightshift.database.connect import Database
+from nightshift.database.insertable import Insertable, insertable
+from nightshift.results import Refusal
+from nightshift.results.backup import RestoredBackup
+from nightshift.rows.postgres import PostgresConnection
+
+
+def restore_table(backup: Backup, database: Database, table: str, terms: Terms) -> RestoredBackup:
+    """Bring one table's rows back.
+
+    Args:
+        table: as people write it: `schema.table`, or the name alone where only one schema has it.
+
+    Returns:
+        what came back; a refusal where nothing was touched.
+
+    Raises:
+        BackupDamaged: the table's objects are not what the manifest says; of its rows none or some came back.
+        NightshiftError: the database refused something, or was lost.
+    """
+    started = time.monotonic()
+    blank = RestoredBackup(name=backup.manifest.name, target=database.target.database, dry_run=terms.dry_run)
+    entry = _entry(backup.manifest, table)
+    if isinstance(entry, Refusal):
+        return replace(blank, refusal=entry, dry_run=False)
+    with database.connect() as connection:
+        found, version = insertable(connection, entry.table), major(connection)
+        fields = landing.fields(connection)
+    refusal = _judge(backup, entry, found, landing.misfits(entry, fields.get(entry.table)))
+    if refusal is not None:
+        return replace(blank, refusal=refusal, dry_run=False)
+    if terms.dry_run:
+        by_table = {entry.label: entry.rows}
+        return replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table=by_table)
+    if found is None:
+        if refusal := _make(backup, database, entry, terms, version):
+            return replace(blank, refusal=refusal)
+        with database.connect() as connection:
+            fields = landing.fields(connection)
+    connect = partial(PostgresConnection, database.target)
+    filler = Filler(backup, connect, fields, deadline=database.deadline, told=terms.told)
+    filled = filler.fill([entry], workers=terms.workers)
+    note = "made from the backup, without indexes, keys and triggers: schema.sql in the backup has them"
+    return replace(
+        blank,
+        tables=len(filled.rows),
+        rows=sum(filled.rows.values()),
+        bytes=filled.bytes,
+        left_tables=filled.left,
+        differences=tuple(filled.differences),
+        by_table=filled.rows,
+        warnings=() if found else (f"{entry.label} was {note}",),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _entry(manifest: Manifest, written: str) -> TableEntry | Refusal:
+    """The table that a written name means."""
+    exact = manifest.table(written)
+    parts = [part for part, _ in split_name(written) or ()]
+    named = [t for t in manifest.tables if parts in ([t.name], [t.schema, t.name])]
+    if exact is not None or len(named) == 1:
+        return exact or named[0]
+    known = ", ".join(entry.label for entry in manifest.tables[:20]) or "none"
+    return Refusal(
+        guard="unknown_table",
+        message=f"{manifest.name} has {'several tables' if named else 'no table'} {written}",
+        hint=f"write it like schema.table; of a partitioned table each partition is one; it has: {known}",
+    )
+
+
+def _judge(backup: Backup, entry: TableEntry, found: Insertable | None, misfits: tuple[str, ...]) -> Refusal | None:
+    """Why the rows cannot go there."""
+    manifest, label = backup.manifest, entry.label
+    if manifest.kind != "postgresql":
+        hint = "restore it whole, into another file, and copy the table from there"
+        return Refusal(guard="other_kind", message=f"{manifest.name} is a backup of SQLite", hint=hint)
+    if found is None:
+        hint = "make the table first"
+        message = f"{label} does not exist, and the backup has no schema to make it from"
+        return None if manifest.schema.dump else Refusal(guard="no_schema", message=message, hint=hint)
+    if found.kind != "table" or not found.may_insert:
+        message = f"{label} is a {found.kind}" if found.kind != "table" else f"{label} may not be read and filled by us"
+        return Refusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")
+    if not found.empty:
+        return Refusal(guard="not_empty", message=f"{label} has rows", hint="rename it, and a table will be made")
+    if found.altering:
+        message = f"{label}: {', '.join(found.altering)} could change rows on their way in, or keep them out"
+        return Refusal(guard="altered_rows", message=message, hint="disable it for the time of the restore")
+    if misfits:
+        message = f"{label} is not the table that was saved: {'; '.join(misfits[:5])}"
+        return Refusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")
+    return None
+
+
+def _make(backup: Backup, database: Database, entry: TableEntry, terms: Terms, version: int) -> Refusal | None:
+    """Make the table from the backup's schema."""
+    client = find_client(terms.client, version)
+    if client is None:
+        return Refusal(guard="no_client", message=no_client(version, terms.client), hint="set BACKUP_PG_CLIENT")
+    assert backup.manifest.schema.dump is not None  # else it was refused
+    archive = backup.read(backup.manifest.schema.dump)
+    with database.connect() as connection:
+        known = text("SELECT count(*) FROM pg_namespace WHERE nspname = :name")
+        if not connection.execute(known, {"name": entry.schema}).scalar():
+            connection.exec_driver_sql(f"CREATE SCHEMA {quote_identifier(entry.schema)}")
+        connection.commit()
+    schema = SchemaRestore(client, database.target, archive, owners=terms.owners)
+    schema.one_table(entry.schema, entry.name, seconds=database.deadline - time.monotonic())
+    return None

@@ -1,0 +1,93 @@
+"""A backup, opened: its manifest read, its objects there, and each of them proven before anything is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nightshift.backup.manifest import Manifest, Part, read_manifest, sha256_of
+from nightshift.backup.place import Place
+from nightshift.errors import NightshiftError
+from nightshift.store import Store
+
+_HINT = "nothing was made of it; nightshift backups says which others there are"
+
+
+class BackupAbsent(NightshiftError):
+    """There is no backup of that name: none was begun, or none was finished."""
+
+
+class BackupDamaged(NightshiftError):
+    """Objects of a backup are missing, or are not what its manifest says; `detail` names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that exists.
+
+    Attributes:
+        manifest_sha256: of the manifest's bytes.
+    """
+
+    store: Store
+    place: Place
+    manifest: Manifest
+    manifest_sha256: str
+
+    @classmethod
+    def open(cls, store: Store, prefix: str, name: str) -> Backup:
+        """Read a backup's manifest.
+
+        Args:
+            prefix: BACKUP_PREFIX.
+
+        Raises:
+            BackupAbsent: it has none.
+            ManifestDamaged: it is not as it was written.
+            StoreError: S3 could not be asked.
+        """
+        place = Place(prefix, name)
+        body = store.find(place.manifest)
+        if body is None:
+            raise BackupAbsent(
+                f"there is no backup {name}",
+                detail=f"s3://{store.bucket}/{place.manifest} does not exist",
+                hint="one without a manifest was never finished; nightshift backups lists those that were",
+            )
+        manifest = read_manifest(body, key=place.manifest)
+        if manifest.name != name:
+            detail = f"{place.manifest} is the manifest of {manifest.name}"
+            raise BackupDamaged("the manifest is another backup's", detail=detail, hint=_HINT)
+        return cls(store, place, manifest, sha256_of(body))
+
+    def check_objects(self) -> None:
+        """Make sure that every object is there and has its size; a listing tells, nothing is read.
+
+        Raises:
+            BackupDamaged: some are missing or cut; every one is named.
+            StoreError: S3 could not be asked.
+        """
+        sizes = {found.key: found.size for found in self.store.list(self.place.folder)}
+        wrong = []
+        for part in self.manifest.parts():
+            size = sizes.get(self.place.of(part))
+            if size is None:
+                wrong.append(f"{part.key}: is missing")
+            elif size != part.bytes:
+                wrong.append(f"{part.key}: has {size} bytes, not {part.bytes}")
+        if wrong:
+            raise BackupDamaged(f"{self.manifest.name} is damaged", detail="\n".join(wrong[:20]), hint=_HINT)
+
+    def read(self, part: Part) -> bytes:
+        """An object, on its SHA-256.
+
+        Raises:
+            BackupDamaged: it is missing, or its bytes are others.
+            StoreError: S3 could not be asked.
+        """
+        body = self.store.find(self.place.of(part))
+        if body is None:
+            raise BackupDamaged(f"{self.manifest.name} is damaged", detail=f"{part.key}: is missing", hint=_HINT)
+        if len(body) != part.bytes or sha256_of(body) != part.sha256:
+            detail = f"{part.key}: its SHA-256 is not the manifest's"
+            raise BackupDamaged(f"{self.manifest.name} is damaged", detail=detail, hint=_HINT)
+        return body

@@ -1,0 +1,111 @@
+"""Takes a backup's objects to S3: each under a key that nobody had, each proven, several on their way at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+
+from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.backup.manifest import Part, Place
+from nightshift.errors import ArchiveMismatch
+from nightshift.store import Store, StoredObject
+
+UPLOADS = 3
+"""Objects on their way at once, and so in memory; who has another one waits."""
+
+JSON, SQL, BINARY = "application/json", "application/sql", "application/octet-stream"
+PARQUET = "application/vnd.apache.parquet"
+
+
+class Parcels:
+    """The way to one backup's folder. Thread-safe."""
+
+    def __init__(self, store: Store, place: Place, run_id: str, listener: Listener) -> None:
+        self._store = store
+        # Proof by a Parquet file's footer says nothing about other objects.
+        self._whole = replace(store, proof="full")
+        self._place = place
+        self._run_id = run_id
+        self._listener = listener
+        self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
+        self._room = threading.BoundedSemaphore(UPLOADS)
+
+    def close(self) -> None:
+        """Wait for what is under way; drop what is not."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def key(self, *names: str) -> str:
+        """A key of this run's, relative to the backup's folder."""
+        return "/".join([self._run_id, *names])
+
+    def send(self, label: str, key: str, body: bytes, *, rows: int = 0, kind: str = BINARY) -> Part:
+        """Write one object and prove it.
+
+        Args:
+            label: what it is part of, for who listens.
+            key: from `key`.
+
+        Raises:
+            StoreError, ArchiveMismatch: S3 did not take it, or holds something else.
+        """
+        self._tell(Step.INTENT, label, key, rows)
+        stored = self._store.put(self._place.folder + key, body, content_type=kind)
+        self._tell(Step.UPLOADED, label, key, rows, len(body))
+        self._prove(stored, body, kind)
+        self._tell(Step.PROVEN, label, key, rows, len(body))
+        return Part(key=key, rows=rows, bytes=len(body), sha256=stored.sha256)
+
+    def send_later(self, label: str, key: str, body: bytes, *, rows: int) -> Future[Part]:
+        """As `send`, of a Parquet file, in the background; waits for room first."""
+        self._room.acquire()
+        try:
+            future = self._pool.submit(self.send, label, key, body, rows=rows, kind=PARQUET)
+        except BaseException:
+            self._room.release()
+            raise
+        future.add_done_callback(lambda _: self._room.release())
+        return future
+
+    def lock(self, parts: Iterable[Part], until: datetime) -> None:
+        """Put objects under S3 Object Lock; only once all of them are there, so that no leftover is ever locked.
+
+        Raises:
+            StoreError: S3 refused, e.g. because the bucket has no Object Lock.
+        """
+        for done in [self._pool.submit(self._store.lock, self._place.of(part), until) for part in parts]:
+            done.result()
+
+    def lock_manifest(self, until: datetime) -> None:
+        """As `lock`, of the manifest."""
+        self._store.lock(self._place.manifest, until)
+
+    def manifest(self, body: bytes) -> None:
+        """Write the manifest: from here on the backup exists.
+
+        Raises:
+            ArchiveMismatch: somebody else's is there.
+            StoreError: S3 did not take it.
+        """
+        key = self._place.manifest
+        self._tell(Step.COMMITTING, self._place.name, key)
+        stored = self._store.put(key, body, content_type=JSON)
+        try:
+            self._whole.prove(stored, body)
+        except ArchiveMismatch as exc:
+            if not stored.existed:
+                raise
+            raise ArchiveMismatch(
+                "a backup of this name exists already, and is not this run's",
+                detail=exc.detail,
+                hint="it was left alone; a BACKUP_PREFIX of its own for each database",
+            ) from exc
+        self._tell(Step.COMMITTED, self._place.name, key, 0, len(body))
+
+    def _prove(self, stored: StoredObject, body: bytes, kind: str) -> None:
+        (self._store if kind == PARQUET else self._whole).prove(stored, body)
+
+    def _tell(self, step: Step, label: str, key: str, rows: int = 0, size: int = 0) -> None:
+        self._listener(ChunkEvent(step=step, table=label, rows=rows, bytes=size, keys=(key,)))

@@ -1,0 +1,69 @@
+"""A table cut into pieces that several connections read at once: ranges of its pages.
+
+Rows of one snapshot stand still: an update makes a new version of a row elsewhere, that this snapshot does not see. So
+each row of the snapshot lies in just one range, whatever writers do meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nightshift.backup.digest import HASH, row_hash
+from nightshift.backup.snapshot import TID_RANGE_SCANS
+from nightshift.backup.survey import Source
+from nightshift.rows.columns import Carried, carry, select_list
+
+BLOCKS = 8192
+"""Pages of a piece, 64 MB: small enough that the connections end at about the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some pages of a table; all where both ends are open.
+
+    Attributes:
+        first: the first page; None: from the beginning.
+        end: the page behind the last one; None: to the end, however far that has moved.
+    """
+
+    source: Source
+    first: int | None = None
+    end: int | None = None
+
+    def statement(self, carried: Sequence[Carried]) -> str:
+        """The query that reads its rows, each with its hash in the last column."""
+        fetched = [select_list(carried)] if carried else []
+        fetched.append(f"{row_hash([one.column.name for one in carried])} AS {HASH}")
+        bounds = [f"ctid >= '({self.first},0)'"] if self.first is not None else []
+        bounds += [f"ctid < '({self.end},0)'"] if self.end is not None else []
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+        return f"SELECT {', '.join(fetched)} FROM ONLY {self.source.name.sql}{where}"
+
+
+def pieces_of(source: Source, version: int) -> list[Piece]:
+    """Cut a table.
+
+    Args:
+        version: the server's `server_version_num`; older ones would read the whole table for each range.
+    """
+    if source.blocks is None or source.blocks <= BLOCKS or version < TID_RANGE_SCANS:
+        return [Piece(source)]
+    starts = [*range(0, source.blocks, BLOCKS)]
+    ends: list[int | None] = [*starts[1:], None]
+    return [Piece(source, first, end) for first, end in zip(starts, ends, strict=True)]
+
+
+def in_order(sources: Sequence[Source]) -> Iterator[Source]:
+    """Tables in the order in which to save them: the largest first, so that all connections have work to the end; and
+    those that hang together one after the other, so that a deadline seldom parts them."""
+    families: dict[int, list[Source]] = {}
+    for source in sources:
+        families.setdefault(source.kin, []).append(source)
+    for family in sorted(families.values(), key=lambda some: -sum(one.bytes for one in some)):
+        yield from sorted(family, key=lambda one: (-one.bytes, one.name.label))
+
+
+def carried_of(source: Source) -> tuple[Carried, ...]:
+    """How its columns travel: by the archive's own rules."""
+    return tuple(carry(column) for column in source.columns)

@@ -1,0 +1,45 @@
+"""Where backups are restored to: databases other than the one that the service lives in."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from nightshift.database.connect import Database
+from nightshift.database.url import DatabaseTarget, parse_database_url
+from nightshift.errors import InvalidSettings
+from nightshift.settings import Settings
+
+
+def restore_target(settings: Settings) -> DatabaseTarget:
+    """RESTORE_DATABASE_URL.
+
+    Raises:
+        InvalidSettings: it is not set, or cannot be used.
+    """
+    if settings.restore_database_url is None:
+        raise InvalidSettings(
+            "settings are not usable",
+            detail="RESTORE_DATABASE_URL: is not set",
+            hint="name the empty database that is to be filled; it is never DATABASE_URL by itself",
+        )
+    return _parsed("RESTORE_DATABASE_URL", settings.restore_database_url, settings)
+
+
+def rehearsal_server(settings: Settings, database: Database) -> Database:
+    """The server of REHEARSE_DATABASE_URL, else the one of `database`; with its deadline.
+
+    Raises:
+        InvalidSettings: it cannot be used.
+    """
+    if settings.rehearse_database_url is None:
+        return Database(database.target, deadline=database.deadline)
+    target = _parsed("REHEARSE_DATABASE_URL", settings.rehearse_database_url, settings)
+    return Database(target, deadline=database.deadline)
+
+
+def _parsed(name: str, url: SecretStr, settings: Settings) -> DatabaseTarget:
+    try:
+        return parse_database_url(url.get_secret_value(), connect_timeout=settings.database_connect_timeout)
+    except InvalidSettings as exc:
+        detail = (exc.detail or "").replace("DATABASE_URL", name)
+        raise InvalidSettings(f"{name} is not usable", detail=detail, hint=exc.hint) from None

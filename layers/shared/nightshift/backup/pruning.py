@@ -1,0 +1,94 @@
+"""Takes away the backups that retention has given up: the manifest first.
+
+Once its manifest is gone a backup does not exist any more, so a run that dies half-way leaves objects that are nobody's
+(the next run collects them), and never a backup that looks whole and is not. Where S3 keeps the manifest, as Object
+Lock makes it do, the backup is left whole, named, and tried again by the next run.
+
+Under Object Lock the versions themselves are deleted, which S3 refuses as long as the lock holds. Without it the
+objects are: in a bucket with versions that hides them, and the bucket's own rules decide how long they can be had back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from nightshift.backup.inventory import FoundBackup
+from nightshift.backup.manifest import Place
+from nightshift.backup.retention import Candidate, Verdict
+from nightshift.store import Store
+from nightshift.store.removal import Removal, remove
+
+_LOCKED = "AccessDenied"
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What retention came to.
+
+    Attributes:
+        names: backups that are gone; in a dry run, that would go.
+        warnings: what could not be deleted, a sentence each.
+    """
+
+    names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def candidates(backups: Iterable[FoundBackup], ours: Collection[str] | None = None) -> tuple[Candidate, ...]:
+    """The good backups, as `judge` wants them. What is damaged or unfinished is nothing that retention may touch.
+
+    Args:
+        ours: runs of this database. Another one may have its backups under the same prefix, by mistake: those neither
+            count nor go. None: all are ours.
+    """
+    return tuple(
+        Candidate(one.name, one.manifest.as_of, one.is_proven)
+        for one in backups
+        if one.is_good and one.manifest is not None and (ours is None or one.manifest.run_id in ours)
+    )
+
+
+def prune(
+    store: Store, prefix: str, verdicts: Iterable[Verdict], *, locked: bool, deadline: float, dry_run: bool = False
+) -> Pruned:
+    """Delete what no rule keeps, oldest first.
+
+    Args:
+        prefix: BACKUP_PREFIX.
+        verdicts: of `judge`.
+        locked: backups lie under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
+        deadline: `time.monotonic()` value after which nothing is deleted any more.
+
+    Raises:
+        StoreError: S3 did not list a backup's objects.
+    """
+    condemned = sorted((v.backup for v in verdicts if not v.kept), key=lambda one: (one.as_of, one.name))
+    if dry_run:
+        return Pruned(tuple(one.name for one in condemned))
+    names: list[str] = []
+    warnings: list[str] = []
+    for one in condemned:
+        if time.monotonic() > deadline:
+            break  # the next run goes on
+        place = Place(prefix, one.name)
+        removal = remove(store.client, store.bucket, [place.manifest], versions=locked, deadline=deadline)
+        if not removal.gone:
+            warnings.append(f"{one.name} was not deleted: {_why(removal)}; it is whole, and the next run tries again")
+            if removal.silent:
+                break
+            continue
+        names.append(one.name)
+        rest = [found.key for found in store.list(place.folder)]
+        removal = remove(store.client, store.bucket, rest, versions=locked, deadline=deadline)
+        if left := len(removal.failed.keys() | set(removal.untried)):
+            warnings.append(f"{one.name} is deleted, but {left} of its objects are still there: {_why(removal)}")
+    return Pruned(tuple(names), tuple(warnings))
+
+
+def _why(removal: Removal) -> str:
+    code = next(iter(removal.failed.values()), None)
+    if code is None:
+        return "the time was over"
+    return f"{code}, as Object Lock answers, or a role that may not delete" if code == _LOCKED else code

@@ -1,0 +1,124 @@
+"""A rehearsal: the newest backup is restored for real, looked at, stamped, and thrown away.
+
+A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
+and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
+stamped.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import text
+
+from nightshift.backup.files import restore_file
+from nightshift.backup.inventory import find_backups, newest_good
+from nightshift.backup.manifest import Proven, read_proven, to_json
+from nightshift.backup.opening import Backup
+from nightshift.backup.restore import Terms, restore_backup
+from nightshift.backup.schema import OwnersRefused
+from nightshift.backup.scratch import drop_leftovers, scratch_database
+from nightshift.backup.strict import ManifestDamaged
+from nightshift.database.connect import Database
+from nightshift.results.backup import RestoredBackup
+from nightshift.run import JobRun
+from nightshift.store import Store
+
+NOTHING = "there is no good backup to rehearse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a rehearsal takes place.
+
+    Attributes:
+        store, prefix: where backups lie.
+        server: any database of the server on which the scratch database is made; SQLite's needs none.
+        now: aware; what the stamp says.
+    """
+
+    store: Store
+    prefix: str
+    server: Database
+    now: datetime
+
+
+def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None = None) -> RestoredBackup:
+    """Restore a backup into a scratch database, and stamp it where all of it came back.
+
+    Args:
+        name: of the backup; None: the newest good one.
+
+    Raises:
+        BackupAbsent, BackupDamaged, ManifestDamaged: the named backup is none.
+        NightshiftError: it could not be restored.
+    """
+    chosen = name
+    if chosen is None:
+        found = newest_good(find_backups(stage.store, stage.prefix))
+        chosen = found.name if found else None
+    if chosen is None:
+        return RestoredBackup(scratch=True, warnings=(NOTHING,), dry_run=run.dry_run)
+    backup = Backup.open(stage.store, stage.prefix, chosen)
+    if run.dry_run:
+        manifest = backup.manifest
+        backup.check_objects()
+        figures = RestoredBackup(name=chosen, tables=len(manifest.tables), rows=manifest.rows, bytes=manifest.bytes)
+        return replace(figures, scratch=True, dry_run=True)
+    if backup.manifest.kind == "sqlite":
+        with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
+            result = restore_file(backup, Path(directory) / "rehearsal.db", terms)
+        version = backup.manifest.server_version
+    else:
+        result, version = _on_a_server(run, stage, backup, terms)
+    result = replace(result, scratch=True)
+    if result.refusal or result.left_tables or result.differences:
+        return result
+    _stamp(run, stage, backup, version)
+    return replace(result, proven=True)
+
+
+def _on_a_server(run: JobRun, stage: Stage, backup: Backup, terms: Terms) -> tuple[RestoredBackup, str]:
+    dropped = drop_leftovers(stage.server)
+    warnings = tuple(f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped)
+    with scratch_database(stage.server, run.run_id) as database:
+        try:
+            result = restore_backup(backup, database, terms)
+        except OwnersRefused as exc:
+            # Another server may know none of the roles; what they own and may do cannot be rehearsed there.
+            reason = (exc.detail or "").splitlines()[-1]
+            warnings += (f"owners and grants were left out of this rehearsal: {reason}",)
+            result = restore_backup(backup, database, replace(terms, owners=False))
+        with database.connect() as connection:
+            version = str(connection.execute(text("SHOW server_version")).scalar()).split()[0]
+    return replace(result, warnings=(*result.warnings, *warnings)), version
+
+
+def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str) -> None:
+    """Write the stamp; one for another manifest, of a backup that was taken anew under its name, makes way."""
+    key = backup.place.proven
+    stamp = Proven(
+        name=backup.manifest.name,
+        manifest_sha256=backup.manifest_sha256,
+        run_id=run.run_id,
+        proven_at=stage.now,
+        server_version=version,
+    )
+    body = to_json(stamp)
+    if (old := stage.store.head(key)) is not None and not _is_for(backup, stage.store.find(key)):
+        stage.store.remove(old)
+    store = replace(stage.store, proof="full")  # a look at the footer alone would be for Parquet
+    stored = store.put(key, body)
+    if not stored.existed:
+        store.prove(stored, body)
+
+
+def _is_for(backup: Backup, body: bytes | None) -> bool:
+    """Whether a stamp is for this manifest."""
+    try:
+        return body is not None and read_proven(body, key="").manifest_sha256 == backup.manifest_sha256
+    except ManifestDamaged:
+        return False

@@ -1,0 +1,115 @@
+"""Which backups stay, and by which rule: a pure function of their times, and of whether a rehearsal has restored them.
+
+Of each of the last days, weeks and months that *have* a backup, the newest stays; a month of failures therefore ages
+nothing. Backups that a rehearsal has restored ("proven") and those that nobody has tried are counted apart: a crowd of
+untried ones cannot push out the one that is known to come back. Whatever the numbers are, the newest backup, the newest
+proven one and the only one stay.
+
+Rejected: counting days of the calendar (a week of failed runs would delete the week before it), and counting both kinds
+together (rehearsals are weekly, so the newest of a day is seldom a proven one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A good backup, as far as retention cares.
+
+    Attributes:
+        as_of: aware; the time that it stands for.
+        proven: a rehearsal has restored it.
+    """
+
+    name: str
+    as_of: datetime
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How many of each kind.
+
+    Attributes:
+        daily: at least 1.
+        zone: IANA name; its midnights divide the days, its Mondays the weeks.
+
+    Raises:
+        ValueError: a number that makes no sense.
+    """
+
+    daily: int
+    weekly: int
+    monthly: int
+    zone: str
+
+    def __post_init__(self) -> None:
+        if self.daily < 1 or self.weekly < 0 or self.monthly < 0:
+            raise ValueError("retention keeps at least one day, and no negative number of weeks or months")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one backup.
+
+    Attributes:
+        rules: why it stays, e.g. `daily 2025-10-21`; none: it goes.
+    """
+
+    backup: Candidate
+    rules: tuple[str, ...]
+
+    @property
+    def kept(self) -> bool:
+        return bool(self.rules)
+
+
+def judge(backups: Iterable[Candidate], now: datetime, keep: Keep) -> tuple[Verdict, ...]:
+    """Decide on every backup.
+
+    Args:
+        backups: the good ones, each name once, in any order. Damaged and unfinished ones are none: they neither count
+            nor go.
+        now: aware; backups that stand for a later time stay, and are not counted.
+
+    Returns:
+        a verdict for each, newest first.
+    """
+    ordered = sorted(backups, key=lambda one: (one.as_of, one.name), reverse=True)
+    rules: dict[str, list[str]] = {one.name: [] for one in ordered}
+    for one in ordered[:1]:
+        rules[one.name].append("the only one" if len(ordered) == 1 else "newest")
+    for one in [one for one in ordered if one.proven][:1]:
+        rules[one.name].append("newest proven")
+    for one in ordered:
+        if one.as_of > now:
+            rules[one.name].append("later than this run")
+    past = [one for one in ordered if one.as_of <= now]
+    for proven in (True, False):
+        _count([one for one in past if one.proven is proven], keep, "" if proven else "unproven ", rules)
+    return tuple(Verdict(one, tuple(rules[one.name])) for one in ordered)
+
+
+def _count(ordered: Sequence[Candidate], keep: Keep, kind: str, rules: dict[str, list[str]]) -> None:
+    """Keep the newest of each of the last days, weeks and months that have one."""
+    zone = ZoneInfo(keep.zone)
+    periods: tuple[tuple[str, int, Callable[[datetime], str]], ...] = (
+        ("daily", keep.daily, lambda when: f"{when:%Y-%m-%d}"),
+        ("weekly", keep.weekly, lambda when: f"{when:%G-W%V}"),
+        ("monthly", keep.monthly, lambda when: f"{when:%Y-%m}"),
+    )
+    for rule, count, period_of in periods:
+        seen: set[str] = set()
+        for one in ordered:
+            period = period_of(one.as_of.astimezone(zone))
+            if period in seen:
+                continue
+            if len(seen) == count:
+                break
+            seen.add(period)
+            rules[one.name].append(f"{kind}{rule} {period}")

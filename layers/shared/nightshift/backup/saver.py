@@ -1,0 +1,234 @@
+"""Saves the rows of a snapshot: several connections, each streaming one piece of a table after the other.
+
+A table is saved once all its pieces were read and all its parts were proven in S3. What is not when the time is over is
+left for another snapshot, whole: parts of one table from two moments would be no table at all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.backup.digest import Sum
+from nightshift.backup.manifest import Part, SavedColumn, TableEntry
+from nightshift.backup.parcels import Parcels
+from nightshift.backup.pieces import Piece, carried_of, in_order, pieces_of
+from nightshift.backup.snapshot import Snapshot
+from nightshift.backup.survey import Source
+from nightshift.database.url import DatabaseTarget
+from nightshift.errors import ArchiveMismatch
+from nightshift.rows.columns import refine
+from nightshift.rows.parquet import Encoder
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.source import Bounds, Interrupted, RowsLocked, gathered
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_BYTES = 12 << 20
+"""Arrow memory of one part's rows; see benchmarks/backup.py for what two connections take with it."""
+
+_UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of the tables.
+
+    Attributes:
+        entries: those that are in S3, whole.
+        left: those for which the time did not suffice.
+        missing: sentences for the manifest.
+    """
+
+    entries: tuple[TableEntry, ...]
+    left: tuple[Source, ...]
+    missing: tuple[str, ...]
+
+
+class _Table:
+    """One table on its way; its pieces may be read by several threads."""
+
+    def __init__(self, source: Source, run_id: str) -> None:
+        self.source = source
+        self.carried = carried_of(source)
+        self.encoder = Encoder(None, {"nightshift.table": source.name.label, "nightshift.run_id": run_id})
+        self.sum = Sum()
+        self.left = 0
+        self.parts: list[Future[Part]] = []
+        self.numbers = 0
+
+    def entry(self) -> TableEntry:
+        """As the manifest has it.
+
+        Raises:
+            ArchiveMismatch: the parts have more or fewer rows than the server hashed.
+        """
+        parts = sorted((part.result() for part in self.parts), key=lambda part: part.key)
+        name, total = self.source.name, self.sum if self.carried else Sum()
+        if sum(part.rows for part in parts) != total.rows:
+            raise ArchiveMismatch(
+                "row counts differ", detail=f"{name.label}: {total.rows} rows read, others in Parquet"
+            )
+        return TableEntry(
+            schema=name.schema,
+            name=name.name,
+            rows=total.rows,
+            digest=total.digest(),
+            bytes=sum(part.bytes for part in parts),
+            columns=tuple(SavedColumn(name=c.name, type=c.type_name) for c in self.source.columns),
+            parts=tuple(parts),
+        )
+
+
+class Saver:
+    """Saves tables of one snapshot."""
+
+    def __init__(
+        self,
+        target: DatabaseTarget,
+        snapshot: Snapshot,
+        parcels: Parcels,
+        run_id: str,
+        listener: Listener,
+        deadline: float,
+    ) -> None:
+        """Args:
+        deadline: `time.monotonic()` value after which no row is read any more.
+        """
+        self._target = target
+        self._snapshot = snapshot
+        self._parcels = parcels
+        self._run_id = run_id
+        self._listener = listener
+        self._deadline = deadline
+        self._pieces: deque[tuple[_Table, Piece]] = deque()
+        self._lock = threading.Lock()
+        self._failed = threading.Event()
+
+    def save(self, sources: Sequence[Source], workers: int) -> Saved:
+        """Save tables, the largest first.
+
+        Args:
+            workers: connections that read at once.
+
+        Raises:
+            StoreError, ArchiveMismatch, NightshiftError: S3 or the database failed; nothing of it is part of a backup.
+        """
+        tables = [_Table(source, self._run_id) for source in in_order(sources)]
+        for table in tables:
+            pieces = pieces_of(table.source, self._snapshot.number)
+            table.left = len(pieces)
+            self._pieces.extend((table, piece) for piece in pieces)
+            self._tell(Step.PLANNED, table, max(0, int(table.source.rows)))
+        with ThreadPoolExecutor(workers, thread_name_prefix="backup") as pool:
+            readers = [pool.submit(self._work) for _ in range(workers)]
+            try:
+                for reader in readers:
+                    reader.result()
+            finally:
+                self._failed.set()  # whatever ended us ends the others
+        for table in tables:
+            for part in table.parts:
+                part.result()
+        done = [table for table in tables if not table.left]
+        return Saved(
+            entries=tuple(table.entry() for table in done),
+            left=tuple(table.source for table in tables if table not in done),
+            missing=tuple(
+                f"the rows of {table.source.name.label}, which has no stored columns: {table.sum.rows}"
+                for table in done
+                if table.sum.rows and not table.carried
+            ),
+        )
+
+    def _work(self) -> None:
+        """One connection's part: piece after piece until there is none, or no time."""
+        try:
+            connection = PostgresConnection(self._target)
+            try:
+                self._snapshot.join(connection)
+                while (taken := self._take()) is not None:
+                    self._read(connection, *taken)
+            finally:
+                connection.close()
+        except Interrupted:
+            if not self._stopped():  # by somebody else
+                self._failed.set()
+                raise
+        except BaseException:
+            self._failed.set()
+            raise
+
+    def _take(self) -> tuple[_Table, Piece] | None:
+        with self._lock:
+            return self._pieces.popleft() if self._pieces and not self._stopped() else None
+
+    def _read(self, connection: PostgresConnection, table: _Table, piece: Piece) -> None:
+        left = max(1, int((self._deadline - time.monotonic()) * 1000))
+        # Where the server says nothing for long, nobody here would notice that time is over.
+        connection.execute(f"SELECT length(set_config('statement_timeout', '{min(left, 2_000_000_000)}ms', true))")
+        bounds = Bounds(seconds=left / 1000, lock_seconds=0, bytes=_UNLIMITED, stop=self._stopped)
+        hashes = Sum()
+        try:
+            for rows in gathered(self._rows(connection, table, piece, bounds, hashes), PART_BYTES):
+                self._ship(table, rows)
+        except RowsLocked as exc:
+            raise RowsLocked(
+                "somebody wants to alter a table that is being backed up",
+                detail=f"{table.source.name.label}: {exc.detail}",
+                hint="the backup gave way, and is taken again by the next run",
+            ) from exc
+        with self._lock:
+            table.sum.merge(hashes)
+            table.left -= 1
+
+    def _rows(
+        self, connection: PostgresConnection, table: _Table, piece: Piece, bounds: Bounds, hashes: Sum
+    ) -> Iterator[pa.RecordBatch]:
+        """A piece's rows, their hashes summed and taken off."""
+        for batch in connection.stream(piece.statement(table.carried), bounds):
+            width = batch.num_columns - 1
+            hashes.add(batch.column(width))
+            if width:
+                yield batch.select(range(width))
+
+    def _ship(self, table: _Table, rows: pa.Table) -> None:
+        label = table.source.name.label
+        self._tell(Step.STREAMED, table, rows.num_rows)
+        file = table.encoder.encode(refine(rows, table.carried))
+        if file.rows != rows.num_rows:
+            raise ArchiveMismatch("row counts differ", detail=f"{label}: {rows.num_rows} read, {file.rows} in Parquet")
+        with self._lock:
+            table.numbers += 1
+            key = self._parcels.key("data", folder_of(table.source), f"part-{table.numbers:05}.parquet")
+        part = self._parcels.send_later(label, key, file.body, rows=file.rows)
+        part.add_done_callback(self._sent)
+        with self._lock:
+            table.parts.append(part)
+
+    def _sent(self, part: Future[Part]) -> None:
+        if part.cancelled() or part.exception() is not None:
+            self._failed.set()
+
+    def _stopped(self) -> bool:
+        return self._failed.is_set() or time.monotonic() > self._deadline
+
+    def _tell(self, step: Step, table: _Table, rows: int) -> None:
+        self._listener(ChunkEvent(step=step, table=table.source.name.label, rows=rows))
+
+
+def folder_of(source: Source) -> str:
+    """The folder of a table's parts: its name, whatever could be misread in a key escaped."""
+    name = source.name
+    return ".".join(_escaped(part) for part in (name.schema, name.name) if part)
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-" else "".join(f"%{b:02X}" for b in c.encode()) for c in text)

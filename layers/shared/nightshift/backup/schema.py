@@ -1,0 +1,171 @@
+"""A schema out of a database and into another: pg_dump's archive of all that is no row, and pg_restore by its sections.
+
+Saved are the sections pre-data and post-data, from the snapshot that the rows come from: types, domains, tables,
+sequences, defaults, constraints, indexes, views, functions, triggers, policies, comments, extensions, owners, grants,
+and for each materialized view that held rows the REFRESH that fills it again. `--schema-only` was rejected: it leaves
+those out. Roles and what belongs to the database itself (`ALTER DATABASE … SET`) are the server's, and no part of it;
+nor are subscriptions, which hold another server's password, and would tie a copy to it.
+
+Rows go in between the two sections: triggers and foreign keys do not exist yet, and each index is built once.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nightshift.backup.client import ClientFailed, PgClient, database_argument
+from nightshift.database.catalog import quote_identifier
+from nightshift.database.url import DatabaseTarget
+
+PRE_DATA, POST_DATA = "pre-data", "post-data"
+LOCK_WAIT = "10s"
+"""How long pg_dump waits for a table."""
+_ERROR = re.compile(r"^error: (?!could not execute query)(.*)|^error: could not execute query: ERROR:\s+(.*)")
+_ABOUT_OWNERS = re.compile('role ".*" does not exist|must be (?:able to SET ROLE|(?:a )?member of role|owner of)')
+_WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
+
+
+class OwnersRefused(ClientFailed):
+    """Something belongs to, or was granted to, a role that does not exist here, or is not ours to give to."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDump:
+    """A schema.
+
+    Attributes:
+        archive: as pg_restore reads it (custom format).
+        sql: the same, as people and psql read it.
+    """
+
+    archive: bytes = field(repr=False)
+    sql: bytes = field(repr=False)
+
+
+def dump_schema(
+    client: PgClient,
+    target: DatabaseTarget,
+    *,
+    seconds: float,
+    snapshot: str | None = None,
+    excluded: Sequence[str] = (),
+) -> SchemaDump:
+    """Save a database's schema.
+
+    Args:
+        seconds: for all of it.
+        snapshot: an exported one; None: as it is now.
+        excluded: the exact names of schemas to leave out. To name those that are meant instead (`--schema`) was
+            rejected: pg_dump then leaves out extensions and whatever else belongs to no schema, and takes `public`,
+            which every new database has, for one to be made.
+
+    Raises:
+        ClientFailed: pg_dump failed, e.g. for want of a privilege.
+        DatabaseUnavailable: the server could not be reached.
+    """
+    arguments = ["--format=custom", f"--section={PRE_DATA}", f"--section={POST_DATA}", "--no-subscriptions"]
+    arguments.append(database_argument(target))
+    # Whoever wants to alter a table waits for the snapshot's locks, and pg_dump would wait behind him without an end.
+    arguments.append(f"--lock-wait-timeout={LOCK_WAIT}")
+    if snapshot is not None:
+        arguments.append(f"--snapshot={snapshot}")
+    # Quoted, a pattern is taken to the letter.
+    arguments += [f"--exclude-schema={quote_identifier(name)}" for name in excluded]
+    archive = client.run("pg_dump", arguments, target=target, seconds=seconds)
+    return SchemaDump(archive, schema_sql(client, archive, seconds=seconds))
+
+
+def schema_sql(client: PgClient, archive: bytes, *, seconds: float, owners: bool = True) -> bytes:
+    """An archive as SQL.
+
+    Raises:
+        ClientFailed: the archive cannot be read.
+    """
+    with _file(archive) as path:
+        arguments = ["--file=-", *(() if owners else _WITHOUT_OWNERS), str(path)]
+        return client.run("pg_restore", arguments, seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRestore:
+    """Brings an archive back into one database.
+
+    Attributes:
+        owners: owners and grants too; without, all belongs to the role that restores.
+    """
+
+    client: PgClient
+    target: DatabaseTarget
+    archive: bytes = field(repr=False)
+    owners: bool = True
+
+    def before_rows(self, *, seconds: float) -> None:
+        """Pre-data: all of it or nothing.
+
+        Raises:
+            OwnersRefused: owners or grants cannot be brought back here; the database has nothing of it.
+            ClientFailed: the database refused some of it, and has none.
+            DatabaseUnavailable: the server could not be reached.
+        """
+        self._run([f"--section={PRE_DATA}", "--single-transaction"], seconds)
+
+    def one_table(self, schema: str, name: str, *, seconds: float) -> None:
+        """A table alone, as it is before its rows come: no index, no key; raises as `before_rows` does."""
+        chosen = [f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"]
+        self._run([*chosen, "--single-transaction"], seconds)
+
+    def after_rows(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
+        """Post-data: what can be done is done.
+
+        An index that cannot be built must not cost those behind it: on a bad day whatever comes back is wanted.
+
+        Args:
+            jobs: connections that build at once.
+
+        Returns:
+            what the database refused, a sentence each.
+
+        Raises:
+            ClientFailed: it did not end in time.
+            DatabaseUnavailable: the server could not be reached.
+        """
+        try:
+            self._run([f"--section={POST_DATA}", f"--jobs={jobs}"], seconds, strict=False)
+        except ClientFailed as exc:
+            lines = [next(filter(None, found.groups())) for found in map(_ERROR.match, _lines(exc)) if found]
+            if not lines:
+                raise
+            return tuple(dict.fromkeys(lines))
+        return ()
+
+    def _run(self, arguments: Sequence[str], seconds: float, *, strict: bool = True) -> None:
+        usual = ["--exit-on-error"] if strict else []
+        if not self.owners:
+            usual += _WITHOUT_OWNERS
+        with _file(self.archive) as path:
+            everything = [*usual, *arguments, database_argument(self.target), str(path)]
+            try:
+                self.client.run("pg_restore", everything, target=self.target, seconds=seconds)
+            except ClientFailed as exc:
+                if not (strict and self.owners and _ABOUT_OWNERS.search(exc.detail or "")):
+                    raise
+                hint = "create the role first, or restore without owners and grants (--no-owner)"
+                raise OwnersRefused("owners cannot be brought back", detail=exc.detail, hint=hint) from exc
+
+
+def _lines(exc: ClientFailed) -> list[str]:
+    return (exc.detail or "").splitlines()
+
+
+@contextmanager
+def _file(content: bytes) -> Iterator[Path]:
+    """An archive on disk, where pg_restore finds its way in it; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
+        path = Path(directory) / "schema.dump"
+        path.write_bytes(content)
+        yield path

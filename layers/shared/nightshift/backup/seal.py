@@ -1,0 +1,53 @@
+"""What tells a manifest that is as it was written from one that is not: its seal, and whether it adds up.
+
+A manifest is the one object that no other vouches for, before a rehearsal's stamp does. So it carries the SHA-256 of
+all else that it says. That is a seal against decay and clumsy hands; who means harm could make it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nightshift.backup.manifest import Manifest
+
+SEAL = "seal"
+
+
+def sealed(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts with their seal, last.
+
+    Args:
+        facts: of JSON's own types.
+    """
+    return {**facts, SEAL: _seal(facts)}
+
+
+def is_sealed(body: bytes) -> bool:
+    """Whether a JSON object says what it did when it was sealed; its white space is nobody's business."""
+    facts = json.loads(body)
+    return bool(facts.pop(SEAL, None) == _seal(facts))
+
+
+def _seal(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def inconsistencies(manifest: Manifest) -> Iterator[str]:
+    """What contradicts itself, a sentence each."""
+    labels = [table.label for table in manifest.tables]
+    if len(set(labels)) != len(labels):
+        yield "a table is in it twice"
+    if sorted(label for group in manifest.groups for label in group.tables) != sorted(labels):
+        yield "its groups are not its tables"
+    keys = [part.key for part in manifest.parts()]
+    if len(set(keys)) != len(keys):
+        yield "an object is in it twice"
+    for table in manifest.tables:
+        if table.bytes != sum(part.bytes for part in table.parts):
+            yield f"{table.label}: its parts have other bytes"
+        if manifest.kind == "postgresql" and table.rows != sum(part.rows for part in table.parts):
+            yield f"{table.label}: its parts have other rows"

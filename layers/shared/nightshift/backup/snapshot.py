@@ -1,0 +1,167 @@
+"""One moment of a database, for as many connections as want to read it.
+
+A snapshot alone is not enough: TRUNCATE and ALTER TABLE empty or rewrite a table under those who look at an older
+moment (PostgreSQL's manual, "Caveats" of MVCC). So every table is locked first (ACCESS SHARE: against those two and
+their like, not against anybody's rows), and the snapshot is taken after that: LOCK TABLE takes none by itself. A table
+that appears in between is not locked, and the whole is done again. pg_dump takes its snapshot before its locks.
+
+The session that exported the snapshot holds the locks until the end, and is asked at the end whether it still does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.backup import digest
+from nightshift.backup.survey import Relations, Survey, relations, survey
+from nightshift.database.catalog import quote_literal
+from nightshift.database.connect import Database, is_lock_timeout, reason, refused_statement, sqlstate
+from nightshift.errors import NightshiftError
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.source import ConnectionLost, RowsLocked
+
+ATTEMPTS = 5
+"""To lock all tables and find no new one: each waits for a lock as long as `connect.CONTROL_LOCK_TIMEOUT_S`."""
+
+TID_RANGE_SCANS = 140_000
+"""The first version that reads a range of a table's pages without looking at the others."""
+
+LOCK_SECONDS = 10.0
+"""How long a data connection waits for a table that the snapshot has locked already. It only has to where somebody
+has asked for ACCESS EXCLUSIVE since: he waits for us, and whoever comes waits behind him, the application too. Then the
+backup gives way, as it would never end otherwise."""
+
+_UNDEFINED = {"42P01", "3F000"}
+
+_MOMENT = """
+SELECT pg_export_snapshot() AS id, clock_timestamp() AS moment, current_setting('server_version') AS version,
+       CAST(current_setting('server_version_num') AS int) AS number, current_database() AS database,
+       length(set_config('search_path', '', true)) AS path
+"""
+
+_WITHOUT_INDEXES = (
+    # The heap alone has every row: an index may be broken, and nobody would know. Pages are read in their order.
+    "SELECT length(set_config('enable_seqscan', 'on', false) || set_config('enable_indexscan', 'off', false)"
+    " || set_config('enable_indexonlyscan', 'off', false) || set_config('enable_bitmapscan', 'off', false)"
+    " || set_config('synchronize_seqscans', 'off', false) || set_config('max_parallel_workers_per_gather', '0', false)"
+    " || set_config('statement_timeout', '0', false) || set_config('idle_in_transaction_session_timeout', '0', false))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A moment that lives as long as `connection`'s transaction.
+
+    Attributes:
+        id: for SET TRANSACTION SNAPSHOT and `pg_dump --snapshot`.
+        time: the server's clock at the snapshot; aware UTC.
+        version: as the server prints it; `number` as it sorts.
+    """
+
+    id: str
+    time: datetime
+    database: str
+    version: str
+    number: int
+    survey: Survey
+    connection: Connection
+
+    def join(self, connection: PostgresConnection) -> None:
+        """Let a data connection look at the same moment; its transaction must not have begun.
+
+        Raises:
+            NightshiftError: the server refused.
+        """
+        connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.run(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")
+        connection.execute(digest.SESSION)
+        connection.execute(_WITHOUT_INDEXES)
+        connection.execute(f"SELECT length(set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', false))")
+
+    def check(self) -> None:
+        """Make sure that the locks were held all the time.
+
+        Raises:
+            ConnectionLost: they were not; whatever was read may have been altered.
+        """
+        try:
+            # Locks go with their transaction, and that with its session: one that still answers has them.
+            self.connection.execute(text("SELECT 1"))
+        except (DBAPIError, OSError) as exc:
+            raise ConnectionLost("the connection that held the snapshot was lost", detail=reason(exc)) from exc
+
+
+@contextmanager
+def snapshot_of(database: Database, schemas: Sequence[str] | None) -> Iterator[Snapshot]:
+    """Lock every table, and hold one moment of all.
+
+    Raises:
+        DatabaseUnavailable, InvalidSettings: as they say.
+        RowsLocked: somebody holds a table in ACCESS EXCLUSIVE mode, and did not let go.
+        NightshiftError: a table may not be read, or a look-up was refused.
+    """
+    with database.connect() as connection:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                snapshot = _attempt(connection, schemas)
+            except DBAPIError as exc:
+                connection.rollback()
+                _explain(exc, last=attempt == ATTEMPTS)
+                continue
+            if snapshot is not None:
+                yield snapshot
+                connection.rollback()
+                return
+            connection.rollback()
+    raise NightshiftError(
+        "tables are made faster than they can be locked",
+        detail=f"{ATTEMPTS} attempts",
+        hint="keep the schemas in which this happens out of BACKUP_SCHEMAS",
+    )
+
+
+def _attempt(connection: Connection, schemas: Sequence[str] | None) -> Snapshot | None:
+    """One attempt; None where a table appeared before its snapshot and after the locks."""
+    locked = relations(connection, schemas)
+    connection.rollback()
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    if names := locked.names("r", "p"):
+        listed = ", ".join(f"ONLY {name.sql}" for name in names)
+        connection.exec_driver_sql(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")
+    row = connection.execute(text(_MOMENT)).one()
+    found = relations(connection, schemas)
+    if not _tables(found) <= _tables(locked):
+        return None
+    return Snapshot(
+        id=row.id,
+        time=row.moment.astimezone(UTC),
+        database=row.database,
+        version=str(row.version).split()[0],
+        number=row.number,
+        survey=survey(connection, found, schemas),
+        connection=connection,
+    )
+
+
+def _tables(found: Relations) -> set[tuple[int, str, str]]:
+    return {(row.oid, row.nspname, row.relname) for row in found.of("r", "p")}
+
+
+def _explain(exc: DBAPIError, *, last: bool) -> None:
+    """Raise, unless it is worth another attempt: a lock that was not free, a table that was dropped meanwhile."""
+    if is_lock_timeout(exc):
+        if last:
+            raise RowsLocked(
+                "a table is locked against everybody",
+                detail=reason(exc),
+                hint="see pg_locks for who holds ACCESS EXCLUSIVE; the next run tries again",
+            ) from exc
+        return
+    if sqlstate(exc) not in _UNDEFINED or last:
+        raise refused_statement(exc) from exc

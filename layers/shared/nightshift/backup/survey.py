@@ -1,0 +1,236 @@
+"""What there is to save in a PostgreSQL database, read in the transaction whose snapshot the rows are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.backup.manifest import SequenceState
+from nightshift.database.catalog import Column, TableName
+from nightshift.database.postgres import decimals
+from nightshift.errors import InvalidSettings, NightshiftError
+
+_OURS = """
+    n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
+    AND (CAST(:schemas AS text[]) IS NULL OR n.nspname = ANY (CAST(:schemas AS text[])))
+    AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = CAST('pg_class' AS regclass) AND d.objid = c.oid
+                    AND d.deptype = 'e')
+"""
+"""Which relations `c` in schemas `n` are saved: not what is temporary, nor what an extension brings along."""
+
+_RELATIONS = f"""
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
+       has_schema_privilege(n.oid, 'USAGE') AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+         ELSE has_table_privilege(c.oid, 'SELECT') END AS may_read
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'S', 'f') AND {_OURS}
+ORDER BY c.oid
+"""
+
+_SIZES = """
+SELECT c.oid, pg_table_size(c.oid) AS bytes, c.reltuples,
+       CASE WHEN a.amname = 'heap'
+         THEN pg_relation_size(c.oid) / CAST(current_setting('block_size') AS int) END AS blocks
+FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = ANY (CAST(:oids AS oid[]))
+"""
+
+_COLUMNS = """
+WITH RECURSIVE base(relid, attnum, typid, typmod) AS (
+  SELECT attrelid, attnum, atttypid, atttypmod FROM pg_attribute
+  WHERE attrelid = ANY (CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+  UNION ALL
+  SELECT b.relid, b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid
+  WHERE t.typtype = 'd'
+)
+SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod
+FROM base b JOIN pg_attribute a ON a.attrelid = b.relid AND a.attnum = b.attnum
+JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
+ORDER BY a.attrelid, a.attnum
+"""
+
+_KIN = """
+SELECT conrelid AS one, confrelid AS other, contype::text AS how FROM pg_constraint WHERE contype = 'f'
+UNION ALL SELECT inhrelid, inhparent, 'i' FROM pg_inherits
+"""
+
+_OTHERS = """
+SELECT nspname FROM pg_namespace
+WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND nspname <> ALL (CAST(:schemas AS text[])) ORDER BY 1
+"""
+
+_EXTENSION_ROWS = """
+SELECT e.extname, n.nspname, c.relname, coalesce(e.extcondition[p.place], '') AS condition
+FROM pg_extension e CROSS JOIN LATERAL unnest(e.extconfig) WITH ORDINALITY p(oid, place)
+JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+"""
+
+_A_STATEMENT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table that holds rows.
+
+    Attributes:
+        columns: the stored ones, in their order.
+        blocks: 8 kB pages of its heap; None where it is kept in another way.
+        bytes, rows: on disk, and the planner's estimate (negative: never analysed).
+        kin: a number that it shares with the tables that foreign keys or inheritance tie it to.
+    """
+
+    oid: int
+    name: TableName
+    columns: tuple[Column, ...]
+    blocks: int | None
+    bytes: int
+    rows: float
+    kin: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that is to be saved.
+
+    Attributes:
+        excluded: schemas that are not to be saved.
+        references: pairs of labels: the first table has a foreign key to the second.
+        missing: what will not be saved, a sentence each.
+    """
+
+    sources: tuple[Source, ...]
+    sequences: tuple[SequenceState, ...]
+    excluded: tuple[str, ...]
+    references: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """Names and kinds; `kind` is pg_class's letter."""
+
+    rows: tuple[Any, ...]
+
+    def of(self, *kinds: str) -> list[Any]:
+        return [row for row in self.rows if row.kind in kinds]
+
+    def names(self, *kinds: str) -> list[TableName]:
+        return [TableName(row.nspname, row.relname) for row in self.of(*kinds)]
+
+
+def relations(connection: Connection, schemas: Sequence[str] | None) -> Relations:
+    """What the chosen schemas hold.
+
+    Raises:
+        InvalidSettings: a schema of that name is not there.
+        NightshiftError: something may not be read; or the database's text has no known encoding.
+    """
+    if schemas is not None:
+        known = set(connection.execute(text("SELECT nspname FROM pg_namespace")).scalars())
+        if unknown := [name for name in schemas if name not in known]:
+            raise InvalidSettings(
+                "a schema to save does not exist",
+                detail=f"BACKUP_SCHEMAS: {', '.join(unknown)}",
+                hint="names are taken to the letter; nothing was written",
+            )
+    if connection.execute(text("SHOW server_encoding")).scalar() == "SQL_ASCII":
+        raise NightshiftError("the database's text has no encoding (SQL_ASCII)", hint="back it up with pg_dump")
+    found = Relations(
+        tuple(connection.execute(text(_RELATIONS), {"schemas": None if schemas is None else list(schemas)}))
+    )
+    if closed := [TableName(r.nspname, r.relname).label for r in found.of("r", "p", "S") if not r.may_read]:
+        raise NightshiftError(
+            "there are tables or sequences that may not be read",
+            detail=", ".join(closed[:20]) + (f" and {len(closed) - 20} more" if len(closed) > 20 else ""),
+            hint="GRANT pg_read_all_data to nightshift's role, or name the schemas to save in BACKUP_SCHEMAS",
+        )
+    return found
+
+
+def survey(connection: Connection, found: Relations, schemas: Sequence[str] | None) -> Survey:
+    """Look closer, in the snapshot's own transaction."""
+    tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of("r")}
+    listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
+    columns: dict[int, list[Column]] = {oid: [] for oid in tables}
+    for row in connection.execute(text(_COLUMNS), listed):
+        columns[row.attrelid].append(_column(row))
+    kin, references = _families(connection, tables)
+    sources = tuple(
+        Source(
+            oid=row.oid,
+            name=tables[row.oid],
+            columns=tuple(columns[row.oid]),
+            blocks=row.blocks,
+            bytes=row.bytes,
+            rows=row.reltuples,
+            kin=kin.get(row.oid, row.oid),
+        )
+        for row in connection.execute(text(_SIZES), listed)
+    )
+    return Survey(
+        sources=sources,
+        excluded=_others(connection, schemas),
+        sequences=tuple(_sequences(connection, found.names("S"))),
+        references=references,
+        missing=tuple(_missing(connection, found)),
+    )
+
+
+def _column(row: Any) -> Column:
+    base = row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
+    precision, scale = decimals(base, row.typmod) or (None, None)
+    return Column(row.attname, row.declared, base, precision, scale)
+
+
+def _families(
+    connection: Connection, tables: dict[int, TableName]
+) -> tuple[dict[int, int], tuple[tuple[str, str], ...]]:
+    """Tables that hang together, by one of them each; and who references whom."""
+    leader: dict[int, int] = {}
+
+    def lead(oid: int) -> int:
+        while (above := leader.setdefault(oid, oid)) != oid:
+            leader[oid] = leader[above]
+            oid = above
+        return oid
+
+    references = []
+    for row in connection.execute(text(_KIN)):
+        leader[lead(row.one)] = lead(row.other)
+        if row.how == "f" and row.one in tables and row.other in tables:
+            references.append((tables[row.one].label, tables[row.other].label))
+    return {oid: lead(oid) for oid in tables}, tuple(references)
+
+
+def _sequences(connection: Connection, names: Sequence[TableName]) -> Iterator[SequenceState]:
+    """Where they stand now: later than the snapshot, so that no value that it shows is given twice."""
+    for start in range(0, len(names), _A_STATEMENT):
+        some = names[start : start + _A_STATEMENT]
+        query = " UNION ALL ".join(
+            f"SELECT {number} AS n, last_value, is_called FROM {name.sql}" for number, name in enumerate(some)
+        )
+        for number, last_value, is_called in connection.exec_driver_sql(query):
+            name = some[number]
+            yield SequenceState(schema=name.schema, name=name.name, last_value=last_value, is_called=is_called)
+
+
+def _missing(connection: Connection, found: Relations) -> Iterator[str]:
+    if foreign := [name.label for name in found.names("f")]:
+        yield f"rows of foreign tables, which lie elsewhere: {', '.join(foreign)}"
+    if objects := connection.execute(text("SELECT count(*) FROM pg_largeobject_metadata")).scalar():
+        yield f"large objects: {objects}"
+    for row in list(connection.execute(text(_EXTENSION_ROWS))):
+        name = TableName(row.nspname, row.relname)
+        counted = f"SELECT count(*) FROM ONLY {name.sql} {row.condition}"
+        if count := connection.exec_driver_sql(counted).scalar():
+            yield f"rows that were added to {name.label}, a table of the extension {row.extname}: {count}"
+
+
+def _others(connection: Connection, schemas: Sequence[str] | None) -> tuple[str, ...]:
+    """Schemas that are not to be saved."""
+    if schemas is None:
+        return ()
+    return tuple(connection.execute(text(_OTHERS), {"schemas": list(schemas)}).scalars())

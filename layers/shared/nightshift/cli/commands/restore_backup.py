@@ -1,0 +1,119 @@
+"""`nightshift restore-backup`: a backup becomes a database again. It needs S3 and the new database, nothing else."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from nightshift.cli.failures import exit_code
+from nightshift.cli.options import json_option
+
+if TYPE_CHECKING:
+    from nightshift.backup.bringing import Shelf
+    from nightshift.backup.filling import Told
+    from nightshift.cli.progress import Bar
+    from nightshift.results.backup import RestoredBackup
+    from nightshift.settings import Settings
+
+EPILOG = """
+\b
+Environment: RESTORE_DATABASE_URL, BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, BACKUP_WORKERS, BACKUP_PG_CLIENT, and
+  AWS's own. DATABASE_URL is neither asked nor touched: its database may be lost.
+
+\b
+Exit status:
+  0 restored, and all of it is as it was saved   1 failed   2 not understood
+  3 restored with differences, which are named   4 refused, nothing was touched
+  130 interrupted: drop the database, and begin again with an empty one
+
+\b
+Examples:
+  nightshift restore-backup newest --dry-run
+  nightshift restore-backup backup_2025_10_21_0000
+  nightshift restore-backup backup_2025_10_21_0000 --into STAGING_DATABASE_URL --no-owner
+  nightshift restore-backup newest --table app.conversation_log --json | jq .rows
+"""
+
+
+@click.command("restore-backup", short_help="A backup back into a database.", epilog=EPILOG)
+@click.argument("name")
+@click.option(
+    "--into",
+    "variable",
+    metavar="VARIABLE",
+    default="RESTORE_DATABASE_URL",
+    help="The environment variable with the database's URL. Default: RESTORE_DATABASE_URL.",
+)
+@click.option("--table", metavar="TABLE", help="This table alone; the database need not be empty then, the table must.")
+@click.option("--no-owner", is_flag=True, help="Leave out owners and grants: their roles need not exist.")
+@click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context, name: str, variable: str, table: str | None, no_owner: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Restore the backup NAME, or the newest good one, into an empty database.
+
+    Every object is proven before it is used; afterwards every table's digest, every sequence and the schema are
+    compared with what was saved. A URL is never taken from the command line, which everybody on the machine can read.
+    """
+    from nightshift.backup.bringing import bring_back
+    from nightshift.backup.places import restore_target
+    from nightshift.backup.request import RestoreBackupRequest
+    from nightshift.backup.restore import Terms
+    from nightshift.cli import context, progress
+    from nightshift.cli.views import restore_backup as view
+    from nightshift.run import JobRun
+
+    with context.backstage(verbose=ctx.obj), progress.bar("restoring", "rows") as bar:
+        wiring = context.make_wiring()
+        settings = _aimed(wiring.settings, variable)
+        request = RestoreBackupRequest(backup=name, table=table, owners=not no_owner)
+        target = restore_target(settings)
+        shelf, _ = context.backup_shelf(wiring)
+        terms = Terms(
+            workers=settings.backup_workers,
+            owners=not no_owner,
+            client=settings.backup_pg_client,
+            dry_run=dry_run,
+            told=_told(bar, shelf, name, table),
+        )
+        run = JobRun(job="restore_backup", as_of=wiring.now())
+        result: RestoredBackup = bring_back(request, shelf, target, terms, deadline=run.deadline)
+    view.show(result, as_json=as_json)
+    ctx.exit(exit_code(result.status.value))
+
+
+def _aimed(settings: Settings, variable: str) -> Settings:
+    """The settings with the target that a variable names.
+
+    Raises:
+        click.UsageError: there is no such variable.
+    """
+    from pydantic import SecretStr
+
+    if "://" in variable:
+        raise click.UsageError("--into takes the name of an environment variable, not a URL")
+    url = os.environ.get(variable, "")
+    if not url.strip():
+        raise click.UsageError(f"{variable} is not set; it names the empty database that is to be filled")
+    return settings.model_copy(update={"restore_database_url": SecretStr(url)})
+
+
+def _told(bar: Bar, shelf: Shelf, name: str, table: str | None) -> Told:
+    """Moves the bar; how far there is to go is asked at the first step."""
+    first = threading.Event()
+    lock = threading.Lock()
+
+    def told(_label: str, rows: int) -> None:
+        with lock:
+            if not first.is_set():
+                first.set()
+                manifest = shelf.open(name).manifest
+                bar.expect(sum(t.rows for t in manifest.tables if table is None or t.label == _label))
+        bar.advance(rows)
+
+    return told

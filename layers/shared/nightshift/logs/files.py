@@ -1,0 +1,217 @@
+"""A directory of log files, as it was when the run began: rotated, packed, open and growing ones.
+
+The directory is listed first; of every file as many bytes are read as it had then. A file that was rotated since is
+known by its inode and found under its new name. One that is gone is named, and the directory is looked at once more:
+whatever packed it has left something new there.
+
+Files that were last written before the window are in an earlier backup. Lines are bytes, with their line ends; one that
+is longer than `MAX_LINE` goes on in the next row. Packed files (gzip) are unpacked; one that is cut off is saved as far
+as it goes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+
+from nightshift.logs.listing import LogFile, list_files, open_file
+from nightshift.logs.sink import SavedPart, Sink
+from nightshift.rows.lines import FILES, LINES, Gathering
+
+MAX_LINE = 1 << 20
+_LINE_BYTES = 100
+"""What a line takes beside its bytes."""
+_LINES_A_TIME = 10_000
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedFile:
+    """A file that was saved; `size` and `sha256` are of its contents, unpacked where it was packed."""
+
+    path: str
+    size: int
+    sha256: str
+    lines: int
+    gzip: bool
+    modified_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesSaved:
+    """What became of a directory.
+
+    Attributes:
+        parts: the lines, and behind them one object that lists the files.
+        missing: what could not be saved, a sentence each.
+    """
+
+    parts: tuple[SavedPart, ...] = ()
+    files: tuple[SavedFile, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> int:
+        return sum(file.lines for file in self.files)
+
+
+def save_directory(sink: Sink, directory: str, *, since_ms: int, deadline: float) -> FilesSaved:
+    """Save a directory and those below it.
+
+    Args:
+        since_ms: milliseconds since 1970; files last written before are left out.
+        deadline: `time.monotonic()` value at which to stop; what is left out is named.
+
+    Raises:
+        StoreError, ArchiveMismatch: S3 did not take a part.
+    """
+    if not os.path.isdir(directory):
+        return FilesSaved(missing=(f"log directory {_shown(directory)}: there is none",))
+    saver = _Saver(sink, directory, deadline)
+    known: set[tuple[int, int]] = set()
+    for _ in range(2):
+        listed = [file for file in list_files(directory, saver.miss) if file.inode not in known]
+        known |= {file.inode for file in listed}
+        lost = saver.save([file for file in listed if file.modified_ms >= since_ms])
+        if not lost:
+            break
+    return saver.finish()
+
+
+@dataclass(slots=True)
+class _Saver:
+    """Files on their way into parts."""
+
+    sink: Sink
+    directory: str
+    deadline: float
+    parts: list[SavedPart] = field(default_factory=list)
+    files: list[SavedFile] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    _lines: Gathering = field(default_factory=lambda: Gathering(LINES, {}))
+
+    def miss(self, path: str, why: OSError | str) -> None:
+        """Name what is not saved."""
+        told = why if isinstance(why, str) else os.strerror(why.errno or 0)
+        self.missing.append(f"log file {_shown(path)}: {told}")
+
+    def save(self, files: list[LogFile]) -> int:
+        """Save files in turn; how many of them were gone."""
+        lost = 0
+        for number, file in enumerate(files):
+            if time.monotonic() > self.deadline:
+                self.missing.append(f"{len(files) - number} log files: the time was over")
+                break
+            try:
+                stream = open_file(self.directory, file)
+                if stream is None:
+                    lost += 1
+                    self.miss(file.path, "it was gone before it was read")
+                    continue
+                with stream:
+                    self._read(file, stream)
+            except OSError as exc:
+                self.miss(file.path, exc)
+        return lost
+
+    def finish(self) -> FilesSaved:
+        """Write what is left, and the list of files."""
+        if self._lines.rows:
+            self._write()
+        if self.files:
+            listing = Gathering(FILES, {})
+            columns = [[getattr(file, name) for file in self.files] for name in SavedFile.__slots__]
+            listing.add(columns, 0)
+            # Its rows are no lines: a manifest's parts count those of logs alone.
+            self.parts.append(replace(self.sink.write("files", 1, listing.encode()), rows=0))
+        return FilesSaved(parts=tuple(self.parts), files=tuple(self.files), missing=tuple(dict.fromkeys(self.missing)))
+
+    def _read(self, file: LogFile, stream: BinaryIO) -> None:
+        """Gather a file's lines; a file that turns out shorter or cut off is saved as far as it goes, and named."""
+        whole = _Bounded(stream, file.size)
+        packed = file.path.endswith(".gz") and stream.peek(2)[:2] == _GZIP  # type: ignore[attr-defined]
+        source: io.BufferedIOBase = gzip.GzipFile(fileobj=whole) if packed else io.BufferedReader(whole, MAX_LINE)
+        digest, at, number = hashlib.sha256(), 0, 0
+        try:
+            for lines in _some_lines(source):
+                positions = []
+                for line in lines:
+                    digest.update(line)
+                    positions.append(at)
+                    at += len(line)
+                self._gather(file.path, number, positions, lines)
+                number += len(lines)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
+            self.miss(file.path, f"saved as far as it can be unpacked: {type(exc).__name__}")
+        else:
+            if whole.left:
+                self.miss(file.path, f"shorter by {whole.left} bytes than it was: somebody has cut it")
+        self.files.append(
+            SavedFile(
+                path=_shown(file.path),
+                size=at,
+                sha256=digest.hexdigest(),
+                lines=number,
+                gzip=packed,
+                modified_ms=file.modified_ms,
+            )
+        )
+
+    def _gather(self, path: str, number: int, positions: list[int], lines: list[bytes]) -> None:
+        numbers = range(number + 1, number + 1 + len(lines))
+        columns = [[_shown(path)] * len(lines), numbers, positions, lines]
+        self._lines.add(columns, sum(map(len, lines)) + _LINE_BYTES * len(lines))
+        if self._lines.size >= self.sink.part_bytes:
+            self._write()
+
+    def _write(self) -> None:
+        self.parts.append(self.sink.write("lines", len(self.parts) + 1, self._lines.encode()))
+
+
+class _Bounded(io.RawIOBase):
+    """The first bytes of a stream, however many it has by now."""
+
+    def __init__(self, stream: BinaryIO, left: int) -> None:
+        self._stream = stream
+        self.left = left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """As many bytes as there are, none behind the end."""
+        got = self._stream.read(min(len(buffer), self.left))
+        buffer[: len(got)] = got
+        self.left -= len(got)
+        return len(got)
+
+
+def _some_lines(source: io.BufferedIOBase) -> Iterator[list[bytes]]:
+    """Lines in portions of bounded size; when the source breaks off, what was read before comes first."""
+    lines: list[bytes] = []
+    size = 0
+    try:
+        while line := source.readline(MAX_LINE):
+            lines.append(line)
+            size += len(line)
+            if len(lines) >= _LINES_A_TIME or size >= MAX_LINE:
+                yield lines
+                lines, size = [], 0
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        if lines:
+            yield lines
+        raise
+    if lines:
+        yield lines
+
+
+def _shown(path: str) -> str:
+    """A path as text, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,159 @@
+"""What `backup`, `rehearse` and `restore_backup` return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from nightshift.results.common import Attachment, Refusal, Status, iso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupResult:
+    """What one run of `backup` did.
+
+    Attributes:
+        name: of the backup, e.g. `backup_2025_10_21_0000`; None: there is none.
+        location: `s3://bucket/prefix/name`.
+        snapshot_time: the one moment of all rows; None where it is a set of groups, each with its own.
+        tables, rows, bytes: in the backup; bytes as they lie in S3, the schema and logs among them.
+        left: tables still to be saved; the next invocation goes on with them.
+        groups: sets of tables that are each of one moment; 1: the whole backup is.
+        log_events: events of log groups, or lines of log files, that were saved.
+        previous_bytes: of the backup before; None: there is none.
+        proven_name, proven_at: the newest backup that a rehearsal has restored, and when.
+        pruned: backups that retention removed, `would_prune` in a dry run.
+        missing: what the backup does not hold, a sentence each, e.g. large objects, or the schema for want of a client.
+        warnings: what the operator should know, a sentence each.
+    """
+
+    name: str | None = None
+    location: str | None = None
+    snapshot_time: datetime | None = None
+    tables: int = 0
+    rows: int = 0
+    bytes: int = 0
+    left: int = 0
+    groups: int = 1
+    log_events: int = 0
+    previous_bytes: int | None = None
+    proven_name: str | None = None
+    proven_at: datetime | None = None
+    pruned: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    dry_run: bool = False
+    already: bool = False
+    seconds: float = 0.0
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def shrunk(self) -> bool:
+        """Smaller than half of the backup before: somebody should look."""
+        return self.previous_bytes is not None and self.name is not None and 2 * self.bytes < self.previous_bytes
+
+    @property
+    def status(self) -> Status:
+        if self.refusal is not None:
+            return Status.REFUSED
+        if self.dry_run:
+            return Status.DRY_RUN
+        if self.left:
+            return Status.PARTIAL
+        return Status.NOTHING if self.already or self.name is None else Status.OK
+
+    @property
+    def complete(self) -> bool:
+        return self.status in (Status.OK, Status.NOTHING)
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "name": self.name,
+            "location": self.location,
+            "snapshot_time": iso(self.snapshot_time),
+            "tables": self.tables,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "left": self.left,
+            "groups": self.groups,
+            "log_events": self.log_events,
+            "previous_bytes": self.previous_bytes,
+            "shrunk": self.shrunk,
+            "proven_name": self.proven_name,
+            "proven_at": iso(self.proven_at),
+            "pruned": list(self.pruned),
+            "already": self.already,
+            "seconds": round(self.seconds, 3),
+        }
+        for name in ("missing", "warnings"):
+            if getattr(self, name):
+                out[name] = list(getattr(self, name))
+        if self.refusal:
+            out["refusal"] = self.refusal.to_json()
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredBackup:
+    """What a restore of a backup did, a rehearsal's among them.
+
+    Attributes:
+        name: of the backup.
+        target: the database that was filled, by its name; never its address or login.
+        tables, rows, bytes: restored.
+        left_tables: not restored because time was over.
+        differences: what is not as the manifest says, a sentence each; empty: proven.
+        proven: schema, counts and digests are all as they were, and the backup is stamped so (rehearsal only).
+        scratch: the database was made for this run, and is dropped again.
+    """
+
+    name: str | None = None
+    target: str | None = None
+    tables: int = 0
+    rows: int = 0
+    bytes: int = 0
+    left_tables: int = 0
+    differences: tuple[str, ...] = ()
+    proven: bool = False
+    scratch: bool = False
+    by_table: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    dry_run: bool = False
+    seconds: float = 0.0
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        if self.refusal is not None:
+            return Status.REFUSED
+        if self.dry_run:
+            return Status.DRY_RUN
+        if self.name is None:
+            return Status.NOTHING
+        return Status.PARTIAL if self.left_tables or self.differences else Status.OK
+
+    @property
+    def complete(self) -> bool:
+        return self.status in (Status.OK, Status.NOTHING)
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "name": self.name,
+            "target": self.target,
+            "tables": self.tables,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "left_tables": self.left_tables,
+            "differences": list(self.differences),
+            "proven": self.proven,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.warnings:
+            out["warnings"] = list(self.warnings)
+        if self.refusal:
+            out["refusal"] = self.refusal.to_json()
+        return out

@@ -1,0 +1,146 @@
+"""The message of `backup`: that last night's backup is there, how large it is, and when one was last seen to come back.
+
+What should frighten comes right below the title: a backup that shrank to less than half. What nobody will look for
+unless told comes at the end, by name: what is not in the backup, and warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from nightshift.results import BackupResult, Status
+from nightshift.slack.markup import DASH, code, fact, prose
+from nightshift.slack.message import Block, Draft, header, section
+from nightshift.slack.report import Report, run_lines
+from nightshift.slack.words import Words
+
+PROVEN_FOR = timedelta(days=8)
+"""A weekly rehearsal, and a day of grace: a proof that is older is worth a warning."""
+MAX_PRUNED = 5
+"""Backups named of those that retention removed."""
+MAX_LISTED, MAX_SENTENCE = 5, 300
+"""Sentences shown of what is missing, and of warnings; characters of each."""
+MAX_SHOWN = 80
+"""Characters of a backup's name."""
+
+
+def backup(result: BackupResult, report: Report, words: Words) -> Draft:
+    """The message for a run of `backup`; of one that failed, the part below the failure."""
+    head = section(list(_head(result, report, words)))
+    lists = (
+        *listed(words.phrases.not_in_backup.of(len(result.missing)), result.missing, words),
+        *listed(words.phrases.warnings_told.of(len(result.warnings)), result.warnings, words),
+    )
+    if report.error is not None or result.status in (Status.REFUSED, Status.NOTHING):
+        return Draft(head=(head,), items=lists)
+    return Draft(head=(header(_title(result, words)), head), items=lists)
+
+
+def listed(title: str, sentences: Sequence[str], words: Words) -> Iterator[Block]:
+    """Sentences below a title; the last line counts those that are not shown. Nothing where there are none."""
+    if sentences:
+        hidden = len(sentences) - MAX_LISTED
+        more = [words.phrases.entries_left_out.of(hidden)] if hidden > 0 else []
+        yield section([title, *(f"• {prose(one, MAX_SENTENCE)}" for one in sentences[:MAX_LISTED]), *more])
+
+
+def _title(result: BackupResult, words: Words) -> str:
+    phrases = words.phrases
+    if result.status is Status.DRY_RUN:
+        title = phrases.backup_preview_title
+    else:
+        title = phrases.backup_unfinished_title if result.left else phrases.backup_title
+    return title.format(name=result.name or DASH)
+
+
+def _head(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
+    """The verdict and the figures."""
+    phrases = words.phrases
+    if report.error is not None:
+        yield phrases.table_failed_above if result.tables or result.pruned else phrases.no_backup_made
+        if result.tables or result.pruned:
+            yield from _figures(result, report, words)
+        return
+    if result.status is Status.REFUSED:
+        yield phrases.refused.format(guard=prose(words.guard(result.refusal.guard)) if result.refusal else DASH)
+        if result.refusal:
+            yield fact(phrases.reason, prose(result.refusal.message))
+            yield fact(phrases.hint, prose(result.refusal.hint))
+        yield phrases.no_backup_made
+    elif result.status is Status.NOTHING:
+        yield phrases.backed_up_before.format(name=_name(result.name)) if result.name else phrases.nothing_to_save
+    else:
+        yield from _verdict(result, words)
+        yield from _figures(result, report, words)
+    yield from _proven(result, report, words)
+    yield from run_lines(report, words)
+    if report.dry_run:
+        yield phrases.preview_note
+
+
+def _verdict(result: BackupResult, words: Words) -> Iterator[str]:
+    """What is not as it should be with this backup as a whole."""
+    phrases = words.phrases
+    if result.left:
+        yield phrases.backup_goes_on.of(result.left)
+    elif _is_a_backup(result) and result.shrunk and result.previous_bytes:
+        yield phrases.backup_shrunk.format(before=words.size(result.previous_bytes))
+    if result.groups > 1:
+        yield phrases.backup_in_groups.of(result.groups)
+
+
+def _figures(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
+    phrases = words.phrases
+    change = _change(result, words) if report.error is None and _is_a_backup(result) else ""
+    yield fact(phrases.whole_size, words.size(result.bytes), note=change)
+    yield fact(phrases.saved_tables, phrases.pieces.of(result.tables), note=words.rows(result.rows))
+    if result.log_events:
+        yield fact(phrases.saved_logs, phrases.log_events.of(result.log_events))
+    if result.snapshot_time is not None:
+        yield fact(phrases.snapshot_time, prose(words.moment(result.snapshot_time)))
+    if result.location:
+        yield fact(phrases.kept_in, code(result.location))
+    if result.pruned:
+        names = [_name(name) for name in result.pruned[:MAX_PRUNED]]
+        more = [phrases.others.of(len(result.pruned) - MAX_PRUNED)] if len(result.pruned) > MAX_PRUNED else []
+        label = phrases.would_prune if report.dry_run else phrases.pruned
+        yield fact(label, phrases.pieces.of(len(result.pruned)), note=", ".join([*names, *more]))
+    if not report.dry_run:
+        yield fact(phrases.took, words.duration(result.seconds))
+
+
+def _is_a_backup(result: BackupResult) -> bool:
+    """It is whole, so that its size can be compared with another's."""
+    return result.status is Status.OK
+
+
+def _change(result: BackupResult, words: Words) -> str:
+    """The size against the backup before."""
+    phrases = words.phrases
+    if not result.previous_bytes:
+        return ""
+    percent = round(100 * (result.bytes / result.previous_bytes - 1), 1)
+    way = phrases.same_size if percent == 0 else phrases.larger if percent > 0 else phrases.smaller
+    return phrases.since_previous.format(change=way.format(percent=f"{abs(percent):,.1f}"))
+
+
+def _proven(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
+    """The newest backup that is known to come back, and a warning where that is long ago."""
+    phrases = words.phrases
+    if result.proven_at is None:
+        if _is_a_backup(result):  # else nobody may have looked
+            yield phrases.none_proven
+        return
+    age = max(timedelta(0), report.as_of - result.proven_at)
+    yield fact(
+        phrases.proven_backup,
+        _name(result.proven_name),
+        note=phrases.ago.format(duration=words.duration(age.total_seconds())),
+    )
+    if age > PROVEN_FOR:
+        yield phrases.proven_long_ago
+
+
+def _name(name: str | None) -> str:
+    return code(name, MAX_SHOWN) if name else DASH

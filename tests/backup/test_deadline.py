@@ -1,0 +1,87 @@
+"""Time runs out: what is in S3 whole is kept; the next run goes on with the rest, and says of which moments all is."""
+
+from __future__ import annotations
+
+import pytest
+
+from nightshift.errors import NightshiftError
+from tests.support import s3_faults as faults
+from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
+from tests.support.handler import Context
+from tests.support.s3_proxy import S3Proxy
+
+TABLES = 40
+SLOW = 0.5
+"""Seconds that S3 takes for each part, three at a time: the run below ends with the tables half-way."""
+SHORT = 4.0
+
+
+def begun(backups: BackupHouse, proxy: S3Proxy) -> int:
+    """A run whose time was over before its work was; how many tables it left."""
+    backups.fill(TABLES, 20)
+    slow = proxy.inject(faults.delay(SLOW), method="PUT", target=".parquet", times=None)
+    context = Context(seconds=SHORT)
+    answer = backups.run_with({"AWS_ENDPOINT_URL": proxy.endpoint}, context)
+    assert slow.fired > 0
+    assert (answer["status"], answer["complete"], answer["name"]) == ("partial", False, NAME)
+    assert 0 < answer["left"] < TABLES
+    assert [one.manifest for one in backups.backups()] == [None]
+    assert backups.value("SELECT count(*) FROM nightshift_backup") == answer["tables"]
+    return int(answer["left"])
+
+
+def saved_first(backups: BackupHouse) -> list[str]:
+    """User tables that the first run saved."""
+    return [
+        str(row[0])
+        for row in backups.sql("SELECT table_name FROM nightshift_backup WHERE table_name LIKE 'public.t%' ORDER BY 1")
+    ]
+
+
+def test_the_next_run_goes_on(backups: BackupHouse, proxy: S3Proxy) -> None:
+    """Whatever happened to the tables meanwhile; and what was saved and is of no use any more is no part of it."""
+    begun(backups, proxy)
+    kept, altered, dropped, *_ = saved_first(backups)
+    left = min({f"public.t{n}" for n in range(TABLES)} - set(saved_first(backups)))
+    backups.sql(f"INSERT INTO {kept} VALUES (1000, 'too late'); INSERT INTO {left} VALUES (1000, 'in time')")
+    backups.sql(f"ALTER TABLE {altered} ADD COLUMN more int DEFAULT 7; DROP TABLE {dropped}")
+    backups.sql(f"ALTER TABLE {left} ADD FOREIGN KEY (id) REFERENCES {kept} (id) NOT VALID")
+    answer = backups.run(scheduled_time=NEXT)
+    assert (answer["status"], answer["name"], answer["groups"]) == ("ok", NAME, 2)
+    assert answer["snapshot_time"] is None
+    assert answer["warnings"] == [f"earlier runs had begun {NAME}: there will be no {NEXT_NAME}"]
+    manifest = backups.manifest()
+    entries = {entry.label: entry for entry in manifest.tables}
+    assert (entries[kept].rows, entries[left].rows, entries[altered].rows) == (20, 21, 20)
+    assert [column.name for column in entries[altered].columns] == ["id", "body", "more"]
+    assert dropped not in entries
+    first, second = manifest.groups
+    assert first.snapshot_time < second.snapshot_time
+    assert kept in first.tables and {left, altered} <= set(second.tables)
+    assert [one for one in answer["missing"] if one.startswith("foreign keys")] == [
+        f"foreign keys between tables of different moments may not hold: {left} → {kept}"
+    ]
+    assert backups.value("SELECT count(*) FROM nightshift_backup") == 0
+    backups.run(scheduled_time="2025-10-17T00:00:00Z")
+    backups.assert_tidy()
+
+
+def test_objects_of_the_first_half_are_gone(backups: BackupHouse, proxy: S3Proxy) -> None:
+    """As in a database that came back from a backup: what it remembers may be nowhere."""
+    begun(backups, proxy)
+    lost = saved_first(backups)[0]
+    (key,) = [key for key in backups.s3.keys(backups.bucket) if f"/{lost}/" in key]
+    backups.s3.client().delete_object(Bucket=backups.bucket, Key=key)
+    assert backups.run()["groups"] == 2
+    entry = backups.manifest().table(lost)
+    assert entry is not None and entry.rows == 20
+
+
+def test_no_time_at_all(backups: BackupHouse) -> None:
+    """A run that could not save even one table is a failure: the next one would get no further."""
+    backups.fill(1)
+    with pytest.raises(NightshiftError, match="not one table"):
+        backups.run(Context(seconds=0.2))
+    assert backups.value("SELECT count(*) FROM nightshift_backup") == 0
+    assert backups.run()["groups"] == 1
+    backups.assert_tidy()

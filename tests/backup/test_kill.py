@@ -1,0 +1,64 @@
+"""`kill -9`, wherever it may hit: there is the whole backup or none, and the next run tidies up and takes one."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from nightshift.archive.events import Step
+from nightshift.backup.inventory import State
+from tests.support.backups import NAME, NEXT, BackupHouse
+
+STEPS = [
+    (Step.PLANNED, 2),
+    (Step.INTENT, 1),
+    (Step.UPLOADED, 2),
+    (Step.PROVEN, 4),
+    (Step.COMMITTING, 1),
+    (Step.COMMITTED, 1),
+]
+
+
+@pytest.mark.parametrize(("step", "occurrence"), STEPS)
+def test_killed_at_a_step(backups: BackupHouse, step: Step, occurrence: int) -> None:
+    backups.fill()
+    child = backups.child(kill_at=step, occurrence=occurrence)
+    assert child.wait() == -signal.SIGKILL
+    assert (child.steps[-1], child.steps.count(step)) == (step, occurrence), child.log
+    backups.await_quiet()
+    backups.assert_sound()
+    states = [one.state for one in backups.backups()]
+    if step is Step.COMMITTED:
+        assert states == [State.GOOD]
+        assert backups.run()["already"]
+    else:
+        assert states in ([], [State.UNFINISHED])
+        assert backups.run()["name"] == NAME
+    backups.manifest()
+    backups.assert_tidy()
+
+
+def test_what_a_killed_run_left_is_collected_by_the_next_days(backups: BackupHouse) -> None:
+    backups.fill()
+    child = backups.child(kill_at=Step.COMMITTING)
+    assert child.wait() == -signal.SIGKILL
+    backups.await_quiet()
+    assert len(backups.unlisted()) > 3
+    backups.run(scheduled_time=NEXT)
+    backups.assert_tidy()
+    assert [run["error"] for run in backups.runs()] == ["it never ended", None]
+
+
+def test_sigterm(backups: BackupHouse) -> None:
+    """Stopped in order: recorded as failed, nothing listed."""
+    backups.fill()
+    child = backups.child(hold_at=Step.PROVEN)
+    child.await_step(Step.PROVEN)
+    child.interrupt(signal.SIGTERM)
+    child.resume()
+    assert child.wait() == 1
+    assert [run["status"] for run in backups.runs()] == ["failed"]
+    assert [one.state for one in backups.backups()] == [State.UNFINISHED]
+    assert backups.run()["status"] == "ok"
+    backups.assert_tidy()

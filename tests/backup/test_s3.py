@@ -1,0 +1,109 @@
+"""S3 refuses, loses answers, keeps other bytes than it was sent: no manifest lists parts that are not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
+from tests.support import s3_faults as faults
+from tests.support.backups import NAME, NEXT, BackupHouse
+from tests.support.s3_faults import Action
+from tests.support.s3_proxy import S3Proxy
+
+PUT, GET = "PUT", "GET"
+PART, MANIFEST = ".parquet", "manifest.json"
+
+
+def run(backups: BackupHouse, proxy: S3Proxy, **env: str) -> dict[str, Any]:
+    return backups.run_with({"AWS_ENDPOINT_URL": proxy.endpoint, **env})
+
+
+def fails(backups: BackupHouse, proxy: S3Proxy, error: type[NightshiftError], **env: str) -> NightshiftError:
+    """A run that fails, and leaves no backup; the next one takes it, and tidies up."""
+    with pytest.raises(error) as caught:
+        run(backups, proxy, **env)
+    assert [one.manifest for one in backups.backups()] in ([], [None])
+    assert [one["status"] for one in backups.runs()] == ["failed"]
+    proxy.heal()
+    assert backups.run()["status"] == "ok"
+    backups.manifest()
+    backups.assert_tidy()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("method", "where", "fault"),
+    [
+        (PUT, PART, faults.internal_error()),
+        (PUT, "schema.dump", faults.disconnect()),
+        (PUT, PART, faults.store_then_disconnect()),
+        (PUT, MANIFEST, faults.store_then_disconnect()),
+        (GET, PART, faults.slow_down()),
+        (GET, MANIFEST, faults.slow_down()),
+    ],
+    ids=["500", "reset", "answer lost", "answer about the manifest lost", "503 for the proof", "503 for the last"],
+)
+def test_what_passes_is_waited_for(
+    backups: BackupHouse, proxy: S3Proxy, where: str, method: str, fault: Action
+) -> None:
+    backups.fill(1, 50)
+    injected = proxy.inject(fault, method=method, target=where)
+    assert run(backups, proxy)["status"] == "ok"
+    assert injected.fired == 1
+    backups.manifest()
+    backups.assert_tidy()
+
+
+@pytest.mark.parametrize("where", [PART, MANIFEST])
+def test_access_denied(backups: BackupHouse, proxy: S3Proxy, where: str) -> None:
+    backups.fill()
+    denied = proxy.inject(faults.access_denied(), method=PUT, target=where)
+    error = fails(backups, proxy, StoreError)
+    assert denied.fired == 1
+    assert "AccessDenied" in error.message
+
+
+@pytest.mark.parametrize(("where", "proof"), [(PART, "full"), (PART, "head"), ("schema.dump", "head")])
+def test_the_stored_bytes_differ(backups: BackupHouse, proxy: S3Proxy, where: str, proof: str) -> None:
+    backups.fill()
+    corrupted = proxy.inject(faults.corrupt_stored(), method=PUT, target=where)
+    proxy.inject(faults.alter_headers({"x-amz-checksum-sha256": None}), method="HEAD", times=None)
+    fails(backups, proxy, ArchiveMismatch, ARCHIVE_PROOF=proof)
+    assert corrupted.fired == 1
+
+
+def test_a_corrupted_manifest_is_no_backup(backups: BackupHouse, proxy: S3Proxy) -> None:
+    """It lies there all the same, and is left for somebody to look at; the run has failed and said so."""
+    backups.fill(1)
+    corrupted = proxy.inject(faults.corrupt_stored(), method=PUT, target=MANIFEST)
+    with pytest.raises(ArchiveMismatch):
+        run(backups, proxy)
+    assert corrupted.fired == 1
+    (found,) = backups.backups()
+    assert not found.is_good
+    with pytest.raises(ArchiveMismatch, match="damaged"):
+        backups.run()
+    assert backups.run(scheduled_time=NEXT)["status"] == "ok"
+
+
+def test_somebody_else_wrote_the_manifest(backups: BackupHouse, proxy: S3Proxy) -> None:
+    """S3 takes the first one alone."""
+    backups.fill(1)
+
+    def first(_request: faults.Request) -> None:
+        backups.store.put(f"backup/{NAME}/{MANIFEST}", b"{}")
+
+    overtaken = proxy.inject(faults.call_before(first), method=PUT, target=MANIFEST)
+    with pytest.raises(ArchiveMismatch, match="not this run's"):
+        run(backups, proxy)
+    assert overtaken.fired == 1
+    assert backups.store.get(f"backup/{NAME}/{MANIFEST}") == b"{}"
+
+
+def test_a_missing_bucket(backups: BackupHouse, proxy: S3Proxy) -> None:
+    backups.fill(1)
+    with pytest.raises(StoreError, match="NoSuchBucket"):
+        run(backups, proxy, BACKUP_BUCKET="no-such-bucket")
+    assert backups.run()["status"] == "ok"

@@ -1,0 +1,230 @@
+"""Whatever tables there are, the backup has their rows, each once, and their digests as the server sees them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nightshift.backup.inventory import State
+from nightshift.database.catalog import TableName
+from nightshift.errors import ArchiveMismatch, InvalidSettings, NightshiftError
+from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
+
+ODD = """
+CREATE SCHEMA "App Data";
+CREATE DOMAIN "App Data".money AS numeric(12,2);
+CREATE TYPE "App Data".mood AS ENUM ('좋아요', 'it''s %s');
+CREATE TABLE "App Data"."Odd ""T./표 %" (
+    id bigint GENERATED ALWAYS AS IDENTITY, "select" "App Data".money, "이 름" text, m "App Data".mood[],
+    twice numeric GENERATED ALWAYS AS ("select" * 2) STORED, at timestamptz, n numeric(6,2), r int4range, c regclass);
+INSERT INTO "App Data"."Odd ""T./표 %" ("select", "이 름", m, at, n, r, c)
+    SELECT i / 3.0, repeat('가', i % 50), ARRAY['좋아요', NULL]::"App Data".mood[],
+        CASE i % 3 WHEN 0 THEN 'infinity' ELSE timestamptz '2025-01-01' + i * interval '1 second' END,
+        CASE i % 5 WHEN 0 THEN 'NaN' ELSE i / 7.0 END, int4range(i, i + 3), '"App Data"."Odd ""T./표 %"'
+    FROM generate_series(1, 500) i;
+CREATE TABLE empty (a int, b text);
+CREATE TABLE bare ();
+INSERT INTO bare DEFAULT VALUES;
+INSERT INTO bare DEFAULT VALUES;
+CREATE TABLE parent (a int);
+CREATE TABLE child (b int) INHERITS (parent);
+INSERT INTO parent VALUES (1), (1);
+INSERT INTO child VALUES (2, 3);
+CREATE TABLE log (id int, day date) PARTITION BY RANGE (day);
+CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2025-02-01');
+CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2025-02-01') TO ('2025-03-01') PARTITION BY LIST (id);
+CREATE TABLE log_2_rest PARTITION OF log_2 DEFAULT;
+INSERT INTO log VALUES (1, '2025-01-05'), (2, '2025-02-05'), (3, '2025-02-06');
+CREATE UNLOGGED TABLE scratch AS SELECT 1 AS x;
+CREATE SEQUENCE counter START 7;
+CREATE VIEW seen AS SELECT * FROM parent;
+CREATE MATERIALIZED VIEW frozen AS SELECT * FROM parent;
+"""
+
+
+def test_every_kind(backups: BackupHouse) -> None:
+    for statement in ODD.split(";\n"):
+        backups.sql(statement)
+    backups.sql("SELECT nextval('counter')")
+    backups.sql("CREATE TEMP TABLE passing AS SELECT 1")
+    answer = backups.run()
+    manifest = backups.manifest()
+    assert (answer["status"], answer["name"], answer["groups"]) == ("ok", NAME, 1)
+    assert answer["missing"] == ["the rows of public.bare, which has no stored columns: 2"]
+    entries = {(entry.schema, entry.name): entry for entry in manifest.tables}
+    rows = {name: entry.rows for name, entry in entries.items() if not name[1].startswith("nightshift_")}
+    assert rows == {
+        ("App Data", 'Odd "T./표 %'): 500,
+        ("public", "bare"): 0,
+        ("public", "child"): 1,
+        ("public", "empty"): 0,
+        ("public", "log_1"): 1,
+        ("public", "log_2_rest"): 2,
+        ("public", "parent"): 2,
+        ("public", "scratch"): 1,
+    }
+    for name, entry in entries.items():
+        assert backups.saved(entry).num_rows == entry.rows
+        if name[1] not in ("bare", "nightshift_run"):  # the run's end was recorded after the snapshot
+            backups.sql("SET search_path = ''; SET TimeZone = 'UTC'; SET extra_float_digits = 1")
+            assert backups.digest(entry) == entry.digest, name
+    odd = entries["App Data", 'Odd "T./표 %']
+    assert [column.name for column in odd.columns] == ["id", "select", "이 름", "m", "at", "n", "r", "c"]
+    assert odd.columns[1].type == '"App Data".money'
+    (counter,) = [one for one in manifest.sequences if one.name == "counter"]
+    assert (counter.last_value, counter.is_called) == (7, True)
+    assert manifest.schema.dump is not None and manifest.schema.sql is not None
+    assert answer["bytes"] == manifest.bytes
+    backups.assert_tidy()
+
+
+def test_no_table_at_all(backups: BackupHouse) -> None:
+    backups.sql("CREATE SCHEMA nothing")
+    backups.env["BACKUP_SCHEMAS"] = "nothing"
+    assert backups.run()["tables"] == 0
+    assert backups.manifest().tables == ()
+
+
+def test_chosen_schemas(backups: BackupHouse) -> None:
+    backups.sql('CREATE SCHEMA "A.b"; CREATE TABLE "A.b".x AS SELECT 1 AS one; CREATE TABLE other AS SELECT 2 AS two')
+    backups.env["BACKUP_SCHEMAS"] = "A.b"
+    assert backups.run()["tables"] == 1
+    manifest = backups.manifest()
+    assert [entry.table for entry in manifest.tables] == [TableName("A.b", "x")]
+    assert manifest.schema.sql is not None
+    sql = backups.store.get(f"backup/{NAME}/{manifest.schema.sql.key}").decode()
+    assert '"A.b".x' in sql and "other" not in sql
+
+
+def test_an_unknown_schema(backups: BackupHouse) -> None:
+    backups.env["BACKUP_SCHEMAS"] = "public,Publik"
+    with pytest.raises(InvalidSettings, match="Publik"):
+        backups.run()
+    assert backups.s3.keys(backups.bucket) == []
+
+
+def test_a_table_that_may_not_be_read(backups: BackupHouse, guest: str) -> None:
+    backups.sql("CREATE TABLE secret AS SELECT 1 AS one")
+    backups.env["DATABASE_URL"] = backups.env["DATABASE_URL"].replace("postgres@", f"{guest}@")
+    with pytest.raises(NightshiftError, match=r"may not be read") as caught:
+        backups.run()
+    assert caught.value.detail == "public.secret"
+    assert backups.s3.keys(backups.bucket) == []
+
+
+def test_rows_that_a_policy_hides(backups: BackupHouse, guest: str) -> None:
+    """A backup without them would look like one with all."""
+    backups.sql(
+        "CREATE TABLE ours AS SELECT 1 AS one; ALTER TABLE ours ENABLE ROW LEVEL SECURITY;"
+        f" GRANT SELECT ON ours TO {guest}"
+    )
+    backups.env["DATABASE_URL"] = backups.env["DATABASE_URL"].replace("postgres@", f"{guest}@")
+    with pytest.raises(NightshiftError, match="row-level security"):
+        backups.run()
+    assert backups.backups() == () or backups.backups()[0].manifest is None
+
+
+def test_what_is_missing_is_said(backups: BackupHouse) -> None:
+    backups.sql("SELECT lo_create(0)")
+    backups.sql(
+        "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere;"
+        " CREATE FOREIGN TABLE away (a int) SERVER far"
+    )
+    assert backups.run()["missing"] == ["rows of foreign tables, which lie elsewhere: public.away", "large objects: 1"]
+    backups.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata; DROP FOREIGN DATA WRAPPER nowhere CASCADE")
+
+
+def test_no_client(backups: BackupHouse) -> None:
+    backups.env["BACKUP_PG_CLIENT"] = str(backups.directory)
+    backups.fill(1)
+    answer = backups.run()
+    assert answer["status"] == "ok"
+    assert answer["missing"][0].startswith("the schema: no pg_dump")
+    assert backups.manifest().schema.dump is None
+
+
+def test_large_tables_are_read_in_pieces(backups: BackupHouse) -> None:
+    """By several connections, each row once."""
+    backups.sql("CREATE TABLE big (id bigint, body text)")
+    backups.sql("ALTER TABLE big ALTER body SET STORAGE PLAIN")
+    backups.sql(
+        "INSERT INTO big SELECT i, repeat(md5(i::text), 125) || repeat(md5((-i)::text), 100)"
+        " FROM generate_series(1, 10000) i"
+    )
+    assert backups.value("SELECT pg_relation_size('big') / 8192") > 8192
+    backups.run()
+    entry = backups.manifest().table("public.big")
+    assert entry is not None and len(entry.parts) > 2
+    assert sorted(backups.saved(entry).column("id").to_pylist()) == list(range(1, 10_001))
+    assert entry.digest == backups.digest(entry)
+
+
+def test_a_second_delivery_does_nothing(backups: BackupHouse) -> None:
+    backups.fill(1)
+    first = backups.run()
+    objects = backups.s3.objects(backups.bucket)
+    second = backups.run()
+    assert (second["status"], second["already"], second["bytes"]) == ("nothing", True, first["bytes"])
+    assert backups.s3.objects(backups.bucket) == objects
+    third = backups.run(scheduled_time=NEXT)
+    assert (third["status"], third["name"]) == ("ok", NEXT_NAME)
+    assert third["previous_bytes"] == first["bytes"]
+
+
+def test_a_dry_run_writes_nothing(backups: BackupHouse) -> None:
+    backups.fill(2)
+    before = backups.state()
+    answer = backups.run(dry_run=True)
+    assert (answer["status"], answer["tables"], answer["name"]) == ("dry_run", 2, NAME)
+    assert answer["bytes"] > 0
+    assert backups.state() == before
+    assert backups.runs() == []
+
+
+def test_another_database_under_the_same_prefix(backups: BackupHouse) -> None:
+    """Its backup is not ours, and what it is writing is not left over."""
+    backups.fill(1)
+    backups.run()
+    backups.sql("DELETE FROM nightshift_run")
+    with pytest.raises(ArchiveMismatch, match="another database's"):
+        backups.run()
+    foreign = f"backup/{NEXT_NAME}/{'f' * 32}/data/public.t0/part-00001.parquet"
+    backups.store.put(foreign, b"rows of another database")
+    answer = backups.run(scheduled_time=NEXT)
+    assert answer["warnings"] == [f"objects of 1 unknown runs were left alone, e.g. {foreign}"]
+    assert foreign in backups.s3.keys(backups.bucket)
+
+
+def test_a_damaged_backup_of_the_same_name(backups: BackupHouse) -> None:
+    backups.fill(1)
+    backups.run()
+    part = next(backups.manifest().parts())
+    backups.s3.client().delete_object(Bucket=backups.bucket, Key=f"backup/{NAME}/{part.key}")
+    before = backups.s3.objects(backups.bucket)
+    with pytest.raises(ArchiveMismatch, match="damaged") as caught:
+        backups.run()
+    assert caught.value.detail == f"missing: {part.key}"
+    assert backups.s3.objects(backups.bucket) == before
+
+
+@pytest.mark.parametrize("where", ["missing", "sequences", "snapshot_time"])
+def test_an_altered_manifest_is_found_out(backups: BackupHouse, where: str) -> None:
+    """Also where it adds up: by its seal."""
+    backups.fill(1, 10)
+    backups.run()
+    key = f"backup/{NAME}/manifest.json"
+    facts = json.loads(backups.store.get(key))
+    changes = {
+        "missing": {"missing": ["nothing"]},
+        "sequences": {"sequences": facts["sequences"][1:]},
+        "snapshot_time": {"groups": [{**facts["groups"][0], "snapshot_time": "2025-10-15T00:00:00+00:00"}]},
+    }
+    backups.s3.client().put_object(
+        Bucket=backups.bucket, Key=key, Body=json.dumps({**facts, **changes[where]}).encode()
+    )
+    (found,) = backups.backups()
+    assert (found.state, found.reasons) == (
+        State.DAMAGED,
+        (f"the manifest was altered: {key}: its seal is another one's",),
+    )
