@@ -4,7 +4,7 @@ The yardstick carries boto3 as Lambda's own runtime does: the pinned version as 
 code, without what `layers/build.py` saves. Each sample is a new execution environment: AWS's emulator, AWS's runtime
 client, and what `make build` deploys, on the runtime's own Python where that is at hand. Timed is the first invocation
 from outside, INIT included; functions take turns, so that a slow moment of the machine meets all of them. Every
-function does a dry run on a small table.
+function does a dry run on a small table, with the layers that it is deployed with; `feedback` draws its chart.
 
 `frame` is a function without Arrow: the frame around every job with next to nothing in it.
 """
@@ -41,10 +41,23 @@ EVENTS: dict[str, dict[str, Any]] = {
 }
 DONE_BEFORE = ("cleanup", "backup")
 """Jobs whose work others want to find."""
-POLICY = f'[[expiry]]\ntable = "{TABLE}"\nexpires_at = "created_at"\n'
-ASKS_FOR_A_POLICY = ("expire_jobs",)
+POLICY = f"""\
+[[expiry]]
+table = "{TABLE}"
+expires_at = "created_at"
+
+[[embedding]]
+table = "{TABLE}"
+text = "content"
+into = "{TABLE}_embedding"
+"""
+ASKS_FOR_A_POLICY = ("expire_jobs", "reembed")
 BUCKET = "cold-start"
-AS_DEPLOYED = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+AS_DEPLOYED = {
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 """As in template.yaml."""
 
 
@@ -55,13 +68,13 @@ def main(samples: int, as_json: bool) -> None:
     """Measure cold starts."""
     jobs = sorted(app.parent.name for app in FUNCTIONS.glob("*/app.py"))
     names = [YARDSTICK, FRAME, *jobs]
-    artefact = best("backup")
+    artefact = best()
     plain = _as_pip_installs(artefact)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    with _surroundings(artefact) as env:
+    with _surroundings() as env:
         for number in range(samples + 1):
             for name in names:
-                init, whole = _cold(name, plain if name == YARDSTICK else artefact, env)
+                init, whole = _cold(name, plain if name == YARDSTICK else best(name), env)
                 if number:  # the first round warms the machine's file cache, as any host's is
                     times[name].append((init, whole))
             click.echo(f"round {number} of {samples}", err=True)
@@ -87,7 +100,7 @@ def _as_pip_installs(artefact: Artefact) -> Artefact:
 
 
 @contextmanager
-def _surroundings(artefact: Artefact) -> Iterator[dict[str, str]]:
+def _surroundings() -> Iterator[dict[str, str]]:
     """A database with something archived and something due, and a backup of it."""
     with EmbeddedPostgres() as postgres, EmbeddedS3() as s3, TemporaryDirectory() as folder:
         url = postgres.create_database("cold")
@@ -96,7 +109,7 @@ def _surroundings(artefact: Artefact) -> Iterator[dict[str, str]]:
         env = {**s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": BUCKET, **AS_DEPLOYED}
         env["RESTORE_DATABASE_URL"] = postgres.create_database("restored")
         for job in DONE_BEFORE:
-            with LambdaRuntime(f"{job}.app.lambda_handler", env, artefact=artefact) as runtime:
+            with LambdaRuntime(f"{job}.app.lambda_handler", env) as runtime:
                 done = runtime.invoke({"scheduled_time": END.isoformat()})
             if done.error_type is not None:
                 raise click.ClickException(f"{job} failed: {done.error_message}")
