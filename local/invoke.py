@@ -2,7 +2,7 @@
 
 The function gets the caller's environment. Where that names neither a database nor a bucket, both are started on this
 machine for the one call (`local/stand_in.py`), with something in them to do, so that the command works on a fresh
-checkout; for a restore a cleanup has archived some of it before.
+checkout; for a restore a cleanup has archived some of it before, for a rehearsal there is a backup.
 Exit status: 0 the function answered, 1 it failed, 2 the command was not understood, 130 it was interrupted.
 """
 
@@ -19,17 +19,23 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from local.lambda_runtime import TASK_ROOT, LambdaRuntime
+from nightshift.backup.request import RehearseRequest, RestoreBackupRequest
 from nightshift.embedding.request import ReembedRequest
 from nightshift.errors import InvalidEvent, NightshiftError
 from nightshift.restore.request import RestoreRequest
 from nightshift.run import parse_event
 
-DEPENDS_ON = ("DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET")
+DEPENDS_ON = ("DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET", "BACKUP_BUCKET")
 """One of these set: the caller has servers of their own, and no demo server may stand in for any of them."""
 
-REQUESTS: Mapping[str, type[BaseModel]] = {"reembed": ReembedRequest, "restore": RestoreRequest}
+REQUESTS: Mapping[str, type[BaseModel]] = {
+    "reembed": ReembedRequest,
+    "rehearse": RehearseRequest,
+    "restore": RestoreRequest,
+    "restore_backup": RestoreBackupRequest,
+}
 """Job → the model of its event's own keys, as its handler has it."""
-LIVES_ON: Mapping[str, str] = {"restore": "cleanup"}
+LIVES_ON: Mapping[str, str] = {"rehearse": "backup", "restore": "cleanup", "restore_backup": "backup"}
 """Job → the job whose work it needs to find anything to do."""
 
 

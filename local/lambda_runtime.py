@@ -107,13 +107,14 @@ class LambdaRuntime:
         self._timeout_s = timeout_s
         self._cap_kb = memory_mb * 1024 if capped else None
         self._task_root = task_root or self.artefact.task_root
+        path = env.get("PATH") or os.environ.get("PATH", os.defpath)
         self._env = {
-            "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
             "LAMBDA_TASK_ROOT": str(self._task_root),
             "AWS_LAMBDA_FUNCTION_NAME": f"local-{handler.split('.', 1)[0]}",
             **env,
+            "PATH": os.pathsep.join([*map(str, self.artefact.programs), path]),
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_s),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
             "PYTHONPATH": os.pathsep.join(str(path) for path in (self._task_root, *self.artefact.layers)),

@@ -42,6 +42,7 @@ class Place:
         moment: the time that the call stands for.
         directory: for files.
         servers: whatever is entered here ends with the call.
+        another: makes one more database, by its name, and tells its URL.
     """
 
     url: str
@@ -49,6 +50,7 @@ class Place:
     moment: datetime
     directory: Path
     servers: ExitStack
+    another: Callable[[str], str]
 
 
 Fill = Callable[[Place], Mapping[str, str]]
@@ -75,7 +77,7 @@ def stand_in(job: str, moment: datetime) -> Iterator[Mapping[str, str]]:
         directory = Path(servers.enter_context(TemporaryDirectory()))
         url = postgres.create_database("demo")
         s3.create_bucket(BUCKET)
-        found = fill(Place(url, s3, moment, directory, servers))
+        found = fill(Place(url, s3, moment, directory, servers, postgres.create_database))
         yield {**s3.env, "DATABASE_URL": url, "ARCHIVE_BUCKET": BUCKET, **found}
 
 
@@ -84,6 +86,11 @@ def _conversations(place: Place) -> Mapping[str, str]:
 
     create_conversation_log(place.url, CONVERSATIONS, days=DAYS, end=place.moment)
     return {}
+
+
+def _nothing_yet(place: Place) -> Mapping[str, str]:
+    """Conversations, and an empty database that their backup can be restored into."""
+    return {**_conversations(place), "RESTORE_DATABASE_URL": place.another("restored")}
 
 
 def _jobs(place: Place) -> Mapping[str, str]:
@@ -136,5 +143,6 @@ _FILLS: Mapping[str, tuple[Fill, str]] = {
     "expire_jobs": (_jobs, f"{EXPIRED} expired and {LIVING} living jobs"),
     "feedback": (_votes, f"{VOTED_DAYS} days of votes"),
     "reembed": (_documents, f"{DOCUMENTS} documents and votes on them, a Bedrock"),
+    "restore_backup": (_nothing_yet, f"{CONVERSATIONS} rows of conversation_log, an empty database"),
 }
 """What a job finds where it is not conversations, and what to call it."""

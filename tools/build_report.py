@@ -97,10 +97,10 @@ def main(build: Path) -> int:
     """Print the report; 1 where a function is too heavy."""
     functions = read_build(build)
     for layer in sorted({layer for function in functions for layer in function.layers}, key=lambda part: part.name):
-        print(f"{layer.name:18}{layer.size / MB:8.1f} MB  content {layer.content}")
+        print(f"{layer.name:22}{layer.size / MB:8.1f} MB  content {layer.content}")
     for function in functions:
         parts = " + ".join(["code", *(layer.name for layer in function.layers)])
-        print(f"{function.code.name:18}{function.size / MB:8.1f} MB  {parts}; {1 - function.size / LIMIT:.0%} to spare")
+        print(f"{function.code.name:22}{function.size / MB:8.1f} MB  {parts}; {1 - function.size / LIMIT:.0%} to spare")
     found = list(problems(functions))
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
     return int(bool(found))

@@ -20,6 +20,8 @@ from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
 from local.lambda_runtime import InvokeResult, LambdaRuntime
 from local.s3 import EmbeddedS3
+from nightshift.backup.inventory import find_backups
+from nightshift.store import Store
 from tests.support.handler import run_cleanup
 from tests.template.cloudformation import load
 
@@ -27,6 +29,8 @@ ROWS = 600
 COPY = f"{TABLE}_restored"
 AS_OF = datetime(2025, 10, 13, tzinfo=UTC)
 MOMENT = "2025-10-13T00:00:00Z"
+BACKUP = "backup_2025_10_13_0900"
+"""Of that moment, by the clocks of Seoul."""
 
 EXPIRED, LIVING = 30, 10
 POLICY = """\
@@ -57,7 +61,7 @@ class Scene(ABC):
         self.job, self.env, self.s3 = job, dict(environment), s3
         self.url, self.bucket = environment["DATABASE_URL"], environment["ARCHIVE_BUCKET"]
         self.event: dict[str, Any] = {"scheduled_time": MOMENT}
-        self.least_mb = int(_memory(job)["MinValue"])
+        self.least_mb = int(memory_of(job)["MinValue"])
         self.fill()
         self.before = self.state()
 
@@ -197,6 +201,32 @@ class Documents(Scene):
         return self.state() == (self.count, self.count)
 
 
+class Precious(Scene):
+    """A database that has never been backed up; `backed_up` takes the first backup, for jobs that want one."""
+
+    request = "PUT"
+
+    def fill(self) -> None:
+        create_conversation_log(self.url, ROWS, days=60, end=AS_OF)
+
+    def backed_up(self) -> dict[str, Any]:
+        """What `backup` answers, run as deployed."""
+        with LambdaRuntime("backup.app.lambda_handler", self.env) as runtime:
+            return answer_of(runtime.invoke({"scheduled_time": MOMENT}))
+
+    def state(self) -> tuple[tuple[str, bool, int], ...]:
+        """The backups: whether every byte of them is good, and how many conversations they hold."""
+        store = Store(self.s3.client, self.bucket)
+        return tuple(
+            (found.name, found.is_good, sum(t.rows for t in found.manifest.tables if t.name == TABLE))
+            for found in find_backups(store, "backup", deep=True)
+            if found.manifest is not None
+        )
+
+    def done(self) -> bool:
+        return self.state() == ((BACKUP, True, ROWS),)
+
+
 class ArchivedOrders(Orders):
     """The same under a policy that archives first."""
 
@@ -205,7 +235,7 @@ class ArchivedOrders(Orders):
 
     def __init__(self, job: str, environment: Mapping[str, str], s3: EmbeddedS3) -> None:
         super().__init__(job, environment, s3)
-        self.least_mb = int(_memory(job)["Default"])  # as the template's description wants it
+        self.least_mb = int(memory_of(job)["Default"])  # as the template's description wants it
 
 
 JOBS: Mapping[str, Callable[[str, Mapping[str, str], EmbeddedS3], Scene]] = {
@@ -214,6 +244,7 @@ JOBS: Mapping[str, Callable[[str, Mapping[str, str], EmbeddedS3], Scene]] = {
     "expire_jobs": Orders,
     "feedback": Votes,
     "reembed": Documents,
+    "backup": Precious,
 }
 """Job → what it finds."""
 
@@ -230,7 +261,7 @@ def encoded(event: object) -> bytes:
 
 
 @cache
-def _memory(job: str) -> dict[str, Any]:
+def memory_of(job: str) -> dict[str, Any]:
     """The template's parameter."""
     name = "".join(part.capitalize() for part in job.split("_"))
     parameter: dict[str, Any] = load()["Parameters"][f"{name}Memory"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from layers.build import AWS_SERVICES, NOT_SHIPPED, RUNTIME, loadable
+from layers.build import AWS_SERVICES, NOT_SHIPPED, PROGRAMS, RUNTIME, loadable
 from local import artefact as artefacts
 from local.artefact import (
     CARRIES,
@@ -42,6 +42,13 @@ NOT_DEPLOYED = ("sklearn",)
 FOR_COMPILERS = {".c", ".cc", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".a"}
 
 on_the_runtime = pytest.mark.skipif(runtime_python() is None, reason=f"there is no Python {RUNTIME} on this machine")
+
+
+@pytest.fixture(scope="session")
+def client() -> Path:
+    """/opt/pgclient."""
+    (layers,) = built().layers
+    return layers.parent / "pgclient"
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +137,7 @@ def test_one_line_says_what_functions_run_from(artefact: Artefact, monkeypatch: 
     assert describe() == artefacts.best().label == sources().label != built().label
 
 
-def test_a_build_is_the_same_byte_for_byte_elsewhere_and_later(site: Path, tmp_path: Path) -> None:
+def test_a_build_is_the_same_byte_for_byte_elsewhere_and_later(site: Path, client: Path, tmp_path: Path) -> None:
     """By the Makefile's own targets, as `sam build` calls them, from a copy of the sources in another directory."""
     copy, later = tmp_path / "copy", tmp_path / "later" / "python"
     shutil.copytree(LAYERS, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -142,6 +149,9 @@ def test_a_build_is_the_same_byte_for_byte_elsewhere_and_later(site: Path, tmp_p
         content = contents(tmp_path / layer / "python")
         assert not content.keys() & again.keys(), "a file is in both layers"
         again |= content
+    target = f"ARTIFACTS_DIR={tmp_path / 'PgClientLayer'}"
+    artefacts.run(["make", "--silent", "build-PgClientLayer", target], copy, artefacts.variables())
+    assert contents(tmp_path / "PgClientLayer" / "pgclient") == contents(client)
     # Our own code is made twice from the copy: somebody may be at work on the sources while the tests run.
     artefacts.run([sys.executable, "build.py", "code", "shared/nightshift", str(later)], copy, artefacts.variables())
     built_before = {name: data for name, data in contents(site).items() if not name.startswith("nightshift")}
@@ -150,9 +160,10 @@ def test_a_build_is_the_same_byte_for_byte_elsewhere_and_later(site: Path, tmp_p
     assert set(differing) <= PATCHED_IN_PLACE
 
 
-def test_nothing_tells_of_the_machine_that_built(site: Path) -> None:
+def test_nothing_tells_of_the_machine_that_built(site: Path, client: Path) -> None:
     traces = [str(path).encode() for path in (ROOT, artefacts.CACHE, Path(sys.prefix))]
-    assert [path for path in files(site) if any(trace in path.read_bytes() for trace in traces)] == []
+    shipped = [*files(site), *files(client)]
+    assert [path for path in shipped if any(trace in path.read_bytes() for trace in traces)] == []
     assert [p.name for p in site.glob("*.dist-info/*") if p.name in {"RECORD", "INSTALLER", "direct_url.json"}] == []
 
 
@@ -203,6 +214,9 @@ def test_the_bundles_hold_all_byte_code(site: Path) -> None:
         ("expire_jobs", "pyarrow.parquet"),
         ("feedback", "nightshift.charts.feedback"),
         ("reembed", "nightshift.embedders.bedrock"),
+        ("backup", "nightshift.logs.cloudwatch"),
+        ("rehearse", "nightshift.rows.loading"),
+        ("restore_backup", "nightshift.rows.loading"),
     ],
 )
 def test_a_function_loads_from_its_own_layers_out_of_the_bundles(job: str, lazy: str) -> None:
@@ -240,8 +254,21 @@ def test_a_package_tells_its_version_and_not_its_story(site: Path) -> None:
 def test_a_function_stays_far_below_lambdas_limit(job: str) -> None:
     artefact = built(CARRIES.get(job, MOVES_ROWS))
     (site,) = artefact.layers
-    size = read_part(site).size + read_part(artefact.task_root).size
+    size = read_part(site.parent).size + read_part(artefact.task_root).size
     assert 40_000_000 < size <= min(LARGEST, LIMIT * (1 - SPARE))
+
+
+def test_the_client_layer_holds_two_programs_of_each_version_and_their_licences(client: Path) -> None:
+    names = {path.relative_to(client).as_posix() for path in files(client)}
+    libraries = {name for name in names if "/lib/" in name}
+    programs = {f"{version}/bin/{program}" for version in ("16", "18") for program in PROGRAMS}
+    assert names - libraries == {*programs, "COPYRIGHT", "LICENSE.wheel"}
+    assert {re.sub(r"-[0-9a-f]+", "", name) for name in libraries} == {"16/lib/libpq.so.5.16", "18/lib/libpq.so.5.18"}
+    for name in programs:
+        version, *_ = name.split("/")
+        environment = {"LD_LIBRARY_PATH": str(client / version / "lib")}
+        said = subprocess.run([client / name, "--version"], env=environment, capture_output=True, text=True, check=True)
+        assert f"(PostgreSQL) {version}." in said.stdout
 
 
 def test_the_charts_layer_draws_with_one_font_and_no_window(site: Path) -> None:
@@ -251,8 +278,8 @@ def test_the_charts_layer_draws_with_one_font_and_no_window(site: Path) -> None:
     assert backends == {"backend_agg"}
 
 
-def test_only_what_the_loader_reads_stays_of_a_library(site: Path) -> None:
-    libraries = [path for path in files(site) if path.read_bytes()[:4] == b"\x7fELF"]
+def test_only_what_the_loader_reads_stays_of_a_library(site: Path, client: Path) -> None:
+    libraries = [path for path in [*files(site), *files(client)] if path.read_bytes()[:4] == b"\x7fELF"]
     assert len(libraries) > 20
     section_headers = slice(40, 48)  # e_shoff: where a linker or debugger would begin to read
     assert {path.read_bytes()[section_headers] for path in libraries} == {bytes(8)}
@@ -260,11 +287,11 @@ def test_only_what_the_loader_reads_stays_of_a_library(site: Path) -> None:
     assert loadable(b"\x7fELF\x01\x01" + b"\0" * 60) == b"\x7fELF\x01\x01" + b"\0" * 60
 
 
-def test_no_library_wants_a_newer_c_library_than_lambdas(site: Path) -> None:
+def test_no_library_wants_a_newer_c_library_than_lambdas(site: Path, client: Path) -> None:
     """A wheel for a newer one would install here and fail on Amazon Linux 2023, which has glibc 2.34."""
     wanted = {
         tuple(map(int, version.split(b".")))
-        for path in files(site)
+        for path in [*files(site), *files(client)]
         if path.read_bytes()[:4] == b"\x7fELF"
         for version in re.findall(rb"\0GLIBC_(\d+\.\d+)", path.read_bytes())
     }

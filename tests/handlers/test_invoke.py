@@ -86,6 +86,17 @@ def test_disliked_documents_are_embedded_on_a_fresh_checkout() -> None:
     assert "a Bedrock" in done.stderr
 
 
+@pytest.mark.parametrize("job", ["rehearse", "restore_backup"])
+def test_a_database_is_backed_up_and_comes_back_on_a_fresh_checkout(job: str) -> None:
+    done = invoke(job, f"events/{job}.json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (answer["status"], answer.get("missing"), answer.get("differences", [])) == ("ok", None, [])
+    assert answer["rows"] > 5_000
+    assert answer.get("proven", False) is (job == "rehearse")
+    assert "backup runs first" in done.stderr
+
+
 def test_a_function_that_fails_is_an_exit_status_of_one(event: Path) -> None:
     event.write_text('{"dry-run": true}')
     done = invoke("cleanup", event)
@@ -103,7 +114,7 @@ def test_the_callers_own_servers_are_used(environment: dict[str, str], event: Pa
     assert "are started on this machine" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET"])
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET", "BACKUP_BUCKET"])
 def test_half_an_environment_is_the_callers_mistake_not_ours_to_fill(name: str, event: Path) -> None:
     event.write_text('{"dry_run": true}')
     done = invoke("cleanup", event, **{name: "sqlite:///missing.db" if name == "DATABASE_URL" else "x-1"})
@@ -116,7 +127,7 @@ def test_half_an_environment_is_the_callers_mistake_not_ours_to_fill(name: str, 
     [
         ((), "usage: make invoke"),
         (("cleanup",), "usage: make invoke"),
-        (("clean", "events/cleanup.json"), "JOB is one of: cleanup"),
+        (("clean", "events/cleanup.json"), "JOB is one of: backup, cleanup"),
         (("../cleanup", "events/cleanup.json"), "there is no job"),
         (("cleanup", "events/missing.json"), "the event cannot be read: events/missing.json"),
         (("cleanup", "events"), "the event cannot be read: events"),

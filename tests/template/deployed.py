@@ -3,7 +3,7 @@
 What a night and a bad day ask of AWS happens for real: an orphan and its sweep, an answer that gets lost, dry runs, a
 restore into each kind of table, from damaged and missing objects, with and without versions; jobs that expire, archived
 before, with files of several versions and of keys that only their own URL can carry; votes that start re-embedding,
-which takes two rounds.
+which takes two rounds. Backups are in `midnights.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.support import s3_faults as faults
 from tests.support.child import JobChild, Work
 from tests.support.house import AS_OF, House
 from tests.support.login import LoginRecorder
+from tests.support.logs_server import LogsServer
 from tests.template.cloudformation import PSEUDO, Stack
 from tests.template.iam import Call
 from tests.template.recorder import Recorder, bus_arn, login
@@ -59,6 +60,8 @@ INSERT INTO document SELECT i, 'document ' || i FROM generate_series(1, 3) i
 """
 VOTES_ARE_IN = {"FeedbackTable": "vote", "FeedbackRating": "rating", "FeedbackLikes": "good", "FeedbackDislikes": "bad"}
 """Parameters that say so."""
+ASKED: Mapping[str, dict[str, Any]] = {"restore": {"table": TABLE}, "restore_backup": {"backup": "newest"}}
+"""Job → what its event has to ask for."""
 SECONDS = 8.0
 """That a hurried run has: enough for what it can do."""
 JOBS = """
@@ -74,18 +77,22 @@ class Deployed:
     Attributes:
         parameters: what the stack was deployed with.
         house: the database behind it, and the bucket that stands for ArchiveBucket.
-        recorder: in front of what plays S3 and the rest of AWS; those of the bus and of the model are on their own.
+        backups: the bucket that stands for BackupBucket.
+        recorder: in front of what plays S3 and the rest of AWS; those of bus, model and logs are on their own.
         calls: by job.
     """
 
     stack: Stack
     parameters: Mapping[str, str]
     house: House
+    backups: str
     recorder: Recorder
     bus: EventBusServer
     bus_recorder: Recorder
     bedrock: BedrockServer
     bedrock_recorder: Recorder
+    logs: LogsServer
+    logs_recorder: Recorder
     calls: dict[str, set[Call]] = field(default_factory=dict)
 
     @property
@@ -99,6 +106,8 @@ class Deployed:
         return {
             "<ArchiveBucket.Arn>": f"arn:aws:s3:::{self.house.bucket}",
             "<ArchiveBucket>": self.house.bucket,
+            "<BackupBucket.Arn>": f"arn:aws:s3:::{self.backups}",
+            "<BackupBucket>": self.backups,
             "<EventBus.Arn>": bus_arn(bus),
             "<EventBus>": bus,
         }
@@ -124,6 +133,7 @@ class Deployed:
             **self.s3.env,
             "AWS_ENDPOINT_URL": self.recorder.endpoint,
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.bedrock_recorder.endpoint,
+            "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": self.logs_recorder.endpoint,
             "AWS_ENDPOINT_URL_EVENTBRIDGE": self.bus_recorder.endpoint,
             "POWERTOOLS_METRICS_DISABLED": "true",
         }
@@ -135,7 +145,7 @@ class Deployed:
             work=work,
         )
         child.wait()
-        for recorder in (self.recorder, self.bus_recorder, self.bedrock_recorder):
+        for recorder in (self.recorder, self.bus_recorder, self.bedrock_recorder, self.logs_recorder):
             self.calls.setdefault(job, set()).update(recorder.take())
         return child
 
@@ -236,9 +246,8 @@ class Deployed:
         for job in self.calls:
             with LoginRecorder() as server:
                 url = f"postgresql://nightshift@127.0.0.1:{server.port}/app"
-                event: dict[str, Any] = {"table": TABLE} if job == "restore" else {}
-                child = self.run(job, {"DATABASE_URL": url}, dry_run=True, **event)
-                assert child.error is not None
+                child = self.run(job, {"DATABASE_URL": url}, **ASKED.get(job, {}))
+                assert child.error is not None, child.log
                 self.calls[job].update(login(token, resource_id) for token in server.passwords)
 
     def _versions(self, status: Any) -> None:

@@ -5,7 +5,7 @@ role can allow. What a service would ask IAM on the caller's behalf follows from
 secret is encrypted with a key, `s3:ListBucket` where S3 says that an object is missing (without it: 403).
 
 Sources: S3 user guide, "Required permissions for Amazon S3 API operations"; Bedrock user guide, "Prerequisites for
-inference profiles"; Service Authorization Reference.
+inference profiles"; CloudWatch Logs user guide, "Resources and operations"; Service Authorization Reference.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ class Recorder(S3Proxy):
             case "AWSEvents.PutEvents":
                 for entry in body["Entries"]:
                     yield Call("events:PutEvents", bus_arn(entry["EventBusName"]))
+            case "Logs_20140328.FilterLogEvents" | "Logs_20140328.PutRetentionPolicy":
+                yield _logs(target, body["logGroupName"])
+            case "Logs_20140328.DescribeLogGroups":
+                yield _logs(target)
             case _:
                 yield Call("unknown", target)
 
@@ -108,6 +112,12 @@ def invocation(model: str) -> Iterator[Call]:
     yield Call("bedrock:InvokeModel", model)
     if "inference-profile/" in model:
         yield Call("bedrock:InvokeModel", foundation, frozenset({("bedrock:InferenceProfileArn", model)}))
+
+
+def _logs(target: str, group: str = "") -> Call:
+    """What CloudWatch Logs asks IAM about: a group's streams; for a listing, whatever its prefix, those of no group."""
+    arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:log-stream:"
+    return Call(f"logs:{target.partition('.')[2]}", arn, frozenset({("aws:RequestedRegion", REGION)}))
 
 
 def login(token: str, resource_id: str) -> Call:
@@ -138,6 +148,8 @@ def _s3(request: Request) -> Iterator[Call]:
         case "PUT", True, []:
             named = {name: value for name, value in _headers(request).items() if name in ENCRYPTION}
             yield Call("s3:PutObject", f"{arn}/{key}", frozenset((f"s3:{name}", named[name]) for name in named))
+        case "PUT", True, ["retention"]:
+            yield Call("s3:PutObjectRetention", f"{arn}/{key}")
         case "GET" | "HEAD", True, []:
             # A version that is named needs GetObjectVersion, and GetObject no more.
             yield Call(f"s3:GetObject{version}", f"{arn}/{key}")

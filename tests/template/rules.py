@@ -7,6 +7,7 @@ breaks a copy of it once for each sentence to see that the rule bites.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from nightshift.errors import InvalidEvent
 from nightshift.run import parse_event
 from tests.template import cron
 from tests.template.bus import loops_end, rules_deliver
-from tests.template.cloudformation import Stack
+from tests.template.cloudformation import PSEUDO, Stack
 from tests.template.iam import listed
 from tests.template.surface import names_are_the_stacks_own, outputs_tell_the_names, parameters_are_guarded
 
@@ -26,6 +27,13 @@ TWO_WEEKS_S = 1_209_600
 """The longest that SQS keeps a message."""
 NETWORK_INTERFACES = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
 OBJECTS = "arn:aws:s3:::"
+STAMP = re.compile(r"<\w+\.Arn>/[^*]+/\*/proven\.json")
+"""A rehearsal's, in whichever backup's folder."""
+LOG_GROUP = re.compile(r"arn:\*:logs:\*:\*:log-group:[^*:]+:\*")
+"""A log group that is named, as far as CloudFormation can name each of a list; its policy has to hold the region."""
+IN_THIS_REGION = {"StringEquals": {"aws:RequestedRegion": PSEUDO["AWS::Region"]}}
+ANY_LOG_GROUP = f"arn:aws:logs:{PSEUDO['AWS::Region']}:{PSEUDO['AWS::AccountId']}:log-group:*"
+"""What DescribeLogGroups wants: IAM is asked about no group by its name."""
 Problems = Iterator[str]
 Rule = Callable[[Stack], Problems]
 
@@ -160,7 +168,7 @@ def roles_are_narrow(stack: Stack) -> Problems:
     for name, role in stack.of_type("AWS::IAM::Role"):
         for statement in _statements(role):
             wild = [action for action in listed(statement["Action"]) if "*" in action]
-            wide = [resource for resource in listed(statement["Resource"]) if not _is_narrow(resource)]
+            wide = [resource for resource in listed(statement["Resource"]) if not _is_narrow(resource, statement)]
             yield from (f"{name}: wildcard action {action}" for action in wild)
             yield from (f"{name}: {statement['Action']} on {resource}" for resource in wide)
         for arn in role.get("ManagedPolicyArns", ()):
@@ -174,8 +182,8 @@ def roles_are_narrow(stack: Stack) -> Problems:
                 yield f"{name} can be assumed by {statement['Principal']}"
 
 
-def archive_is_safe(stack: Stack) -> Problems:
-    """The bucket outlives the stack, keeps versions, is closed to the world, encrypted, and tidied."""
+def buckets_are_safe(stack: Stack) -> Problems:
+    """They outlive the stack, keep versions, are closed to the world, encrypted, and tidied."""
     for name, bucket in stack.of_type("AWS::S3::Bucket"):
         resource = stack.resources[name]
         if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
@@ -193,7 +201,7 @@ def archive_is_safe(stack: Stack) -> Problems:
             if not any(needed in rule for rule in rules):
                 yield f"{name} never tidies up: {needed}"
         if any(key in rule for rule in rules for key in ("ExpirationInDays", "ExpirationDate")):
-            yield f"{name} deletes archived rows"
+            yield f"{name} deletes what it is to keep"
         if not any(_demands_tls(p, name) for _, p in stack.of_type("AWS::S3::BucketPolicy")):
             yield f"{name} answers without TLS"
 
@@ -209,7 +217,7 @@ RULES: tuple[Rule, ...] = (
     queues_hold_what_they_get,
     functions_are_watched,
     roles_are_narrow,
-    archive_is_safe,
+    buckets_are_safe,
     names_are_the_stacks_own,
     parameters_are_guarded,
     outputs_tell_the_names,
@@ -251,8 +259,14 @@ def _statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from policy["PolicyDocument"]["Statement"]
 
 
-def _is_narrow(resource: str) -> bool:
+def _is_narrow(resource: str, statement: dict[str, Any]) -> bool:
     """Named to the end, or what lies below a prefix of a bucket: of ours, or of one that the operator named."""
+    if STAMP.fullmatch(resource):
+        return True
+    if LOG_GROUP.fullmatch(resource):
+        return bool(statement.get("Condition") == IN_THIS_REGION)
+    if resource == ANY_LOG_GROUP:
+        return bool(statement["Action"] == "logs:DescribeLogGroups")
     ours = resource.startswith("<")
     named, _, rest = resource.partition("/") if ours or resource.startswith(OBJECTS) else (resource, "", "")
     below = rest.endswith("/*") or (rest == "*" and not ours)

@@ -56,8 +56,8 @@ def test_no_lock_of_a_layer_asks_which_python_reads_it() -> None:
 
 def test_functions_run_here_from_the_layers_that_they_get_there(stack: Stack) -> None:
     layers = {f"<{name}>": name for name in load()["Resources"] if name.endswith("Layer")}
-    named = {f"{layer.capitalize()}Layer": layer for layer in artefact.EVERY_LAYER}
-    assert named.keys() == set(layers.values())
+    named = {name: name.removesuffix("Layer").lower() for name in layers.values()}
+    assert set(named.values()) == set(artefact.EVERY_LAYER)
     for _, function in stack.of_type("AWS::Lambda::Function"):
         job = function["Handler"].split(".", 1)[0]
         carried = [named[re.sub(r"[0-9a-f]{10}$", "", layer.strip("<>"))] for layer in function["Layers"]]

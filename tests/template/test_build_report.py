@@ -49,8 +49,8 @@ def test_each_function_is_weighed_with_the_layers_it_names(build: Path, capsys: 
     }
     assert main(build) == 0
     shown = capsys.readouterr()
-    assert "Mover                136.3 MB  code + Small + Large; 48% to spare\n" in shown.out
-    assert "Teller                31.5 MB  code + Small; 88% to spare\n" in shown.out
+    assert "Mover                    136.3 MB  code + Small + Large; 48% to spare\n" in shown.out
+    assert "Teller                    31.5 MB  code + Small; 88% to spare\n" in shown.out
     assert f"content {read_part(build / 'Large').content}\n" in shown.out
     assert shown.err == ""
 

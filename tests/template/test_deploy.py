@@ -17,7 +17,8 @@ OFFERED = re.sub(r"^( *)# (?=[\"'])", r"\1", SAMCONFIG, flags=re.MULTILINE)
 SECRET = re.compile(r"xox[a-z]-|AKIA[A-Z0-9]{16}|postgres(ql)?://[^:/\s]+:[^@\s]+@|BEGIN [A-Z ]*PRIVATE KEY")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
            "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-           "twenty", "twenty-one", "twenty-two", "twenty-three", "twenty-four", "twenty-five")  # fmt: skip
+           "twenty", "twenty-one", "twenty-two", "twenty-three", "twenty-four", "twenty-five", "twenty-six",
+           "twenty-seven", "twenty-eight", "twenty-nine", "thirty", "thirty-one", "thirty-two")  # fmt: skip
 
 
 def section(title: str) -> str:

@@ -93,14 +93,14 @@ def test_a_function_reaches_everything_it_is_told_to_use(stack: Stack) -> None:
         secrets = {s["Resource"] for s in statements if s["Action"] == "secretsmanager:GetSecretValue"}
         assert secrets == {variables["DATABASE_SECRET_ARN"], variables["SLACK_SECRET_ARN"]} - {""}, name
         keys = {s["Resource"] for s in statements if "kms:GenerateDataKey" in s["Action"]}
-        assert keys == {variables.get("ARCHIVE_KMS_KEY", "")} - {""}, name
+        assert keys == {variables.get("ARCHIVE_KMS_KEY", ""), variables.get("BACKUP_KMS_KEY", "")} - {""}, name
         buses = {s["Resource"] for s in statements if s["Action"] == "events:PutEvents"}
         assert buses == ({"<EventBus.Arn>"} if variables.get("EVENT_BUS") == "<EventBus>" else set()), name
         logins = [s["Resource"] for s in statements if s["Action"] == "rds-db:connect"]
         assert bool(logins) is (variables["DATABASE_IAM_AUTH"] == "on"), name
         policy = variables.get("NIGHTSHIFT_CONFIG", "")
         readable = [s["Resource"] for s in statements if s["Action"] in ("ssm:GetParameter", "s3:GetObject")]
-        assert [str(arn).split(":", 5)[5] for arn in readable] == {
+        assert [str(arn).split(":", 5)[5] for arn in readable if str(arn).startswith("arn:")] == {
             "": [],
             "ssm:/nightshift/retention": ["parameter/nightshift/retention"],
             "s3://config.example.com/nightshift/retention.toml": ["config.example.com/nightshift/retention.toml"],
@@ -174,3 +174,37 @@ def test_a_restore_reads_the_archive_and_can_change_nothing_in_it(stack: Stack) 
         for s in p["PolicyDocument"]["Statement"]
     ]
     assert not [action for action in others if str(action).startswith("s3:")]
+
+
+def test_log_groups_are_read_as_they_are_named(stack: Stack) -> None:
+    variables, granted = _backup(stack)
+    names = [name for name in variables["BACKUP_LOG_GROUPS"].split(",") if name]
+    groups = [f"arn:*:logs:*:*:log-group:{name}:*" for name in names]
+    wanted = {"logs:FilterLogEvents": groups} if groups else {}
+    if variables["BACKUP_LOG_RETENTION_DAYS"]:
+        everywhere = "arn:aws:logs:ap-northeast-2:123456789012:log-group:*"
+        wanted |= {"logs:PutRetentionPolicy": groups, "logs:DescribeLogGroups": [everywhere]}
+    reads = {action: resources for action, resources in granted.items() if action.startswith("logs:")}
+    for lambdas_own in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        del reads[lambdas_own]
+    assert reads == wanted
+
+
+def test_backups_are_locked_where_that_is_asked_for_and_nobody_may_lift_it(stack: Stack) -> None:
+    variables, granted = _backup(stack)
+    locked = bool(variables["BACKUP_OBJECT_LOCK_DAYS"])
+    assert stack.resources["BackupBucket"]["Properties"].get("ObjectLockEnabled", False) is locked
+    assert ("s3:PutObjectRetention" in granted, "s3:DeleteObjectVersion" in granted) == (locked, locked)
+    assert ("s3:DeleteObject" in granted) is not locked
+    assert "s3:BypassGovernanceRetention" not in granted
+
+
+def _backup(stack: Stack) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The variables of `backup`, and its role's actions with their resources."""
+    (function,) = (f for _, f in stack.of_type("AWS::Lambda::Function") if job_of(f) == "backup")
+    granted: dict[str, list[str]] = {}
+    for policy in stack.resources["BackupRole"]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for action in listed(statement["Action"]):
+                granted.setdefault(action, []).extend(listed(statement["Resource"]))
+    return function["Environment"]["Variables"], granted

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,15 +18,14 @@ from local.s3 import REGION, EmbeddedS3
 from local.slack import CHANNEL, SlackServer
 from local.titan import MODEL
 from tests.support.house import SLACK_TOKEN, House
+from tests.support.logs_server import LogsServer
 from tests.template.cloudformation import SamTransform, alter, deploy, load
 from tests.template.conftest import BEDROCK, KEY
-from tests.template.deployed import POLICIES, VOTES_ARE_IN, Deployed
+from tests.template.deployed import VOTES_ARE_IN, Deployed
 from tests.template.iam import Call, Grant, denials_of, grants_of
+from tests.template.midnights import make_bucket, midnights, sundays
 from tests.template.recorder import Recorder
-
-SECRETS_KEY = KEY.replace("11111111", "99999999")
-USER = "db-ABCDEFGH/nightshift"
-PROFILE = f"{BEDROCK}:123456789012:application-inference-profile/abc123"
+from tests.template.ways import PROFILE, SECRETS_KEY, USER, ways
 
 NOT_OURS = {
     "logs:CreateLogStream": "Lambda writes the function's log in its name",
@@ -48,7 +45,7 @@ def deployed(
 ) -> Iterator[Deployed]:
     """One way to deploy, after its nights and its bad days."""
     url, bucket = postgres.create_database(f"permissions_{request.param}"), f"test-{uuid.uuid4().hex[:12]}"
-    files = bucket.replace("test", "files")
+    files, backups = bucket.replace("test", "files"), bucket.replace("test", "backups")
     for name in (bucket, files):
         s3.create_bucket(name, versioned=True)
     keys: dict[str, str] = {}
@@ -57,9 +54,11 @@ def deployed(
         SlackServer(token=SLACK_TOKEN) as slack,
         EventBusServer() as bus,
         BedrockServer(models=(MODEL, PROFILE)) as bedrock,
+        LogsServer() as logs,
         Recorder(s3.endpoint, keys) as recorder,
         Recorder(bus.endpoint, keys) as bus_recorder,
         Recorder(bedrock.env["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], keys) as bedrock_recorder,
+        Recorder(logs.env["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"], keys) as logs_recorder,
     ):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -68,74 +67,48 @@ def deployed(
             "SlackChannel": CHANNEL,
             "SlackApiUrl": slack.url,
             "ExpireFilesBucket": files,
+            "RestoreDatabaseUrl": postgres.create_database(f"permissions_{request.param}_restored"),
             **VOTES_ARE_IN,
-            **_ways(s3, url, keys, directory)[request.param],
+            **ways(s3, url, keys, directory)[request.param],
         }
         stack = deploy(transform, load(), **parameters)
         house = House({"DATABASE_URL": url, "ARCHIVE_BUCKET": bucket}, s3, slack, directory)
-        built = Deployed(stack, parameters, house, recorder, bus, bus_recorder, bedrock, bedrock_recorder)
+        make_bucket(s3, backups, parameters)
+        built = Deployed(
+            stack,
+            parameters,
+            house,
+            backups,
+            recorder,
+            bus=bus,
+            bus_recorder=bus_recorder,
+            bedrock=bedrock,
+            bedrock_recorder=bedrock_recorder,
+            logs=logs,
+            logs_recorder=logs_recorder,
+        )
         try:
-            built.nights()
-            built.bad_days()
-            built.hours()
-            built.mornings()
+            happen(built)
             if request.param == "tokens":
                 built.logins(USER.partition("/")[0])
             yield built
         finally:
             house.close()
-            postgres.drop_database(f"permissions_{request.param}")
+            for name in ("", "_restored"):
+                postgres.drop_database(f"permissions_{request.param}{name}")
 
 
-def _ways(s3: EmbeddedS3, url: str, keys: dict[str, str], directory: Path) -> dict[str, dict[str, str]]:
-    """Parameters of three deployments that have between them every permission that the template can give.
-
-    Args:
-        keys: receives the key that each secret is encrypted with.
-        directory: for a policy file.
-    """
-    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
-    unique = uuid.uuid4().hex[:8]
-    secrets = session.client("secretsmanager", endpoint_url=s3.endpoint)
-    arns = [
-        secrets.create_secret(Name=f"nightshift/{name}-{unique}", SecretString=value, KmsKeyId=SECRETS_KEY)["ARN"]
-        for name, value in (("database", url), ("slack", json.dumps({"token": SLACK_TOKEN})))
-    ]
-    keys.update(dict.fromkeys(arns, SECRETS_KEY))
-    s3.create_bucket(f"config-{unique}")
-    s3.client().put_object(Bucket=f"config-{unique}", Key="nightshift/retention.toml", Body=POLICIES.encode())
-    name, path = f"/nightshift/retention-{unique}", directory / "policies.toml"
-    path.write_text(POLICIES)
-    session.client("ssm", endpoint_url=s3.endpoint).put_parameter(Name=name, Value=POLICIES, Type="SecureString")
-    return {
-        "plain": {"DatabaseUrl": url, "PolicyFile": str(path), "SlackBotToken": SLACK_TOKEN},
-        "secrets": {
-            "ArchiveKmsKeyArn": KEY,
-            "DatabaseSecretArn": arns[0],
-            "EmbeddingModel": PROFILE,
-            "EmbeddingProfileModels": f"{BEDROCK}::foundation-model/{MODEL}",
-            "ExpireFileVersions": "on",
-            "ExpireFilesPrefix": "jobs/",
-            "PolicyFile": f"s3://config-{unique}/nightshift/retention.toml",
-            "SecretsKmsKeyArn": SECRETS_KEY,
-            "SlackSecretArn": arns[1],
-        },
-        "tokens": {
-            "ArchivePrefix": "deep/archive",
-            "ArchiveProof": "head",
-            "DatabaseIamAuth": "on",
-            "DatabaseIamUser": USER,
-            "DatabaseUrl": url,
-            "ExpireFilesPrefix": "uploads/jobs/",
-            "PolicyFile": f"ssm:{name}",
-            "SecurityGroupIds": "sg-1",
-            "SlackBotToken": SLACK_TOKEN,
-            "SubnetIds": "subnet-1",
-        },
-    }
+def happen(deployed: Deployed) -> None:
+    """All that happens to a deployment."""
+    deployed.nights()
+    deployed.bad_days()
+    deployed.hours()
+    deployed.mornings()
+    midnights(deployed)
+    sundays(deployed)
 
 
-JOBS = ("cleanup", "restore", "expire_jobs", "feedback", "reembed")
+JOBS = ("cleanup", "restore", "expire_jobs", "feedback", "reembed", "backup", "rehearse", "restore_backup")
 
 
 def test_whatever_a_function_calls_its_role_allows(deployed: Deployed) -> None:
@@ -157,12 +130,16 @@ def test_without_any_one_of_its_grants_a_function_is_denied_something(deployed: 
 
 ARCHIVE = "Properties.Policies.1.PolicyDocument.Statement"
 CLEANUP, RESTORE, EXPIRY = (f"Resources.{job}Role.{ARCHIVE}" for job in ("Cleanup", "Restore", "ExpireJobs"))
+BACKUP, REHEARSE, RESTORE_BACKUP = (f"Resources.{job}Role.{ARCHIVE}" for job in ("Backup", "Rehearse", "RestoreBackup"))
 FEEDBACK, REEMBED = (f"Resources.{job}Role.Properties.Policies" for job in ("Feedback", "Reembed"))
 STATEMENT = "PolicyDocument.Statement.0"
 MODEL_ARN = {"Fn::If": ["ModelIsArn", {"Ref": "EmbeddingModel"}, f"{BEDROCK}::foundation-model/{MODEL}"]}
 OTHER_BUS = f"{BEDROCK.replace('bedrock', 'events')}:123456789012:event-bus/default"
 EXPIRED_FILES = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement.0"
 OTHER_BUCKET = {"Fn::Sub": "arn:aws:s3:::another/${ArchivePrefix}/*"}
+STAMPS, MANIFESTS = (
+    {"Fn::Sub": f"${{BackupBucket.Arn}}/${{BackupPrefix}}/*/{name}.json"} for name in ("proven", "manifest")
+)
 
 TOO_FEW: tuple[tuple[str, Any, str], ...] = (
     (f"{CLEANUP}.0.Action", ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject"], "s3:PutObject"),
@@ -177,6 +154,10 @@ TOO_FEW: tuple[tuple[str, Any, str], ...] = (
     (f"{FEEDBACK}.1.{STATEMENT}.Resource", OTHER_BUS, "events:PutEvents"),
     (f"{REEMBED}.1.{STATEMENT}.Resource", OTHER_BUS, "events:PutEvents"),
     (f"{REEMBED}.2.{STATEMENT}.Resource", f"{BEDROCK}::foundation-model/another", "bedrock:InvokeModel"),
+    (f"{BACKUP}.0.Action.0", "s3:GetObject", "s3:PutObject"),
+    (f"{BACKUP}.1.Condition", {"StringLike": {"s3:prefix": "archive/*"}}, "s3:ListBucket"),
+    (f"{REHEARSE}.2.Resource", MANIFESTS, "s3:PutObject"),
+    (f"{RESTORE_BACKUP}.0.Action", "s3:GetObjectVersion", "s3:GetObject"),
 )
 TOO_MANY: tuple[tuple[str, Any, str], ...] = (
     (f"{CLEANUP}.0.Action.3", "s3:DeleteObjectVersion", "s3:DeleteObjectVersion"),
@@ -186,6 +167,8 @@ TOO_MANY: tuple[tuple[str, Any, str], ...] = (
     (f"{RESTORE}.1.Action", ["s3:ListBucket", "s3:GetBucketLocation"], "s3:GetBucketLocation"),
     (f"{FEEDBACK}.1.{STATEMENT}.Action", ["events:PutEvents", "events:PutRule"], "events:PutRule"),
     (f"{REEMBED}.2.{STATEMENT}.Resource", [f"{BEDROCK}::foundation-model/a", MODEL_ARN], "bedrock:InvokeModel"),
+    (f"{REHEARSE}.2.Resource", [STAMPS, MANIFESTS], "s3:PutObject"),
+    (f"{RESTORE_BACKUP}.0.Action", ["s3:GetObject", "s3:PutObject"], "s3:PutObject"),
 )
 
 
@@ -227,16 +210,17 @@ def test_a_call_that_nobody_knows_is_denied(deployed: Deployed) -> None:
     assert not any(grant.covers(call) for grant in grants_for(deployed, "cleanup") for call in asked)
 
 
-def test_the_bucket_denies_what_would_not_be_as_safe(deployed: Deployed) -> None:
+@pytest.mark.parametrize("name", ["Archive", "Backup"])
+def test_a_bucket_denies_what_would_not_be_as_safe(deployed: Deployed, name: str) -> None:
     """Plain HTTP; a key that only the writer knows; and, where a key was chosen, any other encryption."""
-    bucket, sse = deployed.known["<ArchiveBucket.Arn>"], "s3:x-amz-server-side-encryption"
+    bucket, sse = deployed.known[f"<{name}Bucket.Arn>"], "s3:x-amz-server-side-encryption"
     denials = list(denials_of(deployed.stack, deployed.known))
 
     def denies(action: str, **context: str) -> bool:
         call = Call(f"s3:{action}", f"{bucket}/archive/x", frozenset(context.items()))
         return any(denial.covers(call) for denial in denials)
 
-    key = deployed.parameters.get("ArchiveKmsKeyArn")
+    key = deployed.parameters.get(f"{name}KmsKeyArn")
     assert not denies("PutObject") and not denies("GetObject")
     assert denies("GetObject", **{"aws:SecureTransport": "false"})
     assert denies("PutObject", **{f"{sse}-customer-algorithm": "AES256"})

@@ -19,6 +19,10 @@ REEMBED = "Resources.ReembedFunction.Properties"
 RULE = f"{REEMBED}.Events.Threshold.Properties"
 UNDELIVERED = "Resources.UndeliveredQueuePolicy.Properties.PolicyDocument.Statement.0"
 MODEL = "Resources.ReembedRole.Properties.Policies.2.PolicyDocument.Statement"
+BACKUP = "Resources.BackupFunction.Properties"
+BACKUPS = "Resources.BackupBucket.Properties"
+STAMPS = "Resources.RehearseRole.Properties.Policies.1.PolicyDocument.Statement.2"
+LOG_GROUPS = "Resources.BackupRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement"
 EXPIRY_FILES = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement"
 BUCKET = "Resources.ArchiveBucket.Properties"
 WITH_KEY = f"{BUCKET}.BucketEncryption.ServerSideEncryptionConfiguration.0.Fn::If.1"
@@ -83,6 +87,28 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     (f"{EXPIRY}.EventInvokeConfig", REMOVED, "ExpireJobsFunction is not tried again"),
     (f"{EXPIRY}.Events.Schedule.Properties.DeadLetterConfig", REMOVED, "no queue for undelivered"),
     ("Parameters.ExpireJobsSchedule.Default", "cron(0 * * * * *)", "exactly one of"),
+    (f"{BACKUP}.Events", REMOVED, "nothing starts BackupFunction"),
+    ("Resources.RehearseFunction.Properties.Events", REMOVED, "nothing starts RehearseFunction"),
+    ("Resources.RestoreBackupFunction.Metadata.StartedBy", REMOVED, "nothing starts RestoreBackupFunction"),
+    (f"{BACKUP}.LoggingConfig.LogGroup", REMOVED, "BackupFunction has no log group"),
+    (f"{BACKUP}.EventInvokeConfig", REMOVED, "BackupFunction is not tried again"),
+    ("Parameters.BackupEphemeralStorage.Default", 256, "/tmp of 256 MB"),
+    ("Parameters.RehearseSchedule.Default", "cron(0 4 ? * 0 *)", "day of week: '0'"),
+    ("Resources.PgClientLayer.Properties.CompatibleArchitectures", ["x86_64"], "its layers on"),
+    ("Resources.BackupErrorsAlarm", REMOVED, "nobody is told of errors in BackupFunction"),
+    ("Resources.RehearseErrorsAlarm", REMOVED, "nobody is told of errors in RehearseFunction"),
+    ("Resources.RestoreBackupErrorsAlarm", REMOVED, "nobody is told of errors in RestoreBackupFunction"),
+    ("Resources.BackupShrunkAlarm.Properties.Namespace", "nightshift", "writes elsewhere"),
+    ("Resources.BackupUnprovenAlarm.Properties.AlarmActions", REMOVED, "BackupUnprovenAlarm tells nobody"),
+    (f"{STAMPS}.Resource", {"Fn::Sub": "${BackupBucket.Arn}/*/proven.json"}, "on <BackupBucket.Arn>/*/proven.json"),
+    (f"{LOG_GROUPS}.0.Condition", REMOVED, "on arn:*:logs:*:*:log-group:/ecs/api:*"),
+    (f"{LOG_GROUPS}.0.Resource", "arn:*:logs:*:*:log-group:*:*", "on arn:*:logs:*:*:log-group:*:*"),
+    (f"{LOG_GROUPS}.1.Fn::If.1.Action", "logs:FilterLogEvents", "logs:FilterLogEvents on arn:aws:logs"),
+    ("Resources.BackupBucket.DeletionPolicy", "Delete", "BackupBucket goes with its stack"),
+    (f"{BACKUPS}.VersioningConfiguration.Status", "Suspended", "BackupBucket keeps no versions"),
+    (f"{BACKUPS}.LifecycleConfiguration.Rules.0.ExpirationInDays", 30, "BackupBucket deletes what it is to keep"),
+    ("Resources.BackupBucketPolicy", REMOVED, "BackupBucket answers without TLS"),
+    ("Outputs.BackupBucketName", REMOVED, "nothing tells the name of BackupBucket"),
     (f"{SCHEDULE}.ScheduleExpressionTimezone", "Asia/Soul", "Asia/Soul is no time zone"),
     (f"{SCHEDULE}.ScheduleExpressionTimezone", REMOVED, "None is no time zone"),
     ("Parameters.CleanupSchedule.Default", "cron(0 9 * * MON *)", "exactly one of"),
@@ -130,7 +156,7 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     (f"{BUCKET}.LifecycleConfiguration.Rules.0.AbortIncompleteMultipartUpload", REMOVED, "never tidies up: Abort"),
     (f"{BUCKET}.LifecycleConfiguration.Rules.0.Status", "Disabled", "never tidies up: Noncurrent"),
     (f"{BUCKET}.LifecycleConfiguration.Rules.1", REMOVED, "never tidies up: ExpiredObjectDeleteMarker"),
-    (f"{BUCKET}.LifecycleConfiguration.Rules.0.ExpirationInDays", 365, "deletes archived rows"),
+    (f"{BUCKET}.LifecycleConfiguration.Rules.0.ExpirationInDays", 365, "deletes what it is to keep"),
     ("Resources.ArchiveBucketPolicy", REMOVED, "answers without TLS"),
     ("Resources.ArchiveBucketPolicy.Properties.PolicyDocument.Statement.0.Effect", "Allow", "answers without TLS"),
     ("Resources.FailedRunsQueue.Properties.QueueName", "failed", "QueueName failed is the same in every stack"),

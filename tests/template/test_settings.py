@@ -9,19 +9,20 @@ import pytest
 
 from nightshift.embedders import titan
 from nightshift.errors import InvalidSettings
+from nightshift.logs.cloudwatch import RETENTION_DAYS
 from nightshift.settings import Settings
 from tests.template.cloudformation import Stack, Template, complaints, load
 from tests.template.conftest import BEDROCK, EVERYTHING, OTHERWISE
 
 SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
-TRIED_OUT_ELSEWHERE = {"EMBEDDER"}
-"""The local embedder is not deployed: no layer carries its library."""
+NOT_ON_LAMBDA = {"BACKUP_LOG_DIRECTORY", "BACKUP_PG_CLIENT", "EMBEDDER"}
+"""Log files, tools of a host's own, and the local embedder, whose library no layer carries."""
 POWERTOOLS = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 LIBRARIES = {"MPLCONFIGDIR", "OPENBLAS_NUM_THREADS", "PYDANTIC_DISABLE_PLUGINS"}
 """Read by others than us."""
-SECRETS = {"DatabaseUrl", "SlackBotToken"}
-WORKERS = {"cleanup": 4, "restore": 2, "expire_jobs": 1, "feedback": 1, "reembed": 1}
-"""Connections that each job makes with its memory as it is deployed."""
+SECRETS = {"DatabaseUrl", "RehearseDatabaseUrl", "RestoreDatabaseUrl", "SlackBotToken"}
+WORKERS = {"cleanup": 4, "restore": 2, "expire_jobs": 1}
+"""Connections that jobs of the archive make with their memory as it is deployed."""
 
 KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222"
 ARN = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:nightshift/database-AbCdEf"
@@ -33,6 +34,14 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ArchivePrefix": (("archive", "a/b", "team=a/x_y-z.1"), ("a b", "아카이브", 'a"b')),
     "ArchiveProof": (("full", "head"), ("none", "FULL")),
     "LogRetentionDays": (("1", "30", "36500"), ("0", "36501", "-1", "x")),
+    "BackupKeepDaily": (("1", "7", "99", "999", "2999", "3650"), ("0", "3651", "3700", "4000", "-1", "x")),
+    "BackupKeepMonthly": (("0", "9", "12", "119", "120"), ("121", "200", "-1", "x")),
+    "BackupKeepWeekly": (("0", "4", "52", "499", "519", "520"), ("521", "530", "600", "-1", "x")),
+    "BackupLogRetentionDays": (("1", "30", "3653"), ("0", "3654", "-1", "x")),
+    "BackupObjectLockDays": (("1", "14", "9999", "29999", "36500"), ("0", "36501", "37000", "40000", "-1", "x")),
+    "BackupPrefix": (("backup", "a/b", "team=a/x_y-z.1"), ("a b", "백업", 'a"b')),
+    "BackupSchemas": (("public", "public, app,가", '"Odd one"'), (",", ",".join(map(str, range(51))))),
+    "BackupWorkers": (("1", "8"), ("0", "9", "two")),
     "CleanupWorkers": (("1", "8"), ("0", "9", "two")),
     "CleanupChunkMb": (("1", "32", "100", "499", "500", "512"), ("0", "513", "520", "1000", "1.5", "x")),
     "CleanupMaxShare": (("0.9", ".5", "1", "1.0", "0.01"), ("0", "0.0", "1.1", "2", "-0.5", "half")),
@@ -78,6 +87,14 @@ STRICTER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("alias/x", "1-2", "arn:aws:kms:*:*:key/*"),
     ),
     "ArchivePrefix": (("a", "a/b"), ("", "/a", "a/", "a//b", "a*", "*")),
+    "BackupKmsKeyArn": (("", KEY), ("alias/x", "1-2", "arn:aws:kms:*:*:key/*")),
+    "BackupLogGroups": (("", "/ecs/api", "a,/aws/lambda/b-1.c#d"), ("*", "/ecs/*", "a b", "a, b", "a,", "a:b", "${x}")),
+    "BackupLogRetentionDays": (tuple(map(str, RETENTION_DAYS)), ("2", "31", "3652")),
+    "BackupPrefix": (("a", "a/b"), ("", "/a", "a/", "a//b", "a*", "*")),
+    "BackupSchedule": (("cron(0 0 * * ? *)", "rate(1 day)"), ("nightly", "")),
+    "RehearseDatabaseUrl": (("", "postgresql://u@h:5432/d"), ("mysql://u@h/d", "h:5432", "sqlite:///x")),
+    "RehearseSchedule": (("cron(0 4 ? * SUN *)", "rate(7 days)"), ("weekly", "")),
+    "RestoreDatabaseUrl": (("", "postgresql://u@h:5432/d"), ("mysql://u@h/d", "h:5432", "sqlite:///x")),
     "PolicyFile": (
         ("", "retention.toml", "policies/retention.toml", "ssm:/nightshift/retention", "s3://bucket/a/b.toml"),
         ("ssm:name", "ssm:/a*", "s3://bucket", "s3://bucket/*", "https://example.com/x"),
@@ -108,16 +125,18 @@ def test_every_setting_is_wired_and_nothing_else(stack: Stack) -> None:
     }
     assert (
         wired - POWERTOOLS - LIBRARIES
-        == {name.upper() for name in Settings.model_fields} - SET_BY_LAMBDA - TRIED_OUT_ELSEWHERE
+        == {name.upper() for name in Settings.model_fields} - SET_BY_LAMBDA - NOT_ON_LAMBDA
     )
 
 
 def test_every_deployment_starts_with_usable_settings(stack: Stack) -> None:
     for _, function in stack.of_type("AWS::Lambda::Function"):
-        variables = {**function["Environment"]["Variables"], "ARCHIVE_BUCKET": "archive", "EVENT_BUS": "bus"}
+        variables = {**function["Environment"]["Variables"], "ARCHIVE_BUCKET": "archive"}
+        variables |= {"BACKUP_BUCKET": "backups", "EVENT_BUS": "bus"}
         settings = Settings.from_env({**variables, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": function["MemorySize"]})
         assert settings.timezone == "Asia/Seoul"
-        assert settings.workers == WORKERS[function["Handler"].split(".", 1)[0]]
+        assert settings.workers == WORKERS.get(function["Handler"].split(".", 1)[0], settings.workers)
+        assert settings.backup_workers == 2
 
 
 @pytest.mark.parametrize("parameter", VALUES)
@@ -157,6 +176,7 @@ COMPLAINTS: tuple[tuple[dict[str, str], str], ...] = (
     ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
     ({"ExpireJobsState": "ENABLED"}, "ExpireJobsState ENABLED needs a PolicyFile"),
     ({"ExpireFileVersions": "on"}, "ExpireFileVersions needs ExpireFilesBucket"),
+    ({"BackupLogRetentionDays": "30"}, "BackupLogRetentionDays needs BackupLogGroups"),
     ({"ReembedState": "ENABLED"}, "ReembedState ENABLED needs a PolicyFile"),
 )
 

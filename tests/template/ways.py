@@ -1,0 +1,75 @@
+"""Ways to deploy the template that have between them every permission that it can give."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import boto3
+
+from local.s3 import REGION, EmbeddedS3
+from local.titan import MODEL
+from tests.support.house import SLACK_TOKEN
+from tests.template.conftest import BEDROCK, KEY
+from tests.template.deployed import POLICIES
+from tests.template.midnights import DAYS
+
+SECRETS_KEY = KEY.replace("11111111", "99999999")
+BACKUP_KEY = KEY.replace("11111111", "77777777")
+USER = "db-ABCDEFGH/nightshift"
+PROFILE = f"{BEDROCK}:123456789012:application-inference-profile/abc123"
+
+
+def ways(s3: EmbeddedS3, url: str, keys: dict[str, str], directory: Path) -> dict[str, dict[str, str]]:
+    """Parameters of three deployments.
+
+    Args:
+        keys: receives the key that each secret is encrypted with.
+        directory: for a policy file.
+    """
+    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+    unique = uuid.uuid4().hex[:8]
+    secrets = session.client("secretsmanager", endpoint_url=s3.endpoint)
+    arns = [
+        secrets.create_secret(Name=f"nightshift/{name}-{unique}", SecretString=value, KmsKeyId=SECRETS_KEY)["ARN"]
+        for name, value in (("database", url), ("slack", json.dumps({"token": SLACK_TOKEN})))
+    ]
+    keys.update(dict.fromkeys(arns, SECRETS_KEY))
+    s3.create_bucket(f"config-{unique}")
+    s3.client().put_object(Bucket=f"config-{unique}", Key="nightshift/retention.toml", Body=POLICIES.encode())
+    name, path = f"/nightshift/retention-{unique}", directory / "policies.toml"
+    path.write_text(POLICIES)
+    session.client("ssm", endpoint_url=s3.endpoint).put_parameter(Name=name, Value=POLICIES, Type="SecureString")
+    return {
+        "plain": {"DatabaseUrl": url, "PolicyFile": str(path), "SlackBotToken": SLACK_TOKEN},
+        "secrets": {
+            "ArchiveKmsKeyArn": KEY,
+            "BackupKmsKeyArn": BACKUP_KEY,
+            "BackupLogGroups": "/ecs/api,/ecs/worker",
+            "BackupLogRetentionDays": str(DAYS),
+            "BackupObjectLockDays": "14",
+            "DatabaseSecretArn": arns[0],
+            "EmbeddingModel": PROFILE,
+            "EmbeddingProfileModels": f"{BEDROCK}::foundation-model/{MODEL}",
+            "ExpireFileVersions": "on",
+            "ExpireFilesPrefix": "jobs/",
+            "PolicyFile": f"s3://config-{unique}/nightshift/retention.toml",
+            "SecretsKmsKeyArn": SECRETS_KEY,
+            "SlackSecretArn": arns[1],
+        },
+        "tokens": {
+            "ArchivePrefix": "deep/archive",
+            "ArchiveProof": "head",
+            "BackupLogGroups": "/ecs/api",
+            "BackupPrefix": "deep/backup",
+            "DatabaseIamAuth": "on",
+            "DatabaseIamUser": USER,
+            "DatabaseUrl": url,
+            "ExpireFilesPrefix": "uploads/jobs/",
+            "PolicyFile": f"ssm:{name}",
+            "SecurityGroupIds": "sg-1",
+            "SlackBotToken": SLACK_TOKEN,
+            "SubnetIds": "subnet-1",
+        },
+    }
