@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pg8000
 import sqlalchemy.dialects.postgresql.pg8000  # noqa: F401 - else the first run would load it, at the run's expense
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ResourceClosedError
 from sqlalchemy.pool import NullPool
 
@@ -87,14 +87,13 @@ class Database:
         self.engine.dispose()
 
     def _set_timeouts(self, connection: Connection) -> None:
-        budget = max(1.0, self.deadline - time.monotonic())
-        connection.execute(
-            text(
-                "SELECT set_config('statement_timeout', :budget, false), set_config('lock_timeout', :lock, false),"
-                " set_config('idle_in_transaction_session_timeout', '0', false), set_config('TimeZone', 'UTC', false),"
-                " set_config('standard_conforming_strings', 'on', false)"
-            ),
-            {"budget": f"{min(budget, 2_000_000):.0f}s", "lock": f"{CONTROL_LOCK_TIMEOUT_S:.0f}s"},
+        # Numbers of our own making, in the driver's own words: SQLAlchemy would take longer than the server.
+        budget_s = min(max(1.0, self.deadline - time.monotonic()), 2_000_000)
+        connection.exec_driver_sql(
+            f"SELECT set_config('statement_timeout', '{budget_s:.0f}s', false),"
+            f" set_config('lock_timeout', '{CONTROL_LOCK_TIMEOUT_S:.0f}s', false),"
+            " set_config('idle_in_transaction_session_timeout', '0', false), set_config('TimeZone', 'UTC', false),"
+            " set_config('standard_conforming_strings', 'on', false)"
         )
         connection.commit()
 

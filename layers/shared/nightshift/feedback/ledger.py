@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, bindparam, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    ScalarSelect,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from nightshift.database.tables import feedback_day, feedback_run, is_there
 from nightshift.feedback.source import Source
@@ -58,6 +70,23 @@ class Recorded:
         return self.event is not None and not self.sent
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What was decided before.
+
+    Attributes:
+        own: on this window.
+        before: on the window before.
+        started: the table's last decision that starts re-embedding, however its votes were counted.
+        superseded: a later window of the table was decided on.
+    """
+
+    own: Recorded | None = None
+    before: Recorded | None = None
+    started: Recorded | None = None
+    superseded: bool = False
+
+
 def note_sent(connection: Connection, recorded: Recorded, event_id: str, *, now: datetime) -> None:
     """Note that the bus took a decision's event. The caller commits."""
     of_decision = feedback_run.c.decision == recorded.decision
@@ -83,23 +112,27 @@ class Ledger:
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DECIDING})
 
-    def find(self, window: Window) -> Recorded | None:
-        """What was decided on a window."""
-        of_window = feedback_run.c.window_start == window.start.astimezone(UTC)
-        return self._first(feedback_run.c.source == self._source.identity, of_window)
-
-    def last_start(self) -> Recorded | None:
-        """The table's last decision that starts re-embedding, however its votes were counted."""
-        return self._first(
-            feedback_run.c.table_name == self._source.table.label,
-            feedback_run.c.state == FeedbackState.RETRAINING.value,
-            newest=feedback_run.c.as_of,
+    def history(self, window: Window) -> History:
+        """What a decision on a window rests on, in one statement."""
+        if not self._there:
+            return History()
+        run = feedback_run.c
+        own, before = (decision_name(self._source, one) for one in (window, window.before(1)))
+        of_table = run.table_name == self._source.table.label
+        started = and_(of_table, run.state == FeedbackState.RETRAINING.value)
+        wanted = or_(
+            run.decision.in_([own, before]),
+            run.id == _last(run.as_of, where=started),
+            run.id == _last(run.window_start, where=of_table),
         )
-
-    def is_superseded(self, window: Window) -> bool:
-        """Whether a later window of the table was decided on."""
-        later = feedback_run.c.window_start > window.start.astimezone(UTC)
-        return self._first(feedback_run.c.table_name == self._source.table.label, later) is not None
+        found = {row.decision: _recorded(row) for row in self._connection.execute(select(feedback_run).where(wanted))}
+        starts = [one for one in found.values() if one.state is FeedbackState.RETRAINING]
+        return History(
+            own=found.get(own),
+            before=found.get(before),
+            started=max(starts, key=lambda one: one.as_of, default=None),
+            superseded=any(one.start > window.start for one in found.values()),
+        )
 
     def record(self, decided: Recorded, **grounds: Any) -> None:
         """Write a decision down, with the other columns of `nightshift_feedback_run`."""
@@ -143,12 +176,10 @@ class Ledger:
             _REMEMBER, [{**row, "source": self._source.identity, "as_of": as_of.astimezone(UTC)} for row in rows]
         )
 
-    def _first(self, *conditions: Any, newest: Any = feedback_run.c.window_start) -> Recorded | None:
-        if not self._there:
-            return None
-        statement = select(feedback_run).where(*conditions).order_by(newest.desc()).limit(1)
-        row = self._connection.execute(statement).one_or_none()
-        return None if row is None else _recorded(row)
+
+def _last(column: ColumnElement[datetime], *, where: ColumnElement[bool]) -> ScalarSelect[int]:
+    """The number of the decision that comes last by a time."""
+    return select(feedback_run.c.id).where(where).order_by(column.desc()).limit(1).scalar_subquery()
 
 
 def _recorded(row: Any) -> Recorded:

@@ -58,13 +58,13 @@ def rule(connection: Connection, run: JobRun, settings: Settings, seen: Seen, *,
 
 def _ruled(ledger: Ledger, run: JobRun, settings: Settings, seen: Seen, now: datetime) -> Ruling:
     window, cooling = seen.window, timedelta(hours=settings.feedback_cooldown_hours)
-    earlier = ledger.find(window.before(1))
+    history = ledger.history(window)
+    earlier, started, own = history.before, history.started, history.own
     late = max(0, seen.previous.total - earlier.votes.total) if earlier else 0
-    started, own = ledger.last_start(), ledger.find(window)
     before = own is not None
     if own is None:
         until = started.as_of + cooling if started is not None and cooling else None
-        past = Past(week=seen.week, cooling_until=until, superseded=ledger.is_superseded(window))
+        past = Past(week=seen.week, cooling_until=until, superseded=history.superseded)
         decision = decide(seen.counted.votes, past, Rules.of(settings), as_of=run.as_of)
         own = _recorded(run, settings, seen, decision, until)
         if not run.dry_run:
