@@ -3,8 +3,8 @@
 A chat log of 200,000 rows is cleaned up by the same handler frame that Lambda runs, twice; the Slack message, the
 archive and a query over it are shown; then everything is restored into a table beside it, and compared with what was
 there in the evening. An hour later jobs expire, and their files go with them (`local/demo_expiry.py`). Then the votes
-of users are read, and a bad day has documents embedded again (`local/demo_feedback.py`). Nothing is left behind but the
-charts, also after Ctrl-C.
+of users are read, and a bad day has documents embedded again (`local/demo_feedback.py`). At midnight the whole database
+is backed up, and restored (`local/demo_backup.py`). Nothing is left behind but the charts, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import duckdb
 
 from cleanup.job import cleanup
 from local.chatlog import TABLE, connect, create_conversation_log
+from local.demo_backup import play_backup
 from local.demo_expiry import play_expiry
 from local.demo_feedback import play_feedback
 from local.demo_slack import Channel
@@ -60,7 +61,8 @@ def play(stage: Stage) -> None:
         archived = play_archive(stage, postgres.url, s3, channel)
         expired = play_expiry(stage, postgres.url, s3, channel, AS_OF + timedelta(hours=1))
         heard = play_feedback(stage, postgres.url, channel)
-    if not (archived and expired and heard):
+        saved = play_backup(stage, postgres, s3, channel)
+    if not (archived and expired and heard and saved):
         raise SystemExit(1)
 
 
