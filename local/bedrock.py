@@ -7,20 +7,16 @@ does not take (`local/titan.py`). Faults are queued, or tied to a text; everythi
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
 from urllib.parse import unquote
 
+from local.loopback import LoopbackHandler, LoopbackServer, aws_env
 from local.titan import DIMENSIONS, MAX_TOKENS, MODEL, problem_of, tokens_of, vector_of
 
 _INVOKE = re.compile(r"/model/(?P<model>[^/]+)/invoke")
@@ -47,7 +43,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class BedrockServer:
+class BedrockServer(LoopbackServer):
     """A Bedrock on 127.0.0.1 for as long as the context lasts.
 
     Attributes:
@@ -76,36 +72,18 @@ class BedrockServer:
         self._open = threading.Event()
         self._open.set()
         self._called = threading.Condition(self._lock)
-        self._http = _Server(port, self)
+        super().__init__(_Handler, port=port)
 
     @property
     def env(self) -> dict[str, str]:
         """What boto3 needs in the environment to find this server, and nothing else."""
-        from local.s3 import REGION
-
-        return {
-            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"http://127.0.0.1:{self._http.server_port}",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-        return self
+        return aws_env(self.origin, "BEDROCK_RUNTIME")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__exit__(kind, error, trace)
 
     def fail_next(
         self, code: str, message: str = "", *, headers: Mapping[str, str] | None = None, times: int = 1
@@ -144,7 +122,7 @@ class BedrockServer:
         with self._called:
             self._called.wait_for(lambda: self.calls >= calls)
 
-    def answer(self, path: str, authorization: str, body: bytes) -> Answer | None:
+    def take(self, path: str, authorization: str, body: bytes) -> Answer | None:
         """Take one request, and count it."""
         with self._called:
             self.calls += 1
@@ -195,37 +173,13 @@ def _error(code: str, message: str, headers: Mapping[str, str] | None = None) ->
     return Answer(_ERRORS.get(code, 400), json.dumps({"message": message}).encode(), {**kind, **(headers or {})})
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, port: int, bedrock: BedrockServer) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.bedrock = bedrock
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever asked may have gone: no news."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
+    service: BedrockServer
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = self.server.bedrock.answer(self.path, self.headers.get("Authorization", ""), body)
+        answer = self.service.take(self.path, self.headers.get("Authorization", ""), self.body())
         if answer is None:
             self.close_connection = True
-            return
-        self.send_response(HTTPStatus(answer.status))
-        kind = {"Content-Type": "application/json", "Content-Length": str(len(answer.body))}
-        for name, value in {**kind, **answer.headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer.body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
+        else:
+            self.answer(answer.status, answer.body, {"Content-Type": "application/json", **answer.headers})

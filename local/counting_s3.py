@@ -11,7 +11,6 @@ Run by path, in isolated mode, this file is the server's program: `python -I loc
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -88,18 +87,9 @@ class CountingS3:
     @property
     def env(self) -> dict[str, str]:
         """What boto3 needs in the environment to find this server, and nothing else."""
-        from local.s3 import REGION
+        from local.loopback import aws_env
 
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
+        return aws_env(self.endpoint)
 
     def counts(self) -> dict[str, Counts]:
         """By bucket, since the last reset."""

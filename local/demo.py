@@ -170,7 +170,8 @@ def _rows(url: str, *tables: str) -> tuple[int, int]:
 
 def main() -> None:
     """Play, and end quietly on Ctrl-C."""
-    logger.setLevel("WARNING")  # the run's own log lines belong to CloudWatch, not between the acts
+    # The runs' own log lines belong to CloudWatch, not between the acts: also those of the one that is meant to fail.
+    logger.setLevel("CRITICAL")
     try:
         play(Stage())
     except KeyboardInterrupt:

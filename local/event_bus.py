@@ -10,7 +10,6 @@ process, so nothing may run beside it. Troubles are queued; `suffered` proves th
 from __future__ import annotations
 
 import json
-import os
 import threading
 import uuid
 from collections import deque
@@ -18,11 +17,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from local.s3 import REGION
+from local.loopback import REGION, LoopbackHandler, LoopbackServer, aws_env
 
 ACCOUNT = "123456789012"
 MAX_ENTRIES = 10
@@ -59,7 +56,7 @@ class _Subscription:
     kinds: frozenset[str]
 
 
-class EventBusServer:
+class EventBusServer(LoopbackServer):
     """An event bus on 127.0.0.1 for as long as the context lasts.
 
     Attributes:
@@ -78,37 +75,12 @@ class EventBusServer:
         self._waiting: deque[tuple[Target, Event]] = deque()
         self._subscriptions: list[_Subscription] = []
         self._lock = threading.Lock()
-        self._http = _Server(port, self)
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(_Handler, port=port)
 
     @property
     def env(self) -> dict[str, str]:
         """What boto3 needs in the environment to find this bus, whatever else it finds elsewhere."""
-        return {
-            "AWS_ENDPOINT_URL_EVENTBRIDGE": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        return aws_env(self.origin, "EVENTBRIDGE")
 
     def subscribe(self, target: Target, kinds: Collection[str]) -> None:
         """Have `deliver` call `target` with every event of these detail types that is taken from now on."""
@@ -209,22 +181,14 @@ def _size(entry: Mapping[str, Any]) -> int:
     )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, port: int, bus: EventBusServer) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.bus = bus
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _Handler(LoopbackHandler):
+    service: EventBusServer
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         if self.headers.get("X-Amz-Target") != "AWSEvents.PutEvents":
             return self._refuse(400, "UnknownOperationException", "")
-        trouble = self.server.bus.begin_request()
+        trouble = self.service.begin_request()
         if trouble is Trouble.CUT:
             return None
         if trouble in _ERRORS:
@@ -246,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             failed = {"ErrorCode": "InternalFailure", "ErrorMessage": f"as it was told: {trouble}"}
             answers = [failed] * len(entries)
         else:
-            answers = [self.server.bus.take(entry) for entry in entries]
+            answers = [self.service.take(entry) for entry in entries]
         if trouble is not Trouble.LOST:
             count = sum("ErrorCode" in answer for answer in answers)
             self._answer(200, {"FailedEntryCount": count, "Entries": answers})
@@ -255,12 +219,4 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, {"__type": code, "message": message})
 
     def _answer(self, status: int, content: Mapping[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
+        self.answer(status, json.dumps(content).encode(), {"Content-Type": "application/x-amz-json-1.1"})

@@ -18,12 +18,11 @@ import tempfile
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-REGION: Literal["ap-northeast-2"] = "ap-northeast-2"
 BACKLOG = 128
 THREADS = 8
 PIECE = 1 << 18
@@ -67,16 +66,9 @@ class EmbeddedS3:
     @property
     def env(self) -> dict[str, str]:
         """What boto3 needs in the environment to find this server, and nothing else."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
+        from local.loopback import aws_env
+
+        return aws_env(self.endpoint)
 
     def client(self) -> S3Client:
         """The one client of this server, free of the environment's settings; it reads bytes as they are, unjudged."""
@@ -84,12 +76,16 @@ class EmbeddedS3:
             import boto3
             from botocore.config import Config
 
+            from local.loopback import REGION
+
             session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
             config = Config(response_checksum_validation="when_required")
             self._client = session.client("s3", endpoint_url=self.endpoint, config=config)
         return self._client
 
     def create_bucket(self, name: str, versioned: bool = False) -> None:
+        from local.loopback import REGION
+
         client = self.client()
         client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
         if versioned:

@@ -16,11 +16,10 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from local.loopback import LoopbackHandler, LoopbackServer
 from local.slack_rules import Refused
 from local.slack_workspace import Listener, PostedMessage, SharedFile, Workspace
 
@@ -42,7 +41,7 @@ class Fault:
     drop: bool
 
 
-class SlackServer:
+class SlackServer(LoopbackServer):
     """A Slack on 127.0.0.1 for as long as the context lasts.
 
     Attributes:
@@ -61,14 +60,13 @@ class SlackServer:
         self.requests: list[str] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._lock = threading.Lock()
-        self._http = _Server(port, self)
-        self._origin = f"http://127.0.0.1:{self._http.server_port}"
-        self.workspace = Workspace(origin=self._origin, token=token, channels=channels, listener=listener)
+        super().__init__(_Handler, port=port)
+        self.workspace = Workspace(origin=self.origin, token=token, channels=channels, listener=listener)
 
     @property
     def url(self) -> str:
         """For SLACK_API_URL."""
-        return f"{self._origin}/api/"
+        return f"{self.origin}/api/"
 
     @property
     def messages(self) -> list[PostedMessage]:
@@ -79,18 +77,6 @@ class SlackServer:
     def files(self) -> list[SharedFile]:
         """Every file shared, in order."""
         return self.workspace.files
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
 
     def fail_next(
         self,
@@ -123,31 +109,23 @@ class SlackServer:
             return self._faults[path].popleft() if self._faults[path] else None
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, port: int, slack: SlackServer) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.slack = slack
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _Handler(LoopbackHandler):
+    service: SlackServer
 
     def do_POST(self) -> None:
         area, _, path = urlsplit(self.path).path.removeprefix("/").partition("/")
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.server.slack.take_fault(path if area == "api" else area)
+        body = self.body()
+        fault = self.service.take_fault(path if area == "api" else area)
         if fault is not None:
             if not fault.drop:
-                self._answer(fault.status, fault.body, fault.headers)
+                self.answer(fault.status, fault.body, fault.headers)
         elif area == UPLOAD:
-            taken = self.server.slack.workspace.receive(path.rpartition("/")[2], body)
-            self._answer(200 if taken else 400, f"OK - {len(body)}".encode() if taken else b"refused")
+            taken = self.service.workspace.receive(path.rpartition("/")[2], body)
+            self.answer(200 if taken else 400, f"OK - {len(body)}".encode() if taken else b"refused")
         elif area == "api":
-            self._answer(200, json.dumps(self._call(path, body)).encode(), {"Content-Type": "application/json"})
+            self.answer(200, json.dumps(self._call(path, body)).encode(), {"Content-Type": "application/json"})
         else:
-            self._answer(404)
+            self.answer(404)
 
     def _call(self, method: str, body: bytes) -> dict[str, Any]:
         json_sent = self.headers.get_content_type() == "application/json"
@@ -156,17 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             return Refused("invalid_json" if json_sent else "invalid_form_data").answer()
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        return self.server.slack.workspace.call(method, token if scheme == "Bearer" else given.get("token"), given)
-
-    def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
+        return self.service.workspace.call(method, token if scheme == "Bearer" else given.get("token"), given)
 
 
 def _print(arrived: PostedMessage | SharedFile) -> None:

@@ -10,7 +10,8 @@ from functools import cache
 
 import pytest
 
-from local.s3 import REGION, EmbeddedS3
+from local.loopback import REGION
+from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import State, find_backups
 from nightshift.backup.pruning import Pruned, candidates, prune
 from nightshift.backup.retention import Keep, judge

@@ -11,8 +11,9 @@ from pathlib import Path
 import boto3
 import pytest
 
+from local.loopback import REGION
 from local.postgres import DISPOSABLE, EmbeddedPostgres
-from local.s3 import REGION, EmbeddedS3
+from local.s3 import EmbeddedS3
 from tests.handlers.scene import JOBS, ArchivedOrders, Scene, answer_of, encoded
 from tests.support.s3_faults import store_then_stall
 from tests.support.s3_proxy import S3Proxy

@@ -65,6 +65,13 @@ def test_it_plays_to_the_end_and_every_row_is_accounted_for(demo: subprocess.Pop
     assert f"- 새로 임베딩: {corrected}건" in shown
     embeddings, documents = numbers(r"(\d+) embeddings = one of its current text for each of (\d+) documents", shown)
     assert embeddings == documents > corrected > 0
+    assert "🗄️ 백업 완료: backup_2025_10_21_0000" in shown
+    assert "🧪 백업 복원 리허설: backup_2025_10_21_0000\n✅ 복원을 확인했습니다." in shown
+    points, transfers, start = numbers(r"([\d,]+) points after ([\d,]+) transfers = ([\d,]+) at the start", shown)
+    assert points == start > 0
+    assert transfers > 0
+    assert re.search(r"^\d+ tables restored = as they are now, value by value$", shown, re.MULTILINE)
+    assert "refused: backup_2025_10_22_0000 is damaged" in shown
     assert numbers(r"([\d,]+) files left = those that living jobs name", shown) == [living * ROWS_A_JOB["job_file"]]
 
 

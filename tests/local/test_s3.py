@@ -11,7 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.s3 import REGION, EmbeddedS3
+from local.loopback import REGION
+from local.s3 import EmbeddedS3
 from tests.support import s3_faults as faults
 from tests.support.s3_proxy import S3Proxy
 

@@ -10,7 +10,8 @@ import boto3
 import pytest
 from aws_lambda_powertools.utilities import parameters
 
-from local.s3 import REGION, EmbeddedS3
+from local.loopback import REGION
+from local.s3 import EmbeddedS3
 from nightshift import secrets
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, SecretUnavailable

@@ -8,18 +8,15 @@ are small, some are empty and name a next one all the same; a token is good for 
 from __future__ import annotations
 
 import json
-import os
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from local.s3 import REGION
+from local.loopback import LoopbackHandler, LoopbackServer, aws_env
 
 RETENTIONS = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 GROUPS_A_PAGE = 2
@@ -60,7 +57,7 @@ class Group:
     retention: int | None = None
 
 
-class LogsServer:
+class LogsServer(LoopbackServer):
     """A CloudWatch Logs on 127.0.0.1 for as long as the context lasts.
 
     Attributes:
@@ -72,7 +69,7 @@ class LogsServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._http = _Server(self)
+        super().__init__(_Handler)
         self.reset()
 
     def reset(self) -> None:
@@ -88,28 +85,7 @@ class LogsServer:
     @property
     def env(self) -> dict[str, str]:
         """What boto3 needs in the environment to find this server."""
-        return {
-            "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": f"http://127.0.0.1:{self._http.server_port}",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        return aws_env(self.origin, "CLOUDWATCH_LOGS")
 
     def add(self, group: str, timestamp: int, message: str, *, stream: str = "s", delay: int = 5) -> dict[str, Any]:
         """Log an event; `delay` is how many milliseconds later it arrived."""
@@ -196,22 +172,13 @@ class LogsServer:
         return {"logGroups": listed} | ({"nextToken": str(end)} if end < len(names) else {})
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    disable_nagle_algorithm = True
-
-    def __init__(self, logs: LogsServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.logs = logs
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _Handler(LoopbackHandler):
+    service: LogsServer
 
     def do_POST(self) -> None:
-        given = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        given = json.loads(self.body())
         version, _, operation = self.headers.get("X-Amz-Target", "").partition(".")
-        logs = self.server.logs
+        logs = self.service
         trouble = logs.begin(operation, given)
         if version != "Logs_20140328" or "AWS4-HMAC-SHA256" not in self.headers.get("Authorization", ""):
             return self._send(400, {"__type": "IncompleteSignatureException"})
@@ -230,12 +197,5 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(400, {"__type": refusal.code, "message": refusal.message})
 
     def _send(self, status: int, content: Mapping[str, Any] | str) -> None:
-        body = (content if isinstance(content, str) else json.dumps(content)).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
+        body = content if isinstance(content, str) else json.dumps(content)
+        self.answer(status, body.encode(), {"Content-Type": "application/x-amz-json-1.1"})

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from local.s3 import REGION, EmbeddedS3
+from local.loopback import REGION
+from local.s3 import EmbeddedS3
 from nightshift.archive.events import Step
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME

@@ -13,8 +13,9 @@ import pytest
 
 from local.bedrock import BedrockServer
 from local.event_bus import EventBusServer
+from local.loopback import REGION
 from local.postgres import EmbeddedPostgres
-from local.s3 import REGION, EmbeddedS3
+from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
 from local.titan import MODEL
 from tests.support.house import SLACK_TOKEN, House

@@ -18,7 +18,7 @@ SET_BY_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
 NOT_ON_LAMBDA = {"BACKUP_LOG_DIRECTORY", "BACKUP_PG_CLIENT", "EMBEDDER"}
 """Log files, tools of a host's own, and the local embedder, whose library no layer carries."""
 POWERTOOLS = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
-LIBRARIES = {"MPLCONFIGDIR", "OPENBLAS_NUM_THREADS", "PYDANTIC_DISABLE_PLUGINS"}
+LIBRARIES = {"PYDANTIC_DISABLE_PLUGINS"}
 """Read by others than us."""
 SECRETS = {"DatabaseUrl", "RehearseDatabaseUrl", "RestoreDatabaseUrl", "SlackBotToken"}
 WORKERS = {"cleanup": 4, "restore": 2, "expire_jobs": 1}

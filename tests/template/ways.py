@@ -8,7 +8,8 @@ from pathlib import Path
 
 import boto3
 
-from local.s3 import REGION, EmbeddedS3
+from local.loopback import REGION
+from local.s3 import EmbeddedS3
 from local.titan import MODEL
 from tests.support.house import SLACK_TOKEN
 from tests.template.conftest import BEDROCK, KEY
