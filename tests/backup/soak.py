@@ -11,28 +11,22 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
 import sys
-import tempfile
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from local.postgres import DISPOSABLE, EmbeddedPostgres
-from local.s3 import EmbeddedS3
-from local.slack import CHANNEL, SlackServer
 from nightshift.backup.inventory import State
 from nightshift.backup.manifest import name_of
 from tests.support.backups import BackupHouse
 from tests.support.child import JobChild
+from tests.support.soaking import NO_LOCKS, Ground, Kills, await_step, soak
 
 FIRST = datetime(2025, 3, 1, tzinfo=UTC)
 KEPT = {"BACKUP_KEEP_DAILY": "3", "BACKUP_KEEP_WEEKLY": "0", "BACKUP_KEEP_MONTHLY": "0"}
 """Few, so that every day something is pruned."""
 PAUSES = (0.0, 0.01, 0.05)
-"""Seconds between the last step that is waited for and the kill, at the most: between two steps there is no event."""
+"""Shorter than elsewhere: a step of a backup takes no longer."""
 
 
 @dataclass
@@ -40,21 +34,18 @@ class Tally:
     """What a soak has seen.
 
     Attributes:
-        kills: by the step that the killed run had announced last.
-        completed: runs that were through before their moment came.
+        kills: how the runs ended.
         looked_at: manifests that were checked, each with all its parts.
         unfinished: folders without a manifest that kills left, to be collected.
     """
 
-    kills: Counter[str] = field(default_factory=Counter)
-    completed: int = 0
+    kills: Kills = field(default_factory=Kills)
     looked_at: int = 0
     unfinished: int = 0
 
     def lines(self) -> list[str]:
         return [
-            f"kills         {self.kills.total()}: {', '.join(f'{n} {step}' for step, n in self.kills.most_common())}",
-            f"completed     {self.completed}",
+            *self.kills.lines(),
             f"manifests     {self.looked_at} looked at, each with every byte of its parts",
             f"unfinished    {self.unfinished} seen after kills, none at the end",
         ]
@@ -77,7 +68,7 @@ class Soak:
         Raises:
             AssertionError: a promise was broken.
         """
-        while self.tally.kills.total() < kills:
+        while self.tally.kills.total < kills:
             self._kill_one()
             self._check()
             self._edit()
@@ -93,22 +84,14 @@ class Soak:
     def _kill_one(self) -> None:
         child = self._start()
         step = self._chance.randint(0, self._length)
-        while len(child.events) < step and child.process.is_alive():
-            child.process.join(0.001)
-        child.process.join(self._chance.choice(PAUSES) * self._chance.random())
-        status = child.kill()
+        await_step(child, step, self._chance, PAUSES)
+        if not self.tally.kills.kill(child):
+            self._length = max(self._length, len(child.events))
+            self._day += 1
         self._backups.children.clear()
-        if status == -signal.SIGKILL:
-            self.tally.kills[child.steps[-1] if child.steps else "start"] += 1
-            return
-        assert status == 0, child.log
-        self._length = max(self._length, len(child.events))
-        self.tally.completed += 1
-        self._day += 1
 
     def _start(self) -> JobChild:
-        # A dead run's lock goes when the server notices; until then the next one would just be refused.
-        self._backups.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+        self._backups.await_value(NO_LOCKS, 0)
         return self._backups.child(scheduled_time=self._as_of.isoformat())
 
     @property
@@ -134,37 +117,18 @@ class Soak:
             assert self._backups.digest(entry) == entry.digest
 
 
-def main(arguments: list[str]) -> int:
-    """Run a soak on servers of its own; a broken promise raises."""
-    parser = argparse.ArgumentParser(prog="python -m tests.backup.soak")
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args(arguments)
-    began = time.monotonic()
-    with (
-        EmbeddedPostgres(settings=DISPOSABLE) as postgres,
-        EmbeddedS3() as s3,
-        SlackServer() as slack,
-        tempfile.TemporaryDirectory() as directory,
-    ):
-        s3.create_bucket("soak")
-        env = {
-            **s3.env,
-            "DATABASE_URL": postgres.create_database("soak"),
-            "ARCHIVE_BUCKET": "soak",
-            "SLACK_BOT_TOKEN": "xoxb-test",
-            "SLACK_CHANNEL": CHANNEL,
-            "SLACK_API_URL": slack.url,
-            "POWERTOOLS_METRICS_DISABLED": "true",
-        }
-        backups = BackupHouse(env, s3, slack, Path(directory))
-        backups.fill(rows=chosen.rows)
-        tally = Soak(backups, seed=chosen.seed).run(chosen.kills)
-        backups.close()
-    print("\n".join([*tally.lines(), f"seconds       {time.monotonic() - began:.0f}"]))
-    return 0
+def main(arguments: list[str]) -> None:
+    """Run a soak."""
+    soak("tests.backup.soak", arguments, _play, kills=50, rows=100_000)
+
+
+def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
+    backups = BackupHouse(*ground)
+    backups.fill(rows=chosen.rows)
+    tally = Soak(backups, seed=chosen.seed).run(chosen.kills)
+    backups.close()
+    return tally
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

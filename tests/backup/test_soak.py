@@ -9,6 +9,6 @@ from tests.support.backups import BackupHouse
 def test_kills_at_random_moments(backups: BackupHouse) -> None:
     backups.fill()
     tally = Soak(backups, seed=20_251_015).run(8)
-    assert tally.kills.total() == 8
-    assert len(tally.kills) > 2, tally.kills
+    assert tally.kills.total == 8
+    assert len(tally.kills.steps) > 2, tally.kills
     assert tally.looked_at > 0

@@ -13,28 +13,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
-import signal
 import sys
-import tempfile
 import threading
 import time
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from local.chatlog import connect
 from local.documents import POLICY, create_documents
 from local.event_bus import EventBusServer
-from local.postgres import DISPOSABLE, EmbeddedPostgres
-from local.s3 import EmbeddedS3
-from local.slack import CHANNEL, SlackServer
 from nightshift.embedders import Embedder, make_embedder
 from nightshift.settings import Settings
 from tests.support.child import JobChild, Work
 from tests.support.embedding import AS_OF, DocumentScene
+from tests.support.soaking import NO_LOCKS, Ground, Kills, await_step, soak
 from tests.support.telling import TellingEmbedder, local_work, telling_work
 
 NOW = datetime(2025, 10, 15, tzinfo=UTC)
@@ -46,8 +40,7 @@ class Tally:
     """What a soak has seen.
 
     Attributes:
-        kills: by the step that the killed run had announced last.
-        completed: runs that were through before their moment came.
+        kills: how the runs ended.
         switches: how often the dimension was changed.
         asked: texts that the model was asked for, over all runs.
         documents: that are there at the end, all with one embedding of their text.
@@ -55,8 +48,7 @@ class Tally:
         edits: what the application did meanwhile.
     """
 
-    kills: Counter[str] = field(default_factory=Counter)
-    completed: int = 0
+    kills: Kills = field(default_factory=Kills)
     switches: int = 0
     asked: int = 0
     documents: int = 0
@@ -64,10 +56,8 @@ class Tally:
     edits: int = 0
 
     def lines(self) -> list[str]:
-        steps = ", ".join(f"{count} {step}" for step, count in self.kills.most_common())
         return [
-            f"kills         {self.kills.total()} (last step before each: {steps})",
-            f"not killed    {self.completed} runs were done before their moment came",
+            *self.kills.lines(),
             f"switches      {self.switches} to another dimension",
             f"application   {self.edits} statements",
             f"documents     {self.documents:,}, each with one embedding of its current text",
@@ -136,7 +126,7 @@ class Soak:
         """
         self._application.start()
         try:
-            while self.tally.kills.total() < kills:
+            while self.tally.kills.total < kills:
                 self._kill_one(self._chance.randrange(max(1, 3 * self._steps // kills)))
                 self._check()
                 assert self._application.is_alive(), "the application failed"
@@ -153,32 +143,23 @@ class Soak:
 
     def _kill_one(self, step: int) -> None:
         child = self._start()
-        # Between two steps the moment is the point; there is no event to wait for.
-        while len(child.events) < step and child.process.is_alive():
-            child.process.join(0.001)
-        child.process.join(self._chance.choice((0.002, 0.02, 0.1)) * self._chance.random())
-        status = child.kill()
+        await_step(child, step, self._chance)
+        if not self.tally.kills.kill(child):
+            self._give_work()
         self._scene.children.clear()
-        if status == -signal.SIGKILL:
-            self.tally.kills[child.steps[-1] if child.steps else "start"] += 1
-            return
-        assert status == 0, child.log
-        self.tally.completed += 1
-        self._give_work()
 
     @property
     def _dimension(self) -> int:
         return self._dimensions[self.tally.switches % len(self._dimensions)]
 
     def _give_work(self) -> None:
-        if self.tally.completed % 2:
+        if self.tally.kills.completed % 2:
             self.tally.switches += 1
             return
-        self._scene.sql(EDIT.format(mark=f"again {self.tally.completed}", which="id % 2 = 0"))
+        self._scene.sql(EDIT.format(mark=f"again {self.tally.kills.completed}", which="id % 2 = 0"))
 
     def _start(self) -> JobChild:
-        # A dead run's lock goes when the server notices; until then the next one would just be refused.
-        self._scene.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+        self._scene.await_value(NO_LOCKS, 0)
         dimension = str(self._dimension)
         child = JobChild(
             {
@@ -239,41 +220,24 @@ class Soak:
         return len(self._book.read_text().splitlines())
 
 
-def main(arguments: list[str]) -> int:
-    """Run a soak on servers of its own, with the local embedder; a broken promise raises."""
-    parser = argparse.ArgumentParser(prog="python -m tests.embedding.soak")
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--documents", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args(arguments)
-    began = time.monotonic()
-    with (
-        EmbeddedPostgres(settings=DISPOSABLE) as postgres,
-        EmbeddedS3() as s3,
-        SlackServer() as slack,
-        EventBusServer() as bus,
-        tempfile.TemporaryDirectory() as directory,
-    ):
-        env = {
-            **bus.env,
-            "DATABASE_URL": postgres.create_database("soak"),
-            "EMBEDDER": "local",
-            "EMBEDDING_BATCH": "64",
-            "SLACK_BOT_TOKEN": "xoxb-soak",
-            "SLACK_CHANNEL": CHANNEL,
-            "SLACK_API_URL": slack.url,
-            "POWERTOOLS_METRICS_DISABLED": "true",
-        }
-        scene = DocumentScene({**env, "ARCHIVE_BUCKET": "none"}, s3, slack, Path(directory), bus=bus)
+def main(arguments: list[str]) -> None:
+    """Run a soak with the local embedder."""
+    soak("tests.embedding.soak", arguments, _play, kills=20, documents=20_000)
+
+
+def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
+    with EventBusServer() as bus:
+        env = {**ground.env, **bus.env, "EMBEDDER": "local", "EMBEDDING_BATCH": "64"}
+        scene = DocumentScene(env, *ground[1:], bus=bus)
         scene.sql("CREATE EXTENSION vector")
         create_documents(scene.url, chosen.documents, end=NOW)
         scene.policies(POLICY)
-        soak = Soak(scene, local_work, documents=chosen.documents, dimensions=(256, 320), seed=chosen.seed)
-        tally = soak.run(chosen.kills)
+        tally = Soak(scene, local_work, documents=chosen.documents, dimensions=(256, 320), seed=chosen.seed).run(
+            chosen.kills
+        )
         scene.close()
-    print("\n".join([*tally.lines(), f"seconds       {time.monotonic() - began:.0f}"]))
-    return 0
+    return tally
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

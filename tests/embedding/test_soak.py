@@ -13,6 +13,6 @@ def test_kills_at_random_moments(documents: DocumentScene) -> None:
     documents.policies(POLICY)
     documents.env["TEST_MODEL"] = "model-a"
     tally = Soak(documents, telling_work, documents=300, dimensions=(8, 16), seed=20_251_015).run(12)
-    assert tally.kills.total() == 12
+    assert tally.kills.total == 12
     assert tally.edits > 0
     assert (tally.again, tally.documents > 100) == (0, True)

@@ -12,24 +12,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
-import signal
 import sys
-import tempfile
-import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from local.chatlog import connect
 from local.jobs import ROWS_A_JOB
-from local.postgres import DISPOSABLE, EmbeddedPostgres
-from local.s3 import EmbeddedS3
-from local.slack import CHANNEL, SlackServer
 from tests.support.child import JobChild
 from tests.support.expiring import IMPATIENT, JobScene
 from tests.support.job_application import Application
+from tests.support.soaking import NO_LOCKS, Ground, Kills, await_step, soak
 
-BUCKET = "soak"
 FILES_A_JOB = ROWS_A_JOB["job_file"]
 
 
@@ -38,28 +31,24 @@ class Tally:
     """What a soak has seen.
 
     Attributes:
-        kills: by the step that the killed run had announced last.
-        completed: runs that were through before their moment came.
+        kills: how the runs ended.
         jobs: placed in all.
         left: jobs that are there at the end.
         checked: rows and files looked at, over all checks.
         application: what it did meanwhile.
     """
 
-    kills: Counter[str] = field(default_factory=Counter)
-    completed: int = 0
+    kills: Kills = field(default_factory=Kills)
     jobs: int = 0
     left: int = 0
     checked: Counter[str] = field(default_factory=Counter)
     application: Counter[str] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
-        steps = ", ".join(f"{count} {step}" for step, count in self.kills.most_common())
         done = ", ".join(f"{count} {what}" for what, count in self.application.most_common())
         gone = self.jobs - self.left
         return [
-            f"kills         {self.kills.total()} (last step before each: {steps})",
-            f"not killed    {self.completed} runs were done before their moment came",
+            *self.kills.lines(),
             f"application   {done}",
             f"jobs          {self.jobs:,} placed, {self.left:,} left",
             f"expired       {gone:,} jobs with {gone * FILES_A_JOB:,} files",
@@ -93,7 +82,7 @@ class Soak:
         """
         self._application.start()
         try:
-            while self.tally.kills.total() < kills:
+            while self.tally.kills.total < kills:
                 self._top_up()
                 self._kill_one()
                 self._check()
@@ -116,21 +105,12 @@ class Soak:
     def _kill_one(self) -> None:
         child = self._start()
         step = self._chance.randrange(self._steps)
-        # Between two steps the moment is the point; there is no event to wait for.
-        while len(child.events) < step and child.process.is_alive():
-            child.process.join(0.001)
-        child.process.join(self._chance.choice((0.002, 0.02, 0.1)) * self._chance.random())
-        status = child.kill()
+        await_step(child, step, self._chance)
+        self.tally.kills.kill(child)
         self._scene.children.clear()
-        if status == -signal.SIGKILL:
-            self.tally.kills[child.steps[-1] if child.steps else "start"] += 1
-            return
-        assert status == 0, child.log
-        self.tally.completed += 1
 
     def _start(self) -> JobChild:
-        # A dead run's lock goes when the server notices; until then the next one would just be refused.
-        self._scene.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+        self._scene.await_value(NO_LOCKS, 0)
         return self._scene.child()
 
     def _check(self) -> None:
@@ -149,36 +129,17 @@ class Soak:
             self._application.place(connection, self._due - due)
 
 
-def main(arguments: list[str]) -> int:
-    """Run a soak on servers of its own; a broken promise raises."""
-    parser = argparse.ArgumentParser(prog="python -m tests.expiry.soak")
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--due", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args(arguments)
-    began = time.monotonic()
-    with (
-        EmbeddedPostgres(settings=DISPOSABLE) as postgres,
-        EmbeddedS3() as s3,
-        SlackServer() as slack,
-        tempfile.TemporaryDirectory() as directory,
-    ):
-        s3.create_bucket(BUCKET)
-        env = IMPATIENT | {
-            **s3.env,
-            "DATABASE_URL": postgres.create_database("soak"),
-            "ARCHIVE_BUCKET": BUCKET,
-            "SLACK_BOT_TOKEN": "xoxb-soak",
-            "SLACK_CHANNEL": CHANNEL,
-            "SLACK_API_URL": slack.url,
-            "POWERTOOLS_METRICS_DISABLED": "true",
-        }
-        scene = JobScene(env, s3, slack, Path(directory))
-        tally = Soak(scene, due=chosen.due, seed=chosen.seed).run(chosen.kills)
-        scene.close()
-    print("\n".join([*tally.lines(), f"seconds       {time.monotonic() - began:.0f}"]))
-    return 0
+def main(arguments: list[str]) -> None:
+    """Run a soak."""
+    soak("tests.expiry.soak", arguments, _play, kills=100, due=100)
+
+
+def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
+    scene = JobScene(ground.env | IMPATIENT, *ground[1:])
+    tally = Soak(scene, due=chosen.due, seed=chosen.seed).run(chosen.kills)
+    scene.close()
+    return tally
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

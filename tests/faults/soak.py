@@ -11,21 +11,16 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from local.postgres import DISPOSABLE, EmbeddedPostgres
-from local.s3 import EmbeddedS3
-from local.slack import CHANNEL, SlackServer
 from tests.support.child import JobChild
 from tests.support.multiset import Row, ledger, rows_in_entry, rows_in_table
 from tests.support.scene import IMPATIENT, TABLE, Scene
 from tests.support.small_chunks import SmallChunks
+from tests.support.soaking import NO_LOCKS, Ground, Kills, soak
 
 WIDTH = 320
 """Bytes of a row, about."""
@@ -33,7 +28,6 @@ CHUNK_BYTES = 128 << 10
 RUN = {"CLEANUP_WORKERS": "2"}
 CHECK_EVERY = 10
 """Kills between two comparisons."""
-BUCKET = "soak"
 
 
 @dataclass
@@ -41,24 +35,20 @@ class Tally:
     """What a soak has seen.
 
     Attributes:
-        kills: by the step that the killed run had announced last.
-        completed: runs that were through before their moment came.
+        kills: how the runs ended.
         inserted, archived: rows so far.
         lost, doubled: rows that were neither in the table nor in the archive, or more often than once.
     """
 
-    kills: Counter[str] = field(default_factory=Counter)
-    completed: int = 0
+    kills: Kills = field(default_factory=Kills)
     inserted: int = 0
     archived: int = 0
     lost: int = 0
     doubled: int = 0
 
     def lines(self) -> list[str]:
-        steps = ", ".join(f"{count} {step}" for step, count in self.kills.most_common())
         return [
-            f"kills         {self.kills.total()} (last step before each: {steps})",
-            f"not killed    {self.completed} runs were done before their moment came",
+            *self.kills.lines(),
             f"rows          {self.inserted:,} inserted, {self.archived:,} archived",
             f"rows lost     {self.lost}",
             f"rows twice    {self.doubled}",
@@ -86,10 +76,10 @@ class Soak:
 
     def run(self, kills: int) -> Tally:
         """Kill that many runs, then let one end, and compare."""
-        while self.tally.kills.total() < kills:
+        while self.tally.kills.total < kills:
             self._top_up()
             self._kill_one()
-            if self.tally.kills.total() % CHECK_EVERY == 0:
+            if self.tally.kills.total % CHECK_EVERY == 0:
                 self.check()
         answer = self._scene.run()
         assert answer["complete"], answer
@@ -126,19 +116,13 @@ class Soak:
         began = time.monotonic()
         # The moment is the point here; there is no event to wait for.
         child.process.join(self._chance.uniform(0, self._duration))
-        status = child.kill()
-        self._scene.children.clear()
-        if status == -signal.SIGKILL:
-            self.tally.kills[child.steps[-1] if child.steps else "start"] += 1
-        else:
-            assert status == 0, child.log
-            self.tally.completed += 1
+        if not self.tally.kills.kill(child):
             # Moments past the end of a run are wasted.
             self._duration = (self._duration + time.monotonic() - began) / 2
+        self._scene.children.clear()
 
     def _start(self) -> JobChild:
-        # A dead run's lock goes when the server notices; until then the next one would just be refused.
-        self._scene.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
+        self._scene.await_value(NO_LOCKS, 0)
         return self._scene.child(RUN, work=SmallChunks(CHUNK_BYTES))
 
     def _top_up(self) -> None:
@@ -157,34 +141,16 @@ class Soak:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a soak on servers of its own; 1 if a row was lost or doubled."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak")
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--rows", type=int, default=30_000)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args(arguments)
-    began = time.monotonic()
-    with (
-        EmbeddedPostgres(settings=DISPOSABLE) as postgres,
-        EmbeddedS3() as s3,
-        SlackServer() as slack,
-        tempfile.TemporaryDirectory() as directory,
-    ):
-        s3.create_bucket(BUCKET)
-        env = IMPATIENT | {
-            **s3.env,
-            "DATABASE_URL": postgres.create_database("soak"),
-            "ARCHIVE_BUCKET": BUCKET,
-            "SLACK_BOT_TOKEN": "xoxb-soak",
-            "SLACK_CHANNEL": CHANNEL,
-            "SLACK_API_URL": slack.url,
-            "POWERTOOLS_METRICS_DISABLED": "true",
-        }
-        scene = Scene(env, s3, slack, Path(directory))
-        tally = Soak(scene, rows=chosen.rows, seed=chosen.seed).run(chosen.kills)
-        scene.close()
-    print("\n".join([*tally.lines(), f"seconds       {time.monotonic() - began:.0f}"]))
+    """Run a soak; 1 if a row was lost or doubled."""
+    tally = soak("tests.faults.soak", arguments, _play, kills=200, rows=30_000)
     return 1 if tally.lost or tally.doubled else 0
+
+
+def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
+    scene = Scene(ground.env | IMPATIENT, *ground[1:])
+    tally = Soak(scene, rows=chosen.rows, seed=chosen.seed).run(chosen.kills)
+    scene.close()
+    return tally
 
 
 if __name__ == "__main__":

@@ -12,24 +12,17 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
 import sys
-import tempfile
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
-from local.postgres import DISPOSABLE, EmbeddedPostgres
-from local.s3 import EmbeddedS3
-from local.slack import CHANNEL, SlackServer
 from tests.support.child import JobChild
 from tests.support.scene import IMPATIENT
+from tests.support.soaking import Ground, Kills, soak
 from tests.support.way_back import OWN, WayBack, asked
 
-BUCKET = "soak"
 ANEW = cycle((f"DROP TABLE {OWN}", f"TRUNCATE {OWN}"))
 
 
@@ -38,22 +31,18 @@ class Tally:
     """What a soak has seen.
 
     Attributes:
-        kills: by target and the step that the killed run had announced last.
-        completed: runs that were through before their moment came.
+        kills: how the runs ended, by target.
         rounds: times that everything was restored.
         rows: restored rows that were compared.
     """
 
-    kills: Counter[str] = field(default_factory=Counter)
-    completed: int = 0
+    kills: Kills = field(default_factory=Kills)
     rounds: int = 0
     rows: int = 0
 
     def lines(self) -> list[str]:
-        steps = ", ".join(f"{count} {step}" for step, count in self.kills.most_common())
         return [
-            f"kills         {self.kills.total()} ({steps})",
-            f"not killed    {self.completed} runs were done before their moment came",
+            *self.kills.lines(),
             f"rounds        {self.rounds} times everything was restored, {self.rows:,} rows compared",
         ]
 
@@ -78,7 +67,7 @@ class Soak:
         Raises:
             AssertionError: a row was lost, doubled, or there without its object's others.
         """
-        while self.tally.kills.total() < kills:
+        while self.tally.kills.total < kills:
             self._kill_one(into_original=self._chance.random() < 0.5)
         for into_original in (False, True):
             self._finish(into_original=into_original)
@@ -98,19 +87,14 @@ class Soak:
         began = time.monotonic()
         # The moment is the point here; there is no event to wait for.
         child.process.join(self._duration[into_original] * self._chance.triangular(0, 1, 0.8))
-        status = child.kill()
+        killed = self.tally.kills.kill(child, kind="original: " if into_original else "own table: ")
         self._back.children.clear()
         self._back.await_quiet()
         self._check()
-        if status == -signal.SIGKILL:
-            target = "original" if into_original else "own table"
-            self.tally.kills[f"{target}: {child.steps[-1] if child.steps else 'start'}"] += 1
-            return
-        assert status == 0, child.log
-        self.tally.completed += 1
-        # Moments past the end of a run are wasted.
-        self._duration[into_original] = (self._duration[into_original] + time.monotonic() - began) / 2
-        self._finish(into_original=into_original)
+        if not killed:
+            # Moments past the end of a run are wasted.
+            self._duration[into_original] = (self._duration[into_original] + time.monotonic() - began) / 2
+            self._finish(into_original=into_original)
 
     def _start(self, *, into_original: bool) -> JobChild:
         """A run with two workers; what it brings back into the original may be archived again at once."""
@@ -140,39 +124,19 @@ class Soak:
         self.tally.rounds += 1
 
 
-def main(arguments: list[str]) -> int:
-    """Run a soak on servers of its own; a broken promise raises."""
-    parser = argparse.ArgumentParser(prog="python -m tests.restore.soak")
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--rows", type=int, default=6600)
-    parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args(arguments)
-    began = time.monotonic()
-    with (
-        EmbeddedPostgres(settings=DISPOSABLE) as postgres,
-        EmbeddedS3() as s3,
-        SlackServer() as slack,
-        tempfile.TemporaryDirectory() as directory,
-    ):
-        s3.create_bucket(BUCKET)
-        env = IMPATIENT | {
-            **s3.env,
-            "DATABASE_URL": f"{postgres.create_database('soak')}?sslmode=disable",
-            "ARCHIVE_BUCKET": BUCKET,
-            "SLACK_BOT_TOKEN": "xoxb-soak",
-            "SLACK_CHANNEL": CHANNEL,
-            "SLACK_API_URL": slack.url,
-            "POWERTOOLS_METRICS_DISABLED": "true",
-        }
-        back = WayBack(env, s3, slack, Path(directory))
-        back.url = back.url.partition("?")[0]
-        back.archive(chosen.rows, days=chosen.days)
-        tally = Soak(back, seed=chosen.seed).run(chosen.kills)
-        back.close()
-    print("\n".join([*tally.lines(), f"seconds       {time.monotonic() - began:.0f}"]))
-    return 0
+def main(arguments: list[str]) -> None:
+    """Run a soak."""
+    soak("tests.restore.soak", arguments, _play, kills=50, rows=6600, days=60)
+
+
+def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
+    back = WayBack(ground.env | IMPATIENT, *ground[1:])
+    back.env["DATABASE_URL"] += "?sslmode=disable"
+    back.archive(chosen.rows, days=chosen.days)
+    tally = Soak(back, seed=chosen.seed).run(chosen.kills)
+    back.close()
+    return tally
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

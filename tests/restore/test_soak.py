@@ -9,6 +9,6 @@ from tests.support.way_back import WayBack
 def test_kills_at_random_moments(back: WayBack) -> None:
     back.archive(660, days=20)
     tally = Soak(back, seed=20_251_015).run(10)
-    assert tally.kills.total() == 10
+    assert tally.kills.total == 10
     assert tally.rows > 0
-    assert len(tally.kills) > 2, tally.kills
+    assert len(tally.kills.steps) > 2, tally.kills
