@@ -55,28 +55,13 @@ UNUSED = {
         *("pyarrow/_dataset_*", "pyarrow/*parquet_encryption*"),
     ),
     "charts": (
-        *("dateutil", "python_dateutil*", "six*"),  # in the shared layer
-        *("pylab.py", "mpl_toolkits/ax*", "matplotlib/testing", "matplotlib/sphinxext", "share"),
-        "contourpy*",  # for contour plots, loaded when one is drawn
-        # Glyph names are asked for; the rest of fontTools takes fonts apart for PDF and PostScript.
-        *(f"fontTools/{part}" for part in ("[a-l]*Lib", "[n-z]*Lib", "mtiLib", "merge", "pens", "subset", "cu2qu")),
-        *("fontTools/qu2cu", "fontTools/encodings", "fontTools/unicodedata", "fontTools/misc/*.so"),
-        # Backends: windows, notebooks, paper. A chart is a PNG, which Agg draws.
-        *(f"matplotlib/backends/*{part}*" for part in ("cairo", "gtk", "macosx", "nbagg", "qt", "tk", "web", "wx")),
-        *(f"matplotlib/backends/*{part}*" for part in ("_mixed", "_pdf", "_pgf", "_ps", "_svg", "_template")),
-        # Their icons and fonts, and all fonts for formulas.
-        *(f"matplotlib/mpl-data/{part}" for part in ("images", "kpsewhich.lua", "plot_directive", "sample_data")),
-        *(f"matplotlib/mpl-data/fonts/{part}" for part in ("afm", "pdfcorefonts", "ttf/cm*", "ttf/*STIX*")),
-        *(f"matplotlib/mpl-data/fonts/ttf/DejaVu{part}*.ttf" for part in ("Serif", "SansMono", "SansDisplay", "Sans-")),
         # Of the Korean fonts one; the package itself wants distutils, which is gone from Python.
         *("koreanize_matplotlib/*.py", "koreanize_matplotlib/fonts/NanumGothic[BEL]*"),
-        # What Pillow opens beside PNG, and the libraries of no other part of it.
-        *("PIL/_avif.*", "PIL/_webp.*", "PIL/_imagingcms.*", "PIL/_imagingft.*", "PIL/_imagingtk.*"),
-        *(f"pillow.libs/lib{part}*" for part in ("avif", "brotli", "freetype", "harfbuzz", "lcms2", "png", "sharpyuv")),
-        "pillow.libs/libwebp*",
-        # numpy's own tests, and what builds Fortran or C on top of it.
-        *("numpy/f2py", "numpy/testing", "numpy/_pyinstaller", "numpy/**/*_tests.*", "numpy/**/*.a"),
-        *("numpy/_core/include", "numpy/_core/_simd.*", "numpy/_core/lib", "numpy/random/lib", "numpy/**/*.pc"),
+        # Pillow draws here, no more: pictures are neither opened nor shown, and `charts.png` writes them. What else is
+        # in pillow.libs, the core is linked to.
+        *("PIL/*ImagePlugin.py", "PIL/PdfParser.py", "PIL/ImageCms.py", "PIL/ImageTk.py"),
+        *(f"PIL/_{part}.*" for part in ("avif", "imagingcms", "imagingmath", "imagingmorph", "imagingtk", "webp")),
+        *(f"pillow.libs/lib{part}*" for part in ("avif", "lcms2", "sharpyuv", "webp")),
     ),
 }
 NOT_SHIPPED = ("cli", "__main__.py", "__pycache__")

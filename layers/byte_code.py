@@ -25,8 +25,6 @@ from pathlib import Path, PurePosixPath
 
 FIELDS_NOBODY_READS = ("pydantic_core", "sqlalchemy")
 """Packages whose `TypedDict`s are for type checkers alone. Not pydantic: it asks its `ConfigDict` what there is."""
-TEXTS_ARE_READ = ("numpy",)
-"""Packages that edit their docstrings while they load, and assert what they find there."""
 
 _PYC_HEADER = 16
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -38,10 +36,7 @@ def main(folder: Path, site: Path, on_lambda: PurePosixPath, target: Path) -> No
     for path in sorted(folder.rglob("*.py")):
         name, source = PurePosixPath(path.relative_to(site)), path.read_bytes()
         try:
-            package = name.parts[0]
-            tree = ast.parse(source)
-            if package not in TEXTS_ARE_READ:
-                tree = lean(tree, fields=package not in FIELDS_NOBODY_READS)
+            tree = lean(ast.parse(source), fields=name.parts[0] not in FIELDS_NOBODY_READS)
             code = compile(tree, str(on_lambda / name), "exec", dont_inherit=True)
         except SyntaxError:
             continue

@@ -68,7 +68,7 @@ ROOMS: dict[str, set[str]] = {
 OWNERS: dict[str, tuple[str, ...]] = {
     "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
     "botocore": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
-    "matplotlib": ("charts/",),
+    "PIL": ("charts/",),
     "sklearn": ("embedders/local",),
     "pyarrow": ("rows/",),
     "adbc_driver_manager": ("rows/",),

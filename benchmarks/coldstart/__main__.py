@@ -53,11 +53,7 @@ into = "{TABLE}_embedding"
 """
 ASKS_FOR_A_POLICY = ("expire_jobs", "reembed")
 BUCKET = "cold-start"
-AS_DEPLOYED = {
-    "PYDANTIC_DISABLE_PLUGINS": "__all__",
-    "MPLCONFIGDIR": "/tmp/matplotlib",
-    "OPENBLAS_NUM_THREADS": "1",
-}
+AS_DEPLOYED = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 """As in template.yaml."""
 
 

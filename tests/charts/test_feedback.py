@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import locale
 import os
 import random
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
 
-import matplotlib
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from nightshift.charts.feedback import DISLIKES, DISLIKES_BEFORE, INK, feedback_chart
+from nightshift.charts.feedback import HEIGHT, LEFT, RATIOS, RIGHT, VOTES, WIDTH, feedback_chart
+from nightshift.charts.panel import (
+    BACKGROUND,
+    DISLIKES,
+    DISLIKES_BEFORE,
+    GRID,
+    INK,
+    LIKES,
+    LIKES_BEFORE,
+    MUTED,
+    PAPER,
+)
 from nightshift.charts.words import Language
 from nightshift.results import DayVotes, Votes
 from tests.charts.example import LAST, NO_VOTES, THRESHOLD, days, example, getting_worse
@@ -25,9 +37,11 @@ from tests.charts.example import LAST, NO_VOTES, THRESHOLD, days, example, getti
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "feedback_chart.png"
 MAX_BYTES = 200_000
-SIZE = (1200, 750)
-LEFT, RIGHT, MIDDLE = 108, 1080, 430
-"""Pixels: both panels lie between the first two; above the third is the panel of ratios."""
+SIZE = (WIDTH, HEIGHT)
+(ABOVE, BELOW), MIDDLE = RATIOS, VOTES[0] - 40
+"""Pixel rows: between the first two is the panel of ratios; the third is between the panels."""
+LAST_SLOT = 26
+"""The last of thirty days, in pixels."""
 
 MANY: dict[str, list[DayVotes]] = {
     "getting worse": days(getting_worse),
@@ -65,7 +79,7 @@ def has(image: Image.Image, color: str) -> bool:
 @pytest.mark.parametrize("language", ["ko", "en"])
 @pytest.mark.parametrize("name", MANY)
 def test_any_votes_make_a_picture(name: str, language: Language) -> None:
-    """A glyph that the font lacks would be a warning, and warnings are errors here. Nothing is cut off at the edge."""
+    """A glyph that the font lacks is a warning, and warnings are errors here. Nothing is cut off at the edge."""
     png = draw(MANY[name], language)
     assert len(png) <= MAX_BYTES
     image = picture(png)
@@ -77,7 +91,7 @@ def test_any_votes_make_a_picture(name: str, language: Language) -> None:
 
 @pytest.mark.parametrize("threshold", [0.001, 0.005, 0.05, 0.125, 0.5, 0.999])
 def test_any_threshold_is_drawn(threshold: float) -> None:
-    upper = picture(draw(MANY["nobody voted"], threshold=threshold)).crop((LEFT, 180, RIGHT - 40, 405))
+    upper = picture(draw(MANY["nobody voted"], threshold=threshold)).crop((LEFT, ABOVE, RIGHT - LAST_SLOT, BELOW - 1))
     assert has(upper, INK)
 
 
@@ -91,7 +105,7 @@ def test_a_day_without_votes_is_a_gap_and_not_a_zero() -> None:
     width = (RIGHT - LEFT) / 30
 
     def column(number: int) -> Image.Image:
-        return image.crop((round(LEFT + number * width) + 1, 180, round(LEFT + (number + 1) * width) - 1, MIDDLE))
+        return image.crop((round(LEFT + number * width) + 1, ABOVE, round(LEFT + (number + 1) * width) - 1, MIDDLE))
 
     drawn = {number for number in range(30) if has(column(number), DISLIKES)}
     assert drawn == set(range(30)) - set(NO_VOTES)
@@ -99,11 +113,47 @@ def test_a_day_without_votes_is_a_gap_and_not_a_zero() -> None:
     assert has(column(28), DISLIKES_BEFORE)
 
 
-def test_the_last_day_s_figures_stand_beside_it() -> None:
-    beside = (RIGHT + 4, 180, SIZE[0], 680)
-    assert has(picture(example()).crop(beside), INK)
-    without = [*days(getting_worse)[:-1], DayVotes(day=LAST, votes=Votes())]
-    assert not has(picture(draw(without)).crop(beside), INK)
+def test_the_last_day_stands_out_and_its_figures_stand_beside_it() -> None:
+    image = picture(example())
+    begin, (top, bottom) = RIGHT - LAST_SLOT, VOTES
+    before, last = image.crop((LEFT, top, begin, bottom)), image.crop((begin, top, RIGHT, bottom))
+    strong, pale = {LIKES, DISLIKES, BACKGROUND}, {LIKES_BEFORE, DISLIKES_BEFORE}
+    assert {color for color in strong | pale if has(last, color)} == strong
+    assert {color for color in strong | pale if has(before, color)} == pale
+    without = picture(draw([*days(getting_worse)[:-1], DayVotes(day=LAST, votes=Votes())]))
+    for top, bottom in (RATIOS, VOTES):
+        beside = (RIGHT + 4, top - 10, WIDTH, bottom + 10)
+        assert has(image.crop(beside), INK)
+        assert not has(without.crop(beside), INK)
+
+
+def test_both_panels_have_their_key() -> None:
+    above = [
+        {
+            color
+            for color in (INK, LIKES, DISLIKES)
+            if has(picture(example()).crop((WIDTH // 2, top, RIGHT, end)), color)
+        }
+        for top, end in ((ABOVE - 35, ABOVE), (MIDDLE, VOTES[0]))
+    ]
+    assert above == [{INK}, {INK, LIKES, DISLIKES}]
+
+
+def test_every_colour_is_exactly_what_it_should_be() -> None:
+    """A palette keeps few colours: those that mean something are among them, not just near."""
+    image = picture(example())
+    meant = {PAPER, INK, MUTED, GRID, BACKGROUND, LIKES, LIKES_BEFORE, DISLIKES, DISLIKES_BEFORE}
+    assert {color for color in meant if not has(image, color)} == set()
+    pixels = image.getcolors(WIDTH * HEIGHT)
+    assert pixels is not None
+    most = {bytes(color).hex() for _, color in sorted(pixels, reverse=True)[:5] if isinstance(color, tuple)}
+    assert most < {color[1:].lower() for color in meant}
+
+
+def test_a_single_vote_among_thousands_can_be_seen() -> None:
+    image = picture(draw(days(lambda number: Votes(likes=10_000, dislikes=int(number == 29)))))
+    assert has(image.crop((RIGHT - LAST_SLOT, VOTES[0], RIGHT, VOTES[1])), DISLIKES)
+    assert not has(image.crop((LEFT, VOTES[0], RIGHT - LAST_SLOT, VOTES[1])), DISLIKES_BEFORE)
 
 
 def test_the_order_of_days_does_not_matter_nor_that_one_without_votes_is_left_out() -> None:
@@ -129,16 +179,20 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 
 def test_nothing_is_set_for_the_whole_process() -> None:
-    before = dict(matplotlib.rcParams)
+    def settings() -> tuple[object, ...]:
+        return dict(os.environ), locale.setlocale(locale.LC_ALL), list(warnings.filters), random.getstate()
+
+    before = settings()
     example()
-    assert dict(matplotlib.rcParams) == before
+    assert settings() == before
 
 
 PROGRAM = """
 import hashlib, sys
 from tests.charts.example import example
 png = example()
-assert not {"matplotlib.pyplot", "koreanize_matplotlib"} & set(sys.modules)
+loaded = {name.partition(".")[0] for name in sys.modules} | {name for name in sys.modules if "Plugin" in name}
+assert not {name for name in loaded if "matplotlib" in name or "numpy" in name or "Plugin" in name}, loaded
 print(hashlib.sha256(png).hexdigest())
 """
 
@@ -147,17 +201,16 @@ print(hashlib.sha256(png).hexdigest())
     "given",
     [
         {"TZ": "America/New_York", "LC_ALL": "C"},
-        {"TZ": "Asia/Seoul", "LC_ALL": "C.UTF-8", "MPLBACKEND": "svg", "PYTHONHASHSEED": "7"},
+        {"TZ": "Asia/Seoul", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "7"},
     ],
     ids=["C", "UTF-8"],
 )
 def test_the_same_days_give_the_same_bytes_in_any_process(given: dict[str, str], tmp_path: Path) -> None:
-    """A process like Lambda's, too: no home, one directory to write into, and not a word on stderr."""
+    """A process like Lambda's, too: no home, and not a word on stderr. Of Pillow, no format is loaded."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join((str(ROOT / "layers" / "shared"), str(ROOT))),
         "HOME": "/dev/null",
-        "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
         **given,
     }
     done = subprocess.run(
@@ -182,4 +235,4 @@ def test_the_documentation_shows_what_is_drawn() -> None:
 
 def test_the_picture_carries_no_time_and_no_version() -> None:
     with Image.open(BytesIO(example())) as image:
-        assert set(image.info) <= {"dpi"}
+        assert image.info == {}

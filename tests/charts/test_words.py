@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from io import BytesIO
 from itertools import chain
 
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.ft2font import FT2Font
 
 from nightshift.charts import fonts
-from nightshift.charts.fonts import font, font_file
+from nightshift.charts.canvas import Canvas
+from nightshift.charts.fonts import font_file, has_glyph
 from nightshift.charts.words import WORDS, Language
 from nightshift.errors import NightshiftError
 
@@ -24,16 +22,19 @@ def test_the_font_has_every_character(language: Language) -> None:
     said = [value for value in words if isinstance(value, str)]
     said += chain.from_iterable((words.day(day), words.long_day(day)) for day in EVERY_DAY)
     said += [words.in_short(10**n) for n in range(20)]
-    known = FT2Font(str(font_file())).get_charmap()
-    assert {char for char in "".join(said) + "0123456789.,%·-" if ord(char) not in known} == set()
+    assert {char for char in "".join(said) + "0123456789.,%·-" if not has_glyph(char)} == set()
+
+
+@pytest.mark.parametrize("char", ["👍", "\u0e01", "\U0010ffff"])
+def test_a_glyph_that_the_font_lacks_is_known(char: str) -> None:
+    assert not has_glyph(char)
 
 
 def test_a_missing_glyph_would_be_noticed() -> None:
     """What all the other tests rely on; and why charts say in words what Slack says in emoji."""
-    figure = Figure()
-    figure.text(0, 0, "👍", font=font(11))
-    with pytest.warns(UserWarning, match="Glyph .* missing from font"):
-        figure.savefig(BytesIO(), format="png")
+    canvas = Canvas(100, 30, "#FFFFFF")
+    with pytest.warns(UserWarning, match=r"no glyph for '👍'"):
+        canvas.text((0, 0), "좋아요 👍", "#222222", size=18, anchor="la")
 
 
 @pytest.mark.parametrize(

@@ -177,9 +177,9 @@ def test_a_chart_that_cannot_be_drawn_is_a_warning(voters: VotingHouse, monkeypa
     voters.create()
     voters.vote(DAY, *BAD)
     voters.env["FEEDBACK_CHART"] = "on"
-    for name in [name for name in sys.modules if name.startswith(("nightshift.charts", "matplotlib"))]:
+    for name in [name for name in sys.modules if name.startswith(("nightshift.charts", "PIL"))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     answer = voters.run()
     assert (answer["status"], answer["started"], len(voters.events())) == ("ok", True, 1)
     assert answer["warnings"] == ["the chart could not be drawn: ModuleNotFoundError"]

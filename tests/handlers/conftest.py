@@ -12,7 +12,6 @@ import pytest
 from local.artefact import CARRIES, Artefact, best
 from local.bedrock import BedrockServer
 from local.event_bus import EventBusServer
-from tests.template.cloudformation import load
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,7 +38,5 @@ def bedrock() -> Iterator[BedrockServer]:
 
 @pytest.fixture
 def environment(environment: dict[str, str], bus: EventBusServer, bedrock: BedrockServer) -> dict[str, str]:
-    """The usual one, with a bus and a model, and what the template sets for libraries."""
-    variables = load()["Resources"]["FeedbackFunction"]["Properties"]["Environment"]["Variables"]
-    libraries = {name: variables[name] for name in ("MPLCONFIGDIR", "OPENBLAS_NUM_THREADS")}
-    return {**environment, **bus.env, **bedrock.env, **libraries}
+    """The usual one, with a bus and a model."""
+    return {**environment, **bus.env, **bedrock.env}

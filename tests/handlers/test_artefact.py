@@ -37,7 +37,7 @@ OURS = (LAYERS / "shared" / "nightshift", FUNCTIONS)
 UNCHECKED_HASH = 0b01
 ASKS_BY_ITSELF = {"get_secret": "secretsmanager", "get_parameter": "ssm"}
 """Functions of Powertools' that make a client of their own → of which service."""
-NOT_DEPLOYED = ("sklearn",)
+NOT_DEPLOYED = ("numpy", "sklearn")
 """What the local embedder imports when it is asked for, which no function is."""
 FOR_COMPILERS = {".c", ".cc", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".a"}
 
@@ -114,7 +114,7 @@ def test_functions_run_from_the_built_layers(artefact: Artefact) -> None:
 @on_the_runtime
 def test_all_that_the_code_imports_is_in_the_layers(site: Path) -> None:
     wanted = sorted(name for name in imported() if not name.startswith(("mypy_boto3", *NOT_DEPLOYED)))
-    assert {"boto3", "matplotlib.figure", "pyarrow.parquet", "nightshift.runtime", "cleanup.job"} <= {*wanted}
+    assert {"boto3", "PIL", "pyarrow.parquet", "nightshift.runtime", "cleanup.job"} <= {*wanted}
     with LambdaRuntime("echo.app.lambda_handler", {}, task_root=ECHO, artefact=built()) as runtime:
         ours = {job.name for job in FUNCTIONS.iterdir() if job.is_dir()}
         result = runtime.invoke({"import": [name for name in wanted if name.split(".")[0] not in ours]})
@@ -271,11 +271,11 @@ def test_the_client_layer_holds_two_programs_of_each_version_and_their_licences(
         assert f"(PostgreSQL) {version}." in said.stdout
 
 
-def test_the_charts_layer_draws_with_one_font_and_no_window(site: Path) -> None:
-    fonts = {path.name for path in site.rglob("*.ttf")}
-    assert fonts == {"DejaVuSans.ttf", "LastResortHE-Regular.ttf", "NanumGothic.ttf"}
-    backends = {path.stem for path in (site / "matplotlib" / "backends").glob("backend_*.py")}
-    assert backends == {"backend_agg"}
+def test_the_charts_layer_draws_with_one_font_and_opens_no_pictures(site: Path) -> None:
+    assert {path.name for path in site.rglob("*.ttf")} == {"NanumGothic.ttf"}
+    assert list((site / "PIL").glob("*ImagePlugin.py")) == []
+    assert {path.name.split(".")[0] for path in (site / "PIL").glob("*.so")} == {"_imaging", "_imagingft"}
+    assert not {path.name for path in site.iterdir()} & {"matplotlib", "numpy"}
 
 
 def test_only_what_the_loader_reads_stays_of_a_library(site: Path, client: Path) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import marshal
 import textwrap
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
-from layers.byte_code import FIELDS_NOBODY_READS, TEXTS_ARE_READ, lean, main
+from layers.byte_code import FIELDS_NOBODY_READS, lean
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -124,18 +122,3 @@ def test_a_dataclass_is_whole_and_its_docstring_is_not_worked_out(decorator: str
         point = run(source.format(decorator, docstring))["Point"]
         assert point.__doc__ == "…"
         assert dataclasses.astuple(point(1)) == (1, 2)
-
-
-def test_a_package_that_reads_its_own_docstrings_keeps_them(tmp_path: Path) -> None:
-    kept, *_ = TEXTS_ARE_READ
-    for name in (kept, "another"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "part.py").write_text('"""Told."""\ndef f():\n    """Told, too."""\n')
-    main(tmp_path, tmp_path, PurePosixPath("/opt/python"), tmp_path / "all.bundle")
-    told = {}
-    for name in (kept, "another"):
-        (compiled,) = (tmp_path / name / "__pycache__").glob("*.pyc")
-        names: dict[str, Any] = {}
-        exec(marshal.loads(compiled.read_bytes()[16:]), names)
-        told[name] = [names.get("__doc__"), names["f"].__doc__]
-    assert told == {kept: ["Told.", "Told, too."], "another": [None, None]}

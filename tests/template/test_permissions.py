@@ -57,9 +57,9 @@ def deployed(
         BedrockServer(models=(MODEL, PROFILE)) as bedrock,
         LogsServer() as logs,
         Recorder(s3.endpoint, keys) as recorder,
-        Recorder(bus.endpoint, keys) as bus_recorder,
-        Recorder(bedrock.env["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], keys) as bedrock_recorder,
-        Recorder(logs.env["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"], keys) as logs_recorder,
+        Recorder(bus.origin, keys) as bus_recorder,
+        Recorder(bedrock.origin, keys) as bedrock_recorder,
+        Recorder(logs.origin, keys) as logs_recorder,
     ):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)

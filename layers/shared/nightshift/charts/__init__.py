@@ -1,1 +1,1 @@
-"""Pictures for the Slack reader. Matplotlib belongs to this room alone, and only the function that draws carries it."""
+"""Pictures for the Slack reader. Pillow belongs to this room alone, and only the function that draws carries it."""

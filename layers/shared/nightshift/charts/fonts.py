@@ -1,8 +1,9 @@
 """The one font of every chart: NanumGothic, which has Hangul; a system's own fonts are never asked.
 
-Lambda's image has no fonts at all, and Matplotlib's own DejaVu Sans has no Hangul: a missing glyph is an empty box.
-The font comes with the package koreanize-matplotlib. That package is looked up and never imported: its import loads
-pyplot, changes the settings of the whole process, and needs `distutils`, which Python 3.12 removed.
+Lambda's image has no fonts at all, and Pillow's own has no Hangul. The font comes with the package
+koreanize-matplotlib. That package is looked up and never imported: its import wants Matplotlib and `distutils`, and
+neither is there. Text is laid out by Pillow itself: Raqm is not on every machine, and the same words must take the
+same pixels on all of them.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from matplotlib.font_manager import FontProperties
+from PIL import ImageFont
 
 from nightshift.errors import NightshiftError
 
 PACKAGE, FILE = "koreanize_matplotlib", "fonts/NanumGothic.ttf"
+NO_CHARACTER = "\uffff"
+"""No font has it: Unicode promises never to make a character of it."""
+PROBE = 16
+"""Pixels; large enough to tell any glyph from the box."""
 
 
 @cache
@@ -37,10 +42,21 @@ def font_file() -> Path:
     )
 
 
-def font(size: float) -> FontProperties:
-    """The font in a size, in points.
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font in a size, in pixels.
 
     Raises:
         NightshiftError: it is not installed.
     """
-    return FontProperties(fname=font_file(), size=size)
+    return ImageFont.truetype(font_file(), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+@cache
+def has_glyph(char: str) -> bool:
+    """Whether the font can write this character; in place of others it draws an empty box and says nothing."""
+    return char.isspace() or _drawn(char) != _drawn(NO_CHARACTER)
+
+
+def _drawn(char: str) -> bytes:
+    return bytes(font(PROBE).getmask(char))

@@ -1,0 +1,155 @@
+"""A small drawing surface: rectangles, dashes, smooth lines, dots and text, kept as a PNG of few colours.
+
+Coordinates are pixels from the upper left corner, and pixel 3 covers 3 to 4. Rectangles lie on whole pixels, for
+nothing is as sharp. Lines and dots may lie anywhere: Pillow draws no smooth shapes, so theirs are drawn on a mask that
+is `FINER` times as large, and the colour goes through the mask's mean. Text is smoothed by FreeType.
+
+A picture of flat colours is kept with a palette: written in half the time that red, green and blue of each pixel
+would take, in less than half the bytes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil, floor
+from typing import Literal, NamedTuple, TypeAlias
+
+from PIL import Image, ImageDraw
+
+from nightshift.charts.fonts import font, has_glyph
+from nightshift.charts.png import indexed_png
+
+Point: TypeAlias = tuple[float, float]
+Rgb: TypeAlias = tuple[int, int, int]
+Anchor: TypeAlias = Literal["ls", "ms", "rs", "la", "lm", "rm"]
+"""Where a text's point is, in Pillow's letters: left, middle, right; base line (s), ascender (a), middle (m)."""
+
+FINER = 4
+COLORS = 256
+"""What a palette holds."""
+SHADES = FINER**2
+"""Steps between a colour and the background: as many as the mean of so many pixels can have."""
+NEAREST = 9
+"""Pillow looks a colour up by its upper six bits. Two entries that are this far apart in red, green or blue are never
+taken for one another: a colour is off its cell's corner by (3, 3, 3) at the most, the other by 6 at least."""
+
+
+class Box(NamedTuple):
+    """Whole pixels, the right and lower edges not included."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Canvas:
+    """A picture in the making. Colours are written `#RRGGBB`, lengths are pixels."""
+
+    def __init__(self, width: int, height: int, background: str) -> None:
+        self._background = _rgb(background)
+        self._image = Image.new("RGB", (width, height), self._background)
+        self._draw = ImageDraw.Draw(self._image)
+        self._colors = {self._background: True}
+        """Colour → whether it is used flat alone, in the order of their use."""
+
+    def rectangle(self, box: Box, color: str) -> None:
+        """Fill a box; an empty one is none."""
+        self._image.paste(self._color(color), box)
+
+    def dashes(self, left: int, right: int, top: int, color: str, *, dash: int, gap: int, width: int) -> None:
+        """A horizontal line of dashes that begins with one."""
+        for start in range(left, right, dash + gap):
+            self.rectangle(Box(start, top, min(start + dash, right), top + width), color)
+
+    def line(self, points: Sequence[Point], color: str, *, width: float) -> None:
+        """From point to point, with round corners and ends. Of a single point, a dot is left."""
+
+        def draw(mask: ImageDraw.ImageDraw, fine: Sequence[Point]) -> None:
+            # Pillow draws a line of an even width one pixel further to the right and down than its points.
+            mask.line([(x - 1, y - 1) for x, y in fine], fill=255, width=2 * round(width * FINER / 2))
+            _discs(mask, fine, width)
+
+        self._smooth(points, width, color, draw)
+
+    def dots(self, centers: Sequence[Point], color: str, *, diameter: float) -> None:
+        """A dot at each of the points."""
+        self._smooth(centers, diameter, color, lambda mask, fine: _discs(mask, fine, diameter))
+
+    def text(self, at: Point, text: str, color: str, *, size: int, anchor: Anchor) -> None:
+        """Write a line, from a whole pixel on. A character that the font lacks is an empty box, and a warning."""
+        for char in text:
+            if not has_glyph(char):
+                warnings.warn(f"the font of charts has no glyph for {char!r}", stacklevel=2)
+        whole = (round(at[0]), round(at[1]))
+        self._draw.text(whole, text, fill=self._color(color, flat=False), font=font(size), anchor=anchor)
+
+    def text_width(self, text: str, size: int) -> int:
+        """How far a text reaches."""
+        return ceil(font(size).getlength(text))
+
+    def png(self) -> bytes:
+        """The picture, without time or version."""
+        colors = bytes(part for color in self._palette() for part in color)
+        palette = Image.new("P", (1, 1))
+        palette.putpalette(colors)
+        indexed = self._image.quantize(palette=palette, dither=Image.Dither.NONE)
+        return indexed_png(indexed.width, colors, indexed.tobytes())
+
+    def _smooth(
+        self,
+        points: Sequence[Point],
+        width: float,
+        color: str,
+        draw: Callable[[ImageDraw.ImageDraw, Sequence[Point]], None],
+    ) -> None:
+        """Draw on a larger mask around the points, and let the colour through it."""
+        if not points:
+            return
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        reach = width / 2 + 1
+        left, top = floor(min(xs) - reach), floor(min(ys) - reach)
+        right, bottom = ceil(max(xs) + reach), ceil(max(ys) + reach)
+        mask = Image.new("L", ((right - left) * FINER, (bottom - top) * FINER), 0)
+        draw(ImageDraw.Draw(mask), [(round((x - left) * FINER), round((y - top) * FINER)) for x, y in points])
+        self._image.paste(self._color(color, flat=False), (left, top), mask.reduce(FINER))
+
+    def _color(self, color: str, *, flat: bool = True) -> Rgb:
+        """A colour, which the palette is to have; with its shades, unless all its edges are sharp."""
+        rgb = _rgb(color)
+        self._colors[rgb] = flat and self._colors.get(rgb, True)
+        return rgb
+
+    def _palette(self) -> Iterator[Rgb]:
+        """The colours, each exactly; and shades between those of smooth edges and the background."""
+        yield from self._colors
+        smooth = [color for color, flat in self._colors.items() if not flat]
+        steps = min(SHADES, (COLORS - len(self._colors)) // max(1, len(smooth)) + 1)
+        for color in smooth:
+            for step in range(1, steps):
+                shade = _mixed(color, self._background, step / steps)
+                if all(_differ(shade, other) for other in self._colors):
+                    yield shade
+
+
+def _rgb(color: str) -> Rgb:
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue
+
+
+def _mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
+    """Between two colours, this share of the way to the other."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue
+
+
+def _differ(one: Rgb, other: Rgb) -> bool:
+    return any(abs(a - b) >= NEAREST for a, b in zip(one, other, strict=True))
+
+
+def _discs(mask: ImageDraw.ImageDraw, fine: Sequence[Point], diameter: float) -> None:
+    radius = diameter * FINER / 2
+    for x, y in fine:
+        # Pillow's right and lower edges are part of the shape.
+        mask.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=255)

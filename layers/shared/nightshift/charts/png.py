@@ -1,0 +1,34 @@
+"""A picture with a palette as a PNG: three chunks, and neither time nor version (W3C, PNG Specification, section 5).
+
+Pillow writes PNGs, too. To do so it imports five image formats, which takes longer than to draw a chart; and where
+most pixels are like their neighbours, rows as they are at a low level of zlib's take half its time.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+EIGHT_BITS, WITH_PALETTE = 8, 3
+NOT_FILTERED = b"\0"
+LEVEL = 3
+"""zlib's. 6 takes twice as long for a sixth less."""
+
+
+def indexed_png(width: int, palette: bytes, pixels: bytes) -> bytes:
+    """Write a picture.
+
+    Args:
+        width: pixels in a row.
+        palette: red, green, blue of up to 256 colours.
+        pixels: rows from the top, each pixel the number of its colour.
+    """
+    header = struct.pack(">IIBBBBB", width, len(pixels) // width, EIGHT_BITS, WITH_PALETTE, 0, 0, 0)
+    rows = b"".join(NOT_FILTERED + pixels[start : start + width] for start in range(0, len(pixels), width))
+    parts = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", zlib.compress(rows, LEVEL)), (b"IEND", b""))
+    return SIGNATURE + b"".join(_chunk(kind, data) for kind, data in parts)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
