@@ -112,7 +112,7 @@ def _ended(
             raise table.error
     decision = _noted(request, run)
     if any(table.status is Status.PARTIAL for table in result.tables):
-        if not any(map(_moved, result.tables)):
+        if not any(table.moved for table in result.tables):
             error = NightshiftError(
                 "nothing was embedded in the time of a run",
                 detail="\n".join(map(_held_up, result.tables)),
@@ -130,8 +130,3 @@ def _ended(
 
 def _held_up(table: EmbeddedTable) -> str:
     return "; ".join([f"{table.table}: {table.left} documents are left", *table.warnings])
-
-
-def _moved(table: EmbeddedTable) -> bool:
-    """Whether the next run will find less to do."""
-    return bool(table.embedded or table.poisoned or table.removed or table.switched)

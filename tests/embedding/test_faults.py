@@ -1,8 +1,7 @@
-"""A poisoned document blocks nothing, time that is over loses nothing, and what is told twice is done once."""
+"""A poisoned document blocks nothing, a model that fails loses nothing, and what is told twice is done once."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
@@ -11,10 +10,8 @@ import pytest
 
 from local.chatlog import connect
 from local.event_bus import Trouble
-from nightshift.errors import BusError, EmbedderError, InvalidSettings, NightshiftError
+from nightshift.errors import BusError, EmbedderError, InvalidSettings
 from tests.support.embedding import COLUMN, INTO, VERSIONED, DocumentScene
-from tests.support.handler import Context
-from tests.support.running import OURS
 from tests.support.telling import POISON
 
 WINDOW = {"start": "2025-10-14T00:00:00+09:00", "end": "2025-10-15T00:00:00+09:00", "zone": "Asia/Seoul"}
@@ -105,37 +102,6 @@ def test_throttled_until_the_deadline(anywhere: DocumentScene) -> None:
     assert len(anywhere.embedder.texts) == 50
     anywhere.assert_done()
     anywhere.assert_sound()
-
-
-def test_force_goes_on_where_it_was(anywhere: DocumentScene) -> None:
-    anywhere.fill(50)
-    anywhere.run_table()
-    anywhere.embedder.texts.clear()
-    later: dict[str, Any] = {"scheduled_time": "2025-10-16T00:00:00Z", "force": True}
-    anywhere.embedder.patience = 30
-    assert anywhere.run_table(**later)["left"] == 20
-    (event,) = anywhere.bus.events
-    assert event["detail"] == {"scope": "stale", "continuation": 1, "force": True}
-    anywhere.embedder.patience = 100
-    answer = anywhere.run(**event["detail"], scheduled_time=event["time"])
-    assert (answer["status"], answer["tables"][0]["embedded"]) == ("ok", 20)
-    assert sorted(anywhere.embedder.texts) == sorted(f"text {n}" for n in range(1, 51))
-
-
-def test_a_run_that_gets_nothing_done_fails(anywhere: DocumentScene) -> None:
-    anywhere.fill(20)
-    anywhere.embedder.patience = 0
-    with pytest.raises(NightshiftError, match="nothing was embedded") as caught:
-        anywhere.run()
-    assert "20 documents are left" in str(caught.value)
-    assert anywhere.bus.events == []
-
-
-def test_no_time_at_all(anywhere: DocumentScene) -> None:
-    anywhere.fill(20)
-    with pytest.raises(NightshiftError, match="nothing was embedded"):
-        anywhere.run(Context(seconds=3))
-    assert anywhere.embedder.texts == []
 
 
 def test_the_bus_does_not_hear_of_it(documents: DocumentScene) -> None:
@@ -251,36 +217,6 @@ def test_one_table_is_refused_and_the_other_goes_on(anywhere: DocumentScene) -> 
     answer = anywhere.run()
     assert [table["status"] for table in answer["tables"]] == ["refused", "partial"]
     assert (answer["status"], answer["continues"], len(anywhere.bus.events)) == ("refused", True, 1)
-
-
-def test_there_is_no_time_to_count_what_is_left(documents: DocumentScene) -> None:
-    """The server ends the count, as it does by the time-out of a statement: something is left in any case."""
-    documents.fill(1500)
-    documents.embedder.patience = 8
-    waiting = "wait_event_type = 'Lock' AND query LIKE '%count(*)%'"
-    cancelled: list[bool] = []
-
-    def cancel() -> None:
-        with closing(connect(documents.url)) as third:
-            while not cancelled:
-                found = third.run(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {OURS} AND {waiting}")
-                cancelled.extend(done for (done,) in found or ())
-        other.run("ROLLBACK")
-
-    canceller = threading.Thread(target=cancel)
-
-    def lock(texts: Sequence[str]) -> None:
-        if documents.embedder.patience < 1:
-            other.run("BEGIN")
-            other.run("LOCK TABLE document IN ACCESS EXCLUSIVE MODE")
-            canceller.start()
-
-    documents.embedder.before = lock
-    with closing(connect(documents.url)) as other:
-        table = documents.run_table()
-        canceller.join()
-    assert cancelled == [True]
-    assert (table["status"], table["embedded"], table["left"]) == ("partial", 8, 1000 - 8 + 1)
 
 
 def test_a_large_text_and_an_odd_one(anywhere: DocumentScene) -> None:

@@ -15,7 +15,8 @@ class Step(StrEnum):
     """The moments of a chunk's life, in order; `rolled_back` may follow any of them but `committed`.
 
     Below them what expiry adds: expired rows are `taken`, then rows `deleted` table by table, before `committing`;
-    files are `claimed` from the outbox, `answered` for by S3, and `settled` when the outbox has committed that.
+    files are `claimed` from the outbox, `answered` for by S3, and `settled` when the outbox has committed that. A batch
+    of documents that is embedded is `taken`, `answered` for by the model, `committing`, and `committed`.
     """
 
     PLANNED = "planned"

@@ -105,6 +105,7 @@ def reembed_table(turn: Turn) -> EmbeddedTable:
         dimension=turn.embedder.dimension,
         scope=ended.scope,
         **progress.facts(),
+        moved=progress.moved,
         seconds=time.monotonic() - started,
         warnings=(*progress.warnings(), *ended.warnings),
         error=error,

@@ -40,6 +40,7 @@ class EmbeddedTable:
         poisoned: how many are set aside by this run, `examples` the first of them.
         left: documents still to be done; the next invocation goes on with them.
         switched: readers see the embeddings of another model from now on.
+        moved: the next run will find less to do.
         tokens: what the model counted, where it says so.
         error: what a `failed` table failed with.
     """
@@ -57,6 +58,7 @@ class EmbeddedTable:
     examples: tuple[PoisonedDocument, ...] = ()
     left: int = 0
     switched: bool = False
+    moved: bool = False
     tokens: int = 0
     seconds: float = 0.0
     refusal: Refusal | None = None
