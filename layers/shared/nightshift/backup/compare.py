@@ -1,14 +1,16 @@
 """Two schemas side by side: what pg_dump says of one and of the other, entry by entry.
 
-Only what differs by nature is left out: which versions wrote it, and the random tokens that frame it since 2025
-(`\\restrict`). What is left is compared to the letter, in no order: pg_dump puts what does not depend on each other in
-an order of its own choice.
+Only what differs by nature is left out: which versions wrote it, the random tokens that frame it since 2025
+(`\\restrict`), and the wording that a restore changes (`wording`). What is left is compared to the letter, in no order:
+pg_dump puts what does not depend on each other in an order of its own choice.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+
+from nightshift.backup.wording import settled
 
 _ENTRY = re.compile(r"^--\n-- (?:Data for )?Name: (.*); Type: (.*); Schema: (.*); Owner: .*\n--\n", re.MULTILINE)
 _BY_NATURE = re.compile(r"^(?:\\(?:un)?restrict .*|-- Dumped (?:from database|by pg_dump) version .*)\n", re.MULTILINE)
@@ -43,7 +45,7 @@ def schema_differences(saved: str, found: str) -> tuple[str, ...]:
 
 def _entries(sql: str) -> dict[str, Counter[str]]:
     """Every entry's statements by its kind and name; overloaded functions share theirs."""
-    text = normalised(sql)
+    text = settled(normalised(sql))
     found: dict[str, Counter[str]] = {}
     name, at = _PREAMBLE, 0
     for match in _ENTRY.finditer(text):
