@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from nightshift.backup import progress
@@ -23,6 +24,9 @@ from nightshift.results import BackupResult
 from nightshift.run import JobRun
 from nightshift.store import Store
 from nightshift.wiring import Services
+
+A_NAME = timedelta(minutes=1)
+"""Runs whose times are further apart have names of their own, unless clocks were set back."""
 
 
 def backup(run: JobRun, services: Services) -> BackupResult:
@@ -45,7 +49,7 @@ def backup(run: JobRun, services: Services) -> BackupResult:
     return replace(
         facts,
         pruned=pruned.names,
-        warnings=(*collected.warnings, *facts.warnings, *pruned.warnings),
+        warnings=(*night.damaged(), *collected.warnings, *facts.warnings, *pruned.warnings),
         seconds=time.monotonic() - night.began,
     )
 
@@ -109,7 +113,7 @@ class Night:
         """The backup of this `as_of`, where there is one already.
 
         Raises:
-            ArchiveMismatch: there is one that is damaged, or another database's.
+            ArchiveMismatch: there is one that is damaged, of another time, or another database's.
         """
         found = next((one for one in self.found if one.name == self.name), None)
         if found is None or found.state is State.UNFINISHED:
@@ -120,6 +124,12 @@ class Night:
                 detail="\n".join(found.reasons[:10]),
                 hint="it was left alone; once it is moved away, this run can be repeated",
             )
+        if abs(found.manifest.as_of - self.run.as_of) >= A_NAME:
+            raise ArchiveMismatch(
+                f"{self.name} is there already, and of another time",
+                detail=f"it stands for {found.manifest.as_of.isoformat()}, this run for {self.run.as_of.isoformat()}",
+                hint="TIMEZONE was changed, or its clocks were set back: begin at another minute",
+            )
         if found.manifest.run_id not in self._ours([found.manifest.run_id]):
             raise ArchiveMismatch(
                 f"{self.name} is there already, and another database's",
@@ -128,13 +138,21 @@ class Night:
             )
         return found.manifest
 
+    def damaged(self) -> tuple[str, ...]:
+        """Backups that were whole once; whoever relies on them has to know."""
+        return tuple(
+            f"{one.name} is damaged, and cannot be relied on: {'; '.join(one.reasons[:3])}"
+            for one in self.found
+            if one.state is State.DAMAGED
+        )
+
     def take(self, waiting: Unfinished | None) -> BackupResult:
         """Take the backup, or go on with the one that waits."""
         place = Place(self.prefix, waiting.name if waiting else self.name)
-        services = self.services
+        services, as_of = self.services, waiting.as_of if waiting else self.run.as_of
         task = Task(
             place=place,
-            as_of=waiting.as_of if waiting else self.run.as_of,
+            as_of=as_of,
             run_id=self.run.run_id,
             settings=services.settings,
             database=services.database,
@@ -142,6 +160,7 @@ class Night:
             listener=services.listener,
             now=services.now,
             unfinished=waiting,
+            previous=self._before(as_of),
         )
         taken = take_backup(task)
         facts = self._unfinished(taken, place) if taken.manifest is None else self.facts(taken.manifest)
@@ -223,7 +242,16 @@ class Night:
             previous_bytes=before.manifest.bytes if before and before.manifest else None,
             proven_name=proven.name if proven else None,
             proven_at=proven.proven.proven_at if proven and proven.proven else None,
+            unproven_since=None
+            if proven
+            else min((one.as_of for one in self.found if one.is_good and one.as_of), default=None),
         )
+
+    def _before(self, as_of: datetime) -> Manifest | None:
+        """Our newest good backup of an earlier time."""
+        good = [one.manifest for one in self.found if one.is_good and one.manifest and one.manifest.as_of < as_of]
+        ours = self._ours(one.run_id for one in good)
+        return max((one for one in good if one.run_id in ours), key=lambda one: one.as_of, default=None)
 
     def _ours(self, run_ids: Iterable[str]) -> frozenset[str]:
         with self.services.database.connect() as connection:

@@ -13,7 +13,9 @@ import pytest
 
 from nightshift.archive.events import Step
 from nightshift.rows.source import ConnectionLost, RowsLocked
+from tests.support import s3_faults as faults
 from tests.support.backups import BackupHouse, impatient_backup
+from tests.support.s3_proxy import S3Proxy
 
 ACCOUNTS = 4000
 BALANCE = 100
@@ -160,3 +162,17 @@ def test_the_snapshots_own_connection_is_lost(backups: BackupHouse) -> None:
     backups.await_quiet()
     assert backups.run()["status"] == "ok"
     backups.assert_tidy()
+
+
+def test_a_limit_for_transactions(backups: BackupHouse, proxy: S3Proxy) -> None:
+    """What is a mercy for an application would end every backup of a large database."""
+    if backups.value("SELECT current_setting('server_version_num')::int") < 170_000:
+        pytest.skip("the server knows no transaction_timeout")
+    backups.fill(2)
+    backups.sql("ALTER ROLE postgres SET transaction_timeout = '400ms'")
+    slow = proxy.inject(faults.delay(0.5), method="PUT", target=".parquet", times=2)
+    try:
+        answer = backups.run_with({"AWS_ENDPOINT_URL": proxy.endpoint, "BACKUP_WORKERS": "1"})
+    finally:
+        backups.sql("ALTER ROLE postgres RESET transaction_timeout")
+    assert (answer["status"], slow.fired) == ("ok", 2)

@@ -13,6 +13,7 @@ import pytest
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import State, find_backups
+from nightshift.backup.manifest import sha256_of
 from nightshift.backup.pruning import Pruned, candidates, prune
 from nightshift.backup.retention import Keep, judge
 from nightshift.store import Store, make_client
@@ -92,6 +93,19 @@ def test_backups_of_another_database_neither_count_nor_go(store: Store, stock: S
     verdicts = judge(candidates(found, {RUN}), MIDNIGHT, KEEP)
     assert [(verdict.backup.name, verdict.kept) for verdict in verdicts] == [(NAMES[1], True), (NAMES[2], False)]
     assert [verdict.kept for verdict in judge(candidates(found), MIDNIGHT, KEEP)] == [True, False, False]
+
+
+def test_one_that_a_rehearsal_has_restored_meanwhile(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+    """Judged as untried, and by now the only one that is known to come back."""
+    stock.backups(3)
+    verdicts = judge(candidates(find_backups(store, PREFIX)), MIDNIGHT, KEEP)
+    stock.stamp(NAMES[1], sha256_of(stock.get(f"{PREFIX}/{NAMES[1]}/manifest.json")))
+    stock.stamp(NAMES[2], "0" * 64)  # of another manifest: it proves nothing
+
+    done = prune(store, PREFIX, verdicts, locked=False, deadline=time.monotonic() + 60)
+
+    assert done == Pruned((NAMES[2],))
+    assert left(store) == {NAMES[0]: State.GOOD, NAMES[1]: State.GOOD}
 
 
 def test_the_manifest_goes_first(store: Store, stock: Stock, proxy: S3Proxy) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nightshift.archive.events import Step
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, NEXT, BackupHouse
@@ -107,3 +108,19 @@ def test_a_missing_bucket(backups: BackupHouse, proxy: S3Proxy) -> None:
     with pytest.raises(StoreError, match="NoSuchBucket"):
         run(backups, proxy, BACKUP_BUCKET="no-such-bucket")
     assert backups.run()["status"] == "ok"
+
+
+def test_a_part_that_goes_before_the_manifest_comes(backups: BackupHouse) -> None:
+    """A lifecycle rule, or a copy of the database that takes us for a dead run of its own."""
+    backups.fill()
+    child = backups.child(hold_at=Step.PROVEN)
+    child.await_step(Step.PROVEN)
+    gone = next(key for key in backups.s3.keys(backups.bucket) if key.endswith(PART))
+    backups.s3.client().delete_object(Bucket=backups.bucket, Key=gone)
+    child.resume()
+    assert child.wait() == 1
+    assert child.error is not None and child.error.startswith("ArchiveMismatch: objects that this backup consists of")
+    assert [one.manifest for one in backups.backups()] == [None]
+    backups.await_quiet()
+    assert backups.run()["status"] == "ok"
+    backups.assert_tidy()

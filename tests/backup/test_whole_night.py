@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from nightshift.errors import InvalidSettings
+from nightshift.errors import ArchiveMismatch, InvalidSettings
+from nightshift.metrics import emit
+from nightshift.results import BackupResult
 from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
+from tests.support.handler import run_job
+from tests.support.logs_server import LogsServer, Trouble
 
 
 def test_logs_are_part_of_it(backups: BackupHouse) -> None:
@@ -83,3 +90,63 @@ def test_slack_is_told(backups: BackupHouse) -> None:
     backups.fill(2, 1)
     answer = backups.run(scheduled_time=NEXT)
     assert (answer["name"], answer["shrunk"]) == (NEXT_NAME, 2 * answer["bytes"] < answer["previous_bytes"])
+
+
+def test_a_backup_that_was_whole_once(backups: BackupHouse) -> None:
+    """Whoever relies on it is told, every night, until it is moved away."""
+    backups.fill(1, 10)
+    backups.run()
+    (part,) = [part for entry in backups.manifest().tables if entry.name == "t0" for part in entry.parts]
+    backups.s3.client().delete_object(Bucket=backups.bucket, Key=f"backup/{NAME}/{part.key}")
+    answer = backups.run(scheduled_time=NEXT)
+    said = f"{NAME} is damaged, and cannot be relied on: missing: {part.key}"
+    assert (answer["status"], answer["warnings"]) == ("ok", [said])
+    assert part.key in backups.slack.messages[-1].seen
+
+
+def test_a_name_that_stands_for_another_time(backups: BackupHouse) -> None:
+    """No second delivery, but a night whose backup would be called like one that there is: it is not "done already"."""
+    backups.fill(1, 10)
+    backups.run()
+    backups.env["TIMEZONE"] = "UTC"
+    with pytest.raises(ArchiveMismatch, match="of another time"):
+        backups.run(scheduled_time="2025-10-15T09:00:00Z")
+    backups.env["TIMEZONE"] = "Asia/Seoul"
+    assert backups.run(scheduled_time="2025-10-15T00:00:30Z")["already"]
+    backups.assert_tidy()
+
+
+def test_for_how_long_nothing_was_proven(backups: BackupHouse) -> None:
+    """Since the oldest backup, where none ever was: else nobody would be alarmed."""
+    backups.fill(1, 10)
+    assert backups.run()["unproven_since"] is None, "nobody could have proven it yet"
+    assert backups.run(scheduled_time=NEXT)["unproven_since"] == "2025-10-15T00:00:00+00:00"
+    run_job("rehearse", backups.env, {})
+    assert backups.run(scheduled_time="2025-10-17T00:00:00Z")["unproven_since"] is None
+
+
+def test_logs_that_were_not_to_be_had(backups: BackupHouse) -> None:
+    """They keep no night's backup from being made, and are in the next one's."""
+    backups.fill(1, 10)
+    with LogsServer() as logs:
+        backups.env |= {**logs.env, "BACKUP_LOG_GROUPS": "/app"} | backups.s3.env
+        yesterday, today = (
+            logs.add("/app", int(datetime(2025, 10, day, tzinfo=UTC).timestamp() * 1000), str(day)) for day in (14, 15)
+        )
+        logs.fail_next(Trouble.DENIED)
+        first = backups.run()
+        second = backups.run(scheduled_time=NEXT)
+    assert logs.suffered == [Trouble.DENIED]
+    assert (first["status"], first["log_events"]) == ("ok", 0)
+    assert first["missing"] == ["log group /app is not saved: CloudWatch Logs: AccessDeniedException"]
+    assert (second["status"], second["log_events"], "missing" in second) == ("ok", 2, False)
+    (part,) = backups.manifest(NEXT_NAME).logs
+    saved = pq.read_table(pa.BufferReader(backups.store.get(f"backup/{NEXT_NAME}/{part.key}")))
+    assert saved.column("event_id").to_pylist() == [yesterday["eventId"], today["eventId"]]
+
+
+def test_the_alarm_hears_that_nothing_was_ever_proven(capsys: pytest.CaptureFixture[str]) -> None:
+    as_of = datetime(2025, 10, 20, tzinfo=UTC)
+    result = BackupResult(name=NAME, unproven_since=as_of - timedelta(days=20))
+    emit({"AWS_LAMBDA_FUNCTION_NAME": "backup"}, "backup", as_of=as_of, result=result, error=None)
+    assert json.loads(capsys.readouterr().out)["ProvenAgeSeconds"] == [20 * 86_400]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,12 +27,27 @@ from tests.support.s3_proxy import S3Proxy
 
 AS_OF = datetime(2025, 10, 20, 15, tzinfo=UTC)
 START = day_before(AS_OF, "Asia/Seoul").start_ms
+DAY_MS = 86_400_000
 
 
-def save(shelf: Shelf, *, seconds: float = 60, before: dict[str, GroupProgress] | None = None, **env: str) -> DayLogs:
-    settings, deadline = Settings.from_env(env), time.monotonic() + seconds
-    cloudwatch = CloudWatch(logs_client)
-    return save_day(settings, shelf.sink, as_of=AS_OF, deadline=deadline, before=before, cloudwatch=cloudwatch)
+def save(
+    shelf: Shelf,
+    *,
+    seconds: float = 60,
+    as_of: datetime = AS_OF,
+    previous: datetime | None = None,
+    before: dict[str, GroupProgress] | None = None,
+    **env: str,
+) -> DayLogs:
+    return save_day(
+        Settings.from_env(env),
+        shelf.sink,
+        as_of=as_of,
+        deadline=time.monotonic() + seconds,
+        previous=previous,
+        before=before,
+        cloudwatch=CloudWatch(logs_client),
+    )
 
 
 def test_groups_and_files(logs: LogsServer, shelf: Shelf, tmp_path: Path) -> None:
@@ -57,9 +75,57 @@ def test_nothing_is_named_and_nothing_is_done(logs: LogsServer, shelf: Shelf) ->
 def test_what_is_left_is_told_and_gone_on_with(logs: LogsServer, shelf: Shelf) -> None:
     event = logs.add("/a", START, "x")
     first = save(shelf, seconds=-1, BACKUP_LOG_GROUPS="/a")
-    assert first.missing == ("log group /a is not saved whole: the time was over",) and first.left == ("/a",)
+    said = "log group /a from 2025-10-19T15:00:00Z on: the time was over, the next backup goes on there"
+    assert (first.missing, first.left) == ((said,), ("/a",))
     again = save(shelf, before={group.group: group for group in first.groups}, BACKUP_LOG_GROUPS="/a")
     assert [row["event_id"] for row in shelf.rows(again.parts)] == [event["eventId"]] and again.missing == ()
+
+
+def test_the_next_day_goes_on(logs: LogsServer, make_shelf: Callable[[int], Shelf]) -> None:
+    """With every event that is not saved yet, once."""
+    shelf = make_shelf(1)  # a part for each page
+    events = [logs.add("/a", START + at, str(at))["eventId"] for at in (0, 1, 1, 1, 2, 3)]
+    events.append(logs.add("/a", START + DAY_MS, "tomorrow")["eventId"])
+    logs.page_size, logs.empty_pages = 3, 0
+    logs.fail_next(None, Trouble.DENIED)
+    first = save(shelf, BACKUP_LOG_GROUPS="/a")
+    assert logs.suffered == [Trouble.DENIED]
+    assert first.missing == ("log group /a is saved in part: CloudWatch Logs: AccessDeniedException",)
+    (mark,) = first.later
+    assert (mark.parts, mark.token, mark.last_ms, list(mark.ids)) == ((), None, START + 1, events[1:3])
+    again = save(shelf, as_of=AS_OF + timedelta(days=1), previous=AS_OF, before={"/a": mark}, BACKUP_LOG_GROUPS="/a")
+    assert [row["event_id"] for row in shelf.rows([*first.parts, *again.parts])] == events
+    assert (again.later, again.missing) == ((), ())
+
+
+def test_events_that_came_out_of_order_are_all_looked_at_again() -> None:
+    begun = GroupProgress(group="/a", last_ms=START + 9, ids=("x",), ordered=False, token="t")
+    assert begun.later(START) == GroupProgress(group="/a", last_ms=START)
+    assert GroupProgress(group="/a").later(START) == GroupProgress(group="/a", last_ms=START)
+
+
+def test_nights_without_a_backup(logs: LogsServer, shelf: Shelf, tmp_path: Path) -> None:
+    """Their days are saved with the next one's, groups and files alike."""
+    days = [logs.add("/a", START - days * DAY_MS, str(days))["eventId"] for days in range(4)]
+    (tmp_path / "app.log").write_bytes(b"rotated\n")
+    os.utime(tmp_path / "app.log", ns=(0, (START - 2 * DAY_MS) * 1_000_000))
+    named: dict[str, Any] = {"BACKUP_LOG_GROUPS": "/a", "BACKUP_LOG_DIRECTORY": str(tmp_path)}
+    assert [row["event_id"] for row in shelf.rows(save(shelf, **named).parts)] == days[:1]
+    rows = shelf.rows(save(shelf, previous=AS_OF - timedelta(days=3), **named).parts)
+    assert sorted(row["event_id"] for row in rows if "event_id" in row) == days[:3]
+    assert [row["content"] for row in rows if "content" in row] == [b"rotated\n"]
+
+
+def test_a_directory_that_ran_out_of_time(logs: LogsServer, shelf: Shelf, tmp_path: Path) -> None:
+    """The next day takes files that nobody has written to since."""
+    (tmp_path / "app.log").write_bytes(b"one\n")
+    os.utime(tmp_path / "app.log", ns=(0, START * 1_000_000))
+    first = save(shelf, seconds=-1, BACKUP_LOG_DIRECTORY=str(tmp_path))
+    before = {mark.group: mark for mark in first.later}
+    again = save(
+        shelf, as_of=AS_OF + timedelta(days=1), previous=AS_OF, before=before, BACKUP_LOG_DIRECTORY=str(tmp_path)
+    )
+    assert (first.events, again.events, again.later) == (0, 1, ())
 
 
 def test_an_impossible_retention_is_refused_before_anything_is_saved(logs: LogsServer, shelf: Shelf) -> None:

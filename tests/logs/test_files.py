@@ -9,7 +9,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -270,4 +272,19 @@ def test_what_there_is_no_time_for_is_counted(shelf: Shelf, directory: Path) -> 
     for name in "abc":
         write(directory / f"{name}.log", b"x\n")
     saved = save(shelf, directory, seconds=-1)
-    assert saved == FilesSaved(missing=("3 log files: the time was over",))
+    assert saved == FilesSaved(missing=("3 log files: the time was over",), late=True)
+
+
+def test_a_file_that_takes_longer_than_there_is_time(
+    shelf: Shelf, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logs never stop a backup: it is saved as far as it goes, and what is saved is as it was."""
+    monkeypatch.setattr(files, "_LINES_A_TIME", 2)
+    write(directory / "long.log", b"x\n" * 1000)
+    clock = count()
+    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    saved = save_directory(shelf.sink, str(directory), since_ms=0, deadline=5.0)
+    (file,) = saved.files
+    assert 0 < file.lines < 1000 and file.size == 2 * file.lines
+    assert contents(shelf, saved) == {"long.log": b"x\n" * file.lines}
+    assert saved.missing == (f"log file long.log: saved as far as byte {file.size}: the time was over",) and saved.late

@@ -103,8 +103,9 @@ def _add_backup(metrics: Metrics, result: BackupResult, as_of: datetime) -> None
         metrics.add_metric("BackupLogEvents", "Count", result.log_events)
         metrics.add_metric("BackupMissing", "Count", len(result.missing))
         metrics.add_metric("BackupShrunk", "Count", int(result.shrunk))
-    if result.proven_at is not None:
-        metrics.add_metric("ProvenAgeSeconds", "Seconds", max(0.0, (as_of - result.proven_at).total_seconds()))
+    proven = result.proven_at or result.unproven_since  # where none ever was, its age is that of them all
+    if proven is not None:
+        metrics.add_metric("ProvenAgeSeconds", "Seconds", max(0.0, (as_of - proven).total_seconds()))
 
 
 def _add_restored_backup(metrics: Metrics, result: RestoredBackup, _as_of: datetime) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pg8000.native
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.backup.client import ClientFailed, database_argument, find_client
+from nightshift.backup.client import ClientFailed, PgClient, database_argument, find_client
 from nightshift.backup.schema import SchemaRestore, dump_schema
 from nightshift.database.url import DatabaseTarget, parse_database_url
 from nightshift.errors import DatabaseUnavailable
@@ -143,3 +145,26 @@ def test_an_archive_that_is_none(postgres: EmbeddedPostgres) -> None:
     assert client is not None
     with pytest.raises(ClientFailed):
         SchemaRestore(client, target(postgres.url), b"PGDMP nonsense").before_rows(seconds=60)
+
+
+def test_whoever_a_tool_has_started_ends_with_it(tmp_path: Path) -> None:
+    """pg_restore's workers: each holds a connection, and goes on with its index."""
+    tool = tmp_path / "pg_restore"
+    tool.write_text(f'#!/bin/sh\n/bin/sleep 1000 & echo $! > "{tmp_path}/worker"\nwait\n')
+    tool.chmod(0o755)
+
+    with pytest.raises(ClientFailed, match="did not end in time"):
+        PgClient(tmp_path, "18.0").run("pg_restore", [], seconds=1)
+
+    assert _has_ended(int((tmp_path / "worker").read_text()))
+
+
+def _has_ended(process: int) -> bool:
+    """Whether a process that somebody has killed is gone, once the kernel has got round to it."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    with os.fdopen(handle):
+        ready, _, _ = select.select([handle], [], [], 10)
+    return bool(ready)

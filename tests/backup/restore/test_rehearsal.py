@@ -13,8 +13,10 @@ import pytest
 
 from nightshift.errors import NightshiftError
 from tests.backup.restore import torture
-from tests.backup.restore.vault import NAME, NEXT, Vault
+from tests.backup.restore.vault import NAME, NEXT, NEXT_NAME, Vault
 from tests.cli.command import environment
+from tests.support.s3_faults import Request, call_before
+from tests.support.s3_proxy import S3Proxy
 
 CALL = "from rehearse.app import lambda_handler; lambda_handler({}, None)"
 
@@ -168,13 +170,55 @@ def test_one_that_is_ended_from_outside(saved: Vault, how: signal.Signals) -> No
 
 
 def test_the_database_of_one_that_lives_is_left_alone(saved: Vault) -> None:
-    saved.postgres.create_database("nightshift_rehearsal_somebody")
-    other = pg8000.native.Connection(
-        "postgres", "127.0.0.1", "nightshift_rehearsal_somebody", saved.postgres.port, ssl_context=False
-    )
+    name = f"nightshift_rehearsal_{'a' * 32}"
+    saved.postgres.create_database(name)
+    other = pg8000.native.Connection("postgres", "127.0.0.1", name, saved.postgres.port, ssl_context=False)
     try:
         assert saved.rehearse()["proven"]
-        assert saved.scratch() == ["nightshift_rehearsal_somebody"]
+        assert saved.scratch() == [name]
     finally:
         other.close()
-        saved.postgres.drop_database("nightshift_rehearsal_somebody")
+        saved.postgres.drop_database(name)
+
+
+def test_a_database_that_is_only_called_so_is_left_alone(saved: Vault) -> None:
+    """Nobody is connected to it, and it is no rehearsal's."""
+    saved.postgres.create_database("nightshift_rehearsal_results")
+    try:
+        assert "warnings" not in saved.rehearse()
+        assert saved.scratch() == ["nightshift_rehearsal_results"]
+    finally:
+        saved.postgres.drop_database("nightshift_rehearsal_results")
+
+
+@pytest.mark.parametrize("what", ["logs", "schema.sql"])
+def test_an_object_that_no_restore_reads_is_altered(saved: Vault, what: str) -> None:
+    (saved.house.directory / "app.log").write_text("a line\n")
+    saved.env["BACKUP_LOG_DIRECTORY"] = str(saved.house.directory)
+    saved.save(NEXT)
+    facts = saved.manifest(NEXT_NAME)
+    key = facts["logs"][0]["key"] if what == "logs" else facts["schema"]["sql"]["key"]
+    body = saved.object(key, NEXT_NAME)
+    saved.put(key, body[:-1] + bytes([body[-1] ^ 1]), NEXT_NAME)
+
+    with pytest.raises(NightshiftError, match="damaged") as raised:
+        saved.rehearse()
+
+    assert key in str(raised.value)
+    assert not any(one.endswith("proven.json") for one in saved.house.s3.keys(saved.house.bucket))
+
+
+def test_a_backup_that_goes_while_it_is_rehearsed(saved: Vault, proxy: S3Proxy) -> None:
+    """What retention has taken away meanwhile is not called proven."""
+
+    def prune(_: Request) -> None:
+        saved.remove("manifest.json")
+
+    gone = proxy.inject(call_before(prune), method="GET", target="schema.sql")
+    saved.env["AWS_ENDPOINT_URL"] = proxy.endpoint
+
+    with pytest.raises(NightshiftError, match="there is no backup"):
+        saved.rehearse()
+
+    assert gone.fired == 1
+    assert (stamped(saved), saved.scratch()) == (False, [])

@@ -62,6 +62,28 @@ def test_a_file_that_exists_is_left_alone(saved: House, tmp_path: Path) -> None:
     assert there.read_bytes() == b"mine"
 
 
+def test_the_log_of_a_file_that_is_gone(saved: House, tmp_path: Path) -> None:
+    """SQLite would take it for the new file's own, and put the lost database's pages into what came back."""
+    there = tmp_path / "back.db"
+    assert bring(saved, there)["status"] == "ok"
+    before = rows(there)
+    with closing(sqlite3.connect(there)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("UPDATE t SET b = 'after'")
+        connection.commit()
+        log = (tmp_path / "back.db-wal").read_bytes()
+    there.unlink()
+    (tmp_path / "back.db-wal").write_bytes(log)
+
+    answer = bring(saved, there)
+
+    assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "not_empty")
+    assert "back.db-wal" in answer["refusal"]["message"] and not there.exists()
+    (tmp_path / "back.db-wal").unlink()
+    assert bring(saved, there)["status"] == "ok"
+    assert rows(there) == before
+
+
 @pytest.mark.parametrize("how", ["missing", "altered"])
 def test_a_damaged_piece_makes_no_file(saved: House, tmp_path: Path, how: str) -> None:
     client, key = saved.s3.client(), piece(saved)

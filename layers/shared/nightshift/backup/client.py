@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -80,21 +82,37 @@ class PgClient:
         # The layer's libraries lie beside its programs; everywhere else they are found without this.
         kept = {"LC_ALL": "C", "PATH": os.defpath, "LD_LIBRARY_PATH": str(self.directory.parent / "lib")}
         try:
-            done = subprocess.run(
-                [self.directory / program, *arguments],
-                env={**kept, **variables},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=max(1.0, min(seconds, _LONGEST)),
-                check=False,
-            )
+            status, out, said = _end_of([self.directory / program, *arguments], {**kept, **variables}, seconds)
         except subprocess.TimeoutExpired:
             raise ClientFailed(f"{program} did not end in time", detail=f"after {seconds:.0f} s") from None
         except OSError as exc:
             raise ClientFailed(f"{program} cannot be run", detail=f"{self.directory}: {exc.strerror}") from exc
-        if done.returncode:
-            raise _failure(program, done.returncode, done.stderr.decode(errors="replace"))
-        return done.stdout
+        if status:
+            raise _failure(program, status, said.decode(errors="replace"))
+        return out
+
+
+def _end_of(command: Sequence[Path | str], variables: dict[str, str], seconds: float) -> tuple[int, bytes, bytes]:
+    """Run a command to its end, with whatever processes it starts; its status, and what it said on both channels.
+
+    Where we are stopped or the time is over, all of them are killed: pg_restore's own workers would go on building
+    indexes in a database that nobody waits for.
+    """
+    with subprocess.Popen(
+        command,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as child:
+        try:
+            out, said = child.communicate(timeout=max(1.0, min(seconds, _LONGEST)))
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+        return child.returncode, out, said
 
 
 def find_client(chosen: str | None, server: int) -> PgClient | None:

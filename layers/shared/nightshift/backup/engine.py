@@ -18,7 +18,8 @@ from nightshift.archive.events import Listener
 from nightshift.backup import progress
 from nightshift.backup.client import find_client, no_client
 from nightshift.backup.leftovers import alive
-from nightshift.backup.manifest import Group, Manifest, Part, Place, SchemaFiles, to_json
+from nightshift.backup.manifest import Group, LogMark, Manifest, Part, Place, SchemaFiles, to_json
+from nightshift.backup.moments import parted
 from nightshift.backup.parcels import SQL, Parcels
 from nightshift.backup.progress import Kept, Unfinished
 from nightshift.backup.saver import Saved, Saver
@@ -27,7 +28,8 @@ from nightshift.backup.snapshot import Snapshot, snapshot_of
 from nightshift.backup.sqlite import save_file
 from nightshift.database.connect import Database
 from nightshift.errors import NightshiftError, StoreError
-from nightshift.logs.day import retain, save_day
+from nightshift.logs.day import DayLogs, retain, save_day
+from nightshift.logs.groups import GroupProgress
 from nightshift.logs.sink import Sink
 from nightshift.settings import Settings
 from nightshift.store import Store
@@ -44,6 +46,7 @@ class Task:
     Attributes:
         as_of: what the backup stands for; of one that is continued, its own.
         unfinished: what earlier runs have of it.
+        previous: the backup before, whose logs end where these begin.
         now: the clock.
     """
 
@@ -56,6 +59,7 @@ class Task:
     listener: Listener
     now: Callable[[], datetime]
     unfinished: Unfinished | None = None
+    previous: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ def _postgresql(task: Task, parcels: Parcels, stop_at: float) -> Taken:
         if saved.left:
             return _continued(task, kept, saved)
         manifest = _manifest_of(task, snapshot, kept, saved, schema)
-    return _finish(task, parcels, manifest, kept, _parted(snapshot, manifest.groups), stop_at)
+        snapshot.check()  # pg_dump looked at tables that only our locks kept as they were
+    return _finish(task, parcels, manifest, kept, parted(snapshot.survey, manifest.groups), stop_at)
 
 
 def _still_good(unfinished: Unfinished | None, snapshot: Snapshot) -> tuple[Kept, ...]:
@@ -120,10 +125,13 @@ def _still_good(unfinished: Unfinished | None, snapshot: Snapshot) -> tuple[Kept
 
 def _continued(task: Task, kept: tuple[Kept, ...], saved: Saved) -> Taken:
     if not saved.entries:
+        largest = max(saved.left, key=lambda source: source.bytes)
         raise NightshiftError(
             "not one table could be saved whole within the run's time",
-            detail=f"{len(saved.left)} tables are left, the largest is {saved.left[0].name.label}",
-            hint="more memory (and CPU) for the function with more BACKUP_WORKERS, or run it on a host",
+            detail=f"{len(saved.left)} tables are left; the largest is {largest.name.label}, {largest.bytes:,} bytes",
+            hint="a table is of one moment, and so has to fit into one run: give the function more memory (and with it "
+            "CPU and network) and more BACKUP_WORKERS, partition the table (each partition is one of its own), or run "
+            "the job on a host, which knows no end",
         )
     with task.database.connect() as connection:
         progress.keep(connection, task.place.name, task.as_of, kept)
@@ -176,17 +184,6 @@ def _manifest_of(
     )
 
 
-def _parted(snapshot: Snapshot, groups: Sequence[Group]) -> tuple[str, ...]:
-    """Foreign keys between tables of different moments: a row may have come, or its parent gone, in between."""
-    group_of = {label: number for number, group in enumerate(groups) for label in group.tables}
-    parted = sorted(
-        {f"{one} → {other}" for one, other in snapshot.survey.references if group_of.get(one) != group_of.get(other)}
-    )
-    if not parted:
-        return ()
-    return (f"foreign keys between tables of different moments may not hold: {', '.join(parted[:10])}",)
-
-
 def _finish(
     task: Task,
     parcels: Parcels,
@@ -198,12 +195,12 @@ def _finish(
     """The logs, the locks, and the manifest.
 
     Logs have the time that the rows left over, and half of what was kept for the end. Those that it does not suffice
-    for are told as missing: the database's backup does not wait for them.
+    for are told as missing, and the next backup goes on with them: the database's does not wait.
     """
-    sink = Sink(task.store, task.place.folder, f"{task.run_id}/logs")
-    logs = save_day(task.settings, sink, as_of=task.as_of, deadline=(stop_at + task.database.deadline) / 2)
+    logs = _logs(task, deadline=(stop_at + task.database.deadline) / 2)
     manifest = replace(
         manifest,
+        logs_left=tuple(LogMark(group=one.group, from_ms=one.last_ms or 0, ids=one.ids) for one in logs.later),
         logs=tuple(Part(key=one.key, rows=one.rows, bytes=one.bytes, sha256=one.sha256) for one in logs.parts),
         missing=(*manifest.missing, *missing, *logs.missing),
     )
@@ -212,6 +209,7 @@ def _finish(
     if until is not None:
         parcels.lock(manifest.parts(), until)
     with alive(task.database, task.run_id):
+        parcels.check(manifest.parts())
         parcels.manifest(to_json(manifest))
     # Only now: a short retention takes events away at once.
     said = list(retain(task.settings, logs, deadline=task.database.deadline))
@@ -224,6 +222,20 @@ def _finish(
         with task.database.connect() as connection:
             progress.forget(connection)
     return Taken(manifest, kept, (), len(manifest.tables), tuple(said))
+
+
+def _logs(task: Task, deadline: float) -> DayLogs:
+    """The day's logs, and whatever the backup before has left of its own."""
+    previous = task.previous
+    left = previous.logs_left if previous else ()
+    return save_day(
+        task.settings,
+        Sink(task.store, task.place.folder, f"{task.run_id}/logs"),
+        as_of=task.as_of,
+        deadline=deadline,
+        previous=previous.as_of if previous else None,
+        before={one.group: GroupProgress(group=one.group, last_ms=one.from_ms, ids=one.ids) for one in left},
+    )
 
 
 def _sqlite(task: Task, parcels: Parcels, stop_at: float) -> Taken:

@@ -16,6 +16,9 @@ from nightshift.backup.restore import Terms
 from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
 
+_OF_A_FILE = ("-wal", "-journal")
+"""What SQLite puts beside a database and reads when it is opened, by the ends of their names."""
+
 
 def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
     """Write a backup's database to a file that must not exist.
@@ -29,7 +32,7 @@ def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
     started = time.monotonic()
     manifest = backup.manifest
     backup.check_objects()
-    blank = RestoredBackup(name=manifest.name, target=path.name, dry_run=terms.dry_run)
+    blank = RestoredBackup(name=manifest.name, target=path.name, warnings=backup.gaps(), dry_run=terms.dry_run)
     refusal = _judge(backup, path)
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
@@ -57,11 +60,20 @@ def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
 
 
 def _judge(backup: Backup, path: Path) -> Refusal | None:
+    """Why the file cannot be made there.
+
+    SQLite takes a log or a journal that lies beside a file for that file's own, whatever it was of: pages of the
+    database that is gone would be put into the one that came back (sqlite.org/howtocorrupt.html, "mispairing").
+    """
     if backup.manifest.kind != "sqlite":
         hint = "restore it into a database: postgresql://…"
         return Refusal(guard="other_kind", message=f"{backup.manifest.name} is a backup of PostgreSQL", hint=hint)
     if path.exists():
         return Refusal(guard="not_empty", message=f"{path.name} exists", hint="name a file that does not")
+    beside = [path.name + suffix for suffix in _OF_A_FILE if Path(f"{path}{suffix}").exists()]
+    if beside:
+        message = f"{' and '.join(beside)} of another database would be taken for a part of it"
+        return Refusal(guard="not_empty", message=message, hint="move them away, or name another file")
     return None
 
 

@@ -3,6 +3,9 @@
 A part is fetched, its SHA-256 compared, and put into its table in one transaction by COPY: straight, or through a
 temporary table where a type travels as text (`rows.loading`). When a table's last part is in, its digest is taken and
 compared; the other connections go on meanwhile. Several parts of one table go in at once.
+
+Rows that may belong into other partitions than they came from (`landing.routed`) are gathered in a temporary table of
+their partition's form, compared there, and inserted into the table above, all in one transaction.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from nightshift.backup import digest
-from nightshift.backup.landing import Field, Fields, ways
+from nightshift.backup.landing import Field, Fields, as_declared, ways
 from nightshift.backup.manifest import Part, TableEntry
 from nightshift.backup.opening import Backup
+from nightshift.backup.pieces import name_in_file
+from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.errors import ArchiveMismatch
 from nightshift.rows import loading
 from nightshift.rows.postgres import PostgresConnection
@@ -26,6 +31,7 @@ from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.source import Bounds, Interrupted
 
 _STAGE = "nightshift_stage"
+_LEAF = TableName("pg_temp", "nightshift_leaf")
 _LOCK_SECONDS = 30.0
 _IN_ORDER = "SELECT length(set_config('enable_seqscan', 'on', false))"
 
@@ -61,6 +67,7 @@ class Filler:
         *,
         deadline: float,
         told: Told,
+        routed: Mapping[TableName, TableName] | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -68,15 +75,17 @@ class Filler:
             connect: opens a data connection; each worker has its own.
             fields: of the tables, which must fit (`landing.misfits`).
             deadline: `time.monotonic()` value after which nothing more is begun.
+            routed: tables whose rows go in through another one, see `landing.routed`.
         """
         self._backup = backup
         self._connect = connect
         self._fields = fields
         self._deadline = deadline
         self._told = told
+        self._routed = routed or {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._queue: deque[tuple[TableEntry, Part]] = deque()
+        self._queue: deque[tuple[TableEntry, tuple[Part, ...]]] = deque()
         self._waiting: Counter[str] = Counter()
         self._filled = Filled()
 
@@ -88,10 +97,12 @@ class Filler:
             NightshiftError: the database refused rows, or was lost.
         """
         for entry in sorted(entries, key=lambda one: -one.bytes):
-            self._queue.extend((entry, part) for part in entry.parts)
-            self._waiting[entry.label] = len(entry.parts)
             if not entry.parts:
                 self._compare(entry, 0, 0)
+                continue
+            units = [entry.parts] if entry.table in self._routed else [(part,) for part in entry.parts]
+            self._queue.extend((entry, unit) for unit in units)
+            self._waiting[entry.label] = len(units)
         workers = max(1, min(workers, len(self._queue)))
         with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
             futures = [pool.submit(self._work) for _ in range(workers)]
@@ -118,29 +129,45 @@ class Filler:
             self._stop.set()
             raise
 
-    def _next(self) -> tuple[TableEntry, Part] | None:
+    def _next(self) -> tuple[TableEntry, tuple[Part, ...]] | None:
         with self._lock:
             over = self._stop.is_set() or time.monotonic() >= self._deadline
             return self._queue.popleft() if self._queue and not over else None
 
-    def _one(self, connection: PostgresConnection, entry: TableEntry, part: Part) -> None:
+    def _one(self, connection: PostgresConnection, entry: TableEntry, parts: Sequence[Part]) -> None:
         bounds = self._bounds()
-        body = self._backup.read(part)
+        above = self._routed.get(entry.table)
         with connection.transaction(bounds):
-            rows = _put(connection, entry, self._fields[entry.table], part, body, bounds)
-            if rows != part.rows:
-                detail = f"{part.key}: {part.rows} rows by the manifest, {rows} went in"
-                raise ArchiveMismatch("row counts differ", detail=detail)
+            if above is not None:
+                connection.run(f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql}) ON COMMIT DROP")
+            for part in parts:
+                self._put(connection, entry, part, _LEAF if above else entry.table, bounds)
+            if above is not None:
+                self._look(connection, entry, _LEAF, bounds)
+                connection.execute(_through(above, entry))
             connection.commit()
-        self._told(entry.label, rows)
+        self._told(entry.label, sum(part.rows for part in parts))
         with self._lock:
-            self._filled.bytes += part.bytes
+            self._filled.bytes += sum(part.bytes for part in parts)
             self._waiting[entry.label] -= 1
             complete = not self._waiting[entry.label]
-        if complete:
+        if complete and above is None:
             with connection.transaction(bounds):
-                found = connection.read(digest.digest_sql(entry.table, [c.name for c in entry.columns]), bounds)
-            self._compare(entry, int(found.column(0)[0].as_py()), int(found.column(1)[0].as_py()))
+                self._look(connection, entry, entry.table, bounds)
+
+    def _put(
+        self, connection: PostgresConnection, entry: TableEntry, part: Part, table: TableName, bounds: Bounds
+    ) -> None:
+        body = self._backup.read(part)
+        rows = _put(connection, entry, self._fields[entry.table], part, body, table, bounds)
+        if rows != part.rows:
+            detail = f"{part.key}: {part.rows} rows by the manifest, {rows} went in"
+            raise ArchiveMismatch("row counts differ", detail=detail)
+
+    def _look(self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: Bounds) -> None:
+        """Compare what stands in a table with what was saved."""
+        found = connection.read(digest.digest_sql(table, [column.name for column in entry.columns]), bounds)
+        self._compare(entry, int(found.column(0)[0].as_py()), int(found.column(1)[0].as_py()))
 
     def _compare(self, entry: TableEntry, rows: int, total: int) -> None:
         with self._lock:
@@ -164,17 +191,29 @@ def _put(
     into: Mapping[str, Field],
     part: Part,
     body: bytes,
+    table: TableName,
     bounds: Bounds,
 ) -> int:
-    """A part's rows into their table, within the transaction; returns how many went in."""
-    table = entry.table
+    """A part's rows into a table, within the transaction; returns how many went in."""
     file = ArchiveFile(body)
-    if [column.name for column in file.columns] != [column.name for column in entry.columns]:
+    if [column.name for column in file.columns] != [name_in_file(column.name) for column in entry.columns]:
         raise ArchiveMismatch("an object's columns are not those that the manifest names", detail=part.key)
-    path = ways(file.columns, into)
+    targets = [into[column.name] for column in entry.columns]
+    path = ways(file.columns, targets)
     if loading.is_direct(path, file):
         return connection.load(table.schema, table.name, *loading.direct_feed(path, file), bounds)
     connection.run(f"CREATE TEMP TABLE {_STAGE} ({loading.stage_columns(path, file)}) ON COMMIT DROP")
     connection.load("pg_temp", _STAGE, *loading.stage_feed(path, file), bounds)
-    select = loading.stage_select(path, file, f"pg_temp.{_STAGE}")
-    return connection.execute(loading.insert(table.sql, path, select, ignore_existing=False))
+    select = as_declared(loading.stage_select(path, file, f"pg_temp.{_STAGE}"), targets)
+    rows = connection.execute(loading.insert(table.sql, path, select, ignore_existing=False))
+    connection.run(f"DROP TABLE pg_temp.{_STAGE}")  # another part may come in the same transaction
+    return rows
+
+
+def _through(above: TableName, entry: TableEntry) -> str:
+    """SQL that gives the rows of a partition to the table above it, and yields one number."""
+    names = ", ".join(quote_identifier(column.name) for column in entry.columns)
+    return (
+        f"WITH added AS (INSERT INTO {above.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {_LEAF.sql}"
+        " RETURNING 1) SELECT count(*) FROM added"
+    )

@@ -26,7 +26,9 @@ WITH RECURSIVE wanted AS (
   SELECT b.attrelid, b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
 )
 SELECT w.nspname, w.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, tn.nspname AS type_schema,
-       t.typname
+       t.typname,
+       EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = CAST('text' AS regtype) AND k.casttarget = t.oid
+               AND k.castmethod = 'f' AND k.oid >= 16384) AS has_cast
 FROM wanted w
 LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace tn ON tn.oid = t.typnamespace
            JOIN pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum) ON b.attrelid = w.oid
@@ -41,14 +43,48 @@ class Field:
     Attributes:
         declared: its type, with the schema of one that is not the server's own.
         base: the name of the type beneath any domain, as `catalog.Column.base_type`.
+        recast: somebody's own function casts text to it, and may make of it what it likes.
     """
 
     name: str
     declared: str
     base: str
+    recast: bool = False
 
 
 Fields = Mapping[TableName, Mapping[str, Field]]
+
+_VIA = "varchar"
+"""Text under another name: from this one PostgreSQL goes to any type by its own input function."""
+
+_ROUTED = """
+WITH RECURSIVE above(leaf, oid, steps) AS (
+  SELECT i.inhrelid, i.inhparent, 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+  WHERE c.relkind = 'r' AND c.relispartition
+  UNION ALL SELECT a.leaf, i.inhparent, a.steps + 1 FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid
+)
+SELECT DISTINCT ON (a.leaf) ln.nspname AS leaf_schema, l.relname AS leaf_name, n.nspname, c.relname
+FROM above a JOIN pg_partitioned_table p ON p.partrelid = a.oid AND p.partstrat = 'h'
+JOIN pg_class l ON l.oid = a.leaf JOIN pg_namespace ln ON ln.oid = l.relnamespace
+JOIN pg_class c ON c.oid = a.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE EXISTS (SELECT 1 FROM pg_opclass o WHERE o.oid = ANY (p.partclass)
+              AND o.opcname IN ('enum_ops', 'array_ops', 'record_ops', 'range_ops', 'multirange_ops'))
+ORDER BY a.leaf, a.steps DESC
+"""
+
+
+def routed(connection: Connection) -> Mapping[TableName, TableName]:
+    """Leaf partitions whose saved rows may belong into others by now, each with the table that knows which.
+
+    An enum's values are hashed by their numbers, which are others in every database; so are those that an array, a row
+    or a range may hold. Ends the transaction.
+    """
+    found = {
+        TableName(row.leaf_schema, row.leaf_name): TableName(row.nspname, row.relname)
+        for row in connection.execute(text(_ROUTED))
+    }
+    connection.rollback()
+    return found
 
 
 def fields(connection: Connection) -> Fields:
@@ -60,7 +96,7 @@ def fields(connection: Connection) -> Fields:
         columns = found.setdefault(TableName(row.nspname, row.relname), {})
         if row.attname is not None:
             base = row.typname if row.type_schema == "pg_catalog" else f"{row.type_schema}.{row.typname}"
-            columns[row.attname] = Field(row.attname, row.declared, base)
+            columns[row.attname] = Field(row.attname, row.declared, base, row.has_cast)
     connection.rollback()
     return found
 
@@ -87,16 +123,25 @@ def _plain(kind: str) -> str:
     return kind.rpartition(".")[2].replace('"', "")
 
 
-def ways(columns: Sequence[ArchivedColumn], into: Mapping[str, Field]) -> list[Way]:
-    """How each column of a file goes into the table, which must fit (`misfits`)."""
+def ways(columns: Sequence[ArchivedColumn], into: Sequence[Field]) -> list[Way]:
+    """How each column of a file goes into the field beside it, which must fit (`misfits`)."""
     return [
         Way(
             source=column,
-            target=column.name,
-            base_type=into[column.name].base,
-            cast=into[column.name].declared,
-            same=True,
-            declared=into[column.name].declared,
+            target=field.name,
+            base_type=field.base,
+            cast=_VIA if field.recast else field.declared,
+            same=not field.recast,
+            declared=field.declared,
         )
-        for column in columns
+        for column, field in zip(columns, into, strict=True)
     ]
+
+
+def as_declared(select: str, into: Sequence[Field]) -> str:
+    """A query of `loading.stage_select`, its values read as what they were where `ways` has put that off."""
+    if not any(field.recast for field in into):
+        return select
+    names = [f"c{number}" for number in range(len(into))]
+    read = [f"CAST({name} AS {one.declared})" if one.recast else name for name, one in zip(names, into, strict=True)]
+    return f"SELECT {', '.join(read)} FROM ({select}) came({', '.join(names)})"

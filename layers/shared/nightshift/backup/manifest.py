@@ -27,6 +27,7 @@ __all__ = [
     "MANIFEST",
     "PROVEN",
     "Group",
+    "LogMark",
     "Manifest",
     "ManifestDamaged",
     "Part",
@@ -129,6 +130,21 @@ class SchemaFiles(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogMark(Strict):
+    """From where the next backup goes on with logs that this one has not whole.
+
+    Attributes:
+        group: of CloudWatch; or a directory's, as `logs.day` calls it.
+        from_ms: milliseconds since 1970.
+        ids: of that millisecond's events that are saved.
+    """
+
+    group: str
+    from_ms: int
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(Strict):
     """A whole backup.
 
@@ -140,6 +156,7 @@ class Manifest(Strict):
         client_version: of the pg_dump that wrote the schema.
         groups: one for a backup of one moment.
         logs: objects with the day's logs.
+        logs_left: what the next backup has to save of them.
         missing: what the backup does not hold, a sentence each.
         seal: of all the rest, see `seal`; written by `to_json`, and only there in what was read.
     """
@@ -157,6 +174,7 @@ class Manifest(Strict):
     sequences: tuple[SequenceState, ...] = ()
     schema: SchemaFiles = SchemaFiles()
     logs: tuple[Part, ...] = ()
+    logs_left: tuple[LogMark, ...] = ()
     missing: tuple[str, ...] = ()
     seal: str = ""
 

@@ -59,6 +59,15 @@ class Backup:
             raise BackupDamaged("the manifest is another backup's", detail=detail, hint=_HINT)
         return cls(store, place, manifest, sha256_of(body))
 
+    def gaps(self) -> tuple[str, ...]:
+        """What nobody can bring back out of it, a sentence each: it was never in it."""
+        return tuple(f"the backup does not hold {one}" for one in self.manifest.missing)
+
+    def unrestored(self) -> tuple[Part, ...]:
+        """The objects that no restore reads: logs, and the schema as people read it."""
+        sql = self.manifest.schema.sql
+        return (*self.manifest.logs, *([sql] if sql else []))
+
     def check_objects(self) -> None:
         """Make sure that every object is there and has its size; a listing tells, nothing is read.
 

@@ -16,6 +16,9 @@ from nightshift.store import Store, StoredObject
 UPLOADS = 3
 """Objects on their way at once, and so in memory; who has another one waits."""
 
+LOCKS = 10
+"""Objects that are put under Object Lock at once: a request each without a body, and the manifest waits for all."""
+
 JSON, SQL, BINARY = "application/json", "application/sql", "application/octet-stream"
 PARQUET = "application/vnd.apache.parquet"
 
@@ -75,12 +78,30 @@ class Parcels:
         Raises:
             StoreError: S3 refused, e.g. because the bucket has no Object Lock.
         """
-        for done in [self._pool.submit(self._store.lock, self._place.of(part), until) for part in parts]:
-            done.result()
+        with ThreadPoolExecutor(LOCKS, thread_name_prefix="lock") as pool:
+            for done in [pool.submit(self._store.lock, self._place.of(part), until) for part in parts]:
+                done.result()
 
     def lock_manifest(self, until: datetime) -> None:
         """As `lock`, of the manifest."""
         self._store.lock(self._place.manifest, until)
+
+    def check(self, parts: Iterable[Part]) -> None:
+        """Make sure, by a listing, that all parts are there still: a run may take hours, and is not alone in a bucket.
+
+        Raises:
+            ArchiveMismatch: some are not, or are of another size.
+            StoreError: S3 could not be asked.
+        """
+        there = {found.key: found.size for found in self._store.list(self._place.folder)}
+        gone = [part.key for part in parts if there.get(self._place.of(part)) != part.bytes]
+        if gone:
+            raise ArchiveMismatch(
+                "objects that this backup consists of are not there any more",
+                detail=", ".join(gone[:10]) + (f" and {len(gone) - 10} more" if len(gone) > 10 else ""),
+                hint="look at who deletes under BACKUP_PREFIX: a lifecycle rule, or a copy of the database that runs "
+                "nightshift, too; there is no backup, and the next run begins anew",
+            )
 
     def manifest(self, body: bytes) -> None:
         """Write the manifest: from here on the backup exists.

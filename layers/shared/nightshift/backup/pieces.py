@@ -7,12 +7,14 @@ each row of the snapshot lies in just one range, whatever writers do meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nightshift.backup.digest import HASH, row_hash
 from nightshift.backup.snapshot import TID_RANGE_SCANS
 from nightshift.backup.survey import Source
+from nightshift.database.catalog import Column, quote_identifier
 from nightshift.rows.columns import Carried, carry, select_list
+from nightshift.rows.marks import EXACT
 
 BLOCKS = 8192
 """Pages of a piece, 64 MB: small enough that the connections end at about the same time."""
@@ -34,7 +36,7 @@ class Piece:
     def statement(self, carried: Sequence[Carried]) -> str:
         """The query that reads its rows, each with its hash in the last column."""
         fetched = [select_list(carried)] if carried else []
-        fetched.append(f"{row_hash([one.column.name for one in carried])} AS {HASH}")
+        fetched.append(f"{row_hash([column.name for column in self.source.columns])} AS {HASH}")
         bounds = [f"ctid >= '({self.first},0)'"] if self.first is not None else []
         bounds += [f"ctid < '({self.end},0)'"] if self.end is not None else []
         where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
@@ -65,5 +67,19 @@ def in_order(sources: Sequence[Source]) -> Iterator[Source]:
 
 
 def carried_of(source: Source) -> tuple[Carried, ...]:
-    """How its columns travel: by the archive's own rules."""
-    return tuple(carry(column) for column in source.columns)
+    """How its columns travel: by the archive's own rules, but for what those cannot know."""
+    return tuple(_carried(column, own_cast=column.name in source.recast) for column in source.columns)
+
+
+def _carried(column: Column, *, own_cast: bool) -> Carried:
+    value = quote_identifier(column.name)
+    known_as = replace(column, name=name_in_file(column.name))
+    if own_cast:
+        # The type's own text, as format() has it; and no null for a row of nulls, as IS NULL would have it.
+        return Carried(known_as, f"CASE num_nulls({value}) WHEN 0 THEN format('%s', {value}) END")
+    return carry(column) if known_as == column else Carried(known_as, f"{value}::text")
+
+
+def name_in_file(column: str) -> str:
+    """A column's name in Parquet: its own, unless the format has given that one away (`_nightshift_exact`)."""
+    return f"{column}_" if column.rstrip("_") == EXACT else column

@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from nightshift.backup.inventory import FoundBackup
+from nightshift.backup.inventory import FoundBackup, find_backup
 from nightshift.backup.manifest import Place
 from nightshift.backup.retention import Candidate, Verdict
 from nightshift.store import Store
@@ -73,6 +73,8 @@ def prune(
         if time.monotonic() > deadline:
             break  # the next run goes on
         place = Place(prefix, one.name)
+        if not one.proven and (now := find_backup(store, prefix, one.name)) is not None and now.is_proven:
+            continue  # a rehearsal has restored it since it was judged
         removal = remove(store.client, store.bucket, [place.manifest], versions=locked, deadline=deadline)
         if not removal.gone:
             warnings.append(f"{one.name} was not deleted: {_why(removal)}; it is whole, and the next run tries again")

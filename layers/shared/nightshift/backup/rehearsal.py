@@ -2,7 +2,7 @@
 
 A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
 and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
-stamped.
+stamped, and only once every other object was read as well: logs, and the schema for people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import text
 from nightshift.backup.files import restore_file
 from nightshift.backup.inventory import find_backups, newest_good
 from nightshift.backup.manifest import Proven, read_proven, to_json
-from nightshift.backup.opening import Backup
+from nightshift.backup.opening import Backup, BackupDamaged
 from nightshift.backup.restore import Terms, restore_backup
 from nightshift.backup.schema import OwnersRefused
 from nightshift.backup.scratch import drop_leftovers, scratch_database
@@ -77,6 +77,8 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
     result = replace(result, scratch=True)
     if result.refusal or result.left_tables or result.differences:
         return result
+    for part in backup.unrestored():
+        backup.read(part)
     _stamp(run, stage, backup, version)
     return replace(result, proven=True)
 
@@ -98,7 +100,13 @@ def _on_a_server(run: JobRun, stage: Stage, backup: Backup, terms: Terms) -> tup
 
 
 def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str) -> None:
-    """Write the stamp; one for another manifest, of a backup that was taken anew under its name, makes way."""
+    """Write the stamp; one for another manifest, of a backup that was taken anew under its name, makes way.
+
+    Raises:
+        BackupAbsent: retention has taken the backup away meanwhile.
+    """
+    if Backup.open(stage.store, stage.prefix, backup.manifest.name).manifest_sha256 != backup.manifest_sha256:
+        raise BackupDamaged(f"{backup.manifest.name} is not the backup any more that was rehearsed")
     key = backup.place.proven
     stamp = Proven(
         name=backup.manifest.name,

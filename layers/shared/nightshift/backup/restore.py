@@ -73,7 +73,9 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     """
     started = time.monotonic()
     manifest = backup.manifest
-    blank = RestoredBackup(name=manifest.name, target=database.target.database, dry_run=terms.dry_run)
+    blank = RestoredBackup(
+        name=manifest.name, target=database.target.database, warnings=backup.gaps(), dry_run=terms.dry_run
+    )
     backup.check_objects()
     with database.connect() as connection:
         version = major(connection)
@@ -108,7 +110,7 @@ def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms:
     left = partial(_left, database)
     schema.before_rows(seconds=left())
     with database.connect() as connection:
-        fields = landing.fields(connection)
+        fields, routed = landing.fields(connection), landing.routed(connection)
     differences = [
         f"{entry.label}: {said}"
         for entry in manifest.tables
@@ -116,7 +118,7 @@ def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms:
     ]
     fitting = [entry for entry in manifest.tables if not landing.misfits(entry, fields.get(entry.table))]
     connect = partial(PostgresConnection, database.target)
-    filler = Filler(backup, connect, fields, deadline=database.deadline, told=terms.told)
+    filler = Filler(backup, connect, fields, deadline=database.deadline, told=terms.told, routed=routed)
     filled = filler.fill(fitting, workers=terms.workers)
     differences += sorted(filled.differences)
     if filled.left:

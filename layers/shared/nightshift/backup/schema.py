@@ -4,7 +4,8 @@ Saved are the sections pre-data and post-data, from the snapshot that the rows c
 sequences, defaults, constraints, indexes, views, functions, triggers, policies, comments, extensions, owners, grants,
 and for each materialized view that held rows the REFRESH that fills it again. `--schema-only` was rejected: it leaves
 those out. Roles and what belongs to the database itself (`ALTER DATABASE … SET`) are the server's, and no part of it;
-nor are subscriptions, which hold another server's password, and would tie a copy to it.
+nor are subscriptions, which hold another server's password, and would tie a copy to it, nor large objects: pg_dump up
+to 16 counts them as schema, and they would come back empty.
 
 Rows go in between the two sections: triggers and foreign keys do not exist yet, and each index is built once.
 """
@@ -68,8 +69,8 @@ def dump_schema(
         ClientFailed: pg_dump failed, e.g. for want of a privilege.
         DatabaseUnavailable: the server could not be reached.
     """
-    arguments = ["--format=custom", f"--section={PRE_DATA}", f"--section={POST_DATA}", "--no-subscriptions"]
-    arguments.append(database_argument(target))
+    arguments = ["--format=custom", f"--section={PRE_DATA}", f"--section={POST_DATA}"]
+    arguments += ["--no-subscriptions", "--no-blobs", database_argument(target)]
     # Whoever wants to alter a table waits for the snapshot's locks, and pg_dump would wait behind him without an end.
     arguments.append(f"--lock-wait-timeout={LOCK_WAIT}")
     if snapshot is not None:

@@ -19,6 +19,9 @@ from nightshift.database.connect import Database, reason, sqlstate
 from nightshift.errors import NightshiftError
 
 PREFIX = "nightshift_rehearsal_"
+_NAME = f"^{PREFIX}[0-9a-f]{{32}}$"
+"""Regular expression of the names that are given here: whatever else begins so is somebody's own."""
+
 RESERVE_S = 10.0
 """Seconds of the run's time that are kept for dropping it."""
 
@@ -35,7 +38,7 @@ FROM pg_database d WHERE d.datname = current_database()
 
 _LEFTOVERS = """
 SELECT d.datname FROM pg_database d
-WHERE starts_with(d.datname, :prefix) AND pg_has_role(d.datdba, 'USAGE')
+WHERE d.datname ~ :name AND pg_has_role(d.datdba, 'USAGE')
   AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)
 ORDER BY 1
 """
@@ -68,7 +71,7 @@ def drop_leftovers(server: Database) -> tuple[str, ...]:
     """Drop what rehearsals that were killed have left; returns the names."""
     dropped = []
     with server.connect(autocommit=True) as connection:
-        for name in list(connection.execute(text(_LEFTOVERS), {"prefix": PREFIX}).scalars()):
+        for name in list(connection.execute(text(_LEFTOVERS), {"name": _NAME}).scalars()):
             with suppress(DBAPIError):  # somebody has connected meanwhile, or dropped it
                 connection.exec_driver_sql(f"DROP DATABASE {quote_identifier(name)}")
                 dropped.append(str(name))

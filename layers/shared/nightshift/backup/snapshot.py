@@ -24,7 +24,7 @@ from nightshift.database.catalog import quote_literal
 from nightshift.database.connect import Database, is_lock_timeout, reason, refused_statement, sqlstate
 from nightshift.errors import NightshiftError
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import ConnectionLost, RowsLocked
+from nightshift.rows.source import ConnectionLost, RowsLocked, StatementRefused
 
 ATTEMPTS = 5
 """To lock all tables and find no new one: each waits for a lock as long as `connect.CONTROL_LOCK_TIMEOUT_S`."""
@@ -39,10 +39,16 @@ backup gives way, as it would never end otherwise."""
 
 _UNDEFINED = {"42P01", "3F000"}
 
-_MOMENT = """
+_NO_END = (
+    # Somebody's limit for the transactions of an application is none for one that reads it all.
+    "CASE WHEN CAST(current_setting('server_version_num') AS int) >= 170000"
+    " THEN set_config('transaction_timeout', '0', false) END"
+)
+
+_MOMENT = f"""
 SELECT pg_export_snapshot() AS id, clock_timestamp() AS moment, current_setting('server_version') AS version,
        CAST(current_setting('server_version_num') AS int) AS number, current_database() AS database,
-       length(set_config('search_path', '', true)) AS path
+       length(set_config('search_path', '', true)) AS path, coalesce(length({_NO_END}), 0) AS no_end
 """
 
 _WITHOUT_INDEXES = (
@@ -50,7 +56,8 @@ _WITHOUT_INDEXES = (
     "SELECT length(set_config('enable_seqscan', 'on', false) || set_config('enable_indexscan', 'off', false)"
     " || set_config('enable_indexonlyscan', 'off', false) || set_config('enable_bitmapscan', 'off', false)"
     " || set_config('synchronize_seqscans', 'off', false) || set_config('max_parallel_workers_per_gather', '0', false)"
-    " || set_config('statement_timeout', '0', false) || set_config('idle_in_transaction_session_timeout', '0', false))"
+    " || set_config('statement_timeout', '0', false) || set_config('idle_in_transaction_session_timeout', '0', false)"
+    f" || coalesce({_NO_END}, ''))"
 )
 
 
@@ -76,10 +83,14 @@ class Snapshot:
         """Let a data connection look at the same moment; its transaction must not have begun.
 
         Raises:
+            ConnectionLost: the session that holds the moment is gone.
             NightshiftError: the server refused.
         """
         connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        connection.run(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")
+        try:
+            connection.run(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")
+        except StatementRefused as exc:
+            raise ConnectionLost("the connection that held the snapshot was lost", detail=exc.detail) from exc
         connection.execute(digest.SESSION)
         connection.execute(_WITHOUT_INDEXES)
         connection.execute(f"SELECT length(set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', false))")

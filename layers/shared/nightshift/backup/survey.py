@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from nightshift.backup.absent import missing
 from nightshift.backup.manifest import SequenceState
 from nightshift.database.catalog import Column, TableName
 from nightshift.database.postgres import decimals
@@ -45,7 +46,9 @@ WITH RECURSIVE base(relid, attnum, typid, typmod) AS (
   SELECT b.relid, b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid
   WHERE t.typtype = 'd'
 )
-SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod
+SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod,
+       EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = t.oid AND k.casttarget = CAST('text' AS regtype)
+               AND k.castmethod = 'f' AND k.oid >= 16384) AS has_cast
 FROM base b JOIN pg_attribute a ON a.attrelid = b.relid AND a.attnum = b.attnum
 JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
 ORDER BY a.attrelid, a.attnum
@@ -56,16 +59,19 @@ SELECT conrelid AS one, confrelid AS other, contype::text AS how FROM pg_constra
 UNION ALL SELECT inhrelid, inhparent, 'i' FROM pg_inherits
 """
 
+_PARTITIONS = """
+WITH RECURSIVE below(root, oid) AS (
+  SELECT c.oid, i.inhrelid FROM pg_class c JOIN pg_inherits i ON i.inhparent = c.oid
+  WHERE c.relkind = 'p' AND NOT c.relispartition
+  UNION ALL SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.oid
+)
+SELECT n.nspname, c.relname, b.oid AS leaf FROM below b JOIN pg_class c ON c.oid = b.root
+JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+
 _OTHERS = """
 SELECT nspname FROM pg_namespace
 WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND nspname <> ALL (CAST(:schemas AS text[])) ORDER BY 1
-"""
-
-_EXTENSION_ROWS = """
-SELECT e.extname, n.nspname, c.relname, coalesce(e.extcondition[p.place], '') AS condition
-FROM pg_extension e CROSS JOIN LATERAL unnest(e.extconfig) WITH ORDINALITY p(oid, place)
-JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
 """
 
 _A_STATEMENT = 200
@@ -77,6 +83,7 @@ class Source:
 
     Attributes:
         columns: the stored ones, in their order.
+        recast: names of those whose cast to text is somebody's own function, which may make of a value what it likes.
         blocks: 8 kB pages of its heap; None where it is kept in another way.
         bytes, rows: on disk, and the planner's estimate (negative: never analysed).
         kin: a number that it shares with the tables that foreign keys or inheritance tie it to.
@@ -85,6 +92,7 @@ class Source:
     oid: int
     name: TableName
     columns: tuple[Column, ...]
+    recast: frozenset[str]
     blocks: int | None
     bytes: int
     rows: float
@@ -98,6 +106,7 @@ class Survey:
     Attributes:
         excluded: schemas that are not to be saved.
         references: pairs of labels: the first table has a foreign key to the second.
+        partitions: labels of partitioned tables, each with those of its partitions that hold rows.
         missing: what will not be saved, a sentence each.
     """
 
@@ -105,6 +114,7 @@ class Survey:
     sequences: tuple[SequenceState, ...]
     excluded: tuple[str, ...]
     references: tuple[tuple[str, str], ...]
+    partitions: Mapping[str, Sequence[str]]
     missing: tuple[str, ...]
 
 
@@ -155,14 +165,18 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
     tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of("r")}
     listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
     columns: dict[int, list[Column]] = {oid: [] for oid in tables}
+    recast: dict[int, set[str]] = {oid: set() for oid in tables}
     for row in connection.execute(text(_COLUMNS), listed):
         columns[row.attrelid].append(_column(row))
+        if row.has_cast:
+            recast[row.attrelid].add(row.attname)
     kin, references = _families(connection, tables)
     sources = tuple(
         Source(
             oid=row.oid,
             name=tables[row.oid],
             columns=tuple(columns[row.oid]),
+            recast=frozenset(recast[row.oid]),
             blocks=row.blocks,
             bytes=row.bytes,
             rows=row.reltuples,
@@ -175,7 +189,8 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
         excluded=_others(connection, schemas),
         sequences=tuple(_sequences(connection, found.names("S"))),
         references=references,
-        missing=tuple(_missing(connection, found)),
+        partitions=_partitions(connection, tables),
+        missing=tuple(missing(connection, found.names("f"))),
     )
 
 
@@ -205,6 +220,14 @@ def _families(
     return {oid: lead(oid) for oid in tables}, tuple(references)
 
 
+def _partitions(connection: Connection, tables: Mapping[int, TableName]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(text(_PARTITIONS)):
+        if row.leaf in tables:
+            found.setdefault(TableName(row.nspname, row.relname).label, []).append(tables[row.leaf].label)
+    return found
+
+
 def _sequences(connection: Connection, names: Sequence[TableName]) -> Iterator[SequenceState]:
     """Where they stand now: later than the snapshot, so that no value that it shows is given twice."""
     for start in range(0, len(names), _A_STATEMENT):
@@ -215,18 +238,6 @@ def _sequences(connection: Connection, names: Sequence[TableName]) -> Iterator[S
         for number, last_value, is_called in connection.exec_driver_sql(query):
             name = some[number]
             yield SequenceState(schema=name.schema, name=name.name, last_value=last_value, is_called=is_called)
-
-
-def _missing(connection: Connection, found: Relations) -> Iterator[str]:
-    if foreign := [name.label for name in found.names("f")]:
-        yield f"rows of foreign tables, which lie elsewhere: {', '.join(foreign)}"
-    if objects := connection.execute(text("SELECT count(*) FROM pg_largeobject_metadata")).scalar():
-        yield f"large objects: {objects}"
-    for row in list(connection.execute(text(_EXTENSION_ROWS))):
-        name = TableName(row.nspname, row.relname)
-        counted = f"SELECT count(*) FROM ONLY {name.sql} {row.condition}"
-        if count := connection.exec_driver_sql(counted).scalar():
-            yield f"rows that were added to {name.label}, a table of the extension {row.extname}: {count}"
 
 
 def _others(connection: Connection, schemas: Sequence[str] | None) -> tuple[str, ...]:

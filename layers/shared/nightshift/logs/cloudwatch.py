@@ -177,9 +177,8 @@ def make_client() -> Any:
     import boto3
     from botocore.config import Config
 
-    config = Config(
-        connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1}, user_agent_extra="nightshift"
-    )
+    # What is kept of a run's time for its manifest is longer than one request that is never answered.
+    config = Config(connect_timeout=3, read_timeout=8, retries={"total_max_attempts": 1}, user_agent_extra="nightshift")
     return boto3.session.Session().client("logs", config=config)
 
 

@@ -1,17 +1,24 @@
-"""The day's logs of a deployment: whatever its settings name, in one call."""
+"""The day's logs of a deployment: whatever its settings name, in one call.
+
+A day begins where the logs of the backup before end: at midnight, unless there were nights without a backup, or nights
+whose time was over before their logs were. So an event that is not in one backup is in the next.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from nightshift.logs.cloudwatch import CloudWatch, check_retention
 from nightshift.logs.files import FilesSaved, save_directory
 from nightshift.logs.groups import GroupProgress, GroupsSaved, retain_groups, save_groups
 from nightshift.logs.sink import SavedPart, Sink
-from nightshift.logs.window import day_before
+from nightshift.logs.window import LogWindow, day_before
 from nightshift.settings import Settings
+
+_DIRECTORY = "files:"
+"""Tells a directory from a log group, in whose name there is no colon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,7 @@ class DayLogs:
         events: events of groups and lines of files.
         missing: what was not saved, a sentence each: for the manifest.
         left: groups that ran out of time: a later invocation may go on with `groups`.
+        later: from where the next day's run has to begin with what is not saved whole, `before` of its call.
     """
 
     parts: tuple[SavedPart, ...] = ()
@@ -30,6 +38,7 @@ class DayLogs:
     missing: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     groups: tuple[GroupProgress, ...] = ()
+    later: tuple[GroupProgress, ...] = ()
 
 
 def check_settings(settings: Settings) -> None:
@@ -48,16 +57,18 @@ def save_day(
     *,
     as_of: datetime,
     deadline: float,
+    previous: datetime | None = None,
     before: Mapping[str, GroupProgress] | None = None,
     record: Callable[[GroupProgress], None] = lambda _: None,
     cloudwatch: CloudWatch | None = None,
 ) -> DayLogs:
-    """Save the logs of the calendar day before `as_of`, in TIMEZONE.
+    """Save the logs of the calendar day before `as_of`, in TIMEZONE, and of days before it that no backup has.
 
     Args:
         settings: BACKUP_LOG_GROUPS and BACKUP_LOG_DIRECTORY; where neither is set, nothing is done.
         deadline: `time.monotonic()` value at which to stop.
-        before: how far an earlier invocation got with the groups.
+        previous: `as_of` of the backup before; None: there is none.
+        before: how far an earlier invocation got with the groups, or what the backup before has as `later`.
         record: is told how far each group is, after every object.
 
     Raises:
@@ -66,6 +77,9 @@ def save_day(
     """
     check_settings(settings)
     window = day_before(as_of, settings.timezone)
+    if previous is not None:
+        window = replace(window, start=min(window.start, day_before(previous, settings.timezone).end))
+    before = before or {}
     groups, files = GroupsSaved(), FilesSaved()
     if settings.backup_log_groups:
         groups = save_groups(
@@ -77,16 +91,35 @@ def save_day(
             before=before,
             record=record,
         )
+    later = [one.later(_start(before, one.group, window)) for one in groups.groups if not one.done]
     if settings.backup_log_directory:
-        files = save_directory(sink, settings.backup_log_directory, since_ms=window.start_ms, deadline=deadline)
-    out_of_time = tuple(f"log group {group} is not saved whole: the time was over" for group in groups.left)
+        name = f"{_DIRECTORY}{settings.backup_log_directory}"
+        since_ms = _start(before, name, window)
+        files = save_directory(sink, settings.backup_log_directory, since_ms=since_ms, deadline=deadline)
+        later += [GroupProgress(group=name, last_ms=since_ms)] if files.late else []
+    out_of_time = tuple(
+        f"log group {one.group} from {_shown(one.last_ms)} on: the time was over, the next backup goes on there"
+        for one in later
+        if one.group in groups.left
+    )
     return DayLogs(
         parts=(*groups.parts, *files.parts),
         events=groups.events + files.lines,
         missing=(*groups.missing, *out_of_time, *files.missing),
         left=groups.left,
         groups=groups.groups,
+        later=tuple(later),
     )
+
+
+def _start(before: Mapping[str, GroupProgress], name: str, window: LogWindow) -> int:
+    """From where a group or a directory is saved; milliseconds since 1970."""
+    begun = before[name].last_ms if name in before else None
+    return window.start_ms if begun is None else min(begun, window.start_ms)
+
+
+def _shown(at_ms: int | None) -> str:
+    return datetime.fromtimestamp((at_ms or 0) / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def retain(

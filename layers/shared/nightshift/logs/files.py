@@ -51,11 +51,13 @@ class FilesSaved:
     Attributes:
         parts: the lines, and behind them one object that lists the files.
         missing: what could not be saved, a sentence each.
+        late: the time was over before all was saved.
     """
 
     parts: tuple[SavedPart, ...] = ()
     files: tuple[SavedFile, ...] = ()
     missing: tuple[str, ...] = ()
+    late: bool = False
 
     @property
     def lines(self) -> int:
@@ -95,6 +97,7 @@ class _Saver:
     parts: list[SavedPart] = field(default_factory=list)
     files: list[SavedFile] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    late: bool = False
     _lines: Gathering = field(default_factory=lambda: Gathering(LINES, {}))
 
     def miss(self, path: str, why: OSError | str) -> None:
@@ -106,7 +109,7 @@ class _Saver:
         """Save files in turn; how many of them were gone."""
         lost = 0
         for number, file in enumerate(files):
-            if time.monotonic() > self.deadline:
+            if self._over():
                 self.missing.append(f"{len(files) - number} log files: the time was over")
                 break
             try:
@@ -131,7 +134,12 @@ class _Saver:
             listing.add(columns, 0)
             # Its rows are no lines: a manifest's parts count those of logs alone.
             self.parts.append(replace(self.sink.write("files", 1, listing.encode()), rows=0))
-        return FilesSaved(parts=tuple(self.parts), files=tuple(self.files), missing=tuple(dict.fromkeys(self.missing)))
+        missing = tuple(dict.fromkeys(self.missing))
+        return FilesSaved(parts=tuple(self.parts), files=tuple(self.files), missing=missing, late=self.late)
+
+    def _over(self) -> bool:
+        self.late = self.late or time.monotonic() > self.deadline
+        return self.late
 
     def _read(self, file: LogFile, stream: BinaryIO) -> None:
         """Gather a file's lines; a file that turns out shorter or cut off is saved as far as it goes, and named."""
@@ -148,10 +156,14 @@ class _Saver:
                     at += len(line)
                 self._gather(file.path, number, positions, lines)
                 number += len(lines)
+                if self._over():
+                    break
         except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
             self.miss(file.path, f"saved as far as it can be unpacked: {type(exc).__name__}")
         else:
-            if whole.left:
+            if self.late:
+                self.miss(file.path, f"saved as far as byte {at}: the time was over")
+            elif whole.left:
                 self.miss(file.path, f"shorter by {whole.left} bytes than it was: somebody has cut it")
         self.files.append(
             SavedFile(

@@ -51,6 +51,16 @@ class GroupProgress:
     def events(self) -> int:
         return sum(part.rows for part in self.parts)
 
+    def later(self, start_ms: int) -> GroupProgress:
+        """What another day's run goes on with: the parts are in a backup by then, and the token is too old.
+
+        Args:
+            start_ms: where this run began; it is where the next one has to, if events did not come by time.
+        """
+        if self.ordered and self.last_ms is not None:
+            return GroupProgress(group=self.group, last_ms=self.last_ms, ids=self.ids)
+        return GroupProgress(group=self.group, last_ms=start_ms)
+
     def to_json(self) -> str:
         """To be kept until the next invocation."""
         return json.dumps(asdict(self))
@@ -141,12 +151,15 @@ def save_group(
         LogsUnavailable: CloudWatch refused; what was yielded before is saved.
         StoreError, ArchiveMismatch: S3 did not take a part.
     """
+    begun = progress.last_ms if progress.token is None and not progress.parts else None
     try:
         for reached in _pages(cloudwatch, sink, window, progress, deadline):
             progress = reached
             yield progress
     except TokenRefused:
-        again = replace(progress, token=None) if progress.ordered else GroupProgress(group=progress.group)
+        again = (
+            replace(progress, token=None) if progress.ordered else GroupProgress(group=progress.group, last_ms=begun)
+        )
         yield from _pages(cloudwatch, sink, window, again, deadline)
 
 

@@ -24,6 +24,7 @@ class BackupResult:
         log_events: events of log groups, or lines of log files, that were saved.
         previous_bytes: of the backup before; None: there is none.
         proven_name, proven_at: the newest backup that a rehearsal has restored, and when.
+        unproven_since: what the oldest good backup stands for, where none was ever proven; None: there is no other one.
         pruned: backups that retention removed, `would_prune` in a dry run.
         missing: what the backup does not hold, a sentence each, e.g. large objects, or the schema for want of a client.
         warnings: what the operator should know, a sentence each.
@@ -41,6 +42,7 @@ class BackupResult:
     previous_bytes: int | None = None
     proven_name: str | None = None
     proven_at: datetime | None = None
+    unproven_since: datetime | None = None
     pruned: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -84,6 +86,7 @@ class BackupResult:
             "shrunk": self.shrunk,
             "proven_name": self.proven_name,
             "proven_at": iso(self.proven_at),
+            "unproven_since": iso(self.unproven_since),
             "pruned": list(self.pruned),
             "already": self.already,
             "seconds": round(self.seconds, 3),
