@@ -40,6 +40,9 @@ def pytest_report_header() -> str:
     return f"functions run from {describe()}"
 
 
+MUCH = 500 << 20
+"""Bytes that tests may leave behind before they are collected, which takes a second or two."""
+
 LONGEST = ("tests/restore/test_types.py", "tests/handlers/test_artefact.py")
 """Files that take so long that they must not begin last: the other workers would wait for them."""
 
@@ -49,12 +52,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def tidy_memory() -> Iterator[None]:
-    """Collect what tests have left. A run sets all that is in memory aside for good (`wiring.s3_client`): once in the
-    life of a function that is wanted; here it is every boto3 client of the tests before, 10 MB each."""
+def tidy_memory(memory_limit: list[int]) -> Iterator[None]:
+    """Collect what tests have left, once it is much. A run sets all that is in memory aside for good
+    (`wiring.s3_client`): once in the life of a function that is wanted; here it is every boto3 client of the tests
+    before, 10 MB each."""
     yield
-    gc.unfreeze()
-    gc.collect()
+    if _resident() > memory_limit[0]:
+        gc.unfreeze()
+        gc.collect()
+        memory_limit[0] = _resident() + MUCH
+
+
+@pytest.fixture(scope="session")
+def memory_limit() -> list[int]:
+    """Bytes in memory from which it is tidied."""
+    return [_resident() + MUCH]
+
+
+def _resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(scope="session")
