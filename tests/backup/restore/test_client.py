@@ -108,7 +108,7 @@ def test_values_of_rows_are_not_repeated(postgres: EmbeddedPostgres, database: s
 
     said = SchemaRestore(client, target(database), archive).after_rows(jobs=1, seconds=60)
 
-    assert said == ('could not create unique index "one"',)
+    assert said == ('CREATE UNIQUE INDEX one ON public.t USING btree (a): could not create unique index "one"',)
     with pytest.raises(ClientFailed) as raised:
         SchemaRestore(client, target(database), archive).before_rows(seconds=60)
     assert 'relation "t" already exists' in str(raised.value.detail)
@@ -124,7 +124,7 @@ def test_a_value_in_the_servers_own_words_is_masked(postgres: EmbeddedPostgres, 
 
     said = SchemaRestore(client, target(database), archive).after_rows(jobs=1, seconds=60)
 
-    assert said == ('invalid input syntax for type integer: "…"',)
+    assert said == ('REFRESH MATERIALIZED VIEW public.m: invalid input syntax for type integer: "…"',)
 
 
 def test_subscriptions_are_no_part_of_a_schema(postgres: EmbeddedPostgres, database: str) -> None:

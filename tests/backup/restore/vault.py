@@ -37,6 +37,12 @@ WHERE c.relkind = 'S' AND c.relname !~ '^nightshift_' ORDER BY 1
 """
 
 
+_SET_ROLES = """
+SELECT CAST(CAST(setrole AS regrole) AS text) FROM pg_db_role_setting
+WHERE setrole <> 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
 @dataclass
 class Vault:
     """A house whose database is backed up, and the databases that come of it.
@@ -141,6 +147,10 @@ class Vault:
         """Drop what was made, and what is no part of any schema."""
         for (name,) in self.sql("SELECT quote_ident(pubname) FROM pg_publication"):
             self.sql(f"DROP PUBLICATION {name}")
+        ours = self.house.url.rpartition("/")[2]
+        self.sql(f"ALTER DATABASE {ours} RESET ALL")
+        for (role,) in self.sql(_SET_ROLES):
+            self.sql(f"ALTER ROLE {role} IN DATABASE {ours} RESET ALL")
         for name in self.made:
             self.postgres.drop_database(name)
 

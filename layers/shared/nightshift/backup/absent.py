@@ -15,11 +15,6 @@ JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'r' JOIN pg_namespace n ON n.oi
 WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
 """
 
-_SETTINGS = """
-SELECT DISTINCT split_part(unnest(setconfig), '=', 1) FROM pg_db_role_setting s
-WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1
-"""
-
 _SUBSCRIPTIONS = """
 SELECT subname FROM pg_subscription
 WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1
@@ -36,8 +31,6 @@ def missing(connection: Connection, foreign: Sequence[TableName]) -> Iterator[st
         yield f"rows of foreign tables, which lie elsewhere: {', '.join(name.label for name in foreign)}"
     if objects := connection.execute(text("SELECT count(*) FROM pg_largeobject_metadata")).scalar():
         yield f"large objects: {objects}"
-    if settings := connection.execute(text(_SETTINGS)).scalars().all():
-        yield f"settings of the database, which belong to its server (ALTER DATABASE … SET): {', '.join(settings)}"
     if subscriptions := connection.execute(text(_SUBSCRIPTIONS)).scalars().all():
         yield f"subscriptions, which hold another server's password: {', '.join(subscriptions)}"
     for row in list(connection.execute(text(_EXTENSION_ROWS))):

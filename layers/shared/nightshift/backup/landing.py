@@ -104,7 +104,7 @@ def fields(connection: Connection) -> Fields:
 def misfits(entry: TableEntry, columns: Mapping[str, Field] | None) -> tuple[str, ...]:
     """Why a table's saved rows cannot go into a table as they are, a sentence each."""
     if columns is None:
-        return (f"{entry.label} does not exist",)
+        return ("it does not exist",)
     return tuple(_misfits(entry, columns))
 
 

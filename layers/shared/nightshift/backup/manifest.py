@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from nightshift.database.catalog import TableName
 __all__ = [
     "MANIFEST",
     "PROVEN",
+    "DatabaseSetting",
     "Group",
     "LogMark",
     "Manifest",
@@ -122,6 +123,18 @@ class SequenceState(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSetting(Strict):
+    """What `ALTER DATABASE … SET` says; where `role` is given, for that one's sessions alone.
+
+    `value` is as pg_db_role_setting has it. No report tells it: people keep keys of their applications there.
+    """
+
+    role: str | None
+    name: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFiles(Strict):
     """The schema: as pg_restore reads it, and as people do; None where no client was to be had (see `missing`)."""
 
@@ -172,6 +185,7 @@ class Manifest(Strict):
     groups: tuple[Group, ...]
     tables: tuple[TableEntry, ...]
     sequences: tuple[SequenceState, ...] = ()
+    settings: tuple[DatabaseSetting, ...] = ()
     schema: SchemaFiles = SchemaFiles()
     logs: tuple[Part, ...] = ()
     logs_left: tuple[LogMark, ...] = ()

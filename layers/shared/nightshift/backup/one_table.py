@@ -38,7 +38,7 @@ def restore_table(backup: Backup, database: Database, table: str, terms: Terms) 
 
     Raises:
         BackupDamaged: the table's objects are not what the manifest says; of its rows none or some came back.
-        NightshiftError: the database refused something, or was lost.
+        NightshiftError: the table could not be made, or the database was lost. Rows that it refuses are a difference.
     """
     started = time.monotonic()
     blank = RestoredBackup(name=backup.manifest.name, target=database.target.database, dry_run=terms.dry_run)

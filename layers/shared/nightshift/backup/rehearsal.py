@@ -2,12 +2,14 @@
 
 A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
 and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
-stamped, and only once every other object was read as well: logs, and the schema for people.
+stamped (but for what PostgreSQL itself words differently, see `likeness`), and only once every other object was read as
+well: logs, and the schema for people.
 """
 
 from __future__ import annotations
 
 import tempfile
+import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +88,7 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
 def _on_a_server(run: JobRun, stage: Stage, backup: Backup, terms: Terms) -> tuple[RestoredBackup, str]:
     dropped = drop_leftovers(stage.server)
     warnings = tuple(f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped)
+    terms = replace(terms, another=lambda: scratch_database(stage.server, uuid.uuid4().hex))
     with scratch_database(stage.server, run.run_id) as database:
         try:
             result = restore_backup(backup, database, terms)

@@ -1,9 +1,12 @@
 """`restore_backup`: a backup becomes a database again, or one table of it.
 
 Into an empty database and nothing else. First the schema without what guards or speeds up rows, in one transaction;
-then the rows, on several connections; sequences; indexes, keys, triggers, policies; and then a look at what has come of
-it: every table's digest, every sequence, and what pg_dump says of the schema, beside the backup. What is not the same
-is told, never hidden.
+then the rows, on several connections; sequences; indexes, keys, triggers, policies; the database's own settings; and
+then a look at what has come of it: every table's digest, every sequence, and what pg_dump says of the schema, beside
+the backup. What is not the same is told, never hidden.
+
+On a bad day whatever comes back is wanted: what the server refuses, be it an object, a table's rows or an index, costs
+nothing but itself. Damaged objects and a lost server end a restore.
 
 A restore that ends half-way leaves a database that is no longer empty: drop it, make it anew, begin again. To go on
 where it stopped was rejected: a restore that is right is worth more than one that is half as long.
@@ -13,21 +16,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup import landing
-from nightshift.backup.client import PgClient, find_client, no_client
-from nightshift.backup.compare import schema_differences
+from nightshift.backup.client import ClientFailed, find_client, no_client
+from nightshift.backup.database_settings import bring_settings
 from nightshift.backup.emptiness import contents
 from nightshift.backup.filling import Filled, Filler, Told
+from nightshift.backup.likeness import Another, reworded, unlike
 from nightshift.backup.manifest import SequenceState
 from nightshift.backup.opening import Backup
-from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
+from nightshift.backup.schema import OwnersRefused, SchemaRestore
 from nightshift.database.catalog import TableName, quote_literal
-from nightshift.database.connect import Database
+from nightshift.database.connect import Database, sqlstate
 from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
 from nightshift.rows.postgres import PostgresConnection
@@ -48,6 +53,8 @@ class Terms:
         owners: owners and grants too; their roles must exist.
         client: directory with pg_dump and pg_restore; None: wherever they are found.
         told: hears of rows that are in.
+        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`likeness`). What its role may not
+            set is then no difference: no backup is at fault.
     """
 
     workers: int = 2
@@ -55,6 +62,14 @@ class Terms:
     client: str | None = None
     dry_run: bool = False
     told: Told = quiet
+    another: Another | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    filled: Filled
+    differences: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 def restore_backup(backup: Backup, database: Database, terms: Terms) -> RestoredBackup:
@@ -69,7 +84,8 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     Raises:
         BackupDamaged: objects are missing or altered; those that could be missed were missed before anything was made.
         OwnersRefused: a role does not exist, or is not ours to give things to; the database is as empty as before.
-        NightshiftError: the database refused something, or was lost.
+        ClientFailed: nothing of the schema could be made.
+        NightshiftError: the database was lost, or did not answer in time.
     """
     started = time.monotonic()
     manifest = backup.manifest
@@ -92,26 +108,28 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     assert manifest.schema.dump is not None
     archive = backup.read(manifest.schema.dump)
     schema = SchemaRestore(client, database.target, archive, owners=terms.owners)
-    filled, differences = _carry_out(backup, database, schema, terms)
+    outcome = _carry_out(backup, database, schema, terms)
+    filled = outcome.filled
     return replace(
         blank,
+        warnings=(*blank.warnings, *outcome.warnings),
         tables=len(filled.rows),
         rows=sum(filled.rows.values()),
         bytes=filled.bytes + len(archive),
         left_tables=filled.left,
-        differences=tuple(differences),
+        differences=tuple(outcome.differences),
         by_table=dict(sorted(filled.rows.items())),
         seconds=time.monotonic() - started,
     )
 
 
-def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms: Terms) -> tuple[Filled, list[str]]:
+def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms: Terms) -> _Outcome:
     manifest = backup.manifest
     left = partial(_left, database)
-    schema.before_rows(seconds=left())
+    differences = list(_before_rows(database, schema))
     with database.connect() as connection:
         fields, routed = landing.fields(connection), landing.routed(connection)
-    differences = [
+    differences += [
         f"{entry.label}: {said}"
         for entry in manifest.tables
         for said in landing.misfits(entry, fields.get(entry.table))
@@ -122,14 +140,42 @@ def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms:
     filled = filler.fill(fitting, workers=terms.workers)
     differences += sorted(filled.differences)
     if filled.left:
-        return filled, differences
+        return _Outcome(filled, differences)
     with database.connect() as connection:
         _set_sequences(connection, manifest.sequences)
     differences += schema.after_rows(jobs=terms.workers, seconds=left())
     with database.connect() as connection:
         differences += _sequence_differences(connection, manifest.sequences)
-    differences += _schema_differences(schema.client, schema, left())
-    return filled, differences
+    brought = bring_settings(database, manifest.settings, owners=terms.owners)
+    warnings = [*brought.left_out, *brought.odd, *(brought.denied if terms.another else ())]
+    differences += [*brought.refused, *(() if terms.another else brought.denied)]
+    found = unlike(schema, seconds=left())
+    if terms.another and not differences and (same := reworded(schema, found, manifest.settings, terms.another)):
+        warnings.append(f"PostgreSQL words these differently once restored: {', '.join(one.name for one in same)}")
+        found = tuple(one for one in found if one not in same)
+    return _Outcome(filled, [*differences, *map(str, found)], warnings)
+
+
+def _before_rows(database: Database, schema: SchemaRestore) -> tuple[str, ...]:
+    """Pre-data: all of it; where the server refuses a part, all else. Returns what it refused.
+
+    Raises:
+        OwnersRefused: as `SchemaRestore.before_rows`.
+        ClientFailed: not one thing could be made.
+    """
+    try:
+        schema.before_rows(seconds=_left(database))
+    except OwnersRefused:
+        raise
+    except ClientFailed as exc:
+        if not exc.refused:
+            raise
+        refused = schema.before_rows_in_part(seconds=_left(database))
+        with database.connect() as connection:
+            if not contents(connection):
+                raise
+        return refused
+    return ()
 
 
 def _judge(backup: Backup, version: int, found: tuple[str, ...]) -> Refusal | None:
@@ -154,13 +200,28 @@ def _judge(backup: Backup, version: int, found: tuple[str, ...]) -> Refusal | No
 
 
 def _set_sequences(connection: Connection, states: tuple[SequenceState, ...]) -> None:
+    """Move them, many at a time; one that is refused is found by who compares, and costs no other its place."""
     for start in range(0, len(states), _A_STATEMENT):
-        calls = ", ".join(
-            f"setval(to_regclass({quote_literal(_sql(state))}), {state.last_value}, {str(state.is_called).lower()})"
-            for state in states[start : start + _A_STATEMENT]
-        )
+        some = states[start : start + _A_STATEMENT]
+        if not _moved(connection, some):
+            for state in some:
+                _moved(connection, (state,))
+
+
+def _moved(connection: Connection, states: tuple[SequenceState, ...]) -> bool:
+    calls = ", ".join(
+        f"setval(to_regclass({quote_literal(_sql(state))}), {state.last_value}, {str(state.is_called).lower()})"
+        for state in states
+    )
+    try:
         connection.exec_driver_sql(f"SELECT count(*) FROM (SELECT {calls}) moved")
-    connection.commit()
+        connection.commit()
+    except DBAPIError as exc:
+        if sqlstate(exc) is None:  # not the server's word: it is gone
+            raise
+        connection.rollback()
+        return False
+    return True
 
 
 def _sequence_differences(connection: Connection, states: tuple[SequenceState, ...]) -> Iterator[str]:
@@ -173,17 +234,6 @@ def _sequence_differences(connection: Connection, states: tuple[SequenceState, .
         query = f"SELECT last_value, is_called FROM {_sql(state)}"
         if tuple(connection.exec_driver_sql(query).one()) != (state.last_value, state.is_called):
             yield f"sequence {label} stands elsewhere"
-
-
-def _schema_differences(client: PgClient, schema: SchemaRestore, seconds: float) -> tuple[str, ...]:
-    """What pg_dump says now, beside what it said then; extensions that were there before are no difference."""
-    found = dump_schema(client, schema.target, seconds=seconds)
-    saved, now = (
-        schema_sql(client, archive, seconds=seconds, owners=schema.owners).decode()
-        for archive in (schema.archive, found.archive)
-    )
-    said = schema_differences(saved, now)
-    return tuple(one for one in said if not (one.endswith("is not in the backup") and "extension " in one.lower()))
 
 
 def _sql(state: SequenceState) -> str:

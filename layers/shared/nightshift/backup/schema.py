@@ -3,9 +3,9 @@
 Saved are the sections pre-data and post-data, from the snapshot that the rows come from: types, domains, tables,
 sequences, defaults, constraints, indexes, views, functions, triggers, policies, comments, extensions, owners, grants,
 and for each materialized view that held rows the REFRESH that fills it again. `--schema-only` was rejected: it leaves
-those out. Roles and what belongs to the database itself (`ALTER DATABASE … SET`) are the server's, and no part of it;
-nor are subscriptions, which hold another server's password, and would tie a copy to it, nor large objects: pg_dump up
-to 16 counts them as schema, and they would come back empty.
+those out. Roles are the server's, and no part of it; nor are subscriptions, which hold another server's password, and
+would tie a copy to it, nor large objects: pg_dump up to 16 counts them as schema, and they would come back empty.
+`ALTER DATABASE … SET` goes its own way (`database_settings`).
 
 Rows go in between the two sections: triggers and foreign keys do not exist yet, and each index is built once.
 """
@@ -26,7 +26,8 @@ from nightshift.database.url import DatabaseTarget
 PRE_DATA, POST_DATA = "pre-data", "post-data"
 LOCK_WAIT = "10s"
 """How long pg_dump waits for a table."""
-_ERROR = re.compile(r"^error: (?!could not execute query)(.*)|^error: could not execute query: ERROR:\s+(.*)")
+_OTHER_ERROR = re.compile(r"^error: (?!could not execute query)(.*)", re.MULTILINE)
+_REFRESH = re.compile(rb"\d+; \d+ \d+ MATERIALIZED VIEW DATA ")
 _ABOUT_OWNERS = re.compile('role ".*" does not exist|must be (?:able to SET ROLE|(?:a )?member of role|owner of)')
 _WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
 
@@ -113,12 +114,16 @@ class SchemaRestore:
             ClientFailed: the database refused some of it, and has none.
             DatabaseUnavailable: the server could not be reached.
         """
-        self._run([f"--section={PRE_DATA}", "--single-transaction"], seconds)
+        self._strictly([f"--section={PRE_DATA}"], seconds)
+
+    def before_rows_in_part(self, *, seconds: float) -> tuple[str, ...]:
+        """Pre-data where all of it is not to be had: what can be done is done; returns and raises as `after_rows`."""
+        return self._leniently([f"--section={PRE_DATA}"], seconds)
 
     def one_table(self, schema: str, name: str, *, seconds: float) -> None:
         """A table alone, as it is before its rows come: no index, no key; raises as `before_rows` does."""
         chosen = [f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"]
-        self._run([*chosen, "--single-transaction"], seconds)
+        self._strictly(chosen, seconds)
 
     def after_rows(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
         """Post-data: what can be done is done.
@@ -129,38 +134,56 @@ class SchemaRestore:
             jobs: connections that build at once.
 
         Returns:
-            what the database refused, a sentence each.
+            what the database refused, a sentence each (`ClientFailed.refused`).
 
         Raises:
             ClientFailed: it did not end in time.
             DatabaseUnavailable: the server could not be reached.
         """
+        return self._leniently([f"--section={POST_DATA}", f"--jobs={jobs}"], seconds)
+
+    def without_rows(self, *, seconds: float) -> None:
+        """All of it into an empty database that gets no rows; what that refuses is left out.
+
+        Materialized views stay empty: what they are made of is, and there may be much to compute for nothing.
+
+        Raises:
+            ClientFailed, DatabaseUnavailable: as `after_rows`.
+        """
+        with _file(self.archive) as path:
+            listed = self.client.run("pg_restore", ["--list", str(path)], seconds=seconds)
+            chosen = path.with_suffix(".list")
+            chosen.write_bytes(b"\n".join(line for line in listed.splitlines() if not _REFRESH.match(line)))
+            self._leniently([f"--use-list={chosen}"], seconds)
+
+    def _leniently(self, arguments: Sequence[str], seconds: float) -> tuple[str, ...]:
+        """Go on behind whatever is refused; returns it."""
         try:
-            self._run([f"--section={POST_DATA}", f"--jobs={jobs}"], seconds, strict=False)
+            self._run([*arguments, *self._owners()], seconds)
         except ClientFailed as exc:
-            lines = [next(filter(None, found.groups())) for found in map(_ERROR.match, _lines(exc)) if found]
-            if not lines:
+            refused = (*exc.refused, *_OTHER_ERROR.findall(exc.detail or ""))
+            if not refused:
                 raise
-            return tuple(dict.fromkeys(lines))
+            return refused
         return ()
 
-    def _run(self, arguments: Sequence[str], seconds: float, *, strict: bool = True) -> None:
-        usual = ["--exit-on-error"] if strict else []
-        if not self.owners:
-            usual += _WITHOUT_OWNERS
+    def _strictly(self, arguments: Sequence[str], seconds: float) -> None:
+        """All or nothing, in one transaction."""
+        try:
+            self._run([*arguments, *self._owners(), "--single-transaction", "--exit-on-error"], seconds)
+        except ClientFailed as exc:
+            if not (self.owners and _ABOUT_OWNERS.search(exc.detail or "")):
+                raise
+            hint = "create the role first, or restore without owners and grants (--no-owner)"
+            raise OwnersRefused("owners cannot be brought back", detail=exc.detail, hint=hint) from exc
+
+    def _owners(self) -> Sequence[str]:
+        return () if self.owners else _WITHOUT_OWNERS
+
+    def _run(self, arguments: Sequence[str], seconds: float) -> None:
         with _file(self.archive) as path:
-            everything = [*usual, *arguments, database_argument(self.target), str(path)]
-            try:
-                self.client.run("pg_restore", everything, target=self.target, seconds=seconds)
-            except ClientFailed as exc:
-                if not (strict and self.owners and _ABOUT_OWNERS.search(exc.detail or "")):
-                    raise
-                hint = "create the role first, or restore without owners and grants (--no-owner)"
-                raise OwnersRefused("owners cannot be brought back", detail=exc.detail, hint=hint) from exc
-
-
-def _lines(exc: ClientFailed) -> list[str]:
-    return (exc.detail or "").splitlines()
+            everything = [*arguments, database_argument(self.target), str(path)]
+            self.client.run("pg_restore", everything, target=self.target, seconds=seconds)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from nightshift.backup.absent import missing
-from nightshift.backup.manifest import SequenceState
+from nightshift.backup.database_settings import settings_of
+from nightshift.backup.manifest import DatabaseSetting, SequenceState
 from nightshift.database.catalog import Column, TableName
 from nightshift.database.postgres import decimals
 from nightshift.errors import InvalidSettings, NightshiftError
@@ -112,6 +113,7 @@ class Survey:
 
     sources: tuple[Source, ...]
     sequences: tuple[SequenceState, ...]
+    settings: tuple[DatabaseSetting, ...]
     excluded: tuple[str, ...]
     references: tuple[tuple[str, str], ...]
     partitions: Mapping[str, Sequence[str]]
@@ -188,6 +190,7 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
         sources=sources,
         excluded=_others(connection, schemas),
         sequences=tuple(_sequences(connection, found.names("S"))),
+        settings=settings_of(connection),
         references=references,
         partitions=_partitions(connection, tables),
         missing=tuple(missing(connection, found.names("f"))),

@@ -93,7 +93,8 @@ class Database:
             f"SELECT set_config('statement_timeout', '{budget_s:.0f}s', false),"
             f" set_config('lock_timeout', '{CONTROL_LOCK_TIMEOUT_S:.0f}s', false),"
             " set_config('idle_in_transaction_session_timeout', '0', false), set_config('TimeZone', 'UTC', false),"
-            " set_config('standard_conforming_strings', 'on', false)"
+            " set_config('standard_conforming_strings', 'on', false),"
+            " set_config('quote_all_identifiers', 'off', false), set_config('client_encoding', 'UTF8', false)"
         )
         connection.commit()
 

@@ -75,8 +75,12 @@ class DatabaseTarget:
             arguments |= {"host": self.host, "port": self.port, "ssl_context": self._ssl_context()}
         return arguments
 
-    def libpq_uri(self) -> str:
-        """The URI for libpq, password included: hand it to the driver, never to a log."""
+    def libpq_uri(self, *, options: str | None = None) -> str:
+        """The URI for libpq, password included: hand it to the driver, never to a log.
+
+        Args:
+            options: command-line options of the session, e.g. `-c jit=off`.
+        """
         password = self.password()
         login = quote(self.user or "postgres", safe="")
         if password is not None:
@@ -99,6 +103,8 @@ class DatabaseTarget:
             parameters["sslmode"] = self.tls
             if self.tls.startswith("verify"):
                 parameters["sslrootcert"] = self.root_cert or certifi.where()
+        if options is not None:
+            parameters["options"] = options
         database = quote(self.database or "", safe="")
         return f"postgresql://{login}@{where}/{database}?{urlencode(parameters, quote_via=quote)}"
 

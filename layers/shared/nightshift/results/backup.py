@@ -109,7 +109,8 @@ class RestoredBackup:
         tables, rows, bytes: restored.
         left_tables: not restored because time was over.
         differences: what is not as the manifest says, a sentence each; empty: proven.
-        proven: schema, counts and digests are all as they were, and the backup is stamped so (rehearsal only).
+        proven: schema, counts and digests are all as they were, and the backup is stamped so (rehearsal only). What
+            PostgreSQL itself words differently once it is restored is a warning then.
         scratch: the database was made for this run, and is dropped again.
     """
 

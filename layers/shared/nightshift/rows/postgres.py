@@ -85,7 +85,7 @@ class PostgresConnection:
         """
         self.healthy = True
         try:
-            self._connection = dbapi.connect(target.libpq_uri(), autocommit=False)
+            self._connection = _connected(target)
             self._set(_SESSION)
             # English messages, where we may choose: see `_SAID`. Only a superuser may, so a refusal is no news.
             with suppress(dbapi.Error):
@@ -218,6 +218,21 @@ class PostgresConnection:
             self._connection.rollback()
         except _DRIVER_ERRORS:
             self.healthy = False
+
+
+def _connected(target: DatabaseTarget) -> dbapi.Connection:
+    """A connection whose driver knows the types by their names.
+
+    It asks for these as it connects, before a session can be told anything, and where every name comes quoted
+    (`quote_all_identifiers`) it knows none. Only such a database is told at log-in: proxies refuse options there.
+    """
+    connection = dbapi.connect(target.libpq_uri(), autocommit=False)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 WHERE current_setting('quote_all_identifiers') = 'on'")
+        if cursor.fetchone() is None:
+            return connection
+    connection.close()
+    return dbapi.connect(target.libpq_uri(options="-c quote_all_identifiers=off"), autocommit=False)
 
 
 def _translate(exc: Exception) -> NightshiftError:

@@ -1,0 +1,151 @@
+"""What is set for a database itself (`ALTER DATABASE … SET`), for all its sessions or for one role's.
+
+No dump of a schema has it, and yet an application may not find its tables without it; nor do we: where `search_path` is
+set, nightshift's own tables lie where it leads.
+
+It is brought back last of all, for it holds for whoever connects from then on, pg_restore among them. Each is a
+transaction of its own, and what the server refuses is told, not raised. Where nobody could connect any more, for a
+library that is to be loaded and is not there, they are all taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.backup.client import masked
+from nightshift.backup.manifest import DatabaseSetting
+from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.database.connect import Database, reason, sqlstate
+from nightshift.errors import DatabaseUnavailable
+from nightshift.rows.postgres import PostgresConnection
+
+_SETTINGS = """
+SELECT CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END AS role,
+       split_part(u.one, '=', 1) AS name, substr(u.one, strpos(u.one, '=') + 1) AS value
+FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) WITH ORDINALITY u(one, place)
+WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY 1 NULLS FIRST, u.place
+"""
+
+_LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
+"""Settings that are kept as lists of quoted names, and would be quoted once more (`variable_is_guc_list_quote` of
+pg_dump; extensions cannot have such ones). All others are kept to the letter."""
+
+_DENIED = "42501"
+
+
+@dataclass(slots=True)
+class Brought:
+    """What came of it, a sentence each.
+
+    Attributes:
+        refused: what the server would not have.
+        denied: what this role may not set.
+        left_out: what was not tried.
+        odd: what is set, and was not saved.
+    """
+
+    refused: list[str] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+
+
+def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
+    """What is set for the database that this is a connection to, or for a role in it."""
+    found = connection.execute(text(_SETTINGS))
+    return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in found)
+
+
+def bring_settings(database: Database, saved: Sequence[DatabaseSetting], *, owners: bool) -> Brought:
+    """Set what was set, and look at what is.
+
+    Args:
+        owners: those of roles as well; without, they are left out.
+
+    Raises:
+        DatabaseUnavailable, DBAPIError: the server was lost.
+    """
+    brought = Brought()
+    with database.connect() as connection:
+        wanted = _ours(connection, saved, owners, brought)
+        made = [one for one in wanted if _set(connection, one, brought)]
+        if made and not _may_connect(database):
+            _take_back(connection, made)
+            names = ", ".join(map(_label, made))
+            brought.refused.append(f"nobody could connect with these, and they were taken back: {names}")
+            made = []
+        found = settings_of(connection)
+    brought.refused += [f"{_label(one)} is not as it was" for one in made if one not in found]
+    known = {(one.role, one.name) for one in saved}
+    brought.odd += [f"{_label(one)} is not in the backup" for one in found if (one.role, one.name) not in known]
+    return brought
+
+
+def _ours(
+    connection: Connection, saved: Sequence[DatabaseSetting], owners: bool, brought: Brought
+) -> list[DatabaseSetting]:
+    """Those that can be tried."""
+    roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    wanted = []
+    for one in saved:
+        if one.role is not None and not owners:
+            brought.left_out.append(f"{_label(one)} was left out with the owners")
+        elif one.role is not None and one.role not in roles:
+            brought.left_out.append(f"{_label(one)} was left out: there is no such role")
+        else:
+            wanted.append(one)
+    return wanted
+
+
+def _set(connection: Connection, one: DatabaseSetting, brought: Brought) -> bool:
+    try:
+        if one.name in _LISTS:
+            connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": one.name, "value": one.value})
+            value = "FROM CURRENT"
+        else:
+            value = f"TO {quote_literal(one.value)}"
+        connection.exec_driver_sql(f"ALTER {_whose(connection, one)} SET {_name(one)} {value}")
+        connection.commit()
+    except DBAPIError as exc:
+        if sqlstate(exc) is None:  # not the server's word: it is gone
+            raise
+        connection.rollback()
+        sentences = brought.denied if sqlstate(exc) == _DENIED else brought.refused
+        sentences.append(f"{_label(one)} did not come back: {masked(reason(exc))}")
+        return False
+    return True
+
+
+def _may_connect(database: Database) -> bool:
+    """Whether a new session comes about; those that there are know nothing of what was set."""
+    try:
+        PostgresConnection(database.target).close()
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+def _take_back(connection: Connection, made: Sequence[DatabaseSetting]) -> None:
+    for one in made:
+        connection.exec_driver_sql(f"ALTER {_whose(connection, one)} RESET {_name(one)}")
+    connection.commit()
+
+
+def _whose(connection: Connection, one: DatabaseSetting) -> str:
+    name = str(connection.execute(text("SELECT current_database()")).scalar())
+    database = f"DATABASE {quote_identifier(name)}"
+    return database if one.role is None else f"ROLE {quote_identifier(one.role)} IN {database}"
+
+
+def _name(one: DatabaseSetting) -> str:
+    """An extension's settings have names of two parts and more."""
+    return ".".join(map(quote_identifier, one.name.split(".")))
+
+
+def _label(one: DatabaseSetting) -> str:
+    return f"setting {one.name}" + (f" of role {one.role}" if one.role is not None else "")

@@ -1,0 +1,68 @@
+"""Whether a schema came back as it was; and what PostgreSQL itself words differently once it is restored.
+
+`NULL::integer` in a view becomes `NULL::integer AS int4`, and the columns of a child go where its parent has them: who
+reads a definition back may write another one, and no backup is at fault. A list of all such cases would never be whole.
+So a rehearsal asks the server: the saved schema goes into a second empty database, by pg_restore and nothing else, and
+what is worded there as in the database that was filled is worded by PostgreSQL. Only definitions that are there on both
+sides and differ may pass so; what is gone is gone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from nightshift.backup.compare import Difference, How, schema_differences
+from nightshift.backup.database_settings import bring_settings
+from nightshift.backup.manifest import DatabaseSetting
+from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
+from nightshift.database.connect import Database
+
+Another = Callable[[], AbstractContextManager[Database]]
+"""Makes one more empty database, and drops it at the end."""
+
+
+def unlike(schema: SchemaRestore, *, seconds: float) -> tuple[Difference, ...]:
+    """What pg_dump says of the restored database, beside what it said then.
+
+    Extensions that were there before are no difference.
+
+    Raises:
+        ClientFailed, DatabaseUnavailable: as `dump_schema`.
+    """
+    saved = schema_sql(schema.client, schema.archive, seconds=seconds, owners=schema.owners).decode()
+    said = schema_differences(saved, _dumped(schema, seconds))
+    return tuple(one for one in said if not (one.how is How.ADDED and "extension " in one.name.lower()))
+
+
+def reworded(
+    schema: SchemaRestore, differences: Sequence[Difference], settings: Sequence[DatabaseSetting], another: Another
+) -> tuple[Difference, ...]:
+    """Which differences of definitions are the server's own doing.
+
+    Args:
+        schema: restored, into a database that is as it was but for these.
+        settings: of the database; some of them change how definitions are worded.
+
+    Returns:
+        none, where any of the differences is of another kind.
+
+    Raises:
+        NightshiftError: the other database could not be made, filled in time, or dropped.
+    """
+    if not differences or any(one.how is not How.ALTERED for one in differences):
+        return ()
+    with another() as database:
+        alone = replace(schema, target=database.target)
+        alone.without_rows(seconds=database.deadline - time.monotonic())
+        bring_settings(database, settings, owners=schema.owners)
+        seconds = database.deadline - time.monotonic()
+        apart = {one.name for one in schema_differences(_dumped(schema, seconds), _dumped(alone, seconds))}
+    return tuple(one for one in differences if one.name not in apart)
+
+
+def _dumped(schema: SchemaRestore, seconds: float) -> str:
+    found = dump_schema(schema.client, schema.target, seconds=seconds)
+    return schema_sql(schema.client, found.archive, seconds=seconds, owners=schema.owners).decode()
