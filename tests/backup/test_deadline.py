@@ -93,7 +93,7 @@ def test_no_time_at_all(backups: BackupHouse) -> None:
     """A run that could not save even one table is a failure: the next one would get no further."""
     backups.fill(1)
     with pytest.raises(NightshiftError, match="not one table"):
-        backups.run(Context(seconds=0.2))
+        backups.run(Context(seconds=0))
     assert backups.value("SELECT count(*) FROM nightshift_backup") == 0
     assert backups.run()["groups"] == 1
     backups.assert_tidy()
