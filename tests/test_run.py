@@ -46,14 +46,82 @@ def test_the_time_is_the_scheduled_one(event: object) -> None:
     assert parse(event).as_of == SCHEDULED
 
 
-@pytest.mark.parametrize(
-    "event", [None, {}, {"scheduled_time": None}, {"requestContext": {}}, {"requestContext": {}, "body": ""}]
-)
+@pytest.mark.parametrize("event", [None, {}, {"scheduled_time": None}, {"requestContext": {}, "body": "{}"}])
 def test_without_a_time_it_is_now(event: object) -> None:
     run = parse(event)
 
     assert run.as_of == NOW
     assert (run.dry_run, run.force, run.attempt) == (False, False, 1)
+
+
+FAILED: dict[str, Any] = {
+    "version": "1.0",
+    "timestamp": "2025-10-15T00:02:00.000Z",
+    "requestContext": {"requestId": "r", "functionArn": "arn:…", "condition": "RetriesExhausted"},
+    "requestPayload": {"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": True},
+    "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+    "responsePayload": {"errorMessage": "…"},
+}
+RULE: dict[str, Any] = {"detail-type": "Scheduled Event", "time": "2025-10-15T00:00:00Z", "source": "aws.events"}
+POST: dict[str, Any] = {"version": "2.0", "rawPath": "/", "rawQueryString": "", "requestContext": {"http": {}}}
+DRY = '{"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": true}'
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        FAILED,
+        {**RULE, "detail-type": "Lambda Function Invocation Result - Failure", "detail": FAILED},
+        {**FAILED, "requestPayload": {**RULE, "detail": {"dry_run": True}}},
+        {**FAILED, "requestPayload": {**POST, "body": DRY}},
+        {**RULE, "source": "aws.scheduler", "detail": DRY},
+        {**RULE, "replay-name": "again", "detail": {"dry_run": True}},
+        {"httpMethod": "POST", "path": "/", "requestContext": {"elb": {}}, "body": DRY, "queryStringParameters": {}},
+    ],
+    ids=["record", "record by EventBridge", "rule in a record", "request in a record", "text", "replay", "balancer"],
+)
+def test_a_dry_run_in_an_envelope_is_a_dry_run(event: object) -> None:
+    run = parse(event)
+
+    assert (run.dry_run, run.as_of) == (True, SCHEDULED)
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [
+        ({**RULE, "detail": {}, "dry_run": True}, "dry_run: unknown key"),
+        ({**RULE, "detail": {}, "dry-run": True}, "dry-run: unknown key"),
+        ({**RULE, "detail": [{"dry_run": True}]}, "got: list"),
+        ({**RULE, "detail": []}, "got: list"),
+        ({**RULE, "detail": "dry_run"}, "the envelope's detail is not JSON"),
+        ({**POST, "body": "{}", "dry_run": True}, "dry_run: unknown key"),
+        ({**POST, "body": "{}", "rawQueryString": "x=1", "queryStringParameters": {"dry_run": "true"}}, "dry_run"),
+        ({**POST, "body": "{}", "multiValueQueryStringParameters": {"dry-run": ["1"]}}, "dry-run"),
+        ({**POST, "body": "{}", "rawQueryString": "dry_run"}, "query string"),
+        ({**POST, "rawPath": "/favicon.ico"}, "no body"),
+        ({**POST, "body": None}, "no body"),
+        ({**POST, "body": '{"dry_run": true, "dry_run": false}'}, "repeated: dry_run"),
+        ({**POST, "body": "null"}, "got: NoneType"),
+        ({**FAILED, "dry_run": True}, "dry_run: unknown key"),
+        ({**FAILED, "requestPayload": None}, "holds no event"),
+        ({**FAILED, "requestContext": {"condition": "Success"}}, "succeeded"),
+        ({**FAILED, "requestPayload": {**FAILED, "requestPayload": {**FAILED, "requestPayload": FAILED}}}, "deeply"),
+        ({"Records": [{"eventSource": "aws:sqs", "body": DRY}]}, "Records: unknown key"),
+        ({"key1": "value1", "key2": "value2", "key3": "value3"}, "key1: unknown key"),
+    ],
+)
+def test_a_key_outside_its_place_or_an_unknown_shape_is_refused(event: object, named: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        parse(event)
+
+    assert named in str(refused.value)
+
+
+def test_a_token_in_a_query_string_is_not_repeated() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        parse({**POST, "body": "{}", "rawQueryString": "t=s3cret", "queryStringParameters": {"t": "s3cret"}})
+
+    assert "s3cret" not in str(refused.value)
 
 
 def test_clocks_differ_a_little() -> None:
@@ -93,8 +161,13 @@ envelopes = st.one_of(
     st.fixed_dictionaries({"detail-type": json_values}, optional={"time": times, "detail": inputs | json_values}),
     st.fixed_dictionaries(
         {"requestContext": json_values},
-        optional={"body": json_values | inputs.map(json.dumps) | st.text(), "isBase64Encoded": json_values},
+        optional={
+            "body": json_values | inputs.map(json.dumps) | st.text(),
+            "isBase64Encoded": json_values,
+            "queryStringParameters": json_values,
+        },
     ),
+    st.fixed_dictionaries({"requestPayload": json_values | inputs}, optional={"requestContext": json_values}),
 )
 
 
@@ -112,7 +185,7 @@ def test_any_json_is_a_run_or_refused(event: Any) -> None:
 @given(inputs, st.text(min_size=1, max_size=60).filter(lambda key: key not in KEYS), json_values)
 def test_an_unknown_key_is_refused_by_name(given_: dict[str, Any], key: str, value: Any) -> None:
     event = {**{name: v for name, v in given_.items() if name in KEYS and name != "scheduled_time"}, key: value}
-    if key in ("detail-type", "requestContext"):
+    if key in ("detail-type", "requestContext", "requestPayload"):
         return
     with pytest.raises(InvalidEvent) as refused:
         parse(event)

@@ -24,8 +24,9 @@ MAX_FUNCTION_LINES = 60
 ROOMS: dict[str, set[str]] = {
     "bundle": set(),
     "errors": set(),
+    "envelopes": {"errors"},
     "results": {"errors"},
-    "run": {"errors"},
+    "run": {"errors", "envelopes"},
     "settings": {"errors"},
     "secrets": {"errors", "settings"},
     "metrics": {"errors", "results"},

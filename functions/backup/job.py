@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nightshift.backup import progress
@@ -18,7 +18,7 @@ from nightshift.backup.pruning import Pruned, candidates, prune
 from nightshift.backup.retention import Keep, judge
 from nightshift.backup.snapshot import snapshot_of
 from nightshift.backup.storage import open_store
-from nightshift.errors import ArchiveMismatch
+from nightshift.errors import ArchiveMismatch, InvalidEvent
 from nightshift.logs.day import check_settings
 from nightshift.results import BackupResult
 from nightshift.run import JobRun
@@ -28,17 +28,22 @@ from nightshift.wiring import Services
 A_NAME = timedelta(minutes=1)
 """Runs whose times are further apart have names of their own, unless clocks were set back."""
 
+A_RETRY = timedelta(days=1)
+"""How late a run may be delivered: EventBridge Scheduler tries for 24 hours."""
+
 
 def backup(run: JobRun, services: Services) -> BackupResult:
     """Back up the database and the day's logs, and prune old backups.
 
     Raises:
         InvalidSettings: there is no bucket, or a setting is not usable; nothing was written.
+        InvalidEvent: the run stands for a time long before a backup that there is; nothing was written.
         NightshiftError: there is no backup for this `as_of`.
     """
     store = open_store(services)
     check_settings(services.settings)
     night = Night(run, services, store, find_backups(store, services.settings.backup_prefix), time.monotonic())
+    night.check_time()
     if run.dry_run:
         return night.rehearse()
     waiting = night.waiting()
@@ -93,6 +98,21 @@ class Night:
                 progress.forget(connection)
                 return None
             return replace(waiting, kept=kept)
+
+    def check_time(self) -> None:
+        """Refuse a time long before our newest backup: a backup holds the database of now, under whatever name.
+
+        Raises:
+            InvalidEvent: there is a backup of more than a day later; retention would take the new one at once.
+        """
+        latest = self._before(datetime.max.replace(tzinfo=UTC))
+        known = any(one.name == self.name for one in self.found)
+        if latest is not None and latest.as_of - self.run.as_of > A_RETRY and not known:
+            raise InvalidEvent(
+                "scheduled_time lies before a backup that there is already",
+                detail=f"scheduled_time: {self.run.as_of.isoformat()}, {latest.name}: {latest.as_of.isoformat()}",
+                hint="a backup holds the database as it is now; leave scheduled_time out",
+            )
 
     def collect(self, waiting: Unfinished | None) -> Leftovers:
         """Remove what dead runs left."""

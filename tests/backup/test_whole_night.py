@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightshift.errors import ArchiveMismatch, InvalidSettings
+from nightshift.errors import ArchiveMismatch, InvalidEvent, InvalidSettings
 from nightshift.metrics import emit
 from nightshift.results import BackupResult
 from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
@@ -47,6 +47,18 @@ def test_old_backups_go(backups: BackupHouse) -> None:
     assert would["pruned"] == []
     assert [one.name for one in backups.backups()] == ["backup_2025_10_09_0900", "backup_2025_10_08_0900"]
     backups.assert_tidy()
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_time_long_before_the_newest_backup_is_refused(backups: BackupHouse, dry_run: bool) -> None:
+    """It would hold today's rows under the name of a day long ago, and retention would delete it in the same run."""
+    backups.fill(1, 10)
+    backups.run()
+    with pytest.raises(InvalidEvent, match="before a backup that there is already"):
+        backups.run(scheduled_time="2015-10-15T00:00:00Z", dry_run=dry_run)
+    late = backups.run(scheduled_time="2025-10-14T12:00:00Z")
+    assert (late["status"], late["already"]) == ("ok", False)
+    assert [one.name for one in backups.backups()] == [NAME, "backup_2025_10_14_2100"]
 
 
 def test_another_databases_backups_neither_count_nor_go(backups: BackupHouse) -> None:

@@ -119,6 +119,30 @@ def test_the_password_is_not_shown(password: str) -> None:
         assert error.__cause__ is None and (error.__suppress_context__ or error.__context__ is None)
 
 
+@pytest.mark.parametrize(
+    "password",
+    ["pa@Secret9", "Secret9@", "12/Secret9", "12?Secret9", "12#Secret9", "Secret9%", "Secret9%4", "Se\ncret9"],
+)
+@pytest.mark.parametrize(
+    "around", ["postgresql://app:{}@127.0.0.1:5432/main", "postgres://{}:x@db/main?sslmode=require"]
+)
+def test_a_reserved_character_as_it_is_makes_a_url_ambiguous(password: str, around: str) -> None:
+    """By one reading a part of the password is the host, which errors and the run history name."""
+    error = attempt(InvalidSettings, partial(parse_database_url, around.format(password)))
+
+    assert isinstance(error, InvalidSettings)
+    assert "Secret9" not in str(error) and "cret9" not in str(error)
+    assert "percent-encode" in str(error)
+
+
+@pytest.mark.parametrize("written", ["postgresql://h/main?Secret9@x=1", "postgresql://app:987654321/main"])
+def test_a_password_at_a_wrong_place_is_not_repeated(written: str) -> None:
+    error = attempt(InvalidSettings, partial(parse_database_url, written))
+
+    assert isinstance(error, InvalidSettings)
+    assert "Secret9" not in str(error) and "987654321" not in str(error)
+
+
 @given(st.text())
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     outcome = attempt(InvalidSettings, lambda: parse_database_url(text))

@@ -1,11 +1,8 @@
 """One invocation: the event that started it, turned into typed facts.
 
 `as_of` is the *scheduled* time, never the time of delivery: a retry or a late delivery of the same event
-computes the same cutoff. Three shapes are understood:
-
-* the schedule's own input, or an operator's: `{"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": false}`;
-* the envelope of an EventBridge rule (`"time"`), whose `detail` may carry the keys above;
-* an HTTP trigger (function URL, API Gateway 2.0), whose JSON `body` may carry them.
+computes the same cutoff. The keys are `{"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": false, …}`, bare or in one
+of the envelopes that `envelopes` knows.
 
 An unknown key is refused by name: `{"dry-run": true}` must not delete anything. A job that is asked for something,
 like `restore`, brings a model of its own keys.
@@ -13,9 +10,6 @@ like `restore`, brings a model of its own keys.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import signal
 import threading
 import time
@@ -28,6 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
 
+from nightshift.envelopes import unwrap_event
 from nightshift.errors import InvalidEvent
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -125,7 +120,7 @@ def parse_event(
     Raises:
         InvalidEvent: the event is of no known shape, names an unknown key, or lies in the future.
     """
-    given, asked = _parse_input(_unwrap(event), request)
+    given, asked = _parse_input(unwrap_event(event), request)
     as_of = given.scheduled_time or now
     if as_of.tzinfo is None:
         raise InvalidEvent(
@@ -152,39 +147,6 @@ def parse_event(
         deadline=time.monotonic() + budget,
         request=asked,
     )
-
-
-def _unwrap(event: object) -> Mapping[str, Any]:
-    """Find our own keys inside whichever envelope carried them."""
-    if event is None:
-        return {}
-    if not isinstance(event, Mapping):
-        raise InvalidEvent(
-            "the event is not a JSON object",
-            detail=f"got: {type(event).__name__}",
-            hint='send {} or {"scheduled_time": "2025-10-15T00:00:00Z"}',
-        )
-    if "detail-type" in event:
-        detail = event.get("detail") or {}
-        if not isinstance(detail, Mapping):
-            raise InvalidEvent("the envelope's detail is not a JSON object", detail=f"got: {type(detail).__name__}")
-        return {"scheduled_time": event.get("time"), **detail}
-    if "requestContext" in event:
-        return _http_body(event)
-    return event
-
-
-def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    raw = event.get("body") or "{}"
-    try:
-        if event.get("isBase64Encoded"):
-            raw = base64.b64decode(raw, validate=True).decode("utf-8")
-        body = json.loads(raw)
-    except (binascii.Error, TypeError, ValueError, RecursionError) as exc:
-        raise InvalidEvent("the body of the HTTP request is not JSON") from exc
-    if not isinstance(body, Mapping):
-        raise InvalidEvent("the body of the HTTP request is not a JSON object", detail=f"got: {type(body).__name__}")
-    return body
 
 
 def _parse_input(given: Mapping[str, Any], request: type[BaseModel] | None) -> tuple[_Input, BaseModel | None]:

@@ -8,7 +8,9 @@ it falls back to plain text without a word, so every mode from `require` up gets
 
 from __future__ import annotations
 
+import re
 import ssl
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 
 from nightshift.errors import InvalidSettings
 
+MAX_PORT = 65_535
 TLS_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _KNOWN_PARAMETERS = {"sslmode", "sslrootcert", "host", "connect_timeout", "application_name"}
@@ -134,8 +137,10 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
     Raises:
         InvalidSettings: the URL cannot be used; the message never repeats it, for it holds the password.
     """
+    raw = raw.strip()
+    _check_unambiguous(raw)
     try:
-        url = make_url(raw.strip())
+        url = make_url(raw)
     except (ArgumentError, ValueError):
         raise _bad("it is not a URL") from None
     backend = url.get_backend_name()
@@ -149,6 +154,8 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
     unknown = sorted(set(query) - _KNOWN_PARAMETERS)
     if unknown:
         raise _bad(f"parameter {unknown[0]} is not understood; known: {', '.join(sorted(_KNOWN_PARAMETERS))}")
+    if url.port is not None and not 0 < url.port <= MAX_PORT:
+        raise _bad("the port is out of range")
     host = url.host or query.get("host") or "localhost"
     # Nobody listens between us and ourselves, and a server without TLS would be asked for it on every connection.
     mode = query.get("sslmode", "disable" if host in _LOOPBACK else "prefer")
@@ -168,13 +175,38 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
     )
 
 
+def _check_unambiguous(raw: str) -> None:
+    """Refuse a URL that can be read in two ways: by one of them a part of the password is a host or a database.
+
+    Host, port and database stand in errors, logs and the run history, so a misread password would stand there too.
+
+    Raises:
+        InvalidSettings: a reserved character stands as it is; the message does not repeat it or its place.
+    """
+    scheme, _, rest = raw.partition("://")
+    if scheme.partition("+")[0].lower() == "sqlite":
+        return
+    login = rest.rpartition("@")[0]
+    if any(unicodedata.category(character) == "Cc" for character in rest):
+        problem = "it holds a control character, such as a line break"
+    elif re.search(r"[@/?#]", login):
+        problem = "the user name or the password holds @, /, ? or # as it is"
+    elif re.search(r"%(?![0-9A-Fa-f]{2})", login):
+        problem = "the user name or the password holds a % that is no escape"
+    else:
+        return
+    raise _bad(
+        problem,
+        "percent-encode what stands before the host's @: @ as %40, / as %2F, ? as %3F, # as %23, % as %25; the URL is"
+        " not repeated here, for it holds the password",
+    )
+
+
 def _constant(value: str | None) -> str | None:
     return value
 
 
-def _bad(problem: str) -> InvalidSettings:
-    return InvalidSettings(
-        "DATABASE_URL is not usable",
-        detail=f"DATABASE_URL: {problem}",
-        hint="e.g. postgresql://user:password@host:5432/name?sslmode=verify-full",
-    )
+def _bad(
+    problem: str, hint: str = "e.g. postgresql://user:password@host:5432/name?sslmode=verify-full"
+) -> InvalidSettings:
+    return InvalidSettings("DATABASE_URL is not usable", detail=f"DATABASE_URL: {problem}", hint=hint)
