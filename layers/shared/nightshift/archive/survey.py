@@ -115,6 +115,16 @@ def expected_due(connection: Connection, target: Target) -> int:
     return int((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])
 
 
+def count_up_to(connection: Connection, target: Target, most: int | None, condition: str = "") -> int:
+    """How many rows there are for which a condition holds; the count ends at `most`."""
+    rows = f"SELECT 1 FROM {target.info.name.sql}" + (f" WHERE {condition}" if condition else "")
+    if most is None:
+        counted = rows.replace("SELECT 1", "SELECT count(*)", 1)
+    else:
+        counted = f"SELECT count(*) FROM ({rows} LIMIT {most}) counted"
+    return int(connection.exec_driver_sql(counted).scalar_one())
+
+
 def count_due(connection: Connection, target: Target) -> tuple[int, int]:
     """Due rows, and all rows; both counted."""
     table = target.info.name.sql

@@ -18,13 +18,12 @@ from nightshift.archive.outcome import LOCKED, held_back, result_of
 from nightshift.archive.plan import estimate
 from nightshift.archive.table_guards import axis_kind, known_table, repeated
 from nightshift.archive.target import Target
+from nightshift.archive.volume import check_volume
 from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
-from nightshift.database.history import completed_tables
 from nightshift.database.tables import archive_object, is_there
-from nightshift.database.tables import run as run_table
 from nightshift.errors import NightshiftError
 from nightshift.policy.retention import Policy
 from nightshift.results import Refusal, Status, TableResult
@@ -124,20 +123,9 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
 
 
 def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal | None:
-    """The brake on abnormal volume; counts rows only where its answer can matter."""
-    label = target.info.name.label
+    """The brake on abnormal volume, with the policy's limit or the deployment's."""
     limit = target.policy.max_share if target.policy.max_share is not None else engine.max_share
-    first_time = limit is None and label not in completed_tables(connection, "cleanup")
-    if first_time or _clearly_usual(connection, target, limit or guards.USUAL_SHARE):
-        return None
-    due, total = survey.count_due(connection, target)
-    return guards.usual_volume(label, guards.Volume(due, total, limit, first_time))
-
-
-def _clearly_usual(connection: Connection, target: Target, limit: float) -> bool:
-    """Whether the planner's statistics alone rule out abnormal volume: an exact count reads the whole table."""
-    known = target.info.rows
-    return known > 0 and survey.expected_due(connection, target) < known * limit / 2
+    return check_volume(connection, target, limit)
 
 
 def _rehearse(connection: Connection, engine: Engine, run: JobRun, target: Target, started: float) -> TableResult:
@@ -145,7 +133,7 @@ def _rehearse(connection: Connection, engine: Engine, run: JobRun, target: Targe
     ledger_exists = is_there(connection, archive_object)
     expected = estimate(connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=ledger_exists)
     refusal = None
-    if not run.force and is_there(connection, run_table):
+    if not run.force:
         refusal = _volume(connection, engine, target)
     return result_of(
         target,

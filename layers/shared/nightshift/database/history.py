@@ -8,8 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from nightshift.database.tables import archive_object, is_there
 from nightshift.database.tables import run as run_table
 from nightshift.run import JobRun
+
+_RUNS = 60
+"""Results that are read, newest first, to learn whether a run came to its end."""
 
 
 def record_start(connection: Connection, run: JobRun, *, now: datetime) -> int:
@@ -56,15 +60,26 @@ def record_end(
     connection.commit()
 
 
-def completed_tables(connection: Connection, job: str, *, runs: int = 60) -> frozenset[str]:
-    """Tables whose backlog has been worked off at least once, by the last `runs` completed runs of `job`."""
-    recent = (
+def has_worked_off(connection: Connection, job: str, table: str) -> bool:
+    """Whether a run of `job` has archived rows of a table, and has left none of them that was due.
+
+    A run that found nothing proves nothing: its date may lie before the first row.
+
+    Args:
+        table: its label, see `catalog.TableName`.
+    """
+    if not (is_there(connection, run_table) and is_there(connection, archive_object)):
+        return False
+    ledger = archive_object.c
+    archived = select(ledger.run_id).where(ledger.table_name == table, ledger.state.in_(("archived", "restored")))
+    results = (
         select(run_table.c.result)
-        .where(run_table.c.job == job, run_table.c.result.is_not(None))
+        .where(run_table.c.job == job, run_table.c.result.is_not(None), run_table.c.run_id.in_(archived))
         .order_by(run_table.c.started_at.desc())
-        .limit(runs)
+        .limit(_RUNS)
     )
-    done: set[str] = set()
-    for (result,) in connection.execute(recent):
-        done |= {t["table"] for t in json.loads(result).get("tables", ()) if t["status"] in ("ok", "nothing")}
-    return frozenset(done)
+    for (result,) in connection.execute(results):
+        for told in json.loads(result).get("tables", ()):
+            if told["table"] == table and told["status"] == "ok" and told["archived_rows"]:
+                return True
+    return False

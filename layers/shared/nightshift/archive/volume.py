@@ -1,0 +1,42 @@
+"""The brake on abnormal volume: a run takes no more of a table than it should, unless somebody says so.
+
+Rows are counted, in the snapshot in which the table was described. The planner's statistics do not do: after an UPDATE of
+all rows, a TRUNCATE and a load, or a mass deletion they are of another table. A count ends where its answer is certain:
+at the number of due rows from which the brake holds at all, and at the number of rows of which the due ones are no more
+than the limit. So a nightly run reads its due rows once more (by the index, where there is one), and a few times as many
+of the others; the whole table is counted only where more than the limit is due.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sqlalchemy import Connection
+
+from nightshift.archive.guards import USUAL_SHARE, USUAL_SHARE_FROM_ROWS, Volume, usual_volume
+from nightshift.archive.survey import count_up_to
+from nightshift.archive.target import Target
+from nightshift.database.history import has_worked_off
+from nightshift.results import Refusal
+
+
+def check_volume(connection: Connection, target: Target, limit: float | None) -> Refusal | None:
+    """Refuse a run that would take more than its share.
+
+    Args:
+        connection: in the transaction, and the snapshot, in which the table was described.
+        limit: share of the table; None: nobody set one.
+    """
+    label = target.info.name.label
+    first_time = limit is None and not has_worked_off(connection, "cleanup", label)
+    if first_time:
+        return None
+    if target.postgresql:
+        # Compiling these short statements takes longer than it saves.
+        connection.exec_driver_sql("SELECT set_config('jit', 'off', true)")
+    if limit is None and count_up_to(connection, target, USUAL_SHARE_FROM_ROWS, target.due) < USUAL_SHARE_FROM_ROWS:
+        return None
+    due = count_up_to(connection, target, None, target.due)
+    enough = math.ceil(due / (limit or USUAL_SHARE)) + 1
+    total = count_up_to(connection, target, enough) if due else 0
+    return usual_volume(label, Volume(due, total, limit, first_time))
