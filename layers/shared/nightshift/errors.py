@@ -50,6 +50,10 @@ class DatabaseUnavailable(NightshiftError):
     """The database could not be reached, or refused us."""
 
 
+class OwnTablesRefused(NightshiftError):
+    """Somebody else owns, writes, or runs code in nightshift's own tables; nothing was touched."""
+
+
 class StoreError(NightshiftError):
     """S3 refused a request, or did not answer in time."""
 

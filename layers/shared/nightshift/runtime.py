@@ -24,7 +24,7 @@ from nightshift import secrets
 from nightshift.database import history
 from nightshift.database.connect import Database
 from nightshift.database.lock import run_lock
-from nightshift.database.tables import ensure_tables
+from nightshift.database.tables import check_own_tables, ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
 from nightshift.metrics import emit
@@ -159,7 +159,8 @@ def open_database(settings: Settings, run: JobRun) -> Database:
     if settings.database_iam_auth and target.kind == "postgresql":
         target = replace(target, password=lambda: secrets.rds_token(target.host, target.port, target.user or ""))
     left = run.remaining()
-    return Database(target, deadline=run.deadline - min(REPORT_SECONDS, left * REPORT_SHARE))
+    deadline = run.deadline - min(REPORT_SECONDS, left * REPORT_SHARE)
+    return Database(target, deadline=deadline, check=check_own_tables)
 
 
 def to_answer(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def _judge(backup: Backup, path: Path) -> Refusal | None:
     if backup.manifest.kind != "sqlite":
         hint = "restore it into a database: postgresql://…"
         return Refusal(guard="other_kind", message=f"{backup.manifest.name} is a backup of PostgreSQL", hint=hint)
-    if path.exists():
+    if os.path.lexists(path):
         return Refusal(guard="not_empty", message=f"{path.name} exists", hint="name a file that does not")
-    beside = [path.name + suffix for suffix in _OF_A_FILE if Path(f"{path}{suffix}").exists()]
+    beside = [path.name + suffix for suffix in _OF_A_FILE if os.path.lexists(f"{path}{suffix}")]
     if beside:
         message = f"{' and '.join(beside)} of another database would be taken for a part of it"
         return Refusal(guard="not_empty", message=message, hint="move them away, or name another file")

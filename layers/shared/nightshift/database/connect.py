@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,15 +37,19 @@ CONTROL_LOCK_TIMEOUT_S = 10.0
 class Database:
     """The control plane's way to one database."""
 
-    def __init__(self, target: DatabaseTarget, *, deadline: float) -> None:
+    def __init__(
+        self, target: DatabaseTarget, *, deadline: float, check: Callable[[Connection], None] | None = None
+    ) -> None:
         """Nothing is opened yet.
 
         Args:
             target: where.
             deadline: `time.monotonic()` value that no statement may outlive.
+            check: raises where this is no database to work with; called with the first connection.
         """
         self.target = target
         self.deadline = deadline
+        self._check = check
         self.engine = _engine(target)
 
     @property
@@ -72,6 +76,9 @@ class Database:
                 connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.is_postgresql:
                 self._set_timeouts(connection)
+            if self._check is not None:
+                self._check(connection)
+                self._check = None
             yield connection
         finally:
             _close(connection)

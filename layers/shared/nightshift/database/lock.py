@@ -8,8 +8,11 @@ connection that does nothing else (PostgreSQL), or a lock on a file beside the d
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.connect import Database, require_file
+from nightshift.errors import DatabaseUnavailable
 
 
 @contextmanager
@@ -25,7 +29,8 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
     """Hold the lock of `job`; yields False where somebody else has it."""
     if not database.is_postgresql:
         require_file(database.target.path)
-        with _file_lock(Path(f"{database.target.path}.nightshift-{job}.lock")) as held:
+        path = Path(database.target.path)
+        with _file_lock(path, Path(f"{path}.nightshift-{job}.lock")) as held:
             yield held
         return
     key = int.from_bytes(hashlib.sha256(f"nightshift:{job}".encode()).digest()[:8], "big", signed=True)
@@ -41,11 +46,48 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
 
 
 @contextmanager
-def _file_lock(path: Path) -> Iterator[bool]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+def _file_lock(database: Path, path: Path) -> Iterator[bool]:
+    handle = _open_lock(database, path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
         yield True
+    finally:
+        os.close(handle)
+
+
+def _open_lock(database: Path, path: Path) -> int:
+    """Open the lock's file, or make it, and write nothing to it.
+
+    Others may be able to write to the directory: what they have put there, a link to somebody's file or a pipe that
+    nobody reads, is not followed and not waited for.
+
+    Raises:
+        DatabaseUnavailable: there is something else in its place.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        problem = "it is a symbolic link" if exc.errno == errno.ELOOP else exc.strerror or type(exc).__name__
+        raise _unusable(path, problem) from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        problem = "it is no regular file"
+    elif found.st_nlink != 1:
+        problem = "it has another name as well (hard link)"
+    elif found.st_uid not in (os.geteuid(), database.stat().st_uid):
+        problem = "it belongs to another user"
+    else:
+        return handle
+    os.close(handle)
+    raise _unusable(path, problem)
+
+
+def _unusable(path: Path, problem: str) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        "the lock file beside the SQLite database cannot be used",
+        detail=f"{path}: {problem}",
+        hint="remove it, and let nobody else write to the directory",
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import (
     DDL,
     BigInteger,
@@ -21,7 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from nightshift.errors import DatabaseUnavailable
+from nightshift.database.own_tables import check_faults, find_faults
+from nightshift.errors import DatabaseUnavailable, OwnTablesRefused
 
 metadata = MetaData()
 
@@ -246,15 +249,41 @@ def is_there(connection: Connection, table: Table | str) -> bool:
     return bool(connection.execute(found, {"name": name}).scalar())
 
 
+def check_own_tables(connection: Connection) -> None:
+    """Make sure that the tables of ours that are there are nobody else's. Ends the transaction.
+
+    Raises:
+        OwnTablesRefused: they are not.
+    """
+    faults = find_faults(connection, metadata.tables.values())
+    connection.rollback()
+    check_faults(faults)
+
+
+def revoke_grants(connection: Connection, names: Collection[str]) -> None:
+    """Take from new tables of ours what others were given by default: that is meant for the application's tables."""
+    for fault in find_faults(connection, metadata.tables.values()):
+        if fault.is_grant and fault.relname in names:
+            connection.exec_driver_sql(fault.remedy)
+
+
 def ensure_tables(connection: Connection) -> None:
     """Create what is missing. Call it under the run lock: two creators at once would collide.
 
     Raises:
         DatabaseUnavailable: the role may not create tables.
+        OwnTablesRefused: a table that came to be meanwhile is somebody else's.
     """
     try:
-        metadata.create_all(connection, checkfirst=True)
+        missing = [table for table in metadata.sorted_tables if not is_there(connection, table)]
+        metadata.create_all(connection, tables=missing, checkfirst=False)
+        if missing:
+            revoke_grants(connection, [table.name for table in missing])
+            check_faults(find_faults(connection, missing))
         connection.commit()
+    except OwnTablesRefused:
+        connection.rollback()
+        raise
     except Exception as exc:
         connection.rollback()
         raise DatabaseUnavailable(

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.database.connect import Database
-from nightshift.database.tables import embedding, embedding_place
+from nightshift.database.tables import embedding, embedding_place, revoke_grants
 from nightshift.embedding.session import Session, stamp, type_sql
 from nightshift.embedding.terms import Shelf, Standing, State
 from nightshift.embedding.troubles import is_busy, is_out_of_time
@@ -62,6 +62,7 @@ class Switch:
         if (standing.next_model, standing.next_dimension, standing.next_type) != wanted:
             self._drop()
         session.connection.execute(text(f"CREATE TABLE IF NOT EXISTS {session.stage} ({self._columns()})"))
+        revoke_grants(session.connection, [session.place.stage])
         session.put_standing(next_model=wanted[0], next_dimension=wanted[1], next_type=wanted[2])
         session.connection.commit()
 
