@@ -22,7 +22,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from nightshift.backup import digest
-from nightshift.backup.landing import Field, Fields, as_declared, ways
+from nightshift.backup.landing import Field, Fields, ways
 from nightshift.backup.manifest import Part, TableEntry
 from nightshift.backup.opening import Backup
 from nightshift.backup.pieces import name_in_file
@@ -255,7 +255,7 @@ def _put(
         return connection.load(table.schema, table.name, *loading.direct_feed(path, file), bounds)
     connection.run(f"CREATE TEMP TABLE {_STAGE} ({loading.stage_columns(path, file)}) ON COMMIT DROP")
     connection.load("pg_temp", _STAGE, *loading.stage_feed(path, file), bounds)
-    select = as_declared(loading.stage_select(path, file, f"pg_temp.{_STAGE}"), targets)
+    select = loading.stage_select(path, file, f"pg_temp.{_STAGE}")
     rows = connection.execute(loading.insert(table.sql, path, select, ignore_existing=False))
     connection.run(f"DROP TABLE pg_temp.{_STAGE}")  # another part may come in the same transaction
     return rows

@@ -9,13 +9,14 @@ from sqlalchemy import Connection, text
 
 from nightshift.backup.manifest import TableEntry
 from nightshift.database.catalog import TableName
+from nightshift.database.values import RECAST
 from nightshift.rows.loading import Way
 from nightshift.rows.reader import ArchivedColumn
 
 # Types are printed as sessions without a search path print them, and read them: with their schema.
 _NO_PATH = "SELECT set_config('search_path', '', true)"
 
-_COLUMNS = """
+_COLUMNS = f"""
 WITH RECURSIVE wanted AS (
   SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -26,9 +27,7 @@ WITH RECURSIVE wanted AS (
   SELECT b.attrelid, b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
 )
 SELECT w.nspname, w.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, tn.nspname AS type_schema,
-       t.typname,
-       EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = CAST('text' AS regtype) AND k.casttarget = t.oid
-               AND k.castmethod = 'f' AND k.oid >= 16384) AS has_cast
+       t.typname, {RECAST.format(type="t.oid")} AS recast
 FROM wanted w
 LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace tn ON tn.oid = t.typnamespace
            JOIN pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum) ON b.attrelid = w.oid
@@ -43,7 +42,7 @@ class Field:
     Attributes:
         declared: its type, with the schema of one that is not the server's own.
         base: the name of the type beneath any domain, as `catalog.Column.base_type`.
-        recast: somebody's own function casts text to it, and may make of it what it likes.
+        recast: see `database.values.RECAST`.
     """
 
     name: str
@@ -53,9 +52,6 @@ class Field:
 
 
 Fields = Mapping[TableName, Mapping[str, Field]]
-
-_VIA = "varchar"
-"""Text under another name: from this one PostgreSQL goes to any type by its own input function."""
 
 _ROUTED = """
 WITH RECURSIVE above(leaf, oid, steps) AS (
@@ -96,7 +92,7 @@ def fields(connection: Connection) -> Fields:
         columns = found.setdefault(TableName(row.nspname, row.relname), {})
         if row.attname is not None:
             base = row.typname if row.type_schema == "pg_catalog" else f"{row.type_schema}.{row.typname}"
-            columns[row.attname] = Field(row.attname, row.declared, base, row.has_cast)
+            columns[row.attname] = Field(row.attname, row.declared, base, row.recast)
     connection.rollback()
     return found
 
@@ -130,18 +126,10 @@ def ways(columns: Sequence[ArchivedColumn], into: Sequence[Field]) -> list[Way]:
             source=column,
             target=field.name,
             base_type=field.base,
-            cast=_VIA if field.recast else field.declared,
-            same=not field.recast,
+            cast=field.declared,
+            same=True,
             declared=field.declared,
+            recast=field.recast,
         )
         for column, field in zip(columns, into, strict=True)
     ]
-
-
-def as_declared(select: str, into: Sequence[Field]) -> str:
-    """A query of `loading.stage_select`, its values read as what they were where `ways` has put that off."""
-    if not any(field.recast for field in into):
-        return select
-    names = [f"c{number}" for number in range(len(into))]
-    read = [f"CAST({name} AS {one.declared})" if one.recast else name for name, one in zip(names, into, strict=True)]
-    return f"SELECT {', '.join(read)} FROM ({select}) came({', '.join(names)})"

@@ -7,13 +7,13 @@ each row of the snapshot lies in just one range, whatever writers do meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nightshift.backup.digest import HASH, row_hash
 from nightshift.backup.snapshot import TID_RANGE_SCANS
 from nightshift.backup.survey import Source
-from nightshift.database.catalog import Column, quote_identifier
-from nightshift.rows.columns import Carried, carry, select_list
+from nightshift.database.catalog import Column
+from nightshift.rows.columns import Carried, carry, carry_as_text, select_list
 from nightshift.rows.marks import EXACT
 
 BLOCKS = 8192
@@ -68,16 +68,12 @@ def in_order(sources: Sequence[Source]) -> Iterator[Source]:
 
 def carried_of(source: Source) -> tuple[Carried, ...]:
     """How its columns travel: by the archive's own rules, but for what those cannot know."""
-    return tuple(_carried(column, own_cast=column.name in source.recast) for column in source.columns)
+    return tuple(_carried(column) for column in source.columns)
 
 
-def _carried(column: Column, *, own_cast: bool) -> Carried:
-    value = quote_identifier(column.name)
-    known_as = replace(column, name=name_in_file(column.name))
-    if own_cast:
-        # The type's own text, as format() has it; and no null for a row of nulls, as IS NULL would have it.
-        return Carried(known_as, f"CASE num_nulls({value}) WHEN 0 THEN format('%s', {value}) END")
-    return carry(column) if known_as == column else Carried(known_as, f"{value}::text")
+def _carried(column: Column) -> Carried:
+    name = name_in_file(column.name)
+    return carry(column) if name == column.name else carry_as_text(column, name)
 
 
 def name_in_file(column: str) -> str:

@@ -47,9 +47,7 @@ WITH RECURSIVE base(relid, attnum, typid, typmod) AS (
   SELECT b.relid, b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid
   WHERE t.typtype = 'd'
 )
-SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod,
-       EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = t.oid AND k.casttarget = CAST('text' AS regtype)
-               AND k.castmethod = 'f' AND k.oid >= 16384) AS has_cast
+SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod
 FROM base b JOIN pg_attribute a ON a.attrelid = b.relid AND a.attnum = b.attnum
 JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
 ORDER BY a.attrelid, a.attnum
@@ -84,7 +82,6 @@ class Source:
 
     Attributes:
         columns: the stored ones, in their order.
-        recast: names of those whose cast to text is somebody's own function, which may make of a value what it likes.
         blocks: 8 kB pages of its heap; None where it is kept in another way.
         bytes, rows: on disk, and the planner's estimate (negative: never analysed).
         kin: a number that it shares with the tables that foreign keys or inheritance tie it to.
@@ -93,7 +90,6 @@ class Source:
     oid: int
     name: TableName
     columns: tuple[Column, ...]
-    recast: frozenset[str]
     blocks: int | None
     bytes: int
     rows: float
@@ -167,18 +163,14 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
     tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of("r")}
     listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
     columns: dict[int, list[Column]] = {oid: [] for oid in tables}
-    recast: dict[int, set[str]] = {oid: set() for oid in tables}
     for row in connection.execute(text(_COLUMNS), listed):
         columns[row.attrelid].append(_column(row))
-        if row.has_cast:
-            recast[row.attrelid].add(row.attname)
     kin, references = _families(connection, tables)
     sources = tuple(
         Source(
             oid=row.oid,
             name=tables[row.oid],
             columns=tuple(columns[row.oid]),
-            recast=frozenset(recast[row.oid]),
             blocks=row.blocks,
             bytes=row.bytes,
             rows=row.reltuples,

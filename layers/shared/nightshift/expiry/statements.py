@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal
+from nightshift.database.values import output_of
 from nightshift.expiry.due import Due
 from nightshift.expiry.graph import Cascade, Edge, FileColumns, Node
 
@@ -136,7 +137,7 @@ class Statements:
     def taken(self) -> str:
         """The keys of the taken rows, as text."""
         key = self.cascade.nodes[self.cascade.root].key
-        return f"SELECT {', '.join(map(_as_text, key))} FROM {self.key_table(self.cascade.root)}"
+        return f"SELECT {', '.join(map(self._as_text, key))} FROM {self.key_table(self.cascade.root)}"
 
     def collect(self, edge: Edge, after: int | None = None, *, lock: bool = True) -> str:
         """Put the keys of an inner table's rows that hang on known ones by `edge` into its key table, once each.
@@ -214,11 +215,11 @@ class Statements:
     def _but(self, left_out: Sequence[Key]) -> str:
         if not left_out:
             return ""
-        columns = ", ".join(map(_as_text, self.cascade.nodes[self.cascade.root].key))
+        columns = ", ".join(map(self._as_text, self.cascade.nodes[self.cascade.root].key))
         keys = ", ".join(f"({', '.join(map(quote_literal, key))})" for key in left_out)
         keys = keys if self.postgresql else f"VALUES {keys}"
         return f" AND ({columns}) NOT IN ({keys})"
 
-
-def _as_text(column: str) -> str:
-    return f"CAST({quote_identifier(column)} AS text)"
+    def _as_text(self, column: str) -> str:
+        name = quote_identifier(column)
+        return output_of(name) if self.postgresql else f"CAST({name} AS text)"

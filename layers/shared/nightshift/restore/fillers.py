@@ -135,6 +135,7 @@ class PostgresFiller:
                 cast=_cast(filled, types),
                 same=filled.slot.type_name == filled.source.type_name,
                 declared=filled.slot.type_name,
+                recast=filled.source.type_name in self.destination.recast,
             )
             for filled in fit.filled
         ]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.database.insertable import Insertable, Slot, insertable
 from nightshift.database.sqlite import affinity
+from nightshift.database.values import RECAST
 from nightshift.restore.fit import Fit, Misfit, common_type, doubled, fit, sqlite_widens, widens
 from nightshift.restore.request import RestoreRequest
 from nightshift.results import Refusal
@@ -28,6 +29,7 @@ class Destination:
         exists: it stands in the database already.
         fits: how rows go into it, by the fingerprint of their columns.
         types: the archived types that the database still has (PostgreSQL).
+        recast: those of them to which a cast from text is another function than their input.
         notes: what differs, a sentence each, said once.
     """
 
@@ -35,6 +37,7 @@ class Destination:
     exists: bool
     fits: Mapping[str | None, Fit]
     types: frozenset[str]
+    recast: frozenset[str]
     notes: tuple[str, ...]
 
 
@@ -70,7 +73,14 @@ def lay_out(
         if slot.sequence and not slot.may_set
     ]
     types = _existing_types(connection, every) if name.schema else frozenset()
-    return Destination(table=table, exists=found is not None, fits=fits, types=types, notes=tuple(dict.fromkeys(said)))
+    return Destination(
+        table=table,
+        exists=found is not None,
+        fits=fits,
+        types=types,
+        recast=frozenset(one for one in types if connection.execute(text(_IS_RECAST), {"name": one}).scalar()),
+        notes=tuple(dict.fromkeys(said)),
+    )
 
 
 def _impossible(name: TableName, problems: Sequence[str]) -> Refusal:
@@ -138,15 +148,20 @@ def _type_exists(connection: Connection, name: str) -> bool:
     return connection.execute(text("SELECT to_regtype(:name) IS NOT NULL"), {"name": name}).scalar() is True
 
 
-_BASE_TYPE = """
+_BASE = """
 WITH RECURSIVE base(oid) AS (
   SELECT CAST(to_regtype(:name) AS oid)
   UNION ALL
   SELECT t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
 )
+"""
+
+_BASE_TYPE = f"""{_BASE}
 SELECT CASE WHEN n.nspname = 'pg_catalog' THEN t.typname ELSE n.nspname || '.' || t.typname END
 FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
 """
+
+_IS_RECAST = f"{_BASE} SELECT {RECAST.format(type='t.oid')} FROM base JOIN pg_type t USING (oid) WHERE t.typtype <> 'd'"
 
 
 def _base_type(connection: Connection, name: str) -> str:

@@ -1,5 +1,7 @@
 """How each PostgreSQL type travels: as itself where Arrow and Parquet carry all its values, else as PostgreSQL's text.
 
+The text is the one that the type's own output function prints (`database.values`): no cast stands between.
+
 The map is explicit: a type that is not in it travels as text on purpose. Three families are carried typed although a
 few of their values do not fit (`infinity`, years past 294246, `24:00`, `NaN` in a numeric): such a value is null in
 its typed column, and its exact text stands in the row's `_nightshift_exact` column, a JSON object by column name.
@@ -12,12 +14,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightshift.database.catalog import Column, quote_identifier, quote_literal
+from nightshift.database.values import output_of
 from nightshift.errors import NightshiftError
 from nightshift.rows.marks import EXACT, TYPE_KEY
 
@@ -87,13 +90,28 @@ def carry(column: Column, *, always_fits: bool = False) -> Carried:
     base = column.base_type
     if base == "numeric" and (decimal := _decimal(column)) is not None:
         fits = _FITS["numeric"].format(name)
-        return Carried(column, f"CASE WHEN {fits} THEN {name} END::text", decimal, fits)
+        return Carried(column, _printed_if(fits, name), decimal, fits)
     if base not in _AS_IS:
-        return Carried(column, f"{name}::text")
+        return carry_as_text(column)
     if base not in _FITS or always_fits:
         return Carried(column, name)
     fits = _FITS[base].format(name)
     return Carried(column, f"CASE WHEN {fits} THEN {name} END", fits=fits)
+
+
+def carry_as_text(column: Column, name: str | None = None) -> Carried:
+    """A column as PostgreSQL's text, whatever its type.
+
+    Args:
+        name: its name in the file; None: its own.
+    """
+    known_as = column if name is None else replace(column, name=name)
+    return Carried(known_as, output_of(quote_identifier(column.name)))
+
+
+def _printed_if(condition: str, name: str) -> str:
+    """A value's text where a condition holds that does not hold for NULL."""
+    return f"CASE WHEN {condition} THEN pg_catalog.concat({name}) END"
 
 
 def _decimal(column: Column) -> pa.DataType | None:
@@ -111,7 +129,7 @@ def select_list(carried: Sequence[Carried]) -> str:
     if risky:
         misfits = " OR ".join(f"NOT ({c.fits})" for c in risky)
         pairs = [
-            f"{quote_literal(c.column.name)}, CASE WHEN NOT ({c.fits}) THEN {quote_identifier(c.column.name)}::text END"
+            f"{quote_literal(c.column.name)}, {_printed_if(f'NOT ({c.fits})', quote_identifier(c.column.name))}"
             for c in risky
         ]
         objects = " || ".join(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.database.values import input_of, output_of
 from nightshift.rows.marks import EXACT
 from nightshift.rows.reader import ArchivedColumn, ArchiveFile
 
@@ -45,6 +46,7 @@ class Way:
             or the column has become text.
         same: the table's column still has the archived type.
         declared: the table's column's type.
+        recast: a cast from text to `cast` is another function than the type's input.
     """
 
     source: ArchivedColumn
@@ -53,6 +55,7 @@ class Way:
     cast: str | None
     same: bool
     declared: str
+    recast: bool = False
 
 
 def is_direct(ways: Sequence[Way], file: ArchiveFile) -> bool:
@@ -88,11 +91,8 @@ def _read(way: Way, number: int, *, exact: bool) -> str:
     if way.cast is None:
         # What the value was is text now: its own, or that of what carries it.
         return f"coalesce({exact_text}, CAST({value} AS text))" if exact_text else value
-    if "regclass" in (way.cast, way.base_type if way.same else ""):
-        # The one type whose cast from text is not its input function: it knows neither numbers nor `-`.
-        value = f"regclassin(textout({value}))"
-    read = f"CAST({value} AS {way.cast})"
-    return f"coalesce(CAST({exact_text} AS {way.cast}), {read})" if exact_text else read
+    read = input_of(value, way.cast, recast=way.recast and way.source.is_text)
+    return f"coalesce({input_of(exact_text, way.cast, recast=way.recast)}, {read})" if exact_text else read
 
 
 def _carrier(kind: pa.DataType) -> tuple[str, frozenset[str]]:
@@ -121,7 +121,7 @@ def differing(table: str, ways: Sequence[Way], file: ArchiveFile, stage: str, ti
             too, so an index on it saves reading the whole table.
     """
     names = [quote_identifier(way.target) for way in ways]
-    as_text = ", ".join(f"CAST({name} AS text)" for name in names)
+    as_text = ", ".join(_compared(name, way) for name, way in zip(names, ways, strict=True))
     came = f"SELECT {as_text} FROM came"
     stands = f"SELECT {as_text} FROM {table}"
     if timestamp is not None:
@@ -136,6 +136,14 @@ def differing(table: str, ways: Sequence[Way], file: ArchiveFile, stage: str, ti
         f"WITH came({', '.join(names)}) AS MATERIALIZED (SELECT {read} FROM {stage})"
         f" SELECT count(*) FROM ({came} EXCEPT ALL {stands}) missing"
     )
+
+
+def _compared(name: str, way: Way) -> str:
+    """A value as it is compared: to the letter, whatever its column's collation takes for equal.
+
+    Bytes are compared as they are: their text is twice as long, and PostgreSQL has none of more than 1 GB.
+    """
+    return name if way.base_type == "bytea" else f'({output_of(name)}) COLLATE "C"'
 
 
 def insert(table: str, ways: Sequence[Way], select: str, *, ignore_existing: bool) -> str:
