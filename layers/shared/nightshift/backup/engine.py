@@ -139,7 +139,7 @@ def _continued(task: Task, kept: tuple[Kept, ...], saved: Saved) -> Taken:
 
 
 def _schema(task: Task, snapshot: Snapshot, parcels: Parcels, stop_at: float) -> tuple[SchemaFiles, str | None, str]:
-    """The schema in S3, the client's version, and what is missing where there is no client."""
+    """The schema in S3, the client's version, and what is missing of it."""
     major = snapshot.number // 10_000
     client = find_client(task.settings.backup_pg_client, major)
     if client is None:
@@ -153,7 +153,8 @@ def _schema(task: Task, snapshot: Snapshot, parcels: Parcels, stop_at: float) ->
     )
     dump = parcels.send("schema", parcels.key("schema.dump"), dumped.archive)
     sql = parcels.send("schema", parcels.key("schema.sql"), dumped.sql, kind=SQL)
-    return SchemaFiles(dump=dump, sql=sql), client.version, ""
+    secrets = f"passwords of other servers: {'; '.join(dumped.left_out)}" if dumped.left_out else ""
+    return SchemaFiles(dump=dump, sql=sql), client.version, secrets
 
 
 def _manifest_of(

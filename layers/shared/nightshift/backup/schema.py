@@ -3,8 +3,9 @@
 Saved are the sections pre-data and post-data, from the snapshot that the rows come from: types, domains, tables,
 sequences, defaults, constraints, indexes, views, functions, triggers, policies, comments, extensions, owners, grants,
 and for each materialized view that held rows the REFRESH that fills it again. `--schema-only` was rejected: it leaves
-those out. Roles are the server's, and no part of it; nor are subscriptions, which hold another server's password, and
-would tie a copy to it, nor large objects: pg_dump up to 16 counts them as schema, and they would come back empty.
+those out. Roles are the server's, and no part of it; nor are passwords of other servers (`secret_options`), nor
+subscriptions, which hold one as well and would tie a copy to that server, nor large objects: pg_dump up to 16 counts
+them as schema, and they would come back empty.
 `ALTER DATABASE … SET` goes its own way (`database_settings`).
 
 Rows go in between the two sections: triggers and foreign keys do not exist yet, and each index is built once.
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nightshift.backup.client import ClientFailed, PgClient, database_argument
+from nightshift.backup.secret_options import without_secrets
 from nightshift.database.catalog import quote_identifier
 from nightshift.database.url import DatabaseTarget
 
@@ -43,10 +45,12 @@ class SchemaDump:
     Attributes:
         archive: as pg_restore reads it (custom format).
         sql: the same, as people and psql read it.
+        left_out: options that may be other servers' passwords, an object each.
     """
 
     archive: bytes = field(repr=False)
     sql: bytes = field(repr=False)
+    left_out: tuple[str, ...] = ()
 
 
 def dump_schema(
@@ -68,6 +72,7 @@ def dump_schema(
 
     Raises:
         ClientFailed: pg_dump failed, e.g. for want of a privilege.
+        ArchiveUnknown: pg_dump is of a version whose archives we cannot free of passwords.
         DatabaseUnavailable: the server could not be reached.
     """
     arguments = ["--format=custom", f"--section={PRE_DATA}", f"--section={POST_DATA}"]
@@ -78,8 +83,8 @@ def dump_schema(
         arguments.append(f"--snapshot={snapshot}")
     # Quoted, a pattern is taken to the letter.
     arguments += [f"--exclude-schema={quote_identifier(name)}" for name in excluded]
-    archive = client.run("pg_dump", arguments, target=target, seconds=seconds)
-    return SchemaDump(archive, schema_sql(client, archive, seconds=seconds))
+    archive, left_out = without_secrets(client.run("pg_dump", arguments, target=target, seconds=seconds))
+    return SchemaDump(archive, schema_sql(client, archive, seconds=seconds), left_out)
 
 
 def schema_sql(client: PgClient, archive: bytes, *, seconds: float, owners: bool = True) -> bytes:

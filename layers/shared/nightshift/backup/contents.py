@@ -1,0 +1,139 @@
+"""The table of contents of an archive of pg_dump (custom format): read, and written anew with other statements.
+
+pg_restore lists it for people, and cannot change it. The format is PostgreSQL's own (`pg_backup_archiver.c`), and has
+been extended three times since version 12; an archive of a version that is not known is not touched. Only archives
+without rows are understood: of others, positions of data would have to be moved.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from nightshift.errors import NightshiftError
+
+_MAGIC = b"PGDMP"
+_KNOWN = ((1, 14), (1, 15), (1, 16))
+_ACCESS_METHOD, _ALGORITHM, _RELKIND = (1, 14), (1, 15), (1, 16)
+_CUSTOM = 1
+_DATE_FIELDS = 7
+
+
+class ArchiveUnknown(NightshiftError):
+    """This is no archive of pg_dump, or one of a version that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object.
+
+    Attributes:
+        id: number within the archive, as lists for pg_restore have it.
+        kind: e.g. `FOREIGN TABLE`.
+        tag: its name, without the schema.
+        statement: SQL that makes it.
+    """
+
+    id: int
+    kind: str
+    tag: str
+    schema: str | None
+    owner: str | None
+    statement: str = field(repr=False)
+
+
+def read_entries(archive: bytes) -> tuple[Entry, ...]:
+    """The objects of an archive, in its order; raises `ArchiveUnknown`."""
+    return tuple(entry for entry, _, _ in _Reader(archive).entries())
+
+
+def rewrite(archive: bytes, edit: Callable[[Entry], str]) -> bytes:
+    """An archive whose objects are made by the statements that `edit` returns; raises `ArchiveUnknown`."""
+    reader = _Reader(archive)
+    pieces: list[bytes] = []
+    copied = 0
+    for entry, start, end in reader.entries():
+        statement = edit(entry)
+        if statement != entry.statement:
+            pieces += [archive[copied:start], reader.text_of(statement)]
+            copied = end
+    return b"".join([*pieces, archive[copied:]])
+
+
+class _Reader:
+    def __init__(self, archive: bytes) -> None:
+        self._archive = archive
+        self._at = len(_MAGIC)
+        if not archive.startswith(_MAGIC):
+            raise ArchiveUnknown("this is no archive of pg_dump")
+        version = self._byte(), self._byte()
+        self._byte()  # revision
+        self._version = version
+        self._int_bytes, self._offset_bytes, form = self._byte(), self._byte(), self._byte()
+        if version not in _KNOWN or form != _CUSTOM:
+            raise ArchiveUnknown(
+                "the archive of pg_dump has a form that is not known",
+                detail=f"version {version[0]}.{version[1]}, format {form}",
+                hint="set BACKUP_PG_CLIENT to a pg_dump of PostgreSQL 13 to 18",
+            )
+
+    def entries(self) -> Iterator[tuple[Entry, int, int]]:
+        """Each entry, and where in the archive its statement begins and ends."""
+        if self._version >= _ALGORITHM:
+            self._byte()
+        else:
+            self._number()
+        for _ in range(_DATE_FIELDS):
+            self._number()
+        for _ in ("database", "server's version", "pg_dump's version"):
+            self._text()
+        for _ in range(self._number()):
+            yield self._entry()
+
+    def text_of(self, text: str) -> bytes:
+        """A text as archives hold it."""
+        body = text.encode(errors="surrogateescape")
+        return b"\0" + len(body).to_bytes(self._int_bytes, "little") + body
+
+    def _entry(self) -> tuple[Entry, int, int]:
+        number = self._number()
+        if self._number():
+            raise ArchiveUnknown("the archive of pg_dump holds rows")
+        _, _, tag, kind = self._text(), self._text(), self._text(), self._text()
+        self._number()  # section
+        start = self._at
+        statement = self._text()
+        end = self._at
+        _, _, schema, _ = self._text(), self._text(), self._text(), self._text()
+        if self._version >= _ACCESS_METHOD:
+            self._text()
+        if self._version >= _RELKIND:
+            self._number()
+        owner = self._text()
+        self._text()  # with OIDs
+        while self._text() is not None:
+            pass  # what it depends on
+        self._at += 1 + self._offset_bytes  # where its data are
+        entry = Entry(number, kind or "", tag or "", schema or None, owner or None, statement or "")
+        return entry, start, end
+
+    def _byte(self) -> int:
+        (value,) = struct.unpack_from("B", self._archive, self._at)
+        self._at += 1
+        return int(value)
+
+    def _number(self) -> int:
+        negative = self._byte()
+        value = int.from_bytes(self._archive[self._at : self._at + self._int_bytes], "little")
+        self._at += self._int_bytes
+        return -value if negative else value
+
+    def _text(self) -> str | None:
+        length = self._number()
+        if length < 0:
+            return None
+        self._at += length
+        if self._at > len(self._archive):
+            raise ArchiveUnknown("the archive of pg_dump is cut off")
+        return self._archive[self._at - length : self._at].decode(errors="surrogateescape")
