@@ -10,7 +10,7 @@ Hive has neither `uuid` nor `time`. Trino's Parquet reader gives the former as 1
 
 from __future__ import annotations
 
-from nightshift.archive.ddl_columns import Column
+from nightshift.archive.ddl_columns import FLOATS, Column
 from nightshift.archive.ddl_text import Archive, backslashed, backticked, file_name, listed
 from nightshift.archive.verify_scope import SUFFIX
 from nightshift.database.catalog import quote_identifier, quote_literal
@@ -46,6 +46,7 @@ def athena_sql(archive: Archive, prefix: str) -> str:
         *archive.unreadable("Athena"),
         "-- Run the statements one by one. The table is external: dropping it deletes no object.",
         *_notes(archive),
+        *archive.beside(),
     ]
     return "\n".join([*head, ";\n\n".join(statements) + ";\n"])
 
@@ -111,4 +112,8 @@ def _create_view(archive: Archive) -> str:
 
 def _chosen(column: Column) -> str:
     name = quote_identifier(column.name)
+    if column.kind in FLOATS:
+        # Statistics of older objects say nothing of NaN: a filter on the column itself would pass it over.
+        kind = "real" if column.kind == "float" else "double"
+        return f"if(is_nan({name}), CAST(nan() AS {kind}), {name}) AS {name}"
     return f"CAST(CAST({name} AS uuid) AS varchar) AS {name}" if column.kind == "uuid" else name

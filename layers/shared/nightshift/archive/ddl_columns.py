@@ -39,6 +39,9 @@ _INTEGERS = {"smallint": 5, "int": 10, "bigint": 19}
 """Digits that each needs as a decimal."""
 _DECIMAL = re.compile(r"decimal(?:128)?\((\d+), ?(\d+)\)")
 
+FLOATS = ("float", "double")
+"""Kinds that NaN is a value of: older objects' statistics say nothing of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -47,10 +50,12 @@ class Shape:
     Attributes:
         objects: oldest first.
         columns: name → kind, in the table's order.
+        loose: names of those that are Parquet's JSON here and PostgreSQL's `json`, which takes more than other parsers.
     """
 
     objects: tuple[ArchivedObject, ...]
     columns: Mapping[str, str]
+    loose: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ def shapes_of(store: Store, objects: Sequence[ArchivedObject]) -> list[Shape]:
         group = newest_first[::-1]
         file = _first_sound(store, newest_first)
         columns = {column.name: _kind(column.name, str(column.arrow)) for column in file.columns}
-        shapes.append(Shape(tuple(group), columns))
+        loose = (c.name for c in file.columns if columns[c.name] == "json" and c.type_name != "jsonb")
+        shapes.append(Shape(tuple(group), columns, tuple(loose)))
     return shapes
 
 

@@ -7,7 +7,7 @@ can. `_metadata.file_name` is Spark's hidden column (3.3 and later); `TIMESTAMP_
 
 from __future__ import annotations
 
-from nightshift.archive.ddl_columns import Column
+from nightshift.archive.ddl_columns import FLOATS, Column
 from nightshift.archive.ddl_text import Archive, backslashed, backticked, file_name, listed
 from nightshift.errors import NightshiftError
 
@@ -48,6 +48,7 @@ def spark_sql(archive: Archive, prefix: str) -> str:
         [
             *archive.head("Spark"),
             *archive.unreadable("Spark"),
+            *archive.beside(),
             "-- Outside EMR write s3a:// for s3://. The table is external: dropping it deletes no object.",
             f"DROP TABLE IF EXISTS {table};",
             "",
@@ -73,6 +74,9 @@ def spark_sql(archive: Archive, prefix: str) -> str:
 
 def _chosen(column: Column) -> str:
     name = backticked(column.name)
+    if column.kind in FLOATS:
+        # Statistics of older objects say nothing of NaN: a filter on the column itself would pass it over.
+        return f"CASE WHEN isnan({name}) THEN CAST('NaN' AS {column.kind.upper()}) ELSE {name} END AS {name}"
     if column.kind != "uuid":
         return name
     groups = "'(.{8})(.{4})(.{4})(.{4})(.{12})', '$1-$2-$3-$4-$5'"

@@ -87,6 +87,12 @@ class Archive:
         ]
         return lines
 
+    def beside(self) -> list[str]:
+        """A comment on columns that may be null where they have a value."""
+        names = [shown(c.name) for c in self.columns if c.kind.startswith(("date", "time", "decimal"))]
+        says = "infinity, 24:00 and NaN are null there, and stand in _nightshift_exact as JSON by column name"
+        return [f"-- column {', '.join(names)}: {says}"] if names else []
+
     def unreadable(self, engine: str) -> list[str]:
         """Comments on columns that an engine which goes by the declared type cannot read everywhere."""
         return [

@@ -7,6 +7,9 @@ few of their values do not fit (`infinity`, years past 294246, `24:00`, `NaN` in
 its typed column, and its exact text stands in the row's `_nightshift_exact` column, a JSON object by column name.
 That column exists only in files that need it. So ordinary queries see proper types, and a restore sees every value.
 
+`json` is text, and not Parquet's JSON as `jsonb` is: PostgreSQL takes half a surrogate pair for a character there, and
+readers that validate (DuckDB) refuse the whole column.
+
 The declared type of every column is written into the Parquet schema's field metadata (`nightshift.type`).
 """
 
@@ -40,7 +43,6 @@ _AS_IS = frozenset(
         "bpchar",
         "bytea",
         "uuid",
-        "json",
         "jsonb",
         "date",
         "time",
@@ -62,6 +64,10 @@ _FITS = {
     "numeric": "{0} <> 'NaN'",
 }
 """Condition under which a value fits its typed column; types that are not here always fit."""
+
+
+_MARKS = {"json": "\tas text"}
+"""What tells a column from one of the same declared type that older files hold in another form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ def carry(column: Column, *, always_fits: bool = False) -> Carried:
     if base == "numeric" and (decimal := _decimal(column)) is not None:
         fits = _FITS["numeric"].format(name)
         return Carried(column, _printed_if(fits, name), decimal, fits)
+    if base == "json":
+        return Carried(column, name, pa.string())
     if base not in _AS_IS:
         return carry_as_text(column)
     if base not in _FITS or always_fits:
@@ -176,6 +184,9 @@ def _refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
 
 
 def fingerprint(columns: Sequence[Column]) -> str:
-    """SHA-256 over names and declared types, in order: equal exactly where the tables' shapes are."""
-    lines = "\n".join(f"{column.name}\t{column.type_name}" for column in columns)
+    """SHA-256 over names and declared types, in order: equal exactly where the tables' shapes are.
+
+    So are the types in the files: `json`, which was Parquet's JSON until November 2026, is told apart by a mark.
+    """
+    lines = "\n".join(f"{c.name}\t{c.type_name}{_MARKS.get(c.base_type, '')}" for c in columns)
     return hashlib.sha256(lines.encode()).hexdigest()

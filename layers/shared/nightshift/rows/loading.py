@@ -24,7 +24,7 @@ _CARRIERS: tuple[tuple[pa.DataType, str, frozenset[str]], ...] = (
     (pa.int64(), "bigint", frozenset({"int8"})),
     (pa.float32(), "real", frozenset({"float4"})),
     (pa.float64(), "double precision", frozenset({"float8"})),
-    (pa.string(), "text", frozenset({"text", "varchar", "bpchar", "name"})),
+    (pa.string(), "text", frozenset({"text", "varchar", "bpchar", "name", "json"})),
     (pa.binary(), "bytea", frozenset({"bytea"})),
     (pa.uuid(), "uuid", frozenset({"uuid"})),
     (pa.date32(), "date", frozenset({"date"})),

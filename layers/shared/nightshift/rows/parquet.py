@@ -1,5 +1,8 @@
 """Rows into Parquet: one file a day, sorted by time, with statistics and a page index.
 
+Floats have neither, nor a dictionary: NaN has no place between a minimum and a maximum, and engines that go by these
+pass it over (`x <> 1`); a dictionary's values are compared bit by bit, as if -0 were not 0.
+
 The format is plain Parquet 2.6 with zstd, so that Athena, DuckDB, Spark and pyarrow read it as it is. Dictionary
 encoding is chosen by looking: it halves the cost of columns with few values and doubles that of columns with many,
 where pyarrow would try it and give up.
@@ -114,6 +117,7 @@ class Encoder:
                 compression="zstd",
                 compression_level=1,
                 use_dictionary=self._dictionary,
+                write_statistics=[field.name for field in schema if not pa.types.is_floating(field.type)],
                 write_page_index=True,
                 sorting_columns=_sorted_by(schema, self._axis),
             ) as writer:
@@ -166,7 +170,7 @@ def _dictionary_columns(table: pa.Table) -> list[str]:
     few = []
     for field, column in zip(table.schema, sample.columns, strict=True):
         storage = column.cast(field.type.storage_type) if isinstance(field.type, pa.BaseExtensionType) else column
-        if pa.types.is_boolean(storage.type):
+        if pa.types.is_boolean(storage.type) or pa.types.is_floating(storage.type):
             continue
         if len(storage.unique()) <= max(1, int(len(storage) * _FEW)):
             few.append(field.name)
