@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from nightshift.archive.table_guards import INTEGERS, axis_kind, plain_times, refusal, returned
 from nightshift.archive.target import Target
-from nightshift.database import postgres
+from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier
 from nightshift.policy.retention import Policy
 from nightshift.results import Refusal
@@ -158,7 +158,7 @@ def not_referenced(case: Case, target: Target) -> Refusal | None:
     for key in case.info.referenced_by:
         if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
             continue
-        if postgres.overdue_references(case.connection, case.info.name, key, target.due):
+        if references.overdue_references(case.connection, case.info.name, key, target.due):
             return refusal(
                 "cascade",
                 f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",

@@ -28,6 +28,12 @@ class TableName:
     schema: str
     name: str
 
+    @classmethod
+    def of(cls, label: str) -> TableName:
+        """The table that a label means."""
+        parts = [part for part, _ in split_name(label) or ()]
+        return cls(parts[0] if len(parts) > 1 else "", parts[-1])
+
     @property
     def label(self) -> str:
         """`schema.name`, for people and the ledger.
@@ -62,6 +68,25 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a reference compares a referenced column with the one that references it.
+
+    Attributes:
+        referenced: follows the referenced column: a cast, a COLLATE clause.
+        operator: stands between the two.
+        referencing: follows the other column.
+    """
+
+    referenced: str = ""
+    operator: str = "="
+    referencing: str = ""
+
+    def sql(self, referenced: str, referencing: str) -> str:
+        """The condition, on two expressions."""
+        return f"{referenced}{self.referenced} {self.operator} {referencing}{self.referencing}"
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignKey:
     """A foreign key of another table that points at this one.
 
@@ -69,6 +94,9 @@ class ForeignKey:
         partition: the one whose rows alone it points at; None: at all of the table's.
         acts: the database does what `on_delete` says; it does not where the key's triggers are disabled, or the key is
             NOT ENFORCED (PostgreSQL 18).
+        comparisons: by which the database finds a new row's referenced one, column by column.
+        actions: by which it finds the rows that reference one that goes, where that is another way; else empty.
+        temporal: its last columns are periods (PostgreSQL 18): a row may hang on several rows at once.
     """
 
     table: str
@@ -79,6 +107,9 @@ class ForeignKey:
     table_sql: str
     partition: TableName | None = None
     acts: bool = True
+    comparisons: tuple[Comparison, ...] = ()
+    actions: tuple[Comparison, ...] = ()
+    temporal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,20 @@ def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connectio
     """
     import sqlite3
 
+    class Connection(sqlite3.Connection):
+        """Clean after a COMMIT that SQLite refuses, which alone would leave the transaction open."""
+
+        def commit(self) -> None:
+            try:
+                super().commit()
+            except sqlite3.Error:
+                self.rollback()
+                raise
+
     require_file(path)
-    return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(
+        path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, factory=Connection
+    )
 
 
 def require_file(path: str) -> None:

@@ -7,26 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import (
-    Column,
-    ForeignKey,
-    Heap,
-    OnDelete,
-    TableInfo,
-    TableName,
-    quote_identifier,
-    quote_literal,
-    split_name,
-)
+from nightshift.database.catalog import Column, Heap, TableInfo, TableName, quote_literal, split_name
+from nightshift.database.references import referenced_by
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table", "t": "table"}
-_ON_DELETE = {
-    "a": OnDelete.NO_ACTION,
-    "r": OnDelete.RESTRICT,
-    "c": OnDelete.CASCADE,
-    "n": OnDelete.SET_NULL,
-    "d": OnDelete.SET_DEFAULT,
-}
 
 _FIND = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
@@ -55,7 +39,8 @@ WHERE a.attrelid = :oid ORDER BY a.attnum
 # All that guards and type map rest on, of one physical table `c`, as a number: it changes when they may not hold
 # any more. A foreign key that points at a partitioned table has a row for each of its partitions.
 _SHAPE = """hashtextextended(concat_ws(';', c.oid,
-  (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+  (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation), ','
+     ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT string_agg(concat_ws(' ', k.oid, k.confdeltype), ',' ORDER BY k.oid)
      FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid),
@@ -103,28 +88,6 @@ LEFT JOIN pg_class pc ON pc.oid = pi.inhparent LEFT JOIN pg_namespace pn ON pn.o
 WHERE c.relkind = 'r'
 ORDER BY c.oid
 """.replace("{shape}", _SHAPE)
-
-# Foreign keys may point at a partition alone. Of those that point higher up the server keeps a copy for each partition;
-# the copies count where the table is such a partition itself.
-_REFERENCED_BY = """
-WITH RECURSIVE tree(oid) AS (
-  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
-)
-SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
-       (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.conkey) WITH ORDINALITY u(num, i)
-          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
-       (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.confkey) WITH ORDINALITY u(num, i)
-          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS referenced,
-       k.confrelid <> :oid AS in_part, pn.nspname AS part_schema, pc.relname AS part_name,
-       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid
-         AND g.tgtype & 8 = 8 AND g.tgenabled IN ('O', 'A')) AS acts
-FROM pg_constraint k JOIN tree t ON t.oid = k.confrelid
-JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
-WHERE k.contype = 'f'
-  AND NOT EXISTS (SELECT 1 FROM pg_constraint o JOIN tree u ON u.oid = o.confrelid WHERE o.oid = k.conparentid)
-ORDER BY 1, 2, 3
-"""
 
 # A BEFORE DELETE row trigger may answer NULL and so keep the row; tgtype: 1 = row, 2 = before, 8 = delete.
 ROW_SECURITY = "row-level security"
@@ -178,7 +141,7 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
         kind=kind,
         columns=columns,
         heaps=tuple(_heap(row) for row in heaps),
-        referenced_by=tuple(_foreign_key(row) for row in connection.execute(text(_REFERENCED_BY), {"oid": oid})),
+        referenced_by=referenced_by(connection, oid),
         hiding=tuple(connection.execute(text(_HIDING), {"oid": oid}).scalars()),
         has_children=bool(connection.execute(text(children), {"oid": oid}).scalar()),
         text_encoding_ok=connection.execute(text("SHOW server_encoding")).scalar() != "SQL_ASCII",
@@ -253,27 +216,3 @@ def _heap(row: Any) -> Heap:
 
 
 _UPPER = re.compile(r"TO \((.+)\)$")
-
-
-def _foreign_key(row: Any) -> ForeignKey:
-    name = TableName(row.nspname, row.relname)
-    part = TableName(row.part_schema, row.part_name) if row.in_part else None
-    action, columns, referenced = _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced)
-    return ForeignKey(name.label, row.conname, action, columns, referenced, name.sql, part, row.acts)
-
-
-def overdue_references(connection: Connection, table: TableName, key: ForeignKey, overdue: str) -> bool:
-    """Whether a row that is due is still referenced through `key`.
-
-    Args:
-        overdue: SQL condition on the referenced table's own column names.
-    """
-    join = " AND ".join(
-        f"child.{quote_identifier(mine)} = parent.{quote_identifier(theirs)}"
-        for mine, theirs in zip(key.columns, key.referenced, strict=True)
-    )
-    statement = (
-        f"SELECT EXISTS (SELECT 1 FROM {key.table_sql} child JOIN"
-        f" (SELECT * FROM {table.sql} WHERE {overdue}) parent ON {join})"
-    )
-    return bool(connection.exec_driver_sql(statement).scalar())

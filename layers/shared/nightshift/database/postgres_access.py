@@ -23,7 +23,14 @@ SELECT EXISTS (
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num WHERE u.n <= :count))
 """
 
-_UNIQUE = _INDEXED.replace("i.indisvalid", "i.indisvalid AND i.indisunique AND i.indnkeyatts = :count")
+# An index may be of another collation than its column, and so keep apart what the column takes for equal.
+_UNIQUE = _INDEXED.replace(
+    "i.indisvalid",
+    """i.indisvalid AND i.indisunique AND i.indnkeyatts = :count AND NOT EXISTS (
+    SELECT 1 FROM unnest(CAST(i.indkey AS int2[]), CAST(i.indcollation AS oid[])) u(num, used)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num AND a.attcollation <> u.used
+    JOIN pg_collation c ON c.oid = a.attcollation AND NOT c.collisdeterministic)""",
+)
 
 
 def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from nightshift.database.catalog import (
     Column,
+    Comparison,
     ForeignKey,
     Heap,
     OnDelete,
@@ -21,6 +22,9 @@ from nightshift.database.catalog import (
     quote_identifier,
     split_name,
 )
+
+_TEXT = ("CHAR", "CLOB", "TEXT")
+_TYPES = "SELECT name, type FROM pragma_table_xinfo(?)"
 
 SHAPE_SQL = "PRAGMA schema_version"
 """Grows with every change of the schema (https://www.sqlite.org/pragma.html#pragma_schema_version)."""
@@ -115,7 +119,7 @@ def affinity(declared: str) -> str:
     upper = declared.upper()
     if "INT" in upper:
         return "integer"
-    if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
+    if any(word in upper for word in _TEXT):
         return "text"
     if "BLOB" in upper or not upper:
         return "blob"
@@ -159,13 +163,41 @@ def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
                 child.name,
                 f"{child.name}.{rows[0]._mapping['from']}",
                 OnDelete(rows[0].on_delete),
-                tuple(row._mapping["from"] for row in rows),
-                tuple(row.to or key[row.seq] for row in rows),
+                columns := tuple(row._mapping["from"] for row in rows),
+                referenced := tuple(row.to or key[row.seq] for row in rows),
                 quote_identifier(child.name),
+                comparisons=(found := comparisons(connection, name, referenced, child.name, columns)),
+                actions=() if all(one.operator == "=" for one in found) else (Comparison(),) * len(found),
             )
             for rows in groups.values()
         ]
     return keys
+
+
+def comparisons(
+    connection: Connection, parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
+) -> tuple[Comparison, ...]:
+    """How a foreign key from `child` to these columns of `parent` compares them, on expressions of these columns.
+
+    The collation is that of the left operand, so the referenced column's. A new row's value takes the referenced
+    column's affinity first (https://www.sqlite.org/foreignkeys.html, section 3). Between columns of two affinities the
+    other way round happens, too: `+` takes a column's affinity away.
+    """
+    types = [
+        {row.name.lower(): _conversion(row.type or "") for row in _rows(connection, _TYPES, table)}
+        for table in (parent, child)
+    ]
+    pairs = zip(referenced, columns, strict=True)
+    alike = (types[0].get(theirs.lower()) == types[1].get(mine.lower()) for theirs, mine in pairs)
+    return tuple(Comparison(operator="=" if same else "= +") for same in alike)
+
+
+def _conversion(declared: str) -> str:
+    """The affinity of a declared type, as comparisons know it: all that is a number is one."""
+    upper = declared.upper()
+    if upper == "ANY" or any(word in upper for word in _TEXT):
+        return affinity(declared) if upper != "ANY" else upper
+    return "blob" if affinity(declared) == "blob" else "numeric"
 
 
 def _rows(connection: Connection, statement: str, *parameters: str) -> list[Any]:

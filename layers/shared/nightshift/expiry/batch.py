@@ -16,6 +16,7 @@ from nightshift.expiry.statements import Key, Statements
 from nightshift.rows.axis import parse_text
 
 LIVING = "a row that has not expired hangs on it"
+STRAY = "a foreign key compares otherwise when a row goes: rows that reference rows that stay would go, or be changed"
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class Batch:
 
     Attributes:
         taken: expired rows.
-        keys: their keys, where the batch was made to tell them.
+        keys, name: their keys, and what people call it, where the batch is one row.
         latest: when the last of them expired, a point on the axis.
         deleted: rows by table, in the order of deletion.
         queued: files put into the outbox.
@@ -35,6 +36,7 @@ class Batch:
     listener: Listener = ignore
     taken: int = 0
     keys: list[Key] = field(default_factory=list)
+    name: str = ""
     latest: int | None = None
     deleted: dict[str, int] = field(default_factory=dict)
     queued: int = 0
@@ -92,10 +94,13 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope)
         batch.latest = _point(session, statements)
         if scope.limit == 1:
             batch.keys = session.keys(statements.taken())
+            batch.name = f"{root.label} ({', '.join(statements.named_by)}) = {_told(session.keys(statements.names()))}"
         collect(session, statements)
         before = _left_counts(session, statements)
         if living_among(session, statements):
             raise Depended("rows that have not expired hang on expired ones", detail=LIVING)
+        if strays_beside(session, statements):
+            raise Depended("rows hang on expired ones by one comparison, and on others by another", detail=STRAY)
         for group in reversed(statements.cascade.groups):
             _delete(session, statements, group, batch)
         for table, had, has in zip(statements.left, before, _left_counts(session, statements), strict=True):
@@ -114,6 +119,10 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope)
     batch.tell(Step.COMMITTED, root, batch.taken)
 
 
+def _told(keys: Sequence[Key]) -> str:
+    return ", ".join(f"({', '.join(map(str, key))})" for key in keys)
+
+
 def _point(session: Session, statements: Statements) -> int | None:
     """When the last of the taken rows expired."""
     ((latest,),) = session.keys(statements.latest())
@@ -130,6 +139,11 @@ def living_among(session: Session, statements: Statements) -> int:
     """How many rows of the root are about to go although they have not expired."""
     living = statements.living()
     return session.number(living) if living else 0
+
+
+def strays_beside(session: Session, statements: Statements) -> int:
+    """How many rows the database would change or delete although they hang on rows that stay."""
+    return sum(session.number(statement) for statement in statements.strays())
 
 
 def create(session: Session, statements: Statements) -> None:

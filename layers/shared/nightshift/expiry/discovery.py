@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.table_guards import known_table
-from nightshift.database import postgres, postgres_access, sqlite
+from nightshift.database import postgres, postgres_access, references, sqlite
 from nightshift.database.catalog import Column, OnDelete, TableInfo, TableName, quote_identifier
 from nightshift.database.connect import reason
 from nightshift.expiry.graph import Cascade, Edge, FileColumns, Named, Node
-from nightshift.expiry.guards import Refused, check, no_privilege
+from nightshift.expiry.guards import Refused, check, check_lasting, no_privilege
 from nightshift.policy.expiry import Dependent, Expiry
 from nightshift.settings import Settings
 
@@ -37,7 +37,7 @@ class Discovery:
         self._infos: dict[TableName, TableInfo] = {}
         self._reached: dict[TableName, None] = {}
         self._edges: dict[Edge, None] = {}
-        self._loose: dict[tuple[TableName, str], None] = {}
+        self._loose: dict[Edge, None] = {}
 
     def cascade(self) -> Cascade:
         """The whole of it.
@@ -50,12 +50,9 @@ class Discovery:
         self._follow(root.name, stated)
         self._all_led_somewhere(stated)
         self._as_expected(root.name)
-        nodes = {name: Node(self._infos[name], self._key(name), self._files(name)) for name in self._reached}
+        nodes = {name: self._node(name) for name in self._reached}
         self._files_found(nodes)
-        loose = (
-            (parent, name) for parent, label in self._loose for name in nodes if name.label == label != parent.label
-        )
-        cascade = Cascade(root.name, nodes, tuple(self._edges), tuple(loose))
+        cascade = Cascade(root.name, nodes, tuple(self._edges), tuple(self._loose))
         check(self._connection, self._policy, cascade)
         return cascade
 
@@ -75,13 +72,25 @@ class Discovery:
         for key in self._infos[parent].referenced_by:
             # SQLite's names come as they are; PostgreSQL's are labels.
             label = key.table if self._postgresql else TableName("", key.table).label
-            if key.on_delete in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT):
-                self._loose[parent, label] = None
-                continue
-            child = self._described(label).name
-            indexed = self._indexed(child, key.columns)
-            cascades = key.on_delete is OnDelete.CASCADE and key.acts
-            yield Edge(parent, key.referenced, child, key.columns, key.name, indexed, key.partition, cascades)
+            loose = key.on_delete in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT)
+            child = TableName.of(label) if loose else self._described(label).name
+            edge = Edge(
+                parent,
+                key.referenced,
+                child,
+                key.columns,
+                key.name,
+                loose or self._indexed(child, key.columns),
+                key.partition,
+                key.on_delete is OnDelete.CASCADE and key.acts,
+                key.comparisons,
+                key.actions if key.acts else (),
+            )
+            if loose:
+                self._loose[edge] = None
+            else:
+                check_lasting(edge, key)
+                yield edge
 
     def _by_policy(
         self, root: TableName, parent: TableName, stated: Sequence[tuple[TableName, Dependent]]
@@ -97,7 +106,13 @@ class Discovery:
                     f"{child.label}: {len(columns)} columns cannot reference {len(referenced)} of {parent.label}",
                     "name as many `referenced` columns as `columns`",
                 )
-            edge = Edge(parent, referenced, child, columns, indexed=self._indexed(child, columns))
+            comparisons = (
+                references.comparisons(self._connection, parent, referenced, child, columns)
+                if self._postgresql
+                else sqlite.comparisons(self._connection, parent.name, referenced, child.name, columns)
+            )
+            indexed = self._indexed(child, columns)
+            edge = Edge(parent, referenced, child, columns, indexed=indexed, comparisons=comparisons)
             self._unambiguous(edge)
             self._comparable(edge)
             yield edge
@@ -118,7 +133,7 @@ class Discovery:
         try:
             with self._connection.begin_nested():
                 self._connection.exec_driver_sql(
-                    f"SELECT 1 FROM {edge.child.sql} WHERE ({mine}) IN (SELECT {theirs} FROM {edge.parent.sql}) LIMIT 0"
+                    f"SELECT 1 FROM {edge.child.sql} c JOIN {edge.parent.sql} p ON {edge.matches('p', 'c')} LIMIT 0"
                 )
         except DBAPIError as exc:
             raise Refused(
@@ -162,6 +177,15 @@ class Discovery:
                 "name a column that holds text, one file each, in [[expiry.files]]",
             )
         return name
+
+    def _node(self, table: TableName) -> Node:
+        info, key = self._infos[table], self._key(table)
+        if self._postgresql:
+            same = references.comparisons(self._connection, table, key, table, key)
+            return Node(info, key, self._files(table), same)
+        # Other columns may be equal by one collation and not by another, or null.
+        rowid = sqlite.row_identifier(info.columns)
+        return Node(info, (rowid,) if rowid else (), self._files(table), primary=key)
 
     def _key(self, table: TableName) -> tuple[str, ...]:
         find = postgres_access.primary_key if self._postgresql else sqlite.primary_key
@@ -259,6 +283,7 @@ def named_places(
         if not all(_is_text(c, postgresql=postgresql) for c in (key, column) if c):
             continue
         indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
+        indexed = indexed and not key.base_type.endswith(".citext")  # its index knows no case, and a key does
         files = FileColumns(key.name, bucket, column.name if column else None)
         places.append(Named(info.name, files, indexed, info.rows))
     return places, hidden

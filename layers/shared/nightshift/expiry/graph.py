@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 
-from nightshift.database.catalog import TableInfo, TableName, quote_identifier, quote_literal
+from nightshift.database.catalog import Comparison, TableInfo, TableName, quote_identifier, quote_literal
+from nightshift.database.references import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Edge:
         indexed: an index leads from a parent to its children; True where nobody looked.
         partition: of the parent, whose rows alone are referenced; another one may have the same values.
         cascades: the database deletes the child's rows by itself, by ON DELETE CASCADE.
+        comparisons, actions: see `catalog.ForeignKey`; of a reference that the policy states: as a foreign key would.
     """
 
     parent: TableName
@@ -33,6 +35,17 @@ class Edge:
     indexed: bool = True
     partition: TableName | None = None
     cascades: bool = False
+    comparisons: tuple[Comparison, ...] = ()
+    actions: tuple[Comparison, ...] = ()
+
+    def matches(self, parent: str, child: str, *, acting: bool = False) -> str:
+        """SQL condition that a row `child` references a row `parent`.
+
+        Args:
+            acting: as the database compares when a referenced row goes.
+        """
+        comparisons = self.actions if acting else self.comparisons
+        return joined(comparisons, parent, self.referenced, child, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +62,16 @@ class FileColumns:
 
     @property
     def named(self) -> str:
-        """SQL condition that a row names a file."""
-        return f"{quote_identifier(self.key)} <> ''"
+        """SQL condition that a row names a file. By length: some collations take other text for empty, too."""
+        return f"length({quote_identifier(self.key)}) > 0"
 
     def bucket_sql(self, prefix: str = "") -> str:
         """SQL for the bucket; empty where nobody says it: then the file is reported, and waits."""
         default = quote_literal(self.bucket or "")
         if self.bucket_column is None:
             return default
-        return f"coalesce(nullif({prefix}{quote_identifier(self.bucket_column)}, ''), {default})"
+        column = prefix + quote_identifier(self.bucket_column)
+        return f"CASE WHEN length({column}) > 0 THEN CAST({column} AS text) ELSE {default} END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +88,21 @@ class Named:
     indexed: bool
     rows: float
 
-    def joins(self, outbox: str) -> str:
-        """SQL condition that a row `f` of the table names the file of a row of the outbox."""
-        key = f"f.{quote_identifier(self.files.key)}"
-        return f"{key} = {outbox}.object_key AND {outbox}.bucket = {self.files.bucket_sql('f.')}"
+    def joins(self, outbox: str, *, postgresql: bool) -> str:
+        """SQL condition that a row `f` of the table names the file of a row of the outbox, byte by byte.
+
+        The column's own comparison stands before it, for an index; SQLite's text may be stored as a blob.
+        """
+        key, wanted = f"f.{quote_identifier(self.files.key)}", f"{outbox}.object_key"
+        about = f"{key} = {wanted}" if postgresql else f"{key} IN ({wanted}, CAST({wanted} AS blob))"
+        exact = exactly(f"CAST({key} AS text)", postgresql=postgresql)
+        bucket = exactly(self.files.bucket_sql("f."), postgresql=postgresql)
+        return f"{about} AND {exact} = {wanted} AND {outbox}.bucket = {bucket}"
+
+
+def exactly(text: str, *, postgresql: bool) -> str:
+    """SQL for a text that is compared byte by byte, whatever its column's collation."""
+    return f'({text}) COLLATE "C"' if postgresql else f"({text}) COLLATE BINARY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +110,21 @@ class Node:
     """One table of the cascade.
 
     Attributes:
-        key: the columns that tell its rows apart; empty where it has none.
+        key: the columns that tell its rows apart; empty where it has none. SQLite: the row identifier.
+        same: how these are compared.
+        primary: the columns of the primary key, where they are others.
         files: what its rows name in S3.
     """
 
     info: TableInfo
     key: tuple[str, ...]
     files: tuple[FileColumns, ...] = ()
+    same: tuple[Comparison, ...] = ()
+    primary: tuple[str, ...] = ()
+
+    def is_same(self, one: str, other: str) -> str:
+        """SQL condition that `one` and `other` are the same row."""
+        return joined(self.same or (Comparison(),) * len(self.key), one, self.key, other, self.key)
 
     @property
     def name(self) -> TableName:
@@ -106,14 +139,14 @@ class Cascade:
         root: the expiring table's name.
         nodes: every table, the root among them.
         edges: every reference between them, none twice.
-        loose: parent and child of each reference that the database dissolves, by ON DELETE SET NULL or SET DEFAULT:
-            nothing hangs on it, but it changes rows of the child, which may have to go as well.
+        loose: each reference that the database dissolves, by ON DELETE SET NULL or SET DEFAULT: nothing hangs on it,
+            but it changes rows of the child, which may have to go as well.
     """
 
     root: TableName
     nodes: dict[TableName, Node]
     edges: tuple[Edge, ...]
-    loose: tuple[tuple[TableName, TableName], ...] = ()
+    loose: tuple[Edge, ...] = ()
 
     @property
     def unindexed(self) -> list[str]:
@@ -142,8 +175,9 @@ class Cascade:
             for name, node in self.nodes.items()
             if name != self.root
             and not node.files
-            and all(edge.cascades for edge in self.into(name))
-            and all(child != name for _, child in self.loose)
+            and all(edge.cascades and not edge.actions for edge in self.into(name))
+            and all(edge.child != name for edge in self.loose)
+            and not any(edge.parent == name and edge.actions for edge in self.loose)
         }
         while more := {name for name in found if any(edge.child not in found for edge in self.out_of(name))}:
             found -= more
@@ -177,4 +211,5 @@ class Cascade:
 
     def _leads(self) -> list[tuple[TableName, TableName]]:
         """Parent and child of every reference that has a say in the order."""
-        return [*((edge.parent, edge.child) for edge in self.edges), *self.loose]
+        loose = (edge for edge in self.loose if edge.child in self.nodes and edge.child != edge.parent)
+        return [(edge.parent, edge.child) for edge in (*self.edges, *loose)]

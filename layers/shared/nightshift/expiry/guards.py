@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 
 from nightshift.archive.table_guards import returned
 from nightshift.database import postgres_access
-from nightshift.database.catalog import TableName
-from nightshift.expiry.graph import Cascade, Node
+from nightshift.database.catalog import ForeignKey, TableName
+from nightshift.expiry.graph import Cascade, Edge, Node
 from nightshift.policy.expiry import Expiry
 from nightshift.results import Refusal
 from nightshift.rows.marks import EXACT
@@ -41,6 +41,21 @@ def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
             _archivable(connection, node)
     if policy.archive:
         _no_circle(cascade)
+
+
+def check_lasting(edge: Edge, key: ForeignKey) -> None:
+    """A row hangs on one row, not on several that cover its period together.
+
+    Raises:
+        Refused: the foreign key is temporal.
+    """
+    if key.temporal:
+        raise Refused(
+            "temporal_key",
+            f"{edge.child.label} references {edge.parent.label} by a temporal key ({key.name}):"
+            " a row may hang on an expired row and a living one at once",
+            f"take {edge.parent.label} out of the policies, or drop PERIOD from the foreign key",
+        )
 
 
 def _key_tables(connection: Connection) -> None:

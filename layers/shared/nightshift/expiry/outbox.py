@@ -116,8 +116,9 @@ class Outbox:
         if postgresql:
             each, gather = "json_array_elements_text(CAST(d.object_keys AS json))", "CAST(json_agg(object_key) AS text)"
         found = " UNION ".join(
-            f"SELECT o.id, o.object_key FROM opened o JOIN {named.table.sql} f ON {named.joins('o')}"
+            f"SELECT o.id, o.object_key FROM opened o JOIN {named.table.sql} f ON {joins}"
             for named in self._named
+            for joins in [named.joins("o", postgresql=postgresql)]
         )
         return (
             f"WITH due AS ({due}), opened AS (SELECT d.id, d.bucket, o.value AS object_key FROM due d, {each} o),"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,8 @@ LEAST_SECONDS = 1.0
 """With less time left no batch is started."""
 MOST_LEFT_OUT = 100
 """Rows of one moment that are left out one by one; then the run goes on behind that moment."""
+NAMED = 3
+"""Rows that a warning names."""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class Progress:
     deleted: Counter[str] = field(default_factory=Counter)
     busy: int = 0
     failed: int = 0
-    why: dict[str, None] = field(default_factory=dict)
+    why: dict[str, list[str]] = field(default_factory=dict)
     left_out: list[tuple[int, Key]] = field(default_factory=list)
     floor: int | None = None
     busy_in_a_row: int = 0
@@ -82,8 +85,13 @@ class Progress:
         self.failed += not isinstance(exc, Busy | Depended)
         self.left_out += [(batch.latest or 0, key) for key in batch.keys]
         self._go_on(batch.latest)
-        self.why[str(exc.detail)] = None
-        logger.warning("a row was left out", extra={"error": exc.message, "detail": exc.detail})
+        self.why.setdefault(str(exc.detail), []).append(batch.name)
+        logger.warning("a row was left out", extra={"error": exc.message, "detail": exc.detail, "row": batch.name})
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why rows were left out, each reason with the first of its rows."""
+        return [f"rows were left out: {why}{_some(rows)}" for why, rows in self.why.items()]
 
     def _go_on(self, point: int | None) -> None:
         """Leave what expired before this moment behind: it is gone, left out, or locked by somebody else."""
@@ -91,3 +99,8 @@ class Progress:
         self.left_out = [(at, key) for at, key in self.left_out if at == self.floor]
         if len(self.left_out) >= MOST_LEFT_OUT and self.floor is not None:
             self.floor, self.left_out = self.floor + 1, []
+
+
+def _some(rows: Sequence[str]) -> str:
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return f": {', '.join(rows[:NAMED])}{more}" if rows else ""

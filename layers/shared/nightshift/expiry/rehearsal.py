@@ -6,7 +6,7 @@ import time
 
 from sqlalchemy import Connection
 
-from nightshift.expiry.batch import collect, create, living_among
+from nightshift.expiry.batch import STRAY, collect, create, living_among, strays_beside
 from nightshift.expiry.due import oldest_due
 from nightshift.expiry.session import Session
 from nightshift.expiry.statements import Deletion, Statements
@@ -33,7 +33,7 @@ def rehearse(
         create(session, statements)
         expired = session.run(statements.take(None))
         collect(session, statements, lock=False)
-        living = living_among(session, statements)
+        living, strays = living_among(session, statements), strays_beside(session, statements)
         for group in reversed(cascade.groups):
             for table in group:
                 deletions = statements.deletions(table)
@@ -47,7 +47,7 @@ def rehearse(
         deleted_rows=rows,
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
-        warnings=(*cascade.unindexed, *([LEFT.format(living)] if living else [])),
+        warnings=(*cascade.unindexed, *([LEFT.format(living)] if living else []), *([STRAY] if strays else [])),
     )
     return result, files
 
@@ -57,4 +57,4 @@ def _counting(deletions: list[Deletion], named: str | None = None) -> str:
     condition = " OR ".join(f"({deletion.condition})" for deletion in deletions)
     if named is not None:
         condition = f"({condition}) AND {named}"
-    return f"SELECT count(*) FROM {deletions[0].node.name.sql} WHERE {condition}"
+    return f"SELECT count(*) FROM {deletions[0].node.name.sql} AS d WHERE {condition}"

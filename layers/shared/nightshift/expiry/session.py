@@ -196,7 +196,7 @@ class ControlSession:
 
     def _queued(self, deletion: Deletion) -> int:
         """Put the files that rows to be deleted name into the outbox; returns how many."""
-        source, queued = f"(SELECT * FROM {deletion.node.name.sql} WHERE {deletion.condition})", 0
+        source, queued = f"(SELECT * FROM {deletion.node.name.sql} AS d WHERE {deletion.condition})", 0
         for files in deletion.node.files:
             queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named}")
             self.run(self._statements.enqueue(files, source, self._run_id, self._now))

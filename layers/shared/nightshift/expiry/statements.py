@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal
 from nightshift.database.values import output_of
 from nightshift.expiry.due import Due
-from nightshift.expiry.graph import Cascade, Edge, FileColumns, Node
+from nightshift.expiry.graph import Cascade, Edge, FileColumns, Node, exactly
 
 FILES_AN_ENTRY = 1000
 """Files of one entry of the outbox, at most: as many as S3's DeleteObjects takes."""
@@ -25,7 +25,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """Rows of one table that are to go: those for which `condition` holds.
+    """Rows `d` of one table that are to go: those for which `condition` holds.
 
     Attributes:
         join: the same as a table `k` and a condition on it and the rows `d`. PostgreSQL then follows the keys in their
@@ -46,7 +46,7 @@ class Deletion:
 
     @property
     def count_sql(self) -> str:
-        return f"SELECT count(*) FROM {self.node.name.sql} WHERE {self.condition}"
+        return f"SELECT count(*) FROM {self.node.name.sql} AS d WHERE {self.condition}"
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,19 @@ class Statements:
 
     def is_inner(self, table: TableName) -> bool:
         """Whether rows that we delete hang on `table`, so that its keys must be known before that."""
-        return table == self.cascade.root or bool(self._ours(table))
+        return table == self.cascade.root or bool(self._ours(table) or self._acting(table))
 
     def _ours(self, table: TableName) -> list[Edge]:
         """The references by which rows that we delete hang on `table`."""
         return [edge for edge in self.cascade.out_of(table) if edge.child not in self.left]
 
     def kept(self, table: TableName) -> tuple[str, ...]:
-        """The columns of an inner table that its children and its own deletion go by."""
-        referenced = [column for edge in self._ours(table) for column in edge.referenced]
+        """The columns of an inner table that its children and its own deletion go by.
+
+        In SQLite a copy would not compare as the column does: there its children are found by way of the table itself.
+        """
+        edges = [*self._ours(table), *self._acting(table)] if self.postgresql else []
+        referenced = [column for edge in edges for column in edge.referenced]
         return tuple(dict.fromkeys([*self.cascade.nodes[table].key, *referenced]))
 
     def key_table(self, table: TableName) -> str:
@@ -130,14 +134,44 @@ class Statements:
         root = self.cascade.root
         if not self.cascade.into(root):
             return None
-        key = ", ".join(map(quote_identifier, self.cascade.nodes[root].key))
-        among = f"({key}) IN (SELECT {key} FROM {self.key_table(root)})"
-        return f"SELECT count(*) FROM {root.sql} WHERE {among} AND ({self.due.sql}) IS NOT TRUE"
+        return f"SELECT count(*) FROM {root.sql} d WHERE {self._known(root, 'd')} AND ({self.due.sql}) IS NOT TRUE"
+
+    def strays(self) -> list[str]:
+        """SQL that counts rows which the database would delete, change or stumble over although they hang on rows that
+        stay: for each foreign key that finds other rows when a referenced one goes than it allowed in."""
+        return [
+            f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self._gone(edge)}"
+            f" WHERE {edge.matches('k', 'd', acting=True)})"
+            f" AND NOT EXISTS (SELECT 1 FROM {self._gone(edge)} WHERE {edge.matches('k', 'd')})"
+            + "".join(f" AND NOT ({deletion.condition})" for deletion in self._deletions_of(edge.child))
+            for table in self.cascade.nodes
+            for edge in self._acting(table)
+        ]
+
+    def _acting(self, table: TableName) -> list[Edge]:
+        """The references by which the database finds other rows when one of `table` goes than it allowed in."""
+        edges = (*self.cascade.edges, *self.cascade.loose) if self.cascade.nodes[table].key else ()
+        return [edge for edge in edges if edge.parent == table and edge.actions]
+
+    def _deletions_of(self, table: TableName) -> list[Deletion]:
+        return self.deletions(table) if table in self.cascade.nodes else []
 
     def taken(self) -> str:
         """The keys of the taken rows, as text."""
         key = self.cascade.nodes[self.cascade.root].key
         return f"SELECT {', '.join(map(self._as_text, key))} FROM {self.key_table(self.cascade.root)}"
+
+    @property
+    def named_by(self) -> tuple[str, ...]:
+        """The columns by which people tell rows of the root apart."""
+        node = self.cascade.nodes[self.cascade.root]
+        return node.primary or node.key
+
+    def names(self) -> str:
+        """What people call the taken rows, as text."""
+        root = self.cascade.root
+        columns = ", ".join(map(self._as_text, self.named_by))
+        return f"SELECT {columns} FROM {root.sql} d WHERE {self._known(root, 'd')}"
 
     def collect(self, edge: Edge, after: int | None = None, *, lock: bool = True) -> str:
         """Put the keys of an inner table's rows that hang on known ones by `edge` into its key table, once each.
@@ -148,11 +182,9 @@ class Statements:
         """
         child = edge.child
         found = f"SELECT {self._copied(child, 0 if after is None else after + 1)} FROM {child.sql} c"
-        found += f" WHERE {self._hangs(edge, 'c.', after)}"
+        found += f" WHERE {self._hangs(edge, 'c', after)}"
         if len(self.cascade.into(child)) > 1 or child == self.cascade.root:
-            pairs = (quote_identifier(column) for column in self.cascade.nodes[child].key)
-            same = " AND ".join(f"k.{column} = c.{column}" for column in pairs)
-            found += f" AND NOT EXISTS (SELECT 1 FROM {self.key_table(child)} k WHERE {same})"
+            found += f" AND NOT ({self._known(child, 'c')})"
         found += " FOR UPDATE OF c" if lock and self.postgresql else ""
         return f"INSERT INTO {self.key_table(child)} {found}"
 
@@ -166,22 +198,16 @@ class Statements:
             return []
         node = self.cascade.nodes[table]
         if self.is_inner(table):
-            key, known = ", ".join(map(quote_identifier, node.key)), self.key_table(table)
-            return [Deletion(node, f"({key}) IN (SELECT {key} FROM {known})", self._join(known, node.key, node.key))]
+            join = (self.key_table(table), node.is_same("k", "d")) if self.postgresql else None
+            return [Deletion(node, self._known(table, "d"), join)]
         return [
             Deletion(
                 node,
-                self._hangs(edge),
-                None if edge.partition else self._join(self.key_table(edge.parent), edge.columns, edge.referenced),
+                self._hangs(edge, "d"),
+                (self.key_table(edge.parent), edge.matches("k", "d")) if self._is_copied(edge) else None,
             )
             for edge in self.cascade.into(table)
         ]
-
-    def _join(self, known: str, mine: Sequence[str], theirs: Sequence[str]) -> tuple[str, str] | None:
-        if not self.postgresql:
-            return None
-        pairs = zip(map(quote_identifier, mine), map(quote_identifier, theirs), strict=True)
-        return known, " AND ".join(f"d.{one} = k.{other}" for one, other in pairs)
 
     def left_counts(self) -> str | None:
         """SQL for how many rows of each table that is left to the database this session has deleted, as text: in this
@@ -198,19 +224,44 @@ class Statements:
         return (
             "INSERT INTO nightshift_file_deletion (bucket, object_keys, files, run_id, next_try)"
             f" SELECT bucket, {gather}, count(*), {quote_literal(run_id)}, {quote_literal(next_try)}"
-            f" FROM (SELECT {files.bucket_sql()} AS bucket, CAST({quote_identifier(files.key)} AS text) AS object_key,"
+            f" FROM (SELECT {exactly(files.bucket_sql(), postgresql=self.postgresql)} AS bucket,"
+            f" CAST({quote_identifier(files.key)} AS text) AS object_key,"
             f" (row_number() OVER () - 1) / {FILES_AN_ENTRY} AS part FROM {source} WHERE {files.named}) named"
             " GROUP BY bucket, part"
         )
 
-    def _hangs(self, edge: Edge, prefix: str = "", after: int | None = None) -> str:
-        mine = ", ".join(prefix + quote_identifier(column) for column in edge.columns)
-        theirs = ", ".join(map(quote_identifier, edge.referenced))
-        known = self.key_table(edge.parent) + ("" if after is None else f" WHERE nightshift_step = {after}")
-        if edge.partition is not None:
-            key = ", ".join(map(quote_identifier, self.cascade.nodes[edge.parent].key))
-            known = f"{edge.partition.sql} WHERE ({key}) IN (SELECT {key} FROM {known})"
-        return f"({mine}) IN (SELECT {theirs} FROM {known})"
+    def _known(self, table: TableName, row: str) -> str:
+        """Condition that a row of an inner table is among the known ones."""
+        node, known = self.cascade.nodes[table], self.key_table(table)
+        if self.postgresql:
+            return f"EXISTS (SELECT 1 FROM {known} k WHERE {node.is_same('k', row)})"
+        (key,) = map(quote_identifier, node.key)
+        return f"{row}.{key} IN (SELECT {key} FROM {known})"
+
+    def _hangs(self, edge: Edge, row: str, after: int | None = None) -> str:
+        """Condition that a row of the child hangs on a known one by `edge`."""
+        step = "" if after is None else f" AND {'k' if self._is_copied(edge) else 'n'}.nightshift_step = {after}"
+        if self.postgresql:
+            return f"EXISTS (SELECT 1 FROM {self._gone(edge)} WHERE {edge.matches('k', row)}{step})"
+        # Outwards from whichever side no index leads to: SQLite does not know how many keys there are.
+        (key,) = map(quote_identifier, self.cascade.nodes[edge.child].key)
+        n, k, same = f"{self.key_table(edge.parent)} n", f"{edge.parent.sql} k", self.cascade.nodes[edge.parent].is_same
+        found = f"{n} CROSS JOIN {k} ON {same('k', 'n')} CROSS JOIN {edge.child.sql} h ON {edge.matches('k', 'h')}"
+        if edge.actions:
+            found = f"{edge.child.sql} h CROSS JOIN {k} ON {edge.matches('k', 'h')} CROSS JOIN {n} ON {same('k', 'n')}"
+        return f"{row}.{key} IN (SELECT h.{key} FROM {found} WHERE 1{step})"
+
+    def _is_copied(self, edge: Edge) -> bool:
+        """Whether the parent's key table holds what the child references."""
+        return self.postgresql and edge.partition is None
+
+    def _gone(self, edge: Edge) -> str:
+        """The known rows `k` of a parent, with the columns that are referenced."""
+        known = self.key_table(edge.parent)
+        if self._is_copied(edge):
+            return f"{known} k"
+        table = edge.partition or edge.parent
+        return f"{known} n JOIN {table.sql} k ON {self.cascade.nodes[edge.parent].is_same('n', 'k')}"
 
     def _but(self, left_out: Sequence[Key]) -> str:
         if not left_out:

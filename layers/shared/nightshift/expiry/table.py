@@ -185,7 +185,7 @@ def _work(session: Session, statements: Statements, turn: Turn, progress: Progre
             expire(session, statements, batch, progress.scope(size, seconds))
         except (Busy, Rejected) as exc:
             if not batch.taken:
-                progress.why[str(exc.detail)] = None
+                progress.why.setdefault(str(exc.detail), [])
                 return True  # the table itself is locked
             progress.size = size
             progress.shrink(batch, exc)
@@ -212,7 +212,7 @@ def _told(
         **progress.facts() | {"busy": max(left - progress.failed, progress.busy)},
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
-        warnings=(*(f"rows were left out: {why}" for why in progress.why), *held_back(statements.due.held, axis.zone)),
+        warnings=(*progress.warnings, *held_back(statements.due.held, axis.zone)),
     )
 
 

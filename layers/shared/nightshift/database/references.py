@@ -1,0 +1,154 @@
+"""References between PostgreSQL's tables, and how each compares what it references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import Comparison, ForeignKey, OnDelete, TableName, quote_identifier
+
+_ON_DELETE = {
+    "a": OnDelete.NO_ACTION,
+    "r": OnDelete.RESTRICT,
+    "c": OnDelete.CASCADE,
+    "n": OnDelete.SET_NULL,
+    "d": OnDelete.SET_DEFAULT,
+}
+
+# ri_triggers.c: the key's own operator on operands of its types. A referenced row is looked up by the collation of its
+# column. Referencing rows are found by that one too if it is non-deterministic, else by their own column's: the same
+# unless that is non-deterministic itself, which PostgreSQL 18 refuses. Deterministic collations are all equal in what
+# is equal; the referencing column's lets its index be used.
+_COLLATES = """CASE WHEN pa.attcollation IN (0, ca.attcollation) THEN ''
+    WHEN pc.collisdeterministic AND cc.collisdeterministic THEN format(' COLLATE %I.%I', ccn.nspname, cc.collname)
+    ELSE format(' COLLATE %I.%I', pcn.nspname, pc.collname) END"""
+"""The COLLATE clause for a referenced column `pa` and a referencing one `ca`."""
+
+_COLLATIONS = """LEFT JOIN pg_collation pc ON pc.oid = pa.attcollation
+  LEFT JOIN pg_namespace pcn ON pcn.oid = pc.collnamespace
+  LEFT JOIN pg_collation cc ON cc.oid = ca.attcollation LEFT JOIN pg_namespace ccn ON ccn.oid = cc.collnamespace"""
+
+_COMPARISONS = f"""(SELECT array_agg(ARRAY[
+    CASE WHEN l.typtype <> 'p' AND l.oid <> pa.atttypid THEN format('::%I.%I', ln.nspname, l.typname) ELSE '' END,
+    format('OPERATOR(%I.%s)', opn.nspname, o.oprname),
+    CASE WHEN r.typtype <> 'p' AND r.oid <> ca.atttypid THEN format('::%I.%I', rn.nspname, r.typname) ELSE '' END,
+    {_COLLATES},
+    CASE WHEN pa.attcollation <> ca.attcollation AND pc.collisdeterministic AND NOT cc.collisdeterministic
+         THEN format(' COLLATE %I.%I', ccn.nspname, cc.collname) END] ORDER BY u.i)
+  FROM unnest(k.conkey, k.confkey, k.conpfeqop) WITH ORDINALITY u(mine, theirs, operator, i)
+  JOIN pg_attribute pa ON pa.attrelid = k.confrelid AND pa.attnum = u.theirs
+  JOIN pg_attribute ca ON ca.attrelid = k.conrelid AND ca.attnum = u.mine
+  JOIN pg_operator o ON o.oid = u.operator JOIN pg_namespace opn ON opn.oid = o.oprnamespace
+  JOIN pg_type l ON l.oid = o.oprleft JOIN pg_namespace ln ON ln.oid = l.typnamespace
+  JOIN pg_type r ON r.oid = o.oprright JOIN pg_namespace rn ON rn.oid = r.typnamespace
+  {_COLLATIONS})"""
+
+# Foreign keys may point at a partition alone. Of those that point higher up the server keeps a copy for each partition;
+# the copies count where the table is such a partition itself.
+_REFERENCED_BY = """
+WITH RECURSIVE tree(oid) AS (
+  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
+)
+SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
+       (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.conkey) WITH ORDINALITY u(num, i)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
+       (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.confkey) WITH ORDINALITY u(num, i)
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS referenced,
+       k.confrelid <> :oid AS in_part, pn.nspname AS part_schema, pc.relname AS part_name,
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid
+         AND g.tgtype & 8 = 8 AND g.tgenabled IN ('O', 'A')) AS acts,
+       coalesce(CAST(to_jsonb(k) ->> 'conperiod' AS boolean), false) AS temporal,
+       {comparisons} AS comparisons
+FROM pg_constraint k JOIN tree t ON t.oid = k.confrelid
+JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+WHERE k.contype = 'f'
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint o JOIN tree u ON u.oid = o.confrelid WHERE o.oid = k.conparentid)
+ORDER BY 1, 2, 3
+""".replace("{comparisons}", _COMPARISONS)
+
+# The columns' own equality: that of the B-tree which keeps them unique, wherever it was created.
+_COMPARISONS_OF = f"""
+SELECT coalesce(o.operator, '=') AS operator, {_COLLATES} AS collate
+FROM unnest(CAST(:referenced AS text[]), CAST(:columns AS text[])) WITH ORDINALITY u(theirs, mine, i)
+JOIN pg_attribute pa ON pa.attrelid = CAST(:parent AS regclass) AND pa.attname = u.theirs
+JOIN pg_attribute ca ON ca.attrelid = CAST(:child AS regclass) AND ca.attname = u.mine
+LEFT JOIN LATERAL (
+  SELECT format('OPERATOR(%I.%s)', n.nspname, op.oprname) AS operator
+  FROM pg_index x CROSS JOIN unnest(CAST(x.indkey AS int2[]), CAST(x.indclass AS oid[])) c(attnum, opclass)
+  JOIN pg_opclass oc ON oc.oid = c.opclass
+  JOIN pg_am am ON am.oid = oc.opcmethod AND am.amname = 'btree'
+  JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3
+    AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
+  JOIN pg_operator op ON op.oid = ao.amopopr JOIN pg_namespace n ON n.oid = op.oprnamespace
+  WHERE x.indrelid = pa.attrelid AND x.indisunique AND c.attnum = pa.attnum LIMIT 1
+) o ON true
+{_COLLATIONS}
+ORDER BY u.i
+"""
+
+
+def referenced_by(connection: Connection, oid: int) -> tuple[ForeignKey, ...]:
+    """The foreign keys that point at a table, or at partitions of it."""
+    return tuple(_foreign_key(row) for row in connection.execute(text(_REFERENCED_BY), {"oid": oid}))
+
+
+def comparisons(
+    connection: Connection, parent: TableName, referenced: Sequence[str], child: TableName, columns: Sequence[str]
+) -> tuple[Comparison, ...]:
+    """How a foreign key from `child` to these unique columns of `parent` would compare them."""
+    names = {"parent": parent.sql, "referenced": list(referenced), "child": child.sql, "columns": list(columns)}
+    return tuple(Comparison(row.collate, row.operator) for row in connection.execute(text(_COMPARISONS_OF), names))
+
+
+def joined(
+    comparisons: Sequence[Comparison], parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
+) -> str:
+    """SQL condition that a row `child` references a row `parent`."""
+    return " AND ".join(
+        one.sql(f"{parent}.{quote_identifier(theirs)}", f"{child}.{quote_identifier(mine)}")
+        for one, theirs, mine in zip(comparisons, referenced, columns, strict=True)
+    )
+
+
+def _foreign_key(row: Any) -> ForeignKey:
+    name = TableName(row.nspname, row.relname)
+    part = TableName(row.part_schema, row.part_name) if row.in_part else None
+    action, columns, referenced = _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced)
+    comparisons = tuple(
+        Comparison(cast + collate, operator, other_cast) for cast, operator, other_cast, collate, _ in row.comparisons
+    )
+    actions = tuple(
+        Comparison(cast + (acts_by or collate), operator, other_cast)
+        for cast, operator, other_cast, collate, acts_by in row.comparisons
+    )
+    return ForeignKey(
+        name.label,
+        row.conname,
+        action,
+        columns,
+        referenced,
+        name.sql,
+        part,
+        row.acts,
+        comparisons,
+        () if actions == comparisons else actions,
+        row.temporal,
+    )
+
+
+def overdue_references(connection: Connection, table: TableName, key: ForeignKey, overdue: str) -> bool:
+    """Whether a row that is due is still referenced through `key`.
+
+    Args:
+        overdue: SQL condition on the referenced table's own column names.
+    """
+    # As when a referenced row goes: that finds what references it, and at times more.
+    join = joined(key.actions or key.comparisons, "parent", key.referenced, "child", key.columns)
+    statement = (
+        f"SELECT EXISTS (SELECT 1 FROM {key.table_sql} child JOIN"
+        f" (SELECT * FROM {table.sql} WHERE {overdue}) parent ON {join})"
+    )
+    return bool(connection.exec_driver_sql(statement).scalar())
