@@ -42,7 +42,7 @@ def test_sqlite_references(sqlite_house: House, references: str) -> None:
     sqlite_house.sql("CREATE TABLE log (id INTEGER PRIMARY KEY, created_at DATETIME)")
     sqlite_house.sql(f"CREATE TABLE child (log_id REFERENCES {references})")
     sqlite_house.sql("INSERT INTO log VALUES (1, '2025-01-01')")
-    sqlite_house.sql("INSERT INTO child VALUES (1)")
+    sqlite_house.sql(f"INSERT INTO child VALUES {', '.join(['(1)'] * 21)}")
 
     assert refused(sqlite_house)["guard"] == "cascade"
 

@@ -7,6 +7,8 @@ carry a secret or the contents of a row: `detail` names things (tables, keys, co
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class NightshiftError(Exception):
     """Base of all errors raised on purpose.
@@ -24,6 +26,12 @@ class NightshiftError(Exception):
         self.hint = hint
         self.result: object | None = None
         """What the job had done when it failed (`results.JobResult`), where it can tell."""
+
+    def about(self, table: str) -> Self:
+        """Say which table this is about, where nothing in it does."""
+        if table not in f"{self.message} {self.detail}":
+            self.detail = f"{table}: {self.detail}" if self.detail else table
+        return self
 
     def __str__(self) -> str:
         parts = [self.message]
@@ -49,6 +57,10 @@ class SecretUnavailable(NightshiftError):
 class DatabaseUnavailable(NightshiftError):
     """The database could not be reached, or refused us."""
 
+    def about(self, table: str) -> Self:  # noqa: ARG002 - no table is to blame
+        """See `NightshiftError.about`."""
+        return self
+
 
 class OwnTablesRefused(NightshiftError):
     """Somebody else owns, writes, or runs code in nightshift's own tables; nothing was touched."""
@@ -72,6 +84,10 @@ class ArchiveMismatch(NightshiftError):
 
 class TableChanged(NightshiftError):
     """A table's columns, keys, triggers or rules changed while it was archived; the chunk was undone."""
+
+
+class RowsReturn(NightshiftError):
+    """A trigger puts deleted rows back; the chunk was undone."""
 
 
 class CommitUnknown(NightshiftError):

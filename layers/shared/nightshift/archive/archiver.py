@@ -2,7 +2,8 @@
 
 Each worker has a data connection of its own and takes the next chunk when it is done with one. The archiver decides
 what becomes of a chunk that does not go through at once: too large, it is split; locked, it is taken again without
-the locked rows; interrupted by the server, it is tried again; out of time, it is left for the next run.
+the locked rows; refused, it goes without the rows that are; interrupted by the server, it is tried again; out of time,
+it is left for the next run.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nightshift.archive.chunks import Interval
 from nightshift.archive.mover import Mover
+from nightshift.archive.refused import MOST_REFUSED, MOST_REFUSED_ALONE, MOST_WHOLE, NOTHING_LEFT, LeftOut
+from nightshift.archive.trying import find_refused
 from nightshift.archive.work import Field, Limits, Tally
 from nightshift.rows.sample import CsvSample
-from nightshift.rows.source import Bounds, Interrupted, RowConnection, RowsLocked, TooLarge
+from nightshift.rows.source import Bounds, Interrupted, RowConnection, RowsLocked, StatementRefused, TooLarge
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +43,25 @@ UNBOUNDED = 1 << 62
 
 LEAST_SECONDS = 1.0
 """With less time left than this no chunk is started."""
+
+
+class _Whole(Exception):
+    """A chunk is not to be tried again as it is."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the tries of a chunk have shown.
+
+    Attributes:
+        skip_locked: somebody else has locked some of its rows.
+        refusal: the database refuses some of them; None: it has not yet.
+        without: those, once they are found.
+    """
+
+    skip_locked: bool = False
+    refusal: StatementRefused | None = None
+    without: LeftOut = NOTHING_LEFT
 
 
 class Archiver:
@@ -77,6 +100,8 @@ class Archiver:
             finally:
                 # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch.
                 self._stop.set()
+        if (refusal := self.tally.refused.first) and self.tally.refused.whole and not self.tally.rows:
+            raise refusal  # nothing could go: no matter of single rows
 
     def bounds(self, *, size: int | None = None) -> Bounds:
         """What a transaction that begins now may take."""
@@ -113,42 +138,111 @@ class Archiver:
 
     def _chunk(self, connection: RowConnection, stretch: Field, chunk: Interval) -> None:
         """One chunk, through whatever comes in its way."""
-        skip_locked = False
+        known = _Known()
         for attempt in range(1, RETRIES + 1):
             try:
-                self._move(connection, stretch, chunk, skip_locked=skip_locked)
+                if known.refusal is not None:
+                    known.without = self._find_refused(connection, stretch, chunk, known)
+                self._move(connection, stretch, chunk, skip_locked=known.skip_locked, without=known.without)
             except TooLarge:
                 if not stretch.carver.split(chunk):
                     self._piecemeal(connection, stretch, chunk)
                 return
-            except RowsLocked as exc:
-                if skip_locked or not self.mover.target.postgresql:
+            except (RowsLocked, StatementRefused, Interrupted, _Whole) as exc:
+                if self._is_over(stretch, chunk, known, exc, last=attempt == RETRIES):
+                    return
+            else:
+                return
+        if known.refusal is None:
+            stretch.carver.give_back(chunk)
+        elif not stretch.carver.split(chunk):
+            self._leave(known.refusal)  # its rows are refused together, and none of them alone
+
+    def _is_over(self, stretch: Field, chunk: Interval, known: _Known, exc: Exception, *, last: bool) -> bool:
+        """Learn from a try that did not go through; whether the chunk is not to be tried again."""
+        match exc:
+            case RowsLocked():
+                if known.skip_locked or not self.mover.target.postgresql:
                     # Not single rows but the table: every other chunk would wait as long for nothing.
                     logger.warning("the table is locked, left for the next run", extra={"detail": exc.detail})
                     self.tally.locked += 1
                     self._stop.set()
-                    return
-                skip_locked = True
-            except Interrupted:
+                    return True
+                known.skip_locked = True
+            case StatementRefused():
+                if not exc.about_rows:
+                    raise exc
+                known.refusal = exc
+            case Interrupted():
                 if not self.has_time():
                     stretch.carver.give_back(chunk)
                     self.tally.out_of_time = True
-                    return
-                if attempt == RETRIES:
-                    raise
-            else:
+                    return True
+                if last:
+                    raise exc
+            case _:
+                return True
+        return False
+
+    def _find_refused(self, connection: RowConnection, stretch: Field, chunk: Interval, known: _Known) -> LeftOut:
+        """Find the rows of a chunk that the database refuses.
+
+        Raises:
+            _Whole: there is nothing to be done without them now.
+        """
+        refused, refusal = self.tally.refused, known.refusal
+        assert refusal is not None  # else nothing is to be found
+        refused.first = refused.first or refusal
+        if not self.mover.target.postgresql:
+            # One writer at a time, and no server to ask: halves, down to the single row.
+            if refused.rows >= MOST_REFUSED_ALONE or not stretch.carver.split(chunk):
+                self._leave(refusal, chunk if chunk.width == 1 else None)
+            raise _Whole
+        most, condition = MOST_REFUSED - refused.rows, stretch.condition(chunk)
+        try:
+            if most > 0:
+                return find_refused(
+                    connection, stretch.heap, condition, self.bounds(), most, skip_locked=known.skip_locked
+                )
+        except StatementRefused:
+            logger.warning("refused rows could not be looked for", exc_info=True)
+        self._leave(refusal)
+        raise _Whole
+
+    def _leave(self, refusal: StatementRefused, row: Interval | None = None) -> None:
+        """Leave a chunk where it is, for the database refuses some of it."""
+        logger.warning("rows were refused, and left", extra={"detail": refusal.detail})
+        with self.tally.lock:
+            refused = self.tally.refused
+            if row is not None:
+                refused.add(LeftOut(1, "", (f"row {row.lo}: {refusal.detail}",)))
                 return
-        stretch.carver.give_back(chunk)
+            refused.whole += 1
+            if refused.whole >= MOST_WHOLE:
+                self._stop.set()
 
     def _piecemeal(self, connection: RowConnection, stretch: Field, chunk: Interval) -> None:
         """A chunk that is too large and cannot be split, e.g. a bulk load under one timestamp: by number of rows."""
         limit = PIECE_ROWS if self.mover.target.postgresql else 1
+        known = _Known()
         while self.has_time():
             try:
-                if self._move(connection, stretch, chunk, limit=limit) < limit:
+                if known.refusal is not None and not known.without.but:
+                    known.without = self._find_refused(connection, stretch, chunk, known)
+                if self._move(connection, stretch, chunk, limit=limit, without=known.without) < limit:
                     return
+                known.without = replace(known.without, rows=0, named=(), cut=False)  # counted
             except TooLarge:
                 limit = max(1, limit // 10)
+            except StatementRefused as exc:
+                if not exc.about_rows:
+                    raise
+                if known.refusal is not None:
+                    self._leave(exc)
+                    return
+                known.refusal = exc
+            except _Whole:
+                return
         stretch.carver.give_back(chunk)
         self.tally.out_of_time = True
 
@@ -160,18 +254,24 @@ class Archiver:
         *,
         skip_locked: bool = False,
         limit: int | None = None,
+        without: LeftOut = NOTHING_LEFT,
     ) -> int:
-        """Move a chunk, or `limit` rows of it, count it, and learn from it; returns the number of rows."""
+        """Move a chunk, or `limit` rows of it, count it, and learn from it; returns the number of rows.
+
+        Args:
+            without: rows of it that are left out.
+        """
         started = time.monotonic()
         # A single row must go, whatever its size.
         bounds = self.bounds(size=UNBOUNDED if limit == 1 else None)
-        condition = stretch.condition(chunk)
+        condition = stretch.condition(chunk) + without.but
         rows, entries = self.mover.move(
             connection, stretch.heap, condition, bounds, skip_locked=skip_locked, limit=limit
         )
         now = time.monotonic()
         with self.tally.lock:
             self.tally.add(stretch.heap, entries)
+            self.tally.refused.add(without)
             self.tally.locked += int(skip_locked)
             self._slowest = max(self._slowest, now - started)
             self._take_sample(rows)

@@ -6,13 +6,14 @@ the order of `GUARDS`; the first refusal ends it for that table, and only for th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from nightshift.archive.table_guards import INTEGERS, axis_kind, plain_times, refusal, returned
+from nightshift.archive.refused import MOST_REFUSED, MOST_REFUSED_ALONE
+from nightshift.archive.table_guards import INTEGERS, axis_kind, plain_times, refusal, replicable, returned
 from nightshift.archive.target import Target
 from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier
@@ -37,6 +38,10 @@ class Case:
     cutoff: datetime
     connection: Connection
     postgresql: bool
+    leaving: Mapping[str, str] = field(default_factory=dict)
+    """In a dry run: condition of the rows that earlier policies would take, by the table's label."""
+    notes: list[str] = field(default_factory=list)
+    """What a dry run says beside its counts; guards add to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +159,38 @@ def no_cascade(case: Case) -> Refusal | None:
 
 
 def not_referenced(case: Case, target: Target) -> Refusal | None:
-    """No row that must stay points at a due row."""
+    """Few rows that must stay point at due rows: no more than a run leaves out one by one."""
     for key in case.info.referenced_by:
         if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
             continue
-        if references.overdue_references(case.connection, case.info.name, key, target.due):
+        itself = key.table_sql == case.info.name.sql
+        most = 0 if itself else MOST_REFUSED if case.postgresql else MOST_REFUSED_ALONE
+        found = references.overdue_references(
+            case.connection, case.info.name, key, target.due, leaving=case.leaving.get(key.table), most=most + 1
+        )
+        if found > most:
             return refusal(
                 "cascade",
                 f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
                 "rows of one tree cannot leave alone: make the foreign key ON DELETE SET NULL"
-                if key.table == case.info.name.label
+                if itself
                 else f"put {key.table} first in the policies, with a retention that is not longer",
             )
+        if found:
+            case.notes.append(f"due rows that {found:,} rows of {key.table} reference will be left ({key.name})")
     return None
+
+
+def replicable_deletions(case: Case) -> Refusal | None:
+    """No publication makes the server refuse every DELETE."""
+    return replicable(case.connection, case.info.heaps, case.policy.table) if case.postgresql else None
+
+
+def triggers_told(case: Case) -> None:
+    """Triggers that run on a DELETE are no reason to refuse, and cannot be tried without deleting."""
+    if case.info.triggers:
+        run = "run" if len(case.info.triggers) > 1 else "runs"
+        case.notes.append(f"{', '.join(case.info.triggers)} {run} as rows are deleted; a dry run cannot try it")
 
 
 def plain_text_times(case: Case, target: Target) -> Refusal | None:
@@ -216,6 +240,8 @@ GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
     privileges,
     no_cascade,
     nothing_twice,
+    replicable_deletions,
+    triggers_told,
 )
 
 

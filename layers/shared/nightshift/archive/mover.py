@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from nightshift.archive.events import ChunkEvent, Listener, Step
 from nightshift.archive.ledger import Entry, Ledger
+from nightshift.archive.returning import Returning
 from nightshift.archive.seal import Seal
 from nightshift.archive.target import Target
 from nightshift.archive.uploader import Uploader
@@ -44,6 +45,7 @@ class Mover:
         self.target = target
         self.uploader = uploader
         self._listener = listener
+        self._returning = Returning(target)
         self._seal = Seal(uploader, ledger, listener, postgresql=target.postgresql)
 
     def move(
@@ -87,7 +89,9 @@ class Mover:
     ) -> tuple[pa.Table, list[Entry]]:
         """PostgreSQL: delete, upload, record, commit."""
         with connection.transaction(bounds):
+            before = self._returning.before(connection)
             fetched = connection.read(statement, bounds)
+            self._returning.check(connection, before, fetched.num_rows)
             self._tell(Step.STREAMED, fetched.num_rows)
             if fetched.num_rows == 0:
                 return fetched, []
@@ -109,7 +113,9 @@ class Mover:
         keys = [entry.key for entry in entries]
         try:
             with connection.transaction(bounds):
+                before = self._returning.before(connection)
                 deleted = connection.read(self.target.delete(heap, condition), bounds)
+                self._returning.check(connection, before, deleted.num_rows)
                 self.check_shape(connection, heap)
                 if not deleted.equals(rows):
                     raise Interrupted("rows changed while they were archived")

@@ -30,6 +30,8 @@ def result_of(of: Target | Policy, tally: Tally, status: Status, started: float,
         seconds=time.monotonic() - started,
         partitions_dropped=tally.partitions,
         keys=tuple(sorted(tally.keys)[:10]),
+        refused_rows=tally.refused.rows,
+        refused=tuple(tally.refused.named),
         **more,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.database.tables import archive_object, is_there
-from nightshift.errors import NightshiftError
+from nightshift.errors import NightshiftError, RowsReturn
 from nightshift.policy.retention import Policy
 from nightshift.results import Refusal, Status, TableResult
 from nightshift.rows.axis import Axis
@@ -45,6 +46,7 @@ class Engine:
         uploader, ledger: None in a dry run, which writes nothing.
         max_share: the deployment's limit on a run's share of a table; None: the usual one.
         seen: tables that have had their turn, under whatever spelling.
+        leaving: in a dry run, condition of the rows that would be gone by now, by the table's label.
     """
 
     database: Database
@@ -55,6 +57,7 @@ class Engine:
     vacuum: bool
     max_share: float | None
     seen: set[TableName] = field(default_factory=set)
+    leaving: dict[str, str] = field(default_factory=dict)
 
 
 def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample | None = None) -> TableResult:
@@ -73,9 +76,9 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
             found = _aim(connection, engine, run, policy)
             if isinstance(found, Refusal):
                 return TableResult(table=policy.table, status=Status.REFUSED, refusal=found)
-            target = found
+            target, notes = found
             if run.dry_run:
-                return _rehearse(connection, engine, run, target, started)
+                return _rehearse(connection, engine, run, target, started, notes)
             if not run.force and (refusal := _volume(connection, engine, target)):
                 return result_of(target, tally, Status.REFUSED, started, refusal=refusal)
             connection.rollback()
@@ -85,9 +88,13 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
     except DBAPIError as exc:
         if is_lock_timeout(exc):
             return result_of(target or policy, tally, Status.PARTIAL, started, warnings=(LOCKED,))
-        return result_of(target or policy, tally, Status.FAILED, started, error=refused_statement(exc))
+        error = refused_statement(exc).about(policy.table)
+        return result_of(target or policy, tally, Status.FAILED, started, error=error)
+    except RowsReturn as exc:
+        refusal = Refusal(guard="returning_rows", message=exc.message, hint=exc.hint or "")
+        return result_of(target or policy, tally, Status.REFUSED, started, refusal=refusal)
     except NightshiftError as exc:
-        return result_of(target or policy, tally, Status.FAILED, started, error=exc)
+        return result_of(target or policy, tally, Status.FAILED, started, error=exc.about(policy.table))
     except Exception as exc:
         # Not foreseen; still the other tables must have their turn.
         logger.exception("unexpected error", extra={"table": policy.table})
@@ -95,8 +102,8 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
         return result_of(target or policy, tally, Status.FAILED, started, error=error)
 
 
-def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) -> Target | Refusal:
-    """Describe the table and ask the guards."""
+def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) -> tuple[Target, list[str]] | Refusal:
+    """Describe the table and ask the guards; what they have to say to a dry run comes with it."""
     postgresql = engine.database.is_postgresql
     describe = postgres.describe if postgresql else sqlite.describe
     info = describe(connection, policy.table, policy.timestamp)
@@ -117,9 +124,15 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
         return repeated(policy.table)
     engine.seen.add(info.name)
     case = guards.Case(
-        policy=policy, info=info, as_of=run.as_of, cutoff=cutoff, connection=connection, postgresql=postgresql
+        policy=policy,
+        info=info,
+        as_of=run.as_of,
+        cutoff=cutoff,
+        connection=connection,
+        postgresql=postgresql,
+        leaving=engine.leaving,
     )
-    return guards.first_refusal(case, target) or target
+    return guards.first_refusal(case, target) or (target, case.notes)
 
 
 def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal | None:
@@ -128,20 +141,24 @@ def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal |
     return check_volume(connection, target, limit)
 
 
-def _rehearse(connection: Connection, engine: Engine, run: JobRun, target: Target, started: float) -> TableResult:
+def _rehearse(
+    connection: Connection, engine: Engine, run: JobRun, target: Target, started: float, notes: Sequence[str]
+) -> TableResult:
     """The dry run of one table: counts, estimates, and the guard for volume as it would decide."""
     ledger_exists = is_there(connection, archive_object)
     expected = estimate(connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=ledger_exists)
     refusal = None
     if not run.force:
         refusal = _volume(connection, engine, target)
+    if refusal is None:
+        engine.leaving[target.info.name.label] = target.due
     return result_of(
         target,
         Tally(),
         Status.REFUSED if refusal else Status.DRY_RUN,
         started,
         oldest_overdue=survey.oldest_due(connection, target),
-        warnings=held_back(target.held, target.axis.zone),
+        warnings=(*notes, *held_back(target.held, target.axis.zone)),
         refusal=refusal,
         estimate=expected,
     )

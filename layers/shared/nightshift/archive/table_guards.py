@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.inventory import returned_beside
-from nightshift.database.catalog import Column, TableInfo, TableName
+from nightshift.database.catalog import Column, Heap, TableInfo, TableName
+from nightshift.database.connect import reason, sqlstate
 from nightshift.database.identity import family
 from nightshift.results import Refusal
 from nightshift.rows.axis import Axis, Kind
@@ -16,6 +19,9 @@ _TWO = "[0-9][0-9]"
 _DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
 _PLAIN_TIMES = (_DAY, f"{_DAY}[ T]{_TWO}:{_TWO}", f"{_DAY}[ T]{_TWO}:{_TWO}:{_TWO}")
 """How SQLite's text may tell a time: whatever follows may be a zone, and there are many ways to write one."""
+
+_NOT_REPLICABLE = {"55000", "42P10"}
+"""SQLSTATE: no replica identity; one that a publication's WHERE or column list goes beyond."""
 
 INTEGERS = {"int2", "int4", "int8", "integer"}
 
@@ -62,6 +68,28 @@ def plain_times(connection: Connection, axis: Axis, table: TableName, written: s
         f"{written}.{axis.column} holds values that are not times like 2025-09-15 09:00:00",
         "store local times without a zone, or an integer with `epoch`",
     )
+
+
+def replicable(connection: Connection, heaps: Sequence[Heap], written: str) -> Refusal | None:
+    """Whether every publication of deletions can tell the rows of these tables apart (PostgreSQL).
+
+    The server itself is asked: it looks as it prepares a DELETE, and EXPLAIN prepares one without running it.
+    """
+    if not connection.exec_driver_sql("SELECT count(*) FROM pg_publication WHERE pubdelete").scalar():
+        return None
+    for heap in heaps:
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(f"EXPLAIN DELETE FROM ONLY {heap.name.sql} WHERE false")
+        except DBAPIError as exc:
+            if sqlstate(exc) not in _NOT_REPLICABLE:
+                raise
+            return refusal(
+                "replica_identity",
+                f"{written}: {reason(exc)}",
+                f"give {heap.name.label} a primary key, or ALTER TABLE {heap.name.sql} REPLICA IDENTITY FULL",
+            )
+    return None
 
 
 def repeated(written: str) -> Refusal:

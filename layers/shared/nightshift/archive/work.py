@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from nightshift.archive.chunks import Carver, Interval
 from nightshift.archive.ledger import Entry
+from nightshift.archive.refused import Refused
 from nightshift.database.catalog import Heap
 
 
@@ -47,6 +48,7 @@ class Tally:
     partitions: int = 0
     locked: int = 0
     out_of_time: bool = False
+    refused: Refused = field(default_factory=Refused)
     keys: list[str] = field(default_factory=list)
     deleted_by_heap: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)

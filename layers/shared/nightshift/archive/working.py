@@ -60,7 +60,9 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
     engine.database.renew(connection)
     heaps = [heap for heap in target.info.heaps if heap.name.label in tally.deleted_by_heap]
     vacuumed, warnings = _vacuum(engine, heaps, tally) if engine.vacuum else (False, ())
-    cheap = tally.locked or tally.out_of_time or vacuumed or tally.rows < MANY_DEAD_ROWS or not target.postgresql
+    refused = tally.refused
+    known_left = tally.locked or tally.out_of_time or refused.rows or refused.whole
+    cheap = known_left or vacuumed or tally.rows < MANY_DEAD_ROWS or not target.postgresql
     oldest, known = None, True
     try:
         oldest = survey.oldest_due(connection, target, None if cheap else heaps)
@@ -69,12 +71,12 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
             raise
         known = False
         warnings = (*warnings, f"the oldest overdue row could not be looked up: {reason(exc)}")
-    warnings += held_back(target.held, target.axis.zone)
+    warnings += refused.warnings + held_back(target.held, target.axis.zone)
     if oldest is not None and tally.locked:
         warnings = (*warnings, LOCKED)
-    elif oldest is not None and not tally.out_of_time:
+    elif oldest is not None and not known_left:
         warnings = (*warnings, LATE)
-    if tally.out_of_time or oldest is not None or not known:
+    if known_left or oldest is not None or not known:
         status = Status.PARTIAL
     else:
         status = Status.OK if tally.rows or tally.partitions else Status.NOTHING

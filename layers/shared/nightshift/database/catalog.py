@@ -151,6 +151,7 @@ class TableInfo:
         heaps: where its rows lie; one for a plain table.
         referenced_by: foreign keys of other tables (and its own) that point at it.
         hiding: names of rules, triggers or settings that can keep rows from a DELETE or hide them from a SELECT.
+        triggers: names of the other triggers that run on a DELETE: no look at the table can tell what they will do.
         has_children: other tables inherit from it (classic inheritance, not partitioning).
         text_encoding_ok: the database's text is UTF-8.
         may_read: we may use its schema and read the table by its own name, whatever its partitions allow.
@@ -162,6 +163,7 @@ class TableInfo:
     heaps: tuple[Heap, ...]
     referenced_by: tuple[ForeignKey, ...] = ()
     hiding: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
     has_children: bool = False
     text_encoding_ok: bool = True
     may_read: bool = True

@@ -190,6 +190,12 @@ def sqlstate(exc: DBAPIError) -> str | None:
     return cause.args[0].get("C") if cause is not None and cause.args and isinstance(cause.args[0], dict) else None
 
 
+def is_in_function(exc: DBAPIError) -> bool:
+    """Whether an error arose in a function that the statement called, e.g. a trigger's: then its context tells."""
+    cause: Any = exc.orig
+    return bool(cause is not None and cause.args and isinstance(cause.args[0], dict) and cause.args[0].get("W"))
+
+
 def reason(exc: BaseException) -> str:
     """The driver's own words, without the statement or the connection's arguments."""
     cause: Any = getattr(exc, "orig", None) or exc

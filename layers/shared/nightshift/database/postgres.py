@@ -89,7 +89,8 @@ WHERE c.relkind = 'r'
 ORDER BY c.oid
 """.replace("{shape}", _SHAPE)
 
-# A BEFORE DELETE row trigger may answer NULL and so keep the row; tgtype: 1 = row, 2 = before, 8 = delete.
+# A BEFORE DELETE trigger keeps rows: by answering NULL where it runs for each row, by an exception where it runs for a
+# statement. tgtype: 2 = before, 8 = delete.
 ROW_SECURITY = "row-level security"
 """Among what hides rows: the one that hides them from a SELECT, too."""
 
@@ -97,16 +98,16 @@ _HIDING = """
 WITH RECURSIVE tree(oid) AS (
   SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
 )
-SELECT 'rule ' || r.rulename FROM pg_rewrite r JOIN tree t ON t.oid = r.ev_class
+SELECT true AS hides, 'rule ' || r.rulename AS what FROM pg_rewrite r JOIN tree t ON t.oid = r.ev_class
   WHERE r.ev_type = '4' AND r.ev_enabled <> 'D'
 UNION
-SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
-  WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 11 = 11
+SELECT g.tgtype & 2 = 2, 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
+  WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 8 = 8
 UNION
-SELECT 'foreign partition ' || c.relname FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind = 'f'
+SELECT true, 'foreign partition ' || c.relname FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind = 'f'
 UNION
-SELECT '{row_security}' FROM tree t WHERE row_security_active(t.oid)
-ORDER BY 1
+SELECT true, '{row_security}' FROM tree t WHERE row_security_active(t.oid)
+ORDER BY 2
 """.replace("{row_security}", ROW_SECURITY)
 
 
@@ -136,13 +137,15 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
     heaps = connection.execute(text(_HEAPS), {"oid": oid, "column": axis})
     children = "SELECT EXISTS (SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
     children += " WHERE i.inhparent = :oid AND NOT c.relispartition)"
+    between = connection.execute(text(_HIDING), {"oid": oid}).all()
     return TableInfo(
         name=TableName(found.nspname, found.relname),
         kind=kind,
         columns=columns,
         heaps=tuple(_heap(row) for row in heaps),
         referenced_by=referenced_by(connection, oid),
-        hiding=tuple(connection.execute(text(_HIDING), {"oid": oid}).scalars()),
+        hiding=tuple(row.what for row in between if row.hides),
+        triggers=tuple(row.what for row in between if not row.hides),
         has_children=bool(connection.execute(text(children), {"oid": oid}).scalar()),
         text_encoding_ok=connection.execute(text("SHOW server_encoding")).scalar() != "SQL_ASCII",
         may_read=found.may_read,

@@ -139,16 +139,21 @@ def _foreign_key(row: Any) -> ForeignKey:
     )
 
 
-def overdue_references(connection: Connection, table: TableName, key: ForeignKey, overdue: str) -> bool:
-    """Whether a row that is due is still referenced through `key`.
+def overdue_references(
+    connection: Connection, table: TableName, key: ForeignKey, overdue: str, *, leaving: str | None, most: int
+) -> int:
+    """How many references to rows that are due there are through `key`.
 
     Args:
         overdue: SQL condition on the referenced table's own column names.
+        leaving: the same, of the referencing rows that will be gone by then; None: none will.
+        most: no more than these are counted.
     """
     # As when a referenced row goes: that finds what references it, and at times more.
     join = joined(key.actions or key.comparisons, "parent", key.referenced, "child", key.columns)
+    staying = f"(SELECT * FROM {key.table_sql} WHERE ({leaving}) IS NOT TRUE)" if leaving else key.table_sql
     statement = (
-        f"SELECT EXISTS (SELECT 1 FROM {key.table_sql} child JOIN"
-        f" (SELECT * FROM {table.sql} WHERE {overdue}) parent ON {join})"
+        f"SELECT count(*) FROM (SELECT 1 FROM {staying} child JOIN"
+        f" (SELECT * FROM {table.sql} WHERE {overdue}) parent ON {join} LIMIT {most}) found"
     )
-    return bool(connection.exec_driver_sql(statement).scalar())
+    return int(connection.exec_driver_sql(statement).scalar_one())

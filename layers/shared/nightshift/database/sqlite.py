@@ -48,6 +48,15 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
         )
     )
     rowid = row_identifier(columns)
+    triggers = [
+        row
+        for row in _rows(
+            connection,
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name",
+            name,
+        )
+        if "DELETE" in row.sql.upper()
+    ]
     whole = kind == "table" and rowid is not None and "WITHOUT ROWID" not in sql.upper()
     return TableInfo(
         name=TableName("", name),
@@ -55,13 +64,8 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
         columns=columns,
         heaps=(_heap(connection, name, timestamp, rowid),) if whole and rowid else (),
         referenced_by=tuple(_referenced_by(connection, name)),
-        hiding=tuple(
-            f"trigger {row.name}"
-            for row in _rows(
-                connection, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", name
-            )
-            if "RAISE" in row.sql.upper() and "DELETE" in row.sql.upper()
-        ),
+        hiding=tuple(f"trigger {row.name}" for row in triggers if "RAISE" in row.sql.upper()),
+        triggers=tuple(f"trigger {row.name}" for row in triggers if "RAISE" not in row.sql.upper()),
     )
 
 

@@ -19,7 +19,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier
-from nightshift.database.connect import is_lock_timeout, reason, refused_statement, sqlstate
+from nightshift.database.connect import is_in_function, is_lock_timeout, reason, refused_statement, sqlstate
+from nightshift.database.sqlstates import is_about_rows
 from nightshift.errors import NightshiftError
 from nightshift.expiry.statements import Deletion, Key, Statements
 
@@ -42,9 +43,6 @@ WORK_MEM = "32MB"
 a few thousand rows."""
 
 _BUSY = {"55P03", "40P01", "40001", "57014"}
-_OURS = ("08", "25", "26", "28", "3D", "42", "53", "57", "58", "XX")
-"""Classes of SQLSTATE (PostgreSQL manual, appendix A) that are about us or the server. All others are about rows: a
-constraint, a value, an exception that a trigger raises under whatever code it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +218,6 @@ def _translated(exc: DBAPIError) -> NightshiftError:
     state = sqlstate(exc) or ""
     if is_lock_timeout(exc) or state in _BUSY:
         return Busy("rows are locked by somebody else", detail=reason(exc))
-    about_rows = not state.startswith(_OURS) if state else type(exc).__name__ == "IntegrityError"
-    if about_rows:
+    if is_about_rows(state, in_function=is_in_function(exc)) if state else type(exc).__name__ == "IntegrityError":
         return Rejected("the database refused to delete rows", detail=reason(exc))
     return refused_statement(exc)

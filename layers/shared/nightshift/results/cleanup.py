@@ -46,6 +46,8 @@ class TableResult:
         oldest_overdue: timestamp of the oldest row still in the table although it is due; None: no row is.
         partitions_dropped: native partitions archived whole and dropped.
         vacuumed: whether VACUUM (ANALYZE) ran afterwards.
+        refused_rows: due rows that the database refused to delete, and that were left; more may have been left untried.
+        refused: some of them, by key, each with the database's words; at most twenty.
         keys: some of the objects' keys, oldest first, at most ten.
         error: what a `failed` table failed with; the counts say what was committed before.
     """
@@ -64,6 +66,8 @@ class TableResult:
     refusal: Refusal | None = None
     estimate: Estimate | None = None
     warnings: tuple[str, ...] = ()
+    refused_rows: int = 0
+    refused: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     error: NightshiftError | None = None
 
@@ -89,6 +93,8 @@ class TableResult:
             out["partitions_dropped"] = self.partitions_dropped
         if self.vacuumed:
             out["vacuumed"] = True
+        if self.refused_rows:
+            out |= {"refused_rows": self.refused_rows, "refused": list(self.refused)}
         if self.refusal:
             out["refusal"] = self.refusal.to_json()
         if self.estimate:

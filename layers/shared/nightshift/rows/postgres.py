@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
+from nightshift.database.sqlstates import is_about_rows
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked, StatementRefused, TooLarge
@@ -51,6 +52,7 @@ _DRIVER_ERRORS = (dbapi.Error, pa.ArrowException, OSError)
 _LOCKED = {"55P03"}
 _INTERRUPTED = {"57014", "40001", "40P01", "25P03"}
 _REFERENCED = "23503"
+_UNKNOWN_OUTCOME = "40003"
 
 _SAID = {
     # An error in the middle of a COPY reaches us through Arrow's C stream, which carries its text but no SQLSTATE.
@@ -201,8 +203,9 @@ class PostgresConnection:
         try:
             self._connection.commit()
         except _DRIVER_ERRORS as exc:
-            if (getattr(exc, "sqlstate", None) or "").startswith("23"):
-                # A constraint that is checked last. The server said no: the outcome is known.
+            state = getattr(exc, "sqlstate", None)
+            if state and state != _UNKNOWN_OUTCOME and is_about_rows(state, in_function=_in_function(str(exc))):
+                # A constraint or a trigger that is due last. The server said no: the outcome is known.
                 raise _translate(exc) from exc
             self.healthy = False
             raise ConnectionLost("the answer to COMMIT was not success", detail=_first_line(exc)) from exc
@@ -242,7 +245,13 @@ def _translate(exc: Exception) -> NightshiftError:
     """
     message = str(exc)
     state = getattr(exc, "sqlstate", None) or next((s for words, s in _SAID.items() if words in message), None)
-    said = _first_line(exc)
+    error = _sorted(state, message, _first_line(exc))
+    if isinstance(error, StatementRefused):
+        error.about_rows = is_about_rows(state or "", in_function=_in_function(message))
+    return error
+
+
+def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
     if state in _LOCKED:
         return RowsLocked("rows or a table are locked by somebody else", detail=said)
     if state in _INTERRUPTED:
@@ -268,7 +277,7 @@ def _translate(exc: Exception) -> NightshiftError:
             hint="restore the referenced table's rows first, or restore into a table of its own",
         )
     if state == _REFERENCED:
-        return NightshiftError(
+        return StatementRefused(
             "rows that are due are still referenced by another table",
             detail=said,
             hint="archive the referencing table first, with a retention that is not longer",
@@ -276,9 +285,17 @@ def _translate(exc: Exception) -> NightshiftError:
     return StatementRefused("the database refused a statement", detail=said)
 
 
+def _in_function(message: str) -> bool:
+    """Whether an error arose in a function that the statement called; in other languages than C's nobody can tell."""
+    return "\nCONTEXT:  PL/" in message or "\nCONTEXT:  SQL " in message
+
+
 def _first_line(exc: Exception) -> str:
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    if not lines:
-        return type(exc).__name__
+    return first_line(str(exc)) or type(exc).__name__
+
+
+def first_line(message: str) -> str:
+    """The first line of a server's message, without the value that it may quote."""
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
     # Data exceptions (class 22) quote the very value: invalid input syntax for type integer: "…".
-    return (_QUOTED.sub('"…"', lines[0]) if _ABOUT_A_VALUE.search(lines[0]) else lines[0])[:200]
+    return (_QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line)[:200]

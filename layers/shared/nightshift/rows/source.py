@@ -21,7 +21,13 @@ class Interrupted(NightshiftError):
 
 
 class StatementRefused(NightshiftError):
-    """The database did not carry a statement out. Nothing was changed."""
+    """The database did not carry a statement out. Nothing was changed.
+
+    Attributes:
+        about_rows: it refused some row, as far as is known: others may go through.
+    """
+
+    about_rows = False
 
 
 class TooLarge(NightshiftError):

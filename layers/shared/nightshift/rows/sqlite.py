@@ -127,7 +127,12 @@ class SqliteConnection:
 
     def commit(self) -> None:
         """See `rows.source.RowConnection.commit`. SQLite's answer cannot get lost."""
-        self._run("COMMIT")
+        try:
+            self._run("COMMIT")
+        except NightshiftError:
+            # A COMMIT that a deferred foreign key refuses leaves the transaction open, and its lock.
+            self._connection.rollback()
+            raise
 
     def close(self) -> None:
         """See `rows.source.RowConnection.close`."""
@@ -140,11 +145,7 @@ class SqliteConnection:
         except sqlite3.OperationalError as exc:
             raise _operational(exc) from exc
         except sqlite3.IntegrityError as exc:
-            raise NightshiftError(
-                "rows that are due are still referenced by another table",
-                detail=str(exc),
-                hint="archive the referencing table first, with a retention that is not longer",
-            ) from exc
+            raise _refused(exc) from exc
 
     def _run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
         try:
@@ -157,6 +158,15 @@ class SqliteConnection:
                 detail=str(exc),
                 hint="restore what it references first, or restore into a table of its own",
             ) from exc
+
+
+def _refused(exc: sqlite3.IntegrityError) -> StatementRefused:
+    refused = StatementRefused("the database refused a statement", detail=str(exc))
+    if exc.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        refused.message = "rows that are due are still referenced by another table"
+        refused.hint = "archive the referencing table first, with a retention that is not longer"
+    refused.about_rows = True
+    return refused
 
 
 def _operational(exc: sqlite3.OperationalError) -> NightshiftError:

@@ -244,6 +244,8 @@ ENGLISH = Phrases(
         "cascade": "rows of other tables hang on it by a foreign key",
         "abnormal_volume": "unusually many rows to delete",
         "hidden_rows": "a rule, trigger or inheritance may hide rows",
+        "returning_rows": "a trigger puts deleted rows back",
+        "replica_identity": "a publication cannot tell deleted rows apart",
         "privilege": "missing database privilege",
         "encoding": "unsupported database encoding",
         "reserved_name": "a column has a reserved name",

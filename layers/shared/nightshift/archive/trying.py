@@ -1,0 +1,118 @@
+"""Due rows that the database refuses to delete: found by trying, left where they are, and named.
+
+A trigger or a constraint may refuse a single row, and one refused row undoes its whole chunk. So the server tries the
+rows of a refused chunk by halves, each in a subtransaction, down to the single rows that are in the way; all of it is
+undone. The chunk then goes without them. Constraints and triggers that are due at COMMIT are tried at once.
+
+Rejected: halves as chunks of their own (each writes objects, and a row that is refused at COMMIT costs twenty uploads).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nightshift.archive.refused import MOST_NAMED, LeftOut
+from nightshift.database.catalog import Heap, quote_identifier, quote_literal
+from nightshift.rows.postgres import first_line
+from nightshift.rows.source import Bounds, RowConnection
+
+MOST_SECONDS = 30.0
+"""What trying the rows of one chunk may take."""
+
+_TRY = """
+DECLARE
+  due tid[]; refused tid[] := '{{}}'; said text[] := '{{}}';
+  lows int[] := ARRAY[1]; highs int[]; last int; lo int; hi int;
+  until timestamptz := clock_timestamp() + interval '{seconds} seconds';
+BEGIN
+  EXECUTE {choose} INTO due;
+  highs := ARRAY[cardinality(due)];
+  WHILE cardinality(lows) > 0 AND cardinality(refused) < {most} AND clock_timestamp() < until LOOP
+    last := cardinality(lows); lo := lows[last]; hi := highs[last];
+    lows := lows[1:last - 1]; highs := highs[1:last - 1];
+    CONTINUE WHEN lo > hi;
+    BEGIN
+      EXECUTE {delete} USING due[lo:hi];
+      SET CONSTRAINTS ALL IMMEDIATE;
+    EXCEPTION
+      WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
+        RAISE;
+      WHEN OTHERS THEN
+        IF SQLSTATE ~ '^(08|53|57|58|XX)' THEN
+          RAISE;
+        ELSIF lo = hi THEN
+          refused := refused || due[lo];
+          said := said || CASE WHEN cardinality(said) < {named} THEN ARRAY[SQLERRM] END;
+        ELSE
+          lows := lows || ARRAY[(lo + hi) / 2 + 1, lo]; highs := highs || ARRAY[hi, (lo + hi) / 2];
+        END IF;
+    END;
+  END LOOP;
+  PERFORM set_config('nightshift.refused', json_build_object(
+    'rows', cardinality(refused), 'places', format('%s', refused), 'named', format('%s', refused[1:{named}]),
+    'said', said, 'end', format('%s', due[lows[cardinality(lows)]]))::text, true);
+END
+"""
+"""Rows are tried in the order of their places; so all that was not tried lies from `end` on."""
+
+_KEY = """
+SELECT CAST(a.attname AS text) AS name FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY u(num, n)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num
+WHERE i.indrelid = {heap}::regclass AND i.indisprimary ORDER BY u.n
+"""
+
+
+def find_refused(
+    connection: RowConnection, heap: Heap, condition: str, bounds: Bounds, most: int, *, skip_locked: bool
+) -> LeftOut:
+    """Try to delete the rows for which a condition holds, and undo it (PostgreSQL).
+
+    Args:
+        most: rows that may be left out.
+        skip_locked: pass over rows that somebody else has locked.
+
+    Raises:
+        NightshiftError: it could not be tried: a lock, a time-out, no PL/pgSQL.
+    """
+    only = f"ONLY {heap.name.sql}"
+    choose = (
+        f"SELECT ARRAY(SELECT ctid FROM {only} WHERE {condition}{' FOR UPDATE SKIP LOCKED' if skip_locked else ''})"
+    )
+    choose = f"SELECT ARRAY(SELECT c FROM unnest(({choose})) c ORDER BY c)"
+    body = _TRY.format(
+        seconds=min(MOST_SECONDS, bounds.seconds / 4),
+        choose=quote_literal(choose),
+        delete=quote_literal(f"DELETE FROM {only} WHERE ctid = ANY ($1)"),
+        most=most,
+        named=MOST_NAMED,
+    )
+    with connection.transaction(bounds):
+        connection.run(f"DO {quote_literal(body)}")
+        told = connection.read("SELECT current_setting('nightshift.refused') AS told", bounds)
+        found = json.loads(told.column("told")[0].as_py())
+        names = _names(connection, heap, found["named"], bounds)
+    named = [f"{name}: {first_line(said)}" for name, said in zip(names, found["said"], strict=True)]
+    but = f" AND ctid <> ALL ({quote_literal(found['places'])}::tid[])" if found["rows"] else ""
+    but += f" AND ctid < {quote_literal(found['end'])}" if found["end"] else ""
+    return LeftOut(found["rows"], but, tuple(named), cut=bool(found["end"]))
+
+
+def _names(connection: RowConnection, heap: Heap, places: str, bounds: Bounds) -> list[str]:
+    """What to call the rows at these places, in their order: by the primary key, or else by the place."""
+    key = _texts(connection, _KEY.format(heap=quote_literal(heap.name.sql)), bounds)
+    shown = f"({', '.join(key)}) = (" if key else "ctid "
+    values = ", ".join(f"format('%s', t.{quote_identifier(column)})" for column in key) or "format('%s', p.place)"
+    pattern = ", ".join(["%s"] * max(1, len(key))) + (")" if key else "")
+    return _texts(
+        connection,
+        f"SELECT left({quote_literal(shown)} || format({quote_literal(pattern)}, {values}), 200) AS name"
+        f" FROM unnest({quote_literal(places)}::tid[]) WITH ORDINALITY AS p(place, n)"
+        f" LEFT JOIN ONLY {heap.name.sql} t ON t.ctid = p.place ORDER BY p.n",
+        bounds,
+    )
+
+
+def _texts(connection: RowConnection, statement: str, bounds: Bounds) -> list[str]:
+    table: Any = connection.read(statement, bounds)
+    return [str(value) for value in table.column(0).to_pylist()] if table.num_rows else []
