@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -200,7 +201,7 @@ def test_ctrl_c_is_one_line(small: House) -> None:
             small.value("SELECT count(*) FROM pg_locks WHERE relation = 'conversation_log'::regclass AND granted") == 1
         )
     small.sql("ROLLBACK")
-    assert (running.returncode, stdout, stderr.strip()) == (130, "", "interrupted")
+    assert (running.returncode, json.loads(stdout)["status"], stderr.strip()) == (130, "interrupted", "interrupted")
 
 
 def test_a_reader_who_leaves_is_no_error(small: House) -> None:

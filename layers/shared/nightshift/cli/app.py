@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
 import nightshift
-from nightshift.cli.failures import reported
+from nightshift.cli.failures import Interrupted, as_answer, reported
 
 COMMANDS = ("plan", "archives", "verify", "restore", "backups", "restore-backup", "invoke", "completion")
 """In the order in which an operator meets them; each is a module under `commands/`, with `_` for `-`."""
@@ -46,6 +50,21 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(f"nightshift.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
+
+    def main(self, args: Sequence[str] | None = None, *given: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        """Run a command line; where it asks for JSON, a failure is an object on stdout, too."""
+        words = sys.argv[1:] if args is None else list(args)
+        if not standalone_mode or "--json" not in words:
+            return super().main(args, *given, standalone_mode=standalone_mode, **more)
+        try:
+            sys.exit(super().main(args, *given, standalone_mode=False, **more) or 0)
+        except click.Abort:
+            failure: click.ClickException = Interrupted()
+        except click.ClickException as exc:
+            failure = exc
+        failure.show()
+        click.echo(json.dumps(as_answer(failure), ensure_ascii=False, indent=2))
+        sys.exit(failure.exit_code)
 
     def invoke(self, ctx: click.Context) -> object:
         with reported(verbose=bool(ctx.params.get("verbose"))):

@@ -68,6 +68,36 @@ class Interrupted(click.ClickException):
         click.echo(self.message, file=file, err=True)
 
 
+class Declined(click.ClickException):
+    """The operator was asked, and said no."""
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self) -> None:
+        super().__init__("nothing was touched")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=True)
+
+
+_STATUS = {
+    ExitCode.USAGE: "not_understood",
+    ExitCode.REFUSED: Status.REFUSED.value,
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+
+def as_answer(failure: click.ClickException) -> dict[str, Any]:
+    """A failure as the one JSON object of a command: what stderr says, and what had been done before."""
+    answer: dict[str, Any] = {"status": _STATUS.get(ExitCode(failure.exit_code), Status.FAILED.value)}
+    error = failure.error if isinstance(failure, Failure) else NightshiftError(failure.format_message())
+    told = {"message": error.message, "detail": error.detail, "hint": error.hint}
+    answer["error"] = {name: value for name, value in told.items() if value}
+    if error.result is not None and hasattr(error.result, "to_json"):
+        answer["result"] = error.result.to_json()
+    return answer
+
+
 def told(error: NightshiftError) -> str:
     """Message, detail and hint, all but the first line indented."""
     lines = [error.message, *(error.detail or "").splitlines()]

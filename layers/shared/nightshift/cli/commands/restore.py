@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nightshift.cli.failures import ExitCode, exit_code
+from nightshift.cli.failures import Declined, exit_code
 from nightshift.cli.options import day_options, json_option
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ def _confirm(event: dict[str, Any]) -> None:
         err=True,
     )
     if not click.confirm("Go on?", err=True):
-        click.echo("nothing was touched", err=True)
-        raise click.exceptions.Exit(ExitCode.REFUSED)
+        raise Declined
 
 
 def _restore(event: dict[str, Any], *, verbose: bool) -> dict[str, Any]:
