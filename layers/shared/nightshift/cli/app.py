@@ -51,13 +51,20 @@ class Commands(click.Group):
         command: click.Command = import_module(f"nightshift.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
-    def main(self, args: Sequence[str] | None = None, *given: Any, standalone_mode: bool = True, **more: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **more: Any,
+    ) -> Any:
         """Run a command line; where it asks for JSON, a failure is an object on stdout, too."""
         words = sys.argv[1:] if args is None else list(args)
         if not standalone_mode or "--json" not in words:
-            return super().main(args, *given, standalone_mode=standalone_mode, **more)
+            return super().main(args, prog_name, complete_var, standalone_mode, **more)
         try:
-            sys.exit(super().main(args, *given, standalone_mode=False, **more) or 0)
+            sys.exit(super().main(args, prog_name, complete_var, False, **more) or 0)
         except click.Abort:
             failure: click.ClickException = Interrupted()
         except click.ClickException as exc:

@@ -10,9 +10,7 @@ import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object on stdout, of a failure too, and nothing else there."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else there.")
 
 
 class Day(click.ParamType[date]):
