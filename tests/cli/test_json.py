@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.cli.command import nightshift, process
 from tests.cli.test_frame import NOWHERE
 from tests.support.house import House

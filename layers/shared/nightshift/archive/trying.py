@@ -14,7 +14,7 @@ from typing import Any
 
 from nightshift.archive.refused import MOST_NAMED, LeftOut
 from nightshift.database.catalog import Heap, quote_identifier, quote_literal
-from nightshift.rows.postgres import first_line
+from nightshift.database.sqlstates import first_line
 from nightshift.rows.source import Bounds, RowConnection
 
 MOST_SECONDS = 30.0

@@ -6,6 +6,7 @@ a week. Every connection gets a statement and a lock timeout, so that no look-up
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,9 @@ _INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE = "42501", "55P03"
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 """A server that vanished without a word, as in a failover, is noticed within a minute; the kernel takes two hours."""
+
+# A driver that says good-bye to a server that is gone: a hundred lines about what the statement's own error tells.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 CONTROL_LOCK_TIMEOUT_S = 10.0
 """Seconds that a look-up or a ledger entry waits for a lock."""

@@ -1,6 +1,8 @@
-"""Whether an SQLSTATE is about the rows of a statement, or about us and the server (PostgreSQL manual, appendix A)."""
+"""What an error of PostgreSQL is about: rows, or us and the server (manual, appendix A); and what may be shown of it."""
 
 from __future__ import annotations
+
+import re
 
 _OURS = ("08", "25", "26", "28", "3D", "42", "53", "57", "58", "XX")
 """Classes that are about us or the server. All others are about rows: a constraint, a value, an exception that a
@@ -18,3 +20,14 @@ def is_about_rows(state: str, *, in_function: bool) -> bool:
             table is then one that this function lacks.
     """
     return not state.startswith(_THE_SERVER_S if in_function else _OURS)
+
+
+_ABOUT_A_VALUE = re.compile("invalid|out of range|too long|malformed", re.IGNORECASE)
+_QUOTED = re.compile('".*"')
+
+
+def first_line(message: str) -> str:
+    """The first line of a server's message, without the value that it may quote."""
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
+    # Data exceptions (class 22) quote the very value: invalid input syntax for type integer: "…".
+    return (_QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line)[:200]

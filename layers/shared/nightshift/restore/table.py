@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.archive.archiver import UNBOUNDED
 from nightshift.archive.events import Listener
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged, prove
@@ -33,8 +34,10 @@ from nightshift.restore.restorer import RETRIES, Restorer, Tally
 from nightshift.restore.selection import select
 from nightshift.restore.target import find, is_ours, judge, keyless
 from nightshift.restore.telling import differing, only_damaged, told, warned, without_a_place
+from nightshift.restore.trial import try_out
 from nightshift.results import Refusal, RestoreResult, Status
 from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.source import Bounds, StatementRefused
 from nightshift.rows.sqlite import SqliteConnection
 from nightshift.run import JobRun
 from nightshift.store import Store
@@ -74,7 +77,7 @@ def restore_table(way: Way, run: JobRun) -> RestoreResult:
         except DBAPIError as exc:
             raise NightshiftError(
                 "the database refused a statement",
-                detail=reason(exc),
+                detail=f"{request.table}: {reason(exc)}",
                 hint="to make a table nightshift's role needs CREATE on the schema; see the database's log",
             ) from exc
     return replace(result, seconds=time.monotonic() - started)
@@ -121,8 +124,7 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     warnings += without_a_place(request, destination)
     facts = partial(facts, columns=destination.notes, warnings=warnings, hold_until=hold_until)
     if run.dry_run:
-        rows, size = sum(one.rows or 0 for one in left), sum(one.bytes or 0 for one in left)
-        return facts(status=Status.DRY_RUN, rows=rows, objects=len(left), bytes=size, damaged=told(damaged))
+        return _foretold(way, destination, left, partial(facts, damaged=told(damaged)))
     _hold_anew(run, connection, back, hold_until)
     if table is None or table.empty:
         # SQLite's tables have no identity but their name; PostgreSQL's new one has an identity of its own.
@@ -144,6 +146,26 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     known = [one for one in left if one.fingerprint in shapes]
     lost = [one for one in damaged if one.fingerprint not in shapes]
     return _fill(way, connection, destination, records, known, lost, facts, fresh=fresh)
+
+
+def _foretold(
+    way: Way, destination: Destination, objects: Sequence[ArchivedObject], facts: Callable[..., RestoreResult]
+) -> RestoreResult:
+    """What a dry run answers."""
+    if refusal := _tried(way, destination, objects):
+        return facts(status=Status.REFUSED, refusal=refusal)
+    rows, size = sum(one.rows or 0 for one in objects), sum(one.bytes or 0 for one in objects)
+    return facts(status=Status.DRY_RUN, rows=rows, objects=len(objects), bytes=size)
+
+
+def _tried(way: Way, destination: Destination, objects: Sequence[ArchivedObject]) -> Refusal | None:
+    """Whether the values of some objects fit the table; nobody has tried in SQLite, where it would lock the file."""
+    if not destination.exists or not way.database.is_postgresql:
+        return None
+    left = max(1.0, way.limits.deadline - time.monotonic())
+    bounds = Bounds(left, way.limits.lock_seconds, UNBOUNDED, stop=lambda: time.monotonic() > way.limits.deadline)
+    with closing(PostgresConnection(way.database.target)) as connection:
+        return try_out(way.store, connection, destination, objects, bounds)
 
 
 def _on_record(
@@ -204,11 +226,14 @@ def _fill(
         way.database.renew(connection)
         _check(connection, destination, records, tally, fresh=fresh and not remaining)
     except DBAPIError as exc:
-        error = refused_statement(exc)
+        error = refused_statement(exc).about(destination.table.name.label)
         error.result = _so_far(facts, tally, len(objects) + len(lost))
         raise error from exc
     except NightshiftError as exc:
         exc.result = _so_far(facts, tally, len(objects) + len(lost))
+        if isinstance(exc, StatementRefused):
+            exc.hint = exc.hint or "restore into a table of its own: everything comes back there"
+        exc.about(destination.table.name.label)
         raise
     result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))
     if tally.damaged and not tally.keys and not remaining:

@@ -8,7 +8,6 @@ that nobody holds. After any error the connection is closed, not reused, and the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
-from nightshift.database.sqlstates import is_about_rows
+from nightshift.database.sqlstates import first_line, is_about_rows
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked, StatementRefused, TooLarge
@@ -70,10 +69,6 @@ _SAID = {
     "could not receive data": "08006",
     "could not send data": "08006",
 }
-
-
-_ABOUT_A_VALUE = re.compile("invalid|out of range|too long|malformed", re.IGNORECASE)
-_QUOTED = re.compile('".*"')
 
 
 class PostgresConnection:
@@ -292,10 +287,3 @@ def _in_function(message: str) -> bool:
 
 def _first_line(exc: Exception) -> str:
     return first_line(str(exc)) or type(exc).__name__
-
-
-def first_line(message: str) -> str:
-    """The first line of a server's message, without the value that it may quote."""
-    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
-    # Data exceptions (class 22) quote the very value: invalid input syntax for type integer: "…".
-    return (_QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line)[:200]

@@ -255,6 +255,7 @@ ENGLISH = Phrases(
         "unusable_table": "rows cannot be restored there",
         "altered_rows": "a trigger, rule or the like could change rows on their way in",
         "impossible_columns": "the columns do not fit",
+        "impossible_values": "the archived values do not fit the table as it is now",
         "busy": "DB Cleanup is running",
         "returned": "restored rows are still in the archive",
         "held": "restored rows are held by another column",

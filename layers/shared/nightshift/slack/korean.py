@@ -233,6 +233,7 @@ KOREAN = Phrases(
         "unusable_table": "복원할 수 없는 위치",
         "altered_rows": "트리거·규칙 등이 복원되는 행을 바꿀 수 있음",
         "impossible_columns": "컬럼 구성이 맞지 않음",
+        "impossible_values": "아카이브된 값이 현재 테이블에 맞지 않음",
         "busy": "DB Cleanup이 실행 중",
         "returned": "복원된 행이 아직 아카이브에 남아 있음",
         "held": "복원된 행이 다른 기준으로 보류 중",

@@ -1,0 +1,113 @@
+"""The part of a dry run that tries: whether a table of today takes archived values, before the first row goes there.
+
+Declared types can be compared; labels of an enum, the checks of a domain or a table, and lengths that became shorter
+are about values. So the oldest and the newest object of each kind are put into a temporary table like the one that is to be filled, by the
+way that a restore would take, and all of it is undone (PostgreSQL). Foreign keys are looked up, one query each.
+
+Rejected: the table itself within a transaction (a dry run writes nothing); every object (it would be the restore).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.proof import ObjectDamaged, prove
+from nightshift.database.catalog import TableName, quote_identifier, quote_literal
+from nightshift.database.insertable import Insertable
+from nightshift.restore.fillers import PostgresFiller
+from nightshift.restore.fit import Fit
+from nightshift.restore.layout import Destination
+from nightshift.results import Refusal
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.source import Bounds, StatementRefused
+from nightshift.store import Store
+
+TRIAL = TableName("pg_temp", "nightshift_trial")
+
+_REFERENCES = """
+SELECT format('%s', k.conname) AS name, format('%I.%I', n.nspname, p.relname) AS parent,
+  (SELECT string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ' ORDER BY u.i)
+     FROM unnest(k.conkey, k.confkey) WITH ORDINALITY u(mine, theirs, i)
+     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine
+     JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.theirs) AS pairs,
+  (SELECT string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ')
+     FROM unnest(k.conkey) u(mine) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine) AS given
+FROM pg_constraint k JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace n ON n.oid = p.relnamespace
+WHERE k.conrelid = {table}::regclass AND k.contype = 'f' AND k.confrelid <> k.conrelid
+  AND NOT coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
+  AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+"""
+"""References that the table's rows must have; one to the table itself may be among the rows that come."""
+
+
+def try_out(
+    store: Store,
+    connection: PostgresConnection,
+    destination: Destination,
+    objects: Sequence[ArchivedObject],
+    bounds: Bounds,
+) -> Refusal | None:
+    """Try some objects; the first that does not go is a refusal."""
+    table = destination.table
+    trial = replace(destination, table=replace(table, name=TRIAL, unique=False))
+    filler = PostgresFiller(connection, trial, always_stage=False)
+    for one in _samples(objects, destination):
+        try:
+            file, fit = prove(store, one), destination.fits[one.fingerprint]
+            filler.prepare(file, fit, bounds)
+            with connection.transaction(bounds):
+                for statement in _like(table, fit):
+                    connection.run(statement)
+                filler.fill(file, fit, bounds)
+                gone = _missing_reference(connection, table.name, bounds)
+        except ObjectDamaged:
+            continue
+        except StatementRefused as exc:
+            if not exc.about_rows:
+                return None  # no temporary tables for us: the restore itself will tell
+            said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
+            return _refused(table, one, said.replace(TRIAL.name, table.name.label))
+        if gone:
+            return _refused(table, one, f"they reference rows of {gone} that are not there")
+    return None
+
+
+def _samples(objects: Sequence[ArchivedObject], destination: Destination) -> Iterator[ArchivedObject]:
+    """The oldest and the newest object of each kind."""
+    for fingerprint in destination.fits:
+        alike = [one for one in objects if one.fingerprint == fingerprint]
+        yield from alike[:1] + alike[1:][-1:]
+
+
+def _like(table: Insertable, fit: Fit) -> Iterator[str]:
+    """SQL for a table like the one that is to be filled, without the columns that only defaults would fill."""
+    yield f"CREATE TEMP TABLE {TRIAL.name} (LIKE {table.name.sql} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
+    filled = {one.slot.name for one in fit.filled}
+    for slot in table.slots:
+        if slot.name not in filled and not slot.generated:
+            yield f"ALTER TABLE {TRIAL.sql} DROP COLUMN {quote_identifier(slot.name)} CASCADE"
+
+
+def _missing_reference(connection: PostgresConnection, table: TableName, bounds: Bounds) -> str | None:
+    """The table that lacks a row which the tried ones reference, with the foreign key's name."""
+    found: Any = connection.read(_REFERENCES.format(table=quote_literal(table.sql)), bounds)
+    for key in found.to_pylist():
+        lacking = (
+            f"SELECT count(*) FROM (SELECT 1 FROM {TRIAL.sql} c WHERE {key['given']}"
+            f" AND NOT EXISTS (SELECT 1 FROM {key['parent']} p WHERE {key['pairs']}) LIMIT 1) f"
+        )
+        if connection.execute(lacking):
+            return f"{key['parent']} ({key['name']})"
+    return None
+
+
+def _refused(table: Insertable, one: ArchivedObject, said: str) -> Refusal:
+    return Refusal(
+        guard="impossible_values",
+        message=f"archived rows do not fit {table.name.label} as it is now: {said} (tried: {one.uri})",
+        hint="restore into a table of its own (leave out --into and --into-original): everything comes back there;"
+        " or change the table until it takes the rows",
+    )
