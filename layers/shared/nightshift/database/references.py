@@ -90,6 +90,16 @@ ORDER BY u.i
 """
 
 
+_FOLLOWERS = """
+SELECT n.nspname, c.relname
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.confrelid = CAST(:table AS regclass) AND k.confupdtype IN ('c', 'n', 'd')
+  AND EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey)
+              AND a.attname = ANY (CAST(:columns AS text[])))
+ORDER BY 1, 2
+"""
+
+
 def referenced_by(connection: Connection, oid: int) -> tuple[ForeignKey, ...]:
     """The foreign keys that point at a table, or at partitions of it."""
     return tuple(_foreign_key(row) for row in connection.execute(text(_REFERENCED_BY), {"oid": oid}))
@@ -101,6 +111,12 @@ def comparisons(
     """How a foreign key from `child` to these unique columns of `parent` would compare them."""
     names = {"parent": parent.sql, "referenced": list(referenced), "child": child.sql, "columns": list(columns)}
     return tuple(Comparison(row.collate, row.operator) for row in connection.execute(text(_COMPARISONS_OF), names))
+
+
+def followers(connection: Connection, table: TableName, columns: Sequence[str]) -> list[TableName]:
+    """The tables whose rows change by a foreign key's ON UPDATE when these columns of `table` do."""
+    names = {"table": table.sql, "columns": list(columns)}
+    return [TableName(row.nspname, row.relname) for row in connection.execute(text(_FOLLOWERS), names)]
 
 
 def joined(

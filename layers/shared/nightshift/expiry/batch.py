@@ -3,7 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
@@ -28,6 +28,7 @@ class Batch:
         keys, name: their keys, and what people call it, where the batch is one row.
         latest: when the last of them expired, a point on the axis.
         deleted: rows by table, in the order of deletion.
+        is_other: it has become one of other rows, which must go before those that it was about to take.
         queued: files put into the outbox.
         objects, bytes: written to the archive.
         listener: hears of each step.
@@ -39,6 +40,7 @@ class Batch:
     name: str = ""
     latest: int | None = None
     deleted: dict[str, int] = field(default_factory=dict)
+    is_other: bool = False
     queued: int = 0
     objects: int = 0
     bytes: int = 0
@@ -73,7 +75,11 @@ class Scope:
     seconds: float
 
 
-def expire(session: Session, statements: Statements, batch: Batch, scope: Scope) -> None:
+Closing = Callable[[Session, Statements, Batch, Scope], None]
+"""Takes what must go in the same batch, once what hangs on the taken rows is collected."""
+
+
+def expire(session: Session, statements: Statements, batch: Batch, scope: Scope, close: Closing | None = None) -> None:
     """Delete expired rows with all that hangs on them, and commit.
 
     Args:
@@ -96,6 +102,8 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope)
             batch.keys = session.keys(statements.taken())
             batch.name = f"{root.label} ({', '.join(statements.named_by)}) = {_told(session.keys(statements.names()))}"
         collect(session, statements)
+        if close is not None:
+            close(session, statements, batch, scope)
         before = _left_counts(session, statements)
         if living_among(session, statements):
             raise Depended("rows that have not expired hang on expired ones", detail=LIVING)

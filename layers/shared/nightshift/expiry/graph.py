@@ -166,6 +166,11 @@ class Cascade:
         """The references by which others hang on rows of `table`."""
         return [edge for edge in self.edges if edge.parent == table]
 
+    @property
+    def dissolved(self) -> tuple[Edge, ...]:
+        """The references by which the database changes rows of these tables."""
+        return tuple(edge for edge in self.loose if edge.child in self.nodes)
+
     @cached_property
     def by_itself(self) -> frozenset[TableName]:
         """Tables that the database empties as it should without our doing: every reference to them cascades, they name

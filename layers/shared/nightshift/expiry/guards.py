@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from nightshift.archive.table_guards import returned
-from nightshift.database import postgres_access
+from nightshift.database import postgres_access, references
 from nightshift.database.catalog import ForeignKey, TableName
 from nightshift.expiry.graph import Cascade, Edge, Node
 from nightshift.policy.expiry import Expiry
@@ -41,6 +41,8 @@ def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
             _archivable(connection, node)
     if policy.archive:
         _no_circle(cascade)
+        for edge in cascade.loose:
+            _can_be_closed(connection, cascade, edge)
 
 
 def check_lasting(edge: Edge, key: ForeignKey) -> None:
@@ -122,13 +124,34 @@ def _archivable(connection: Connection, node: Node) -> None:
         raise Refused.of(refusal)
 
 
+def _can_be_closed(connection: Connection, cascade: Cascade, edge: Edge) -> None:
+    """No row of the cascade is changed before it is archived, except by the reference itself (see `closing`)."""
+    if edge in cascade.dissolved and not cascade.nodes[edge.parent].key:
+        raise Refused(
+            "no_key",
+            f"{edge.parent.label} has no primary key, and rows of {edge.child.label} lose their reference when it goes",
+            "give it one: without it, what is archived could have lost it already",
+        )
+    for table in references.followers(connection, edge.child, edge.columns):
+        if table in cascade.nodes:
+            raise Refused(
+                "archive",
+                f"{table.label} follows changes of {edge.child.label} by ON UPDATE, and these follow a deletion from"
+                f" {edge.parent.label} ({edge.name}): its rows could be archived otherwise than they were",
+                "take `archive = true` out of the policy, or make one of the two keys NO ACTION",
+            )
+
+
 def _no_circle(cascade: Cascade) -> None:
     """Each table's rows can be returned by a statement of their own."""
     circle = next((group for group in cascade.groups if len(group) > 1), ())
+    loose = [edge.name for edge in cascade.dissolved if edge.parent in circle and edge.child in circle]
     if circle:
         names = ", ".join(name.label for name in circle)
         raise Refused(
             "archive",
             f"{names} reference each other in a circle: their rows cannot be archived one table after the other",
-            "take `archive = true` out of the policy, or make one of the foreign keys ON DELETE SET NULL",
+            f"take `archive = true` out of the policy, or drop {loose[0]}: it would be dissolved before it is archived"
+            if loose
+            else "take `archive = true` out of the policy, or drop one of the foreign keys",
         )

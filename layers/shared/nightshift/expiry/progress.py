@@ -50,7 +50,7 @@ class Progress:
         # More than were taken, where expired rows hang on expired ones.
         self.expired += batch.deleted[root]
         self.busy_in_a_row = 0
-        self._go_on(batch.latest)
+        self._go_on(None if batch.is_other else batch.latest)
         self.queued += batch.queued
         self.objects += batch.objects
         self.bytes += batch.bytes

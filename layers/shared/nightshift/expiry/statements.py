@@ -55,27 +55,34 @@ class Statements:
 
     Attributes:
         left: tables that are left to the database, which deletes their rows by ON DELETE CASCADE.
+        dissolved: references that the database dissolves, of rows that must be archived as they were.
     """
 
     cascade: Cascade
     due: Due
     postgresql: bool
     left: frozenset[TableName] = frozenset()
+    dissolved: tuple[Edge, ...] = ()
 
     def is_inner(self, table: TableName) -> bool:
         """Whether rows that we delete hang on `table`, so that its keys must be known before that."""
-        return table == self.cascade.root or bool(self._ours(table) or self._acting(table))
+        return table == self.cascade.root or bool(self._needed(table))
 
     def _ours(self, table: TableName) -> list[Edge]:
         """The references by which rows that we delete hang on `table`."""
         return [edge for edge in self.cascade.out_of(table) if edge.child not in self.left]
+
+    def _needed(self, table: TableName) -> list[Edge]:
+        """The references for which the keys of `table` must be known."""
+        dissolved = [edge for edge in self.dissolved if edge.parent == table]
+        return [*self._ours(table), *self._acting(table), *dissolved]
 
     def kept(self, table: TableName) -> tuple[str, ...]:
         """The columns of an inner table that its children and its own deletion go by.
 
         In SQLite a copy would not compare as the column does: there its children are found by way of the table itself.
         """
-        edges = [*self._ours(table), *self._acting(table)] if self.postgresql else []
+        edges = self._needed(table) if self.postgresql else []
         referenced = [column for edge in edges for column in edge.referenced]
         return tuple(dict.fromkeys([*self.cascade.nodes[table].key, *referenced]))
 
@@ -123,6 +130,13 @@ class Statements:
             chosen += " FOR UPDATE SKIP LOCKED" if self.postgresql else ""
         return f"INSERT INTO {self.key_table(root)} {chosen}"
 
+    def take_these(self, keys: str) -> str:
+        """Put the rows whose keys a table holds into the root's key table, locked."""
+        root = self.cascade.root
+        wanted = f"EXISTS (SELECT 1 FROM {keys} t WHERE {self.cascade.nodes[root].is_same('t', 'c')})"
+        chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.sql} AND {wanted} FOR UPDATE"
+        return f"INSERT INTO {self.key_table(root)} {chosen}"
+
     def latest(self) -> str:
         """When the last of the taken rows expired, as text: a point on the axis, or what SQLite has."""
         latest = f"SELECT max(nightshift_at) FROM {self.key_table(self.cascade.root)}"
@@ -134,15 +148,15 @@ class Statements:
         root = self.cascade.root
         if not self.cascade.into(root):
             return None
-        return f"SELECT count(*) FROM {root.sql} d WHERE {self._known(root, 'd')} AND ({self.due.sql}) IS NOT TRUE"
+        return f"SELECT count(*) FROM {root.sql} d WHERE {self.known(root, 'd')} AND ({self.due.sql}) IS NOT TRUE"
 
     def strays(self) -> list[str]:
         """SQL that counts rows which the database would delete, change or stumble over although they hang on rows that
         stay: for each foreign key that finds other rows when a referenced one goes than it allowed in."""
         return [
-            f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self._gone(edge)}"
+            f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self.gone(edge)}"
             f" WHERE {edge.matches('k', 'd', acting=True)})"
-            f" AND NOT EXISTS (SELECT 1 FROM {self._gone(edge)} WHERE {edge.matches('k', 'd')})"
+            f" AND NOT EXISTS (SELECT 1 FROM {self.gone(edge)} WHERE {edge.matches('k', 'd')})"
             + "".join(f" AND NOT ({deletion.condition})" for deletion in self._deletions_of(edge.child))
             for table in self.cascade.nodes
             for edge in self._acting(table)
@@ -171,7 +185,7 @@ class Statements:
         """What people call the taken rows, as text."""
         root = self.cascade.root
         columns = ", ".join(map(self._as_text, self.named_by))
-        return f"SELECT {columns} FROM {root.sql} d WHERE {self._known(root, 'd')}"
+        return f"SELECT {columns} FROM {root.sql} d WHERE {self.known(root, 'd')}"
 
     def collect(self, edge: Edge, after: int | None = None, *, lock: bool = True) -> str:
         """Put the keys of an inner table's rows that hang on known ones by `edge` into its key table, once each.
@@ -184,7 +198,7 @@ class Statements:
         found = f"SELECT {self._copied(child, 0 if after is None else after + 1)} FROM {child.sql} c"
         found += f" WHERE {self._hangs(edge, 'c', after)}"
         if len(self.cascade.into(child)) > 1 or child == self.cascade.root:
-            found += f" AND NOT ({self._known(child, 'c')})"
+            found += f" AND NOT ({self.known(child, 'c')})"
         found += " FOR UPDATE OF c" if lock and self.postgresql else ""
         return f"INSERT INTO {self.key_table(child)} {found}"
 
@@ -199,7 +213,7 @@ class Statements:
         node = self.cascade.nodes[table]
         if self.is_inner(table):
             join = (self.key_table(table), node.is_same("k", "d")) if self.postgresql else None
-            return [Deletion(node, self._known(table, "d"), join)]
+            return [Deletion(node, self.known(table, "d"), join)]
         return [
             Deletion(
                 node,
@@ -230,7 +244,7 @@ class Statements:
             " GROUP BY bucket, part"
         )
 
-    def _known(self, table: TableName, row: str) -> str:
+    def known(self, table: TableName, row: str) -> str:
         """Condition that a row of an inner table is among the known ones."""
         node, known = self.cascade.nodes[table], self.key_table(table)
         if self.postgresql:
@@ -242,7 +256,7 @@ class Statements:
         """Condition that a row of the child hangs on a known one by `edge`."""
         step = "" if after is None else f" AND {'k' if self._is_copied(edge) else 'n'}.nightshift_step = {after}"
         if self.postgresql:
-            return f"EXISTS (SELECT 1 FROM {self._gone(edge)} WHERE {edge.matches('k', row)}{step})"
+            return f"EXISTS (SELECT 1 FROM {self.gone(edge)} WHERE {edge.matches('k', row)}{step})"
         # Outwards from whichever side no index leads to: SQLite does not know how many keys there are.
         (key,) = map(quote_identifier, self.cascade.nodes[edge.child].key)
         n, k, same = f"{self.key_table(edge.parent)} n", f"{edge.parent.sql} k", self.cascade.nodes[edge.parent].is_same
@@ -255,7 +269,7 @@ class Statements:
         """Whether the parent's key table holds what the child references."""
         return self.postgresql and edge.partition is None
 
-    def _gone(self, edge: Edge) -> str:
+    def gone(self, edge: Edge) -> str:
         """The known rows `k` of a parent, with the columns that are referenced."""
         known = self.key_table(edge.parent)
         if self._is_copied(edge):

@@ -26,6 +26,7 @@ from nightshift.database.connect import Database, is_lock_timeout, refused_state
 from nightshift.database.postgres_access import counts_rows
 from nightshift.errors import NightshiftError
 from nightshift.expiry.batch import Batch, expire
+from nightshift.expiry.closing import close
 from nightshift.expiry.discovery import Discovery
 from nightshift.expiry.due import Due, count_due, oldest_due
 from nightshift.expiry.graph import Named
@@ -143,7 +144,8 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
     # What is archived must be returned by a statement of ours, and a dry run looks at every row.
     ours = not postgresql or policy.archive or turn.run.dry_run or not counts_rows(connection)
     connection.rollback()
-    return Statements(cascade, due, postgresql, frozenset() if ours else cascade.by_itself)
+    dissolved = cascade.dissolved if policy.archive else ()
+    return Statements(cascade, due, postgresql, frozenset() if ours else cascade.by_itself, dissolved)
 
 
 def _plausible(connection: Connection, due: Due, table: TableName) -> None:
@@ -182,7 +184,7 @@ def _work(session: Session, statements: Statements, turn: Turn, progress: Progre
         size = max(1, min(progress.size, int(progress.size * left / 4 / progress.slowest) or 1))
         seconds = left if size == 1 else min(MOST_SECONDS, left / 3)
         try:
-            expire(session, statements, batch, progress.scope(size, seconds))
+            expire(session, statements, batch, progress.scope(size, seconds), close if statements.dissolved else None)
         except (Busy, Rejected) as exc:
             if not batch.taken:
                 progress.why.setdefault(str(exc.detail), [])
