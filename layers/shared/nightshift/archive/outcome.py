@@ -19,6 +19,8 @@ LATE = "due rows came or moved while the run went on; the next run takes them"
 
 def result_of(of: Target | Policy, tally: Tally, status: Status, started: float, **more: Any) -> TableResult:
     """The facts of a table, with what was committed so far."""
+    if isinstance(of, Target) and of.beyond:
+        more["warnings"] = (*of.beyond, *more.get("warnings", ()))
     return TableResult(
         table=of.info.name.label if isinstance(of, Target) else of.table,
         status=status,

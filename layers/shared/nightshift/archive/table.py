@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -19,6 +19,7 @@ from nightshift.archive.outcome import LOCKED, held_back, result_of
 from nightshift.archive.plan import estimate
 from nightshift.archive.table_guards import axis_kind, known_table, repeated
 from nightshift.archive.target import Target
+from nightshift.archive.unarchivable import check_columns, check_sizes
 from nightshift.archive.volume import check_volume
 from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
@@ -132,7 +133,15 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
         postgresql=postgresql,
         leaving=engine.leaving,
     )
-    return guards.first_refusal(case, target) or (target, case.notes)
+    if refusal := guards.first_refusal(case, target):
+        return refusal
+    return replace(target, beyond=_beyond(connection, run, target)), case.notes
+
+
+def _beyond(connection: Connection, run: JobRun, target: Target) -> tuple[str, ...]:
+    """What the archive cannot hold; only a dry run has the time to look at rows' sizes."""
+    sizes = check_sizes(connection, target.info, target.due) if run.dry_run else ()
+    return check_columns(connection, target.info) + sizes
 
 
 def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal | None:

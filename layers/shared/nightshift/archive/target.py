@@ -35,6 +35,7 @@ class Target:
         cutoff: aware, in the policy's zone.
         server_version: PostgreSQL's major version; 0 for SQLite.
         held: what nothing may be taken from yet.
+        beyond: what the archive cannot hold of it, a sentence each.
     """
 
     policy: Policy
@@ -43,6 +44,7 @@ class Target:
     cutoff: datetime
     server_version: int
     held: Holds = NOTHING_HELD
+    beyond: tuple[str, ...] = ()
 
     @property
     def postgresql(self) -> bool:

@@ -19,6 +19,7 @@ from nightshift.archive.mover import Mover
 from nightshift.archive.outcome import LATE, LOCKED, held_back, result_of
 from nightshift.archive.partitions import drop_partitions, droppable
 from nightshift.archive.target import Target
+from nightshift.archive.unarchivable import name_largest
 from nightshift.archive.work import Tally
 from nightshift.database.catalog import Heap
 from nightshift.database.connect import Database, is_lock_timeout, reason
@@ -26,7 +27,7 @@ from nightshift.errors import ArchiveMismatch
 from nightshift.results import Status, TableResult
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.sample import CsvSample
-from nightshift.rows.source import RowConnection
+from nightshift.rows.source import RowConnection, RowTooBig
 from nightshift.rows.sqlite import SqliteConnection
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ def work_off(
         tally: counts what was committed, whatever happens next.
         started: `time.monotonic()` value.
     """
-    _work(connection, engine, _archiver(engine, target, sample or CsvSample(0), tally))
+    try:
+        _work(connection, engine, _archiver(engine, target, sample or CsvSample(0), tally))
+    except RowTooBig as exc:
+        engine.database.renew(connection)
+        row = name_largest(connection, target.info, target.due)
+        exc.detail = f"{target.info.name.label}: {row} is the largest row that is due; {exc.detail}"
+        raise
     return _finish(connection, engine, target, tally, started)
 
 

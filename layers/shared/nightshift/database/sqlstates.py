@@ -31,3 +31,8 @@ def first_line(message: str) -> str:
     line = next((line.strip() for line in message.splitlines() if line.strip()), "")
     # Data exceptions (class 22) quote the very value: invalid input syntax for type integer: "…".
     return (_QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line)[:200]
+
+
+def is_oversized(message: str) -> bool:
+    """Whether something would be longer than 1 GB; PostgreSQL's codes for this are those of many errors."""
+    return "invalid memory alloc request size" in message or "string buffer" in message

@@ -29,7 +29,7 @@ from nightshift.rows import columns
 from nightshift.rows.axis import Axis
 from nightshift.rows.parquet import Day, by_day
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds, RowConnection, RowsLocked, StatementRefused, TooLarge
+from nightshift.rows.source import Bounds, RowConnection, RowsLocked, RowTooBig, StatementRefused, TooLarge
 from nightshift.run import JobRun
 
 if TYPE_CHECKING:
@@ -143,9 +143,11 @@ class ArchiveSession:
         for n, files in enumerate(node.files):
             now = stamp(self.as_of, postgresql=True)
             parts.append(f"queued_{n} AS ({self.statements.enqueue(files, 'gone', self.run_id, now)})")
-        fetched = self._connection.read(
-            f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone", self._bounds
-        )
+        statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone"
+        try:
+            fetched = self._connection.read(statement, self._bounds)
+        except RowTooBig as exc:
+            raise RowTooBig(f"{node.info.name.label}: {exc.message}: {exc.detail}") from exc
         if fetched.num_rows == 0:
             return Gone(0)
         rows = columns.refine(fetched, carried)

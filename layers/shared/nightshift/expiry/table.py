@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
@@ -21,6 +21,7 @@ from nightshift.archive.holds import active_holds
 from nightshift.archive.outcome import LOCKED, held_back
 from nightshift.archive.table import Engine
 from nightshift.archive.table_guards import axis_kind, plain_times, repeated
+from nightshift.archive.unarchivable import check_columns, check_sizes
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.database.postgres_access import counts_rows
@@ -84,15 +85,18 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
     started = time.monotonic()
     progress = Progress(size=min(FIRST_BATCH, turn.settings.expire_batch))
     table = turn.policy.table
+    beyond: tuple[str, ...] = ()
     try:
         with turn.database.connect() as connection:
             statements = _aim(connection, turn)
             table = statements.cascade.root.label
             for warning in statements.cascade.unindexed:
                 logger.warning("a reference has no index", extra={"detail": warning})
+            beyond = _beyond(connection, turn, statements)
             control = _control(connection, turn, statements)
             if turn.run.dry_run:
-                return rehearse(connection, control, statements, turn.database.deadline - started)
+                result, queued = rehearse(connection, control, statements, turn.database.deadline - started)
+                return replace(result, warnings=(*beyond, *result.warnings)), queued
             with _archive(turn, statements) if turn.policy.archive else nullcontext(control) as session:
                 in_time = _work(session, statements, turn, progress)
             result = _told(connection, statements, progress, started, in_time=in_time)
@@ -107,7 +111,20 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
             result = _failed(table, progress, started, refused_statement(exc))
     except NightshiftError as exc:
         result = _failed(table, progress, started, exc)
-    return result, progress.queued
+    return replace(result, warnings=(*beyond, *result.warnings)), progress.queued
+
+
+def _beyond(connection: Connection, turn: Turn, statements: Statements) -> tuple[str, ...]:
+    """What the archive cannot hold of the cascade; only a dry run has the time to look at rows' sizes."""
+    if not turn.policy.archive:
+        return ()
+    cascade, said = statements.cascade, list[str]()
+    for node in cascade.nodes.values():
+        said += check_columns(connection, node.info)
+        if turn.run.dry_run:
+            said += check_sizes(connection, node.info, statements.due.sql if node.name == cascade.root else "true")
+    connection.rollback()
+    return tuple(said)
 
 
 def _aim(connection: Connection, turn: Turn) -> Statements:

@@ -15,10 +15,18 @@ from typing import Any
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
-from nightshift.database.sqlstates import first_line, is_about_rows
+from nightshift.database.sqlstates import first_line, is_about_rows, is_oversized
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
-from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked, StatementRefused, TooLarge
+from nightshift.rows.source import (
+    Bounds,
+    ConnectionLost,
+    Interrupted,
+    RowsLocked,
+    RowTooBig,
+    StatementRefused,
+    TooLarge,
+)
 
 BATCH_BYTES = 4 << 20
 """Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
@@ -240,6 +248,8 @@ def _translate(exc: Exception) -> NightshiftError:
     """
     message = str(exc)
     state = getattr(exc, "sqlstate", None) or next((s for words, s in _SAID.items() if words in message), None)
+    if is_oversized(message) and not _in_function(message):
+        return RowTooBig(_first_line(exc))
     error = _sorted(state, message, _first_line(exc))
     if isinstance(error, StatementRefused):
         error.about_rows = is_about_rows(state or "", in_function=_in_function(message))

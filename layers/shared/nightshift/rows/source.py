@@ -30,6 +30,17 @@ class StatementRefused(NightshiftError):
     about_rows = False
 
 
+class RowTooBig(StatementRefused):
+    """PostgreSQL cannot send a row, for its binary form or a value's text has 1 GB or more. Nothing was changed."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "a row is larger than PostgreSQL can send (1 GB)",
+            detail=detail,
+            hint="make the value smaller, or delete the row yourself once its content is safe",
+        )
+
+
 class TooLarge(NightshiftError):
     """A chunk turned out larger than memory allows. Nothing was changed; a smaller one will do."""
 

@@ -1,0 +1,92 @@
+"""What the archive of a PostgreSQL table cannot hold: said before anything goes, by columns and a look at some rows.
+
+A row is not looked at on its way.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from nightshift.database import postgres_access
+from nightshift.database.catalog import Column, TableInfo, quote_identifier
+from nightshift.database.values import output_of
+
+LOOKED_AT = 1000
+"""Rows that are looked at, of each table."""
+
+LARGE_BYTES = 128 << 20
+"""Size of a row from which on it is said; the text of some types is twice as long, or four times."""
+
+_OBJECTS = (
+    *("oid", "xid", "cid", "tid", "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype"),
+    *("regrole", "regnamespace", "regconfig", "regdictionary", "regcollation"),
+)
+"""Types whose values name something in their own database: its objects, its transactions, its places."""
+
+_MEASURED = ("bytea", "text", "varchar", "bpchar")
+"""Types whose length is known without reading the value. Of others the compressed size is taken."""
+
+
+def check_columns(connection: Connection, info: TableInfo) -> tuple[str, ...]:
+    """Sentences about columns whose values are worth nothing without their database."""
+    if connection.dialect.name != "postgresql":
+        return ()
+    found = [column for column in info.columns if column.base_type.removeprefix("_") in _OBJECTS]
+    large = [column for column in found if _names_large_objects(connection, info, column)]
+    label = info.name.label
+    said = [
+        f"{label}.{column.name} names large objects: the archive holds their numbers alone. Copy their content into a"
+        " bytea column first; objects that nothing names any more stay in the database until vacuumlo removes them"
+        for column in large
+    ]
+    if others := [f"{column.name} ({column.type_name})" for column in found if column not in large]:
+        what = "objects of this database, which mean nothing in another one or once they are gone"
+        said.append(f"{label}: the archive holds the numbers or names in {', '.join(others)}: {what}")
+    return tuple(said)
+
+
+def check_sizes(connection: Connection, info: TableInfo, condition: str) -> tuple[str, ...]:
+    """A sentence where one of the first rows for which a condition holds is so large that it may not go."""
+    if connection.dialect.name != "postgresql":
+        return ()
+    some = f"SELECT {_size(info)} AS size FROM {info.name.sql} t WHERE {condition} LIMIT {LOOKED_AT}"
+    largest = connection.exec_driver_sql(f"SELECT max(size) FROM ({some}) looked").scalar() or 0
+    if largest < LARGE_BYTES:
+        return ()
+    return (
+        f"{info.name.label} has rows of {largest >> 20:,} MB: PostgreSQL sends none of 1 GB or more, and a function"
+        " needs about four times a row's size as memory",
+    )
+
+
+def name_largest(connection: Connection, info: TableInfo, condition: str) -> str:
+    """What to call the largest row for which a condition holds: by its primary key, or by its place."""
+    key = postgres_access.primary_key(connection, info.name)
+    shown = (
+        ", ".join(f"{output_of('t.' + quote_identifier(column))}" for column in key) or "t.ctid, t.tableoid::regclass"
+    )
+    largest = f"SELECT {shown} FROM {info.name.sql} t WHERE {condition} ORDER BY {_size(info)} DESC LIMIT 1"
+    row = connection.exec_driver_sql(largest).one_or_none()
+    names = ", ".join(key) or "ctid, partition"
+    return "" if row is None else f"({names}) = ({', '.join(map(str, row))})"
+
+
+def _names_large_objects(connection: Connection, info: TableInfo, column: Column) -> bool:
+    """Whether a column's type is made for large objects, or some of its first values are their numbers."""
+    if column.type_name.rpartition(".")[2] == "lo":
+        return True
+    if column.base_type != "oid":
+        return False
+    some = f"SELECT {quote_identifier(column.name)} AS number FROM {info.name.sql} LIMIT {LOOKED_AT}"
+    found = f"SELECT 1 FROM ({some}) looked JOIN pg_catalog.pg_largeobject_metadata o ON o.oid = looked.number LIMIT 1"
+    return connection.exec_driver_sql(found).first() is not None
+
+
+def _size(info: TableInfo) -> str:
+    """SQL: bytes of a row `t`, as far as they are known without reading its values."""
+    return " + ".join(f"coalesce({_bytes(column)}, 0)::bigint" for column in info.columns) or "0"
+
+
+def _bytes(column: Column) -> str:
+    function = "octet_length" if column.base_type in _MEASURED else "pg_column_size"
+    return f"pg_catalog.{function}(t.{quote_identifier(column.name)})"
