@@ -113,3 +113,20 @@ def test_what_the_backup_never_held_is_said(vault: Vault) -> None:
     said = "the backup does not hold the rows of public.bare, which has no stored columns: 1"
     assert (answer["status"], answer["warnings"]) == ("ok", [said])
     assert said in vault.rehearse()["warnings"]
+
+
+def test_a_row_that_cannot_be_sent_costs_its_table_alone(vault: Vault) -> None:
+    """Each bit is a digit of the text, by which rows are told: 160 MB become 1.3 GB."""
+    vault.sql("CREATE TABLE small AS SELECT 1 AS x; CREATE TABLE big (id int, b varbit)")
+    bits = "(SELECT '1'::bit(80000000)::varbit AS b)"
+    for _ in range(4):
+        bits = f"(SELECT b || b AS b FROM {bits} x OFFSET 0)"
+    vault.sql(f"INSERT INTO big SELECT 1, b FROM {bits} x")
+    vault.save()
+
+    answer = vault.bring()
+
+    (said,) = answer["warnings"]
+    assert said.startswith("the backup does not hold the rows of public.big: a row is larger than PostgreSQL can send")
+    found = vault.rows(vault.target)
+    assert (found["public.small"], found["public.big"]) == (["(1)"], [])

@@ -1,5 +1,7 @@
 """Saves the rows of a snapshot: several connections, each streaming one piece of a table after the other.
 
+A row that PostgreSQL cannot send costs its table alone: that is named among what is missing, and the others go on.
+
 A table is saved once all its pieces were read and all its parts were proven in S3. What is not when the time is over is
 left for another snapshot, whole: parts of one table from two moments would be no table at all.
 """
@@ -26,7 +28,7 @@ from nightshift.errors import ArchiveMismatch
 from nightshift.rows.columns import refine
 from nightshift.rows.parquet import Encoder
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds, Interrupted, RowsLocked, gathered
+from nightshift.rows.source import Bounds, Interrupted, RowsLocked, RowTooBig, gathered
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +63,7 @@ class _Table:
         self.encoder = Encoder(None, {"nightshift.table": source.name.label, "nightshift.run_id": run_id})
         self.sum = Sum()
         self.left = 0
+        self.refused: str | None = None
         self.parts: list[Future[Part]] = []
         self.numbers = 0
 
@@ -137,27 +140,25 @@ class Saver:
         for table in tables:
             for part in table.parts:
                 part.result()
+        refused = [table for table in tables if table.refused is not None]
         done = [table for table in tables if not table.left]
+        missing = [f"the rows of {table.source.name.label}: {table.refused}" for table in refused]
+        missing += [
+            f"the rows of {table.source.name.label}, which has no stored columns: {table.sum.rows}"
+            for table in done
+            if table.sum.rows and not table.carried
+        ]
         return Saved(
             entries=tuple(table.entry() for table in done),
-            left=tuple(table.source for table in tables if table not in done),
-            missing=tuple(
-                f"the rows of {table.source.name.label}, which has no stored columns: {table.sum.rows}"
-                for table in done
-                if table.sum.rows and not table.carried
-            ),
+            left=tuple(table.source for table in tables if table.left and table not in refused),
+            missing=tuple(missing),
         )
 
     def _work(self) -> None:
         """One connection's part: piece after piece until there is none, or no time."""
         try:
-            connection = PostgresConnection(self._target)
-            try:
-                self._snapshot.join(connection)
-                while (taken := self._take()) is not None:
-                    self._read(connection, *taken)
-            finally:
-                connection.close()
+            while self._read_on():
+                pass
         except Interrupted:
             if not self._stopped():  # by somebody else
                 self._failed.set()
@@ -166,9 +167,28 @@ class Saver:
             self._failed.set()
             raise
 
+    def _read_on(self) -> bool:
+        """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
+        connection = PostgresConnection(self._target)
+        try:
+            self._snapshot.join(connection)
+            while (taken := self._take()) is not None:
+                try:
+                    self._read(connection, *taken)
+                except RowTooBig as exc:
+                    taken[0].refused = f"{exc.message}: {exc.detail}"
+                    return True
+        finally:
+            connection.close()
+        return False
+
     def _take(self) -> tuple[_Table, Piece] | None:
         with self._lock:
-            return self._pieces.popleft() if self._pieces and not self._stopped() else None
+            while self._pieces and not self._stopped():
+                table, piece = self._pieces.popleft()
+                if table.refused is None:
+                    return table, piece
+        return None
 
     def _read(self, connection: PostgresConnection, table: _Table, piece: Piece) -> None:
         left = max(1, int((self._deadline - time.monotonic()) * 1000))
