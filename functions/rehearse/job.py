@@ -24,5 +24,12 @@ def rehearse(run: JobRun, services: Services) -> RestoredBackup:
     asked: RehearseRequest | None = run.request
     terms = Terms(workers=settings.backup_workers, client=settings.backup_pg_client)
     with closing(rehearsal_server(settings, services.database)) as server:
-        stage = Stage(store=open_store(services), prefix=settings.backup_prefix, server=server, now=services.now())
+        stage = Stage(
+            store=open_store(services),
+            prefix=settings.backup_prefix,
+            server=server,
+            production=services.database,
+            own_rights=settings.rehearse_with_own_rights,
+            now=services.now(),
+        )
         return rehearse_backup(run, stage, terms, name=asked.backup if asked else None)

@@ -136,6 +136,8 @@ class Settings(BaseModel):
     """Directory with pg_dump, pg_restore and psql; None: the layer's, else those on PATH."""
     rehearse_database_url: SecretStr | None = None
     """Where rehearsals restore to: a server, and a role that may create databases; None: DATABASE_URL's own."""
+    rehearse_with_own_rights: Switch = False
+    """Let code in a backup run with the rights of the role that rehearses, even on DATABASE_URL's own server."""
     restore_database_url: SecretStr | None = None
     """The empty database that `restore_backup` fills; never DATABASE_URL by itself."""
 

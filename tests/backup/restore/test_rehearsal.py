@@ -131,11 +131,16 @@ def test_a_dry_run_makes_no_database(saved: Vault) -> None:
 
 
 def test_a_role_that_may_not_create_databases(saved: Vault) -> None:
+    """Nor roles: then code in the backup would run with its rights, which is refused before anything else."""
     saved.sql(
         "CREATE ROLE clerk LOGIN; GRANT ALL ON SCHEMA public TO clerk;GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk"
     )
     saved.env["DATABASE_URL"] = saved.house.url.replace("postgres@", "clerk@")
     try:
+        answer = saved.rehearse()
+        assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "own_rights")
+        assert 'ALTER ROLE "clerk" CREATEROLE CREATEDB' in answer["refusal"]["hint"]
+        saved.env["REHEARSE_WITH_OWN_RIGHTS"] = "on"
         with pytest.raises(NightshiftError, match="could not be made") as raised:
             saved.rehearse()
     finally:

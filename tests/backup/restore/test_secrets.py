@@ -62,7 +62,7 @@ def test_passwords_of_other_servers(foreign: Vault) -> None:
         " UNION ALL SELECT attname, attfdwoptions::text FROM pg_attribute WHERE attfdwoptions IS NOT NULL ORDER BY 1",
         name,
     )
-    assert {name: found for name, found in options} == {
+    assert {str(row[0]): row[1] for row in options} == {
         "files": """{host=files.example.com,"note=OPTIONS (a 'b')"}""",
         "the other": "{port=5432}",
         "torture_reader": "{user=bob}",

@@ -10,9 +10,9 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +35,7 @@ _REFUSED = re.compile(
     r"(?:Command was: (.*))?",
     re.MULTILINE,
 )
+_ENTRY = re.compile(r"^pg_restore: from TOC entry (\d+);", re.MULTILINE)
 _UNREACHABLE = "connection to server"
 _LONGEST = 2_000_000.0
 """Seconds; longer ones the system cannot wait."""
@@ -44,12 +45,39 @@ _MAX_COMMAND = 100
 """Characters of a refused statement that name what it was about."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A statement that the server refused.
+
+    Attributes:
+        entry: number of the archive's entry that it was for; 0: not known, as pg_restore's parallel workers do not say.
+        command: its first line.
+        words: the server's.
+        sentence: these, behind the beginning of the statement.
+    """
+
+    entry: int
+    command: str = field(repr=False)
+    words: str
+    sentence: str
+
+
+def told_once(refused: Iterable[Refused]) -> tuple[str, ...]:
+    """Sentences, of several with the same words the first alone."""
+    first: dict[str, str] = {}
+    for one in refused:
+        first.setdefault(one.words, one.sentence)
+    return tuple(first.values())
+
+
 class ClientFailed(NightshiftError):
     """pg_dump or pg_restore ended with an error; `detail` has what it said of it, without any value of a row."""
 
     refused: tuple[str, ...] = ()
     """What the server refused, all of it: its words, behind the beginning of the statement. The same words said of
     several statements are there once, with the first of these: an object that cannot be made takes others with it."""
+    by_entry: tuple[Refused, ...] = ()
+    """The same, every one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +228,22 @@ def _failure(program: str, status: int, said: str) -> NightshiftError:
             detail=detail,
             hint="to read everything: GRANT pg_read_all_data TO nightshift's role; to restore: a role that owns it all",
         )
-    failed.refused = tuple(_refused(said))
+    failed.by_entry = tuple(_refused(said))
+    failed.refused = told_once(failed.by_entry)
     return failed
 
 
-def _refused(said: str) -> Iterator[str]:
-    heard = set()
-    for words, command in _REFUSED.findall(said):
-        if words not in heard:
-            heard.add(words)
-            # Up to the first literal: it may be a password of another server's, and names nothing.
-            about = command.partition("'")[0][:_MAX_COMMAND].rstrip(" (;").removesuffix(" AS")
-            yield f"{about}: {masked(words)}" if about else masked(words)
+def _refused(said: str) -> Iterator[Refused]:
+    """pg_restore names an entry before the first error about it."""
+    number = 0
+    for mark in sorted([*_ENTRY.finditer(said), *_REFUSED.finditer(said)], key=re.Match.start):
+        if mark.re is _ENTRY:
+            number = int(mark[1])
+            continue
+        words, command = mark[1], mark[2] or ""
+        # Up to the first literal: it may be a password of another server's, and names nothing.
+        about = command.partition("'")[0][:_MAX_COMMAND].rstrip(" (;").removesuffix(" AS")
+        yield Refused(number, command, words, f"{about}: {masked(words)}" if about else masked(words))
 
 
 def masked(line: str) -> str:

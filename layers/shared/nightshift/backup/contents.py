@@ -33,6 +33,7 @@ class Entry:
         kind: e.g. `FOREIGN TABLE`.
         tag: its name, without the schema.
         statement: SQL that makes it.
+        needs: ids of what it depends on.
     """
 
     id: int
@@ -41,6 +42,7 @@ class Entry:
     schema: str | None
     owner: str | None
     statement: str = field(repr=False)
+    needs: frozenset[int] = frozenset()
 
 
 def read_entries(archive: bytes) -> tuple[Entry, ...]:
@@ -112,10 +114,11 @@ class _Reader:
             self._number()
         owner = self._text()
         self._text()  # with OIDs
-        while self._text() is not None:
-            pass  # what it depends on
+        needs = set()
+        while (needed := self._text()) is not None:
+            needs.add(int(needed))
         self._at += 1 + self._offset_bytes  # where its data are
-        entry = Entry(number, kind or "", tag or "", schema or None, owner or None, statement or "")
+        entry = Entry(number, kind or "", tag or "", schema or None, owner or None, statement or "", frozenset(needs))
         return entry, start, end
 
     def _byte(self) -> int:

@@ -15,7 +15,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from nightshift.backup.compare import Difference, How, schema_differences
+from nightshift.backup.contents import read_entries
 from nightshift.backup.database_settings import bring_settings
+from nightshift.backup.extensions import made_beforehand
 from nightshift.backup.manifest import DatabaseSetting
 from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
 from nightshift.database.connect import Database
@@ -32,7 +34,9 @@ def unlike(schema: SchemaRestore, *, seconds: float) -> tuple[Difference, ...]:
     Raises:
         ClientFailed, DatabaseUnavailable: as `dump_schema`.
     """
-    saved = schema_sql(schema.client, schema.archive, seconds=seconds, owners=schema.owners).decode()
+    saved = schema_sql(
+        schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=schema.left_out
+    ).decode()
     said = schema_differences(saved, _dumped(schema, seconds))
     return tuple(one for one in said if not (one.how is How.ADDED and "extension " in one.name.lower()))
 
@@ -55,7 +59,8 @@ def reworded(
     if not differences or any(one.how is not How.ALTERED for one in differences):
         return ()
     with another() as database:
-        alone = replace(schema, target=database.target)
+        made = made_beforehand(database, read_entries(schema.archive))
+        alone = replace(schema, target=database.target, made=made)
         alone.without_rows(seconds=database.deadline - time.monotonic())
         bring_settings(database, settings, owners=schema.owners)
         seconds = database.deadline - time.monotonic()

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import text
 
+from nightshift.backup.contents import Entry, read_entries
+from nightshift.backup.extensions import make_extensions
 from nightshift.backup.files import restore_file
 from nightshift.backup.inventory import find_backups, newest_good
 from nightshift.backup.manifest import Proven, read_proven, to_json
@@ -23,11 +28,15 @@ from nightshift.backup.opening import Backup, BackupDamaged
 from nightshift.backup.restore import Terms, restore_backup
 from nightshift.backup.schema import OwnersRefused
 from nightshift.backup.scratch import drop_leftovers, scratch_database
+from nightshift.backup.scratch_role import needs_role, scratch_role
 from nightshift.backup.strict import ManifestDamaged
 from nightshift.database.connect import Database
+from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
 from nightshift.run import JobRun
 from nightshift.store import Store
+
+_CONNECTIONS, _CONNECTIONS_A_WORKER = 8, 2
 
 NOTHING = "there is no good backup to rehearse"
 
@@ -39,12 +48,16 @@ class Stage:
     Attributes:
         store, prefix: where backups lie.
         server: any database of the server on which the scratch database is made; SQLite's needs none.
+        production: the database whose backups these are.
+        own_rights: code in the backup may run with the rights of `server`'s role.
         now: aware; what the stamp says.
     """
 
     store: Store
     prefix: str
     server: Database
+    production: Database
+    own_rights: bool
     now: datetime
 
 
@@ -65,6 +78,12 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
     if chosen is None:
         return RestoredBackup(scratch=True, warnings=(NOTHING,), dry_run=run.dry_run)
     backup = Backup.open(stage.store, stage.prefix, chosen)
+    as_another = False
+    if backup.manifest.kind != "sqlite":
+        needed = needs_role(stage.server, stage.production, accepted=stage.own_rights)
+        if isinstance(needed, Refusal):
+            return RestoredBackup(name=chosen, scratch=True, refusal=needed)
+        as_another = needed
     if run.dry_run:
         manifest = backup.manifest
         backup.check_objects()
@@ -75,7 +94,7 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
             result = restore_file(backup, Path(directory) / "rehearsal.db", terms)
         version = backup.manifest.server_version
     else:
-        result, version = _on_a_server(run, stage, backup, terms)
+        result, version = _on_a_server(run, stage, backup, terms, as_another=as_another)
     result = replace(result, scratch=True)
     if result.refusal or result.left_tables or result.differences:
         return result
@@ -85,21 +104,52 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
     return replace(result, proven=True)
 
 
-def _on_a_server(run: JobRun, stage: Stage, backup: Backup, terms: Terms) -> tuple[RestoredBackup, str]:
+def _on_a_server(
+    run: JobRun, stage: Stage, backup: Backup, terms: Terms, *, as_another: bool
+) -> tuple[RestoredBackup, str]:
+    """Restore into a scratch database; returns what came back, and the server's version."""
     dropped = drop_leftovers(stage.server)
     warnings = tuple(f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped)
-    terms = replace(terms, another=lambda: scratch_database(stage.server, uuid.uuid4().hex))
-    with scratch_database(stage.server, run.run_id) as database:
+    if not as_another:
+        make = partial(scratch_database, stage.server)
+        result, version = _restored(run, backup, replace(terms, another=lambda: make(uuid.uuid4().hex)), make)
+        return replace(result, warnings=(*result.warnings, *warnings)), version
+    entries = read_entries(backup.read(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
+    connections = _CONNECTIONS + _CONNECTIONS_A_WORKER * terms.workers
+    with scratch_role(stage.server, run.run_id, connections=connections) as login:
+        prepare = partial(make_extensions, stage.production, entries, login.user)
+        make = partial(scratch_database, stage.server, login=login, prepare=prepare)
+        # Nobody but the owners, and a superuser, could give things to other roles.
+        terms = replace(terms, owners=False, another=lambda: make(uuid.uuid4().hex))
+        result, version = _restored(run, backup, terms, make)
+    gone = _gone(stage.server, entries)
+    if gone:
+        warnings += (f"owners and grants were left out of this rehearsal; roles that are gone: {', '.join(gone)}",)
+    return replace(result, warnings=(*result.warnings, *warnings)), version
+
+
+def _restored(
+    run: JobRun, backup: Backup, terms: Terms, make: Callable[[str], AbstractContextManager[Database]]
+) -> tuple[RestoredBackup, str]:
+    with make(run.run_id) as database:
+        warnings: tuple[str, ...] = ()
         try:
             result = restore_backup(backup, database, terms)
         except OwnersRefused as exc:
             # Another server may know none of the roles; what they own and may do cannot be rehearsed there.
             reason = (exc.detail or "").splitlines()[-1]
-            warnings += (f"owners and grants were left out of this rehearsal: {reason}",)
+            warnings = (f"owners and grants were left out of this rehearsal: {reason}",)
             result = restore_backup(backup, database, replace(terms, owners=False))
         with database.connect() as connection:
             version = str(connection.execute(text("SHOW server_version")).scalar()).split()[0]
     return replace(result, warnings=(*result.warnings, *warnings)), version
+
+
+def _gone(server: Database, entries: Sequence[Entry]) -> list[str]:
+    """Owners that the server knows no more."""
+    with server.connect() as connection:
+        roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    return sorted({entry.owner for entry in entries if entry.owner} - roles)
 
 
 def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str) -> None:

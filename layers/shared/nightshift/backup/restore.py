@@ -24,9 +24,12 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup import landing
 from nightshift.backup.client import ClientFailed, find_client, no_client
+from nightshift.backup.contents import read_entries
 from nightshift.backup.database_settings import bring_settings
 from nightshift.backup.emptiness import contents
+from nightshift.backup.extensions import made_beforehand
 from nightshift.backup.filling import Filled, Filler, Told
+from nightshift.backup.lacking import Lacking
 from nightshift.backup.likeness import Another, reworded, unlike
 from nightshift.backup.manifest import SequenceState
 from nightshift.backup.opening import Backup
@@ -95,7 +98,8 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     backup.check_objects()
     with database.connect() as connection:
         version = major(connection)
-        refusal = _judge(backup, version, contents(connection))
+        # A scratch database holds what was made beforehand for the rehearsal, and nothing else.
+        refusal = _judge(backup, version, () if terms.another else contents(connection))
     client = find_client(terms.client, max(version, _major_of(manifest.client_version or manifest.server_version)))
     if refusal is None and client is None:
         refusal = Refusal(guard="no_client", message=no_client(version, terms.client), hint="set BACKUP_PG_CLIENT")
@@ -108,6 +112,9 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     assert manifest.schema.dump is not None
     archive = backup.read(manifest.schema.dump)
     schema = SchemaRestore(client, database.target, archive, owners=terms.owners)
+    if terms.another:
+        entries = read_entries(archive)
+        schema = replace(schema, lacking=Lacking(entries), made=made_beforehand(database, entries))
     outcome = _carry_out(backup, database, schema, terms)
     filled = outcome.filled
     return replace(
@@ -153,6 +160,8 @@ def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms:
     if terms.another and not differences and (same := reworded(schema, found, manifest.settings, terms.another)):
         warnings.append(f"PostgreSQL words these differently once restored: {', '.join(one.name for one in same)}")
         found = tuple(one for one in found if one not in same)
+    if schema.lacking and (names := schema.lacking.names()):
+        warnings.append(f"a rehearsal's role may not make these, and they were left out: {', '.join(names)}")
     return _Outcome(filled, [*differences, *map(str, found)], warnings)
 
 

@@ -17,10 +17,12 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nightshift.backup.client import ClientFailed, PgClient, database_argument
+from nightshift.backup.contents import read_entries
+from nightshift.backup.lacking import Lacking
 from nightshift.backup.secret_options import without_secrets
 from nightshift.database.catalog import quote_identifier
 from nightshift.database.url import DatabaseTarget
@@ -29,7 +31,7 @@ PRE_DATA, POST_DATA = "pre-data", "post-data"
 LOCK_WAIT = "10s"
 """How long pg_dump waits for a table."""
 _OTHER_ERROR = re.compile(r"^error: (?!could not execute query)(.*)", re.MULTILINE)
-_REFRESH = re.compile(rb"\d+; \d+ \d+ MATERIALIZED VIEW DATA ")
+_REFRESH = "MATERIALIZED VIEW DATA"
 _ABOUT_OWNERS = re.compile('role ".*" does not exist|must be (?:able to SET ROLE|(?:a )?member of role|owner of)')
 _WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
 
@@ -87,14 +89,19 @@ def dump_schema(
     return SchemaDump(archive, schema_sql(client, archive, seconds=seconds), left_out)
 
 
-def schema_sql(client: PgClient, archive: bytes, *, seconds: float, owners: bool = True) -> bytes:
+def schema_sql(
+    client: PgClient, archive: bytes, *, seconds: float, owners: bool = True, without: frozenset[int] = frozenset()
+) -> bytes:
     """An archive as SQL.
+
+    Args:
+        without: numbers of the entries to leave out.
 
     Raises:
         ClientFailed: the archive cannot be read.
     """
     with _file(archive) as path:
-        arguments = ["--file=-", *(() if owners else _WITHOUT_OWNERS), str(path)]
+        arguments = ["--file=-", *_chosen(path, archive, without), *(() if owners else _WITHOUT_OWNERS), str(path)]
         return client.run("pg_restore", arguments, seconds=seconds)
 
 
@@ -104,12 +111,17 @@ class SchemaRestore:
 
     Attributes:
         owners: owners and grants too; without, all belongs to the role that restores.
+        lacking: takes note of what the role may not make; None: that is refused like all else. With it, tablespaces
+            are left out, which are not the database's.
+        made: numbers of entries that are in the database already.
     """
 
     client: PgClient
     target: DatabaseTarget
     archive: bytes = field(repr=False)
     owners: bool = True
+    lacking: Lacking | None = None
+    made: frozenset[int] = frozenset()
 
     def before_rows(self, *, seconds: float) -> None:
         """Pre-data: all of it or nothing.
@@ -155,21 +167,18 @@ class SchemaRestore:
         Raises:
             ClientFailed, DatabaseUnavailable: as `after_rows`.
         """
-        with _file(self.archive) as path:
-            listed = self.client.run("pg_restore", ["--list", str(path)], seconds=seconds)
-            chosen = path.with_suffix(".list")
-            chosen.write_bytes(b"\n".join(line for line in listed.splitlines() if not _REFRESH.match(line)))
-            self._leniently([f"--use-list={chosen}"], seconds)
+        refreshed = {entry.id for entry in read_entries(self.archive) if entry.kind == _REFRESH}
+        replace(self, made=self.made | refreshed)._leniently([], seconds)
 
     def _leniently(self, arguments: Sequence[str], seconds: float) -> tuple[str, ...]:
         """Go on behind whatever is refused; returns it."""
         try:
             self._run([*arguments, *self._owners()], seconds)
         except ClientFailed as exc:
-            refused = (*exc.refused, *_OTHER_ERROR.findall(exc.detail or ""))
-            if not refused:
+            others = _OTHER_ERROR.findall(exc.detail or "")
+            if not exc.refused and not others:
                 raise
-            return refused
+            return (*(exc.refused if self.lacking is None else self.lacking.sift(exc.by_entry)), *others)
         return ()
 
     def _strictly(self, arguments: Sequence[str], seconds: float) -> None:
@@ -183,12 +192,30 @@ class SchemaRestore:
             raise OwnersRefused("owners cannot be brought back", detail=exc.detail, hint=hint) from exc
 
     def _owners(self) -> Sequence[str]:
-        return () if self.owners else _WITHOUT_OWNERS
+        return (
+            *(() if self.owners else _WITHOUT_OWNERS),
+            *(() if self.lacking is None else ("--no-tablespaces",)),
+        )
+
+    @property
+    def left_out(self) -> frozenset[int]:
+        """Numbers of the entries that are not to be expected in the database."""
+        return frozenset() if self.lacking is None else self.lacking.ids
 
     def _run(self, arguments: Sequence[str], seconds: float) -> None:
         with _file(self.archive) as path:
-            everything = [*arguments, database_argument(self.target), str(path)]
+            chosen = _chosen(path, self.archive, self.made | self.left_out)
+            everything = [*arguments, *chosen, database_argument(self.target), str(path)]
             self.client.run("pg_restore", everything, target=self.target, seconds=seconds)
+
+
+def _chosen(path: Path, archive: bytes, without: frozenset[int]) -> Sequence[str]:
+    """The argument that names the entries to take; none where all are."""
+    if not without:
+        return ()
+    chosen = path.with_suffix(".list")
+    chosen.write_text("".join(f"{entry.id};\n" for entry in read_entries(archive) if entry.id not in without))
+    return (f"--use-list={chosen}",)
 
 
 @contextmanager

@@ -1,26 +1,31 @@
 """A database for one rehearsal: made, used, dropped on every way out.
 
-It holds a copy of everything, so nobody but its owner may connect to it. A rehearsal that was killed leaves its own
+It holds a copy of everything, so nobody but its owner may connect to it, from its first moment: it is made closed, and
+opened once the public's privileges are gone. A rehearsal that was killed leaves its own
 behind; the next one drops it. Which those are, the server tells: a rehearsal that lives has a connection there from
 beginning to end, and DROP DATABASE without FORCE leaves a database alone that has any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.backup.scratch_role import Login, drop_leftover_roles
 from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.database.connect import Database, reason, sqlstate
-from nightshift.errors import NightshiftError
+from nightshift.errors import DatabaseUnavailable, NightshiftError
 
 PREFIX = "nightshift_rehearsal_"
 _NAME = f"^{PREFIX}[0-9a-f]{{32}}$"
 """Regular expression of the names that are given here: whatever else begins so is somebody's own."""
+
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 
 RESERVE_S = 10.0
 """Seconds of the run's time that are kept for dropping it."""
@@ -37,26 +42,43 @@ FROM pg_database d WHERE d.datname = current_database()
 """
 
 _LEFTOVERS = """
-SELECT d.datname FROM pg_database d
+SELECT d.datname, pg_get_userbyid(d.datdba) AS owner FROM pg_database d
 WHERE d.datname ~ :name AND pg_has_role(d.datdba, 'USAGE')
   AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)
 ORDER BY 1
 """
 
 
+Prepare = Callable[[Database], None]
+
+
+def _as_it_is(_database: Database) -> None:
+    """The preparation of those who need none."""
+
+
 @contextmanager
-def scratch_database(server: Database, run_id: str) -> Iterator[Database]:
+def scratch_database(
+    server: Database, run_id: str, login: Login | None = None, prepare: Prepare = _as_it_is
+) -> Iterator[Database]:
     """A new, empty database on the server, with the encoding and collation of the one that `server` is connected to.
 
+    Args:
+        login: who owns it, and connects to it; None: the role of `server`.
+        prepare: called with the database as the role of `server` sees it, before anybody else does.
+
     Raises:
-        NightshiftError: it cannot be made; or, where nothing else went wrong, it could not be dropped.
+        NightshiftError: it cannot be made, or the login is refused; or, where nothing else went wrong, it could not be
+            dropped.
     """
     name = PREFIX + run_id
-    target = replace(server.target, database=name)
+    ours = replace(server.target, database=name)
+    target = ours if login is None else replace(ours, user=login.user, password=lambda: login.password)
     database = Database(target, deadline=server.deadline - RESERVE_S)
     try:
-        _create(server, name)
-        with database.connect(autocommit=True):  # that others see that it is in use
+        _create(server, name, login)
+        with closing(Database(ours, deadline=database.deadline)) as empty:
+            prepare(empty)
+        with _in_use(database, login):
             yield database
         database.close()
     except BaseException:
@@ -69,16 +91,35 @@ def scratch_database(server: Database, run_id: str) -> Iterator[Database]:
 
 def drop_leftovers(server: Database) -> tuple[str, ...]:
     """Drop what rehearsals that were killed have left; returns the names."""
-    dropped = []
+    dropped: dict[str, str] = {}
     with server.connect(autocommit=True) as connection:
-        for name in list(connection.execute(text(_LEFTOVERS), {"name": _NAME}).scalars()):
+        for name, owner in list(connection.execute(text(_LEFTOVERS), {"name": _NAME})):
             with suppress(DBAPIError):  # somebody has connected meanwhile, or dropped it
                 connection.exec_driver_sql(f"DROP DATABASE {quote_identifier(name)}")
-                dropped.append(str(name))
+                dropped[name] = owner
+        drop_leftover_roles(connection, frozenset(dropped.values()))
     return tuple(dropped)
 
 
-def _create(server: Database, name: str) -> None:
+@contextmanager
+def _in_use(database: Database, login: Login | None) -> Iterator[None]:
+    """Have a connection there, by which others see that it is in use."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(database.connect(autocommit=True))
+        except DatabaseUnavailable as exc:
+            if login is None:
+                raise
+            raise NightshiftError(
+                "the rehearsal's role cannot log in",
+                detail=exc.detail,
+                hint="pg_hba.conf has to let roles nightshift_scratch_… in by password, and no pooler may stand in"
+                " between; or set REHEARSE_DATABASE_URL to another server",
+            ) from exc
+        yield
+
+
+def _create(server: Database, name: str, login: Login | None) -> None:
     with server.connect(autocommit=True) as connection:
         like = connection.execute(text(_LOCALE)).one()
         options = [
@@ -90,10 +131,12 @@ def _create(server: Database, name: str) -> None:
             options += [f"ICU_RULES {quote_literal(like.rules)}"] if like.rules else []
         elif like.provider == "b":
             options.append(f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {quote_literal(like.locale)}")
-        statement = f"CREATE DATABASE {quote_identifier(name)} TEMPLATE template0 {' '.join(options)}"
+        options += ["ALLOW_CONNECTIONS false", *([f"OWNER {quote_identifier(login.user)}"] if login else [])]
+        database = f"DATABASE {quote_identifier(name)}"
         try:
-            connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(f"REVOKE ALL ON DATABASE {quote_identifier(name)} FROM PUBLIC")
+            connection.exec_driver_sql(f"CREATE {database} TEMPLATE template0 {' '.join(options)}")
+            connection.exec_driver_sql(f"REVOKE ALL ON {database} FROM PUBLIC")
+            connection.exec_driver_sql(f"ALTER {database} ALLOW_CONNECTIONS true")
         except DBAPIError as exc:
             hint = "ALTER ROLE … CREATEDB for nightshift's role, or set REHEARSE_DATABASE_URL to another server"
             raise NightshiftError(
@@ -104,12 +147,17 @@ def _create(server: Database, name: str) -> None:
 
 
 def _drop(server: Database, name: str) -> None:
-    try:
-        with server.connect(autocommit=True) as connection:
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quote_identifier(name)} WITH (FORCE)")
-    except DBAPIError as exc:
-        raise NightshiftError(
-            "the rehearsal's database could not be dropped",
-            detail=f"{name}: {reason(exc)}",
-            hint="it holds a copy of everything; the next rehearsal tries again, or DROP DATABASE by hand",
-        ) from exc
+    # FORCE ends sessions; autovacuum, which may be there as well, takes a moment to leave.
+    for pause in (*_PAUSES_S, None):
+        try:
+            with server.connect(autocommit=True) as connection:
+                connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quote_identifier(name)} WITH (FORCE)")
+            return
+        except DBAPIError as exc:
+            if pause is None:
+                raise NightshiftError(
+                    "the rehearsal's database could not be dropped",
+                    detail=f"{name}: {reason(exc)}",
+                    hint="it holds a copy of everything; the next rehearsal tries again, or DROP DATABASE by hand",
+                ) from exc
+            time.sleep(pause)

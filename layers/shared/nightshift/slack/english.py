@@ -274,6 +274,7 @@ ENGLISH = Phrases(
         "no_client": "no PostgreSQL client to be found",
         "no_schema": "the backup has no schema",
         "older_server": "the server to restore to is older",
+        "own_rights": "code in the backup would run with nightshift's rights",
     },
     other_guard="check failed ({guard})",
     damages={

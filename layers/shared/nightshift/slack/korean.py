@@ -252,6 +252,7 @@ KOREAN = Phrases(
         "no_client": "PostgreSQL 클라이언트를 찾을 수 없음",
         "no_schema": "백업에 스키마가 없음",
         "older_server": "복원할 서버의 버전이 더 낮음",
+        "own_rights": "백업에 든 코드가 nightshift의 권한으로 실행될 수 있음",
     },
     other_guard="안전 점검 실패 ({guard})",
     damages={

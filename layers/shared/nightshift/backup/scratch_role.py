@@ -1,0 +1,160 @@
+"""The role that a rehearsal logs in as: it owns the scratch databases, and may do nothing elsewhere.
+
+What is restored runs code of everybody who could make a table in the saved database: functions in checks, indexes,
+generated columns and views. With our rights it could change our password. SET ROLE would not hold it, for the code can
+RESET it; a login of its own does. It has a password for this run alone, which the server's log never sees: what is sent
+is the SCRAM verifier. A rehearsal that was killed leaves its role behind; the next one drops it.
+
+Where no such role can be made the rehearsal is refused, unless it takes place on another server, under a role without
+rights on this one, or REHEARSE_WITH_OWN_RIGHTS accepts it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.database.connect import Database, reason
+from nightshift.errors import NightshiftError
+from nightshift.results import Refusal
+
+PREFIX = "nightshift_scratch_"
+_NAME = f"^{PREFIX}[0-9a-f]{{32}}$"
+_MEMBERSHIP_OPTIONS = 160_000
+"""The first version in which a membership says whether privileges are inherited, and whether SET ROLE is allowed."""
+_LONGEST_S, _MARGIN_S = 86_400.0, 600.0
+
+_WHO = """
+SELECT r.rolname, r.rolsuper, r.rolsuper OR r.rolcreaterole AS may_create_roles,
+       r.rolsuper OR r.rolcreatedb AS createdb,
+       NOT (r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
+            OR EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.member = r.oid)) AS powerless,
+       pg_postmaster_start_time() AS started, CAST(current_setting('server_version_num') AS int) AS version
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+_LEFTOVERS = """
+SELECT rolname FROM pg_roles r
+WHERE rolname ~ :name AND (rolvaliduntil < now() OR rolname = ANY (CAST(:known AS text[])))
+  AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.usename = r.rolname)
+  AND NOT EXISTS (SELECT 1 FROM pg_database d WHERE d.datdba = r.oid)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A role and its password."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+def needs_role(server: Database, production: Database, *, accepted: bool) -> bool | Refusal:
+    """Whether a rehearsal on `server` needs a role of its own; a refusal where it does, and none can be made.
+
+    Args:
+        production: the database whose backups these are.
+        accepted: REHEARSE_WITH_OWN_RIGHTS.
+    """
+    if accepted:
+        return False
+    with server.connect() as connection:
+        here = connection.execute(text(_WHO)).one()
+    with production.connect() as connection:
+        there = connection.execute(text(_WHO)).one()
+    if here.started != there.started or (here.rolname != there.rolname and here.powerless):
+        return False
+    if here.may_create_roles:
+        return True
+    role = quote_identifier(here.rolname)
+    missing = "CREATEROLE" if here.createdb else "CREATEROLE CREATEDB"
+    return Refusal(
+        guard="own_rights",
+        message=f"code in the backup would run with the rights of {here.rolname} on the server that it protects",
+        hint=f"ALTER ROLE {role} {missing}, for a role without rights to be made for each rehearsal; or set"
+        " REHEARSE_DATABASE_URL to another server, or to a role of this one made by CREATE ROLE … LOGIN CREATEDB;"
+        " REHEARSE_WITH_OWN_RIGHTS=on accepts it",
+    )
+
+
+@contextmanager
+def scratch_role(server: Database, run_id: str, *, connections: int) -> Iterator[Login]:
+    """A role without rights, for as long as the context lasts.
+
+    Args:
+        connections: how many it may have at once.
+
+    Raises:
+        NightshiftError: it cannot be made; or, where nothing else went wrong, it could not be dropped.
+    """
+    login = Login(PREFIX + run_id, secrets.token_urlsafe(32))
+    try:
+        _create(server, login, connections)
+        yield login
+    except BaseException:
+        with suppress(NightshiftError, DBAPIError, OSError):
+            _drop(server, login.user)
+        raise
+    _drop(server, login.user)
+
+
+def drop_leftover_roles(connection: Connection, known: frozenset[str]) -> None:
+    """Drop roles of rehearsals that were killed: those whose time is over, and those that are known to be left."""
+    for name in list(connection.execute(text(_LEFTOVERS), {"name": _NAME, "known": sorted(known)}).scalars()):
+        with suppress(DBAPIError):  # not ours to drop
+            connection.exec_driver_sql(f"DROP ROLE {quote_identifier(name)}")
+
+
+def _create(server: Database, login: Login, connections: int) -> None:
+    role = quote_identifier(login.user)
+    seconds = min(server.deadline - time.monotonic(), _LONGEST_S) + _MARGIN_S
+    with server.connect(autocommit=True) as connection:
+        me = connection.execute(text(_WHO)).one()
+        until = connection.execute(text(f"SELECT CAST(now() + interval '{seconds:.0f} s' AS text)")).scalar()
+        try:
+            connection.exec_driver_sql(
+                f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+                f" CONNECTION LIMIT {connections} VALID UNTIL {quote_literal(str(until))}"
+                f" PASSWORD {quote_literal(_verifier(login.password))}"
+            )
+            if not me.rolsuper:  # to give it a database, and to drop that again
+                options = " WITH INHERIT TRUE, SET TRUE" if me.version >= _MEMBERSHIP_OPTIONS else ""
+                connection.exec_driver_sql(f"GRANT {role} TO {quote_identifier(me.rolname)}{options}")
+        except DBAPIError as exc:
+            raise NightshiftError(
+                "a role for the rehearsal could not be made",
+                detail=reason(exc),
+                hint="ALTER ROLE … CREATEROLE for nightshift's role, or set REHEARSE_DATABASE_URL to another server",
+            ) from exc
+
+
+def _drop(server: Database, name: str) -> None:
+    try:
+        with server.connect(autocommit=True) as connection:
+            connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quote_identifier(name)}")
+    except DBAPIError as exc:
+        raise NightshiftError(
+            "the rehearsal's role could not be dropped",
+            detail=f"{name}: {reason(exc)}",
+            hint="something in another database belongs to it: DROP OWNED BY it there, and DROP ROLE",
+        ) from exc
+
+
+def _verifier(password: str, iterations: int = 4096) -> str:
+    """A password as the server keeps it (RFC 5803), so that it need not be sent."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    served = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, served64 = (base64.b64encode(part).decode() for part in (salt, stored, served))
+    return f"SCRAM-SHA-256${iterations}:{salt64}${stored64}:{served64}"
