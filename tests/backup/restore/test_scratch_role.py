@@ -1,4 +1,4 @@
-"""Code in a backup runs as a role without rights: on servers that ask for passwords, for roles that are no superusers."""
+"""Code in a backup runs as a role without rights, on servers that ask for passwords, and by no superuser's leave."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFO
 CREATE EVENT TRIGGER watching ON ddl_command_end EXECUTE FUNCTION watch(); ALTER EVENT TRIGGER watching DISABLE;
 CREATE PUBLICATION everything FOR ALL TABLES;
 CREATE FOREIGN DATA WRAPPER plain; CREATE SERVER far FOREIGN DATA WRAPPER plain;
-CREATE FOREIGN TABLE elsewhere (a int) SERVER far; CREATE VIEW seen AS SELECT a FROM elsewhere
+CREATE FOREIGN TABLE elsewhere (a int) SERVER far; CREATE VIEW seen AS SELECT a FROM elsewhere;
+ALTER SCHEMA public OWNER TO eve
 """
+"""What takes a superuser, what hangs on that, and what belongs to others."""
 
 
 @pytest.fixture(scope="module", params=["15", "current"])

@@ -31,9 +31,15 @@ def _first_line(entry: Entry) -> str:
 class Lacking:
     """The objects of one archive that the role could not make."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], *, owners: bool) -> None:
+        """Nothing is lacking yet.
+
+        Args:
+            owners: they are brought back. The schema `public` is in a dump only for the owner that it was given.
+        """
         self._entries = {entry.id: entry for entry in entries}
         self._untold = {e.id for e in entries if e.kind == "COMMENT" and e.tag.startswith("EXTENSION ")}
+        self._untold |= {e.id for e in entries if not owners and (e.kind, e.tag) == ("SCHEMA", "public")}
         self._found: set[int] = set()
 
     @property

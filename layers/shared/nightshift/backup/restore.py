@@ -114,7 +114,7 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     schema = SchemaRestore(client, database.target, archive, owners=terms.owners)
     if terms.another:
         entries = read_entries(archive)
-        schema = replace(schema, lacking=Lacking(entries), made=made_beforehand(database, entries))
+        schema = replace(schema, lacking=Lacking(entries, owners=terms.owners), made=made_beforehand(database, entries))
     outcome = _carry_out(backup, database, schema, terms)
     filled = outcome.filled
     return replace(
