@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ CREATE FUNCTION seize(n int, OUT ok bool) LANGUAGE plpgsql AS $$ BEGIN
   BEGIN EXECUTE 'GRANT night TO eve'; EXCEPTION WHEN insufficient_privilege OR undefined_object
     OR invalid_grant_operation THEN END;
 END $$;
-CREATE FUNCTION plain(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM public.seize(n); RETURN n; END $$;
+CREATE FUNCTION plain(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.seize(n); RETURN n; END $$;
 CREATE DOMAIN small AS int CHECK (public.seize(VALUE));
 CREATE TABLE t (id int PRIMARY KEY CHECK (public.seize(id)), s small, g int GENERATED ALWAYS AS (plain(id)) STORED);
 INSERT INTO t VALUES (1, 1), (2, 2);
@@ -176,11 +178,13 @@ def test_without_a_way_to_make_a_role(night: House, guarded: EmbeddedPostgres) -
             assert "refusal" not in run_job("rehearse", night.env, {})
         del night.env["REHEARSE_DATABASE_URL"]
 
+        # What it accepts: the code changes our password, and at the next connection we are shut out.
+        password = "SELECT rolpassword FROM pg_authid WHERE rolname = 'night'"
+        known = guarded.execute(password)
         night.env["REHEARSE_WITH_OWN_RIGHTS"] = "on"
-        assert run_job("rehearse", night.env, {})["status"] == "ok"
-        known = guarded.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'night'")
-        guarded.execute(f"ALTER ROLE night PASSWORD '{SECRET}'")
-        assert known != guarded.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'night'")
+        with suppress(NightshiftError):
+            run_job("rehearse", night.env, {})
+        assert guarded.execute(password) != known
     finally:
         guarded.execute("ALTER ROLE night CREATEROLE")
         guarded.execute("DROP ROLE IF EXISTS rehearser")
