@@ -57,13 +57,13 @@ def test_many_children_after_their_parents(house: House) -> None:
     [
         (
             "CREATE TRIGGER t AFTER DELETE ON log FOR EACH ROW EXECUTE FUNCTION f()",
-            "trigger t runs as rows are deleted",
+            "trigger t will run as rows are deleted",
         ),
         (
             "CREATE TRIGGER t AFTER DELETE ON log FOR EACH STATEMENT EXECUTE FUNCTION f();"
             "CREATE CONSTRAINT TRIGGER u AFTER DELETE ON log DEFERRABLE FOR EACH ROW EXECUTE FUNCTION f();"
             "CREATE TRIGGER v AFTER INSERT OR UPDATE ON log FOR EACH ROW EXECUTE FUNCTION f()",
-            "trigger t, trigger u run as rows are deleted",
+            "trigger t, trigger u will run as rows are deleted",
         ),
     ],
 )

@@ -189,8 +189,7 @@ def replicable_deletions(case: Case) -> Refusal | None:
 def triggers_told(case: Case) -> None:
     """Triggers that run on a DELETE are no reason to refuse, and cannot be tried without deleting."""
     if case.info.triggers:
-        run = "run" if len(case.info.triggers) > 1 else "runs"
-        case.notes.append(f"{', '.join(case.info.triggers)} {run} as rows are deleted; a dry run cannot try it")
+        case.notes.append(f"{', '.join(case.info.triggers)} will run as rows are deleted; a dry run cannot try it")
 
 
 def plain_text_times(case: Case, target: Target) -> Refusal | None:

@@ -67,12 +67,14 @@ class Scope:
         left_out: rows that are not to be tried again.
         floor: only rows that expired then or later, a point on the axis; None: all.
         seconds: what the transaction may take.
+        spare: leave out rows on which living rows of the same table hang directly.
     """
 
     limit: int
     left_out: Sequence[Key]
     floor: int | None
     seconds: float
+    spare: bool = False
 
 
 Closing = Callable[[Session, Statements, Batch, Scope], None]
@@ -93,7 +95,7 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope,
     root = statements.cascade.root
     with session.transaction(scope.seconds, single=scope.limit == 1):
         create(session, statements)
-        batch.taken = session.run(statements.take(scope.limit, scope.left_out, scope.floor))
+        batch.taken = session.run(statements.take(scope.limit, scope.left_out, scope.floor, spare=scope.spare))
         if not batch.taken:
             return
         batch.tell(Step.TAKEN, root, batch.taken)

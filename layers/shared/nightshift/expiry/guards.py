@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from nightshift.archive.table_guards import returned
+from nightshift.archive.table_guards import replicable, returned
 from nightshift.database import postgres_access, references
 from nightshift.database.catalog import ForeignKey, TableName
 from nightshift.expiry.graph import Cascade, Edge, Node
@@ -36,6 +36,10 @@ def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
     for node in cascade.nodes.values():
         _nothing_hidden(node)
         _privileges(connection, node)
+        if connection.dialect.name == "postgresql" and (
+            refusal := replicable(connection, node.info.heaps, node.name.label)
+        ):
+            raise Refused.of(refusal)
         _can_be_told_apart(cascade, node)
         if policy.archive:
             _archivable(connection, node)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightshift.expiry.batch import Batch, Scope
+from nightshift.expiry.batch import LIVING, Batch, Scope
 from nightshift.expiry.session import Busy, Depended, Rejected
 from nightshift.expiry.statements import Key
 
@@ -44,6 +44,7 @@ class Progress:
     left_out: list[tuple[int, Key]] = field(default_factory=list)
     floor: int | None = None
     busy_in_a_row: int = 0
+    spare: bool = False
 
     def add(self, batch: Batch, root: str, seconds: float, most: int) -> None:
         """Count a committed batch, and cut the next by it."""
@@ -61,7 +62,7 @@ class Progress:
 
     def scope(self, size: int, seconds: float) -> Scope:
         """What the next batch may take."""
-        return Scope(size, [key for _, key in self.left_out], self.floor, seconds)
+        return Scope(size, [key for _, key in self.left_out], self.floor, seconds, self.spare)
 
     def facts(self) -> dict[str, Any]:
         """What was committed and what was left out, as `ExpiredTable` has it."""
@@ -75,8 +76,17 @@ class Progress:
             "failed": self.failed,
         }
 
-    def shrink(self, batch: Batch, exc: Busy | Rejected) -> None:
-        """Learn from a batch that did not go through."""
+    def shrink(self, batch: Batch, exc: Busy | Rejected, *, can_spare: bool) -> None:
+        """Learn from a batch that did not go through.
+
+        Args:
+            can_spare: rows on which living ones hang can be told from others, mostly: then they need not be found one
+                by one.
+        """
+        if can_spare and not self.spare and exc.detail == LIVING:
+            self.spare = True
+            self.why.setdefault(LIVING, [])
+            return
         if self.size > 1:
             self.size = max(1, min(self.size, batch.taken or self.size) // GROWTH)
             return

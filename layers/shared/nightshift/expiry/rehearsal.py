@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from nightshift.expiry.batch import STRAY, collect, create, living_among, strays_beside
 from nightshift.expiry.due import oldest_due
+from nightshift.expiry.graph import Cascade
 from nightshift.expiry.session import Session
 from nightshift.expiry.statements import Deletion, Statements
 from nightshift.results import ExpiredTable, Status
@@ -47,9 +48,23 @@ def rehearse(
         deleted_rows=rows,
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
-        warnings=(*cascade.unindexed, *([LEFT.format(living)] if living else []), *([STRAY] if strays else [])),
+        warnings=(
+            *cascade.unindexed,
+            *_triggers(cascade),
+            *([LEFT.format(living)] if living else []),
+            *([STRAY] if strays else []),
+        ),
     )
     return result, files
+
+
+def _triggers(cascade: Cascade) -> list[str]:
+    """What runs as rows are deleted, table by table."""
+    return [
+        f"{node.name.label}: {', '.join(node.info.triggers)} will run as rows are deleted; a dry run cannot try it"
+        for node in cascade.nodes.values()
+        if node.info.triggers
+    ]
 
 
 def _counting(deletions: list[Deletion], named: str | None = None) -> str:

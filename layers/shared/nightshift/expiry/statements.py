@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal
 from nightshift.database.values import output_of
@@ -100,29 +101,53 @@ class Statements:
         if self._in_circle(table):
             # Round after round follows what the last one found, and none of it twice.
             key = ", ".join(map(quote_identifier, self.cascade.nodes[table].key))
-            made += [f"CREATE INDEX ON pg_temp.{name} ({columns})" for columns in ("nightshift_step", key)]
+            made += [f"CREATE INDEX ON pg_temp.{name} ({columns})" for columns in (self._step, key)]
         return made
 
     def _copied(self, table: TableName, step: int = 0) -> str:
         """What a key table holds of a row `c`."""
-        columns = [f"c.{quote_identifier(column)}" for column in self.kept(table)]
-        at = [f"c.{self.due.axis.sql} AS nightshift_at"] if table == self.cascade.root else []
-        return ", ".join([*columns, f"{step} AS nightshift_step", *at])
+        # Named, for SQLite would name a copied "rowid" by the column that is an alias of it; "rowid" would then be the key
+        # table's own.
+        columns = [f"c.{name} AS {name}" for name in map(quote_identifier, self.kept(table))]
+        at = [f"c.{self.due.axis.sql} AS {self._at}"] if table == self.cascade.root else []
+        return ", ".join([*columns, f"{step} AS {self._step}", *at])
+
+    @cached_property
+    def _at(self) -> str:
+        """The key tables' name for when a row expires."""
+        return self._free("nightshift_at")
+
+    @cached_property
+    def _step(self) -> str:
+        """The key tables' name for the round in which a row was found."""
+        return self._free("nightshift_step")
+
+    def _free(self, name: str) -> str:
+        """A name that no copied column bears."""
+        taken = {column.lower() for table in self.cascade.nodes for column in self.kept(table)}
+        while name in taken:
+            name += "_"
+        return name
 
     def _in_circle(self, table: TableName) -> bool:
         group = next(group for group in self.cascade.groups if table in group)
         return any(edge.parent in group for edge in self.cascade.into(table))
 
-    def take(self, limit: int | None, left_out: Sequence[Key] = (), floor: int | None = None) -> str:
+    def take(
+        self, limit: int | None, left_out: Sequence[Key] = (), floor: int | None = None, *, spare: bool = False
+    ) -> str:
         """Put the oldest expired rows' keys into the root's key table; rows that somebody has locked are passed over.
 
         Args:
             limit: so many at the most; None: all, unlocked, for a dry run.
             left_out: rows that are not to be tried again.
             floor: only rows that expired then or later, a point on the axis.
+            spare: leave out rows on which living rows of the same table hang directly.
         """
         root, axis = self.cascade.root, self.due.axis
         chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.sql}{self._but(left_out)}"
+        if spare:
+            chosen += self.spared
         if floor is not None:
             chosen += f" AND {axis.sql} >= {axis.literal(floor)}"
         if limit is not None:
@@ -137,9 +162,21 @@ class Statements:
         chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.sql} AND {wanted} FOR UPDATE"
         return f"INSERT INTO {self.key_table(root)} {chosen}"
 
+    @property
+    def spared(self) -> str:
+        """Conditions, AND in front, that no living row of the root hangs on its row `c` directly; empty where no row of
+        it can hang on another."""
+        root = self.cascade.root
+        return "".join(
+            f" AND NOT EXISTS (SELECT 1 FROM {root.sql} l"
+            f" WHERE {edge.matches('c', 'l')} AND ({self.due.sql}) IS NOT TRUE)"
+            for edge in self.cascade.into(root)
+            if edge.parent == root and edge.partition is None
+        )
+
     def latest(self) -> str:
         """When the last of the taken rows expired, as text: a point on the axis, or what SQLite has."""
-        latest = f"SELECT max(nightshift_at) FROM {self.key_table(self.cascade.root)}"
+        latest = f"SELECT max({self._at}) FROM {self.key_table(self.cascade.root)}"
         return f"SELECT CAST({self.due.axis.point_sql(latest)} AS text)" if self.postgresql else latest
 
     def living(self) -> str | None:
@@ -254,7 +291,7 @@ class Statements:
 
     def _hangs(self, edge: Edge, row: str, after: int | None = None) -> str:
         """Condition that a row of the child hangs on a known one by `edge`."""
-        step = "" if after is None else f" AND {'k' if self._is_copied(edge) else 'n'}.nightshift_step = {after}"
+        step = "" if after is None else f" AND {'k' if self._is_copied(edge) else 'n'}.{self._step} = {after}"
         if self.postgresql:
             return f"EXISTS (SELECT 1 FROM {self.gone(edge)} WHERE {edge.matches('k', row)}{step})"
         # Outwards from whichever side no index leads to: SQLite does not know how many keys there are.

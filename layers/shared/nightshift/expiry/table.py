@@ -207,7 +207,7 @@ def _work(session: Session, statements: Statements, turn: Turn, progress: Progre
                 progress.why.setdefault(str(exc.detail), [])
                 return True  # the table itself is locked
             progress.size = size
-            progress.shrink(batch, exc)
+            progress.shrink(batch, exc, can_spare=bool(statements.spared))
             continue
         if not batch.taken:
             return True
@@ -241,5 +241,5 @@ def _failed(table: str, progress: Progress, started: float, error: NightshiftErr
         status=Status.FAILED,
         **progress.facts(),
         seconds=time.monotonic() - started,
-        error=error,
+        error=error.about(table),
     )
