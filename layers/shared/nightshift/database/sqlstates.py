@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL is about: rows, or us and the server (manual, appendix A); and what may be shown of it."""
+"""What an error of PostgreSQL is about: rows, or us and the server (manual, appendix A); what may be shown of it."""
 
 from __future__ import annotations
 
