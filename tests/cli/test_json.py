@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.cli.command import nightshift, process
 from tests.cli.test_frame import NOWHERE
 from tests.support.house import House

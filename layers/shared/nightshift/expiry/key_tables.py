@@ -1,0 +1,103 @@
+"""The key tables of one transaction: what each holds, and the SQL that makes them; `statements` says what for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from nightshift.database.catalog import TableName, quote_identifier
+from nightshift.expiry.due import Due
+from nightshift.expiry.graph import Cascade, Edge
+
+
+@dataclass(frozen=True)
+class KeyTables:
+    """Those of one cascade, in the dialect of its database.
+
+    Attributes:
+        left: tables that are left to the database, which deletes their rows by ON DELETE CASCADE.
+        dissolved: references that the database dissolves, of rows that must be archived as they were.
+    """
+
+    cascade: Cascade
+    due: Due
+    postgresql: bool
+    left: frozenset[TableName] = frozenset()
+    dissolved: tuple[Edge, ...] = ()
+
+    def is_inner(self, table: TableName) -> bool:
+        """Whether rows that we delete hang on `table`, so that its keys must be known before that."""
+        return table == self.cascade.root or bool(self._needed(table))
+
+    def _ours(self, table: TableName) -> list[Edge]:
+        """The references by which rows that we delete hang on `table`."""
+        return [edge for edge in self.cascade.out_of(table) if edge.child not in self.left]
+
+    def _needed(self, table: TableName) -> list[Edge]:
+        """The references for which the keys of `table` must be known."""
+        dissolved = [edge for edge in self.dissolved if edge.parent == table]
+        return [*self._ours(table), *self._acting(table), *dissolved]
+
+    def kept(self, table: TableName) -> tuple[str, ...]:
+        """The columns of an inner table that its children and its own deletion go by.
+
+        In SQLite a copy would not compare as the column does: there its children are found by way of the table itself.
+        """
+        edges = self._needed(table) if self.postgresql else []
+        referenced = [column for edge in edges for column in edge.referenced]
+        return tuple(dict.fromkeys([*self.cascade.nodes[table].key, *referenced]))
+
+    def key_table(self, table: TableName) -> str:
+        number = list(self.cascade.nodes).index(table)
+        return f"{'pg_temp' if self.postgresql else 'temp'}.nightshift_keys_{number}"
+
+    def create(self, table: TableName) -> list[str]:
+        """An empty key table, gone again when the transaction ends (PostgreSQL) or when it is made anew (SQLite)."""
+        name = self.key_table(table).partition(".")[2]
+        chosen = f"SELECT {self._copied(table)} FROM {table.sql} c WHERE false"
+        if not self.postgresql:
+            return [f"DROP TABLE IF EXISTS temp.{name}", f"CREATE TEMPORARY TABLE {name} AS {chosen}"]
+        made = [f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {chosen}"]
+        if self._in_circle(table):
+            # Round after round follows what the last one found, and none of it twice.
+            key = ", ".join(map(quote_identifier, self.cascade.nodes[table].key))
+            made += [f"CREATE INDEX ON pg_temp.{name} ({columns})" for columns in (self._step, key)]
+        return made
+
+    def _copied(self, table: TableName, step: int = 0) -> str:
+        """What a key table holds of a row `c`."""
+        # Named: SQLite would call a copied "rowid" by the column that is an alias of it; then "rowid" would be the key
+        # table's own.
+        columns = [f"c.{name} AS {name}" for name in map(quote_identifier, self.kept(table))]
+        at = [f"c.{self.due.axis.sql} AS {self._at}"] if table == self.cascade.root else []
+        return ", ".join([*columns, f"{step} AS {self._step}", *at])
+
+    @cached_property
+    def _at(self) -> str:
+        """The key tables' name for when a row expires."""
+        return self._free("nightshift_at")
+
+    @cached_property
+    def _step(self) -> str:
+        """The key tables' name for the round in which a row was found."""
+        return self._free("nightshift_step")
+
+    def _free(self, name: str) -> str:
+        """A name that no copied column bears."""
+        taken = {column.lower() for table in self.cascade.nodes for column in self.kept(table)}
+        while name in taken:
+            name += "_"
+        return name
+
+    def _in_circle(self, table: TableName) -> bool:
+        group = next(group for group in self.cascade.groups if table in group)
+        return any(edge.parent in group for edge in self.cascade.into(table))
+
+    def _acting(self, table: TableName) -> list[Edge]:
+        """The references by which the database finds other rows when one of `table` goes than it allowed in."""
+        edges = (*self.cascade.edges, *self.cascade.loose) if self.cascade.nodes[table].key else ()
+        return [edge for edge in edges if edge.parent == table and edge.actions]
+
+    def analyze(self, table: TableName) -> str:
+        """Tell the planner how many keys there are: it would guess, and read large tables whole."""
+        return f"ANALYZE {self.key_table(table)}"
