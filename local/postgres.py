@@ -147,6 +147,16 @@ class EmbeddedPostgres:
         self._running().restart(signal.SIGINT)
         self._await_ready()
 
+    def crash(self) -> None:
+        """Kill every process of the server (`kill -9`) and start it: what its log did not hold by then is undone."""
+        server = self._running()
+        children = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if _parent(path) == server.pid]
+        for pid in (server.pid, *children):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        server.restart(signal.SIGKILL)
+        self._await_ready()
+
     def log(self) -> str:
         """What the server wrote to its log so far."""
         path = self._work / "server.log"
@@ -226,6 +236,13 @@ def _binaries(version: int) -> Path:
     if missing:
         raise LocalServerError("not a PostgreSQL server's programs", detail=f"no {', '.join(missing)}: {directory}")
     return directory
+
+
+def _parent(stat: Path) -> int | None:
+    """A process's parent, by its `/proc/<pid>/stat`; None where the process is gone."""
+    with suppress(OSError):
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    return None
 
 
 def _unprivileged_user() -> tuple[int, int] | None:

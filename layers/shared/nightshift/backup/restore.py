@@ -36,6 +36,7 @@ from nightshift.backup.opening import Backup
 from nightshift.backup.schema import OwnersRefused, SchemaRestore
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.connect import Database, sqlstate
+from nightshift.database.durability import flush_commits
 from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
 from nightshift.rows.postgres import PostgresConnection
@@ -153,6 +154,7 @@ def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms:
     differences += schema.after_rows(jobs=terms.workers, seconds=left())
     with database.connect() as connection:
         differences += _sequence_differences(connection, manifest.sequences)
+        flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
     brought = bring_settings(database, manifest.settings, owners=terms.owners)
     warnings = [*brought.left_out, *brought.odd, *(brought.denied if terms.another else ())]
     differences += [*brought.refused, *(() if terms.another else brought.denied)]

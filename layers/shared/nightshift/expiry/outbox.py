@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from nightshift.database.durability import flush_commits
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.graph import Named
 from nightshift.expiry.session import WORK_MEM, stamp
@@ -84,7 +85,11 @@ class Outbox:
             return []
         # As the driver takes it: `text()` would look for parameters in the names of columns.
         rows = connection.exec_driver_sql(self._statement(due, postgresql=postgresql)).all()
-        connection.rollback()
+        if rows:
+            # Their files are about to go: the rows that named them, ours and other people's, must stay gone.
+            flush_commits(connection)
+        else:
+            connection.rollback()
         return [_entry(row.id, row.run_id, row.bucket, row.attempts, row.object_keys, row.kept) for row in rows]
 
     def _due(self, after: int, limit: int, *, postgresql: bool) -> str:

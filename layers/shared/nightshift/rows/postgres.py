@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
+from nightshift.database.durability import DURABLE
 from nightshift.database.sqlstates import first_line, is_about_rows, is_oversized
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
@@ -105,7 +106,7 @@ class PostgresConnection:
 
     def _set(self, settings: Sequence[tuple[str, str]]) -> None:
         """Set parameters for the session, in one round trip. Committed: a rollback would undo them."""
-        calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings)
+        calls = ", ".join([DURABLE, *(f"set_config('{name}', '{value}', false)" for name, value in settings)])
         with self._connection.cursor() as cursor:
             cursor.execute(f"SELECT {calls}")
             cursor.fetchall()
