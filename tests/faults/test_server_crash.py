@@ -1,13 +1,16 @@
-"""The server is killed right after a run, and was told not to wait for its log: what S3 was told stays true.
+"""The server is killed in mid-run, and was told not to wait for its log: what S3 was told stays true.
 
-`wal_writer_delay` keeps the log in memory for ten seconds where nobody asks for it: whatever a run does not make
-durable itself is undone by the crash.
+Its process that writes the log by and by stands still: whatever a run does not make durable itself is undone by the
+crash.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,11 +19,14 @@ from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
 from nightshift.archive.events import Step
+from nightshift.database.durability import flush_commits
+from tests.support.engine import database_of
 from tests.support.expiring import IMPATIENT as IMPATIENT_JOBS
 from tests.support.expiring import JobScene
+from tests.support.running import RunningHouse
 from tests.support.scene import IMPATIENT, Scene
 
-LAZY = {"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "fsync": "off"}
+LAZY = {"wal_writer_delay": "10s", "fsync": "off"}
 """The files are the kernel's, which does not crash here."""
 
 WAYS = {
@@ -80,12 +86,20 @@ def service(night: Scene, s3: EmbeddedS3) -> Iterator[JobScene]:
     built.close()
 
 
+def stop_writing(scene: RunningHouse) -> int:
+    """From here on the server's log is written by those alone who wait for it; the process that stands still."""
+    scene.sql("CHECKPOINT")
+    writer = int(scene.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"))
+    os.kill(writer, signal.SIGSTOP)
+    return writer
+
+
 def hurry(scenes: tuple[Scene, JobScene], way: str) -> None:
     """Tell the server not to wait, and let runs log in as the role that it may be told for."""
     night, *_ = scenes
     for statement in WAYS[way].format(database=night.database).split(";;"):
         night.sql(statement)
-    night.sql("CHECKPOINT")
+    stop_writing(night)
     for scene in scenes:
         scene.leave()
         scene.env["DATABASE_URL"] = scene.url.replace("postgres@", "lazy@") + "?sslmode=disable"
@@ -115,22 +129,15 @@ def test_what_s3_was_told_stays_true(night: Scene, service: JobScene, server: Em
 
 
 @pytest.mark.parametrize("server", [18], indirect=True)
-def test_rows_of_others_are_gone_for_good_before_their_files_are(service: JobScene, server: EmbeddedPostgres) -> None:
-    """An application that does not wait deletes the last row that names a file, while the file waits in the outbox."""
-    service.fill(expired=0, living=2)
-    assert service.run()["complete"]
-    doomed = str(service.value("SELECT min(s3_key) FROM job_file"))
-    service.sql(
-        "INSERT INTO nightshift_file_deletion (bucket, object_keys, files, run_id, next_try)"
-        f" VALUES ('{service.bucket}', '[\"{doomed}\"]', 1, 'r', '2025-10-01')"
-    )
-    service.sql("CHECKPOINT")
+def test_what_others_did_is_on_disk_before_files_go(service: JobScene) -> None:
+    """An application that does not wait deletes a row; the run that sees it gone makes sure that it stays gone."""
+    service.fill(expired=1, living=1, with_files=False)
+    writer = stop_writing(service)
     service.sql("SET synchronous_commit = off")
-    service.sql(f"DELETE FROM job_file WHERE s3_key = '{doomed}'")
-    child = service.child(hold_at=Step.ANSWERED)
-    child.await_step(Step.ANSWERED)
-    service.leave()
-    server.crash()
-    child.kill()
-    assert doomed not in service.stored()
-    assert service.named() <= service.stored(), "a file is gone whose row is there"
+    service.sql("DELETE FROM job_file")
+    written = f"SELECT pg_current_wal_flush_lsn() >= '{service.value('SELECT pg_current_wal_insert_lsn()')}'"
+    assert not service.value(written)
+    with database_of(service) as database, closing(database), database.connect() as connection:
+        flush_commits(connection)
+    os.kill(writer, signal.SIGCONT)
+    assert service.value(written)
