@@ -150,19 +150,15 @@ class EmbeddedPostgres:
     def crash(self) -> None:
         """Kill every process of the server (`kill -9`) and start it: what its log did not hold by then is undone."""
         server = self._running()
-        children = self.children()
+        processes = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        children = [pid for pid in processes if _state_and_parent(pid)[1:] == [str(server.pid)]]
         for pid in (server.pid, *children):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        while any(_state(pid) not in ("Z", None) for pid in children):
+        while any(_state_and_parent(pid)[:1] not in (["Z"], []) for pid in children):
             time.sleep(POLL_S)  # the next server would find their shared memory in use
         server.restart(signal.SIGKILL)
         self._await_ready()
-
-    def children(self) -> list[int]:
-        """Process ids of the server's processes but the postmaster."""
-        parents = ((int(path.parent.name), _parent(path)) for path in Path("/proc").glob("[0-9]*/stat"))
-        return [pid for pid, parent in parents if parent == self.pid]
 
     def log(self) -> str:
         """What the server wrote to its log so far."""
@@ -245,18 +241,11 @@ def _binaries(version: int) -> Path:
     return directory
 
 
-def _parent(stat: Path) -> int | None:
-    """A process's parent, by its `/proc/<pid>/stat`; None where the process is gone."""
+def _state_and_parent(pid: int) -> list[str]:
+    """Of a process, as `/proc` has it; `Z` is a zombie; empty where it is gone."""
     with suppress(OSError):
-        return int(stat.read_text().rpartition(")")[2].split()[1])
-    return None
-
-
-def _state(pid: int) -> str | None:
-    """A process's state, `Z` of a zombie; None where it is gone."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return None
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    return []
 
 
 def _unprivileged_user() -> tuple[int, int] | None:
