@@ -45,6 +45,7 @@ expires_at = "expires_at"
 table = "job_file"
 key = "s3_key"
 bucket_column = "bucket"
+buckets = ["job-files"]
 """
 
 

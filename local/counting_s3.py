@@ -1,9 +1,10 @@
 """An S3 on loopback that deletes whatever it is told to and counts it: for measuring whoever deletes.
 
-It speaks DeleteObjects alone (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html), of every bucket
-that is named: at most 1,000 keys a request, a checksum required, `Quiet` respected, each key answered for. It stores
-nothing, so that 400,000 keys cost it seconds where moto would need minutes; it is a process of its own, so that its
-CPU and memory are not counted as ours. Bodies are read by regular expressions, for what boto3 writes, not for any XML.
+It speaks DeleteObjects (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html), of every bucket that
+is named: at most 1,000 keys a request, a checksum required, `Quiet` respected, each key answered for. Of every key that
+is looked up by ListObjectsV2 it says that it is there. It stores nothing, so that 400,000 keys cost it seconds where
+moto would need minutes; it is a process of its own, so that its CPU and memory are not counted as ours. Bodies are read
+by regular expressions, for what boto3 writes, not for any XML.
 
 Run by path, in isolated mode, this file is the server's program: `python -I local/counting_s3.py <fd of a socket>`.
 """
@@ -21,12 +22,12 @@ import threading
 import urllib.request
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
-from html import unescape
+from html import escape, unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 BACKLOG = 128
 MOST_KEYS = 1000
@@ -37,6 +38,7 @@ _KEY = re.compile(rb"<Key>([^<]*)</Key>")
 _QUIET = re.compile(rb"<Quiet>\s*true\s*</Quiet>")
 _XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _RESULT = _XML + b'<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">%b</DeleteResult>'
+_LISTED = _XML + b"<ListBucketResult><Contents><Key>%b</Key></Contents></ListBucketResult>"
 _DELETED = b"<Deleted><Key>%b</Key></Deleted>"
 _DENIED = b"<Error><Key>%b</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 _ERROR = _XML + b"<Error><Code>%b</Code><Message>%b</Message></Error>"
@@ -166,6 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == _COUNTS:
             self._answer(200, json.dumps(self.counter.counts()).encode(), "application/json")
+        elif "list-type=2" in (query := urlsplit(self.path).query).split("&"):
+            key = escape(parse_qs(query).get("prefix", [""])[0]).encode()
+            self._answer(200, _LISTED % key)
         else:
             self._not_spoken()
 
@@ -199,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _not_spoken(self) -> None:
         self.close_connection = True  # a body may be on its way
-        self._error(501, b"NotImplemented", b"This server speaks DeleteObjects alone")
+        self._error(501, b"NotImplemented", b"This server speaks DeleteObjects and ListObjectsV2 alone")
 
     do_HEAD = do_PUT = _not_spoken
 

@@ -42,6 +42,7 @@ cascade = [
 table = "job_file"
 key = "s3_key"
 bucket_column = "bucket"
+buckets = ["nightshift-demo-uploads"]
 """
 
 

@@ -30,6 +30,7 @@ table = "job"
 table = "job_file"
 key = "s3_key"
 bucket_column = "bucket"
+buckets = ["nightshift-demo-files"]
 """
 
 

@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
         "feedback",
     },
     "logs": {"errors", "settings", "rows", "store"},
-    "backup": {"errors", "run", "results", "settings", "database", "rows", "store", "archive", "logs"},
+    "backup": {"errors", "run", "results", "settings", "secrets", "database", "rows", "store", "archive", "logs"},
     "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
     "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},

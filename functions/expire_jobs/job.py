@@ -18,10 +18,12 @@ from nightshift.database.tables import file_deletion, is_there
 from nightshift.database.upgrades import is_outbox_old, upgrade_outbox
 from nightshift.errors import InvalidSettings, NightshiftError
 from nightshift.expiry.background import Background
-from nightshift.expiry.discovery import named_places
 from nightshift.expiry.drain import Drain
+from nightshift.expiry.file_names import reach_of
 from nightshift.expiry.graph import Named
 from nightshift.expiry.outbox import Outbox, waiting
+from nightshift.expiry.places import archived_place, named_places
+from nightshift.expiry.sampling import FileTally
 from nightshift.expiry.table import Turn, expire_table
 from nightshift.policy.expiry import Expiry
 from nightshift.policy.file import load_policies
@@ -57,29 +59,42 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
     with database.connect() as connection:
         upgrade_outbox(connection)
         named, hidden = named_places(connection, policies, settings)
+        outbox = Outbox(run.as_of, [*named, *archived_place(connection)])
+    reach = reach_of(settings, [bucket for policy in policies for one in policy.files for bucket in one.named_buckets])
     versions, listener = settings.expire_file_versions, services.listener
-    drain = Drain(database, Outbox(run.as_of, named), services.s3_client, versions=versions, listener=listener)
+    drain = Drain(database, outbox, services.s3_client, reach, versions=versions, listener=listener)
     warnings = tuple(f"no file was deleted: {table} may not be read, and may name it" for table in hidden)
     if hidden:
         drain.stop()
     tables: list[ExpiredTable] = []
-    queued = 0
+    tallies: list[FileTally] = []
     try:
         # SQLite has one writer at a time: there the files wait until the rows are gone.
         background = Background(drain) if database.is_postgresql else nullcontext(drain)
         with _archive(run, services, policies) as engine, background as files:
             for turn in _turns(run, services, policies, named):
-                table, more = expire_table(replace(turn, engine=engine, committed=files.wake))
+                table, tally = expire_table(replace(turn, engine=engine, committed=files.wake))
                 tables.append(table)
-                queued += more
+                tallies.append(tally)
         drain.again()
         drain.work()
-        return ExpiryResult(tables=tuple(tables), files=drain.result(queued, warnings))
+        return ExpiryResult(tables=tuple(tables), files=_tallied(drain.result(warnings), tallies))
     except Exception as exc:
         error = for_people(exc)
-        done = ExpiryResult(tables=tuple(tables), files=FilesResult(queued=queued, warnings=warnings))
+        done = ExpiryResult(tables=tuple(tables), files=_tallied(FilesResult(warnings=warnings), tallies))
         error.result = done  # type: ignore[attr-defined]  # whatever went wrong, the frame tells what was done
         raise error from exc
+
+
+def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:
+    """The result, with what the tables' turns know of it."""
+    return replace(
+        files,
+        queued=sum(tally.queued for tally in tallies),
+        looked_up=sum(tally.looked_up for tally in tallies),
+        absent=sum(tally.absent for tally in tallies),
+        warnings=(*files.warnings, *(warning for tally in tallies for warning in tally.warnings)),
+    )
 
 
 def _turns(run: JobRun, services: Services, policies: Sequence[Expiry], named: Sequence[Named]) -> Iterator[Turn]:
@@ -95,6 +110,7 @@ def _turns(run: JobRun, services: Services, policies: Sequence[Expiry], named: S
             database=services.database,
             policy=policy,
             listener=services.listener,
+            s3_client=services.s3_client,
             named=named,
             seen=seen,
         )
@@ -125,5 +141,5 @@ def _rehearsed(run: JobRun, services: Services, policies: tuple[Expiry, ...]) ->
     turns = [expire_table(turn) for turn in _turns(run, services, policies, named)]
     with database.connect() as connection:
         left = waiting(connection) if is_there(connection, file_deletion) else 0
-    files = FilesResult(queued=sum(queued for _, queued in turns), waiting=left)
+    files = _tallied(FilesResult(waiting=left), [tally for _, tally in turns])
     return ExpiryResult(tables=tuple(table for table, _ in turns), files=files)

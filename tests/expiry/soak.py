@@ -135,7 +135,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
-    scene = JobScene(ground.env | IMPATIENT, *ground[1:])
+    env = ground.env | IMPATIENT | {"EXPIRE_FILES_BUCKET": ground.env["ARCHIVE_BUCKET"]}
+    scene = JobScene(env, *ground[1:])
     tally = Soak(scene, due=chosen.due, seed=chosen.seed).run(chosen.kills)
     scene.close()
     return tally

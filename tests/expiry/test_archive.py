@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from local.job_data import Jobs, job_id
+from local.job_data import Jobs, all_file_keys, job_id, put_files
 from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
 from nightshift.archive.events import Step
@@ -34,6 +34,8 @@ def filled(house: House) -> Jobs:
     """The reference schema, some of its jobs due, under a policy that archives."""
     here = Jobs(GONE, KEPT, datetime(2025, 10, 15, 5, tzinfo=UTC), house.bucket)
     create_jobs(house.url, job_schema(cascades=True), here)
+    put_files(house.s3.client(), house.bucket, all_file_keys(range(1, here.total + 1)))
+    house.env["EXPIRE_FILES_BUCKET"] = house.bucket
     house.policies(POLICY)
     return here
 

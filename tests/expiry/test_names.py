@@ -50,6 +50,7 @@ def make(house: House, schema: str, table: str) -> tuple[list[str], str]:
     more = f"expires_at = {ends_}\ntimezone = 'UTC'\n"
     for name in (leaf, loose):
         more += f"[[expiry.files]]\ntable = {json.dumps(name)}\nkey = {key_}\nbucket_column = {bucket_}\n"
+        more += f'buckets = ["{house.bucket}"]\n'
     more += f"[[expiry.dependents]]\ntable = {json.dumps(loose)}\ncolumns = [{ends_}]\n"
     return [parent, child, leaf, loose], more
 

@@ -51,6 +51,7 @@ def dependents(tables: Collection[str]) -> str:
 
 def fill(house: House, schema: MetaData) -> Jobs:
     """Jobs that are due, jobs that are not, and the files of all."""
+    house.env["EXPIRE_FILES_BUCKET"] = house.bucket
     jobs = Jobs(expired=GONE, living=LEFT, now=WHEN, bucket=house.bucket)
     create_jobs(house.url, schema, jobs)
     put_files(house.s3.client(), house.bucket, all_file_keys(range(1, jobs.total + 1)))
@@ -80,6 +81,8 @@ def test_all_of_it_goes_and_nothing_else(home: House, cascades: bool, unlinked: 
     assert answer["files"] == {
         "queued": 4 * GONE,
         "deleted": 4 * GONE,
+        "looked_up": 20,
+        "absent": 0,
         "kept": 0,
         "failed": 0,
         "waiting": 0,

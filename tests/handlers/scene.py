@@ -141,6 +141,7 @@ class Orders(Scene):
         policy = POLICY.format(archive=str(self.archive).lower())
         self.s3.client().put_object(Bucket=self.bucket, Key="policies.toml", Body=policy.encode())
         self.env["NIGHTSHIFT_CONFIG"] = f"s3://{self.bucket}/policies.toml"
+        self.env["EXPIRE_FILES_BUCKET"] = self.jobs.bucket
 
     def state(self) -> tuple[dict[str, int], set[str], int, int]:
         """Rows by table, files, files in the outbox, rows in the archive."""

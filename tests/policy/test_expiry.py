@@ -101,7 +101,7 @@ ENTRY = '[[expiry]]\ntable = "job"\n'
             "bucket_column, not both",
         ),
         (ENTRY + '[[expiry.files]]\ntable = "f"\nkey = "k"\nbucket = "Not A Bucket"', "files.0.bucket"),
-        (ENTRY + '[[expiry.files]]\ntable = "f"\nkey = "k"\nprefix = "x"', "files.0.prefix: unknown key"),
+        (ENTRY + '[[expiry.files]]\ntable = "f"\nkey = "k"\nsuffix = "x"', "files.0.suffix: unknown key"),
         (ENTRY + '[expiry.files]\ntable = "f"\nkey = "k"', "files"),
         (ENTRY + '[[expiry.dependents]]\ntable = "d"', "dependents.0.columns"),
         (ENTRY + '[[expiry.dependents]]\ntable = "d"\ncolumns = []', "dependents.0.columns"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3
@@ -13,6 +14,8 @@ from aws_lambda_powertools.utilities import parameters
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
 from nightshift import secrets
+from nightshift.backup.places import rehearsal_server, restore_target
+from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, SecretUnavailable
 from nightshift.settings import Settings
@@ -131,6 +134,33 @@ def test_a_run_on_nothing_but_secrets(keep: Keep, house: House, s3: EmbeddedS3) 
 
     assert house.run_table()["archived_rows"] == 1
     assert len(house.slack.messages) == 1
+
+
+@pytest.mark.parametrize("name", ["RESTORE", "REHEARSE"])
+def test_the_other_databases_come_by_secrets_too(keep: Keep, sqlite_house: House, name: str) -> None:
+    """The secret goes before the URL; what is wrong with either names its own variable, and quotes nothing."""
+    at = "127.0.0.1:5432/empty"
+
+    def target(secret: Any) -> Any:
+        arn = secret if str(secret).startswith("arn:") else keep(secret)
+        given = {f"{name}_DATABASE_SECRET_ARN": arn, f"{name}_DATABASE_URL": "postgresql://other@nowhere/x"}
+        settings = Settings.from_env(given)
+        if name == "RESTORE":
+            return restore_target(settings)
+        with closing(Database(parse_database_url("sqlite:///x"), deadline=0)) as own:
+            return rehearsal_server(settings, own).target
+
+    for secret in (f"postgresql://app:hunter2@{at}", {**RDS, "host": "127.0.0.1", "port": 5432, "dbname": "empty"}):
+        found = target(secret)
+        assert (found.user, f"{found.host}:{found.port}/{found.database}") == ("app", at)
+    for wrong, named in (
+        ({"username": "app", "password": PASSWORD}, "lacks host"),
+        ("mysql://app:hunter2@h/d", f"{name}_DATABASE_URL"),
+        ("arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:nowhere", f"{name}_DATABASE_SECRET_ARN"),
+    ):
+        with pytest.raises(NightshiftError) as raised:
+            target(wrong)
+        assert named in str(raised.value) and "hunter2" not in str(raised.value) and PASSWORD not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ class JobScene(RunningHouse):
 def jobs(house: House) -> Iterator[JobScene]:
     """The document service on PostgreSQL, with small batches and an impatient lock time-out; still to fill."""
     built = JobScene(dict(house.env), house.s3, house.slack, house.directory)
-    built.env |= IMPATIENT | {"DATABASE_URL": f"{house.url}?sslmode=disable"}
+    built.env |= IMPATIENT | {"EXPIRE_FILES_BUCKET": house.bucket, "DATABASE_URL": f"{house.url}?sslmode=disable"}
     built.url = house.url
     yield built
     built.close()
@@ -199,6 +199,7 @@ def jobs(house: House) -> Iterator[JobScene]:
 @pytest.fixture
 def sqlite_jobs(sqlite_house: House) -> Iterator[JobScene]:
     """The same on SQLite."""
-    built = JobScene(sqlite_house.env | IMPATIENT, sqlite_house.s3, sqlite_house.slack, sqlite_house.directory)
+    env = sqlite_house.env | IMPATIENT | {"EXPIRE_FILES_BUCKET": sqlite_house.bucket}
+    built = JobScene(env, sqlite_house.s3, sqlite_house.slack, sqlite_house.directory)
     yield built
     built.close()

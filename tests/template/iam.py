@@ -53,23 +53,25 @@ class Grant:
         )
 
 
-def grants_of(stack: Stack, role: object, known: Mapping[str, str]) -> Iterator[Grant]:
-    """What a role allows by policies of the stack's own.
+def grants_of(stack: Stack, role: object, known: Mapping[str, str], effect: str = "Allow") -> Iterator[Grant]:
+    """What a role allows by policies of the stack's own, or denies.
 
     Args:
         role: its logical id, or the token of its ARN.
         known: tokens such as `<ArchiveBucket.Arn>`, and what they are in this deployment.
+        effect: `Allow` or `Deny`.
     """
     resource = stack.resources.get(str(role)) or stack.named_by(role)
     for policy in resource["Properties"].get("Policies", ()):
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement.keys() <= {"Effect", "Action", "Resource", "Condition"}, statement
-            assert statement["Effect"] == "Allow", statement
-            yield from _grants(statement, known)
+            assert statement["Effect"] in ("Allow", "Deny"), statement
+            if statement["Effect"] == effect:
+                yield from _grants(statement, known)
 
 
 def denials_of(stack: Stack, known: Mapping[str, str]) -> Iterator[Grant]:
-    """What the policies of the stack's buckets deny; `known` as in `grants_of`."""
+    """What the policies of the stack's buckets deny to everybody; `known` as in `grants_of`."""
     for _, policy in stack.of_type("AWS::S3::BucketPolicy"):
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement.keys() <= {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}, statement
@@ -79,7 +81,7 @@ def denials_of(stack: Stack, known: Mapping[str, str]) -> Iterator[Grant]:
 
 def _grants(statement: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[Grant]:
     conditions = tuple(
-        (operator, key, tuple(listed(values)))
+        (operator, key, tuple(map(str, listed(values))))
         for operator, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
     )
@@ -99,6 +101,12 @@ def listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
+def lists_all(statement: Mapping[str, Any]) -> bool:
+    """Whether it allows a listing that no prefix bounds."""
+    lists = any(action.startswith("s3:ListBucket") for action in listed(statement["Action"]))
+    return lists and "s3:prefix" not in statement.get("Condition", {}).get("StringLike", {})
+
+
 def _holds(operator: str, key: str, patterns: tuple[str, ...], context: Mapping[str, str]) -> bool:
     if operator.endswith("IfExists") and key not in context:
         return True
@@ -109,6 +117,8 @@ def _holds(operator: str, key: str, patterns: tuple[str, ...], context: Mapping[
             return context.get(key) not in patterns
         case "Null":
             return patterns == (str(key not in context).lower(),)
+        case "NumericLessThanEquals":
+            return key in context and any(float(context[key]) <= float(most) for most in patterns)
         case "StringLike":
             return key in context and any(matches(pattern, context[key]) for pattern in patterns)
     raise NotImplementedError(operator)

@@ -2,7 +2,7 @@
 
 A proxy stands in front of each server that plays AWS. A request that it does not know by name becomes a call that no
 role can allow. What a service would ask IAM on the caller's behalf follows from the answers: KMS where an object or a
-secret is encrypted with a key, `s3:ListBucket` where S3 says that an object is missing (without it: 403).
+secret is encrypted with a key. S3 says 403 of a missing object, as it does where not all of a bucket may be listed.
 
 Sources: S3 user guide, "Required permissions for Amazon S3 API operations"; Bedrock user guide, "Prerequisites for
 inference profiles"; CloudWatch Logs user guide, "Resources and operations"; Service Authorization Reference.
@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.etree import ElementTree
 
@@ -21,7 +23,7 @@ from tests.support import s3_faults as faults
 from tests.support.s3_faults import Forward, Request, Response
 from tests.support.s3_proxy import S3Proxy
 from tests.template.cloudformation import PSEUDO
-from tests.template.iam import Call
+from tests.template.iam import Call, Context
 
 REGION, ACCOUNT = PSEUDO["AWS::Region"], PSEUDO["AWS::AccountId"]
 ASKING_FOR_MORE = (
@@ -61,6 +63,7 @@ class Recorder(S3Proxy):
         response = super().respond(request, forward)
         if "x-amz-target" not in _headers(request):
             self._keep(_consequences(request, response))
+            response = _as_s3_has_it(request, response, forward)
         return response
 
     def take(self) -> set[Call]:
@@ -149,7 +152,7 @@ def _s3(request: Request) -> Iterator[Call]:
             named = {name: value for name, value in _headers(request).items() if name in ENCRYPTION}
             yield Call("s3:PutObject", f"{arn}/{key}", frozenset((f"s3:{name}", named[name]) for name in named))
         case "PUT", True, ["retention"]:
-            yield Call("s3:PutObjectRetention", f"{arn}/{key}")
+            yield Call("s3:PutObjectRetention", f"{arn}/{key}", _lock(request))
         case "GET" | "HEAD", True, []:
             # A version that is named needs GetObjectVersion, and GetObject no more.
             yield Call(f"s3:GetObject{version}", f"{arn}/{key}")
@@ -168,13 +171,27 @@ def _s3(request: Request) -> Iterator[Call]:
 
 
 def _consequences(request: Request, response: Response) -> Iterator[Call]:
-    bucket, key, _ = _place(request)
     headers = {name.lower(): value for name, value in response.headers}
-    if key and response.status == 404 and request.method in ("GET", "HEAD"):
-        yield Call("s3:ListBucket", f"arn:aws:s3:::{bucket}")
     if headers.get("x-amz-server-side-encryption") == "aws:kms" and response.status < 300:
         kms_key = headers["x-amz-server-side-encryption-aws-kms-key-id"]
         yield _kms("GenerateDataKey" if request.method == "PUT" else "Decrypt", kms_key, "s3")
+
+
+def _as_s3_has_it(request: Request, response: Response, forward: Forward) -> Response:
+    """What S3 says of a missing object to a role that may list keys below a prefix alone: no role may list all."""
+    _, key, _ = _place(request)
+    if key and response.status == 404 and request.method in ("GET", "HEAD"):
+        return faults.access_denied()(request, forward)
+    return response
+
+
+def _lock(request: Request) -> Context:
+    """The condition keys of a retention: its mode, and the days that are left of it by now, begun ones counted."""
+    body = ElementTree.fromstring(request.body)
+    until = datetime.fromisoformat(body.findtext("{*}RetainUntilDate") or "")
+    days = ceil((until - datetime.now(UTC)) / timedelta(days=1))
+    mode = body.findtext("{*}Mode") or ""
+    return frozenset({("s3:object-lock-mode", mode), ("s3:object-lock-remaining-retention-days", str(days))})
 
 
 def _kms(action: str, key: str, service: str) -> Call:

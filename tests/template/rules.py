@@ -18,7 +18,7 @@ from nightshift.run import parse_event
 from tests.template import cron
 from tests.template.bus import loops_end, rules_deliver
 from tests.template.cloudformation import PSEUDO, Stack
-from tests.template.iam import listed
+from tests.template.iam import listed, lists_all
 from tests.template.surface import names_are_the_stacks_own, outputs_tell_the_names, parameters_are_guarded
 
 RUNTIME = "python3.13"
@@ -170,6 +170,8 @@ def roles_are_narrow(stack: Stack) -> Problems:
             wild = [action for action in listed(statement["Action"]) if "*" in action]
             wide = [resource for resource in listed(statement["Resource"]) if not _is_narrow(resource, statement)]
             yield from (f"{name}: wildcard action {action}" for action in wild)
+            if lists_all(statement):
+                yield f"{name} may list all of a bucket"
             yield from (f"{name}: {statement['Action']} on {resource}" for resource in wide)
         for arn in role.get("ManagedPolicyArns", ()):
             # A network interface has no ARN before it exists: the one case for AWS's own policy, and only in a VPC.

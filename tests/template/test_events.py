@@ -18,7 +18,7 @@ from reembed import job as reembed
 from tests.template.bus import KINDS
 from tests.template.cloudformation import ROOT, Stack
 from tests.template.conftest import BEDROCK
-from tests.template.iam import listed
+from tests.template.iam import Call, grants_of, listed
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 NOW = datetime.now(UTC)
@@ -91,7 +91,7 @@ def test_a_function_reaches_everything_it_is_told_to_use(stack: Stack) -> None:
             for statement in policy["PolicyDocument"]["Statement"]
         ]
         secrets = {s["Resource"] for s in statements if s["Action"] == "secretsmanager:GetSecretValue"}
-        assert secrets == {variables["DATABASE_SECRET_ARN"], variables["SLACK_SECRET_ARN"]} - {""}, name
+        assert secrets == {arn for key, arn in variables.items() if key.endswith("SECRET_ARN") and arn}, name
         keys = {s["Resource"] for s in statements if "kms:GenerateDataKey" in s["Action"]}
         assert keys == {variables.get("ARCHIVE_KMS_KEY", ""), variables.get("BACKUP_KMS_KEY", "")} - {""}, name
         buses = {s["Resource"] for s in statements if s["Action"] == "events:PutEvents"}
@@ -122,12 +122,39 @@ def test_files_are_deleted_where_the_function_is_told_to_and_never_read(stack: S
     if not bucket:
         assert granted == {}
     elif not versions:
-        assert granted == {"s3:DeleteObject": (f"{arn}/*", {})}
+        listing = {"s3:ListBucket": (arn, {"StringLike": {"s3:prefix": "*"}})}
+        assert granted == {"s3:DeleteObject": (f"{arn}/*", {}), **listing}
     else:
         assert granted == {
             "s3:DeleteObjectVersion": (f"{arn}/jobs/*", {}),
+            "s3:ListBucket": (arn, {"StringLike": {"s3:prefix": "jobs/*"}}),
             "s3:ListBucketVersions": (arn, {"StringLike": {"s3:prefix": "jobs/*"}}),
         }
+
+
+def test_files_are_never_what_is_nightshift_s_own(stack: Stack) -> None:
+    """Whatever else allows it: no backup, and no version of an archived object; and what it has not written itself."""
+    allowed, denied = (list(grants_of(stack, "ExpireJobsRole", {}, effect)) for effect in ("Allow", "Deny"))
+
+    def may(action: str, place: str) -> bool:
+        call = Call(f"s3:{action}", place)
+        return any(grant.covers(call) for grant in allowed) and not any(denial.covers(call) for denial in denied)
+
+    def must_not(action: str, place: str) -> bool:
+        return any(denial.covers(Call(f"s3:{action}", place)) for denial in denied)
+
+    archive, backup = "<ArchiveBucket.Arn>/archive/x", "<BackupBucket.Arn>/backup/x"
+    archives = may("PutObject", archive)
+    assert may("DeleteObject", archive) is may("GetObject", archive) is archives
+    assert must_not("DeleteObject", archive) is not archives
+    assert must_not("DeleteObjectVersion", archive)
+    assert must_not("DeleteObject", backup) and must_not("DeleteObjectVersion", backup)
+
+
+def test_no_two_functions_share_a_database_secret_where_each_has_its_own(stack: Stack) -> None:
+    functions = [function["Environment"]["Variables"] for _, function in stack.of_type("AWS::Lambda::Function")]
+    arns = [variables["DATABASE_SECRET_ARN"] for variables in functions]
+    assert len(set(arns)) == (len(functions) if arns[0] else 1)
 
 
 def test_one_model_is_invoked_as_it_is_named(stack: Stack) -> None:
@@ -160,7 +187,7 @@ def test_a_restore_reads_the_archive_and_can_change_nothing_in_it(stack: Stack) 
         "Effect": "Allow",
         "Action": "s3:ListBucket",
         "Resource": "<ArchiveBucket.Arn>",
-        "Condition": {"StringLikeIfExists": {"s3:prefix": "archive/*"}},
+        "Condition": {"StringLike": {"s3:prefix": "archive/*"}},
     }
     encryption = stack.resources["ArchiveBucket"]["Properties"]["BucketEncryption"]
     default = encryption["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"]
@@ -197,6 +224,12 @@ def test_backups_are_locked_where_that_is_asked_for_and_nobody_may_lift_it(stack
     assert ("s3:PutObjectRetention" in granted, "s3:DeleteObjectVersion" in granted) == (locked, locked)
     assert ("s3:DeleteObject" in granted) is not locked
     assert "s3:BypassGovernanceRetention" not in granted
+    days = int(variables["BACKUP_OBJECT_LOCK_DAYS"] or 0)
+    locks = [grant for grant in grants_of(stack, "BackupRole", {}) if grant.action == "s3:PutObjectRetention"]
+    for mode, asked in (("GOVERNANCE", days), ("GOVERNANCE", days + 1), ("COMPLIANCE", days), ("COMPLIANCE", 1)):
+        context = {("s3:object-lock-mode", mode), ("s3:object-lock-remaining-retention-days", str(asked))}
+        call = Call("s3:PutObjectRetention", "<BackupBucket.Arn>/backup/x", frozenset(context))
+        assert any(lock.covers(call) for lock in locks) is (locked and (mode, asked) == ("GOVERNANCE", days))
 
 
 def _backup(stack: Stack) -> tuple[dict[str, str], dict[str, list[str]]]:

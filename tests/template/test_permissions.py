@@ -45,6 +45,7 @@ def deployed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployed]:
     """One way to deploy, after its nights and its bad days."""
+    restored = postgres.create_database(f"permissions_{request.param}_restored")
     url, bucket = postgres.create_database(f"permissions_{request.param}"), f"test-{uuid.uuid4().hex[:12]}"
     files, backups = bucket.replace("test", "files"), bucket.replace("test", "backups")
     for name in (bucket, files):
@@ -68,9 +69,8 @@ def deployed(
             "SlackChannel": CHANNEL,
             "SlackApiUrl": slack.url,
             "ExpireFilesBucket": files,
-            "RestoreDatabaseUrl": postgres.create_database(f"permissions_{request.param}_restored"),
             **VOTES_ARE_IN,
-            **ways(s3, url, keys, directory)[request.param],
+            **ways(s3, url, restored, keys, directory)[request.param],
         }
         stack = deploy(transform, load(), **parameters)
         house = House({"DATABASE_URL": url, "ARCHIVE_BUCKET": bucket}, s3, slack, directory)
@@ -130,13 +130,14 @@ def test_without_any_one_of_its_grants_a_function_is_denied_something(deployed: 
 
 
 ARCHIVE = "Properties.Policies.1.PolicyDocument.Statement"
-CLEANUP, RESTORE, EXPIRY = (f"Resources.{job}Role.{ARCHIVE}" for job in ("Cleanup", "Restore", "ExpireJobs"))
+CLEANUP, RESTORE = (f"Resources.{job}Role.{ARCHIVE}" for job in ("Cleanup", "Restore"))
+EXPIRY = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement"
 BACKUP, REHEARSE, RESTORE_BACKUP = (f"Resources.{job}Role.{ARCHIVE}" for job in ("Backup", "Rehearse", "RestoreBackup"))
 FEEDBACK, REEMBED = (f"Resources.{job}Role.Properties.Policies" for job in ("Feedback", "Reembed"))
 STATEMENT = "PolicyDocument.Statement.0"
 MODEL_ARN = {"Fn::If": ["ModelIsArn", {"Ref": "EmbeddingModel"}, f"{BEDROCK}::foundation-model/{MODEL}"]}
 OTHER_BUS = f"{BEDROCK.replace('bedrock', 'events')}:123456789012:event-bus/default"
-EXPIRED_FILES = "Resources.ExpireJobsRole.Properties.Policies.2.Fn::If.1.PolicyDocument.Statement.0"
+EXPIRED_FILES = "Resources.ExpireJobsRole.Properties.Policies.3.Fn::If.1.PolicyDocument.Statement.0"
 OTHER_BUCKET = {"Fn::Sub": "arn:aws:s3:::another/${ArchivePrefix}/*"}
 STAMPS, MANIFESTS = (
     {"Fn::Sub": f"${{BackupBucket.Arn}}/${{BackupPrefix}}/*/{name}.json"} for name in ("proven", "manifest")
@@ -151,12 +152,12 @@ TOO_FEW: tuple[tuple[str, Any, str], ...] = (
     (f"{RESTORE}.0.Action", "s3:GetObject", "s3:GetObjectVersion"),
     (f"{RESTORE}.1.Action", "s3:ListBucketVersions", "s3:ListBucket"),
     ("Resources.ArchiveBucketPolicy.Properties.PolicyDocument.Statement.1.Condition", {}, "s3:PutObject"),
-    (f"{RESTORE}.1.Condition", {"StringLike": {"s3:prefix": "archive/*"}}, "s3:ListBucket"),
+    (f"{RESTORE}.1.Condition", {"StringLike": {"s3:prefix": "other/*"}}, "s3:ListBucket"),
     (f"{FEEDBACK}.1.{STATEMENT}.Resource", OTHER_BUS, "events:PutEvents"),
     (f"{REEMBED}.1.{STATEMENT}.Resource", OTHER_BUS, "events:PutEvents"),
     (f"{REEMBED}.2.{STATEMENT}.Resource", f"{BEDROCK}::foundation-model/another", "bedrock:InvokeModel"),
     (f"{BACKUP}.0.Action.0", "s3:GetObject", "s3:PutObject"),
-    (f"{BACKUP}.1.Condition", {"StringLike": {"s3:prefix": "archive/*"}}, "s3:ListBucket"),
+    (f"{BACKUP}.2.Condition", {"StringLike": {"s3:prefix": "archive/*"}}, "s3:ListBucket"),
     (f"{REHEARSE}.2.Resource", MANIFESTS, "s3:PutObject"),
     (f"{RESTORE_BACKUP}.0.Action", "s3:GetObjectVersion", "s3:GetObject"),
 )
@@ -233,7 +234,10 @@ def test_a_bucket_denies_what_would_not_be_as_safe(deployed: Deployed, name: str
 def denied(deployed: Deployed, job: str, grants: Sequence[Grant] | None = None) -> list[Call]:
     """Calls that were made and that no grant covers, or that the bucket itself denies."""
     given = grants_for(deployed, job) if grants is None else grants
-    denials = list(denials_of(deployed.stack, deployed.known))
+    denials = [
+        *denials_of(deployed.stack, deployed.known),
+        *grants_of(deployed.stack, deployed.function(job)["Role"], deployed.known, "Deny"),
+    ]
     return [
         call
         for call in deployed.calls[job]

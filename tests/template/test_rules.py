@@ -101,6 +101,11 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
     ("Resources.BackupShrunkAlarm.Properties.Namespace", "nightshift", "writes elsewhere"),
     ("Resources.BackupUnprovenAlarm.Properties.AlarmActions", REMOVED, "BackupUnprovenAlarm tells nobody"),
     (f"{STAMPS}.Resource", {"Fn::Sub": "${BackupBucket.Arn}/*/proven.json"}, "on <BackupBucket.Arn>/*/proven.json"),
+    (
+        "Resources.RestoreRole.Properties.Policies.1.PolicyDocument.Statement.1.Condition",
+        {"StringLikeIfExists": {"s3:prefix": "archive/*"}},
+        "RestoreRole may list all of a bucket",
+    ),
     (f"{LOG_GROUPS}.0.Condition", REMOVED, "on arn:*:logs:*:*:log-group:/ecs/api:*"),
     (f"{LOG_GROUPS}.0.Resource", "arn:*:logs:*:*:log-group:*:*", "on arn:*:logs:*:*:log-group:*:*"),
     (f"{LOG_GROUPS}.1.Fn::If.1.Action", "logs:FilterLogEvents", "logs:FilterLogEvents on arn:aws:logs"),

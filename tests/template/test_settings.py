@@ -81,6 +81,7 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # Checked by the template alone: `Settings` takes any text, and the mistake would show at run time.
 STRICTER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "DatabaseSecretArn": (("", ARN), ("nightshift/database", ARN.replace("secretsmanager", "ssm"), f"{ARN} ")),
+    "DatabaseSecretArns": (("", ARN), ("nightshift/database", "*", f"{ARN}*")),
     "DatabaseUrl": (("", "postgresql://u@h:5432/d", "postgres://u@h/d"), ("mysql://u@h/d", "h:5432", "sqlite:///x")),
     "DatabaseIamUser": (("", "db-ABC123/app", "cluster-X1/app", "prx-0a/app"), ("app", "db-ABC", "db-*/app", "db-A/*")),
     "ArchiveKmsKeyArn": (
@@ -93,8 +94,10 @@ STRICTER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "BackupLogRetentionDays": (tuple(map(str, RETENTION_DAYS)), ("2", "31", "3652")),
     "BackupPrefix": (("a", "a/b"), ("", "/a", "a/", "a//b", "a*", "*")),
     "BackupSchedule": (("cron(0 0 * * ? *)", "rate(1 day)"), ("nightly", "")),
+    "RehearseDatabaseSecretArn": (("", ARN), ("rehearsal", f"{ARN}*")),
     "RehearseDatabaseUrl": (("", "postgresql://u@h:5432/d"), ("mysql://u@h/d", "h:5432", "sqlite:///x")),
     "RehearseSchedule": (("cron(0 4 ? * SUN *)", "rate(7 days)"), ("weekly", "")),
+    "RestoreDatabaseSecretArn": (("", ARN), ("restored", f"{ARN}*")),
     "RestoreDatabaseUrl": (("", "postgresql://u@h:5432/d"), ("mysql://u@h/d", "h:5432", "sqlite:///x")),
     "PolicyFile": (
         ("", "retention.toml", "policies/retention.toml", "ssm:/nightshift/retention", "s3://bucket/a/b.toml"),
@@ -170,8 +173,10 @@ def test_the_template_refuses_what_would_fail_at_night(parameter: str) -> None:
 
 # What the rules demand of parameters that depend on each other: given beside a database, and what is said against it.
 COMPLAINTS: tuple[tuple[dict[str, str], str], ...] = (
-    ({"DatabaseUrl": ""}, "give either DatabaseSecretArn or DatabaseUrl"),
-    ({"DatabaseSecretArn": ARN}, "give either DatabaseSecretArn or DatabaseUrl"),
+    ({"DatabaseUrl": ""}, "give one of DatabaseSecretArn, DatabaseSecretArns"),
+    ({"DatabaseSecretArn": ARN}, "give one of DatabaseSecretArn, DatabaseSecretArns"),
+    ({"DatabaseSecretArns": f"{ARN},{ARN}"}, "give one of DatabaseSecretArn, DatabaseSecretArns"),
+    ({"DatabaseUrl": "", "DatabaseSecretArns": f"{ARN},,{ARN}"}, "give one of DatabaseSecretArn, DatabaseSecretArns"),
     ({"DatabaseIamAuth": "on"}, "DatabaseIamAuth needs DatabaseIamUser"),
     ({"SlackSecretArn": ARN, "SlackBotToken": "xoxb-1"}, "give SlackSecretArn or SlackBotToken, not both"),
     ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),

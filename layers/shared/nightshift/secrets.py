@@ -18,7 +18,22 @@ from nightshift.settings import Settings
 
 
 def database_url(settings: Settings) -> SecretStr:
-    """The database's URL.
+    """The database's URL; see `_url`."""
+    return _url("DATABASE_SECRET_ARN", settings.database_secret_arn) or settings.database_url
+
+
+def restore_database_url(settings: Settings) -> SecretStr | None:
+    """Where `restore_backup` restores to; see `_url`."""
+    return _url("RESTORE_DATABASE_SECRET_ARN", settings.restore_database_secret_arn) or settings.restore_database_url
+
+
+def rehearse_database_url(settings: Settings) -> SecretStr | None:
+    """Where rehearsals restore to; see `_url`."""
+    return _url("REHEARSE_DATABASE_SECRET_ARN", settings.rehearse_database_secret_arn) or settings.rehearse_database_url
+
+
+def _url(variable: str, arn: str | None) -> SecretStr | None:
+    """A database's URL from a secret; None where no secret is named.
 
     A Secrets Manager secret may hold the URL itself, or the JSON that RDS writes
     (`username`, `password`, `host`, `port`, `dbname`); `sslmode` and `sslrootcert` are understood beside them.
@@ -26,10 +41,9 @@ def database_url(settings: Settings) -> SecretStr:
     Raises:
         SecretUnavailable: the secret cannot be read or has no usable shape.
     """
-    arn = settings.database_secret_arn
     if not arn:
-        return settings.database_url
-    raw = _read(arn, "DATABASE_SECRET_ARN")
+        return None
+    raw = _read(arn, variable)
     if not raw.lstrip().startswith("{"):
         return SecretStr(raw.strip())
     return SecretStr(_url_from_rds(_object(raw, arn), arn))

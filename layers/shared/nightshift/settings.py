@@ -59,6 +59,15 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1, 
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+_ALIASES = ("-s3alias", "--ol-s3")
+"""Ends of what is the alias of an access point: no bucket may be called so (S3 user guide, "Bucket naming rules")."""
+
+
+def is_alias(bucket: str) -> bool:
+    """Whether a name is that of an access point, which leads to a bucket of another name."""
+    return bucket.endswith(_ALIASES)
+
+
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+")]
 """Pydantic's own URL type takes a twentieth of a cold start to import."""
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!_.*'()/=-]*$", max_length=512)]
@@ -136,10 +145,14 @@ class Settings(BaseModel):
     """Directory with pg_dump, pg_restore and psql; None: the layer's, else those on PATH."""
     rehearse_database_url: SecretStr | None = None
     """Where rehearsals restore to: a server, and a role that may create databases; None: DATABASE_URL's own."""
+    rehearse_database_secret_arn: str | None = None
+    """The secret that holds it, in its place."""
     rehearse_with_own_rights: Switch = False
     """Let code in a backup run with the rights of the role that rehearses, even on DATABASE_URL's own server."""
     restore_database_url: SecretStr | None = None
     """The empty database that `restore_backup` fills; never DATABASE_URL by itself."""
+    restore_database_secret_arn: str | None = None
+    """The secret that holds it, in its place."""
 
     # Feedback
     feedback_table: str = Field("conversation_log", min_length=1, max_length=255)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nightshift.archive.events import ChunkEvent, Step
 from tests.support import s3_faults as faults
-from tests.support.expiring import JobScene
+from tests.support.expiring import POLICY, JobScene
 from tests.support.handler import Context
 from tests.support.s3_proxy import S3Proxy
 
@@ -119,6 +119,7 @@ class Peak:
 def test_memory_stays_flat(jobs: JobScene) -> None:
     """Ten times the rows and files cost no more: 130,000 rows with 40,000 files."""
     jobs.fill(10_000, with_files=False)
+    jobs.policies(POLICY.replace("[[expiry.files]]", "[[expiry.files]]\ncheck = false"))
     peak = Peak(jobs.directory / "peak")
     child = jobs.child({"EXPIRE_BATCH": "1000"}, hook=peak)
     assert child.wait() == 0, child.log

@@ -8,7 +8,7 @@ from local.job_data import file_key
 from tests.expiry.faults.meeting_s3 import FILES, FIRST, assert_waiting, inject, later, run, run_impatiently
 from tests.support import s3_deletions as deletions
 from tests.support import s3_faults as faults
-from tests.support.expiring import JobScene
+from tests.support.expiring import POLICY, JobScene
 from tests.support.s3_proxy import S3Proxy
 
 
@@ -57,13 +57,15 @@ def name(jobs: JobScene, old: str, new: str) -> None:
     jobs.sql(f"UPDATE job_file SET s3_key = U&'{literal}' WHERE s3_key = '{old}'")
 
 
-@pytest.mark.parametrize(
-    ("strange", "code"),
-    [("no-such-bucket", "NoSuchBucket"), ("Not a Bucket!", "ParamValidationError")],
-)
-def test_a_bucket_that_is_not_there(jobs: JobScene, proxy: S3Proxy, strange: str, code: str) -> None:
+UNCHECKED = 'bucket_column = "bucket"\nbuckets = ["no-such-bucket"]\ncheck = false'
+"""Of a policy: no file is looked up before rows go."""
+
+
+def test_a_bucket_that_is_not_there(jobs: JobScene, proxy: S3Proxy) -> None:
     """It never counts as deleted, and the other bucket's files go."""
+    strange, code = "no-such-bucket", "NoSuchBucket"
     jobs.fill()
+    jobs.policies(POLICY.replace('bucket_column = "bucket"', UNCHECKED))
     jobs.sql(f"UPDATE job_file SET bucket = '{strange}' WHERE s3_key = '{FIRST}'")
     answer = run(jobs, proxy)
     assert_waiting(jobs, answer, {code: 1})
@@ -77,6 +79,7 @@ def test_a_bucket_that_is_not_there(jobs: JobScene, proxy: S3Proxy, strange: str
 def test_versions_refused(jobs: JobScene, proxy: S3Proxy) -> None:
     """File by file: what S3 refuses of one does not stop the next."""
     jobs.fill(8)
+    jobs.policies(POLICY.replace('bucket_column = "bucket"', UNCHECKED))
     client = jobs.s3.client()
     client.put_bucket_versioning(Bucket=jobs.bucket, VersioningConfiguration={"Status": "Enabled"})
     client.put_object(Bucket=jobs.bucket, Key=FIRST, Body=b"newer")

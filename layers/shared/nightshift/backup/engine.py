@@ -37,6 +37,8 @@ from nightshift.store import Store
 FINISH_SECONDS = 20.0
 FINISH_SHARE = 0.1
 """What is kept of a run's time for the logs, the locks and the manifest: 20 s, or a tenth of a short run."""
+CLOCKS_APART = timedelta(minutes=5)
+"""By which our clock may be ahead of S3's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,8 @@ def _finish(
         missing=(*manifest.missing, *missing, *logs.missing),
     )
     days = task.settings.backup_object_lock_days
-    until = None if days is None else task.now() + timedelta(days=days)
+    # The role may lock for so many days, by S3's clock, and not a second more.
+    until = None if days is None else task.now() + timedelta(days=days) - CLOCKS_APART
     if until is not None:
         parcels.lock(manifest.parts(), until)
     with alive(task.database, task.run_id):

@@ -11,7 +11,8 @@ from nightshift.database.catalog import TableName
 from nightshift.database.postgres import shape_sql
 from nightshift.database.sqlite import SHAPE_SQL
 from nightshift.errors import ArchiveMismatch, TableChanged
-from nightshift.expiry.session import Depended, Gone, Session
+from nightshift.expiry.file_names import Nothing
+from nightshift.expiry.session import UNTOLD, Depended, Gone, Rejected, Session
 from nightshift.expiry.statements import Key, Statements
 from nightshift.rows.axis import parse_text
 
@@ -111,6 +112,8 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope,
             raise Depended("rows that have not expired hang on expired ones", detail=LIVING)
         if strays_beside(session, statements):
             raise Depended("rows hang on expired ones by one comparison, and on others by another", detail=STRAY)
+        if scope.limit == 1:
+            _check_files(session, statements)
         for group in reversed(statements.cascade.groups):
             _delete(session, statements, group, batch)
         for table, had, has in zip(statements.left, before, _left_counts(session, statements), strict=True):
@@ -187,6 +190,22 @@ def _delete(session: Session, statements: Statements, group: tuple[TableName, ..
     for some in [deletions] if len(group) > 1 else [[deletion] for deletion in deletions]:
         for deletion, gone in zip(some, session.delete(some), strict=True):
             batch.add(deletion.node.name, gone)
+
+
+def _check_files(session: Session, statements: Statements) -> None:
+    """Make sure that the files of one expired row can be told. Of several rows at once the outbox does, without a word.
+
+    Raises:
+        Rejected: they cannot.
+    """
+    for node in statements.cascade.nodes.values():
+        for files in node.files:
+            for value, said in session.keys(
+                f"SELECT value, said FROM ({statements.told_of(node, files)}) told WHERE bucket IS NULL LIMIT 1"
+            ):
+                told = files.reading.tell(value, said)
+                why = told.why if isinstance(told, Nothing) else UNTOLD
+                raise Rejected("files of rows cannot be told", detail=f"{node.name.label}.{files.key} {why}")
 
 
 def _check_shapes(session: Session, statements: Statements) -> None:

@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.table_guards import known_table
 from nightshift.database import postgres, postgres_access, references, sqlite
-from nightshift.database.catalog import Column, OnDelete, TableInfo, TableName, quote_identifier
+from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_identifier
 from nightshift.database.connect import reason
 from nightshift.expiry.graph import Cascade, Edge, FileColumns, Named, Node
 from nightshift.expiry.guards import Refused, check, check_lasting, no_privilege
+from nightshift.expiry.places import file_columns, is_text
 from nightshift.policy.expiry import Dependent, Expiry
 from nightshift.settings import Settings
 
@@ -170,7 +171,7 @@ class Discovery:
     def _text_column(self, table: TableName, written: str) -> str:
         (name,) = self._columns(table, [written])
         column = self._infos[table].column(name)
-        if column is None or not _is_text(column, postgresql=self._postgresql):
+        if column is None or not is_text(column, postgresql=self._postgresql):
             raise Refused(
                 "wrong_type",
                 f"{table.label}.{name} is {column.type_name if column else 'unknown'}: it cannot name a file",
@@ -201,14 +202,14 @@ class Discovery:
                 continue
             key = self._text_column(table, entry.key)
             column = self._text_column(table, entry.bucket_column) if entry.bucket_column else None
-            bucket = entry.bucket or self._settings.expire_files_bucket
-            if column is None and bucket is None:
+            files = file_columns(entry, key, column, self._settings)
+            if not files.reading.reach.buckets:
                 raise Refused(
                     "no_bucket",
                     f"nobody says in which bucket the files of {table.label} are",
-                    "name `bucket` or `bucket_column` in [[expiry.files]], or set EXPIRE_FILES_BUCKET",
+                    "name `bucket` or `buckets` in [[expiry.files]], or set EXPIRE_FILES_BUCKET",
                 )
-            found.append(FileColumns(key, bucket, column))
+            found.append(files)
         found += [place.files for place in self._named if place.table == table]
         return tuple(dict.fromkeys(found))
 
@@ -250,40 +251,3 @@ class Discovery:
                 f"`cascade` lists {', '.join(fewer)}, but no reference leads there from {root.label}",
                 "state it in [[expiry.dependents]], or take it off the list",
             )
-
-
-def _is_text(column: Column, *, postgresql: bool) -> bool:
-    """Whether a column can name files; SQLite's hold what they are given. `citext` comes with its schema's name."""
-    return not postgresql or column.base_type.rpartition(".")[2] in ("text", "varchar", "bpchar", "citext")
-
-
-def named_places(
-    connection: Connection, policies: Iterable[Expiry], settings: Settings
-) -> tuple[list[Named], list[str]]:
-    """Every place in which rows name files, by whichever policy; what is not there names none.
-
-    Apart from the cascades: a policy that is refused must not cost another table's rows their files.
-
-    Returns:
-        the places, and the tables that we may not look into: files that their rows name could not be told from others.
-    """
-    postgresql = connection.dialect.name == "postgresql"
-    describe = postgres.describe if postgresql else sqlite.describe
-    places, hidden = [], []
-    for entry in (entry for policy in policies for entry in policy.files):
-        info = describe(connection, entry.table, "")
-        if info is not None and (not info.may_read or postgres.ROW_SECURITY in info.hiding):
-            hidden.append(info.name.label)
-            continue
-        key = info.column(entry.key) if info else None
-        column = info.column(entry.bucket_column) if info and entry.bucket_column else None
-        bucket = entry.bucket or settings.expire_files_bucket
-        if info is None or key is None or (column is None and bucket is None):
-            continue
-        if not all(_is_text(c, postgresql=postgresql) for c in (key, column) if c):
-            continue
-        indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
-        indexed = indexed and not key.base_type.endswith(".citext")  # its index knows no case, and a key does
-        files = FileColumns(key.name, bucket, column.name if column else None)
-        places.append(Named(info.name, files, indexed, info.rows))
-    return places, hidden

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
 from nightshift.database.connect import Database
 from nightshift.database.tables import file_deletion
+from nightshift.expiry.file_names import Reach
 from nightshift.expiry.outbox import Bucket, Entry, Key, Left, Outbox, waiting
 from nightshift.results import FileFailures, FilesResult
 
@@ -37,9 +38,6 @@ REQUESTS = 4
 
 LEAST_SECONDS = 2.0
 """With less time left nothing is claimed."""
-
-_ADDRESSES = ("s3://", "https://", "http://")
-"""Beginnings of what is no key: S3 would say that there is no such file, and it would stay for ever."""
 
 
 @dataclass(slots=True)
@@ -74,18 +72,21 @@ class Drain:
         database: Database,
         outbox: Outbox,
         connect: Callable[[], S3Client],
+        reach: Reach,
         *,
         versions: bool,
         listener: Listener = ignore,
     ) -> None:
         """Args:
         connect: gives boto3's client, which is thread-safe; asked when the first file is due.
+        reach: where files may be deleted; whatever the outbox says.
         versions: delete all versions of each file.
         listener: hears of each claim.
         """
         self._database = database
         self._outbox = outbox
         self._connect = connect
+        self._reach = reach
         self._versions = versions
         self._listener = listener
         self._after = 0
@@ -122,7 +123,7 @@ class Drain:
     def wake(self) -> None:
         """Nothing to do: without a thread of its own the drain works when it is told to."""
 
-    def result(self, queued: int, warnings: tuple[str, ...] = ()) -> FilesResult:
+    def result(self, warnings: tuple[str, ...] = ()) -> FilesResult:
         """What became of the files; asks the outbox what is left in it."""
         with self._database.connect() as connection:
             left = waiting(connection)
@@ -131,7 +132,6 @@ class Drain:
             for (bucket, code), count in self._reasons.most_common()
         )
         return FilesResult(
-            queued=queued,
             deleted=self._deleted,
             kept=self._kept,
             failed=self._failed,
@@ -177,13 +177,14 @@ class Drain:
         bucket, keys = request
         if self._silent.is_set() or time.monotonic() > self._database.deadline:
             return Removal(untried=keys)
-        if not bucket:
-            return Removal(failed=dict.fromkeys(keys, "NoBucket"))
-        addresses = [key for key in keys if key.startswith(_ADDRESSES)]
-        keys = [key for key in keys if not key.startswith(_ADDRESSES)]
+        # Once more, and last: rows of the outbox are not ours alone to write.
+        refused = self._reach.refused(bucket, keys)
+        keys = [key for key in keys if key not in refused] if refused else keys
+        if not keys:
+            return Removal(failed=refused)
         deadline = self._database.deadline
         removal = remove(self._connect(), bucket, keys, versions=self._versions, deadline=deadline)
-        removal.failed |= dict.fromkeys(addresses, "NotAKey")
+        removal.failed |= refused
         return removal
 
     def _settle(self, connection: Connection, claim: Sequence[Entry], answers: Answers) -> None:

@@ -7,12 +7,14 @@ rows are deleted in the opposite one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 
 from nightshift.database.catalog import Comparison, TableInfo, TableName, quote_identifier, quote_literal
 from nightshift.database.references import joined
+from nightshift.expiry.file_names import Reading
+from nightshift.expiry.file_names_sql import address_sql, exactly, told_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,15 @@ class FileColumns:
 
     Attributes:
         bucket: of all its files; with a `bucket_column`, of those whose row does not say it.
+        reading: how its values are read.
+        check: look some of them up in S3 before rows go.
     """
 
     key: str
     bucket: str | None = None
     bucket_column: str | None = None
+    reading: Reading = field(default_factory=Reading)
+    check: bool = True
 
     @property
     def named(self) -> str:
@@ -66,7 +72,7 @@ class FileColumns:
         return f"length({quote_identifier(self.key)}) > 0"
 
     def bucket_sql(self, prefix: str = "") -> str:
-        """SQL for the bucket; empty where nobody says it: then the file is reported, and waits."""
+        """SQL for the bucket that the row or the policy says; empty where neither does."""
         default = quote_literal(self.bucket or "")
         if self.bucket_column is None:
             return default
@@ -88,21 +94,51 @@ class Named:
     indexed: bool
     rows: float
 
-    def joins(self, outbox: str, *, postgresql: bool) -> str:
-        """SQL condition that a row `f` of the table names the file of a row of the outbox, byte by byte.
+    def joins(self, outbox: str, *, addresses: bool, postgresql: bool) -> list[str]:
+        """SQL to join `FROM` with, of which each finds the rows of the outbox whose file a row names, written one way.
 
-        The column's own comparison stands before it, for an index; SQLite's text may be stored as a blob.
+        Byte by byte: the column's own comparison stands before it, for an index; SQLite's text may be stored as a blob.
+
+        Args:
+            addresses: there may be addresses in the column; all of them are read then, one by one.
         """
-        key, wanted = f"f.{quote_identifier(self.files.key)}", f"{outbox}.object_key"
-        about = f"{key} = {wanted}" if postgresql else f"{key} IN ({wanted}, CAST({wanted} AS blob))"
+        key, reading = f"f.{quote_identifier(self.files.key)}", self.files.reading
         exact = exactly(f"CAST({key} AS text)", postgresql=postgresql)
+        rest, inside = f"{outbox}.object_key", ""
+        if reading.prefix:
+            inside = f" AND substr({rest}, 1, {len(reading.prefix)}) = {quote_literal(reading.prefix)}"
+            rest = f"substr({rest}, {len(reading.prefix) + 1})"
+        same = f"{outbox}.bucket = {exactly(self.files.bucket_sql('f.'), postgresql=postgresql)}{inside}"
+        joins = []
+        for way in [rest, *([f"({quote_literal(reading.strip)} || {rest})"] if reading.strip else [])]:
+            about = f"{key} = {way}" if postgresql else f"{key} IN ({way}, CAST({way} AS blob))"
+            joins.append(f"JOIN {self.table.sql} f ON {about} AND {exact} = {way} AND {same}")
+        if addresses:
+            same = f"a.object_key = {outbox}.object_key AND a.bucket = {outbox}.bucket"
+            joins.append(f"JOIN ({self._addresses(postgresql=postgresql)}) a ON {same}")
+        return joins
+
+    def _addresses(self, *, postgresql: bool) -> str:
+        """SQL for the files that addresses in the column name."""
+        text = exactly(f"CAST(f.{quote_identifier(self.files.key)} AS text)", postgresql=postgresql)
         bucket = exactly(self.files.bucket_sql("f."), postgresql=postgresql)
-        return f"{about} AND {exact} = {wanted} AND {outbox}.bucket = {bucket}"
+        condition = address_sql(text, postgresql=postgresql)
+        rows = f"SELECT {text} AS value, {bucket} AS bucket FROM {self.table.sql} f WHERE {condition}"
+        told = told_sql(self.files.reading, "v.value", "v.bucket", postgresql=postgresql)
+        return f"SELECT {told[0]} AS bucket, {told[1]} AS object_key FROM ({rows}) v"
 
+    def addresses(self, *, postgresql: bool) -> str:
+        """SQL that tells whether there are addresses in the column; an index answers it where there is one.
 
-def exactly(text: str, *, postgresql: bool) -> str:
-    """SQL for a text that is compared byte by byte, whatever its column's collation."""
-    return f'({text}) COLLATE "C"' if postgresql else f"({text}) COLLATE BINARY"
+        Letters sort before what follows them in every collation, so that all of a scheme lie together.
+        """
+        key, ranges = f"f.{quote_identifier(self.files.key)}", ""
+        if postgresql:
+            schemes = (("http", "httq"), ("s3", "s4"), ("arn", "aro"))
+            ranges = " OR ".join(f"({key} >= '{low}' AND {key} < '{high}')" for low, high in schemes)
+            ranges = f"({ranges}) AND "
+        condition = address_sql(exactly(f"CAST({key} AS text)", postgresql=postgresql), postgresql=postgresql)
+        return f"SELECT EXISTS (SELECT 1 FROM {self.table.sql} f WHERE {ranges}{condition})"
 
 
 @dataclass(frozen=True, slots=True)

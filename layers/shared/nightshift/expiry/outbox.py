@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from nightshift.database.durability import flush_commits
 from nightshift.database.tables import file_deletion
+from nightshift.expiry.file_names_sql import teach
 from nightshift.expiry.graph import Named
 from nightshift.expiry.session import WORK_MEM, stamp
 
@@ -80,11 +81,11 @@ class Outbox:
         """
         postgresql = connection.dialect.name == "postgresql"
         due = self._due(after, limit, postgresql=postgresql)
-        if postgresql and not self._planned(connection, due):
+        if not self._files(connection, due, postgresql=postgresql):
             connection.rollback()
             return []
         # As the driver takes it: `text()` would look for parameters in the names of columns.
-        rows = connection.exec_driver_sql(self._statement(due, postgresql=postgresql)).all()
+        rows = connection.exec_driver_sql(self._statement(connection, due, postgresql=postgresql)).all()
         if rows:
             # Their files are about to go: the rows that named them, ours and other people's, must stay gone.
             flush_commits(connection)
@@ -99,14 +100,17 @@ class Outbox:
             f" ORDER BY id LIMIT {limit}"
         )
 
-    def _planned(self, connection: Connection, due: str) -> int:
-        """Tell the planner how to look for rows that name a file; returns how many files there are.
+    def _files(self, connection: Connection, due: str, *, postgresql: bool) -> int:
+        """How many files there are. Makes ready for the look at who names them: tells the planner how to go about it.
 
         Nobody has counted what was put into the outbox a moment ago: it may take that for a row or two, and look
         through a table of files once for each of them.
         """
         counted = f"SELECT CAST(coalesce(sum(files), 0) AS bigint) FROM ({due}) due"
         files = int(connection.exec_driver_sql(counted).scalar_one())
+        if not postgresql:
+            teach(connection)
+            return files
         one_by_one = all(named.indexed and files < _MANY * named.rows for named in self._named)
         loops = "on" if one_by_one else "off"
         connection.exec_driver_sql(
@@ -115,16 +119,16 @@ class Outbox:
         )
         return files
 
-    def _statement(self, due: str, *, postgresql: bool) -> str:
+    def _statement(self, connection: Connection, due: str, *, postgresql: bool) -> str:
         """The entries, and of each the files that rows name."""
         each, gather = "json_each(d.object_keys)", "json_group_array(object_key)"
         if postgresql:
             each, gather = "json_array_elements_text(CAST(d.object_keys AS json))", "CAST(json_agg(object_key) AS text)"
-        found = " UNION ".join(
-            f"SELECT o.id, o.object_key FROM opened o JOIN {named.table.sql} f ON {joins}"
-            for named in self._named
-            for joins in [named.joins("o", postgresql=postgresql)]
-        )
+        joins = []
+        for named in self._named:
+            addresses = bool(connection.exec_driver_sql(named.addresses(postgresql=postgresql)).scalar_one())
+            joins += named.joins("o", addresses=addresses, postgresql=postgresql)
+        found = " UNION ".join(f"SELECT o.id, o.object_key FROM opened o {join}" for join in joins)
         return (
             f"WITH due AS ({due}), opened AS (SELECT d.id, d.bucket, o.value AS object_key FROM due d, {each} o),"
             f" named AS ({found or 'SELECT id, object_key FROM opened WHERE 1 = 0'}),"

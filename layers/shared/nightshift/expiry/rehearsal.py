@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
 from nightshift.expiry.batch import STRAY, collect, create, living_among, strays_beside
 from nightshift.expiry.due import oldest_due
-from nightshift.expiry.graph import Cascade
+from nightshift.expiry.graph import Cascade, FileColumns, Node
 from nightshift.expiry.session import Session
 from nightshift.expiry.statements import Deletion, Statements
 from nightshift.results import ExpiredTable, Status
@@ -29,7 +30,7 @@ def rehearse(
     """
     started, cascade = time.monotonic(), statements.cascade
     rows: dict[str, int] = {}
-    files = 0
+    files, untold = 0, list[str]()
     with session.transaction(seconds, single=False):
         create(session, statements)
         expired = session.run(statements.take(None))
@@ -39,7 +40,9 @@ def rehearse(
             for table in group:
                 deletions = statements.deletions(table)
                 rows[table.label] = session.number(_counting(deletions))
-                files += sum(session.number(_counting(deletions, f.named)) for f in cascade.nodes[table].files)
+                for named in cascade.nodes[table].files:
+                    files += session.number(_counting(deletions, named.named))
+                    untold += _untold(session, statements, cascade.nodes[table], named)
         oldest = oldest_due(connection, statements.due, cascade.root)
     result = ExpiredTable(
         table=cascade.root.label,
@@ -53,6 +56,7 @@ def rehearse(
             *_triggers(cascade),
             *([LEFT.format(living)] if living else []),
             *([STRAY] if strays else []),
+            *untold,
         ),
     )
     return result, files
@@ -65,6 +69,13 @@ def _triggers(cascade: Cascade) -> list[str]:
         for node in cascade.nodes.values()
         if node.info.triggers
     ]
+
+
+def _untold(session: Session, statements: Statements, node: Node, files: FileColumns) -> Iterator[str]:
+    """A warning of the rows whose files cannot be told: they will stay."""
+    told = statements.told_of(node, files)
+    if count := session.number(f"SELECT count(*) FROM ({told}) told WHERE bucket IS NULL"):
+        yield f"{node.name.label}.{files.key}: {count} values name no file that may be deleted: what they hang on stays"
 
 
 def _counting(deletions: list[Deletion], named: str | None = None) -> str:

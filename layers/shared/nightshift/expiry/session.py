@@ -22,6 +22,8 @@ from nightshift.database.catalog import quote_identifier
 from nightshift.database.connect import is_in_function, is_lock_timeout, reason, refused_statement, sqlstate
 from nightshift.database.sqlstates import is_about_rows
 from nightshift.errors import NightshiftError
+from nightshift.expiry.file_names_sql import teach
+from nightshift.expiry.queueing import enqueue
 from nightshift.expiry.statements import Deletion, Key, Statements
 
 
@@ -37,6 +39,9 @@ class Rejected(NightshiftError):
 class Depended(Rejected):
     """A row that has not expired hangs on one that has: both stay until it has, too. Nothing was changed."""
 
+
+UNTOLD = "names no file that may be deleted"
+"""What there is to say of a row whose file cannot be told, where nobody has looked at it more closely."""
 
 WORK_MEM = "32MB"
 """What the server may take for a statement's keys and files before it writes them to disk; its own 4 MB hold those of
@@ -112,6 +117,7 @@ class ControlSession:
             # Else SQLite would not see to ON DELETE SET NULL; within a transaction the pragma does nothing.
             connection.rollback()
             connection.connection.cursor().execute("PRAGMA foreign_keys = ON")
+            teach(connection)
 
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:  # noqa: ARG002 - no row passes here
@@ -173,8 +179,8 @@ class ControlSession:
             parts.append(f"gone_{n} AS ({deletion.sql} RETURNING {_returned(deletion)})")
             queued = []
             for m, files in enumerate(deletion.node.files):
-                enqueue = self._statements.enqueue(files, f"gone_{n}", self._run_id, self._now)
-                parts.append(f"queued_{n}_{m} AS ({enqueue} RETURNING files)")
+                into = enqueue(files, f"gone_{n}", self._run_id, self._now, postgresql=True)
+                parts.append(f"queued_{n}_{m} AS ({into} RETURNING files)")
                 queued.append(f"(SELECT coalesce(sum(files), 0) FROM queued_{n}_{m})")
             counts.append(f"(SELECT count(*) FROM gone_{n}), {' + '.join(queued) or '0'}")
         row = self._connection.exec_driver_sql(f"WITH {', '.join(parts)} SELECT {', '.join(counts)}").one()
@@ -197,7 +203,7 @@ class ControlSession:
         source, queued = f"(SELECT * FROM {deletion.node.name.sql} AS d WHERE {deletion.condition})", 0
         for files in deletion.node.files:
             queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named}")
-            self.run(self._statements.enqueue(files, source, self._run_id, self._now))
+            self.run(enqueue(files, source, self._run_id, self._now, postgresql=False))
         return queued
 
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal
 from nightshift.database.values import output_of
-from nightshift.expiry.graph import Edge, FileColumns, Node, exactly
+from nightshift.expiry.graph import Edge, FileColumns, Node
 from nightshift.expiry.key_tables import KeyTables
-
-FILES_AN_ENTRY = 1000
-"""Files of one entry of the outbox, at most: as many as S3's DeleteObjects takes."""
+from nightshift.expiry.queueing import told
 
 Key = tuple[str, ...]
 """The values of a row's key, as text."""
@@ -54,7 +52,13 @@ class Statements(KeyTables):
     """Writes the SQL for one cascade, in the dialect of its database."""
 
     def take(
-        self, limit: int | None, left_out: Sequence[Key] = (), floor: int | None = None, *, spare: bool = False
+        self,
+        limit: int | None,
+        left_out: Sequence[Key] = (),
+        floor: int | None = None,
+        *,
+        spare: bool = False,
+        lock: bool = True,
     ) -> str:
         """Put the oldest expired rows' keys into the root's key table; rows that somebody has locked are passed over.
 
@@ -63,6 +67,7 @@ class Statements(KeyTables):
             left_out: rows that are not to be tried again.
             floor: only rows that expired then or later, a point on the axis.
             spare: leave out rows on which living rows of the same table hang directly.
+            lock: nobody may change these rows until the transaction ends.
         """
         root, axis = self.cascade.root, self.due.axis
         chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.sql}{self._but(left_out)}"
@@ -72,7 +77,7 @@ class Statements(KeyTables):
             chosen += f" AND {axis.sql} >= {axis.literal(floor)}"
         if limit is not None:
             chosen += f" ORDER BY {axis.sql} LIMIT {limit}"
-            chosen += " FOR UPDATE SKIP LOCKED" if self.postgresql else ""
+            chosen += " FOR UPDATE SKIP LOCKED" if lock and self.postgresql else ""
         return f"INSERT INTO {self.key_table(root)} {chosen}"
 
     def take_these(self, keys: str) -> str:
@@ -180,17 +185,10 @@ class Statements(KeyTables):
         ]
         return f"SELECT {', '.join(f'CAST({count} AS text)' for count in counts)}" if counts else None
 
-    def enqueue(self, files: FileColumns, source: str, run_id: str, next_try: str) -> str:
-        """Put the files that rows of `source` name into the outbox: a row of it for each thousand."""
-        gather = "CAST(json_agg(object_key) AS text)" if self.postgresql else "json_group_array(object_key)"
-        return (
-            "INSERT INTO nightshift_file_deletion (bucket, object_keys, files, run_id, next_try)"
-            f" SELECT bucket, {gather}, count(*), {quote_literal(run_id)}, {quote_literal(next_try)}"
-            f" FROM (SELECT {exactly(files.bucket_sql(), postgresql=self.postgresql)} AS bucket,"
-            f" CAST({quote_identifier(files.key)} AS text) AS object_key,"
-            f" (row_number() OVER () - 1) / {FILES_AN_ENTRY} AS part FROM {source} WHERE {files.named}) named"
-            " GROUP BY bucket, part"
-        )
+    def told_of(self, node: Node, files: FileColumns) -> str:
+        """As `told`, for the rows of a table that are to go."""
+        gone = " OR ".join(f"({deletion.condition})" for deletion in self.deletions(node.name)) or "1 = 0"
+        return told(files, f"(SELECT d.* FROM {node.name.sql} AS d WHERE {gone}) gone", postgresql=self.postgresql)
 
     def known(self, table: TableName, row: str) -> str:
         """Condition that a row of an inner table is among the known ones."""

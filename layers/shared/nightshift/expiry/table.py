@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -34,6 +35,7 @@ from nightshift.expiry.graph import Named
 from nightshift.expiry.guards import Refused
 from nightshift.expiry.progress import FIRST_BATCH, Progress
 from nightshift.expiry.rehearsal import rehearse
+from nightshift.expiry.sampling import FileTally, sample_files
 from nightshift.expiry.session import Busy, ControlSession, Rejected, Session
 from nightshift.expiry.statements import Statements
 from nightshift.policy.expiry import Expiry
@@ -41,6 +43,9 @@ from nightshift.results import ExpiredTable, Status
 from nightshift.rows.axis import Axis
 from nightshift.run import JobRun
 from nightshift.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
 
@@ -68,21 +73,23 @@ class Turn:
     committed: Callable[[], None] = lambda: None
     """Called after each commit: the outbox may have grown."""
     listener: Listener = ignore
+    s3_client: Callable[[], S3Client]
+    """Gives boto3's client; asked where files are looked up."""
     named: Sequence[Named] = ()
     """Where rows name files, by every policy of the run."""
     seen: set[TableName] = field(default_factory=set)
     """Tables that earlier policies of the run were about."""
 
 
-def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
+def expire_table(turn: Turn) -> tuple[ExpiredTable, FileTally]:
     """Delete what has expired.
 
     A failure does not raise: it is part of the result, together with what was committed before it.
 
     Returns:
-        the result, and how many files were put into the outbox.
+        the result, and what is known of the files.
     """
-    started = time.monotonic()
+    started, tally = time.monotonic(), FileTally()
     progress = Progress(size=min(FIRST_BATCH, turn.settings.expire_batch))
     table = turn.policy.table
     beyond: tuple[str, ...] = ()
@@ -94,24 +101,26 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, int]:
                 logger.warning("a reference has no index", extra={"detail": warning})
             beyond = _beyond(connection, turn, statements)
             control = _control(connection, turn, statements)
+            tally = sample_files(control, statements, turn.s3_client, turn.database.deadline)
             if turn.run.dry_run:
-                result, queued = rehearse(connection, control, statements, turn.database.deadline - started)
-                return replace(result, warnings=(*beyond, *result.warnings)), queued
+                result, tally.queued = rehearse(connection, control, statements, turn.database.deadline - started)
+                return replace(result, warnings=(*beyond, *result.warnings)), tally
             with _archive(turn, statements) if turn.policy.archive else nullcontext(control) as session:
                 in_time = _work(session, statements, turn, progress)
             result = _told(connection, statements, progress, started, in_time=in_time)
     except Refused as refused:
-        return ExpiredTable(table=table, status=Status.REFUSED, refusal=refused.refusal), 0
+        return ExpiredTable(table=table, status=Status.REFUSED, refusal=refused.refusal), tally
+    except Busy as busy:  # before the first batch: there was no time to look at the files
+        result = _stopped(table, progress, started, str(busy.detail))
     except DBAPIError as exc:
         if is_lock_timeout(exc):
-            seconds = time.monotonic() - started
-            facts = progress.facts()
-            result = ExpiredTable(table=table, status=Status.PARTIAL, seconds=seconds, warnings=(LOCKED,), **facts)
+            result = _stopped(table, progress, started, LOCKED)
         else:
             result = _failed(table, progress, started, refused_statement(exc))
     except NightshiftError as exc:
         result = _failed(table, progress, started, exc)
-    return replace(result, warnings=(*beyond, *result.warnings)), progress.queued
+    tally.queued = progress.queued
+    return replace(result, warnings=(*beyond, *result.warnings)), tally
 
 
 def _beyond(connection: Connection, turn: Turn, statements: Statements) -> tuple[str, ...]:
@@ -233,6 +242,11 @@ def _told(
         seconds=time.monotonic() - started,
         warnings=(*progress.warnings, *held_back(statements.due.held, axis.zone)),
     )
+
+
+def _stopped(table: str, progress: Progress, started: float, why: str) -> ExpiredTable:
+    seconds = time.monotonic() - started
+    return ExpiredTable(table=table, status=Status.PARTIAL, seconds=seconds, warnings=(why,), **progress.facts())
 
 
 def _failed(table: str, progress: Progress, started: float, error: NightshiftError) -> ExpiredTable:

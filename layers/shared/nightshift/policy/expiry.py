@@ -12,6 +12,10 @@
     table = "job_file"
     key = "s3_key"                   # the column with the object's key
     bucket = "uploads"               # or bucket_column = "…"; default: EXPIRE_FILES_BUCKET
+    buckets = ["uploads", "scans"]   # those that rows may name, beside `bucket` and EXPIRE_FILES_BUCKET
+    prefix = "media/"                # what comes before a value that is no address
+    strip = "/"                      # what a value may begin with that is no part of the key
+    check = false                    # do not look up in S3, before rows go, whether some of the keys name files
 
     [[expiry.dependents]]            # a table that hangs on another without a foreign key
     table = "sms_log"
@@ -30,7 +34,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nightshift.policy.retention import Name
-from nightshift.settings import BucketName, TimeZone
+from nightshift.settings import BucketName, TimeZone, is_alias
 
 Names = Annotated[list[Name], Field(min_length=1, max_length=32)]
 
@@ -45,12 +49,24 @@ class Files(_Part):
     table: Name
     key: Name
     bucket: BucketName | None = None
+    buckets: Annotated[list[BucketName], Field(max_length=50)] = []
     bucket_column: Name | None = None
+    prefix: Annotated[str, Field(max_length=512)] = ""
+    strip: Annotated[str, Field(max_length=512)] = ""
+    check: bool = True
+
+    @property
+    def named_buckets(self) -> list[str]:
+        """The buckets that the entry names."""
+        return [bucket for bucket in (self.bucket, *self.buckets) if bucket is not None]
 
     @model_validator(mode="after")
     def _one_bucket(self) -> Self:
         if self.bucket is not None and self.bucket_column is not None:
             raise ValueError("give bucket or bucket_column, not both")
+        for bucket in self.named_buckets:
+            if is_alias(bucket):
+                raise ValueError(f"{bucket} is the alias of an access point: name the bucket behind it")
         return self
 
 

@@ -92,7 +92,9 @@ class FilesResult:
 
     Attributes:
         queued: keys that this run put into the outbox; in a dry run, that it would.
-        deleted: files that are gone on S3's word.
+        deleted: files that are gone on S3's word, which it gives for a key that never was, too.
+        looked_up: keys of due rows that were looked up before, a sample.
+        absent: those of them that named no file.
         kept: keys dropped from the outbox because a row that is still there names them.
         failed: tries of this run that S3 refused or did not answer; they stay in the outbox.
         waiting: keys in the outbox when the run ended, the failed ones among them; of a bucket that cannot be reached,
@@ -103,6 +105,8 @@ class FilesResult:
 
     queued: int = 0
     deleted: int = 0
+    looked_up: int = 0
+    absent: int = 0
     kept: int = 0
     failed: int = 0
     waiting: int = 0
@@ -113,6 +117,7 @@ class FilesResult:
         return {
             "queued": self.queued,
             "deleted": self.deleted,
+            **({"looked_up": self.looked_up, "absent": self.absent} if self.looked_up else {}),
             "kept": self.kept,
             "failed": self.failed,
             "waiting": self.waiting,

@@ -250,6 +250,8 @@ ENGLISH = Phrases(
         "encoding": "unsupported database encoding",
         "reserved_name": "a column has a reserved name",
         "repeated": "two policies for one table",
+        "not_a_key": "a column of files holds no keys",
+        "absent_files": "a column of files names files that are not there",
         "unknown_object": "object not found in the archive",
         "same_table": "the rows would go where they came from",
         "unusable_table": "rows cannot be restored there",

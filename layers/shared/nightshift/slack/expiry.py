@@ -160,6 +160,7 @@ def _file_trouble(files: FilesResult, words: Words) -> Iterator[str]:
     if files.waiting > files.failed:
         among = f" ({phrases.failed_among.of(files.failed)})" if files.failed else ""
         yield f"{phrases.files_waiting.of(files.waiting)}{among}"
+    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in files.warnings[:MAX_WARNINGS])
 
 
 def _name(table: str) -> str:

@@ -228,6 +228,8 @@ KOREAN = Phrases(
         "encoding": "지원하지 않는 데이터베이스 인코딩",
         "reserved_name": "예약된 컬럼 이름 사용",
         "repeated": "같은 테이블에 정책이 두 개",
+        "not_a_key": "파일 컬럼의 값이 S3 키가 아님",
+        "absent_files": "파일 컬럼이 가리키는 파일이 S3에 없음",
         "unknown_object": "아카이브에서 객체를 찾을 수 없음",
         "same_table": "복원 위치가 원본 테이블과 같음",
         "unusable_table": "복원할 수 없는 위치",

@@ -11,15 +11,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightshift.errors import ArchiveMismatch, ObjectAbsent
+from nightshift.errors import ArchiveMismatch, ObjectAbsent, StoreError
 from nightshift.store.client import DELETE_BATCH
-from nightshift.store.failures import code_of, explained, store_error
+from nightshift.store.failures import code_of, explained, is_denied, store_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -158,13 +159,11 @@ class Store:
         Raises:
             StoreError: it cannot be read.
         """
-        with explained("an object could not be read", self.bucket, key):
+        with self._asking("an object could not be read", key):
             return self.client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"].read()
 
     def find(self, key: str, version_id: str | None = None) -> bytes | None:
         """A whole object, or None where S3 says that it has none.
-
-        A 403 is an error: without `s3:ListBucket` S3 answers it for missing objects too, so it proves nothing.
 
         Raises:
             StoreError: S3 could not be asked, or refused to tell.
@@ -192,11 +191,34 @@ class Store:
             StoreError: S3 could not be asked, or refused to tell.
         """
         try:
-            with explained("an object could not be looked up", self.bucket, key):
+            with self._asking("an object could not be looked up", key):
                 answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ObjectAbsent:
             return None
         return Found(key, answer["ContentLength"], answer["ETag"], answer.get("VersionId"))
+
+    @contextmanager
+    def _asking(self, message: str, key: str) -> Iterator[None]:
+        """As `explained`; and where S3 answers 403, make sure that it has the object.
+
+        It answers so, too, for objects that are missing, to roles that may list the keys below a prefix alone: a
+        request for an object carries no prefix. A listing of the one key does.
+        """
+        try:
+            with explained(message, self.bucket, key):
+                yield
+        except StoreError as exc:
+            if not is_denied(exc.__cause__) or self._is_listed(key):
+                raise
+            raise ObjectAbsent(f"{message}: NoSuchKey", detail=exc.detail, hint=exc.hint) from exc
+
+    def _is_listed(self, key: str) -> bool:
+        """Whether a listing shows an object; True where S3 does not tell."""
+        try:
+            found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
+        except (ClientError, BotoCoreError):
+            return True
+        return any(entry["Key"] == key for entry in found.get("Contents", ()))
 
     def remove(self, found: Found) -> None:
         """Delete one object, unless somebody has overwritten it since it was looked up (`If-Match`).

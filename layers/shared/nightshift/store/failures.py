@@ -28,6 +28,11 @@ def code_of(exc: Exception) -> str:
     return str(exc.response.get("Error", {}).get("Code") or status)
 
 
+def is_denied(exc: BaseException | None) -> bool:
+    """Whether S3 refused for want of a right, or says no more than that."""
+    return isinstance(exc, ClientError) and code_of(exc) in ("AccessDenied", "403")
+
+
 @contextmanager
 def explained(message: str, bucket: str, key: str) -> Iterator[None]:
     """Turn what boto3 raises into a `StoreError` that names the object."""

@@ -100,7 +100,7 @@ def _aimed(settings: Settings, variable: str) -> Settings:
     url = os.environ.get(variable, "")
     if not url.strip():
         raise click.UsageError(f"{variable} is not set; it names the empty database that is to be filled")
-    return settings.model_copy(update={"restore_database_url": SecretStr(url)})
+    return settings.model_copy(update={"restore_database_url": SecretStr(url), "restore_database_secret_arn": None})
 
 
 def _told(bar: Bar, shelf: Shelf, name: str, table: str | None) -> Told:

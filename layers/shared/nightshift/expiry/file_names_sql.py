@@ -1,0 +1,173 @@
+"""`file_names.Reading.tell` in SQL: for rows of which only a count comes back.
+
+PostgreSQL has it as expressions; nearly all values are plain keys, which a few cheap looks tell from the rest. SQLite
+calls the Python function itself.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from sqlalchemy import Connection
+
+from nightshift.database.catalog import quote_literal
+from nightshift.expiry.file_names import (
+    HOST,
+    MOST_BYTES,
+    NO_KEY,
+    ODD_QUERY,
+    QUERY,
+    URL_KEY,
+    Named,
+    Reach,
+    Reading,
+)
+
+_ADDRESS = "(?:s3[an]?://|arn:aws[a-z-]*:s3:::)"
+_BLANKS = "^[[:space:]]|[[:space:]]$"
+_T = "%[89ab][0-9a-f]"
+_UTF8 = (
+    f"^(?:[^%]|%(?:0[1-9a-f]|[1-7][0-9a-f])|%(?:c[2-9a-f]|d[0-9a-f]){_T}|%e0%[ab][0-9a-f]{_T}"
+    f"|%(?:e[1-9a-cef]){_T}{_T}|%ed%[89][0-9a-f]{_T}|%f0%[9ab][0-9a-f]{_T}{_T}|%f[1-3]{_T}{_T}{_T}"
+    f"|%f4%8[0-9a-f]{_T}{_T})*$"
+)
+"""Percent-encoded text: well-formed UTF-8 without a zero byte (RFC 3629)."""
+_FUNCTIONS = ("nightshift_file_bucket", "nightshift_file_key")
+
+
+def told_sql(reading: Reading, value: str, bucket: str, *, postgresql: bool) -> tuple[str, str]:
+    """SQL for the bucket and the key that a value names; one of them is NULL where it names nothing.
+
+    Args:
+        value, bucket: SQL of the value, as `exactly` has it, and of the bucket that the row or the policy says.
+    """
+    if not postgresql:
+        given = f"{value}, {bucket}, {quote_literal(_packed(reading))}"
+        return f"{_FUNCTIONS[0]}({given})", f"{_FUNCTIONS[1]}({given})"
+    odd = f"({_begins(value, reading.strip)} OR {_odd(value)})" if reading.strip else _odd(value)
+    prefix = f"{quote_literal(reading.prefix)} || " if reading.prefix else ""
+    key = f"CASE WHEN {odd} THEN {_odd_key(reading, value)} ELSE {prefix}{value} END"
+    where = f"CASE WHEN {odd} THEN {_odd_bucket(reading, value, bucket)} ELSE {bucket} END"
+    return where, key
+
+
+def tellable_sql(reading: Reading, bucket: str, key: str) -> str:
+    """PostgreSQL's condition that a bucket and a key, as `told_sql` has them, are of an object that may be deleted."""
+    listed = ", ".join(map(quote_literal, sorted(reading.reach.buckets))) or "NULL"
+    parts = [f"{bucket} IN ({listed})", f"octet_length({key}) <= {MOST_BYTES}"]
+    for place in sorted(reading.reach.buckets):
+        for own in reading.reach.own_prefixes(place):
+            inside = f" AND left({key} || '/', {len(own) + 1}) = {quote_literal(own + '/')}" if own else ""
+            parts.append(f"({bucket} = {quote_literal(place)}{inside}) IS NOT TRUE")
+    return " AND ".join(parts)
+
+
+def exactly(text: str, *, postgresql: bool) -> str:
+    """SQL for a text that is compared byte by byte, whatever its column's collation."""
+    return f'({text}) COLLATE "C"' if postgresql else f"({text}) COLLATE BINARY"
+
+
+def address_sql(value: str, *, postgresql: bool) -> str:
+    """SQL condition that a value may be an address."""
+    return f"{'strpos' if postgresql else 'instr'}({value}, ':') > 0"
+
+
+def teach(connection: Connection) -> None:
+    """Give SQLite the functions that `told_sql` calls."""
+    driver = connection.connection.driver_connection
+    assert driver is not None  # it is open
+    driver.create_function(_FUNCTIONS[0], 3, lambda *given: _told(*given)[0])
+    driver.create_function(_FUNCTIONS[1], 3, lambda *given: _told(*given)[1])
+
+
+def _told(value: str, bucket: str | None, packed: str) -> tuple[str | None, str]:
+    named = _unpacked(packed).tell(str(value), bucket)
+    return (named.bucket, named.key) if isinstance(named, Named) else (None, "")
+
+
+def _packed(reading: Reading) -> str:
+    reach = reading.reach
+    return json.dumps([sorted(reach.buckets), sorted(reach.own), reading.strip, reading.prefix])
+
+
+@cache
+def _unpacked(packed: str) -> Reading:
+    buckets, own, strip, prefix = json.loads(packed)
+    return Reading(Reach(frozenset(buckets), frozenset((place, inside) for place, inside in own)), strip, prefix)
+
+
+def _odd(value: str) -> str:
+    """What may be no plain key; cheap, for it is asked of every value."""
+    marks = " OR ".join(
+        f"strpos({value}, {mark}) > 0" for mark in ("':'", "'?'", "' '", "chr(9)", "chr(10)", "chr(13)")
+    )
+    ranges = " OR ".join(f"({value} >= '{low}' AND {value} < '{high}')" for low, high in (("[", "]"), ("{", "|")))
+    return f"({marks} OR {value} LIKE '%./%' OR {value} LIKE '%.' OR {value} < '0' OR {ranges})"
+
+
+def _odd_key(reading: Reading, value: str) -> str:
+    """The key; NULL where there is none."""
+    host, path = (_url_key(value, quote_literal(_url(key=True, path=path))) for path in (False, True))
+    address = _checked(f"substring({value} from '^{_ADDRESS}[^/]+/(.+)$')")
+    plain = _checked(value, reading.prefix)
+    stripped = ""
+    if reading.strip:
+        rest = f"substr({value}, {len(reading.strip) + 1})"
+        rest = _url_key(rest, f"'^({URL_KEY}){QUERY}$'") if reading.strip.startswith("http") else rest
+        stripped = f"WHEN {_begins(value, reading.strip)} THEN {_checked(rest, reading.prefix)} "
+    return (
+        f"CASE {stripped}WHEN {_is_address(value)} THEN {address}"
+        f" WHEN {value} ~ {quote_literal(_url(key=False, path=False))} THEN {_checked(host)}"
+        f" WHEN {value} ~ {quote_literal(_url(key=False, path=True))} THEN {_checked(path)}"
+        f" ELSE {plain} END"
+    )
+
+
+def _odd_bucket(reading: Reading, value: str, bucket: str) -> str:
+    stripped = f"WHEN {_begins(value, reading.strip)} THEN {bucket} " if reading.strip else ""
+    return (
+        f"CASE {stripped}WHEN {_is_address(value)} THEN substring({value} from '^{_ADDRESS}([^/]+)/')"
+        f" ELSE coalesce(substring({value} from {quote_literal(_url(key=False, path=False))}),"
+        f" substring({value} from {quote_literal(_url(key=False, path=True))}), {bucket}) END"
+    )
+
+
+def _begins(value: str, strip: str) -> str:
+    return f"left({value}, {len(strip)}) = {quote_literal(strip)}"
+
+
+def _is_address(value: str) -> str:
+    return f"({value} ~ '^{_ADDRESS}[^/]+/.' AND {value} !~ {quote_literal(ODD_QUERY)})"
+
+
+def _url(*, key: bool, path: bool) -> str:
+    """A pattern of S3's URLs, in its path or in its host the bucket, that yields the key or the bucket."""
+    bucket = "[^/?#+]+" if path else "[a-z0-9][a-z0-9.-]*"
+    bucket, wanted = (f"(?:{bucket})", f"({URL_KEY})") if key else (f"({bucket})", f"(?:{URL_KEY})")
+    return f"^https?://{f'{HOST}/{bucket}' if path else f'{bucket}[.]{HOST}'}/{wanted}{QUERY}$"
+
+
+def _checked(key: str, prefix: str = "") -> str:
+    """A key, behind a prefix, if it is one."""
+    whole = f"{quote_literal(prefix)} || k.key" if prefix else "k.key"
+    return (
+        f"(SELECT {whole} FROM (SELECT {key} AS key) k"
+        f" WHERE k.key <> '' AND k.key !~* {quote_literal(NO_KEY)} AND k.key !~ '{_BLANKS}')"
+    )
+
+
+def _url_key(url: str, pattern: str) -> str:
+    """What a URL's end stands for: its path, decoded, without a query that names no version."""
+    return f"CASE WHEN {url} !~ '[?&]versionId=' THEN {_decoded(f'substring({url} from {pattern})')} END"
+
+
+def _decoded(path: str) -> str:
+    """A URL's path as the key that it stands for; NULL where it is not percent-encoded as it should be."""
+    octets = "CASE WHEN length(m[1]) = 3 THEN right(m[1], 2) ELSE encode(convert_to(m[1], 'UTF8'), 'hex') END"
+    pieces = "regexp_matches(p.path, '%[0-9A-Fa-f]{2}|[^%]', 'g') WITH ORDINALITY AS r (m, n)"
+    text = f"convert_from(decode((SELECT string_agg({octets}, '' ORDER BY n) FROM {pieces}), 'hex'), 'UTF8')"
+    return (
+        f"(SELECT CASE WHEN strpos(p.path, '%') = 0 THEN p.path WHEN p.path ~* '{_UTF8}' THEN {text} END"
+        f" FROM (SELECT {path} AS path) p)"
+    )

@@ -1,0 +1,67 @@
+"""Where rows name files: the columns that the policies say, in whatever table, and the archive's ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from sqlalchemy import Connection
+
+from nightshift.database import postgres, postgres_access, sqlite
+from nightshift.database.catalog import Column, TableName
+from nightshift.database.tables import archive_object, is_there
+from nightshift.expiry.file_names import Reading, reach_of
+from nightshift.expiry.graph import FileColumns, Named
+from nightshift.policy.expiry import Expiry, Files
+from nightshift.settings import Settings
+
+
+def is_text(column: Column, *, postgresql: bool) -> bool:
+    """Whether a column can name files; SQLite's hold what they are given. `citext` comes with its schema's name."""
+    return not postgresql or column.base_type.rpartition(".")[2] in ("text", "varchar", "bpchar", "citext")
+
+
+def file_columns(entry: Files, key: str, column: str | None, settings: Settings) -> FileColumns:
+    reading = Reading(reach_of(settings, entry.named_buckets), entry.strip, entry.prefix)
+    return FileColumns(key, entry.bucket or settings.expire_files_bucket, column, reading, entry.check)
+
+
+def archived_place(connection: Connection) -> list[Named]:
+    """The ledger of the archive, whose rows name objects too; wherever they lie, they are no expired row's files."""
+    if not is_there(connection, archive_object):
+        return []
+    # By its bare name, as every table of ours.
+    return [
+        Named(TableName("", archive_object.name), FileColumns("object_key", None, "bucket"), indexed=True, rows=inf)
+    ]
+
+
+def named_places(
+    connection: Connection, policies: Iterable[Expiry], settings: Settings
+) -> tuple[list[Named], list[str]]:
+    """Every place in which rows name files, by whichever policy; what is not there names none.
+
+    Apart from the cascades: a policy that is refused must not cost another table's rows their files.
+
+    Returns:
+        the places, and the tables that we may not look into: files that their rows name could not be told from others.
+    """
+    postgresql = connection.dialect.name == "postgresql"
+    describe = postgres.describe if postgresql else sqlite.describe
+    places, hidden = [], []
+    for entry in (entry for policy in policies for entry in policy.files):
+        info = describe(connection, entry.table, "")
+        if info is not None and (not info.may_read or postgres.ROW_SECURITY in info.hiding):
+            hidden.append(info.name.label)
+            continue
+        key = info.column(entry.key) if info else None
+        column = info.column(entry.bucket_column) if info and entry.bucket_column else None
+        if info is None or key is None or (entry.bucket_column and column is None):
+            continue
+        if not all(is_text(c, postgresql=postgresql) for c in (key, column) if c):
+            continue
+        indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
+        indexed = indexed and not key.base_type.endswith(".citext")  # its index knows no case, and a key does
+        files = file_columns(entry, key.name, column.name if column else None, settings)
+        places.append(Named(info.name, files, indexed, info.rows))
+    return places, hidden

@@ -1,0 +1,43 @@
+"""The SQL by which the files that rows name come into the outbox."""
+
+from __future__ import annotations
+
+from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.expiry.file_names_sql import exactly, tellable_sql, told_sql
+from nightshift.expiry.graph import FileColumns
+
+FILES_AN_ENTRY = 1000
+"""Files of one entry of the outbox, at most: as many as S3's DeleteObjects takes."""
+
+
+def told(files: FileColumns, source: str, *, postgresql: bool) -> str:
+    """SQL for the files that rows of `source` name: as `value` and `said`, what a row holds; as `bucket` and
+    `object_key`, what that stands for. The bucket is NULL where it stands for nothing that may be deleted."""
+    reading = files.reading
+    text = exactly(f"CAST({quote_identifier(files.key)} AS text)", postgresql=postgresql)
+    said = exactly(files.bucket_sql(), postgresql=postgresql)
+    bucket, key = told_sql(reading, "v.value", "v.said", postgresql=postgresql)
+    read = (
+        f"SELECT v.value, v.said, {bucket} AS bucket, {key} AS object_key"
+        f" FROM (SELECT {text} AS value, {said} AS said FROM {source} WHERE {files.named}) v"
+    )
+    if not postgresql:
+        return read
+    tellable = tellable_sql(reading, "t.bucket", "t.object_key")
+    # OFFSET 0: else both would be worked out once more for each mention.
+    return f"SELECT value, said, CASE WHEN {tellable} THEN bucket END AS bucket, object_key FROM ({read} OFFSET 0) t"
+
+
+def enqueue(files: FileColumns, source: str, run_id: str, next_try: str, *, postgresql: bool) -> str:
+    """Put the files that rows of `source` name into the outbox: a row of it for each thousand.
+
+    A row whose file cannot be told fails the statement: the outbox takes no NULL for a bucket.
+    """
+    gather = "CAST(json_agg(object_key) AS text)" if postgresql else "json_group_array(object_key)"
+    return (
+        "INSERT INTO nightshift_file_deletion (bucket, object_keys, files, run_id, next_try)"
+        f" SELECT bucket, {gather}, count(*), {quote_literal(run_id)}, {quote_literal(next_try)}"
+        f" FROM (SELECT bucket, object_key, (row_number() OVER () - 1) / {FILES_AN_ENTRY} AS part"
+        f" FROM ({told(files, source, postgresql=postgresql)}) told) named"
+        " GROUP BY bucket, part"
+    )
