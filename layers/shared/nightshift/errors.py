@@ -66,6 +66,10 @@ class OwnTablesRefused(NightshiftError):
     """Somebody else owns, writes, or runs code in nightshift's own tables; nothing was touched."""
 
 
+class LockLost(NightshiftError):
+    """Another run may be at work: the lock that keeps two apart is not ours any more. What was committed stands."""
+
+
 class StoreError(NightshiftError):
     """S3 refused a request, or did not answer in time."""
 

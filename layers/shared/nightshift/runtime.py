@@ -112,6 +112,7 @@ def _recorded(
     with run_lock(services.database, run.job) as held:
         if not held:
             return run, RunRefused(reason="another run of this job is in progress")
+        services.database.check_writable()
         with services.database.connect() as connection:
             ensure_tables(connection)
             run = replace(run, attempt=history.record_start(connection, run, now=services.now()))

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import TableName, quote_literal, quote_nullable
 from nightshift.database.connect import Database
+from nightshift.database.own_schema import own
 from nightshift.database.tables import archive_object, run
 
 SWEEP_LIMIT = 1000
@@ -107,6 +108,7 @@ class Ledger:
             }
             for key, dt in days.items()
         ]
+        self._database.keep_lock()
         with self._control() as connection:
             connection.execute(insert(archive_object), rows)
             connection.commit()
@@ -128,7 +130,7 @@ class Ledger:
             for e in entries
         )
         moment = self._now.isoformat() if postgresql else self._now.strftime("%Y-%m-%d %H:%M:%S.%f")
-        ledger = archive_object.name
+        ledger = own(archive_object, self._database.schema)
         changed = (
             f"UPDATE {ledger} SET state = 'archived', row_count = v.rows, byte_count = v.bytes,"
             " sha256 = v.sha256, version_id = v.version, min_timestamp = v.first, max_timestamp = v.last,"

@@ -10,6 +10,7 @@ import threading
 
 from nightshift.archive.target import Target
 from nightshift.database.catalog import quote_literal
+from nightshift.database.search_path import HAND_OVER, TAKEN_BACK
 from nightshift.errors import RowsReturn
 from nightshift.rows.source import RowConnection
 
@@ -55,7 +56,9 @@ class Returning:
         if self._seen.is_set() or not deleted:
             return
         if self._target.postgresql:
+            connection.execute(HAND_OVER)
             connection.run("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
+            connection.execute(TAKEN_BACK)
             back = self._count(connection, untracked=1) > before and self._has_due_rows_of_ours(connection)
         else:
             back = self._count(connection) > before - deleted

@@ -11,6 +11,7 @@ from nightshift.archive.chunks import Interval
 from nightshift.archive.holds import NOTHING_HELD, Holds
 from nightshift.database import postgres
 from nightshift.database.catalog import Heap, TableInfo
+from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlite import SHAPE_SQL, row_identifier
 from nightshift.policy.retention import Policy
 from nightshift.rows.axis import Axis
@@ -128,6 +129,8 @@ class Target:
             chosen += f" LIMIT {limit}" if limit is not None else ""
             chosen += " FOR UPDATE SKIP LOCKED" if skip_locked else ""
             condition = f"ctid = ANY (ARRAY({chosen})) AND {self.due}"
+        if self.postgresql:
+            condition += f" AND {HANDED_OVER}"
         return f"DELETE FROM {self._only(heap)} WHERE {condition} RETURNING {self.select_list()}"
 
     def _only(self, heap: Heap) -> str:

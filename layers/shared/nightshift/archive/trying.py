@@ -14,6 +14,7 @@ from typing import Any
 
 from nightshift.archive.refused import MOST_NAMED, LeftOut
 from nightshift.database.catalog import Heap, quote_identifier, quote_literal
+from nightshift.database.search_path import HANDED_OVER, TAKEN_BACK
 from nightshift.database.sqlstates import first_line
 from nightshift.rows.source import Bounds, RowConnection
 
@@ -35,6 +36,7 @@ BEGIN
     BEGIN
       EXECUTE {delete} USING due[lo:hi];
       SET CONSTRAINTS ALL IMMEDIATE;
+      PERFORM {taken_back};
     EXCEPTION
       WHEN lock_not_available OR deadlock_detected OR serialization_failure THEN
         RAISE;
@@ -83,7 +85,8 @@ def find_refused(
     body = _TRY.format(
         seconds=min(MOST_SECONDS, bounds.seconds / 4),
         choose=quote_literal(choose),
-        delete=quote_literal(f"DELETE FROM {only} WHERE ctid = ANY ($1)"),
+        delete=quote_literal(f"DELETE FROM {only} WHERE ctid = ANY ($1) AND {HANDED_OVER}"),
+        taken_back=TAKEN_BACK.removeprefix("SELECT "),
         most=most,
         named=MOST_NAMED,
     )

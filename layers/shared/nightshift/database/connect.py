@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +21,17 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ResourceClosedError
 from sqlalchemy.pool import NullPool
 
-from nightshift.database.durability import DURABLE
+from nightshift.database.opening import begin
+from nightshift.database.own_schema import find_schema_sql
+from nightshift.database.search_path import HAND_OVER, HANDED_OVER, TAKEN_BACK
+from nightshift.database.tables import metadata
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 
 if TYPE_CHECKING:
     import sqlite3
 
-_INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE = "42501", "55P03"
+_INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE, _READ_ONLY = "42501", "55P03", "25006"
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 """A server that vanished without a word, as in a failover, is noticed within a minute; the kernel takes two hours."""
@@ -35,8 +39,14 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_US
 # A driver that says good-bye to a server that is gone: a hundred lines about what the statement's own error tells.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
+_HANDED = "nightshift.handed_over"
+
 CONTROL_LOCK_TIMEOUT_S = 10.0
 """Seconds that a look-up or a ledger entry waits for a lock."""
+
+
+def do_nothing() -> None:
+    """Keep no lock: there is none."""
 
 
 class Database:
@@ -55,7 +65,12 @@ class Database:
         self.target = target
         self.deadline = deadline
         self._check = check
-        self.engine = _engine(target)
+        self.schema: str | None = None
+        """Where nightshift's own tables are, or are to be made; None: PostgreSQL's role has no schema, or SQLite."""
+        self.keep_lock: Callable[[], None] = do_nothing
+        """Called before each step of a run: raises `LockLost` where its lock is somebody else's by now."""
+        self._read_only: str | None = None
+        self.engine = _engine(self)
 
     @property
     def is_postgresql(self) -> bool:
@@ -81,12 +96,23 @@ class Database:
                 connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.is_postgresql:
                 self._set_timeouts(connection)
+                self._find_schema(connection)
             if self._check is not None:
                 self._check(connection)
                 self._check = None
             yield connection
         finally:
             _close(connection)
+
+    def check_writable(self) -> None:
+        """Raise `DatabaseUnavailable` where the last connection that was opened could write nothing."""
+        if self._read_only is not None:
+            raise DatabaseUnavailable(
+                "the database is read-only",
+                detail=f"{self._where()}: {self._read_only}",
+                hint="connect to the primary server (a cluster's writer endpoint); or, where the setting is not meant"
+                " for nightshift, ALTER ROLE … SET default_transaction_read_only = off",
+            )
 
     def renew(self, connection: Connection) -> None:
         """Fit a connection's time-outs to what is left of the budget by now; ends its transaction."""
@@ -103,26 +129,72 @@ class Database:
         budget_s = min(max(1.0, self.deadline - time.monotonic()), 2_000_000)
         connection.exec_driver_sql(
             f"SELECT set_config('statement_timeout', '{budget_s:.0f}s', false),"
-            f" set_config('lock_timeout', '{CONTROL_LOCK_TIMEOUT_S:.0f}s', false),"
-            " set_config('idle_in_transaction_session_timeout', '0', false), set_config('TimeZone', 'UTC', false),"
-            " set_config('standard_conforming_strings', 'on', false),"
-            " set_config('quote_all_identifiers', 'off', false), set_config('client_encoding', 'UTF8', false),"
-            f" {DURABLE}"
+            f" set_config('lock_timeout', '{CONTROL_LOCK_TIMEOUT_S:.0f}s', false)"
         )
         connection.commit()
+
+    def _find_schema(self, connection: Connection) -> None:
+        """Have `tables` mean those of one schema."""
+        if self.schema is None:
+            self.schema = connection.exec_driver_sql(find_schema_sql(metadata.tables)).scalar()
+            connection.commit()
+        if self.schema is not None:
+            connection.execution_options(schema_translate_map={None: self.schema})
+
+    def open_postgresql(self) -> pg8000.Connection:
+        """A new session, for the engine: see `opening`."""
+        connection = _open_postgresql(self.target)
+        try:
+            begun = begin(connection, lambda: _open_postgresql(self.target))
+        except BaseException:
+            with suppress(pg8000.Error, OSError):
+                connection.close()
+            raise
+        self._read_only = begun.read_only
+        self.target = replace(self.target, search_path=begun.search_path)
+        return connection
 
     def _where(self) -> str:
         target = self.target
         return target.path if target.kind == "sqlite" else f"{target.host}:{target.port}/{target.database}"
 
 
-def _engine(target: DatabaseTarget) -> Engine:
+def _engine(database: Database) -> Engine:
+    target = database.target
     if target.kind == "sqlite":
         engine = create_engine(target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: open_sqlite(target.path))
         # sqlite3 would begin a transaction only before the first write; this makes reads and writes one unit.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
-    return create_engine(target.sqlalchemy_url(), pool_pre_ping=True, creator=lambda: _open_postgresql(target))
+    engine = create_engine(target.sqlalchemy_url(), pool_pre_ping=True, creator=database.open_postgresql)
+    event.listen(engine, "after_cursor_execute", _take_path_back)
+    event.listen(engine, "commit", _hand_path_over)
+    event.listen(engine, "rollback", _forget_path)
+    return engine
+
+
+def _take_path_back(connection: Connection, cursor: Any, statement: str, *_: object) -> None:  # noqa: ARG001 - SQLAlchemy's
+    """After a statement that ran by the role's own search_path, ours holds again; see `search_path`."""
+    if HANDED_OVER in statement:
+        connection.info[_HANDED] = True
+        _driver(connection).execute_simple(TAKEN_BACK)
+
+
+def _hand_path_over(connection: Connection) -> None:
+    """What such statements have left for COMMIT to call runs by the role's path, too."""
+    if connection.info.pop(_HANDED, False):
+        _driver(connection).execute_simple(HAND_OVER)
+
+
+def _forget_path(connection: Connection) -> None:
+    """An undone transaction has left nothing; of a connection that is gone there is nothing to know."""
+    if not connection.invalidated:
+        connection.info.pop(_HANDED, None)
+
+
+def _driver(connection: Connection) -> pg8000.Connection:
+    driver: pg8000.Connection = connection.connection.dbapi_connection
+    return driver
 
 
 def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
@@ -174,6 +246,8 @@ def require_file(path: str) -> None:
 def refused_statement(exc: DBAPIError) -> NightshiftError:
     """A control-plane statement that the database did not carry out, as an error for people."""
     hint = "see the database's log"
+    if sqlstate(exc) == _READ_ONLY:
+        return NightshiftError("the database is read-only", detail=reason(exc), hint="connect to the primary server")
     if sqlstate(exc) == _INSUFFICIENT_PRIVILEGE:
         hint = "GRANT SELECT on it to nightshift's role"
     return NightshiftError("the database refused a look-up", detail=reason(exc), hint=hint)

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-DURABLE = "set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'local'), false)"
+DURABLE = (
+    "pg_catalog.set_config('synchronous_commit',"
+    " pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'local'), false)"
+)
 """SQL expression, for a session's first statement: its commits are on this server's disk before they are answered.
 
 `local`, not `on`: where a standby is named and down, `on` would wait for it for ever. What is stronger stays."""

@@ -4,6 +4,10 @@ The lock keeps two runs from doing the same work and from sweeping each other's 
 makes the archive exactly-once: that is the transaction (see `archive.archiver`), which holds even if the lock is lost
 half-way. It vanishes with its holder, so that no crash can leave it behind: a session-level advisory lock on a
 connection that does nothing else (PostgreSQL), or a lock on a file beside the database (SQLite).
+
+It may also vanish from under its holder, whose connection the server or the network has ended. So a run asks for it
+again before each of its steps (`Database.keep_lock`), which costs one round trip: whoever has it is given it once more,
+and so is a run that has lost it while nobody else came.
 """
 
 from __future__ import annotations
@@ -13,15 +17,16 @@ import fcntl
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from nightshift.database.connect import Database, require_file
-from nightshift.errors import DatabaseUnavailable
+from nightshift.database.connect import Database, do_nothing, require_file
+from nightshift.errors import DatabaseUnavailable, LockLost
 
 
 @contextmanager
@@ -34,15 +39,61 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
             yield held
         return
     key = int.from_bytes(hashlib.sha256(f"nightshift:{job}".encode()).digest()[:8], "big", signed=True)
-    with database.connect(autocommit=True) as connection:
-        connection.detach()  # from the pool: the lock must go with its connection
-        held = bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar())
+    with closing(_AdvisoryLock(database, key)) as lock:
+        held = lock.take()
+        if held:
+            database.keep_lock = lock.keep
         try:
             yield held
         finally:
-            # It goes with the connection, but the server takes its time to notice that: the next run may come at once.
-            with suppress(DBAPIError):
-                connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            database.keep_lock = do_nothing
+
+
+class _AdvisoryLock:
+    """A session-level lock on a connection of its own. Thread-safe."""
+
+    def __init__(self, database: Database, key: int) -> None:
+        self._database = database
+        self._key = key
+        self._mutex = threading.Lock()
+        self._stack = ExitStack()
+        self._connection = self._open()
+
+    def take(self) -> bool:
+        """Whether it is ours: it was, or nobody had it."""
+        return bool(self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar())
+
+    def keep(self) -> None:
+        """Make sure that it is ours still; see `Database.keep_lock`."""
+        with self._mutex:
+            try:
+                held = self.take()
+            except SQLAlchemyError:
+                self._drop()
+                self._connection = self._open()
+                held = self.take()
+        if not held:
+            raise LockLost(
+                "the run has lost its lock",
+                detail="the connection that held it was ended, and another session has the lock by now",
+                hint="what was committed stands; see that the server, or a pool before it, does not end idle sessions",
+            )
+
+    def close(self) -> None:
+        """Give it back: it goes with the connection, but the server takes its time to notice, and the next run may come
+        at once."""
+        with suppress(SQLAlchemyError):
+            self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
+        self._drop()
+
+    def _drop(self) -> None:
+        with suppress(SQLAlchemyError):
+            self._stack.close()
+
+    def _open(self) -> Connection:
+        connection = self._stack.enter_context(self._database.connect(autocommit=True))
+        connection.detach()  # from the pool: the lock must go with its connection
+        return connection
 
 
 @contextmanager

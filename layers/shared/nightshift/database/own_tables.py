@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, PrimaryKeyConstraint, Table, UniqueConstraint, text
 
+from nightshift.database.own_schema import schema_of
 from nightshift.errors import OwnTablesRefused
 
 STAGE = "nightshift_embedding_stage_"
@@ -29,7 +30,7 @@ WITH me AS (
 ), own AS (
   SELECT c.*, format('%I.%I', n.nspname, c.relname) AS name
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE (c.relname = ANY (CAST(:names AS text[])) OR starts_with(c.relname, :stage)) AND pg_table_is_visible(c.oid)
+  WHERE (c.relname = ANY (CAST(:names AS text[])) OR starts_with(c.relname, :stage)) AND n.nspname = :schema
 ), held AS (
   SELECT o.oid, o.name, o.relowner, o.relacl AS acl FROM own o WHERE o.relkind = 'r'
   UNION ALL
@@ -174,6 +175,7 @@ def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[Faul
         if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)
     ]
     wanted = {
+        "schema": schema_of(connection) or "",
         "names": [table.name for table in tables],
         "stage": STAGE,
         "keyed": [name for name, _ in keys],

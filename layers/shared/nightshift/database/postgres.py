@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from nightshift.database.catalog import Column, Heap, TableInfo, TableName, quote_literal, split_name
 from nightshift.database.references import referenced_by
+from nightshift.database.search_path import SCHEMAS
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table", "t": "table"}
 
@@ -17,9 +18,9 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
        has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may_read
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = :name
-  AND CASE WHEN CAST(:schema AS text) IS NULL THEN n.nspname = ANY (current_schemas(true)) ELSE n.nspname = :schema END
-ORDER BY array_position(current_schemas(true), n.nspname) LIMIT 1
-"""
+  AND CASE WHEN CAST(:schema AS text) IS NULL THEN n.nspname = ANY ({schemas}) ELSE n.nspname = :schema END
+ORDER BY array_position({schemas}, n.nspname) LIMIT 1
+""".replace("{schemas}", SCHEMAS)
 
 _COLUMNS = """
 WITH RECURSIVE base(attnum, typid, typmod) AS (

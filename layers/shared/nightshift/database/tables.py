@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from nightshift.database.own_schema import schema_of
 from nightshift.database.own_tables import check_faults, find_faults
 from nightshift.errors import DatabaseUnavailable, OwnTablesRefused
 
@@ -106,7 +107,7 @@ event.listen(
     file_deletion,
     "after_create",
     # The server would spend longer on compressing the keys than on everything else that it does with them.
-    DDL(f"ALTER TABLE {file_deletion.name} ALTER COLUMN object_keys SET STORAGE EXTERNAL").execute_if(  # type: ignore[no-untyped-call]
+    DDL("ALTER TABLE %(fullname)s ALTER COLUMN object_keys SET STORAGE EXTERNAL").execute_if(  # type: ignore[no-untyped-call]
         dialect="postgresql"
     ),
 )
@@ -241,12 +242,14 @@ run = Table(
 
 def is_there(connection: Connection, table: Table | str) -> bool:
     """Whether one of our tables is there. SQLAlchemy's inspector could tell, at ten times the cost of a first call."""
+    facts = {"name": table if isinstance(table, str) else table.name}
     if connection.dialect.name == "sqlite":
         found = text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name")
     else:
-        found = text("SELECT count(*) FROM pg_class WHERE relname = :name AND pg_table_is_visible(oid)")
-    name = table if isinstance(table, str) else table.name
-    return bool(connection.execute(found, {"name": name}).scalar())
+        of_schema = "SELECT oid FROM pg_namespace WHERE nspname = :schema"
+        found = text(f"SELECT count(*) FROM pg_class WHERE relname = :name AND relnamespace = ({of_schema})")
+        facts["schema"] = schema_of(connection) or ""
+    return bool(connection.execute(found, facts).scalar())
 
 
 def check_own_tables(connection: Connection) -> None:

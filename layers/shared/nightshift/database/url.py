@@ -43,6 +43,7 @@ class DatabaseTarget:
         password: called at every connect; never stored in a URL that could be logged.
         tls: one of libpq's modes.
         root_cert: PEM file of the authorities to trust; None: the public ones.
+        search_path: the role's own, as a session on the control plane found it; None: none has begun.
     """
 
     kind: Literal["postgresql", "sqlite"]
@@ -55,6 +56,7 @@ class DatabaseTarget:
     tls: str = "prefer"
     root_cert: str | None = None
     connect_timeout: int = 10
+    search_path: str | None = None
 
     def sqlalchemy_url(self) -> URL:
         """The URL for SQLAlchemy, without the password."""

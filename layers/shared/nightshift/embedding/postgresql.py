@@ -11,7 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.tables import embedding
+from nightshift.database.operators import operator_sql
+from nightshift.database.search_path import HANDED_OVER
 from nightshift.embedding.session import Session, name, stamp, type_sql
 from nightshift.embedding.source import Source
 from nightshift.embedding.terms import Key, Model, Outcome, Shelf, State
@@ -31,11 +32,16 @@ _VALUES = (
 class PostgresqlSession(Session):
     """A session on PostgreSQL."""
 
-    share, alone = " FOR SHARE", " FOR UPDATE"
+    share, alone, handed = " FOR SHARE", " FOR UPDATE", f" AND {HANDED_OVER}"
     keys_sql = "SELECT CAST(k AS {type}) FROM unnest(CAST(:keys AS text[])) k"
 
     def __init__(self, connection: Connection, source: Source, model: Model, *, staged: bool = True) -> None:
         super().__init__(connection, source, model, staged=staged)
+        if "." in source.id.base_type:  # a type with operators of its own
+            self.equal = operator_sql(connection, source.table, source.id.name)
+            self.above = operator_sql(connection, source.table, source.id.name, ">")
+            self.among = f"{self.equal} ANY"
+            connection.rollback()
         self.key_type = source.id.type_name.replace(":", r"\:")
         self.keys_sql = self.keys_sql.format(type=self.key_type)
         self.after_sql = f"CAST(:after AS {self.key_type})"
@@ -60,8 +66,12 @@ class PostgresqlSession(Session):
             steps, columns, values = [new], f"{_COLUMNS}, vector", f"{_VALUES}, {self._cast('vector')} FROM new"
             table, changed = self.stage, f"{_changed(self.stage)}, vector = excluded.vector"
         else:
-            steps, columns, values = [new, *self._into_place()], _COLUMNS, f"{_VALUES} FROM kept"
-            table, changed = embedding.name, _changed(embedding.name)
+            steps, columns, values = (
+                [new, *self._into_place()],
+                _COLUMNS,
+                f"{_VALUES} FROM kept WHERE 1 = 1{self.handed}",
+            )
+            table, changed = self.ledger, _changed(self.ledger)
         statement = (
             f"WITH {', '.join(steps)} INSERT INTO {table} ({columns}) {values}"
             f" ON CONFLICT ({'document_id' if shelf is Shelf.STAGE else 'place, document_id'}) DO UPDATE SET {changed}"
@@ -71,7 +81,7 @@ class PostgresqlSession(Session):
 
     def _into_place(self) -> list[str]:
         """Steps that write vectors where readers look, and end with what was written, as `kept`."""
-        same = f"d.{self.id} = CAST(n.id AS {self.key_type}) AND {self.hash_sql} = n.hash"
+        same = f"d.{self.id} {self.equal} CAST(n.id AS {self.key_type}) AND {self.hash_sql} = n.hash"
         known = f"n.id, n.hash, n.state, n.error, {self.version} AS version"
         if not self.place.own:
             vector = self._cast("n.vector")
@@ -82,7 +92,8 @@ class PostgresqlSession(Session):
         key = f"CAST(k.id AS {self.key_type})"
         return [
             f"kept AS MATERIALIZED (SELECT {known}, n.vector FROM {self.documents} d JOIN new n ON {same})",
-            f"emptied AS (DELETE FROM {self.readers} e USING kept k WHERE e.document_id = {key} AND k.vector IS NULL)",
+            f"emptied AS (DELETE FROM {self.readers} e USING kept k"
+            f" WHERE e.document_id {self.equal} {key} AND k.vector IS NULL)",
             f"filled AS (INSERT INTO {self.readers} ({', '.join(columns)})"
             f" SELECT {key}, {self._cast('k.vector')}{values} FROM kept k WHERE k.vector IS NOT NULL"
             f" ON CONFLICT (document_id) DO UPDATE SET {changed})",
@@ -103,18 +114,20 @@ class PostgresqlSession(Session):
         """See `Session.set_aside`."""
         self.hold(Shelf.READERS)
         values = f"{_VALUES} FROM {_NEW}"
-        statement = f"INSERT INTO {embedding.name} ({_COLUMNS}) {values} ON CONFLICT (place, document_id) DO UPDATE"
-        self.connection.execute(text(f"{statement} SET {_changed(embedding.name)}"), self._parameters([outcome], now))
+        statement = f"INSERT INTO {self.ledger} ({_COLUMNS}) {values} ON CONFLICT (place, document_id) DO UPDATE"
+        self.connection.execute(text(f"{statement} SET {_changed(self.ledger)}"), self._parameters([outcome], now))
 
     def remove_vanished(self) -> int:
         """See `Session.remove_vanished`."""
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
-        gone = f"DELETE FROM {embedding.name} l WHERE l.place = :place AND NOT EXISTS ({there}) RETURNING l.document_id"
+        gone = f"DELETE FROM {self.ledger} l WHERE l.place = :place AND NOT EXISTS ({there}) RETURNING l.document_id"
         steps = [f"gone AS ({gone})"]
         if self.place.own:
-            same = f"e.document_id = CAST(g.document_id AS {self.key_type})"
+            same = f"e.document_id {self.equal} CAST(g.document_id AS {self.key_type})"
             steps.append(f"dropped AS (DELETE FROM {self.readers} e USING gone g WHERE {same})")
-        [row] = self._rows(text(f"WITH {', '.join(steps)} SELECT count(*) AS n FROM gone"), self.facts)
+        [row] = self._rows(
+            text(f"WITH {', '.join(steps)} SELECT count(*) AS n FROM gone WHERE {HANDED_OVER}"), self.facts
+        )
         self.connection.commit()
         return int(row.n)
 
@@ -151,7 +164,7 @@ class PostgresqlSession(Session):
     def touch(self, seen: Sequence[tuple[str, str | None]]) -> None:
         """See `Session.touch`."""
         statement = (
-            f"UPDATE {embedding.name} l SET version = n.version"
+            f"UPDATE {self.ledger} l SET version = n.version"
             " FROM unnest(CAST(:ids AS text[]), CAST(:versions AS text[])) n(id, version)"
             " WHERE l.place = :place AND l.document_id = n.id"
         )

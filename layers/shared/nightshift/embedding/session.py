@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, TextClause, text
 
 from nightshift.database.catalog import quote_identifier
+from nightshift.database.own_schema import own, schema_of
 from nightshift.database.tables import embedding, embedding_place, is_there
 from nightshift.embedding.source import Source
 from nightshift.embedding.terms import Choice, Document, Key, Model, Outcome, Overtaken, Page, Shelf, Standing, State
@@ -40,7 +41,10 @@ class Session(ABC):
         self.model = model
         self.documents = source.table.sql.replace(":", r"\:")
         self.readers = self.place.table.sql.replace(":", r"\:")
-        self.stage = quote_identifier(self.place.stage)
+        schema = schema_of(connection)
+        self.ledger, self.standings, self.stage = (
+            type_sql(own(table, schema)) for table in (embedding, embedding_place, self.place.stage)
+        )
         self.id = name(source.id.name)
         self.vector = name(self.place.column)
         self.version = f"CAST(d.{name(source.version)} AS text)" if source.version else "CAST(NULL AS text)"
@@ -75,7 +79,7 @@ class Session(ABC):
         """The documents of these keys that are still there."""
         found = (
             f"SELECT {self.key_sql} AS key, {self.id_sql} AS id, {self.text_sql} AS text, {self.hash_sql} AS hash,"
-            f" {self.version} AS version FROM {self.documents} d WHERE d.{self.id} IN ({self.keys_sql})"
+            f" {self.version} AS version FROM {self.documents} d WHERE d.{self.id} {self.among} ({self.keys_sql})"
         )
         rows = self._rows(text(found), {"keys": self._keys(keys)})
         self.connection.rollback()
@@ -86,7 +90,7 @@ class Session(ABC):
         if not is_there(self.connection, embedding_place):
             self.connection.rollback()
             return None
-        found = f"SELECT * FROM {embedding_place.name} WHERE place = :place"
+        found = f"SELECT * FROM {self.standings} WHERE place = :place"
         rows = self._rows(text(found), {"place": self.place.label})
         self.connection.rollback()
         names = ("model", "dimension", "next_model", "next_dimension", "next_type")
@@ -118,7 +122,7 @@ class Session(ABC):
         )
 
     def _beyond(self, choice: Choice, *, first: bool) -> str:
-        where = f"d.{self.id} IS NOT NULL" if first else f"d.{self.id} > {self.after_sql}"
+        where = f"d.{self.id} IS NOT NULL" if first else f"d.{self.id} {self.above} {self.after_sql}"
         if choice.among is None:
             return where
         among = choice.among.replace(":", r"\:")
@@ -129,7 +133,7 @@ class Session(ABC):
         noted = self._stage_or_nothing if shelf is Shelf.STAGE else self._ledger_or_nothing
         join = f"LEFT JOIN {noted} l ON l.place = :place AND l.document_id = {self.id_sql}"
         if shelf is Shelf.READERS and self.place.own and not self.place.missing:
-            join += f" LEFT JOIN {self.readers} e ON e.document_id = d.{self.id}"
+            join += f" LEFT JOIN {self.readers} e ON e.document_id {self.equal} d.{self.id}"
         return join
 
     def _certain(self, shelf: Shelf, choice: Choice) -> str:
@@ -184,7 +188,7 @@ class Session(ABC):
 
     @cached_property
     def _ledger_or_nothing(self) -> str:
-        return embedding.name if is_there(self.connection, embedding) else _NOTHING
+        return self.ledger if is_there(self.connection, embedding) else _NOTHING
 
     @cached_property
     def _stage_or_nothing(self) -> str:
@@ -194,7 +198,7 @@ class Session(ABC):
         """Hold on to the place's row, or keep others from doing so; raises `Overtaken` as `write` does."""
         prefix = "next_" if shelf is Shelf.STAGE else ""
         held = (
-            f"SELECT 1 AS held FROM {embedding_place.name} WHERE place = :place"
+            f"SELECT 1 AS held FROM {self.standings} WHERE place = :place"
             f" AND {prefix}model = :model AND {prefix}dimension = :dimension{self.alone if alone else self.share}"
         )
         if not self._rows(text(held), self.facts):
@@ -210,7 +214,7 @@ class Session(ABC):
         Args:
             model: None: somebody else's.
         """
-        made = f"INSERT INTO {embedding_place.name} (place, model, dimension) VALUES (:place, :model, :dimension)"
+        made = f"INSERT INTO {self.standings} (place, model, dimension) VALUES (:place, :model, :dimension)"
         facts = (None, None) if model is None else (model.name, model.dimension)
         parameters = {"place": self.place.label, "model": facts[0], "dimension": facts[1]}
         self.connection.execute(text(f"{made} ON CONFLICT (place) DO NOTHING"), parameters)
@@ -219,7 +223,7 @@ class Session(ABC):
     def put_standing(self, **facts: object) -> None:
         """Change what the place's row says, or make it; not committed yet."""
         columns = ", ".join(facts)
-        made = f"INSERT INTO {embedding_place.name} (place, {columns}) VALUES (:place, {_binds(facts)})"
+        made = f"INSERT INTO {self.standings} (place, {columns}) VALUES (:place, {_binds(facts)})"
         changed = ", ".join(f"{column} = excluded.{column}" for column in facts)
         statement = text(f"{made} ON CONFLICT (place) DO UPDATE SET {changed}")
         self.connection.execute(statement, {"place": self.place.label, **facts})
@@ -239,6 +243,10 @@ class Session(ABC):
 
     share = alone = ""
     """Ends a SELECT that holds on to rows, together with others or alone."""
+    equal, above, among = "=", ">", "IN"
+    """Operators on documents' keys."""
+    handed = ""
+    """Ends the condition of a statement that changes a table of the user's, see `database.search_path`."""
     key_sql: str
     """A document's key, of alias `d`; likewise the next three."""
     id_sql: str

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import Column, TableInfo, TableName, split_name
+from nightshift.database.search_path import SCHEMAS
 from nightshift.embedding import guards
 from nightshift.embedding.guards import Refused
 from nightshift.embedding.vectors import Form, declared_dimension, form_of
@@ -18,6 +19,13 @@ DOCUMENT, VECTOR = "document_id", "embedding"
 """Columns that a table of embeddings must have."""
 EXTRAS = ("model", "dimension", "content_hash", "embedded_at")
 """Those that are filled where it has them."""
+
+
+_VECTOR = f"""
+SELECT format_type(t.oid, NULL) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typname = 'vector' AND n.nspname = ANY ({SCHEMAS}) ORDER BY array_position({SCHEMAS}, n.nspname) LIMIT 1
+"""
+"""SQL for pgvector's type, where the role's own search_path leads to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +170,10 @@ def _new_table(connection: Connection, documents: TableInfo, written: str, dimen
     if not may:
         hint = f"GRANT CREATE ON SCHEMA {schema} TO nightshift's role, or create the table yourself"
         raise Refused("privilege", f"there is no table {written}, and nightshift's role may not make it", hint)
-    if connection.execute(text("SELECT to_regtype('vector')")).scalar() is None:
+    vector = connection.execute(text(_VECTOR)).scalar()
+    if vector is None:
         return Place(name, VECTOR, "bytea", Form.BYTES, own=True, extras=extras, missing=True)
-    return Place(name, VECTOR, f"vector({dimension})", Form.VECTOR, own=True, extras=extras, missing=True)
+    return Place(name, VECTOR, f"{vector}({dimension})", Form.VECTOR, own=True, extras=extras, missing=True)
 
 
 def _form(connection: Connection, info: TableInfo, column: Column) -> Form:

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.tables import embedding
 from nightshift.embedding.session import Session, name, stamp
 from nightshift.embedding.source import Source
 from nightshift.embedding.terms import Key, Model, Outcome, Shelf, State
@@ -95,10 +94,10 @@ class SqliteSession(Session):
         return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
 
     def _note(self, parameters: dict[str, Any]) -> None:
-        again = f"excluded.state = '{State.REFUSED}' AND {embedding.name}.text_hash = excluded.text_hash"
+        again = f"excluded.state = '{State.REFUSED}' AND {self.ledger}.text_hash = excluded.text_hash"
         columns = [column.strip() for column in _COLUMNS.split(",")[2:]]
         changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")
-        noted = f"INSERT INTO {embedding.name} ({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT (place, document_id)"
+        noted = f"INSERT INTO {self.ledger} ({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT (place, document_id)"
         noted += f" DO UPDATE SET {changed}, attempts = CASE WHEN {again} THEN attempts + 1 ELSE 1 END"
         self.connection.execute(text(noted), parameters)
 
@@ -110,7 +109,7 @@ class SqliteSession(Session):
     def remove_vanished(self) -> int:
         """See `Session.remove_vanished`."""
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
-        gone = f"FROM {embedding.name} AS l WHERE l.place = :place AND NOT EXISTS ({there})"
+        gone = f"FROM {self.ledger} AS l WHERE l.place = :place AND NOT EXISTS ({there})"
         if self.place.own:
             lost = f"SELECT l.document_id {gone}"
             dropped = f"DELETE FROM {self.readers} WHERE CAST(document_id AS text) IN ({lost})"
@@ -147,7 +146,7 @@ class SqliteSession(Session):
 
     def touch(self, seen: Sequence[tuple[str, str | None]]) -> None:
         """See `Session.touch`."""
-        statement = f"UPDATE {embedding.name} SET version = :version WHERE place = :place AND document_id = :id"
+        statement = f"UPDATE {self.ledger} SET version = :version WHERE place = :place AND document_id = :id"
         rows = [{"place": self.place.label, "id": id_, "version": version} for id_, version in seen]
         self.connection.execute(text(statement), rows)
         self.connection.commit()

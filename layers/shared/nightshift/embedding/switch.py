@@ -22,9 +22,10 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.database.catalog import quote_literal
 from nightshift.database.connect import Database
-from nightshift.database.tables import embedding, embedding_place, revoke_grants
+from nightshift.database.own_schema import own, schema_of
+from nightshift.database.tables import revoke_grants
 from nightshift.embedding.session import Session, stamp, type_sql
 from nightshift.embedding.terms import Shelf, Standing, State
 from nightshift.embedding.troubles import is_busy, is_out_of_time
@@ -58,7 +59,7 @@ class Switch:
         wanted = (model.name, model.dimension, self._type)
         session.begin(LOCK_SECONDS)
         # Two runs at once: the second waits here for the first.
-        self._run(f"SELECT 1 FROM {embedding_place.name} WHERE place = :place{session.alone}")
+        self._run(f"SELECT 1 FROM {session.standings} WHERE place = :place{session.alone}")
         if (standing.next_model, standing.next_dimension, standing.next_type) != wanted:
             self._drop()
         session.connection.execute(text(f"CREATE TABLE IF NOT EXISTS {session.stage} ({self._columns()})"))
@@ -106,12 +107,12 @@ class Switch:
         session.begin(LOCK_SECONDS, one_moment=True)
         self._lock()
         session.hold(Shelf.STAGE, alone=True)
-        self._run(f"DELETE FROM {embedding.name} WHERE place = :place")
+        self._run(f"DELETE FROM {session.ledger} WHERE place = :place")
         columns = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
         listed = ", ".join(f"s.{column.strip()}" for column in columns.split(","))
         current = f"{session.id_sql} = s.document_id AND {session.hash_sql} = s.text_hash"
         staged = f"{session.stage} s JOIN {session.documents} d ON {current}"
-        self._run(f"INSERT INTO {embedding.name} ({columns}) SELECT {listed} FROM {staged}")
+        self._run(f"INSERT INTO {session.ledger} ({columns}) SELECT {listed} FROM {staged}")
         changes = self._own_table() if session.place.own else self._column()
         for statement in changes:
             self._run(statement, now=stamp(now))
@@ -134,11 +135,12 @@ class Switch:
         if self._retyped:
             return self._rewritten(session.id)
         document = f"UPDATE {session.documents} AS d SET {session.vector} ="
-        noted = f"SELECT 1 FROM {embedding.name} l WHERE l.place = :place AND l.document_id = {session.id_sql}"
+        noted = f"SELECT 1 FROM {session.ledger} l WHERE l.place = :place AND l.document_id = {session.id_sql}"
         bare = f"d.{session.vector} IS NOT NULL AND NOT EXISTS ({noted} AND l.state = '{State.EMBEDDED}')"
         return [
-            f"{document} NULL WHERE {bare}",
-            f"{document} s.vector FROM {self._ready()} WHERE s.document_id = {session.id_sql} AND s.vector IS NOT NULL",
+            f"{document} NULL WHERE {bare}{session.handed}",
+            f"{document} s.vector FROM {self._ready()}"
+            f" WHERE s.document_id = {session.id_sql} AND s.vector IS NOT NULL{session.handed}",
         ]
 
     def _own_table(self) -> list[str]:
@@ -147,9 +149,9 @@ class Switch:
         columns, values = session.columns("s.text_hash")
         current = f"{self._ready()} JOIN {session.documents} d ON {session.id_sql} = s.document_id"
         vector = "NULL" if self._retyped else "s.vector"
-        filled = f"SELECT d.{session.id}, {vector}{values} FROM {current} WHERE s.vector IS NOT NULL"
+        filled = f"SELECT d.{session.id}, {vector}{values} FROM {current} WHERE s.vector IS NOT NULL{session.handed}"
         return [
-            f"DELETE FROM {session.readers}",
+            f"DELETE FROM {session.readers} WHERE 1 = 1{session.handed}",
             f"INSERT INTO {session.readers} ({', '.join(columns)}) {filled}",
             *(self._rewritten("document_id") if self._retyped else ()),
         ]
@@ -158,7 +160,7 @@ class Switch:
         """Statements that change the column's type, and fill it while the table is rewritten: so each of its indexes is
         built once, in bulk. Filling it afterwards, vector by vector, takes an HNSW index several times as long."""
         session, wanted = self._session, type_sql(self._type)
-        function = quote_identifier(f"{session.place.stage}_of")
+        function = type_sql(own(f"{session.place.stage}_of", schema_of(session.connection)))
         place = quote_literal(session.place.label).replace(":", r"\:")
         ready = f"SELECT s.vector FROM {self._ready(place)} WHERE s.document_id = $1"
         body = quote_literal(ready.replace(r"\:", ":")).replace(":", r"\:")
@@ -172,13 +174,13 @@ class Switch:
     def _ready(self, place: str = ":place") -> str:
         """What of the stage is of the documents' current text, as `s`: the ledger has been told by now."""
         same = f"l.place = {place} AND l.document_id = s.document_id"
-        return f"{self._session.stage} s JOIN {embedding.name} l ON {same}"
+        return f"{self._session.stage} s JOIN {self._session.ledger} l ON {same}"
 
     def _prove(self) -> None:
         """What readers would find is what the ledger says: a trigger or a rule may have kept a row as it was."""
         session = self._session
         found = f"SELECT count(*) FROM {session.readers} WHERE {session.vector} IS NOT NULL"
-        noted = f"SELECT count(*) FROM {embedding.name} WHERE place = :place AND state = '{State.EMBEDDED}'"
+        noted = f"SELECT count(*) FROM {session.ledger} WHERE place = :place AND state = '{State.EMBEDDED}'"
         [row] = session.connection.execute(text(f"SELECT ({found}) AS found, ({noted}) AS noted"), session.facts)
         if row.found == row.noted:
             return

@@ -23,6 +23,7 @@ from nightshift.archive.table import Engine
 from nightshift.archive.work import Limits
 from nightshift.database.catalog import TableInfo
 from nightshift.database.connect import Database
+from nightshift.database.search_path import HANDED_OVER
 from nightshift.expiry.queueing import enqueue
 from nightshift.expiry.session import Busy, Gone, Rejected, stamp
 from nightshift.expiry.statements import Deletion, Key, Statements
@@ -143,8 +144,9 @@ class ArchiveSession:
         parts = [f"gone AS ({deletion.sql} RETURNING d.*)"]
         for n, files in enumerate(node.files):
             now = stamp(self.as_of, postgresql=True)
-            parts.append(f"queued_{n} AS ({enqueue(files, 'gone', self.run_id, now, postgresql=True)})")
-        statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone"
+            into = enqueue(files, "gone", self.run_id, now, postgresql=True, schema=self.statements.schema)
+            parts.append(f"queued_{n} AS ({into})")
+        statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone WHERE {HANDED_OVER}"
         try:
             fetched = self._connection.read(statement, self._bounds)
         except RowTooBig as exc:

@@ -17,6 +17,7 @@ class KeyTables:
     Attributes:
         left: tables that are left to the database, which deletes their rows by ON DELETE CASCADE.
         dissolved: references that the database dissolves, of rows that must be archived as they were.
+        schema: of nightshift's own tables, see `Database.schema`.
     """
 
     cascade: Cascade
@@ -24,6 +25,7 @@ class KeyTables:
     postgresql: bool
     left: frozenset[TableName] = frozenset()
     dissolved: tuple[Edge, ...] = ()
+    schema: str | None = None
 
     def is_inner(self, table: TableName) -> bool:
         """Whether rows that we delete hang on `table`, so that its keys must be known before that."""

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select
 
 from nightshift.database.durability import flush_commits
+from nightshift.database.own_schema import own, schema_of
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.file_names_sql import teach
 from nightshift.expiry.graph import Named
@@ -80,7 +81,7 @@ class Outbox:
             limit: so many at the most.
         """
         postgresql = connection.dialect.name == "postgresql"
-        due = self._due(after, limit, postgresql=postgresql)
+        due = self._due(own(file_deletion, schema_of(connection)), after, limit, postgresql=postgresql)
         if not self._files(connection, due, postgresql=postgresql):
             connection.rollback()
             return []
@@ -93,9 +94,9 @@ class Outbox:
             connection.rollback()
         return [_entry(row.id, row.run_id, row.bucket, row.attempts, row.object_keys, row.kept) for row in rows]
 
-    def _due(self, after: int, limit: int, *, postgresql: bool) -> str:
+    def _due(self, outbox: str, after: int, limit: int, *, postgresql: bool) -> str:
         return (
-            "SELECT id, run_id, bucket, object_keys, files, attempts FROM nightshift_file_deletion"
+            f"SELECT id, run_id, bucket, object_keys, files, attempts FROM {outbox}"
             f" WHERE next_try <= '{stamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
             f" ORDER BY id LIMIT {limit}"
         )

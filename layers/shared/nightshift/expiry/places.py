@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from nightshift.database import postgres, postgres_access, sqlite
 from nightshift.database.catalog import Column, TableName
+from nightshift.database.own_schema import schema_of
 from nightshift.database.tables import archive_object, is_there
 from nightshift.expiry.file_names import Reading, reach_of
 from nightshift.expiry.graph import FileColumns, Named
@@ -32,7 +33,12 @@ def archived_place(connection: Connection) -> list[Named]:
         return []
     # By its bare name, as every table of ours.
     return [
-        Named(TableName("", archive_object.name), FileColumns("object_key", None, "bucket"), indexed=True, rows=inf)
+        Named(
+            TableName(schema_of(connection) or "", archive_object.name),
+            FileColumns("object_key", None, "bucket"),
+            indexed=True,
+            rows=inf,
+        )
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.database.own_schema import own
+from nightshift.database.tables import file_deletion
 from nightshift.expiry.file_names_sql import exactly, tellable_sql, told_sql
 from nightshift.expiry.graph import FileColumns
 
@@ -28,14 +30,19 @@ def told(files: FileColumns, source: str, *, postgresql: bool) -> str:
     return f"SELECT value, said, CASE WHEN {tellable} THEN bucket END AS bucket, object_key FROM ({read} OFFSET 0) t"
 
 
-def enqueue(files: FileColumns, source: str, run_id: str, next_try: str, *, postgresql: bool) -> str:
+def enqueue(
+    files: FileColumns, source: str, run_id: str, next_try: str, *, postgresql: bool, schema: str | None
+) -> str:
     """Put the files that rows of `source` name into the outbox: a row of it for each thousand.
 
     A row whose file cannot be told fails the statement: the outbox takes no NULL for a bucket.
+
+    Args:
+        schema: of nightshift's own tables, see `Database.schema`.
     """
     gather = "CAST(json_agg(object_key) AS text)" if postgresql else "json_group_array(object_key)"
     return (
-        "INSERT INTO nightshift_file_deletion (bucket, object_keys, files, run_id, next_try)"
+        f"INSERT INTO {own(file_deletion, schema)} (bucket, object_keys, files, run_id, next_try)"
         f" SELECT bucket, {gather}, count(*), {quote_literal(run_id)}, {quote_literal(next_try)}"
         f" FROM (SELECT bucket, object_key, (row_number() OVER () - 1) / {FILES_AN_ENTRY} AS part"
         f" FROM ({told(files, source, postgresql=postgresql)}) told) named"

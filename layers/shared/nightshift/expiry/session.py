@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier
 from nightshift.database.connect import is_in_function, is_lock_timeout, reason, refused_statement, sqlstate
+from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlstates import is_about_rows
 from nightshift.errors import NightshiftError
 from nightshift.expiry.file_names_sql import teach
@@ -164,8 +165,6 @@ class ControlSession:
         """See `Session.delete`."""
         if not self._postgresql:
             return self._in_turn(deletions)
-        if len(deletions) == 1 and not deletions[0].node.files:
-            return [Gone(self.run(deletions[0].sql))]
         return self._at_once(deletions)
 
     def commit(self) -> None:
@@ -173,17 +172,27 @@ class ControlSession:
         self._connection.commit()
 
     def _at_once(self, deletions: Sequence[Deletion]) -> list[Gone]:
-        """One statement: each deletion, and what it returns into the outbox."""
+        """One statement: each deletion, and what it returns into the outbox.
+
+        Triggers of any kind are called by the role's own search_path: the deletions are parts of a statement that has
+        handed it over before it asks for their rows.
+        """
+        if time.monotonic() > self._until:
+            raise Busy("too much for the time", detail="it takes longer than a batch may")
         parts, counts = [], []
         for n, deletion in enumerate(deletions):
             parts.append(f"gone_{n} AS ({deletion.sql} RETURNING {_returned(deletion)})")
             queued = []
             for m, files in enumerate(deletion.node.files):
-                into = enqueue(files, f"gone_{n}", self._run_id, self._now, postgresql=True)
+                into = enqueue(
+                    files, f"gone_{n}", self._run_id, self._now, postgresql=True, schema=self._statements.schema
+                )
                 parts.append(f"queued_{n}_{m} AS ({into} RETURNING files)")
                 queued.append(f"(SELECT coalesce(sum(files), 0) FROM queued_{n}_{m})")
             counts.append(f"(SELECT count(*) FROM gone_{n}), {' + '.join(queued) or '0'}")
-        row = self._connection.exec_driver_sql(f"WITH {', '.join(parts)} SELECT {', '.join(counts)}").one()
+        row = self._connection.exec_driver_sql(
+            f"WITH {', '.join(parts)} SELECT {', '.join(counts)} WHERE {HANDED_OVER}"
+        ).one()
         return [Gone(int(row[2 * n]), int(row[2 * n + 1])) for n in range(len(deletions))]
 
     def _in_turn(self, deletions: Sequence[Deletion]) -> list[Gone]:
@@ -203,7 +212,7 @@ class ControlSession:
         source, queued = f"(SELECT * FROM {deletion.node.name.sql} AS d WHERE {deletion.condition})", 0
         for files in deletion.node.files:
             queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named}")
-            self.run(enqueue(files, source, self._run_id, self._now, postgresql=False))
+            self.run(enqueue(files, source, self._run_id, self._now, postgresql=False, schema=None))
         return queued
 
 

@@ -171,7 +171,8 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
     ours = not postgresql or policy.archive or turn.run.dry_run or not counts_rows(connection)
     connection.rollback()
     dissolved = cascade.dissolved if policy.archive else ()
-    return Statements(cascade, due, postgresql, frozenset() if ours else cascade.by_itself, dissolved)
+    left = frozenset() if ours else cascade.by_itself
+    return Statements(cascade, due, postgresql, left, dissolved, turn.database.schema)
 
 
 def _plausible(connection: Connection, due: Due, table: TableName) -> None:
@@ -209,6 +210,7 @@ def _work(session: Session, statements: Statements, turn: Turn, progress: Progre
         batch, started = Batch(turn.listener), time.monotonic()
         size = max(1, min(progress.size, int(progress.size * left / 4 / progress.slowest) or 1))
         seconds = left if size == 1 else min(MOST_SECONDS, left / 3)
+        turn.database.keep_lock()
         try:
             expire(session, statements, batch, progress.scope(size, seconds), close if statements.dissolved else None)
         except (Busy, Rejected) as exc:

@@ -59,7 +59,7 @@ def _window_statement(source: Source, window: Window, enough: int) -> str:
         comments = _times(f"{ratings.dislikes} AND trim(CAST({source.comment} AS text)) <> ''")
     counts = (
         f"{_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes, {comments} AS comments"
-        f" FROM {source.table.sql} WHERE {source.between(window.start, window.end)}"
+        f" FROM {source.rows} WHERE {source.between(window.start, window.end)}"
     )
     if source.group is None:
         return f"SELECT NULL AS name, {counts}"
@@ -99,7 +99,7 @@ def count_days(connection: Connection, source: Source, window: Window, days: Seq
     number, grouped = (f"CASE{branches} END", " GROUP BY 1") if len(days) > 1 else ("0", "")
     statement = (
         f"SELECT {number} AS number, {_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes"
-        f" FROM {source.table.sql} WHERE {ranges}{grouped}"
+        f" FROM {source.rows} WHERE {ranges}{grouped}"
     )
     for row in connection.exec_driver_sql(statement):
         counted[days[row.number]] = _votes(row)

@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from nightshift.database.own_schema import own, schema_of
 from nightshift.database.tables import feedback_day, feedback_run, is_there
 from nightshift.feedback.source import Source
 from nightshift.feedback.window import Window
@@ -35,12 +36,6 @@ from nightshift.results import FeedbackReason, FeedbackState, Votes
 
 DECIDING = int.from_bytes(hashlib.sha256(b"nightshift:feedback:decision").digest()[:8], "big", signed=True)
 """Key of the advisory lock that deciders hold."""
-
-_REMEMBER = text(
-    "INSERT INTO nightshift_feedback_day (source, day, likes, dislikes, counted_as_of)"
-    " VALUES (:source, :day, :likes, :dislikes, :as_of) ON CONFLICT (source, day) DO UPDATE"
-    " SET likes = excluded.likes, dislikes = excluded.dislikes, counted_as_of = excluded.counted_as_of"
-).bindparams(bindparam("as_of", type_=DateTime(timezone=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +167,14 @@ class Ledger:
             {"day": day.isoformat(), "likes": votes.likes, "dislikes": votes.dislikes}
             for day, votes in sorted(counted.items())
         ]
+        days = own(feedback_day, schema_of(self._connection)).replace(":", r"\:")
+        remember = text(
+            f"INSERT INTO {days} (source, day, likes, dislikes, counted_as_of)"
+            " VALUES (:source, :day, :likes, :dislikes, :as_of) ON CONFLICT (source, day) DO UPDATE"
+            " SET likes = excluded.likes, dislikes = excluded.dislikes, counted_as_of = excluded.counted_as_of"
+        ).bindparams(bindparam("as_of", type_=DateTime(timezone=True)))
         self._connection.execute(
-            _REMEMBER, [{**row, "source": self._source.identity, "as_of": as_of.astimezone(UTC)} for row in rows]
+            remember, [{**row, "source": self._source.identity, "as_of": as_of.astimezone(UTC)} for row in rows]
         )
 
 

@@ -54,7 +54,7 @@ def make_ratings(connection: Connection, column: Column, settings: Settings) -> 
             f"{', '.join(both)} is a like and a dislike",
             "a value of the rating column can be one of FEEDBACK_LIKES and FEEDBACK_DISLIKES only",
         )
-    return Ratings(f"{literals.sql} IN ({', '.join(likes)})", f"{literals.sql} IN ({', '.join(dislikes)})")
+    return Ratings(literals.among(likes), literals.among(dislikes))
 
 
 class _Literals:
@@ -86,6 +86,15 @@ class _Literals:
     def of(self, words: Sequence[str]) -> list[str]:
         """Each word once, as SQL."""
         return list(dict.fromkeys(map(self._one, words)))
+
+    def among(self, values: Sequence[str]) -> str:
+        """SQL condition that the column has one of some values."""
+        schema, _, kind = self._column.base_type.rpartition(".")
+        if kind != "citext" or not schema:
+            return f"{self.sql} IN ({', '.join(values)})"
+        # By its own equality, which a bare name would not find: see `database.search_path`.
+        schema = quote_identifier(schema)
+        return f"{self.sql} OPERATOR({schema}.=) ANY (CAST(ARRAY[{', '.join(values)}] AS {schema}.citext[]))"
 
     def _one(self, word: str) -> str:
         if self._boolean:

@@ -18,6 +18,7 @@ from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import Column, TableInfo, TableName, quote_identifier
 from nightshift.database.postgres import ROW_SECURITY
 from nightshift.database.postgres_access import is_indexed
+from nightshift.database.search_path import HANDED_OVER
 from nightshift.feedback.guards import Refused
 from nightshift.feedback.ratings import Ratings, make_ratings
 from nightshift.rows.axis import Axis
@@ -32,6 +33,7 @@ class Source:
     """The votes of one table.
 
     Attributes:
+        rows: the table, or the view, for FROM.
         axis: the time of the vote.
         ratings: conditions on a row that is a like, or a dislike.
         group, comment, document: columns, quoted for SQL; None where the settings name none.
@@ -40,6 +42,7 @@ class Source:
     """
 
     table: TableName
+    rows: str
     axis: Axis
     ratings: Ratings
     group: str | None
@@ -94,6 +97,7 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
     counted = [info.name.label, ratings.likes, ratings.dislikes, axis.column, axis.kind, settings.timezone]
     return Source(
         table=info.name,
+        rows=_rows(info),
         axis=axis,
         ratings=ratings,
         group=_optional(info, "FEEDBACK_GROUP", settings.feedback_group),
@@ -102,6 +106,13 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
         identity=hashlib.sha256(json.dumps(counted).encode()).hexdigest(),
         warnings=tuple(_slow(connection, info, column)),
     )
+
+
+def _rows(info: TableInfo) -> str:
+    """A view's functions may rely on the role's search_path, see `database.search_path`; a table has none to call."""
+    if info.kind in ("table", "partitioned") or not info.name.schema:
+        return info.name.sql
+    return f"(SELECT * FROM {info.name.sql} WHERE {HANDED_OVER}) votes"
 
 
 def _table(connection: Connection, settings: Settings) -> TableInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from nightshift.database.catalog import quote_literal
@@ -76,7 +77,8 @@ class PostgresFiller:
         """See `Filler.fill`."""
         ways, table = self._ways(file, fit), self.destination.table
         if self._direct(ways, file):
-            return self.connection.load(table.name.schema, table.name.name, *loading.direct_feed(ways, file), bounds)
+            feed = loading.direct_feed(ways, file)
+            return self.connection.load(table.name.schema, table.name.name, *feed, bounds, hand_over=True)
         self._fill_stage(ways, file, bounds)
         select = loading.stage_select(ways, file, _stage_of(ways, file))
         ignore = table.unique and not table.deferrable
@@ -125,8 +127,8 @@ class PostgresFiller:
         return not self._always_stage and not self.destination.table.unique and loading.is_direct(ways, file)
 
     def _ways(self, file: ArchiveFile, fit: Fit) -> list[Way]:
-        columns = _expected(file, fit)
-        types = self.destination.types
+        columns = _expected(file, fit, self.destination.types)
+        types = self.destination.types.values()
         return [
             Way(
                 source=columns[filled.source.name],
@@ -153,7 +155,7 @@ class SqliteFiller:
 
     def fill(self, file: ArchiveFile, fit: Fit, bounds: Bounds) -> int:
         """See `Filler.fill`."""
-        _expected(file, fit)
+        _expected(file, fit, {})
         columns = {filled.source.name: filled.slot.name for filled in fit.filled}
         return self.connection.insert(self.destination.table.name.sql, columns, file, bounds)
 
@@ -170,19 +172,19 @@ class SqliteFiller:
         """See `Filler.advance_sequences`: SQLite has done it."""
 
 
-def _cast(filled: Filled, types: frozenset[str]) -> str | None:
+def _cast(filled: Filled, types: Collection[str]) -> str | None:
     """The type to read a staged value as. Text that goes into text stays: a cast to char(n) would cost its blanks."""
     same = filled.slot.type_name == filled.source.type_name
     stays_text = filled.source.is_text and filled.slot.base_type in ("text", "varchar") and not same
     return None if stays_text or filled.source.type_name not in types else filled.source.type_name
 
 
-def _expected(file: ArchiveFile, fit: Fit) -> dict[str, ArchivedColumn]:
+def _expected(file: ArchiveFile, fit: Fit, types: Mapping[str, str]) -> dict[str, ArchivedColumn]:
     """The file's columns by name, once it is sure that they are the ones that were fitted."""
     columns = {column.name: column for column in file.columns}
     for filled in fit.filled:
         found = columns.get(filled.source.name)
-        if found is None or found.type_name != filled.source.type_name:
+        if found is None or types.get(found.type_name, found.type_name) != filled.source.type_name:
             raise ArchiveMismatch(
                 "an object's columns are not those that the ledger names",
                 detail=f"{filled.source.name}: {found.type_name if found else 'missing'}",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import TableName, quote_identifier
+from nightshift.database.catalog import TableName, quote_identifier, split_name
 from nightshift.database.insertable import Insertable, Slot, insertable
+from nightshift.database.search_path import HAND_OVER, TAKEN_BACK
 from nightshift.database.sqlite import affinity
 from nightshift.database.values import RECAST
 from nightshift.restore.fit import Fit, Misfit, common_type, doubled, fit, sqlite_widens, widens
@@ -28,15 +30,15 @@ class Destination:
         table: as it is, or will be made.
         exists: it stands in the database already.
         fits: how rows go into it, by the fingerprint of their columns.
-        types: the archived types that the database still has (PostgreSQL).
-        recast: those of them to which a cast from text is another function than their input.
+        types: the archived types that the database still has, and each one's full name (PostgreSQL).
+        recast: those of the latter to which a cast from text is another function than their input.
         notes: what differs, a sentence each, said once.
     """
 
     table: Insertable
     exists: bool
     fits: Mapping[str | None, Fit]
-    types: frozenset[str]
+    types: Mapping[str, str]
     recast: frozenset[str]
     notes: tuple[str, ...]
 
@@ -53,6 +55,8 @@ def lay_out(
     Args:
         shapes: of the objects to restore, by fingerprint, oldest first.
     """
+    types = _existing_types(connection, list(shapes.values())) if name.schema else {}
+    shapes = {fingerprint: _in_full(shape, types) for fingerprint, shape in shapes.items()}
     every = list(shapes.values())
     if problems := [problem for shape in every for problem in doubled(shape, request.rename)]:
         return _impossible(name, problems)
@@ -72,13 +76,13 @@ def lay_out(
         for slot in table.slots
         if slot.sequence and not slot.may_set
     ]
-    types = _existing_types(connection, every) if name.schema else frozenset()
+    recast = {one for one in types.values() if connection.execute(text(_IS_RECAST), {"name": one}).scalar()}
     return Destination(
         table=table,
         exists=found is not None,
         fits=fits,
         types=types,
-        recast=frozenset(one for one in types if connection.execute(text(_IS_RECAST), {"name": one}).scalar()),
+        recast=frozenset(recast),
         notes=tuple(dict.fromkeys(said)),
     )
 
@@ -139,9 +143,42 @@ def _extended(
     return replace(table, slots=(*table.slots, *(slot for slot in planned.slots if slot.name not in known)))
 
 
-def _existing_types(connection: Connection, shapes: Sequence[Shape]) -> frozenset[str]:
-    names = {column.type_name for shape in shapes for column in shape}
-    return frozenset(name for name in names if _type_exists(connection, name))
+def _in_full(shape: Shape, types: Mapping[str, str]) -> Shape:
+    return tuple(replace(column, type_name=types.get(column.type_name, column.type_name)) for column in shape)
+
+
+def _existing_types(connection: Connection, shapes: Sequence[Shape]) -> dict[str, str]:
+    """The archived types that there are, by the names that they were archived with.
+
+    A name may be from a session that found the type by its search_path, or from a database that has it elsewhere.
+    """
+    found: dict[str, str] = {}
+    for name in sorted({column.type_name for shape in shapes for column in shape}):
+        known = name if _type_exists(connection, name) else _searched(connection, name)
+        if known is not None:
+            found[name] = known
+    return found
+
+
+def _searched(connection: Connection, name: str) -> str | None:
+    """The full name of a type that the role's own search_path leads to; None where there is none."""
+    parsed = _TYPE.fullmatch(name)
+    if parsed is None:
+        return None
+    plain, size, array = parsed.groups()
+    parts = split_name(plain)
+    if parts is None:
+        return None
+    connection.exec_driver_sql(HAND_OVER)
+    looked_up = text("SELECT CAST(pg_catalog.to_regtype(:name) AS pg_catalog.oid)")
+    oid = connection.execute(looked_up, {"name": quote_identifier(parts[-1][0])}).scalar()
+    connection.exec_driver_sql(TAKEN_BACK)
+    full = connection.execute(text("SELECT format_type(CAST(:oid AS oid), NULL)"), {"oid": oid}).scalar()
+    return None if oid is None else f"{full}{size or ''}{array or ''}"
+
+
+_TYPE = re.compile(r"(.*?)(\([^()]*\))?((?:\[\])*)")
+"""A type of a user's, as PostgreSQL prints it: its name, its modifiers, and that it is an array."""
 
 
 def _type_exists(connection: Connection, name: str) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy import table as any_table
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
 from nightshift.archive.ledger import batches
 from nightshift.database.catalog import TableName, quote_literal, quote_nullable
+from nightshift.database.own_schema import own
 from nightshift.database.tables import archive_object, is_there, restored_object
 
 
@@ -29,6 +30,7 @@ class Records:
         target: the table being filled; `target_id` the table itself, see `Insertable.id`.
         family: identities of that table, its partitions and its ancestors.
         takes_over: objects are on record for one of them, from before it took the original's place.
+        schema: of nightshift's own tables, see `Database.schema`.
         hold_until: aware; None for no hold.
         now: aware; stamps the records.
     """
@@ -43,6 +45,7 @@ class Records:
     run_id: str
     now: datetime
     postgresql: bool
+    schema: str | None
 
     def claim(self, one: ArchivedObject, timestamp: str | None) -> str:
         """SQL that records an object, and yields 1, or 0 where it is on record already.
@@ -56,20 +59,20 @@ class Records:
             f" {quote_literal(self.run_id)}, {self._moment(self.now)}"
         )
         return self._counted(
-            f"INSERT INTO {restored_object.name} (object_key, source_table, target_table, target_id, into_original,"
+            f"INSERT INTO {self._records} (object_key, source_table, target_table, target_id, into_original,"
             f" timestamp_column, row_count, existing_count, hold_until, run_id, restored_at)"
             f" VALUES ({values}) ON CONFLICT DO NOTHING"
         )
 
     def brought_before(self, one: ArchivedObject) -> str:
         """SQL that yields whether an object came into this table, or a part of it, before it was the original."""
-        return f"SELECT count(*) FROM {restored_object.name} WHERE {self._this(one)} AND NOT into_original"
+        return f"SELECT count(*) FROM {self._records} WHERE {self._this(one)} AND NOT into_original"
 
     def adopt(self, one: ArchivedObject, timestamp: str | None) -> str:
         """SQL that makes such an object's record one of the original; yields how many records it had."""
         label = quote_literal(self.target.label)
         return self._counted(
-            f"UPDATE {restored_object.name} SET into_original = true, target_table = {label},"
+            f"UPDATE {self._records} SET into_original = true, target_table = {label},"
             f" timestamp_column = {quote_nullable(timestamp)}, existing_count = row_count,"
             f" hold_until = {self._moment(self.hold_until)},"
             f" run_id = {quote_literal(self.run_id)} WHERE {self._this(one)} AND NOT into_original"
@@ -78,23 +81,27 @@ class Records:
     def leave_archive(self, one: ArchivedObject) -> str:
         """SQL that takes an object out of the archive, for its rows are in the table; yields 1, or 0 if it was not."""
         return self._counted(
-            f"UPDATE {archive_object.name} SET state = '{RESTORED}'"
+            f"UPDATE {own(archive_object, self.schema)} SET state = '{RESTORED}'"
             f" WHERE object_key = {quote_literal(one.key)} AND state = '{ARCHIVED}'"
         )
 
     def existing(self, one: ArchivedObject, rows: int) -> str:
         """SQL that notes how many rows the target had already."""
-        return self._counted(f"UPDATE {restored_object.name} SET existing_count = {rows} WHERE {self._this(one)}")
+        return self._counted(f"UPDATE {self._records} SET existing_count = {rows} WHERE {self._this(one)}")
 
     def existing_of_this_run(self, one: ArchivedObject) -> str:
         """SQL that yields what `existing` noted in this run; -1 where it was not this run that restored the object."""
         return (
-            f"SELECT coalesce((SELECT existing_count FROM {restored_object.name} WHERE {self._this(one)}"
+            f"SELECT coalesce((SELECT existing_count FROM {self._records} WHERE {self._this(one)}"
             f" AND run_id = {quote_literal(self.run_id)}), -1)"
         )
 
     def _this(self, one: ArchivedObject) -> str:
         return f"object_key = {quote_literal(one.key)} AND target_id IN ({', '.join(map(quote_literal, self.family))})"
+
+    @property
+    def _records(self) -> str:
+        return own(restored_object, self.schema)
 
     @property
     def _original(self) -> str:

@@ -73,11 +73,13 @@ class Restorer:
         records: Records,
         limits: Limits,
         listener: Listener,
+        keep_lock: Callable[[], None],
     ) -> None:
         """Nothing is opened yet.
 
         Args:
             connect: opens a data connection; each worker has its own.
+            keep_lock: see `Database.keep_lock`.
         """
         self.tally = Tally()
         self._store = store
@@ -86,6 +88,7 @@ class Restorer:
         self._records = records
         self._limits = limits
         self._listener = listener
+        self._keep_lock = keep_lock
         self._stop = threading.Event()
         self._slowest = LEAST_SECONDS
         self._queue: deque[ArchivedObject] = deque()
@@ -165,6 +168,7 @@ class Restorer:
         return file
 
     def _land(self, filler: Filler, one: ArchivedObject, file: ArchiveFile) -> Landed | None:
+        self._keep_lock()
         fit = self._destination.fits[one.fingerprint]
         landed = land(
             filler,

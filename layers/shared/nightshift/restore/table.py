@@ -141,6 +141,7 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
         run_id=run.run_id,
         now=way.now,
         postgresql=way.database.is_postgresql,
+        schema=way.database.schema,
     )
     connection.rollback()
     known = [one for one in left if one.fingerprint in shapes]
@@ -218,7 +219,7 @@ def _fill(
         lost: damaged objects without any sound one of their kind.
     """
     connect = _connector(way.database, destination, always_stage=records.takes_over)
-    restorer = Restorer(way.store, connect, destination, records, way.limits, way.listener)
+    restorer = Restorer(way.store, connect, destination, records, way.limits, way.listener, way.database.keep_lock)
     tally = restorer.tally
     tally.damaged += lost
     try:

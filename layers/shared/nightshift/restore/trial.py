@@ -30,10 +30,12 @@ TRIAL = TableName("pg_temp", "nightshift_trial")
 
 _REFERENCES = """
 SELECT format('%s', k.conname) AS name, format('%I.%I', n.nspname, p.relname) AS parent,
-  (SELECT string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ' ORDER BY u.i)
-     FROM unnest(k.conkey, k.confkey) WITH ORDINALITY u(mine, theirs, i)
+  (SELECT string_agg(format('p.%I OPERATOR(%I.%s) c.%I', b.attname, s.nspname, o.oprname, a.attname), ' AND '
+     ORDER BY u.i)
+     FROM unnest(k.conkey, k.confkey, k.conpfeqop) WITH ORDINALITY u(mine, theirs, operator, i)
      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine
-     JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.theirs) AS pairs,
+     JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.theirs
+     JOIN pg_operator o ON o.oid = u.operator JOIN pg_namespace s ON s.oid = o.oprnamespace) AS pairs,
   (SELECT string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ')
      FROM unnest(k.conkey) u(mine) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine) AS given
 FROM pg_constraint k JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace n ON n.oid = p.relnamespace

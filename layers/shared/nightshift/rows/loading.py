@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from nightshift.database.catalog import quote_identifier, quote_literal
+from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.values import input_of, output_of
 from nightshift.rows.marks import EXACT
 from nightshift.rows.reader import ArchivedColumn, ArchiveFile
@@ -134,7 +135,7 @@ def differing(table: str, ways: Sequence[Way], file: ArchiveFile, stage: str, ti
     )
     return (
         f"WITH came({', '.join(names)}) AS MATERIALIZED (SELECT {read} FROM {stage})"
-        f" SELECT count(*) FROM ({came} EXCEPT ALL {stands}) missing"
+        f" SELECT count(*) FROM ({came} EXCEPT ALL {stands}) missing WHERE {HANDED_OVER}"
     )
 
 
@@ -152,5 +153,5 @@ def insert(table: str, ways: Sequence[Way], select: str, *, ignore_existing: boo
     conflict = " ON CONFLICT DO NOTHING" if ignore_existing else ""
     return (
         f"WITH added AS (INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE {select}{conflict} RETURNING 1)"
-        " SELECT count(*) FROM added"
+        f" SELECT count(*) FROM added WHERE {HANDED_OVER}"
     )

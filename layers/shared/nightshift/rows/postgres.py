@@ -8,7 +8,7 @@ that nobody holds. After any error the connection is closed, not reused, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,9 +16,12 @@ import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
 from nightshift.database.durability import DURABLE
+from nightshift.database.opening import settings_sql
+from nightshift.database.search_path import HAND_OVER, HANDED_OVER, ROLES_PATH, TAKEN_BACK
 from nightshift.database.sqlstates import first_line, is_about_rows, is_oversized
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
+from nightshift.rows.session import SESSION, connect
 from nightshift.rows.source import (
     Bounds,
     ConnectionLost,
@@ -32,31 +35,10 @@ from nightshift.rows.source import (
 BATCH_BYTES = 4 << 20
 """Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
 
-_SESSION = (
-    # What PostgreSQL prints as text must be the same on every server, and lossless.
-    ("DateStyle", "ISO, YMD"),
-    ("IntervalStyle", "postgres"),
-    ("TimeZone", "UTC"),
-    ("extra_float_digits", "1"),
-    ("bytea_output", "hex"),
-    ("lc_monetary", "C"),
-    ("standard_conforming_strings", "on"),
-    # What it reads as text, too: off, a null in an array would become the word.
-    ("array_nulls", "on"),
-    ("xmloption", "content"),
-    # A policy that would hide rows raises an error instead.
-    ("row_security", "off"),
-    # Compiling a plan costs more than it saves on statements that only scan.
-    ("jit", "off"),
-    # An interval of time is always a small part of the table, whatever stale statistics say.
-    ("enable_seqscan", "off"),
-    ("default_transaction_isolation", "read committed"),
-    ("default_transaction_read_only", "off"),
-)
-
 _DRIVER_ERRORS = (dbapi.Error, pa.ArrowException, OSError)
 """How the server's errors arrive: through DBAPI, or through Arrow's C stream, whose numbers pyarrow maps to its own."""
 
+_READ_ONLY = "25006"
 _LOCKED = {"55P03"}
 _INTERRUPTED = {"57014", "40001", "40P01", "25P03"}
 _REFERENCED = "23503"
@@ -71,6 +53,7 @@ _SAID = {
     "could not serialize": "40001",
     "foreign key constraint": _REFERENCED,
     "idle-in-transaction timeout": "25P03",
+    "read-only transaction": _READ_ONLY,
     "terminating connection": "57P01",
     "server closed the connection": "08006",
     "no connection to the server": "08003",
@@ -90,12 +73,14 @@ class PostgresConnection:
             DatabaseUnavailable: the server cannot be reached or refuses the login.
         """
         self.healthy = True
+        self._handed_over = False
         try:
-            self._connection = _connected(target)
-            self._set(_SESSION)
+            self._connection = connect(target)
+            path = {} if target.search_path is None else {ROLES_PATH: target.search_path}
+            self._set(SESSION | path)
             # English messages, where we may choose: see `_SAID`. Only a superuser may, so a refusal is no news.
             with suppress(dbapi.Error):
-                self._set([("lc_messages", "C")])
+                self._set({"lc_messages": "C"})
             self._rollback()
         except dbapi.Error as exc:
             raise DatabaseUnavailable(
@@ -104,17 +89,17 @@ class PostgresConnection:
                 hint="check DATABASE_URL and that the server has connections to spare",
             ) from None
 
-    def _set(self, settings: Sequence[tuple[str, str]]) -> None:
+    def _set(self, settings: Mapping[str, str]) -> None:
         """Set parameters for the session, in one round trip. Committed: a rollback would undo them."""
-        calls = ", ".join([DURABLE, *(f"set_config('{name}', '{value}', false)" for name, value in settings)])
         with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT {calls}")
+            cursor.execute(f"SELECT {DURABLE}, {settings_sql(settings)}")
             cursor.fetchall()
         self._connection.commit()
 
     @contextmanager
     def transaction(self, bounds: Bounds) -> Iterator[None]:
         """See `rows.source.RowConnection.transaction`."""
+        self._handed_over = False
         budget = f"{max(1, min(bounds.seconds, 2_000_000) * 1000):.0f}ms"
         try:
             self.execute(
@@ -144,18 +129,29 @@ class PostgresConnection:
                     yield batch
             except _DRIVER_ERRORS as exc:
                 raise _translate(exc) from exc
+        self._take_path_back(statement)
 
     def read(self, statement: str, bounds: Bounds) -> pa.Table:
         """See `rows.source.RowConnection.read`."""
         batches = list(self.stream(statement, bounds))
         return pa.Table.from_batches(batches) if batches else pa.table({})
 
-    def load(self, schema: str, table: str, form: pa.Schema, batches: Iterator[pa.RecordBatch], bounds: Bounds) -> int:
+    def load(
+        self,
+        schema: str,
+        table: str,
+        form: pa.Schema,
+        batches: Iterator[pa.RecordBatch],
+        bounds: Bounds,
+        *,
+        hand_over: bool = False,
+    ) -> int:
         """Put rows into a table by `COPY … FROM STDIN (FORMAT binary)`, encoded from Arrow in C.
 
         Args:
             schema, table: exact names; `pg_temp` for the session's own tables.
             form: of the batches; its field names are the columns to fill.
+            hand_over: the table's own defaults and constraints may rely on the role's search_path.
 
         Returns:
             the number of rows that the server took.
@@ -175,14 +171,19 @@ class PostgresConnection:
                 raised.append(exc)  # the driver passes on its text at most
                 raise
 
+        if hand_over:
+            self.execute(HAND_OVER)
         try:
             with self._connection.cursor() as cursor:
                 reader = pa.RecordBatchReader.from_batches(form, watched())
-                return int(cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema))
+                loaded = int(cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema))
         except _DRIVER_ERRORS as exc:
             if raised:
                 raise raised[0] from None
             raise _translate(exc) from exc
+        if hand_over:
+            self._take_path_back(HANDED_OVER)
+        return loaded
 
     def execute(self, statement: str) -> int:
         """See `rows.source.RowConnection.execute`."""
@@ -190,9 +191,11 @@ class PostgresConnection:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
                 row: Any = cursor.fetchone()
-                return int(row[0])
+                answer = int(row[0])
         except _DRIVER_ERRORS as exc:
             raise _translate(exc) from exc
+        self._take_path_back(statement)
+        return answer
 
     def run(self, statement: str) -> None:
         """See `rows.source.RowConnection.run`."""
@@ -201,9 +204,19 @@ class PostgresConnection:
                 cursor.execute(statement)
         except _DRIVER_ERRORS as exc:
             raise _translate(exc) from exc
+        self._take_path_back(statement)
+
+    def _take_path_back(self, statement: str) -> None:
+        """After a statement that ran by the role's own search_path, ours holds again; see `database.search_path`."""
+        if HANDED_OVER in statement:
+            self._handed_over = True
+            self.execute(TAKEN_BACK)
 
     def commit(self) -> None:
         """See `rows.source.RowConnection.commit`."""
+        if self._handed_over:
+            # For what the statement has left for COMMIT to call.
+            self.execute(HAND_OVER)
         try:
             self._connection.commit()
         except _DRIVER_ERRORS as exc:
@@ -225,21 +238,6 @@ class PostgresConnection:
             self._connection.rollback()
         except _DRIVER_ERRORS:
             self.healthy = False
-
-
-def _connected(target: DatabaseTarget) -> dbapi.Connection:
-    """A connection whose driver knows the types by their names.
-
-    It asks for these as it connects, before a session can be told anything, and where every name comes quoted
-    (`quote_all_identifiers`) it knows none. Only such a database is told at log-in: proxies refuse options there.
-    """
-    connection = dbapi.connect(target.libpq_uri(), autocommit=False)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 WHERE current_setting('quote_all_identifiers') = 'on'")
-        if cursor.fetchone() is None:
-            return connection
-    connection.close()
-    return dbapi.connect(target.libpq_uri(options="-c quote_all_identifiers=off"), autocommit=False)
 
 
 def _translate(exc: Exception) -> NightshiftError:
@@ -264,6 +262,8 @@ def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
         return Interrupted("the server ended a statement", detail=said)
     if state is not None and state.startswith(("08", "57P")):
         return ConnectionLost("the connection to the database was lost", detail=said)
+    if state == _READ_ONLY:
+        return NightshiftError("the database is read-only", detail=said, hint="connect to the primary server")
     if state == "23505":
         return StatementRefused(
             "the table has rows with keys of archived ones",

@@ -1,0 +1,40 @@
+"""Where nightshift's own tables are: in one schema, which SQLAlchemy's statements and ours are told by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Table
+
+from nightshift.database.catalog import TableName, quote_literal
+from nightshift.database.search_path import SCHEMAS
+
+
+def find_schema_sql(names: Iterable[str]) -> str:
+    """SQL for that schema: the first of the role's own search_path that has one of the tables, else the first.
+
+    Args:
+        names: of the tables.
+    """
+    known = ", ".join(map(quote_literal, names))
+    return f"""
+SELECT CAST(coalesce(
+  (SELECT n.nspname FROM unnest({SCHEMAS}) WITH ORDINALITY s(name, place) JOIN pg_namespace n ON n.nspname = s.name
+   JOIN pg_class c ON c.relnamespace = n.oid WHERE c.relname IN ({known}) ORDER BY s.place LIMIT 1),
+  ({SCHEMAS})[1]) AS text)
+"""
+
+
+def schema_of(connection: Connection) -> str | None:
+    """The schema of our tables, as `Database` has found it; None in SQLite."""
+    found: str | None = connection.get_execution_options().get("schema_translate_map", {}).get(None)
+    return found
+
+
+def own(table: Table | str, schema: str | None) -> str:
+    """One of our tables, quoted for SQL that is not SQLAlchemy's.
+
+    Args:
+        schema: `Database.schema`, or `schema_of(connection)`.
+    """
+    return TableName(schema or "", table if isinstance(table, str) else table.name).sql
