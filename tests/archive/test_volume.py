@@ -63,7 +63,8 @@ def test_after_a_first_complete_run_the_usual_share_counts(house: House) -> None
 
     house.sql(
         "INSERT INTO nightshift_run (run_id, job, as_of, attempt, status, started_at, result)"
-        " SELECT n::text, job, as_of, 1, 'nothing', now() + n * interval '1 s', replace(result, '\"ok\"', '\"nothing\"')"
+        " SELECT n::text, job, as_of, 1, 'nothing', now() + n * interval '1 s',"
+        " replace(result, '\"ok\"', '\"nothing\"')"
         " FROM nightshift_run, generate_series(1, 70) n WHERE status = 'ok'"
     )
     house.sql(load)
@@ -119,8 +120,8 @@ def test_a_set_limit_is_held_against_what_is_counted(house: House, case: str) ->
     house.policies('[[retention]]\ntable = "log"\nkeep_days = 30')
     before = house.state()["tables"]
 
-    for event in ({"dry_run": True}, {}):
-        (refused,) = house.run(**event)["tables"]
+    for dry_run in (True, False):
+        (refused,) = house.run(dry_run=dry_run)["tables"]
         assert refused["refusal"]["guard"] == "abnormal_volume"
         assert f"{counted} rows" in refused["refusal"]["message"]
     assert house.state()["tables"] == before

@@ -1,4 +1,4 @@
-"""Rows and the outbox are others' to write: neither reaches nightshift's own objects, or a bucket that is not listed."""
+"""Rows and the outbox are others' to write: neither reaches our own objects, or a bucket that is not listed."""
 
 from __future__ import annotations
 
