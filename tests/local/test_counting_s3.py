@@ -96,7 +96,9 @@ def test_what_it_does_not_speak_it_says(server: CountingS3, client: S3Client) ->
     with pytest.raises(ClientError, match="NotImplemented"):
         client.put_object(Bucket="uploads", Key="k", Body=b"v")
     with pytest.raises(ClientError, match="NotImplemented"):
-        client.list_objects_v2(Bucket="uploads")
+        client.list_objects(Bucket="uploads")
     with pytest.raises(ClientError, match="NotImplemented"):
         client.delete_object(Bucket="uploads", Key="k")
     assert delete(client, ["k"]) == [["k"], []]
+    (found,) = client.list_objects_v2(Bucket="uploads", Prefix="a & b/키", MaxKeys=1)["Contents"]
+    assert found["Key"] == "a & b/키"

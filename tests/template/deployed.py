@@ -139,7 +139,7 @@ class Deployed:
         }
         child = JobChild(
             {**variables, **here, **(env or {})},
-            {"scheduled_time": AS_OF, **event},
+            event if "detail-type" in event else {"scheduled_time": AS_OF, **event},
             job=job,
             kill_at=kill_at,
             work=work,
