@@ -231,7 +231,7 @@ def test_files_in_a_column_of_citext(icu_house: House) -> None:
     script(house, "CREATE TABLE part (job_id int REFERENCES job, k citext, b citext); CREATE INDEX ON part (k);")
     script(house, f"INSERT INTO part VALUES (1, 'ABC', '{house.bucket}'), (2, 'abc', '{house.bucket}');")
     put(house, "abc", "ABC")
-    expired(house, JOB + files_of("part", "k", 'bucket_column = "b"'))
+    expired(house, JOB + files_of("part", "k", f'bucket_column = "b"\nbuckets = ["{house.bucket}"]'))
     assert house.s3.keys(house.bucket) == ["abc"]
 
 
