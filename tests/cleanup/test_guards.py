@@ -39,7 +39,7 @@ MANY = "INSERT INTO child SELECT 2 FROM generate_series(1, 2001)"
         ("unknown_column", 'table = "log"\ntimestamp = "now() - created_at"', "now()"),
         ("wrong_type", 'table = "log"\ntimestamp = "word"', "log.word is text"),
         ("wrong_type", 'table = "log"\ntimestamp = "ms"', "seconds or milliseconds"),
-        ("wrong_type", 'table = "log"\ntimestamp = "created_at"\nepoch = "s"', "integer epoch"),
+        ("wrong_type", 'table = "log"\ntimestamp = "created_at"\nepoch = "s"', "numbers (epoch)"),
     ],
 )
 def test_the_policy_means_no_table_or_column(house: House, guard: str, policy: str, named: str) -> None:

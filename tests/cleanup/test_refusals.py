@@ -107,7 +107,7 @@ MISTAKES = {
     "a policy that keeps text": policy("keep_days", ENTRY + 'keep_days = "30"'),
     "a policy that keeps yes": policy("keep_days", ENTRY + "keep_days = true"),
     "a policy in no zone": policy("timezone", ENTRY + 'timezone = "Moon"'),
-    "a policy with an odd epoch": policy("epoch", ENTRY + 'epoch = "us"'),
+    "a policy with an odd epoch": policy("epoch", ENTRY + 'epoch = "minutes"'),
     "a policy with a share of 0": policy("max_share", ENTRY + "max_share = 0.0"),
     "two policies for a table": policy("more than one policy", ENTRY + ENTRY),
     # Event

@@ -31,7 +31,7 @@ NO_TABLE_OR_COLUMN = [
     ("unknown_column", 'table = "job0"\nexpires_at = "ends_at"', "ends_at"),
     ("unknown_column", 'table = "job1"\nexpires_at = "ctid"', "ctid"),
     ("wrong_type", 'table = "job2"\nexpires_at = "id"', "expires_at needs"),
-    ("wrong_type", 'table = "job3"\nepoch = "s"', "expires_at needs"),
+    ("wrong_type", 'table = "job3"\nepoch = "s"', "`epoch`"),
 ]
 
 

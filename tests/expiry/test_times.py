@@ -23,6 +23,7 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     time.tzset()
 
 
+INFINITE = ["infinity", "-infinity"]
 KINDS = [
     # column, its policy's lines, due at 05:00 UTC (14:00 in Seoul) of 15 October, not due
     (
@@ -39,9 +40,13 @@ KINDS = [
     ("date", 'timezone = "America/Los_Angeles"', ["2025-10-13"], ["2025-10-14"]),
     ("int", 'epoch = "s"', ["1760504399", "1000000000"], ["1760504400"]),
     ("bigint", 'epoch = "s"', ["1760504399", "1000000000"], ["1760504400", "9223372036854775807"]),
-    ("bigint", 'epoch = "ms"', ["1760504399999"], ["1760504400000", "9223372036854775807"]),
+    ("bigint", 'epoch = "ms"', ["1760504399999"], ["1760504400000", "9223372036854775807", "0", "-1"]),
+    ("bigint", 'epoch = "us"', ["1760504399999999"], ["1760504400000000", "1"]),
+    ("bigint", 'epoch = "ns"', ["1760504399999999999"], ["1760504400000000000", "0"]),
+    ("double precision", 'epoch = "s"', ["1760504399.999999"], ["1760504400", "NaN", *INFINITE, "0"]),
+    ("numeric", 'epoch = "s"', ["1760504399.999999999999"], ["1760504400", "NaN", "0"]),
+    ("real", 'epoch = "s"', ["1760504000"], ["1760504400", "1760504410", "NaN"]),
 ]
-INFINITE = ["infinity", "-infinity"]
 
 
 def test_every_kind_of_column(house: House, machine: str) -> None:
@@ -50,7 +55,7 @@ def test_every_kind_of_column(house: House, machine: str) -> None:
     house.sql(f"ALTER DATABASE {house.database} SET DateStyle = 'SQL, DMY'")
     policies = ""
     for n, (kind, more, due, later) in enumerate(KINDS):
-        never = [] if "int" in kind else INFINITE
+        never = [] if "epoch" in more else INFINITE
         rows = [f"(1, '{value}')" for value in due] + [f"(2, '{value}')" for value in [*later, *never]] + ["(2, NULL)"]
         house.sql(
             "SET DateStyle = 'ISO, MDY';"
@@ -94,15 +99,57 @@ def test_sqlite_integers(sqlite_house: House, epoch: str, unit: int) -> None:
     assert column(sqlite_house, "job") == [2, 4]
 
 
-def test_integers_that_are_taken_for_too_early_a_time(home: House) -> None:
-    """Milliseconds as seconds lie far ahead, seconds as milliseconds in 1970; and 0 may be meant for never."""
-    script(home, "".join(f"CREATE TABLE job{n} (id int PRIMARY KEY, expires_at bigint);" for n in range(3)))
-    values = [("ms", 1_760_504_399), ("s", 0), ("s", -1)]
-    for n, (_, value) in enumerate(values):
-        script(home, f"INSERT INTO job{n} VALUES (1, {value});")
+def test_numbers_in_another_unit(home: House) -> None:
+    """Milliseconds as seconds lie far ahead, seconds as milliseconds in 1970; half of them, too."""
+    now = 1_760_504_399
+    values = [
+        ("ms", [now]),
+        ("s", [now * 1000]),
+        ("us", [now * 10**9]),
+        ("ms", [now * 1000, now]),
+        ("s", [now, 10**15]),
+    ]
+    for n, (_, rows) in enumerate(values):
+        script(home, f"CREATE TABLE job{n} (id int PRIMARY KEY, expires_at bigint);")
+        script(home, "".join(f"INSERT INTO job{n} VALUES ({i}, {value});" for i, value in enumerate(rows)))
 
     entries = (f'[[expiry]]\ntable = "job{n}"\nepoch = "{epoch}"\n' for n, (epoch, _) in enumerate(values))
-    assert {refusal["guard"] for refusal in refused(home, *entries)} == {"wrong_type"}
+    found = refused(home, *entries)
+
+    assert {refusal["guard"] for refusal in found} == {"wrong_type"}
+    assert ['epoch = "s"' in found[0]["hint"], 'epoch = "ms"' in found[1]["hint"], 'epoch = "ns"' in found[2]["hint"]]
+    assert "seconds beside milliseconds" in found[3]["message"] and "microseconds beside" in found[4]["message"]
+
+
+def test_marks_among_the_numbers_are_no_times(home: House) -> None:
+    """0 and -1 may be meant for never; they stay, hold nothing up, and are not overdue."""
+    script(home, "CREATE TABLE job (id int PRIMARY KEY, expires_at bigint);")
+    script(home, "INSERT INTO job VALUES (1, 0), (2, -1), (3, 1760504399), (4, 9999999999), (5, 1), (6, 100)")
+
+    answer = only(expired(home, '[[expiry]]\ntable = "job"\nepoch = "s"'))
+
+    assert (answer["expired"], answer["oldest_overdue"]) == (1, None)
+    assert answer["warnings"] == ["job.expires_at: values that are no times since 2000 in seconds are left alone"]
+    assert column(home, "job") == [1, 2, 4, 5, 6]
+
+
+@pytest.mark.parametrize("declared", ["DATETIME", "TEXT", "REAL", ""])
+def test_sqlite_numbers_in_columns_of_every_affinity(sqlite_house: House, declared: str) -> None:
+    """Prisma, for one, keeps milliseconds in a DATETIME."""
+    now = 1_760_504_400_000
+    script(sqlite_house, f"CREATE TABLE job (id INTEGER PRIMARY KEY, expires_at {declared});")
+    script(
+        sqlite_house,
+        f"INSERT INTO job (expires_at) VALUES ({now - 1}), ({now}), ('{now - 1}'), ('{now}'), (NULL), (0), ('')"
+        + ("" if declared else f", ({now - 1}.5), (x'00')"),
+    )
+    more = "(SELECT 1 UNION ALL SELECT 2)"
+    script(
+        sqlite_house, "".join(f"INSERT INTO job (expires_at) SELECT {now} FROM {more} a, {more} b;" for _ in range(80))
+    )
+
+    assert only(expired(sqlite_house, '[[expiry]]\ntable = "job"\nepoch = "ms"'))["expired"] == (2 if declared else 3)
+    assert column(sqlite_house, "job WHERE id < 10")[:3] == [2, 4, 5]
 
 
 ZONES = [

@@ -21,7 +21,24 @@ EDGES = [
 def seoul(when: str, unit: int) -> int:
     """The time on Seoul's clocks, in so many parts of a second since 1970."""
     moment = datetime.fromisoformat(f"{when}+09:00")
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1_000_000 // unit)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * unit // 1_000_000
+
+
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+NUMBERS = ["bigint s", "bigint ms", "bigint us", "bigint ns", "numeric us", "float8 s"]
+
+
+@pytest.mark.parametrize(("epoch", "unit"), [("ms", 1), ("s", 1000), ("us", 10**9)])
+def test_another_unit_is_refused(anybody: VotingHouse, epoch: str, unit: int) -> None:
+    """Rather than counting no votes, day after day; a single vote in the right unit is enough to go on."""
+    anybody.create("bigint")
+    anybody.env["FEEDBACK_EPOCH"] = epoch
+    insert(anybody, [str(seoul("2025-10-16 12:00", unit))])
+    refusal = anybody.run()["refusal"]
+    assert refusal["guard"] == "wrong_type" and "FEEDBACK_EPOCH says" in refusal["message"]
+
+    anybody.env["FEEDBACK_EPOCH"] = next(name for name, a_second in UNITS.items() if a_second == unit)
+    assert anybody.run()["likes"] == 1
 
 
 def insert(house: VotingHouse, values: list[str]) -> None:
@@ -29,13 +46,13 @@ def insert(house: VotingHouse, values: list[str]) -> None:
     house.sql(f"INSERT INTO conversation_log (feedback, created_at) VALUES {rows}")
 
 
-@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "timestamp(3)", "date", "bigint s", "bigint ms"])
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "timestamp(3)", "date", *NUMBERS])
 def test_the_edges_of_the_day(voters: VotingHouse, kind: str) -> None:
     name, _, epoch = kind.partition(" ")
     voters.create(name)
     if epoch:
         voters.env["FEEDBACK_EPOCH"] = epoch
-        values = [str(seoul(when, 1 if epoch == "s" else 1000)) for when, _ in EDGES]
+        values = [str(seoul(when, UNITS[epoch])) for when, _ in EDGES]
     elif name == "timestamptz":
         values = [f"timestamptz '{when}+09'" for when, _ in EDGES]
     elif name == "date":

@@ -89,7 +89,7 @@ ENTRY = '[[expiry]]\ntable = "job"\n'
         ('[[expiry]]\nexpires_at = "x"', "[[expiry]] 1 (?): table"),
         (ENTRY + "keep_days = 30", "[[expiry]] 1 (job): keep_days: unknown key"),
         (ENTRY + 'timezone = "Mars/Base"', "timezone: should be an IANA time zone"),
-        (ENTRY + 'epoch = "us"', "epoch"),
+        (ENTRY + 'epoch = "min"', "epoch"),
         (ENTRY + 'archive = "yes"', "archive"),
         (ENTRY + 'cascade = "payment"', "cascade"),
         (ENTRY + "cascade = [1]", "cascade.0"),
@@ -129,7 +129,7 @@ def test_every_mistake_is_named_at_once() -> None:
     with pytest.raises(InvalidSettings) as refused:
         parse(
             '[[retention]]\ntable = "log"\nkeep_days = 0\n'
-            '[[expiry]]\ntable = "job"\nepoch = "us"\n[[expiry.files]]\ntable = "f"\n[[expiry.files]]\nkey = "k"\n'
+            '[[expiry]]\ntable = "job"\nepoch = "min"\n[[expiry.files]]\ntable = "f"\n[[expiry.files]]\nkey = "k"\n'
             '[[expiry]]\ntable = "cart"\nextra = 1\n'
         )
 

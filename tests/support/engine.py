@@ -51,11 +51,11 @@ def aim(house: House, policy: Policy) -> Target:
         assert info is not None
         column = info.column(policy.timestamp)
         assert column is not None
-        kind = axis_kind(column, policy.epoch)
+        kind = axis_kind(column, policy.epoch, postgresql=True)
         assert kind is not None
         version = connection.dialect.server_version_info
         assert version is not None and isinstance(version[0], int)
-        axis = Axis(column.name, kind, policy.zone)
+        axis = Axis(column.name, kind, policy.zone, column.base_type)
         return Target(policy=policy, info=info, axis=axis, cutoff=policy.cutoff(NOW), server_version=version[0])
 
 

@@ -57,6 +57,9 @@ def _words(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1, max_length=50)]
 TimeZone = Annotated[str, AfterValidator(_zone)]
+EpochUnit = Literal["s", "ms", "us", "ns"]
+"""Of a column of numbers that tell a time since 1970."""
+
 Switch = Annotated[bool, BeforeValidator(_switch)]
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _ALIASES = ("-s3alias", "--ol-s3")
@@ -164,7 +167,7 @@ class Settings(BaseModel):
     """Values that are a like and a dislike, with commas between them; whatever else is there is no vote."""
     feedback_time: str = Field("created_at", min_length=1, max_length=255)
     """Column with the time of the vote; one without a zone shows the clocks of TIMEZONE."""
-    feedback_epoch: Literal["s", "ms"] | None = None
+    feedback_epoch: EpochUnit | None = None
     """Unit of an integer FEEDBACK_TIME."""
     feedback_group: str | None = Field(None, max_length=255)
     """Column with the topic or the model of an answer."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from nightshift.archive.refused import MOST_REFUSED, MOST_REFUSED_ALONE
-from nightshift.archive.table_guards import INTEGERS, axis_kind, plain_times, refusal, replicable, returned
+from nightshift.archive.table_guards import axis_kind, plain_times, refusal, replicable, returned
 from nightshift.archive.target import Target
 from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier
@@ -65,18 +65,18 @@ def usable_timestamp(policy: Policy, info: TableInfo, *, postgresql: bool) -> Re
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
         return refusal("unknown_column", f"{policy.table} has no column {policy.timestamp}", f"its columns: {names}")
-    if axis_kind(column, policy.epoch) is not None and (not postgresql or column.base_type != "text"):
+    if axis_kind(column, policy.epoch, postgresql=postgresql) is not None:
         return None
     what = f"{policy.table}.{column.name} is {column.type_name or 'of no type'}"
-    if column.base_type in INTEGERS:
-        return refusal(
-            "wrong_type", f"{what}: seconds or milliseconds?", 'set `epoch = "s"` or `epoch = "ms"` in the policy'
-        )
     if policy.epoch is not None:
         return refusal(
-            "wrong_type", f"{what}, and the policy says it is an integer epoch", "remove `epoch` from the policy"
+            "wrong_type", f"{what}, and the policy says it holds numbers (epoch)", "remove `epoch` from the policy"
         )
-    return refusal("wrong_type", what, "a policy needs timestamptz, timestamp, date, or an integer with `epoch`")
+    if axis_kind(column, "s", postgresql=postgresql) is not None:
+        return refusal(
+            "wrong_type", f"{what}: seconds or milliseconds?", 'set `epoch` in the policy: "s", "ms", "us" or "ns"'
+        )
+    return refusal("wrong_type", what, "a policy needs timestamptz, timestamp, date, or a number with `epoch`")
 
 
 def past_cutoff(case: Case) -> Refusal | None:

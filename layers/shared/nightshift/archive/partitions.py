@@ -85,7 +85,7 @@ def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
             if connection.execute(
                 f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.stays} LIMIT 1) s"
             ):
-                raise _NotWhole("it holds rows without a finite timestamp")
+                raise _NotWhole("it holds rows without a time, or with a mark in its place")
             batches = connection.stream(target.select(heap), bounds)
             for rows in gathered(batches, archiver.limits.chunk_bytes):
                 entries += mover.uploader.upload(target, mover.refine(rows))

@@ -18,7 +18,7 @@ from nightshift.archive.target import Target
 from nightshift.archive.work import Field
 from nightshift.database.catalog import Heap
 from nightshift.database.connect import reason
-from nightshift.rows.axis import parse_text
+from nightshift.rows.axis import parse_text, years_of
 
 IN_ORDER = 0.5
 """Correlation of the timestamp with the physical order from which an interval of time is a stretch of the table."""
@@ -91,9 +91,9 @@ def _span(connection: Connection, target: Target, heap: Heap) -> tuple[int, int,
     """Oldest point, cutoff and youngest point of a heap with an index; None where nothing is due."""
     axis, name = target.axis, heap.name.sql
     oldest = axis.point_sql(f"SELECT min({axis.sql}) FROM ONLY {name} WHERE {target.due}")
-    # The youngest finite one: an index walks past the infinite ones from the top.
-    finite = f"WHERE {axis.sql} < 'infinity'" if axis.kind in ("timestamptz", "timestamp", "date") else ""
-    youngest = axis.point_sql(f"SELECT max({axis.sql}) FROM ONLY {name} {finite}")
+    # The youngest that is a time: an index walks past the marks at its top.
+    last = "'infinity'" if axis.unit is None else axis.literal(years_of(axis.unit)[1])
+    youngest = axis.point_sql(f"SELECT max({axis.sql}) FROM ONLY {name} WHERE {axis.sql} < {last}")
     row = connection.exec_driver_sql(f"SELECT {oldest}, {youngest}").one()
     if row[0] is None:
         return None

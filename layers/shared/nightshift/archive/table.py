@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive import guards, survey
+from nightshift.archive.epochs import judge_unit
 from nightshift.archive.events import Listener
 from nightshift.archive.holds import active_holds
 from nightshift.archive.ledger import Ledger
@@ -115,9 +116,9 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
         return refusal
     column = info.column(policy.timestamp)
     assert column is not None  # usable_timestamp has refused otherwise
-    kind = axis_kind(column, policy.epoch)
+    kind = axis_kind(column, policy.epoch, postgresql=postgresql)
     assert kind is not None
-    axis, cutoff = Axis(column.name, kind, policy.zone), policy.cutoff(run.as_of)
+    axis, cutoff = Axis(column.name, kind, policy.zone, column.base_type), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
     held = active_holds(connection, info.name, axis, run.as_of)
     target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version, held=held)
@@ -135,7 +136,10 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     )
     if refusal := guards.first_refusal(case, target):
         return refusal
-    return replace(target, beyond=_beyond(connection, run, target)), case.notes
+    judgement = judge_unit(connection, axis, info, policy.table)
+    if judgement.refusal:
+        return judgement.refusal
+    return replace(target, beyond=_beyond(connection, run, target), notes=judgement.warnings), case.notes
 
 
 def _beyond(connection: Connection, run: JobRun, target: Target) -> tuple[str, ...]:
@@ -167,7 +171,7 @@ def _rehearse(
         Status.REFUSED if refusal else Status.DRY_RUN,
         started,
         oldest_overdue=survey.oldest_due(connection, target),
-        warnings=(*notes, *held_back(target.held, target.axis.zone)),
+        warnings=(*notes, *held_back(target.held, target.axis.zone), *target.notes),
         refusal=refusal,
         estimate=expected,
     )

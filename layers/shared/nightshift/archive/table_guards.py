@@ -13,7 +13,7 @@ from nightshift.database.catalog import Column, Heap, TableInfo, TableName
 from nightshift.database.connect import reason, sqlstate
 from nightshift.database.identity import family
 from nightshift.results import Refusal
-from nightshift.rows.axis import Axis, Kind
+from nightshift.rows.axis import Axis, Kind, epoch_kind
 
 _TWO = "[0-9][0-9]"
 _DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
@@ -23,18 +23,20 @@ _PLAIN_TIMES = (_DAY, f"{_DAY}[ T]{_TWO}:{_TWO}", f"{_DAY}[ T]{_TWO}:{_TWO}:{_TW
 _NOT_REPLICABLE = {"55000", "42P10"}
 """SQLSTATE: no replica identity; one that a publication's WHERE or column list goes beyond."""
 
-INTEGERS = {"int2", "int4", "int8", "integer"}
+NUMBERS = {"int2", "int4", "int8", "numeric", "float4", "float8"}
+AFFINITIES = {"integer", "numeric", "real", "text", "blob"}
+"""SQLite's, all of them: any column may hold numbers there."""
 
 
-def axis_kind(column: Column, epoch: str | None) -> Kind | None:
+def axis_kind(column: Column, epoch: str | None, *, postgresql: bool) -> Kind | None:
     """How a column can serve as the timestamp; None where it cannot."""
+    if epoch is not None:
+        return epoch_kind(epoch) if column.base_type in (NUMBERS if postgresql else AFFINITIES) else None
     match column.base_type:
-        case "timestamptz" | "timestamp" | "date" as kind if epoch is None:
+        case "timestamptz" | "timestamp" | "date" as kind:
             return kind
-        case "text" if epoch is None:
+        case "text" if not postgresql:
             return "text"
-        case base if base in INTEGERS and epoch is not None:
-            return "epoch_s" if epoch == "s" else "epoch_ms"
     return None
 
 
@@ -66,7 +68,7 @@ def plain_times(connection: Connection, axis: Axis, table: TableName, written: s
     return refusal(
         "wrong_type",
         f"{written}.{axis.column} holds values that are not times like 2025-09-15 09:00:00",
-        "store local times without a zone, or an integer with `epoch`",
+        "store local times without a zone, or numbers with `epoch`",
     )
 
 

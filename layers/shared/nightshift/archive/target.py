@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _ROWS_A_PAGE = 291
 """The most rows that an 8 kB page can hold (PostgreSQL's MaxHeapTuplesPerPage)."""
 
-_FINITE_TYPES = ("timestamptz", "timestamp", "date")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -37,6 +35,7 @@ class Target:
         server_version: PostgreSQL's major version; 0 for SQLite.
         held: what nothing may be taken from yet.
         beyond: what the archive cannot hold of it, a sentence each.
+        notes: warnings of the guards.
     """
 
     policy: Policy
@@ -46,6 +45,7 @@ class Target:
     server_version: int
     held: Holds = NOTHING_HELD
     beyond: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def postgresql(self) -> bool:
@@ -64,11 +64,8 @@ class Target:
 
     @property
     def due(self) -> str:
-        """SQL condition of the rows that must go. An infinite timestamp is a mark, not an age: such rows stay."""
-        condition = f"{self.axis.sql} < {self.axis.literal(self.axis.at(self.cutoff))}"
-        if self.axis.kind in _FINITE_TYPES:
-            condition += f" AND {self.axis.sql} > '-infinity'"
-        return condition + self.held.sql(self.axis)
+        """SQL condition of the rows that must go. What is a mark and no age stays, see `Axis.before`."""
+        return self.axis.before(self.axis.at(self.cutoff)) + self.held.sql(self.axis)
 
     @property
     def stays(self) -> str:
@@ -114,8 +111,7 @@ class Target:
     def by_time(self, chunk: Interval) -> str:
         """SQL condition of the due rows in an interval on the axis."""
         hi = min(chunk.hi, self.axis.at(self.cutoff))
-        interval = f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.sql} < {self.axis.literal(hi)}"
-        return interval + self.held.sql(self.axis)
+        return f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.before(hi)}{self.held.sql(self.axis)}"
 
     def select(self, heap: Heap, condition: str | None = None) -> str:
         """SQL that reads rows of one heap and leaves them there."""

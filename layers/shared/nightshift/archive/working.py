@@ -78,7 +78,7 @@ def _finish(connection: Connection, engine: Engine, target: Target, tally: Tally
             raise
         known = False
         warnings = (*warnings, f"the oldest overdue row could not be looked up: {reason(exc)}")
-    warnings += refused.warnings + held_back(target.held, target.axis.zone)
+    warnings += refused.warnings + held_back(target.held, target.axis.zone) + target.notes
     if oldest is not None and tally.locked:
         warnings = (*warnings, LOCKED)
     elif oldest is not None and not known_left:

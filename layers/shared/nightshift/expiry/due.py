@@ -25,19 +25,22 @@ _AROUND = timedelta(hours=26)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """SQL conditions of one run; restored rows that are held have not expired yet."""
+    """SQL conditions of one run; restored rows that are held have not expired yet.
+
+    Attributes:
+        notes: warnings of the guards.
+    """
 
     axis: Axis
     as_of: datetime
     held: Holds = NOTHING_HELD
+    notes: tuple[str, ...] = ()
 
     @property
     def sql(self) -> str:
-        """The rows that have expired; infinite times never do, and null is no time."""
+        """The rows that have expired; marks never do, see `Axis.before`, and null is no time."""
         axis = self.axis
-        condition = f"{axis.sql} < {axis.literal(axis.at(self.as_of))}"
-        if axis.kind in ("timestamptz", "timestamp", "date"):
-            condition += f" AND {axis.sql} > '-infinity'"
+        condition = axis.before(axis.at(self.as_of))
         if axis.kind in ("timestamp", "text") and (window := not_yet(axis.zone, self.as_of)) is not None:
             lo, hi = (axis.literal(axis.wall(time)) for time in window)
             condition += f" AND NOT ({axis.sql} >= {lo} AND {axis.sql} < {hi})"

@@ -71,7 +71,7 @@ class KeyTables:
         # Named: SQLite would call a copied "rowid" by the column that is an alias of it; then "rowid" would be the key
         # table's own.
         columns = [f"c.{name} AS {name}" for name in map(quote_identifier, self.kept(table))]
-        at = [f"c.{self.due.axis.sql} AS {self._at}"] if table == self.cascade.root else []
+        at = [f"{self.due.axis.sql} AS {self._at}"] if table == self.cascade.root else []
         return ", ".join([*columns, f"{step} AS {self._step}", *at])
 
     @cached_property

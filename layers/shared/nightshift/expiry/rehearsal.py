@@ -54,6 +54,7 @@ def rehearse(
         warnings=(
             *cascade.unindexed,
             *_triggers(cascade),
+            *statements.due.notes,
             *([LEFT.format(living)] if living else []),
             *([STRAY] if strays else []),
             *untold,

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.archive.epochs import judge_unit
 from nightshift.archive.events import Listener, ignore
 from nightshift.archive.holds import active_holds
 from nightshift.archive.outcome import LOCKED, held_back
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
-
-FIRST_PLAUSIBLE = datetime(2001, 1, 1, tzinfo=UTC)
-"""Nothing of this service expired in the last century."""
 
 MOST_SECONDS = 60.0
 """What a batch of several rows may take before it is tried again in parts."""
@@ -155,37 +153,26 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
         raise Refused("unknown_column", f"{policy.table} has no column {policy.expires_at}", f"its columns: {names}")
-    kind = axis_kind(column, policy.epoch)
-    if kind is None or (postgresql and kind == "text"):
+    kind = axis_kind(column, policy.epoch, postgresql=postgresql)
+    if kind is None:
         raise Refused(
             "wrong_type",
             f"{policy.table}.{column.name} is {column.type_name or 'of no type'}",
-            "expires_at needs timestamptz, timestamp, date, or an integer with `epoch`",
+            "expires_at needs timestamptz, timestamp, date, or a number with `epoch`",
         )
-    axis = Axis(column.name, kind, policy.zone)
+    axis = Axis(column.name, kind, policy.zone, column.base_type)
     if refusal := plain_times(connection, axis, cascade.root, policy.table, turn.moment):
         raise Refused.of(refusal)
-    due = Due(axis, turn.moment, active_holds(connection, cascade.root, axis, turn.run.as_of))
-    _plausible(connection, due, cascade.root)
+    judgement = judge_unit(connection, axis, info, policy.table)
+    if judgement.refusal:
+        raise Refused.of(judgement.refusal)
+    due = Due(axis, turn.moment, active_holds(connection, cascade.root, axis, turn.run.as_of), judgement.warnings)
     # What is archived must be returned by a statement of ours, and a dry run looks at every row.
     ours = not postgresql or policy.archive or turn.run.dry_run or not counts_rows(connection)
     connection.rollback()
     dissolved = cascade.dissolved if policy.archive else ()
     left = frozenset() if ours else cascade.by_itself
     return Statements(cascade, due, postgresql, left, dissolved, turn.database.schema)
-
-
-def _plausible(connection: Connection, due: Due, table: TableName) -> None:
-    """A number is a time in the unit that the policy says."""
-    if due.axis.kind not in ("epoch_s", "epoch_ms"):
-        return
-    oldest = oldest_due(connection, due, table)
-    if oldest is not None and oldest < FIRST_PLAUSIBLE:
-        raise Refused(
-            "wrong_type",
-            f"{table.label}.{due.axis.column} would be {oldest:%Y-%m-%d} at its oldest, taken for {due.axis.kind}",
-            "correct `epoch`; what never expires is NULL, not 0",
-        )
 
 
 def _control(connection: Connection, turn: Turn, statements: Statements) -> Session:
@@ -242,7 +229,7 @@ def _told(
         **progress.facts() | {"busy": max(left - progress.failed, progress.busy)},
         oldest_overdue=oldest,
         seconds=time.monotonic() - started,
-        warnings=(*progress.warnings, *held_back(statements.due.held, axis.zone)),
+        warnings=(*progress.warnings, *held_back(statements.due.held, axis.zone), *statements.due.notes),
     )
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from nightshift.archive.epochs import check_unit
 from nightshift.archive.table_guards import axis_kind, plain_times
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import Column, TableInfo, TableName, quote_identifier
@@ -81,15 +82,16 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
     """
     info = _table(connection, settings)
     column = _column(info, "FEEDBACK_TIME", settings.feedback_time)
-    kind = axis_kind(column, settings.feedback_epoch)
-    on_postgresql = connection.dialect.name == "postgresql"
-    if kind is None or (on_postgresql and kind == "text"):
+    kind = axis_kind(column, settings.feedback_epoch, postgresql=connection.dialect.name == "postgresql")
+    if kind is None:
         raise Refused(
             "wrong_type",
             f"the time column {column.name} is {column.type_name or 'of no type'}",
-            "FEEDBACK_TIME needs timestamptz, timestamp, date, or an integer with FEEDBACK_EPOCH",
+            "FEEDBACK_TIME needs timestamptz, timestamp, date, or a number with FEEDBACK_EPOCH",
         )
-    axis = Axis(column.name, kind, ZoneInfo(settings.timezone))
+    axis = Axis(column.name, kind, ZoneInfo(settings.timezone), column.base_type)
+    if refusal := check_unit(connection, axis, info):
+        raise Refused(refusal.guard, refusal.message.replace("the policy", "FEEDBACK_EPOCH"), "correct FEEDBACK_EPOCH")
     rating = _column(info, "FEEDBACK_RATING", settings.feedback_rating)
     ratings = make_ratings(connection, rating, settings)
     if refusal := plain_times(connection, axis, info.name, settings.feedback_table, until):

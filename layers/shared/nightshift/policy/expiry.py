@@ -2,9 +2,9 @@
 
     [[expiry]]
     table = "job"                    # schema.table; quote odd names as in SQL
-    expires_at = "expires_at"        # timestamptz, timestamp, date, or an integer with `epoch`
+    expires_at = "expires_at"        # timestamptz, timestamp, date, or a number with `epoch`
     timezone = "Asia/Seoul"          # of a column without a zone; default: TIMEZONE
-    epoch = "ms"                     # for integer columns: "s" or "ms"
+    epoch = "ms"                     # for columns of numbers: "s", "ms", "us" or "ns"
     archive = true                   # rows go to the Parquet archive before they are deleted
     cascade = ["payment", "report"]  # the tables that may lose rows with it; another that a key reaches is refused
 
@@ -28,13 +28,13 @@ What hangs on the table by foreign keys needs no entry: the database knows it.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nightshift.policy.retention import Name
-from nightshift.settings import BucketName, TimeZone, is_alias
+from nightshift.settings import BucketName, EpochUnit, TimeZone, is_alias
 
 Names = Annotated[list[Name], Field(min_length=1, max_length=32)]
 
@@ -85,7 +85,7 @@ class Expiry(_Part):
     table: Name
     expires_at: Name = "expires_at"
     timezone: TimeZone
-    epoch: Literal["s", "ms"] | None = None
+    epoch: EpochUnit | None = None
     archive: bool = False
     cascade: list[Name] | None = None
     files: list[Files] = []

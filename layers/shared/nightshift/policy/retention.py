@@ -2,10 +2,10 @@
 
     [[retention]]
     table = "app.conversation_log"   # schema.table; quote odd names as in SQL: '"My Schema"."Table.x"'
-    timestamp = "created_at"         # timestamptz, timestamp, date, or an integer with `epoch`
+    timestamp = "created_at"         # timestamptz, timestamp, date, or a number with `epoch`
     keep_days = 30
     timezone = "Asia/Seoul"          # default: TIMEZONE
-    epoch = "ms"                     # for integer columns: "s" or "ms"
+    epoch = "ms"                     # for columns of numbers: "s", "ms", "us" or "ns"
     max_share = 0.5                  # refuse to take more than this share of the table without `force`
 
 The cutoff is the beginning of a day in the policy's zone: with `keep_days = 30` a run on 15 October, whatever the
@@ -16,13 +16,13 @@ cutoff.
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from nightshift.errors import InvalidSettings
-from nightshift.settings import TimeZone
+from nightshift.settings import EpochUnit, TimeZone
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
 
@@ -36,7 +36,7 @@ class Policy(BaseModel):
     timestamp: Name = "created_at"
     keep_days: int = Field(ge=1, le=36_500)
     timezone: TimeZone
-    epoch: Literal["s", "ms"] | None = None
+    epoch: EpochUnit | None = None
     max_share: float | None = Field(None, gt=0, le=1)
 
     @property

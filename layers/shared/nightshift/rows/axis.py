@@ -8,8 +8,12 @@ says how that line is written in SQL and how it lies against the calendar of the
 | `timestamptz` | microsecond   | 1970-01-01 UTC              | `timestamp with time zone`               |
 | `timestamp`   | microsecond   | 1970-01-01 on the wall      | `timestamp`: wall clock of the zone      |
 | `date`        | day           | 1970-01-01                  | `date`                                   |
-| `epoch_s/_ms` | s or ms       | 1970-01-01 UTC              | any integer                              |
+| `epoch_s`     | second        | 1970-01-01 UTC              | any number; SQLite: digits in text, too  |
+| `epoch_ms`    | millisecond   | 1970-01-01 UTC              | the same; so are `epoch_us`, `epoch_ns`  |
 | `text`        | microsecond   | 1970-01-01 on the wall      | SQLite's `YYYY-MM-DD HH:MM:SS` text      |
+
+Numbers between two units of such a column belong to the unit that has begun. A number is a time only if it lies between
+the years 2000 and 2100: `0` and `-1` are marks, and seconds that are taken for milliseconds lie in 1970.
 """
 
 from __future__ import annotations
@@ -21,10 +25,20 @@ from zoneinfo import ZoneInfo
 
 from nightshift.database.catalog import quote_identifier, quote_literal
 
-Kind = Literal["timestamptz", "timestamp", "date", "epoch_s", "epoch_ms", "text"]
+Kind = Literal["timestamptz", "timestamp", "date", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "text"]
+Unit = Literal["s", "ms", "us", "ns"]
+"""Of a number that tells a time; what `epoch` in a policy may be."""
+
+UNITS: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""How many make a second."""
+
+_EPOCH_KINDS: dict[Unit, Kind] = {"s": "epoch_s", "ms": "epoch_ms", "us": "epoch_us", "ns": "epoch_ns"}
+_FINITE_TYPES = ("timestamptz", "timestamp", "date")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS_A_SECOND = {"timestamptz": 1_000_000, "timestamp": 1_000_000, "text": 1_000_000, "epoch_s": 1, "epoch_ms": 1000}
+_UNITS_A_SECOND = {"timestamptz": 10**6, "timestamp": 10**6, "text": 10**6}
+_UNITS_A_SECOND |= {kind: UNITS[unit] for unit, kind in _EPOCH_KINDS.items()}
+_FLOATS = {"float4": "real", "float8": "double precision"}
 _FIRST_US = -62_135_596_800_000_000
 """Year 1 begins; Python's datetime ends there, PostgreSQL's goes on to 4713 BC."""
 
@@ -36,15 +50,41 @@ class Axis:
     Attributes:
         column: its exact name.
         zone: the policy's time zone.
+        type: the column's base type, see `catalog.Column`; of consequence where numbers tell the time.
     """
 
     column: str
     kind: Kind
     zone: ZoneInfo
+    type: str = ""
+
+    @property
+    def unit(self) -> Unit | None:
+        """Of the numbers in the column; None where it holds none."""
+        return next((unit for unit, kind in _EPOCH_KINDS.items() if kind == self.kind), None)
 
     @property
     def sql(self) -> str:
-        return quote_identifier(self.column)
+        """The value; null where it cannot be compared as what it is."""
+        name = quote_identifier(self.column)
+        if self.unit is None or self.type not in ("text", "blob"):
+            return name
+        # SQLite compares numbers in text as text, and any text as larger than every number.
+        digits = f"{name} GLOB '[0-9]*' AND {name} NOT GLOB '*[^0-9.]*' AND {name} NOT GLOB '*.*.*'"
+        return (
+            f"(CASE typeof({name}) WHEN 'integer' THEN {name} WHEN 'real' THEN {name}"
+            f" WHEN 'text' THEN CASE WHEN {digits} THEN CAST({name} AS NUMERIC) END END)"
+        )
+
+    def before(self, point: int) -> str:
+        """SQL condition of the times before a point. A mark is no time and has no age: an infinity, or a number before
+        the year 2000."""
+        condition = f"{self.sql} < {self.literal(point)}"
+        if self.kind in _FINITE_TYPES:
+            return f"{condition} AND {self.sql} > '-infinity'"
+        if self.unit is not None:
+            return f"{condition} AND {self.sql} >= {self.literal(years_of(self.unit)[0])}"
+        return condition
 
     def at(self, moment: datetime) -> int:
         """The point of an aware moment; for `date`, the day that has begun in the zone."""
@@ -64,7 +104,7 @@ class Axis:
             if self.kind == "date":
                 day = _EPOCH.date() + timedelta(days=point)
                 return datetime(day.year, day.month, day.day, tzinfo=self.zone)
-            moment = _EPOCH + timedelta(microseconds=point * (1_000_000 // _UNITS_A_SECOND[self.kind]))
+            moment = _EPOCH + timedelta(microseconds=point * 1_000_000 // _UNITS_A_SECOND[self.kind])
             if self.kind in ("timestamp", "text"):
                 return moment.replace(tzinfo=self.zone)
             return moment.astimezone(self.zone)
@@ -99,8 +139,9 @@ class Axis:
 
     def literal(self, point: int) -> str:
         """The point as SQL, of the column's own type so that its index serves."""
-        if self.kind in ("epoch_s", "epoch_ms"):
-            return str(point)
+        if self.unit is not None:
+            # As the column would have rounded this moment: a float that stands for a later one is never less.
+            return f"'{point}'::{_FLOATS[self.type]}" if self.type in _FLOATS else str(point)
         if self.kind == "date":
             return f"(date '1970-01-01' + {point})"
         if self.kind == "text":
@@ -115,14 +156,25 @@ class Axis:
 
     def point_sql(self, expression: str) -> str:
         """SQL (PostgreSQL) that turns a value of the column into its point."""
-        if self.kind in ("epoch_s", "epoch_ms"):
-            return f"({expression})::bigint"
+        if self.unit is not None:
+            return f"{'floor' if self.type in (*_FLOATS, 'numeric') else ''}(({expression}))::bigint"
         if self.kind == "date":
             return f"(({expression}) - date '1970-01-01')::bigint"
         return f"(extract(epoch FROM ({expression})) * 1000000)::bigint"
 
     def _wall(self, point: int) -> datetime:
         return (_EPOCH + timedelta(microseconds=point)).replace(tzinfo=None)
+
+
+def years_of(unit: Unit) -> tuple[int, int]:
+    """The years 2000 to 2099 in a unit: from, to and without. No number lies in two of these."""
+    begin, end = (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH for year in (2000, 2100))
+    return begin // timedelta(seconds=1) * UNITS[unit], end // timedelta(seconds=1) * UNITS[unit]
+
+
+def epoch_kind(unit: str) -> Kind:
+    """The kind of a column of numbers in a unit."""
+    return next(kind for known, kind in _EPOCH_KINDS.items() if known == unit)
 
 
 def parse_text(value: str) -> int | None:

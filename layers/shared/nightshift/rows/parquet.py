@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightshift.errors import NightshiftError
-from nightshift.rows.axis import Axis, parse_text
+from nightshift.rows.axis import Axis
+from nightshift.rows.points import floored, is_sorted_by, sort_keys
 
 # Arrow's usual allocator holds on to what was freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with
 # jemalloc, which not every platform's wheel carries.
@@ -72,10 +73,11 @@ def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
         NightshiftError: memory or Arrow gave out.
     """
     with _explained("sorted", table):
-        points = _points(table, axis)
-        if len(points) > 1 and not _ascending(points):
-            order = pc.sort_indices(points)
-            table, points = table.take(order), points.take(order)
+        keys = sort_keys(table, axis)
+        if len(keys) > 1 and not _ascending(keys):
+            order = pc.sort_indices(keys)
+            table, keys = table.take(order), keys.take(order)
+        points = floored(keys)
     start, count = 0, len(points)
     while start < count:
         first = points[start].as_py()
@@ -119,15 +121,17 @@ class Encoder:
                 use_dictionary=self._dictionary,
                 write_statistics=[field.name for field in schema if not pa.types.is_floating(field.type)],
                 write_page_index=True,
-                sorting_columns=_sorted_by(schema, self._axis),
+                sorting_columns=_sorted_by(table, self._axis),
             ) as writer:
                 writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
             buffer = sink.getvalue()
             return ParquetFile(buffer.to_pybytes(), pq.read_metadata(pa.BufferReader(buffer)).num_rows)
 
 
-def _sorted_by(schema: pa.Schema, axis: Axis | None) -> list[pq.SortingColumn] | None:
-    return None if axis is None else [pq.SortingColumn(schema.get_field_index(axis.column))]
+def _sorted_by(table: pa.Table, axis: Axis | None) -> list[pq.SortingColumn] | None:
+    if axis is None or not is_sorted_by(table, axis):
+        return None
+    return [pq.SortingColumn(table.schema.get_field_index(axis.column))]
 
 
 @contextmanager
@@ -143,25 +147,8 @@ def _explained(done: str, table: pa.Table) -> Iterator[None]:
         ) from exc
 
 
-def _points(table: pa.Table, axis: Axis) -> pa.Array:
-    """The axis's column as 64-bit integers."""
-    column = table.column(axis.column).combine_chunks()
-    if axis.kind == "text":
-        points = pa.array([parse_text(value) for value in column.to_pylist()], pa.int64())
-        if points.null_count:
-            raise NightshiftError(
-                "a timestamp cannot be understood",
-                detail=f"{axis.column}: {points.null_count} of {len(points)} values are no date and time",
-                hint="write them like 2025-09-15 09:00:00",
-            )
-        return points
-    if axis.kind == "date":
-        return column.cast(pa.int32()).cast(pa.int64())
-    return column.cast(pa.int64())
-
-
-def _ascending(points: pa.Array) -> bool:
-    return bool(pc.all(pc.less_equal(points[:-1], points[1:])).as_py())
+def _ascending(keys: pa.Array) -> bool:
+    return bool(pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py())
 
 
 def _dictionary_columns(table: pa.Table) -> list[str]:

@@ -1,0 +1,222 @@
+"""Whether numbers are times in the unit that a policy says.
+
+No row goes by a wrong unit: `Axis.before` takes a number for a time only where it lies between the years 2000 and 2100,
+and no number does in two units. What is left is to say so, for seconds that are taken for milliseconds would stay for
+ever. So values from all parts of the table are sorted by the unit that fits them. One in a hundred in another unit is
+refused; fewer are a warning. Numbers that fit no unit may be marks (`0` or `9999999999` for never): they say nothing,
+as long as there are times beside them, or hardly two that differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from sqlalchemy import Connection
+
+from nightshift.archive.table_guards import refusal
+from nightshift.database.catalog import Heap, TableInfo, TableName, quote_identifier
+from nightshift.results import Refusal
+from nightshift.rows.axis import UNITS, Axis, Unit, years_of
+
+NAMES: Mapping[Unit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+FEW = 0.01
+"""Share of values in another unit from which a table is refused."""
+
+MARKS = 3
+"""Different numbers that fit no unit and may yet be marks, where a table holds no time at all."""
+
+_VALUES = 1000
+"""Values that are looked at in each unit's range of an index, and in the ranges between them."""
+
+_PAGES = 200
+"""Pages that are looked at in a heap without an index."""
+
+_HEAPS = 8
+"""Partitions that are looked at: half of them the first that were made, half the last."""
+
+_LAST_INT4 = 2**31 - 1
+"""A mark, although it would be a time in seconds: 2038-01-19."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a look at the values came to.
+
+    Attributes:
+        refusal: why they cannot be used; None where they can.
+        warnings: which of them are left alone.
+    """
+
+    refusal: Refusal | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Fits:
+    """Values by the unit that fits them, counted.
+
+    Attributes:
+        words: text that is no number (SQLite).
+        early, other: numbers that fit no unit: those that would lie before 2000, and different ones of whatever size.
+    """
+
+    units: dict[Unit, int] = field(default_factory=dict)
+    words: int = 0
+    early: int = 0
+    other: int = 0
+
+
+def judge_unit(connection: Connection, axis: Axis, info: TableInfo, written: str) -> Judgement:
+    """Hold the numbers of a table against the unit of its axis; a column of another kind is as it should be.
+
+    Args:
+        connection: in a transaction.
+        written: the table, as the policy names it.
+    """
+    if axis.unit is None:
+        return Judgement()
+    return _judge(_look(connection, axis, info), axis, axis.unit, info.name, f"{written}.{axis.column}")
+
+
+def check_unit(connection: Connection, axis: Axis, info: TableInfo) -> Refusal | None:
+    """Refuse a table of which not one number is a time in the axis's unit, but some are in another; for jobs that only
+    read, and may read from a view.
+
+    Args:
+        connection: as for `judge_unit`.
+    """
+    if axis.unit is None:
+        return None
+    if connection.dialect.name != "postgresql":
+        return judge_unit(connection, axis, info, info.name.label).refusal
+    with _indexes_first(connection):
+        for unit in (axis.unit, *UNITS):
+            first, last = years_of(unit)
+            found = f"SELECT 1 FROM {info.name.sql} WHERE {axis.sql} >= {first} AND {axis.sql} < {last} LIMIT 1"
+            if connection.exec_driver_sql(found).one_or_none() is not None:
+                break
+        else:
+            return None
+    column = f"{info.name.label}.{axis.column}"
+    return None if unit == axis.unit else _wrong(column, unit, axis.unit)
+
+
+def _judge(found: _Fits, axis: Axis, unit: Unit, table: TableName, column: str) -> Judgement:
+    fitting = found.units.pop(unit, 0)
+    misfits = sum(found.units.values()) + found.words
+    if misfits and misfits >= FEW * (fitting + misfits):
+        return Judgement(refusal=_misfits(found, fitting, axis, unit, table, column))
+    if not fitting and found.other > MARKS:
+        what = f"{column} holds numbers that are no times since 2000, in whatever unit"
+        return Judgement(refusal=refusal("wrong_type", what, "name a column of times in the policy"))
+    if misfits or (fitting and found.early):
+        alone = f"{column}: values that are no times since 2000 in {NAMES[unit]} are left alone"
+        return Judgement(warnings=(alone,))
+    return Judgement()
+
+
+def _misfits(found: _Fits, fitting: int, axis: Axis, unit: Unit, table: TableName, column: str) -> Refusal:
+    if found.words >= sum(found.units.values()):
+        hint = "store numbers alone, or local times without a zone alone and remove `epoch` from the policy"
+        return refusal("wrong_type", f"{column} holds text that is no number, and the policy says `epoch`", hint)
+    other = max(found.units, key=lambda one: found.units[one])
+    if not fitting:
+        return _wrong(column, other, unit)
+    times, factor = _conversion(other, unit)
+    name, (first, last) = quote_identifier(axis.column), years_of(other)
+    count = found.units[other]
+    return refusal(
+        "wrong_type",
+        f"{column} holds {NAMES[other]} beside {NAMES[unit]}: {count:,} of {fitting + count:,} values looked at",
+        f"bring them into one unit: UPDATE {table.sql} SET {name} = {name} {times} {factor}"
+        f" WHERE {name} >= {first} AND {name} < {last}",
+    )
+
+
+def _wrong(column: str, other: Unit, unit: Unit) -> Refusal:
+    message = f"{column} holds {NAMES[other]}, and the policy says {NAMES[unit]}"
+    return refusal("wrong_type", message, f'these are {NAMES[other]}: set epoch = "{other}"')
+
+
+def _conversion(other: Unit, unit: Unit) -> tuple[str, int]:
+    """Operator and factor that turn a number of one unit into one of another."""
+    have, want = UNITS[other], UNITS[unit]
+    return ("*", want // have) if want > have else ("/", have // want)
+
+
+def _look(connection: Connection, axis: Axis, info: TableInfo) -> _Fits:
+    """Sort a sample of the values; on SQLite all of them."""
+    on_postgresql = connection.dialect.name == "postgresql"
+    if on_postgresql:
+        samples = [sample for heap in _some(info.heaps) for sample in _samples(axis, heap)]
+    else:
+        column = quote_identifier(axis.column)
+        samples = [f"SELECT {axis.sql} AS v FROM {info.name.sql} WHERE {column} IS NOT NULL"]
+    found = _Fits()
+    if not samples:
+        return found
+    fitted = f"SELECT {_fit(axis, on_postgresql=on_postgresql)} AS fit, v FROM ({' UNION ALL '.join(samples)}) s"
+    with _indexes_first(connection):
+        counted = f"SELECT fit, count(*), count(DISTINCT v) FROM ({fitted}) f GROUP BY fit"
+        for fit, count, different in connection.exec_driver_sql(counted):
+            _add(found, fit, count, different)
+    return found
+
+
+@contextmanager
+def _indexes_first(connection: Connection) -> Iterator[None]:
+    """Have an index serve where there is one: a part of its range is a few pages, whatever stale statistics say."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.exec_driver_sql("SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)")
+    yield
+    connection.exec_driver_sql("SET LOCAL enable_seqscan TO DEFAULT")
+
+
+def _add(found: _Fits, fit: str, count: int, different: int) -> None:
+    if fit in UNITS:
+        found.units[fit] = count
+    elif fit == "words":
+        found.words = count
+    elif fit != "mark":
+        found.other += different
+        found.early += count if fit == "early" else 0
+
+
+def _fit(axis: Axis, *, on_postgresql: bool) -> str:
+    """SQL for what a value `v` is."""
+    cases = [] if on_postgresql else ["WHEN typeof(v) NOT IN ('integer', 'real') THEN 'words'"]
+    cases.append("WHEN v >= -1 AND v <= 1 THEN 'mark'")
+    if axis.unit != "s":
+        cases.append(f"WHEN v = {_LAST_INT4} THEN 'mark'")
+    cases += [f"WHEN v >= {first} AND v < {last} THEN '{unit}'" for unit in UNITS for first, last in [years_of(unit)]]
+    assert axis.unit is not None  # there is nothing to sort otherwise
+    cases.append(f"WHEN v < {years_of(axis.unit)[0]} THEN 'early'")
+    return f"CASE {' '.join(cases)} ELSE 'late' END"
+
+
+def _some(heaps: tuple[Heap, ...]) -> list[Heap]:
+    filled = [heap for heap in heaps if heap.blocks]
+    return filled if len(filled) <= _HEAPS else filled[: _HEAPS // 2] + filled[-_HEAPS // 2 :]
+
+
+def _samples(axis: Axis, heap: Heap) -> Iterator[str]:
+    """Queries for values `v` of one heap: from every range of the index, else of pages from all over the heap."""
+    column = axis.sql
+    values = f"SELECT {column} AS v FROM ONLY {heap.name.sql}"
+    if not heap.indexed:
+        # By the blocks that are there now, not by statistics; repeatable, so that a run decides as its rehearsal did.
+        if heap.blocks > _PAGES:
+            values += f" TABLESAMPLE SYSTEM ({100 * _PAGES / heap.blocks:.9f}) REPEATABLE (0)"
+        yield f"{values} WHERE {column} IS NOT NULL"
+        return
+    ends = [end for unit in UNITS for end in years_of(unit)]
+    yield f"({values} WHERE {column} < {ends[0]} LIMIT {_VALUES})"
+    for first, last in pairwise(ends):
+        yield f"({values} WHERE {column} >= {first} AND {column} < {last} LIMIT {_VALUES})"
+    yield f"({values} WHERE {column} >= {ends[-1]} LIMIT {_VALUES})"

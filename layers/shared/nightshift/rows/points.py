@@ -1,0 +1,72 @@
+"""The timestamps of fetched rows as points on their table's axis."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightshift.errors import NightshiftError
+from nightshift.rows.axis import Axis, parse_text
+from nightshift.rows.marks import EXACT
+
+
+def sort_keys(table: pa.Table, axis: Axis) -> pa.Array:
+    """What orders the rows by time: their points, or numbers with a fraction that `floored` makes points of.
+
+    Raises:
+        NightshiftError: a text is no time.
+    """
+    column = table.column(axis.column).combine_chunks()
+    if axis.unit is not None:
+        return _numbers(column, table, axis)
+    if axis.kind == "text":
+        points = pa.array([parse_text(value) for value in column.to_pylist()], pa.int64())
+        if points.null_count:
+            raise NightshiftError(
+                "a timestamp cannot be understood",
+                detail=f"{axis.column}: {points.null_count} of {len(points)} values are no date and time",
+                hint="write them like 2025-09-15 09:00:00",
+            )
+        return points
+    if axis.kind == "date":
+        return column.cast(pa.int32()).cast(pa.int64())
+    return column.cast(pa.int64())
+
+
+def floored(keys: pa.Array) -> pa.Array:
+    """The points of sort keys, as 64-bit integers."""
+    return keys if pa.types.is_integer(keys.type) else pc.floor(keys).cast(pa.int64(), safe=False)
+
+
+def is_sorted_by(table: pa.Table, axis: Axis) -> bool:
+    """Whether rows in the order of their sort keys lie in that of the column itself, as a reader compares it."""
+    column = table.column(axis.column)
+    return axis.unit is None or not (pa.types.is_string(column.type) or column.null_count)
+
+
+def _numbers(column: pa.Array, table: pa.Table, axis: Axis) -> pa.Array:
+    if column.null_count:
+        return _of_every_class(column, table, axis)
+    if pa.types.is_string(column.type):
+        # PostgreSQL's unlimited numeric, or SQLite's digits; days begin at whole units, so the fraction says nothing.
+        return pc.replace_substring_regex(column, r"\..*", "").cast(pa.int64())
+    return column.cast(pa.int64()) if pa.types.is_integer(column.type) else column
+
+
+def _of_every_class(column: pa.Array, table: pa.Table, axis: Axis) -> pa.Array:
+    """SQLite: values whose storage class is not the column's stand in the row's exact literals."""
+    exact = table.column(EXACT).to_pylist()
+    values = [
+        json.loads(literals)[axis.column] if value is None else value
+        for value, literals in zip(column.to_pylist(), exact, strict=True)
+    ]
+    return pa.array([_floor(value) for value in values], pa.int64())
+
+
+def _floor(value: Any) -> int:
+    return math.floor(Decimal(str(value).strip("'")))
