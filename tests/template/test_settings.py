@@ -52,6 +52,7 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ExpireFilesBucket": (("uploads", "my-uploads.example.com"), ("Uploads", "ab", "a b", "-a-b", "uploads/", "*")),
     "ExpireLockTimeout": (("5", "0.5", "299.9", "300", "30"), ("0", "0.0", "300.1", "301", "1000", "-1", "x")),
     "ExpireQuiet": (("on", "off"), ("perhaps",)),
+    "NightshiftSchema": (("nightshift", "_n1"), ("Nightshift", "a b", "1a", 'a"b')),
     "RehearseWithOwnRights": (("on", "off"), ("perhaps",)),
     "FeedbackTable": (("conversation_log", "app.votes", '"App"."Vote log"', "가" * 255), ("x" * 256,)),
     "FeedbackRating": (("feedback", '"Was it good?"'), ("x" * 256,)),

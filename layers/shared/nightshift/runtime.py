@@ -18,12 +18,15 @@ from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from nightshift import secrets
 from nightshift.database import history
 from nightshift.database.connect import Database
 from nightshift.database.lock import run_lock
+from nightshift.database.moving import check_place, settle
+from nightshift.database.own_schema import schema_of
 from nightshift.database.tables import check_own_tables, ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
@@ -113,6 +116,8 @@ def _recorded(
         if not held:
             return run, RunRefused(reason="another run of this job is in progress")
         services.database.check_writable()
+        if not settle(services.database, run.job):
+            logger.warning("own tables stay where they are: another job is running", extra={"job": run.job})
         with services.database.connect() as connection:
             ensure_tables(connection)
             run = replace(run, attempt=history.record_start(connection, run, now=services.now()))
@@ -161,7 +166,14 @@ def open_database(settings: Settings, run: JobRun) -> Database:
         target = replace(target, password=lambda: secrets.rds_token(target.host, target.port, target.user or ""))
     left = run.remaining()
     deadline = run.deadline - min(REPORT_SECONDS, left * REPORT_SHARE)
-    return Database(target, deadline=deadline, check=check_own_tables)
+
+    def check(connection: Connection) -> None:
+        check_place(connection, schema_of(connection), settings.nightshift_schema)
+        check_own_tables(connection)
+
+    database = Database(target, deadline=deadline, check=check)
+    database.wanted_schema = settings.nightshift_schema
+    return database
 
 
 def to_answer(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:

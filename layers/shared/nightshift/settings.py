@@ -61,6 +61,7 @@ EpochUnit = Literal["s", "ms", "us", "ns"]
 """Of a column of numbers that tell a time since 1970."""
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
+SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _ALIASES = ("-s3alias", "--ol-s3")
 """Ends of what is the alias of an access point: no bucket may be called so (S3 user guide, "Bucket naming rules")."""
@@ -88,6 +89,9 @@ class Settings(BaseModel):
     """Log in with a token from RDS IAM in place of a password."""
     database_connect_timeout: int = Field(10, ge=1, le=120)
     """Seconds."""
+
+    nightshift_schema: SchemaName | None = None
+    """PostgreSQL: a schema for nightshift's own tables, made and filled by the first run; None: where they are."""
 
     # Archive
     archive_bucket: BucketName | None = None

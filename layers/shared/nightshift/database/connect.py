@@ -65,6 +65,7 @@ class Database:
         self.target = target
         self.deadline = deadline
         self._check = check
+        self.wanted_schema: str | None = None  # NIGHTSHIFT_SCHEMA
         self.schema: str | None = None
         """Where nightshift's own tables are, or are to be made; None: PostgreSQL's role has no schema, or SQLite."""
         self.keep_lock: Callable[[], None] = do_nothing
@@ -136,7 +137,7 @@ class Database:
     def _find_schema(self, connection: Connection) -> None:
         """Have `tables` mean those of one schema."""
         if self.schema is None:
-            self.schema = connection.exec_driver_sql(find_schema_sql(metadata.tables)).scalar()
+            self.schema = connection.exec_driver_sql(find_schema_sql(metadata.tables, self.wanted_schema)).scalar()
             connection.commit()
         if self.schema is not None:
             connection.execution_options(schema_translate_map={None: self.schema})

@@ -38,8 +38,7 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
         with _file_lock(path, Path(f"{path}.nightshift-{job}.lock")) as held:
             yield held
         return
-    key = int.from_bytes(hashlib.sha256(f"nightshift:{job}".encode()).digest()[:8], "big", signed=True)
-    with closing(_AdvisoryLock(database, key)) as lock:
+    with closing(_AdvisoryLock(database, lock_key(job))) as lock:
         held = lock.take()
         if held:
             database.keep_lock = lock.keep
@@ -47,6 +46,11 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
             yield held
         finally:
             database.keep_lock = do_nothing
+
+
+def lock_key(job: str) -> int:
+    """The number of a job's advisory lock."""
+    return int.from_bytes(hashlib.sha256(f"nightshift:{job}".encode()).digest()[:8], "big", signed=True)
 
 
 class _AdvisoryLock:

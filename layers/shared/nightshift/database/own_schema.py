@@ -10,18 +10,20 @@ from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.search_path import SCHEMAS
 
 
-def find_schema_sql(names: Iterable[str]) -> str:
+def find_schema_sql(names: Iterable[str], wanted: str | None = None) -> str:
     """SQL for that schema: the first of the role's own search_path that has one of the tables, else the first.
 
     Args:
         names: of the tables.
+        wanted: a schema to look at before these, NIGHTSHIFT_SCHEMA.
     """
     known = ", ".join(map(quote_literal, names))
+    places = SCHEMAS if wanted is None else f"(ARRAY[CAST({quote_literal(wanted)} AS name)] || {SCHEMAS})"
     return f"""
 SELECT CAST(coalesce(
-  (SELECT n.nspname FROM unnest({SCHEMAS}) WITH ORDINALITY s(name, place) JOIN pg_namespace n ON n.nspname = s.name
+  (SELECT n.nspname FROM unnest({places}) WITH ORDINALITY s(name, place) JOIN pg_namespace n ON n.nspname = s.name
    JOIN pg_class c ON c.relnamespace = n.oid WHERE c.relname IN ({known}) ORDER BY s.place LIMIT 1),
-  ({SCHEMAS})[1]) AS text)
+  ({places})[1]) AS text)
 """
 
 
