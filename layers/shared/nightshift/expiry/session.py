@@ -235,4 +235,8 @@ def _translated(exc: DBAPIError) -> NightshiftError:
         return Busy("rows are locked by somebody else", detail=reason(exc))
     if is_about_rows(state, in_function=is_in_function(exc)) if state else type(exc).__name__ == "IntegrityError":
         return Rejected("the database refused to delete rows", detail=reason(exc))
-    return refused_statement(exc)
+    error = refused_statement(exc)
+    error.message = "the database refused a statement"
+    if error.hint and error.hint.startswith("GRANT"):
+        error.hint = "GRANT SELECT, UPDATE, DELETE on it to nightshift's role"
+    return error

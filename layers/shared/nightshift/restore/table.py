@@ -34,7 +34,7 @@ from nightshift.restore.restorer import RETRIES, Restorer, Tally
 from nightshift.restore.selection import select
 from nightshift.restore.target import find, is_ours, judge, keyless
 from nightshift.restore.telling import differing, only_damaged, told, warned, without_a_place
-from nightshift.restore.trial import try_out
+from nightshift.restore.trial import WAY_OUT, try_out
 from nightshift.results import Refusal, RestoreResult, Status
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.source import Bounds, StatementRefused
@@ -74,6 +74,9 @@ def restore_table(way: Way, run: JobRun) -> RestoreResult:
         connection = stack.enter_context(way.database.connect())
         try:
             result = _restore(way, run, request, connection)
+        except NightshiftError as exc:
+            exc.about(request.table)
+            raise
         except DBAPIError as exc:
             raise NightshiftError(
                 "the database refused a statement",
@@ -233,7 +236,7 @@ def _fill(
     except NightshiftError as exc:
         exc.result = _so_far(facts, tally, len(objects) + len(lost))
         if isinstance(exc, StatementRefused):
-            exc.hint = exc.hint or "restore into a table of its own: everything comes back there"
+            exc.hint = exc.hint or WAY_OUT
         exc.about(destination.table.name.label)
         raise
     result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))

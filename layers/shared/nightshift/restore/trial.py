@@ -26,6 +26,11 @@ from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.source import Bounds, StatementRefused
 from nightshift.store import Store
 
+WAY_OUT = (
+    "restore into a table of its own (leave out --into and --into-original): everything comes back there; where a type"
+    " itself no longer takes a value, into one that you make with text in its place (--into); or change the table"
+)
+
 TRIAL = TableName("pg_temp", "nightshift_trial")
 
 _REFERENCES = """
@@ -111,6 +116,5 @@ def _refused(table: Insertable, one: ArchivedObject, said: str) -> Refusal:
     return Refusal(
         guard="impossible_values",
         message=f"archived rows do not fit {table.name.label} as it is now: {said} (tried: {one.uri})",
-        hint="restore into a table of its own (leave out --into and --into-original): everything comes back there;"
-        " or change the table until it takes the rows",
+        hint=WAY_OUT,
     )
