@@ -237,7 +237,7 @@ def test_several_tables_in_one_run(house: House) -> None:
 def test_a_failing_table_does_not_stop_the_others(house: House) -> None:
     house.sql(SEVERAL_TABLES)
     house.sql(
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no %', OLD.id; END$$;"
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE disk_full; END$$;"
         "CREATE TRIGGER stubborn AFTER DELETE ON broken FOR EACH ROW EXECUTE FUNCTION fail()"
     )
     house.policies(SEVERAL)
