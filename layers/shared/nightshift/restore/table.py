@@ -235,8 +235,7 @@ def _fill(
         raise error from exc
     except NightshiftError as exc:
         exc.result = _so_far(facts, tally, len(objects) + len(lost))
-        if isinstance(exc, StatementRefused):
-            exc.hint = exc.hint or WAY_OUT
+        exc.hint = exc.hint or (WAY_OUT if isinstance(exc, StatementRefused) else None)
         exc.about(destination.table.name.label)
         raise
     result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))
