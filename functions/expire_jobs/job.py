@@ -14,6 +14,7 @@ from nightshift.archive.engine import open_engine, sweep
 from nightshift.archive.table import Engine
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import for_people
+from nightshift.database.table_locks import TableLocks
 from nightshift.database.tables import file_deletion, is_there
 from nightshift.database.upgrades import is_outbox_old, upgrade_outbox
 from nightshift.errors import InvalidSettings, NightshiftError
@@ -68,12 +69,17 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
         drain.stop()
     tables: list[ExpiredTable] = []
     tallies: list[FileTally] = []
+    # Until the last file is gone: a row that a restore brings may name it again.
+    locks = TableLocks(database)
     try:
+        if taken := locks.take([place.table for place in named]):
+            drain.stop()
+            warnings += (f"no file was deleted: a restore into {taken.label} is in progress, and may bring rows",)
         # SQLite has one writer at a time: there the files wait until the rows are gone.
         background = Background(drain) if database.is_postgresql else nullcontext(drain)
         with _archive(run, services, policies) as engine, background as files:
             for turn in _turns(run, services, policies, named):
-                table, tally = expire_table(replace(turn, engine=engine, committed=files.wake))
+                table, tally = expire_table(replace(turn, engine=engine, committed=files.wake, locks=locks))
                 tables.append(table)
                 tallies.append(tally)
         drain.again()
@@ -84,6 +90,8 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
         done = ExpiryResult(tables=tuple(tables), files=_tallied(FilesResult(warnings=warnings), tallies))
         error.result = done  # type: ignore[attr-defined]  # whatever went wrong, the frame tells what was done
         raise error from exc
+    finally:
+        locks.close()
 
 
 def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:

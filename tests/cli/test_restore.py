@@ -73,7 +73,7 @@ def test_into_the_original_with_a_hold(archived: House) -> None:
     said = nightshift(archived, "restore", TABLE, *SPAN, "--into-original", "--hold", "2099-01-01")
     assert said.code == 0, said.stderr
     assert "the original" in said.stdout
-    assert "cleanup leaves these rows alone until 2099-01-01T00:00:00+09:00" in said.stdout
+    assert "no job deletes these rows until 2099-01-01T00:00:00+09:00" in said.stdout
     assert missing(archived, TABLE, IN_SPAN) == 0
     held = nightshift(archived, "archives", "--json").json["states"]["restored"]
     assert held["rows"] == archived.value(f"SELECT count(*) FROM before WHERE {IN_SPAN}")

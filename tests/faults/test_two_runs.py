@@ -20,7 +20,7 @@ def lose_lock(scene: Scene) -> None:
     """End the connection that holds the run's lock, as a failing network would."""
     lock = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
     lost = scene.sql(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS} AND pid IN ({lock})")
-    assert len(lost) == 1
+    assert len(lost) >= 1
 
 
 def test_the_second_is_refused(scene: Scene) -> None:

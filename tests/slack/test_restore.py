@@ -75,7 +75,7 @@ def test_into_the_original_the_rows_left_alone_and_the_hold_are_told() -> None:
         - 기존 키: 3 rows (기존 행 유지)
         - 객체 수: 3개 (13.2 KB)
         - 이미 복원됨: 2개
-        - 보류 기간: 2025-10-22 09:00:00 KST까지 (DB Cleanup 대상에서 제외)
+        - 보류 기간: 2025-10-22 09:00:00 KST까지 (모든 삭제 작업에서 제외)
     """)
     assert told(back, "en").splitlines()[1:-2] == lines("""
         - Table: public.conversation_log
@@ -84,7 +84,7 @@ def test_into_the_original_the_rows_left_alone_and_the_hold_are_told() -> None:
         - Existing keys: 3 rows (left as they were)
         - Objects: 3 (13.2 KB)
         - Restored before: 2
-        - Hold: until 2025-10-22 09:00:00 KST (DB Cleanup leaves these rows alone)
+        - Hold: until 2025-10-22 09:00:00 KST (no job deletes these rows)
     """)
 
 

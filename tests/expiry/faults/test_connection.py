@@ -41,7 +41,7 @@ def test_the_lock_is_a_courtesy(jobs: JobScene) -> None:
     jobs.fill()
     child = jobs.child(hold_at=Step.DELETED)
     child.await_step(Step.DELETED)
-    assert jobs.terminate(LOCK_HOLDER) == 1
+    assert jobs.terminate(LOCK_HOLDER) >= 1
     child.resume()
     assert child.wait() == 0, child.log
     jobs.assert_done()

@@ -161,7 +161,7 @@ def test_two_runs_without_the_lock(jobs: JobScene, step: Step) -> None:
     jobs.fill()
     first = jobs.child(hold_at=step)
     first.await_step(step)
-    assert jobs.terminate(LOCK_HOLDER) == 1
+    assert jobs.terminate(LOCK_HOLDER) >= 1
     second = jobs.child(hold_at=Step.TAKEN if step != Step.ANSWERED else None)
     if step not in (Step.CLAIMED, Step.ANSWERED):
         second.await_step(Step.TAKEN)

@@ -14,6 +14,7 @@ from nightshift.archive.ledger import Ledger
 from nightshift.archive.table import Engine
 from nightshift.archive.work import Limits
 from nightshift.database.connect import Database, refused_statement
+from nightshift.database.table_locks import TableLocks
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 
@@ -43,6 +44,7 @@ def open_engine(
     """
     limits = limits_of(settings, database)
     ledger = uploader = None
+    locks = None if store is None else TableLocks(database)
     if store is not None:
         from nightshift.archive.uploader import Uploader  # loads Arrow: not for a dry run
 
@@ -57,12 +59,16 @@ def open_engine(
             listener=listener,
             vacuum=settings.cleanup_vacuum,
             max_share=settings.cleanup_max_share,
+            now=now,
+            locks=locks,
         )
     finally:
         if uploader is not None:
             uploader.close()
         if ledger is not None:
             ledger.close()
+        if locks is not None:
+            locks.close()
 
 
 def sweep(engine: Engine) -> int:

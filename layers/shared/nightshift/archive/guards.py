@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from nightshift.archive.refused import MOST_REFUSED, MOST_REFUSED_ALONE
-from nightshift.archive.table_guards import axis_kind, plain_times, refusal, replicable, returned
+from nightshift.archive.table_guards import axis_kind, plain_times, refusal, replicable, returned, unknown_holds
 from nightshift.archive.target import Target
 from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier
@@ -213,17 +213,9 @@ def usual_volume(table: str, volume: Volume) -> Refusal | None:
     )
 
 
-def held_by_this_axis(case: Case, target: Target) -> Refusal | None:
-    """Holds on restored rows are about the column that the policy goes by now."""
-    others = target.held.columns - {target.axis.column}
-    if not others:
-        return None
-    return refusal(
-        "held",
-        f"restored rows of {case.policy.table} are held by {', '.join(sorted(others))},"
-        f" and the policy goes by {target.axis.column} now",
-        f"wait until {target.held.until:%Y-%m-%d %H:%M} UTC, or set another hold: nightshift restore … --hold 0",
-    )
+def holds_known(case: Case, target: Target) -> Refusal | None:
+    """The table still has the columns that holds on restored rows go by."""
+    return unknown_holds(case.policy.table, target.held)
 
 
 def nothing_twice(case: Case) -> Refusal | None:
@@ -245,7 +237,7 @@ GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
 
 
 TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (
-    held_by_this_axis,
+    holds_known,
     not_referenced,
     plain_text_times,
 )

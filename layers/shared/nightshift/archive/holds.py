@@ -1,24 +1,42 @@
-"""Rows that were restored into their table and must not be archived again yet.
+"""Rows that were restored into their table and must not leave it yet, by whatever job and path.
 
-A restore into the original table may set a hold. Until it is over, no cleanup takes rows of the days that the restored
-objects stand for; rows of these days that were never away wait as well, which costs nothing but time.
+A restore into the original table may set a hold. Until it is over, no run takes rows of the days that the restored
+objects stand for, by the column that they were archived by; rows of these days that were never away wait as well, which
+costs nothing but time. Rows that were archived without a time, because they hung on expired ones, cannot be told from
+others: all rows of their table wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import get_args
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, or_, select
 
-from nightshift.database.catalog import TableName
+from nightshift.database.catalog import TableInfo, TableName, quote_literal
 from nightshift.database.identity import family
+from nightshift.database.own_schema import own as own_table
+from nightshift.database.own_schema import schema_of
 from nightshift.database.tables import archive_object, is_there, restored_object
-from nightshift.rows.axis import Axis
+from nightshift.errors import TableChanged
+from nightshift.rows.axis import Axis, Kind
 
 Span = tuple[int | None, int]
 """From (None: from the beginning), to and without, as points on the axis."""
+
+_EPOCHS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind.startswith("epoch"))
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    "timestamptz": ("timestamptz",),
+    "timestamp": ("timestamp",),
+    "date": ("date",),
+    "text": ("text",),
+    # Nobody has written down the unit: the same days lie far apart in different ones.
+    **dict.fromkeys(("int2", "int4", "int8", "float4", "float8", "numeric", "integer", "real"), _EPOCHS),
+}
+"""How a column may tell days, by its base type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,52 +44,126 @@ class Holds:
     """What a run must leave alone in one table.
 
     Attributes:
-        spans: in order, apart from each other.
+        condition: SQL, true of rows that are held; empty where none are.
         until: when the last of them is over, aware; None where there is none.
-        columns: the timestamp columns that the spans are about.
+        whole: all rows are held.
+        lost: columns that the table has no more, or of a type that tells no days: nobody can say what is held.
     """
 
-    spans: tuple[Span, ...] = ()
+    condition: str = ""
     until: datetime | None = None
-    columns: frozenset[str] = frozenset()
+    whole: bool = False
+    lost: tuple[str, ...] = ()
 
-    def sql(self, axis: Axis) -> str:
+    @property
+    def sql(self) -> str:
         """SQL that adds to a condition: and is not held."""
-        column, at = axis.sql, axis.literal
-        return "".join(
-            f" AND NOT ({column} < {at(hi)}{'' if lo is None else f' AND {column} >= {at(lo)}'})"
-            for lo, hi in self.spans
-        )
+        return f" AND ({self.condition}) IS NOT TRUE" if self.condition else ""
 
 
 NOTHING_HELD = Holds()
 
 
-def active_holds(connection: Connection, table: TableName, axis: Axis, as_of: datetime) -> Holds:
-    """The holds on a table at a run's time, whatever it, its partitions or its parent were called when it began."""
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The holds on some tables as they were when a run looked, for a look from within a deleting transaction.
+
+    A restored row and its hold come with one commit: whatever statement has deleted the row, a later one sees the hold.
+
+    Attributes:
+        statement: SQL for a number that changes with the holds; empty where there is no table of them.
+    """
+
+    statement: str
+    seen: int
+
+    def check(self, number: Callable[[str], int]) -> None:
+        """Make sure that the holds are still these.
+
+        Args:
+            number: runs a statement and returns its integer.
+
+        Raises:
+            TableChanged: others have come; nothing of the transaction may stand.
+        """
+        if self.statement and number(self.statement) != self.seen:
+            raise TableChanged(
+                "rows were restored, or their hold was set, while rows of their table were deleted",
+                detail="nothing of this transaction was deleted",
+                hint="the next run takes what is not held",
+            )
+
+
+UNWATCHED = Watch("", 0)
+
+
+def active_holds(
+    connection: Connection, info: TableInfo, zone: ZoneInfo, now: datetime, own: Axis | None = None
+) -> Holds:
+    """The holds on a table, whatever it, its partitions or its parent were called when they began.
+
+    Args:
+        zone: in which days begin.
+        own: the axis of the policy.
+    """
     if not is_there(connection, restored_object):
         return NOTHING_HELD
-    kept = restored_object.c
+    first, last, kept = archive_object.c.min_timestamp, archive_object.c.max_timestamp, restored_object.c
     held = (
-        select(
-            archive_object.c.min_timestamp,
-            archive_object.c.max_timestamp,
-            kept.hold_until,
-            func.coalesce(kept.timestamp_column, axis.column).label("timestamp_column"),
-        )
+        select(first, last, kept.hold_until, kept.timestamp_column)
         .join(restored_object, kept.object_key == archive_object.c.object_key)
-        .where(kept.into_original, kept.hold_until > as_of.astimezone(UTC))
-        .where(or_(kept.target_table == table.label, kept.target_id.in_(family(connection, table))))
+        .where(kept.into_original, kept.hold_until > now.astimezone(UTC))
+        .where(or_(kept.target_table == info.name.label, kept.target_id.in_(family(connection, info.name))))
     )
     found = list(connection.execute(held))
     if not found:
         return NOTHING_HELD
     until = max(row.hold_until if row.hold_until.tzinfo else row.hold_until.replace(tzinfo=UTC) for row in found)
-    return Holds(
-        spans=_merged([_days(axis, row.min_timestamp, row.max_timestamp) for row in found]),
-        until=until,
-        columns=frozenset(row.timestamp_column for row in found),
+    spans: dict[Axis, list[Span]] = {}
+    lost, whole = set(), False
+    for row in found:
+        column = row.timestamp_column or (own.column if own and (row[0] or row[1]) else None)
+        if column is None:
+            whole = True
+            continue
+        axes = _axes(info, column, zone, own)
+        for axis in axes:
+            spans.setdefault(axis, []).append(_days(axis, row[0], row[1]))
+        if not axes:
+            lost.add(column)
+    conditions = [_within(axis, span) for axis, some in spans.items() for span in _merged(some)]
+    return Holds("1 = 1" if whole else " OR ".join(conditions), until, whole, () if whole else tuple(sorted(lost)))
+
+
+def watch(connection: Connection, tables: Sequence[TableName], now: datetime) -> Watch:
+    """The holds on tables as they are now."""
+    if not is_there(connection, restored_object):
+        return UNWATCHED
+    postgresql = connection.dialect.name == "postgresql"
+    moment = now.astimezone(UTC)
+    since = moment.isoformat() if postgresql else f"{moment:%Y-%m-%d %H:%M:%S.%f}"
+    labels = ", ".join(quote_literal(table.label) for table in tables)
+    ids = ", ".join(quote_literal(one) for table in tables for one in family(connection, table))
+    statement = (
+        f"SELECT CAST(coalesce(sum(id), 0) AS bigint) FROM {own_table(restored_object, schema_of(connection))}"
+        f" WHERE into_original AND hold_until > {quote_literal(since)}"
+        f" AND (target_table IN ({labels}) OR target_id IN ({ids}))"
     )
+    return Watch(statement, int(connection.exec_driver_sql(statement).scalar_one()))
+
+
+def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: Axis | None) -> list[Axis]:
+    """The axes on which a column's values may lie; none where it is gone, or tells no days."""
+    if own is not None and own.column == column:
+        return [own]
+    found = next((c for c in info.columns if c.name == column), None)
+    return [Axis(column, kind, zone, found.base_type) for kind in _KINDS.get(found.base_type, ())] if found else []
+
+
+def _within(axis: Axis, span: Span) -> str:
+    lo, hi = span
+    since = "" if lo is None else f" AND {axis.sql} >= {axis.literal(lo)}"
+    return f"({axis.sql} < {axis.literal(hi)}{since})"
 
 
 def _days(axis: Axis, first: str | None, last: str | None) -> Span:

@@ -134,6 +134,7 @@ class Mover:
         Raises:
             TableChanged: something has changed.
         """
+        self.target.watch.check(connection.execute)
         if connection.execute(self.target.shape_sql(heap)) != heap.shape:
             raise TableChanged(
                 "the table was altered while it was archived",

@@ -14,6 +14,7 @@ from nightshift.results import Status, TableResult
 
 LOCKED = "rows locked by somebody else were left for the next run"
 HELD = "rows of restored days are left alone until {}"
+HELD_WHOLE = "all rows are left alone until {}: restored ones cannot be told from others by a time"
 LATE = "due rows came or moved while the run went on; the next run takes them"
 
 
@@ -40,4 +41,6 @@ def result_of(of: Target | Policy, tally: Tally, status: Status, started: float,
 
 def held_back(held: Holds, zone: ZoneInfo) -> tuple[str, ...]:
     """A warning where restored rows are held; else nothing."""
-    return () if held.until is None else (HELD.format(f"{held.until.astimezone(zone):%Y-%m-%d %H:%M}"),)
+    if held.until is None:
+        return ()
+    return ((HELD_WHOLE if held.whole else HELD).format(f"{held.until.astimezone(zone):%Y-%m-%d %H:%M}"),)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -14,11 +16,11 @@ from sqlalchemy.exc import DBAPIError
 from nightshift.archive import guards, survey
 from nightshift.archive.epochs import judge_unit
 from nightshift.archive.events import Listener
-from nightshift.archive.holds import active_holds
+from nightshift.archive.holds import active_holds, watch
 from nightshift.archive.ledger import Ledger
 from nightshift.archive.outcome import LOCKED, held_back, result_of
 from nightshift.archive.plan import estimate
-from nightshift.archive.table_guards import axis_kind, known_table, repeated
+from nightshift.archive.table_guards import axis_kind, busy, known_table, repeated
 from nightshift.archive.target import Target
 from nightshift.archive.unarchivable import check_columns, check_sizes
 from nightshift.archive.volume import check_volume
@@ -26,6 +28,7 @@ from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
+from nightshift.database.table_locks import TableLocks
 from nightshift.database.tables import archive_object, is_there
 from nightshift.errors import NightshiftError, RowsReturn
 from nightshift.policy.retention import Policy
@@ -47,6 +50,8 @@ class Engine:
     Attributes:
         uploader, ledger: None in a dry run, which writes nothing.
         max_share: the deployment's limit on a run's share of a table; None: the usual one.
+        now: when the run began; aware.
+        locks: None in a dry run.
         seen: tables that have had their turn, under whatever spelling.
         leaving: in a dry run, condition of the rows that would be gone by now, by the table's label.
     """
@@ -58,8 +63,19 @@ class Engine:
     listener: Listener
     vacuum: bool
     max_share: float | None
+    now: datetime
+    locks: TableLocks | None
     seen: set[TableName] = field(default_factory=set)
     leaving: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let go in the end of the locks that were taken meanwhile."""
+        try:
+            yield
+        finally:
+            if self.locks is not None:
+                self.locks.release()
 
 
 def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample | None = None) -> TableResult:
@@ -71,10 +87,9 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
     tally = Tally()
     target: Target | None = None
     try:
-        with engine.database.connect() as connection:
+        with engine.database.connect() as connection, engine.locked():
             if engine.database.is_postgresql:
-                # One snapshot for all that is described and guarded.
-                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+                _begin(connection)
             found = _aim(connection, engine, run, policy)
             if isinstance(found, Refusal):
                 return TableResult(table=policy.table, status=Status.REFUSED, refusal=found)
@@ -120,8 +135,20 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     assert kind is not None
     axis, cutoff = Axis(column.name, kind, policy.zone, column.base_type), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
-    held = active_holds(connection, info.name, axis, run.as_of)
-    target = Target(policy=policy, info=info, axis=axis, cutoff=cutoff, server_version=version, held=held)
+    if engine.locks is not None and engine.locks.take([info.name]) is not None:
+        return busy(info.name.label)
+    if postgresql:
+        _begin(connection)  # anew: what a restore has brought until it let go of the table must be seen
+    now = min(run.as_of, engine.now)  # a hold is over when it is over by either clock
+    target = Target(
+        policy=policy,
+        info=info,
+        axis=axis,
+        cutoff=cutoff,
+        server_version=version,
+        held=active_holds(connection, info, policy.zone, now, axis),
+        watch=watch(connection, [info.name], now),
+    )
     if info.name in engine.seen:
         return repeated(policy.table)
     engine.seen.add(info.name)
@@ -146,6 +173,12 @@ def _beyond(connection: Connection, run: JobRun, target: Target) -> tuple[str, .
     """What the archive cannot hold; only a dry run has the time to look at rows' sizes."""
     sizes = check_sizes(connection, target.info, target.due) if run.dry_run else ()
     return check_columns(connection, target.info) + sizes
+
+
+def _begin(connection: Connection) -> None:
+    """One snapshot for all that is described and guarded from here on."""
+    connection.rollback()
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal | None:

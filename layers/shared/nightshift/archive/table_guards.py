@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.archive.holds import Holds
 from nightshift.archive.inventory import returned_beside
 from nightshift.database.catalog import Column, Heap, TableInfo, TableName
 from nightshift.database.connect import reason, sqlstate
@@ -109,6 +110,22 @@ def returned(connection: Connection, name: TableName, written: str) -> Refusal |
         f"rows of {count} archived objects are in {written} again, and would be archived twice",
         f"nightshift restore {name.label} --into-original: the objects leave the archive, the rows stay as they are",
     )
+
+
+def unknown_holds(written: str, held: Holds) -> Refusal | None:
+    """Whether restored rows are held by columns that the table has no more: nobody can tell which ones they are."""
+    if not held.lost:
+        return None
+    return refusal(
+        "held",
+        f"restored rows of {written} are held by {', '.join(held.lost)}, which tells no days in it any more",
+        f"wait until {held.until:%Y-%m-%d %H:%M} UTC, or set another hold: nightshift restore … --hold 0",
+    )
+
+
+def busy(label: str) -> Refusal:
+    """A restore into the table is under way."""
+    return refusal("busy", f"a restore into {label} is in progress", "the next run takes the table")
 
 
 def refusal(guard: str, message: str, hint: str) -> Refusal:

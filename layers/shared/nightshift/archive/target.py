@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nightshift.archive.chunks import Interval
-from nightshift.archive.holds import NOTHING_HELD, Holds
+from nightshift.archive.holds import NOTHING_HELD, UNWATCHED, Holds, Watch
 from nightshift.database import postgres
 from nightshift.database.catalog import Heap, TableInfo
 from nightshift.database.search_path import HANDED_OVER
@@ -36,6 +36,7 @@ class Target:
         held: what nothing may be taken from yet.
         beyond: what the archive cannot hold of it, a sentence each.
         notes: warnings of the guards.
+        watch: notices holds that come while the run goes on.
     """
 
     policy: Policy
@@ -46,6 +47,7 @@ class Target:
     held: Holds = NOTHING_HELD
     beyond: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    watch: Watch = UNWATCHED
 
     @property
     def postgresql(self) -> bool:
@@ -65,7 +67,7 @@ class Target:
     @property
     def due(self) -> str:
         """SQL condition of the rows that must go. What is a mark and no age stays, see `Axis.before`."""
-        return self.axis.before(self.axis.at(self.cutoff)) + self.held.sql(self.axis)
+        return self.axis.before(self.axis.at(self.cutoff)) + self.held.sql
 
     @property
     def stays(self) -> str:
@@ -111,7 +113,7 @@ class Target:
     def by_time(self, chunk: Interval) -> str:
         """SQL condition of the due rows in an interval on the axis."""
         hi = min(chunk.hi, self.axis.at(self.cutoff))
-        return f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.before(hi)}{self.held.sql(self.axis)}"
+        return f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.before(hi)}{self.held.sql}"
 
     def select(self, heap: Heap, condition: str | None = None) -> str:
         """SQL that reads rows of one heap and leaves them there."""

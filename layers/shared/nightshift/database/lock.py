@@ -102,7 +102,7 @@ class _AdvisoryLock:
 
 @contextmanager
 def _file_lock(database: Path, path: Path) -> Iterator[bool]:
-    handle = _open_lock(database, path)
+    handle = open_lock(database, path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -113,7 +113,7 @@ def _file_lock(database: Path, path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _open_lock(database: Path, path: Path) -> int:
+def open_lock(database: Path, path: Path) -> int:
     """Open the lock's file, or make it, and write nothing to it.
 
     Others may be able to write to the directory: what they have put there, a link to somebody's file or a pipe that

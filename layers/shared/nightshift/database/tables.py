@@ -81,8 +81,9 @@ restored_object = Table(
 """What was restored where: one row an object and target, written in the transaction that inserts the object's rows.
 
 `target_id` is the table itself, whatever it is called later: PostgreSQL's OID; SQLite has none, there it is the name.
-`existing_count` rows were left out because the target had their keys already. Until `hold_until` no cleanup takes the
-object's rows again, by the axis of `timestamp_column`; it is set only where they went back into the original table.
+`existing_count` rows were left out because the target had their keys already. Until `hold_until` no run deletes the
+object's rows, by the axis of `timestamp_column`; it is set only where they went back into the original table. Without a
+`timestamp_column` all rows of the table are held.
 """
 
 file_deletion = Table(

@@ -17,6 +17,7 @@ from nightshift.expiry.statements import Key, Statements
 from nightshift.rows.axis import parse_text
 
 LIVING = "a row that has not expired hangs on it"
+HELD = "a row that is held after a restore hangs on it"
 STRAY = "a foreign key compares otherwise when a row goes: rows that reference rows that stay would go, or be changed"
 
 
@@ -108,10 +109,7 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope,
         if close is not None:
             close(session, statements, batch, scope)
         before = _left_counts(session, statements)
-        if living_among(session, statements):
-            raise Depended("rows that have not expired hang on expired ones", detail=LIVING)
-        if strays_beside(session, statements):
-            raise Depended("rows hang on expired ones by one comparison, and on others by another", detail=STRAY)
+        _check_free(session, statements)
         if scope.limit == 1:
             _check_files(session, statements)
         for group in reversed(statements.cascade.groups):
@@ -126,6 +124,7 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope,
                 detail=f"{root.label}: {batch.taken} taken, {batch.deleted[root.label]} deleted",
                 hint="look for triggers and rules on the table; nothing of this transaction was kept",
             )
+        statements.watch.check(session.number)
         _check_shapes(session, statements)
         batch.tell(Step.COMMITTING, root, batch.taken)
         session.commit()
@@ -146,6 +145,20 @@ def _left_counts(session: Session, statements: Statements) -> list[int]:
     """Rows deleted so far of the tables that are left to the database, in the order of `statements.left`."""
     counts = statements.left_counts()
     return [int(count) for count in session.keys(counts)[0]] if counts else []
+
+
+def _check_free(session: Session, statements: Statements) -> None:
+    """Make sure that nothing goes that has to stay.
+
+    Raises:
+        Depended: something would.
+    """
+    if living_among(session, statements):
+        raise Depended("rows that have not expired hang on expired ones", detail=LIVING)
+    if any(session.number(statement) for statement in statements.kept_back()):
+        raise Depended("rows that are held hang on expired ones", detail=HELD)
+    if strays_beside(session, statements):
+        raise Depended("rows hang on expired ones by one comparison, and on others by another", detail=STRAY)
 
 
 def living_among(session: Session, statements: Statements) -> int:

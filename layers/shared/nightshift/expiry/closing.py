@@ -91,7 +91,7 @@ def _seeds(statements: Statements, edge: Edge) -> list[str]:
             _put(statements, up, f"{hit} JOIN {_parents(up)} p ON {up.matches('p', 'd')}")
             for up in statements.cascade.into(edge.child)
         ]
-    due = f"(SELECT * FROM {root.sql} WHERE {statements.due.sql}) d"
+    due = f"(SELECT * FROM {root.sql} c WHERE {statements.due.sql}) d"
     if edge.parent != root or edge.partition:
         hit = f"{statements.gone(edge)} JOIN {due} ON {edge.matches('k', 'd')}{stays}"
         return [f"INSERT INTO {_above(statements, root)} SELECT DISTINCT {_key(statements, root, 'd')}, 0 FROM {hit}"]
@@ -124,7 +124,7 @@ def _candidates(statements: Statements) -> str:
     """The expired rows above that are not taken yet, in the order in which they were found."""
     root = statements.cascade.root
     above = f"{_above(statements, root)} a"
-    due = f"SELECT * FROM {root.sql} WHERE {statements.due.sql}"
+    due = f"SELECT * FROM {root.sql} c WHERE {statements.due.sql}"
     return (
         f"SELECT {_key(statements, root, 'c')}, max(a.nightshift_order) AS nightshift_order FROM {above}"
         f" JOIN ({due}) c ON {statements.cascade.nodes[root].is_same('a', 'c')}"

@@ -8,6 +8,7 @@ moments that it can mean, as PostgreSQL's `AT TIME ZONE` has it: nothing ever go
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -25,9 +26,11 @@ _AROUND = timedelta(hours=26)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """SQL conditions of one run; restored rows that are held have not expired yet.
+    """SQL conditions of one run, on rows of the expiring table.
 
     Attributes:
+        held: restored rows of the table itself.
+        beneath: gives SQL conditions of rows, by their alias, on which others hang that are held.
         notes: warnings of the guards.
     """
 
@@ -35,26 +38,44 @@ class Due:
     as_of: datetime
     held: Holds = NOTHING_HELD
     notes: tuple[str, ...] = ()
+    beneath: Callable[[str], Sequence[str]] = lambda _row: ()
 
     @property
     def sql(self) -> str:
+        """The rows `c` that have expired and are free to go."""
+        return self.sql_on("c")
+
+    def sql_on(self, row: str) -> str:
+        """The rows that have expired and are free to go, by their alias."""
+        return self.expired + self.held.sql + "".join(f" AND NOT {carrying}" for carrying in self.beneath(row))
+
+    @property
+    def expired(self) -> str:
         """The rows that have expired; marks never do, see `Axis.before`, and null is no time."""
         axis = self.axis
         condition = axis.before(axis.at(self.as_of))
         if axis.kind in ("timestamp", "text") and (window := not_yet(axis.zone, self.as_of)) is not None:
             lo, hi = (axis.literal(axis.wall(time)) for time in window)
             condition += f" AND NOT ({axis.sql} >= {lo} AND {axis.sql} < {hi})"
-        return condition + self.held.sql(axis)
+        return condition
 
 
 def count_due(connection: Connection, due: Due, table: TableName) -> int:
     """How many rows have expired."""
-    return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table.sql} WHERE {due.sql}").scalar_one())
+    return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table.sql} c WHERE {due.sql}").scalar_one())
+
+
+def count_held(connection: Connection, due: Due, table: TableName) -> int:
+    """How many rows have expired and are not free to go, because they or rows that hang on them are held."""
+    if due.sql == due.expired:
+        return 0
+    held = f"SELECT count(*) FROM {table.sql} c WHERE {due.expired} AND ({due.sql}) IS NOT TRUE"
+    return int(connection.exec_driver_sql(held).scalar_one())
 
 
 def oldest_due(connection: Connection, due: Due, table: TableName) -> datetime | None:
     """When the oldest row that is there expired; aware, in the policy's zone; None where none has."""
-    axis, oldest = due.axis, f"SELECT min({due.axis.sql}) FROM {table.sql} WHERE {due.sql}"
+    axis, oldest = due.axis, f"SELECT min({due.axis.sql}) FROM {table.sql} c WHERE {due.sql}"
     if connection.dialect.name == "postgresql":
         oldest = f"SELECT {axis.point_sql(oldest)}"
     point = connection.exec_driver_sql(oldest).scalar()

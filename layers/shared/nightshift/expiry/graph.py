@@ -7,6 +7,7 @@ rows are deleted in the opposite one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -206,6 +207,29 @@ class Cascade:
     def dissolved(self) -> tuple[Edge, ...]:
         """The references by which the database changes rows of these tables."""
         return tuple(edge for edge in self.loose if edge.child in self.nodes)
+
+    def carrying(self, held: Mapping[TableName, str], row: str) -> tuple[str, ...]:
+        """SQL conditions of rows of the root on which rows hang, whether directly or not, that meet a condition.
+
+        Args:
+            held: by table; on the table's own column names.
+            row: the root's alias.
+
+        Returns:
+            one for each reference to the root. Of tables in a circle each is passed through once.
+        """
+        return tuple(self._carrying(held, row, (self.root,)))
+
+    def _carrying(self, held: Mapping[TableName, str], parent: str, path: tuple[TableName, ...]) -> Iterator[str]:
+        row = f"h{len(path)}"
+        for edge in self.out_of(path[-1]):
+            if edge.child in path:
+                continue
+            conditions = [held[edge.child]] if edge.child in held else []
+            conditions += self._carrying(held, row, (*path, edge.child))
+            if conditions:
+                found = f"{edge.matches(parent, row)} AND ({' OR '.join(conditions)})"
+                yield f"EXISTS (SELECT 1 FROM {edge.child.sql} {row} WHERE {found})"
 
     @cached_property
     def by_itself(self) -> frozenset[TableName]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from nightshift.archive.holds import UNWATCHED, Holds, Watch
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.expiry.due import Due
 from nightshift.expiry.graph import Cascade, Edge
@@ -18,6 +20,8 @@ class KeyTables:
         left: tables that are left to the database, which deletes their rows by ON DELETE CASCADE.
         dissolved: references that the database dissolves, of rows that must be archived as they were.
         schema: of nightshift's own tables, see `Database.schema`.
+        held: the holds on tables that hang on the root, where there are any.
+        watch: notices holds that come while the run goes on.
     """
 
     cascade: Cascade
@@ -26,6 +30,8 @@ class KeyTables:
     left: frozenset[TableName] = frozenset()
     dissolved: tuple[Edge, ...] = ()
     schema: str | None = None
+    held: Mapping[TableName, Holds] = field(default_factory=dict)
+    watch: Watch = UNWATCHED
 
     def is_inner(self, table: TableName) -> bool:
         """Whether rows that we delete hang on `table`, so that its keys must be known before that."""

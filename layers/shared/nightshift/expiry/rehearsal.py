@@ -8,13 +8,26 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from nightshift.expiry.batch import STRAY, collect, create, living_among, strays_beside
-from nightshift.expiry.due import oldest_due
+from nightshift.expiry.due import count_held, oldest_due
 from nightshift.expiry.graph import Cascade, FileColumns, Node
 from nightshift.expiry.session import Session
 from nightshift.expiry.statements import Deletion, Statements
 from nightshift.results import ExpiredTable, Status
 
 LEFT = "{} rows that have not expired hang on expired ones: these will be left, with all that hangs on them"
+
+
+HELD = "rows of restored days, and rows on which such rows hang, are left alone until {}"
+
+
+def held_rows(connection: Connection, statements: Statements) -> tuple[int, tuple[str, ...]]:
+    """How many expired rows must stay because of holds, and what is to be said of holds."""
+    due, holds = statements.due, [statements.due.held, *statements.held.values()]
+    until = max((held.until for held in holds if held.until is not None), default=None)
+    if until is None:
+        return 0, ()
+    count = count_held(connection, due, statements.cascade.root)
+    return count, (HELD.format(f"{until.astimezone(due.axis.zone):%Y-%m-%d %H:%M}"),)
 
 
 def rehearse(
@@ -44,17 +57,20 @@ def rehearse(
                     files += session.number(_counting(deletions, named.named))
                     untold += _untold(session, statements, cascade.nodes[table], named)
         oldest = oldest_due(connection, statements.due, cascade.root)
+        held, said = held_rows(connection, statements)
     result = ExpiredTable(
         table=cascade.root.label,
         status=Status.DRY_RUN,
         expired=expired,
         deleted_rows=rows,
         oldest_overdue=oldest,
+        held=held,
         seconds=time.monotonic() - started,
         warnings=(
             *cascade.unindexed,
             *_triggers(cascade),
             *statements.due.notes,
+            *said,
             *([LEFT.format(living)] if living else []),
             *([STRAY] if strays else []),
             *untold,

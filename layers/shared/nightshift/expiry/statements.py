@@ -94,7 +94,7 @@ class Statements(KeyTables):
         root = self.cascade.root
         return "".join(
             f" AND NOT EXISTS (SELECT 1 FROM {root.sql} l"
-            f" WHERE {edge.matches('c', 'l')} AND ({self.due.sql}) IS NOT TRUE)"
+            f" WHERE {edge.matches('c', 'l')} AND ({self.due.sql_on('l')}) IS NOT TRUE)"
             for edge in self.cascade.into(root)
             if edge.parent == root and edge.partition is None
         )
@@ -105,12 +105,12 @@ class Statements(KeyTables):
         return f"SELECT CAST({self.due.axis.point_sql(latest)} AS text)" if self.postgresql else latest
 
     def living(self) -> str | None:
-        """SQL that counts rows of the root that have not expired, and yet hang on a row that has; None where no
-        reference leads back to the root."""
+        """SQL that counts rows of the root that have not expired, or are held, and yet hang on a row that goes; None
+        where no reference leads back to the root."""
         root = self.cascade.root
         if not self.cascade.into(root):
             return None
-        return f"SELECT count(*) FROM {root.sql} d WHERE {self.known(root, 'd')} AND ({self.due.sql}) IS NOT TRUE"
+        return f"SELECT count(*) FROM {root.sql} c WHERE {self.known(root, 'c')} AND ({self.due.sql}) IS NOT TRUE"
 
     def strays(self) -> list[str]:
         """SQL that counts rows which the database would delete, change or stumble over although they hang on rows that
@@ -126,6 +126,14 @@ class Statements(KeyTables):
 
     def _deletions_of(self, table: TableName) -> list[Deletion]:
         return self.deletions(table) if table in self.cascade.nodes else []
+
+    def kept_back(self) -> list[str]:
+        """SQL that counts rows that are held and yet about to go, a statement a table and way."""
+        return [
+            f"{deletion.count_sql} AND ({held.condition})"
+            for table, held in self.held.items()
+            for deletion in self.deletions(table)
+        ]
 
     def taken(self) -> str:
         """The keys of the taken rows, as text."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -19,23 +20,24 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.epochs import judge_unit
 from nightshift.archive.events import Listener, ignore
-from nightshift.archive.holds import active_holds
-from nightshift.archive.outcome import LOCKED, held_back
+from nightshift.archive.holds import NOTHING_HELD, Holds, active_holds, watch
+from nightshift.archive.outcome import LOCKED
 from nightshift.archive.table import Engine
-from nightshift.archive.table_guards import axis_kind, plain_times, repeated
+from nightshift.archive.table_guards import axis_kind, busy, plain_times, repeated, unknown_holds
 from nightshift.archive.unarchivable import check_columns, check_sizes
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.database.postgres_access import counts_rows
+from nightshift.database.table_locks import TableLocks
 from nightshift.errors import NightshiftError
 from nightshift.expiry.batch import Batch, expire
 from nightshift.expiry.closing import close
 from nightshift.expiry.discovery import Discovery
 from nightshift.expiry.due import Due, count_due, oldest_due
-from nightshift.expiry.graph import Named
+from nightshift.expiry.graph import Cascade, Named
 from nightshift.expiry.guards import Refused
 from nightshift.expiry.progress import FIRST_BATCH, Progress
-from nightshift.expiry.rehearsal import rehearse
+from nightshift.expiry.rehearsal import held_rows, rehearse
 from nightshift.expiry.sampling import FileTally, sample_files
 from nightshift.expiry.session import Busy, ControlSession, Rejected, Session
 from nightshift.expiry.statements import Statements
@@ -70,6 +72,8 @@ class Turn:
     """The archive's; None where nothing is archived."""
     committed: Callable[[], None] = lambda: None
     """Called after each commit: the outbox may have grown."""
+    locks: TableLocks | None = None
+    """None in a dry run."""
     listener: Listener = ignore
     s3_client: Callable[[], S3Client]
     """Gives boto3's client; asked where files are looked up."""
@@ -129,7 +133,7 @@ def _beyond(connection: Connection, turn: Turn, statements: Statements) -> tuple
     for node in cascade.nodes.values():
         said += check_columns(connection, node.info)
         if turn.run.dry_run:
-            said += check_sizes(connection, node.info, statements.due.sql if node.name == cascade.root else "true")
+            said += check_sizes(connection, node.info, statements.due.expired if node.name == cascade.root else "true")
     connection.rollback()
     return tuple(said)
 
@@ -163,16 +167,45 @@ def _aim(connection: Connection, turn: Turn) -> Statements:
     axis = Axis(column.name, kind, policy.zone, column.base_type)
     if refusal := plain_times(connection, axis, cascade.root, policy.table, turn.moment):
         raise Refused.of(refusal)
+    if turn.locks is not None and (taken := turn.locks.take(list(cascade.nodes))):
+        raise Refused.of(busy(taken.label))
+    connection.rollback()  # what a restore has brought until it let go of the tables must be seen
     judgement = judge_unit(connection, axis, info, policy.table)
     if judgement.refusal:
         raise Refused.of(judgement.refusal)
-    due = Due(axis, turn.moment, active_holds(connection, cascade.root, axis, turn.run.as_of), judgement.warnings)
-    # What is archived must be returned by a statement of ours, and a dry run looks at every row.
-    ours = not postgresql or policy.archive or turn.run.dry_run or not counts_rows(connection)
+    statements = _statements(connection, cascade, axis, turn, judgement.warnings)
     connection.rollback()
-    dissolved = cascade.dissolved if policy.archive else ()
-    left = frozenset() if ours else cascade.by_itself
-    return Statements(cascade, due, postgresql, left, dissolved, turn.database.schema)
+    return statements
+
+
+def _statements(connection: Connection, cascade: Cascade, axis: Axis, turn: Turn, notes: tuple[str, ...]) -> Statements:
+    """What is to be deleted, but for what is held.
+
+    Raises:
+        Refused: nobody can tell which rows are held.
+    """
+    postgresql, zone, now = turn.database.is_postgresql, turn.policy.zone, turn.moment
+    holds: dict[TableName, Holds] = {}
+    for name, node in cascade.nodes.items():
+        held = active_holds(connection, node.info, zone, now, axis if name == cascade.root else None)
+        if refusal := unknown_holds(name.label, held):
+            raise Refused.of(refusal)
+        if held.condition:
+            holds[name] = held
+    own = holds.pop(cascade.root, NOTHING_HELD)
+    beneath = partial(cascade.carrying, {name: held.condition for name, held in holds.items()})
+    # What is archived must be returned by a statement of ours, what is held be found, and a dry run looks at every row.
+    ours = not postgresql or turn.policy.archive or turn.run.dry_run or holds or not counts_rows(connection)
+    return Statements(
+        cascade,
+        Due(axis, now, own, notes, beneath),
+        postgresql,
+        left=frozenset() if ours else cascade.by_itself,
+        dissolved=cascade.dissolved if turn.policy.archive else (),
+        schema=turn.database.schema,
+        held=holds,
+        watch=watch(connection, list(cascade.nodes), now),
+    )
 
 
 def _control(connection: Connection, turn: Turn, statements: Statements) -> Session:
@@ -218,9 +251,10 @@ def _told(
     connection: Connection, statements: Statements, progress: Progress, started: float, *, in_time: bool
 ) -> ExpiredTable:
     """The result, with a look at what is still due."""
-    cascade, axis = statements.cascade, statements.due.axis
+    cascade = statements.cascade
     oldest = oldest_due(connection, statements.due, cascade.root)
     left = count_due(connection, statements.due, cascade.root) if in_time and oldest else 0
+    held, said = held_rows(connection, statements)
     done = Status.OK if progress.expired else Status.NOTHING
     return ExpiredTable(
         table=cascade.root.label,
@@ -228,8 +262,9 @@ def _told(
         # Rows that were passed over because somebody had them locked are known by being there still.
         **progress.facts() | {"busy": max(left - progress.failed, progress.busy)},
         oldest_overdue=oldest,
+        held=held,
         seconds=time.monotonic() - started,
-        warnings=(*progress.warnings, *held_back(statements.due.held, axis.zone), *statements.due.notes),
+        warnings=(*progress.warnings, *said, *statements.due.notes),
     )
 
 

@@ -40,7 +40,7 @@ class RestoreRequest(BaseModel):
         objects: only these: keys, `s3://` addresses or file names.
         into: the table to fill; None: `<table>_restored`.
         into_original: fill the table that the rows came from.
-        hold: how long the next cleanups leave the rows alone: `7d`, `12h`, `0`, a day, or an ISO moment.
+        hold: how long no run deletes the rows: `7d`, `12h`, `0`, a day, or an ISO moment.
         rename: archived column → the name that it has now.
     """
 

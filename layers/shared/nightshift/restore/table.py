@@ -23,17 +23,17 @@ from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, reason, refused_statement
 from nightshift.database.identity import family
 from nightshift.database.insertable import Insertable
-from nightshift.database.lock import run_lock
-from nightshift.errors import ArchiveMismatch, NightshiftError
+from nightshift.database.table_locks import TableLocks
+from nightshift.errors import NightshiftError
 from nightshift.restore import records as book
 from nightshift.restore.fillers import Filler, PostgresFiller, SqliteFiller
 from nightshift.restore.layout import Destination, Shape, lay_out, make
 from nightshift.restore.records import Records
 from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import RETRIES, Restorer, Tally
-from nightshift.restore.selection import select
+from nightshift.restore.selection import Selection, select
 from nightshift.restore.target import find, is_ours, judge, keyless
-from nightshift.restore.telling import differing, only_damaged, told, warned, without_a_place
+from nightshift.restore.telling import busy, differing, not_there, only_damaged, told, warned, without_a_place
 from nightshift.restore.trial import WAY_OUT, try_out
 from nightshift.results import Refusal, RestoreResult, Status
 from nightshift.rows.postgres import PostgresConnection
@@ -69,11 +69,10 @@ def restore_table(way: Way, run: JobRun) -> RestoreResult:
     request: RestoreRequest = run.request
     started = time.monotonic()
     with ExitStack() as stack:
-        if request.into_original and not run.dry_run and not stack.enter_context(run_lock(way.database, "cleanup")):
-            return RestoreResult(status=Status.REFUSED, table=request.table, refusal=_BUSY)
+        locks = stack.enter_context(closing(TableLocks(way.database)))
         connection = stack.enter_context(way.database.connect())
         try:
-            result = _restore(way, run, request, connection)
+            result = _restore(way, run, connection, locks)
         except NightshiftError as exc:
             exc.about(request.table)
             raise
@@ -86,14 +85,8 @@ def restore_table(way: Way, run: JobRun) -> RestoreResult:
     return replace(result, seconds=time.monotonic() - started)
 
 
-_BUSY = Refusal(
-    guard="busy",
-    message="a cleanup is in progress, and would take rows back as they arrive",
-    hint="try again when it is done, or restore into a table of its own",
-)
-
-
-def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connection) -> RestoreResult:
+def _restore(way: Way, run: JobRun, connection: Connection, locks: TableLocks) -> RestoreResult:
+    request: RestoreRequest = run.request
     selection = select(connection, way.store.bucket, request)
     if isinstance(selection, Refusal):
         return RestoreResult(status=Status.REFUSED, table=request.table, refusal=selection)
@@ -102,6 +95,17 @@ def _restore(way: Way, run: JobRun, request: RestoreRequest, connection: Connect
     if isinstance(found, Refusal):
         return RestoreResult(status=Status.REFUSED, table=label, refusal=found)
     name, table = found
+    if request.into_original and not run.dry_run and locks.take([name], alone=True):
+        return RestoreResult(status=Status.REFUSED, table=label, refusal=busy(name.label))
+    return _restore_into(way, run, connection, selection, name, table)
+
+
+def _restore_into(
+    way: Way, run: JobRun, connection: Connection, selection: Selection, name: TableName, table: Insertable | None
+) -> RestoreResult:
+    """Restore what was selected into a table; nobody else deletes from it or restores into it meanwhile."""
+    request: RestoreRequest = run.request
+    label = selection.label
     facts = partial(RestoreResult, table=label, into=name.label, into_original=request.into_original)
     if table is not None and (refusal := judge(table) or is_ours(connection, request, label, table)):
         return facts(status=Status.REFUSED, refusal=refusal)
@@ -285,16 +289,8 @@ def _check(connection: Connection, destination: Destination, records: Records, t
     """
     recorded = book.count(connection, records.run_id, tally.keys)
     if recorded != len(tally.keys):
-        raise _not_there(destination, f"{len(tally.keys)} objects were restored, {recorded} are on record")
+        raise not_there(destination, f"{len(tally.keys)} objects were restored, {recorded} are on record")
     if fresh:
         held = int(connection.exec_driver_sql(f"SELECT count(*) FROM {destination.table.name.sql}").scalar_one())
         if held < tally.rows:
-            raise _not_there(destination, f"{tally.rows} rows were restored, the table holds {held}")
-
-
-def _not_there(destination: Destination, detail: str) -> ArchiveMismatch:
-    return ArchiveMismatch(
-        "the table does not show what this run restored",
-        detail=f"{destination.table.name.label}: {detail}",
-        hint="something between us and the database undid a COMMIT, or somebody deleted rows meanwhile",
-    )
+            raise not_there(destination, f"{tally.rows} rows were restored, the table holds {held}")

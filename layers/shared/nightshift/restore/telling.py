@@ -12,7 +12,7 @@ from nightshift.restore.layout import Destination
 from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import Tally
 from nightshift.restore.selection import Selection
-from nightshift.results import DamagedObject, RestoreResult
+from nightshift.results import DamagedObject, Refusal, RestoreResult
 
 
 def warned(
@@ -33,7 +33,7 @@ def warned(
         return (left_out,) if returned else ()
     warnings = []
     if hold_until is not None and hold_until <= now:
-        warnings.append("the hold is over already: the next cleanup may take the rows again")
+        warnings.append("the hold is over already: the next run may take the rows again")
     if back and request.hold is not None:
         warnings.append(f"{len(back)} objects were there already; their hold is set anew")
     if returned > len(back):
@@ -87,3 +87,21 @@ def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> Res
     )
     error.result = result
     raise error
+
+
+def busy(label: str) -> Refusal:
+    """Another run has the table."""
+    return Refusal(
+        guard="busy",
+        message=f"another run is deleting rows of {label} or restoring some, and could take rows as they arrive",
+        hint="try again when it is done, or restore into a table of its own",
+    )
+
+
+def not_there(destination: Destination, detail: str) -> ArchiveMismatch:
+    """The table does not hold what a run has committed."""
+    return ArchiveMismatch(
+        "the table does not show what this run restored",
+        detail=f"{destination.table.name.label}: {detail}",
+        hint="something between us and the database undid a COMMIT, or somebody deleted rows meanwhile",
+    )

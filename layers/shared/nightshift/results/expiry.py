@@ -23,7 +23,8 @@ class ExpiredTable:
         archived_rows, objects, bytes: what went to the archive first, where the policy asks for it.
         busy: due rows left for the next run because somebody held a lock on them or on what hangs on them.
         failed: due rows that the database refused to delete; `warnings` says why.
-        oldest_overdue: when the oldest row expired that is still there; None: none is.
+        held: expired rows that stay because a restore holds them, or rows that hang on them.
+        oldest_overdue: when the oldest row expired that is still there and not held; None: none is.
         error: what a `failed` table failed with; the counts say what was committed before.
     """
 
@@ -36,6 +37,7 @@ class ExpiredTable:
     bytes: int = 0
     busy: int = 0
     failed: int = 0
+    held: int = 0
     oldest_overdue: datetime | None = None
     seconds: float = 0.0
     refusal: Refusal | None = None
@@ -58,7 +60,8 @@ class ExpiredTable:
             "oldest_overdue": iso(self.oldest_overdue),
         }
         counts = {"archived_rows": self.archived_rows, "objects": self.objects, "bytes": self.bytes}
-        out |= {name: count for name, count in (counts | {"busy": self.busy, "failed": self.failed}).items() if count}
+        left = {"busy": self.busy, "failed": self.failed, "held": self.held}
+        out |= {name: count for name, count in (counts | left).items() if count}
         if self.refusal:
             out["refusal"] = self.refusal.to_json()
         if self.error:

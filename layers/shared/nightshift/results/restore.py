@@ -35,7 +35,7 @@ class RestoreResult:
         already: objects that an earlier run had restored there.
         remaining: objects left for the next run, for want of time.
         columns: what was filled with what, where archive and table differ; a sentence each.
-        hold_until: until then no cleanup takes the restored rows again.
+        hold_until: until then no run deletes the restored rows.
         warnings: what the operator should know, a sentence each.
     """
 

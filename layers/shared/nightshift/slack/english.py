@@ -204,7 +204,7 @@ ENGLISH = Phrases(
     left_alone="left as they were",
     goes_on="run it again to go on",
     until="until {moment}",
-    hold_means="DB Cleanup leaves these rows alone",
+    hold_means="no job deletes these rows",
     jobs={
         "cleanup": "DB Cleanup",
         "restore": "DB Restore",

@@ -185,7 +185,7 @@ KOREAN = Phrases(
     left_alone="기존 행 유지",
     goes_on="다시 실행하면 이어서 복원합니다",
     until="{moment}까지",
-    hold_means="DB Cleanup 대상에서 제외",
+    hold_means="모든 삭제 작업에서 제외",
     jobs={
         "cleanup": "DB Cleanup",
         "restore": "DB Restore",

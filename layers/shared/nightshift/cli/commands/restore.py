@@ -66,7 +66,7 @@ def _renames(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...
     "--into-original", is_flag=True, help="Back into TABLE itself: the rows leave the archive. Asks on a terminal."
 )
 @click.option(
-    "--hold", metavar="TIME", help="With --into-original: how long cleanup leaves the rows alone (7d): 12h, 0, a day."
+    "--hold", metavar="TIME", help="With --into-original: how long no job deletes the rows (7d): 12h, 0, a day."
 )
 @click.option(
     "--rename",

@@ -48,7 +48,7 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"{answer['table']}: {_ENDS[answer['status']]}"
     yield from _figures(answer)
     if hold := answer.get("hold_until"):
-        yield fact("hold", f"cleanup leaves these rows alone until {moment(datetime.fromisoformat(hold))}")
+        yield fact("hold", f"no job deletes these rows until {moment(datetime.fromisoformat(hold))}")
     for note in answer["columns"]:
         yield fact("column", note)
     for one in answer["damaged"]:
