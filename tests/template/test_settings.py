@@ -59,7 +59,7 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "FeedbackLikes": (("like", "like, good,5", "👍"), (",", ",".join(map(str, range(51))))),
     "FeedbackDislikes": (("dislike", "dislike,bad, 1", "👎"), (",", ",".join(map(str, range(51))))),
     "FeedbackTime": (("created_at",), ("x" * 256,)),
-    "FeedbackEpoch": (("s", "ms"), ("us", "S")),
+    "FeedbackEpoch": (("s", "ms", "us", "ns"), ("min", "S")),
     "FeedbackGroup": (("topic", "모델"), ("x" * 256,)),
     "FeedbackComment": (("comment",), ("x" * 256,)),
     "FeedbackDocument": (("document_id",), ("x" * 256,)),
