@@ -33,7 +33,9 @@ def cleanup(run: JobRun, services: Services) -> CleanupResult:
     attachments: list[Attachment] = []
     with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
         orphans = sweep(engine)
-        for policy in policies.retention:
+        for number, policy in enumerate(policies.retention, 1):
+            engine.later.clear()
+            engine.later.update(one.table.removeprefix("public.") for one in policies.retention[number:])
             sample = None if run.dry_run else _sample(csv_rows)
             table = archive_table(engine, run, policy, sample)
             tables.append(table)

@@ -6,7 +6,7 @@ the order of `GUARDS`; the first refusal ends it for that table, and only for th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,6 +27,8 @@ USUAL_SHARE = 0.5
 USUAL_SHARE_FROM_ROWS = 100_000
 """Below this many due rows the unset limit does not apply: small tables swing."""
 
+EXPIRY_TAKES_TREES = "archive the table by an [[expiry]] entry with archive = true, which takes such rows together"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -40,6 +42,8 @@ class Case:
     postgresql: bool
     leaving: Mapping[str, str] = field(default_factory=dict)
     """In a dry run: condition of the rows that earlier policies would take, by the table's label."""
+    later: Collection[str] = ()
+    """Tables that later policies of this run are about; those of `public` without the schema."""
     notes: list[str] = field(default_factory=list)
     """What a dry run says beside its counts; guards add to it."""
 
@@ -172,12 +176,36 @@ def not_referenced(case: Case, target: Target) -> Refusal | None:
             return refusal(
                 "cascade",
                 f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
-                "rows of one tree cannot leave alone: make the foreign key ON DELETE SET NULL"
+                EXPIRY_TAKES_TREES
                 if itself
                 else f"put {key.table} first in the policies, with a retention that is not longer",
             )
         if found:
             case.notes.append(f"due rows that {found:,} rows of {key.table} reference will be left ({key.name})")
+    return None
+
+
+def no_reference_dissolved(case: Case, target: Target) -> Refusal | None:
+    """No due row would lose a reference before it is archived.
+
+    ON DELETE SET NULL and SET DEFAULT change the rows that stay; when a chunk goes, those of the next chunk and of the
+    next policy stay.
+    """
+    for key in case.info.referenced_by:
+        if key.on_delete not in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT):
+            continue
+        itself = key.table_sql == case.info.name.sql
+        if not itself and key.table.removeprefix("public.") not in case.later:
+            continue
+        # Of the table itself only due rows matter; which rows of another are due, its own policy says when it comes.
+        leaving = target.stays if itself else None
+        if references.overdue_references(case.connection, case.info.name, key, target.due, leaving=leaving, most=1):
+            return refusal(
+                "dissolves",
+                f"rows of {key.table} would be archived without their {', '.join(key.columns)}:"
+                f" they reference due rows of {case.policy.table} ({key.name}, ON DELETE {key.on_delete})",
+                EXPIRY_TAKES_TREES if itself else f"put {key.table} first in the policies",
+            )
     return None
 
 
@@ -239,6 +267,7 @@ GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
 TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (
     holds_known,
     not_referenced,
+    no_reference_dissolved,
     plain_text_times,
 )
 

@@ -53,6 +53,7 @@ class Engine:
         now: when the run began; aware.
         locks: None in a dry run.
         seen: tables that have had their turn, under whatever spelling.
+        later: tables of the policies that are still to come, as `guards.Case` has them.
         leaving: in a dry run, condition of the rows that would be gone by now, by the table's label.
     """
 
@@ -67,6 +68,7 @@ class Engine:
     locks: TableLocks | None
     seen: set[TableName] = field(default_factory=set)
     leaving: dict[str, str] = field(default_factory=dict)
+    later: set[str] = field(default_factory=set)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -160,6 +162,7 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
         connection=connection,
         postgresql=postgresql,
         leaving=engine.leaving,
+        later=engine.later,
     )
     if refusal := guards.first_refusal(case, target):
         return refusal
