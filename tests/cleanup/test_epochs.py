@@ -246,3 +246,23 @@ def test_another_unit_on_sqlite(sqlite_house: House) -> None:
         assert table["refusal"]["guard"] == "wrong_type", what
         assert named in table["refusal"]["message"], what
     assert house.state()["tables"] == before
+
+
+@pytest.mark.parametrize("declared", ["DATETIME", "TEXT", ""])
+def test_held_rows_stay_whatever_their_numbers_are_kept_in(sqlite_house: House, declared: str) -> None:
+    """Restored by `at`, due by `expires_at` to another job: which has no policy that tells what `at` holds."""
+    house = sqlite_house
+    house.sql(f"CREATE TABLE log (id INTEGER PRIMARY KEY, at {declared}, expires_at INTEGER)")
+    house.sql(f"INSERT INTO log VALUES (1, {CUTOFF * 1000 - 1}, {CUTOFF}), (2, {RECENT * 1000}, {CUTOFF})")
+    house.policies(entry("log", "ms"))
+    assert house.run_table()["archived_rows"] == 1
+    run_job(
+        "restore",
+        house.env,
+        {"scheduled_time": AS_OF, "table": "log", "into_original": True, "hold": "2099-01-01T00:00Z"},
+    )
+    house.policies('[[expiry]]\ntable = "log"\nepoch = "s"')
+
+    run_job("expire_jobs", house.env, {"scheduled_time": AS_OF})
+
+    assert 1 in [row[0] for row in house.sql("SELECT id FROM log")]

@@ -157,7 +157,13 @@ def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: Axis | None) -> lis
     if own is not None and own.column == column:
         return [own]
     found = next((c for c in info.columns if c.name == column), None)
-    return [Axis(column, kind, zone, found.base_type) for kind in _KINDS.get(found.base_type, ())] if found else []
+    if found is None:
+        return []
+    kinds = _KINDS.get(found.base_type, ())
+    if not info.name.schema:
+        # SQLite: numbers lie in columns of every type.
+        kinds = tuple(dict.fromkeys((*kinds, *_EPOCHS)))
+    return [Axis(column, kind, zone, found.base_type) for kind in kinds]
 
 
 def _within(axis: Axis, span: Span) -> str:
