@@ -18,8 +18,10 @@ def test_nightshift_s_own_objects_are_no_files(uploads: House) -> None:
     other = f"{uploads.bucket}-2"
     uploads.s3.create_bucket(other)
     own = ["archive/table=x/1.parquet", "backup/b/manifest.json", "archive", f"s3://{uploads.bucket}/backup/x"]
+    own += ["/archive/table=x/1.parquet"]  # some servers take it for the same
     own += [f"https://{uploads.bucket}.s3.amazonaws.com/%61rchive/y", f"s3://{other}/archive/kept"]
     keys = ["archive/table=x/1.parquet", "backup/b/manifest.json", "archive", "backup/x", "archive/y"]
+    keys += ["/archive/table=x/1.parquet"]
     put(uploads, *keys, "archives/1", "ok")
     put(uploads, "archive/kept", "theirs", bucket=other)
     name(uploads, [*own, "archives/1", "ok"])
@@ -27,7 +29,7 @@ def test_nightshift_s_own_objects_are_no_files(uploads: House) -> None:
 
     answer = expire(uploads)
 
-    assert (answer["status"], answer["tables"][0]["failed"], answer["files"]["deleted"]) == ("partial", 5, 3)
+    assert (answer["status"], answer["tables"][0]["failed"], answer["files"]["deleted"]) == ("partial", 6, 3)
     assert "nightshift's own" in " ".join(answer["tables"][0]["warnings"])
     assert uploads.s3.keys(uploads.bucket) == sorted(keys) and uploads.s3.keys(other) == ["theirs"]
     uploads.env["BACKUP_BUCKET"], uploads.env["BACKUP_PREFIX"] = other, "theirs"
@@ -54,24 +56,27 @@ def test_entries_that_somebody_else_put_into_the_outbox(uploads: House) -> None:
     """At the last moment before S3 is asked: listed buckets alone, and nothing of nightshift's own."""
     other = f"{uploads.bucket}-2"
     uploads.s3.create_bucket(other)
-    put(uploads, "archive/x", "backup/x", "old-archive/y", "fine", "also fine")
+    put(uploads, "archive/x", "backup/x", "old-archive/y", "fine", "also fine", "/archive/x")
     put(uploads, "a", bucket=other)
     uploads.policies(JOB + files_of("file"))
     expire(uploads)
     columns = "bucket, object_keys, files, run_id, attempts, next_try"
-    for bucket, keys in ((uploads.bucket, ["archive/x", "backup/x", "fine", "a/../archive/x"]), (other, ["a"])):
+    for bucket, keys in (
+        (uploads.bucket, ["archive/x", "/archive/x", "backup/x", "fine", "a/../archive/x"]),
+        (other, ["a"]),
+    ):
         values = f"'{bucket}', '{json.dumps(keys)}', {len(keys)}, 'x', 0, '2025-10-15 04:00:00.000000'"
         script(uploads, f"INSERT INTO nightshift_file_deletion ({columns}) VALUES ({values})")
 
     answer = expire(uploads)
 
     assert {failure["code"]: failure["count"] for failure in answer["files"]["failures"]} == {
-        "Protected": 2,
+        "Protected": 3,
         "NotAKey": 1,
         "NotListed": 1,
     }
     assert (answer["status"], answer["files"]["deleted"]) == ("partial", 1)
-    assert uploads.s3.keys(uploads.bucket) == ["also fine", "archive/x", "backup/x", "old-archive/y"]
+    assert uploads.s3.keys(uploads.bucket) == ["/archive/x", "also fine", "archive/x", "backup/x", "old-archive/y"]
     assert uploads.s3.keys(other) == ["a"]
 
 

@@ -198,6 +198,7 @@ ODD = (
     *("https://cdn.example.com/", "https://cdn.example.com/a%20b?v=1", "https://cdn.example.com//a", "ARN:x", "urn:x"),
     *("archive", "archive/x", "archives/x", "a/.", "a/b.", "...", "-a", "it's", "x]", "{", "[x", "a\\b", "\ta", "a\nb"),
     *("한글" * 170, "한글" * 171, "한글/파일.pdf", "2024:report.pdf", "a,b", "/a", "//a", "uploads/k", "k?v=1", "./a"),
+    *("/archive/x", "k\u3000", "\u00a0k", "k\x0b", "\x0ck", "k\u0085", "\u0130s3://k", "\u212aey://k", "k\r"),
 )
 
 

@@ -28,6 +28,8 @@ URL_KEY = r"[^?#+]+"
 QUERY = r"(?:[?].*)?"
 ODD_QUERY = r"[?](?:versionId=|X-Amz-|AWSAccessKeyId=)"
 """A version, or a signature: no part of a key."""
+BLANKS = r" \t\n\r"
+"""At the ends of what is no key; PostgreSQL and Python agree on no others."""
 NO_KEY = (
     r"^(?:[a-z][a-z0-9+.-]*://|//|arn:|data:|file:|blob:|urn:)"  # an address
     r"|^[{[].*[]}]$"  # a list
@@ -36,7 +38,7 @@ NO_KEY = (
 )
 _MARKS = (":", "?", "./", ".\0", "\0//", "\0[", "\0{")
 """Of these, behind a zero byte where a key begins, whatever matches has at least one."""
-_NO_KEY = re.compile(NO_KEY, re.IGNORECASE | re.DOTALL)
+_NO_KEY = re.compile(NO_KEY, re.IGNORECASE | re.DOTALL | re.ASCII)
 _ODD_QUERY = re.compile(ODD_QUERY)
 _PLAIN_ADDRESS = re.compile(r"(?:s3[an]?://|arn:aws[a-z-]*:s3:::)([^/]+)/(.+)", re.DOTALL)
 _URL = re.compile(
@@ -94,7 +96,8 @@ class Reach:
         return sorted({prefix for place, prefix in self.own if place in (bucket, ANY)})
 
     def is_own(self, bucket: str, key: str) -> bool:
-        """Whether an object is nightshift's."""
+        """Whether an object is nightshift's; for some servers slashes in front are no part of a key."""
+        key = key.lstrip("/")
         return any(not own or key == own or key.startswith(f"{own}/") for own in self.own_prefixes(bucket))
 
 
@@ -178,7 +181,7 @@ def other_readings(value: str, named: Named) -> dict[str, str]:
 def _checked(bucket: str, key: str, prefix: str = "") -> Named | Nothing:
     if _NO_KEY.search(key):
         return Nothing(_kind(key))
-    if not key or key != key.strip():
+    if not key or key != key.strip(" \t\n\r"):
         return Nothing("holds blanks around a key")
     if len((prefix + key).encode("utf-8", "surrogatepass")) > MOST_BYTES:
         return Nothing("holds more than a key can")

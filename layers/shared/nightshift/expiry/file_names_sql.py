@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from nightshift.database.catalog import quote_literal
 from nightshift.expiry.file_names import (
+    BLANKS,
     HOST,
     MOST_BYTES,
     NO_KEY,
@@ -25,7 +26,7 @@ from nightshift.expiry.file_names import (
 )
 
 _ADDRESS = "(?:s3[an]?://|arn:aws[a-z-]*:s3:::)"
-_BLANKS = "^[[:space:]]|[[:space:]]$"
+_BLANKS = f"^[{BLANKS}]|[{BLANKS}]$"
 _T = "%[89ab][0-9a-f]"
 _UTF8 = (
     f"^(?:[^%]|%(?:0[1-9a-f]|[1-7][0-9a-f])|%(?:c[2-9a-f]|d[0-9a-f]){_T}|%e0%[ab][0-9a-f]{_T}"
@@ -58,7 +59,7 @@ def tellable_sql(reading: Reading, bucket: str, key: str) -> str:
     parts = [f"{bucket} IN ({listed})", f"octet_length({key}) <= {MOST_BYTES}"]
     for place in sorted(reading.reach.buckets):
         for own in reading.reach.own_prefixes(place):
-            inside = f" AND left({key} || '/', {len(own) + 1}) = {quote_literal(own + '/')}" if own else ""
+            inside = f" AND left(ltrim({key}, '/') || '/', {len(own) + 1}) = {quote_literal(own + '/')}" if own else ""
             parts.append(f"({bucket} = {quote_literal(place)}{inside}) IS NOT TRUE")
     return " AND ".join(parts)
 
