@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nightshift.errors import NightshiftError
 from tests.support.handler import run_job
 from tests.support.house import AS_OF, House
 
@@ -164,6 +165,62 @@ def test_triggers_and_constraints_find_what_the_role_finds(house: House, guest: 
     restored = run_job("restore", house.env, {"table": "app.log", "into_original": True, "hold": "0"})
     assert (restored["status"], restored["restored_rows"]) == ("ok", 5)
     assert house.value("SELECT count(*) FROM app.log") == 5
+
+
+WATCHED = """
+SET search_path = app, kept;
+CREATE FUNCTION watched() RETURNS event_trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO audit VALUES (TG_TAG, TG_EVENT); END $$;
+CREATE EVENT TRIGGER before ON ddl_command_start EXECUTE FUNCTION watched();
+CREATE EVENT TRIGGER after ON ddl_command_end EXECUTE FUNCTION watched();
+CREATE EVENT TRIGGER gone ON sql_drop EXECUTE FUNCTION watched();
+RESET search_path
+"""
+
+
+def test_event_triggers_find_what_the_role_finds(house: House, guest: str) -> None:
+    """What keeps a journal hears of own tables, key tables, stages and restored tables, and lets them be made."""
+    house.sql(UNQUALIFIED)
+    house.sql(WATCHED)
+    house.policies(POLICIES + "archive = true\n")
+    for job, event in (
+        ("expire_jobs", {"dry_run": True}),
+        ("expire_jobs", {}),
+        ("cleanup", {}),
+        ("restore", {"table": "app.log"}),
+        ("restore", {"table": "app.ticket", "into_original": True, "hold": "0"}),
+    ):
+        answer = run_job(job, house.env, {"scheduled_time": AS_OF, **event})
+        assert answer["status"] in ("ok", "dry_run"), (job, answer)
+
+    house.sql("DROP EVENT TRIGGER before; DROP EVENT TRIGGER after; DROP EVENT TRIGGER gone")
+    heard = {(str(what), str(at)) for what, at in house.sql("SELECT DISTINCT what, at FROM kept.audit")}
+    for tag in ("CREATE TABLE", "CREATE TABLE AS", "CREATE INDEX"):
+        assert {(tag, "ddl_command_start"), (tag, "ddl_command_end")} <= heard
+    assert house.value("SELECT count(*) FROM app.log_restored") == house.value("SELECT count(*) FROM app.ticket") == 5
+
+
+INLINED = """
+CREATE SCHEMA ext; CREATE FUNCTION ext.trimmed(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT btrim($1) $$;
+CREATE FUNCTION plain(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(ext.trimmed($1)) $$;
+CREATE INDEX ON log (plain(note)); ANALYZE log;
+SET check_function_bodies = off;
+CREATE OR REPLACE FUNCTION plain(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(trimmed($1)) $$;
+GRANT USAGE ON SCHEMA ext TO guest; ALTER ROLE guest SET search_path = public, ext;
+RESET check_function_bodies
+"""
+
+
+def test_a_function_that_the_planner_reads(house: House, guest: str) -> None:
+    """An index's function in SQL that leans on search_path: what to do is said, and does."""
+    house.sql(SCHEMA + INLINED)
+    house.policies(POLICIES)
+    for job, event in (("cleanup", {"scheduled_time": AS_OF}), ("backup", {"scheduled_time": AS_OF})):
+        with pytest.raises(NightshiftError, match=r"trimmed\(text\) does not exist") as refused:
+            run_job(job, house.env, event)
+        assert "ALTER FUNCTION … SET search_path" in str(refused.value.hint), job
+    house.sql("ALTER FUNCTION plain(text) SET search_path = ext")
+    assert run_job("cleanup", house.env, {"scheduled_time": AS_OF})["status"] == "ok"
 
 
 OWN_TYPE = """

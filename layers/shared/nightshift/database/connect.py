@@ -21,9 +21,10 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ResourceClosedError
 from sqlalchemy.pool import NullPool
 
+from nightshift.database import path_events
 from nightshift.database.opening import begin
 from nightshift.database.own_schema import find_schema_sql
-from nightshift.database.search_path import HAND_OVER, HANDED_OVER, TAKEN_BACK
+from nightshift.database.sqlstates import path_hint
 from nightshift.database.tables import metadata
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
@@ -38,8 +39,6 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_US
 
 # A driver that says good-bye to a server that is gone: a hundred lines about what the statement's own error tells.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-
-_HANDED = "nightshift.handed_over"
 
 CONTROL_LOCK_TIMEOUT_S = 10.0
 """Seconds that a look-up or a ledger entry waits for a lock."""
@@ -168,34 +167,8 @@ def _engine(database: Database) -> Engine:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
     engine = create_engine(target.sqlalchemy_url(), pool_pre_ping=True, creator=database.open_postgresql)
-    event.listen(engine, "after_cursor_execute", _take_path_back)
-    event.listen(engine, "commit", _hand_path_over)
-    event.listen(engine, "rollback", _forget_path)
+    path_events.listen(engine)
     return engine
-
-
-def _take_path_back(connection: Connection, cursor: Any, statement: str, *_: object) -> None:  # noqa: ARG001 - SQLAlchemy's
-    """After a statement that ran by the role's own search_path, ours holds again; see `search_path`."""
-    if HANDED_OVER in statement:
-        connection.info[_HANDED] = True
-        _driver(connection).execute_simple(TAKEN_BACK)
-
-
-def _hand_path_over(connection: Connection) -> None:
-    """What such statements have left for COMMIT to call runs by the role's path, too."""
-    if connection.info.pop(_HANDED, False):
-        _driver(connection).execute_simple(HAND_OVER)
-
-
-def _forget_path(connection: Connection) -> None:
-    """An undone transaction has left nothing; of a connection that is gone there is nothing to know."""
-    if not connection.invalidated:
-        connection.info.pop(_HANDED, None)
-
-
-def _driver(connection: Connection) -> pg8000.Connection:
-    driver: pg8000.Connection = connection.connection.dbapi_connection
-    return driver
 
 
 def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
@@ -251,6 +224,7 @@ def refused_statement(exc: DBAPIError) -> NightshiftError:
         return NightshiftError("the database is read-only", detail=reason(exc), hint="connect to the primary server")
     if sqlstate(exc) == _INSUFFICIENT_PRIVILEGE:
         hint = "GRANT SELECT on it to nightshift's role"
+    hint = path_hint(sqlstate(exc), in_function=is_in_function(exc)) or hint
     return NightshiftError("the database refused a look-up", detail=reason(exc), hint=hint)
 
 

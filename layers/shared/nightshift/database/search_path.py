@@ -5,17 +5,23 @@ create objects in one of these could have his own code run by our statements, wi
 to PostgreSQL's own schema as a connection opens, by a statement that names every function's schema; all else that our
 statements mean is written with its schema.
 
-What the role's own path was is kept in two settings of the session, for two purposes. Tables that a policy names
-without a schema are looked for in its schemas, in the catalogue. And triggers, defaults and constraints of a user's
-table may rely on it, for they run in our session. A statement that changes such a table has `HANDED_OVER` among its
+What the role's own path was is kept in two settings of the session, for three purposes. Tables that a policy names
+without a schema are looked for in its schemas, in the catalogue. Triggers, defaults and constraints of a user's table
+may rely on it, for they run in our session. A statement that changes such a table has `HANDED_OVER` among its
 conditions: by the time it is true the statement has been read, operators and all, by our path, and the role's own one
-is set for what the statement calls. `TAKEN_BACK` must follow before the next statement is read; both planes see to that
-(`database.connect`, `rows.postgres`), and to the path of what is left for COMMIT. BEFORE triggers of a whole statement
-are called before any condition is looked at: they have the role's path only where the statement that changes rows is
-part of another one, which has the condition.
+is set for what the statement calls. And event triggers may rely on it, which are called for what we make. Such a
+statement has no condition; it is read by PostgreSQL's own schema first and the role's path behind it, which is safe
+where it names nothing but types, and objects with their schemas (see `defines`).
+
+`TAKEN_BACK` must follow before the next statement is read; both planes see to that (`database.path_events`,
+`rows.postgres`), and to the path of what is left for COMMIT. BEFORE triggers of a whole statement are called before any
+condition is looked at: they have the role's path only where the statement that changes rows is part of another one,
+which has the condition.
 """
 
 from __future__ import annotations
+
+import re
 
 PINNED = "pg_catalog, pg_temp"
 """pg_temp is last: unnamed, it would be the first place to look for tables and types."""
@@ -44,5 +50,26 @@ server looks at it once, before it looks at any."""
 HAND_OVER = f"SELECT pg_catalog.length({_HAND_OVER})"
 """Statement that does the same, for what COMMIT calls."""
 
+_DEFINES = re.compile(
+    r"\s*(?:CREATE (?:TEMP |TEMPORARY |UNIQUE )?(?:TABLE|INDEX|SCHEMA|FUNCTION)|ALTER TABLE|DROP (?:TABLE|FUNCTION)"
+    r"|REVOKE) "
+)
+
+OPEN_TO_EVENT_TRIGGERS = (
+    "SELECT pg_catalog.length(pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog',"
+    f" NULLIF(pg_catalog.current_setting('{ROLES_PATH}', true), '')), true))"
+)
+"""Statement that sets the path by which a statement that `defines` something is read."""
+
 TAKEN_BACK = f"SELECT pg_catalog.length(pg_catalog.set_config('search_path', '{PINNED}', true))"
 """Statement that sets ours again; safe to read by any path."""
+
+
+def defines(statement: str) -> bool:
+    """Whether a statement is one that event triggers are called for."""
+    return _DEFINES.match(statement) is not None
+
+
+def is_handed_over(statement: str) -> bool:
+    """Whether a statement runs, in part or whole, by the role's own path."""
+    return HANDED_OVER in statement or defines(statement)

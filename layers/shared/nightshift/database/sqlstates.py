@@ -22,6 +22,23 @@ def is_about_rows(state: str, *, in_function: bool) -> bool:
     return not state.startswith(_THE_SERVER_S if in_function else _OURS)
 
 
+_UNDEFINED = ("42883", "42P01", "42704")
+
+
+def path_hint(state: str | None, *, in_function: bool) -> str | None:
+    """What to do about a function of the application's that looks for something by `search_path`; None for others.
+
+    Such a one runs wherever a statement is planned, where an index or a CHECK calls it and it is of SQL: the server
+    puts its text in its place.
+    """
+    if not in_function or state not in _UNDEFINED:
+        return None
+    return (
+        "a function that an index or a constraint calls looks for this by search_path: ALTER FUNCTION … SET search_path"
+        " = …; autovacuum and pg_restore could not call it either"
+    )
+
+
 _ABOUT_A_VALUE = re.compile("invalid|out of range|too long|malformed", re.IGNORECASE)
 _QUOTED = re.compile('".*"')
 

@@ -15,22 +15,15 @@ from typing import Any
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
+from nightshift.database import search_path
 from nightshift.database.durability import DURABLE
 from nightshift.database.opening import settings_sql
-from nightshift.database.search_path import HAND_OVER, HANDED_OVER, ROLES_PATH, TAKEN_BACK
-from nightshift.database.sqlstates import first_line, is_about_rows, is_oversized
+from nightshift.database.sqlstates import is_about_rows
 from nightshift.database.url import DatabaseTarget
-from nightshift.errors import DatabaseUnavailable, NightshiftError
+from nightshift.errors import DatabaseUnavailable
+from nightshift.rows.postgres_errors import is_in_function, line_of, translate
 from nightshift.rows.session import SESSION, connect
-from nightshift.rows.source import (
-    Bounds,
-    ConnectionLost,
-    Interrupted,
-    RowsLocked,
-    RowTooBig,
-    StatementRefused,
-    TooLarge,
-)
+from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, TooLarge
 
 BATCH_BYTES = 4 << 20
 """Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
@@ -38,29 +31,7 @@ BATCH_BYTES = 4 << 20
 _DRIVER_ERRORS = (dbapi.Error, pa.ArrowException, OSError)
 """How the server's errors arrive: through DBAPI, or through Arrow's C stream, whose numbers pyarrow maps to its own."""
 
-_READ_ONLY = "25006"
-_LOCKED = {"55P03"}
-_INTERRUPTED = {"57014", "40001", "40P01", "25P03"}
-_REFERENCED = "23503"
 _UNKNOWN_OUTCOME = "40003"
-
-_SAID = {
-    # An error in the middle of a COPY reaches us through Arrow's C stream, which carries its text but no SQLSTATE.
-    "lock timeout": "55P03",
-    "statement timeout": "57014",
-    "user request": "57014",
-    "deadlock detected": "40P01",
-    "could not serialize": "40001",
-    "foreign key constraint": _REFERENCED,
-    "idle-in-transaction timeout": "25P03",
-    "read-only transaction": _READ_ONLY,
-    "terminating connection": "57P01",
-    "server closed the connection": "08006",
-    "no connection to the server": "08003",
-    "SSL connection has been closed": "08006",
-    "could not receive data": "08006",
-    "could not send data": "08006",
-}
 
 
 class PostgresConnection:
@@ -76,7 +47,7 @@ class PostgresConnection:
         self._handed_over = False
         try:
             self._connection = connect(target)
-            path = {} if target.search_path is None else {ROLES_PATH: target.search_path}
+            path = {} if target.search_path is None else {search_path.ROLES_PATH: target.search_path}
             self._set(SESSION | path)
             # English messages, where we may choose: see `_SAID`. Only a superuser may, so a refusal is no news.
             with suppress(dbapi.Error):
@@ -128,7 +99,7 @@ class PostgresConnection:
                         raise Interrupted("the run was told to stop")
                     yield batch
             except _DRIVER_ERRORS as exc:
-                raise _translate(exc) from exc
+                raise translate(exc) from exc
         self._take_path_back(statement)
 
     def read(self, statement: str, bounds: Bounds) -> pa.Table:
@@ -172,7 +143,7 @@ class PostgresConnection:
                 raise
 
         if hand_over:
-            self.execute(HAND_OVER)
+            self.execute(search_path.HAND_OVER)
         try:
             with self._connection.cursor() as cursor:
                 reader = pa.RecordBatchReader.from_batches(form, watched())
@@ -180,9 +151,9 @@ class PostgresConnection:
         except _DRIVER_ERRORS as exc:
             if raised:
                 raise raised[0] from None
-            raise _translate(exc) from exc
+            raise translate(exc) from exc
         if hand_over:
-            self._take_path_back(HANDED_OVER)
+            self._take_path_back(search_path.HANDED_OVER)
         return loaded
 
     def execute(self, statement: str) -> int:
@@ -193,39 +164,41 @@ class PostgresConnection:
                 row: Any = cursor.fetchone()
                 answer = int(row[0])
         except _DRIVER_ERRORS as exc:
-            raise _translate(exc) from exc
+            raise translate(exc) from exc
         self._take_path_back(statement)
         return answer
 
     def run(self, statement: str) -> None:
         """See `rows.source.RowConnection.run`."""
+        if search_path.defines(statement):
+            self.execute(search_path.OPEN_TO_EVENT_TRIGGERS)
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
         except _DRIVER_ERRORS as exc:
-            raise _translate(exc) from exc
+            raise translate(exc) from exc
         self._take_path_back(statement)
 
     def _take_path_back(self, statement: str) -> None:
         """After a statement that ran by the role's own search_path, ours holds again; see `database.search_path`."""
-        if HANDED_OVER in statement:
-            self._handed_over = True
-            self.execute(TAKEN_BACK)
+        self._handed_over |= search_path.HANDED_OVER in statement
+        if search_path.is_handed_over(statement):
+            self.execute(search_path.TAKEN_BACK)
 
     def commit(self) -> None:
         """See `rows.source.RowConnection.commit`."""
         if self._handed_over:
             # For what the statement has left for COMMIT to call.
-            self.execute(HAND_OVER)
+            self.execute(search_path.HAND_OVER)
         try:
             self._connection.commit()
         except _DRIVER_ERRORS as exc:
             state = getattr(exc, "sqlstate", None)
-            if state and state != _UNKNOWN_OUTCOME and is_about_rows(state, in_function=_in_function(str(exc))):
+            if state and state != _UNKNOWN_OUTCOME and is_about_rows(state, in_function=is_in_function(str(exc))):
                 # A constraint or a trigger that is due last. The server said no: the outcome is known.
-                raise _translate(exc) from exc
+                raise translate(exc) from exc
             self.healthy = False
-            raise ConnectionLost("the answer to COMMIT was not success", detail=_first_line(exc)) from exc
+            raise ConnectionLost("the answer to COMMIT was not success", detail=line_of(exc)) from exc
 
     def close(self) -> None:
         """See `rows.source.RowConnection.close`."""
@@ -238,63 +211,3 @@ class PostgresConnection:
             self._connection.rollback()
         except _DRIVER_ERRORS:
             self.healthy = False
-
-
-def _translate(exc: Exception) -> NightshiftError:
-    """Sort an error by its SQLSTATE (PostgreSQL manual, appendix A).
-
-    Only the first line is kept: the server's DETAIL may quote a row.
-    """
-    message = str(exc)
-    state = getattr(exc, "sqlstate", None) or next((s for words, s in _SAID.items() if words in message), None)
-    if is_oversized(message) and not _in_function(message):
-        return RowTooBig(_first_line(exc))
-    error = _sorted(state, message, _first_line(exc))
-    if isinstance(error, StatementRefused):
-        error.about_rows = is_about_rows(state or "", in_function=_in_function(message))
-    return error
-
-
-def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
-    if state in _LOCKED:
-        return RowsLocked("rows or a table are locked by somebody else", detail=said)
-    if state in _INTERRUPTED:
-        return Interrupted("the server ended a statement", detail=said)
-    if state is not None and state.startswith(("08", "57P")):
-        return ConnectionLost("the connection to the database was lost", detail=said)
-    if state == _READ_ONLY:
-        return NightshiftError("the database is read-only", detail=said, hint="connect to the primary server")
-    if state == "23505":
-        return StatementRefused(
-            "the table has rows with keys of archived ones",
-            detail=said,
-            hint="a key that is checked last (DEFERRABLE) leaves no choice: restore into a table of its own",
-        )
-    if "no partition of relation" in message:
-        return StatementRefused(
-            "the table has no partition for archived rows",
-            detail=said,
-            hint="create the partition for their days first, or restore into a table of its own",
-        )
-    if state == _REFERENCED and "insert or update on table" in message:
-        return StatementRefused(
-            "archived rows reference rows of another table that are gone",
-            detail=said,
-            hint="restore the referenced table's rows first, or restore into a table of its own",
-        )
-    if state == _REFERENCED:
-        return StatementRefused(
-            "rows that are due are still referenced by another table",
-            detail=said,
-            hint="archive the referencing table first, with a retention that is not longer",
-        )
-    return StatementRefused("the database refused a statement", detail=said)
-
-
-def _in_function(message: str) -> bool:
-    """Whether an error arose in a function that the statement called; in other languages than C's nobody can tell."""
-    return "\nCONTEXT:  PL/" in message or "\nCONTEXT:  SQL " in message
-
-
-def _first_line(exc: Exception) -> str:
-    return first_line(str(exc)) or type(exc).__name__
