@@ -4,6 +4,10 @@ It runs on a data connection and by `cleanup`'s engine. Each deletion is `COPY (
 *is* what is deleted. Its objects are written and proven while the transaction is open, and become part of the archive
 in the commit that deletes the rows. Dependent rows often have no timestamp: they lie under the day of the run, the
 expired rows themselves under the day of their `expires_at`.
+
+Where tables of the cascade have triggers, the deletion of one row may change another that is still to go, or delete
+more of them. There all rows are read, and locked, before the first goes, and archived as they were then; and the server
+must have deleted as many rows as that, no more and no less.
 """
 
 from __future__ import annotations
@@ -21,9 +25,10 @@ from nightshift.archive.ledger import Entry
 from nightshift.archive.seal import Seal
 from nightshift.archive.table import Engine
 from nightshift.archive.work import Limits
-from nightshift.database.catalog import TableInfo
+from nightshift.database.catalog import TableInfo, TableName, quote_literal
 from nightshift.database.connect import Database
-from nightshift.database.search_path import HANDED_OVER
+from nightshift.database.search_path import HAND_OVER, HANDED_OVER, TAKEN_BACK
+from nightshift.expiry.graph import Node
 from nightshift.expiry.queueing import enqueue
 from nightshift.expiry.session import Busy, Gone, Rejected, stamp
 from nightshift.expiry.statements import Deletion, Key, Statements
@@ -36,6 +41,13 @@ from nightshift.run import JobRun
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_DELETED = """
+SELECT CASE WHEN current_setting('track_counts')::boolean
+  THEN (SELECT sum(pg_stat_get_xact_tuples_deleted(heap::regclass))::bigint FROM unnest(ARRAY[{heaps}]) heap)
+  ELSE {untracked} END
+"""
+"""Rows that this session has deleted; those of earlier transactions may be among them: only a difference tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,9 @@ class ArchiveSession:
     _entries: list[Entry] = field(init=False, default_factory=list)
     _open: RowConnection | None = field(init=False, default=None)
     _bounds: Bounds = field(init=False)
+    _before: dict[TableName, pa.Table] | None = field(init=False, default=None)
+    _deleted: int = field(init=False, default=0)
+    _archived: int = field(init=False, default=0)
 
     def close(self) -> None:
         """Let go of the data connection."""
@@ -85,7 +100,7 @@ class ArchiveSession:
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
         """See `Session.transaction`."""
-        self._entries = []
+        self._entries, self._before = [], None
         self._bounds = Bounds(
             seconds=seconds,
             lock_seconds=self.limits.lock_seconds,
@@ -128,37 +143,83 @@ class ArchiveSession:
 
     def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
         """See `Session.delete`; a circle has no one statement that could return the rows of several tables."""
-        return [self._archived(deletion) for deletion in deletions]
+        if self._has_triggers and self._before is None:
+            self._deleted, self._archived = self._count_deleted(0), 0
+            self._before = {node.name: self._read_as_it_is(node) for node in self._nodes}
+        return [self._delete(deletion) for deletion in deletions]
 
     def commit(self) -> None:
         """See `Session.commit`."""
+        if self._has_triggers:
+            self._check_deleted()
         # From here on the seal decides what becomes of the objects: it alone may know that COMMIT's outcome is unknown.
         entries, self._entries = self._entries, []
         self.seal(self._connection, self.statements.cascade.root.label, entries)
 
-    def _archived(self, deletion: Deletion) -> Gone:
-        node = deletion.node
-        origin = self._origin(node.info)
-        when = origin.axis.column if origin.axis else None
-        carried = [columns.carry(column, always_fits=column.name == when) for column in node.info.columns]
+    @property
+    def _nodes(self) -> Iterable[Node]:
+        return self.statements.cascade.nodes.values()
+
+    @property
+    def _has_triggers(self) -> bool:
+        return any(node.info.triggers for node in self._nodes)
+
+    def _count_deleted(self, untracked: int) -> int:
+        heaps = ", ".join(quote_literal(heap.name.sql) for node in self._nodes for heap in node.info.heaps)
+        return self._connection.execute(_DELETED.format(heaps=heaps, untracked=untracked))
+
+    def _check_deleted(self) -> None:
+        """Make sure that triggers have left it at what was archived.
+
+        Raises:
+            Rejected: they have not.
+        """
+        self._connection.execute(HAND_OVER)
+        self._connection.run("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
+        self._connection.execute(TAKEN_BACK)
+        if self._count_deleted(self._deleted + self._archived) - self._deleted != self._archived:
+            names = ", ".join(f"{name} of {node.name.label}" for node in self._nodes for name in node.info.triggers)
+            raise Rejected(
+                "other rows were deleted than were archived",
+                detail=f"other rows would go than are archived ({names})",
+            )
+
+    def _read_as_it_is(self, node: Node) -> pa.Table:
+        gone = " OR ".join(f"({deletion.condition})" for deletion in self.statements.deletions(node.name))
+        carried = self._carried(node)
+        statement = f"SELECT {columns.select_list(carried)} FROM {node.name.sql} AS d WHERE {gone} FOR UPDATE OF d"
+        return self._read(node, statement, carried)
+
+    def _carried(self, node: Node) -> list[columns.Carried]:
+        axis = self._origin(node.info).axis
+        return [
+            columns.carry(column, always_fits=axis is not None and column.name == axis.column)
+            for column in node.info.columns
+        ]
+
+    def _read(self, node: Node, statement: str, carried: Sequence[columns.Carried]) -> pa.Table:
+        try:
+            fetched = self._connection.read(statement, self._bounds)
+        except RowTooBig as exc:
+            raise RowTooBig(f"{node.info.name.label}: {exc.message}: {exc.detail}") from exc
+        return columns.refine(fetched, carried) if fetched.num_rows else fetched
+
+    def _delete(self, deletion: Deletion) -> Gone:
+        node, carried = deletion.node, self._carried(deletion.node)
         parts = [f"gone AS ({deletion.sql} RETURNING d.*)"]
         for n, files in enumerate(node.files):
             now = stamp(self.as_of, postgresql=True)
             into = enqueue(files, "gone", self.run_id, now, postgresql=True, schema=self.statements.schema)
             parts.append(f"queued_{n} AS ({into})")
         statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone WHERE {HANDED_OVER}"
-        try:
-            fetched = self._connection.read(statement, self._bounds)
-        except RowTooBig as exc:
-            raise RowTooBig(f"{node.info.name.label}: {exc.message}: {exc.detail}") from exc
-        if fetched.num_rows == 0:
-            return Gone(0)
-        rows = columns.refine(fetched, carried)
-        entries = self.seal.uploader.upload(origin, rows)
+        gone = self._read(node, statement, carried)
+        rows = gone if self._before is None else self._before.pop(node.name, gone.slice(0, 0))
+        entries = self.seal.uploader.upload(self._origin(node.info), rows) if rows.num_rows else []
         self._entries += entries
+        self._archived += rows.num_rows
         return Gone(
-            deleted=rows.num_rows,
-            queued=sum(columns.filled(rows, files.key) for files in node.files),
+            deleted=gone.num_rows,
+            queued=sum(columns.filled(gone, files.key) for files in node.files) if gone.num_rows else 0,
             objects=len(entries),
             bytes=sum(entry.bytes for entry in entries),
         )
