@@ -180,3 +180,47 @@ def test_a_trigger_that_puts_rows_back(house: House, body: str, trigger: str) ->
 
     assert refusal["guard"] == "returning_rows"
     assert "trigger back puts them there" in refusal["message"] and "log" in refusal["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "trigger"),
+    [
+        ("DELETE FROM log WHERE id = OLD.id + 100000;", "TRIGGER others AFTER DELETE ON log FOR EACH ROW"),
+        (
+            "IF OLD.id = 4000 THEN DELETE FROM log WHERE id = 104000; END IF;",
+            "CONSTRAINT TRIGGER others AFTER DELETE ON log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW",
+        ),
+        (
+            "IF pg_trigger_depth() = 1 THEN"
+            " DELETE FROM log WHERE id IN (SELECT id + 100000 FROM gone WHERE id = 4000); END IF;",
+            "TRIGGER others AFTER DELETE ON log REFERENCING OLD TABLE AS gone FOR EACH STATEMENT",
+        ),
+    ],
+    ids=["row", "one row, at commit", "one row, statement"],
+)
+def test_a_trigger_that_deletes_rows_which_nobody_archives(house: House, body: str, trigger: str) -> None:
+    house.sql(LOG + "INSERT INTO log SELECT id + 100000, timestamptz '2025-10-01', word FROM log;" + INDEX)
+    house.sql(BACK.format(body=body) + f"CREATE {trigger} EXECUTE FUNCTION back()")
+
+    result = archive(house, policy_for("log"), chunk_bytes=50_000).result
+
+    assert result.refusal is not None and result.refusal.guard == "vanishing_rows", result
+    assert "trigger others deletes them" in result.refusal.message
+    left, away = ids(house), archived_ids(house)
+    assert sorted(left + away) == [n + shift for shift in (0, 100000) for n in range(1, 5001)]
+    assert 4000 in left and 104000 in left
+
+
+def test_a_trigger_of_sqlite_that_deletes_rows_which_nobody_archives(sqlite_house: House) -> None:
+    sqlite_house.sql("CREATE TABLE log (id int, created_at text)")
+    sqlite_house.sql(
+        "INSERT INTO log VALUES (1, '2025-01-01 00:00:00'), (2, '2025-01-02 00:00:00'), (3, '2025-10-10 00:00:00')"
+    )
+    sqlite_house.sql("CREATE TRIGGER others AFTER DELETE ON log BEGIN DELETE FROM log WHERE id = OLD.id + 1; END")
+
+    sqlite_house.policies('[[retention]]\ntable = "log"\nkeep_days = 30')
+
+    refusal = sqlite_house.run_table()["refusal"]
+
+    assert refusal["guard"] == "vanishing_rows" and "trigger others" in refusal["message"]
+    assert (ids(sqlite_house), archived_ids(sqlite_house)) == ([1, 2, 3], [])

@@ -94,6 +94,10 @@ class RowsReturn(NightshiftError):
     """A trigger puts deleted rows back; the chunk was undone."""
 
 
+class RowsVanish(NightshiftError):
+    """A trigger deletes rows that are not archived; the chunk was undone."""
+
+
 class CommitUnknown(NightshiftError):
     """The connection was lost during COMMIT and the ledger could not be asked what became of it."""
 

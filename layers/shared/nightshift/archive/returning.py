@@ -1,26 +1,30 @@
-"""Triggers that put deleted rows back: noticed in the first chunk, within the transaction that deletes it.
+"""Triggers that change what a deletion is, noticed within the transaction that deletes.
 
-Such rows would be archived again every night. Only what this transaction itself has inserted counts: an application may
-insert old rows whenever it likes.
+Rows that a trigger puts back would be archived again every night: noticed in the first chunk. Only what this
+transaction itself has inserted counts: an application may insert old rows whenever it likes. Rows of the table that a
+trigger deletes beside those of the chunk would leave without being archived: noticed in every chunk, for a trigger may
+do so for some rows alone.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 from nightshift.archive.target import Target
 from nightshift.database.catalog import quote_literal
 from nightshift.database.search_path import HAND_OVER, TAKEN_BACK
-from nightshift.errors import RowsReturn
+from nightshift.errors import RowsReturn, RowsVanish
 from nightshift.rows.source import RowConnection
 
-_INSERTED = """
+_COUNTED = """
 SELECT CASE WHEN current_setting('track_counts')::boolean THEN
-  (SELECT coalesce(sum(pg_stat_get_xact_tuples_inserted(t.relid)), 0)::bigint FROM (
+  (SELECT coalesce(sum(pg_stat_get_xact_tuples_{what}(t.relid)), 0)::bigint FROM (
      SELECT relid::oid FROM pg_partition_tree({table}::regclass) UNION SELECT {table}::regclass::oid) t)
 ELSE {untracked} END
 """
-"""Rows that this session has inserted. Those of earlier transactions may be among them: only a difference tells."""
+"""Rows that this session has inserted or deleted. Those of earlier transactions may be among them: only a difference
+tells."""
 
 _FULL_ID = "(pg_current_xact_id()::text::bigint + age(pg_current_xact_id()::xid) - age(xmin))::text::xid8"
 
@@ -31,53 +35,98 @@ _OURS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of the table, before a deletion.
+
+    Attributes:
+        inserted: rows that this session has inserted (PostgreSQL); the number of due rows (SQLite).
+        deleted: rows that this session has deleted (PostgreSQL); the number of rows (SQLite).
+    """
+
+    inserted: int = 0
+    deleted: int = 0
+
+
 class Returning:
-    """Watches the deletions from a table until one chunk has been seen to leave for good; shared by its workers."""
+    """Watches the deletions from a table that has triggers; shared by its workers."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._seen = threading.Event()
-        if not target.info.triggers:
-            self._seen.set()
+        self._leave_for_good = threading.Event()
+        """One chunk has been seen to."""
 
-    def before(self, connection: RowConnection) -> int:
+    def before(self, connection: RowConnection) -> Counts:
         """To be called in a deletion's transaction, before it; what it returns is for `check`."""
-        return 0 if self._seen.is_set() else self._count(connection, untracked=0)
+        if not self._target.info.triggers:
+            return Counts()
+        inserted = 0 if self._leave_for_good.is_set() else self._inserted(connection, untracked=0)
+        return Counts(inserted, self._deleted(connection, untracked=0))
 
-    def check(self, connection: RowConnection, before: int, deleted: int) -> None:
-        """To be called after it: what was deleted is gone.
+    def check(self, connection: RowConnection, before: Counts, deleted: int) -> None:
+        """To be called after it: what was deleted is gone, and nothing else is.
 
         Args:
             deleted: number of rows.
 
         Raises:
             RowsReturn: some of it is there again.
+            RowsVanish: more rows are gone.
         """
-        if self._seen.is_set() or not deleted:
+        if not self._target.info.triggers or not deleted:
             return
         if self._target.postgresql:
             connection.execute(HAND_OVER)
             connection.run("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
             connection.execute(TAKEN_BACK)
-            back = self._count(connection, untracked=1) > before and self._has_due_rows_of_ours(connection)
+        self._check_others(connection, before.deleted, deleted)
+        if self._leave_for_good.is_set():
+            return
+        if self._target.postgresql:
+            back = self._inserted(connection, untracked=1) > before.inserted and self._has_due_rows_of_ours(connection)
         else:
-            back = self._count(connection) > before - deleted
+            back = self._inserted(connection) > before.inserted - deleted
         if back:
-            names = self._target.info.triggers
             raise RowsReturn(
                 f"rows of {self._target.info.name.label} are back as soon as they are deleted:"
-                f" {', '.join(names)} {'put' if len(names) > 1 else 'puts'} them there",
+                f" {', '.join(self._names)} {'put' if len(self._names) > 1 else 'puts'} them there",
                 hint="disable the trigger; nothing of this chunk was deleted",
             )
-        self._seen.set()
+        self._leave_for_good.set()
 
-    def _count(self, connection: RowConnection, untracked: int = 0) -> int:
+    def _check_others(self, connection: RowConnection, before: int, deleted: int) -> None:
+        if self._target.postgresql:
+            others = self._deleted(connection, untracked=deleted) - before - deleted
+        else:
+            others = before - deleted - self._deleted(connection)
+        if others > 0:
+            raise RowsVanish(
+                f"more rows of {self._target.info.name.label} would go than are archived:"
+                f" {', '.join(self._names)} {'delete' if len(self._names) > 1 else 'deletes'} them",
+                hint="disable the trigger, or have it leave the table's other rows alone; nothing of this chunk was"
+                " deleted",
+            )
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._target.info.triggers
+
+    def _inserted(self, connection: RowConnection, untracked: int = 0) -> int:
         """PostgreSQL: rows inserted, as the server counts them, or `untracked`. SQLite: due rows, for nobody else can
         write meanwhile."""
-        table = self._target.info.name.sql
         if not self._target.postgresql:
-            return connection.execute(f"SELECT count(*) FROM {table} WHERE {self._target.due}")
-        return connection.execute(_INSERTED.format(table=quote_literal(table), untracked=untracked))
+            return connection.execute(f"SELECT count(*) FROM {self._target.info.name.sql} WHERE {self._target.due}")
+        return self._counted(connection, "inserted", untracked)
+
+    def _deleted(self, connection: RowConnection, untracked: int = 0) -> int:
+        """PostgreSQL: rows deleted, as the server counts them, or `untracked`. SQLite: all rows."""
+        if not self._target.postgresql:
+            return connection.execute(f"SELECT count(*) FROM {self._target.info.name.sql}")
+        return self._counted(connection, "deleted", untracked)
+
+    def _counted(self, connection: RowConnection, what: str, untracked: int) -> int:
+        table = quote_literal(self._target.info.name.sql)
+        return connection.execute(_COUNTED.format(what=what, table=table, untracked=untracked))
 
     def _has_due_rows_of_ours(self, connection: RowConnection) -> bool:
         found = f"SELECT 1 FROM {self._target.info.name.sql} WHERE {self._target.due} AND {_OURS} LIMIT 1"

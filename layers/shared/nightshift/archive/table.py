@@ -30,7 +30,7 @@ from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.database.table_locks import TableLocks
 from nightshift.database.tables import archive_object, is_there
-from nightshift.errors import NightshiftError, RowsReturn
+from nightshift.errors import NightshiftError, RowsReturn, RowsVanish
 from nightshift.policy.retention import Policy
 from nightshift.results import Refusal, Status, TableResult
 from nightshift.rows.axis import Axis
@@ -109,8 +109,9 @@ def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample
             return result_of(target or policy, tally, Status.PARTIAL, started, warnings=(LOCKED,))
         error = refused_statement(exc).about(policy.table)
         return result_of(target or policy, tally, Status.FAILED, started, error=error)
-    except RowsReturn as exc:
-        refusal = Refusal(guard="returning_rows", message=exc.message, hint=exc.hint or "")
+    except (RowsReturn, RowsVanish) as exc:
+        guard = "returning_rows" if isinstance(exc, RowsReturn) else "vanishing_rows"
+        refusal = Refusal(guard=guard, message=exc.message, hint=exc.hint or "")
         return result_of(target or policy, tally, Status.REFUSED, started, refusal=refusal)
     except NightshiftError as exc:
         return result_of(target or policy, tally, Status.FAILED, started, error=exc.about(policy.table))

@@ -245,6 +245,7 @@ ENGLISH = Phrases(
         "abnormal_volume": "unusually many rows to delete",
         "hidden_rows": "a rule, trigger or inheritance may hide rows",
         "returning_rows": "a trigger puts deleted rows back",
+        "vanishing_rows": "a trigger deletes rows that are not archived",
         "replica_identity": "a publication cannot tell deleted rows apart",
         "privilege": "missing database privilege",
         "encoding": "unsupported database encoding",

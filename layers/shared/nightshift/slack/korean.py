@@ -223,6 +223,7 @@ KOREAN = Phrases(
         "abnormal_volume": "삭제 대상이 비정상적으로 많음",
         "hidden_rows": "규칙·트리거·상속 때문에 일부 행이 누락될 수 있음",
         "returning_rows": "트리거가 삭제한 행을 다시 넣음",
+        "vanishing_rows": "트리거가 보관되지 않은 행을 삭제함",
         "replica_identity": "퍼블리케이션이 삭제된 행을 식별할 수 없음",
         "privilege": "데이터베이스 권한 부족",
         "encoding": "지원하지 않는 데이터베이스 인코딩",
