@@ -23,6 +23,8 @@ from tests.support.expiry_runs import (
     script,
 )
 from tests.support.house import House
+from tests.support.s3_faults import access_denied
+from tests.support.s3_proxy import S3Proxy
 
 
 def addresses(bucket: str) -> dict[str, str]:
@@ -233,6 +235,23 @@ def test_some_that_name_nothing_are_counted(uploads: House) -> None:
     files = expired(uploads, JOB + files_of("file"))["files"]
     assert (files["deleted"], files["looked_up"], files["absent"] in range(1, 10)) == (30, 20, True)
     assert "named no file" in files["warnings"][0] and "5 named no file" in uploads.slack.messages[-1].seen
+
+
+def test_a_role_that_is_bound_to_a_prefix(uploads: House) -> None:
+    """One key outside of it does not stop a table; nothing but such keys do."""
+    name(uploads, ["old/1.pdf", *(f"docs/{n}.pdf" for n in range(2, 31))])
+    put(uploads, "old/1.pdf", *(f"docs/{n}.pdf" for n in range(2, 31)))
+    with S3Proxy(uploads.s3.endpoint) as proxy:
+        uploads.env["AWS_ENDPOINT_URL"] = proxy.endpoint
+        proxy.inject(access_denied(), method="GET", target="prefix=old/", times=None)
+        files = expired(uploads, JOB + files_of("file"))["files"]
+        assert (files["deleted"], files["looked_up"]) == (30, 19)
+        (warning,) = files["warnings"]
+        assert "1 lie where S3 does not let the role look" in warning and "'old/1.pdf'" in warning
+        script(uploads, "DELETE FROM file; INSERT INTO job (id, expires_at) VALUES (50, '2025-10-01')")
+        name(uploads, ["old/2.pdf"], first=50)
+        (refusal,) = refused(uploads, JOB + files_of("file"))
+        assert refusal["guard"] == "no_bucket" and "AccessDenied" in refusal["message"]
 
 
 def test_a_bucket_that_is_not_there_is_found_first(uploads: House) -> None:

@@ -133,12 +133,20 @@ def _check_keys(column: _Column, s3: _S3, tally: FileTally) -> None:
     """Look keys up, those first that could be meant otherwise."""
     due = _chosen(column.due)
     wanted = {**due, **_chosen(column.others, SAMPLE - len(due))}
-    answers = s3.ask(wanted)
-    for named, answer in answers.items():
-        if isinstance(answer, str):
-            _refuse_bucket(column, named.bucket, answer)
-            tally.warnings.append(f"{column.label}: files were not looked up before rows went: S3 says {answer}")
+    asked = s3.ask(wanted)
+    answers = {named: there for named, there in asked.items() if isinstance(there, bool)}
+    reached = {named.bucket for named in answers}
+    for named, code in asked.items():
+        if isinstance(code, str) and not (code in _DENIED and named.bucket in reached):
+            _refuse_bucket(column, named.bucket, code)
+            tally.warnings.append(f"{column.label}: files were not looked up before rows went: S3 says {code}")
             return
+    if denied := [named for named in asked if named not in answers]:
+        # A role that is bound to a prefix: for what a row or two name outside of it no table has to stay.
+        tally.warnings.append(
+            f"{column.label}: of {len(asked)} keys, {len(denied)} lie where S3 does not let the role look"
+            f" ({denied[0].bucket}, e.g. {shown(denied[0].key)!r}); if it may not delete there, their files stay"
+        )
     missing = [named for named, there in answers.items() if not there]
     for named in missing:
         _refuse_misread(column, wanted[named], named, s3)
@@ -150,7 +158,7 @@ def _check_keys(column: _Column, s3: _S3, tally: FileTally) -> None:
             "correct `bucket`, or `prefix` and `strip` in [[expiry.files]]; `check = false` takes them as they are",
         )
     absent = [named for named in missing if named in due]
-    tally.looked_up += len(due)
+    tally.looked_up += sum(named in answers for named in due)
     tally.absent += len(absent)
     if absent:
         tally.warnings.append(
@@ -200,7 +208,10 @@ class _S3:
         self._deadline = deadline
 
     def ask(self, names: Iterable[Named]) -> dict[Named, bool | str]:
-        """Whether there is each; S3's code where it does not say. It is asked no more once it has not answered."""
+        """Whether there is each; S3's code where it does not say.
+
+        It is asked no more where it does not answer the first, but for a missing right: other keys may have it.
+        """
         wanted = list(names)
         if not wanted:
             return {}
@@ -212,7 +223,7 @@ class _S3:
             return has_object(client, name.bucket, name.key, self._deadline)
 
         answers = {first: there(first)}
-        if isinstance(answers[first], str):
+        if isinstance(answers[first], str) and answers[first] not in _DENIED:
             return answers
         with ThreadPoolExecutor(THREADS, "look-up") as pool:
             return answers | dict(zip(wanted[1:], pool.map(there, wanted[1:]), strict=True))
