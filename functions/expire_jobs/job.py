@@ -64,7 +64,7 @@ def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> E
     reach = reach_of(settings, [bucket for policy in policies for one in policy.files for bucket in one.named_buckets])
     versions, listener = settings.expire_file_versions, services.listener
     drain = Drain(database, outbox, services.s3_client, reach, versions=versions, listener=listener)
-    warnings = tuple(f"no file was deleted: {table} may not be read, and may name it" for table in hidden)
+    warnings = tuple(f"no file was deleted: {why}, and may name it" for why in hidden)
     if hidden:
         drain.stop()
     tables: list[ExpiredTable] = []

@@ -9,6 +9,7 @@ from tests.support.expiry_runs import (
     CHILDREN,
     DUE,
     JOB,
+    LATER,
     MAKE_JOB,
     deleted,
     expire,
@@ -96,6 +97,26 @@ def test_a_table_that_is_refused_stops_no_other(home: House) -> None:
 
     assert [table["status"] for table in answer["tables"]] == ["refused", "ok"]
     assert (answer["status"], answer["files"]["deleted"]) == ("refused", 1)
+
+
+def test_a_misspelt_column_costs_no_other_table_its_files(home: House) -> None:
+    """Rows of a policy that is refused may name the same files: none goes before it is known which."""
+    cart = "CREATE TABLE cart (id int PRIMARY KEY, expires_at timestamp, s3_key text);"
+    cart += f"INSERT INTO cart VALUES (1, '{LATER}', 'f');"
+    script(home, "CREATE TABLE job (id int PRIMARY KEY, expires_at timestamp, s3_key text);" + cart)
+    script(home, f"INSERT INTO job VALUES (1, '{DUE}', 'f'), (2, '{DUE}', 'g')")
+    put(home, "f", "g")
+    home.env["EXPIRE_FILES_BUCKET"] = home.bucket
+    carts = JOB.replace("job", "cart")
+    home.policies(JOB + files_of("job") + carts + files_of("cart", "s3key"))
+
+    answer = expire(home)
+
+    assert (answer["status"], answer["files"]["waiting"], home.s3.keys(home.bucket)) == ("refused", 2, ["f", "g"])
+    assert "cart has no column of text called s3key, and may name it" in answer["files"]["warnings"][0]
+    home.policies(JOB + files_of("job") + carts + files_of("cart"))
+    files = expire(home)["files"]
+    assert (files["kept"], files["deleted"], home.s3.keys(home.bucket)) == (1, 1, ["f"])
 
 
 @pytest.mark.parametrize("policy", [None, '[[retention]]\ntable = "job"\n'])

@@ -50,7 +50,8 @@ def named_places(
     Apart from the cascades: a policy that is refused must not cost another table's rows their files.
 
     Returns:
-        the places, and the tables that we may not look into: files that their rows name could not be told from others.
+        the places, and why there is one into which we cannot look: files that its rows name could not be told from
+        others.
     """
     postgresql = connection.dialect.name == "postgresql"
     describe = postgres.describe if postgresql else sqlite.describe
@@ -58,16 +59,18 @@ def named_places(
     for entry in (entry for policy in policies for entry in policy.files):
         info = describe(connection, entry.table, "")
         if info is not None and (not info.may_read or postgres.ROW_SECURITY in info.hiding):
-            hidden.append(info.name.label)
+            hidden.append(f"{info.name.label} may not be read")
             continue
-        key = info.column(entry.key) if info else None
-        column = info.column(entry.bucket_column) if info and entry.bucket_column else None
-        if info is None or key is None or (entry.bucket_column and column is None):
+        if info is None:
             continue
-        if not all(is_text(c, postgresql=postgresql) for c in (key, column) if c):
+        names = [name for name in (entry.key, entry.bucket_column) if name]
+        key, *more = (info.column(name) for name in names)
+        if key is None or not all(column and is_text(column, postgresql=postgresql) for column in (key, *more)):
+            # Misspelt, most likely: its own policy is refused, but other tables' rows may name the same files.
+            hidden.append(f"{info.name.label} has no column of text called {' or '.join(names)}")
             continue
         indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
         indexed = indexed and not key.base_type.endswith(".citext")  # its index knows no case, and a key does
-        files = file_columns(entry, key.name, column.name if column else None, settings)
+        files = file_columns(entry, key.name, more[0].name if more and more[0] else None, settings)
         places.append(Named(info.name, files, indexed, info.rows))
     return places, hidden
