@@ -35,7 +35,7 @@ def cleanup(run: JobRun, services: Services) -> CleanupResult:
         orphans = sweep(engine)
         for number, policy in enumerate(policies.retention, 1):
             engine.later.clear()
-            engine.later.update(one.table.removeprefix("public.") for one in policies.retention[number:])
+            engine.later.update(one.table for one in policies.retention[number:])
             sample = None if run.dry_run else _sample(csv_rows)
             table = archive_table(engine, run, policy, sample)
             tables.append(table)

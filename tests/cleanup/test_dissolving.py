@@ -32,6 +32,22 @@ def test_a_row_that_would_lose_a_reference_to_its_own_table(house: House, action
     assert house.state()["tables"] == before
 
 
+@pytest.mark.parametrize(
+    "names", [("log", "child"), ("LOG", "Child"), ("app.log", 'app."child"'), ('"log"', "APP.CHILD")]
+)
+def test_a_later_policy_is_known_however_it_writes_its_table(house: House, names: tuple[str, str]) -> None:
+    house.sql(f"CREATE SCHEMA app; ALTER DATABASE {house.database} SET search_path = app; SET search_path = app")
+    house.sql(LOG + "CREATE TABLE child AS SELECT id AS log_id, created_at FROM log")
+    house.sql("ALTER TABLE child ADD FOREIGN KEY (log_id) REFERENCES log ON DELETE SET NULL")
+    house.policies("".join(f"[[retention]]\ntable = '{name}'\nkeep_days = 30\n" for name in names))
+
+    first, second = house.run()["tables"]
+
+    assert first["refusal"]["guard"] == "dissolves" and "put app.child first" in first["refusal"]["hint"]
+    assert second["archived_rows"] == 5
+    assert sorted(row["log_id"] for row in house.archived("app.child")) == list(range(5))
+
+
 def test_a_row_of_a_later_policy_that_would_lose_its_reference(house: House) -> None:
     """In the order that the guard's hint names, it is archived as it was."""
     house.sql(

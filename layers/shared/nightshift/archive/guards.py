@@ -16,7 +16,7 @@ from nightshift.archive.refused import MOST_REFUSED, MOST_REFUSED_ALONE
 from nightshift.archive.table_guards import axis_kind, plain_times, refusal, replicable, returned, unknown_holds
 from nightshift.archive.target import Target
 from nightshift.database import references
-from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier
+from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier, split_name
 from nightshift.policy.retention import Policy
 from nightshift.results import Refusal
 from nightshift.rows.marks import EXACT
@@ -43,7 +43,7 @@ class Case:
     leaving: Mapping[str, str] = field(default_factory=dict)
     """In a dry run: condition of the rows that earlier policies would take, by the table's label."""
     later: Collection[str] = ()
-    """Tables that later policies of this run are about; those of `public` without the schema."""
+    """Tables that later policies of this run are about, as they write them."""
     notes: list[str] = field(default_factory=list)
     """What a dry run says beside its counts; guards add to it."""
 
@@ -195,7 +195,7 @@ def no_reference_dissolved(case: Case, target: Target) -> Refusal | None:
         if key.on_delete not in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT):
             continue
         itself = key.table_sql == case.info.name.sql
-        if not itself and key.table.removeprefix("public.") not in case.later:
+        if not itself and not any(_may_mean(written, key.table) for written in case.later):
             continue
         # Of the table itself only due rows matter; which rows of another are due, its own policy says when it comes.
         leaving = target.stays if itself else None
@@ -207,6 +207,13 @@ def no_reference_dissolved(case: Case, target: Target) -> Refusal | None:
                 EXPIRY_TAKES_TREES if itself else f"put {key.table} first in the policies",
             )
     return None
+
+
+def _may_mean(written: str, label: str) -> bool:
+    """Whether a policy's name may be that of a table, in whatever case, and in whatever schema where it says none."""
+    one, other = ([part.lower() for part, _ in split_name(name) or ()] for name in (written, label))
+    shared = min(len(one), len(other))
+    return shared > 0 and one[-shared:] == other[-shared:]
 
 
 def replicable_deletions(case: Case) -> Refusal | None:
