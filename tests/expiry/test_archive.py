@@ -12,7 +12,7 @@ from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
 from nightshift.archive.events import Step
 from tests.support.child import JobChild
-from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, expire, jobs, only, refused, script
+from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, expire, files_of, jobs, put, refused, script
 from tests.support.handler import run_cleanup, run_job
 from tests.support.house import House
 
@@ -121,43 +121,24 @@ def test_sqlite_archives_no_cascade(sqlite_house: House) -> None:
     assert refusal["guard"] == "archive"
 
 
-PARTS = """
-ALTER TABLE job ADD parts int DEFAULT 2, ADD state text DEFAULT 'done';
-CREATE TABLE part (id int PRIMARY KEY, job_id int REFERENCES job ON DELETE CASCADE);
-INSERT INTO part SELECT n * 10 + m, n FROM job j(n), generate_series(1, 2) m;
-CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$;
-CREATE {kind} follow AFTER DELETE ON {table} {late} FOR EACH ROW EXECUTE FUNCTION follow();
-"""
+@pytest.mark.parametrize("hold", ["0", "1d"])
+def test_rows_that_were_restored_have_no_files_any_more(house: House, hold: str) -> None:
+    """That theirs are absent says nothing about the policy."""
+    house.env["EXPIRE_FILES_BUCKET"] = house.bucket
+    house.sql("CREATE TABLE job (id int PRIMARY KEY, expires_at timestamp, s3_key text)")
+    house.sql(
+        "INSERT INTO job SELECT n, timestamp '2025-10-01' + n * interval '1 minute', 'f' || n"
+        " FROM generate_series(1, 30) n"
+    )
+    put(house, *(f"f{n}" for n in range(1, 35)))
+    house.policies(JOB + "archive = true\n" + files_of("job"))
+    assert expire(house)["files"]["deleted"] == 30
+    assert run_job("restore", house.env, {"table": "job", "into_original": True, "hold": hold})["status"] == "ok"
+    house.sql("UPDATE nightshift_restored_object SET hold_until = '2025-10-15' WHERE hold_until IS NOT NULL")
+    house.sql("INSERT INTO job SELECT n, '2025-10-10', 'f' || n FROM generate_series(31, 34) n")
 
+    answer = expire(house, scheduled_time="2025-10-16T05:00:00Z")
 
-def test_rows_are_archived_as_they_were_before_triggers_followed_deletions(house: House) -> None:
-    script(house, MAKE_JOB + jobs(1, 2, living=[3]))
-    body = "UPDATE job SET parts = parts - 1, state = 'damaged' WHERE id = OLD.job_id;"
-    script(house, PARTS.format(body=body, kind="TRIGGER", late="", table="part"))
-    house.policies(JOB + "archive = true\n")
-
-    told = only(expire(house))
-
-    assert (told["status"], told["archived_rows"]) == ("ok", 6)
-    found = [(row["id"], row["parts"], row["state"]) for row in house.archived("public.job")]
-    assert sorted(found) == [(1, 2, "done"), (2, 2, "done")]
-    assert sorted(row["id"] for row in house.archived("public.part")) == [11, 12, 21, 22]
-
-
-@pytest.mark.parametrize(
-    ("kind", "late"),
-    [("TRIGGER", ""), ("CONSTRAINT TRIGGER", "DEFERRABLE INITIALLY DEFERRED")],
-    ids=["at once", "late"],
-)
-def test_a_trigger_that_deletes_rows_which_nobody_archives_keeps_its_job(house: House, kind: str, late: str) -> None:
-    script(house, MAKE_JOB + jobs(1, 2, living=[3]))
-    body = "IF OLD.id = 2 THEN DELETE FROM part WHERE job_id = 3; END IF;"
-    script(house, PARTS.format(body=body, kind=kind, late=late, table="job"))
-    house.policies(JOB + "archive = true\n")
-
-    told = only(expire(house))
-
-    assert (told["status"], told["expired"], told["failed"]) == ("partial", 1, 1)
-    assert "than are archived (trigger follow of public.job): public.job (id) = (2)" in told["warnings"][-1]
-    assert house.texts("part", "id") == ["21", "22", "31", "32"]
-    assert [row["id"] for row in house.archived("public.job")] == [1]
+    assert (answer["status"], answer["files"]["looked_up"], answer["files"]["absent"]) == ("ok", 4, 0), answer
+    assert house.value("SELECT count(*) FROM job") == 0
+    assert not [key for key in house.s3.keys(house.bucket) if key.startswith("f")]

@@ -98,12 +98,13 @@ UNWATCHED = Watch("", 0)
 
 
 def active_holds(
-    connection: Connection, info: TableInfo, zone: ZoneInfo, now: datetime, own: Axis | None = None
+    connection: Connection, info: TableInfo, zone: ZoneInfo, now: datetime | None, own: Axis | None = None
 ) -> Holds:
     """The holds on a table, whatever it, its partitions or its parent were called when they began.
 
     Args:
         zone: in which days begin.
+        now: aware; None for all that was ever restored into the table, held or not.
         own: the axis of the policy.
     """
     if not is_there(connection, restored_object):
@@ -112,13 +113,14 @@ def active_holds(
     held = (
         select(first, last, kept.hold_until, kept.timestamp_column)
         .join(restored_object, kept.object_key == archive_object.c.object_key)
-        .where(kept.into_original, kept.hold_until > now.astimezone(UTC))
+        .where(kept.into_original, *([] if now is None else [kept.hold_until > now.astimezone(UTC)]))
         .where(or_(kept.target_table == info.name.label, kept.target_id.in_(family(connection, info.name))))
     )
     found = list(connection.execute(held))
     if not found:
         return NOTHING_HELD
-    until = max(row.hold_until if row.hold_until.tzinfo else row.hold_until.replace(tzinfo=UTC) for row in found)
+    ends = (row.hold_until for row in found if row.hold_until is not None)
+    until = max((end if end.tzinfo else end.replace(tzinfo=UTC) for end in ends), default=None)
     spans: dict[Axis, list[Span]] = {}
     lost, whole = set(), False
     for row in found:

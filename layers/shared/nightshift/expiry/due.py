@@ -30,6 +30,7 @@ class Due:
 
     Attributes:
         held: restored rows of the table itself.
+        restored: these, and those that are held no more.
         beneath: gives SQL conditions of rows, by their alias, on which others hang that are held.
         notes: warnings of the guards.
     """
@@ -39,6 +40,7 @@ class Due:
     held: Holds = NOTHING_HELD
     notes: tuple[str, ...] = ()
     beneath: Callable[[str], Sequence[str]] = lambda _row: ()
+    restored: Holds = NOTHING_HELD
 
     @property
     def sql(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nightshift.expiry.batch import collect, create
@@ -97,7 +97,9 @@ def _columns(session: Session, statements: Statements, seconds: float) -> list[_
     found = []
     with session.transaction(seconds, single=False):
         create(session, statements)
-        if not session.run(statements.take(FIRST_BATCH, lock=False)):
+        # Files of rows that were archived and came back went with them the first time.
+        fresh = replace(statements, due=replace(statements.due, held=statements.due.restored))
+        if not session.run(fresh.take(FIRST_BATCH, lock=False)):
             return []
         collect(session, statements, lock=False)
         for node in nodes:

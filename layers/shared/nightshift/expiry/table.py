@@ -193,12 +193,13 @@ def _statements(connection: Connection, cascade: Cascade, axis: Axis, turn: Turn
         if held.condition:
             holds[name] = held
     own = holds.pop(cascade.root, NOTHING_HELD)
+    restored = active_holds(connection, cascade.nodes[cascade.root].info, zone, None, axis)
     beneath = partial(cascade.carrying, {name: held.condition for name, held in holds.items()})
     # What is archived must be returned by a statement of ours, what is held be found, and a dry run looks at every row.
     ours = not postgresql or turn.policy.archive or turn.run.dry_run or holds or not counts_rows(connection)
     return Statements(
         cascade,
-        Due(axis, now, own, notes, beneath),
+        Due(axis, now, own, notes, beneath, restored),
         postgresql,
         left=frozenset() if ours else cascade.by_itself,
         dissolved=cascade.dissolved if turn.policy.archive else (),
