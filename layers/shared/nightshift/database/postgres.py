@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -10,16 +11,21 @@ from sqlalchemy import Connection, text
 from nightshift.database.catalog import Column, Heap, TableInfo, TableName, quote_literal, split_name
 from nightshift.database.references import referenced_by
 from nightshift.database.search_path import SCHEMAS
+from nightshift.errors import NightshiftError
 
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table", "t": "table"}
 
 _FIND = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
-       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may_read
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may_read,
+       pg_get_userbyid(c.relowner) AS owner, c.relowner = me.oid OR pg_has_role(c.relowner, me.dba, 'USAGE')
+         OR NOT me.rolsuper AND pg_has_role(c.relowner, 'USAGE') AS trusted
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, (
+  SELECT r.oid, r.rolsuper, d.datdba AS dba FROM pg_roles r, pg_database d
+  WHERE r.rolname = current_user AND d.datname = current_database()) me
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = :name
   AND CASE WHEN CAST(:schema AS text) IS NULL THEN n.nspname = ANY ({schemas}) ELSE n.nspname = :schema END
-ORDER BY array_position({schemas}, n.nspname) LIMIT 1
+ORDER BY array_position({schemas}, n.nspname)
 """.replace("{schemas}", SCHEMAS)
 
 _COLUMNS = """
@@ -181,10 +187,28 @@ def _find(connection: Connection, written: str) -> Any | None:
     folded = tuple((part if quoted else part.lower(), quoted) for part, quoted in parts)
     for candidate in dict.fromkeys((parts, folded)):
         schema = candidate[0][0] if len(candidate) == 2 else None
-        row = connection.execute(text(_FIND), {"schema": schema, "name": candidate[-1][0]}).one_or_none()
-        if row is not None:
-            return row
+        found = connection.execute(text(_FIND), {"schema": schema, "name": candidate[-1][0]}).all()
+        if found:
+            _check_first(found, written)
+            return found[0]
     return None
+
+
+def _check_first(found: Sequence[Any], written: str) -> None:
+    """Make sure that the first of several relations of a name was not put before the others by somebody else.
+
+    Who may create a schema called as our role has one that stands before `public`: his table would say which rows go,
+    and which files.
+    """
+    first = found[0]
+    hidden = next((one for one in found[1:] if one.owner != first.owner), None)
+    if hidden is not None and not first.trusted:
+        raise NightshiftError(
+            "a table's name leads to a table of another role",
+            detail=f"{written}: {first.nspname}.{first.relname} belongs to {first.owner}, and stands in the search_path"
+            f" before {hidden.nspname}.{hidden.relname} of {hidden.owner}",
+            hint="write the schema in the policy, as in schema.table; find out who made the other one",
+        )
 
 
 def _column(row: Any) -> Column:
