@@ -102,7 +102,7 @@ def test_what_does_not_keep_them(house: House) -> None:
         + CHILDREN
         + NO_DELETE
         + trigger.format("looks", "AFTER", "part", "ROW")
-        + trigger.format("looks", "BEFORE", "scan", "STATEMENT")
+        + trigger.format("looks", "AFTER", "scan", "STATEMENT")
         + trigger.format("off", "BEFORE", "job", "ROW")
         + trigger.format("keeps", "BEFORE", "kept", "ROW")
         + "ALTER TABLE job DISABLE TRIGGER off; ALTER TABLE scan ENABLE ROW LEVEL SECURITY"

@@ -89,7 +89,7 @@ def test_killed_between_two_objects_of_a_partition(scene: Scene) -> None:
 def test_the_commit_of_a_drop(scene: Scene, postgres: EmbeddedPostgres, arrived: bool) -> None:
     fill(scene)
     with TcpProxy("127.0.0.1", postgres.port) as proxy:
-        cut = proxy.cut_when(b"COMMIT\0", after_forward=arrived, having=b"DETACH PARTITION")
+        cut = proxy.cut_when(b"COMMIT\0", after_forward=arrived, having=b'" DETACH PARTITION "')
         child = scene.child({"DATABASE_URL": proxy.through(scene.env["DATABASE_URL"])})
         assert child.wait() == (0 if arrived else 1), child.log
         assert cut.happened.is_set()
