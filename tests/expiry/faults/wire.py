@@ -15,6 +15,6 @@ COMMIT = b"".join(
 
 BATCH, SETTLED = (
     b"nightshift_keys_0",
-    b"INSERT INTO nightshift_file_deletion (bucket, object_keys, files, run_id, attempts",
+    b"nightshift_file_deletion (bucket, object_keys, files, run_id, attempts",
 )
 """What tells the connection of a batch, and of a claim with files that S3 refused, from the others."""
