@@ -39,7 +39,7 @@ def test_the_second_is_refused(back: WayBack, into_original: bool) -> None:
 
 @TARGETS
 def test_both_restore_the_same_object(back: WayBack, into_original: bool) -> None:
-    """The lock is lost; the second waits for the first one's record, and finds the object there. The first goes no further."""
+    """The lock is lost: the second waits for the first one's record, finds the object there, and the first stops."""
     back.archive()
     first = back.restoring(hold_at=Step.COMMITTING, occurrence=2, **asked(into_original))
     first.await_step(Step.COMMITTING, 2)
