@@ -75,8 +75,8 @@ def test_a_repair_never_meets_a_late_commit(house: House) -> None:
     keys = fill(house)
     stray = orphan(house, keys[0])
     with database_of(house) as database, database.connect() as connection:
-        turned = "UPDATE nightshift_archive_object SET state = 'archived' WHERE object_key = '{}' AND state = 'pending'"
-        assert connection.exec_driver_sql(turned.format(stray)).rowcount == 1
+        turned = "UPDATE public.nightshift_archive_object SET state = 'archived' WHERE state = 'pending'"
+        assert connection.exec_driver_sql(f"{turned} AND object_key = '{stray}'").rowcount == 1
         found = check(house, repair=True)
         connection.commit()
 
