@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -34,6 +35,9 @@ _QUERY_KEYS = ("queryStringParameters", "multiValueQueryStringParameters", "rawQ
 _RECORD_KEYS = frozenset(
     {"version", "timestamp", "requestContext", "requestPayload", "responseContext", "responsePayload"}
 )
+_MISPLACED_KEYS = frozenset({"dryrun", "force", "scheduledtime"})
+"""Keys of every job, as a path parameter or a stage variable might spell them."""
+
 _DEPTH = 4
 """A record holds an event in its envelope, and may lie in one itself; deeper nesting is no event of AWS's."""
 
@@ -102,6 +106,7 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
             detail=f"parameters: {_listed(names)}",
             hint="keys are read from the JSON body alone; nothing was run",
         )
+    _check_parameters(event)
     raw = event.get("body")
     if raw is None or raw == "":
         raise InvalidEvent("the HTTP request has no body", hint="POST {} to run the job; nothing was run")
@@ -114,6 +119,20 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(body, Mapping):
         raise InvalidEvent("the body of the HTTP request is not a JSON object", detail=f"got: {type(body).__name__}")
     return body
+
+
+def _check_parameters(event: Mapping[str, Any]) -> None:
+    """Refuse path parameters and stage variables that are called as a job's keys; others are the route's matter."""
+    for place in ("pathParameters", "stageVariables"):
+        named = event.get(place)
+        names = named if isinstance(named, Mapping) else ()
+        misplaced = [name for name in names if re.sub("[_-]", "", str(name)).lower() in _MISPLACED_KEYS]
+        if misplaced:
+            raise InvalidEvent(
+                "the HTTP request has keys outside their place",
+                detail=f"{place}: {_listed(misplaced)}",
+                hint="keys are read from the JSON body alone; nothing was run",
+            )
 
 
 def _parse_json(text: object, what: str) -> object:
