@@ -123,7 +123,7 @@ def test_two_tables_and_another_bucket(archived: House) -> None:
 
 def test_a_table_that_was_never_archived(archived: House) -> None:
     said = nightshift(archived, "archives", "--table", "users", "--json")
-    assert (said.code, said.stdout) == (2, "")
+    assert (said.code, said.json["status"]) == (2, "not_understood")
     assert TABLE in said.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def test_what_stands_after_a_failure_is_told(archived: House) -> None:
 
     rows = archived.value("SELECT count(*) FROM picky")
     assert rows > 0
-    assert (said.code, said.stdout) == (1, "")
+    assert (said.code, said.json["status"], said.json["result"]["restored_rows"]) == (1, "failed", rows)
     assert f"restored before the failure: {rows} rows in 2 objects into public.picky" in said.stderr
     assert "error: " in said.stderr
     assert "Traceback" not in said.stderr
@@ -140,7 +141,7 @@ def test_nothing_but_damage_is_a_failure(archived: House) -> None:
     key = archived.ledger()[0]["object_key"]
     archived.s3.client().delete_object(Bucket=archived.bucket, Key=key)
     said = process(archived, "restore", TABLE, "--object", key, "--json")
-    assert (said.code, said.stdout) == (1, "")
+    assert (said.code, said.json["status"]) == (1, "failed")
     assert key in said.stderr
     assert "Traceback" not in said.stderr
 
@@ -203,7 +204,7 @@ def test_ctrl_c_leaves_whole_objects_or_none(archived: House) -> None:
         running.send_signal(signal.SIGINT)
         archived.sql("ROLLBACK")
         stdout, stderr = running.communicate()
-    assert (running.returncode, stdout, stderr.strip()) == (130, "", "interrupted")
+    assert (running.returncode, json.loads(stdout)["status"], stderr.strip()) == (130, "interrupted", "interrupted")
     recorded = archived.value("SELECT coalesce(sum(row_count), 0) FROM nightshift_restored_object")
     assert archived.value("SELECT count(*) FROM target") == recorded
     assert archived.runs()[-1]["status"] == "failed"

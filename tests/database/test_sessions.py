@@ -120,7 +120,9 @@ def test_a_lost_lock_is_noticed(settled: House, postgres: Any, taken: bool) -> N
     def end_it(event: ChunkEvent) -> None:
         if event.step is Step.STREAMED and not seen:
             seen.append(event.step)
-            ((key,),) = settled.sql(f"SELECT (classid::bigint << 32) | objid::bigint {holders}")
+            ((key,),) = settled.sql(
+                f"SELECT (classid::bigint << 32) | objid::bigint {holders} AND mode = 'ExclusiveLock'"
+            )
             settled.sql(f"SELECT pg_terminate_backend(pid, 10000) {holders}")
             if taken:
                 settled.sql(f"SELECT pg_advisory_lock({key})")

@@ -57,7 +57,7 @@ def test_what_the_policy_names_cannot_be_used(anywhere: DocumentScene) -> None:
         ("wrong_type", "int", "is integer"),
         ("wrong_type", "timestamptz", "what can: vector"),
         ("wrong_type", "bit(4)", "is bit(4)"),
-        ("wrong_type", "sparsevec(4)", "is sparsevec(4)"),
+        ("wrong_type", "sparsevec(4)", "is public.sparsevec(4)"),
         ("wrong_dimension", "vector(3)", "set EMBEDDING_DIMENSION to 3"),
         ("wrong_dimension", "halfvec(5)", "5 numbers, and the model makes 4"),
         ("not_writable", "vector(4) NOT NULL DEFAULT '[0,0,0,0]'", "is NOT NULL"),
