@@ -3,7 +3,7 @@
     python -m tests.night.soak --kills 100
     PG_BIN=/usr/lib/postgresql/15/bin python -m tests.night.soak --kills 100
 
-In each round several of `cleanup`, `expire_jobs`, `restore` (with a hold or without), `backup` and `rehearse` run at
+In each round several of `cleanup`, `expire_jobs`, `restore` (with a hold), `backup` and `rehearse` run at
 the same time, as a role without superuser; up to two of them are killed. Then, with the application standing still:
 every row is in its table or in the archive, once; no row is gone that was not due or that is held; every file that a
 row names is there; every backup is whole. At the end each job runs once undisturbed and must leave nothing undone.
@@ -131,8 +131,7 @@ class Soak:
             self._backup += timedelta(days=1)
             return {"scheduled_time": self._backup.isoformat()}
         if job == "restore":
-            hold = self._chance.choice([HOLD, HOLD, "0"])
-            return {"scheduled_time": AS_OF, "table": TABLE, "into_original": True, "hold": hold}
+            return {"scheduled_time": AS_OF, "table": TABLE, "into_original": True, "hold": HOLD}
         return {"scheduled_time": AS_OF}
 
     def _count(self, job: str, child: JobChild) -> None:
