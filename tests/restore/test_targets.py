@@ -102,7 +102,7 @@ def test_values_of_a_type_that_is_gone_come_back_as_text_exactly(house: House) -
     )
     house.sql("DROP TABLE t; DROP DOMAIN d, n, z")
     answer = restore(house, "t")
-    assert "d: the type d is gone, restored as text" in answer["columns"]
+    assert "d: the type public.d is gone, restored as text" in answer["columns"]
     assert house.sql("SELECT d, n, z FROM t_restored ORDER BY id") == [
         ("infinity", "NaN", "-infinity"),
         ("2025-01-01", "1.10", "2025-01-01 00:00:00+00"),
