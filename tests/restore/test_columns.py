@@ -30,7 +30,7 @@ FITS: dict[str, tuple[str, str, str, str | None]] = {
         "id, price",
         "id, price::numeric(12,3)",
     ),
-    "enum to text": ("ALTER feeling TYPE text", "feeling: mood became text", "id, feeling", None),
+    "enum to text": ("ALTER feeling TYPE text", "feeling: public.mood became text", "id, feeling", None),
     "generated": (
         "ADD twice numeric GENERATED ALWAYS AS (price * 2) STORED",
         "twice: computed again by the database",
@@ -133,7 +133,7 @@ def test_a_type_that_is_gone_becomes_text(log: House) -> None:
     log.sql("DROP TABLE log; ALTER TABLE kept ALTER feeling TYPE text; DROP TYPE mood")
     answer = restore(log)
     assert (answer["status"], answer["restored_rows"]) == ("ok", ROWS)
-    assert "feeling: the type mood is gone, restored as text" in answer["columns"]
+    assert "feeling: the type public.mood is gone, restored as text" in answer["columns"]
     came(log, table="log_restored")
 
 
