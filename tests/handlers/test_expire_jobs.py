@@ -130,7 +130,7 @@ def test_a_run_that_is_killed_by_the_clock_is_made_up_for_by_the_next(orders: Or
         orders.runtime(8, DATABASE_URL=f"{proxy.through(orders.url)}?sslmode=disable") as runtime,
     ):
         answer_of(runtime.invoke({**orders.event, "dry_run": True}))
-        hold = proxy.hold_when(b"DELETE ", "server", having=b"DELETE FROM")  # what the server says when it is through
+        hold = proxy.hold_when(b"SELECT ", "server", having=b"DELETE FROM")  # what the server says when it is through
         killed = runtime.invoke(orders.event)
         assert hold.fired == 1
         assert killed.error_type == "Sandbox.Timedout"
