@@ -178,8 +178,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
-    files = {"EXPIRE_FILES_BUCKET": ground.env["ARCHIVE_BUCKET"]}
-    jobs = AllJobs(ground.env | scene.IMPATIENT | IMPATIENT | KEPT | files, *ground[1:])
+    jobs = AllJobs(ground.env | scene.IMPATIENT | IMPATIENT | KEPT, *ground[1:])
     tally = Soak(jobs, events=chosen.events, due=chosen.due, seed=chosen.seed).run(chosen.kills)
     jobs.close()
     return tally

@@ -76,6 +76,10 @@ class JobScene(RunningHouse):
 
     kept: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.env.setdefault("EXPIRE_FILES_BUCKET", self.bucket)
+
     def fill(
         self,
         expired: int = 24,
