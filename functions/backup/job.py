@@ -29,7 +29,7 @@ A_NAME = timedelta(minutes=1)
 """Runs whose times are further apart have names of their own, unless clocks were set back."""
 
 A_RETRY = timedelta(days=1)
-"""How late a run may be delivered: EventBridge Scheduler tries for 24 hours."""
+"""The longest delay of a delivery: EventBridge Scheduler tries for 24 hours."""
 
 
 def backup(run: JobRun, services: Services) -> BackupResult:

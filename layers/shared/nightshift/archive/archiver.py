@@ -51,7 +51,7 @@ class _Whole(Exception):
 
 @dataclass(slots=True)
 class _Known:
-    """What the tries of a chunk have shown.
+    """Holds the findings of a chunk's tries.
 
     Attributes:
         skip_locked: somebody else has locked some of its rows.

@@ -1,4 +1,4 @@
-"""Whether numbers are times in the unit that a policy says.
+"""Judges if numbers are times in the unit that a policy says.
 
 No row goes by a wrong unit: `Axis.before` takes a number for a time only where it lies between the years 2000 and 2100,
 and no number does in two units. What is left is to say so, for seconds that are taken for milliseconds would stay for
@@ -44,7 +44,7 @@ _LAST_INT4 = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a look at the values came to.
+    """Holds the verdict on a column's values.
 
     Attributes:
         refusal: why they cannot be used; None where they can.

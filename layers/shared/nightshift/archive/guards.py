@@ -45,7 +45,7 @@ class Case:
     later: Collection[str] = ()
     """Tables that later policies of this run are about, as they write them."""
     notes: list[str] = field(default_factory=list)
-    """What a dry run says beside its counts; guards add to it."""
+    """Notes of a dry run beside its counts; guards add to it."""
 
 
 @dataclass(frozen=True, slots=True)
