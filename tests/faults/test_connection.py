@@ -59,11 +59,11 @@ def test_the_control_connections_are_terminated_between_statements(scene: Scene)
 
 
 def test_the_lock_is_a_courtesy(scene: Scene) -> None:
-    """Without the connection that holds the run's lock the run goes on, and ends well."""
+    """Without the connections that hold the locks of the run and of its table the run goes on, and ends well."""
     scene.fill()
     child = scene.child(hold_at=Step.UPLOADED)
     child.await_step(Step.UPLOADED)
-    assert terminate(scene, LOCK) == 1
+    assert terminate(scene, LOCK) == 2
     child.resume()
     assert child.wait() == 0, child.log
     assert child.answer is not None and child.answer["status"] == "ok"

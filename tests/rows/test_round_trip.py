@@ -262,11 +262,13 @@ def test_no_type_is_forgotten(house: House) -> None:
 
 def test_every_type_comes_back(house: House, types: list[str]) -> None:
     before = contents(house, types, "every")
-    declared = dict(
-        house.sql(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'every'::regclass"
-        )
+    # With the schema of every type that is not PostgreSQL's own, as any later session understands it.
+    shown = (
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'public.every'::regclass"
     )
+    house.sql("SET search_path = ''")
+    declared = dict(house.sql(shown))
+    house.sql("RESET search_path")
 
     assert house.run_table()["archived_rows"] == len(before)
 
