@@ -37,20 +37,26 @@ _UTF8 = (
 _FUNCTIONS = ("nightshift_file_bucket", "nightshift_file_key")
 
 
-def told_sql(reading: Reading, value: str, bucket: str, *, postgresql: bool) -> tuple[str, str]:
+def told_sql(reading: Reading, value: str, bucket: str, *, postgresql: bool, odd: str | None = None) -> tuple[str, str]:
     """SQL for the bucket and the key that a value names; one of them is NULL where it names nothing.
 
     Args:
         value, bucket: SQL of the value, as `exactly` has it, and of the bucket that the row or the policy says.
+        odd: a column that holds what `odd_sql` says of the value: it is worked out once then, not for each of the two.
     """
     if not postgresql:
         given = f"{value}, {bucket}, {quote_literal(_packed(reading))}"
         return f"{_FUNCTIONS[0]}({given})", f"{_FUNCTIONS[1]}({given})"
-    odd = f"({_begins(value, reading.strip)} OR {_odd(value)})" if reading.strip else _odd(value)
+    odd = odd or odd_sql(reading, value)
     prefix = f"{quote_literal(reading.prefix)} || " if reading.prefix else ""
     key = f"CASE WHEN {odd} THEN {_odd_key(reading, value)} ELSE {prefix}{value} END"
     where = f"CASE WHEN {odd} THEN {_odd_bucket(reading, value, bucket)} ELSE {bucket} END"
     return where, key
+
+
+def odd_sql(reading: Reading, value: str) -> str:
+    """PostgreSQL's condition that a value may be no plain key; cheap, for it is asked of every value."""
+    return f"({_begins(value, reading.strip)} OR {_odd(value)})" if reading.strip else _odd(value)
 
 
 def tellable_sql(reading: Reading, bucket: str, key: str) -> str:
@@ -99,7 +105,6 @@ def _unpacked(packed: str) -> Reading:
 
 
 def _odd(value: str) -> str:
-    """What may be no plain key; cheap, for it is asked of every value."""
     marks = " OR ".join(
         f"strpos({value}, {mark}) > 0" for mark in ("':'", "'?'", "' '", "chr(9)", "chr(10)", "chr(13)")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.database.own_schema import own
 from nightshift.database.tables import file_deletion
-from nightshift.expiry.file_names_sql import exactly, tellable_sql, told_sql
+from nightshift.expiry.file_names_sql import exactly, odd_sql, tellable_sql, told_sql
 from nightshift.expiry.graph import FileColumns
 
 FILES_AN_ENTRY = 1000
@@ -18,15 +18,15 @@ def told(files: FileColumns, source: str, *, postgresql: bool) -> str:
     reading = files.reading
     text = exactly(f"CAST({quote_identifier(files.key)} AS text)", postgresql=postgresql)
     said = exactly(files.bucket_sql(), postgresql=postgresql)
-    bucket, key = told_sql(reading, "v.value", "v.said", postgresql=postgresql)
-    read = (
-        f"SELECT v.value, v.said, {bucket} AS bucket, {key} AS object_key"
-        f" FROM (SELECT {text} AS value, {said} AS said FROM {source} WHERE {files.named}) v"
-    )
+    values = f"SELECT {text} AS value, {said} AS said FROM {source} WHERE {files.named}"
+    if postgresql:
+        # OFFSET 0, here and below: else a column would be worked out once more for each mention.
+        values = f"SELECT w.value, w.said, {odd_sql(reading, 'w.value')} AS odd FROM ({values}) w OFFSET 0"
+    bucket, key = told_sql(reading, "v.value", "v.said", postgresql=postgresql, odd="v.odd")
+    read = f"SELECT v.value, v.said, {bucket} AS bucket, {key} AS object_key FROM ({values}) v"
     if not postgresql:
         return read
     tellable = tellable_sql(reading, "t.bucket", "t.object_key")
-    # OFFSET 0: else both would be worked out once more for each mention.
     return f"SELECT value, said, CASE WHEN {tellable} THEN bucket END AS bucket, object_key FROM ({read} OFFSET 0) t"
 
 
