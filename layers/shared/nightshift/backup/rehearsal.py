@@ -109,22 +109,22 @@ def _on_a_server(
 ) -> tuple[RestoredBackup, str]:
     """Restore into a scratch database; returns what came back, and the server's version."""
     dropped = drop_leftovers(stage.server)
-    warnings = tuple(f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped)
+    warnings = [f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped]
     if not as_another:
-        make = partial(scratch_database, stage.server)
+        make = partial(scratch_database, stage.server, warn=warnings.append)
         result, version = _restored(run, backup, replace(terms, another=lambda: make(uuid.uuid4().hex)), make)
         return replace(result, warnings=(*result.warnings, *warnings)), version
     entries = read_entries(backup.read(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
     connections = _CONNECTIONS + _CONNECTIONS_A_WORKER * terms.workers
-    with scratch_role(stage.server, run.run_id, connections=connections) as login:
+    with scratch_role(stage.server, run.run_id, connections=connections, warn=warnings.append) as login:
         prepare = partial(make_extensions, stage.production, entries, login.user)
-        make = partial(scratch_database, stage.server, login=login, prepare=prepare)
+        make = partial(scratch_database, stage.server, warn=warnings.append, login=login, prepare=prepare)
         # Nobody but the owners, and a superuser, could give things to other roles.
         terms = replace(terms, owners=False, another=lambda: make(uuid.uuid4().hex))
         result, version = _restored(run, backup, terms, make)
     gone = _gone(stage.server, entries)
     if gone:
-        warnings += (f"owners and grants were left out of this rehearsal; roles that are gone: {', '.join(gone)}",)
+        warnings.append(f"owners and grants were left out of this rehearsal; roles that are gone: {', '.join(gone)}")
     return replace(result, warnings=(*result.warnings, *warnings)), version
 
 

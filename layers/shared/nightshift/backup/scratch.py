@@ -4,6 +4,11 @@ It holds a copy of everything, so nobody but its owner may connect to it, from i
 opened once the public's privileges are gone. A rehearsal that was killed leaves its own
 behind; the next one drops it. Which those are, the server tells: a rehearsal that lives has a connection there from
 beginning to end, and DROP DATABASE without FORCE leaves a database alone that has any.
+
+DROP DATABASE … WITH (FORCE) refuses a role that is no superuser where it meets an autovacuum worker, which belongs to
+one; DROP DATABASE alone ends such workers itself and waits up to 5 s for others (PostgreSQL, `procarray.c`:
+`TerminateOtherDBBackends`, `CountOtherDBBackends`). So both are tried in turn. A database that stays all the same is a
+warning: what was proven is proven.
 """
 
 from __future__ import annotations
@@ -25,7 +30,8 @@ PREFIX = "nightshift_rehearsal_"
 _NAME = f"^{PREFIX}[0-9a-f]{{32}}$"
 """Regular expression of the names that are given here: whatever else begins so is somebody's own."""
 
-_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 1.0, 2.0, 2.0)
+_WAYS = (" WITH (FORCE)", "")
 
 RESERVE_S = 10.0
 """Seconds of the run's time that are kept for dropping it."""
@@ -44,12 +50,14 @@ FROM pg_database d WHERE d.datname = current_database()
 _LEFTOVERS = """
 SELECT d.datname, pg_get_userbyid(d.datdba) AS owner FROM pg_database d
 WHERE d.datname ~ :name AND pg_has_role(d.datdba, 'USAGE')
-  AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)
+  AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid AND a.usesysid IS NOT NULL) -- not autovacuum
 ORDER BY 1
 """
 
 
 Prepare = Callable[[Database], None]
+Warn = Callable[[str], None]
+"""Takes a sentence for the operator."""
 
 
 def _as_it_is(_database: Database) -> None:
@@ -58,17 +66,17 @@ def _as_it_is(_database: Database) -> None:
 
 @contextmanager
 def scratch_database(
-    server: Database, run_id: str, login: Login | None = None, prepare: Prepare = _as_it_is
+    server: Database, run_id: str, *, warn: Warn, login: Login | None = None, prepare: Prepare = _as_it_is
 ) -> Iterator[Database]:
     """A new, empty database on the server, with the encoding and collation of the one that `server` is connected to.
 
     Args:
+        warn: told where it could not be dropped.
         login: who owns it, and connects to it; None: the role of `server`.
         prepare: called with the database as the role of `server` sees it, before anybody else does.
 
     Raises:
-        NightshiftError: it cannot be made, or the login is refused; or, where nothing else went wrong, it could not be
-            dropped.
+        NightshiftError: it cannot be made, or the login is refused.
     """
     name = PREFIX + run_id
     ours = replace(server.target, database=name)
@@ -80,13 +88,13 @@ def scratch_database(
             prepare(empty)
         with _in_use(database, login):
             yield database
+    finally:
         database.close()
-    except BaseException:
-        database.close()
-        with suppress(NightshiftError, DBAPIError, OSError):
-            _drop(server, name)
-        raise
-    _drop(server, name)
+        if (words := _drop(server, name)) is not None:
+            warn(
+                f"the rehearsal's database {name}, a copy of everything, could not be dropped: {words}; the next"
+                " rehearsal tries again"
+            )
 
 
 def drop_leftovers(server: Database) -> tuple[str, ...]:
@@ -146,18 +154,17 @@ def _create(server: Database, name: str, login: Login | None) -> None:
             ) from exc
 
 
-def _drop(server: Database, name: str) -> None:
-    # FORCE ends sessions; autovacuum, which may be there as well, takes a moment to leave.
+def _drop(server: Database, name: str) -> str | None:
+    """Drop it; the last refusal's words where it stays."""
+    words = None
     for pause in (*_PAUSES_S, None):
-        try:
-            with server.connect(autocommit=True) as connection:
-                connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quote_identifier(name)} WITH (FORCE)")
-            return
-        except DBAPIError as exc:
-            if pause is None:
-                raise NightshiftError(
-                    "the rehearsal's database could not be dropped",
-                    detail=f"{name}: {reason(exc)}",
-                    hint="it holds a copy of everything; the next rehearsal tries again, or DROP DATABASE by hand",
-                ) from exc
+        for way in _WAYS:
+            try:
+                with server.connect(autocommit=True) as connection:
+                    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quote_identifier(name)}{way}")
+                return None
+            except (DBAPIError, DatabaseUnavailable) as exc:
+                words = exc.detail or exc.message if isinstance(exc, DatabaseUnavailable) else reason(exc)
+        if pause is not None:
             time.sleep(pause)
+    return words

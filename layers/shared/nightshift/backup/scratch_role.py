@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.database.connect import Database, reason
-from nightshift.errors import NightshiftError
+from nightshift.errors import DatabaseUnavailable, NightshiftError
 from nightshift.results import Refusal
 
 PREFIX = "nightshift_scratch_"
@@ -88,24 +88,23 @@ def needs_role(server: Database, production: Database, *, accepted: bool) -> boo
 
 
 @contextmanager
-def scratch_role(server: Database, run_id: str, *, connections: int) -> Iterator[Login]:
+def scratch_role(server: Database, run_id: str, *, connections: int, warn: Callable[[str], None]) -> Iterator[Login]:
     """A role without rights, for as long as the context lasts.
 
     Args:
         connections: how many it may have at once.
+        warn: told where it could not be dropped.
 
     Raises:
-        NightshiftError: it cannot be made; or, where nothing else went wrong, it could not be dropped.
+        NightshiftError: it cannot be made.
     """
     login = Login(PREFIX + run_id, secrets.token_urlsafe(32))
     try:
         _create(server, login, connections)
         yield login
-    except BaseException:
-        with suppress(NightshiftError, DBAPIError, OSError):
-            _drop(server, login.user)
-        raise
-    _drop(server, login.user)
+    finally:
+        if (words := _drop(server, login.user)) is not None:
+            warn(f"the rehearsal's role {login.user} could not be dropped: {words}; the next rehearsal tries again")
 
 
 def drop_leftover_roles(connection: Connection, known: frozenset[str]) -> None:
@@ -138,16 +137,14 @@ def _create(server: Database, login: Login, connections: int) -> None:
             ) from exc
 
 
-def _drop(server: Database, name: str) -> None:
+def _drop(server: Database, name: str) -> str | None:
+    """Drop it; the refusal's words where it stays."""
     try:
         with server.connect(autocommit=True) as connection:
             connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quote_identifier(name)}")
-    except DBAPIError as exc:
-        raise NightshiftError(
-            "the rehearsal's role could not be dropped",
-            detail=f"{name}: {reason(exc)}",
-            hint="something in another database belongs to it: DROP OWNED BY it there, and DROP ROLE",
-        ) from exc
+    except (DBAPIError, DatabaseUnavailable) as exc:
+        return exc.detail or exc.message if isinstance(exc, DatabaseUnavailable) else reason(exc)
+    return None
 
 
 def _verifier(password: str, iterations: int = 4096) -> str:
