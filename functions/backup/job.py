@@ -50,7 +50,7 @@ def backup(run: JobRun, services: Services) -> BackupResult:
     collected = night.collect(waiting)
     manifest = night.done()
     facts = replace(night.facts(manifest), already=True) if manifest is not None else night.take(waiting)
-    pruned = Pruned() if facts.left or facts.already else night.prune()
+    pruned = Pruned() if facts.left or facts.already else night.prune(facts.name)
     return replace(
         facts,
         pruned=pruned.names,
@@ -202,8 +202,8 @@ class Night:
             missing=manifest.missing,
         )
 
-    def prune(self, *, dry_run: bool = False) -> Pruned:
-        """Let retention decide, by what there is now."""
+    def prune(self, made: str | None = None, *, dry_run: bool = False) -> Pruned:
+        """Let retention decide, by what there is now; never against the backup that this run has made."""
         settings, now = self.services.settings, self.services.now()
         keep = Keep(
             daily=settings.backup_keep_daily,
@@ -216,7 +216,8 @@ class Night:
         return prune(
             self.store,
             self.prefix,
-            judge(candidates(there, ours), now, keep),
+            judge(candidates(there, now, ours), now, keep, made=made),
+            now=now,
             locked=settings.backup_object_lock_days is not None,
             deadline=self.services.database.deadline,
             dry_run=dry_run,

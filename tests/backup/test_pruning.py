@@ -14,6 +14,8 @@ from local.loopback import REGION
 from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import State, find_backups
 from nightshift.backup.manifest import sha256_of
+from nightshift.backup.pins import Pin, pin_backup, unpin_backup
+from nightshift.backup.place import Place
 from nightshift.backup.pruning import Pruned, candidates, prune
 from nightshift.backup.retention import Keep, judge
 from nightshift.store import Store, make_client
@@ -44,9 +46,9 @@ def stock(s3: EmbeddedS3, bucket: str) -> Stock:
 
 
 def pruned(store: Store, *, locked: bool = False, seconds: float = 60, dry_run: bool = False) -> Pruned:
-    verdicts = judge(candidates(find_backups(store, PREFIX)), MIDNIGHT, KEEP)
+    verdicts = judge(candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
     deadline = time.monotonic() + seconds
-    return prune(store, PREFIX, verdicts, locked=locked, deadline=deadline, dry_run=dry_run)
+    return prune(store, PREFIX, verdicts, now=MIDNIGHT, locked=locked, deadline=deadline, dry_run=dry_run)
 
 
 def left(store: Store) -> dict[str, State]:
@@ -90,22 +92,70 @@ def test_backups_of_another_database_neither_count_nor_go(store: Store, stock: S
     stock.rewrite(run_id="another")
     found = find_backups(store, PREFIX)
 
-    verdicts = judge(candidates(found, {RUN}), MIDNIGHT, KEEP)
+    verdicts = judge(candidates(found, MIDNIGHT, {RUN}), MIDNIGHT, KEEP)
     assert [(verdict.backup.name, verdict.kept) for verdict in verdicts] == [(NAMES[1], True), (NAMES[2], False)]
-    assert [verdict.kept for verdict in judge(candidates(found), MIDNIGHT, KEEP)] == [True, False, False]
+    assert [verdict.kept for verdict in judge(candidates(found, MIDNIGHT), MIDNIGHT, KEEP)] == [True, False, False]
 
 
 def test_one_that_a_rehearsal_has_restored_meanwhile(store: Store, stock: Stock, proxy: S3Proxy) -> None:
     """Judged as untried, and by now the only one that is known to come back."""
     stock.backups(3)
-    verdicts = judge(candidates(find_backups(store, PREFIX)), MIDNIGHT, KEEP)
+    verdicts = judge(candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
     stock.stamp(NAMES[1], sha256_of(stock.get(f"{PREFIX}/{NAMES[1]}/manifest.json")))
     stock.stamp(NAMES[2], "0" * 64)  # of another manifest: it proves nothing
 
-    done = prune(store, PREFIX, verdicts, locked=False, deadline=time.monotonic() + 60)
+    done = prune(store, PREFIX, verdicts, now=MIDNIGHT, locked=False, deadline=time.monotonic() + 60)
 
     assert done == Pruned((NAMES[2],))
     assert left(store) == {NAMES[0]: State.GOOD, NAMES[1]: State.GOOD}
+
+
+def test_one_that_is_pinned_stays(store: Store, stock: Stock) -> None:
+    stock.backups(4)
+    for name, until in ((NAMES[1], MIDNIGHT + timedelta(seconds=1)), (NAMES[2], MIDNIGHT), (NAMES[3], None)):
+        pin_backup(store, Place(PREFIX, name), Pin(name=name, pinned_at=MIDNIGHT, until=until, reason="누가 왜"))
+
+    assert pruned(store) == Pruned((NAMES[2],)), "its pin is over"
+
+    assert left(store) == dict.fromkeys((NAMES[0], NAMES[1], NAMES[3]), State.GOOD)
+    assert unpin_backup(store, Place(PREFIX, NAMES[3]))
+    assert not unpin_backup(store, Place(PREFIX, NAMES[3]))
+    assert pruned(store) == Pruned((NAMES[3],))
+    assert not [key for key in stock.listed() if key.startswith((NAMES[2], NAMES[3]))], "pins go with their backups"
+
+
+def test_one_that_is_pinned_meanwhile(store: Store, stock: Stock) -> None:
+    stock.backups(2)
+    verdicts = judge(candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
+    pin_backup(store, Place(PREFIX, NAMES[1]), Pin(name=NAMES[1]))
+
+    assert prune(store, PREFIX, verdicts, now=MIDNIGHT, locked=False, deadline=time.monotonic() + 60) == Pruned()
+    assert left(store)[NAMES[1]] is State.GOOD
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"pinned",
+        b'{"name": "x", "until": "2025-01-01T00:00:00"}',
+        b'{"name": "x", "until": "2025-01-01T00:00:00Z", "till": 1}',
+    ],
+    ids=["empty", "words", "no zone", "unknown key"],
+)
+def test_a_pin_that_cannot_be_read_counts(store: Store, stock: Stock, body: bytes) -> None:
+    stock.backups(2)
+    stock.put(f"{PREFIX}/{NAMES[1]}/pinned.json", body)
+    assert pruned(store) == Pruned()
+    (found,) = (one for one in find_backups(store, PREFIX) if one.name == NAMES[1])
+    assert [remark for remark in found.remarks if "pinned.json" in remark]
+
+
+def test_a_new_pin_takes_the_place_of_an_earlier_one(store: Store, stock: Stock) -> None:
+    stock.backups(2)
+    for until in (MIDNIGHT - timedelta(days=9), MIDNIGHT + timedelta(days=9)):
+        pin_backup(store, Place(PREFIX, NAMES[1]), Pin(name=NAMES[1], until=until))
+    assert pruned(store) == Pruned()
 
 
 def test_the_manifest_goes_first(store: Store, stock: Stock, proxy: S3Proxy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from tests.backup.year import KEEP, NIGHTS, Year
 SEOUL = "Asia/Seoul"
 NOW = datetime(2025, 10, 20, 15, tzinfo=UTC)
 """Midnight of 21 October in Seoul."""
+LATER = NOW + timedelta(days=2)
 ONE_DAY = Keep(daily=1, weekly=0, monthly=0, zone=SEOUL)
 
 candidates = st.lists(
@@ -101,7 +103,7 @@ def test_the_only_one_stays_however_old() -> None:
 def test_untried_ones_are_counted_apart() -> None:
     untried = [days_ago(n) for n in range(3)]
     assert kept(*untried, days_ago(30, proven=True), days_ago(31, proven=True)) == {
-        "0": ("newest", "unproven daily 2025-10-21"),
+        "0": ("newest", "the last 24 hours", "unproven daily 2025-10-21"),
         "30": ("newest proven", "daily 2025-09-21"),
     }
 
@@ -116,12 +118,25 @@ def test_days_begin_at_the_zone_s_midnight() -> None:
     """An hour apart, and in Seoul on two days."""
     late, early = Candidate("late", NOW, False), Candidate("early", NOW - timedelta(hours=1), False)
     two_days = Keep(daily=2, weekly=0, monthly=0, zone=SEOUL)
-    assert set(kept(early, late, keep=two_days)) == {"late", "early"}
-    assert set(kept(early, late, keep=Keep(daily=2, weekly=0, monthly=0, zone="UTC"))) == {"late"}
+    assert set(kept(early, late, keep=two_days, now=LATER)) == {"late", "early"}
+    assert set(kept(early, late, keep=Keep(daily=2, weekly=0, monthly=0, zone="UTC"), now=LATER)) == {"late"}
 
 
 def test_of_one_day_the_newest_stays() -> None:
-    assert set(kept(days_ago(0), days_ago(-0.2), days_ago(-0.1), now=NOW + timedelta(days=1))) == {"-0.2"}
+    assert set(kept(days_ago(0), days_ago(-0.2), days_ago(-0.1), now=LATER)) == {"-0.2"}
+
+
+def test_all_of_the_last_24_hours_stay() -> None:
+    """Before a migration and after it, of one afternoon; of the day before, the newest."""
+    rules = kept(days_ago(0), days_ago(0.02), days_ago(0.9), days_ago(1), days_ago(1.1))
+    assert set(rules) == {"0", "0.02", "0.9"}
+    assert rules["0.02"] == ("the last 24 hours",)
+
+
+def test_what_is_pinned_or_just_made_stays() -> None:
+    pinned = replace(days_ago(400), pinned=True)
+    assert kept(days_ago(0), pinned, days_ago(500))["400"] == ("pinned",)
+    assert [v.rules for v in judge([days_ago(0), days_ago(500)], NOW, ONE_DAY, made="500")][1] == ("made by this run",)
 
 
 def test_a_run_for_an_earlier_night_deletes_no_later_backup() -> None:

@@ -61,6 +61,27 @@ def test_a_time_long_before_the_newest_backup_is_refused(backups: BackupHouse, d
     assert [one.name for one in backups.backups()] == [NAME, "backup_2025_10_14_2100"]
 
 
+def test_a_late_run_does_not_prune_what_it_made(backups: BackupHouse) -> None:
+    """Its day has a newer backup, and no other rule keeps it; the next night may take it."""
+    backups.env |= {"BACKUP_KEEP_DAILY": "1", "BACKUP_KEEP_WEEKLY": "0", "BACKUP_KEEP_MONTHLY": "0"}
+    backups.fill(1, 10)
+    backups.run()
+    late = backups.run(scheduled_time="2025-10-14T23:00:00Z")
+    assert (late["status"], late["pruned"], late["name"]) == ("ok", [], "backup_2025_10_15_0800")
+    assert backups.manifest("backup_2025_10_15_0800").name == late["name"]
+    assert set(backups.run(scheduled_time=NEXT)["pruned"]) == {NAME, "backup_2025_10_15_0800"}
+
+
+def test_two_backups_of_one_afternoon(backups: BackupHouse) -> None:
+    backups.env |= {"BACKUP_KEEP_DAILY": "1", "BACKUP_KEEP_WEEKLY": "0", "BACKUP_KEEP_MONTHLY": "0"}
+    backups.fill(1, 10)
+    now = datetime.now(UTC)
+    for minutes in (60, 30, 0):
+        answer = backups.run(scheduled_time=(now - timedelta(minutes=minutes)).isoformat())
+        assert (answer["status"], answer["pruned"]) == ("ok", [])
+    assert len(backups.backups()) == 3
+
+
 def test_another_databases_backups_neither_count_nor_go(backups: BackupHouse) -> None:
     """Of a run that is in no history of ours, whatever its prefix says."""
     backups.env |= {"BACKUP_KEEP_DAILY": "1", "BACKUP_KEEP_WEEKLY": "0", "BACKUP_KEEP_MONTHLY": "0"}

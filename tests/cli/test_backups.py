@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_the_list(lost: Vault) -> None:
     assert (said.code, said.stderr) == (0, "")
     assert f"s3://{lost.house.bucket}/backup" in said.stdout
     (line,) = (line for line in said.stdout.splitlines() if line.startswith(NAME))
-    assert re.fullmatch(rf"{NAME}\s+good\s+-\s+\d+\s+1,2\d\d\s+[\d.]+ KB\s*", line)
+    assert re.fullmatch(rf"{NAME}\s+good\s+-\s+-\s+\d+\s+1,2\d\d\s+[\d.]+ KB\s*", line)
 
 
 def test_the_list_as_json(lost: Vault) -> None:
@@ -49,6 +50,46 @@ def test_the_list_as_json(lost: Vault) -> None:
 
     assert (one["name"], one["state"], one["proven"], one["reasons"]) == (NAME, "good", True, [])
     assert one["rows"] >= 1235
+
+
+def test_a_pin(lost: Vault) -> None:
+    ahead = datetime.now(UTC).date() + timedelta(days=30)
+    said = nightshift(lost.house, "backups", "pin", NAME, "--until", ahead.isoformat(), "--reason", "마이그레이션 전")
+    assert (said.code, said.stdout) == (0, f"{NAME} is kept until {ahead}, that day included\n")
+
+    shown = nightshift(lost.house, "backups").stdout
+    end = f"{ahead + timedelta(days=1)}T00:00:00+09:00"
+    assert re.search(rf"^{NAME}\s+good\s+-\s+until {re.escape(end)}\s", shown, re.MULTILINE)
+    assert "마이그레이션 전" in shown
+    (one,) = process(lost.house, "backups", "--json").json["backups"]
+    assert one["pinned"] is True and datetime.fromisoformat(one["pinned_until"]) == datetime.fromisoformat(end)
+
+    assert process(lost.house, "backups", "unpin", NAME, "--json").json == {
+        "name": NAME,
+        "pinned": False,
+        "was_pinned": True,
+    }
+    assert nightshift(lost.house, "backups", "unpin", NAME).stdout == f"{NAME} was not pinned\n"
+    assert nightshift(lost.house, "backups", "pin", NAME).stdout == f"{NAME} is kept without an end\n"
+    assert re.search(rf"^{NAME}\s+good\s+-\s+yes\s", nightshift(lost.house, "backups").stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("pin", "backup_1999_01_01_0000"), ExitCode.FAILED, "there is no backup backup_1999_01_01_0000"),
+        (("unpin", "../x"), ExitCode.FAILED, "there is no backup"),
+        (("pin", NAME, "--until", "2020-01-01"), ExitCode.USAGE, "2020-01-01 is over"),
+        (("pin", NAME, "--until", "tomorrow"), ExitCode.USAGE, "'tomorrow' is no day"),
+        (("pin",), ExitCode.USAGE, "NAME"),
+        (("--deep", "pin", NAME), ExitCode.USAGE, "options go behind pin"),
+    ],
+)
+def test_a_pin_that_cannot_be_meant(lost: Vault, arguments: tuple[str, ...], code: ExitCode, told: str) -> None:
+    said = nightshift(lost.house, "backups", *arguments)
+
+    assert (said.code, said.stdout) == (code, "") and told in said.stderr
+    assert not [key for key in lost.house.s3.keys(lost.house.bucket) if "pinned" in key]
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -30,6 +30,8 @@ from nightshift.backup.manifest import (
     root,
     sha256_of,
 )
+from nightshift.backup.pins import Pin, read_pin
+from nightshift.backup.place import PINNED
 from nightshift.errors import ColdStorage, ObjectAbsent
 from nightshift.store import Store
 
@@ -60,6 +62,7 @@ class FoundBackup:
         manifest: where it could be read, also that of a damaged backup.
         manifest_sha256: of its bytes, hex.
         proven: a rehearsal's stamp for this manifest.
+        pin: an operator's, active or over.
         reasons: why it is not good, a sentence each.
         remarks: what is odd without harm to the backup, e.g. a stamp for another manifest.
         objects, bytes: what lies in the folder, listed in the manifest or not.
@@ -70,6 +73,7 @@ class FoundBackup:
     manifest: Manifest | None = None
     manifest_sha256: str | None = None
     proven: Proven | None = None
+    pin: Pin | None = None
     reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     objects: int = 0
@@ -83,6 +87,10 @@ class FoundBackup:
     def is_proven(self) -> bool:
         """It is good as it lies there, and a rehearsal has restored it."""
         return self.is_good and self.proven is not None
+
+    def is_pinned(self, now: datetime) -> bool:
+        """Whether an operator wants to keep it, at an aware time."""
+        return self.pin is not None and self.pin.is_active(now)
 
     @property
     def as_of(self) -> datetime | None:
@@ -159,14 +167,16 @@ def _judged(store: Store, place: Place, sizes: Mapping[str, int], deep: bool) ->
     reasons = (*_about_the_manifest(manifest, place), *_about_the_parts(store, place, manifest, sizes, deep))
     digest = sha256_of(body)
     stamp, remarks = _stamp(store, place, digest) if PROVEN in sizes else (None, ())
+    pin, odd = read_pin(store, place) if PINNED in sizes else (None, ())
     return FoundBackup(
         name=place.name,
         state=State.DAMAGED if reasons else State.GOOD,
         manifest=manifest,
         manifest_sha256=digest,
         proven=stamp,
+        pin=pin,
         reasons=reasons,
-        remarks=remarks,
+        remarks=(*remarks, *odd),
         objects=objects,
         bytes=size,
     )

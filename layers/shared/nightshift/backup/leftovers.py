@@ -134,7 +134,10 @@ def _unlisted(store: Store, place: Place, backup: FoundBackup) -> Iterator[tuple
     if backup.state is State.DAMAGED:
         return
     listed = {part.key for part in backup.manifest.parts()} if backup.manifest else set()
-    if backup.manifest is not None and len(listed) + 1 + (backup.proven is not None) == backup.objects:
+    if (
+        backup.manifest is not None
+        and len(listed) + 1 + (backup.proven is not None) + (backup.pin is not None) == backup.objects
+    ):
         return  # all are: no need to list them again
     listing = [found.key for found in store.list(place.folder)]
     if backup.manifest is None and place.manifest in listing:

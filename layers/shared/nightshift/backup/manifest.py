@@ -3,6 +3,7 @@
     <BACKUP_PREFIX>/<name>/manifest.json      written last; without it there is no backup
                            proven.json        a rehearsal restored it and found all of it (an object of its own, so that
                                               S3 Object Lock on the manifest holds)
+                           pinned.json        an operator wants to keep it, see `pins`
                            <run_id>/…         what the manifest lists
 
 A manifest is read strictly: an unknown key, a missing one, counts that do not add up, another seal than its own, and it
@@ -16,12 +17,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nightshift.backup.place import MANIFEST, PROVEN, Place, name_of, root
 from nightshift.backup.seal import SEAL, inconsistencies, is_sealed, sealed
 from nightshift.backup.strict import HINT, ManifestDamaged, Strict, read
 from nightshift.database.catalog import TableName
+
+if TYPE_CHECKING:
+    from nightshift.backup.pins import Pin
 
 __all__ = [
     "MANIFEST",
@@ -239,7 +243,7 @@ def sha256_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def to_json(facts: Manifest | Proven | TableEntry) -> bytes:
+def to_json(facts: Manifest | Proven | Pin | TableEntry) -> bytes:
     """As it is written to S3, or kept beside a backup that is not finished."""
     plain = {name: _plain(value) for name, value in asdict(facts).items() if name != SEAL}
     return json.dumps(sealed(plain) if isinstance(facts, Manifest) else plain, ensure_ascii=False, indent=1).encode()

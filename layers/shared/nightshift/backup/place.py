@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 PROVEN = "proven.json"
+PINNED = "pinned.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Place:
     @property
     def proven(self) -> str:
         return self.folder + PROVEN
+
+    @property
+    def pinned(self) -> str:
+        return self.folder + PINNED
 
     def of(self, part: Part) -> str:
         """The key of a part."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from nightshift.backup.inventory import FoundBackup, find_backup
 from nightshift.backup.manifest import Place
@@ -36,28 +37,39 @@ class Pruned:
     warnings: tuple[str, ...] = ()
 
 
-def candidates(backups: Iterable[FoundBackup], ours: Collection[str] | None = None) -> tuple[Candidate, ...]:
+def candidates(
+    backups: Iterable[FoundBackup], now: datetime, ours: Collection[str] | None = None
+) -> tuple[Candidate, ...]:
     """The good backups, as `judge` wants them. What is damaged or unfinished is nothing that retention may touch.
 
     Args:
+        now: aware; pins that are over by then do not count.
         ours: runs of this database. Another one may have its backups under the same prefix, by mistake: those neither
             count nor go. None: all are ours.
     """
     return tuple(
-        Candidate(one.name, one.manifest.as_of, one.is_proven)
+        Candidate(one.name, one.manifest.as_of, one.is_proven, one.is_pinned(now))
         for one in backups
         if one.is_good and one.manifest is not None and (ours is None or one.manifest.run_id in ours)
     )
 
 
 def prune(
-    store: Store, prefix: str, verdicts: Iterable[Verdict], *, locked: bool, deadline: float, dry_run: bool = False
+    store: Store,
+    prefix: str,
+    verdicts: Iterable[Verdict],
+    *,
+    now: datetime,
+    locked: bool,
+    deadline: float,
+    dry_run: bool = False,
 ) -> Pruned:
     """Delete what no rule keeps, oldest first.
 
     Args:
         prefix: BACKUP_PREFIX.
         verdicts: of `judge`.
+        now: aware; as for `candidates`.
         locked: backups lie under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
         deadline: `time.monotonic()` value after which nothing is deleted any more.
 
@@ -73,8 +85,9 @@ def prune(
         if time.monotonic() > deadline:
             break  # the next run goes on
         place = Place(prefix, one.name)
-        if not one.proven and (now := find_backup(store, prefix, one.name)) is not None and now.is_proven:
-            continue  # a rehearsal has restored it since it was judged
+        found = find_backup(store, prefix, one.name)
+        if found is not None and (found.is_proven > one.proven or found.is_pinned(now)):
+            continue  # a rehearsal has restored it, or an operator has pinned it, since it was judged
         removal = remove(store.client, store.bucket, [place.manifest], versions=locked, deadline=deadline)
         if not removal.gone:
             warnings.append(f"{one.name} was not deleted: {_why(removal)}; it is whole, and the next run tries again")

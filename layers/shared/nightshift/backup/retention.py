@@ -5,6 +5,9 @@ nothing. Backups that a rehearsal has restored ("proven") and those that nobody 
 untried ones cannot push out the one that is known to come back. Whatever the numbers are, the newest backup, the newest
 proven one and the only one stay.
 
+Backups of the last 24 hours stay, too: two of one afternoon, before and after a migration, are both wanted. So does
+what an operator has pinned (see `pins`), and what the run itself has made. All of these are counted like others.
+
 Rejected: counting days of the calendar (a week of failed runs would delete the week before it), and counting both kinds
 together (rehearsals are weekly, so the newest of a day is seldom a proven one).
 """
@@ -13,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
+
+RECENT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,13 @@ class Candidate:
     Attributes:
         as_of: aware; the time that it stands for.
         proven: a rehearsal has restored it.
+        pinned: an operator wants to keep it.
     """
 
     name: str
     as_of: datetime
     proven: bool
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +76,14 @@ class Verdict:
         return bool(self.rules)
 
 
-def judge(backups: Iterable[Candidate], now: datetime, keep: Keep) -> tuple[Verdict, ...]:
+def judge(backups: Iterable[Candidate], now: datetime, keep: Keep, *, made: str | None = None) -> tuple[Verdict, ...]:
     """Decide on every backup.
 
     Args:
         backups: the good ones, each name once, in any order. Damaged and unfinished ones are none: they neither count
             nor go.
         now: aware; backups that stand for a later time stay, and are not counted.
+        made: the name of the backup that this run has made.
 
     Returns:
         a verdict for each, newest first.
@@ -89,6 +97,12 @@ def judge(backups: Iterable[Candidate], now: datetime, keep: Keep) -> tuple[Verd
     for one in ordered:
         if one.as_of > now:
             rules[one.name].append("later than this run")
+        elif one.as_of > now - RECENT:
+            rules[one.name].append("the last 24 hours")
+        if one.pinned:
+            rules[one.name].append("pinned")
+        if one.name == made:
+            rules[one.name].append("made by this run")
     past = [one for one in ordered if one.as_of <= now]
     for proven in (True, False):
         _count([one for one in past if one.proven is proven], keep, "" if proven else "unproven ", rules)

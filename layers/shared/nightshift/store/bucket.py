@@ -82,8 +82,15 @@ class Store:
     def client(self) -> S3Client:
         return self.connect()
 
-    def put(self, key: str, body: bytes, *, content_type: str = "application/vnd.apache.parquet") -> StoredObject:
-        """Write a new object, whole, under a key that must not exist yet.
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str = "application/vnd.apache.parquet",
+        overwrite: bool = False,
+    ) -> StoredObject:
+        """Write an object, whole; under a key that must not exist yet, unless it may be overwritten.
 
         Raises:
             StoreError: S3 refused, or did not answer within the retries.
@@ -91,6 +98,7 @@ class Store:
         digest = hashlib.sha256(body)
         answer: Any = {}
         existed = False
+        condition: dict[str, Any] = {} if overwrite else {"IfNoneMatch": "*"}
         with explained("S3 did not take an object", self.bucket, key):
             try:
                 answer = self.client.put_object(
@@ -101,7 +109,7 @@ class Store:
                     ContentType=content_type,
                     ChecksumAlgorithm="SHA256",
                     ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
-                    IfNoneMatch="*",
+                    **condition,
                     **self._extra,
                 )
             except ClientError as exc:

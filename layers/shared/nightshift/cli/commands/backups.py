@@ -1,11 +1,17 @@
-"""`nightshift backups`: which backups there are, and what each is worth."""
+"""`nightshift backups`: which backups there are, and what each is worth; `backups pin`, `backups unpin`: keep one."""
 
 from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from nightshift.cli.failures import ExitCode
-from nightshift.cli.options import json_option
+from nightshift.cli.options import Day, json_option
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 EPILOG = """
 \b
@@ -20,10 +26,26 @@ Examples:
   nightshift backups
   nightshift backups --deep
   nightshift backups --json | jq -r '.backups[] | select(.proven) | .name'
+  nightshift backups pin backup_2025_10_21_1400 --until 2026-01-31 --reason "before the migration"
+  nightshift backups unpin backup_2025_10_21_1400
+"""
+
+PIN_EPILOG = """
+\b
+Environment: BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, TIMEZONE, and AWS's own.
+
+\b
+Exit status: 0 done, 1 failed, 2 not understood.
 """
 
 
-@click.command("backups", short_help="Which backups there are.", epilog=EPILOG)
+@click.group(
+    "backups",
+    short_help="Which backups there are; pin one.",
+    epilog=EPILOG,
+    invoke_without_command=True,
+    subcommand_metavar="[pin NAME | unpin NAME]",
+)
 @click.option("--deep", is_flag=True, help="Read every object, and compare its SHA-256.")
 @json_option
 @click.pass_context
@@ -32,16 +54,77 @@ def command(ctx: click.Context, deep: bool, as_json: bool) -> None:
 
     One that was not finished, or of which anything is missing, is never called good.
     """
+    if ctx.invoked_subcommand:
+        if deep or as_json:
+            raise click.UsageError(f"options go behind {ctx.invoked_subcommand}")
+        return
     from nightshift.backup.inventory import State, find_backups
     from nightshift.cli import context, output
     from nightshift.cli.views import backups as view
 
     with context.backstage(verbose=ctx.obj):
-        shelf, zone = context.backup_shelf(context.make_wiring())
+        wiring = context.make_wiring()
+        shelf, zone = context.backup_shelf(wiring)
         found = find_backups(shelf.store, shelf.prefix, deep=deep)
     place = f"s3://{shelf.store.bucket}/{shelf.prefix}"
     if as_json:
-        output.print_json({"place": place, "backups": [view.to_json(one) for one in found]})
+        output.print_json({"place": place, "backups": [view.to_json(one, wiring.now()) for one in found]})
     else:
-        view.show(place, found, zone)
+        view.show(place, found, zone, wiring.now())
     ctx.exit(ExitCode.PARTIAL if any(one.state is State.DAMAGED for one in found) else ExitCode.DONE)
+
+
+@command.command("pin", short_help="Keep a backup, whatever retention says.", epilog=PIN_EPILOG)
+@click.argument("name")
+@click.option("--until", type=Day(), help="Last day, included, by TIMEZONE. Default: without an end.")
+@click.option("--reason", default="", help="A few words for whoever finds it.")
+@json_option
+@click.pass_context
+def pin(ctx: click.Context, name: str, until: date | None, reason: str, as_json: bool) -> None:
+    """Keep a backup: retention does not delete it before the pin is over. A new pin takes the place of an earlier one.
+
+    S3's own lifecycle rules know nothing of pins.
+    """
+    from nightshift.backup.opening import Backup
+    from nightshift.backup.pins import Pin, pin_backup
+    from nightshift.cli import context, output
+
+    with context.backstage(verbose=ctx.obj):
+        wiring = context.make_wiring()
+        shelf, zone = context.backup_shelf(wiring)
+        now = wiring.now()
+        end = _end_of(until, zone)
+        if end is not None and end <= now:
+            raise click.BadParameter(f"{until} is over", param_hint="--until")
+        place = Backup.open(shelf.store, shelf.prefix, name).place
+        pin_backup(shelf.store, place, Pin(name=name, pinned_at=now, until=end, reason=reason))
+    if as_json:
+        output.print_json({"name": name, "pinned": True, "pinned_until": end.isoformat() if end else None})
+    else:
+        click.echo(f"{name} is kept {f'until {until}, that day included' if until else 'without an end'}")
+
+
+@command.command("unpin", short_help="Leave a backup to retention again.", epilog=PIN_EPILOG)
+@click.argument("name")
+@json_option
+@click.pass_context
+def unpin(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Delete a backup's pin: the next run of `backup` decides on it by its rules."""
+    from nightshift.backup.opening import Backup
+    from nightshift.backup.pins import unpin_backup
+    from nightshift.cli import context, output
+
+    with context.backstage(verbose=ctx.obj):
+        shelf, _ = context.backup_shelf(context.make_wiring())
+        was_pinned = unpin_backup(shelf.store, Backup.open(shelf.store, shelf.prefix, name).place)
+    if as_json:
+        output.print_json({"name": name, "pinned": False, "was_pinned": was_pinned})
+    else:
+        click.echo(f"{name} {'is not pinned any more' if was_pinned else 'was not pinned'}")
+
+
+def _end_of(day: date | None, zone: ZoneInfo) -> datetime | None:
+    """The first moment after a day, UTC."""
+    if day is None:
+        return None
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), zone).astimezone(UTC)
