@@ -178,6 +178,32 @@ def test_logs_that_were_not_to_be_had(backups: BackupHouse) -> None:
     assert saved.column("event_id").to_pylist() == [yesterday["eventId"], today["eventId"]]
 
 
+def test_late_events_are_in_the_next_backup_once(backups: BackupHouse) -> None:
+    """The first night reads while events of its day still arrive: the next one saves those alone that came behind it."""
+    backups.fill(1, 10)
+    yesterday = int(datetime(2025, 10, 14, tzinfo=UTC).timestamp() * 1000)
+
+    def ingested_now(logs: LogsServer, message: str) -> str:
+        delay = int(datetime.now(UTC).timestamp() * 1000) - yesterday
+        return str(logs.add("/app", yesterday, message, delay=delay)["eventId"])
+
+    with LogsServer() as logs:
+        backups.env |= {**logs.env, "BACKUP_LOG_GROUPS": "/app"} | backups.s3.env
+        seen = [ingested_now(logs, str(number)) for number in range(3)]
+        first = backups.run()
+        late = [ingested_now(logs, "late") for _ in range(2)]
+        second = backups.run(scheduled_time=NEXT)
+
+    saved: list[list[str]] = []
+    for name in (NAME, NEXT_NAME):
+        parts = backups.manifest(name).logs
+        bodies = [backups.store.get(f"backup/{name}/{part.key}") for part in parts]
+        saved.append([i for b in bodies for i in pq.read_table(pa.BufferReader(b)).column("event_id").to_pylist()])
+    assert saved == [seen, late]
+    assert (first["log_events"], second["log_events"], "missing" in second) == (3, 2, False)
+    backups.assert_tidy()
+
+
 def test_the_alarm_hears_that_nothing_was_ever_proven(capsys: pytest.CaptureFixture[str]) -> None:
     as_of = datetime(2025, 10, 20, tzinfo=UTC)
     result = BackupResult(name=NAME, unproven_since=as_of - timedelta(days=20))

@@ -16,6 +16,7 @@ from nightshift.errors import InvalidSettings, StoreError
 from nightshift.logs.cloudwatch import CloudWatch
 from nightshift.logs.day import DayLogs, retain, save_day
 from nightshift.logs.groups import GroupProgress
+from nightshift.logs.late import CLOCKS_APART_MS, EarlierLogs
 from nightshift.logs.sink import Sink
 from nightshift.logs.window import day_before
 from nightshift.settings import Settings
@@ -37,6 +38,7 @@ def save(
     as_of: datetime = AS_OF,
     previous: datetime | None = None,
     before: dict[str, GroupProgress] | None = None,
+    earlier: EarlierLogs | None = None,
     **env: str,
 ) -> DayLogs:
     return save_day(
@@ -45,6 +47,7 @@ def save(
         as_of=as_of,
         deadline=time.monotonic() + seconds,
         previous=previous,
+        earlier=earlier,
         before=before,
         cloudwatch=CloudWatch(logs_client),
     )
@@ -96,6 +99,64 @@ def test_the_next_day_goes_on(logs: LogsServer, make_shelf: Callable[[int], Shel
     again = save(shelf, as_of=AS_OF + timedelta(days=1), previous=AS_OF, before={"/a": mark}, BACKUP_LOG_GROUPS="/a")
     assert [row["event_id"] for row in shelf.rows([*first.parts, *again.parts])] == events
     assert (again.later, again.missing) == ((), ())
+
+
+def earlier(*ids: str, start: int = START, read: int = START + DAY_MS, refused: bool = False) -> EarlierLogs:
+    """What a backup holds that read at a time."""
+
+    def saved_ids(group: str, since_ms: int) -> frozenset[str]:
+        assert (group, since_ms) == ("/a", read - CLOCKS_APART_MS)
+        if refused:
+            raise StoreError("S3 did not answer")
+        return frozenset(ids)
+
+    return EarlierLogs(start, read, saved_ids)
+
+
+def test_events_that_came_late_are_the_next_backup_s(logs: LogsServer, shelf: Shelf) -> None:
+    """By when they were ingested, and by their ids where that is about when the backup before read."""
+    hour = 3_600_000
+    logs.add("/a", START + 1, "in time")
+    near = logs.add("/a", START + 2, "in time, just", delay=DAY_MS - 60_000)
+    unseen = logs.add("/a", START + 3, "ingested, not visible yet", delay=DAY_MS - 60_000)
+    late = logs.add("/a", START + 4, "late", delay=DAY_MS + hour)
+    latest = logs.add("/a", START + DAY_MS - 1, "later", delay=5 * hour)
+    logs.add("/a", START - 1, "of another day", delay=2 * DAY_MS)
+    today = logs.add("/a", START + DAY_MS, "today")
+    asked: dict[str, Any] = {"as_of": AS_OF + timedelta(days=1), "previous": AS_OF, "BACKUP_LOG_GROUPS": "/a"}
+
+    day = save(shelf, earlier=earlier(near["eventId"]), **asked)
+
+    saved = {row["event_id"] for row in shelf.rows(day.parts)}
+    assert saved == {one["eventId"] for one in (unseen, late, latest, today)}
+    assert (day.events, day.missing, day.warnings) == (4, (), ())
+    assert ["/a_late/" in part.key for part in day.parts] == [False, True]
+
+
+def test_late_events_of_a_backup_that_cannot_be_read_are_saved_again(logs: LogsServer, shelf: Shelf) -> None:
+    logs.add("/a", START + 4, "late", delay=DAY_MS)
+    asked: dict[str, Any] = {"as_of": AS_OF + timedelta(days=1), "previous": AS_OF, "BACKUP_LOG_GROUPS": "/a"}
+
+    day = save(shelf, earlier=earlier(refused=True), **asked)
+
+    assert day.events == 1 and day.missing == ()
+    (warning,) = day.warnings
+    assert warning.startswith("log group /a: events that arrived late may be in two backups:")
+    assert warning.endswith("S3 did not answer")
+
+
+def test_late_events_that_cloudwatch_does_not_tell(logs: LogsServer, shelf: Shelf) -> None:
+    logs.add("/a", START + DAY_MS, "today")
+    logs.page_size, logs.empty_pages = 10, 0
+    logs.fail_next(None, Trouble.DENIED)
+    asked: dict[str, Any] = {"as_of": AS_OF + timedelta(days=1), "previous": AS_OF, "BACKUP_LOG_GROUPS": "/a"}
+
+    day = save(shelf, earlier=earlier(), **asked)
+
+    assert logs.suffered == [Trouble.DENIED]
+    why = "CloudWatch Logs: AccessDeniedException"
+    assert day.events == 1
+    assert day.missing == (f"log group /a: late events of the backup before were not all looked for: {why}",)
 
 
 def test_events_that_came_out_of_order_are_all_looked_at_again() -> None:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from nightshift.archive.events import Listener
 from nightshift.backup import progress
 from nightshift.backup.client import find_client, no_client
+from nightshift.backup.earlier_logs import earlier_logs
 from nightshift.backup.leftovers import alive
 from nightshift.backup.manifest import Group, LogMark, Manifest, Part, Place, SchemaFiles, to_json
 from nightshift.backup.moments import parted
@@ -217,7 +218,7 @@ def _finish(
         parcels.check(manifest.parts())
         parcels.manifest(to_json(manifest))
     # Only now: a short retention takes events away at once.
-    said = list(retain(task.settings, logs, deadline=task.database.deadline))
+    said = [*logs.warnings, *retain(task.settings, logs, deadline=task.database.deadline)]
     if until is not None:
         try:
             parcels.lock_manifest(until)
@@ -239,6 +240,7 @@ def _logs(task: Task, deadline: float) -> DayLogs:
         as_of=task.as_of,
         deadline=deadline,
         previous=previous.as_of if previous else None,
+        earlier=earlier_logs(task.store, task.place.prefix, previous, task.settings.timezone) if previous else None,
         before={one.group: GroupProgress(group=one.group, last_ms=one.from_ms, ids=one.ids) for one in left},
     )
 

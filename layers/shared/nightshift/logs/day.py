@@ -1,7 +1,8 @@
 """The day's logs of a deployment: whatever its settings name, in one call.
 
 A day begins where the logs of the backup before end: at midnight, unless there were nights without a backup, or nights
-whose time was over before their logs were. So an event that is not in one backup is in the next.
+whose time was over before their logs were. What came too late for that backup is saved beside it (see `late`). So an
+event that is not in one backup is in the next.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from nightshift.logs.cloudwatch import CloudWatch, check_retention
 from nightshift.logs.files import FilesSaved, save_directory
 from nightshift.logs.groups import GroupProgress, GroupsSaved, retain_groups, save_groups
+from nightshift.logs.late import EarlierLogs, LateSaved, save_late_events
 from nightshift.logs.sink import SavedPart, Sink
 from nightshift.logs.window import LogWindow, day_before
 from nightshift.settings import Settings
@@ -29,6 +31,7 @@ class DayLogs:
         parts: every object.
         events: events of groups and lines of files.
         missing: what was not saved, a sentence each: for the manifest.
+        warnings: what the operator should know, a sentence each.
         left: groups that ran out of time: a later invocation may go on with `groups`.
         later: from where the next day's run has to begin with what is not saved whole, `before` of its call.
     """
@@ -36,6 +39,7 @@ class DayLogs:
     parts: tuple[SavedPart, ...] = ()
     events: int = 0
     missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     groups: tuple[GroupProgress, ...] = ()
     later: tuple[GroupProgress, ...] = ()
@@ -58,6 +62,7 @@ def save_day(
     as_of: datetime,
     deadline: float,
     previous: datetime | None = None,
+    earlier: EarlierLogs | None = None,
     before: Mapping[str, GroupProgress] | None = None,
     record: Callable[[GroupProgress], None] = lambda _: None,
     cloudwatch: CloudWatch | None = None,
@@ -68,6 +73,7 @@ def save_day(
         settings: BACKUP_LOG_GROUPS and BACKUP_LOG_DIRECTORY; where neither is set, nothing is done.
         deadline: `time.monotonic()` value at which to stop.
         previous: `as_of` of the backup before; None: there is none.
+        earlier: what that backup holds of the groups; None: its late events are not looked for.
         before: how far an earlier invocation got with the groups, or what the backup before has as `later`.
         record: is told how far each group is, after every object.
 
@@ -91,6 +97,7 @@ def save_day(
             before=before,
             record=record,
         )
+    late = _late(groups, earlier, window, before, sink, cloudwatch, deadline)
     later = [one.later(_start(before, one.group, window)) for one in groups.groups if not one.done]
     if settings.backup_log_directory:
         name = f"{_DIRECTORY}{settings.backup_log_directory}"
@@ -103,13 +110,34 @@ def save_day(
         if one.group in groups.left
     )
     return DayLogs(
-        parts=(*groups.parts, *files.parts),
-        events=groups.events + files.lines,
-        missing=(*groups.missing, *out_of_time, *files.missing),
+        parts=(*groups.parts, *(part for one in late for part in one.parts), *files.parts),
+        events=groups.events + sum(part.rows for one in late for part in one.parts) + files.lines,
+        missing=(*groups.missing, *out_of_time, *(one.missing for one in late if one.missing), *files.missing),
+        warnings=tuple(one.warning for one in late if one.warning),
         left=groups.left,
         groups=groups.groups,
         later=tuple(later),
     )
+
+
+def _late(
+    groups: GroupsSaved,
+    earlier: EarlierLogs | None,
+    window: LogWindow,
+    before: Mapping[str, GroupProgress],
+    sink: Sink,
+    cloudwatch: CloudWatch | None,
+    deadline: float,
+) -> list[LateSaved]:
+    """The late events of the groups that are saved whole; of the others the next backup saves what is left first."""
+    if earlier is None:
+        return []
+    asked = cloudwatch or CloudWatch()
+    return [
+        save_late_events(asked, sink, one.group, earlier, end_ms=_start(before, one.group, window), deadline=deadline)
+        for one in groups.groups
+        if one.done
+    ]
 
 
 def _start(before: Mapping[str, GroupProgress], name: str, window: LogWindow) -> int:

@@ -102,7 +102,7 @@ class _Saver:
 
     def miss(self, path: str, why: OSError | str) -> None:
         """Name what is not saved."""
-        told = why if isinstance(why, str) else os.strerror(why.errno or 0)
+        told = _shown(why) if isinstance(why, str) else os.strerror(why.errno or 0)
         self.missing.append(f"log file {_shown(path)}: {told}")
 
     def save(self, files: list[LogFile]) -> int:

@@ -5,8 +5,7 @@ for 24 hours only, the last event's time with the ids of all events of that mill
 the token, or by that time: events of the same millisecond that have been saved are known by their ids. Should events
 ever come out of order, a lost token means that the group begins anew.
 
-An event that reaches CloudWatch after the run, stamped with the day before, is in no backup: agents that were cut off
-send such; the log group itself still has it.
+An event that reaches CloudWatch after the run, stamped with the day before, is the next backup's: see `late`.
 """
 
 from __future__ import annotations
@@ -17,12 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from nightshift.logs.cloudwatch import CloudWatch, Event, LogsOutOfTime, LogsUnavailable, TokenRefused
+from nightshift.logs.late import EVENT_BYTES
 from nightshift.logs.sink import SavedPart, Sink
 from nightshift.logs.window import LogWindow
 from nightshift.rows.lines import EVENTS, Gathering
-
-_EVENT_BYTES = 150
-"""What an event takes beside its message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +204,7 @@ def _gather(events: Iterable[Event], gathering: Gathering, progress: GroupProgre
         fresh.append(event)
     if fresh:
         columns = [[getattr(event, name) for event in fresh] for name in Event.__slots__]
-        gathering.add(columns, sum(len(event.message) + _EVENT_BYTES for event in fresh))
+        gathering.add(columns, sum(len(event.message) + EVENT_BYTES for event in fresh))
     return replace(progress, last_ms=last, ids=tuple(sorted(ids)), ordered=ordered)
 
 

@@ -1,6 +1,7 @@
 """What files lie below a directory, and each of them opened by its inode, whatever it is called by now.
 
-Links are not followed, and what is no regular file is left alone.
+Links are not followed, since others than the directory's owner may say where they lead; those that lead to nothing
+that is listed anyway are told. What else is no regular file is left alone.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from typing import BinaryIO
 _NOT_IT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 """Why a name does not open where something else has taken the file's place: nothing, a link, a pipe."""
 
-Miss = Callable[[str, OSError], None]
-"""Is told of a path that cannot be looked at."""
+Miss = Callable[[str, OSError | str], None]
+"""Is told of a path that is not looked at, and why."""
+
+LINKS_TOLD = 5
+"""Links that are told by name; a directory of containers' logs may hold hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class LogFile:
 def list_files(directory: str, miss: Miss) -> list[LogFile]:
     """Every regular file, by path."""
     found: list[LogFile] = []
+    links: list[str] = []
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -51,7 +56,34 @@ def list_files(directory: str, miss: Miss) -> list[LogFile]:
             elif stat.S_ISREG(about.st_mode):
                 inode = (about.st_dev, about.st_ino)
                 found.append(LogFile(path, inode, about.st_size, about.st_mtime_ns // 1_000_000))
+            elif stat.S_ISLNK(about.st_mode):
+                links.append(path)
+    _tell_links(directory, sorted(links), {file.inode for file in found}, miss)
     return sorted(found, key=lambda file: file.path)
+
+
+def _tell_links(directory: str, links: list[str], listed: set[tuple[int, int]], miss: Miss) -> None:
+    """Tell the links that lead to nothing that is listed."""
+    outside = [path for path in links if not _is_listed(directory, path, listed)]
+    for path in outside[:LINKS_TOLD]:
+        try:
+            where = os.readlink(os.path.join(directory, path))
+        except OSError:
+            continue  # gone since
+        miss(path, f"it is a link to {where}, and links are not followed: name the directory that holds the files")
+    if len(outside) > LINKS_TOLD:
+        miss(".", f"{len(outside) - LINKS_TOLD} further links are not followed")
+
+
+def _is_listed(directory: str, path: str, listed: set[tuple[int, int]]) -> bool:
+    """Whether a link leads to a file that is listed, or to a directory below the one that is."""
+    link = os.path.join(directory, path)
+    try:
+        about = os.stat(link)
+    except OSError:
+        return False
+    below = os.path.realpath(link).startswith(os.path.join(os.path.realpath(directory), ""))
+    return (about.st_dev, about.st_ino) in listed or (stat.S_ISDIR(about.st_mode) and below)
 
 
 def open_file(directory: str, file: LogFile) -> BinaryIO | None:

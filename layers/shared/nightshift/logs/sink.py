@@ -47,8 +47,12 @@ class Sink:
         Raises:
             StoreError, ArchiveMismatch: S3 did not take it, or holds something else.
         """
-        safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name.strip("/"))
         # The last piece keeps a part that nobody recorded, because its run died, out of the way of the next one.
-        key = f"{self.below}/{safe}/part-{number:05}-{uuid.uuid4().hex[:8]}.parquet"
+        key = f"{self.below}/{folder_name(name)}/part-{number:05}-{uuid.uuid4().hex[:8]}.parquet"
         stored = self.store.prove(self.store.put(self.folder + key, file.body), file.body)
         return SavedPart(key=key, rows=file.rows, bytes=stored.size, sha256=stored.sha256)
+
+
+def folder_name(name: str) -> str:
+    """A name as far as S3 likes its characters."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name.strip("/"))

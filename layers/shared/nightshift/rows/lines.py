@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from nightshift.rows.marks import TYPE_KEY
 from nightshift.rows.parquet import Encoder, ParquetFile
@@ -52,6 +54,19 @@ FILES = pa.schema(
     ]
 )
 """The files themselves; `size` and `sha256` are of the contents, unpacked where they were packed."""
+
+
+def event_ids(body: bytes, since_ms: int) -> set[str]:
+    """Return the ids of a file's events that were ingested since a time, or nobody knows when.
+
+    Args:
+        body: a Parquet file of `EVENTS`.
+        since_ms: milliseconds since 1970.
+    """
+    found = pq.read_table(pa.BufferReader(body), columns=["ingestion_time", "event_id"])
+    at = found["ingestion_time"].cast(pa.int64())
+    recent = pc.fill_null(pc.greater_equal(at, since_ms), True)
+    return set(found["event_id"].filter(recent).to_pylist())
 
 
 class Gathering:
