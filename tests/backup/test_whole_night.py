@@ -179,7 +179,7 @@ def test_logs_that_were_not_to_be_had(backups: BackupHouse) -> None:
 
 
 def test_late_events_are_in_the_next_backup_once(backups: BackupHouse) -> None:
-    """The first night reads while events of its day still arrive: the next one saves those alone that came behind it."""
+    """The first night reads while events of its day still arrive: the next one saves those that came behind it."""
     backups.fill(1, 10)
     yesterday = int(datetime(2025, 10, 14, tzinfo=UTC).timestamp() * 1000)
 
