@@ -243,6 +243,18 @@ def test_a_restore() -> None:
     """)
 
 
+def test_what_could_not_come_back_as_it_was() -> None:
+    found = replace(REHEARSED, but_for=("the materialized view public.v holds other rows",))
+    seen = told(found, "en", job="rehearse").splitlines()
+    assert seen[1] == "✅ Proven, except for what is listed below."
+    assert seen[-2:] == [
+        "📌 Could not come back as it was: 1",
+        "• the materialized view public.v holds other rows",
+    ]
+    assert told(found, job="rehearse").splitlines()[1] == "✅ 아래 항목을 제외하고 복원을 확인했습니다."
+    assert "except for" in told(replace(found, scratch=False), "en", job="restore_backup").splitlines()[1]
+
+
 def test_a_restore_that_ran_out_of_time() -> None:
     seen = told(replace(RESTORED, left_tables=3), job="restore_backup").splitlines()
     assert seen[1] == "⏳ 시간이 부족해 복원하지 못한 테이블: 3개" and "✅" not in "".join(seen)

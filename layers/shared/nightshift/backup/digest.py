@@ -6,7 +6,8 @@ digest is the SHA-256 of row count and sum. It tells a backup that came back who
 against somebody who means harm, for which the parts' own SHA-256 stand.
 
 The text of a row depends on the session: take every digest on a `rows.postgres.PostgresConnection`, after `SESSION`, on
-both sides. The columns are the stored ones in their order; a generated one says nothing new.
+both sides. The columns are the stored ones in their order. A stored generated column has a digest of its own, of the
+rows with its values: a restore computes them anew, and a function may have changed since they were stored.
 
 PostgreSQL promises the same hash for the same text on the servers of one byte order; all that Lambda and RDS run on
 have the same.
@@ -16,7 +17,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from nightshift.database.catalog import TableName, quote_identifier
@@ -43,10 +45,28 @@ def row_hash(columns: Sequence[str]) -> str:
     return f'hashtextextended(CAST({row} AS text) COLLATE "C", 0)'
 
 
-def digest_sql(table: TableName, columns: Sequence[str]) -> str:
-    """Query for one row of two texts: row count and sum, of a table without its children; see `digest_of`."""
-    summed = f"coalesce(sum(CAST({row_hash(columns)} AS numeric)), 0)"
-    return f"SELECT CAST(count(*) AS text) AS rows, CAST({summed} AS text) AS total FROM ONLY {table.sql}"
+def computed_hash(column: str) -> str:
+    """SQL expression: the hash of a generated column's value and of its row, whose own hash is the column `HASH`."""
+    return f'hashtextextended(CAST(ROW({quote_identifier(column)}) AS text) COLLATE "C", {HASH})'
+
+
+def digest_sql(table: TableName, columns: Sequence[str], computed: Sequence[str] = ()) -> str:
+    """Query for one row of texts: row count and sums, of a table without its children; see `digest_of`.
+
+    Args:
+        columns: the stored ones, whose sum comes first.
+        computed: generated ones, with a sum each.
+    """
+    if not computed:
+        return f"SELECT CAST(count(*) AS text), {_summed(row_hash(columns))} FROM ONLY {table.sql}"
+    hashed = ", ".join([*map(quote_identifier, computed), f"{row_hash(columns)} AS {HASH}"])
+    sums = ", ".join(map(_summed, [HASH, *map(computed_hash, computed)]))
+    # OFFSET keeps the server from writing the rows' hash out once for each sum.
+    return f"SELECT CAST(count(*) AS text), {sums} FROM (SELECT {hashed} FROM ONLY {table.sql} OFFSET 0) hashed"
+
+
+def _summed(hashes: str) -> str:
+    return f"CAST(coalesce(sum(CAST({hashes} AS numeric)), 0) AS text)"
 
 
 def digest_of(rows: int, total: int) -> str:
@@ -61,20 +81,25 @@ def digest_of(rows: int, total: int) -> str:
 
 @dataclass(slots=True)
 class Sum:
-    """Rows and the sum of their hashes, so far."""
+    """Rows, the sum of their hashes, and those of generated columns, so far."""
 
     rows: int = 0
     total: int = 0
+    computed: list[int] = field(default_factory=list)
 
-    def add(self, hashes: pa.Array) -> None:
+    def add(self, hashes: pa.Array, computed: Sequence[pa.Array] = ()) -> None:
         """Count a batch's rows."""
-        self.rows += len(hashes)
-        self.total += total(hashes)
+        self.merge(Sum(len(hashes), total(hashes), [total(one) for one in computed]))
 
     def merge(self, other: Sum) -> None:
         """Add the rows of another piece of the table."""
         self.rows += other.rows
         self.total += other.total
+        self.computed = [a + b for a, b in zip_longest(self.computed, other.computed, fillvalue=0)]
 
     def digest(self) -> str:
         return digest_of(self.rows, self.total)
+
+    def digest_computed(self, place: int) -> str:
+        """The digest of a generated column, by its place among them."""
+        return digest_of(self.rows, self.computed[place] if self.computed else 0)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from nightshift.archive.events import Listener
 from nightshift.backup import progress
@@ -27,11 +28,13 @@ from nightshift.backup.saver import Saved, Saver
 from nightshift.backup.schema import dump_schema
 from nightshift.backup.snapshot import Snapshot, snapshot_of
 from nightshift.backup.sqlite import save_file
+from nightshift.backup.views import MeasuredViews, measure_views
 from nightshift.database.connect import Database
 from nightshift.errors import NightshiftError, StoreError
 from nightshift.logs.day import DayLogs, retain, save_day
 from nightshift.logs.groups import GroupProgress
 from nightshift.logs.sink import Sink
+from nightshift.rows.postgres import PostgresConnection
 from nightshift.settings import Settings
 from nightshift.store import Store
 
@@ -114,9 +117,21 @@ def _postgresql(task: Task, parcels: Parcels, stop_at: float) -> Taken:
         kept = (*earlier, *(Kept(snapshot.time, entry) for entry in saved.entries))
         if saved.left:
             return _continued(task, kept, saved)
-        manifest = _manifest_of(task, snapshot, kept, saved, schema)
+        views = measure_views(partial(_joined, task, snapshot), snapshot.survey.views, stop_at)
+        manifest = _manifest_of(task, snapshot, kept, saved, views, schema)
         snapshot.check()  # pg_dump looked at tables that only our locks kept as they were
     return _finish(task, parcels, manifest, kept, parted(snapshot.survey, manifest.groups), stop_at)
+
+
+def _joined(task: Task, snapshot: Snapshot) -> PostgresConnection:
+    """A data connection that looks at the snapshot's moment; raises as `Snapshot.join`."""
+    connection = PostgresConnection(task.database.target)
+    try:
+        snapshot.join(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _still_good(unfinished: Unfinished | None, snapshot: Snapshot) -> tuple[Kept, ...]:
@@ -165,6 +180,7 @@ def _manifest_of(
     snapshot: Snapshot,
     kept: Sequence[Kept],
     saved: Saved,
+    views: MeasuredViews,
     schema: Future[tuple[SchemaFiles, str | None, str]],
 ) -> Manifest:
     files, client_version, missing = schema.result()
@@ -184,8 +200,9 @@ def _manifest_of(
         tables=tuple(sorted((one.entry for one in kept), key=lambda entry: (entry.schema, entry.name))),
         sequences=snapshot.survey.sequences,
         settings=snapshot.survey.settings,
+        views=views.entries,
         schema=files,
-        missing=(*snapshot.survey.missing, *saved.missing, *([missing] if missing else [])),
+        missing=(*snapshot.survey.missing, *saved.missing, *views.missing, *([missing] if missing else [])),
     )
 
 

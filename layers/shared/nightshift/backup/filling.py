@@ -16,14 +16,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from nightshift.backup import digest
+from nightshift.backup.digest import Sum
 from nightshift.backup.landing import Field, Fields, ways
-from nightshift.backup.manifest import Part, TableEntry
+from nightshift.backup.manifest import ComputedColumn, Part, TableEntry
 from nightshift.backup.opening import Backup
 from nightshift.backup.pieces import name_in_file
 from nightshift.database.catalog import TableName, quote_identifier
@@ -102,7 +103,7 @@ class Filler:
         """
         for entry in sorted(entries, key=lambda one: -one.bytes):
             if not entry.parts:
-                self._compare(entry, 0, 0)
+                self._compare(entry, Sum())
                 continue
             units = [entry.parts] if entry.table in self._routed else [(part,) for part in entry.parts]
             self._queue.extend((entry, unit) for unit in units)
@@ -153,7 +154,7 @@ class Filler:
         bounds = self._bounds()
         with connection.transaction(bounds):
             if not parts:
-                self._compare(entry, *self._look(connection, entry, entry.table, bounds))
+                self._compare(entry, self._look(connection, entry, entry.table, bounds))
                 return
             if (above := self._routed.get(entry.table)) is None:
                 for part in parts:
@@ -162,7 +163,7 @@ class Filler:
             else:
                 found = self._route(connection, entry, parts, above, bounds)
                 connection.commit()
-                self._compare(entry, *found)
+                self._compare(entry, found)
         self._told(entry.label, sum(part.rows for part in parts))
         with self._lock:
             self._filled.bytes += sum(part.bytes for part in parts)
@@ -175,9 +176,9 @@ class Filler:
         parts: Sequence[Part],
         above: TableName,
         bounds: Bounds,
-    ) -> tuple[int, int]:
+    ) -> Sum:
         """All of a partition's rows by way of the table above it; returns what they came to before that."""
-        connection.run(f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql}) ON COMMIT DROP")
+        connection.run(f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql} INCLUDING GENERATED) ON COMMIT DROP")
         for part in parts:
             self._put(connection, entry, part, _LEAF, bounds)
         found = self._look(connection, entry, _LEAF, bounds)
@@ -199,7 +200,7 @@ class Filler:
         if parts:
             self._had_its_turn(entry)
         if not parts or entry.table in self._routed:
-            self._compare(entry, 0, 0)
+            self._compare(entry, Sum())
 
     def _put(
         self, connection: PostgresConnection, entry: TableEntry, part: Part, table: TableName, bounds: Bounds
@@ -210,23 +211,31 @@ class Filler:
             detail = f"{part.key}: {part.rows} rows by the manifest, {rows} went in"
             raise ArchiveMismatch("row counts differ", detail=detail)
 
-    def _look(
-        self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: Bounds
-    ) -> tuple[int, int]:
-        """What stands in a table: rows, and the sum of their hashes."""
-        found = connection.read(digest.digest_sql(table, [column.name for column in entry.columns]), bounds)
-        return int(found.column(0)[0].as_py()), int(found.column(1)[0].as_py())
+    def _look(self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: Bounds) -> Sum:
+        """What stands in a table: rows, and the sums of their hashes."""
+        computed = [column.name for column in self._computed(entry)]
+        statement = digest.digest_sql(table, [column.name for column in entry.columns], computed)
+        rows, total, *more = (int(column[0].as_py()) for column in connection.read(statement, bounds).columns)
+        return Sum(rows, total, more)
 
-    def _compare(self, entry: TableEntry, rows: int, total: int) -> None:
+    def _computed(self, entry: TableEntry) -> list[ComputedColumn]:
+        """The generated columns that were saved and are there."""
+        there = self._fields[entry.table]
+        return [column for column in entry.computed if column.name in there and there[column.name].computed]
+
+    def _compare(self, entry: TableEntry, found: Sum) -> None:
         """What came back beside what was saved."""
+        rows = found.rows
         with self._lock:
             self._filled.rows[entry.label] = rows
             if (said := self._refused.get(entry.label)) is not None:
                 self._filled.differences.append(f"{entry.label}: {rows} of {entry.rows} rows came back: {said}")
             elif rows != entry.rows:
                 self._filled.differences.append(f"{entry.label}: {rows} rows came back, {entry.rows} were saved")
-            elif digest.digest_of(rows, total) != entry.digest:
+            elif found.digest() != entry.digest:
                 self._filled.differences.append(f"{entry.label}: its rows are not those that were saved (digest)")
+            else:
+                self._filled.differences += _computed_differences(entry, self._computed(entry), found)
 
     def _bounds(self) -> Bounds:
         left = max(1.0, self._deadline - time.monotonic())
@@ -234,6 +243,18 @@ class Filler:
 
     def _out_of_time(self) -> bool:
         return self._stop.is_set() or time.monotonic() >= self._deadline
+
+
+def _computed_differences(entry: TableEntry, there: Sequence[ComputedColumn], found: Sum) -> Iterator[str]:
+    """Generated columns that are not as they were saved."""
+    for place, column in enumerate(there):
+        if found.digest_computed(place) != column.digest:
+            yield (
+                f"{entry.label}: the generated column {column.name} holds other values than were saved, as its"
+                " expression yields others by now; in the database that was saved, an UPDATE of the columns that it is"
+                " made of brings it up to date (SET a = a)"
+            )
+    yield from (f"{entry.label}: the generated column {c.name} is gone" for c in entry.computed if c not in there)
 
 
 def _put(

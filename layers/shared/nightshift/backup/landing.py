@@ -22,12 +22,12 @@ WITH RECURSIVE wanted AS (
   WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 ), base(attrelid, attnum, typid) AS (
   SELECT a.attrelid, a.attnum, a.atttypid FROM pg_attribute a JOIN wanted w ON w.oid = a.attrelid
-  WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+  WHERE a.attnum > 0 AND NOT a.attisdropped
   UNION ALL
   SELECT b.attrelid, b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
 )
 SELECT w.nspname, w.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, tn.nspname AS type_schema,
-       t.typname, {RECAST.format(type="t.oid")} AS recast
+       t.typname, a.attgenerated <> '' AS computed, {RECAST.format(type="t.oid")} AS recast
 FROM wanted w
 LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace tn ON tn.oid = t.typnamespace
            JOIN pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum) ON b.attrelid = w.oid
@@ -37,9 +37,10 @@ ORDER BY 1, 2, a.attnum
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column that rows are put into.
+    """A column of a table that rows are put into.
 
     Attributes:
+        computed: it is a generated one, and takes no values.
         declared: its type, with the schema of one that is not the server's own.
         base: the name of the type beneath any domain, as `catalog.Column.base_type`.
         recast: see `database.values.RECAST`.
@@ -49,6 +50,7 @@ class Field:
     declared: str
     base: str
     recast: bool = False
+    computed: bool = False
 
 
 Fields = Mapping[TableName, Mapping[str, Field]]
@@ -84,7 +86,7 @@ def routed(connection: Connection) -> Mapping[TableName, TableName]:
 
 
 def fields(connection: Connection) -> Fields:
-    """The columns of every table, without generated ones, by table and name. Ends the transaction."""
+    """The columns of every table, by table and name. Ends the transaction."""
     connection.rollback()
     connection.execute(text(_NO_PATH))
     found: dict[TableName, dict[str, Field]] = {}
@@ -92,7 +94,7 @@ def fields(connection: Connection) -> Fields:
         columns = found.setdefault(TableName(row.nspname, row.relname), {})
         if row.attname is not None:
             base = row.typname if row.type_schema == "pg_catalog" else f"{row.type_schema}.{row.typname}"
-            columns[row.attname] = Field(row.attname, row.declared, base, row.recast)
+            columns[row.attname] = Field(row.attname, row.declared, base, row.recast, row.computed)
     connection.rollback()
     return found
 
@@ -109,9 +111,12 @@ def _misfits(entry: TableEntry, columns: Mapping[str, Field]) -> Iterator[str]:
     for name, kind in saved.items():
         if name not in columns:
             yield f"column {name} does not exist"
+        elif columns[name].computed:
+            yield f"column {name} is generated, and was not"
         elif _plain(columns[name].declared) != _plain(kind):
             yield f"column {name} is {columns[name].declared}, and was {kind}"
-    yield from (f"column {name} was not saved" for name in columns if name not in saved)
+    taking = [name for name, column in columns.items() if not column.computed]
+    yield from (f"column {name} was not saved" for name in taking if name not in saved)
 
 
 def _plain(kind: str) -> str:

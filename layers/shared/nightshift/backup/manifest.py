@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from nightshift.backup.entries import ComputedColumn, Part, SavedColumn, TableEntry, ViewEntry
 from nightshift.backup.place import MANIFEST, PROVEN, Place, name_of, root
 from nightshift.backup.seal import SEAL, inconsistencies, is_sealed, sealed
 from nightshift.backup.strict import HINT, ManifestDamaged, Strict, read
-from nightshift.database.catalog import TableName
 
 if TYPE_CHECKING:
     from nightshift.backup.pins import Pin
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "PROVEN",
+    "ComputedColumn",
     "DatabaseSetting",
     "Group",
     "LogMark",
@@ -42,6 +43,7 @@ __all__ = [
     "SchemaFiles",
     "SequenceState",
     "TableEntry",
+    "ViewEntry",
     "name_of",
     "read_entry",
     "read_manifest",
@@ -50,62 +52,6 @@ __all__ = [
     "sha256_of",
     "to_json",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part(Strict):
-    """One object.
-
-    Attributes:
-        key: relative to the backup's folder.
-        rows: in a Parquet file, lines or events in one of logs; 0 in others.
-        bytes: its size.
-        sha256: hex, of its bytes.
-    """
-
-    key: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedColumn(Strict):
-    """A column whose values were saved; `type` as the database declares it."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableEntry(Strict):
-    """One table that holds rows itself: a plain one, or a leaf partition; without the rows of its children.
-
-    Attributes:
-        schema: empty for SQLite, whose one entry is the database file.
-        rows: how many were saved; SQLite: in all tables of the file.
-        digest: see `digest`; SQLite: SHA-256 of the file, whose pieces the parts are, in their order.
-        bytes: of its parts.
-        columns: in the order of the table; generated ones are not saved.
-        parts: none for an empty table.
-    """
-
-    schema: str
-    name: str
-    rows: int
-    digest: str
-    bytes: int
-    columns: tuple[SavedColumn, ...]
-    parts: tuple[Part, ...]
-
-    @property
-    def table(self) -> TableName:
-        return TableName(self.schema, self.name)
-
-    @property
-    def label(self) -> str:
-        """As `TableName.label`."""
-        return self.table.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +136,7 @@ class Manifest(Strict):
     tables: tuple[TableEntry, ...]
     sequences: tuple[SequenceState, ...] = ()
     settings: tuple[DatabaseSetting, ...] = ()
+    views: tuple[ViewEntry, ...] = ()
     schema: SchemaFiles = SchemaFiles()
     logs: tuple[Part, ...] = ()
     logs_left: tuple[LogMark, ...] = ()
@@ -228,6 +175,7 @@ class Proven(Strict):
         run_id: of the rehearsal.
         proven_at: aware UTC.
         server_version: of the server that it was restored to.
+        but_for: what the proof does not cover, a sentence each.
     """
 
     version: Literal[1] = 1
@@ -236,6 +184,7 @@ class Proven(Strict):
     run_id: str
     proven_at: datetime
     server_version: str
+    but_for: tuple[str, ...] = ()
 
 
 def sha256_of(body: bytes) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nightshift.backup.digest import HASH, row_hash
+from nightshift.backup.digest import HASH, computed_hash, row_hash
 from nightshift.backup.snapshot import TID_RANGE_SCANS
 from nightshift.backup.survey import Source
-from nightshift.database.catalog import Column
+from nightshift.database.catalog import Column, quote_identifier
 from nightshift.rows.columns import Carried, carry, carry_as_text, select_list
 from nightshift.rows.marks import EXACT
 
@@ -34,13 +34,21 @@ class Piece:
     end: int | None = None
 
     def statement(self, carried: Sequence[Carried]) -> str:
-        """The query that reads its rows, each with its hash in the last column."""
+        """The query that reads its rows, each with its hash behind its columns, and those of generated columns last."""
         fetched = [select_list(carried)] if carried else []
-        fetched.append(f"{row_hash([column.name for column in self.source.columns])} AS {HASH}")
+        columns = [column.name for column in self.source.columns]
+        computed = [column.name for column in self.source.computed]
+        hashed = f"{row_hash(columns)} AS {HASH}"
         bounds = [f"ctid >= '({self.first},0)'"] if self.first is not None else []
         bounds += [f"ctid < '({self.end},0)'"] if self.end is not None else []
         where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
-        return f"SELECT {', '.join(fetched)} FROM ONLY {self.source.name.sql}{where}"
+        source = f"FROM ONLY {self.source.name.sql}{where}"
+        if not computed:
+            return f"SELECT {', '.join([*fetched, hashed])} {source}"
+        # OFFSET keeps the server from writing the rows' hash out once for each generated column.
+        inner = f"SELECT {', '.join([*map(quote_identifier, [*columns, *computed]), hashed])} {source} OFFSET 0"
+        sums = [f"{computed_hash(name)} AS {HASH}_{place}" for place, name in enumerate(computed)]
+        return f"SELECT {', '.join([*fetched, HASH, *sums])} FROM ({inner}) hashed"
 
 
 def pieces_of(source: Source, version: int) -> list[Piece]:

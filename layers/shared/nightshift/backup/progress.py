@@ -31,9 +31,8 @@ class Kept:
 
         One without columns is looked at again: what is to be said of its rows was not kept.
         """
-        return bool(source.columns) and [(c.name, c.type) for c in self.entry.columns] == [
-            (c.name, c.type_name) for c in source.columns
-        ]
+        saved = [(c.name, c.type) for c in self.entry.columns] + [(c.name, c.type) for c in self.entry.computed]
+        return bool(source.columns) and saved == [(c.name, c.type_name) for c in (*source.columns, *source.computed)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
 and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
-stamped (but for what PostgreSQL itself words differently, see `likeness`), and only once every other object was read as
+stamped (but for what PostgreSQL itself words differently, see `likeness`, and for materialized views that were older
+than their tables, which the stamp names), and only once every other object was read as
 well: logs, and the schema for people.
 """
 
@@ -100,7 +101,7 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
         return result
     for part in backup.unrestored():
         backup.read(part)
-    _stamp(run, stage, backup, version)
+    _stamp(run, stage, backup, version, result.but_for)
     return replace(result, proven=True)
 
 
@@ -152,7 +153,7 @@ def _gone(server: Database, entries: Sequence[Entry]) -> list[str]:
     return sorted({entry.owner for entry in entries if entry.owner} - roles)
 
 
-def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str) -> None:
+def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str, but_for: tuple[str, ...]) -> None:
     """Write the stamp; one for another manifest, of a backup that was taken anew under its name, makes way.
 
     Raises:
@@ -167,6 +168,7 @@ def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str) -> None:
         run_id=run.run_id,
         proven_at=stage.now,
         server_version=version,
+        but_for=but_for,
     )
     body = to_json(stamp)
     if (old := stage.store.head(key)) is not None and not _is_for(backup, stage.store.find(key)):

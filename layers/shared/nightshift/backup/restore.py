@@ -34,6 +34,7 @@ from nightshift.backup.likeness import Another, reworded, unlike
 from nightshift.backup.manifest import SequenceState
 from nightshift.backup.opening import Backup
 from nightshift.backup.schema import OwnersRefused, SchemaRestore
+from nightshift.backup.views import compare_views
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.connect import Database, sqlstate
 from nightshift.database.durability import flush_commits
@@ -74,6 +75,7 @@ class _Outcome:
     filled: Filled
     differences: list[str]
     warnings: list[str] = field(default_factory=list)
+    but_for: tuple[str, ...] = ()
 
 
 def restore_backup(backup: Backup, database: Database, terms: Terms) -> RestoredBackup:
@@ -126,6 +128,7 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
         bytes=filled.bytes + len(archive),
         left_tables=filled.left,
         differences=tuple(outcome.differences),
+        but_for=outcome.but_for,
         by_table=dict(sorted(filled.rows.items())),
         seconds=time.monotonic() - started,
     )
@@ -155,6 +158,8 @@ def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms:
     with database.connect() as connection:
         differences += _sequence_differences(connection, manifest.sequences)
         flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
+    views = compare_views(connect, manifest.views, left())
+    differences += views.differences
     brought = bring_settings(database, manifest.settings, owners=terms.owners)
     warnings = [*brought.left_out, *brought.odd, *(brought.denied if terms.another else ())]
     differences += [*brought.refused, *(() if terms.another else brought.denied)]
@@ -164,7 +169,7 @@ def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms:
         found = tuple(one for one in found if one not in same)
     if schema.lacking and (names := schema.lacking.names()):
         warnings.append(f"a rehearsal's role may not make these, and they were left out: {', '.join(names)}")
-    return _Outcome(filled, [*differences, *map(str, found)], warnings)
+    return _Outcome(filled, [*differences, *map(str, found)], warnings, tuple(views.stale))
 
 
 def _before_rows(database: Database, schema: SchemaRestore) -> tuple[str, ...]:

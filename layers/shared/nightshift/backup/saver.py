@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from nightshift.archive.events import ChunkEvent, Listener, Step
 from nightshift.backup.digest import Sum
-from nightshift.backup.manifest import Part, SavedColumn, TableEntry
+from nightshift.backup.manifest import ComputedColumn, Part, SavedColumn, TableEntry
 from nightshift.backup.parcels import Parcels
 from nightshift.backup.pieces import Piece, carried_of, in_order, pieces_of
 from nightshift.backup.snapshot import Snapshot
@@ -86,6 +86,10 @@ class _Table:
             digest=total.digest(),
             bytes=sum(part.bytes for part in parts),
             columns=tuple(SavedColumn(name=c.name, type=c.type_name) for c in self.source.columns),
+            computed=tuple(
+                ComputedColumn(name=c.name, type=c.type_name, digest=total.digest_computed(place))
+                for place, c in enumerate(self.source.computed)
+            ),
             parts=tuple(parts),
         )
 
@@ -214,8 +218,8 @@ class Saver:
     ) -> Iterator[pa.RecordBatch]:
         """A piece's rows, their hashes summed and taken off."""
         for batch in connection.stream(piece.statement(table.carried), bounds):
-            width = batch.num_columns - 1
-            hashes.add(batch.column(width))
+            width = batch.num_columns - 1 - len(table.source.computed)
+            hashes.add(batch.column(width), batch.columns[width + 1 :])
             if width:
                 yield batch.select(range(width))
 

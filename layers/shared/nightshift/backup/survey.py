@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from nightshift.backup.absent import missing
 from nightshift.backup.database_settings import settings_of
 from nightshift.backup.manifest import DatabaseSetting, SequenceState
+from nightshift.backup.views import FilledView, filled_views
 from nightshift.database.catalog import Column, TableName
 from nightshift.database.postgres import decimals
 from nightshift.errors import InvalidSettings, NightshiftError
@@ -28,7 +29,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
        has_schema_privilege(n.oid, 'USAGE') AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
          ELSE has_table_privilege(c.oid, 'SELECT') END AS may_read
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'S', 'f') AND {_OURS}
+WHERE (c.relkind IN ('r', 'p', 'S', 'f') OR c.relkind = 'm' AND c.relispopulated) AND {_OURS}
 ORDER BY c.oid
 """
 
@@ -42,12 +43,13 @@ FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = ANY (CAST(:oids AS
 _COLUMNS = """
 WITH RECURSIVE base(relid, attnum, typid, typmod) AS (
   SELECT attrelid, attnum, atttypid, atttypmod FROM pg_attribute
-  WHERE attrelid = ANY (CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+  WHERE attrelid = ANY (CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped AND attgenerated <> 'v'
   UNION ALL
   SELECT b.relid, b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid
   WHERE t.typtype = 'd'
 )
-SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod
+SELECT a.attrelid, a.attname, a.attgenerated <> '' AS computed, format_type(a.atttypid, a.atttypmod) AS declared,
+       n.nspname, t.typname, b.typmod
 FROM base b JOIN pg_attribute a ON a.attrelid = b.relid AND a.attnum = b.attnum
 JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
 ORDER BY a.attrelid, a.attnum
@@ -81,7 +83,8 @@ class Source:
     """One table that holds rows.
 
     Attributes:
-        columns: the stored ones, in their order.
+        columns: those that hold values of their own, in their order.
+        computed: the stored generated ones.
         blocks: 8 kB pages of its heap; None where it is kept in another way.
         bytes, rows: on disk, and the planner's estimate (negative: never analysed).
         kin: a number that it shares with the tables that foreign keys or inheritance tie it to.
@@ -90,6 +93,7 @@ class Source:
     oid: int
     name: TableName
     columns: tuple[Column, ...]
+    computed: tuple[Column, ...]
     blocks: int | None
     bytes: int
     rows: float
@@ -104,6 +108,7 @@ class Survey:
         excluded: schemas that are not to be saved.
         references: pairs of labels: the first table has a foreign key to the second.
         partitions: labels of partitioned tables, each with those of its partitions that hold rows.
+        views: materialized views that hold rows.
         missing: what will not be saved, a sentence each.
     """
 
@@ -113,6 +118,7 @@ class Survey:
     excluded: tuple[str, ...]
     references: tuple[tuple[str, str], ...]
     partitions: Mapping[str, Sequence[str]]
+    views: tuple[FilledView, ...]
     missing: tuple[str, ...]
 
 
@@ -163,14 +169,16 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
     tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of("r")}
     listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
     columns: dict[int, list[Column]] = {oid: [] for oid in tables}
+    computed: dict[int, list[Column]] = {oid: [] for oid in tables}
     for row in connection.execute(text(_COLUMNS), listed):
-        columns[row.attrelid].append(_column(row))
+        (computed if row.computed else columns)[row.attrelid].append(_column(row))
     kin, references = _families(connection, tables)
     sources = tuple(
         Source(
             oid=row.oid,
             name=tables[row.oid],
             columns=tuple(columns[row.oid]),
+            computed=tuple(computed[row.oid]),
             blocks=row.blocks,
             bytes=row.bytes,
             rows=row.reltuples,
@@ -185,6 +193,7 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
         settings=settings_of(connection),
         references=references,
         partitions=_partitions(connection, tables),
+        views=filled_views(connection, [row.oid for row in found.of("m")]),
         missing=tuple(missing(connection, found.names("f"))),
     )
 

@@ -109,6 +109,8 @@ class RestoredBackup:
         tables, rows, bytes: restored.
         left_tables: not restored because time was over.
         differences: what is not as the manifest says, a sentence each; empty: proven.
+        but_for: what could not come back as it was by the nature of the backup, a sentence each, e.g. a materialized
+            view that was older than its tables; a proof names it.
         proven: schema, counts and digests are all as they were, and the backup is stamped so (rehearsal only). What
             PostgreSQL itself words differently once it is restored is a warning then.
         scratch: the database was made for this run, and is dropped again.
@@ -121,6 +123,7 @@ class RestoredBackup:
     bytes: int = 0
     left_tables: int = 0
     differences: tuple[str, ...] = ()
+    but_for: tuple[str, ...] = ()
     proven: bool = False
     scratch: bool = False
     by_table: Mapping[str, int] = field(default_factory=dict)
@@ -156,8 +159,9 @@ class RestoredBackup:
             "proven": self.proven,
             "seconds": round(self.seconds, 3),
         }
-        if self.warnings:
-            out["warnings"] = list(self.warnings)
+        for name in ("but_for", "warnings"):
+            if getattr(self, name):
+                out[name] = list(getattr(self, name))
         if self.refusal:
             out["refusal"] = self.refusal.to_json()
         return out

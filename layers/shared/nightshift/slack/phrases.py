@@ -92,10 +92,13 @@ class Phrases(NamedTuple):
     warnings_told: Plural
     no_backup_yet: str
     comes_back: str
+    comes_back_but_for: str
     is_as_saved: str
+    is_as_saved_but_for: str
     not_stamped: str
     not_as_saved: str
     differs: Plural
+    but_for: Plural
     tables_not_restored: Plural
     table_failed: str
     table_failed_above: str

@@ -24,6 +24,7 @@ def restored_backup(result: RestoredBackup, report: Report, words: Words) -> Dra
     head = section(list(_head(result, report, words)))
     lists = (
         *listed(phrases.differs.of(len(result.differences)), result.differences, words),
+        *listed(phrases.but_for.of(len(result.but_for)), result.but_for, words),
         *listed(phrases.warnings_told.of(len(result.warnings)), result.warnings, words),
     )
     if report.error is not None or result.status in (Status.REFUSED, Status.NOTHING):
@@ -78,9 +79,11 @@ def _verdict(result: RestoredBackup, report: Report, words: Words) -> Iterator[s
     if result.differences or result.left_tables or report.dry_run:
         return
     if not _is_rehearsal(result, report):
-        yield phrases.is_as_saved
+        yield phrases.is_as_saved_but_for if result.but_for else phrases.is_as_saved
+    elif result.proven:
+        yield phrases.comes_back_but_for if result.but_for else phrases.comes_back
     else:
-        yield phrases.comes_back if result.proven else phrases.not_stamped
+        yield phrases.not_stamped
 
 
 def _figures(result: RestoredBackup, report: Report, words: Words) -> Iterator[str]:

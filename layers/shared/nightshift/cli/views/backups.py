@@ -46,6 +46,7 @@ def to_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
         "pinned": backup.is_pinned(now),
         "pinned_until": pin.until.isoformat() if pin and pin.until else None,
         "pin_reason": pin.reason if pin else None,
+        "proven_but_for": list(stamp.but_for) if stamp else [],
         "as_of": manifest.as_of.isoformat() if manifest else None,
         "database": manifest.database if manifest else None,
         "server_version": manifest.server_version if manifest else None,

@@ -1,0 +1,95 @@
+"""The tables, views and objects that a manifest lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nightshift.backup.strict import Strict
+from nightshift.database.catalog import TableName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(Strict):
+    """One object.
+
+    Attributes:
+        key: relative to the backup's folder.
+        rows: in a Parquet file, lines or events in one of logs; 0 in others.
+        bytes: its size.
+        sha256: hex, of its bytes.
+    """
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedColumn(Strict):
+    """A column whose values were saved; `type` as the database declares it."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputedColumn(Strict):
+    """A stored generated column, whose values a restore computes anew; `digest` is of the rows with its values."""
+
+    name: str
+    type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewEntry(Strict):
+    """A materialized view that held rows, which a restore fills by its query; `digest` is of the rows that it held."""
+
+    schema: str
+    name: str
+    rows: int
+    digest: str
+    columns: tuple[str, ...]
+
+    @property
+    def table(self) -> TableName:
+        return TableName(self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """As `TableName.label`."""
+        return self.table.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableEntry(Strict):
+    """One table that holds rows itself: a plain one, or a leaf partition; without the rows of its children.
+
+    Attributes:
+        schema: empty for SQLite, whose one entry is the database file.
+        rows: how many were saved; SQLite: in all tables of the file.
+        digest: see `digest`; SQLite: SHA-256 of the file, whose pieces the parts are, in their order.
+        bytes: of its parts.
+        columns: in the order of the table; values of generated ones are not saved.
+        parts: none for an empty table.
+        computed: the stored generated columns; backups of older versions know of none.
+    """
+
+    schema: str
+    name: str
+    rows: int
+    digest: str
+    bytes: int
+    columns: tuple[SavedColumn, ...]
+    parts: tuple[Part, ...]
+    computed: tuple[ComputedColumn, ...] = ()
+
+    @property
+    def table(self) -> TableName:
+        return TableName(self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """As `TableName.label`."""
+        return self.table.label

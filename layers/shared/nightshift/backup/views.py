@@ -1,0 +1,177 @@
+"""Materialized views: their rows are hashed when a backup is taken, and once more when a restore has filled them.
+
+PostgreSQL lets nobody put rows into one: a restore refreshes it from tables that are of the backup's moment, while the
+rows that it held may be older, of tables that have lost rows since (cleanup does that every night). No backup is at
+fault then, and yet these rows do not come back: the restore, and the proof, name the view with both counts.
+
+REFRESH without CONCURRENTLY is no matter of snapshots: whoever looks afterwards sees the new rows, whatever the moment.
+Such a view is found by its file, and has no digest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+
+from nightshift.backup.digest import SESSION, Sum, digest_sql
+from nightshift.backup.manifest import ViewEntry
+from nightshift.database.catalog import TableName, quote_literal
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.source import Bounds, Interrupted, RowsLocked, StatementRefused
+
+_VIEWS = """
+SELECT n.nspname, c.relname, c.oid, c.relfilenode,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may_read,
+       ARRAY(SELECT CAST(a.attname AS text) FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = ANY (CAST(:oids AS oid[])) ORDER BY 1, 2
+"""
+
+_IS_FILLED = "SELECT count(*) FROM pg_class WHERE oid = to_regclass({name}) AND relispopulated"
+
+_LOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FilledView:
+    """A materialized view that holds rows.
+
+    Attributes:
+        file: where its rows lay at the snapshot.
+        may_read: our role may.
+    """
+
+    oid: int
+    name: TableName
+    columns: tuple[str, ...]
+    file: int
+    may_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredViews:
+    """What a backup knows of materialized views; `missing`: a sentence for each of which it does not."""
+
+    entries: tuple[ViewEntry, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ComparedViews:
+    """What became of them, a sentence each.
+
+    Attributes:
+        stale: they hold other rows than before, of tables that are as they were.
+        differences: they could not be looked at.
+    """
+
+    stale: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+
+
+def filled_views(connection: Connection, oids: Sequence[int]) -> tuple[FilledView, ...]:
+    """Look the views up, in the snapshot's own transaction."""
+    if not oids:
+        return ()
+    rows = connection.execute(text(_VIEWS), {"oids": "{" + ",".join(map(str, oids)) + "}"})
+    return tuple(
+        FilledView(row.oid, TableName(row.nspname, row.relname), tuple(row.columns), row.relfilenode, row.may_read)
+        for row in rows
+    )
+
+
+def measure_views(
+    connect: Callable[[], PostgresConnection], views: Sequence[FilledView], deadline: float
+) -> MeasuredViews:
+    """Hash the rows of every view.
+
+    Args:
+        connect: opens a data connection that looks at the snapshot's moment.
+        deadline: `time.monotonic()` value; views that it does not suffice for are told.
+
+    Raises:
+        ConnectionLost: the server is gone.
+    """
+    entries, missing = [], []
+    for view in views:
+        try:
+            entries.append(_measured(connect, view, deadline))
+        except (Interrupted, RowsLocked, StatementRefused, _Unknown) as exc:
+            said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
+            missing.append(
+                f"a digest of the materialized view {view.name.label}, so that nobody will know whether a restore"
+                f" fills it with the same rows: {said}"
+            )
+    return MeasuredViews(tuple(entries), tuple(missing))
+
+
+class _Unknown(StatementRefused):
+    """The rows of the moment cannot be had."""
+
+
+def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadline: float) -> ViewEntry:
+    if not view.may_read:
+        raise _Unknown("it may not be read: GRANT SELECT on it to nightshift's role")
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise _Unknown("the time was over")
+    with closing(connect()) as connection:
+        found = _sum(connection, view.name, view.columns, left)
+        # The rows are locked by now: their file is the one that was read.
+        if connection.execute(f"SELECT CAST(pg_relation_filenode({view.oid}) AS bigint)") != view.file:
+            raise _Unknown("it was refreshed while the backup was taken")
+    return ViewEntry(
+        schema=view.name.schema, name=view.name.name, rows=found.rows, digest=found.digest(), columns=view.columns
+    )
+
+
+def compare_views(
+    connect: Callable[[], PostgresConnection], views: Sequence[ViewEntry], seconds: float
+) -> ComparedViews:
+    """Look at every view that was filled again; the schema's own comparison knows of those that were not, or are gone.
+
+    Args:
+        connect: opens a data connection.
+        seconds: for all of them.
+
+    Raises:
+        ConnectionLost: the server is gone.
+    """
+    compared = ComparedViews()
+    deadline = time.monotonic() + seconds
+    for view in views:
+        try:
+            with closing(connect()) as connection:
+                _compare(connection, view, deadline - time.monotonic(), compared)
+        except (Interrupted, RowsLocked, StatementRefused) as exc:
+            compared.differences.append(
+                f"the rows of the materialized view {view.label} are not known: {exc.detail or exc.message}"
+            )
+    return compared
+
+
+def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, compared: ComparedViews) -> None:
+    connection.execute(SESSION)
+    if not connection.execute(_IS_FILLED.format(name=quote_literal(view.table.sql))):
+        return
+    found = _sum(connection, view.table, view.columns, seconds)
+    if found.digest() != view.digest:
+        compared.stale.append(
+            f"the materialized view {view.label} holds other rows than it did: {found.rows} that its query yields, in"
+            f" place of the {view.rows} that it held when it was saved, which nothing brings back"
+        )
+
+
+def _sum(connection: PostgresConnection, name: TableName, columns: Sequence[str], seconds: float) -> Sum:
+    bounds = Bounds(seconds=seconds, lock_seconds=_LOCK_SECONDS, bytes=1 << 20, stop=lambda: False)
+    connection.execute(
+        f"SELECT length(set_config('statement_timeout', '{max(1, min(seconds, 2_000_000) * 1000):.0f}ms', true)"
+        f" || set_config('lock_timeout', '{_LOCK_SECONDS * 1000:.0f}ms', true))"
+    )
+    rows, total = (int(column[0].as_py()) for column in connection.read(digest_sql(name, columns), bounds).columns)
+    return Sum(rows, total)
