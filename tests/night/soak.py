@@ -172,9 +172,9 @@ class Soak:
         assert jobs.value(scratch) == 0, "a scratch database is left"
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> Tally:
     """Run a soak."""
-    soak("tests.night.soak", arguments, _play, kills=100, events=800, due=60)
+    return soak("tests.night.soak", arguments, _play, kills=100, events=800, due=60)
 
 
 def _play(chosen: argparse.Namespace, ground: Ground) -> Tally:
