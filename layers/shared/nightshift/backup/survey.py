@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from nightshift.backup.absent import missing
 from nightshift.backup.database_settings import settings_of
 from nightshift.backup.manifest import DatabaseSetting, SequenceState
+from nightshift.backup.outside import needs_outside
 from nightshift.backup.views import FilledView, filled_views
 from nightshift.database.catalog import Column, TableName
 from nightshift.database.postgres import decimals
@@ -186,15 +187,19 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
         )
         for row in connection.execute(text(_SIZES), listed)
     )
+    excluded = _others(connection, schemas)
     return Survey(
         sources=sources,
-        excluded=_others(connection, schemas),
+        excluded=excluded,
         sequences=tuple(_sequences(connection, found.names("S"))),
         settings=settings_of(connection),
         references=references,
         partitions=_partitions(connection, tables),
         views=filled_views(connection, [row.oid for row in found.of("m")]),
-        missing=tuple(missing(connection, found.names("f"))),
+        missing=(
+            *missing(connection, found.names("f")),
+            *(needs_outside(connection, schemas, excluded) if schemas else ()),
+        ),
     )
 
 
