@@ -171,7 +171,7 @@ restored_backups = st.builds(
     RestoredBackup,
     **dict.fromkeys(("name", "target"), st.none() | some_text),
     **dict.fromkeys(("tables", "rows", "bytes", "left_tables"), counts),
-    **dict.fromkeys(("differences", "but_for", "warnings"), some_texts),
+    **dict.fromkeys(("differences", "but_for", "environment", "warnings"), some_texts),
     **dict.fromkeys(("proven", "scratch", "dry_run"), st.booleans()),
     refusal=st.none() | refusals,
     seconds=amounts,

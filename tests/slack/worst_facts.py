@@ -148,6 +148,7 @@ def worst_restored_backup(worst: str, status: Status, count: int) -> RestoredBac
         left_tables=10**9 if status is Status.PARTIAL else 0,
         differences=() if status is Status.OK else (worst,) * count,
         but_for=(worst,) * count,
+        environment=(worst,) * count,
         warnings=(worst,) * count,
         scratch=True,
         refusal=Refusal(guard=worst, message=worst, hint=worst) if status is Status.REFUSED else None,

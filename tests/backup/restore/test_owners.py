@@ -1,10 +1,11 @@
-"""Owners and grants: brought back where their roles are, refused as a whole where they are not, left out when asked."""
+"""Owners and grants: brought back where their roles are, told where they are not, left out when asked."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from nightshift.backup.schema import OwnersRefused
 from tests.backup.restore.vault import Vault
 
 OWNER = "SELECT pg_get_userbyid(relowner), relacl::text FROM pg_class WHERE relname = 't'"
@@ -22,12 +23,15 @@ def orphaned(vault: Vault) -> Vault:
     return vault
 
 
-def test_a_role_that_is_gone_is_named_and_nothing_is_made(orphaned: Vault) -> None:
-    with pytest.raises(OwnersRefused, match="leaver") as raised:
-        orphaned.bring()
+def test_a_role_that_is_gone_is_named_and_costs_nothing_else(orphaned: Vault) -> None:
+    answer = orphaned.bring()
 
-    assert "--no-owner" in str(raised.value.hint)
-    assert orphaned.is_empty(orphaned.target)
+    said = "role leaver does not exist here; left out: the ownership of table public.t"
+    assert (answer["status"], answer["differences"], answer["environment"]) == ("ok", [], [said])
+    assert orphaned.rows(orphaned.target)["public.t"] == ["(1)"]
+    ((owner, granted),) = orphaned.postgres.execute(OWNER, orphaned.target.rpartition("/")[2])
+    assert owner == "postgres" and "torture_reader=r/postgres" in str(granted)
+    assert said in orphaned.house.slack.messages[-1].seen
 
 
 def test_without_owners(orphaned: Vault) -> None:
@@ -48,9 +52,10 @@ def test_with_owners(vault: Vault) -> None:
     assert owner == "torture_owner" and "torture_reader=r/torture_owner" in str(granted)
 
 
-def test_a_rehearsal_where_a_role_is_gone_leaves_owners_out_and_says_so(orphaned: Vault) -> None:
+def test_a_rehearsal_where_a_role_is_gone_says_so(orphaned: Vault) -> None:
     answer = orphaned.rehearse()
 
     assert (answer["proven"], answer["differences"]) == (True, [])
-    (warning,) = answer["warnings"]
-    assert "owners and grants" in warning and "leaver" in warning
+    (said,) = answer["environment"]
+    assert said == "owners and grants, which a rehearsal's role cannot give; roles that are gone: leaver"
+    assert json.loads(orphaned.object("proven.json"))["but_for"] == [said]

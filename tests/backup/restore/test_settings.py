@@ -145,7 +145,7 @@ def test_a_role_that_is_not_there(saved: Vault) -> None:
     answer = saved.bring()
 
     said = "setting work_mem of role leaver was left out: there is no such role"
-    assert (answer["status"], answer["warnings"]) == ("ok", [said])
+    assert (answer["status"], answer["environment"]) == ("ok", [said])
 
 
 def test_roles_are_left_out_with_owners(saved: Vault) -> None:
@@ -154,18 +154,18 @@ def test_roles_are_left_out_with_owners(saved: Vault) -> None:
     answer = saved.bring(owners=False)
 
     said = "setting work_mem of role torture_reader was left out with the owners"
-    assert (answer["status"], answer["warnings"]) == ("ok", [said])
+    assert (answer["status"], answer["environment"]) == ("ok", [said])
     assert settings(saved, saved.target) == [("-", ["app.kept=yes"])]
 
 
-def test_what_we_may_not_set_is_a_difference_of_a_restore(saved: Vault, clerk: str) -> None:
+def test_what_we_may_not_set_is_told(saved: Vault, clerk: str) -> None:
     saved.postgres.execute(f"ALTER DATABASE {saved.target.rpartition('/')[2]} OWNER TO {clerk}")
     saved.target = saved.target.replace("postgres@", f"{clerk}@")
 
     answer = saved.bring(owners=False)
 
     said = 'setting app.kept did not come back: permission denied to set parameter "app.kept"'
-    assert (answer["status"], answer["differences"]) == ("partial", [said])
+    assert (answer["status"], answer["differences"], answer["environment"]) == ("ok", [], [said])
 
 
 def test_what_we_may_not_set_is_no_fault_of_a_rehearsed_backup(saved: Vault, clerk: str) -> None:
@@ -174,7 +174,7 @@ def test_what_we_may_not_set_is_no_fault_of_a_rehearsed_backup(saved: Vault, cle
     answer = saved.rehearse()
 
     assert (answer["proven"], answer["differences"]) == (True, [])
-    assert any("permission denied to set parameter" in one for one in answer["warnings"])
+    assert any("permission denied to set parameter" in one for one in answer["environment"])
 
 
 def test_what_the_new_database_has_of_its_own_is_said(saved: Vault) -> None:

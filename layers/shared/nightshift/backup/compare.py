@@ -16,6 +16,7 @@ from nightshift.backup.wording import settled
 
 _ENTRY = re.compile(r"^--\n-- (?:Data for )?Name: (.*); Type: (.*); Schema: (.*); Owner: .*\n--\n", re.MULTILINE)
 _BY_NATURE = re.compile(r"^(?:\\(?:un)?restrict .*|-- Dumped (?:from database|by pg_dump) version .*)\n", re.MULTILINE)
+_OWNER = re.compile(r'(?:\A|\n)ALTER [^\n]+ OWNER TO (?:"(?:[^"\n]|"")+"|[^\s"]+);\s*\Z')
 _PREAMBLE = "preamble"
 
 
@@ -54,8 +55,18 @@ def schema_differences(saved: str, found: str) -> tuple[Difference, ...]:
     return tuple(
         Difference(name, How.GONE if name not in after else How.ADDED if name not in before else How.ALTERED)
         for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
+        if before.get(name) != _as_given(after.get(name), before.get(name))
     )
+
+
+def _as_given(found: Counter[str] | None, saved: Counter[str] | None) -> Counter[str] | None:
+    """Statements without the ownership of objects that were saved without one, as those of a role that is gone are."""
+    if not found or not saved or any(_OWNER.search(statement) for statement in saved):
+        return found
+    given: Counter[str] = Counter()
+    for statement, count in found.items():
+        given[_OWNER.sub("", statement).rstrip()] += count
+    return given
 
 
 def _entries(sql: str) -> dict[str, Counter[str]]:

@@ -34,6 +34,7 @@ class Entry:
         tag: its name, without the schema.
         statement: SQL that makes it.
         needs: ids of what it depends on.
+        tablespace: where it is to lie; None: in the database's own.
     """
 
     id: int
@@ -43,24 +44,44 @@ class Entry:
     owner: str | None
     statement: str = field(repr=False)
     needs: frozenset[int] = frozenset()
+    tablespace: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its kind and name, for people."""
+        return f"{self.kind.lower()} {f'{self.schema}.' if self.schema else ''}{self.tag}"
 
 
 def read_entries(archive: bytes) -> tuple[Entry, ...]:
     """The objects of an archive, in its order; raises `ArchiveUnknown`."""
-    return tuple(entry for entry, _, _ in _Reader(archive).entries())
+    return tuple(entry for entry, _ in _Reader(archive).entries())
 
 
-def rewrite(archive: bytes, edit: Callable[[Entry], str]) -> bytes:
-    """An archive whose objects are made by the statements that `edit` returns; raises `ArchiveUnknown`."""
+def rewrite(archive: bytes, edit: Callable[[Entry], Entry]) -> bytes:
+    """An archive whose entries have the statement, the tablespace and the owner of what `edit` returns.
+
+    Raises:
+        ArchiveUnknown: it cannot be read.
+    """
     reader = _Reader(archive)
     pieces: list[bytes] = []
     copied = 0
-    for entry, start, end in reader.entries():
-        statement = edit(entry)
-        if statement != entry.statement:
-            pieces += [archive[copied:start], reader.text_of(statement)]
-            copied = end
+    for entry, places in reader.entries():
+        edited = edit(entry)
+        for before, after, (start, end) in zip(_texts(entry), _texts(edited), places, strict=True):
+            if before != after:
+                pieces += [archive[copied:start], reader.text_of(after)]
+                copied = end
     return b"".join([*pieces, archive[copied:]])
+
+
+def _texts(entry: Entry) -> tuple[str, str, str]:
+    """What can be written anew, in the archive's order."""
+    return entry.statement, entry.tablespace or "", entry.owner or ""
+
+
+_Places = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Where in the archive the texts of `_texts` begin and end."""
 
 
 class _Reader:
@@ -80,8 +101,8 @@ class _Reader:
                 hint="set BACKUP_PG_CLIENT to a pg_dump of PostgreSQL 13 to 18",
             )
 
-    def entries(self) -> Iterator[tuple[Entry, int, int]]:
-        """Each entry, and where in the archive its statement begins and ends."""
+    def entries(self) -> Iterator[tuple[Entry, _Places]]:
+        """Each entry, and where in the archive its texts are."""
         if self._version >= _ALGORITHM:
             self._byte()
         else:
@@ -98,28 +119,42 @@ class _Reader:
         body = text.encode(errors="surrogateescape")
         return b"\0" + len(body).to_bytes(self._int_bytes, "little") + body
 
-    def _entry(self) -> tuple[Entry, int, int]:
+    def _entry(self) -> tuple[Entry, _Places]:
         number = self._number()
         if self._number():
             raise ArchiveUnknown("the archive of pg_dump holds rows")
         _, _, tag, kind = self._text(), self._text(), self._text(), self._text()
         self._number()  # section
-        start = self._at
-        statement = self._text()
-        end = self._at
-        _, _, schema, _ = self._text(), self._text(), self._text(), self._text()
+        statement, first = self._placed()
+        _, _, schema = self._text(), self._text(), self._text()
+        tablespace, second = self._placed()
         if self._version >= _ACCESS_METHOD:
             self._text()
         if self._version >= _RELKIND:
             self._number()
-        owner = self._text()
+        owner, third = self._placed()
         self._text()  # with OIDs
         needs = set()
         while (needed := self._text()) is not None:
             needs.add(int(needed))
         self._at += 1 + self._offset_bytes  # where its data are
-        entry = Entry(number, kind or "", tag or "", schema or None, owner or None, statement or "", frozenset(needs))
-        return entry, start, end
+        entry = Entry(
+            id=number,
+            kind=kind or "",
+            tag=tag or "",
+            schema=schema or None,
+            owner=owner or None,
+            statement=statement or "",
+            needs=frozenset(needs),
+            tablespace=tablespace or None,
+        )
+        return entry, (first, second, third)
+
+    def _placed(self) -> tuple[str | None, tuple[int, int]]:
+        """A text, and where it begins and ends."""
+        start = self._at
+        text = self._text()
+        return text, (start, self._at)
 
     def _byte(self) -> int:
         (value,) = struct.unpack_from("B", self._archive, self._at)

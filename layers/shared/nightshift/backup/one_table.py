@@ -7,18 +7,22 @@ without indexes, keys and triggers, for those may want other tables. Its sequenc
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import text
 
 from nightshift.backup import landing
 from nightshift.backup.client import find_client, no_client
+from nightshift.backup.contents import Entry, read_entries
 from nightshift.backup.filling import Filler
+from nightshift.backup.giving import give_away
+from nightshift.backup.lacking import Lacking
 from nightshift.backup.manifest import Manifest, TableEntry
 from nightshift.backup.opening import Backup
 from nightshift.backup.restore import Terms, major
-from nightshift.backup.schema import SchemaRestore
+from nightshift.backup.schema import SchemaRestore, schema_sql
+from nightshift.backup.surroundings import Surroundings, fit, surroundings
 from nightshift.database.catalog import quote_identifier, split_name
 from nightshift.database.connect import Database
 from nightshift.database.insertable import Insertable, insertable
@@ -54,9 +58,10 @@ def restore_table(backup: Backup, database: Database, table: str, terms: Terms) 
     if terms.dry_run:
         by_table = {entry.label: entry.rows}
         return replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table=by_table)
-    if found is None:
-        if refusal := _make(backup, database, entry, terms, version):
-            return replace(blank, refusal=refusal)
+    made = None if found else _make(backup, database, entry, terms, version)
+    if isinstance(made, Refusal):
+        return replace(blank, refusal=made)
+    if made is not None:
         with database.connect() as connection:
             fields = landing.fields(connection)
     connect = partial(PostgresConnection, database.target)
@@ -70,6 +75,7 @@ def restore_table(backup: Backup, database: Database, table: str, terms: Terms) 
         bytes=filled.bytes,
         left_tables=filled.left,
         differences=tuple(filled.differences),
+        environment=() if made is None else (*made.environment, *made.give(database)),
         by_table=filled.rows,
         warnings=() if found else (f"{entry.label} was {note}",),
         seconds=time.monotonic() - started,
@@ -115,7 +121,25 @@ def _judge(backup: Backup, entry: TableEntry, found: Insertable | None, misfits:
     return None
 
 
-def _make(backup: Backup, database: Database, entry: TableEntry, terms: Terms, version: int) -> Refusal | None:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A table that was made from the backup's schema.
+
+    Attributes:
+        environment: what differs by the server's doing, a sentence each.
+        gifts: SQL with its ownership and grants; empty: they are given already, or were not asked for.
+    """
+
+    environment: tuple[str, ...]
+    gifts: str
+    around: Surroundings
+
+    def give(self, database: Database) -> tuple[str, ...]:
+        """Give it to its owner, once its rows are in; returns what could not be given."""
+        return give_away(database, self.gifts, self.around) if self.gifts else ()
+
+
+def _make(backup: Backup, database: Database, entry: TableEntry, terms: Terms, version: int) -> Refusal | _Made:
     """Make the table from the backup's schema."""
     client = find_client(terms.client, version)
     if client is None:
@@ -127,6 +151,21 @@ def _make(backup: Backup, database: Database, entry: TableEntry, terms: Terms, v
         if not connection.execute(known, {"name": entry.schema}).scalar():
             connection.exec_driver_sql(f"CREATE SCHEMA {quote_identifier(entry.schema)}")
         connection.commit()
-    schema = SchemaRestore(client, database.target, archive, owners=terms.owners)
-    schema.one_table(entry.schema, entry.name, seconds=database.deadline - time.monotonic())
-    return None
+        around = surroundings(connection)
+    entries = read_entries(archive)
+    others = frozenset(one.id for one in entries if not _is_about(one, entry))
+    fitted = fit(archive, around, owners=terms.owners, without=others)
+    owners = terms.owners and around.superuser
+    lacking = Lacking(entries, owners=owners, without=fitted.without)
+    schema = SchemaRestore(client, database.target, fitted.archive, lacking, owners=owners)
+    seconds = database.deadline - time.monotonic()
+    schema.one_table(entry.schema, entry.name, seconds=seconds)
+    if owners or not terms.owners:
+        return _Made(fitted.environment, "", around)
+    sql = schema_sql(client, fitted.archive, seconds=seconds, without=fitted.without)
+    return _Made(fitted.environment, sql.decode(), around)
+
+
+def _is_about(one: Entry, entry: TableEntry) -> bool:
+    """Whether an entry of the archive makes the table, or grants something on it."""
+    return one.schema == entry.schema and one.tag in (entry.name, f"TABLE {entry.name}")

@@ -2,16 +2,16 @@
 
 A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
 and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
-stamped (but for what PostgreSQL itself words differently, see `likeness`, and for materialized views that were older
-than their tables, which the stamp names), and only once every other object was read as
-well: logs, and the schema for people.
+stamped (but for what PostgreSQL itself words differently, see `likeness`), and only once every other object was read as
+well: logs, and the schema for people. The stamp names what the proof does not cover: materialized views that were older
+than their tables, and what the server or the role cannot have (`RestoredBackup.environment`).
 """
 
 from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,10 +27,10 @@ from nightshift.backup.inventory import find_backups, newest_good
 from nightshift.backup.manifest import Proven, read_proven, to_json
 from nightshift.backup.opening import Backup, BackupDamaged
 from nightshift.backup.restore import Terms, restore_backup
-from nightshift.backup.schema import OwnersRefused
 from nightshift.backup.scratch import drop_leftovers, scratch_database
 from nightshift.backup.scratch_role import needs_role, scratch_role
 from nightshift.backup.strict import ManifestDamaged
+from nightshift.backup.surroundings import encoding_of
 from nightshift.database.connect import Database
 from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
@@ -101,7 +101,7 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
         return result
     for part in backup.unrestored():
         backup.read(part)
-    _stamp(run, stage, backup, version, result.but_for)
+    _stamp(run, stage, backup, version, (*result.but_for, *result.environment))
     return replace(result, proven=True)
 
 
@@ -111,46 +111,40 @@ def _on_a_server(
     """Restore into a scratch database; returns what came back, and the server's version."""
     dropped = drop_leftovers(stage.server)
     warnings = [f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped]
+    entries = read_entries(backup.read(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
+    make = partial(scratch_database, stage.server, warn=warnings.append, encoding=encoding_of(entries))
     if not as_another:
-        make = partial(scratch_database, stage.server, warn=warnings.append)
         result, version = _restored(run, backup, replace(terms, another=lambda: make(uuid.uuid4().hex)), make)
         return replace(result, warnings=(*result.warnings, *warnings)), version
-    entries = read_entries(backup.read(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
     connections = _CONNECTIONS + _CONNECTIONS_A_WORKER * terms.workers
     with scratch_role(stage.server, run.run_id, connections=connections, warn=warnings.append) as login:
         prepare = partial(make_extensions, stage.production, entries, login.user)
-        make = partial(scratch_database, stage.server, warn=warnings.append, login=login, prepare=prepare)
+        make = partial(make, login=login, prepare=prepare)
         # Nobody but the owners, and a superuser, could give things to other roles.
         terms = replace(terms, owners=False, another=lambda: make(uuid.uuid4().hex))
         result, version = _restored(run, backup, terms, make)
-    gone = _gone(stage.server, entries)
-    if gone:
-        warnings.append(f"owners and grants were left out of this rehearsal; roles that are gone: {', '.join(gone)}")
-    return replace(result, warnings=(*result.warnings, *warnings)), version
+    environment = (*result.environment, *_about_owners(stage.server, entries))
+    return replace(result, environment=environment, warnings=(*result.warnings, *warnings)), version
 
 
 def _restored(
     run: JobRun, backup: Backup, terms: Terms, make: Callable[[str], AbstractContextManager[Database]]
 ) -> tuple[RestoredBackup, str]:
     with make(run.run_id) as database:
-        warnings: tuple[str, ...] = ()
-        try:
-            result = restore_backup(backup, database, terms)
-        except OwnersRefused as exc:
-            # Another server may know none of the roles; what they own and may do cannot be rehearsed there.
-            reason = (exc.detail or "").splitlines()[-1]
-            warnings = (f"owners and grants were left out of this rehearsal: {reason}",)
-            result = restore_backup(backup, database, replace(terms, owners=False))
+        result = restore_backup(backup, database, terms)
         with database.connect() as connection:
             version = str(connection.execute(text("SHOW server_version")).scalar()).split()[0]
-    return replace(result, warnings=(*result.warnings, *warnings)), version
+    return result, version
 
 
-def _gone(server: Database, entries: Sequence[Entry]) -> list[str]:
-    """Owners that the server knows no more."""
+def _about_owners(server: Database, entries: Sequence[Entry]) -> Iterator[str]:
+    """What a rehearsal without them leaves unproven."""
+    owners = {entry.owner for entry in entries if entry.owner}
     with server.connect() as connection:
         roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
-    return sorted({entry.owner for entry in entries if entry.owner} - roles)
+    gone = f"; roles that are gone: {', '.join(sorted(owners - roles))}" if owners - roles else ""
+    if gone or len(owners) > 1 or any(entry.kind in ("ACL", "DEFAULT ACL") for entry in entries):
+        yield f"owners and grants, which a rehearsal's role cannot give{gone}"
 
 
 def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str, but_for: tuple[str, ...]) -> None:

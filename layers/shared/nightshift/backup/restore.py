@@ -15,12 +15,10 @@ where it stopped was rejected: a restore that is right is worth more than one th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup import landing
 from nightshift.backup.client import ClientFailed, find_client, no_client
@@ -29,20 +27,19 @@ from nightshift.backup.database_settings import bring_settings
 from nightshift.backup.emptiness import contents
 from nightshift.backup.extensions import made_beforehand
 from nightshift.backup.filling import Filled, Filler, Told
+from nightshift.backup.giving import give_away
 from nightshift.backup.lacking import Lacking
 from nightshift.backup.likeness import Another, reworded, unlike
-from nightshift.backup.manifest import SequenceState
 from nightshift.backup.opening import Backup
-from nightshift.backup.schema import OwnersRefused, SchemaRestore
+from nightshift.backup.schema import SchemaRestore, schema_sql
+from nightshift.backup.sequences import sequence_differences, set_sequences
+from nightshift.backup.surroundings import Surroundings, encoding_of, fit, surroundings
 from nightshift.backup.views import compare_views
-from nightshift.database.catalog import TableName, quote_literal
-from nightshift.database.connect import Database, sqlstate
+from nightshift.database.connect import Database
 from nightshift.database.durability import flush_commits
 from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
 from nightshift.rows.postgres import PostgresConnection
-
-_A_STATEMENT = 200
 
 
 def quiet(_label: str, _rows: int) -> None:
@@ -58,8 +55,7 @@ class Terms:
         owners: owners and grants too; their roles must exist.
         client: directory with pg_dump and pg_restore; None: wherever they are found.
         told: hears of rows that are in.
-        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`likeness`). What its role may not
-            set is then no difference: no backup is at fault.
+        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`likeness`).
     """
 
     workers: int = 2
@@ -74,6 +70,7 @@ class Terms:
 class _Outcome:
     filled: Filled
     differences: list[str]
+    environment: list[str]
     warnings: list[str] = field(default_factory=list)
     but_for: tuple[str, ...] = ()
 
@@ -89,7 +86,6 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
 
     Raises:
         BackupDamaged: objects are missing or altered; those that could be missed were missed before anything was made.
-        OwnersRefused: a role does not exist, or is not ours to give things to; the database is as empty as before.
         ClientFailed: nothing of the schema could be made.
         NightshiftError: the database was lost, or did not answer in time.
     """
@@ -100,7 +96,7 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     )
     backup.check_objects()
     with database.connect() as connection:
-        version = major(connection)
+        version, around = major(connection), surroundings(connection)
         # A scratch database holds what was made beforehand for the rehearsal, and nothing else.
         refusal = _judge(backup, version, () if terms.another else contents(connection))
     client = find_client(terms.client, max(version, _major_of(manifest.client_version or manifest.server_version)))
@@ -113,76 +109,123 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
         return replace(blank, tables=len(rows), rows=manifest.rows, bytes=manifest.bytes, by_table=rows)
     assert client is not None  # else it was refused
     assert manifest.schema.dump is not None
-    archive = backup.read(manifest.schema.dump)
-    schema = SchemaRestore(client, database.target, archive, owners=terms.owners)
-    if terms.another:
-        entries = read_entries(archive)
-        schema = replace(schema, lacking=Lacking(entries, owners=terms.owners), made=made_beforehand(database, entries))
-    outcome = _carry_out(backup, database, schema, terms)
+    saved = backup.read(manifest.schema.dump)
+    fitted = fit(saved, around, owners=terms.owners)
+    entries = read_entries(fitted.archive)
+    # A superuser gives each object away where it is made; everybody else at the end, see `giving`.
+    owners = terms.owners and around.superuser
+    schema = SchemaRestore(
+        client,
+        database.target,
+        fitted.archive,
+        Lacking(entries, owners=owners, without=fitted.without),
+        owners=owners,
+        made=made_beforehand(database, entries) if terms.another else frozenset(),
+    )
+    task = _Task(backup, database, schema, terms, around, encoding_of(entries))
+    outcome = _carry_out(task)
     filled = outcome.filled
     return replace(
         blank,
         warnings=(*blank.warnings, *outcome.warnings),
         tables=len(filled.rows),
         rows=sum(filled.rows.values()),
-        bytes=filled.bytes + len(archive),
+        bytes=filled.bytes + len(saved),
         left_tables=filled.left,
         differences=tuple(outcome.differences),
         but_for=outcome.but_for,
+        environment=(*fitted.environment, *outcome.environment),
         by_table=dict(sorted(filled.rows.items())),
         seconds=time.monotonic() - started,
     )
 
 
-def _carry_out(backup: Backup, database: Database, schema: SchemaRestore, terms: Terms) -> _Outcome:
-    manifest = backup.manifest
-    left = partial(_left, database)
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A restore on its way; `encoding` is the saved database's, where that is known."""
+
+    backup: Backup
+    database: Database
+    schema: SchemaRestore
+    terms: Terms
+    around: Surroundings
+    encoding: str | None
+
+    @property
+    def other_encoding(self) -> bool:
+        return self.encoding is not None and self.encoding != self.around.encoding
+
+    def seconds(self) -> float:
+        return self.database.deadline - time.monotonic()
+
+
+def _carry_out(task: _Task) -> _Outcome:
+    manifest, database, schema, terms = task.backup.manifest, task.database, task.schema, task.terms
     differences = list(_before_rows(database, schema))
     with database.connect() as connection:
         fields, routed = landing.fields(connection), landing.routed(connection)
-    differences += [
-        f"{entry.label}: {said}"
-        for entry in manifest.tables
-        for said in landing.misfits(entry, fields.get(entry.table))
-    ]
-    fitting = [entry for entry in manifest.tables if not landing.misfits(entry, fields.get(entry.table))]
-    connect = partial(PostgresConnection, database.target)
-    filler = Filler(backup, connect, fields, deadline=database.deadline, told=terms.told, routed=routed)
+    misfits = {entry.label: landing.misfits(entry, fields.get(entry.table)) for entry in manifest.tables}
+    for entry in manifest.tables:
+        cause = schema.lacking.cause(entry.schema, entry.name) if misfits[entry.label] else None
+        because = f" ({cause})" if cause else ""
+        differences += [f"{entry.label}: {said}{because}" for said in misfits[entry.label]]
+    fitting = [entry for entry in manifest.tables if not misfits[entry.label]]
+    filler = Filler(
+        task.backup,
+        partial(PostgresConnection, database.target),
+        fields,
+        deadline=database.deadline,
+        told=terms.told,
+        routed=routed,
+        digests=not task.other_encoding,
+    )
     filled = filler.fill(fitting, workers=terms.workers)
     differences += sorted(filled.differences)
     if filled.left:
-        return _Outcome(filled, differences)
+        return _Outcome(filled, differences, list(schema.lacking.sentences()))
     with database.connect() as connection:
-        _set_sequences(connection, manifest.sequences)
-    differences += schema.after_rows(jobs=terms.workers, seconds=left())
+        set_sequences(connection, manifest.sequences)
+    differences += schema.after_rows(jobs=terms.workers, seconds=task.seconds())
     with database.connect() as connection:
-        differences += _sequence_differences(connection, manifest.sequences)
+        differences += sequence_differences(connection, manifest.sequences)
         flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
-    views = compare_views(connect, manifest.views, left())
+    return _behind_rows(task, filled, differences)
+
+
+def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcome:
+    """Materialized views, the database's settings, the look at the schema, and owners where they come last."""
+    manifest, database, schema, terms = task.backup.manifest, task.database, task.schema, task.terms
+    compared = () if task.other_encoding else manifest.views
+    views = compare_views(partial(PostgresConnection, database.target), compared, task.seconds())
     differences += views.differences
     brought = bring_settings(database, manifest.settings, owners=terms.owners)
-    warnings = [*brought.left_out, *brought.odd, *(brought.denied if terms.another else ())]
-    differences += [*brought.refused, *(() if terms.another else brought.denied)]
-    found = unlike(schema, seconds=left())
+    warnings = list(brought.odd)
+    differences += brought.refused
+    found = unlike(schema, seconds=task.seconds())
     if terms.another and not differences and (same := reworded(schema, found, manifest.settings, terms.another)):
         warnings.append(f"PostgreSQL words these differently once restored: {', '.join(one.name for one in same)}")
         found = tuple(one for one in found if one not in same)
-    if schema.lacking and (names := schema.lacking.names()):
-        warnings.append(f"a rehearsal's role may not make these, and they were left out: {', '.join(names)}")
-    return _Outcome(filled, [*differences, *map(str, found)], warnings, tuple(views.stale))
+    differences += map(str, found)
+    environment = [*brought.left_out, *brought.denied, *schema.lacking.sentences()]
+    if task.other_encoding:
+        environment.append(
+            f"the database's encoding is {task.around.encoding}, and was {task.encoding}: rows were counted, and their"
+            " contents not compared"
+        )
+    if terms.owners and not schema.owners:
+        sql = schema_sql(schema.client, schema.archive, seconds=task.seconds(), without=schema.left_out).decode()
+        environment += give_away(database, sql, task.around)
+    return _Outcome(filled, differences, environment, warnings, tuple(views.stale))
 
 
 def _before_rows(database: Database, schema: SchemaRestore) -> tuple[str, ...]:
     """Pre-data: all of it; where the server refuses a part, all else. Returns what it refused.
 
     Raises:
-        OwnersRefused: as `SchemaRestore.before_rows`.
         ClientFailed: not one thing could be made.
     """
     try:
         schema.before_rows(seconds=_left(database))
-    except OwnersRefused:
-        raise
     except ClientFailed as exc:
         if not exc.refused:
             raise
@@ -213,47 +256,6 @@ def _judge(backup: Backup, version: int, found: tuple[str, ...]) -> Refusal | No
         message = f"the database is not empty: {', '.join(found)}"
         return Refusal(guard="not_empty", message=message, hint="CREATE DATABASE a new one, and restore into that")
     return None
-
-
-def _set_sequences(connection: Connection, states: tuple[SequenceState, ...]) -> None:
-    """Move them, many at a time; one that is refused is found by who compares, and costs no other its place."""
-    for start in range(0, len(states), _A_STATEMENT):
-        some = states[start : start + _A_STATEMENT]
-        if not _moved(connection, some):
-            for state in some:
-                _moved(connection, (state,))
-
-
-def _moved(connection: Connection, states: tuple[SequenceState, ...]) -> bool:
-    calls = ", ".join(
-        f"setval(to_regclass({quote_literal(_sql(state))}), {state.last_value}, {str(state.is_called).lower()})"
-        for state in states
-    )
-    try:
-        connection.exec_driver_sql(f"SELECT count(*) FROM (SELECT {calls}) moved")
-        connection.commit()
-    except DBAPIError as exc:
-        if sqlstate(exc) is None:  # not the server's word: it is gone
-            raise
-        connection.rollback()
-        return False
-    return True
-
-
-def _sequence_differences(connection: Connection, states: tuple[SequenceState, ...]) -> Iterator[str]:
-    known = text("SELECT CAST(to_regclass(:name) AS oid)")
-    for state in states:
-        label = TableName(state.schema, state.name).label
-        if connection.execute(known, {"name": _sql(state)}).scalar() is None:
-            yield f"sequence {label} did not come back"
-            continue
-        query = f"SELECT last_value, is_called FROM {_sql(state)}"
-        if tuple(connection.exec_driver_sql(query).one()) != (state.last_value, state.is_called):
-            yield f"sequence {label} stands elsewhere"
-
-
-def _sql(state: SequenceState) -> str:
-    return TableName(state.schema, state.name).sql
 
 
 def major(connection: Connection) -> int:

@@ -32,12 +32,7 @@ LOCK_WAIT = "10s"
 """How long pg_dump waits for a table."""
 _OTHER_ERROR = re.compile(r"^error: (?!could not execute query)(.*)", re.MULTILINE)
 _REFRESH = "MATERIALIZED VIEW DATA"
-_ABOUT_OWNERS = re.compile('role ".*" does not exist|must be (?:able to SET ROLE|(?:a )?member of role|owner of)')
 _WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
-
-
-class OwnersRefused(ClientFailed):
-    """Something belongs to, or was granted to, a role that does not exist here, or is not ours to give to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +105,22 @@ class SchemaRestore:
     """Brings an archive back into one database.
 
     Attributes:
+        lacking: takes note of what cannot be made here.
         owners: owners and grants too; without, all belongs to the role that restores.
-        lacking: takes note of what the role may not make; None: that is refused like all else. With it, tablespaces
-            are left out, which are not the database's.
         made: numbers of entries that are in the database already.
     """
 
     client: PgClient
     target: DatabaseTarget
     archive: bytes = field(repr=False)
+    lacking: Lacking = field(default_factory=lambda: Lacking((), owners=True))
     owners: bool = True
-    lacking: Lacking | None = None
     made: frozenset[int] = frozenset()
 
     def before_rows(self, *, seconds: float) -> None:
         """Pre-data: all of it or nothing.
 
         Raises:
-            OwnersRefused: owners or grants cannot be brought back here; the database has nothing of it.
             ClientFailed: the database refused some of it, and has none.
             DatabaseUnavailable: the server could not be reached.
         """
@@ -178,29 +171,20 @@ class SchemaRestore:
             others = _OTHER_ERROR.findall(exc.detail or "")
             if not exc.refused and not others:
                 raise
-            return (*(exc.refused if self.lacking is None else self.lacking.sift(exc.by_entry)), *others)
+            return (*self.lacking.sift(exc.by_entry), *others)
         return ()
 
     def _strictly(self, arguments: Sequence[str], seconds: float) -> None:
         """All or nothing, in one transaction."""
-        try:
-            self._run([*arguments, *self._owners(), "--single-transaction", "--exit-on-error"], seconds)
-        except ClientFailed as exc:
-            if not (self.owners and _ABOUT_OWNERS.search(exc.detail or "")):
-                raise
-            hint = "create the role first, or restore without owners and grants (--no-owner)"
-            raise OwnersRefused("owners cannot be brought back", detail=exc.detail, hint=hint) from exc
+        self._run([*arguments, *self._owners(), "--single-transaction", "--exit-on-error"], seconds)
 
     def _owners(self) -> Sequence[str]:
-        return (
-            *(() if self.owners else _WITHOUT_OWNERS),
-            *(() if self.lacking is None else ("--no-tablespaces",)),
-        )
+        return () if self.owners else _WITHOUT_OWNERS
 
     @property
     def left_out(self) -> frozenset[int]:
         """Numbers of the entries that are not to be expected in the database."""
-        return frozenset() if self.lacking is None else self.lacking.ids
+        return self.lacking.ids
 
     def _run(self, arguments: Sequence[str], seconds: float) -> None:
         with _file(self.archive) as path:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -66,12 +67,19 @@ def _as_it_is(_database: Database) -> None:
 
 @contextmanager
 def scratch_database(
-    server: Database, run_id: str, *, warn: Warn, login: Login | None = None, prepare: Prepare = _as_it_is
+    server: Database,
+    run_id: str,
+    *,
+    warn: Warn,
+    encoding: str | None = None,
+    login: Login | None = None,
+    prepare: Prepare = _as_it_is,
 ) -> Iterator[Database]:
     """A new, empty database on the server, with the encoding and collation of the one that `server` is connected to.
 
     Args:
         warn: told where it could not be dropped.
+        encoding: the one to have; where that is another, the collation is C, which goes with each.
         login: who owns it, and connects to it; None: the role of `server`.
         prepare: called with the database as the role of `server` sees it, before anybody else does.
 
@@ -83,7 +91,7 @@ def scratch_database(
     target = ours if login is None else replace(ours, user=login.user, password=lambda: login.password)
     database = Database(target, deadline=server.deadline - RESERVE_S)
     try:
-        _create(server, name, login)
+        _create(server, name, login, encoding)
         with closing(Database(ours, deadline=database.deadline)) as empty:
             prepare(empty)
         with _in_use(database, login):
@@ -127,18 +135,10 @@ def _in_use(database: Database, login: Login | None) -> Iterator[None]:
         yield
 
 
-def _create(server: Database, name: str, login: Login | None) -> None:
+def _create(server: Database, name: str, login: Login | None, encoding: str | None) -> None:
     with server.connect(autocommit=True) as connection:
         like = connection.execute(text(_LOCALE)).one()
-        options = [
-            f"ENCODING {quote_literal(like.encoding)}",
-            f"LC_COLLATE {quote_literal(like.datcollate)} LC_CTYPE {quote_literal(like.datctype)}",
-        ]
-        if like.provider == "i":
-            options.append(f"LOCALE_PROVIDER icu ICU_LOCALE {quote_literal(like.locale)}")
-            options += [f"ICU_RULES {quote_literal(like.rules)}"] if like.rules else []
-        elif like.provider == "b":
-            options.append(f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {quote_literal(like.locale)}")
+        options = _locale(like, encoding)
         options += ["ALLOW_CONNECTIONS false", *([f"OWNER {quote_identifier(login.user)}"] if login else [])]
         database = f"DATABASE {quote_identifier(name)}"
         try:
@@ -152,6 +152,22 @@ def _create(server: Database, name: str, login: Login | None) -> None:
                 detail=reason(exc),
                 hint=hint if sqlstate(exc) == _DENIED else None,
             ) from exc
+
+
+def _locale(like: Any, encoding: str | None) -> list[str]:
+    """Options for CREATE DATABASE: the encoding and collation of a row of `_LOCALE`, or another encoding."""
+    if encoding not in (None, like.encoding):
+        return [f"ENCODING {quote_literal(str(encoding))}", "LC_COLLATE 'C' LC_CTYPE 'C'"]
+    options = [
+        f"ENCODING {quote_literal(like.encoding)}",
+        f"LC_COLLATE {quote_literal(like.datcollate)} LC_CTYPE {quote_literal(like.datctype)}",
+    ]
+    if like.provider == "i":
+        options.append(f"LOCALE_PROVIDER icu ICU_LOCALE {quote_literal(like.locale)}")
+        options += [f"ICU_RULES {quote_literal(like.rules)}"] if like.rules else []
+    elif like.provider == "b":
+        options.append(f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {quote_literal(like.locale)}")
+    return options
 
 
 def _drop(server: Database, name: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nightshift.backup.contents import Entry, read_entries, rewrite
 
@@ -40,7 +41,7 @@ def without_secrets(archive: bytes) -> tuple[bytes, tuple[str, ...]]:
         for entry in read_entries(archive)
         if (names := found.get(entry.id))
     )
-    return rewrite(archive, _edited), told
+    return rewrite(archive, lambda entry: replace(entry, statement=_edited(entry))), told
 
 
 def _left_out(entry: Entry) -> list[str]:

@@ -111,8 +111,10 @@ class RestoredBackup:
         differences: what is not as the manifest says, a sentence each; empty: proven.
         but_for: what could not come back as it was by the nature of the backup, a sentence each, e.g. a materialized
             view that was older than its tables; a proof names it.
-        proven: schema, counts and digests are all as they were, and the backup is stamped so (rehearsal only). What
-            PostgreSQL itself words differently once it is restored is a warning then.
+        environment: what is otherwise for the server's or the role's sake, e.g. a tablespace that is not there, a
+            sentence each; no fault of the backup, and a proof names it.
+        proven: schema, counts and digests are all as they were but for these two, and the backup is stamped so
+            (rehearsal only). What PostgreSQL itself words differently once it is restored is a warning then.
         scratch: the database was made for this run, and is dropped again.
     """
 
@@ -124,6 +126,7 @@ class RestoredBackup:
     left_tables: int = 0
     differences: tuple[str, ...] = ()
     but_for: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
     proven: bool = False
     scratch: bool = False
     by_table: Mapping[str, int] = field(default_factory=dict)
@@ -156,6 +159,7 @@ class RestoredBackup:
             "bytes": self.bytes,
             "left_tables": self.left_tables,
             "differences": list(self.differences),
+            "environment": list(self.environment),
             "proven": self.proven,
             "seconds": round(self.seconds, 3),
         }

@@ -85,6 +85,7 @@ ENGLISH = Phrases(
     no_backup_yet="⚠️ There is no backup that could be restored.",
     comes_back="✅ Proven: schema, row counts and contents came back as they were saved.",
     comes_back_but_for="✅ Proven, except for what is listed below.",
+    environment_differs=same("🧭 What this server or the role cannot have: {count}"),
     is_as_saved="✅ What was restored is as it was saved.",
     is_as_saved_but_for="✅ What was restored is as it was saved, except for what is listed below.",
     not_stamped="⚠️ Nothing differs, but the backup could not be marked as proven.",

@@ -66,6 +66,7 @@ KOREAN = Phrases(
     no_backup_yet="⚠️ 복원할 수 있는 백업이 없습니다.",
     comes_back="✅ 복원을 확인했습니다. 스키마, 행 수, 내용이 모두 백업과 일치합니다.",
     comes_back_but_for="✅ 아래 항목을 제외하고 복원을 확인했습니다.",
+    environment_differs=same("🧭 서버 환경 차이: {count}건"),
     is_as_saved="✅ 복원한 데이터가 백업과 일치합니다.",
     is_as_saved_but_for="✅ 아래 항목을 제외하면 복원한 데이터가 백업과 일치합니다.",
     not_stamped="⚠️ 다른 점은 없지만, 복원이 확인되었다고 기록하지 못했습니다.",

@@ -93,6 +93,7 @@ class Phrases(NamedTuple):
     no_backup_yet: str
     comes_back: str
     comes_back_but_for: str
+    environment_differs: Plural
     is_as_saved: str
     is_as_saved_but_for: str
     not_stamped: str

@@ -25,6 +25,7 @@ def restored_backup(result: RestoredBackup, report: Report, words: Words) -> Dra
     lists = (
         *listed(phrases.differs.of(len(result.differences)), result.differences, words),
         *listed(phrases.but_for.of(len(result.but_for)), result.but_for, words),
+        *listed(phrases.environment_differs.of(len(result.environment)), result.environment, words),
         *listed(phrases.warnings_told.of(len(result.warnings)), result.warnings, words),
     )
     if report.error is not None or result.status in (Status.REFUSED, Status.NOTHING):
@@ -78,10 +79,11 @@ def _verdict(result: RestoredBackup, report: Report, words: Words) -> Iterator[s
         yield phrases.tables_not_restored.of(result.left_tables)
     if result.differences or result.left_tables or report.dry_run:
         return
+    others = result.but_for or result.environment
     if not _is_rehearsal(result, report):
-        yield phrases.is_as_saved_but_for if result.but_for else phrases.is_as_saved
+        yield phrases.is_as_saved_but_for if others else phrases.is_as_saved
     elif result.proven:
-        yield phrases.comes_back_but_for if result.but_for else phrases.comes_back
+        yield phrases.comes_back_but_for if others else phrases.comes_back
     else:
         yield phrases.not_stamped
 

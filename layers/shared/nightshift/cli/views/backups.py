@@ -31,6 +31,8 @@ def show(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now: dateti
             click.echo(f"\n{one.name}: pinned\n{fact('reason', one.pin.reason)}")
         for reason in one.reasons[:10]:
             click.echo(f"\n{one.name}: {one.state}\n{fact('damage', reason)}")
+        for sentence in one.proven.but_for if one.proven else ():
+            click.echo(f"\n{one.name}: proven, but for\n{fact('not proven', sentence)}")
         for missing in one.manifest.missing if one.manifest else ():
             click.echo(f"\n{one.name}: does not hold\n{fact('missing', missing)}")
 
@@ -42,11 +44,11 @@ def to_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
         "name": backup.name,
         "state": backup.state.value,
         "proven": backup.is_proven,
+        "proven_but_for": list(stamp.but_for) if stamp else [],
         "proven_at": stamp.proven_at.isoformat() if stamp else None,
         "pinned": backup.is_pinned(now),
         "pinned_until": pin.until.isoformat() if pin and pin.until else None,
         "pin_reason": pin.reason if pin else None,
-        "proven_but_for": list(stamp.but_for) if stamp else [],
         "as_of": manifest.as_of.isoformat() if manifest else None,
         "database": manifest.database if manifest else None,
         "server_version": manifest.server_version if manifest else None,

@@ -29,7 +29,8 @@ def show(result: RestoredBackup, *, as_json: bool) -> None:
 
 
 def _lines(result: RestoredBackup) -> Iterator[str]:
-    but_for = ", except for what is named below" if result.but_for and result.status is Status.OK else ""
+    others = (result.but_for or result.environment) and result.status is Status.OK
+    but_for = ", except for what is named below" if others else ""
     yield f"{result.name}: {_ENDS.get(result.status) or _partial(result)}{but_for}"
     if result.refusal is not None:
         yield f"  ({result.refusal.guard}) {told(NightshiftError(result.refusal.message, hint=result.refusal.hint))}"
@@ -41,6 +42,8 @@ def _lines(result: RestoredBackup) -> Iterator[str]:
         yield fact("difference", difference)
     for one in result.but_for:
         yield fact("except for", one)
+    for sentence in result.environment:
+        yield fact("environment", sentence)
     for warning in result.warnings:
         yield fact("warning", warning)
 
