@@ -200,6 +200,7 @@ class Night:
             groups=len(groups),
             log_events=sum(part.rows for part in manifest.logs),
             missing=manifest.missing,
+            unsaved=len(manifest.unsaved),
         )
 
     def prune(self, made: str | None = None, *, dry_run: bool = False) -> Pruned:
@@ -231,7 +232,8 @@ class Night:
         )
         if not database.is_postgresql:
             return replace(facts, tables=1, bytes=Path(database.target.path).stat().st_size)
-        with snapshot_of(database, self.services.settings.backup_schemas) as snapshot:
+        settings = self.services.settings
+        with snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot:
             sources = snapshot.survey.sources
             return replace(
                 facts,
@@ -240,6 +242,7 @@ class Night:
                 rows=sum(max(0, int(one.rows)) for one in sources),
                 bytes=sum(one.bytes for one in sources),
                 missing=snapshot.survey.missing,
+                unsaved=len(snapshot.survey.aside.unsaved),
                 seconds=time.monotonic() - self.began,
             )
 

@@ -12,7 +12,7 @@ import pg8000.native
 import pytest
 
 from nightshift.archive.events import Step
-from nightshift.rows.source import ConnectionLost, RowsLocked
+from nightshift.rows.source import ConnectionLost
 from tests.support import s3_faults as faults
 from tests.support.backups import BackupHouse, impatient_backup
 from tests.support.s3_proxy import S3Proxy
@@ -127,15 +127,6 @@ def run_apart(backups: BackupHouse, statement: str) -> None:
     connection = connect(backups)
     connection.run(statement)
     connection.close()
-
-
-def test_a_table_that_is_locked(backups: BackupHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    backups.fill(1)
-    monkeypatch.setattr("nightshift.backup.snapshot.ATTEMPTS", 1)
-    monkeypatch.setattr("nightshift.database.connect.CONTROL_LOCK_TIMEOUT_S", 1)
-    with held(backups, "LOCK TABLE t0 IN ACCESS EXCLUSIVE MODE"), pytest.raises(RowsLocked):
-        backups.run()
-    assert backups.s3.keys(backups.bucket) == []
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from nightshift.backup.inventory import State
 from nightshift.database.catalog import TableName
-from nightshift.errors import ArchiveMismatch, InvalidSettings, NightshiftError
+from nightshift.errors import ArchiveMismatch, InvalidSettings
 from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
 
 ODD = """
@@ -102,27 +102,6 @@ def test_an_unknown_schema(backups: BackupHouse) -> None:
     with pytest.raises(InvalidSettings, match="Publik"):
         backups.run()
     assert backups.s3.keys(backups.bucket) == []
-
-
-def test_a_table_that_may_not_be_read(backups: BackupHouse, guest: str) -> None:
-    backups.sql("CREATE TABLE secret AS SELECT 1 AS one")
-    backups.env["DATABASE_URL"] = backups.env["DATABASE_URL"].replace("postgres@", f"{guest}@")
-    with pytest.raises(NightshiftError, match=r"may not be read") as caught:
-        backups.run()
-    assert caught.value.detail == "public.secret"
-    assert backups.s3.keys(backups.bucket) == []
-
-
-def test_rows_that_a_policy_hides(backups: BackupHouse, guest: str) -> None:
-    """A backup without them would look like one with all."""
-    backups.sql(
-        "CREATE TABLE ours AS SELECT 1 AS one; ALTER TABLE ours ENABLE ROW LEVEL SECURITY;"
-        f" GRANT SELECT ON ours TO {guest}"
-    )
-    backups.env["DATABASE_URL"] = backups.env["DATABASE_URL"].replace("postgres@", f"{guest}@")
-    with pytest.raises(NightshiftError, match="row-level security"):
-        backups.run()
-    assert backups.backups() == () or backups.backups()[0].manifest is None
 
 
 def test_what_is_missing_is_said(backups: BackupHouse) -> None:

@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ArchivePrefix": (("archive", "a/b", "team=a/x_y-z.1"), ("a b", "아카이브", 'a"b')),
     "ArchiveProof": (("full", "head"), ("none", "FULL")),
     "LogRetentionDays": (("1", "30", "36500"), ("0", "36501", "-1", "x")),
+    "BackupExcludeRows": (("public.events", '"A".b, c.d'), (",", ",".join(map(str, range(51))))),
     "BackupKeepDaily": (("1", "7", "99", "999", "2999", "3650"), ("0", "3651", "3700", "4000", "-1", "x")),
     "BackupKeepMonthly": (("0", "9", "12", "119", "120"), ("121", "200", "-1", "x")),
     "BackupKeepWeekly": (("0", "4", "52", "499", "519", "520"), ("521", "530", "600", "-1", "x")),

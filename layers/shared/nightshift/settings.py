@@ -135,6 +135,8 @@ class Settings(BaseModel):
     backup_kms_key: str | None = None
     backup_schemas: Words | None = None
     """Schemas to save; None: all that are not the server's own."""
+    backup_exclude_rows: Words | None = None
+    """Tables of which the definition alone is saved, like `public.events`."""
     backup_workers: int = Field(2, ge=1, le=MAX_WORKERS)
     """Connections that move rows at once."""
     backup_keep_daily: int = Field(7, ge=1, le=3650)

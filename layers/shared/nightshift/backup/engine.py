@@ -30,7 +30,7 @@ from nightshift.backup.snapshot import Snapshot, snapshot_of
 from nightshift.backup.sqlite import save_file
 from nightshift.backup.views import MeasuredViews, measure_views
 from nightshift.database.connect import Database
-from nightshift.errors import NightshiftError, StoreError
+from nightshift.errors import InvalidSettings, NightshiftError, StoreError
 from nightshift.logs.day import DayLogs, retain, save_day
 from nightshift.logs.groups import GroupProgress
 from nightshift.logs.sink import Sink
@@ -104,7 +104,7 @@ def take_backup(task: Task) -> Taken:
 def _postgresql(task: Task, parcels: Parcels, stop_at: float) -> Taken:
     settings, database = task.settings, task.database
     with (
-        snapshot_of(database, settings.backup_schemas) as snapshot,
+        snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot,
         ThreadPoolExecutor(1, thread_name_prefix="schema") as background,
     ):
         earlier = _still_good(task.unfinished, snapshot)
@@ -117,6 +117,9 @@ def _postgresql(task: Task, parcels: Parcels, stop_at: float) -> Taken:
         kept = (*earlier, *(Kept(snapshot.time, entry) for entry in saved.entries))
         if saved.left:
             return _continued(task, kept, saved)
+        unsaved = (*snapshot.survey.aside.unsaved, *saved.unsaved)
+        if unsaved and not kept:
+            raise NightshiftError("not one table could be saved", detail="\n".join(unsaved[:10]))
         views = measure_views(partial(_joined, task, snapshot), snapshot.survey.views, stop_at)
         manifest = _manifest_of(task, snapshot, kept, saved, views, schema)
         snapshot.check()  # pg_dump looked at tables that only our locks kept as they were
@@ -168,6 +171,8 @@ def _schema(task: Task, snapshot: Snapshot, parcels: Parcels, stop_at: float) ->
         seconds=stop_at - time.monotonic(),
         snapshot=snapshot.id,
         excluded=snapshot.survey.excluded,
+        without=snapshot.survey.aside.undumped,
+        unreadable=snapshot.survey.aside.sequences,
     )
     dump = parcels.send("schema", parcels.key("schema.dump"), dumped.archive)
     sql = parcels.send("schema", parcels.key("schema.sql"), dumped.sql, kind=SQL)
@@ -202,7 +207,14 @@ def _manifest_of(
         settings=snapshot.survey.settings,
         views=views.entries,
         schema=files,
-        missing=(*snapshot.survey.missing, *saved.missing, *views.missing, *([missing] if missing else [])),
+        unsaved=(*snapshot.survey.aside.unsaved, *saved.unsaved),
+        missing=(
+            *saved.unsaved,
+            *snapshot.survey.missing,
+            *saved.missing,
+            *views.missing,
+            *([missing] if missing else []),
+        ),
     )
 
 
@@ -265,6 +277,8 @@ def _logs(task: Task, deadline: float) -> DayLogs:
 def _sqlite(task: Task, parcels: Parcels, stop_at: float) -> Taken:
     import sqlite3
 
+    if task.settings.backup_exclude_rows:
+        raise InvalidSettings("BACKUP_EXCLUDE_ROWS is for PostgreSQL", hint="a SQLite file is saved as it is")
     target = task.database.target
     saved = save_file(target.path, parcels, task.now, stop_at)
     manifest = Manifest(

@@ -17,6 +17,8 @@ _DENIED = re.compile("permission denied|must be |only superuser|only roles with"
 _ABSENT = re.compile(
     '^role ".*" does not exist|could not access file|could not load library|could not open ', re.DOTALL
 )
+_NOT_SAVED = re.compile('^schema ".*" does not exist')
+"""Said of an extension whose schema is not among those that were saved."""
 _OF_THE_SERVER = {"EXTENSION", "COLLATION", "ACCESS METHOD", "TEXT SEARCH DICTIONARY"}
 """Kinds of objects that are made of files of the server: whatever it refuses of them, the backup is as it should be."""
 
@@ -107,4 +109,4 @@ def _is_its_owners(entry: Entry) -> bool:
 def _is_no_fault(entry: Entry, words: str) -> bool:
     """Whether what the server said of an entry is about the server, or about us."""
     denied = entry.kind in _FOR_THE_FEW and _DENIED.search(words)
-    return bool(denied or entry.kind in _OF_THE_SERVER or _ABSENT.search(words))
+    return bool(denied or (entry.kind in _OF_THE_SERVER and not _NOT_SAVED.search(words)) or _ABSENT.search(words))

@@ -121,6 +121,7 @@ class Manifest(Strict):
         logs: objects with the day's logs.
         logs_left: what the next backup has to save of them.
         missing: what the backup does not hold, a sentence each.
+        unsaved: those of `missing` that it should hold: tables that could not be read, and the like.
         seal: of all the rest, see `seal`; written by `to_json`, and only there in what was read.
     """
 
@@ -141,6 +142,7 @@ class Manifest(Strict):
     logs: tuple[Part, ...] = ()
     logs_left: tuple[LogMark, ...] = ()
     missing: tuple[str, ...] = ()
+    unsaved: tuple[str, ...] = ()
     seal: str = ""
 
     def parts(self) -> Iterator[Part]:

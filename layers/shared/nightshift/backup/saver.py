@@ -1,6 +1,7 @@
 """Saves the rows of a snapshot: several connections, each streaming one piece of a table after the other.
 
-A row that PostgreSQL cannot send costs its table alone: that is named among what is missing, and the others go on.
+A row that PostgreSQL cannot send, or a page that it cannot read, costs its table alone: that is named among what is
+missing, and the others go on.
 
 A table is saved once all its pieces were read and all its parts were proven in S3. What is not when the time is over is
 left for another snapshot, whole: parts of one table from two moments would be no table at all.
@@ -28,7 +29,7 @@ from nightshift.errors import ArchiveMismatch
 from nightshift.rows.columns import refine
 from nightshift.rows.parquet import Encoder
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds, Interrupted, RowsLocked, RowTooBig, gathered
+from nightshift.rows.source import Bounds, Interrupted, RowsLocked, StatementRefused, gathered
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,11 +48,13 @@ class Saved:
         entries: those that are in S3, whole.
         left: those for which the time did not suffice.
         missing: sentences for the manifest.
+        unsaved: sentences about tables whose rows the database could not give.
     """
 
     entries: tuple[TableEntry, ...]
     left: tuple[Source, ...]
     missing: tuple[str, ...]
+    unsaved: tuple[str, ...]
 
 
 class _Table:
@@ -146,8 +149,7 @@ class Saver:
                 part.result()
         refused = [table for table in tables if table.refused is not None]
         done = [table for table in tables if not table.left]
-        missing = [f"the rows of {table.source.name.label}: {table.refused}" for table in refused]
-        missing += [
+        missing = [
             f"the rows of {table.source.name.label}, which has no stored columns: {table.sum.rows}"
             for table in done
             if table.sum.rows and not table.carried
@@ -156,6 +158,7 @@ class Saver:
             entries=tuple(table.entry() for table in done),
             left=tuple(table.source for table in tables if table.left and table not in refused),
             missing=tuple(missing),
+            unsaved=tuple(f"the rows of {table.source.name.label}: {table.refused}" for table in refused),
         )
 
     def _work(self) -> None:
@@ -179,7 +182,7 @@ class Saver:
             while (taken := self._take()) is not None:
                 try:
                     self._read(connection, *taken)
-                except RowTooBig as exc:
+                except StatementRefused as exc:  # a value that is too large, a damaged page: another table may be read
                     taken[0].refused = f"{exc.message}: {exc.detail}"
                     return True
         finally:

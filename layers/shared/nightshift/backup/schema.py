@@ -24,7 +24,7 @@ from nightshift.backup.client import ClientFailed, PgClient, database_argument
 from nightshift.backup.contents import read_entries
 from nightshift.backup.lacking import Lacking
 from nightshift.backup.secret_options import without_secrets
-from nightshift.database.catalog import quote_identifier
+from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.database.url import DatabaseTarget
 
 PRE_DATA, POST_DATA = "pre-data", "post-data"
@@ -57,6 +57,8 @@ def dump_schema(
     seconds: float,
     snapshot: str | None = None,
     excluded: Sequence[str] = (),
+    without: Sequence[TableName] = (),
+    unreadable: Sequence[TableName] = (),
 ) -> SchemaDump:
     """Save a database's schema.
 
@@ -66,6 +68,8 @@ def dump_schema(
         excluded: the exact names of schemas to leave out. To name those that are meant instead (`--schema`) was
             rejected: pg_dump then leaves out extensions and whatever else belongs to no schema, and takes `public`,
             which every new database has, for one to be made.
+        without: tables to leave out: those that cannot be locked, for which pg_dump would fail.
+        unreadable: sequences that may not be read; since version 18 pg_dump asks where each stands.
 
     Raises:
         ClientFailed: pg_dump failed, e.g. for want of a privilege.
@@ -80,6 +84,8 @@ def dump_schema(
         arguments.append(f"--snapshot={snapshot}")
     # Quoted, a pattern is taken to the letter.
     arguments += [f"--exclude-schema={quote_identifier(name)}" for name in excluded]
+    arguments += [f"--exclude-table={name.sql}" for name in without]
+    arguments += [f"--exclude-table-data={name.sql}" for name in unreadable]
     archive, left_out = without_secrets(client.run("pg_dump", arguments, target=target, seconds=seconds))
     return SchemaDump(archive, schema_sql(client, archive, seconds=seconds), left_out)
 

@@ -19,15 +19,18 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup import digest
+from nightshift.backup.aside import set_aside
 from nightshift.backup.survey import Relations, Survey, relations, survey
-from nightshift.database.catalog import quote_literal
+from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.connect import Database, is_lock_timeout, reason, refused_statement, sqlstate
 from nightshift.errors import NightshiftError
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.source import ConnectionLost, RowsLocked, StatementRefused
 
-ATTEMPTS = 5
-"""To lock all tables and find no new one: each waits for a lock as long as `connect.CONTROL_LOCK_TIMEOUT_S`."""
+ATTEMPTS, TOGETHER = 5, 3
+"""To lock all tables and find no new one: each waits for a lock as long as `connect.CONTROL_LOCK_TIMEOUT_S`. After some
+the tables are locked one by one, each in `EACH_LOCK_MS`, and those that are not free are set aside."""
+EACH_LOCK_MS = 500
 
 TID_RANGE_SCANS = 140_000
 """The first version that reads a range of a table's pages without looking at the others."""
@@ -109,18 +112,25 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot_of(database: Database, schemas: Sequence[str] | None) -> Iterator[Snapshot]:
-    """Lock every table, and hold one moment of all.
+def snapshot_of(
+    database: Database, schemas: Sequence[str] | None, exclude: Sequence[str] | None = None
+) -> Iterator[Snapshot]:
+    """Lock every table that may be read, and hold one moment of all.
+
+    A table that somebody holds in ACCESS EXCLUSIVE mode, and does not let go, is set aside (`Survey.aside`).
+
+    Args:
+        schemas: BACKUP_SCHEMAS.
+        exclude: BACKUP_EXCLUDE_ROWS.
 
     Raises:
         DatabaseUnavailable, InvalidSettings: as they say.
-        RowsLocked: somebody holds a table in ACCESS EXCLUSIVE mode, and did not let go.
-        NightshiftError: a table may not be read, or a look-up was refused.
+        NightshiftError: a look-up was refused.
     """
     with database.connect() as connection:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                snapshot = _attempt(connection, schemas)
+                snapshot = _attempt(connection, schemas, exclude or (), one_by_one=attempt > TOGETHER)
             except DBAPIError as exc:
                 connection.rollback()
                 _explain(exc, last=attempt == ATTEMPTS)
@@ -137,27 +147,53 @@ def snapshot_of(database: Database, schemas: Sequence[str] | None) -> Iterator[S
     )
 
 
-def _attempt(connection: Connection, schemas: Sequence[str] | None) -> Snapshot | None:
+def _attempt(
+    connection: Connection, schemas: Sequence[str] | None, exclude: Sequence[str], *, one_by_one: bool
+) -> Snapshot | None:
     """One attempt; None where a table appeared before its snapshot and after the locks."""
-    locked = relations(connection, schemas)
+    seen = relations(connection, schemas)
     connection.rollback()
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    if names := locked.names("r", "p"):
-        listed = ", ".join(f"ONLY {name.sql}" for name in names)
-        connection.exec_driver_sql(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")
+    names = seen.readable("r", "p").names("r", "p")
+    busy = _lock_each(connection, names) if one_by_one else _lock_all(connection, names)
     row = connection.execute(text(_MOMENT)).one()
     found = relations(connection, schemas)
-    if not _tables(found) <= _tables(locked):
+    if not _tables(found) <= _tables(seen):
         return None
+    aside = set_aside(connection, found.rows, busy=busy, exclude=exclude)
     return Snapshot(
         id=row.id,
         time=row.moment.astimezone(UTC),
         database=row.database,
         version=str(row.version).split()[0],
         number=row.number,
-        survey=survey(connection, found, schemas),
+        survey=survey(connection, found, schemas, aside),
         connection=connection,
     )
+
+
+def _lock_all(connection: Connection, names: Sequence[TableName]) -> tuple[TableName, ...]:
+    if names:
+        listed = ", ".join(f"ONLY {name.sql}" for name in names)
+        connection.exec_driver_sql(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")
+    return ()
+
+
+def _lock_each(connection: Connection, names: Sequence[TableName]) -> tuple[TableName, ...]:
+    """Lock what can be locked; returns the tables that somebody else holds."""
+    busy = []
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {EACH_LOCK_MS}")
+    for name in names:
+        connection.exec_driver_sql("SAVEPOINT one")
+        try:
+            connection.exec_driver_sql(f"LOCK TABLE ONLY {name.sql} IN ACCESS SHARE MODE")
+        except DBAPIError as exc:
+            if not is_lock_timeout(exc):
+                raise
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one")
+            busy.append(name)
+        connection.exec_driver_sql("RELEASE SAVEPOINT one")  # no snapshot can be exported within one
+    return tuple(busy)
 
 
 def _tables(found: Relations) -> set[tuple[int, str, str]]:

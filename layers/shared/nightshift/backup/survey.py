@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from nightshift.backup.absent import missing
+from nightshift.backup.aside import Aside
 from nightshift.backup.database_settings import settings_of
 from nightshift.backup.manifest import DatabaseSetting, SequenceState
 from nightshift.backup.outside import needs_outside
@@ -110,6 +111,7 @@ class Survey:
         references: pairs of labels: the first table has a foreign key to the second.
         partitions: labels of partitioned tables, each with those of its partitions that hold rows.
         views: materialized views that hold rows.
+        aside: tables and sequences that are not saved.
         missing: what will not be saved, a sentence each.
     """
 
@@ -120,6 +122,7 @@ class Survey:
     references: tuple[tuple[str, str], ...]
     partitions: Mapping[str, Sequence[str]]
     views: tuple[FilledView, ...]
+    aside: Aside
     missing: tuple[str, ...]
 
 
@@ -132,6 +135,13 @@ class Relations:
     def of(self, *kinds: str) -> list[Any]:
         return [row for row in self.rows if row.kind in kinds]
 
+    def without(self, oids: frozenset[int]) -> Relations:
+        return Relations(tuple(row for row in self.rows if row.oid not in oids))
+
+    def readable(self, *kinds: str) -> Relations:
+        """Those of these kinds that our role may read."""
+        return Relations(tuple(row for row in self.of(*kinds) if row.may_read))
+
     def names(self, *kinds: str) -> list[TableName]:
         return [TableName(row.nspname, row.relname) for row in self.of(*kinds)]
 
@@ -141,7 +151,7 @@ def relations(connection: Connection, schemas: Sequence[str] | None) -> Relation
 
     Raises:
         InvalidSettings: a schema of that name is not there.
-        NightshiftError: something may not be read; or the database's text has no known encoding.
+        NightshiftError: the database's text has no known encoding.
     """
     if schemas is not None:
         known = set(connection.execute(text("SELECT nspname FROM pg_namespace")).scalars())
@@ -153,20 +163,17 @@ def relations(connection: Connection, schemas: Sequence[str] | None) -> Relation
             )
     if connection.execute(text("SHOW server_encoding")).scalar() == "SQL_ASCII":
         raise NightshiftError("the database's text has no encoding (SQL_ASCII)", hint="back it up with pg_dump")
-    found = Relations(
-        tuple(connection.execute(text(_RELATIONS), {"schemas": None if schemas is None else list(schemas)}))
-    )
-    if closed := [TableName(r.nspname, r.relname).label for r in found.of("r", "p", "S") if not r.may_read]:
-        raise NightshiftError(
-            "there are tables or sequences that may not be read",
-            detail=", ".join(closed[:20]) + (f" and {len(closed) - 20} more" if len(closed) > 20 else ""),
-            hint="GRANT pg_read_all_data to nightshift's role, or name the schemas to save in BACKUP_SCHEMAS",
-        )
-    return found
+    wanted = {"schemas": None if schemas is None else list(schemas)}
+    return Relations(tuple(connection.execute(text(_RELATIONS), wanted)))
 
 
-def survey(connection: Connection, found: Relations, schemas: Sequence[str] | None) -> Survey:
-    """Look closer, in the snapshot's own transaction."""
+def survey(connection: Connection, found: Relations, schemas: Sequence[str] | None, aside: Aside) -> Survey:
+    """Look closer, in the snapshot's own transaction.
+
+    Args:
+        aside: what is not to be read.
+    """
+    found = found.without(aside.oids)
     tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of("r")}
     listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
     columns: dict[int, list[Column]] = {oid: [] for oid in tables}
@@ -196,7 +203,10 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
         references=references,
         partitions=_partitions(connection, tables),
         views=filled_views(connection, [row.oid for row in found.of("m")]),
+        aside=aside,
         missing=(
+            *aside.unsaved,
+            *aside.excluded,
             *missing(connection, found.names("f")),
             *(needs_outside(connection, schemas, excluded) if schemas else ()),
         ),

@@ -26,6 +26,7 @@ class BackupResult:
         proven_name, proven_at: the newest backup that a rehearsal has restored, and when.
         unproven_since: what the oldest good backup stands for, where none was ever proven; None: there is no other one.
         pruned: backups that retention removed, `would_prune` in a dry run.
+        unsaved: how much of `missing` should be in the backup, and could not be saved; it is `partial` then.
         missing: what the backup does not hold, a sentence each, e.g. large objects, or the schema for want of a client.
         warnings: what the operator should know, a sentence each.
     """
@@ -45,6 +46,7 @@ class BackupResult:
     unproven_since: datetime | None = None
     pruned: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unsaved: int = 0
     warnings: tuple[str, ...] = ()
     refusal: Refusal | None = None
     dry_run: bool = False
@@ -63,7 +65,7 @@ class BackupResult:
             return Status.REFUSED
         if self.dry_run:
             return Status.DRY_RUN
-        if self.left:
+        if self.left or self.unsaved:
             return Status.PARTIAL
         return Status.NOTHING if self.already or self.name is None else Status.OK
 
@@ -80,6 +82,7 @@ class BackupResult:
             "rows": self.rows,
             "bytes": self.bytes,
             "left": self.left,
+            "unsaved": self.unsaved,
             "groups": self.groups,
             "log_events": self.log_events,
             "previous_bytes": self.previous_bytes,

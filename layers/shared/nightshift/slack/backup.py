@@ -84,6 +84,8 @@ def _verdict(result: BackupResult, words: Words) -> Iterator[str]:
     phrases = words.phrases
     if result.left:
         yield phrases.backup_goes_on.of(result.left)
+    elif result.unsaved:
+        yield phrases.backup_lacks.of(result.unsaved)
     elif _is_a_backup(result) and result.shrunk and result.previous_bytes:
         yield phrases.backup_shrunk.format(before=words.size(result.previous_bytes))
     if result.groups > 1:

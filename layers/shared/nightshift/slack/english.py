@@ -73,6 +73,10 @@ ENGLISH = Phrases(
     nothing_to_save="✅ There is nothing to back up.",
     no_backup_made="No backup was made.",
     backup_shrunk="🚨 Less than half of the backup before ({before}). Look whether data has been lost.",
+    backup_lacks=Plural(
+        "🚨 {count} item could not be saved; all the rest was. See below for the cause.",
+        "🚨 {count} items could not be saved; all the rest was. See below for the causes.",
+    ),
     backup_goes_on=Plural(
         "{count} table is left for the next run. Until then nothing can be restored from it.",
         "{count} tables are left for the next run. Until then nothing can be restored from it.",

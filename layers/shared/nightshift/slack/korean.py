@@ -57,6 +57,9 @@ KOREAN = Phrases(
     nothing_to_save="✅ 백업할 데이터가 없습니다.",
     no_backup_made="새로 만들어진 백업은 없습니다.",
     backup_shrunk="🚨 직전 백업({before})의 절반도 되지 않습니다. 데이터가 사라지지 않았는지 확인하세요.",
+    backup_lacks=same(
+        "🚨 저장하지 못한 항목이 {count}건 있습니다. 나머지는 모두 저장했습니다. 아래에서 원인을 확인하세요."
+    ),
     backup_goes_on=same("남은 테이블 {count}개를 다음 실행에서 이어서 저장합니다. 그때까지는 복원에 쓸 수 없습니다."),
     backup_in_groups=same("⚠️ 시점이 서로 다른 {count}개 그룹으로 저장했습니다. 시점은 그룹 안에서만 같습니다."),
     none_proven="⚠️ 복원이 확인된 백업이 아직 없습니다.",

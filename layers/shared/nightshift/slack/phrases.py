@@ -85,6 +85,7 @@ class Phrases(NamedTuple):
     no_backup_made: str
     backup_shrunk: str
     backup_goes_on: Plural
+    backup_lacks: Plural
     backup_in_groups: Plural
     none_proven: str
     proven_long_ago: str
