@@ -16,8 +16,7 @@ from nightshift.database.catalog import TableName
 from nightshift.database.connect import for_people
 from nightshift.database.table_locks import TableLocks
 from nightshift.database.tables import file_deletion, is_there
-from nightshift.database.upgrades import is_outbox_old, upgrade_outbox
-from nightshift.errors import InvalidSettings, NightshiftError
+from nightshift.errors import InvalidSettings
 from nightshift.expiry.background import Background
 from nightshift.expiry.drain import Drain
 from nightshift.expiry.file_names import reach_of
@@ -58,7 +57,6 @@ def expire_jobs(run: JobRun, services: Services) -> ExpiryResult:
 def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> ExpiryResult:
     settings, database = services.settings, services.database
     with database.connect() as connection:
-        upgrade_outbox(connection)
         named, hidden = named_places(connection, policies, settings)
         outbox = Outbox(run.as_of, [*named, *archived_place(connection)])
     reach = reach_of(settings, [bucket for policy in policies for one in policy.files for bucket in one.named_buckets])
@@ -139,12 +137,6 @@ def _archive(run: JobRun, services: Services, policies: Sequence[Expiry]) -> Ite
 def _rehearsed(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> ExpiryResult:
     database = services.database
     with database.connect() as connection:
-        if is_outbox_old(connection):
-            raise NightshiftError(
-                "the outbox of files is an earlier version's",
-                detail=f"table: {file_deletion.name}",
-                hint="a run that is no dry run upgrades it, and loses none of its files",
-            )
         named, _ = named_places(connection, policies, services.settings)
     turns = [expire_table(turn) for turn in _turns(run, services, policies, named)]
     with database.connect() as connection:

@@ -57,7 +57,10 @@ def test_a_second_delivery_starts_nothing_and_says_so(anybody: VotingHouse) -> N
     assert (first["started"], second["started"]) == (True, False)
     assert (first["decided_before"], second["decided_before"]) == (False, True)
     assert (second["decision"], second["state"], second["reason"]) == (first["decision"], "retraining", "certain")
-    assert (second["likes"], second["dislikes"]) == (259, 41)
+    assert (second["likes"], second["dislikes"], second["interval"]) == (59, 41, first["interval"])
+    assert (second["since"]["likes"], second["since"]["dislikes"]) == (259, 41)
+    assert "41.0%" in anybody.message()
+    assert "지금 다시 집계하면: 👍 259, 👎 41, 부정 13.7%" in anybody.message()
     assert anybody.announced() == [first["decision"]]
     (record,) = anybody.decisions()
     assert (record["likes"], record["dislikes"]) == BAD
@@ -153,6 +156,63 @@ def test_a_dry_run_says_what_would_be_and_leaves_no_trace(anybody: VotingHouse) 
     assert (real["decision"], real["started"]) == (dry["decision"], True)
     assert anybody.run(dry_run=True)["decided_before"] is True
     assert len(anybody.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [("THRESHOLD", "0.9", "기준 90%"), ("MIN_VOTES", "500", "최소 500건"), ("CONFIDENCE", "0.5", "신뢰도 50%")],
+)
+def test_settings_that_changed_since_are_told_beside_the_decision(
+    anybody: VotingHouse, name: str, value: str, told: str
+) -> None:
+    anybody.create()
+    anybody.vote(DAY, *BAD)
+    first = anybody.run()
+    anybody.env[f"FEEDBACK_{name}"] = value
+    second = anybody.run()
+    same = ("likes", "dislikes", "threshold", "min_votes", "interval", "state", "reason")
+    assert [second[key] for key in same] == [first[key] for key in same]
+    assert second["since"][name.lower()] == float(value)
+    assert told in anybody.message()
+
+
+def test_a_second_report_without_a_change_tells_of_none(anybody: VotingHouse) -> None:
+    anybody.create()
+    anybody.vote(DAY, *BAD)
+    anybody.run()
+    assert "since" not in anybody.run()
+    assert "지금 다시 집계하면" not in anybody.message()
+
+
+def test_the_week_of_a_decision_is_the_one_that_it_rests_on(anybody: VotingHouse) -> None:
+    anybody.create()
+    anybody.vote("2025-10-14", 95, 5)
+    anybody.vote("2025-10-15", 95, 5)
+    anybody.vote(DAY, 75, 25)
+    first = anybody.run()
+    anybody.vote("2025-10-15", 0, 300)
+    second = anybody.run()
+    assert first["reason"] == second["reason"] == "worse"
+    assert second["week"] == first["week"]
+
+
+def test_a_dry_run_decides_anew_by_the_settings_at_hand(anybody: VotingHouse) -> None:
+    """And tells what is on record; that stays as it was, and so does what it started."""
+    anybody.create()
+    anybody.vote(DAY, *BAD)
+    first = anybody.run()
+    for threshold, state in (("0.35", "caution"), ("0.9", "healthy"), ("0.3", "retraining")):
+        anybody.env["FEEDBACK_THRESHOLD"] = threshold
+        dry = anybody.run(dry_run=True)
+        assert (dry["state"], dry["threshold"], dry["decided_before"]) == (state, float(threshold), True)
+        assert (dry["on_record"]["state"], dry["on_record"]["threshold"]) == ("retraining", 0.3)
+        assert "기록된 판단: 🔁 재학습 시작 · 👍 59, 👎 41" in anybody.message()
+    anybody.vote(DAY, 400, 0)
+    dry = anybody.run(dry_run=True)
+    assert (dry["total"], dry["state"], dry["on_record"]["total"]) == (500, "healthy", 100)
+    assert anybody.announced() == [first["decision"]]
+    (record,) = anybody.decisions()
+    assert (record["state"], record["likes"]) == ("retraining", 59)
 
 
 def test_killed_while_it_counts(bad_day: VotingHouse) -> None:

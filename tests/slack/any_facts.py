@@ -17,6 +17,7 @@ from nightshift.results import (
     Estimate,
     ExpiredTable,
     ExpiryResult,
+    FeedbackFigures,
     FeedbackReason,
     FeedbackResult,
     FeedbackState,
@@ -33,6 +34,7 @@ from nightshift.results import (
     RunRefused,
     Status,
     TableResult,
+    UnknownRating,
     Votes,
 )
 
@@ -112,12 +114,27 @@ shares = st.floats(0, 1)
 votes = st.builds(Votes, likes=counts, dislikes=counts)
 aware = st.datetimes(timezones=st.timezones())
 addresses = some_text | some_text.map("https://x.test/{}".format) | st.just("https://x.test/?a=1&b=<|>")
+figures = st.builds(
+    FeedbackFigures,
+    votes=votes,
+    unknown=counts,
+    threshold=shares,
+    min_votes=counts,
+    confidence=shares,
+    state=st.none() | st.sampled_from(FeedbackState),
+)
 feedbacks = st.builds(
     FeedbackResult,
     table=some_text,
     start=aware,
     end=aware,
     votes=votes,
+    unknown=counts,
+    unknown_ratings=st.lists(
+        st.builds(UnknownRating, value=some_text, count=counts, resembles=st.none() | some_text), max_size=5
+    ).map(tuple),
+    since=st.none() | figures,
+    on_record=st.none() | figures,
     interval=st.none() | st.builds(Interval, low=shares, high=shares, confidence=shares),
     threshold=shares,
     min_votes=counts,

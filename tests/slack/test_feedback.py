@@ -9,7 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nightshift.errors import BusError
-from nightshift.results import FeedbackReason, FeedbackState, GroupVotes, Interval, RunRefused, Votes
+from nightshift.results import (
+    FeedbackReason,
+    FeedbackState,
+    GroupVotes,
+    Interval,
+    RunRefused,
+    Votes,
+)
 from nightshift.slack.texts import Language
 from tests.slack.facts import lines
 from tests.slack.feedback_facts import AS_OF, BAD, EMPTY, HEALTHY, REFUSED, told
@@ -110,6 +117,14 @@ SENTENCES = [
         {"votes": Votes(likes=1, dislikes=2), "interval": Interval(low=0.2, high=0.9, confidence=0.95)},
         "피드백 3건으로는 판단하지 않습니다. 적어도 30건이 필요합니다.",
         "3 votes decide nothing. It takes at least 30 votes.",
+    ),
+    (
+        FeedbackReason.UNKNOWN_VALUES,
+        {"unknown": 120},
+        "좋아요도 싫어요도 아닌 값이 120건 있어 판단하지 않습니다. FEEDBACK_LIKES, FEEDBACK_DISLIKES, FEEDBACK_NEUTRAL "
+        "설정을 확인하세요.",
+        "120 ratings are neither a like nor a dislike, so nothing is decided. Check FEEDBACK_LIKES, FEEDBACK_DISLIKES "
+        "and FEEDBACK_NEUTRAL.",
     ),
 ]
 

@@ -17,7 +17,7 @@ from nightshift.archive.table_guards import axis_kind
 from nightshift.archive.target import Target
 from nightshift.database import postgres
 from nightshift.database.connect import Database
-from nightshift.database.tables import ensure_tables
+from nightshift.database.upgrades import ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.policy.retention import Policy
 from nightshift.results import TableResult

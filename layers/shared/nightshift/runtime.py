@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
@@ -27,7 +28,7 @@ from nightshift.database.connect import Database
 from nightshift.database.lock import run_lock
 from nightshift.database.moving import check_place, settle
 from nightshift.database.own_schema import schema_of
-from nightshift.database.tables import check_own_tables, ensure_tables
+from nightshift.database.upgrades import check_own_tables, check_readable, ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
 from nightshift.metrics import emit
@@ -102,6 +103,8 @@ def _connected(
     with closing(open_database(wires.settings, run)) as database:
         services = Services(wires, database)
         if run.dry_run:
+            with database.connect() as connection:
+                check_readable(connection)
             return run, work(run, services)
         if archive:
             services.prepare_archive()
@@ -120,7 +123,9 @@ def _recorded(
             logger.warning("own tables stay where they are: another job is running", extra={"job": run.job})
         with services.database.connect() as connection:
             ensure_tables(connection)
-            run = replace(run, attempt=history.record_start(connection, run, now=services.now()))
+            now = services.now()
+            run = replace(run, attempt=history.record_start(connection, run, now=now))
+            history.prune(connection, before=now - timedelta(days=services.settings.history_keep_days))
         with stoppable(), _recorded_end(run, services, started) as record:
             result = work(run, services)
             record(result)

@@ -93,6 +93,9 @@ class Settings(BaseModel):
     nightshift_schema: SchemaName | None = None
     """PostgreSQL: a schema for nightshift's own tables, made and filled by the first run; None: where they are."""
 
+    history_keep_days: int = Field(400, ge=31, le=36_500)
+    """Runs that began earlier leave the history, see `history.prune`."""
+
     # Archive
     archive_bucket: BucketName | None = None
     archive_prefix: Prefix = "archive"
@@ -170,7 +173,11 @@ class Settings(BaseModel):
     """Column with the vote; its values are compared in its own type."""
     feedback_likes: Words = ("like",)
     feedback_dislikes: Words = ("dislike",)
-    """Values that are a like and a dislike, with commas between them; whatever else is there is no vote."""
+    """Values that are a like and a dislike, with commas between them."""
+    feedback_neutral: Words | None = None
+    """Values that are neither, and mean it. Others are named in the report, and many of them decide nothing."""
+    feedback_key: str | None = Field(None, max_length=255)
+    """Column that names the answer: of several votes on one within a day, the last counts."""
     feedback_time: str = Field("created_at", min_length=1, max_length=255)
     """Column with the time of the vote; one without a zone shows the clocks of TIMEZONE."""
     feedback_epoch: EpochUnit | None = None

@@ -32,7 +32,7 @@ from nightshift.errors import DatabaseUnavailable, NightshiftError
 if TYPE_CHECKING:
     import sqlite3
 
-_INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE, _READ_ONLY = "42501", "55P03", "25006"
+INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE, _READ_ONLY = "42501", "55P03", "25006"
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 """A server that vanished without a word, as in a failover, is noticed within a minute; the kernel takes two hours."""
@@ -222,7 +222,7 @@ def refused_statement(exc: DBAPIError) -> NightshiftError:
     hint = "see the database's log"
     if sqlstate(exc) == _READ_ONLY:
         return NightshiftError("the database is read-only", detail=reason(exc), hint="connect to the primary server")
-    if sqlstate(exc) == _INSUFFICIENT_PRIVILEGE:
+    if sqlstate(exc) == INSUFFICIENT_PRIVILEGE:
         hint = "GRANT SELECT on it to nightshift's role"
     hint = path_hint(sqlstate(exc), in_function=is_in_function(exc)) or hint
     return NightshiftError("the database refused a look-up", detail=reason(exc), hint=hint)

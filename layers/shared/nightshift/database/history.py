@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from nightshift.database.tables import archive_object, is_there
 from nightshift.database.tables import run as run_table
 from nightshift.run import JobRun
 
+_PRUNED = 1_000
+"""Rows that a run takes out of the history at the most."""
 _RUNS = 60
 """Results that are read, newest first, to learn whether a run came to its end."""
 
@@ -60,13 +63,65 @@ def record_end(
     connection.commit()
 
 
-def has_worked_off(connection: Connection, job: str, table: str) -> bool:
+def prune(connection: Connection, *, before: datetime) -> int:
+    """Delete the rows of runs that began earlier, but for those that something still rests on. Commits.
+
+    What stays: of each job the last run, and the last that was `ok`; each table's last proof for `has_worked_off`; and
+    of `backup` all rows, without what they told: objects in S3 are ours where the history has their run.
+
+    Args:
+        before: aware.
+
+    Returns:
+        How many rows were deleted.
+    """
+    c, later = run_table.c, run_table.alias("later")
+    newest = select(func.max(later.c.started_at)).where(later.c.job == c.job)
+    newest_ok = newest.where(later.c.status == "ok").scalar_subquery()
+    is_last = c.started_at.in_([newest.scalar_subquery(), func.coalesce(newest_ok, newest.scalar_subquery())])
+    # In SQLite the column holds text, as SQLAlchemy writes it: in UTC.
+    early = c.started_at < before.astimezone(UTC)
+    old = select(c.run_id).where(early, c.job != "backup", ~is_last).order_by(c.started_at).limit(_PRUNED)
+    found = list(connection.execute(old).scalars())
+    kept = _proofs(connection, found, before) if found else set()
+    gone = [run_id for run_id in found if run_id not in kept]
+    if gone:
+        connection.execute(delete(run_table).where(c.run_id.in_(gone)))
+    told = or_(c.result.is_not(None), c.error.is_not(None))
+    connection.execute(
+        update(run_table).where(early, c.job == "backup", ~is_last, told).values(result=None, error=None)
+    )
+    connection.commit()
+    return len(gone)
+
+
+def _proofs(connection: Connection, run_ids: Sequence[str], before: datetime) -> set[str]:
+    """Those of some runs of `cleanup` that are the last to show that it has worked off one of their tables."""
+    c = run_table.c
+    told = select(c.run_id, c.result).where(c.run_id.in_(run_ids), c.job == "cleanup", c.result.is_not(None))
+    proofs: dict[str, str] = {}
+    for run_id, result in connection.execute(told.order_by(c.started_at.desc())):
+        for label in _worked_off(result):
+            proofs.setdefault(label, run_id)
+    return {
+        run_id for label, run_id in proofs.items() if not has_worked_off(connection, "cleanup", label, since=before)
+    }
+
+
+def _worked_off(result: str) -> list[str]:
+    """The tables of which a run has archived rows, and left none that was due."""
+    tables = json.loads(result).get("tables", ())
+    return [told["table"] for told in tables if told["status"] == "ok" and told["archived_rows"]]
+
+
+def has_worked_off(connection: Connection, job: str, table: str, *, since: datetime | None = None) -> bool:
     """Whether a run of `job` has archived rows of a table, and has left none of them that was due.
 
     A run that found nothing proves nothing: its date may lie before the first row.
 
     Args:
         table: its label, see `catalog.TableName`.
+        since: only a run that began then or later counts.
     """
     if not (is_there(connection, run_table) and is_there(connection, archive_object)):
         return False
@@ -78,8 +133,6 @@ def has_worked_off(connection: Connection, job: str, table: str) -> bool:
         .order_by(run_table.c.started_at.desc())
         .limit(_RUNS)
     )
-    for (result,) in connection.execute(results):
-        for told in json.loads(result).get("tables", ()):
-            if told["table"] == table and told["status"] == "ok" and told["archived_rows"]:
-                return True
-    return False
+    if since is not None:
+        results = results.where(run_table.c.started_at >= since.astimezone(UTC))
+    return any(table in _worked_off(result) for (result,) in connection.execute(results))

@@ -24,8 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from nightshift.database.own_schema import schema_of
-from nightshift.database.own_tables import check_faults, find_faults
-from nightshift.errors import DatabaseUnavailable, OwnTablesRefused
+from nightshift.database.own_tables import find_faults
 
 metadata = MetaData()
 
@@ -173,6 +172,9 @@ feedback_run = Table(
     Column("zone", Text, nullable=False),
     Column("likes", BigInteger, nullable=False),
     Column("dislikes", BigInteger, nullable=False),
+    Column("unknown", BigInteger),
+    Column("week_likes", BigInteger),
+    Column("week_dislikes", BigInteger),
     Column("low", Float(53)),
     Column("high", Float(53)),
     Column("confidence", Float(53), nullable=False),
@@ -192,8 +194,10 @@ feedback_run = Table(
 )
 """What `feedback` decided: one row a window, written once, with the votes and the rules that it was decided on.
 
-`source` tells the same table's votes apart where they are counted in different ways. `event` is the detail of the event
-that starts re-embedding, as JSON; null where the window starts nothing. Until `event_sent_at` is set, it is owed.
+`source` tells the same table's votes apart where they are counted in different ways. `unknown` ratings are no setting's
+values; they and the seven days before, `week_…`, are null in decisions of earlier versions. `event`
+is the detail of the event that starts re-embedding, as JSON; null where the window starts nothing. Until
+`event_sent_at` is set, it is owed.
 """
 
 feedback_day = Table(
@@ -253,45 +257,8 @@ def is_there(connection: Connection, table: Table | str) -> bool:
     return bool(connection.execute(found, facts).scalar())
 
 
-def check_own_tables(connection: Connection) -> None:
-    """Make sure that the tables of ours that are there are nobody else's. Ends the transaction.
-
-    Raises:
-        OwnTablesRefused: they are not.
-    """
-    faults = find_faults(connection, metadata.tables.values())
-    connection.rollback()
-    check_faults(faults)
-
-
 def revoke_grants(connection: Connection, names: Collection[str]) -> None:
     """Take from new tables of ours what others were given by default: that is meant for the application's tables."""
     for fault in find_faults(connection, metadata.tables.values()):
         if fault.is_grant and fault.relname in names:
             connection.exec_driver_sql(fault.remedy)
-
-
-def ensure_tables(connection: Connection) -> None:
-    """Create what is missing. Call it under the run lock: two creators at once would collide.
-
-    Raises:
-        DatabaseUnavailable: the role may not create tables.
-        OwnTablesRefused: a table that came to be meanwhile is somebody else's.
-    """
-    try:
-        missing = [table for table in metadata.sorted_tables if not is_there(connection, table)]
-        metadata.create_all(connection, tables=missing, checkfirst=False)
-        if missing:
-            revoke_grants(connection, [table.name for table in missing])
-            check_faults(find_faults(connection, missing))
-        connection.commit()
-    except OwnTablesRefused:
-        connection.rollback()
-        raise
-    except Exception as exc:
-        connection.rollback()
-        raise DatabaseUnavailable(
-            "nightshift's own tables could not be created",
-            detail=f"tables: {', '.join(sorted(metadata.tables))}",
-            hint="GRANT CREATE ON SCHEMA to nightshift's role, or create the tables once as the owner",
-        ) from exc

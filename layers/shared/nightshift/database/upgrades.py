@@ -1,49 +1,206 @@
-"""Tables of ours as an earlier version left them, made into what this version works with.
+"""Makes our own tables, and those that an earlier version left into what this version works with.
 
-Each upgrade is one transaction, keeps every row, and does nothing where there is nothing to do. The job whose tables
-they are calls it, under its run lock.
+All of it is one transaction, under a lock of its own, and keeps every row; nothing is written where nothing is to be
+done. A table is old where it lacks a column that this version has.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+import hashlib
+from collections.abc import Collection
 
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateColumn, CreateTable
+
+from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, reason, sqlstate
 from nightshift.database.own_schema import own, schema_of
-from nightshift.database.tables import file_deletion, is_there
+from nightshift.database.own_tables import check_faults, find_faults
+from nightshift.database.tables import feedback_run, file_deletion, metadata, restored_object, revoke_grants
+from nightshift.errors import DatabaseUnavailable, NightshiftError
+
+UPGRADING = int.from_bytes(hashlib.sha256(b"nightshift:own tables").digest()[:8], "big", signed=True)
+"""Key of the advisory lock under which own tables are made and changed: runs of two jobs may begin at once."""
+
+_COLUMNS = """
+SELECT CAST(c.relname AS text), CAST(a.attname AS text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = :schema AND c.relkind = 'r' AND starts_with(c.relname, 'nightshift_')
+"""
+_COLUMNS_SQLITE = """
+SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
+WHERE m.type = 'table' AND m.name LIKE 'nightshift_%'
+"""
+_READABLE = frozenset({feedback_run.name})
+"""Old tables that this version reads as they are."""
 
 
-def is_outbox_old(connection: Connection) -> bool:
-    """Whether each row of the outbox holds one file, in `object_key`, as it did before rows held up to a thousand."""
-    if not is_there(connection, file_deletion):
-        return False
-    columns = text(
-        "SELECT count(*) FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) AND attname = 'object_key'"
-        if connection.dialect.name == "postgresql"
-        else "SELECT count(*) FROM pragma_table_info(:table) WHERE name = 'object_key'"
-    )
-    return bool(connection.execute(columns, {"table": _outbox(connection)}).scalar())
+def ensure_tables(connection: Connection) -> None:
+    """Make the tables that are missing, and upgrade those of an earlier version.
+
+    Raises:
+        DatabaseUnavailable: the database did not let us; nothing was changed.
+        OwnTablesRefused: a table that came to be meanwhile is somebody else's.
+    """
+    try:
+        there = columns_there(connection)
+        if any(_is_missing_or_old(table, there) for table in metadata.sorted_tables):
+            _change(connection)
+        connection.commit()
+    except NightshiftError:
+        connection.rollback()
+        raise
+    except DBAPIError as exc:
+        connection.rollback()
+        denied = "GRANT CREATE ON SCHEMA to nightshift's role, or create the tables once as the owner"
+        raise DatabaseUnavailable(
+            "nightshift's own tables could not be made or upgraded",
+            detail=f"{reason(exc)}\ntables: {', '.join(sorted(metadata.tables))}",
+            hint=denied if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else None,
+        ) from exc
 
 
-def upgrade_outbox(connection: Connection) -> None:
-    """Make each row of an old outbox a list of one file. Ends the transaction."""
-    if is_outbox_old(connection):
-        outbox = _outbox(connection).replace(":", r"\:")
-        postgresql = connection.dialect.name == "postgresql"
-        as_list = "CAST(json_build_array(object_keys) AS text)" if postgresql else "json_array(object_keys)"
-        statements = [
-            f"ALTER TABLE {outbox} RENAME COLUMN object_key TO object_keys",
-            f"ALTER TABLE {outbox} ADD COLUMN files integer NOT NULL DEFAULT 1",
-            f"UPDATE {outbox} SET object_keys = {as_list}",
+def check_own_tables(connection: Connection) -> None:
+    """Make sure that the tables of ours that are there are nobody else's. Ends the transaction.
+
+    Raises:
+        OwnTablesRefused: they are not.
+    """
+    faults = find_faults(connection, metadata.tables.values())
+    if any(fault.is_key for fault in faults):
+        # The upgrade makes the keys of an old table, and looks again.
+        old = old_tables(connection)
+        faults = tuple(fault for fault in faults if not (fault.is_key and fault.relname in old))
+    connection.rollback()
+    check_faults(faults)
+
+
+def columns_there(connection: Connection) -> dict[str, frozenset[str]]:
+    """The columns of each of our tables that is there."""
+    if connection.dialect.name == "sqlite":
+        rows = connection.execute(text(_COLUMNS_SQLITE))
+    else:
+        rows = connection.execute(text(_COLUMNS), {"schema": schema_of(connection) or ""})
+    found: dict[str, set[str]] = {}
+    for table, column in rows:
+        found.setdefault(table, set()).add(column)
+    return {table: frozenset(columns) for table, columns in found.items()}
+
+
+def old_tables(connection: Connection) -> frozenset[str]:
+    """Names of our tables that are there as an earlier version made them."""
+    there = columns_there(connection)
+    return frozenset(name for name, table in metadata.tables.items() if name in there and _lacks(table, there[name]))
+
+
+def check_readable(connection: Connection) -> None:
+    """Make sure that what is only read, in a dry run or by a command, can be read; ends the transaction.
+
+    Raises:
+        DatabaseUnavailable: a table is of an earlier version.
+    """
+    old = sorted(old_tables(connection) - _READABLE)
+    connection.rollback()
+    if old:
+        raise DatabaseUnavailable(
+            "nightshift's own tables are an earlier version's",
+            detail=f"tables: {', '.join(old)}",
+            hint="a run that is no dry run, of any job, upgrades them, and loses nothing of what they hold",
+        )
+
+
+def _is_missing_or_old(table: Table, there: dict[str, frozenset[str]]) -> bool:
+    return table.name not in there or bool(_lacks(table, there[table.name]))
+
+
+def _lacks(table: Table, columns: Collection[str]) -> list[str]:
+    return [column.name for column in table.columns if column.name not in columns]
+
+
+def _change(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADING})
+    there = columns_there(connection)
+    missing = [table for table in metadata.sorted_tables if table.name not in there]
+    metadata.create_all(connection, tables=missing, checkfirst=False)
+    old = [table for table in metadata.sorted_tables if table.name in there and _lacks(table, there[table.name])]
+    for table in old:
+        if table is file_deletion:
+            _upgrade_outbox(connection)
+        elif table is restored_object:
+            _upgrade_restored(connection)
+        else:
+            _add_columns(connection, table, _lacks(table, there[table.name]))
+    if missing:
+        revoke_grants(connection, [table.name for table in missing])
+    if missing or old:
+        check_faults(find_faults(connection, [*missing, *old]))
+
+
+def _add_columns(connection: Connection, table: Table, names: Collection[str]) -> None:
+    """Add columns; each allows nulls, or has a default of the server's."""
+    for name in names:
+        column = str(CreateColumn(table.columns[name]).compile(dialect=connection.dialect))
+        connection.execute(text(f"ALTER TABLE {_name(connection, table)} ADD COLUMN {column}"))
+
+
+def _upgrade_outbox(connection: Connection) -> None:
+    """Make each row of an old outbox, with one file in `object_key`, a list of one file."""
+    outbox = _name(connection, file_deletion)
+    postgresql = connection.dialect.name == "postgresql"
+    as_list = "CAST(json_build_array(object_keys) AS text)" if postgresql else "json_array(object_keys)"
+    statements = [
+        f"ALTER TABLE {outbox} RENAME COLUMN object_key TO object_keys",
+        f"ALTER TABLE {outbox} ADD COLUMN files integer NOT NULL DEFAULT 1",
+        f"UPDATE {outbox} SET object_keys = {as_list}",
+    ]
+    if postgresql:
+        statements += [
+            f"ALTER TABLE {outbox} ALTER COLUMN files DROP DEFAULT",
+            f"ALTER TABLE {outbox} ALTER COLUMN object_keys SET STORAGE EXTERNAL",
         ]
-        if postgresql:
-            statements += [
-                f"ALTER TABLE {outbox} ALTER COLUMN files DROP DEFAULT",
-                f"ALTER TABLE {outbox} ALTER COLUMN object_keys SET STORAGE EXTERNAL",
-            ]
-        for statement in statements:
-            connection.execute(text(statement))
-    connection.commit()
+    for statement in statements:
+        connection.execute(text(statement))
 
 
-def _outbox(connection: Connection) -> str:
-    return file_deletion.name if connection.dialect.name == "sqlite" else own(file_deletion, schema_of(connection))
+def _upgrade_restored(connection: Connection) -> None:
+    """Make `target_id` text, the one key beside the object, and give each row a `timestamp_column`: null, which holds
+    all rows of the table. Of two rows of one object in one table, as after a renaming, the later stays, with the longer
+    hold."""
+    table, old = _name(connection, restored_object), "nightshift_restored_object_old"
+    same = "o.object_key = r.object_key AND o.target_id = r.target_id"
+    if connection.dialect.name == "sqlite":
+        # SQLite has no OIDs: `target_id` was 0 there, and is the table's name.
+        same = "o.object_key = r.object_key AND o.target_table = r.target_table"
+    later = f"SELECT 1 FROM {table} o WHERE {same} AND o.id > r.id"
+    hold = f"UPDATE {table} AS r SET hold_until = (SELECT max(o.hold_until) FROM {table} o WHERE {same})"
+    statements = [hold, f"DELETE FROM {table} AS r WHERE EXISTS ({later})"]
+    if connection.dialect.name == "sqlite":
+        made = str(CreateTable(restored_object).compile(dialect=connection.dialect))
+        names = [column.name for column in restored_object.columns if column.name != "timestamp_column"]
+        values = ", ".join("target_table" if name == "target_id" else name for name in names)
+        statements += [
+            f"ALTER TABLE {table} RENAME TO {old}",
+            made,
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {old}",
+            f"DROP TABLE {old}",
+        ]
+    else:
+        found = text(
+            "SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'u' AND conrelid = CAST(:table AS regclass)"
+        )
+        keys = list(connection.execute(found, {"table": table}).scalars())
+        statements += [
+            *(f"ALTER TABLE {table} DROP CONSTRAINT {key}" for key in keys),
+            f"ALTER TABLE {table} ADD COLUMN timestamp_column text, ALTER COLUMN target_id TYPE text",
+            f"ALTER TABLE {table} ADD UNIQUE (object_key, target_id)",
+        ]
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def _name(connection: Connection, table: Table) -> str:
+    """A table's name for `text()`, which reads a colon as a parameter."""
+    if connection.dialect.name == "sqlite":
+        return table.name
+    return own(table, schema_of(connection)).replace(":", r"\:")

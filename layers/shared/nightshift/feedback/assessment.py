@@ -23,9 +23,8 @@ from nightshift.feedback.guards import Refused
 from nightshift.feedback.ledger import Recorded
 from nightshift.feedback.look import Seen, look
 from nightshift.feedback.ruling import Ruling, rule
-from nightshift.feedback.statistics import wilson
 from nightshift.feedback.window import Window, window_of
-from nightshift.results import DayVotes, FeedbackResult
+from nightshift.results import DayVotes, FeedbackFigures, FeedbackResult
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 
@@ -96,23 +95,56 @@ def _blank(run: JobRun, settings: Settings, window: Window) -> FeedbackResult:
 
 
 def _told(blank: FeedbackResult, seen: Seen, ruling: Ruling, settings: Settings) -> FeedbackResult:
-    """The report: what was counted now, and what was decided, now or before."""
+    """The report: the figures of the decision, made now or before, and what else was counted now."""
     counted, own, window = seen.counted, ruling.own, seen.window
+    week = own.week if own.week is not None else seen.week
+    on_record, now = ruling.on_record, _figures_now(seen, settings)
+    decided = None if on_record is None else _figures_of(on_record)
+    has_changed = decided is not None and replace(decided, state=None) != now
+    days = {**seen.days, window.day: own.votes}
     return replace(
         blank,
         table=seen.source.table.label,
-        votes=counted.votes,
-        interval=wilson(counted.votes, settings.feedback_confidence),
+        votes=own.votes,
+        unknown=own.unknown,
+        unknown_ratings=counted.unknown_ratings,
+        interval=own.interval,
+        threshold=own.rules.threshold,
+        min_votes=own.rules.min_votes,
         state=own.state,
         reason=own.reason,
         previous=seen.previous if seen.previous.total else None,
-        week=seen.week if seen.week.total else None,
+        week=week if week.total else None,
         late=ruling.late,
         worst=counted.worst,
         comments=counted.comments,
-        days=tuple(DayVotes(day=day, votes=seen.days[day]) for day in window.chart),
+        days=tuple(DayVotes(day=day, votes=days[day]) for day in window.chart),
         cooling_until=None if own.cooling_until is None else own.cooling_until.astimezone(window.zone),
         decision=own.decision,
-        decided_before=ruling.before,
+        decided_before=on_record is not None,
+        since=now if has_changed and not blank.dry_run else None,
+        on_record=decided if blank.dry_run else None,
         warnings=seen.source.warnings,
+    )
+
+
+def _figures_of(decision: Recorded) -> FeedbackFigures:
+    rules = decision.rules
+    return FeedbackFigures(
+        votes=decision.votes,
+        unknown=decision.unknown,
+        threshold=rules.threshold,
+        min_votes=rules.min_votes,
+        confidence=rules.confidence,
+        state=decision.state,
+    )
+
+
+def _figures_now(seen: Seen, settings: Settings) -> FeedbackFigures:
+    return FeedbackFigures(
+        votes=seen.counted.votes,
+        unknown=seen.counted.unknown,
+        threshold=settings.feedback_threshold,
+        min_votes=settings.feedback_min_votes,
+        confidence=settings.feedback_confidence,
     )

@@ -9,13 +9,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from nightshift.feedback.resemblance import find_resembling
 from nightshift.feedback.source import Source
 from nightshift.feedback.window import Window
-from nightshift.results import GroupVotes, Votes
+from nightshift.results import GroupVotes, UnknownRating, Votes
 
 WORST = 5
 """Groups that are named."""
 _NAME_LENGTH = 200
+UNKNOWN = 5
+"""Unknown ratings that are named, the most frequent first, up to so many characters of each: where the wrong column is
+set, they are what users wrote."""
+_VALUE_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +31,12 @@ class Counted:
         worst: groups with enough votes that do not do better than the window as a whole, highest negative ratio first;
             of equals, the one with more votes.
         comments: comments beside dislikes; None where there is no such column.
+        unknown: ratings that the settings do not name; `unknown_ratings`: the most frequent of them.
     """
 
     votes: Votes
+    unknown: int = 0
+    unknown_ratings: tuple[UnknownRating, ...] = ()
     worst: tuple[GroupVotes, ...] = ()
     comments: int | None = None
 
@@ -45,8 +53,11 @@ def count_window(connection: Connection, source: Source, window: Window, *, enou
     votes = _votes(total)
     groups = [GroupVotes(group=row.name, votes=_votes(row)) for row in rows if row.name is not None]
     groups = [group for group in groups if (group.votes.ratio or 0) >= (votes.ratio or 0)]
+    unknown = int(total.unknown)
     return Counted(
         votes=votes,
+        unknown=unknown,
+        unknown_ratings=_unknown_ratings(connection, source, window) if unknown else (),
         worst=tuple(sorted(groups, key=lambda group: (-(group.votes.ratio or 0), -group.votes.total, group.group))),
         comments=None if source.comment is None else int(total.comments),
     )
@@ -58,19 +69,34 @@ def _window_statement(source: Source, window: Window, enough: int) -> str:
     if source.comment is not None:
         comments = _times(f"{ratings.dislikes} AND trim(CAST({source.comment} AS text)) <> ''")
     counts = (
-        f"{_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes, {comments} AS comments"
-        f" FROM {source.rows} WHERE {source.between(window.start, window.end)}"
+        f"{_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes, {comments} AS comments,"
+        f" {_times(ratings.unknown)} AS unknown FROM {source.votes(source.between(window.start, window.end))}"
     )
     if source.group is None:
         return f"SELECT NULL AS name, {counts}"
     name = f"substr(CAST({source.group} AS text), 1, {_NAME_LENGTH})"
-    sums = ", ".join(f"coalesce(sum({what}), 0) AS {what}" for what in ("likes", "dislikes", "comments"))
+    sums = ", ".join(f"coalesce(sum({what}), 0) AS {what}" for what in ("likes", "dislikes", "comments", "unknown"))
     return (
         f"WITH groups AS (SELECT {name} AS name, {counts} GROUP BY 1),"
-        " worst AS (SELECT name, likes, dislikes, comments FROM groups"
+        " worst AS (SELECT name, likes, dislikes, comments, unknown FROM groups"
         f" WHERE name IS NOT NULL AND dislikes > 0 AND likes + dislikes >= {enough}"
         f" ORDER BY 1.0 * dislikes / (likes + dislikes) DESC, likes + dislikes DESC, name LIMIT {WORST})"
-        f" SELECT NULL AS name, {sums} FROM groups UNION ALL SELECT name, likes, dislikes, comments FROM worst"
+        f" SELECT NULL AS name, {sums} FROM groups UNION ALL SELECT * FROM worst"
+    )
+
+
+def _unknown_ratings(connection: Connection, source: Source, window: Window) -> tuple[UnknownRating, ...]:
+    """The most frequent ratings that the settings do not name, as they are written."""
+    value = f"substr({source.ratings.value}, 1, {_VALUE_LENGTH})"
+    rows = source.votes(source.between(window.start, window.end))
+    statement = (
+        f"SELECT {value} AS value, count(*) AS number FROM {rows} AND {source.ratings.unknown}"
+        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {UNKNOWN}"
+    )
+    words = source.ratings.words
+    return tuple(
+        UnknownRating(value=str(value), count=int(number), resembles=find_resembling(str(value), words))
+        for value, number in connection.exec_driver_sql(statement)
     )
 
 
@@ -99,7 +125,7 @@ def count_days(connection: Connection, source: Source, window: Window, days: Seq
     number, grouped = (f"CASE{branches} END", " GROUP BY 1") if len(days) > 1 else ("0", "")
     statement = (
         f"SELECT {number} AS number, {_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes"
-        f" FROM {source.rows} WHERE {ranges}{grouped}"
+        f" FROM {source.votes(ranges, day=number)}{grouped}"
     )
     for row in connection.exec_driver_sql(statement):
         counted[days[row.number]] = _votes(row)

@@ -9,6 +9,9 @@ from nightshift.feedback.statistics import least_difference, wilson
 from nightshift.results import FeedbackReason, FeedbackState, Interval, Votes
 from nightshift.settings import Settings
 
+MAX_UNKNOWN_SHARE = 0.1
+"""Share of ratings that the settings do not name, above which nothing is decided: they may be one side's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -57,14 +60,17 @@ class Decision:
     interval: Interval | None
 
 
-def decide(votes: Votes, past: Past, rules: Rules, *, as_of: datetime) -> Decision:
+def decide(votes: Votes, past: Past, rules: Rules, *, as_of: datetime, unknown: int = 0) -> Decision:
     """Decide on a window.
 
     Args:
         votes: the window's.
+        unknown: its ratings that the settings do not name.
         as_of: aware; the time that the run stands for.
     """
     interval = wilson(votes, rules.confidence)
+    if unknown > MAX_UNKNOWN_SHARE * (votes.total + unknown):
+        return Decision(state=FeedbackState.TOO_FEW, reason=FeedbackReason.UNKNOWN_VALUES, interval=interval)
     state, reason = _judged(votes, interval, past, rules, as_of)
     return Decision(state=state, reason=reason, interval=interval)
 

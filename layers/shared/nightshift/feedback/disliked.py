@@ -40,6 +40,6 @@ def disliked_documents(connection: Connection, settings: Settings, start: dateti
         raise refused.as_error() from None
     within = source.between(start.astimezone(zone), end.astimezone(zone))
     return (
-        f"SELECT DISTINCT CAST({source.document} AS text) AS id FROM {source.rows}"
-        f" WHERE {within} AND {source.ratings.dislikes} AND {source.document} IS NOT NULL"
+        f"SELECT DISTINCT CAST({source.document} AS text) AS id FROM {source.votes(within)}"
+        f" AND {source.ratings.dislikes} AND {source.document} IS NOT NULL"
     )

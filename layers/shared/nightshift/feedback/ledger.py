@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     insert,
+    null,
     or_,
     select,
     text,
@@ -29,10 +30,12 @@ from sqlalchemy import (
 )
 
 from nightshift.database.own_schema import own, schema_of
-from nightshift.database.tables import feedback_day, feedback_run, is_there
+from nightshift.database.tables import feedback_day, feedback_run
+from nightshift.database.upgrades import columns_there
+from nightshift.feedback.decision import Rules
 from nightshift.feedback.source import Source
 from nightshift.feedback.window import Window
-from nightshift.results import FeedbackReason, FeedbackState, Votes
+from nightshift.results import FeedbackReason, FeedbackState, Interval, Votes
 
 DECIDING = int.from_bytes(hashlib.sha256(b"nightshift:feedback:decision").digest()[:8], "big", signed=True)
 """Key of the advisory lock that deciders hold."""
@@ -43,7 +46,7 @@ class Recorded:
     """A decision as it was written down.
 
     Attributes:
-        votes: that it was decided on.
+        votes, unknown, week, rules, interval: that it was decided on; `week` is None where it was not kept.
         event: detail of the event that it sends; None: it starts nothing.
         sent: the event is known to have been taken.
         as_of: aware; of the run that decided.
@@ -52,6 +55,10 @@ class Recorded:
     decision: str
     start: datetime
     votes: Votes
+    unknown: int
+    week: Votes | None
+    rules: Rules
+    interval: Interval | None
     state: FeedbackState
     reason: FeedbackReason
     cooling_until: datetime | None
@@ -100,28 +107,40 @@ class Ledger:
         self._connection = connection
         self._source = source
         # Before the first real run there are no tables, and a dry run makes none.
-        self._there = is_there(connection, feedback_run)
+        there = columns_there(connection).get(feedback_run.name, frozenset())
+        self._there = bool(there)
+        # Nor does it upgrade one.
+        self._columns = [
+            column if column.name in there else null().label(column.name) for column in feedback_run.columns
+        ]
 
     def alone(self) -> None:
         """Wait until nobody else decides; until the transaction ends. SQLite has one writer at a time anyway."""
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DECIDING})
 
-    def history(self, window: Window) -> History:
-        """What a decision on a window rests on, in one statement."""
+    def history(self, window: Window, *, anew: bool = False) -> History:
+        """What a decision on a window rests on, in one statement.
+
+        Args:
+            anew: what it rests on but for an earlier decision on this very window.
+        """
         if not self._there:
             return History()
         run = feedback_run.c
         own, before = (decision_name(self._source, one) for one in (window, window.before(1)))
         of_table = run.table_name == self._source.table.label
         started = and_(of_table, run.state == FeedbackState.RETRAINING.value)
+        if anew:
+            started = and_(started, run.decision != own)
         wanted = or_(
             run.decision.in_([own, before]),
             run.id == _last(run.as_of, where=started),
             run.id == _last(run.window_start, where=of_table),
         )
-        found = {row.decision: _recorded(row) for row in self._connection.execute(select(feedback_run).where(wanted))}
+        found = {row.decision: _recorded(row) for row in self._connection.execute(select(*self._columns).where(wanted))}
         starts = [one for one in found.values() if one.state is FeedbackState.RETRAINING]
+        starts = [one for one in starts if not (anew and one.decision == own)]
         return History(
             own=found.get(own),
             before=found.get(before),
@@ -131,6 +150,7 @@ class Ledger:
 
     def record(self, decided: Recorded, **grounds: Any) -> None:
         """Write a decision down, with the other columns of `nightshift_feedback_run`."""
+        rules, interval, week = decided.rules, decided.interval, decided.week
         columns = {
             "decision": decided.decision,
             "source": self._source.identity,
@@ -138,6 +158,14 @@ class Ledger:
             "window_start": decided.start,
             "likes": decided.votes.likes,
             "dislikes": decided.votes.dislikes,
+            "unknown": decided.unknown,
+            "week_likes": None if week is None else week.likes,
+            "week_dislikes": None if week is None else week.dislikes,
+            "low": None if interval is None else interval.low,
+            "high": None if interval is None else interval.high,
+            "confidence": rules.confidence,
+            "threshold": rules.threshold,
+            "min_votes": rules.min_votes,
             "state": decided.state.value,
             "reason": decided.reason.value,
             "cooling_until": decided.cooling_until,
@@ -188,6 +216,10 @@ def _recorded(row: Any) -> Recorded:
         decision=row.decision,
         start=_aware(row.window_start),
         votes=Votes(likes=row.likes, dislikes=row.dislikes),
+        unknown=row.unknown or 0,
+        week=None if row.week_likes is None else Votes(likes=row.week_likes, dislikes=row.week_dislikes),
+        rules=Rules(threshold=row.threshold, min_votes=row.min_votes, confidence=row.confidence),
+        interval=None if row.low is None else Interval(low=row.low, high=row.high, confidence=row.confidence),
         state=FeedbackState(row.state),
         reason=FeedbackReason(row.reason),
         cooling_until=None if row.cooling_until is None else _aware(row.cooling_until),

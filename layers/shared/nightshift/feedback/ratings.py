@@ -1,15 +1,17 @@
-"""Which values of the rating column are a like, and which a dislike, as SQL conditions.
+"""Which values of the rating column are a like, which a dislike, and which are unknown, as SQL conditions.
 
 The values come from the environment as text, and are compared in the column's own type, so that no row is cast and an
 index that has the column serves: numbers as numbers, booleans as booleans, labels of an enum as these. A value that the
-column cannot hold is refused: it would make a report of no votes, for ever.
+column cannot hold is refused: it would make a report of no votes, for ever. A value that no setting names is unknown:
+it is counted and named, never taken for the value that it resembles. Null and blank text are no votes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import combinations
 
 from sqlalchemy import Connection, text
 
@@ -34,27 +36,56 @@ WHERE n.nspname || '.' || t.typname = :type
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """SQL conditions on the rating column; no row meets both."""
+    """SQL conditions on the rating column; no row meets two of them.
+
+    Attributes:
+        given: there is a rating, whatever it says.
+        column: the rating, quoted; `value`: as text.
+        words: the values of the settings.
+    """
 
     likes: str
     dislikes: str
+    unknown: str
+    given: str
+    column: str
+    value: str
+    words: tuple[str, ...]
 
 
 def make_ratings(connection: Connection, column: Column, settings: Settings) -> Ratings:
-    """The conditions for the values that FEEDBACK_LIKES and FEEDBACK_DISLIKES name.
+    """The conditions for the values that FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL name.
 
     Raises:
         Refused: the column's type is none for ratings or has no such value, or a value is both.
     """
     literals = _Literals(connection, column)
-    likes, dislikes = literals.of(settings.feedback_likes), literals.of(settings.feedback_dislikes)
-    if both := sorted(set(likes) & set(dislikes)):
-        raise Refused(
-            "overlap",
-            f"{', '.join(both)} is a like and a dislike",
-            "a value of the rating column can be one of FEEDBACK_LIKES and FEEDBACK_DISLIKES only",
-        )
-    return Ratings(literals.among(likes), literals.among(dislikes))
+    neutral = settings.feedback_neutral or ()
+    words = {"a like": settings.feedback_likes, "a dislike": settings.feedback_dislikes, "neutral": neutral}
+    meant = {meaning: literals.of(values) for meaning, values in words.items()}
+    _check_overlap(meant)
+    likes, dislikes = literals.among(meant["a like"]), literals.among(meant["a dislike"])
+    known = [literals.among(values) for values in meant.values() if values]
+    given = literals.given()
+    return Ratings(
+        likes=likes,
+        dislikes=dislikes,
+        unknown=" AND ".join([given, *(f"NOT ({condition})" for condition in known)]),
+        given=given,
+        column=quote_identifier(column.name),
+        value=f"CAST({quote_identifier(column.name)} AS text)",
+        words=tuple(word for values in words.values() for word in values),
+    )
+
+
+def _check_overlap(meant: Mapping[str, Sequence[str]]) -> None:
+    for one, other in combinations(meant, 2):
+        if both := sorted(set(meant[one]) & set(meant[other])):
+            raise Refused(
+                "overlap",
+                f"{', '.join(both)} is {one} and {other}",
+                "a value of the rating column has one of FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL only",
+            )
 
 
 class _Literals:
@@ -87,6 +118,14 @@ class _Literals:
         """Each word once, as SQL."""
         return list(dict.fromkeys(map(self._one, words)))
 
+    def given(self) -> str:
+        """SQL condition that there is a rating: no null, no blank text."""
+        column = quote_identifier(self._column.name)
+        plain = self._number or self._boolean or self._labels is not None
+        if plain and self._connection.dialect.name == "postgresql":
+            return f"{column} IS NOT NULL"
+        return f"{column} IS NOT NULL AND trim(CAST({column} AS text)) <> ''"
+
     def among(self, values: Sequence[str]) -> str:
         """SQL condition that the column has one of some values."""
         schema, _, kind = self._column.base_type.rpartition(".")
@@ -108,7 +147,7 @@ class _Literals:
         raise Refused(
             "impossible_value",
             f"the rating column {self._column.name} is {self._column.type_name}: it cannot hold the value {word}",
-            "correct FEEDBACK_LIKES and FEEDBACK_DISLIKES, or FEEDBACK_RATING",
+            "correct FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL, or FEEDBACK_RATING",
         )
 
     def _holds(self, number: Decimal) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -26,14 +25,14 @@ class Ruling:
     """What follows from what was seen.
 
     Attributes:
-        own: the decision on this window, as it is on record; in a dry run, as it would be.
-        before: an earlier run made it.
+        own: the decision on this window, as it is on record; in a dry run, as it would be made now.
+        on_record: what an earlier run decided on this window.
         late: votes of the window before that came after it was decided on.
         owed: the decision whose event is to be sent, this window's or an earlier one's.
     """
 
     own: Recorded
-    before: bool
+    on_record: Recorded | None
     late: int
     owed: Recorded | None
 
@@ -58,19 +57,21 @@ def rule(connection: Connection, run: JobRun, settings: Settings, seen: Seen, *,
 
 def _ruled(ledger: Ledger, run: JobRun, settings: Settings, seen: Seen, now: datetime) -> Ruling:
     window, cooling = seen.window, timedelta(hours=settings.feedback_cooldown_hours)
-    history = ledger.history(window)
-    earlier, started, own = history.before, history.started, history.own
+    history = ledger.history(window, anew=run.dry_run)
+    earlier, started = history.before, history.started
     late = max(0, seen.previous.total - earlier.votes.total) if earlier else 0
-    before = own is not None
+    own = None if run.dry_run else history.own
     if own is None:
         until = started.as_of + cooling if started is not None and cooling else None
         past = Past(week=seen.week, cooling_until=until, superseded=history.superseded)
-        decision = decide(seen.counted.votes, past, Rules.of(settings), as_of=run.as_of)
+        counted = seen.counted
+        decision = decide(counted.votes, past, Rules.of(settings), as_of=run.as_of, unknown=counted.unknown)
         own = _recorded(run, settings, seen, decision, until)
         if not run.dry_run:
-            ledger.record(own, **_grounds(run, settings, seen, decision, now))
-    last = own if own.event is not None and not before else started
-    return Ruling(own=own, before=before, late=late, owed=last if _is_owed(last, own, run, cooling) else None)
+            ledger.record(own, window_end=window.end, zone=window.zone.key, run_id=run.run_id, decided_at=now)
+    last = own if own.event is not None and history.own is None else started
+    owed = last if _is_owed(last, own, run, cooling) else None
+    return Ruling(own=own, on_record=history.own, late=late, owed=owed)
 
 
 def _is_owed(last: Recorded | None, own: Recorded, run: JobRun, cooling: timedelta) -> bool:
@@ -92,6 +93,10 @@ def _recorded(run: JobRun, settings: Settings, seen: Seen, decision: Decision, u
         decision=name,
         start=seen.window.start,
         votes=seen.counted.votes,
+        unknown=seen.counted.unknown,
+        week=seen.week,
+        rules=Rules.of(settings),
+        interval=decision.interval,
         state=decision.state,
         reason=decision.reason,
         cooling_until=until if decision.reason is FeedbackReason.COOLING_DOWN else None,
@@ -99,19 +104,3 @@ def _recorded(run: JobRun, settings: Settings, seen: Seen, decision: Decision, u
         sent=False,
         as_of=run.as_of,
     )
-
-
-def _grounds(run: JobRun, settings: Settings, seen: Seen, decision: Decision, now: datetime) -> dict[str, Any]:
-    """What the decision was made on: columns of `nightshift_feedback_run`."""
-    rules, interval = Rules.of(settings), decision.interval
-    return {
-        "window_end": seen.window.end,
-        "zone": seen.window.zone.key,
-        "low": None if interval is None else interval.low,
-        "high": None if interval is None else interval.high,
-        "confidence": rules.confidence,
-        "threshold": rules.threshold,
-        "min_votes": rules.min_votes,
-        "run_id": run.run_id,
-        "decided_at": now,
-    }

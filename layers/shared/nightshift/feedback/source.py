@@ -34,10 +34,10 @@ class Source:
     """The votes of one table.
 
     Attributes:
-        rows: the table, or the view, for FROM.
+        rows: the table, or the view, for FROM; see `votes`.
         axis: the time of the vote.
         ratings: conditions on a row that is a like, or a dislike.
-        group, comment, document: columns, quoted for SQL; None where the settings name none.
+        key, group, comment, document: columns, quoted for SQL; None where the settings name none.
         identity: the same for the same votes, counted in the same way; what was counted under another says nothing.
         warnings: what the operator should know, a sentence each.
     """
@@ -46,6 +46,7 @@ class Source:
     rows: str
     axis: Axis
     ratings: Ratings
+    key: str | None
     group: str | None
     comment: str | None
     document: str | None
@@ -60,6 +61,27 @@ class Source:
         """
         column, axis = self.axis.sql, self.axis
         return f"{column} >= {axis.literal(axis.at(start))} AND {column} < {axis.literal(axis.at(end))}"
+
+    def votes(self, within: str, *, day: str = "0") -> str:
+        """What follows FROM, up to a WHERE with a condition: the rows that count as votes.
+
+        Without a key these are all rows. With one, of each answer's ratings of one day the last counts, and of two at
+        one moment the dislike; a row without a key stands for itself.
+
+        Args:
+            within: SQL condition on the rows.
+            day: SQL expression that tells days apart, where there are several.
+        """
+        if self.key is None:
+            return f"{self.rows} WHERE {within}"
+        columns = dict.fromkeys([self.ratings.column, self.axis.sql, self.key, self.group, self.comment, self.document])
+        order = f"{self.axis.sql} DESC, CASE WHEN {self.ratings.dislikes} THEN 0 ELSE 1 END"
+        return (
+            f"(SELECT {', '.join(name for name in columns if name)}, row_number() OVER"
+            f" (PARTITION BY {self.key}, {day} ORDER BY {order}) AS nightshift_place"
+            f" FROM {self.rows} WHERE ({within}) AND {self.ratings.given}) rated"
+            f" WHERE (nightshift_place = 1 OR {self.key} IS NULL)"
+        )
 
 
 def begin(connection: Connection) -> None:
@@ -96,12 +118,24 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
     ratings = make_ratings(connection, rating, settings)
     if refusal := plain_times(connection, axis, info.name, settings.feedback_table, until):
         raise Refused(refusal.guard, refusal.message, "store local times without a zone, or set FEEDBACK_EPOCH")
-    counted = [info.name.label, ratings.likes, ratings.dislikes, axis.column, axis.kind, settings.timezone]
+    counted: list[object] = [
+        info.name.label,
+        ratings.likes,
+        ratings.dislikes,
+        axis.column,
+        axis.kind,
+        settings.timezone,
+    ]
+    key = _optional(info, "FEEDBACK_KEY", settings.feedback_key)
+    # What was counted before there were these settings keeps its identity.
+    counted += [key] if key else []
+    counted += [{"neutral": sorted(settings.feedback_neutral)}] if settings.feedback_neutral else []
     return Source(
         table=info.name,
         rows=_rows(info),
         axis=axis,
         ratings=ratings,
+        key=key,
         group=_optional(info, "FEEDBACK_GROUP", settings.feedback_group),
         comment=_optional(info, "FEEDBACK_COMMENT", settings.feedback_comment),
         document=_optional(info, "FEEDBACK_DOCUMENT", settings.feedback_document),

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
     from nightshift.results.feedback import (
         DayVotes,
+        FeedbackFigures,
         FeedbackReason,
         FeedbackResult,
         FeedbackState,
         GroupVotes,
         Interval,
+        UnknownRating,
         Votes,
     )
     from nightshift.results.reembed import EmbeddedTable, PoisonedDocument, ReembedResult
@@ -37,6 +39,7 @@ __all__ = [
     "Estimate",
     "ExpiredTable",
     "ExpiryResult",
+    "FeedbackFigures",
     "FeedbackReason",
     "FeedbackResult",
     "FeedbackState",
@@ -53,6 +56,7 @@ __all__ = [
     "RunRefused",
     "Status",
     "TableResult",
+    "UnknownRating",
     "Votes",
     "gravest",
 ]
@@ -61,7 +65,17 @@ _MODULES = {
     "backup": ("BackupResult", "RestoredBackup"),
     "cleanup": ("CleanupResult", "Estimate", "TableResult"),
     "expiry": ("ExpiredTable", "ExpiryResult", "FileFailures", "FilesResult"),
-    "feedback": ("DayVotes", "FeedbackReason", "FeedbackResult", "FeedbackState", "GroupVotes", "Interval", "Votes"),
+    "feedback": (
+        "DayVotes",
+        "FeedbackFigures",
+        "FeedbackReason",
+        "FeedbackResult",
+        "FeedbackState",
+        "GroupVotes",
+        "Interval",
+        "UnknownRating",
+        "Votes",
+    ),
     "reembed": ("EmbeddedTable", "PoisonedDocument", "ReembedResult"),
     "restore": ("DamagedObject", "RestoreResult"),
 }

@@ -37,6 +37,8 @@ class FeedbackReason(StrEnum):
     TOO_FEW = "too_few"
     """Fewer votes than the least number that anything is decided on."""
     NO_VOTES = "no_votes"
+    UNKNOWN_VALUES = "unknown_values"
+    """Too many values of the rating column are neither a like nor a dislike, nor said to be neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,41 @@ class Votes:
     def to_json(self) -> dict[str, Any]:
         ratio = None if self.ratio is None else round(self.ratio, 6)
         return {"likes": self.likes, "dislikes": self.dislikes, "total": self.total, "ratio": ratio}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownRating:
+    """A value of the rating column that the settings do not name.
+
+    Attributes:
+        value: its beginning, as text.
+        resembles: the value of the settings that it differs from only in case, spaces or an emoji's variant.
+    """
+
+    value: str
+    count: int
+    resembles: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        resembles = {"resembles": self.resembles} if self.resembles else {}
+        return {"value": self.value, "count": self.count, **resembles}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackFigures:
+    """The figures of one decision, or of another count of the same window."""
+
+    votes: Votes
+    unknown: int
+    threshold: float
+    min_votes: int
+    confidence: float
+    state: FeedbackState | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        state = {"state": self.state.value} if self.state else {}
+        rules = {"threshold": self.threshold, "min_votes": self.min_votes, "confidence": self.confidence}
+        return {**self.votes.to_json(), "unknown": self.unknown, **rules, **state}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +138,9 @@ class FeedbackResult:
     Attributes:
         table: `schema.table`, as the database has it.
         start, end: the window, `[start, end)`, aware, in the report's zone.
+        votes: those that were decided on; in a dry run, those that are there now.
+        unknown: values of the rating column, in the window, that the settings do not name.
+        unknown_ratings: the most frequent of them, as they are now.
         interval: of the negative ratio; None without votes.
         threshold: the negative ratio above which something is wrong.
         min_votes: fewer than these decide nothing.
@@ -113,6 +153,8 @@ class FeedbackResult:
         cooling_until: until when re-embedding is not started again; set with `COOLING_DOWN`.
         decision: names what was decided on this window, the same at every delivery.
         decided_before: an earlier run decided on this window; what follows from it was not done again.
+        since: what a count by today's settings gives, where it differs from what was decided on before.
+        on_record: the decision of an earlier run, beside a dry run's own.
         started: this run sent the event that starts re-embedding.
         dry_run: nothing was written, nothing sent.
     """
@@ -121,6 +163,8 @@ class FeedbackResult:
     start: datetime
     end: datetime
     votes: Votes = Votes()
+    unknown: int = 0
+    unknown_ratings: tuple[UnknownRating, ...] = ()
     interval: Interval | None = None
     threshold: float = 0.3
     min_votes: int = 30
@@ -136,6 +180,8 @@ class FeedbackResult:
     dashboard_url: str | None = None
     decision: str | None = None
     decided_before: bool = False
+    since: FeedbackFigures | None = None
+    on_record: FeedbackFigures | None = None
     started: bool = False
     dry_run: bool = False
     refusal: Refusal | None = None
@@ -148,7 +194,7 @@ class FeedbackResult:
             return Status.REFUSED
         if self.dry_run:
             return Status.DRY_RUN
-        return Status.OK if self.votes.total else Status.NOTHING
+        return Status.OK if self.votes.total or self.unknown else Status.NOTHING
 
     @property
     def complete(self) -> bool:
@@ -160,6 +206,8 @@ class FeedbackResult:
             "table": self.table,
             "window": {"start": iso(self.start), "end": iso(self.end)},
             **self.votes.to_json(),
+            "unknown": self.unknown,
+            "unknown_ratings": [one.to_json() for one in self.unknown_ratings],
             "interval": self.interval.to_json() if self.interval else None,
             "threshold": self.threshold,
             "min_votes": self.min_votes,
@@ -173,6 +221,10 @@ class FeedbackResult:
             "decided_before": self.decided_before,
             "started": self.started,
         }
+        if self.since is not None:
+            out["since"] = self.since.to_json()
+        if self.on_record is not None:
+            out["on_record"] = self.on_record.to_json()
         if self.comments is not None:
             out["comments"] = self.comments
         if self.cooling_until is not None:
@@ -182,3 +234,11 @@ class FeedbackResult:
         if self.warnings:
             out["warnings"] = list(self.warnings)
         return out
+
+
+def show_rating(value: str) -> str:
+    """A value with its code points, where it has characters that cannot be seen or told apart by eye."""
+    if value.isascii() and value.isprintable():
+        return value
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in value)
+    return f"{shown} ({' '.join(f'U+{ord(char):04X}' for char in value[:8])})"

@@ -142,6 +142,12 @@ ENGLISH = Phrases(
     verdict="Why",
     change="Since the day before",
     week="Negative ratio, 7 days before",
+    unknown_ratings="Values that no setting names",
+    resembles="resembles {value}",
+    counted_now="Counted again now",
+    on_record="The decision on record",
+    figures="👍 {likes}, 👎 {dislikes}, negative {ratio} (threshold {threshold}, least {min_votes}, "
+    "confidence {confidence})",
     late="Late votes of the day before",
     comments="Comments on dislikes",
     cooling="Re-embedding waits",
@@ -180,6 +186,7 @@ ENGLISH = Phrases(
     files_kept=Plural("{count} file kept, still in use", "{count} files kept, still in use"),
     failed_among=same("{count} failed among them"),
     votes=Plural("{count} vote", "{count} votes"),
+    ratings=Plural("{count} rating", "{count} ratings"),
     documents=Plural("{count} document", "{count} documents"),
     log_events=Plural("{count} event", "{count} events"),
     since_previous="{change} against the backup before",
@@ -241,6 +248,8 @@ ENGLISH = Phrases(
         "re-embedding was started a short while ago. ({interval})",
         "superseded": "The negative ratio of {ratio} is above the threshold of {threshold} by more than chance, but a "
         "later day was decided on already: nothing is started. ({interval})",
+        "unknown_values": "{unknown} are neither a like nor a dislike, so nothing is decided. Check FEEDBACK_LIKES, "
+        "FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL.",
         "too_few": "{total} decide nothing. It takes at least {min_votes}.",
         "no_votes": "Nobody voted on this day. It takes at least {min_votes} to decide.",
     },

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import FeedbackResult, FeedbackState, GroupVotes
+from nightshift.results import FeedbackFigures, FeedbackResult, FeedbackState, GroupVotes
+from nightshift.results.feedback import show_rating
 from nightshift.slack.markup import DASH, code, fact, link, prose
 from nightshift.slack.message import Block, Draft, header, section
 from nightshift.slack.report import Report
@@ -17,6 +18,8 @@ from nightshift.slack.words import Words
 
 MAX_GROUPS = 3
 """Topics or models named."""
+MAX_UNKNOWN = 5
+"""Unknown values named."""
 MAX_NAME = 80
 """Characters of such a name."""
 MAX_WARNINGS, MAX_WARNING = 3, 250
@@ -62,6 +65,7 @@ def _details(result: FeedbackResult, report: Report, words: Words) -> Iterator[s
     yield fact(phrases.verdict, _verdict(result, words))
     yield from _consequences(result, report, words)
     yield fact(phrases.window, prose(_day(result)), note=_hours(result, words))
+    yield from _unknown(result, words)
     yield from _history(result, words)
     if result.comments is not None:
         yield fact(phrases.comments, phrases.pieces.of(result.comments))
@@ -93,6 +97,7 @@ def _verdict(result: FeedbackResult, words: Words) -> str:
         week=DASH if week is None else _percent(week, interval.low if interval else None),
         total=phrases.votes.of(result.votes.total),
         min_votes=phrases.votes.of(result.min_votes),
+        unknown=phrases.ratings.of(result.unknown),
     )
 
 
@@ -103,6 +108,10 @@ def _consequences(result: FeedbackResult, report: Report, words: Words) -> Itera
     if result.decided_before:
         again = retraining and not result.started and report.error is None
         yield f"{phrases.decided_before} {phrases.not_started_again}" if again else phrases.decided_before
+    if result.since is not None:
+        yield fact(phrases.counted_now, _figures(result.since, words))
+    if result.on_record is not None:
+        yield fact(phrases.on_record, _figures(result.on_record, words))
     if result.started:
         yield phrases.retraining_started
     elif retraining and report.error is not None:
@@ -111,6 +120,35 @@ def _consequences(result: FeedbackResult, report: Report, words: Words) -> Itera
         yield fact(phrases.cooling, phrases.until.format(moment=prose(words.moment(result.cooling_until))))
     if retraining and result.decision:
         yield fact(phrases.decision, code(result.decision))
+
+
+def _figures(figures: FeedbackFigures, words: Words) -> str:
+    """The figures of a decision, or of another count, in one line."""
+    phrases, votes = words.phrases, figures.votes
+    told = phrases.figures.format(
+        likes=f"{votes.likes:,}",
+        dislikes=f"{votes.dislikes:,}",
+        ratio=DASH if votes.ratio is None else _percent(votes.ratio, figures.threshold),
+        threshold=_short(figures.threshold),
+        min_votes=phrases.votes.of(figures.min_votes),
+        confidence=_short(figures.confidence),
+    )
+    unknown = [f"{phrases.unknown_ratings} {figures.unknown:,}"] if figures.unknown else []
+    return " · ".join([*([phrases.states[figures.state]] if figures.state else []), told, *unknown])
+
+
+def _unknown(result: FeedbackResult, words: Words) -> Iterator[str]:
+    """Values of the rating column that the settings do not name, the most frequent by name."""
+    phrases = words.phrases
+    if not (result.unknown or result.unknown_ratings):
+        return
+    named = []
+    for one in result.unknown_ratings[:MAX_UNKNOWN]:
+        resembles = f" ({phrases.resembles.format(value=code(one.resembles, MAX_NAME))})" if one.resembles else ""
+        named.append(f"{code(show_rating(one.value), MAX_NAME)} {one.count:,}{resembles}")
+    yield f"⚠️ {phrases.unknown_ratings}: {phrases.ratings.of(result.unknown)}" + (
+        f" – {', '.join(named)}" if named else ""
+    )
 
 
 def _history(result: FeedbackResult, words: Words) -> Iterator[str]:

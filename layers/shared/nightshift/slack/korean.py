@@ -122,6 +122,11 @@ KOREAN = Phrases(
     verdict="판단 근거",
     change="전일 대비",
     week="직전 7일 부정 비율",
+    unknown_ratings="설정에 없는 값",
+    resembles="{value}와 비슷함",
+    counted_now="지금 다시 집계하면",
+    on_record="기록된 판단",
+    figures="👍 {likes}, 👎 {dislikes}, 부정 {ratio} (기준 {threshold}, 최소 {min_votes}, 신뢰도 {confidence})",
     late="늦게 도착한 전일 피드백",
     comments="싫어요에 달린 의견",
     cooling="재임베딩 대기",
@@ -160,6 +165,7 @@ KOREAN = Phrases(
     files_kept=same("사용 중인 파일 {count}개 유지"),
     failed_among=same("실패 {count}개 포함"),
     votes=same("{count}건"),
+    ratings=same("{count}건"),
     documents=same("{count}건"),
     log_events=same("{count}건"),
     since_previous="직전 백업 대비 {change}",
@@ -218,6 +224,8 @@ KOREAN = Phrases(
         "({interval})",
         "superseded": "부정 비율 {ratio}가 기준 {threshold}보다 분명히 높지만, 더 최근의 날을 이미 판단했으므로 "
         "아무것도 시작하지 않습니다. ({interval})",
+        "unknown_values": "좋아요도 싫어요도 아닌 값이 {unknown} 있어 판단하지 않습니다. FEEDBACK_LIKES, "
+        "FEEDBACK_DISLIKES, FEEDBACK_NEUTRAL 설정을 확인하세요.",
         "too_few": "피드백 {total}으로는 판단하지 않습니다. 적어도 {min_votes}이 필요합니다.",
         "no_votes": "이 날에는 피드백이 없습니다. 판단하려면 적어도 {min_votes}이 필요합니다.",
     },

@@ -150,6 +150,11 @@ class Phrases(NamedTuple):
     change: str
     week: str
     late: str
+    unknown_ratings: str
+    resembles: str
+    counted_now: str
+    on_record: str
+    figures: str
     comments: str
     cooling: str
     decision: str
@@ -189,6 +194,7 @@ class Phrases(NamedTuple):
     files_kept: Plural
     failed_among: Plural
     votes: Plural
+    ratings: Plural
     documents: Plural
     log_events: Plural
     since_previous: str

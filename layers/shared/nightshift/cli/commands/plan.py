@@ -69,10 +69,13 @@ def _plan(run: JobRun, services: Services, table: str | None) -> CleanupResult:
     """
     from nightshift.archive.engine import open_engine
     from nightshift.archive.table import archive_table
+    from nightshift.database.upgrades import check_readable
     from nightshift.policy.file import load_policies
     from nightshift.results import CleanupResult
 
     settings = services.settings
+    with services.database.connect() as connection:
+        check_readable(connection)
     policies = load_policies(settings, services.fetch_text).retention
     chosen = policies if table is None else (_policy(table, policies),)
     with open_engine(run, settings, services.database, None, services.listener, now=services.now()) as engine:
