@@ -24,7 +24,11 @@ def restore_backup(run: JobRun, services: Services) -> RestoredBackup:
     settings = services.settings
     asked: RestoreBackupRequest = run.request
     terms = Terms(
-        workers=settings.backup_workers, owners=asked.owners, client=settings.backup_pg_client, dry_run=run.dry_run
+        workers=settings.backup_workers,
+        owners=asked.owners,
+        client=settings.backup_pg_client,
+        dry_run=run.dry_run,
+        into_existing=asked.into_existing,
     )
     target = restore_target(settings)
     shelf = Shelf(open_store(services), settings.backup_prefix)

@@ -49,6 +49,11 @@ def bring_back(
         BackupAbsent, BackupDamaged, ManifestDamaged: there is no such backup, or nothing that may be made of it.
         NightshiftError: the database refused something, or was lost.
     """
+    if request.into_existing and (request.table is not None or target.kind == "sqlite"):
+        raise InvalidEvent(
+            "into_existing is for a whole backup of PostgreSQL",
+            hint="a table alone goes into any database; SQLite is restored into a new file",
+        )
     backup = shelf.open(request.backup)
     if target.kind == "sqlite":
         if request.table is not None:

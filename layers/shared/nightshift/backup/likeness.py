@@ -17,6 +17,7 @@ from dataclasses import replace
 from nightshift.backup.compare import Difference, How, schema_differences
 from nightshift.backup.contents import read_entries
 from nightshift.backup.database_settings import bring_settings
+from nightshift.backup.existing import Existing
 from nightshift.backup.extensions import made_beforehand
 from nightshift.backup.manifest import DatabaseSetting
 from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
@@ -29,7 +30,7 @@ Another = Callable[[], AbstractContextManager[Database]]
 def unlike(schema: SchemaRestore, *, seconds: float) -> tuple[Difference, ...]:
     """What pg_dump says of the restored database, beside what it said then.
 
-    Extensions that were there before are no difference.
+    Extensions that were there before are no difference, nor is all else in a database that was not empty.
 
     Raises:
         ClientFailed, DatabaseUnavailable: as `dump_schema`.
@@ -38,7 +39,8 @@ def unlike(schema: SchemaRestore, *, seconds: float) -> tuple[Difference, ...]:
         schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=schema.left_out
     ).decode()
     said = schema_differences(saved, _dumped(schema, seconds))
-    return tuple(one for one in said if not (one.how is How.ADDED and "extension " in one.name.lower()))
+    theirs = "" if schema.there else "extension "
+    return tuple(one for one in said if not (one.how is How.ADDED and theirs in one.name.lower()))
 
 
 def reworded(
@@ -69,5 +71,6 @@ def reworded(
 
 
 def _dumped(schema: SchemaRestore, seconds: float) -> str:
-    found = dump_schema(schema.client, schema.target, seconds=seconds)
+    there = schema.there or Existing()
+    found = dump_schema(schema.client, schema.target, seconds=seconds, excluded=there.schemas, without=there.tables)
     return schema_sql(schema.client, found.archive, seconds=seconds, owners=schema.owners).decode()

@@ -17,7 +17,9 @@ class RestoreBackupRequest(BaseModel):
     table: str | None = Field(None, min_length=1, max_length=255)
     """This table alone: `schema.table`."""
     owners: StrictBool = True
-    """Owners and grants too; their roles must exist."""
+    """Owners and grants too, where their roles exist."""
+    into_existing: StrictBool = False
+    """The database need not be empty; refused where it has anything that the backup would make."""
 
 
 class RehearseRequest(BaseModel):

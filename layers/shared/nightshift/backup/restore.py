@@ -21,10 +21,11 @@ from functools import partial
 from sqlalchemy import Connection, text
 
 from nightshift.backup import landing
-from nightshift.backup.client import ClientFailed, find_client, no_client
+from nightshift.backup.client import ClientFailed, PgClient, find_client, no_client
 from nightshift.backup.contents import read_entries
 from nightshift.backup.database_settings import bring_settings
 from nightshift.backup.emptiness import contents
+from nightshift.backup.existing import Existing, collision, existing
 from nightshift.backup.extensions import made_beforehand
 from nightshift.backup.filling import Filled, Filler, Told
 from nightshift.backup.giving import give_away
@@ -54,6 +55,7 @@ class Terms:
         workers: connections that move rows, or build indexes, at once.
         owners: owners and grants too; their roles must exist.
         client: directory with pg_dump and pg_restore; None: wherever they are found.
+        into_existing: the database need not be empty, if it has nothing of what the backup makes.
         told: hears of rows that are in.
         another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`likeness`).
     """
@@ -62,6 +64,7 @@ class Terms:
     owners: bool = True
     client: str | None = None
     dry_run: bool = False
+    into_existing: bool = False
     told: Told = quiet
     another: Another | None = None
 
@@ -98,31 +101,22 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     with database.connect() as connection:
         version, around = major(connection), surroundings(connection)
         # A scratch database holds what was made beforehand for the rehearsal, and nothing else.
-        refusal = _judge(backup, version, () if terms.another else contents(connection))
+        refusal = _judge(backup, version, () if terms.another or terms.into_existing else contents(connection))
     client = find_client(terms.client, max(version, _major_of(manifest.client_version or manifest.server_version)))
     if refusal is None and client is None:
         refusal = Refusal(guard="no_client", message=no_client(version, terms.client), hint="set BACKUP_PG_CLIENT")
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
-    if terms.dry_run:
-        rows = {entry.label: entry.rows for entry in manifest.tables}
-        return replace(blank, tables=len(rows), rows=manifest.rows, bytes=manifest.bytes, by_table=rows)
     assert client is not None  # else it was refused
     assert manifest.schema.dump is not None
     saved = backup.read(manifest.schema.dump)
-    fitted = fit(saved, around, owners=terms.owners)
-    entries = read_entries(fitted.archive)
-    # A superuser gives each object away where it is made; everybody else at the end, see `giving`.
-    owners = terms.owners and around.superuser
-    schema = SchemaRestore(
-        client,
-        database.target,
-        fitted.archive,
-        Lacking(entries, owners=owners, without=fitted.without),
-        owners=owners,
-        made=made_beforehand(database, entries) if terms.another else frozenset(),
-    )
-    task = _Task(backup, database, schema, terms, around, encoding_of(entries))
+    if terms.into_existing and (refusal := collision(database, read_entries(saved), manifest.settings)):
+        return replace(blank, refusal=refusal, dry_run=False)
+    if terms.dry_run:
+        rows = {entry.label: entry.rows for entry in manifest.tables}
+        return replace(blank, tables=len(rows), rows=manifest.rows, bytes=manifest.bytes, by_table=rows)
+    schema, environment = _fitted(database, client, saved, terms, around)
+    task = _Task(backup, database, schema, terms, around, encoding_of(read_entries(saved)))
     outcome = _carry_out(task)
     filled = outcome.filled
     return replace(
@@ -134,10 +128,34 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
         left_tables=filled.left,
         differences=tuple(outcome.differences),
         but_for=outcome.but_for,
-        environment=(*fitted.environment, *outcome.environment),
+        environment=(*environment, *outcome.environment),
         by_table=dict(sorted(filled.rows.items())),
         seconds=time.monotonic() - started,
     )
+
+
+def _fitted(
+    database: Database, client: PgClient, saved: bytes, terms: Terms, around: Surroundings
+) -> tuple[SchemaRestore, tuple[str, ...]]:
+    """The schema as it can be made there, and what differs."""
+    there = Existing()
+    if terms.into_existing:
+        with database.connect() as connection:
+            there = existing(connection, read_entries(saved))
+    fitted = fit(saved, around, owners=terms.owners, without=there.without)
+    entries = read_entries(fitted.archive)
+    # A superuser gives each object away where it is made; everybody else at the end, see `giving`.
+    owners = terms.owners and around.superuser
+    schema = SchemaRestore(
+        client,
+        database.target,
+        fitted.archive,
+        Lacking(entries, owners=owners, without=fitted.without),
+        owners=owners,
+        made=made_beforehand(database, entries) if terms.another else frozenset(),
+        there=there if terms.into_existing else None,
+    )
+    return schema, (*there.environment, *fitted.environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +272,8 @@ def _judge(backup: Backup, version: int, found: tuple[str, ...]) -> Refusal | No
         )
     if found:
         message = f"the database is not empty: {', '.join(found)}"
-        return Refusal(guard="not_empty", message=message, hint="CREATE DATABASE a new one, and restore into that")
+        hint = "CREATE DATABASE a new one, and restore into that; or --into-existing, which refuses collisions alone"
+        return Refusal(guard="not_empty", message=message, hint=hint)
     return None
 
 

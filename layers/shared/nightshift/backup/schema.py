@@ -22,6 +22,7 @@ from pathlib import Path
 
 from nightshift.backup.client import ClientFailed, PgClient, database_argument
 from nightshift.backup.contents import read_entries
+from nightshift.backup.existing import Existing
 from nightshift.backup.lacking import Lacking
 from nightshift.backup.secret_options import without_secrets
 from nightshift.database.catalog import TableName, quote_identifier
@@ -114,6 +115,7 @@ class SchemaRestore:
         lacking: takes note of what cannot be made here.
         owners: owners and grants too; without, all belongs to the role that restores.
         made: numbers of entries that are in the database already.
+        there: what a database that was not empty had before; None: it was empty.
     """
 
     client: PgClient
@@ -122,6 +124,7 @@ class SchemaRestore:
     lacking: Lacking = field(default_factory=lambda: Lacking((), owners=True))
     owners: bool = True
     made: frozenset[int] = frozenset()
+    there: Existing | None = None
 
     def before_rows(self, *, seconds: float) -> None:
         """Pre-data: all of it or nothing.

@@ -289,6 +289,7 @@ ENGLISH = Phrases(
         "wrong_dimension": "the column takes vectors of another dimension",
         "wrong_place": "embeddings cannot be kept there",
         "unknown_rows": "it holds rows of unknown origin",
+        "collision": "the database has objects of the same names",
         "not_empty": "the place to restore to is not empty",
         "other_kind": "a backup of another kind of database",
         "no_client": "no PostgreSQL client to be found",

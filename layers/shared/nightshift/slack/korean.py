@@ -265,6 +265,7 @@ KOREAN = Phrases(
         "wrong_dimension": "벡터 차원이 모델과 다름",
         "wrong_place": "임베딩을 저장할 수 없는 위치",
         "unknown_rows": "출처를 알 수 없는 행이 이미 있음",
+        "collision": "대상 데이터베이스에 같은 이름의 객체가 있음",
         "not_empty": "복원 위치가 비어 있지 않음",
         "other_kind": "다른 종류의 데이터베이스 백업",
         "no_client": "PostgreSQL 클라이언트를 찾을 수 없음",

@@ -34,6 +34,7 @@ Examples:
   nightshift restore-backup newest --dry-run
   nightshift restore-backup backup_2025_10_21_0000
   nightshift restore-backup backup_2025_10_21_0000 --into STAGING_DATABASE_URL --no-owner
+  nightshift restore-backup newest --into-existing --dry-run
   nightshift restore-backup newest --table app.conversation_log --json | jq .rows
 """
 
@@ -49,11 +50,23 @@ Examples:
 )
 @click.option("--table", metavar="TABLE", help="This table alone; the database need not be empty then, the table must.")
 @click.option("--no-owner", is_flag=True, help="Leave out owners and grants: their roles need not exist.")
+@click.option(
+    "--into-existing",
+    is_flag=True,
+    help="Into a database that is not empty, e.g. a hosted one; refused where it has anything that the backup makes.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, name: str, variable: str, table: str | None, no_owner: bool, dry_run: bool, as_json: bool
+    ctx: click.Context,
+    name: str,
+    variable: str,
+    table: str | None,
+    no_owner: bool,
+    into_existing: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Restore the backup NAME, or the newest good one, into an empty database.
 
@@ -71,7 +84,7 @@ def command(
     with context.backstage(verbose=ctx.obj), progress.bar("restoring", "rows") as bar:
         wiring = context.make_wiring()
         settings = _aimed(wiring.settings, variable)
-        request = RestoreBackupRequest(backup=name, table=table, owners=not no_owner)
+        request = RestoreBackupRequest(backup=name, table=table, owners=not no_owner, into_existing=into_existing)
         target = restore_target(settings)
         shelf, _ = context.backup_shelf(wiring)
         terms = Terms(
@@ -79,6 +92,7 @@ def command(
             owners=not no_owner,
             client=settings.backup_pg_client,
             dry_run=dry_run,
+            into_existing=into_existing,
             told=_told(bar, shelf, name, table),
         )
         run = JobRun(job="restore_backup", as_of=wiring.now())
