@@ -205,6 +205,7 @@ def _manifest_of(
         tables=tuple(sorted((one.entry for one in kept), key=lambda entry: (entry.schema, entry.name))),
         sequences=snapshot.survey.sequences,
         settings=snapshot.survey.settings,
+        properties=snapshot.survey.properties,
         views=views.entries,
         schema=files,
         unsaved=(*snapshot.survey.aside.unsaved, *saved.unsaved),

@@ -1,4 +1,4 @@
-"""The tables, views and objects that a manifest lists."""
+"""The tables, views and objects that a manifest lists, and the properties of the database itself."""
 
 from __future__ import annotations
 
@@ -93,3 +93,54 @@ class TableEntry(Strict):
     def label(self) -> str:
         """As `TableName.label`."""
         return self.table.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseGrant(Strict):
+    """A privilege on the database; `role` is None for PUBLIC."""
+
+    role: str | None
+    privilege: str
+    grantable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionVersion(Strict):
+    """An installed extension."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseProperties(Strict):
+    """What a database is besides its contents.
+
+    Attributes:
+        connection_limit: -1: none.
+        provider: of the collation: `c` (libc), `i` (ICU) or `b` (builtin).
+        locale, rules: of ICU and builtin ones.
+        collation_version: as the collation's library told when the database was made.
+        grants: of all but the owner; those by default are spelt out.
+    """
+
+    owner: str
+    comment: str | None
+    connection_limit: int
+    is_template: bool
+    tablespace: str
+    encoding: str
+    collate: str
+    ctype: str
+    provider: str
+    locale: str | None
+    rules: str | None
+    collation_version: str | None
+    grants: tuple[DatabaseGrant, ...]
+    extensions: tuple[ExtensionVersion, ...]
+
+    def locale_words(self) -> str:
+        """The collation, for people."""
+        names = [self.collate, *([self.ctype] if self.ctype != self.collate else [])]
+        names += [f"{'ICU' if self.provider == 'i' else 'builtin'} {self.locale}"] if self.locale else []
+        return ", ".join([*names, *([f"rules {self.rules}"] if self.rules else [])])

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from nightshift.backup.entries import ComputedColumn, Part, SavedColumn, TableEntry, ViewEntry
+from nightshift.backup.entries import ComputedColumn, DatabaseProperties, Part, SavedColumn, TableEntry, ViewEntry
 from nightshift.backup.place import MANIFEST, PROVEN, Place, name_of, root
 from nightshift.backup.seal import SEAL, inconsistencies, is_sealed, sealed
 from nightshift.backup.strict import HINT, ManifestDamaged, Strict, read
@@ -31,6 +31,7 @@ __all__ = [
     "MANIFEST",
     "PROVEN",
     "ComputedColumn",
+    "DatabaseProperties",
     "DatabaseSetting",
     "Group",
     "LogMark",
@@ -138,6 +139,7 @@ class Manifest(Strict):
     sequences: tuple[SequenceState, ...] = ()
     settings: tuple[DatabaseSetting, ...] = ()
     views: tuple[ViewEntry, ...] = ()
+    properties: DatabaseProperties | None = None
     schema: SchemaFiles = SchemaFiles()
     logs: tuple[Part, ...] = ()
     logs_left: tuple[LogMark, ...] = ()

@@ -32,6 +32,7 @@ from nightshift.backup.giving import give_away
 from nightshift.backup.lacking import Lacking
 from nightshift.backup.likeness import Another, reworded, unlike
 from nightshift.backup.opening import Backup
+from nightshift.backup.properties import bring_properties
 from nightshift.backup.schema import SchemaRestore, schema_sql
 from nightshift.backup.sequences import sequence_differences, set_sequences
 from nightshift.backup.surroundings import Surroundings, encoding_of, fit, surroundings
@@ -211,7 +212,7 @@ def _carry_out(task: _Task) -> _Outcome:
 
 
 def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcome:
-    """Materialized views, the database's settings, the look at the schema, and owners where they come last."""
+    """Materialized views, settings, the look at the schema, owners where they come last, and the database's own."""
     manifest, database, schema, terms = task.backup.manifest, task.database, task.schema, task.terms
     compared = () if task.other_encoding else manifest.views
     views = compare_views(partial(PostgresConnection, database.target), compared, task.seconds())
@@ -233,6 +234,11 @@ def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcom
     if terms.owners and not schema.owners:
         sql = schema_sql(schema.client, schema.archive, seconds=task.seconds(), without=schema.left_out).decode()
         environment += give_away(database, sql, task.around)
+    if manifest.properties is not None:
+        scratch = terms.another is not None
+        properties = bring_properties(database, manifest.properties, owners=terms.owners, scratch=scratch)
+        environment += properties.environment
+        warnings += properties.warnings
     return _Outcome(filled, differences, environment, warnings, tuple(views.stale))
 
 

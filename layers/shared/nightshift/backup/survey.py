@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 from nightshift.backup.absent import missing
 from nightshift.backup.aside import Aside
 from nightshift.backup.database_settings import settings_of
-from nightshift.backup.manifest import DatabaseSetting, SequenceState
+from nightshift.backup.manifest import DatabaseProperties, DatabaseSetting, SequenceState
 from nightshift.backup.outside import needs_outside
+from nightshift.backup.properties import properties_of
 from nightshift.backup.views import FilledView, filled_views
 from nightshift.database.catalog import Column, TableName
 from nightshift.database.postgres import decimals
@@ -118,6 +119,7 @@ class Survey:
     sources: tuple[Source, ...]
     sequences: tuple[SequenceState, ...]
     settings: tuple[DatabaseSetting, ...]
+    properties: DatabaseProperties
     excluded: tuple[str, ...]
     references: tuple[tuple[str, str], ...]
     partitions: Mapping[str, Sequence[str]]
@@ -200,6 +202,7 @@ def survey(connection: Connection, found: Relations, schemas: Sequence[str] | No
         excluded=excluded,
         sequences=tuple(_sequences(connection, found.names("S"))),
         settings=settings_of(connection),
+        properties=properties_of(connection),
         references=references,
         partitions=_partitions(connection, tables),
         views=filled_views(connection, [row.oid for row in found.of("m")]),
