@@ -15,6 +15,7 @@ from nightshift.backup.leftovers import Leftovers, collect, our_runs
 from nightshift.backup.manifest import Manifest, Place, name_of
 from nightshift.backup.progress import Unfinished
 from nightshift.backup.pruning import Pruned, candidates, prune
+from nightshift.backup.replica import backup_source
 from nightshift.backup.retention import Keep, judge
 from nightshift.backup.snapshot import snapshot_of
 from nightshift.backup.storage import open_store
@@ -176,6 +177,7 @@ class Night:
             run_id=self.run.run_id,
             settings=services.settings,
             database=services.database,
+            source=backup_source(services.settings, services.database),
             store=self.store,
             listener=services.listener,
             now=services.now,
@@ -233,7 +235,8 @@ class Night:
         if not database.is_postgresql:
             return replace(facts, tables=1, bytes=Path(database.target.path).stat().st_size)
         settings = self.services.settings
-        with snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot:
+        source = backup_source(settings, database)
+        with snapshot_of(source, settings.backup_schemas, settings.backup_exclude_rows) as snapshot:
             sources = snapshot.survey.sources
             return replace(
                 facts,

@@ -36,6 +36,7 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "HistoryKeepDays": (("31", "400", "36500"), ("0", "30", "36501", "-1", "x")),
     "LogRetentionDays": (("1", "30", "36500"), ("0", "36501", "-1", "x")),
     "BackupExcludeRows": (("public.events", '"A".b, c.d'), (",", ",".join(map(str, range(51))))),
+    "BackupReplicaHost": (("replica", "a.b-c.example.com:5432", "10.0.0.1"), ("a b", "http://a", "a:b", "-a", "a@b")),
     "BackupKeepDaily": (("1", "7", "99", "999", "2999", "3650"), ("0", "3651", "3700", "4000", "-1", "x")),
     "BackupKeepMonthly": (("0", "9", "12", "119", "120"), ("121", "200", "-1", "x")),
     "BackupKeepWeekly": (("0", "4", "52", "499", "519", "520"), ("521", "530", "600", "-1", "x")),

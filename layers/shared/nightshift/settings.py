@@ -62,6 +62,9 @@ EpochUnit = Literal["s", "ms", "us", "ns"]
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+ReplicaHost = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?(:[0-9]{1,5})?$")
+]
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _ALIASES = ("-s3alias", "--ol-s3")
 """Ends of what is the alias of an access point: no bucket may be called so (S3 user guide, "Bucket naming rules")."""
@@ -138,6 +141,8 @@ class Settings(BaseModel):
     backup_kms_key: str | None = None
     backup_schemas: Words | None = None
     """Schemas to save; None: all that are not the server's own."""
+    backup_replica_host: ReplicaHost | None = None
+    """A standby of DATABASE_URL's server that rows are read from: `host` or `host:port`."""
     backup_exclude_rows: Words | None = None
     """Tables of which the definition alone is saved, like `public.events`."""
     backup_workers: int = Field(2, ge=1, le=MAX_WORKERS)

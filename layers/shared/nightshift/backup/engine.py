@@ -9,7 +9,7 @@ first manifest alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -51,6 +51,8 @@ class Task:
 
     Attributes:
         as_of: what the backup stands for; of one that is continued, its own.
+        database: with nightshift's own tables.
+        source: where rows are read: the same, or a standby of it.
         unfinished: what earlier runs have of it.
         previous: the backup before, whose logs end where these begin.
         now: the clock.
@@ -61,6 +63,7 @@ class Task:
     run_id: str
     settings: Settings
     database: Database
+    source: Database
     store: Store
     listener: Listener
     now: Callable[[], datetime]
@@ -102,7 +105,7 @@ def take_backup(task: Task) -> Taken:
 
 
 def _postgresql(task: Task, parcels: Parcels, stop_at: float) -> Taken:
-    settings, database = task.settings, task.database
+    settings, database = task.settings, task.source
     with (
         snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot,
         ThreadPoolExecutor(1, thread_name_prefix="schema") as background,
@@ -128,7 +131,7 @@ def _postgresql(task: Task, parcels: Parcels, stop_at: float) -> Taken:
 
 def _joined(task: Task, snapshot: Snapshot) -> PostgresConnection:
     """A data connection that looks at the snapshot's moment; raises as `Snapshot.join`."""
-    connection = PostgresConnection(task.database.target)
+    connection = PostgresConnection(task.source.target)
     try:
         snapshot.join(connection)
     except BaseException:
@@ -167,7 +170,7 @@ def _schema(task: Task, snapshot: Snapshot, parcels: Parcels, stop_at: float) ->
         return SchemaFiles(), None, f"the schema: {no_client(major, task.settings.backup_pg_client)}"
     dumped = dump_schema(
         client,
-        task.database.target,
+        task.source.target,
         seconds=stop_at - time.monotonic(),
         snapshot=snapshot.id,
         excluded=snapshot.survey.excluded,
@@ -206,6 +209,7 @@ def _manifest_of(
         sequences=snapshot.survey.sequences,
         settings=snapshot.survey.settings,
         properties=snapshot.survey.properties,
+        replayed_at=snapshot.replayed,
         views=views.entries,
         schema=files,
         unsaved=(*snapshot.survey.aside.unsaved, *saved.unsaved),
@@ -248,7 +252,7 @@ def _finish(
         parcels.check(manifest.parts())
         parcels.manifest(to_json(manifest))
     # Only now: a short retention takes events away at once.
-    said = [*logs.warnings, *retain(task.settings, logs, deadline=task.database.deadline)]
+    said = [*_about_standby(manifest), *logs.warnings, *retain(task.settings, logs, deadline=task.database.deadline)]
     if until is not None:
         try:
             parcels.lock_manifest(until)
@@ -258,6 +262,14 @@ def _finish(
         with task.database.connect() as connection:
             progress.forget(connection)
     return Taken(manifest, kept, (), len(manifest.tables), tuple(said))
+
+
+def _about_standby(manifest: Manifest) -> Iterator[str]:
+    if manifest.replayed_at is not None:
+        yield (
+            "rows were read from a standby, whose last replayed transaction was committed at"
+            f" {manifest.replayed_at.isoformat(timespec='seconds')}; later ones are not in the backup"
+        )
 
 
 def _logs(task: Task, deadline: float) -> DayLogs:

@@ -118,6 +118,7 @@ class Manifest(Strict):
         database: the database's name; for SQLite, its file's.
         server_version: as the server prints it, e.g. `18.1`; SQLite's library's.
         client_version: of the pg_dump that wrote the schema.
+        replayed_at: of one that was read from a standby: when the last transaction that it had replayed was committed.
         groups: one for a backup of one moment.
         logs: objects with the day's logs.
         logs_left: what the next backup has to save of them.
@@ -134,6 +135,7 @@ class Manifest(Strict):
     kind: Literal["postgresql", "sqlite"]
     server_version: str
     client_version: str | None = None
+    replayed_at: datetime | None = None
     groups: tuple[Group, ...]
     tables: tuple[TableEntry, ...]
     sequences: tuple[SequenceState, ...] = ()

@@ -49,7 +49,8 @@ _NO_END = (
 )
 
 _MOMENT = f"""
-SELECT pg_export_snapshot() AS id, clock_timestamp() AS moment, current_setting('server_version') AS version,
+SELECT pg_export_snapshot() AS id, pg_is_in_recovery() AS standby, pg_last_xact_replay_timestamp() AS replayed,
+       clock_timestamp() AS moment, current_setting('server_version') AS version,
        CAST(current_setting('server_version_num') AS int) AS number, current_database() AS database,
        length(set_config('search_path', '', true)) AS path, coalesce(length({_NO_END}), 0) AS no_end
 """
@@ -72,6 +73,7 @@ class Snapshot:
         id: for SET TRANSACTION SNAPSHOT and `pg_dump --snapshot`.
         time: the server's clock at the snapshot; aware UTC.
         version: as the server prints it; `number` as it sorts.
+        replayed: of a standby: when the last transaction that it has replayed was committed; aware UTC.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Snapshot:
     database: str
     version: str
     number: int
+    replayed: datetime | None
     survey: Survey
     connection: Connection
 
@@ -167,6 +170,7 @@ def _attempt(
         database=row.database,
         version=str(row.version).split()[0],
         number=row.number,
+        replayed=row.replayed.astimezone(UTC) if row.standby and row.replayed else None,
         survey=survey(connection, found, schemas, aside),
         connection=connection,
     )

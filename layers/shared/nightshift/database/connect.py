@@ -110,7 +110,8 @@ class Database:
             raise DatabaseUnavailable(
                 "the database is read-only",
                 detail=f"{self._where()}: {self._read_only}",
-                hint="connect to the primary server (a cluster's writer endpoint); or, where the setting is not meant"
+                hint="connect to the primary server (a cluster's writer endpoint); a backup reads rows from the replica"
+                " that BACKUP_REPLICA_HOST names; or, where the setting is not meant"
                 " for nightshift, ALTER ROLE … SET default_transaction_read_only = off",
             )
 
