@@ -22,37 +22,38 @@ MAX_FUNCTION_LINES = 60
 
 # Room → the rooms it may use. A room is a module or a package of `nightshift`, or `job` for functions/<job>/.
 ROOMS: dict[str, set[str]] = {
+    "aws_failures": {"errors"},
     "bundle": set(),
     "errors": set(),
     "envelopes": {"errors"},
     "results": {"errors"},
     "run": {"errors", "envelopes"},
     "settings": {"errors"},
-    "secrets": {"errors", "settings"},
+    "secrets": {"errors", "settings", "aws_failures"},
     "metrics": {"errors", "results"},
-    "store": {"errors"},
+    "store": {"errors", "aws_failures"},
     "policy": {"errors", "settings"},
     "database": {"errors", "run", "results", "settings"},
     "slack": {"errors", "run", "results", "settings"},
     "rows": {"errors", "database"},
     "archive": {"errors", "run", "results", "settings", "policy", "database", "rows", "store"},
-    "bus": {"errors"},
+    "bus": {"errors", "aws_failures"},
     "charts": {"errors", "results"},
-    "embedders": {"errors", "settings"},
+    "embedders": {"errors", "settings", "aws_failures"},
     "feedback": {"errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus"},
     "embedding": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus", "embedders"),
         "feedback",
     },
-    "logs": {"errors", "settings", "rows", "store"},
+    "logs": {"errors", "settings", "rows", "store", "aws_failures"},
     "backup": {"errors", "run", "results", "settings", "secrets", "database", "rows", "store", "archive", "logs"},
     "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
     "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
-    "wiring": {"errors", "settings", "secrets", "database", "store", "archive", "bus", "embedders"},
+    "wiring": {"errors", "settings", "secrets", "database", "store", "archive", "bus", "embedders", "aws_failures"},
     "runtime": {
         *("errors", "run", "results", "settings", "secrets", "metrics", "database", "store", "archive", "reporting"),
-        "wiring",
+        *("wiring", "aws_failures"),
     },
     "job": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
@@ -60,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "cli": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("backup", "wiring", "runtime"),
+        *("backup", "wiring", "runtime", "aws_failures"),
     },
     "__main__": {"cli"},
 }
@@ -68,7 +69,10 @@ ROOMS: dict[str, set[str]] = {
 # Foreign module → the only places that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
     "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
-    "botocore": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
+    "botocore": (
+        *("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch", "aws_failures"),
+        *("wiring", "runtime", "cli/failures"),
+    ),
     "PIL": ("charts/",),
     "sklearn": ("embedders/local",),
     "pyarrow": ("rows/",),

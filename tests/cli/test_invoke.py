@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,21 @@ def test_an_event_from_stdin(small: House) -> None:
     assert small.texts("conversation_log", "t.id::text") == ["1", "2"]
 
 
-def test_the_schedules_event_is_the_default(small: House) -> None:
-    said = invoke(small, "cleanup")
-    assert said.json["as_of"] == "2025-10-13T00:00:00Z"
+@pytest.mark.parametrize("job", ["cleanup", "feedback", "reembed"])
+def test_without_an_event_a_run_stands_for_now(small: House, job: str) -> None:
+    """The checkout's events are samples of 2025: a run by one of them would report, or delete, by that day."""
+    small.env["CLEANUP_MAX_SHARE"] = "1"
+    small.policies(
+        '[[retention]]\ntable = "conversation_log"\nkeep_days = 30\n'
+        '[[embedding]]\ntable = "document"\ntext = "body"\ninto = "document_embedding"'
+    )
+    small.sql("CREATE TABLE document (id int PRIMARY KEY, body text, updated_at timestamptz)")
+    small.sql("ALTER TABLE conversation_log ADD feedback text")
+    small.env |= {"FEEDBACK_CHART": "off", "EMBEDDER": "local"}
+    before = datetime.now(UTC)
+    said = process(small, "invoke", job)
+    assert said.code == 0, said.stderr
+    assert before <= datetime.fromisoformat(said.json["as_of"]) <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("event", ["not json", "", "[1"])

@@ -73,7 +73,7 @@ def test_where_nobody_listens(clean_environment: pytest.MonkeyPatch, bedrock: Be
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     clean_environment.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{port}")
-    with pytest.raises(OutOfTime, match="no connection: EndpointConnectionError") as caught:
+    with pytest.raises(OutOfTime, match="no connection: EndpointConnectionError: Could not connect") as caught:
         embed(BedrockEmbedder(MODEL, DIMENSION, workers=2), seconds=2)
     assert "VPC" in (caught.value.hint or "")
 

@@ -114,7 +114,9 @@ def test_a_secret_that_is_not_there(aws: boto3.Session) -> None:
         database("arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:nowhere")
 
     assert "DATABASE_SECRET_ARN" in str(raised.value.detail) and "secret:nowhere" in str(raised.value.detail)
-    assert "secretsmanager:GetSecretValue" in str(raised.value.hint)
+    assert raised.value.message == "Secrets Manager has no such value"
+    assert "can't find the specified secret" in str(raised.value.detail)
+    assert "correct the name or ARN" in str(raised.value.hint)
 
 
 def test_a_run_on_nothing_but_secrets(keep: Keep, house: House, s3: EmbeddedS3) -> None:

@@ -60,13 +60,13 @@ class Bus:
         try:
             answer = self._connected().put_events(Entries=[entry])
         except ClientError as exc:
-            raise self._error(kind, str(exc.response.get("Error", {}).get("Code", "refused"))) from exc
+            raise self._error(kind, str(exc.response.get("Error", {}).get("Code", "refused")), exc) from exc
         except BotoCoreError as exc:
-            raise self._error(kind, type(exc).__name__) from exc
+            raise self._error(kind, type(exc).__name__, exc) from exc
         # A 200 says that the request was understood; each entry has its own fate.
         [sent] = answer.get("Entries") or [{}]
         if not sent.get("EventId"):
-            raise self._error(kind, sent.get("ErrorCode") or "no answer for the event")
+            raise self._error(kind, sent.get("ErrorCode") or "no answer for the event", told=sent.get("ErrorMessage"))
         return sent["EventId"]
 
     def _connected(self) -> EventBridgeClient:
@@ -83,6 +83,12 @@ class Bus:
             self._client = boto3.session.Session().client("events", config=config)
         return self._client
 
-    def _error(self, kind: str, code: str) -> BusError:
-        hint = _HINTS.get(code, "the next run sends it again")
-        return BusError(f"the event bus was not told: {code}", detail=f"{self.name}: {kind}", hint=hint)
+    def _error(self, kind: str, code: str, exc: Exception | None = None, told: str | None = None) -> BusError:
+        from nightshift.aws_failures import hint_of, words_of
+
+        words = words_of(exc) if exc is not None else told
+        return BusError(
+            f"the event bus was not told: {code}",
+            detail=f"{self.name}: {kind}" + (f": {words}" if words else ""),
+            hint=_HINTS.get(code) or (exc and hint_of(exc)) or "the next run sends it again",
+        )

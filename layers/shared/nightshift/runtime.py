@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nightshift import secrets
 from nightshift.database import history
-from nightshift.database.connect import Database
+from nightshift.database.connect import Database, for_people
 from nightshift.database.lock import run_lock
 from nightshift.database.moving import check_place, settle
 from nightshift.database.own_schema import schema_of
@@ -85,8 +85,11 @@ def run_job(
         logger.info("run started", extra={"job": job, "as_of": run.as_of.isoformat(), "dry_run": run.dry_run})
         run, result = _connected(run, wires, work, started, archive=archive)
     except Exception as exc:
-        _failed(run, wires, exc, started, context)
-        raise
+        error = _explained(exc)
+        _failed(run, wires, error, started, context)
+        if error is exc:
+            raise
+        raise error from exc
     duration = _ms(started)
     answer = to_answer(run, result, duration)
     logger.info("run ended", extra={"answer": answer})
@@ -192,6 +195,20 @@ def to_answer(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any
         "run_id": run.run_id,
         **result.to_json(),
     }
+
+
+def _explained(exc: Exception) -> Exception:
+    """What a library raised as an error for people, where somebody knows one; else the exception itself."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from nightshift.aws_failures import unusable_client
+
+    if isinstance(exc, BotoCoreError | ClientError):
+        return unusable_client("AWS", exc)
+    error = for_people(exc)
+    if error is not exc and isinstance(error, NightshiftError):
+        error.result = getattr(exc, "result", None)
+    return error
 
 
 def _failed(run: JobRun, wires: Wiring, error: Exception, started: float, context: LambdaContext | None) -> None:

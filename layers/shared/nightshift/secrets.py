@@ -70,32 +70,61 @@ def parameter(name: str) -> str:
     Raises:
         SecretUnavailable: it cannot be read.
     """
-    from aws_lambda_powertools.utilities import parameters
-
-    try:
-        return str(parameters.get_parameter(name, decrypt=True, force_fetch=True))
-    except Exception as exc:
-        raise SecretUnavailable(
-            "an SSM parameter could not be read",
-            detail=f"parameter: {name} ({type(exc).__name__})",
-            hint="check the name and that the function's role may call ssm:GetParameter on it",
-        ) from None
+    return _asked("SSM", name, name)
 
 
 def _read(arn: str, variable: str) -> str:
     if ":ssm:" in arn or arn.startswith("ssm:"):
         return parameter(arn.removeprefix("ssm:") if arn.startswith("ssm:") else arn)
-    from aws_lambda_powertools.utilities import parameters
+    return _asked("Secrets Manager", arn, f"{variable}: {arn}")
 
+
+def _asked(service: str, name: str, about: str) -> str:
+    """The value that a service keeps, asked for anew; a service that does not answer costs seconds.
+
+    Raises:
+        SecretUnavailable: it cannot be read.
+    """
+    from aws_lambda_powertools.utilities import parameters
+    from botocore.config import Config
+
+    # Powertools' own client waits a minute for each of five tries.
+    config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2}, user_agent_extra="nightshift")
     try:
-        return str(parameters.get_secret(arn, force_fetch=True))
+        if service == "SSM":
+            return str(parameters.SSMProvider(boto_config=config).get(name, decrypt=True, force_fetch=True))
+        return str(parameters.SecretsProvider(boto_config=config).get(name, force_fetch=True))
     except Exception as exc:
-        # The cause may quote the request; its type is all the reader needs.
-        raise SecretUnavailable(
-            "a secret could not be read",
-            detail=f"{variable}: {arn} ({type(exc.__cause__ or exc).__name__})",
-            hint="check the ARN and that the function's role may call secretsmanager:GetSecretValue on it",
-        ) from None
+        # Powertools wraps what boto3 raised, and chains it by context alone.
+        failure = _unreadable(service, about, exc.__cause__ or exc.__context__ or exc)
+    raise failure
+
+
+def _unreadable(service: str, about: str, exc: BaseException) -> SecretUnavailable:
+    """Missing, denied and silent are three things, and ask for three remedies."""
+    from botocore import exceptions as botocore
+
+    from nightshift.aws_failures import hint_of, words_of
+
+    code = (
+        exc.response.get("Error", {}).get("Code", "") if isinstance(exc, botocore.ClientError) else type(exc).__name__
+    )
+    words = words_of(exc) if isinstance(exc, Exception) else ""
+    detail = f"{about}: {code}: {words}" if words else f"{about}: {code}"
+    action = "ssm:GetParameter" if service == "SSM" else "secretsmanager:GetSecretValue"
+    if code in ("ResourceNotFoundException", "ParameterNotFound"):
+        hint = "correct the name or ARN, or create it; the region and the account that are asked are part of it"
+        return SecretUnavailable(f"{service} has no such value", detail=detail, hint=hint)
+    if code in ("AccessDeniedException", "AccessDenied"):
+        hint = f"the role needs {action} on it, and kms:Decrypt on a key of its own"
+        return SecretUnavailable(f"{service} refused to hand out a value", detail=detail, hint=hint)
+    if isinstance(exc, botocore.ConnectionError | botocore.HTTPClientError):
+        hint = (
+            "in a VPC the function needs a NAT gateway or an endpoint of the service; check AWS_ENDPOINT_URL and region"
+        )
+        return SecretUnavailable(f"{service} did not answer", detail=detail, hint=hint)
+    own = hint_of(exc) if isinstance(exc, Exception) else None
+    return SecretUnavailable(f"a value could not be read from {service}", detail=detail, hint=own)
 
 
 def _object(raw: str, arn: str) -> dict[str, Any]:
@@ -140,12 +169,14 @@ def rds_token(host: str, port: int, user: str) -> str:
     import boto3
     from botocore.exceptions import BotoCoreError
 
+    from nightshift.aws_failures import hint_of, with_words
+
     try:
         token: str = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
     except BotoCoreError as exc:
         raise SecretUnavailable(
             "no RDS IAM token could be made",
-            detail=f"{user}@{host}:{port} ({type(exc).__name__})",
-            hint="the function's role needs rds-db:connect, and AWS_REGION must be set",
+            detail=with_words(f"{user}@{host}:{port}", exc),
+            hint=hint_of(exc) or "the function's role needs rds-db:connect",
         ) from None
     return token

@@ -169,6 +169,12 @@ class Services:
 
 def _make_client() -> Any:
     """boto3 is loaded here, by the thread that builds the client: a dry run needs neither."""
+    from botocore.exceptions import BotoCoreError
+
+    from nightshift.aws_failures import unusable_client
     from nightshift.store import make_client
 
-    return make_client()
+    try:
+        return make_client()
+    except (BotoCoreError, ValueError) as exc:  # ValueError: an AWS_ENDPOINT_URL that is no URL
+        raise unusable_client("S3", exc) from exc

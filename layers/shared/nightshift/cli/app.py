@@ -24,7 +24,7 @@ Environment, as the handlers read it:
   BACKUP_BUCKET             the backups' bucket (ARCHIVE_BUCKET); BACKUP_PREFIX (backup)
   NIGHTSHIFT_CONFIG         the policy file: a path, s3://… or ssm:/…
   TIMEZONE                  of days and moments without a zone (Asia/Seoul)
-  AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, …   as in every AWS tool
+  AWS_PROFILE, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, …   as boto3 reads them
 
 \b
 Exit status:

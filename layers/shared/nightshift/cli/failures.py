@@ -126,12 +126,16 @@ def reported(*, verbose: bool) -> Iterator[None]:
 
 
 def _unexpected(exc: Exception) -> NightshiftError:
+    from botocore.exceptions import BotoCoreError, ClientError
     from sqlalchemy.exc import DBAPIError
 
+    from nightshift.aws_failures import unusable_client
     from nightshift.database.connect import refused_statement
 
     if isinstance(exc, DBAPIError):
         return refused_statement(exc)
+    if isinstance(exc, BotoCoreError | ClientError):
+        return unusable_client("AWS", exc)
     return NightshiftError(
         "an unexpected error", detail=type(exc).__name__, hint="nightshift --verbose … has its trace"
     )

@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 from nightshift.database import path_events
 from nightshift.database.opening import begin
 from nightshift.database.own_schema import find_schema_sql
-from nightshift.database.sqlstates import path_hint
+from nightshift.database.sqlstates import READ_ONLY_HINT, path_hint, server_hint
 from nightshift.database.tables import metadata
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
@@ -89,7 +89,7 @@ class Database:
             raise DatabaseUnavailable(
                 "the database could not be reached",
                 detail=f"{self._where()}: {reason(exc)}",
-                hint="check DATABASE_URL, the security group, and that the server is up",
+                hint=_unreachable_hint(exc),
             ) from None
         try:
             if autocommit:
@@ -110,9 +110,7 @@ class Database:
             raise DatabaseUnavailable(
                 "the database is read-only",
                 detail=f"{self._where()}: {self._read_only}",
-                hint="connect to the primary server (a cluster's writer endpoint); a backup reads rows from the replica"
-                " that BACKUP_REPLICA_HOST names; or, where the setting is not meant"
-                " for nightshift, ALTER ROLE … SET default_transaction_read_only = off",
+                hint=READ_ONLY_HINT,
             )
 
     def renew(self, connection: Connection) -> None:
@@ -220,18 +218,32 @@ def require_file(path: str) -> None:
 
 def refused_statement(exc: DBAPIError) -> NightshiftError:
     """A control-plane statement that the database did not carry out, as an error for people."""
-    hint = "see the database's log"
-    if sqlstate(exc) == _READ_ONLY:
-        return NightshiftError("the database is read-only", detail=reason(exc), hint="connect to the primary server")
-    if sqlstate(exc) == INSUFFICIENT_PRIVILEGE:
-        hint = "GRANT SELECT on it to nightshift's role"
-    hint = path_hint(sqlstate(exc), in_function=is_in_function(exc)) or hint
-    return NightshiftError("the database refused a look-up", detail=reason(exc), hint=hint)
+    state, words = sqlstate(exc), reason(exc)
+    if exc.connection_invalidated:
+        return DatabaseUnavailable(
+            "the connection to the database was lost",
+            detail=words,
+            hint="what was committed stands; see that the server is up, and its log; the next run goes on",
+        )
+    hint = path_hint(state, in_function=is_in_function(exc)) or server_hint(state, words) or _own_hint(exc)
+    message = "the database is read-only" if state == _READ_ONLY else "the database refused a look-up"
+    return NightshiftError(message, detail=words, hint=hint or "see the database's log")
+
+
+def _own_hint(exc: DBAPIError) -> str | None:
+    """The server's own HINT."""
+    cause: Any = exc.orig
+    return cause.args[0].get("H") if cause is not None and cause.args and isinstance(cause.args[0], dict) else None
 
 
 def for_people(exc: Exception) -> Exception:
     """A refused statement's exception as an error for people; any other as it is."""
     return refused_statement(exc) if isinstance(exc, DBAPIError) else exc
+
+
+def _unreachable_hint(exc: Exception) -> str:
+    known = server_hint(sqlstate(exc), reason(exc)) if isinstance(exc, DBAPIError) else None
+    return known or "check DATABASE_URL, the security group, and that the server is up"
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:

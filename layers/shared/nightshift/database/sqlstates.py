@@ -39,6 +39,50 @@ def path_hint(state: str | None, *, in_function: bool) -> str | None:
     )
 
 
+READ_ONLY_HINT = (
+    "connect to the primary server (a cluster's writer endpoint); a backup reads rows from the replica that"
+    " BACKUP_REPLICA_HOST names; or, where the setting is not meant for nightshift, ALTER ROLE … SET default_transaction_read_only = off"
+)
+_BY_STATE = {
+    "25006": READ_ONLY_HINT,
+    "28P01": "check the user and the password in DATABASE_URL, or in its secret",
+    "28000": "the server lets this role in from here by no line of its pg_hba.conf, or only with TLS (sslmode=require)",
+    "3D000": "correct the database's name, the last part of DATABASE_URL",
+    "53300": "the server has no connection to spare: close some, or raise max_connections",
+    "53100": "the server's disk is full",
+    "57P03": "the server is starting or stopping; the next run tries again",
+}
+_BY_WORDS: tuple[tuple[str, str], ...] = (
+    ("out of shared memory", "raise max_locks_per_transaction on the server (it has to be restarted)"),
+    ("max_locks_per_transaction", "raise max_locks_per_transaction on the server (it has to be restarted)"),
+    ("database is locked", "another process is writing to the SQLite file: end it, or try again later"),
+    ("database table is locked", "another process is writing to the SQLite file: end it, or try again later"),
+    ("readonly database", "nightshift's user may not write the SQLite file or its directory: chown or chmod both"),
+    ("unable to open database file", "nightshift's user may not read the SQLite file or its directory"),
+    ("file is not a database", "DATABASE_URL names a file that is no SQLite database"),
+    ("Name or service not known", "correct the host in DATABASE_URL: nobody knows that name"),
+    ("password authentication failed", _BY_STATE["28P01"]),
+    ("no password", "give a password in DATABASE_URL, or DATABASE_SECRET_ARN"),
+)
+_ROLE = re.compile(r'role "([^"]+)"')
+
+
+def server_hint(state: str | None, words: str) -> str | None:
+    """What to do about an error of the server's, or of SQLite, by its code and words; None where nobody knows."""
+    if (role := _ROLE.search(words)) and state in ("42501", "42704", "28000"):
+        if "does not exist" in words:
+            return f"CREATE ROLE {role[1]}, or correct the name"
+        if "member of" in words or "SET ROLE" in words:
+            return f"GRANT {role[1]} TO nightshift's role: it exists, and ours is no member of it"
+    if state == "42501":
+        return (
+            "GRANT USAGE on it to nightshift's role"
+            if "for schema" in words
+            else "GRANT SELECT on it to nightshift's role"
+        )
+    return _BY_STATE.get(state or "") or next((hint for said, hint in _BY_WORDS if said in words), None)
+
+
 _ABOUT_A_VALUE = re.compile("invalid|out of range|too long|malformed", re.IGNORECASE)
 _QUOTED = re.compile('".*"')
 

@@ -59,16 +59,24 @@ class Passing(Exception):
     Args:
         reason: fit to be shown.
         throttled: the text is not to blame.
+        nonsense: an answer came, and is none of the model's.
         retry_after: seconds that the service asks everybody to wait.
         hint: what the operator can do if it does not pass.
     """
 
     def __init__(
-        self, reason: str, *, throttled: bool = False, retry_after: float | None = None, hint: str | None = None
+        self,
+        reason: str,
+        *,
+        throttled: bool = False,
+        nonsense: bool = False,
+        retry_after: float | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.throttled = throttled
+        self.nonsense = nonsense
         self.retry_after = retry_after
         self.hint = hint
 
@@ -196,6 +204,12 @@ class _Batch:
                 ) from None
             except Passing as exc:
                 self._note(exc)
+                if now and exc.nonsense:
+                    raise EmbedderError(
+                        f"the embedding model does not answer as one: {exc.reason}",
+                        detail=f"{MAX_TRIES} tries of one text, and one of the word {PROBE!r}",
+                        hint="check AWS_ENDPOINT_URL_BEDROCK_RUNTIME and any proxy: another server answers",
+                    ) from None
                 return False
             self._accepted.set()
             return True

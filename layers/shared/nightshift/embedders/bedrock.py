@@ -63,7 +63,7 @@ class BedrockEmbedder:
             )
             body = response["body"].read()
         except (ClientError, BotoCoreError) as exc:
-            failure = _explained(exc)
+            failure = _explained(exc, text)
         else:
             return titan.answer(body, self.dimension)
         # Out of the `except`, so that our error has no link to botocore's, which may quote the text.
@@ -90,8 +90,8 @@ class BedrockEmbedder:
         return self._client
 
 
-def _explained(exc: ClientError | BotoCoreError) -> Exception:
+def _explained(exc: ClientError | BotoCoreError, text: str = "") -> Exception:
     """botocore is loaded by the first call: a run without documents needs none of it."""
     from nightshift.embedders.bedrock_failures import explained
 
-    return explained(exc)
+    return explained(exc, text)

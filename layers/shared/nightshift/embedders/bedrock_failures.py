@@ -12,12 +12,15 @@ from http import HTTPStatus
 from botocore import exceptions as botocore
 from botocore.exceptions import BotoCoreError, ClientError
 
+from nightshift.aws_failures import hint_of, words_of
 from nightshift.embedders.asking import Passing, Refused
 from nightshift.errors import EmbedderError
 
 MAX_TOLD = 300
 """Characters of Bedrock's own words that an error shows."""
 
+_PIECE = 12
+"""Characters of a text that are not found in somebody's words by accident."""
 _THROTTLED = {"ThrottlingException", "ModelNotReadyException", "ServiceQuotaExceededException"}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.FAILED_DEPENDENCY}  # ModelTimeoutException, ModelErrorException
 _TOO_MANY_TOKENS = re.compile(r"Max input tokens: (\d+), request input token count: (\d+)")
@@ -25,46 +28,59 @@ _TOO_MANY_CHARACTERS = re.compile(r"expected maxLength: (\d+), actual: (\d+)")
 
 _SLOWER = "ask for a higher Bedrock quota (requests and tokens a minute), or set fewer EMBEDDING_WORKERS"
 _NO_WAY = "in a VPC the function needs a NAT gateway or an endpoint for bedrock-runtime; check the region too"
-_LOG_IN = "the credentials are wrong or have expired; on Lambda the function's role gives them"
+_DAILY = re.compile(r"per day|daily", re.IGNORECASE)
+"""Bedrock's words where a quota of the day is used up; the code is the one of throttling."""
+_TOMORROW = (
+    "the model's quota of tokens a day is used up: reembed goes on when the day is over; ask for a higher one in"
+    " Service Quotas, Amazon Bedrock, “model invocation max tokens per day”"
+)
 _HINTS = {
     "AccessDeniedException": "the role needs bedrock:InvokeModel on the model (and on the inference profile), and the "
     "account access to it: Bedrock console, Model access",
     "ResourceNotFoundException": "check EMBEDDING_MODEL and the region: there is no such model or profile here",
-    "ExpiredTokenException": _LOG_IN,
-    "InvalidSignatureException": _LOG_IN,
-    "NoCredentialsError": _LOG_IN,
-    "NoRegionError": "set AWS_REGION; on Lambda it is there",
-    "UnrecognizedClientException": _LOG_IN,
 }
 
 
-def explained(exc: ClientError | BotoCoreError) -> Refused | Passing | EmbedderError:
+def explained(exc: ClientError | BotoCoreError, text: str = "") -> Refused | Passing | EmbedderError:
     """The failure as `asking` knows it; to be raised outside of the `except`, as botocore's own may quote the text."""
+    words = _harmless(words_of(exc), text)
     if isinstance(exc, ClientError):
-        return _answered(exc)
+        return _answered(exc, words)
     name = type(exc).__name__
     if isinstance(exc, botocore.SSLError):
-        return _hopeless(name)
+        return _hopeless(name, exc, words)
     if isinstance(exc, botocore.ConnectionError):
-        return Passing(f"no connection: {name}", hint=_NO_WAY)
+        return Passing(f"no connection: {name}: {words}", hint=_NO_WAY)
     if isinstance(exc, botocore.HTTPClientError | botocore.IncompleteReadError):
         return Passing(f"no answer: {name}")
-    return _hopeless(name)
+    return _hopeless(name, exc, words)
 
 
-def _answered(exc: ClientError) -> Refused | Passing | EmbedderError:
+def _answered(exc: ClientError, words: str) -> Refused | Passing | EmbedderError:
     about, error = exc.response.get("ResponseMetadata", {}), exc.response.get("Error", {})
     status = int(about.get("HTTPStatusCode", 0))
     code = str(error.get("Code") or status)
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _THROTTLED:
+        if _DAILY.search(words):
+            return EmbedderError(f"the embedding model's daily quota is used up: {code}", detail=words, hint=_TOMORROW)
         retry_after = _seconds(about.get("HTTPHeaders", {}).get("retry-after"))
-        return Passing(code, throttled=True, retry_after=retry_after, hint=_SLOWER)
+        return Passing(_with_words(code, words), throttled=True, retry_after=retry_after, hint=_SLOWER)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
-        return Passing(code, retry_after=_seconds(about.get("HTTPHeaders", {}).get("retry-after")))
+        return Passing(_with_words(code, words), retry_after=_seconds(about.get("HTTPHeaders", {}).get("retry-after")))
     told = str(error.get("Message", ""))[:MAX_TOLD]
     if code == "ValidationException" or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Refused(_reason(code, told), told)
-    return _hopeless(code)
+    return _hopeless(code, exc, words)
+
+
+def _with_words(code: str, words: str) -> str:
+    return f"{code}: {words}" if words and words != code else code
+
+
+def _harmless(words: str, text: str) -> str:
+    """Bedrock's own words; none where they quote a piece of the text."""
+    pieces = (text[at : at + _PIECE] for at in range(max(1, len(text) - _PIECE + 1)))
+    return "" if text and any(piece in words for piece in pieces) else words
 
 
 def _reason(code: str, told: str) -> str:
@@ -76,9 +92,9 @@ def _reason(code: str, told: str) -> str:
     return code
 
 
-def _hopeless(code: str) -> EmbedderError:
-    hint = _HINTS.get(code, "nothing is lost by it; run reembed again when it is mended")
-    return EmbedderError(f"the embedding model cannot be used: {code}", hint=hint)
+def _hopeless(code: str, exc: ClientError | BotoCoreError, words: str) -> EmbedderError:
+    hint = _HINTS.get(code) or hint_of(exc) or "nothing is lost by it; run reembed again when it is mended"
+    return EmbedderError(f"the embedding model cannot be used: {code}", detail=words or None, hint=hint)
 
 
 def _seconds(header: str | None) -> float | None:

@@ -68,7 +68,7 @@ def answer(body: bytes, dimension: int) -> Answer:
         vector = array("f", numbers)
         tokens = int(tokens)
     except (ValueError, KeyError, TypeError, OverflowError):
-        raise Passing("HTTP 200, but not the model's answer") from None
+        raise Passing("HTTP 200, but not the model's answer", nonsense=True) from None
     if len(vector) != dimension:
         raise EmbedderError(
             "the embedding model answers with vectors of another length",

@@ -158,9 +158,9 @@ class CloudWatch:
                     return answer
                 (code, again), cause = (_NOT_ITS_ANSWER, True), None
             if not again or attempt == TRIES:
-                raise _unavailable(LogsUnavailable, code, group) from cause
+                raise _unavailable(LogsUnavailable, code, group, cause) from cause
             if time.monotonic() + pause > deadline:
-                raise _unavailable(LogsOutOfTime, code, group) from cause
+                raise _unavailable(LogsOutOfTime, code, group, cause) from cause
             self._sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_S)
         raise AssertionError("the last try returns or raises")
@@ -210,7 +210,10 @@ def _judged(exc: Exception) -> tuple[str, bool]:
     raise exc
 
 
-def _unavailable(kind: type[LogsUnavailable], code: str, group: str) -> LogsUnavailable:
-    error = kind(f"CloudWatch Logs: {code}", detail=group, hint=_HINTS.get(code, "the next run tries again"))
+def _unavailable(kind: type[LogsUnavailable], code: str, group: str, exc: Exception | None = None) -> LogsUnavailable:
+    from nightshift.aws_failures import hint_of, with_words
+
+    hint = _HINTS.get(code) or (exc and hint_of(exc)) or "the next run tries again"
+    error = kind(f"CloudWatch Logs: {code}", detail=group if exc is None else with_words(group, exc), hint=hint)
     error.code = code
     return error

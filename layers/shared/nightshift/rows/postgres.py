@@ -18,7 +18,7 @@ from adbc_driver_postgresql import StatementOptions, dbapi
 from nightshift.database import search_path
 from nightshift.database.durability import DURABLE
 from nightshift.database.opening import settings_sql
-from nightshift.database.sqlstates import is_about_rows
+from nightshift.database.sqlstates import first_line, is_about_rows, server_hint
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable
 from nightshift.rows.postgres_errors import is_in_function, line_of, translate
@@ -56,8 +56,9 @@ class PostgresConnection:
         except dbapi.Error as exc:
             raise DatabaseUnavailable(
                 "a data connection could not be opened",
-                detail=f"{target.host}:{target.port}/{target.database} (SQLSTATE {exc.sqlstate or 'none'})",
-                hint="check DATABASE_URL and that the server has connections to spare",
+                detail=f"{target.host}:{target.port}/{target.database}: {_said(exc)}",
+                hint=server_hint(exc.sqlstate, _said(exc))
+                or "check DATABASE_URL and that the server has connections to spare",
             ) from None
 
     def _set(self, settings: Mapping[str, str]) -> None:
@@ -211,3 +212,9 @@ class PostgresConnection:
             self._connection.rollback()
         except _DRIVER_ERRORS:
             self.healthy = False
+
+
+def _said(exc: dbapi.Error) -> str:
+    """The server's own words, without what libpq says of the address before them."""
+    line = first_line(str(exc)).rpartition("failed: ")[2].strip()
+    return f"{line} (SQLSTATE {exc.sqlstate})" if exc.sqlstate else line or type(exc).__name__

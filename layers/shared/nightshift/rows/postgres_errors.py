@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from nightshift.database.sqlstates import first_line, is_about_rows, is_oversized, path_hint
+from nightshift.database.sqlstates import (
+    READ_ONLY_HINT,
+    first_line,
+    is_about_rows,
+    is_oversized,
+    path_hint,
+    server_hint,
+)
 from nightshift.errors import NightshiftError
 from nightshift.rows.source import ConnectionLost, Interrupted, RowsLocked, RowTooBig, StatementRefused
 
@@ -52,7 +59,7 @@ def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
     if state is not None and state.startswith(("08", "57P")):
         return ConnectionLost("the connection to the database was lost", detail=said)
     if state == _READ_ONLY:
-        return NightshiftError("the database is read-only", detail=said, hint="connect to the primary server")
+        return NightshiftError("the database is read-only", detail=said, hint=READ_ONLY_HINT)
     if state == "23505":
         return StatementRefused(
             "the table has rows with keys of archived ones",
@@ -77,7 +84,7 @@ def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
             detail=said,
             hint="archive the referencing table first, with a retention that is not longer",
         )
-    hint = path_hint(state, in_function=is_in_function(message))
+    hint = path_hint(state, in_function=is_in_function(message)) or server_hint(state, said)
     return StatementRefused("the database refused a statement", detail=said, hint=hint)
 
 

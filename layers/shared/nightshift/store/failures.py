@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from nightshift.aws_failures import hint_of, with_words
 from nightshift.errors import ColdStorage, ObjectAbsent, StoreError
 
 _ABSENT = {"NoSuchKey", "NoSuchVersion", "404"}
@@ -48,6 +49,6 @@ def store_error(message: str, bucket: str, key: str, exc: Exception) -> StoreErr
     kind = ObjectAbsent if code in _ABSENT else ColdStorage if code == "InvalidObjectState" else StoreError
     return kind(
         f"{message}: {code}",
-        detail=f"s3://{bucket}/{key}",
-        hint=_HINTS.get(code, "nothing is lost by it; the next run goes on from here"),
+        detail=with_words(f"s3://{bucket}/{key}", exc),
+        hint=_HINTS.get(code) or hint_of(exc) or "nothing is lost by it; the next run goes on from here",
     )

@@ -1,9 +1,11 @@
-"""`nightshift invoke`: a job's handler, called in this process as Lambda would call it, but without a deadline."""
+"""`nightshift invoke`: a job's handler, called in this process as Lambda would call it."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ Examples:
   nightshift invoke cleanup --event events/cleanup.dry_run.json
   echo '{"dry_run": true}' | nightshift invoke cleanup --event -
   nightshift invoke cleanup --json | jq .status
+  nightshift invoke backup --timeout 28800
 """
 
 
@@ -48,17 +51,31 @@ class Job(click.ParamType[str]):
     "--event",
     "source",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="A JSON file, or - for stdin. Default: the checkout's events/JOB.json, else {}.",
+    help="A JSON file, or - for stdin. Default: {}, a run that stands for now.",
+)
+@click.option(
+    "--timeout",
+    type=click.IntRange(min=10),
+    default=14_400,
+    show_default=True,
+    metavar="SECONDS",
+    help="When the job is to end; what it has not done by then the next run does.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The answer on one line, and nothing else on stdout.")
 @click.pass_context
-def command(ctx: click.Context, job: str, source: Path | None, as_json: bool) -> None:
-    """Run a job once, here and now, with an event of your choice, and print its answer as JSON."""
-    from nightshift.cli import context, output
+def command(ctx: click.Context, job: str, source: Path | None, timeout: int, as_json: bool) -> None:
+    """Run a job once, here and now, with an event of your choice, and print its answer as JSON.
 
-    event = _event(job, source)
-    with context.backstage(verbose=ctx.obj):
-        answer = jobs.load(job, "app").lambda_handler(event, None)
+    While it runs, stderr says every ten seconds for how long, and what was done last.
+    """
+    from nightshift.cli import context, output
+    from nightshift.cli.watch import Allowance, signs_of_life
+    from nightshift.runtime import logger
+
+    event = _event(source)
+    log = logging.getLogger(logger.name)
+    with context.backstage(verbose=ctx.obj), signs_of_life(job, log):
+        answer = jobs.load(job, "app").lambda_handler(event, Allowance(time.monotonic() + timeout))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
@@ -66,14 +83,10 @@ def command(ctx: click.Context, job: str, source: Path | None, as_json: bool) ->
     ctx.exit(exit_code(answer["status"]))
 
 
-def _event(job: str, source: Path | None) -> object:
+def _event(source: Path | None) -> object:
     if source is None:
-        usual = jobs.CHECKOUT / "events" / f"{job}.json"
-        text = usual.read_text(encoding="utf-8") if usual.is_file() else "{}"
-    elif str(source) == "-":
-        text = sys.stdin.read()
-    else:
-        text = source.read_text(encoding="utf-8")
+        return {}
+    text = sys.stdin.read() if str(source) == "-" else source.read_text(encoding="utf-8")
     try:
         return json.loads(text)
     except ValueError as exc:

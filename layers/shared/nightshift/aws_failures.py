@@ -1,0 +1,83 @@
+"""Failures of AWS and of boto3: their own words, and what to do where the cause is this process's configuration.
+
+boto3 itself reads AWS_DEFAULT_REGION, and never AWS_REGION (botocore's `configprovider`); Lambda sets both.
+"""
+
+from __future__ import annotations
+
+import re
+
+from botocore import exceptions as botocore
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightshift.errors import NightshiftError
+
+MAX_WORDS = 300
+_LOGIN = re.compile(r"(?<=//)[^/@\s\"']*@")
+"""A login in an address, which botocore would quote with it."""
+
+_ENDPOINT = (
+    "nothing answers there: check AWS_ENDPOINT_URL (for all services; AWS_ENDPOINT_URL_S3 … for one) and the region; in"
+    " a VPC the function needs a NAT gateway or an endpoint of the service"
+)
+_LOG_IN = (
+    "the credentials are wrong or have expired; check AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log"
+    " in again: aws sso login"
+)
+_CLIENT_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
+    (botocore.NoRegionError, "set AWS_DEFAULT_REGION (boto3 does not read AWS_REGION), or a region in the profile"),
+    (botocore.InvalidRegionError, "correct AWS_DEFAULT_REGION: it is a name such as ap-northeast-2"),
+    (
+        botocore.NoCredentialsError,
+        "give credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or on AWS a role",
+    ),
+    (botocore.PartialCredentialsError, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or neither"),
+    (
+        botocore.ProfileNotFound,
+        "correct AWS_PROFILE: aws configure list-profiles shows which profiles there are",
+    ),
+    (botocore.TokenRetrievalError, _LOG_IN),
+    (botocore.SSOError, _LOG_IN),
+    (botocore.CredentialRetrievalError, _LOG_IN),
+    (botocore.ConfigParseError, "mend the file that AWS_CONFIG_FILE names, else ~/.aws/config"),
+    (botocore.SSLError, "check AWS_CA_BUNDLE, and whether a proxy stands in between"),
+    (botocore.EndpointConnectionError, _ENDPOINT),
+    (botocore.ConnectTimeoutError, _ENDPOINT),
+    (botocore.ProxyConnectionError, "check HTTPS_PROXY and NO_PROXY"),
+)
+_LOGIN_CODES = (
+    *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidSignatureException", "InvalidToken"),
+    *("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "AuthFailure"),
+)
+_CODE_HINTS = {
+    **dict.fromkeys(_LOGIN_CODES, _LOG_IN),
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "PermanentRedirect": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
+    "IllegalLocationConstraintException": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
+}
+
+
+def words_of(exc: Exception) -> str:
+    """The service's own words, or boto3's where there was no answer; one line, without a login."""
+    told = str(exc.response.get("Error", {}).get("Message") or "") if isinstance(exc, ClientError) else str(exc)
+    return _LOGIN.sub("", " ".join(told.split()))[:MAX_WORDS]
+
+
+def with_words(about: str, exc: Exception) -> str:
+    """A detail: what it is about, and the words."""
+    words = words_of(exc)
+    return f"{about}: {words}" if words else about
+
+
+def hint_of(exc: Exception) -> str | None:
+    """What to do, where the configuration is to blame; None for all else."""
+    if isinstance(exc, ClientError):
+        return _CODE_HINTS.get(str(exc.response.get("Error", {}).get("Code")))
+    return next((hint for kind, hint in _CLIENT_HINTS if isinstance(exc, kind)), None)
+
+
+def unusable_client(service: str, exc: Exception) -> NightshiftError:
+    """The error where boto3 makes no client, or an answer came that nobody has explained."""
+    code = exc.response.get("Error", {}).get("Code") if isinstance(exc, ClientError) else type(exc).__name__
+    return NightshiftError(f"{service} cannot be used: {code}", detail=words_of(exc) or None, hint=hint_of(exc))
