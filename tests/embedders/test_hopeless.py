@@ -1,0 +1,61 @@
+"""What no wait mends ends a run that has no deadline, too, and is told for what it is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from local.bedrock import Answer, BedrockServer
+from nightshift.embedders import OutOfTime, asking
+from nightshift.embedders.bedrock import BedrockEmbedder
+from nightshift.errors import EmbedderError
+from tests.embedders.asked import DIMENSION, TEXTS
+
+DAILY = [
+    "Too many tokens per day, please wait before trying again.",
+    "Your account has reached its daily quota of model invocations.",
+    "Too many requests per day",
+]
+NONSENSE = {
+    "a page": Answer(200, b"<html>Please log in</html>", {"Content-Type": "text/html"}),
+    "another model's": Answer(200, b'{"results": []}'),
+    "null": Answer(200, b'{"embedding": null, "inputTextTokenCount": null}'),
+}
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "FIRST_WAIT_S", asking.FIRST_WAIT_S / 1000)
+
+
+@pytest.mark.parametrize("words", DAILY)
+def test_a_quota_of_the_day_is_not_waited_for(bedrock: BedrockServer, embedder: BedrockEmbedder, words: str) -> None:
+    told = f'{{"message": "{words}"}}'.encode()
+    bedrock.answer_next(Answer(429, told, {"x-amzn-ErrorType": "ThrottlingException"}), times=1000)
+    with pytest.raises(EmbedderError, match="daily quota is used up") as raised:
+        embedder.embed(TEXTS, deadline=float("inf"))
+    assert words in str(raised.value.detail)
+    assert "Service Quotas" in str(raised.value.hint)
+    assert bedrock.calls <= len(TEXTS)
+
+
+def test_throttling_is_waited_for_and_told_in_bedrocks_words(bedrock: BedrockServer, embedder: BedrockEmbedder) -> None:
+    words = "Too many tokens, please wait before trying again."
+    told = f'{{"message": "{words}"}}'.encode()
+    bedrock.answer_next(Answer(429, told, {"x-amzn-ErrorType": "ThrottlingException"}), times=100_000)
+    with pytest.raises(OutOfTime) as raised:
+        embedder.embed(TEXTS, deadline=time.monotonic() + 1)
+    assert words in str(raised.value.detail)
+    assert "quota (requests and tokens a minute)" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+def test_a_model_that_answers_nonsense_is_given_up(
+    bedrock: BedrockServer, embedder: BedrockEmbedder, answer: str
+) -> None:
+    bedrock.answer_next(NONSENSE[answer], times=100_000)
+    with pytest.raises(EmbedderError, match="does not answer as one") as raised:
+        embedder.embed(TEXTS, deadline=float("inf"))
+    assert "AWS_ENDPOINT_URL_BEDROCK_RUNTIME" in str(raised.value.hint)
+    assert embedder.dimension == DIMENSION
