@@ -99,13 +99,14 @@ def creation_options(saved: DatabaseProperties) -> str:
 
 
 def bring_properties(
-    database: Database, saved: DatabaseProperties, *, owners: bool, scratch: bool
+    database: Database, saved: DatabaseProperties, *, owners: bool, untouched: bool
 ) -> BroughtProperties:
     """Make a database what it was, as far as the server and the role let us.
 
     Args:
         owners: its owner and grants too.
-        scratch: look only: a rehearsal's database is nobody else's, however the saved one is granted.
+        untouched: compare only what is fixed: a rehearsal's database is nobody else's, however the saved one is
+            granted, and one that was in use before belongs to its users.
 
     Raises:
         DBAPIError: the server was lost.
@@ -115,7 +116,7 @@ def bring_properties(
         name = f"DATABASE {quote_identifier(str(connection.execute(text('SELECT current_database()')).scalar()))}"
         connection.rollback()
         brought = unlike_properties(saved, found)
-        if scratch:
+        if untouched:
             return brought
         if saved.comment not in (None, found.comment):
             _change(connection, "comment", [f"COMMENT ON {name} IS {quote_literal(str(saved.comment))}"], brought)

@@ -235,8 +235,8 @@ def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcom
         sql = schema_sql(schema.client, schema.archive, seconds=task.seconds(), without=schema.left_out).decode()
         environment += give_away(database, sql, task.around)
     if manifest.properties is not None:
-        scratch = terms.another is not None
-        properties = bring_properties(database, manifest.properties, owners=terms.owners, scratch=scratch)
+        untouched = terms.another is not None or terms.into_existing
+        properties = bring_properties(database, manifest.properties, owners=terms.owners, untouched=untouched)
         environment += properties.environment
         warnings += properties.warnings
     return _Outcome(filled, differences, environment, warnings, tuple(views.stale))
