@@ -41,7 +41,8 @@ def path_hint(state: str | None, *, in_function: bool) -> str | None:
 
 READ_ONLY_HINT = (
     "connect to the primary server (a cluster's writer endpoint); a backup reads rows from the replica that"
-    " BACKUP_REPLICA_HOST names; or, where the setting is not meant for nightshift, ALTER ROLE … SET default_transaction_read_only = off"
+    " BACKUP_REPLICA_HOST names; or, where the setting is not meant for nightshift, ALTER ROLE …"
+    " SET default_transaction_read_only = off"
 )
 _BY_STATE = {
     "25006": READ_ONLY_HINT,
