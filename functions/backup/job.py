@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nightshift.backup import progress
-from nightshift.backup.engine import Taken, Task, take_backup
+from nightshift.backup.engine import take_backup
 from nightshift.backup.inventory import FoundBackup, State, find_backups, newest_good, newest_proven
 from nightshift.backup.leftovers import Leftovers, collect, our_runs
 from nightshift.backup.manifest import Manifest, Place, name_of
@@ -19,6 +19,7 @@ from nightshift.backup.replica import backup_source
 from nightshift.backup.retention import Keep, judge
 from nightshift.backup.snapshot import snapshot_of
 from nightshift.backup.storage import open_store
+from nightshift.backup.task import Taken, Task
 from nightshift.errors import ArchiveMismatch, InvalidEvent
 from nightshift.logs.day import check_settings
 from nightshift.results import BackupResult

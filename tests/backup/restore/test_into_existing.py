@@ -29,6 +29,7 @@ HOSTED = (
     "CREATE TABLE public.theirs (a int)",
     "INSERT INTO public.theirs VALUES (7)",
     "CREATE FUNCTION public.uid() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "COMMENT ON DATABASE copy IS 'hosted'",
     "CREATE SCHEMA app",
     "COMMENT ON SCHEMA app IS 'the host''s own'",
     "CREATE FUNCTION app.f(n text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -51,7 +52,7 @@ def bring(env: dict[str, str], **event: Any) -> dict[str, Any]:
 
 
 def test_beside_what_is_there(journey: Journey) -> None:
-    journey.save(SAVED)
+    journey.save(f"{SAVED}; COMMENT ON DATABASE service IS 'ours'")
     env = hosted(journey)
 
     planned = bring(env, dry_run=True)
@@ -64,6 +65,8 @@ def test_beside_what_is_there(journey: Journey) -> None:
     assert journey.there("SELECT count(*), nextval('app.goods_id_seq') FROM app.seen") == [(40, 41)]
     assert journey.there("SELECT * FROM auth.users") == [(1, "hush")] and journey.there("TABLE theirs") == [(7,)]
     assert journey.there("SELECT obj_description('app'::regnamespace)") == [("the host's own",)]
+    described = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'copy'"
+    assert journey.there(described) == [("hosted",)]
     assert any("there before, and left as they were" in one and "schema app" in one for one in answer["environment"])
 
 

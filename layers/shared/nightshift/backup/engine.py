@@ -9,18 +9,17 @@ first manifest alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
-from nightshift.archive.events import Listener
 from nightshift.backup import progress
 from nightshift.backup.client import find_client, no_client
 from nightshift.backup.earlier_logs import earlier_logs
 from nightshift.backup.leftovers import alive
-from nightshift.backup.manifest import Group, LogMark, Manifest, Part, Place, SchemaFiles, to_json
+from nightshift.backup.manifest import Group, LogMark, Manifest, Part, SchemaFiles, to_json
 from nightshift.backup.moments import parted
 from nightshift.backup.parcels import SQL, Parcels
 from nightshift.backup.progress import Kept, Unfinished
@@ -28,65 +27,19 @@ from nightshift.backup.saver import Saved, Saver
 from nightshift.backup.schema import dump_schema
 from nightshift.backup.snapshot import Snapshot, snapshot_of
 from nightshift.backup.sqlite import save_file
+from nightshift.backup.task import Taken, Task
 from nightshift.backup.views import MeasuredViews, measure_views
-from nightshift.database.connect import Database
 from nightshift.errors import InvalidSettings, NightshiftError, StoreError
 from nightshift.logs.day import DayLogs, retain, save_day
 from nightshift.logs.groups import GroupProgress
 from nightshift.logs.sink import Sink
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.settings import Settings
-from nightshift.store import Store
 
 FINISH_SECONDS = 20.0
 FINISH_SHARE = 0.1
 """What is kept of a run's time for the logs, the locks and the manifest: 20 s, or a tenth of a short run."""
 CLOCKS_APART = timedelta(minutes=5)
 """By which our clock may be ahead of S3's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be backed up, and where to.
-
-    Attributes:
-        as_of: what the backup stands for; of one that is continued, its own.
-        database: with nightshift's own tables.
-        source: where rows are read: the same, or a standby of it.
-        unfinished: what earlier runs have of it.
-        previous: the backup before, whose logs end where these begin.
-        now: the clock.
-    """
-
-    place: Place
-    as_of: datetime
-    run_id: str
-    settings: Settings
-    database: Database
-    source: Database
-    store: Store
-    listener: Listener
-    now: Callable[[], datetime]
-    unfinished: Unfinished | None = None
-    previous: Manifest | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What came of it.
-
-    Attributes:
-        manifest: of the finished backup; None where tables are left.
-        kept: tables that are in S3 all the same.
-        left: labels of the tables that the next run has to save.
-        tables: in the backup, or in what there is of it.
-    """
-
-    manifest: Manifest | None
-    kept: tuple[Kept, ...]
-    left: tuple[str, ...]
-    tables: int
-    warnings: tuple[str, ...] = ()
 
 
 def take_backup(task: Task) -> Taken:

@@ -59,7 +59,7 @@ class Lacking:
 
     def sift(self, refused: Sequence[Refused]) -> tuple[str, ...]:
         """Take note of what the role may not make; returns what was refused for other reasons, a sentence each."""
-        about = {one: self._entry_of(one) for one in refused}
+        about = {one: self._entry_of(one) for one in refused if not _is_told(one)}
         for one, entry in about.items():
             if entry is not None and _is_no_fault(entry, one.words):
                 self._found.add(entry.id)
@@ -97,6 +97,12 @@ class Lacking:
             size = len(found)
             found |= {entry.id for entry in self._entries.values() if entry.needs & found}
         return found
+
+
+def _is_told(one: Refused) -> bool:
+    """Whether an object has no owner as there is no such object: that was said when it was made."""
+    given = one.command.startswith("ALTER ") and " OWNER TO " in one.command
+    return given and "does not exist" in one.words and not one.words.startswith("role ")
 
 
 def _is_its_owners(entry: Entry) -> bool:

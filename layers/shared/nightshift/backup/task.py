@@ -1,0 +1,58 @@
+"""What a backup is taken of and for, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from nightshift.archive.events import Listener
+from nightshift.backup.manifest import Manifest, Place
+from nightshift.backup.progress import Kept, Unfinished
+from nightshift.database.connect import Database
+from nightshift.settings import Settings
+from nightshift.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be backed up, and where to.
+
+    Attributes:
+        as_of: what the backup stands for; of one that is continued, its own.
+        database: with nightshift's own tables.
+        source: where rows are read: the same, or a standby of it.
+        unfinished: what earlier runs have of it.
+        previous: the backup before, whose logs end where these begin.
+        now: the clock.
+    """
+
+    place: Place
+    as_of: datetime
+    run_id: str
+    settings: Settings
+    database: Database
+    source: Database
+    store: Store
+    listener: Listener
+    now: Callable[[], datetime]
+    unfinished: Unfinished | None = None
+    previous: Manifest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of it.
+
+    Attributes:
+        manifest: of the finished backup; None where tables are left.
+        kept: tables that are in S3 all the same.
+        left: labels of the tables that the next run has to save.
+        tables: in the backup, or in what there is of it.
+    """
+
+    manifest: Manifest | None
+    kept: tuple[Kept, ...]
+    left: tuple[str, ...]
+    tables: int
+    warnings: tuple[str, ...] = ()
