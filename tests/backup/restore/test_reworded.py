@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.backup.restore.vault import Vault
@@ -18,6 +20,27 @@ INSERT INTO child VALUES (1, 'b', 2);
 CREATE MATERIALIZED VIEW m AS SELECT 1 / count(*) AS n FROM child
 """
 """A restored child has its parent's columns first. The view can only be filled where there are rows."""
+
+PRIVILEGES = """
+CREATE VIEW grantees AS SELECT g.rolname
+  FROM (SELECT oid, rolname FROM pg_roles UNION ALL SELECT 0::oid, 'PUBLIC') g(oid, rolname)
+"""
+"""As pg_partman and information_schema have it."""
+
+SEVERAL = """
+CREATE VIEW names AS SELECT n FROM (SELECT rolname FROM pg_roles UNION ALL SELECT '-') g(n);
+CREATE TABLE parent (a int, b text); CREATE TABLE child (x int, b text, a int); ALTER TABLE child INHERIT parent;
+ALTER TABLE child OWNER TO torture_owner
+"""
+
+LATER = f"""
+{INHERITED}; CREATE TABLE t (a int); INSERT INTO t VALUES (1);
+CREATE FUNCTION alter_child(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+  IF current_database() NOT LIKE 'nightshift%' THEN EXECUTE 'ALTER TABLE public.child ALTER x SET DEFAULT 7'; END IF;
+  RETURN n; END $$;
+CREATE FUNCTION index_by(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.alter_child(n); END $$
+"""
+"""With an index by `index_by`, the table has another definition where it is restored for good."""
 
 MEDDLING = """
 CREATE TABLE t (a int); INSERT INTO t VALUES (1);
@@ -51,9 +74,53 @@ def test_words_of_the_servers_own_are_no_fault_of_a_backup(vault: Vault) -> None
     assert vault.scratch() == []
 
 
-def test_a_restore_tells_them_all_the_same(vault: Vault) -> None:
+def test_a_restore_tells_them_where_nothing_is_proven(vault: Vault) -> None:
     vault.sql(INHERITED)
     vault.save()
+
+    answer = vault.bring()
+
+    assert (answer["status"], answer["differences"]) == ("partial", ["table public.child is not as it was"])
+    (said,) = answer["warnings"]
+    assert "no rehearsal has proven this backup" in said and "schema.sql" in said
+
+
+@pytest.mark.parametrize(
+    ("made", "names"),
+    [
+        (INHERITED, "table public.child"),
+        (PRIVILEGES, "view public.grantees"),
+        (SEVERAL, "table public.child, view public.names"),
+    ],
+)
+def test_a_restore_knows_them_by_the_proof(vault: Vault, made: str, names: str) -> None:
+    vault.sql(made)
+    vault.save()
+    assert vault.rehearse()["proven"]
+
+    answer = vault.bring()
+
+    assert (answer["status"], answer["differences"]) == ("ok", [])
+    assert answer["warnings"] == [f"PostgreSQL words these differently once restored: {names}"]
+
+
+def test_another_definition_than_the_proof_found_is_told(vault: Vault) -> None:
+    vault.sql(f"{LATER}; CREATE INDEX t_a ON t (index_by(a)); ALTER TABLE child ALTER x DROP DEFAULT")
+    vault.save()
+    assert vault.rehearse()["proven"]
+
+    answer = vault.bring()
+
+    assert (answer["status"], answer["differences"]) == ("partial", ["table public.child is not as it was"])
+    assert "warnings" not in answer
+
+
+@pytest.mark.parametrize("altered", [{"manifest_sha256": "0" * 64}, {"reworded": {}}, {"reworded": 1}])
+def test_a_stamp_that_does_not_speak_of_it(vault: Vault, altered: dict[str, object]) -> None:
+    vault.sql(INHERITED)
+    vault.save()
+    vault.rehearse()
+    vault.put("proven.json", json.dumps({**json.loads(vault.object("proven.json")), **altered}).encode())
 
     answer = vault.bring()
 

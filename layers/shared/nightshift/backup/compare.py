@@ -7,6 +7,8 @@ pg_dump puts what does not depend on each other in an order of its own choice.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -30,10 +32,16 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An entry that is not the same in both; `name` has its kind, e.g. `view app.v`."""
+    """An entry that is not the same in both.
+
+    Attributes:
+        name: with its kind, e.g. `view app.v`.
+        digest: SHA-256 of what was found, without its owner; empty where there is nothing.
+    """
 
     name: str
     how: How
+    digest: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} {self.how}"
@@ -53,7 +61,11 @@ def schema_differences(saved: str, found: str) -> tuple[Difference, ...]:
     """
     before, after = _entries(saved), _entries(found)
     return tuple(
-        Difference(name, How.GONE if name not in after else How.ADDED if name not in before else How.ALTERED)
+        Difference(
+            name,
+            How.GONE if name not in after else How.ADDED if name not in before else How.ALTERED,
+            _digest(after[name]) if name in after else "",
+        )
         for name in dict.fromkeys([*before, *after])
         if before.get(name) != _as_given(after.get(name), before.get(name))
     )
@@ -63,10 +75,18 @@ def _as_given(found: Counter[str] | None, saved: Counter[str] | None) -> Counter
     """Statements without the ownership of objects that were saved without one, as those of a role that is gone are."""
     if not found or not saved or any(_OWNER.search(statement) for statement in saved):
         return found
+    return _unowned(found)
+
+
+def _unowned(statements: Counter[str]) -> Counter[str]:
     given: Counter[str] = Counter()
-    for statement, count in found.items():
+    for statement, count in statements.items():
         given[_OWNER.sub("", statement).rstrip()] += count
     return given
+
+
+def _digest(statements: Counter[str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(_unowned(statements).items())).encode()).hexdigest()
 
 
 def _entries(sql: str) -> dict[str, Counter[str]]:

@@ -32,7 +32,13 @@ def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
     started = time.monotonic()
     manifest = backup.manifest
     backup.check_objects()
-    blank = RestoredBackup(name=manifest.name, target=path.name, warnings=backup.gaps(), dry_run=terms.dry_run)
+    blank = RestoredBackup(
+        name=manifest.name,
+        target=path.name,
+        but_for=backup.unsaved(),
+        warnings=backup.gaps(),
+        dry_run=terms.dry_run,
+    )
     refusal = _judge(backup, path)
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)

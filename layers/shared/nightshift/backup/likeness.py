@@ -4,7 +4,8 @@
 reads a definition back may write another one, and no backup is at fault. A list of all such cases would never be whole.
 So a rehearsal asks the server: the saved schema goes into a second empty database, by pg_restore and nothing else, and
 what is worded there as in the database that was filled is worded by PostgreSQL. Only definitions that are there on both
-sides and differ may pass so; what is gone is gone.
+sides and differ may pass so; what is gone is gone. The stamp keeps a digest of each, by which a restore of that backup
+knows them again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from nightshift.backup.compare import Difference, How, schema_differences
 from nightshift.backup.contents import read_entries
@@ -20,11 +21,17 @@ from nightshift.backup.database_settings import bring_settings
 from nightshift.backup.existing import Existing
 from nightshift.backup.extensions import made_beforehand
 from nightshift.backup.manifest import DatabaseSetting
+from nightshift.backup.opening import Backup
 from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
 from nightshift.database.connect import Database
 
 Another = Callable[[], AbstractContextManager[Database]]
 """Makes one more empty database, and drops it at the end."""
+
+UNTOLD = (
+    "PostgreSQL itself words some definitions differently once they are restored: no rehearsal has proven this backup,"
+    " so that it is not known whether that is all; schema.sql in the backup has them as they were"
+)
 
 
 def unlike(schema: SchemaRestore, *, seconds: float) -> tuple[Difference, ...]:
@@ -41,6 +48,50 @@ def unlike(schema: SchemaRestore, *, seconds: float) -> tuple[Difference, ...]:
     said = schema_differences(saved, _dumped(schema, seconds))
     theirs = "" if schema.there else "extension "
     return tuple(one for one in said if not (one.how is How.ADDED and theirs in one.name.lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What is not as it was saved.
+
+    Attributes:
+        others: differences that are not known to be PostgreSQL's own wording.
+        reworded: definitions that are, with a digest of each as the server words it.
+        sentences: about both, for the operator.
+    """
+
+    others: tuple[Difference, ...]
+    reworded: dict[str, str] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+
+
+def tell_apart(
+    differences: Sequence[Difference], backup: Backup, schema: SchemaRestore, another: Another | None, *, alone: bool
+) -> Likeness:
+    """Find which differences are PostgreSQL's own wording: a rehearsal asks the server, a restore the stamp.
+
+    Args:
+        differences: of the schema.
+        another: a rehearsal's; None: the restore is no rehearsal.
+        alone: nothing else differs; a rehearsal asks only then.
+
+    Raises:
+        NightshiftError: as `reworded`.
+    """
+    stamp = None
+    if another is not None:
+        same = reworded(schema, differences, backup.manifest.settings, another) if alone else ()
+    else:
+        stamp = backup.stamp() if differences else None
+        known = stamp.reworded if stamp else {}
+        same = tuple(one for one in differences if one.how is How.ALTERED and known.get(one.name) == one.digest)
+    others = tuple(one for one in differences if one not in same)
+    sentences = []
+    if same:
+        sentences.append(f"PostgreSQL words these differently once restored: {', '.join(one.name for one in same)}")
+    if another is None and stamp is None and any(one.how is How.ALTERED for one in others):
+        sentences.append(UNTOLD)
+    return Likeness(others, {one.name: one.digest for one in same}, tuple(sentences))
 
 
 def reworded(

@@ -182,6 +182,7 @@ class Proven(Strict):
         proven_at: aware UTC.
         server_version: of the server that it was restored to.
         but_for: what the proof does not cover, a sentence each.
+        reworded: definitions that the server words differently once restored, with a SHA-256 of how (`compare`).
     """
 
     version: Literal[1] = 1
@@ -191,6 +192,7 @@ class Proven(Strict):
     proven_at: datetime
     server_version: str
     but_for: tuple[str, ...] = ()
+    reworded: dict[str, str] = field(default_factory=dict)
 
 
 def sha256_of(body: bytes) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightshift.backup.manifest import Manifest, Part, read_manifest, sha256_of
+from nightshift.backup.manifest import Manifest, Part, Proven, read_manifest, read_proven, sha256_of
 from nightshift.backup.place import Place
-from nightshift.errors import NightshiftError
+from nightshift.backup.strict import ManifestDamaged
+from nightshift.errors import NightshiftError, StoreError
 from nightshift.store import Store
 
 _HINT = "nothing was made of it; nightshift backups says which others there are"
@@ -60,8 +61,22 @@ class Backup:
         return cls(store, place, manifest, sha256_of(body))
 
     def gaps(self) -> tuple[str, ...]:
-        """What nobody can bring back out of it, a sentence each: it was never in it."""
-        return tuple(f"the backup does not hold {one}" for one in self.manifest.missing)
+        """What nobody can bring back out of it, and nobody expects of it, a sentence each: it was never in it."""
+        manifest = self.manifest
+        return tuple(f"the backup does not hold {one}" for one in manifest.missing if one not in manifest.unsaved)
+
+    def unsaved(self) -> tuple[str, ...]:
+        """What should be in it and could not be saved, a sentence each."""
+        return tuple(f"the backup does not hold {one}" for one in self.manifest.unsaved)
+
+    def stamp(self) -> Proven | None:
+        """A rehearsal's stamp, where there is one for this manifest; none where S3 does not give it."""
+        try:
+            body = self.store.find(self.place.proven)
+            found = read_proven(body, key=self.place.proven) if body is not None else None
+        except (ManifestDamaged, StoreError):
+            return None
+        return found if found and found.manifest_sha256 == self.manifest_sha256 else None
 
     def unrestored(self) -> tuple[Part, ...]:
         """The objects that no restore reads: logs, and the schema as people read it."""

@@ -3,8 +3,9 @@
 A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
 and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
 stamped (but for what PostgreSQL itself words differently, see `likeness`), and only once every other object was read as
-well: logs, and the schema for people. The stamp names what the proof does not cover: materialized views that were older
-than their tables, and what the server or the role cannot have (`RestoredBackup.environment`).
+well: logs, and the schema for people. The stamp names what the proof does not cover: what the backup does not hold,
+materialized views that were older than their tables, and what the server or the role cannot have
+(`RestoredBackup.environment`).
 """
 
 from __future__ import annotations
@@ -24,12 +25,11 @@ from nightshift.backup.contents import Entry, read_entries
 from nightshift.backup.extensions import make_extensions
 from nightshift.backup.files import restore_file
 from nightshift.backup.inventory import find_backups, newest_good
-from nightshift.backup.manifest import Proven, read_proven, to_json
+from nightshift.backup.manifest import Proven, to_json
 from nightshift.backup.opening import Backup, BackupDamaged
 from nightshift.backup.restore import Terms, restore_backup
 from nightshift.backup.scratch import drop_leftovers, scratch_database
 from nightshift.backup.scratch_role import needs_role, scratch_role
-from nightshift.backup.strict import ManifestDamaged
 from nightshift.backup.surroundings import encoding_of
 from nightshift.database.connect import Database
 from nightshift.results import Refusal
@@ -101,7 +101,7 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
         return result
     for part in backup.unrestored():
         backup.read(part)
-    _stamp(run, stage, backup, version, (*result.but_for, *result.environment))
+    _stamp(run, stage, backup, version, result)
     return replace(result, proven=True)
 
 
@@ -147,7 +147,7 @@ def _about_owners(server: Database, entries: Sequence[Entry]) -> Iterator[str]:
         yield f"owners and grants, which a rehearsal's role cannot give{gone}"
 
 
-def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str, but_for: tuple[str, ...]) -> None:
+def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str, result: RestoredBackup) -> None:
     """Write the stamp; one for another manifest, of a backup that was taken anew under its name, makes way.
 
     Raises:
@@ -162,20 +162,13 @@ def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str, but_for: tup
         run_id=run.run_id,
         proven_at=stage.now,
         server_version=version,
-        but_for=but_for,
+        but_for=(*result.but_for, *backup.gaps(), *result.environment),
+        reworded=dict(result.reworded),
     )
     body = to_json(stamp)
-    if (old := stage.store.head(key)) is not None and not _is_for(backup, stage.store.find(key)):
+    if (old := stage.store.head(key)) is not None and backup.stamp() is None:
         stage.store.remove(old)
     store = replace(stage.store, proof="full")  # a look at the footer alone would be for Parquet
     stored = store.put(key, body)
     if not stored.existed:
         store.prove(stored, body)
-
-
-def _is_for(backup: Backup, body: bytes | None) -> bool:
-    """Whether a stamp is for this manifest."""
-    try:
-        return body is not None and read_proven(body, key="").manifest_sha256 == backup.manifest_sha256
-    except ManifestDamaged:
-        return False

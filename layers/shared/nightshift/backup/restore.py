@@ -30,7 +30,7 @@ from nightshift.backup.extensions import made_beforehand
 from nightshift.backup.filling import Filled, Filler, Told
 from nightshift.backup.giving import give_away
 from nightshift.backup.lacking import Lacking
-from nightshift.backup.likeness import Another, reworded, unlike
+from nightshift.backup.likeness import Another, tell_apart, unlike
 from nightshift.backup.opening import Backup
 from nightshift.backup.properties import bring_properties
 from nightshift.backup.schema import SchemaRestore, schema_sql
@@ -77,6 +77,7 @@ class _Outcome:
     environment: list[str]
     warnings: list[str] = field(default_factory=list)
     but_for: tuple[str, ...] = ()
+    reworded: dict[str, str] = field(default_factory=dict)
 
 
 def restore_backup(backup: Backup, database: Database, terms: Terms) -> RestoredBackup:
@@ -96,7 +97,11 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
     started = time.monotonic()
     manifest = backup.manifest
     blank = RestoredBackup(
-        name=manifest.name, target=database.target.database, warnings=backup.gaps(), dry_run=terms.dry_run
+        name=manifest.name,
+        target=database.target.database,
+        but_for=backup.unsaved(),
+        warnings=backup.gaps(),
+        dry_run=terms.dry_run,
     )
     backup.check_objects()
     with database.connect() as connection:
@@ -128,7 +133,8 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
         bytes=filled.bytes + len(saved),
         left_tables=filled.left,
         differences=tuple(outcome.differences),
-        but_for=outcome.but_for,
+        but_for=(*blank.but_for, *outcome.but_for),
+        reworded=outcome.reworded,
         environment=(*environment, *outcome.environment),
         by_table=dict(sorted(filled.rows.items())),
         seconds=time.monotonic() - started,
@@ -221,10 +227,9 @@ def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcom
     warnings = list(brought.odd)
     differences += brought.refused
     found = unlike(schema, seconds=task.seconds())
-    if terms.another and not differences and (same := reworded(schema, found, manifest.settings, terms.another)):
-        warnings.append(f"PostgreSQL words these differently once restored: {', '.join(one.name for one in same)}")
-        found = tuple(one for one in found if one not in same)
-    differences += map(str, found)
+    alike = tell_apart(found, task.backup, schema, terms.another, alone=not differences)
+    warnings += alike.sentences
+    differences += map(str, alike.others)
     environment = [*brought.left_out, *brought.denied, *schema.lacking.sentences()]
     if task.other_encoding:
         environment.append(
@@ -239,7 +244,7 @@ def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcom
         properties = bring_properties(database, manifest.properties, owners=terms.owners, untouched=untouched)
         environment += properties.environment
         warnings += properties.warnings
-    return _Outcome(filled, differences, environment, warnings, tuple(views.stale))
+    return _Outcome(filled, differences, environment, warnings, tuple(views.stale), alike.reworded)
 
 
 def _before_rows(database: Database, schema: SchemaRestore) -> tuple[str, ...]:

@@ -112,8 +112,9 @@ class RestoredBackup:
         tables, rows, bytes: restored.
         left_tables: not restored because time was over.
         differences: what is not as the manifest says, a sentence each; empty: proven.
-        but_for: what could not come back as it was by the nature of the backup, a sentence each, e.g. a materialized
-            view that was older than its tables; a proof names it.
+        but_for: what could not come back as it was by the nature of the backup, a sentence each, e.g. rows that could
+            not be saved, a materialized view that was older than its tables; a proof names it.
+        reworded: definitions that PostgreSQL words differently once restored, with a digest of how.
         environment: what is otherwise for the server's or the role's sake, e.g. a tablespace that is not there, a
             sentence each; no fault of the backup, and a proof names it.
         proven: schema, counts and digests are all as they were but for these two, and the backup is stamped so
@@ -133,6 +134,7 @@ class RestoredBackup:
     proven: bool = False
     scratch: bool = False
     by_table: Mapping[str, int] = field(default_factory=dict)
+    reworded: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     refusal: Refusal | None = None
     dry_run: bool = False
