@@ -65,15 +65,16 @@ _BY_WORDS: tuple[tuple[str, str], ...] = (
     ("password authentication failed", _BY_STATE["28P01"]),
     ("no password", "give a password in DATABASE_URL, or DATABASE_SECRET_ARN"),
 )
+_NO_DATABASE = re.compile(r'database "[^"]+" does not exist')
 _ROLE = re.compile(r'role "([^"]+)"')
 
 
 def server_hint(state: str | None, words: str) -> str | None:
     """What to do about an error of the server's, or of SQLite, by its code and words; None where nobody knows."""
-    if (role := _ROLE.search(words)) and state in ("42501", "42704", "28000"):
+    if (role := _ROLE.search(words)) and state in (None, "22023", "28000", "42501", "42704"):
         if "does not exist" in words:
             return f"CREATE ROLE {role[1]}, or correct the name"
-        if "member of" in words or "SET ROLE" in words:
+        if "member of" in words or "set role" in words.lower():
             return f"GRANT {role[1]} TO nightshift's role: it exists, and ours is no member of it"
     if state == "42501":
         return (
@@ -81,6 +82,8 @@ def server_hint(state: str | None, words: str) -> str | None:
             if "for schema" in words
             else "GRANT SELECT on it to nightshift's role"
         )
+    if _NO_DATABASE.search(words):
+        return _BY_STATE["3D000"]
     return _BY_STATE.get(state or "") or next((hint for said, hint in _BY_WORDS if said in words), None)
 
 

@@ -1,0 +1,150 @@
+"""What the server or SQLite says is told in its own words, with the remedy that fits."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nightshift.database.connect import Database
+from nightshift.database.url import parse_database_url
+from nightshift.errors import DatabaseUnavailable, NightshiftError
+from nightshift.rows.postgres import PostgresConnection
+from tests.support.handler import run_job
+from tests.support.house import House
+
+AS_OF = {"scheduled_time": "2025-10-17T00:00:00Z"}
+
+
+def _run(home: House, job: str = "feedback") -> NightshiftError:
+    with pytest.raises(NightshiftError) as raised:
+        run_job(job, {**home.env, "FEEDBACK_CHART": "off"}, AS_OF)
+    return raised.value
+
+
+def test_a_database_that_nobody_made(house: House) -> None:
+    house.env["DATABASE_URL"] = house.url.rpartition("/")[0] + "/nowhere"
+    error = _run(house)
+    assert 'database "nowhere" does not exist' in str(error.detail)
+    assert "correct the database's name" in str(error.hint)
+
+
+def test_a_role_that_nobody_made(house: House) -> None:
+    house.env["DATABASE_URL"] = house.url.replace("postgres@", "nobody@")
+    error = _run(house)
+    assert 'role "nobody" does not exist' in str(error.detail)
+    assert "CREATE ROLE nobody" in str(error.hint)
+
+
+def test_a_role_that_ours_is_no_member_of(house: House, guest: str) -> None:
+    """It exists: to make it, as for one that does not, would be the wrong way."""
+    house.sql("CREATE ROLE boss")
+    try:
+        database = Database(parse_database_url(house.env["DATABASE_URL"]), deadline=float("inf"))
+        with closing(database), pytest.raises(NightshiftError) as raised, database.connect() as connection:
+            _explained(connection, "SET ROLE boss")
+        assert 'permission denied to set role "boss"' in str(raised.value.detail)
+        assert "GRANT boss TO nightshift's role" in str(raised.value.hint)
+        with closing(database), pytest.raises(NightshiftError) as raised, database.connect() as connection:
+            _explained(connection, "SET ROLE nobody")
+        assert "CREATE ROLE nobody" in str(raised.value.hint)
+    finally:
+        house.sql("DROP ROLE boss")
+
+
+def _explained(connection: object, statement: str) -> None:
+    from sqlalchemy import Connection
+    from sqlalchemy.exc import DBAPIError
+
+    from nightshift.database.connect import refused_statement
+
+    assert isinstance(connection, Connection)
+    try:
+        connection.exec_driver_sql(statement)
+    except DBAPIError as exc:
+        raise refused_statement(exc) from exc
+
+
+@pytest.mark.parametrize("how", ["database", "role"])
+def test_a_read_only_database(house: House, guest: str, how: str) -> None:
+    whose = f"DATABASE {house.database}" if how == "database" else f"ROLE {guest}"
+    house.sql(f"ALTER {whose} SET default_transaction_read_only = on")
+    error = _run(house)
+    assert error.message == "the database is read-only"
+    assert "SET default_transaction_read_only = off" in str(error.hint)
+    assert "GRANT" not in str(error.hint)
+
+
+def test_no_right_to_make_tables(house: House, guest: str) -> None:
+    house.sql(
+        "CREATE TABLE conversation_log (feedback text, created_at timestamptz);"
+        f" GRANT SELECT ON conversation_log TO {guest}"
+    )
+    house.sql(f"REVOKE CREATE ON SCHEMA public FROM {guest}")
+    error = _run(house)
+    assert "permission denied for schema public" in str(error.detail)
+    assert "GRANT CREATE ON SCHEMA" in str(error.hint)
+
+
+def test_a_lock_table_that_is_full(house: House) -> None:
+    slots = (
+        "SELECT current_setting('max_locks_per_transaction')::int * (current_setting('max_connections')::int"
+        " + current_setting('max_prepared_transactions')::int)"
+    )
+    tables = 10 * int(house.value(slots))
+    database = Database(parse_database_url(house.url), deadline=float("inf"))
+    with closing(database), pytest.raises(NightshiftError) as raised, database.connect() as connection:
+        _explained(connection, f"SELECT count(pg_advisory_xact_lock(n)) FROM generate_series(1, {tables}) n")
+    assert "out of shared memory" in str(raised.value.detail)
+    assert "max_locks_per_transaction" in str(raised.value.hint)
+
+
+def test_the_servers_own_hint_is_not_dropped(house: House) -> None:
+    database = Database(parse_database_url(house.url), deadline=float("inf"))
+    with closing(database), pytest.raises(NightshiftError) as raised, database.connect() as connection:
+        _explained(connection, "SELECT lenght('a')")
+    assert "lenght" in str(raised.value.detail)
+    assert "No function matches" in str(raised.value.hint)
+
+
+def test_a_connection_that_is_lost_in_mid_run(house: House) -> None:
+    database = Database(parse_database_url(house.url), deadline=float("inf"))
+    with closing(database), database.connect() as connection:
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        connection.commit()
+        house.sql(f"SELECT pg_terminate_backend({pid}, 60000)")
+        with pytest.raises(NightshiftError) as raised:
+            _explained(connection, "SELECT 1")
+    assert isinstance(raised.value, DatabaseUnavailable)
+    assert "connection to the database was lost" in raised.value.message
+    assert "see that the server is up" in str(raised.value.hint)
+
+
+def test_a_data_connection_says_what_the_server_said(house: House) -> None:
+    target = parse_database_url(house.url.rpartition("/")[0] + "/nowhere")
+    with pytest.raises(DatabaseUnavailable) as raised:
+        PostgresConnection(target)
+    assert 'database "nowhere" does not exist' in str(raised.value.detail)
+    assert "correct the database's name" in str(raised.value.hint)
+
+
+def _sqlite(home: House) -> Path:
+    return Path(home.url.removeprefix("sqlite:///"))
+
+
+def test_a_sqlite_file_that_somebody_else_writes(sqlite_house: House) -> None:
+    with closing(sqlite3.connect(_sqlite(sqlite_house), check_same_thread=False)) as somebody:
+        somebody.execute("BEGIN EXCLUSIVE")
+        error = _run(sqlite_house)
+        somebody.rollback()
+    assert "database is locked" in str(error)
+    assert "another process is writing to the SQLite file" in str(error.hint)
+
+
+def test_a_file_that_is_no_database(sqlite_house: House) -> None:
+    _sqlite(sqlite_house).write_bytes(b"hello, this is no database" * 100)
+    error = _run(sqlite_house)
+    assert "file is not a database" in str(error)
+    assert "no SQLite database" in str(error.hint)
