@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.hints import MADE_BY, OWED
-
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "layers" / "shared" / "nightshift"
+_LISTED = json.loads((ROOT / "tests" / "hints.json").read_text(encoding="utf-8"))
+MADE_BY: dict[str, str] = _LISTED["made_by"]
+"""`module:function`, with `#2` for its second hint: a test whose error, or answer, has that hint."""
+OWED: list[str] = _LISTED["owed"]
+"""Those of which nobody has said yet which test makes them. The list only ever gets shorter."""
 NO_ERRORS = ("slack/english.py", "slack/korean.py", "cli/views/")
 """A caption, and renderings of hints that others give."""
 MOST_OWED = 124
@@ -22,8 +26,7 @@ def hints_of(source: str, name: str) -> Iterator[str]:
 
     def walk(node: ast.AST, names: tuple[str, ...]) -> Iterator[str]:
         for child in ast.iter_child_nodes(node):
-            is_named = isinstance(child, ast.FunctionDef | ast.ClassDef)
-            inner = (*names, child.name) if is_named else names
+            inner = (*names, child.name) if isinstance(child, ast.FunctionDef | ast.ClassDef) else names
             if isinstance(child, ast.Call) and any(keyword.arg == "hint" for keyword in child.keywords):
                 place = f"{name}:{'.'.join(inner) or '<module>'}"
                 count[place] += 1
@@ -43,7 +46,7 @@ def all_hints() -> set[str]:
 
 def test_each_hint_is_listed() -> None:
     there = all_hints()
-    assert sorted(there - set(MADE_BY) - set(OWED)) == [], "name the test that makes it, in tests/support/hints.py"
+    assert sorted(there - set(MADE_BY) - set(OWED)) == [], "name the test that makes it, in tests/hints.json"
     assert sorted((set(MADE_BY) | set(OWED)) - there) == [], "gone, or elsewhere by now"
     assert set(MADE_BY) & set(OWED) == set()
 
@@ -56,11 +59,8 @@ def test_the_tests_that_are_named_exist() -> None:
     missing = []
     for test in set(MADE_BY.values()):
         path, _, function = test.partition("::")
-        names = {
-            node.name
-            for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
-            if isinstance(node, ast.FunctionDef)
-        }
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         missing += [] if function in names else [test]
     assert missing == []
 
