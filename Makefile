@@ -11,7 +11,7 @@ ROUNDS ?= 3
 SAMPLES ?= 5
 JSON ?=
 JOB ?= cleanup
-EVENT ?= events/$(JOB).json
+EVENT ?=
 
 export PYTHONPATH := layers/shared:functions:.
 # SAM wants a region even to read a template, tells on its users unless asked not to, and writes into $HOME.

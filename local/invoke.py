@@ -1,5 +1,8 @@
 """`make invoke JOB=cleanup EVENT=events/cleanup.json`: one function, one event, in Lambda's own runtime.
 
+Without EVENT it is the sample event, which fits the servers that are started for the call; on servers of one's own the
+run stands for now.
+
 The function gets the caller's environment. Where that names neither a database nor a bucket, both are started on this
 machine for the one call (`local/stand_in.py`), with something in them to do, so that the command works on a fresh
 checkout; for a restore a cleanup has archived some of it before, for a rehearsal there is a backup.
@@ -65,13 +68,18 @@ def main(arguments: list[str]) -> int:
 
 def _read(arguments: list[str]) -> tuple[str, object]:
     """The job's name and the event, both known to exist."""
-    if len(arguments) != 2:
+    if len(arguments) not in (1, 2):
         raise Usage("usage: make invoke JOB=cleanup EVENT=events/cleanup.json")
-    job, path = arguments[0], Path(arguments[1])
+    job = arguments[0]
     jobs = sorted(app.parent.name for app in TASK_ROOT.glob("*/app.py"))
     if job not in jobs:
         raise Usage(f"there is no job {job!r}", hint=f"JOB is one of: {', '.join(jobs) or 'none yet'}")
+    if len(arguments) == 1 and _has_servers():
+        print("no EVENT is named: the run stands for now", file=sys.stderr)
+        return job, {}
+    path = Path(arguments[1]) if len(arguments) == 2 else TASK_ROOT.parent / "events" / f"{job}.json"
     try:
+        print(f"the event is {path}", file=sys.stderr)
         return job, json.loads(path.read_bytes())
     except OSError as exc:
         raise Usage(f"the event cannot be read: {path} ({exc.strerror})", hint="EVENT is a JSON file") from exc
@@ -79,10 +87,15 @@ def _read(arguments: list[str]) -> tuple[str, object]:
         raise Usage(f"the event is not JSON: {path}", detail=str(exc)) from exc
 
 
+def _has_servers() -> bool:
+    """Whether the caller names servers of their own."""
+    return any(os.environ.get(name) for name in DEPENDS_ON)
+
+
 @contextmanager
 def _environment(job: str, event: object) -> Iterator[Mapping[str, str]]:
     """The caller's variables, with servers of our own where they name none."""
-    if any(os.environ.get(name) for name in DEPENDS_ON):
+    if _has_servers():
         yield os.environ
         return
     from local.stand_in import stand_in

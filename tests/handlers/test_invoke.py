@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,21 @@ def test_the_callers_own_servers_are_used(environment: dict[str, str], event: Pa
     assert "are started on this machine" not in done.stderr
 
 
+def test_on_the_callers_own_servers_a_run_without_an_event_stands_for_now(environment: dict[str, str]) -> None:
+    """The sample event is of 2025: a run by it would report, or delete, by that day."""
+    before = datetime.now(UTC)
+    done = invoke("cleanup", **environment)
+    assert done.returncode == 0, done.stderr
+    assert before <= datetime.fromisoformat(json.loads(done.stdout)["as_of"]) <= datetime.now(UTC)
+    assert "no EVENT is named" in done.stderr
+
+
+def test_without_an_event_on_a_fresh_checkout_the_sample_is_named() -> None:
+    done = invoke("feedback")
+    assert done.returncode == 0, done.stderr
+    assert "the event is " in done.stderr and "events/feedback.json" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET", "BACKUP_BUCKET"])
 def test_half_an_environment_is_the_callers_mistake_not_ours_to_fill(name: str, event: Path) -> None:
     event.write_text('{"dry_run": true}')
@@ -126,7 +142,7 @@ def test_half_an_environment_is_the_callers_mistake_not_ours_to_fill(name: str, 
     ("arguments", "sentence"),
     [
         ((), "usage: make invoke"),
-        (("cleanup",), "usage: make invoke"),
+        (("cleanup", "events/cleanup.json", "more"), "usage: make invoke"),
         (("clean", "events/cleanup.json"), "JOB is one of: backup, cleanup"),
         (("../cleanup", "events/cleanup.json"), "there is no job"),
         (("cleanup", "events/missing.json"), "the event cannot be read: events/missing.json"),
