@@ -72,17 +72,18 @@ def set_aside(
     left_out = _excluded(connection, exclude) - {row.oid for row in (*closed, *locked)}
     rest = [row for row in relations if row.kind == "r" and row.may_read and row.oid not in left_out]
     hidden = list(connection.execute(text(_HIDDEN), {"oids": "{" + ",".join(str(row.oid) for row in rest) + "}"}))
+    # The cure comes before the names: a message cuts a long list short.
     unsaved: list[str] = []
     if closed:
         names, cure = _names(closed), _READ_ALL.format(role=role)
-        unsaved.append(f"tables that {role} may not read, neither rows nor definition: {names}; {cure}")
+        unsaved.append(f"tables that {role} may not read, neither rows nor definition ({cure}): {names}")
     if sequences:
         names, cure = _names(sequences), _READ_ALL.format(role=role)
-        unsaved.append(f"where sequences stand that {role} may not read: {names}; {cure}")
+        unsaved.append(f"where sequences stand that {role} may not read ({cure}): {names}")
     if locked:
         unsaved.append(
-            f"tables that somebody held in ACCESS EXCLUSIVE mode, neither rows nor definition: {_names(locked)};"
-            " pg_locks says who, and the next backup tries again"
+            "tables that somebody held in ACCESS EXCLUSIVE mode, neither rows nor definition (pg_locks says who, and"
+            f" the next backup tries again): {_names(locked)}"
         )
     by_oid = {row.oid: row for row in relations}
     unsaved += _about_hidden([(by_oid[row.oid], row) for row in hidden], role)
@@ -106,7 +107,7 @@ def _about_hidden(found: Sequence[tuple[Any, Any]], role: str) -> Iterator[str]:
     forced = [relation for relation, row in found if row.forced and quote_identifier(row.owner) == role]
     cures += [f"ALTER TABLE {_name(relation).sql} NO FORCE ROW LEVEL SECURITY" for relation in forced[:3]]
     names = _names([relation for relation, _ in found])
-    yield f"rows that row level security hides from {role}: {names}; to save them: {', or '.join(cures)}"
+    yield f"rows that row level security hides from {role} (to save them: {', or '.join(cures)}): {names}"
 
 
 def _excluded(connection: Connection, names: Sequence[str]) -> frozenset[int]:
