@@ -86,18 +86,10 @@ def save_day(
     if previous is not None:
         window = replace(window, start=min(window.start, day_before(previous, settings.timezone).end))
     before = before or {}
-    groups, files = GroupsSaved(), FilesSaved()
-    if settings.backup_log_groups:
-        groups = save_groups(
-            cloudwatch or CloudWatch(),
-            sink,
-            settings.backup_log_groups,
-            window,
-            deadline=deadline,
-            before=before,
-            record=record,
-        )
-    late = _late(groups, earlier, window, before, sink, cloudwatch, deadline)
+    groups, files, asked = GroupsSaved(), FilesSaved(), cloudwatch or CloudWatch()
+    if names := settings.backup_log_groups:
+        groups = save_groups(asked, sink, names, window, deadline=deadline, before=before, record=record)
+    late = _late(groups, earlier, window, before, sink, asked, deadline)
     later = [one.later(_start(before, one.group, window)) for one in groups.groups if not one.done]
     if settings.backup_log_directory:
         name = f"{_DIRECTORY}{settings.backup_log_directory}"
@@ -126,15 +118,16 @@ def _late(
     window: LogWindow,
     before: Mapping[str, GroupProgress],
     sink: Sink,
-    cloudwatch: CloudWatch | None,
+    cloudwatch: CloudWatch,
     deadline: float,
 ) -> list[LateSaved]:
     """The late events of the groups that are saved whole; of the others the next backup saves what is left first."""
     if earlier is None:
         return []
-    asked = cloudwatch or CloudWatch()
     return [
-        save_late_events(asked, sink, one.group, earlier, end_ms=_start(before, one.group, window), deadline=deadline)
+        save_late_events(
+            cloudwatch, sink, one.group, earlier, end_ms=_start(before, one.group, window), deadline=deadline
+        )
         for one in groups.groups
         if one.done
     ]

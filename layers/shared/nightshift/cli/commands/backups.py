@@ -26,8 +26,7 @@ Examples:
   nightshift backups
   nightshift backups --deep
   nightshift backups --json | jq -r '.backups[] | select(.proven) | .name'
-  nightshift backups pin backup_2025_10_21_1400 --until 2026-01-31 --reason "before the migration"
-  nightshift backups unpin backup_2025_10_21_1400
+  nightshift backups pin backup_2025_10_21_1400
 """
 
 PIN_EPILOG = """
@@ -36,6 +35,22 @@ Environment: BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, TIMEZONE, and AWS's 
 
 \b
 Exit status: 0 done, 1 failed, 2 not understood.
+
+\b
+Examples:
+  nightshift backups pin backup_2025_10_21_1400 --until 2026-01-31 --reason "before the migration"
+"""
+
+UNPIN_EPILOG = """
+\b
+Environment: BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, TIMEZONE, and AWS's own.
+
+\b
+Exit status: 0 done, 1 failed, 2 not understood.
+
+\b
+Examples:
+  nightshift backups unpin backup_2025_10_21_1400
 """
 
 
@@ -104,7 +119,7 @@ def pin(ctx: click.Context, name: str, until: date | None, reason: str, as_json:
         click.echo(f"{name} is kept {f'until {until}, that day included' if until else 'without an end'}")
 
 
-@command.command("unpin", short_help="Leave a backup to retention again.", epilog=PIN_EPILOG)
+@command.command("unpin", short_help="Leave a backup to retention again.", epilog=UNPIN_EPILOG)
 @click.argument("name")
 @json_option
 @click.pass_context
