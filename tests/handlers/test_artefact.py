@@ -35,7 +35,7 @@ from tools.build_report import LARGEST, LIMIT, SPARE, read_part
 ECHO = Path(__file__).parent / "functions"
 OURS = (LAYERS / "shared" / "nightshift", FUNCTIONS)
 UNCHECKED_HASH = 0b01
-ASKS_BY_ITSELF = {"get_secret": "secretsmanager", "get_parameter": "ssm"}
+ASKS_BY_ITSELF = {"SecretsProvider": "secretsmanager", "SSMProvider": "ssm"}
 """Functions of Powertools' that make a client of their own → of which service."""
 NOT_DEPLOYED = ("numpy", "sklearn")
 """What the local embedder imports when it is asked for, which no function is."""
