@@ -127,7 +127,7 @@ def test_a_row_that_cannot_be_sent_costs_its_table_alone(vault: Vault) -> None:
 
     answer = vault.bring()
 
-    (said,) = answer["warnings"]
+    (said,) = answer["but_for"]
     assert said.startswith("the backup does not hold the rows of public.big: a row is larger than PostgreSQL can send")
     found = vault.rows(vault.target)
     assert (found["public.small"], found["public.big"]) == (["(1)"], [])
