@@ -183,7 +183,7 @@ class Saver:
                 try:
                     self._read(connection, *taken)
                 except StatementRefused as exc:  # a value that is too large, a damaged page: another table may be read
-                    taken[0].refused = f"{exc.message}: {exc.detail}"
+                    taken[0].refused = f"{exc.message}: {exc.detail}" + (f" ({exc.hint})" if exc.hint else "")
                     return True
         finally:
             connection.close()
