@@ -61,7 +61,8 @@ def test_the_control_connections_are_terminated_between_statements(scene: Scene)
 def test_the_lock_is_a_courtesy(scene: Scene) -> None:
     """Without the connections that hold the locks of the run and of its table the run goes on, and ends well."""
     scene.fill()
-    child = scene.child(hold_at=Step.UPLOADED)
+    # Its only worker stands still: another would ask for the lock again meanwhile.
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.UPLOADED)
     child.await_step(Step.UPLOADED)
     assert terminate(scene, LOCK) == 2
     child.resume()
