@@ -71,7 +71,7 @@ def with_words(about: str, exc: Exception) -> str:
 
 
 def hint_of(exc: Exception) -> str | None:
-    """What to do, where the configuration is to blame; None for all else."""
+    """Return the remedy of a wrong configuration; None where something else is to blame."""
     if isinstance(exc, ClientError):
         return _CODE_HINTS.get(str(exc.response.get("Error", {}).get("Code")))
     return next((hint for kind, hint in _CLIENT_HINTS if isinstance(exc, kind)), None)

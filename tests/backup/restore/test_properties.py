@@ -1,4 +1,4 @@
-"""What a database is besides its contents: made as it was where that can be, and told where it cannot."""
+"""A database's own properties come back where that can be, and are told where it cannot."""
 
 from __future__ import annotations
 

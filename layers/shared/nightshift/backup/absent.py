@@ -84,7 +84,7 @@ def missing(connection: Connection, foreign: Sequence[TableName]) -> Iterator[st
 
 
 def _added_to_extensions(connection: Connection) -> Iterator[str]:
-    """What users have put into tables of extensions."""
+    """Name the tables of extensions that hold rows of users."""
     for row in list(connection.execute(text(_EXTENSION_ROWS))):
         name = TableName(row.nspname, row.relname)
         if not row.may_read:

@@ -35,7 +35,7 @@ _READ_ALL = "GRANT pg_read_all_data TO {role}, or keep their schemas out of BACK
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """What is not saved.
+    """Rows and tables that are not saved.
 
     Attributes:
         oids: of the relations that nothing is read of.

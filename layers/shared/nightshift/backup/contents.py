@@ -76,7 +76,7 @@ def rewrite(archive: bytes, edit: Callable[[Entry], Entry]) -> bytes:
 
 
 def _texts(entry: Entry) -> tuple[str, str, str]:
-    """What can be written anew, in the archive's order."""
+    """Return the texts of an entry that can be written anew, in the archive's order."""
     return entry.statement, entry.tablespace or "", entry.owner or ""
 
 

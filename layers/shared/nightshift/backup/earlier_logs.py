@@ -1,4 +1,4 @@
-"""What the backup before holds of log groups: for the next one, which saves what came too late for it."""
+"""Reads the log events of the backup before: the next one saves those that came too late for it."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class ExtensionVersion(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseProperties(Strict):
-    """What a database is besides its contents.
+    """The properties of a database besides its contents.
 
     Attributes:
         connection_limit: -1: none.

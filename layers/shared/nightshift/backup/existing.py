@@ -66,7 +66,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """What a database had before a restore.
+    """The objects that a database had before a restore.
 
     Attributes:
         without: numbers of entries that are not made: schemas and extensions that are there, and what is set for them.
@@ -109,7 +109,7 @@ def collision(database: Database, entries: Sequence[Entry], settings: Sequence[D
 
 
 def existing(connection: Connection, entries: Sequence[Entry]) -> Existing:
-    """What a database has by itself. Ends the transaction."""
+    """Return the objects of entries that a database has already. Ends the transaction."""
     there = {(row.kind, row.name) for row in connection.execute(text(_THERE))}
     left = [entry for entry in entries if _owner_of(entry) in there]
     used = {entry.schema for entry in entries if entry.schema}

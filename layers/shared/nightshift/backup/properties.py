@@ -1,4 +1,4 @@
-"""What a database is besides its contents: owner, grants, comment, limit, encoding, collation, extensions' versions.
+"""Reads a database's own properties: owner, grants, comment, limit, encoding, collation, extensions' versions.
 
 `pg_dump --create` saves most of it, with a CREATE DATABASE; but a restore goes into a database that somebody has made.
 What can be changed there is made as it was, last of all; encoding and collation cannot, and where they differ that is

@@ -73,7 +73,10 @@ def save_late_events(
                 break
             page = cloudwatch.page(group, earlier.start_ms, end_ms, token, deadline=deadline)
             late.take(page.events)
-            if page.token is None or (page.token == token and not page.events):
+            if page.token is None:
+                break
+            if page.token == token and not page.events:
+                why = "CloudWatch Logs: the same page again and again"
                 break
             token = page.token
     except LogsUnavailable as exc:
