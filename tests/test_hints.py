@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import ast
 import json
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT / "layers" / "shared" / "nightshift"
+from tests.support.hints import ROOT, Module, Reader, all_hints, is_told_apart, module_of, words_of_test
+
 _LISTED = json.loads((ROOT / "tests" / "hints.json").read_text(encoding="utf-8"))
 MADE_BY: dict[str, str] = _LISTED["made_by"]
-"""`module:function`, with `#2` for its second hint: a test whose error, or answer, has that hint."""
+"""`module:function`, with `#2` for its second hint: a test whose error, or answer, has that hint, and that says so."""
+COMPUTED: dict[str, str] = _LISTED["computed"]
+"""Those of `made_by` whose words are not in the code, or that pass on another's: why, and where the words are held."""
 OWED: list[str] = _LISTED["owed"]
 """Those of which nobody has said yet which test makes them. The list only ever gets shorter."""
-NO_ERRORS = ("slack/english.py", "slack/korean.py", "cli/views/")
-"""A caption, and renderings of hints that others give."""
 MOST_OWED = 124
-
-
-def hints_of(source: str, name: str) -> Iterator[str]:
-    """`module:function` of each call with a `hint=`, numbered from the second of a function on."""
-    count: Counter[str] = Counter()
-
-    def walk(node: ast.AST, names: tuple[str, ...]) -> Iterator[str]:
-        for child in ast.iter_child_nodes(node):
-            inner = (*names, child.name) if isinstance(child, ast.FunctionDef | ast.ClassDef) else names
-            if isinstance(child, ast.Call) and any(keyword.arg == "hint" for keyword in child.keywords):
-                place = f"{name}:{'.'.join(inner) or '<module>'}"
-                count[place] += 1
-                yield place if count[place] == 1 else f"{place}#{count[place]}"
-            yield from walk(child, inner)
-
-    yield from walk(ast.parse(source), ())
-
-
-def all_hints() -> set[str]:
-    """Those of all that is shipped."""
-    paths = [(path, str(path.relative_to(SHARED))) for path in SHARED.rglob("*.py")]
-    paths += [(path, str(path.relative_to(ROOT))) for path in (ROOT / "functions").rglob("*.py")]
-    shipped = [(path, name) for path, name in paths if not name.startswith(NO_ERRORS)]
-    return {hint for path, name in shipped for hint in hints_of(path.read_text(encoding="utf-8"), name)}
+MOST_COMPUTED = 20
 
 
 def test_each_hint_is_listed() -> None:
-    there = all_hints()
+    there = set(all_hints())
     assert sorted(there - set(MADE_BY) - set(OWED)) == [], "name the test that makes it, in tests/hints.json"
     assert sorted((set(MADE_BY) | set(OWED)) - there) == [], "gone, or elsewhere by now"
     assert set(MADE_BY) & set(OWED) == set()
@@ -53,23 +27,65 @@ def test_each_hint_is_listed() -> None:
 
 def test_no_new_one_is_owed() -> None:
     assert len(OWED) <= MOST_OWED
+    assert len(COMPUTED) <= MOST_COMPUTED
 
 
 def test_the_tests_that_are_named_exist() -> None:
     missing = []
     for test in set(MADE_BY.values()):
         path, _, function = test.partition("::")
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        names = {node.name for node in module_of(ROOT / path).tree.body if isinstance(node, ast.FunctionDef)}
         missing += [] if function in names else [test]
     assert missing == []
 
 
+def unasserted() -> list[str]:
+    """Hints that have no words in the test that is named for them which would tell them from the others."""
+    hints = all_hints()
+    found = []
+    for hint, test in MADE_BY.items():
+        path, _, function = test.partition("::")
+        others = [text for texts in hints.values() for text in texts if text not in hints[hint]]
+        if not is_told_apart(hints[hint], others, words_of_test(module_of(ROOT / path), function)):
+            found.append(hint)
+    return sorted(found)
+
+
+def test_the_test_that_is_named_has_the_hints_own_words() -> None:
+    assert unasserted() == sorted(COMPUTED), "assert the hint where the error is made; `computed` is for no others"
+
+
 def test_the_reader_of_hints_misses_none() -> None:
     source = """
+WAY = "by " "foot"
 raise E("a", hint="x")
 class C:
     def f(self):
-        raise E("a", hint="x") if self else E("b", detail=g(hint=None))
+        known = f"{self} of us"
+        raise E("a", hint=known) if self else E("b", detail=g(hint=None), hint=self.a or WAY if "no" else "z")
 """
-    assert list(hints_of(source, "m.py")) == ["m.py:<module>", "m.py:C.f", "m.py:C.f#2"]
+    assert list(Reader(Module(ast.parse(source)), "m.py").hints()) == [
+        ("m.py:<module>", ["x"]),
+        ("m.py:C.f", ["of us"]),
+        ("m.py:C.f#2", ["by foot", "z"]),
+        ("m.py:C.f#3", []),
+    ]
+
+
+def test_words_that_others_have_too_tell_nothing() -> None:
+    source = '''
+CASES = [("the server", "look at its log first")]
+def check(said): assert "restart it" in said
+def other(): assert "far from here indeed"
+@parametrize("case", CASES)
+def test_it(case):
+    """Never read this one."""
+    check(case)
+'''
+    said = words_of_test(Module(ast.parse(source)), "test_it")
+    assert is_told_apart(["please look at its log"], ["see that it runs"], said)
+    assert is_told_apart(["restart it"], [], said)
+    assert not is_told_apart(["please look at its log"], ["look at its log, and at", "please look at"], said)
+    assert not is_told_apart(["far from here indeed"], [], said)
+    assert not is_told_apart(["Never read this one."], [], said)
+    assert not is_told_apart([], [], said)

@@ -87,36 +87,49 @@ def test_a_dry_run_in_an_envelope_is_a_dry_run(event: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "named"),
+    ("event", "named", "hint"),
     [
-        ({**RULE, "detail": {}, "dry_run": True}, "dry_run: unknown key"),
-        ({**RULE, "detail": {}, "dry-run": True}, "dry-run: unknown key"),
-        ({**RULE, "detail": [{"dry_run": True}]}, "got: list"),
-        ({**RULE, "detail": []}, "got: list"),
-        ({**RULE, "detail": "dry_run"}, "the envelope's detail is not JSON"),
-        ({**POST, "body": "{}", "dry_run": True}, "dry_run: unknown key"),
-        ({**POST, "body": "{}", "rawQueryString": "x=1", "queryStringParameters": {"dry_run": "true"}}, "dry_run"),
-        ({**POST, "body": "{}", "multiValueQueryStringParameters": {"dry-run": ["1"]}}, "dry-run"),
-        ({**POST, "body": "{}", "rawQueryString": "dry_run"}, "query string"),
-        ({**POST, "rawPath": "/favicon.ico"}, "no body"),
-        ({**POST, "body": "{}", "pathParameters": {"dry-run": "true"}}, "pathParameters: dry-run"),
-        ({**POST, "body": "{}", "stageVariables": {"dryRun": "true"}}, "stageVariables: dryRun"),
-        ({**POST, "body": None}, "no body"),
-        ({**POST, "body": '{"dry_run": true, "dry_run": false}'}, "repeated: dry_run"),
-        ({**POST, "body": "null"}, "got: NoneType"),
-        ({**FAILED, "dry_run": True}, "dry_run: unknown key"),
-        ({**FAILED, "requestPayload": None}, "holds no event"),
-        ({**FAILED, "requestContext": {"condition": "Success"}}, "succeeded"),
-        ({**FAILED, "requestPayload": {**FAILED, "requestPayload": {**FAILED, "requestPayload": FAILED}}}, "deeply"),
-        ({"Records": [{"eventSource": "aws:sqs", "body": DRY}]}, "Records: unknown key"),
-        ({"key1": "value1", "key2": "value2", "key3": "value3"}, "key1: unknown key"),
+        ({**RULE, "detail": {}, "dry_run": True}, "dry_run: unknown key", 'is not read; put it into "detail"'),
+        ({**RULE, "detail": {}, "dry-run": True}, "dry-run: unknown key", ""),
+        ({**RULE, "detail": [{"dry_run": True}]}, "got: list", ""),
+        ({**RULE, "detail": []}, "got: list", ""),
+        ({**RULE, "detail": "dry_run"}, "the envelope's detail is not JSON", ""),
+        ({**POST, "body": "{}", "dry_run": True}, "dry_run: unknown key", "is not read; put it into the JSON body"),
+        ({**POST, "body": "{}", "rawQueryString": "x=1", "queryStringParameters": {"dry_run": "true"}}, "dry_run", ""),
+        ({**POST, "body": "{}", "multiValueQueryStringParameters": {"dry-run": ["1"]}}, "dry-run", ""),
+        ({**POST, "body": "{}", "rawQueryString": "dry_run"}, "query string", "keys are read from the JSON body alone"),
+        ({**POST, "rawPath": "/favicon.ico"}, "no body", "POST {} to run the job"),
+        (
+            {**POST, "body": "{}", "pathParameters": {"dry-run": "true"}},
+            "pathParameters: dry-run",
+            "keys are read from the JSON body alone",
+        ),
+        ({**POST, "body": "{}", "stageVariables": {"dryRun": "true"}}, "stageVariables: dryRun", ""),
+        ({**POST, "body": None}, "no body", ""),
+        ({**POST, "body": '{"dry_run": true, "dry_run": false}'}, "repeated: dry_run", ""),
+        ({**POST, "body": "null"}, "got: NoneType", ""),
+        ({**FAILED, "dry_run": True}, "dry_run: unknown key", "the event that is tried again"),
+        ({**FAILED, "requestPayload": None}, "holds no event", "send the event by itself"),
+        ({**FAILED, "requestContext": {"condition": "Success"}}, "succeeded", "send its requestPayload by itself"),
+        (
+            {**FAILED, "requestPayload": {**FAILED, "requestPayload": {**FAILED, "requestPayload": FAILED}}},
+            "deeply",
+            "send the innermost event by itself",
+        ),
+        (
+            {"Records": [{"eventSource": "aws:sqs", "body": DRY}]},
+            "Records: unknown key",
+            "known keys: scheduled_time, dry_run, force",
+        ),
+        ({"key1": "value1", "key2": "value2", "key3": "value3"}, "key1: unknown key", ""),
     ],
 )
-def test_a_key_outside_its_place_or_an_unknown_shape_is_refused(event: object, named: str) -> None:
+def test_a_key_outside_its_place_or_an_unknown_shape_is_refused(event: object, named: str, hint: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
         parse(event)
 
     assert named in str(refused.value)
+    assert hint in str(refused.value.hint)
 
 
 def test_a_token_in_a_query_string_is_not_repeated() -> None:
@@ -129,7 +142,7 @@ def test_a_token_in_a_query_string_is_not_repeated() -> None:
 def test_clocks_differ_a_little() -> None:
     near = NOW + timedelta(minutes=4)
     assert parse({"scheduled_time": near.isoformat()}).as_of == near
-    with pytest.raises(InvalidEvent, match="future"):
+    with pytest.raises(InvalidEvent, match="a future time would move the cutoff past rows that are not due"):
         parse({"scheduled_time": (NOW + timedelta(minutes=6)).isoformat()})
 
 
@@ -179,6 +192,7 @@ def test_any_json_is_a_run_or_refused(event: Any) -> None:
     run = attempt(InvalidEvent, lambda: parse(event))
     if isinstance(run, InvalidEvent):
         assert run.message
+        assert isinstance(event, dict) or run.hint == 'send {} or {"scheduled_time": "2025-10-15T00:00:00Z"}'
         return
     assert run.as_of.tzinfo is UTC
     assert run.as_of <= NOW + timedelta(minutes=5)
@@ -199,7 +213,7 @@ def test_an_unknown_key_is_refused_by_name(given_: dict[str, Any], key: str, val
 
 @given(st.floats() | st.integers() | st.booleans() | st.integers().map(str) | st.floats().map(str))
 def test_a_number_is_no_time(value: object) -> None:
-    with pytest.raises(InvalidEvent, match="scheduled_time"):
+    with pytest.raises(InvalidEvent, match='is a number\nhint: write it like "2025-10-15T00:00:00Z"'):
         parse({"scheduled_time": value})
 
 

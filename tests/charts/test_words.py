@@ -66,4 +66,4 @@ def test_without_its_font_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(fonts, "PACKAGE", "no_such_package")
     with pytest.raises(NightshiftError, match="font for charts is missing") as caught:
         font_file.__wrapped__()
-    assert "charts layer" in (caught.value.hint or "")
+    assert "give the function the charts layer" in (caught.value.hint or "")

@@ -58,6 +58,7 @@ def test_what_others_have_put_there(sqlite_house: House, plant: Callable[[Path, 
         sqlite_house.run()
 
     assert str(lock) in str(raised.value.detail)
+    assert raised.value.hint == "remove it, and let nobody else write to the directory"
     kept = precious if plant is not dangling else lock.with_name("kept")
     assert kept.read_text() == PRECIOUS and precious.exists() == (plant is not dangling)
 

@@ -56,8 +56,9 @@ def test_without_credentials_there_is_no_token(sqlite_house: House, monkeypatch:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         del env[name]
 
-    with pytest.raises(SecretUnavailable, match="IAM token"):
+    with pytest.raises(SecretUnavailable, match="IAM token") as raised:
         sqlite_house.run()
+    assert "give credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID and" in str(raised.value.hint)
 
 
 def test_a_wrong_password_is_told_without_it(sqlite_house: House) -> None:

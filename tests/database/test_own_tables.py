@@ -154,6 +154,7 @@ def test_a_command_refuses_them_too(stranger: House) -> None:
     done = nightshift(stranger, "archives")
 
     assert done.code != 0 and f"DROP VIEW {LEDGER};" in done.stderr
+    assert "as their owner or a superuser, once it is clear who did this" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

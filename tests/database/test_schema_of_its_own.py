@@ -64,6 +64,7 @@ def test_new_ones_and_those_in_two_places(roomy: House) -> None:
         with pytest.raises(OwnTablesRefused, match="in two schemas") as raised:
             roomy.run(None, **event)
         assert f"{SCHEMA}, public" in str(raised.value.detail)
+        assert "DROP the tables nightshift_… of the other" in str(raised.value.hint)
 
 
 def test_a_schema_that_others_may_write_to(roomy: House, guest: str) -> None:
@@ -85,4 +86,5 @@ def test_where_it_cannot_be_made(roomy: House, guest: str) -> None:
         roomy.run()
 
     assert f'CREATE SCHEMA "{SCHEMA}" AUTHORIZATION' in str(raised.value.hint)
+    assert "which must own the tables as well" in str(raised.value.hint)
     assert roomy.sql(WHERE) == []

@@ -76,13 +76,21 @@ def test_what_may_be_set_is_set(settled: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("setting", "message", "hint"),
     [
-        ("default_transaction_read_only = on", "the database is read-only"),
-        ("session_replication_role = replica", "triggers and foreign keys are switched off"),
+        (
+            "default_transaction_read_only = on",
+            "the database is read-only",
+            "ALTER ROLE … SET default_transaction_read_only = off",
+        ),
+        (
+            "session_replication_role = replica",
+            "triggers and foreign keys are switched off",
+            "ALTER ROLE … RESET session_replication_role (also IN DATABASE",
+        ),
     ],
 )
-def test_what_may_not_be_worked_with_is_named(settled: House, setting: str, message: str) -> None:
+def test_what_may_not_be_worked_with_is_named(settled: House, setting: str, message: str, hint: str) -> None:
     settled.sql(f"ALTER ROLE guest SET {setting}")
     before = settled.state()
 
@@ -91,7 +99,7 @@ def test_what_may_not_be_worked_with_is_named(settled: House, setting: str, mess
         with pytest.raises(DatabaseUnavailable) as raised:
             run_job(job, settled.env, event)
         assert message in str(raised.value)
-        assert raised.value.hint is not None and "ALTER ROLE" in raised.value.hint
+        assert hint in str(raised.value.hint)
     assert settled.state() == before
     if "read_only" in setting:
         assert run_job("cleanup", settled.env, {"scheduled_time": AS_OF, "dry_run": True})["status"] == "dry_run"
@@ -129,6 +137,6 @@ def test_a_lost_lock_is_noticed(settled: House, postgres: Any, taken: bool) -> N
 
     with environ_of(settled.env):
         wiring = Wiring.from_env(settled.env, listener=end_it)
-        with pytest.raises(LockLost) if taken else nullcontext():
+        with pytest.raises(LockLost, match="does not end idle sessions") if taken else nullcontext():
             run_by_frame("cleanup", {"scheduled_time": AS_OF}, None, lambda: wiring, cleanup)
     assert settled.value("SELECT count(*) FROM log") == (5000 if taken else 0)

@@ -57,5 +57,5 @@ def test_a_model_that_answers_nonsense_is_given_up(
     bedrock.answer_next(NONSENSE[answer], times=100_000)
     with pytest.raises(EmbedderError, match="does not answer as one") as raised:
         embedder.embed(TEXTS, deadline=float("inf"))
-    assert "AWS_ENDPOINT_URL_BEDROCK_RUNTIME" in str(raised.value.hint)
+    assert "check AWS_ENDPOINT_URL_BEDROCK_RUNTIME and any proxy" in str(raised.value.hint)
     assert embedder.dimension == DIMENSION

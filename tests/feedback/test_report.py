@@ -158,8 +158,9 @@ def test_the_documents_behind_dislikes(anybody: VotingHouse) -> None:
         query = disliked_documents(connection, settings, window.start, window.end)
         assert [row.id for row in connection.exec_driver_sql(query)] == ["it's one"]
         for wrong in ({"feedback_document": None}, {"feedback_document": "nowhere"}, {"feedback_table": "nowhere"}):
-            with pytest.raises(InvalidSettings, match=r"which documents|nowhere"):
+            with pytest.raises(InvalidSettings, match=r"which documents|nowhere") as raised:
                 disliked_documents(connection, settings.model_copy(update=wrong), window.start, window.end)
+            assert ("name the column that says which document" in str(raised.value.hint)) == (None in wrong.values())
     database.close()
 
 

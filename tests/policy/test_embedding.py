@@ -68,3 +68,6 @@ def test_what_is_wrong_is_named(text: str, named: str) -> None:
         parse_policies(text, SETTINGS, source="policies.toml")
     assert named in str(caught.value)
     assert "policies.toml" in str(caught.value)
+    assert ("[[retention]], [[expiry]] or [[embedding]], in two brackets" in str(caught.value)) is (
+        text.startswith("[embedding]") or "[[embeddings]]" in text
+    )

@@ -106,6 +106,7 @@ def test_a_database_secret_of_no_use(keep: Keep, value: Any, named: str) -> None
         database(keep(value))
 
     assert named in str(raised.value.detail)
+    assert "for a database the JSON that RDS writes" in str(raised.value.hint)
     assert PASSWORD not in str(raised.value) and "hunter2" not in str(raised.value)
 
 

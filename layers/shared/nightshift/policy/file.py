@@ -74,7 +74,7 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> Policies:
         raise InvalidSettings(
             "the policy file has no entries" if not unknown else "the policy file has unknown sections",
             detail=f"{source}: {', '.join(unknown) or 'no [[retention]] and no [[expiry]] and no [[embedding]]'}",
-            hint='write [[retention]] with table = "…", timestamp = "…", keep_days = …',
+            hint="begin each entry with [[retention]], [[expiry]] or [[embedding]], in two brackets",
         )
     problems: list[str] = []
     defaults = {"timezone": settings.timezone}

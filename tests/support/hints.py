@@ -1,0 +1,164 @@
+"""Reads the hints of the product and the strings of a test, so that the ones can be looked for in the others."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT / "layers" / "shared" / "nightshift"
+NO_ERRORS = ("slack/english.py", "slack/korean.py", "cli/views/")
+"""A caption, and renderings of hints that others give."""
+WORDS = 3
+"""As many words in a row tell one hint from the others; of a shorter hint, all of its words."""
+
+Names = dict[str, list[ast.AST]]
+"""The values that a module or a function assigns to each name, its functions and its classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """A module of the product, or a test file."""
+
+    tree: ast.Module
+
+    @cached_property
+    def names(self) -> Names:
+        return names_of(self.tree)
+
+    @cached_property
+    def imports(self) -> dict[str, tuple[Path, str]]:
+        """Names that it takes from other modules of the product: where they stand, and what they are called there."""
+        found: dict[str, tuple[Path, str]] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nightshift."):
+                path = SHARED.joinpath(*(node.module or "").split(".")[1:]).with_suffix(".py")
+                found |= {one.asname or one.name: (path, one.name) for one in node.names if path.exists()}
+        return found
+
+    def text_values(self, node: ast.AST, local: Names, seen: frozenset[int] = frozenset()) -> list[str]:
+        """The texts that an expression is made of: its own, and those of constants and functions that it names."""
+        if id(node) in seen:
+            return []
+        seen |= {id(node)}
+        if isinstance(node, ast.Constant):
+            return [" ".join(node.value.split())] if isinstance(node.value, str) and node.value.strip() else []
+        if isinstance(node, ast.FunctionDef):
+            ends = [one for one in statements_of(node) if isinstance(one, ast.Return)]
+            return [text for one in ends for text in self.text_values(one, names_of(node), seen)]
+        if isinstance(node, ast.Name) and node.id in self.imports and node.id not in local:
+            path, name = self.imports[node.id]
+            there = module_of(path)
+            return [text for one in there.names.get(name, []) for text in there.text_values(one, {}, seen)]
+        parts = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Name):
+            parts = local.get(node.id) or [one for one in self.names.get(node.id, []) if not is_class(one)]
+        elif isinstance(node, ast.IfExp):
+            parts = [node.body, node.orelse]
+        elif isinstance(node, ast.Compare):
+            parts = []
+        return [text for part in parts for text in self.text_values(part, local, seen)]
+
+
+def is_class(node: ast.AST) -> bool:
+    return isinstance(node, ast.ClassDef)
+
+
+@cache
+def module_of(path: Path) -> Module:
+    return Module(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def statements_of(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below, but none of functions and classes within."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            yield from statements_of(child)
+
+
+def names_of(node: ast.AST) -> Names:
+    found: Names = {}
+    for child in statements_of(node):
+        if isinstance(child, ast.FunctionDef | ast.ClassDef):
+            found.setdefault(child.name, []).append(child)
+        elif isinstance(child, ast.Assign):
+            for one in (one for target in child.targets for one in ast.walk(target)):
+                if isinstance(one, ast.Name):
+                    found.setdefault(one.id, []).append(child.value)
+        elif isinstance(child, ast.AnnAssign | ast.NamedExpr) and isinstance(child.target, ast.Name) and child.value:
+            found.setdefault(child.target.id, []).append(child.value)
+    return found
+
+
+@dataclass
+class Reader:
+    """Finds the hints of one module."""
+
+    module: Module
+    name: str
+    count: Counter[str] = field(default_factory=Counter)
+
+    def hints(self) -> Iterator[tuple[str, list[str]]]:
+        """`module:function` of each call with a `hint=`, numbered from the second of a function on, and its texts."""
+        return self._below(self.module.tree, (), {})
+
+    def _below(self, node: ast.AST, names: tuple[str, ...], local: Names) -> Iterator[tuple[str, list[str]]]:
+        for child in ast.iter_child_nodes(node):
+            inner, known = names, local
+            if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                inner, known = (*names, child.name), local | names_of(child)
+            given = next((one.value for one in getattr(child, "keywords", ()) if one.arg == "hint"), None)
+            if isinstance(child, ast.Call) and given is not None:
+                place = f"{self.name}:{'.'.join(inner) or '<module>'}"
+                self.count[place] += 1
+                number = "" if self.count[place] == 1 else f"#{self.count[place]}"
+                yield place + number, self.module.text_values(given, local)
+            yield from self._below(child, inner, known)
+
+
+@cache
+def all_hints() -> dict[str, list[str]]:
+    """Those of all that is shipped."""
+    paths = [(path, str(path.relative_to(SHARED))) for path in SHARED.rglob("*.py")]
+    paths += [(path, str(path.relative_to(ROOT))) for path in (ROOT / "functions").rglob("*.py")]
+    readers = [Reader(module_of(path), name) for path, name in paths if not name.startswith(NO_ERRORS)]
+    return {hint: texts for reader in readers for hint, texts in reader.hints()}
+
+
+def words_of_test(module: Module, function: str) -> str:
+    """The strings of a test, its parametrisation, and of constants and functions of its file that it names."""
+    done: set[str] = set()
+    found, due = [], [function]
+    while due:
+        name = due.pop()
+        if name in done:
+            continue
+        done.add(name)
+        for node in module.names.get(name, []):
+            docstrings = {id(one.value) for one in ast.walk(node) if isinstance(one, ast.Expr)}
+            for one in ast.walk(node):
+                if isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in docstrings:
+                    found.append(" ".join(one.value.replace("\\", "").split()))
+                elif isinstance(one, ast.Name):
+                    due.append(one.id)
+                elif isinstance(one, ast.arg):
+                    due.append(one.arg)
+    return "\n".join(found)
+
+
+def is_told_apart(texts: list[str], others: list[str], said: str) -> bool:
+    """Whether a test says words in a row of a hint's texts that no other hint has."""
+    whole = [text for text in texts if len(text.split()) > 1] or texts
+    runs = {run for text in whole for run in _runs(text)}
+    return any(run in said and not any(run in other for other in others) for run in runs)
+
+
+def _runs(text: str) -> list[str]:
+    words = text.split()
+    runs = [" ".join(words[at : at + WORDS]) for at in range(max(1, len(words) - WORDS + 1))]
+    return [run.strip(",;:.") for run in runs]
