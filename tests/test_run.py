@@ -108,7 +108,7 @@ def test_a_dry_run_in_an_envelope_is_a_dry_run(event: object) -> None:
         ({**POST, "body": None}, "no body", ""),
         ({**POST, "body": '{"dry_run": true, "dry_run": false}'}, "repeated: dry_run", ""),
         ({**POST, "body": "null"}, "got: NoneType", ""),
-        ({**FAILED, "dry_run": True}, "dry_run: unknown key", "the event that is tried again"),
+        ({**FAILED, "dry_run": True}, "dry_run: unknown key", "a key beside the envelope's own is not read"),
         ({**FAILED, "requestPayload": None}, "holds no event", "send the event by itself"),
         ({**FAILED, "requestContext": {"condition": "Success"}}, "succeeded", "send its requestPayload by itself"),
         (

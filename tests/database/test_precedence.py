@@ -25,7 +25,7 @@ def test_a_table_that_somebody_has_put_before_ours(house: House, guest: str) -> 
             if status is None:
                 with pytest.raises(NightshiftError, match=f"{guest}.ticket belongs to eve") as refused:
                     run_job("expire_jobs", house.env, {"scheduled_time": AS_OF})
-                assert "write the schema" in str(refused.value.hint)
+                assert "write the schema in the policy, as in schema.table" in str(refused.value.hint)
             else:
                 assert run_job("expire_jobs", house.env, {"scheduled_time": AS_OF})["status"] == status
         assert house.s3.keys(house.bucket) == ["living"]

@@ -113,6 +113,7 @@ def test_a_pool_in_transaction_mode_is_refused(settled: House, postgres: Any) ->
             with pytest.raises(DatabaseUnavailable) as raised:
                 run_job("cleanup", settled.env, {"scheduled_time": AS_OF, **event})
             assert "a pool in transaction mode" in str(raised.value) and "5432" in str(raised.value)
+            assert "or to a pool in session mode" in str(raised.value.hint)
     assert settled.state() == before
 
 

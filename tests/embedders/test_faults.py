@@ -161,7 +161,7 @@ def test_nobody_is_given_up_while_the_model_is_down(
         ("ResourceNotFoundException", "EMBEDDING_MODEL"),
         ("ExpiredTokenException", "credentials"),
         ("UnrecognizedClientException", "credentials"),
-        ("SomethingNewException", "run reembed again"),
+        ("SomethingNewException", "run reembed again when it is mended"),
     ],
 )
 def test_what_concerns_every_document_stops_at_once(

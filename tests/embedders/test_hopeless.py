@@ -36,7 +36,7 @@ def test_a_quota_of_the_day_is_not_waited_for(bedrock: BedrockServer, embedder: 
     with pytest.raises(EmbedderError, match="daily quota is used up") as raised:
         embedder.embed(TEXTS, deadline=float("inf"))
     assert words in str(raised.value.detail)
-    assert "Service Quotas" in str(raised.value.hint)
+    assert "reembed goes on when the day is over" in str(raised.value.hint)
     assert bedrock.calls <= len(TEXTS)
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT / "layers" / "shared" / "nightshift"
 NO_ERRORS = ("slack/english.py", "slack/korean.py", "cli/views/")
 """A caption, and renderings of hints that others give."""
-WORDS = 3
+WORDS = 4
 """As many words in a row tell one hint from the others; of a shorter hint, all of its words."""
 
 Names = dict[str, list[ast.AST]]
@@ -36,9 +36,17 @@ class Module:
         found: dict[str, tuple[Path, str]] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nightshift."):
-                path = SHARED.joinpath(*(node.module or "").split(".")[1:]).with_suffix(".py")
+                folder = SHARED.joinpath(*(node.module or "").split(".")[1:])
+                path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
                 found |= {one.asname or one.name: (path, one.name) for one in node.names if path.exists()}
         return found
+
+    def hint_position(self, name: str) -> int | None:
+        """Which argument of a function or class is its `hint`; None where it has none."""
+        if name in self.imports and name not in self.names:
+            path, there = self.imports[name]
+            return module_of(path).hint_position(there)
+        return next((at for node in self.names.get(name, []) if (at := _hint_position(node)) is not None), None)
 
     def text_values(self, node: ast.AST, local: Names, seen: frozenset[int] = frozenset()) -> list[str]:
         """The texts that an expression is made of: its own, and those of constants and functions that it names."""
@@ -62,6 +70,19 @@ class Module:
         elif isinstance(node, ast.Compare):
             parts = []
         return [text for part in parts for text in self.text_values(part, local, seen)]
+
+
+def _hint_position(node: ast.AST) -> int | None:
+    names: list[str] = []
+    if isinstance(node, ast.FunctionDef):
+        names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+    elif isinstance(node, ast.ClassDef):
+        maker = next((one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"), None)
+        names = [
+            one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        ]
+        names = [one.arg for one in maker.args.args[1:]] if maker else names
+    return names.index("hint") if "hint" in names else None
 
 
 def is_class(node: ast.AST) -> bool:
@@ -104,7 +125,10 @@ class Reader:
     count: Counter[str] = field(default_factory=Counter)
 
     def hints(self) -> Iterator[tuple[str, list[str]]]:
-        """`module:function` of each call with a `hint=`, numbered from the second of a function on, and its texts."""
+        """`module:function` of each call that is given a hint, numbered from the second of it on, and the texts.
+
+        By name or by position; one that only hands on what it was given itself is none.
+        """
         return self._below(self.module.tree, (), {})
 
     def _below(self, node: ast.AST, names: tuple[str, ...], local: Names) -> Iterator[tuple[str, list[str]]]:
@@ -112,13 +136,29 @@ class Reader:
             inner, known = names, local
             if isinstance(child, ast.FunctionDef | ast.ClassDef):
                 inner, known = (*names, child.name), local | names_of(child)
-            given = next((one.value for one in getattr(child, "keywords", ()) if one.arg == "hint"), None)
-            if isinstance(child, ast.Call) and given is not None:
+            given = self._given(child) if isinstance(child, ast.Call) else None
+            if given is not None and not is_handed_on(given, local):
                 place = f"{self.name}:{'.'.join(inner) or '<module>'}"
                 self.count[place] += 1
                 number = "" if self.count[place] == 1 else f"#{self.count[place]}"
                 yield place + number, self.module.text_values(given, local)
             yield from self._below(child, inner, known)
+
+    def _given(self, call: ast.Call) -> ast.AST | None:
+        named = next((one.value for one in call.keywords if one.arg == "hint"), None)
+        at = self.module.hint_position(call.func.id) if isinstance(call.func, ast.Name) else None
+        return named or (call.args[at] if at is not None and at < len(call.args) else None)
+
+
+def is_handed_on(node: ast.AST, local: Names) -> bool:
+    """Whether a hint is the caller's own parameter, or that of another error or refusal, and no text beside."""
+    parts = node.values if isinstance(node, ast.BoolOp) else [node]
+    return all(
+        (isinstance(one, ast.Name) and one.id == "hint" and "hint" not in local)
+        or (isinstance(one, ast.Attribute) and one.attr == "hint")
+        or (isinstance(one, ast.Constant) and not one.value)
+        for one in parts
+    )
 
 
 @cache
@@ -153,7 +193,9 @@ def words_of_test(module: Module, function: str) -> str:
 
 def is_told_apart(texts: list[str], others: list[str], said: str) -> bool:
     """Whether a test says words in a row of a hint's texts that no other hint has."""
-    whole = [text for text in texts if len(text.split()) > 1] or texts
+    lengths = [len(text.split()) for text in texts]
+    enough = next((least for least in (WORDS, 2, 1) if max(lengths, default=0) >= least), 0)
+    whole = [text for text, length in zip(texts, lengths, strict=True) if length >= enough]
     runs = {run for text in whole for run in _runs(text)}
     return any(run in said and not any(run in other for other in others) for run in runs)
 
