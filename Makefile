@@ -17,7 +17,7 @@ export PYTHONPATH := layers/shared:functions:.
 # SAM wants a region even to read a template, tells on its users unless asked not to, and writes into $HOME.
 SAM := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.cache/sam .venv-sam/bin/sam
 
-.PHONY: help setup sam demo test lint bench coldstart build invoke lock clean
+.PHONY: help setup sam demo test lint docs bench coldstart build invoke lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,9 @@ lint: setup sam ## ruff, mypy, cfn-lint, sam validate
 	@.venv/bin/mypy
 	@.venv-sam/bin/cfn-lint template.yaml
 	@$(SAM) validate --lint
+
+docs: setup ## fill the generated blocks of README.md and docs/
+	@.venv/bin/python -m tools.docs
 
 bench: setup ## nightshift beside its peers (ROWS=1000000 ROUNDS=3 JSON=1); alone on stdout
 	@$(MAKE) .venv-bench/.stamp >&2

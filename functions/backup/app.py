@@ -19,5 +19,5 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Back up database and logs; see `backup.job` and README, "backup"."""
+    """Back up database and logs; see `backup.job` and docs/jobs/backup.md."""
     return run_job("backup", event, context, wiring, backup, archive=False)

@@ -19,5 +19,5 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Archive what is due; see `cleanup.job` and README, "cleanup"."""
+    """Archive what is due; see `cleanup.job` and docs/jobs/cleanup.md."""
     return run_job("cleanup", event, context, wiring, cleanup)

@@ -19,5 +19,5 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Delete what has expired; see `expire_jobs.job` and README, "expire_jobs"."""
+    """Delete what has expired; see `expire_jobs.job` and docs/jobs/expire_jobs.md."""
     return run_job("expire_jobs", event, context, wiring, expire_jobs, archive=False)

@@ -19,5 +19,5 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Report on yesterday's votes and decide on them; see `feedback.job` and README, "feedback"."""
+    """Report on yesterday's votes and decide on them; see `feedback.job` and docs/jobs/feedback.md."""
     return run_job("feedback", event, context, wiring, feedback, archive=False)

@@ -20,5 +20,5 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Embed documents again; see `reembed.job` and README, "reembed"."""
+    """Embed documents again; see `reembed.job` and docs/jobs/reembed.md."""
     return run_job("reembed", event, context, wiring, reembed, request=ReembedRequest, archive=False)

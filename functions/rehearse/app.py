@@ -20,5 +20,5 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Prove the newest backup, or the one that the event names; see `rehearse.job` and README, "rehearse"."""
+    """Prove the newest backup, or the one that the event names; see `rehearse.job` and docs/jobs/rehearse.md."""
     return run_job("rehearse", event, context, wiring, rehearse, request=RehearseRequest, archive=False)

@@ -20,5 +20,5 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Restore what the event asks for; see `restore.job` and README, "restore"."""
+    """Restore what the event asks for; see `restore.job` and docs/jobs/restore.md."""
     return run_job("restore", event, context, wiring, restore, request=RestoreRequest)

@@ -20,7 +20,7 @@ def wiring() -> Wiring:
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Restore what the event asks for; see `restore_backup.job` and README, "restore_backup"."""
+    """Restore what the event asks for; see `restore_backup.job` and docs/jobs/restore_backup.md."""
     return run_job(
         "restore_backup", event, context, wiring, restore_backup, request=RestoreBackupRequest, archive=False
     )

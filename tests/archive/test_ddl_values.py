@@ -21,7 +21,7 @@ from tests.support.damage import body_of, put
 from tests.support.house import House
 from tests.support.querying import ENGINES, archive, duck, local, printed
 
-README = Path(__file__).parents[2] / "README.md"
+RESTORE = Path(__file__).parents[2] / "docs" / "restore.md"
 
 DUE = "'2025-09-10 12:00+09'"
 
@@ -178,7 +178,7 @@ def test_older_objects_with_json_beside_new_ones(house: House) -> None:
 
 
 def test_by_hand(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """README's way without nightshift, word for word."""
+    """The way without nightshift of docs/restore.md, word for word."""
     house.sql(
         "CREATE TABLE log (id int, plain json, f float8, d date, ip inet, n numeric(6,2), created_at timestamptz)"
     )
@@ -189,7 +189,7 @@ def test_by_hand(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     (entry,) = house.ledger()
     (house.directory / "day").mkdir()
     (house.directory / "day" / "1.parquet").write_bytes(body_of(house, entry["object_key"]))
-    copy, load = re.findall(r"<<'SQL'\n(.*?)\nSQL\n", README.read_text(), re.DOTALL)[-2:]
+    copy, load = re.findall(r"<<'SQL'\n(.*?)\nSQL\n", RESTORE.read_text(), re.DOTALL)[-2:]
     monkeypatch.chdir(house.directory)
     with duckdb.connect() as connection:
         connection.execute(copy)

@@ -1,4 +1,4 @@
-"""What README and samconfig.toml tell whoever deploys is what the template takes and makes."""
+"""docs/deploy.md, docs/limits-and-costs.md and samconfig.toml agree with the template."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from tests.template.cloudformation import ROOT, Stack, load
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+LIMITS = (ROOT / "docs" / "limits-and-costs.md").read_text(encoding="utf-8")
 SAMCONFIG = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
 OFFERED = re.sub(r"^( *)# (?=[\"'])", r"\1", SAMCONFIG, flags=re.MULTILINE)
 """samconfig.toml, the answers that it only suggests included."""
@@ -21,9 +22,9 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
            "twenty-seven", "twenty-eight", "twenty-nine", "thirty", "thirty-one", "thirty-two")  # fmt: skip
 
 
-def section(title: str) -> str:
-    """A chapter of the README."""
-    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+def costs() -> str:
+    """The section on costs."""
+    return LIMITS.split("\n## Costs\n", 1)[1]
 
 
 def overrides(text: str, stage: str) -> dict[str, str]:
@@ -50,9 +51,9 @@ def test_samconfig_offers_what_most_stacks_need_and_keeps_no_secret() -> None:
     assert len(names) == 2
 
 
-def test_readme_deploys_in_five_steps_by_parameters_that_there_are(stack: Stack) -> None:
-    steps = section("Deploy")
-    assert re.findall(r"^\*\*(\d)\. ", steps, re.MULTILINE) == list("12345")
+def test_five_steps_deploy_by_parameters_that_there_are(stack: Stack) -> None:
+    steps = DEPLOY.split("\n## What the stack has\n", 1)[0]
+    assert re.findall(r"^## (\d)\. ", steps, re.MULTILINE) == list("12345")
     rows = re.findall(r"^\| (`.*?) \|", steps.split("\n| Parameter | Value |\n", 1)[1], re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert named and named <= load()["Parameters"].keys()
@@ -65,17 +66,16 @@ def test_readme_deploys_in_five_steps_by_parameters_that_there_are(stack: Stack)
     assert called == [(cleanup["FunctionName"].replace("teststack", prod), ""), ("", group.replace("teststack", prod))]
 
 
-def test_readme_counts_the_alarms_that_are_paid_for(stack: Stack) -> None:
-    costs, alarms = section("Costs"), len(list(stack.of_type("AWS::CloudWatch::Alarm")))
-    assert f"{NUMBERS[alarms]} alarms at $0.10" in " ".join(costs.split())
-    assert f"**What stands.** ${alarms * 0.10 + 2 * 0.40:.2f}:" in costs
+def test_the_alarms_that_are_paid_for_are_counted(stack: Stack) -> None:
+    alarms = len(list(stack.of_type("AWS::CloudWatch::Alarm")))
+    assert f"{NUMBERS[alarms]} alarms at $0.10" in costs()
+    assert f"**Fixed.** **${alarms * 0.10 + 2 * 0.40:.2f}**:" in costs()
 
 
-def test_readme_computes_its_costs() -> None:
+def test_the_costs_are_computed() -> None:
     """Every figure of the table, from the assumptions beneath it."""
-    costs = section("Costs")
     rows = re.findall(r"^\| ([\d,]+) million .*?\| (\w+) \| ([\d,]+) \| ([\d,]+) GB-s, \$([\d.]+) \| \$([\d.]+) \| "
-                      r"([\d,.]+) GB, \$([\d.]+) \| \*\*\$([\d.]+)\*\*", costs, re.MULTILINE)  # fmt: skip
+                      r"([\d,.]+) GB, \$([\d.]+) \| \*\*\$([\d.]+)\*\*", costs(), re.MULTILINE)  # fmt: skip
     assert [row[0] for row in rows] == ["1", "100", "1,000"]
     for row in rows:
         millions, objects, gb_s, *dollars, stored, storage, total = (

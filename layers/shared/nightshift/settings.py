@@ -87,149 +87,181 @@ class Settings(BaseModel):
 
     # Database
     database_url: SecretStr = SecretStr("sqlite:///./local.db")
+    """`postgresql://user:password@host:5432/name?sslmode=verify-full&sslrootcert=ca.pem`, or `sqlite:///path`."""
     database_secret_arn: str | None = None
+    """Secrets Manager secret with the URL. It takes precedence over `DATABASE_URL`."""
     database_iam_auth: Switch = False
-    """Log in with a token from RDS IAM in place of a password."""
+    """Logs in with an RDS IAM token instead of a password."""
     database_connect_timeout: int = Field(10, ge=1, le=120)
-    """Seconds."""
+    """Seconds to wait for a connection."""
 
     nightshift_schema: SchemaName | None = None
-    """PostgreSQL: a schema for nightshift's own tables, made and filled by the first run; None: where they are."""
+    """PostgreSQL schema of nightshift's own tables. The first run creates it and moves the tables there. Unset: the
+    first schema of the role's search path."""
 
     history_keep_days: int = Field(400, ge=31, le=36_500)
-    """Runs that began earlier leave the history, see `history.prune`."""
+    """Days for which `nightshift_run` keeps a run. The rows that other decisions need stay longer."""
 
     # Archive
     archive_bucket: BucketName | None = None
+    """Bucket of the archive. Every run that writes or reads the archive needs it."""
     archive_prefix: Prefix = "archive"
+    """First part of every key of the archive."""
     archive_kms_key: str | None = None
-    """SSE-KMS key for the objects; without it the bucket's own default encryption applies."""
+    """KMS key that encrypts the objects (SSE-KMS). Unset: the bucket's default encryption applies."""
     archive_proof: Literal["full", "head"] = "full"
-    """`full` reads every object back and compares each byte; `head` trusts S3's checksum, size and the footer."""
+    """`full` reads every object back and compares each byte. `head` trusts S3's size and SHA-256, and reads the Parquet
+    footer."""
 
     # Cleanup
     log_retention_days: int = Field(30, ge=1, le=36_500)
+    """Retention in days of `conversation_log` without a policy file, and of `[[retention]]` entries without
+    `keep_days`."""
     nightshift_config: str | None = None
     """Policy file: a path, `s3://bucket/key`, or `ssm:/name`."""
     cleanup_workers: int | None = Field(None, ge=1, le=MAX_WORKERS)
-    """Connections that move rows at once; default from the function's memory."""
+    """Connections that move rows concurrently. Unset: one for each 384 MB of the function's memory; 2 outside
+    Lambda."""
     cleanup_chunk_mb: int = Field(32, ge=1, le=512)
-    """Uncompressed size that one chunk aims at."""
+    """Target size in MB of one transaction's rows, uncompressed."""
     cleanup_max_share: float | None = Field(None, gt=0, le=1)
-    """Share of a table above which a run is refused without `force`; unset: see `archive.guards.USUAL_SHARE`."""
+    """Share of a table above which a run is refused without `force`. Unset: half of the table, from 100,000 due rows,
+    once a run has worked off its backlog."""
     cleanup_lock_timeout: float = Field(5.0, gt=0, le=300)
-    """Seconds a chunk waits for rows that somebody else has locked."""
+    """Seconds that a chunk waits for rows that another session has locked."""
     cleanup_vacuum: Switch = True
+    """Runs `VACUUM (ANALYZE)` after 50,000 deletions, or after a tenth of the table."""
 
     # Expiry
     expire_batch: int = Field(10_000, ge=1, le=100_000)
-    """Expired rows that one transaction takes, with all that hangs on them, at the most."""
+    """Maximum of expired rows that one transaction deletes, with their dependent rows."""
     expire_lock_timeout: float = Field(0.8, gt=0, le=300)
-    """Seconds that a transaction waits for rows that somebody else has locked. Less than PostgreSQL waits before it
-    looks for a deadlock (1 s): else it might be the application that it ends."""
+    """Seconds that a transaction waits for rows that another session has locked. Keep it below PostgreSQL's
+    `deadlock_timeout` (1 s): above it, the server may end the application's transaction."""
     expire_files_bucket: BucketName | None = None
-    """Bucket of the files, where the policy names none."""
+    """Bucket of the files, if the policy names none."""
     expire_file_versions: Switch = False
-    """Delete all versions of a file, not only the one that readers see."""
+    """Deletes all versions of a file. `off`: in a versioned bucket, lifecycle rules delete the old versions."""
     expire_quiet: Switch = True
-    """Tell Slack nothing of a run that had nothing to do."""
+    """Sends no Slack message for a run that had nothing to do."""
 
     # Backup
     backup_bucket: BucketName | None = None
-    """Where backups lie; ARCHIVE_BUCKET where it is not set."""
+    """Bucket of the backups. Unset: `ARCHIVE_BUCKET`."""
     backup_prefix: Prefix = "backup"
+    """First part of every key of the backups. Each database needs its own."""
     backup_kms_key: str | None = None
+    """KMS key that encrypts the backups (SSE-KMS). Unset: the bucket's default encryption applies."""
     backup_schemas: Words | None = None
-    """Schemas to save; None: all that are not the server's own."""
+    """Schemas to save. Unset: all but the server's own."""
     backup_replica_host: ReplicaHost | None = None
-    """A standby of DATABASE_URL's server that rows are read from: `host` or `host:port`."""
+    """Standby of `DATABASE_URL`'s server that rows are read from: `host` or `host:port`."""
     backup_exclude_rows: Words | None = None
-    """Tables of which the definition alone is saved, like `public.events`."""
+    """Tables of which only the definition is saved, e.g. `public.events`."""
     backup_workers: int = Field(2, ge=1, le=MAX_WORKERS)
-    """Connections that move rows at once."""
+    """Connections that read or write rows concurrently, in backups and their restores."""
     backup_keep_daily: int = Field(7, ge=1, le=3650)
+    """Days, of those with a backup, whose newest backup is kept."""
     backup_keep_weekly: int = Field(4, ge=0, le=520)
+    """Weeks, of those with a backup, whose newest backup is kept."""
     backup_keep_monthly: int = Field(12, ge=0, le=120)
+    """Months, of those with a backup, whose newest backup is kept."""
     backup_log_groups: Words | None = None
     """CloudWatch log groups whose events of the day before are saved."""
     backup_log_directory: str | None = None
-    """A directory of log files, on a host of one's own."""
+    """Directory of log files on your own host."""
     backup_log_retention_days: int | None = Field(None, ge=1, le=3653)
-    """Retention that the log groups are given; None: theirs is left as it is."""
+    """Retention that the log groups are given. Unset: their retention is left as it is."""
     backup_object_lock_days: int | None = Field(None, ge=1, le=36_500)
-    """Days for which S3 Object Lock keeps a backup (GOVERNANCE mode)."""
+    """Days for which S3 Object Lock keeps a backup (GOVERNANCE mode). The bucket must be created with Object Lock."""
     backup_pg_client: str | None = None
-    """Directory with pg_dump, pg_restore and psql; None: the layer's, else those on PATH."""
+    """Directory with `pg_dump` and `pg_restore`. Unset: those of the layer, or those on `PATH`."""
     rehearse_database_url: SecretStr | None = None
-    """Where rehearsals restore to: a server, and a role that may create databases; None: DATABASE_URL's own."""
+    """Server that `rehearse` restores to, with a role that may create databases. Unset: `DATABASE_URL`'s own server."""
     rehearse_database_secret_arn: str | None = None
-    """The secret that holds it, in its place."""
+    """Secrets Manager secret with `REHEARSE_DATABASE_URL`. It takes precedence."""
     rehearse_with_own_rights: Switch = False
-    """Let code in a backup run with the rights of the role that rehearses, even on DATABASE_URL's own server."""
+    """Lets code in a backup run with the rights of the role that rehearses, even on `DATABASE_URL`'s own server."""
     restore_database_url: SecretStr | None = None
-    """The empty database that `restore_backup` fills; never DATABASE_URL by itself."""
+    """Empty database that `restore_backup` fills. `DATABASE_URL` never stands in for it."""
     restore_database_secret_arn: str | None = None
-    """The secret that holds it, in its place."""
+    """Secrets Manager secret with `RESTORE_DATABASE_URL`. It takes precedence."""
 
     # Feedback
     feedback_table: str = Field("conversation_log", min_length=1, max_length=255)
-    """Where users' votes are: `schema.table`; quote odd names as in SQL."""
+    """Table or view with the votes: `schema.table`. Quote names as in SQL."""
     feedback_rating: str = Field("feedback", min_length=1, max_length=255)
-    """Column with the vote; its values are compared in its own type."""
+    """Column with the vote: text, an enum, a number or a boolean."""
     feedback_likes: Words = ("like",)
+    """Values of that column that are a like."""
     feedback_dislikes: Words = ("dislike",)
-    """Values that are a like and a dislike, with commas between them."""
+    """Values of that column that are a dislike."""
     feedback_neutral: Words | None = None
-    """Values that are neither, and mean it. Others are named in the report, and many of them decide nothing."""
+    """Values of that column that are neither. The report names all other values, and many of them decide nothing."""
     feedback_key: str | None = Field(None, max_length=255)
-    """Column that names the answer: of several votes on one within a day, the last counts."""
+    """Column that identifies the answer: of several votes on one answer within a day, the last counts. Unset: every
+    row is a vote."""
     feedback_time: str = Field("created_at", min_length=1, max_length=255)
-    """Column with the time of the vote; one without a zone shows the clocks of TIMEZONE."""
+    """Column with the time of the vote. Without a zone it is local time in `TIMEZONE`. Index it."""
     feedback_epoch: EpochUnit | None = None
-    """Unit of an integer FEEDBACK_TIME."""
+    """Unit of a numeric `FEEDBACK_TIME`."""
     feedback_group: str | None = Field(None, max_length=255)
-    """Column with the topic or the model of an answer."""
+    """Column with the topic or the model of an answer. The report names the groups with the highest negative ratio."""
     feedback_comment: str | None = Field(None, max_length=255)
-    """Column with what users wrote beside their vote; counted, never shown."""
+    """Column with the user's comment. Comments on dislikes are counted, and never shown."""
     feedback_document: str | None = Field(None, max_length=255)
-    """Column that names the document behind an answer, by its id; `reembed` looks at those that were disliked."""
+    """Column with the id of the document behind an answer. `reembed` then takes the documents of disliked answers."""
     feedback_threshold: float = Field(0.3, gt=0, lt=1)
-    """Negative ratio above which something is wrong."""
+    """Negative ratio above which re-embedding may start."""
     feedback_min_votes: int = Field(30, ge=1, le=1_000_000)
-    """Fewer votes than these decide nothing; nor does a topic or model with fewer count among the worst."""
+    """Votes below which nothing is decided, and below which a group is not named."""
     feedback_confidence: float = Field(0.95, ge=0.5, lt=1)
     """Confidence of the interval that must lie above the threshold."""
     feedback_cooldown_hours: int = Field(72, ge=0, le=8760)
-    """Re-embedding is not started again within these hours."""
+    """Hours within which re-embedding is not started again."""
     feedback_dashboard_url: HttpUrl | None = None
+    """URL that the report links to."""
     feedback_chart: Switch = True
-    """Attach a chart of the last 30 days."""
+    """Attaches a chart of the last 30 days."""
     event_bus: str = Field("default", pattern=r"^[A-Za-z0-9._/:-]{1,256}$")
-    """EventBridge bus that hears of a threshold exceeded."""
+    """EventBridge bus that receives the events of `feedback` and `reembed`: a name or an ARN."""
 
     # Re-embedding
     embedder: Literal["bedrock", "local"] = "bedrock"
-    """`local` needs no network and no model: words hashed into a vector, for trying things out."""
+    """`bedrock` calls Amazon Bedrock. `local` hashes words into a vector with scikit-learn, for trials; it is not
+    deployed."""
     embedding_model: str = Field("amazon.titan-embed-text-v2:0", min_length=1, max_length=256)
+    """Titan Text Embeddings V2: its model id, or an ARN of it. Another model embeds all documents again."""
     embedding_dimension: int = Field(1024, ge=1, le=16_000)
+    """Numbers in a vector: 256, 512 or 1024 for Titan. Another dimension embeds all documents again."""
     embedding_batch: int = Field(64, ge=1, le=10_000)
     """Documents of one transaction."""
     embedding_workers: int = Field(4, ge=1, le=64)
-    """Requests to the model at once."""
+    """Concurrent requests to the model."""
 
     # Slack
     slack_bot_token: SecretStr | None = None
+    """Bot token (`xoxb-…`) with the scopes `chat:write` and `files:write`. Without a token the message goes to the
+    log."""
     slack_secret_arn: str | None = None
+    """Secrets Manager secret with the token, or with JSON that has `token`. It takes precedence over
+    `SLACK_BOT_TOKEN`."""
     slack_channel: str | None = None
+    """ID (`C0…`) or name of a channel that the bot is a member of."""
     slack_api_url: HttpUrl | None = None
+    """Another Slack API, for tests."""
     slack_attach_csv: Switch = True
+    """Attaches the first archived rows of each table as CSV. `off` keeps user data out of Slack."""
     slack_csv_rows: int = Field(1000, ge=1, le=50_000)
+    """Maximum of rows in that CSV; its size is limited to 4 MB."""
     report_language: Literal["ko", "en"] = "ko"
+    """Language of the Slack messages."""
 
     # General
     timezone: TimeZone = "Asia/Seoul"
+    """IANA time zone of cutoffs, of `dt=` in keys, and of the times in reports."""
     aws_lambda_function_memory_size: int | None = Field(None, ge=128)
-    """Set by Lambda, MB."""
+    """Memory of the function in MB; Lambda sets it."""
 
     @property
     def workers(self) -> int:
@@ -257,7 +289,7 @@ class Settings(BaseModel):
             raise InvalidSettings(
                 "settings are not usable",
                 detail="\n".join(_problem(error) for error in exc.errors(include_url=False, include_input=False)),
-                hint="README lists every setting; nothing was read or written",
+                hint="docs/configuration.md lists every setting; nothing was read or written",
             ) from None
 
 

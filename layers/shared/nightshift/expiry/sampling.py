@@ -186,7 +186,7 @@ def _refuse_bucket(column: _Column, bucket: str, code: str) -> None:
         raise Refused(
             "no_bucket",
             f"{column.label}: S3 does not let the role look into {bucket}: {code}",
-            "correct the name, or allow s3:ListBucket there (README, expire_jobs); `check = false` goes on without",
+            "correct the name, or allow s3:ListBucket there (docs/jobs/expire_jobs.md); `check = false` skips this",
         )
 
 
