@@ -98,7 +98,7 @@ values = st.text() | st.sampled_from(["1", "on", "nan", "inf", "-1", "1e9", "UTC
 def test_any_environment_is_settings_or_refused(environ: dict[str, str]) -> None:
     settings = attempt(InvalidSettings, lambda: Settings.from_env(environ))
     if isinstance(settings, InvalidSettings):
-        assert settings.hint == "README lists every setting; nothing was read or written"
+        assert settings.hint == "docs/configuration.md lists every setting; nothing was read or written"
         for line in str(settings.detail).splitlines():
             name = line.split(":")[0]
             assert environ[name].strip(), "what is named was given"
