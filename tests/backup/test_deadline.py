@@ -92,8 +92,9 @@ def test_objects_of_the_first_half_are_gone(backups: BackupHouse, proxy: S3Proxy
 def test_no_time_at_all(backups: BackupHouse) -> None:
     """A run that could not save even one table is a failure: the next one would get no further."""
     backups.fill(1)
-    with pytest.raises(NightshiftError, match="not one table"):
+    with pytest.raises(NightshiftError, match="not one table") as raised:
         backups.run(Context(seconds=0))
+    assert "give the function more memory" in str(raised.value.hint) and "BACKUP_WORKERS" in str(raised.value.hint)
     assert backups.value("SELECT count(*) FROM nightshift_backup") == 0
     assert backups.run()["groups"] == 1
     backups.assert_tidy()

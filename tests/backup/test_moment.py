@@ -117,6 +117,7 @@ def test_it_gives_way_to_who_would_alter_a_table(backups: BackupHouse) -> None:
     assert child.wait() == 1
     assert child.error is not None and child.error.startswith("RowsLocked: somebody wants to alter"), child.error
     assert "public.t0" in child.error
+    assert "the backup gave way, and is taken again by the next run" in child.error
     altering.join()
     assert backups.value("SELECT count(more) FROM t0") == 0
     assert backups.run()["status"] == "ok"

@@ -105,8 +105,9 @@ def test_a_host_that_is_another_cluster(replicated: BackupHouse, postgres: Embed
     postgres.create_database("service")
     replicated.env["BACKUP_REPLICA_HOST"] = f"127.0.0.1:{postgres.port}"
     try:
-        with pytest.raises(InvalidSettings, match="is no replica of DATABASE_URL's server"):
+        with pytest.raises(InvalidSettings, match="is no replica of DATABASE_URL's server") as raised:
             replicated.run()
+        assert "name a standby of the same cluster" in str(raised.value.hint)
     finally:
         postgres.drop_database("service")
     assert replicated.s3.keys(replicated.bucket) == []

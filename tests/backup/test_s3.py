@@ -97,8 +97,9 @@ def test_somebody_else_wrote_the_manifest(backups: BackupHouse, proxy: S3Proxy) 
         backups.store.put(f"backup/{NAME}/{MANIFEST}", b"{}")
 
     overtaken = proxy.inject(faults.call_before(first), method=PUT, target=MANIFEST)
-    with pytest.raises(ArchiveMismatch, match="not this run's"):
+    with pytest.raises(ArchiveMismatch, match="not this run's") as raised:
         run(backups, proxy)
+    assert "a BACKUP_PREFIX of its own for each database" in str(raised.value.hint)
     assert overtaken.fired == 1
     assert backups.store.get(f"backup/{NAME}/{MANIFEST}") == b"{}"
 
@@ -122,6 +123,7 @@ def test_a_part_that_goes_before_the_manifest_comes(backups: BackupHouse) -> Non
     child.resume()
     assert child.wait() == 1
     assert child.error is not None and child.error.startswith("ArchiveMismatch: objects that this backup consists of")
+    assert "look at who deletes under BACKUP_PREFIX: a lifecycle rule" in child.error
     assert [one.manifest for one in backups.backups()] == [None]
     backups.await_quiet()
     assert backups.run()["status"] == "ok"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nightshift.errors import DatabaseUnavailable
+from nightshift.errors import DatabaseUnavailable, InvalidSettings, NightshiftError
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, BackupHouse
+from tests.support.handler import Context
 from tests.support.s3_proxy import S3Proxy
 
 
@@ -99,6 +100,21 @@ def test_a_damaged_file_is_named(sqlite_backups: BackupHouse) -> None:
     path.write_bytes(body)
     answer = sqlite_backups.run()
     assert answer["missing"] == ["whatever SQLite cannot read of it: the file is damaged"]
+
+
+def test_rows_cannot_be_left_out(sqlite_backups: BackupHouse) -> None:
+    sqlite_backups.sql("CREATE TABLE t (a)")
+    with pytest.raises(InvalidSettings, match="BACKUP_EXCLUDE_ROWS is for PostgreSQL") as raised:
+        sqlite_backups.run_with({"BACKUP_EXCLUDE_ROWS": "t"})
+    assert raised.value.hint == "unset it: a SQLite file is saved whole"
+
+
+def test_the_time_is_over_before_the_file_is_saved(sqlite_backups: BackupHouse) -> None:
+    sqlite_backups.sql("CREATE TABLE t (a)")
+    with pytest.raises(NightshiftError, match="the file is too large for one run") as raised:
+        sqlite_backups.run(Context(seconds=0))
+    assert "back it up from the host itself" in str(raised.value.hint)
+    assert sqlite_backups.run()["status"] == "ok"
 
 
 def test_no_such_file(sqlite_backups: BackupHouse) -> None:

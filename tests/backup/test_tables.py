@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from local.postgres import EmbeddedPostgres
 from nightshift.backup.inventory import State
 from nightshift.database.catalog import TableName
-from nightshift.errors import ArchiveMismatch, InvalidSettings
+from nightshift.errors import ArchiveMismatch, InvalidSettings, NightshiftError
 from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
 
 ODD = """
@@ -99,8 +100,29 @@ def test_chosen_schemas(backups: BackupHouse) -> None:
 
 def test_an_unknown_schema(backups: BackupHouse) -> None:
     backups.env["BACKUP_SCHEMAS"] = "public,Publik"
-    with pytest.raises(InvalidSettings, match="Publik"):
+    with pytest.raises(InvalidSettings, match="Publik") as raised:
         backups.run()
+    assert "names are taken to the letter, without quotes" in str(raised.value.hint)
+    assert backups.s3.keys(backups.bucket) == []
+
+
+def test_without_a_bucket(backups: BackupHouse) -> None:
+    del backups.env["ARCHIVE_BUCKET"]
+    with pytest.raises(InvalidSettings, match="BACKUP_BUCKET: is not set, nor is ARCHIVE_BUCKET") as raised:
+        backups.run()
+    assert "name the bucket that backups go to" in str(raised.value.hint)
+
+
+def test_a_database_without_an_encoding(backups: BackupHouse, postgres: EmbeddedPostgres) -> None:
+    """Nobody knows which characters its text is of; pg_dump takes it as it is."""
+    name = f"{backups.database}_ascii"
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    try:
+        with pytest.raises(NightshiftError, match="SQL_ASCII") as raised:
+            backups.run_with({"DATABASE_URL": backups.env["DATABASE_URL"].replace(backups.database, name)})
+    finally:
+        postgres.drop_database(name)
+    assert raised.value.hint == "back it up with pg_dump"
     assert backups.s3.keys(backups.bucket) == []
 
 
@@ -183,8 +205,9 @@ def test_another_database_under_the_same_prefix(backups: BackupHouse) -> None:
     backups.fill(1)
     backups.run()
     backups.sql("DELETE FROM nightshift_run")
-    with pytest.raises(ArchiveMismatch, match="another database's"):
+    with pytest.raises(ArchiveMismatch, match="another database's") as raised:
         backups.run()
+    assert raised.value.hint == "a BACKUP_PREFIX of its own for each database"
     foreign = f"backup/{NEXT_NAME}/{'f' * 32}/data/public.t0/part-00001.parquet"
     backups.store.put(foreign, b"rows of another database")
     answer = backups.run(scheduled_time=NEXT)
@@ -201,6 +224,7 @@ def test_a_damaged_backup_of_the_same_name(backups: BackupHouse) -> None:
     with pytest.raises(ArchiveMismatch, match="damaged") as caught:
         backups.run()
     assert caught.value.detail == f"missing: {part.key}"
+    assert "once it is moved away, this run can be repeated" in str(caught.value.hint)
     assert backups.s3.objects(backups.bucket) == before
 
 

@@ -32,8 +32,9 @@ def test_logs_are_part_of_it(backups: BackupHouse) -> None:
 
 def test_a_retention_that_cloudwatch_does_not_know(backups: BackupHouse) -> None:
     backups.env["BACKUP_LOG_RETENTION_DAYS"] = "2"
-    with pytest.raises(InvalidSettings):
+    with pytest.raises(InvalidSettings, match="should be one of 1, 3, 5") as raised:
         backups.run()
+    assert "CloudWatch Logs takes no other" in str(raised.value.hint)
     assert backups.s3.keys(backups.bucket) == []
 
 
@@ -54,8 +55,9 @@ def test_a_time_long_before_the_newest_backup_is_refused(backups: BackupHouse, d
     """It would hold today's rows under the name of a day long ago, and retention would delete it in the same run."""
     backups.fill(1, 10)
     backups.run()
-    with pytest.raises(InvalidEvent, match="before a backup that there is already"):
+    with pytest.raises(InvalidEvent, match="before a backup that there is already") as raised:
         backups.run(scheduled_time="2015-10-15T00:00:00Z", dry_run=dry_run)
+    assert "leave scheduled_time out" in str(raised.value.hint)
     late = backups.run(scheduled_time="2025-10-14T12:00:00Z")
     assert (late["status"], late["already"]) == ("ok", False)
     assert [one.name for one in backups.backups()] == [NAME, "backup_2025_10_14_2100"]
@@ -142,8 +144,9 @@ def test_a_name_that_stands_for_another_time(backups: BackupHouse) -> None:
     backups.fill(1, 10)
     backups.run()
     backups.env["TIMEZONE"] = "UTC"
-    with pytest.raises(ArchiveMismatch, match="of another time"):
+    with pytest.raises(ArchiveMismatch, match="of another time") as raised:
         backups.run(scheduled_time="2025-10-15T09:00:00Z")
+    assert "TIMEZONE was changed" in str(raised.value.hint) and "begin at another minute" in str(raised.value.hint)
     backups.env["TIMEZONE"] = "Asia/Seoul"
     assert backups.run(scheduled_time="2025-10-15T00:00:30Z")["already"]
     backups.assert_tidy()
@@ -171,7 +174,9 @@ def test_logs_that_were_not_to_be_had(backups: BackupHouse) -> None:
         second = backups.run(scheduled_time=NEXT)
     assert logs.suffered == [Trouble.DENIED]
     assert (first["status"], first["log_events"]) == ("ok", 0)
-    assert first["missing"] == ["log group /app is not saved: CloudWatch Logs: AccessDeniedException"]
+    (missing,) = first["missing"]
+    assert missing.startswith("log group /app is not saved: CloudWatch Logs: AccessDeniedException: ")
+    assert "the role needs logs:FilterLogEvents on the group" in missing
     assert (second["status"], second["log_events"], "missing" in second) == ("ok", 2, False)
     (part,) = backups.manifest(NEXT_NAME).logs
     saved = pq.read_table(pa.BufferReader(backups.store.get(f"backup/{NEXT_NAME}/{part.key}")))

@@ -29,6 +29,10 @@ from tests.support.s3_proxy import S3Proxy
 AS_OF = datetime(2025, 10, 20, 15, tzinfo=UTC)
 START = day_before(AS_OF, "Asia/Seoul").start_ms
 DAY_MS = 86_400_000
+DENIED = (
+    "CloudWatch Logs: AccessDeniedException: 400 AccessDeniedException (the role needs logs:FilterLogEvents on the group,"
+    " and for its retention logs:DescribeLogGroups and logs:PutRetentionPolicy)"
+)
 
 
 def save(
@@ -66,7 +70,9 @@ def test_groups_and_files(logs: LogsServer, shelf: Shelf, tmp_path: Path) -> Non
     assert [row["message"] for row in rows if "message" in row] == ["/a", "/b"]
     assert [row["content"] for row in rows if "content" in row] == [b"one\n", b"two\n"]
     assert (day.events, len(day.parts)) == (4, 4)
-    assert day.missing == ("log group /gone is not saved: CloudWatch Logs: ResourceNotFoundException",)
+    (missing,) = day.missing
+    assert missing.startswith("log group /gone is not saved: CloudWatch Logs: ResourceNotFoundException: ")
+    assert missing.endswith("(correct BACKUP_LOG_GROUPS: there is no such log group in this region)")
     assert [group.retention for group in logs.groups.values()] == [None, None], "that waits for the manifest"
 
 
@@ -93,7 +99,7 @@ def test_the_next_day_goes_on(logs: LogsServer, make_shelf: Callable[[int], Shel
     logs.fail_next(None, Trouble.DENIED)
     first = save(shelf, BACKUP_LOG_GROUPS="/a")
     assert logs.suffered == [Trouble.DENIED]
-    assert first.missing == ("log group /a is saved in part: CloudWatch Logs: AccessDeniedException",)
+    assert first.missing == (f"log group /a is saved in part: {DENIED}",)
     (mark,) = first.later
     assert (mark.parts, mark.token, mark.last_ms, list(mark.ids)) == ((), None, START + 1, events[1:3])
     again = save(shelf, as_of=AS_OF + timedelta(days=1), previous=AS_OF, before={"/a": mark}, BACKUP_LOG_GROUPS="/a")
@@ -154,7 +160,7 @@ def test_late_events_that_cloudwatch_does_not_tell(logs: LogsServer, shelf: Shel
     day = save(shelf, earlier=earlier(), **asked)
 
     assert logs.suffered == [Trouble.DENIED]
-    why = "CloudWatch Logs: AccessDeniedException"
+    why = DENIED
     assert day.events == 1
     assert day.missing == (f"log group /a: late events of the backup before were not all looked for: {why}",)
 
@@ -223,5 +229,5 @@ def test_retention_is_for_groups_whose_day_was_saved(logs: LogsServer, shelf: Sh
 
     assert logs.suffered == [Trouble.DENIED] * 2
     assert {name: group.retention for name, group in logs.groups.items()} == {"/a": 30, "/b": None, "/c": None}
-    assert warnings == ("log group /c: its retention was not set: CloudWatch Logs: AccessDeniedException",)
+    assert warnings == (f"log group /c: its retention was not set: {DENIED}",)
     assert retain(Settings.from_env({}), day, deadline=deadline) == ()

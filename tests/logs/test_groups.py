@@ -23,6 +23,10 @@ from tests.support.logs_server import LogsServer, Trouble
 GROUP = "/aws/lambda/app"
 WINDOW = day_before(datetime(2025, 10, 20, 15, tzinfo=UTC), "Asia/Seoul")
 START, END = WINDOW.start_ms, WINDOW.end_ms
+GONE = (
+    "CloudWatch Logs: ResourceNotFoundException: The specified log group does not exist."
+    " (correct BACKUP_LOG_GROUPS: there is no such log group in this region)"
+)
 
 
 def save(shelf: Shelf, *groups: str, slept: list[float] | None = None, seconds: float = 60, **more: Any) -> GroupsSaved:
@@ -109,7 +113,7 @@ def test_a_group_that_cannot_be_read_does_not_stop_the_others(logs: LogsServer, 
     expected = fill(logs, 3)
     saved = save(shelf, "/app/gone", GROUP)
     assert ids(shelf, saved) == expected and saved.left == ()
-    assert saved.missing == ("log group /app/gone is not saved: CloudWatch Logs: ResourceNotFoundException",)
+    assert saved.missing == (f"log group /app/gone is not saved: {GONE}",)
 
 
 @pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.UNAVAILABLE, Trouble.CUT, Trouble.GARBLED])
@@ -135,7 +139,9 @@ def test_patience_ends(logs: LogsServer, make_shelf: Callable[[int], Shelf]) -> 
     saved = save(shelf, slept=slept)
 
     assert len(logs.suffered) == TRIES == len(slept) + 1
-    assert saved.missing == (f"log group {GROUP} is saved in part: CloudWatch Logs: ThrottlingException",)
+    (missing,) = saved.missing
+    assert missing.startswith(f"log group {GROUP} is saved in part: CloudWatch Logs: ThrottlingException: ")
+    assert missing.endswith("(the next run tries again)")
     assert 0 < saved.events < 100 and saved.left == ()
 
 
@@ -266,7 +272,7 @@ def test_retention_is_set_where_it_differs(logs: LogsServer) -> None:
 
     assert retained == (GROUP, f"{GROUP}-3")
     (warning,) = warnings
-    assert warning == "log group /app/gone: its retention was not set: CloudWatch Logs: ResourceNotFoundException"
+    assert warning == f"log group /app/gone: its retention was not set: {GONE}"
     assert {name: group.retention for name, group in logs.groups.items()} == {
         GROUP: 30,
         f"{GROUP}-2": None,
@@ -280,8 +286,9 @@ def test_retention_is_set_where_it_differs(logs: LogsServer) -> None:
 def test_days_that_cloudwatch_does_not_take_are_refused_before_anything_happens() -> None:
     for days in RETENTION_DAYS:
         check_retention(days)
-    with pytest.raises(InvalidSettings, match="should be one of 1, 3, 5"):
+    with pytest.raises(InvalidSettings, match="should be one of 1, 3, 5") as raised:
         check_retention(31)
+    assert "CloudWatch Logs takes no other" in str(raised.value.hint)
 
 
 def test_no_region_is_told(shelf: Shelf, clean_environment: pytest.MonkeyPatch) -> None:
@@ -289,7 +296,9 @@ def test_no_region_is_told(shelf: Shelf, clean_environment: pytest.MonkeyPatch) 
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         clean_environment.delenv(name)
     saved = save_groups(CloudWatch(), shelf.sink, [GROUP], WINDOW, deadline=time.monotonic() + 60)
-    assert saved.missing == (f"log group {GROUP} is not saved: CloudWatch Logs: NoRegionError",)
+    (missing,) = saved.missing
+    assert missing.startswith(f"log group {GROUP} is not saved: CloudWatch Logs: NoRegionError: ")
+    assert "set AWS_DEFAULT_REGION" in missing
 
 
 def test_an_empty_window_asks_for_nothing_impossible(logs: LogsServer, shelf: Shelf) -> None:

@@ -95,8 +95,22 @@ def test_time_is_over(postgres: EmbeddedPostgres, database: str) -> None:
 def test_nobody_is_there() -> None:
     client = find_client(None, 18)
     assert client is not None
-    with pytest.raises(DatabaseUnavailable, match="could not reach"):
+    with pytest.raises(DatabaseUnavailable, match="could not reach") as raised:
         dump_schema(client, target("postgresql://u:secret-word@127.0.0.1:1/d"), seconds=30)
+    assert "check the address, the login, and sslmode and sslrootcert" in str(raised.value.hint)
+
+
+def test_what_the_role_may_not_read(postgres: EmbeddedPostgres, database: str) -> None:
+    client, name = find_client(None, 18), database.rpartition("/")[2]
+    assert client is not None
+    postgres.execute("CREATE TABLE t (a int); CREATE ROLE clerk LOGIN", name)
+    try:
+        with pytest.raises(ClientFailed, match="pg_dump was refused by the database") as raised:
+            dump_schema(client, target(database.replace("postgres@", "clerk@")), seconds=60)
+    finally:
+        postgres.execute("DROP ROLE clerk", name)
+    assert "permission denied for table t" in str(raised.value.detail)
+    assert raised.value.hint == "GRANT pg_read_all_data TO nightshift's role"
 
 
 def test_values_of_rows_are_not_repeated(postgres: EmbeddedPostgres, database: str) -> None:

@@ -96,6 +96,7 @@ def test_what_collides_is_named_and_nothing_is_touched(journey: Journey, stateme
 
     assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "collision")
     assert answer["refusal"]["message"] == f"the database has these already: {named}"
+    assert "rename, drop or (settings) RESET them" in answer["refusal"]["hint"]
     assert journey.dumped(journey.away.url_of("copy")) == before
     assert named in journey.house.slack.messages[-1].seen
     assert bring(env, dry_run=True)["status"] == "refused"
@@ -126,5 +127,6 @@ def test_an_extension_that_is_there(journey: Journey) -> None:
 
 def test_one_table_alone_asks_for_no_leave(journey: Journey) -> None:
     journey.save(SAVED)
-    with pytest.raises(InvalidEvent, match="into_existing is for a whole backup"):
+    with pytest.raises(InvalidEvent, match="into_existing is for a whole backup") as raised:
         bring(hosted(journey), table="app.goods")
+    assert "leave it out: a table alone goes into any database" in str(raised.value.hint)

@@ -48,22 +48,28 @@ def test_a_name_alone_where_it_is_clear(saved: Vault) -> None:
     saved.sql("TRUNCATE app.t")
 
     assert saved.bring(table="t")["status"] == "ok"
-    assert saved.bring(table="plain")["refusal"]["guard"] == "unknown_table"
-    assert saved.bring(table="nowhere")["refusal"]["guard"] == "unknown_table"
+    for name, said in (("plain", "several tables plain"), ("nowhere", "no table nowhere")):
+        refusal = saved.bring(table=name)["refusal"]
+        assert refusal["guard"] == "unknown_table" and said in refusal["message"]
+        assert refusal["hint"].startswith("write it like schema.table") and "app.t" in refusal["hint"]
 
 
 @pytest.mark.parametrize(
-    ("statement", "guard"),
+    ("statement", "guard", "hint"),
     [
-        ("SELECT 1", "not_empty"),
-        ("TRUNCATE app.t; ALTER TABLE app.t RENAME b TO c", "unusable_table"),
-        ("TRUNCATE app.t; ALTER TABLE app.t ALTER b TYPE varchar(5)", "unusable_table"),
-        ("TRUNCATE app.t; ALTER TABLE app.t ADD more int", "unusable_table"),
-        ("DROP TABLE app.t; CREATE VIEW app.t AS SELECT 1", "unusable_table"),
-        ("TRUNCATE app.t; CREATE RULE r AS ON INSERT TO app.t DO INSTEAD NOTHING", "altered_rows"),
+        ("SELECT 1", "not_empty", "rename it, and a table will be made"),
+        ("TRUNCATE app.t; ALTER TABLE app.t RENAME b TO c", "unusable_table", "rename it"),
+        ("TRUNCATE app.t; ALTER TABLE app.t ALTER b TYPE varchar(5)", "unusable_table", "rename it"),
+        ("TRUNCATE app.t; ALTER TABLE app.t ADD more int", "unusable_table", "rename it"),
+        ("DROP TABLE app.t; CREATE VIEW app.t AS SELECT 1", "unusable_table", "rename it"),
+        (
+            "TRUNCATE app.t; CREATE RULE r AS ON INSERT TO app.t DO INSTEAD NOTHING",
+            "altered_rows",
+            "disable them until it is restored (ALTER TABLE … DISABLE)",
+        ),
     ],
 )
-def test_a_table_that_is_not_as_it_was(saved: Vault, statement: str, guard: str) -> None:
+def test_a_table_that_is_not_as_it_was(saved: Vault, statement: str, guard: str, hint: str) -> None:
     saved.target = saved.house.url
     saved.sql(statement)
     before = saved.rows(saved.target)
@@ -71,8 +77,27 @@ def test_a_table_that_is_not_as_it_was(saved: Vault, statement: str, guard: str)
     answer = saved.bring(table="app.t")
 
     assert (answer["status"], answer["refusal"]["guard"]) == ("refused", guard)
-    assert answer["refusal"]["hint"]
+    assert hint in answer["refusal"]["hint"]
     assert saved.rows(saved.target) == before
+
+
+def test_what_the_role_may_not_do(saved: Vault) -> None:
+    """Rows into a table of others, or a table in a schema of others: the hint is the GRANT that is lacking."""
+    saved.target = saved.house.url.replace("postgres@", "clerk@")
+    saved.sql("CREATE ROLE clerk LOGIN; TRUNCATE app.t; DROP TABLE plain; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    try:
+        for grant in ("SELECT", "INSERT"):
+            saved.sql(f"GRANT {grant} ON app.t TO clerk")
+            refusal = saved.bring(table="app.t")["refusal"]
+            assert (refusal["guard"], refusal["message"]) == ("unusable_table", "app.t may not be read and filled by us")
+            assert "GRANT SELECT, INSERT on it, and USAGE on its schema" in refusal["hint"]
+        saved.sql("GRANT USAGE ON SCHEMA app TO clerk")
+        assert saved.bring(table="app.t")["rows"] == 2
+        with pytest.raises(ClientFailed, match="permission denied for schema public") as raised:
+            saved.bring(table="public.plain")
+    finally:
+        saved.sql("DROP OWNED BY clerk; DROP ROLE clerk")
+    assert "GRANT CREATE ON the schema to the role" in str(raised.value.hint)
 
 
 def test_a_new_table_whose_type_is_not_there(saved: Vault) -> None:

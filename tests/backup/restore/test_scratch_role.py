@@ -203,4 +203,4 @@ def test_a_server_that_does_not_let_it_in(night: House, guarded: EmbeddedPostgre
         guarded.execute(f"COPY (VALUES {lines}) TO '{path}'")
         guarded.execute("SELECT pg_reload_conf()")
 
-    assert "pg_hba.conf" in str(raised.value.hint) and traces(guarded) == []
+    assert "pg_hba.conf has to let roles nightshift_scratch_… in" in str(raised.value.hint) and traces(guarded) == []

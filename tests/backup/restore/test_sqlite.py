@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nightshift.errors import NightshiftError
-from tests.backup.restore.vault import AS_OF, NAME
+from nightshift.errors import InvalidEvent, NightshiftError
+from tests.backup.restore.vault import AS_OF, NAME, Vault
 from tests.support.handler import run_job
 from tests.support.house import House
 
@@ -58,7 +58,9 @@ def test_a_file_that_exists_is_left_alone(saved: House, tmp_path: Path) -> None:
     there = tmp_path / "mine.db"
     there.write_bytes(b"mine")
 
-    assert bring(saved, there)["status"] == "refused"
+    answer = bring(saved, there)
+
+    assert (answer["status"], answer["refusal"]["hint"]) == ("refused", "name a file that does not")
     assert there.read_bytes() == b"mine"
 
 
@@ -79,6 +81,7 @@ def test_the_log_of_a_file_that_is_gone(saved: House, tmp_path: Path) -> None:
 
     assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "not_empty")
     assert "back.db-wal" in answer["refusal"]["message"] and not there.exists()
+    assert answer["refusal"]["hint"] == "move them away, or name another file"
     (tmp_path / "back.db-wal").unlink()
     assert bring(saved, there)["status"] == "ok"
     assert rows(there) == before
@@ -97,6 +100,7 @@ def test_a_damaged_piece_makes_no_file(saved: House, tmp_path: Path, how: str) -
         bring(saved, tmp_path / "new.db")
 
     assert key.rpartition("/")[2] in str(raised.value)
+    assert "nightshift backups says which others there are" in str(raised.value.hint)
     assert not (tmp_path / "new.db").exists() and not list(tmp_path.glob(".nightshift-*"))
 
 
@@ -108,6 +112,25 @@ def test_a_rehearsal(saved: House) -> None:
 
 
 def test_into_the_other_kind(saved: House, database: str) -> None:
-    answer = run_job("restore_backup", {**saved.env, "RESTORE_DATABASE_URL": database}, {"backup": NAME})
+    """A backup of SQLite into PostgreSQL, whole and by table."""
+    for event, hint in (({}, "restore it into a file: sqlite:///"), ({"table": "t"}, "copy the table from there")):
+        answer = run_job("restore_backup", {**saved.env, "RESTORE_DATABASE_URL": database}, {"backup": NAME, **event})
+        assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "other_kind")
+        assert hint in answer["refusal"]["hint"]
 
-    assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "other_kind")
+
+def test_a_backup_of_postgresql_into_a_file(vault: Vault, tmp_path: Path) -> None:
+    """One table of it is not had by restoring it whole into a file, either."""
+    vault.sql("CREATE TABLE t (a int)")
+    vault.save()
+    for event in ({}, {"table": "t"}):
+        answer = bring(vault.house, tmp_path / "new.db", **event)
+        assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "other_kind")
+        assert answer["refusal"]["hint"].startswith("restore it into a database: postgresql://")
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_one_table_alone_is_not_put_into_a_file(saved: House, tmp_path: Path) -> None:
+    with pytest.raises(InvalidEvent, match="one table alone cannot be restored into SQLite") as raised:
+        bring(saved, tmp_path / "new.db", table="t")
+    assert "copy the table from there" in str(raised.value.hint)

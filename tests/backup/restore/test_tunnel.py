@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -99,8 +100,20 @@ def test_what_does_not_hold_is_refused(server: EmbeddedPostgres, root_cert: Path
 
 
 def test_a_root_certificate_that_is_not_there(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    with pytest.raises(DatabaseUnavailable, match="tunnel"):
+    with pytest.raises(DatabaseUnavailable, match="tunnel") as raised:
         tables(target(server, f"sslmode=verify-full&sslrootcert={tmp_path}/none.pem"))
+    assert "check sslrootcert in the URL" in str(raised.value.hint)
+
+
+def test_a_directory_for_temporary_files_with_a_long_path(
+    server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Unix socket's path has 107 bytes at the most."""
+    (tmp_path / ("long" * 25)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 25)))
+    with pytest.raises(DatabaseUnavailable, match="AF_UNIX path too long") as raised:
+        tables(target(server, "sslmode=require", "127.0.0.1"))
+    assert "TMPDIR must be writable, and its path short" in str(raised.value.hint)
 
 
 @pytest.mark.usefixtures("scram")

@@ -52,13 +52,14 @@ def bring_back(
     if request.into_existing and (request.table is not None or target.kind == "sqlite"):
         raise InvalidEvent(
             "into_existing is for a whole backup of PostgreSQL",
-            hint="a table alone goes into any database; SQLite is restored into a new file",
+            hint="leave it out: a table alone goes into any database, and SQLite into a new file",
         )
     backup = shelf.open(request.backup)
     if target.kind == "sqlite":
-        if request.table is not None:
+        if request.table is not None and backup.manifest.kind == "sqlite":
             raise InvalidEvent(
-                "one table alone cannot be restored into SQLite", hint="restore it whole, into a new file"
+                "one table alone cannot be restored into SQLite",
+                hint="restore the backup whole, into a new file, and copy the table from there",
             )
         return restore_file(backup, Path(target.path), terms)
     with closing(Database(target, deadline=deadline)) as database:

@@ -20,6 +20,7 @@ from pathlib import Path
 from nightshift.backup import tunnel
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
+from nightshift.results import Refusal
 
 PROGRAMS = ("pg_dump", "pg_restore")
 LAYER = Path("/opt/pgclient")
@@ -37,6 +38,10 @@ _REFUSED = re.compile(
 )
 _ENTRY = re.compile(r"^pg_restore: from TOC entry (\d+);", re.MULTILINE)
 _UNREACHABLE = "connection to server"
+_DENIED = {
+    "pg_dump": "GRANT pg_read_all_data TO nightshift's role",
+    "pg_restore": "restore as the database's owner, or GRANT CREATE ON the schema to the role of the URL",
+}
 _LONGEST = 2_000_000.0
 """Seconds; longer ones the system cannot wait."""
 _MAX_SAID = 1000
@@ -177,6 +182,15 @@ def no_client(server: int, chosen: str | None) -> str:
     return f"no pg_dump and pg_restore of version {server} or later were found {where}"
 
 
+def refuse_without_client(server: int, chosen: str | None) -> Refusal:
+    """Return the refusal of a restore that needs the tools."""
+    hint = (
+        f"install PostgreSQL's client of version {server} or later, or let BACKUP_PG_CLIENT name the directory with its"
+        " programs; on Lambda the layer pgclient has them"
+    )
+    return Refusal(guard="no_client", message=no_client(server, chosen), hint=hint)
+
+
 def database_argument(target: DatabaseTarget) -> str:
     """`--dbname=…` for a database of any name: libpq reads it as a list of settings."""
     name = (target.database or "").replace("\\", "\\\\").replace("'", "\\'")
@@ -223,11 +237,7 @@ def _failure(program: str, status: int, said: str) -> NightshiftError:
         )
     failed = ClientFailed(f"{program} failed", detail=detail)
     if "permission denied" in detail:
-        failed = ClientFailed(
-            f"{program} was refused by the database",
-            detail=detail,
-            hint="to read everything: GRANT pg_read_all_data TO nightshift's role; to restore: a role that owns it all",
-        )
+        failed = ClientFailed(f"{program} was refused by the database", detail=detail, hint=_DENIED[program])
     failed.by_entry = tuple(_refused(said))
     failed.refused = told_once(failed.by_entry)
     return failed

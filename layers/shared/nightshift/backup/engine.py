@@ -244,7 +244,7 @@ def _sqlite(task: Task, parcels: Parcels, stop_at: float) -> Taken:
     import sqlite3
 
     if task.settings.backup_exclude_rows:
-        raise InvalidSettings("BACKUP_EXCLUDE_ROWS is for PostgreSQL", hint="a SQLite file is saved as it is")
+        raise InvalidSettings("BACKUP_EXCLUDE_ROWS is for PostgreSQL", hint="unset it: a SQLite file is saved whole")
     target = task.database.target
     saved = save_file(target.path, parcels, task.now, stop_at)
     manifest = Manifest(

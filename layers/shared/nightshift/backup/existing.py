@@ -104,7 +104,7 @@ def collision(database: Database, entries: Sequence[Entry], settings: Sequence[D
     return Refusal(
         guard="collision",
         message=f"the database has these already: {', '.join(found[:_SHOWN])}{more}",
-        hint="rename or drop them, or CREATE DATABASE a new one, and restore into that",
+        hint="rename, drop or (settings) RESET them, or CREATE DATABASE a new one, and restore into that",
     )
 
 

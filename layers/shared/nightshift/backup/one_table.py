@@ -13,7 +13,7 @@ from functools import partial
 from sqlalchemy import text
 
 from nightshift.backup import landing
-from nightshift.backup.client import find_client, no_client
+from nightshift.backup.client import find_client, refuse_without_client
 from nightshift.backup.contents import Entry, read_entries
 from nightshift.backup.filling import Filler
 from nightshift.backup.giving import give_away
@@ -83,7 +83,10 @@ def restore_table(backup: Backup, database: Database, table: str, terms: Terms) 
 
 
 def _entry(manifest: Manifest, written: str) -> TableEntry | Refusal:
-    """The table that a written name means."""
+    """The table that a written name means; a backup of SQLite has one file, and no table of that name."""
+    if manifest.kind != "postgresql":
+        hint = "restore it whole, into a new file, and copy the table from there"
+        return Refusal(guard="other_kind", message=f"{manifest.name} is a backup of SQLite", hint=hint)
     exact = manifest.table(written)
     parts = [part for part, _ in split_name(written) or ()]
     named = [t for t in manifest.tables if parts in ([t.name], [t.schema, t.name])]
@@ -100,21 +103,21 @@ def _entry(manifest: Manifest, written: str) -> TableEntry | Refusal:
 def _judge(backup: Backup, entry: TableEntry, found: Insertable | None, misfits: tuple[str, ...]) -> Refusal | None:
     """Why the rows cannot go there."""
     manifest, label = backup.manifest, entry.label
-    if manifest.kind != "postgresql":
-        hint = "restore it whole, into another file, and copy the table from there"
-        return Refusal(guard="other_kind", message=f"{manifest.name} is a backup of SQLite", hint=hint)
     if found is None:
-        hint = "make the table first"
+        hint = "CREATE the table first, with the columns that were saved"
         message = f"{label} does not exist, and the backup has no schema to make it from"
         return None if manifest.schema.dump else Refusal(guard="no_schema", message=message, hint=hint)
-    if found.kind != "table" or not found.may_insert:
-        message = f"{label} is a {found.kind}" if found.kind != "table" else f"{label} may not be read and filled by us"
+    if found.kind != "table":
+        message = f"{label} is a {found.kind}"
         return Refusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")
+    if not found.may_insert:
+        hint = "GRANT SELECT, INSERT on it, and USAGE on its schema, to the role of the URL"
+        return Refusal(guard="unusable_table", message=f"{label} may not be read and filled by us", hint=hint)
     if not found.empty:
         return Refusal(guard="not_empty", message=f"{label} has rows", hint="rename it, and a table will be made")
     if found.altering:
         message = f"{label}: {', '.join(found.altering)} could change rows on their way in, or keep them out"
-        return Refusal(guard="altered_rows", message=message, hint="disable it for the time of the restore")
+        return Refusal(guard="altered_rows", message=message, hint="disable them until it is restored (ALTER TABLE … DISABLE)")
     if misfits:
         message = f"{label} is not the table that was saved: {'; '.join(misfits[:5])}"
         return Refusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")
@@ -143,7 +146,7 @@ def _make(backup: Backup, database: Database, entry: TableEntry, terms: Terms, v
     """Make the table from the backup's schema."""
     client = find_client(terms.client, version)
     if client is None:
-        return Refusal(guard="no_client", message=no_client(version, terms.client), hint="set BACKUP_PG_CLIENT")
+        return refuse_without_client(version, terms.client)
     assert backup.manifest.schema.dump is not None  # else it was refused
     archive = backup.read(backup.manifest.schema.dump)
     with database.connect() as connection:

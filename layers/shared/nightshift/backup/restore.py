@@ -21,7 +21,7 @@ from functools import partial
 from sqlalchemy import Connection, text
 
 from nightshift.backup import landing
-from nightshift.backup.client import ClientFailed, PgClient, find_client, no_client
+from nightshift.backup.client import ClientFailed, PgClient, find_client, refuse_without_client
 from nightshift.backup.contents import read_entries
 from nightshift.backup.database_settings import bring_settings
 from nightshift.backup.emptiness import contents
@@ -110,7 +110,7 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
         refusal = _judge(backup, version, () if terms.another or terms.into_existing else contents(connection))
     client = find_client(terms.client, max(version, _major_of(manifest.client_version or manifest.server_version)))
     if refusal is None and client is None:
-        refusal = Refusal(guard="no_client", message=no_client(version, terms.client), hint="set BACKUP_PG_CLIENT")
+        refusal = refuse_without_client(version, terms.client)
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
     assert client is not None  # else it was refused

@@ -146,7 +146,7 @@ def snapshot_of(
     raise NightshiftError(
         "tables are made faster than they can be locked",
         detail=f"{ATTEMPTS} attempts",
-        hint="keep the schemas in which this happens out of BACKUP_SCHEMAS",
+        hint="let BACKUP_SCHEMAS name the schemas in which this does not happen",
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nightshift.errors import NightshiftError
 
-HINT = "it is no backup: take another one, and look at who writes under BACKUP_PREFIX"
+HINT = "take another backup; this one was altered, or written by a newer nightshift: see who writes under BACKUP_PREFIX"
 
 T = TypeVar("T")
 

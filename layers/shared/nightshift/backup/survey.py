@@ -161,7 +161,7 @@ def relations(connection: Connection, schemas: Sequence[str] | None) -> Relation
             raise InvalidSettings(
                 "a schema to save does not exist",
                 detail=f"BACKUP_SCHEMAS: {', '.join(unknown)}",
-                hint="names are taken to the letter; nothing was written",
+                hint="names are taken to the letter, without quotes; nothing was written",
             )
     if connection.execute(text("SHOW server_encoding")).scalar() == "SQL_ASCII":
         raise NightshiftError("the database's text has no encoding (SQL_ASCII)", hint="back it up with pg_dump")

@@ -34,6 +34,7 @@ _HINTS = {
     "AccessDeniedException": "the role needs logs:FilterLogEvents on the group, and for its retention "
     "logs:DescribeLogGroups and logs:PutRetentionPolicy",
     "ResourceNotFoundException": "correct BACKUP_LOG_GROUPS: there is no such log group in this region",
+    _NOT_ITS_ANSWER: "check AWS_ENDPOINT_URL and any proxy",
 }
 
 
@@ -41,6 +42,14 @@ class LogsUnavailable(NightshiftError):
     """CloudWatch Logs refused, or did not answer in time."""
 
     code = ""
+    words = ""
+    """CloudWatch's own, or boto3's."""
+
+    @property
+    def sentence(self) -> str:
+        """Return what went wrong, in its words, and what to do, for a list of what is missing."""
+        said = f"{self.message}: {self.words}" if self.words else self.message
+        return f"{said} ({self.hint})" if self.hint else said
 
 
 class LogsOutOfTime(LogsUnavailable):
@@ -211,9 +220,10 @@ def _judged(exc: Exception) -> tuple[str, bool]:
 
 
 def _unavailable(kind: type[LogsUnavailable], code: str, group: str, exc: Exception | None = None) -> LogsUnavailable:
-    from nightshift.aws_failures import hint_of, with_words
+    from nightshift.aws_failures import hint_of, words_of
 
     hint = _HINTS.get(code) or (exc and hint_of(exc)) or "the next run tries again"
-    error = kind(f"CloudWatch Logs: {code}", detail=group if exc is None else with_words(group, exc), hint=hint)
-    error.code = code
+    words = words_of(exc) if exc else ""
+    error = kind(f"CloudWatch Logs: {code}", detail=f"{group}: {words}" if words else group, hint=hint)
+    error.code, error.words = code, words
     return error

@@ -128,7 +128,7 @@ def save_groups(
                 record(step)
         except LogsUnavailable as exc:
             much = "saved in part" if progress[-1].parts else "not saved"
-            missing.append(f"log group {group} is {much}: {exc.message}")
+            missing.append(f"log group {group} is {much}: {exc.sentence}")
         else:
             if not progress[-1].done:
                 left.append(group)
@@ -228,5 +228,5 @@ def retain_groups(
             if cloudwatch.keep(group, days, deadline=deadline):
                 retained.append(group)
         except LogsUnavailable as exc:
-            warnings.append(f"log group {group}: its retention was not set: {exc.message}")
+            warnings.append(f"log group {group}: its retention was not set: {exc.sentence}")
     return tuple(retained), tuple(warnings)

@@ -80,7 +80,7 @@ def save_late_events(
                 break
             token = page.token
     except LogsUnavailable as exc:
-        why = exc.message
+        why = exc.sentence
     late.write()
     missing = f"log group {group}: late events of the backup before were not all looked for: {why}" if why else ""
     return LateSaved(tuple(late.parts), missing, late.warning)
