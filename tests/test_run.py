@@ -211,6 +211,14 @@ def test_an_unknown_key_is_refused_by_name(given_: dict[str, Any], key: str, val
     assert "scheduled_time, dry_run, force, schedule_arn" in str(refused.value.hint)
 
 
+@pytest.mark.parametrize("time", ["2025-10-15T00:00:00", "2025-10-15", "2025-10-15 09:00"])
+def test_a_time_without_a_zone_is_refused(time: str) -> None:
+    """The zone of the house would be a guess: the schedule's is UTC."""
+    with pytest.raises(InvalidEvent, match="scheduled_time has no time zone") as raised:
+        parse({"scheduled_time": time})
+    assert raised.value.hint == 'write it like "2025-10-15T00:00:00Z"'
+
+
 @given(st.floats() | st.integers() | st.booleans() | st.integers().map(str) | st.floats().map(str))
 def test_a_number_is_no_time(value: object) -> None:
     with pytest.raises(InvalidEvent, match='is a number\nhint: write it like "2025-10-15T00:00:00Z"'):

@@ -156,7 +156,7 @@ class Night:
             raise ArchiveMismatch(
                 f"{self.name} is there already, and another database's",
                 detail=f"run {found.manifest.run_id} of {found.manifest.database} is not in this database's history",
-                hint="a BACKUP_PREFIX of its own for each database",
+                hint="it was left alone; give each database a BACKUP_PREFIX of its own",
             )
         return found.manifest
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from random import Random
 from urllib.parse import urlsplit
 
@@ -12,7 +13,9 @@ import pg8000.native
 import pytest
 
 from nightshift.archive.events import Step
-from nightshift.rows.source import ConnectionLost
+from nightshift.backup import snapshot
+from nightshift.errors import NightshiftError
+from nightshift.rows.source import ConnectionLost, RowsLocked
 from tests.support import s3_faults as faults
 from tests.support.backups import BackupHouse, impatient_backup
 from tests.support.s3_proxy import S3Proxy
@@ -122,6 +125,53 @@ def test_it_gives_way_to_who_would_alter_a_table(backups: BackupHouse) -> None:
     assert backups.value("SELECT count(more) FROM t0") == 0
     assert backups.run()["status"] == "ok"
     backups.assert_tidy()
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "said", "hint"),
+    [
+        (
+            "CREATE TABLE appeared (a int)",
+            NightshiftError,
+            "tables are made faster than they can be locked",
+            "let BACKUP_SCHEMAS name the schemas in which this does not happen",
+        ),
+        (
+            "BEGIN; LOCK TABLE pg_catalog.pg_depend IN ACCESS EXCLUSIVE MODE",
+            RowsLocked,
+            "a table is locked against everybody",
+            "see pg_locks for who holds ACCESS EXCLUSIVE",
+        ),
+    ],
+    ids=["a table that nobody has locked", "the catalogue, as by VACUUM FULL"],
+)
+def test_what_comes_between_the_locks_and_the_snapshot(
+    backups: BackupHouse,
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    error: type[NightshiftError],
+    said: str,
+    hint: str,
+) -> None:
+    """It is tried again, and given up at last."""
+    backups.fill(1, 1)
+    monkeypatch.setattr(snapshot, "ATTEMPTS", 1)
+    monkeypatch.setattr("nightshift.database.connect.CONTROL_LOCK_TIMEOUT_S", 3)
+    with closing(connect(backups)) as holder, closing(connect(backups)) as other:
+        holder.run("BEGIN; LOCK TABLE t0 IN ACCESS EXCLUSIVE MODE")
+
+        def come_between() -> None:
+            while not holder.run("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]:
+                time.sleep(0.01)
+            other.run(statement)
+            holder.run("COMMIT")
+
+        comer = threading.Thread(target=come_between)
+        comer.start()
+        with pytest.raises(error, match=said) as raised:
+            backups.run()
+        comer.join()
+    assert hint in str(raised.value.hint)
 
 
 def run_apart(backups: BackupHouse, statement: str) -> None:

@@ -99,7 +99,7 @@ def test_somebody_else_wrote_the_manifest(backups: BackupHouse, proxy: S3Proxy) 
     overtaken = proxy.inject(faults.call_before(first), method=PUT, target=MANIFEST)
     with pytest.raises(ArchiveMismatch, match="not this run's") as raised:
         run(backups, proxy)
-    assert "a BACKUP_PREFIX of its own for each database" in str(raised.value.hint)
+    assert "give each database a BACKUP_PREFIX of its own" in str(raised.value.hint)
     assert overtaken.fired == 1
     assert backups.store.get(f"backup/{NAME}/{MANIFEST}") == b"{}"
 

@@ -207,7 +207,7 @@ def test_another_database_under_the_same_prefix(backups: BackupHouse) -> None:
     backups.sql("DELETE FROM nightshift_run")
     with pytest.raises(ArchiveMismatch, match="another database's") as raised:
         backups.run()
-    assert raised.value.hint == "a BACKUP_PREFIX of its own for each database"
+    assert raised.value.hint == "it was left alone; give each database a BACKUP_PREFIX of its own"
     foreign = f"backup/{NEXT_NAME}/{'f' * 32}/data/public.t0/part-00001.parquet"
     backups.store.put(foreign, b"rows of another database")
     answer = backups.run(scheduled_time=NEXT)

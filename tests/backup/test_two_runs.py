@@ -44,7 +44,7 @@ def test_the_lock_was_lost(backups: BackupHouse, step: Step, scheduled_time: str
     assert first.wait() in (0, 1)
     if step is Step.PLANNED:
         assert first.error is not None and "another run has taken this one for dead" in first.error, first.log
-        assert "the other run, or the next one, takes the backup" in first.error
+        assert "the other run, or the next, takes the backup" in first.error
     assert second.wait() in (0, 1)
     # Of two that finish the same backup, S3 takes the first one's manifest.
     assert second.error is None or second.error.startswith("ArchiveMismatch: a backup of this name"), second.log

@@ -208,5 +208,5 @@ def test_rows_of_a_table_that_does_not_exist(backups: BackupHouse, name: str) ->
     with pytest.raises(InvalidSettings, match="does not exist") as raised:
         backups.run()
     assert name in str(raised.value.detail) and "public.good," not in str(raised.value.detail)
-    assert "write it like schema.table" in str(raised.value.hint)
+    assert "for names with capitals; nothing was written" in str(raised.value.hint)
     assert backups.s3.keys(backups.bucket) == []

@@ -57,7 +57,7 @@ def test_a_time_long_before_the_newest_backup_is_refused(backups: BackupHouse, d
     backups.run()
     with pytest.raises(InvalidEvent, match="before a backup that there is already") as raised:
         backups.run(scheduled_time="2015-10-15T00:00:00Z", dry_run=dry_run)
-    assert "leave scheduled_time out" in str(raised.value.hint)
+    assert "a backup holds the database as it is now; leave scheduled_time out" in str(raised.value.hint)
     late = backups.run(scheduled_time="2025-10-14T12:00:00Z")
     assert (late["status"], late["already"]) == ("ok", False)
     assert [one.name for one in backups.backups()] == [NAME, "backup_2025_10_14_2100"]

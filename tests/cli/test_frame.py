@@ -12,6 +12,7 @@ import pytest
 
 from nightshift import __version__
 from nightshift.cli.app import COMMANDS
+from nightshift.cli.failures import Failure, reported, told
 from tests.cli.command import environment, nightshift, process, terminal
 from tests.support.house import House
 
@@ -132,7 +133,17 @@ def test_without_a_bucket(arguments: tuple[str, ...], house: House) -> None:
     said = nightshift({**house.env, "ARCHIVE_BUCKET": ""}, *arguments)
     assert (said.code, said.stdout) == (2, "")
     assert said.stderr.startswith("error: settings are not usable\n  ARCHIVE_BUCKET: is not set\n  hint: ")
+    assert "name the bucket that the archive goes to; nothing was read or written" in said.stderr
     assert house.slack.messages == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("hunter2"), KeyError("hunter2"), OSError(5, "hunter2")])
+def test_an_error_that_nobody_expected(error: Exception) -> None:
+    """Its class is named, its text is not: it may quote a row or a password."""
+    with pytest.raises(Failure) as raised, reported(verbose=False):
+        raise error
+    said = told(raised.value.error)
+    assert said == f"an unexpected error\n  {type(error).__name__}\n  hint: nightshift --verbose … has its trace"
 
 
 def test_every_setting_that_is_wrong_is_named_and_no_secret_is() -> None:

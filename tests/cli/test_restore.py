@@ -157,6 +157,20 @@ def test_a_refusal_says_why_and_touches_nothing(archived: House) -> None:
     assert archived.state() == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--into-original", "--into", "x"), "into"),
+        (("--hold", "a while", "--into-original"), "hold"),
+    ],
+)
+def test_what_cannot_be_asked_for(archived: House, arguments: tuple[str, ...], named: str) -> None:
+    said = nightshift(archived, "restore", TABLE, *arguments)
+    assert (said.code, said.stdout) == (2, "")
+    assert said.stderr.startswith("error: this cannot be restored as asked") and named in said.stderr
+    assert "hint: see nightshift restore -h" in said.stderr
+
+
 def test_days_without_an_archive(archived: House) -> None:
     said = nightshift(archived, "restore", TABLE, "--since", "2030-01-01")
     assert said.code == 0

@@ -184,14 +184,15 @@ def test_a_model_that_does_not_exist_sets_no_document_aside(bedrock: BedrockServ
     with pytest.raises(EmbedderError) as caught:
         embed(embedder)
     assert caught.value.detail == "The provided model identifier is invalid."
-    assert "EMBEDDING_MODEL" in str(caught.value)
+    assert "check EMBEDDING_MODEL, the region" in str(caught.value.hint)
     assert bedrock.answers == {400: 2}
 
 
 def test_vectors_of_another_length_are_the_model_s_fault(bedrock: BedrockServer, embedder: BedrockEmbedder) -> None:
     bedrock.answer_next(Answer(200, json.dumps({"embedding": [0.5] * 255, "inputTextTokenCount": 1}).encode()))
-    with pytest.raises(EmbedderError, match="255 numbers, 256 asked for"):
+    with pytest.raises(EmbedderError, match="255 numbers, 256 asked for") as caught:
         embed(embedder)
+    assert caught.value.hint == f"EMBEDDING_MODEL must be {MODEL}, or stand for it"
     assert bedrock.calls == 1
 
 

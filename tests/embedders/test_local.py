@@ -91,4 +91,4 @@ def test_without_its_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(InvalidSettings) as caught:
         LocalEmbedder(256)
     assert "EMBEDDER: local needs scikit-learn" in str(caught.value)
-    assert "EMBEDDER=bedrock" in str(caught.value)
+    assert "what is deployed has EMBEDDER=bedrock" in str(caught.value.hint)

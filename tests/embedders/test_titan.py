@@ -69,3 +69,4 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "EMBEDDING_MODEL",
         "EMBEDDING_DIMENSION",
     ]
+    assert "speaks to Titan Text Embeddings v2 alone" in str(caught.value.hint)

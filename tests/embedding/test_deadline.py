@@ -37,6 +37,7 @@ def test_a_run_that_gets_nothing_done_fails(anywhere: DocumentScene) -> None:
     with pytest.raises(NightshiftError, match="nothing was embedded") as caught:
         anywhere.run()
     assert "20 documents are left" in str(caught.value)
+    assert "a larger Timeout, a smaller EMBEDDING_BATCH" in str(caught.value.hint)
     assert anywhere.bus.events == []
 
 

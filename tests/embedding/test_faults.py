@@ -183,8 +183,9 @@ def test_documents_behind_disliked_answers(anywhere: DocumentScene) -> None:
     assert [anywhere.run(**forced)["tables"][0]["embedded"] for _ in range(2)] == [2, 0]
     assert anywhere.run()["tables"][0]["embedded"] == 18
     anywhere.assert_done()
-    with pytest.raises(InvalidSettings, match="no window"):
+    with pytest.raises(InvalidSettings, match="no window") as raised:
         anywhere.run(scope="disliked")
+    assert 'send "window": {"start": …, "end": …}, or another scope' in str(raised.value.hint)
 
 
 def test_disliked_documents_are_not_enough_for_another_model(anywhere: DocumentScene) -> None:

@@ -178,8 +178,9 @@ def test_a_partitioned_table(documents: DocumentScene) -> None:
 
 
 def test_no_policy(anywhere: DocumentScene) -> None:
-    with pytest.raises(InvalidSettings, match="no policy says what is embedded"):
+    with pytest.raises(InvalidSettings, match="no policy says what is embedded") as raised:
         anywhere.run()
+    assert 'write [[embedding]] with table = "document"' in str(raised.value.hint)
 
 
 def test_a_table_that_changes_under_way(documents: DocumentScene) -> None:

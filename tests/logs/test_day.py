@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nightshift.errors import InvalidSettings, StoreError
-from nightshift.logs.cloudwatch import CloudWatch
+from nightshift.logs.cloudwatch import RETENTION_DAYS, CloudWatch, check_retention
 from nightshift.logs.day import DayLogs, retain, save_day
 from nightshift.logs.groups import GroupProgress
 from nightshift.logs.late import CLOCKS_APART_MS, EarlierLogs
@@ -30,8 +30,8 @@ AS_OF = datetime(2025, 10, 20, 15, tzinfo=UTC)
 START = day_before(AS_OF, "Asia/Seoul").start_ms
 DAY_MS = 86_400_000
 DENIED = (
-    "CloudWatch Logs: AccessDeniedException: 400 AccessDeniedException (the role needs logs:FilterLogEvents on the group,"
-    " and for its retention logs:DescribeLogGroups and logs:PutRetentionPolicy)"
+    "CloudWatch Logs: AccessDeniedException: 400 AccessDeniedException (the role needs logs:FilterLogEvents on the"
+    " group, and for its retention logs:DescribeLogGroups and logs:PutRetentionPolicy)"
 )
 
 
@@ -231,3 +231,11 @@ def test_retention_is_for_groups_whose_day_was_saved(logs: LogsServer, shelf: Sh
     assert {name: group.retention for name, group in logs.groups.items()} == {"/a": 30, "/b": None, "/c": None}
     assert warnings == (f"log group /c: its retention was not set: {DENIED}",)
     assert retain(Settings.from_env({}), day, deadline=deadline) == ()
+
+
+def test_days_that_cloudwatch_does_not_take_are_refused_before_anything_happens() -> None:
+    for days in RETENTION_DAYS:
+        check_retention(days)
+    with pytest.raises(InvalidSettings, match="should be one of 1, 3, 5") as raised:
+        check_retention(31)
+    assert "CloudWatch Logs takes no other" in str(raised.value.hint)

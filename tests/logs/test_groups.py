@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from nightshift.errors import InvalidSettings
 from nightshift.logs import cloudwatch
-from nightshift.logs.cloudwatch import RETENTION_DAYS, TRIES, CloudWatch, check_retention
+from nightshift.logs.cloudwatch import TRIES, CloudWatch
 from nightshift.logs.groups import GroupProgress, GroupsSaved, retain_groups, save_groups
 from nightshift.logs.window import day_before
 from nightshift.rows.reader import ArchiveFile
@@ -281,14 +280,6 @@ def test_retention_is_set_where_it_differs(logs: LogsServer) -> None:
     }
     puts = [given["logGroupName"] for operation, given in logs.requests if operation == "PutRetentionPolicy"]
     assert puts == [GROUP, "/app/gone", f"{GROUP}-3"]
-
-
-def test_days_that_cloudwatch_does_not_take_are_refused_before_anything_happens() -> None:
-    for days in RETENTION_DAYS:
-        check_retention(days)
-    with pytest.raises(InvalidSettings, match="should be one of 1, 3, 5") as raised:
-        check_retention(31)
-    assert "CloudWatch Logs takes no other" in str(raised.value.hint)
 
 
 def test_no_region_is_told(shelf: Shelf, clean_environment: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,8 @@ DENIED = {
     "Message": "User: arn:aws:sts::1:role/x is not authorized to perform: secretsmanager:GetSecretValue",
 }
 DECRYPT = {"__type": "DecryptionFailure", "Message": "Secrets Manager can't decrypt the protected secret text."}
+EXPIRED = {"__type": "ExpiredTokenException", "Message": "The security token included in the request is expired"}
+INTERNAL = {"__type": "InternalServiceError", "Message": "An error occurred on the server side."}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,9 @@ DECRYPT = {"__type": "DecryptionFailure", "Message": "Secrets Manager can't decr
     [
         (MISSING, "Secrets Manager has no such value", "correct the name or ARN"),
         (DENIED, "Secrets Manager refused to hand out a value", "secretsmanager:GetSecretValue"),
-        (DECRYPT, "a value could not be read from Secrets Manager", ""),
+        (DECRYPT, "a value could not be read from Secrets Manager", "kms:Decrypt on the value's KMS key"),
+        (EXPIRED, "a value could not be read from Secrets Manager", "aws sso login"),
+        (INTERNAL, "a value could not be read from Secrets Manager", ""),
     ],
 )
 def test_a_secret_that_is_missing_or_denied_says_which(

@@ -130,7 +130,7 @@ def test_a_scope_that_is_missing_for_files_is_named(slack: SlackServer, sender: 
     slack.fail_next(path, body={"ok": False, "error": "missing_scope", "needed": "files:write"})
     with pytest.raises(NotifyError, match="missing_scope, needed: files:write") as caught:
         sender.send(csv())
-    assert caught.value.hint == HINTS["missing_scope"]
+    assert caught.value.hint == "give the bot the scopes chat:write and files:write, then install it again"
     assert sender.slept == []
     assert len(slack.messages) == 1
 
@@ -163,8 +163,9 @@ def test_slack_itself_refuses_a_wrong_token_and_channel(slack: SlackServer) -> N
 @pytest.mark.parametrize("body", [b"<html>log in first</html>", b"", b"[]", b"\xff", b'{"ok": false}', b'{"ok": 0}'])
 def test_an_answer_that_is_not_slacks(slack: SlackServer, sender: Sender, body: bytes) -> None:
     slack.fail_next(POST, body=body, times=MAX_TRIES)
-    with pytest.raises(NotifyError, match=POST):
+    with pytest.raises(NotifyError, match=POST) as caught:
         sender.send()
+    assert caught.value.hint == "another server answers: check SLACK_API_URL and any proxy"
     assert slack.messages == []
 
 
@@ -172,9 +173,10 @@ def test_no_connection() -> None:
     with SlackServer() as gone:
         url = gone.url
     sender = Sender(url)
-    with pytest.raises(NotifyError, match=r"no connection.*refused"):
+    with pytest.raises(NotifyError, match=r"no connection.*refused") as caught:
         sender.send()
     assert len(sender.slept) == MAX_TRIES - 1
+    assert "check SLACK_API_URL and any proxy; in a VPC the function" in str(caught.value.hint)
 
 
 def test_a_slack_that_never_answers_is_left_by_the_deadline() -> None:
@@ -182,6 +184,15 @@ def test_a_slack_that_never_answers_is_left_by_the_deadline() -> None:
         sender = Sender(f"http://127.0.0.1:{silent.getsockname()[1]}/api/")
         with pytest.raises(NotifyError, match="past the deadline"):
             sender.send(seconds=1.5)
+
+
+def test_a_page_of_a_proxys_until_the_deadline(slack: SlackServer, sender: Sender) -> None:
+    """What is wrong is told, though it was asked only once."""
+    slack.fail_next(POST, body=b"<html>log in first</html>")
+    with pytest.raises(NotifyError, match="past the deadline") as caught:
+        sender.send(seconds=1.4)
+    assert slack.requests == [POST]
+    assert caught.value.hint == "another server answers: check SLACK_API_URL and any proxy"
 
 
 def test_with_no_time_left_nobody_is_asked(slack: SlackServer, sender: Sender) -> None:

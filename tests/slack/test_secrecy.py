@@ -18,6 +18,7 @@ def test_a_token_that_is_not_one_is_not_quoted(slack: SlackServer, token: str) -
     with pytest.raises(NotifyError, match="is not one") as caught:
         Sender(slack.url, token=token).send()
     assert token not in whole_story(caught.value)
+    assert caught.value.hint == "check SLACK_BOT_TOKEN or the secret's contents"
     assert slack.requests == []
 
 

@@ -124,7 +124,12 @@ def _unreadable(service: str, about: str, exc: BaseException) -> SecretUnavailab
         )
         return SecretUnavailable(f"{service} did not answer", detail=detail, hint=hint)
     own = hint_of(exc) if isinstance(exc, Exception) else None
+    key = "the role needs kms:Decrypt on the value's KMS key, and the key has to be enabled"
+    own = key if code in _ABOUT_ITS_KEY else own
     return SecretUnavailable(f"a value could not be read from {service}", detail=detail, hint=own)
+
+
+_ABOUT_ITS_KEY = ("DecryptionFailure", "EncryptionFailure", "InvalidKeyId", "KMSInvalidStateException")
 
 
 def _object(raw: str, arn: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from nightshift.backup.client import ClientFailed, PgClient, database_argument, find_client
+from nightshift.backup.contents import ArchiveUnknown, read_entries
 from nightshift.backup.schema import SchemaRestore, dump_schema
 from nightshift.database.url import DatabaseTarget, parse_database_url
 from nightshift.errors import DatabaseUnavailable
@@ -159,6 +160,16 @@ def test_an_archive_that_is_none(postgres: EmbeddedPostgres) -> None:
     assert client is not None
     with pytest.raises(ClientFailed):
         SchemaRestore(client, target(postgres.url), b"PGDMP nonsense").before_rows(seconds=60)
+
+
+def test_an_archive_of_a_version_that_nobody_knows_yet(postgres: EmbeddedPostgres) -> None:
+    """Behind its magic it has its version: 1.14 to 1.16 today."""
+    client = find_client(None, 18)
+    assert client is not None
+    archive = dump_schema(client, target(postgres.url), seconds=60).archive
+    with pytest.raises(ArchiveUnknown, match=r"version 1\.99") as raised:
+        read_entries(archive[:5] + bytes([1, 99]) + archive[7:])
+    assert "for a backup that has it: a newer nightshift" in str(raised.value.hint)
 
 
 def test_whoever_a_tool_has_started_ends_with_it(tmp_path: Path) -> None:

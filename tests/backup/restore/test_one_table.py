@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nightshift.backup.client import ClientFailed
+from nightshift.backup.opening import BackupDamaged
 from tests.backup.restore.vault import Vault
 
 ROWS = ["(1,a,sad)", "(2,b,)"]
@@ -51,7 +52,9 @@ def test_a_name_alone_where_it_is_clear(saved: Vault) -> None:
     for name, said in (("plain", "several tables plain"), ("nowhere", "no table nowhere")):
         refusal = saved.bring(table=name)["refusal"]
         assert refusal["guard"] == "unknown_table" and said in refusal["message"]
-        assert refusal["hint"].startswith("write it like schema.table") and "app.t" in refusal["hint"]
+        assert (
+            "of a partitioned table each partition is one; it has: " in refusal["hint"] and "app.t" in refusal["hint"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,10 @@ def test_what_the_role_may_not_do(saved: Vault) -> None:
         for grant in ("SELECT", "INSERT"):
             saved.sql(f"GRANT {grant} ON app.t TO clerk")
             refusal = saved.bring(table="app.t")["refusal"]
-            assert (refusal["guard"], refusal["message"]) == ("unusable_table", "app.t may not be read and filled by us")
+            assert (refusal["guard"], refusal["message"]) == (
+                "unusable_table",
+                "app.t may not be read and filled by us",
+            )
             assert "GRANT SELECT, INSERT on it, and USAGE on its schema" in refusal["hint"]
         saved.sql("GRANT USAGE ON SCHEMA app TO clerk")
         assert saved.bring(table="app.t")["rows"] == 2
@@ -98,6 +104,19 @@ def test_what_the_role_may_not_do(saved: Vault) -> None:
     finally:
         saved.sql("DROP OWNED BY clerk; DROP ROLE clerk")
     assert "GRANT CREATE ON the schema to the role" in str(raised.value.hint)
+
+
+def test_an_object_that_is_missing(saved: Vault) -> None:
+    """Nobody looks for the others first: one table is wanted in a hurry."""
+    (entry,) = (entry for entry in saved.manifest()["tables"] if entry["name"] == "t")
+    saved.remove(entry["parts"][0]["key"])
+    saved.target = saved.house.url
+    saved.sql("TRUNCATE app.t; TRUNCATE plain")
+    assert saved.bring(table="public.plain")["status"] == "ok"
+    with pytest.raises(BackupDamaged, match="is missing") as raised:
+        saved.bring(table="app.t")
+    assert "nightshift backups says which others there are" in str(raised.value.hint)
+    assert saved.rows(saved.house.url)["app.t"] == []
 
 
 def test_a_new_table_whose_type_is_not_there(saved: Vault) -> None:

@@ -64,7 +64,7 @@ def test_the_database_that_was_backed_up(saved: Vault) -> None:
     refusal = refused(saved)
 
     assert refusal["guard"] == "not_empty"
-    assert "CREATE DATABASE a new one" in refusal["hint"] and "--into-existing" in refusal["hint"]
+    assert "or --into-existing, which refuses collisions alone" in refusal["hint"]
 
 
 def test_an_older_server(saved: Vault) -> None:
@@ -92,7 +92,10 @@ def test_a_backup_without_a_schema_gives_its_rows_table_by_table(vault: Vault, t
     (missing,) = vault.save()["missing"]
     assert "schema" in missing
 
-    for event, hint in (({}, "make the tables, and restore them one by one"), ({"table": "t"}, "CREATE the table first")):
+    for event, hint in (
+        ({}, "make the tables, and restore them one by one"),
+        ({"table": "t"}, "CREATE the table first"),
+    ):
         refusal = refused(vault, **event)
         assert refusal["guard"] == "no_schema" and hint in refusal["hint"]
 

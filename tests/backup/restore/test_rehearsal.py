@@ -140,13 +140,14 @@ def test_a_role_that_may_not_create_databases(saved: Vault) -> None:
         answer = saved.rehearse()
         assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "own_rights")
         assert 'ALTER ROLE "clerk" CREATEROLE CREATEDB' in answer["refusal"]["hint"]
+        assert "to another server, or to a role of this one made by CREATE ROLE" in answer["refusal"]["hint"]
         saved.env["REHEARSE_WITH_OWN_RIGHTS"] = "on"
-        with pytest.raises(NightshiftError, match="could not be made") as raised:
+        with pytest.raises(NightshiftError, match="a database for the rehearsal could not be made") as raised:
             saved.rehearse()
     finally:
         saved.sql("DROP OWNED BY clerk; DROP ROLE clerk")
 
-    assert "CREATEDB" in str(raised.value.hint)
+    assert "ALTER ROLE … CREATEDB for nightshift's role" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from local.postgres import DISPOSABLE, EmbeddedPostgres
+from nightshift.backup.scratch_role import scratch_role
+from nightshift.database.connect import Database
+from nightshift.database.url import parse_database_url
 from nightshift.errors import NightshiftError
 from tests.backup.restore.vault import AS_OF
 from tests.conftest import POSTGRES_VERSION
@@ -188,6 +192,21 @@ def test_without_a_way_to_make_a_role(night: House, guarded: EmbeddedPostgres) -
     finally:
         guarded.execute("ALTER ROLE night CREATEROLE")
         guarded.execute("DROP ROLE IF EXISTS rehearser")
+
+
+def test_a_role_that_may_not_make_roles_any_more(night: House, guarded: EmbeddedPostgres) -> None:
+    """Or whom a managed server does not let give passwords (`rds.restrict_password_commands`)."""
+    guarded.execute("ALTER ROLE night NOCREATEROLE")
+    database = Database(parse_database_url(night.env["DATABASE_URL"]), deadline=time.monotonic() + 60)
+    try:
+        with pytest.raises(NightshiftError, match="a role for the rehearsal could not be made") as raised:  # noqa: SIM117
+            with scratch_role(database, "f" * 32, connections=2, warn=print):
+                pass
+    finally:
+        guarded.execute("ALTER ROLE night CREATEROLE")
+        database.close()
+    assert "permission denied to create role" in str(raised.value.detail)
+    assert "has to be allowed to make roles with a password" in str(raised.value.hint)
 
 
 def test_a_server_that_does_not_let_it_in(night: House, guarded: EmbeddedPostgres) -> None:

@@ -130,6 +130,15 @@ def test_a_backup_of_postgresql_into_a_file(vault: Vault, tmp_path: Path) -> Non
     assert not list(tmp_path.glob("*.db"))
 
 
+def test_a_directory_that_does_not_exist(saved: House, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for beside in ("nowhere", "file"):
+        with pytest.raises(NightshiftError, match="the file cannot be written") as raised:
+            bring(saved, tmp_path / beside / "new.db")
+        assert f"{beside}/new.db: " in str(raised.value.detail)
+        assert "its directory has to exist, with leave to write" in str(raised.value.hint)
+
+
 def test_one_table_alone_is_not_put_into_a_file(saved: House, tmp_path: Path) -> None:
     with pytest.raises(InvalidEvent, match="one table alone cannot be restored into SQLite") as raised:
         bring(saved, tmp_path / "new.db", table="t")

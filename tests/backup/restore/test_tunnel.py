@@ -113,7 +113,7 @@ def test_a_directory_for_temporary_files_with_a_long_path(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 25)))
     with pytest.raises(DatabaseUnavailable, match="AF_UNIX path too long") as raised:
         tables(target(server, "sslmode=require", "127.0.0.1"))
-    assert "TMPDIR must be writable, and its path short" in str(raised.value.hint)
+    assert "TMPDIR must be writable and its path short" in str(raised.value.hint)
 
 
 @pytest.mark.usefixtures("scram")

@@ -59,7 +59,7 @@ def bring_back(
         if request.table is not None and backup.manifest.kind == "sqlite":
             raise InvalidEvent(
                 "one table alone cannot be restored into SQLite",
-                hint="restore the backup whole, into a new file, and copy the table from there",
+                hint="restore it whole, into a new file, and copy the table from there",
             )
         return restore_file(backup, Path(target.path), terms)
     with closing(Database(target, deadline=deadline)) as database:

@@ -98,7 +98,8 @@ class _Reader:
             raise ArchiveUnknown(
                 "the archive of pg_dump has a form that is not known",
                 detail=f"version {version[0]}.{version[1]}, format {form}",
-                hint="set BACKUP_PG_CLIENT to a pg_dump of PostgreSQL 13 to 18",
+                hint="set BACKUP_PG_CLIENT to a pg_dump of PostgreSQL 13 to 18;"
+                " for a backup that has it: a newer nightshift",
             )
 
     def entries(self) -> Iterator[tuple[Entry, _Places]]:

@@ -11,8 +11,10 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from nightshift.backup.manifest import TableEntry
 from nightshift.backup.opening import Backup, BackupDamaged
 from nightshift.backup.restore import Terms
+from nightshift.errors import NightshiftError
 from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
 
@@ -27,7 +29,7 @@ def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
 
     Raises:
         BackupDamaged: an object is missing or altered, or the whole is not what was saved; no file was made.
-        OSError: the file cannot be written.
+        NightshiftError: the file cannot be written.
     """
     started = time.monotonic()
     manifest = backup.manifest
@@ -46,6 +48,19 @@ def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
     figures = replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table={entry.label: entry.rows})
     if terms.dry_run:
         return figures
+    try:
+        differences = _write(backup, entry, path, terms)
+    except OSError as exc:
+        raise NightshiftError(
+            "the file cannot be written",
+            detail=f"{path}: {exc.strerror or exc}",
+            hint="its directory has to exist, with leave to write and with room for the file",
+        ) from exc
+    return replace(figures, differences=differences, seconds=time.monotonic() - started)
+
+
+def _write(backup: Backup, entry: TableEntry, path: Path, terms: Terms) -> tuple[str, ...]:
+    """Write a file beside, prove it and give it its name; returns what SQLite finds wrong with it."""
     with tempfile.TemporaryDirectory(prefix=".nightshift-", dir=path.parent) as directory:
         beside = Path(directory) / "restored"
         whole = hashlib.sha256()
@@ -59,10 +74,10 @@ def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
             os.fsync(file.fileno())
         if whole.hexdigest() != entry.digest:
             detail = f"{entry.label}: the pieces are right, the whole is not"
-            raise BackupDamaged(f"{manifest.name} is damaged", detail=detail)
+            raise BackupDamaged(f"{backup.manifest.name} is damaged", detail=detail)
         differences = _unsound(beside)
         os.link(beside, path)  # unlike a rename, it refuses to replace a file that has appeared meanwhile
-    return replace(figures, differences=differences, seconds=time.monotonic() - started)
+    return differences
 
 
 def _judge(backup: Backup, path: Path) -> Refusal | None:

@@ -71,7 +71,8 @@ def alive(database: Database, run_id: str) -> Iterator[None]:
             raise RunAborted(
                 "another run has taken this one for dead",
                 detail=f"run {run_id} is recorded as {status}",
-                hint="its connection to the database was lost for a while; the other run, or the next one, takes the backup",
+                hint="its connection to the database was lost for a while;"
+                " the other run, or the next, takes the backup",
             )
         yield
         connection.rollback()

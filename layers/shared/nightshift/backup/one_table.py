@@ -117,7 +117,9 @@ def _judge(backup: Backup, entry: TableEntry, found: Insertable | None, misfits:
         return Refusal(guard="not_empty", message=f"{label} has rows", hint="rename it, and a table will be made")
     if found.altering:
         message = f"{label}: {', '.join(found.altering)} could change rows on their way in, or keep them out"
-        return Refusal(guard="altered_rows", message=message, hint="disable them until it is restored (ALTER TABLE … DISABLE)")
+        return Refusal(
+            guard="altered_rows", message=message, hint="disable them until it is restored (ALTER TABLE … DISABLE)"
+        )
     if misfits:
         message = f"{label} is not the table that was saved: {'; '.join(misfits[:5])}"
         return Refusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")

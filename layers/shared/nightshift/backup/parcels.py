@@ -121,7 +121,7 @@ class Parcels:
             raise ArchiveMismatch(
                 "a backup of this name exists already, and is not this run's",
                 detail=exc.detail,
-                hint="it was left alone; a BACKUP_PREFIX of its own for each database",
+                hint="it was left alone; give each database a BACKUP_PREFIX of its own",
             ) from exc
         self._tell(Step.COMMITTED, self._place.name, key, 0, len(body))
 

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.connect import Database, reason
+from nightshift.database.connect import Database, reason, sqlstate
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 from nightshift.results import Refusal
 
@@ -32,6 +32,7 @@ PREFIX = "nightshift_scratch_"
 _NAME = f"^{PREFIX}[0-9a-f]{{32}}$"
 _MEMBERSHIP_OPTIONS = 160_000
 """The first version in which a membership says whether privileges are inherited, and whether SET ROLE is allowed."""
+INSUFFICIENT_PRIVILEGE = "42501"
 _LONGEST_S, _MARGIN_S = 86_400.0, 600.0
 
 _WHO = """
@@ -130,10 +131,11 @@ def _create(server: Database, login: Login, connections: int) -> None:
                 options = " WITH INHERIT TRUE, SET TRUE" if me.version >= _MEMBERSHIP_OPTIONS else ""
                 connection.exec_driver_sql(f"GRANT {role} TO {quote_identifier(me.rolname)}{options}")
         except DBAPIError as exc:
+            hint = "nightshift's role has to be allowed to make roles with a password, or set REHEARSE_DATABASE_URL"
             raise NightshiftError(
                 "a role for the rehearsal could not be made",
                 detail=reason(exc),
-                hint="ALTER ROLE … CREATEROLE for nightshift's role, or set REHEARSE_DATABASE_URL to another server",
+                hint=f"{hint} to another server" if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else None,
             ) from exc
 
 

@@ -80,7 +80,7 @@ def _tunnel(target: DatabaseTarget) -> Iterator[Path]:
             raise DatabaseUnavailable(
                 "the TLS tunnel to the database could not be opened",
                 detail=f"{target.host}:{target.port}: {type(exc).__name__}: {exc}",
-                hint="check sslrootcert in the URL; TMPDIR must be writable, and its path short: a Unix socket is made there",
+                hint="check sslrootcert in the URL; TMPDIR must be writable and its path short: a socket is made there",
             ) from None
         try:
             yield Path(directory)

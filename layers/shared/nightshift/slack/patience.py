@@ -58,6 +58,8 @@ HINTS = {
 _CODE = re.compile(r"[a-z][a-z0-9_:.,]{1,99}")
 """How Slack names errors and scopes; anything else is not repeated."""
 
+_NOT_SLACK = "another server answers: check SLACK_API_URL and any proxy"
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -129,9 +131,12 @@ def explain(exc: Exception) -> Failure:
     if isinstance(exc, HTTPError):
         return _status(exc.code, exc.headers.get("Retry-After"))
     if isinstance(exc, URLError):
-        return Failure(f"no connection: {exc.reason}", passing=True)
+        hint = "check SLACK_API_URL and any proxy; in a VPC the function needs a NAT gateway"
+        return Failure(f"no connection: {exc.reason}", passing=True, hint=hint)
     if isinstance(exc, (OSError, HTTPException)):
         return Failure(f"connection lost: {type(exc).__name__}", passing=True)
+    if isinstance(exc, ValueError):  # neither JSON nor UTF-8
+        return Failure(f"{type(exc).__name__}, not Slack's answer", passing=True, hint=_NOT_SLACK)
     return Failure(f"unexpected {type(exc).__name__}", passing=False)
 
 
@@ -144,9 +149,7 @@ def _refusal(response: SlackResponse) -> Failure:
     error, needed = str(told.get("error", "")), str(told.get("needed", ""))
     if not _CODE.fullmatch(error):
         ok = response.status_code == HTTPStatus.OK  # a page, perhaps, that a proxy shows for a moment
-        return Failure(
-            f"{failure.reason}, but not Slack's answer", passing=ok, hint="check SLACK_API_URL and any proxy"
-        )
+        return Failure(f"{failure.reason}, but not Slack's answer", passing=ok, hint=_NOT_SLACK)
     reason = f"{error}, needed: {needed}" if _CODE.fullmatch(needed) else error
     return Failure(reason, error in PASSING, HINTS.get(error), _seconds(headers.get("retry-after")))
 
