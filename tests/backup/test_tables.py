@@ -132,7 +132,10 @@ def test_what_is_missing_is_said(backups: BackupHouse) -> None:
         "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere;"
         " CREATE FOREIGN TABLE away (a int) SERVER far"
     )
-    assert backups.run()["missing"] == ["rows of foreign tables, which lie elsewhere: public.away", "large objects: 1"]
+    assert backups.run()["missing"] == [
+        "rows of foreign tables, which lie elsewhere: public.away",
+        "large objects (pg_dump --blobs saves them, as a superuser; docs/backup.md): 1",
+    ]
     sql = backups.manifest().schema.sql
     assert sql is not None
     assert b"lo_create" not in backups.store.get(f"backup/{NAME}/{sql.key}"), "it would come back empty"

@@ -75,7 +75,7 @@ def missing(connection: Connection, foreign: Sequence[TableName]) -> Iterator[st
     if foreign:
         yield f"rows of foreign tables, which lie elsewhere: {', '.join(name.label for name in foreign)}"
     if objects := connection.execute(text("SELECT count(*) FROM pg_largeobject_metadata")).scalar():
-        yield f"large objects: {objects}"
+        yield f"large objects (pg_dump --blobs saves them, as a superuser; docs/backup.md): {objects}"
     named: dict[str, list[str]] = {}
     for row in connection.execute(text(_NAMES)):
         named.setdefault(row.kind, []).append(row.name)
