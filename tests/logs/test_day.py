@@ -165,6 +165,36 @@ def test_late_events_that_cloudwatch_does_not_tell(logs: LogsServer, shelf: Shel
     assert day.missing == (f"log group /a: late events of the backup before were not all looked for: {why}",)
 
 
+@pytest.mark.parametrize("pages", [0, 1, 2])
+def test_late_events_behind_a_page_that_names_itself_as_the_next(logs: LogsServer, shelf: Shelf, pages: int) -> None:
+    """The look ends, and says so: to ask for such a page again and again would cost the night."""
+    logs.page_size, logs.empty_pages = 2, 0
+    late = [logs.add("/a", START + at, str(at), delay=DAY_MS)["eventId"] for at in range(6)]
+    today = logs.add("/a", START + DAY_MS, "today")["eventId"]
+    same = [Trouble.SAME_TOKEN] * (1 if pages else 2)
+    logs.fail_next(*[None] * (1 + pages), *same)
+    asked: dict[str, Any] = {"as_of": AS_OF + timedelta(days=1), "previous": AS_OF, "BACKUP_LOG_GROUPS": "/a"}
+
+    day = save(shelf, earlier=earlier(), **asked)
+
+    assert logs.suffered == same and len(logs.requests) == 1 + pages + len(same)
+    assert sorted(row["event_id"] for row in shelf.rows(day.parts)) == sorted([*late[: 2 * pages], today])
+    why = "CloudWatch Logs: the same page again and again"
+    assert day.missing == (f"log group /a: late events of the backup before were not all looked for: {why}",)
+
+
+@pytest.mark.parametrize("token", [True, False])
+def test_late_events_behind_empty_pages(logs: LogsServer, shelf: Shelf, token: bool) -> None:
+    """An empty page with another page's name is none that repeats itself; neither is a full one, whatever it names."""
+    logs.page_size, logs.empty_pages = 2, 2 if token else 0
+    late = [logs.add("/a", START + at, str(at), delay=DAY_MS)["eventId"] for at in range(6)]
+    asked: dict[str, Any] = {"as_of": AS_OF + timedelta(days=1), "previous": AS_OF, "BACKUP_LOG_GROUPS": "/a"}
+
+    day = save(shelf, earlier=earlier(), **asked)
+
+    assert [row["event_id"] for row in shelf.rows(day.parts)] == late and day.missing == ()
+
+
 def test_events_that_came_out_of_order_are_all_looked_at_again() -> None:
     begun = GroupProgress(group="/a", last_ms=START + 9, ids=("x",), ordered=False, token="t")
     assert begun.later(START) == GroupProgress(group="/a", last_ms=START)
