@@ -61,7 +61,7 @@ def bring_back(
                 "one table alone cannot be restored into SQLite",
                 hint="restore it whole, into a new file, and copy the table from there",
             )
-        return restore_file(backup, Path(target.path), terms)
+        return restore_file(backup, Path(target.path), terms, deadline=deadline)
     with closing(Database(target, deadline=deadline)) as database:
         if request.table is not None:
             return restore_table(backup, database, request.table, terms)

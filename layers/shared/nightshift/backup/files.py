@@ -22,10 +22,16 @@ _OF_A_FILE = ("-wal", "-journal")
 """What SQLite puts beside a database and reads when it is opened, by the ends of their names."""
 
 
-def restore_file(backup: Backup, path: Path, terms: Terms) -> RestoredBackup:
+def restore_file(backup: Backup, path: Path, terms: Terms, *, deadline: float) -> RestoredBackup:
     """Write a backup's database to a file that must not exist.
 
     It appears there whole or not at all: it is written beside, and given its name at the end.
+
+    Args:
+        deadline: `time.monotonic()` value after which no object is read.
+
+    Returns:
+        what was restored; with `left_tables` where the time was over, and no file was made.
 
     Raises:
         BackupDamaged: an object is missing or altered, or the whole is not what was saved; no file was made.
@@ -66,6 +72,8 @@ def _write(backup: Backup, entry: TableEntry, path: Path, terms: Terms) -> tuple
         whole = hashlib.sha256()
         with beside.open("wb") as file:
             for part in entry.parts:
+                if time.monotonic() > deadline:
+                    return replace(blank, left_tables=1, seconds=time.monotonic() - started)
                 body = backup.read(part)
                 whole.update(body)
                 file.write(body)

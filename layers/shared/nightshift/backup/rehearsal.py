@@ -92,7 +92,7 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
         return replace(figures, scratch=True, dry_run=True)
     if backup.manifest.kind == "sqlite":
         with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
-            result = restore_file(backup, Path(directory) / "rehearsal.db", terms)
+            result = restore_file(backup, Path(directory) / "rehearsal.db", terms, deadline=stage.server.deadline)
         version = backup.manifest.server_version
     else:
         result, version = _on_a_server(run, stage, backup, terms, as_another=as_another)

@@ -13,6 +13,23 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else there.")
 
 
+def timeout_option(default: int, help_text: str) -> Decorator:
+    """`--timeout`, in seconds: when the work is to end.
+
+    Args:
+        default: seconds.
+        help_text: says what becomes of work that is not done by then.
+    """
+    return click.option(
+        "--timeout",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=help_text,
+    )
+
+
 class Day(click.ParamType[date]):
     """A day as `dt` has it: YYYY-MM-DD."""
 

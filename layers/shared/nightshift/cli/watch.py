@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import click
 
@@ -19,16 +18,17 @@ _FACTS = ("table", "rows", "document", "key")
 """Fields of a log line that a sign of life shows: names and counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Allowance:
     """The context of a call from the command line: what Lambda's would say of the time that is left.
 
     Attributes:
         until: `time.monotonic()` value.
+        aws_request_id: empty, as no log service has one.
     """
 
     until: float
-    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    aws_request_id: str = ""
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds; 0 once the time is over."""
@@ -48,21 +48,38 @@ class _LastWords(logging.Handler):
 
 
 @contextmanager
-def signs_of_life(job: str, log: logging.Logger, *, every: float = EVERY_S) -> Iterator[None]:
+def signs_of_life(job: str, log: logging.Logger) -> Iterator[None]:
     """Say on stderr, every few seconds, that a job is running, for how long, and what it logged last."""
-    over, last, began = threading.Event(), _LastWords(), time.monotonic()
+    last = _LastWords()
+
+    def words(seconds: float) -> str:
+        return f"{job}: running for {seconds:.0f} s" + (f"; last: {last.words}" if last.words else "")
+
+    log.addHandler(last)
+    try:
+        with told_regularly(words):
+            yield
+    finally:
+        log.removeHandler(last)
+
+
+@contextmanager
+def told_regularly(words: Callable[[float], str]) -> Iterator[None]:
+    """Write a line to stderr every `EVERY_S` seconds.
+
+    Args:
+        words: returns the line; its argument is the seconds since the context began.
+    """
+    over, began = threading.Event(), time.monotonic()
 
     def tell() -> None:
-        while not over.wait(every):
-            said = f"; last: {last.words}" if last.words else ""
-            click.echo(f"{job}: running for {time.monotonic() - began:.0f} s{said}", err=True)
+        while not over.wait(EVERY_S):
+            click.echo(words(time.monotonic() - began), err=True)
 
     teller = threading.Thread(target=tell, name="signs-of-life", daemon=True)
-    log.addHandler(last)
     teller.start()
     try:
         yield
     finally:
         over.set()
         teller.join()
-        log.removeHandler(last)

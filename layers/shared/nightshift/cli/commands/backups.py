@@ -74,10 +74,10 @@ def command(ctx: click.Context, deep: bool, as_json: bool) -> None:
             raise click.UsageError(f"options go behind {ctx.invoked_subcommand}")
         return
     from nightshift.backup.inventory import State, find_backups
-    from nightshift.cli import context, output
+    from nightshift.cli import context, output, progress
     from nightshift.cli.views import backups as view
 
-    with context.backstage(verbose=ctx.obj):
+    with context.backstage(verbose=ctx.obj), progress.bar("reading backups", "objects"):
         wiring = context.make_wiring()
         shelf, zone = context.backup_shelf(wiring)
         found = find_backups(shelf.store, shelf.prefix, deep=deep)

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from nightshift.cli import jobs
 from nightshift.cli.failures import exit_code
+from nightshift.cli.options import timeout_option
 
 EPILOG = """
 \b
@@ -53,14 +54,7 @@ class Job(click.ParamType[str]):
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="A JSON file, or - for stdin. Default: {}, a run that stands for now.",
 )
-@click.option(
-    "--timeout",
-    type=click.IntRange(min=10),
-    default=14_400,
-    show_default=True,
-    metavar="SECONDS",
-    help="When the job is to end; what it has not done by then the next run does.",
-)
+@timeout_option(14_400, "When the job is to end; what it has not done by then the next run does.")
 @click.option("--json", "as_json", is_flag=True, help="The answer on one line, and nothing else on stdout.")
 @click.pass_context
 def command(ctx: click.Context, job: str, source: Path | None, timeout: int, as_json: bool) -> None:

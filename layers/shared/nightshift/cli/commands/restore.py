@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nightshift.cli.failures import Declined, exit_code
-from nightshift.cli.options import day_options, json_option
+from nightshift.cli.options import day_options, json_option, timeout_option
 
 if TYPE_CHECKING:
     from nightshift.archive.events import Listener
@@ -22,7 +23,7 @@ Environment: DATABASE_URL, ARCHIVE_BUCKET, TIMEZONE, and AWS's own; the run tell
 \b
 Exit status:
   0 restored, or nothing was left to do   1 failed   2 not understood
-  3 done in part: damaged objects are named, all others are restored
+  3 done in part: damaged objects are named, all others are restored; or the time was over
   4 refused, nothing was touched          130 interrupted: whole objects are restored, or not at all
 
 \b
@@ -77,13 +78,15 @@ def _renames(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. In a pipe nobody is asked anyway.")
+@timeout_option(86_400, "When the run is to end; a second run restores what it has not restored by then.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, *, dry_run: bool, yes: bool, as_json: bool, **asked: Any) -> None:
+def command(ctx: click.Context, /, *, dry_run: bool, yes: bool, timeout: int, as_json: bool, **asked: Any) -> None:
     """Put archived rows of TABLE back into the database, into a table beside it unless told otherwise.
 
     Every object is proven before its rows are taken; rows whose keys the table has already are left alone; a second
-    run adds nothing.
+    run adds nothing. While it runs, stderr tells how many rows are in: a bar on a terminal, a line every ten seconds
+    elsewhere.
     """
     from nightshift.cli.views import restore as view
 
@@ -91,7 +94,7 @@ def command(ctx: click.Context, /, *, dry_run: bool, yes: bool, as_json: bool, *
     _check(event)
     if event.get("into_original") and not dry_run and not yes and sys.stdin.isatty():
         _confirm(event)
-    answer = _restore(event, verbose=ctx.obj)
+    answer = _restore(event, timeout, verbose=ctx.obj)
     if as_json:
         from nightshift.cli.output import print_json
 
@@ -144,14 +147,18 @@ def _confirm(event: dict[str, Any]) -> None:
         raise Declined
 
 
-def _restore(event: dict[str, Any], *, verbose: bool) -> dict[str, Any]:
+def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str, Any]:
     """Run the job.
+
+    Args:
+        timeout: seconds.
 
     Raises:
         NightshiftError: it failed; stderr has been told what it had restored before.
     """
     from nightshift.cli import context, jobs, progress
     from nightshift.cli.views import restore as view
+    from nightshift.cli.watch import Allowance
     from nightshift.errors import NightshiftError
     from nightshift.restore.request import RestoreRequest
     from nightshift.results import RestoreResult
@@ -161,7 +168,9 @@ def _restore(event: dict[str, Any], *, verbose: bool) -> dict[str, Any]:
         wiring = context.make_wiring(_listener(bar))
         work = jobs.load("restore", "job").restore
         try:
-            return run_job("restore", event, None, lambda: wiring, work, request=RestoreRequest)
+            return run_job(
+                "restore", event, Allowance(time.monotonic() + timeout), lambda: wiring, work, request=RestoreRequest
+            )
         except NightshiftError as exc:
             if isinstance(exc.result, RestoreResult) and exc.result.objects:
                 view.show_before_failure(exc.result)
