@@ -1,4 +1,4 @@
-"""The `expire_jobs` job: every policy's table in turn, and beside it the files of what is gone.
+"""The `expire_jobs` job: every policy's table in turn (see `expiry.ordering`), and beside it the files of what is gone.
 
 A table that is refused or fails does not stop the others, nor the files that earlier runs left. The first failure is
 raised once all have had their turn.
@@ -21,6 +21,7 @@ from nightshift.expiry.background import Background
 from nightshift.expiry.drain import Drain
 from nightshift.expiry.file_names import reach_of
 from nightshift.expiry.graph import Named
+from nightshift.expiry.ordering import order_policies
 from nightshift.expiry.outbox import Outbox, waiting
 from nightshift.expiry.places import archived_place, named_places
 from nightshift.expiry.sampling import FileTally
@@ -104,17 +105,20 @@ def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:
 
 
 def _turns(run: JobRun, services: Services, policies: Sequence[Expiry], named: Sequence[Named]) -> Iterator[Turn]:
-    """One for each policy."""
+    """One for each policy, in an order in which none changes what another archives."""
+    with services.database.connect() as connection:
+        ordered = order_policies(connection, policies, services.settings)
     seen: set[TableName] = set()
     # A schedule's clock may be ahead of ours: nothing goes before its time by either.
     moment = min(run.as_of, services.now())
-    for policy in policies:
+    for one in ordered:
         yield Turn(
             run=run,
             moment=moment,
             settings=services.settings,
             database=services.database,
-            policy=policy,
+            policy=one.policy,
+            warnings=one.warnings,
             listener=services.listener,
             s3_client=services.s3_client,
             named=named,

@@ -81,6 +81,8 @@ class Turn:
     """Where rows name files, by every policy of the run."""
     seen: set[TableName] = field(default_factory=set)
     """Tables that earlier policies of the run were about."""
+    warnings: tuple[str, ...] = ()
+    """Known before the turn; part of its result."""
 
 
 def expire_table(turn: Turn) -> tuple[ExpiredTable, FileTally]:
@@ -101,7 +103,7 @@ def expire_table(turn: Turn) -> tuple[ExpiredTable, FileTally]:
             table = statements.cascade.root.label
             for warning in statements.cascade.unindexed:
                 logger.warning("a reference has no index", extra={"detail": warning})
-            beyond = _beyond(connection, turn, statements)
+            beyond = (*turn.warnings, *_beyond(connection, turn, statements))
             control = _control(connection, turn, statements)
             tally = sample_files(control, statements, turn.s3_client, turn.database.deadline)
             if turn.run.dry_run:

@@ -1,0 +1,89 @@
+"""The order in which the policies of one run have their turns.
+
+A policy's turn changes rows of others: ON DELETE SET NULL and SET DEFAULT empty their references, and what hangs on two
+expired rows goes with the first of them. So a policy that archives comes before those that would change its rows, or
+delete them without an archive; otherwise the order is that of the file. Refusing such policies, as cleanup does, was
+rejected: there is nothing for an operator to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.errors import NightshiftError
+from nightshift.expiry.discovery import Discovery
+from nightshift.expiry.graph import Cascade, Edge
+from nightshift.expiry.guards import Refused
+from nightshift.policy.expiry import Expiry
+from nightshift.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedPolicy:
+    """A policy whose turn it is.
+
+    Attributes:
+        warnings: which rows of later policies lose references by it, because no order keeps them.
+    """
+
+    policy: Expiry
+    warnings: tuple[str, ...] = ()
+
+
+def order_policies(connection: Connection, policies: Sequence[Expiry], settings: Settings) -> tuple[OrderedPolicy, ...]:
+    """Return the policies, those that archive before those that would change or delete their rows."""
+    if len(policies) == 1 or not any(policy.archive for policy in policies):
+        return tuple(map(OrderedPolicy, policies))
+    found = [(policy, _cascade(connection, policy, settings)) for policy in policies]
+    ordered: list[OrderedPolicy] = []
+    while found:
+        free = [one for one in found if not any(_comes_before(other, one, found) for other in found)]
+        policy, cascade = free[0] if free else found[0]
+        found.remove((policy, cascade))
+        lost = [(other, edge) for other, below in found for edge in _dissolved(cascade, other, below)]
+        ordered.append(OrderedPolicy(policy, tuple(_sentence(other, edge) for other, edge in lost)))
+    return tuple(ordered)
+
+
+_Found = tuple[Expiry, Cascade | None]
+
+
+def _cascade(connection: Connection, policy: Expiry, settings: Settings) -> Cascade | None:
+    """All that hangs on the policy's table; None where its turn will be refused, or fail."""
+    try:
+        return Discovery(connection, policy, settings).cascade()
+    except (Refused, NightshiftError, DBAPIError):
+        return None
+    finally:
+        connection.rollback()
+
+
+def _comes_before(one: _Found, other: _Found, found: Sequence[_Found]) -> bool:
+    """Whether `one` has to have its turn before `other`."""
+    (policy, cascade), (other_policy, other_cascade) = one, other
+    if one is other or cascade is None or other_cascade is None:
+        return False
+    if cascade.root == other_cascade.root:
+        return found.index(one) < found.index(other)  # the second is refused
+    if not policy.archive:
+        return False
+    shared = bool(cascade.nodes.keys() & other_cascade.nodes.keys())
+    return (shared and not other_policy.archive) or bool(_dissolved(other_cascade, policy, cascade))
+
+
+def _dissolved(cascade: Cascade | None, other: Expiry, below: Cascade | None) -> list[Edge]:
+    """The references that a policy's turn dissolves of rows that another one archives."""
+    if cascade is None or below is None or not other.archive:
+        return []
+    return [edge for edge in cascade.loose if edge.child in below.nodes]
+
+
+def _sentence(other: Expiry, edge: Edge) -> str:
+    return (
+        f"rows of {edge.child.label} that the policy for {other.table} archives later lose their"
+        f" {', '.join(edge.columns)} where it names a row that is deleted now ({edge.name})"
+    )
