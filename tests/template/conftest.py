@@ -21,6 +21,8 @@ EVERYTHING = {
     "BackupObjectLockDays": "14",
     "DatabaseIamAuth": "on",
     "DatabaseIamUser": "db-ABCDEFGH/nightshift",
+    "BackupReplicaHost": "replica.example.com",
+    "BackupReplicaResourceId": "db-REPLICA1",
     "DatabaseSecretArns": ",".join(f"{SECRET}database-{n}-AbCdEf" for n in range(8)),
     "ExpireArchive": "on",
     "ExpireFileVersions": "on",

@@ -62,6 +62,8 @@ VOTES_ARE_IN = {"FeedbackTable": "vote", "FeedbackRating": "rating", "FeedbackLi
 """Parameters that say so."""
 ASKED: Mapping[str, dict[str, Any]] = {"restore": {"table": TABLE}, "restore_backup": {"backup": "newest"}}
 """Job → what its event has to ask for."""
+NEW_NIGHT = "2026-01-01T15:00:00Z"
+"""Of which there is no backup yet."""
 SECONDS = 8.0
 """That a hurried run has: enough for what it can do."""
 JOBS = """
@@ -241,14 +243,24 @@ class Deployed:
         assert self.answer("reembed", **unfinished)["complete"] is True
         assert self.bedrock.embedded == {"document 1": 1, "document 2": 1, "document 3": 1}
 
-    def logins(self, resource_id: str) -> None:
-        """Each job shows its token to a server that keeps it."""
+    def logins(self, resource_id: str, replica: str) -> None:
+        """Each job shows its token to a server that keeps it; a backup to a standby as well."""
         for job in self.calls:
             with LoginRecorder() as server:
                 url = f"postgresql://nightshift@127.0.0.1:{server.port}/app"
                 child = self.run(job, {"DATABASE_URL": url}, **ASKED.get(job, {}))
                 assert child.error is not None, child.log
                 self.calls[job].update(login(token, resource_id) for token in server.passwords)
+        self.house.sql("CREATE ROLE nightshift LOGIN SUPERUSER")
+        try:
+            with LoginRecorder() as server:
+                env = {"DATABASE_URL": self.house.url.replace("postgres@", "nightshift@")}
+                env["BACKUP_REPLICA_HOST"] = f"127.0.0.1:{server.port}"
+                child = self.run("backup", env, scheduled_time=NEW_NIGHT)
+                assert child.error is not None and server.passwords, child.log
+                self.calls["backup"].update(login(token, replica) for token in server.passwords)
+        finally:
+            self.house.sql("DROP OWNED BY nightshift; DROP ROLE nightshift")
 
     def _versions(self, status: Any) -> None:
         self.s3.client().put_bucket_versioning(Bucket=self.house.bucket, VersioningConfiguration={"Status": status})

@@ -26,7 +26,7 @@ from tests.template.deployed import VOTES_ARE_IN, Deployed
 from tests.template.iam import Call, Grant, denials_of, grants_of
 from tests.template.midnights import make_bucket, midnights, sundays
 from tests.template.recorder import Recorder
-from tests.template.ways import PROFILE, SECRETS_KEY, USER, ways
+from tests.template.ways import PROFILE, REPLICA, SECRETS_KEY, USER, ways
 
 NOT_OURS = {
     "logs:CreateLogStream": "Lambda writes the function's log in its name",
@@ -91,7 +91,7 @@ def deployed(
         try:
             happen(built)
             if request.param == "tokens":
-                built.logins(USER.partition("/")[0])
+                built.logins(USER.partition("/")[0], REPLICA)
             yield built
         finally:
             house.close()

@@ -90,6 +90,7 @@ STRICTER: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "DatabaseSecretArns": (("", ARN), ("nightshift/database", "*", f"{ARN}*")),
     "DatabaseUrl": (("", "postgresql://u@h:5432/d", "postgres://u@h/d"), ("mysql://u@h/d", "h:5432", "sqlite:///x")),
     "DatabaseIamUser": (("", "db-ABC123/app", "cluster-X1/app", "prx-0a/app"), ("app", "db-ABC", "db-*/app", "db-A/*")),
+    "BackupReplicaResourceId": (("", "db-ABC123", "cluster-X1"), ("ABC", "db-", "db-*", "db-ABC/app")),
     "ArchiveKmsKeyArn": (
         ("", KEY),
         ("alias/x", "1-2", "arn:aws:kms:*:*:key/*"),
@@ -184,6 +185,10 @@ COMPLAINTS: tuple[tuple[dict[str, str], str], ...] = (
     ({"DatabaseSecretArns": f"{ARN},{ARN}"}, "give one of DatabaseSecretArn, DatabaseSecretArns"),
     ({"DatabaseUrl": "", "DatabaseSecretArns": f"{ARN},,{ARN}"}, "give one of DatabaseSecretArn, DatabaseSecretArns"),
     ({"DatabaseIamAuth": "on"}, "DatabaseIamAuth needs DatabaseIamUser"),
+    (
+        {"DatabaseIamAuth": "on", "DatabaseIamUser": "db-A/u", "BackupReplicaHost": "replica"},
+        "BackupReplicaHost with DatabaseIamAuth needs BackupReplicaResourceId",
+    ),
     ({"SlackSecretArn": ARN, "SlackBotToken": "xoxb-1"}, "give SlackSecretArn or SlackBotToken, not both"),
     ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
     ({"ExpireJobsState": "ENABLED"}, "ExpireJobsState ENABLED needs a PolicyFile"),

@@ -19,6 +19,7 @@ from tests.template.midnights import DAYS
 SECRETS_KEY = KEY.replace("11111111", "99999999")
 BACKUP_KEY = KEY.replace("11111111", "77777777")
 USER = "db-ABCDEFGH/nightshift"
+REPLICA = "db-IJKLMNOP"
 PROFILE = f"{BEDROCK}:123456789012:application-inference-profile/abc123"
 
 
@@ -74,6 +75,7 @@ def ways(s3: EmbeddedS3, url: str, restored: str, keys: dict[str, str], director
             "BackupPrefix": "deep/backup",
             "DatabaseIamAuth": "on",
             "DatabaseIamUser": USER,
+            "BackupReplicaResourceId": REPLICA,
             "ExpireFilesPrefix": "uploads/jobs/",
             "PolicyFile": f"ssm:{name}",
             "SecurityGroupIds": "sg-1",
