@@ -55,25 +55,31 @@ def restore_file(backup: Backup, path: Path, terms: Terms, *, deadline: float) -
     if terms.dry_run:
         return figures
     try:
-        differences = _write(backup, entry, path, terms)
+        differences = _write(backup, entry, path, terms, deadline)
     except OSError as exc:
         raise NightshiftError(
             "the file cannot be written",
             detail=f"{path}: {exc.strerror or exc}",
             hint="its directory has to exist, with leave to write and with room for the file",
         ) from exc
+    if differences is None:
+        return replace(blank, left_tables=1, seconds=time.monotonic() - started)
     return replace(figures, differences=differences, seconds=time.monotonic() - started)
 
 
-def _write(backup: Backup, entry: TableEntry, path: Path, terms: Terms) -> tuple[str, ...]:
-    """Write a file beside, prove it and give it its name; returns what SQLite finds wrong with it."""
+def _write(backup: Backup, entry: TableEntry, path: Path, terms: Terms, deadline: float) -> tuple[str, ...] | None:
+    """Write a file beside, prove it and give it its name.
+
+    Returns:
+        what SQLite finds wrong with it; None where the time was over, and no file was made.
+    """
     with tempfile.TemporaryDirectory(prefix=".nightshift-", dir=path.parent) as directory:
         beside = Path(directory) / "restored"
         whole = hashlib.sha256()
         with beside.open("wb") as file:
             for part in entry.parts:
                 if time.monotonic() > deadline:
-                    return replace(blank, left_tables=1, seconds=time.monotonic() - started)
+                    return None
                 body = backup.read(part)
                 whole.update(body)
                 file.write(body)
