@@ -35,7 +35,7 @@ def blocks_of(page: str, heading: str | None = None) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
     if heading is not None:
         text = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```(?:ba)?sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def make_checkout(directory: Path) -> Path:
