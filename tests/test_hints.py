@@ -70,6 +70,8 @@ class Refused:
 def check():
     refused("c", "by position")
     raise Refused(WAY) or E("d", hint=other.hint)
+def late(error):
+    error.hint = error.hint or WAY
 """
     assert list(Reader(Module(ast.parse(source)), "m.py").hints()) == [
         ("m.py:<module>", ["x"]),
@@ -78,6 +80,7 @@ def check():
         ("m.py:C.f#3", []),
         ("m.py:check", ["by position"]),
         ("m.py:check#2", ["by foot"]),
+        ("m.py:late", ["by foot"]),
     ]
 
 

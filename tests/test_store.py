@@ -62,6 +62,7 @@ def test_other_bytes_are_noticed(store: Store, s3: EmbeddedS3, proof: Proof, oth
         store.prove(stored, PARQUET)
 
     assert stored.key in str(raised.value.detail)
+    assert "look at what stands between us and S3" in str(raised.value.hint)
 
 
 def test_a_key_is_written_once(store: Store, s3: EmbeddedS3) -> None:

@@ -75,6 +75,7 @@ def test_rows_that_are_very_large(house: House) -> None:
     with pytest.raises(NightshiftError, match="a row is larger than PostgreSQL can send") as raised:
         house.run()
 
+    assert "make the value smaller, or delete the row yourself" in str(raised.value.hint)
     assert str(raised.value.detail).startswith("public.doc: (id) = (7) is the largest row that is due")
     left = house.value("SELECT count(*) FROM doc")
     assert left + sum(entry["row_count"] for entry in house.ledger() if entry["state"] == "archived") == 4

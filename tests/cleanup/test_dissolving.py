@@ -25,6 +25,7 @@ def test_a_row_that_would_lose_a_reference_to_its_own_table(house: House, action
     for dry_run in (True, False):
         (table,) = house.run(dry_run=dry_run)["tables"]
         assert table["refusal"]["guard"] == "dissolves"
+        assert "archive the table by an [[expiry]] entry with" in table["refusal"]["hint"]
         assert (
             f"without their parent: they reference due rows of log (log_parent_fkey, ON DELETE {action})"
             in (table["refusal"]["message"])

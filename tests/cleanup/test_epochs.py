@@ -38,7 +38,9 @@ class Wrong:
 
 S, MS, US, NS = (f"({RECENT} - n * 400)::bigint * {unit}" for unit in (1, 10**3, 10**6, 10**9))
 WRONG = {
-    "seconds as ms": Wrong("bigint", "ms", S, ("holds seconds", "says milliseconds", 'epoch = "s"')),
+    "seconds as ms": Wrong(
+        "bigint", "ms", S, ("holds seconds", "says milliseconds", 'these are seconds: set epoch = "s"')
+    ),
     "int4 seconds as us": Wrong("int", "us", S, ("holds seconds", 'epoch = "s"')),
     "ms as seconds": Wrong("bigint", "s", MS, ("holds milliseconds", 'epoch = "ms"')),
     "ns as seconds": Wrong("bigint", "s", NS, ("holds nanoseconds", 'epoch = "ns"')),
@@ -49,13 +51,16 @@ WRONG = {
     "real seconds as ms": Wrong("real", "ms", S, ("holds seconds", 'epoch = "s"')),
     "numeric ms as seconds": Wrong("numeric", "s", f"{MS} + 0.5", ("holds milliseconds", 'epoch = "ms"')),
     "mixed, half and half": Wrong(
-        "bigint", "ms", f"CASE n % 2 WHEN 0 THEN {S} ELSE {MS} END", ("seconds beside milliseconds", "* 1000 WHERE")
+        "bigint",
+        "ms",
+        f"CASE n % 2 WHEN 0 THEN {S} ELSE {MS} END",
+        ("seconds beside milliseconds", "bring them into one unit: UPDATE", "* 1000 WHERE"),
     ),
     "mixed, the old ones": Wrong(
         "bigint", "s", f"CASE WHEN n > 1900 THEN {MS} ELSE {S} END", ("milliseconds beside seconds", "/ 1000 WHERE")
     ),
     "calendar dates": Wrong("int", "s", "20250101 + n % 28", ("no times since 2000",)),
-    "minutes": Wrong("bigint", "ms", f"{S} / 60", ("no times since 2000",)),
+    "minutes": Wrong("bigint", "ms", f"{S} / 60", ("name a column of times in",)),
 }
 
 
@@ -226,7 +231,7 @@ WRONG_ON_SQLITE = {
     "seconds as ms": ("INTEGER", "ms", [f"{RECENT}"], "holds seconds"),
     "ms as seconds in a DATETIME": ("DATETIME", "s", [f"{RECENT}000"], "holds milliseconds"),
     "dates beside numbers": ("DATETIME", "ms", [f"{RECENT}000", "'2025-01-01 09:00:00'"], "text that is no number"),
-    "dates alone": ("TEXT", "s", ["'2025-01-01'"], "text that is no number"),
+    "dates alone": ("TEXT", "s", ["'2025-01-01'"], "store numbers alone, or local times without a zone"),
     "digits in another unit": ("TEXT", "s", [f"'{RECENT}000'"], "holds milliseconds"),
     "mixed": ("INTEGER", "ms", [f"{RECENT}000", f"{RECENT}"], "seconds beside milliseconds"),
 }
@@ -244,7 +249,7 @@ def test_another_unit_on_sqlite(sqlite_house: House) -> None:
 
     for table, (what, (_, _, _, named)) in zip(answer["tables"], WRONG_ON_SQLITE.items(), strict=True):
         assert table["refusal"]["guard"] == "wrong_type", what
-        assert named in table["refusal"]["message"], what
+        assert named in table["refusal"]["message"] + table["refusal"]["hint"], what
     assert house.state()["tables"] == before
 
 

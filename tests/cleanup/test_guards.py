@@ -17,32 +17,61 @@ FROM generate_series(0, 9) n;
 MANY = "INSERT INTO child SELECT 2 FROM generate_series(1, 2001)"
 """References to due rows: more than a run leaves out one by one."""
 
+FIRST = "put public.child first in the policies, with a retention that is not longer"
+TREES = "archive the table by an [[expiry]] entry with archive = true"
+
 
 @pytest.mark.parametrize(
-    ("guard", "policy", "named"),
+    ("guard", "policy", "named", "hint"),
     [
-        ("unknown_table", 'table = "nowhere"', "nowhere"),
-        ("unknown_table", 'table = "app.log"', "app.log"),
-        ("unknown_table", 'table = "\\"LOG\\""', '"LOG"'),
-        ("unknown_table", 'table = "a.b.c"', "a.b.c"),
-        ("unknown_table", 'table = "log; DROP TABLE log"', "DROP TABLE"),
-        ("unknown_table", "table = \"log' OR '1'='1\"", "OR"),
-        ("unknown_table", 'table = "(SELECT 1) x"', "SELECT"),
-        ("unknown_table", 'table = "pg_temp.log"', "pg_temp.log"),
-        ("unknown_table", 'table = "log_view"', "view"),
-        ("unknown_table", 'table = "log_snapshot"', "materialized view"),
-        ("unknown_table", 'table = "log_id_seq"', "log_id_seq"),
-        ("unknown_table", 'table = "nightshift_run"', "own tables"),
-        ("unknown_table", 'table = "nightshift_archive_object"', "own tables"),
-        ("unknown_column", 'table = "log"\ntimestamp = "createdat"', "createdat"),
-        ("unknown_column", 'table = "log"\ntimestamp = "ctid"', "ctid"),
-        ("unknown_column", 'table = "log"\ntimestamp = "now() - created_at"', "now()"),
-        ("wrong_type", 'table = "log"\ntimestamp = "word"', "log.word is text"),
-        ("wrong_type", 'table = "log"\ntimestamp = "ms"', "seconds or milliseconds"),
-        ("wrong_type", 'table = "log"\ntimestamp = "created_at"\nepoch = "s"', "numbers (epoch)"),
+        ("unknown_table", 'table = "nowhere"', "nowhere", "correct `table` in the policy, or the schema"),
+        ("unknown_table", 'table = "app.log"', "app.log", ""),
+        ("unknown_table", 'table = "\\"LOG\\""', '"LOG"', ""),
+        ("unknown_table", 'table = "a.b.c"', "a.b.c", ""),
+        ("unknown_table", 'table = "log; DROP TABLE log"', "DROP TABLE", ""),
+        ("unknown_table", "table = \"log' OR '1'='1\"", "OR", ""),
+        ("unknown_table", 'table = "(SELECT 1) x"', "SELECT", ""),
+        ("unknown_table", 'table = "pg_temp.log"', "pg_temp.log", ""),
+        ("unknown_table", 'table = "log_view"', "view", "name the table behind it"),
+        ("unknown_table", 'table = "log_snapshot"', "materialized view", ""),
+        ("unknown_table", 'table = "log_id_seq"', "log_id_seq", ""),
+        ("unknown_table", 'table = "nightshift_run"', "own tables", "take it out of the policies"),
+        ("unknown_table", 'table = "nightshift_archive_object"', "own tables", ""),
+        (
+            "unknown_column",
+            'table = "log"\ntimestamp = "createdat"',
+            "createdat",
+            "its columns: id, created_at, ms, word",
+        ),
+        ("unknown_column", 'table = "log"\ntimestamp = "ctid"', "ctid", ""),
+        ("unknown_column", 'table = "log"\ntimestamp = "now() - created_at"', "now()", ""),
+        (
+            "wrong_type",
+            'table = "log"\ntimestamp = "word"',
+            "log.word is text",
+            "a policy needs timestamptz, timestamp, date, or a number with `epoch`",
+        ),
+        (
+            "wrong_type",
+            'table = "log"\ntimestamp = "ms"',
+            "seconds or milliseconds",
+            'set `epoch` in the policy: "s", "ms", "us" or "ns"',
+        ),
+        (
+            "wrong_type",
+            'table = "log"\ntimestamp = "word"\nepoch = "s"',
+            "log.word is text",
+            "a policy needs timestamptz, timestamp",
+        ),
+        (
+            "wrong_type",
+            'table = "log"\ntimestamp = "created_at"\nepoch = "s"',
+            "numbers (epoch)",
+            "remove `epoch` from the policy: the column holds times",
+        ),
     ],
 )
-def test_the_policy_means_no_table_or_column(house: House, guard: str, policy: str, named: str) -> None:
+def test_the_policy_means_no_table_or_column(house: House, guard: str, policy: str, named: str, hint: str) -> None:
     house.sql(
         LOG + "CREATE VIEW log_view AS SELECT * FROM log; CREATE MATERIALIZED VIEW log_snapshot AS SELECT * FROM log;"
         "CREATE SEQUENCE log_id_seq"
@@ -51,7 +80,7 @@ def test_the_policy_means_no_table_or_column(house: House, guard: str, policy: s
     refusal = refused(house, policy + "\nkeep_days = 30")
 
     assert refusal["guard"] == guard
-    assert named in refusal["message"]
+    assert named in refusal["message"] and hint in refusal["hint"]
     assert house.value("SELECT count(*) FROM log") == 10
 
 
@@ -66,31 +95,59 @@ def test_a_foreign_table(house: House) -> None:
 
     assert refusal["guard"] == "unknown_table"
     assert "foreign table" in refusal["message"]
+    assert "for a foreign table, in a deployment on the server that it is on" in refusal["hint"]
 
 
 @pytest.mark.parametrize(
-    ("guard", "named", "sql"),
+    ("guard", "named", "hint", "sql"),
     [
-        ("cascade", "child", "CREATE TABLE child (log_id int REFERENCES log ON DELETE CASCADE)"),
-        ("cascade", "child", f"CREATE TABLE child (log_id int REFERENCES log); {MANY}"),
-        ("cascade", "child", f"CREATE TABLE child (log_id int REFERENCES log ON DELETE RESTRICT); {MANY}"),
-        ("cascade", "parent", "ALTER TABLE log ADD parent int REFERENCES log; UPDATE log SET parent = 0 WHERE id = 9"),
-        ("cascade", "log", "ALTER TABLE log ADD parent int REFERENCES log ON DELETE CASCADE"),
-        ("hidden_rows", "rule keep", "CREATE RULE keep AS ON DELETE TO log DO INSTEAD NOTHING"),
-        ("hidden_rows", "rule also", "CREATE RULE also AS ON DELETE TO log DO ALSO NOTHING"),
+        (
+            "cascade",
+            "child",
+            "by a policy of its own and make the foreign key ON DELETE RESTRICT",
+            "CREATE TABLE child (log_id int REFERENCES log ON DELETE CASCADE)",
+        ),
+        ("cascade", "child", FIRST, f"CREATE TABLE child (log_id int REFERENCES log); {MANY}"),
+        ("cascade", "child", FIRST, f"CREATE TABLE child (log_id int REFERENCES log ON DELETE RESTRICT); {MANY}"),
+        (
+            "cascade",
+            "parent",
+            TREES,
+            "ALTER TABLE log ADD parent int REFERENCES log; UPDATE log SET parent = 0 WHERE id = 9",
+        ),
+        ("cascade", "log", TREES, "ALTER TABLE log ADD parent int REFERENCES log ON DELETE CASCADE"),
+        (
+            "hidden_rows",
+            "rule keep",
+            "ALTER TABLE … DISABLE RULE …",
+            "CREATE RULE keep AS ON DELETE TO log DO INSTEAD NOTHING",
+        ),
+        (
+            "hidden_rows",
+            "rule also",
+            "ALTER TABLE … DISABLE RULE …",
+            "CREATE RULE also AS ON DELETE TO log DO ALSO NOTHING",
+        ),
         (
             "hidden_rows",
             "trigger keep",
+            "ALTER TABLE … DISABLE TRIGGER …",
             "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
             "CREATE TRIGGER keep BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep()",
         ),
         (
             "hidden_rows",
             "trigger keep",
+            "ALTER TABLE … DISABLE TRIGGER …",
             "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'append only'; END $$;"
             "CREATE TRIGGER keep BEFORE DELETE ON log FOR EACH STATEMENT EXECUTE FUNCTION keep()",
         ),
-        ("hidden_rows", "inherit", "CREATE TABLE heir () INHERITS (log); INSERT INTO heir VALUES (99, '2020-01-01')"),
+        (
+            "hidden_rows",
+            "inherit",
+            "take each out (ALTER TABLE … NO INHERIT …)",
+            "CREATE TABLE heir () INHERITS (log); INSERT INTO heir VALUES (99, '2020-01-01')",
+        ),
     ],
     ids=[
         "cascade",
@@ -105,13 +162,13 @@ def test_a_foreign_table(house: House) -> None:
         "children",
     ],
 )
-def test_what_hangs_on_the_rows(house: House, guard: str, named: str, sql: str) -> None:
+def test_what_hangs_on_the_rows(house: House, guard: str, named: str, hint: str, sql: str) -> None:
     house.sql(LOG + sql)
 
     refusal = refused(house)
 
     assert refusal["guard"] == guard
-    assert named in refusal["message"]
+    assert named in refusal["message"] and hint in refusal["hint"]
 
 
 def test_a_cascade_behind_a_partition(house: House) -> None:
@@ -186,7 +243,9 @@ def test_without_privilege_on_the_whole(house: House, guest: str) -> None:
         f"INSERT INTO log VALUES (1, '2025-01-01'); GRANT SELECT, DELETE ON log_all TO {guest}"
     )
 
-    assert refused(house)["message"] == "nightshift's role may not read public.log"
+    refusal = refused(house)
+    assert refusal["message"] == "nightshift's role may not read public.log"
+    assert refusal["hint"].startswith('GRANT USAGE ON SCHEMA "public", and SELECT ON "public"."log", TO')
 
 
 def test_without_privilege_on_the_schema(house: House, guest: str) -> None:
@@ -198,7 +257,7 @@ def test_without_privilege_on_the_schema(house: House, guest: str) -> None:
     refusal = refused(house, 'table = "app.log"\nkeep_days = 30')
 
     assert refusal["guard"] == "privilege"
-    assert '"app"."log", and USAGE on its schema' in refusal["hint"]
+    assert '"app"."log", and USAGE on its schema, TO nightshift\'s role' in refusal["hint"]
 
 
 def test_without_privilege_on_one_partition(house: House, guest: str) -> None:
@@ -221,6 +280,7 @@ def test_row_level_security_that_binds_us(house: House, guest: str) -> None:
 
     assert refusal["guard"] == "hidden_rows"
     assert "row-level security" in refusal["message"]
+    assert "ALTER ROLE … BYPASSRLS for nightshift's role" in refusal["hint"]
 
 
 @pytest.mark.parametrize("where", ["policy", "setting"])
@@ -235,7 +295,7 @@ def test_abnormal_volume_and_force(house: House, where: str) -> None:
     refusal = refused(house, policy)
     assert refusal["guard"] == "abnormal_volume"
     assert "5 of 10 rows" in refusal["message"] and "40%" in refusal["message"]
-    assert '"force": true' in refusal["hint"]
+    assert 'check keep_days; if it is right, send {"force": true} once' in refusal["hint"]
 
     assert house.run_table(force=True)["archived_rows"] == 5
 
@@ -260,7 +320,8 @@ def test_sql_ascii_text_may_be_anything(house: House) -> None:
     other = House(env, house.s3, house.slack, house.directory)
     try:
         other.sql(LOG)
-        assert refused(other)["guard"] == "encoding"
+        refusal = refused(other)
+        assert (refusal["guard"], "a database with ENCODING 'UTF8'" in refusal["hint"]) == ("encoding", True)
     finally:
         other.close()
         house.sql("DROP DATABASE ascii WITH (FORCE)")

@@ -88,7 +88,9 @@ MISTAKES = {
     "a database in memory": setting("DATABASE_URL", "file", DATABASE_URL="sqlite://"),
     "a server that is not there": Bad(DatabaseUnavailable, ("127.0.0.1:1/app",), env={"DATABASE_URL": NOWHERE}),
     "a file that is not there": Bad(
-        DatabaseUnavailable, ("/nowhere/app.db",), env={"DATABASE_URL": "sqlite:////nowhere/app.db"}
+        DatabaseUnavailable,
+        ("/nowhere/app.db", "set DATABASE_URL to the right file"),
+        env={"DATABASE_URL": "sqlite:////nowhere/app.db"},
     ),
     # Policy file
     "no policy file": setting("NIGHTSHIFT_CONFIG", "/nowhere.toml", NIGHTSHIFT_CONFIG="/nowhere.toml"),

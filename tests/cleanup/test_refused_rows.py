@@ -180,6 +180,7 @@ def test_a_trigger_that_puts_rows_back(house: House, body: str, trigger: str) ->
 
     assert refusal["guard"] == "returning_rows"
     assert "trigger back puts them there" in refusal["message"] and "log" in refusal["message"]
+    assert refusal["hint"] == "disable the trigger; nothing of this chunk was deleted"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +207,7 @@ def test_a_trigger_that_deletes_rows_which_nobody_archives(house: House, body: s
 
     assert result.refusal is not None and result.refusal.guard == "vanishing_rows", result
     assert "trigger others deletes them" in result.refusal.message
+    assert "or have it leave the table's other rows alone" in result.refusal.hint
     left, away = ids(house), archived_ids(house)
     assert sorted(left + away) == [n + shift for shift in (0, 100000) for n in range(1, 5001)]
     assert 4000 in left and 104000 in left

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.house import House
@@ -9,7 +11,7 @@ from tests.support.house import House
 DUE, NEW = "'2025-09-10 12:00+09'", "'2025-10-01 12:00+09'"
 
 
-def run_log(house: House, timestamp: str = "created_at") -> dict[str, object]:
+def run_log(house: House, timestamp: str = "created_at") -> dict[str, Any]:
     """One run with a policy for `log`."""
     house.policies(f'[[retention]]\ntable = "log"\ntimestamp = "{timestamp}"\nkeep_days = 30')
     return house.run_table()
@@ -174,4 +176,5 @@ def test_a_column_with_the_name_of_ours(house: House) -> None:
     table = run_log(house)
 
     assert table["status"] == "refused"
+    assert table["refusal"]["hint"] == "rename the column"
     assert house.value("SELECT count(*) FROM log") == 1

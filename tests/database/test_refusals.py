@@ -12,6 +12,7 @@ from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.sqlite import SqliteConnection
 from tests.support.handler import run_job
 from tests.support.house import House
 
@@ -130,8 +131,45 @@ def test_a_data_connection_says_what_the_server_said(house: House) -> None:
     assert "correct the database's name" in str(raised.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("statement", "message", "hint"),
+    [
+        (
+            "DELETE FROM child",
+            "the database is read-only",
+            "connect to the primary server (a cluster's writer endpoint)",
+        ),
+        (
+            "DELETE FROM parent",
+            "rows that are due are still referenced by another table",
+            "archive the referencing table first, with a retention",
+        ),
+    ],
+)
+def test_what_a_data_connection_may_not_delete(house: House, statement: str, message: str, hint: str) -> None:
+    house.sql("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int REFERENCES parent)")
+    house.sql("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1)")
+    with closing(PostgresConnection(parse_database_url(house.url))) as connection:
+        if "read-only" in message:
+            connection.run("SET default_transaction_read_only = on")
+        with pytest.raises(NightshiftError) as raised:
+            connection.run(statement)
+    assert (raised.value.message, hint in str(raised.value.hint)) == (message, True)
+
+
 def _sqlite(home: House) -> Path:
     return Path(home.url.removeprefix("sqlite:///"))
+
+
+def test_what_a_data_connection_to_sqlite_may_not_delete(sqlite_house: House) -> None:
+    sqlite_house.sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    sqlite_house.sql("CREATE TABLE child (id REFERENCES parent)")
+    sqlite_house.sql("INSERT INTO parent VALUES (1)")
+    sqlite_house.sql("INSERT INTO child VALUES (1)")
+    connection = SqliteConnection(str(_sqlite(sqlite_house)), ())
+    with closing(connection), pytest.raises(NightshiftError, match="still referenced by another table") as raised:
+        connection.run("DELETE FROM parent")
+    assert "archive the referencing table first, with a retention" in str(raised.value.hint)
 
 
 def test_a_sqlite_file_that_somebody_else_writes(sqlite_house: House) -> None:

@@ -50,7 +50,7 @@ def test_moved_once_and_whole(roomy: House) -> None:
     del roomy.env["NIGHTSHIFT_SCHEMA"]
     with pytest.raises(OwnTablesRefused, match="not looked at") as raised:
         roomy.run()
-    assert f"NIGHTSHIFT_SCHEMA={SCHEMA}" in str(raised.value.hint)
+    assert f"NIGHTSHIFT_SCHEMA={SCHEMA}; for new tables all the same, set it to" in str(raised.value.hint)
 
 
 def test_new_ones_and_those_in_two_places(roomy: House) -> None:

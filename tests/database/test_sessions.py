@@ -117,6 +117,26 @@ def test_a_pool_in_transaction_mode_is_refused(settled: House, postgres: Any) ->
     assert settled.state() == before
 
 
+OPERATOR = """
+CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO guest; ALTER ROLE guest SET search_path = evil, public;
+CREATE FUNCTION evil.never(text, text) RETURNS bool LANGUAGE sql AS 'SELECT false';
+CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.never)
+"""
+
+
+def test_behind_a_pool_no_operator_may_be_mistaken(settled: House, postgres: Any) -> None:
+    settled.sql(OPERATOR)
+    before = settled.state()
+    with TransactionPool(postgres.port, "guest", settled.database, keeps=True) as pool:
+        settled.env["DATABASE_URL"] = f"postgresql://guest@127.0.0.1:{pool.port}/{settled.database}?sslmode=disable"
+        with pytest.raises(DatabaseUnavailable, match=r"evil\.=\(text, text\)") as raised:
+            run_job("cleanup", settled.env, {"scheduled_time": AS_OF})
+        assert "REVOKE CREATE on their schema from those who made them" in str(raised.value.hint)
+        assert settled.state() == before
+        settled.sql("DROP OPERATOR evil.= (text, text)")
+        assert run_job("cleanup", settled.env, {"scheduled_time": AS_OF})["status"] == "ok"
+
+
 _HOLDERS = "FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = '{}')"
 
 

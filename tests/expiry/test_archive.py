@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -113,12 +114,27 @@ def test_a_circle_has_no_statement_that_could_return_it(house: House) -> None:
     script(house, MAKE_JOB + jobs(1) + CIRCLE)
     (refusal,) = refused(house, JOB + "archive = true\n")
     assert (refusal["guard"], "circle" in refusal["message"]) == ("archive", True)
+    assert "or drop one of the foreign keys" in refusal["hint"]
+
+
+def test_what_parquet_could_not_hold(house: House) -> None:
+    script(house, MAKE_JOB + jobs(1) + "ALTER TABLE job ADD COLUMN _nightshift_exact text")
+    (refusal,) = refused(house, JOB + "archive = true\n")
+    assert (refusal["guard"], refusal["hint"]) == ("reserved_name", "rename the column")
+
+    house.sql("CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII'")
+    env = {**house.env, "DATABASE_URL": house.url.replace(house.database, "ascii")}
+    with closing(House(env, house.s3, house.slack, house.directory)) as other:
+        script(other, MAKE_JOB + jobs(1))
+        (refusal,) = refused(other, JOB + "archive = true\n")
+    house.sql("DROP DATABASE ascii WITH (FORCE)")
+    assert refusal["guard"] == "encoding" and "and pg_restore, which names what is no UTF-8" in refusal["hint"]
 
 
 def test_sqlite_archives_no_cascade(sqlite_house: House) -> None:
     script(sqlite_house, MAKE_JOB + jobs(1))
     (refusal,) = refused(sqlite_house, JOB + "archive = true\n")
-    assert refusal["guard"] == "archive"
+    assert (refusal["guard"], refusal["hint"]) == ("archive", "take archive = true out of the policy")
 
 
 @pytest.mark.parametrize("hold", ["0", "1d"])

@@ -126,6 +126,7 @@ def test_what_cannot_be_closed_is_refused_by_name(house: House) -> None:
     script(house, follower)
     (refusal,) = refused(house, ARCHIVE)
     assert refusal["guard"] == "archive" and "public.note follows changes of public.waitpoint" in refusal["message"]
+    assert "or make one of the two keys NO ACTION" in refusal["hint"]
 
     script(
         house,
@@ -134,3 +135,4 @@ def test_what_cannot_be_closed_is_refused_by_name(house: House) -> None:
     script(house, "ALTER TABLE waitpoint ADD FOREIGN KEY (batch_id) REFERENCES batch (id) ON DELETE SET NULL;")
     (refusal,) = refused(house, ARCHIVE)
     assert refusal["guard"] == "no_key" and "lose their reference" in refusal["message"]
+    assert "what is archived could have lost it already" in refusal["hint"]

@@ -88,6 +88,7 @@ def test_columns_that_several_rows_share(home: House) -> None:
     (refusal,) = refused(home, JOB, BY_NUMBER)
 
     assert (refusal["guard"], "is not unique" in refusal["message"]) == ("wrong_reference", True)
+    assert "reference its primary key in [[expiry.dependents]]" in refusal["hint"]
 
 
 def test_two_entries_of_one_table_and_a_foreign_key_beside_them(home: House) -> None:
@@ -135,16 +136,26 @@ def test_a_circle_that_only_the_policy_knows(home: House) -> None:
 
 
 NOWHERE = [
-    ("unknown_table", 'table = "nowhere"\ncolumns = ["job_id"]', "nowhere"),
-    ("unknown_table", 'table = "sms"\ncolumns = ["job_id"]\nreferences = "nowhere"', "nowhere"),
-    ("unknown_table", 'table = "sms"\ncolumns = ["job_id"]\nreferences = "island"', "does not hang on job"),
-    ("unknown_table", 'table = "sms"\ncolumns = ["job_id"]\nreferences = "sms"', "does not hang on job"),
-    ("unknown_table", 'table = "sms_view"\ncolumns = ["job_id"]', "view"),
-    ("unknown_table", 'table = "nightshift_run"\ncolumns = ["run_id"]', "own tables"),
-    ("unknown_column", 'table = "sms"\ncolumns = ["number"]', "number"),
-    ("unknown_column", 'table = "sms"\ncolumns = ["job_id"]\nreferenced = ["number"]', "number"),
-    ("unknown_column", 'table = "sms"\ncolumns = ["job_id", "id"]', "2 columns cannot reference 1"),
-    ("unknown_column", 'table = "sms"\ncolumns = ["job_id"]\nreferenced = ["id", "id"]', "1 columns cannot"),
+    ("unknown_table", 'table = "nowhere"\ncolumns = ["job_id"]', "nowhere", ""),
+    ("unknown_table", 'table = "sms"\ncolumns = ["job_id"]\nreferences = "nowhere"', "nowhere", ""),
+    (
+        "unknown_table",
+        'table = "sms"\ncolumns = ["job_id"]\nreferences = "island"',
+        "does not hang on job",
+        "it is the expiring table, or one that",
+    ),
+    ("unknown_table", 'table = "sms"\ncolumns = ["job_id"]\nreferences = "sms"', "does not hang on job", ""),
+    ("unknown_table", 'table = "sms_view"\ncolumns = ["job_id"]', "view", ""),
+    ("unknown_table", 'table = "nightshift_run"\ncolumns = ["run_id"]', "own tables", ""),
+    ("unknown_column", 'table = "sms"\ncolumns = ["number"]', "number", "its columns: "),
+    ("unknown_column", 'table = "sms"\ncolumns = ["job_id"]\nreferenced = ["number"]', "number", ""),
+    (
+        "unknown_column",
+        'table = "sms"\ncolumns = ["job_id", "id"]',
+        "2 columns cannot reference 1",
+        "name as many `referenced` columns",
+    ),
+    ("unknown_column", 'table = "sms"\ncolumns = ["job_id"]\nreferenced = ["id", "id"]', "1 columns cannot", ""),
 ]
 
 
@@ -158,13 +169,13 @@ def test_entries_that_lead_nowhere(home: House) -> None:
         home,
         *(
             JOB.replace("job", f"job{n}") + "[[expiry.dependents]]\n" + entry + "\n"
-            for n, (_, entry, _) in enumerate(NOWHERE)
+            for n, (_, entry, *_) in enumerate(NOWHERE)
         ),
     )
 
-    assert [refusal["guard"] for refusal in found] == [guard for guard, _, _ in NOWHERE]
-    for refusal, (_, _, named) in zip(found, NOWHERE, strict=True):
-        assert named in refusal["message"]
+    assert [refusal["guard"] for refusal in found] == [guard for guard, *_ in NOWHERE]
+    for refusal, (_, _, named, hint) in zip(found, NOWHERE, strict=True):
+        assert named in refusal["message"] and hint in refusal["hint"]
 
 
 def test_columns_that_cannot_be_compared(house: House) -> None:
@@ -174,6 +185,7 @@ def test_columns_that_cannot_be_compared(house: House) -> None:
 
     assert refusal["guard"] == "wrong_reference"
     assert 'public.sms ("job_id") cannot be compared with public.job ("id")' in refusal["message"]
+    assert "name columns of types that can be compared in" in refusal["hint"]
 
 
 def test_a_table_without_a_key_on_which_an_entry_hangs(house: House) -> None:

@@ -131,6 +131,7 @@ def test_a_column_without_keys_is_refused(house: House) -> None:
         (refusal,) = refused(house, JOB + files_of("file"))
         assert refusal["guard"] == "not_a_key" and "file.s3_key" in refusal["message"]
         assert told.replace("<bucket>", house.bucket) in f"{refusal['message']} {refusal['hint']}"
+        assert "correct the column, or `buckets`, `strip` and" in refusal["hint"] or told not in refusal["message"]
 
 
 MEANT_OTHERWISE = {
@@ -224,6 +225,7 @@ def test_keys_that_name_nothing_stop_the_policy(uploads: House) -> None:
     assert (
         refusal["guard"] == "absent_files" and "of 16 keys that were looked up, 16 name no file" in refusal["message"]
     )
+    assert "`check = false` takes them as they are" in refusal["hint"]
     uploads.policies(JOB + files_of("file", more="check = false"))
     accepted = expire(uploads, scheduled_time="2025-10-15T06:00:00Z")
     assert (accepted["status"], accepted["files"]["deleted"]) == ("ok", 2 + 5 + 9)
@@ -252,6 +254,7 @@ def test_a_role_that_is_bound_to_a_prefix(uploads: House) -> None:
         name(uploads, ["old/2.pdf"], first=50)
         (refusal,) = refused(uploads, JOB + files_of("file"))
         assert refusal["guard"] == "no_bucket" and "AccessDenied" in refusal["message"]
+        assert "or allow s3:ListBucket there" in refusal["hint"]
 
 
 def test_a_bucket_that_is_not_there_is_found_first(uploads: House) -> None:
@@ -259,3 +262,4 @@ def test_a_bucket_that_is_not_there_is_found_first(uploads: House) -> None:
     put(uploads, "a", "b")
     (refusal,) = refused(uploads, JOB + files_of("file", more='bucket = "no-such-bucket-here"'))
     assert refusal["guard"] == "no_bucket" and "no-such-bucket-here" in refusal["message"]
+    assert refusal["hint"] == "correct the name in [[expiry.files]]"

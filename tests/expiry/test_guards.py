@@ -28,9 +28,9 @@ NO_TABLE_OR_COLUMN = [
     ("unknown_table", 'table = "job; DROP TABLE job"', "DROP TABLE"),
     ("unknown_table", 'table = "job_view"', "view"),
     ("unknown_table", 'table = "nightshift_file_deletion"', "own tables"),
-    ("unknown_column", 'table = "job0"\nexpires_at = "ends_at"', "ends_at"),
+    ("unknown_column", 'table = "job0"\nexpires_at = "ends_at"', "its columns: id, expires_at"),
     ("unknown_column", 'table = "job1"\nexpires_at = "ctid"', "ctid"),
-    ("wrong_type", 'table = "job2"\nexpires_at = "id"', "expires_at needs"),
+    ("wrong_type", 'table = "job2"\nexpires_at = "id"', "expires_at needs timestamptz, timestamp"),
     ("wrong_type", 'table = "job3"\nepoch = "s"', "`epoch`"),
 ]
 
@@ -72,9 +72,13 @@ def test_sqlite_values_that_are_not_times(sqlite_house: House) -> None:
 
 
 KEEPING = [
-    ("rule no", "CREATE RULE no AS ON DELETE TO {0} DO INSTEAD NOTHING"),
-    ("trigger no", "CREATE TRIGGER no BEFORE DELETE ON {0} FOR EACH ROW EXECUTE FUNCTION no()"),
-    ("inherits", "CREATE TABLE heir_{0} () INHERITS ({0})"),
+    ("rule no", "ALTER TABLE … DISABLE RULE …", "CREATE RULE no AS ON DELETE TO {0} DO INSTEAD NOTHING"),
+    (
+        "trigger no",
+        "ALTER TABLE … DISABLE TRIGGER …",
+        "CREATE TRIGGER no BEFORE DELETE ON {0} FOR EACH ROW EXECUTE FUNCTION no()",
+    ),
+    ("inherits", "take each out (ALTER TABLE … NO INHERIT …)", "CREATE TABLE heir_{0} () INHERITS ({0})"),
 ]
 NO_DELETE = "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
 
@@ -83,14 +87,15 @@ def test_what_can_keep_rows_from_a_deletion(house: House) -> None:
     """Wherever it is, from the expiring table to the last leaf."""
     house.sql(NO_DELETE)
     cases = [(table, *case) for table in TABLES for case in KEEPING]
-    for n, (table, _, sql) in enumerate(cases):
+    for n, (table, *_, sql) in enumerate(cases):
         house.sql(numbered(MAKE_JOB + jobs(1) + CHILDREN, n) + sql.format(f"{table}{n}"))
 
     found = refused(house, *(numbered(JOB, n) for n in range(len(cases))))
 
     assert {refusal["guard"] for refusal in found} == {"hidden_rows"}
-    for n, (refusal, (table, named, _)) in enumerate(zip(found, cases, strict=True)):
+    for n, (refusal, (table, named, hint, _)) in enumerate(zip(found, cases, strict=True)):
         assert refusal["message"].startswith(f"public.{table}{n}: ") and named in refusal["message"]
+        assert hint in refusal["hint"]
 
 
 def test_what_does_not_keep_them(house: House) -> None:
@@ -149,6 +154,7 @@ def test_row_level_security_that_binds_us(house: House, guest: str) -> None:
 
     assert refusal["guard"] == "hidden_rows"
     assert refusal["message"].startswith("public.scan: row-level security")
+    assert "ALTER ROLE … BYPASSRLS for nightshift's role" in refusal["hint"]
 
 
 def test_without_privilege(house: House, guest: str) -> None:
@@ -162,7 +168,8 @@ def test_without_privilege(house: House, guest: str) -> None:
 
     assert {refusal["guard"] for refusal in found} == {"privilege"}
     for n, (refusal, (table, _)) in enumerate(zip(found, cases, strict=True)):
-        assert refusal["hint"].startswith(f'GRANT SELECT, UPDATE, DELETE ON "public"."{table}{n}"')
+        granted = f'GRANT SELECT, UPDATE, DELETE ON "public"."{table}{n}", and USAGE on its schema, TO'
+        assert refusal["hint"].startswith(granted)
 
 
 def test_with_these_privileges_and_no_more(house: House, guest: str) -> None:
@@ -183,7 +190,7 @@ def test_without_the_privilege_to_make_temporary_tables(house: House, guest: str
         house.sql(f"GRANT TEMP ON DATABASE {house.database} TO PUBLIC")
 
     assert refusal["guard"] == "privilege"
-    assert refusal["hint"].startswith("GRANT TEMPORARY ON DATABASE")
+    assert refusal["hint"] == "GRANT TEMPORARY ON DATABASE … TO nightshift's role"
 
 
 def test_without_privilege_on_the_schema(house: House, guest: str) -> None:
@@ -203,3 +210,4 @@ def test_without_a_key(house: House) -> None:
     (refusal,) = refused(house, JOB)
 
     assert (refusal["guard"], refusal["message"]) == ("no_key", "public.job has no primary key, and rows hang on it")
+    assert "its expired rows could not be told from others" in refusal["hint"]

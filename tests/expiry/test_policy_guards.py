@@ -24,11 +24,26 @@ from tests.support.expiry_runs import (
 from tests.support.house import House
 
 LISTED = [
-    ("unexpected_cascade", "[]", "rows of {0}part0, {0}scan0 would be deleted with {0}job0"),
-    ("unexpected_cascade", '["part1"]', "rows of {0}scan1 would be deleted with {0}job1"),
-    ("unexpected_cascade", '["part2", "scan2", "kept2"]', "`cascade` lists {0}kept2, but no reference leads there"),
-    ("unexpected_cascade", '["part3", "scan3", "job0"]', "`cascade` lists {0}job0"),
-    ("unknown_table", '["part4", "scan4", "nowhere"]', "there is no table nowhere"),
+    (
+        "unexpected_cascade",
+        "[]",
+        "rows of {0}part0, {0}scan0 would be deleted with {0}job0",
+        "add them to `cascade`, or make",
+    ),
+    ("unexpected_cascade", '["part1"]', "rows of {0}scan1 would be deleted with {0}job1", "ON DELETE SET NULL"),
+    (
+        "unexpected_cascade",
+        '["part2", "scan2", "kept2"]',
+        "`cascade` lists {0}kept2, but no reference leads there",
+        "or take it off the list",
+    ),
+    (
+        "unexpected_cascade",
+        '["part3", "scan3", "job0"]',
+        "`cascade` lists {0}job0",
+        "state it in [[expiry.dependents]]",
+    ),
+    ("unknown_table", '["part4", "scan4", "nowhere"]', "there is no table nowhere", ""),
 ]
 
 
@@ -36,12 +51,12 @@ def test_a_cascade_that_is_not_as_listed(home: House) -> None:
     for n in range(len(LISTED)):
         script(home, numbered(MAKE_JOB + jobs(1) + CHILDREN, n))
 
-    found = refused(home, *(numbered(JOB, n) + f"cascade = {listed}\n" for n, (_, listed, _) in enumerate(LISTED)))
+    found = refused(home, *(numbered(JOB, n) + f"cascade = {listed}\n" for n, (_, listed, *_) in enumerate(LISTED)))
 
-    assert [refusal["guard"] for refusal in found] == [guard for guard, _, _ in LISTED]
+    assert [refusal["guard"] for refusal in found] == [guard for guard, *_ in LISTED]
     schema = "" if home.url.startswith("sqlite") else "public."
-    for refusal, (_, _, named) in zip(found, LISTED, strict=True):
-        assert named.format(schema) in refusal["message"]
+    for refusal, (_, _, named, hint) in zip(found, LISTED, strict=True):
+        assert named.format(schema) in refusal["message"] and hint in refusal["hint"]
 
 
 @pytest.mark.parametrize("listed", ['["part", "scan"]', '["scan", "job", "part"]'])
@@ -52,11 +67,11 @@ def test_a_cascade_that_is_as_listed(home: House, listed: str) -> None:
 
 
 LOST_FILES = [
-    ("unknown_table", files_of("nowhere"), "nowhere"),
-    ("unknown_table", files_of("kept"), "does not hang on job1"),
-    ("unknown_column", files_of("part", "path"), "path"),
-    ("unknown_column", files_of("part", more='bucket_column = "place"'), "place"),
-    ("no_bucket", files_of("part"), "in which bucket"),
+    ("unknown_table", files_of("nowhere"), "nowhere", ""),
+    ("unknown_table", files_of("kept"), "does not hang on job1", "the table itself, or one that references it"),
+    ("unknown_column", files_of("part", "path"), "path", "its columns: id, job_id"),
+    ("unknown_column", files_of("part", more='bucket_column = "place"'), "place", ""),
+    ("no_bucket", files_of("part"), "in which bucket", "in [[expiry.files]], or set EXPIRE_FILES_BUCKET"),
 ]
 
 
@@ -64,11 +79,11 @@ def test_files_that_would_never_be_found(home: House) -> None:
     for n in range(len(LOST_FILES)):
         script(home, numbered(MAKE_JOB + jobs(1) + CHILDREN, n))
 
-    found = refused(home, *(numbered(JOB + entry, n) for n, (_, entry, _) in enumerate(LOST_FILES)))
+    found = refused(home, *(numbered(JOB + entry, n) for n, (_, entry, *_) in enumerate(LOST_FILES)))
 
-    assert [refusal["guard"] for refusal in found] == [guard for guard, _, _ in LOST_FILES]
-    for refusal, (_, _, named) in zip(found, LOST_FILES, strict=True):
-        assert named in refusal["message"]
+    assert [refusal["guard"] for refusal in found] == [guard for guard, *_ in LOST_FILES]
+    for refusal, (_, _, named, hint) in zip(found, LOST_FILES, strict=True):
+        assert named in refusal["message"] and hint in refusal["hint"]
 
 
 def test_columns_that_cannot_name_a_file(house: House) -> None:
@@ -84,6 +99,7 @@ def test_columns_that_cannot_name_a_file(house: House) -> None:
     assert {refusal["guard"] for refusal in found} == {"wrong_type"}
     for n, (refusal, (what, kind)) in enumerate(zip(found, cases, strict=True)):
         assert f"public.job{n}.{what} is {kind}" in refusal["message"]
+        assert "a column that holds text, one file each" in refusal["hint"]
 
 
 def test_a_table_that_is_refused_stops_no_other(home: House) -> None:
@@ -128,8 +144,9 @@ def test_no_policy_at_all(home: House, policy: str | None) -> None:
     before = home.state()
 
     for dry_run in (True, False):
-        with pytest.raises(InvalidSettings, match="no policy says what expires"):
+        with pytest.raises(InvalidSettings, match="for the files that its rows name") as raised:
             expire(home, dry_run=dry_run)
+        assert raised.value.message == "no policy says what expires"
 
     assert home.state() == before
     assert "no policy says what expires" in home.slack.messages[-1].seen
@@ -143,4 +160,4 @@ def test_two_policies_for_one_table(home: House) -> None:
     first, second = expire(home)["tables"]
 
     assert (first["status"], first["expired"], second["status"]) == ("ok", 1, "refused")
-    assert second["refusal"]["guard"] == "repeated"
+    assert (second["refusal"]["guard"], second["refusal"]["hint"]) == ("repeated", "keep one of the two policies")

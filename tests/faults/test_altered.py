@@ -21,6 +21,7 @@ def altered_in_mid_run(scene: Scene, statement: str) -> int:
     assert run.wait() != 0, run.log
     assert run.error is not None
     assert run.error.startswith("TableChanged"), run.error
+    assert "nothing of this chunk was deleted; the next run takes the table" in run.error
     assert 0 < gone == scene.archived_rows() < sum(scene.due.values())
     scene.assert_nothing_lost()
     return gone

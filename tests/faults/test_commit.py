@@ -59,6 +59,7 @@ def test_the_ledger_cannot_be_asked(scene: Scene, postgres: EmbeddedPostgres, ar
         assert child.wait() == 1
         assert cut.happened.is_set()
     assert child.error is not None and child.error.startswith("CommitUnknown"), child.log
+    assert "the next run finds out, and goes on from there" in child.error
     committing = next(event for event in child.events if event["step"] == Step.COMMITTING)
     assert set(committing["keys"]) <= set(scene.s3.keys(scene.bucket))
     scene.await_quiet()
@@ -103,4 +104,5 @@ def test_it_comes_after_the_sweep(scene: Scene) -> None:
     child.resume()
     assert child.wait() == 1
     assert child.error is not None and child.error.startswith("ArchiveMismatch")
+    assert "make sure that one deployment only works on it" in child.error
     scene.converge()

@@ -58,6 +58,7 @@ def test_memory_is_full(scene: Scene) -> None:
         "NightshiftError: rows could not be written as Parquet"
     ), child.log
     assert "Memory" in child.error
+    assert "a smaller CLEANUP_CHUNK_MB, or more memory for the function" in child.error
     assert child.steps[-1] == Step.ROLLED_BACK
     assert child.steps.count(Step.UPLOADED) == 1
     assert [run["status"] for run in scene.runs()] == ["failed"]

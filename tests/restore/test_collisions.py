@@ -76,6 +76,7 @@ def test_a_trigger_that_could_take_rows_away_again_is_refused(house: House, targ
     answer = restore(house, "t" if "into_original" in target else "s", **target)
     assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "altered_rows")
     assert "trigger purge" in answer["refusal"]["message"]
+    assert "or, for the time of the restore, ALTER TABLE … DISABLE TRIGGER …" in answer["refusal"]["hint"]
     assert house.state() == before
 
 
@@ -90,8 +91,9 @@ def test_sqlite_a_trigger_is_refused_whatever_it_does(sqlite_house: House) -> No
 def test_a_deferrable_key_lets_rows_in_and_says_no_to_a_second_one(house: House) -> None:
     archive(house, "t", T.replace("PRIMARY KEY", "PRIMARY KEY DEFERRABLE INITIALLY DEFERRED"), ROWS)
     house.sql("INSERT INTO t (id, v) VALUES (7, 'new')")
-    with pytest.raises(StatementRefused, match="duplicate key"):
+    with pytest.raises(StatementRefused, match="duplicate key") as raised:
         restore(house, "t", into_original=True)
+    assert "a key that is checked last (DEFERRABLE)" in str(raised.value.hint)
     assert house.value("SELECT count(*) FROM t") == 1
     assert states(house) == [("archived", 100)]
     house.sql("DELETE FROM t")
@@ -131,8 +133,9 @@ def test_a_partition_that_is_gone_is_named(house: House) -> None:
         "INSERT INTO t VALUES (1, '2025-08-10')",
     )
     assert house.value("SELECT to_regclass('t_8') IS NULL") is True
-    with pytest.raises(StatementRefused, match="no partition for archived rows"):
+    with pytest.raises(StatementRefused, match="no partition for archived rows") as raised:
         restore(house, "t", into_original=True)
+    assert "create the partition for their days first" in str(raised.value.hint)
     assert states(house) == [("archived", 1)]
 
 

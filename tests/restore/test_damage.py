@@ -107,6 +107,7 @@ def test_nothing_but_damage_is_a_failure_and_makes_no_table(back: WayBack, into:
     with pytest.raises(ArchiveMismatch, match=f"all {len(back.contents)} are damaged") as caught:
         back.restore(**into)
 
+    assert "nothing was changed; look for older versions" in str(caught.value.hint)
     assert back.state() == before
     assert back.records() == []
     assert all(key in str(caught.value.detail) for key in back.keys)

@@ -127,7 +127,8 @@ def test_the_column_is_gone(house: House) -> None:
     house.sql("ALTER TABLE t RENAME created_at TO made")
     assert expired(house)["refusal"]["guard"] == "held"
     house.policies(RETENTION.format(table="t").replace("created_at", "made"))
-    assert house.run_table()["refusal"]["guard"] == "held"
+    refusal = house.run_table()["refusal"]
+    assert refusal["guard"] == "held" and "UTC, or set another hold: nightshift restore" in refusal["hint"]
     assert left(house, "t") == [1]
 
 

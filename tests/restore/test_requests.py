@@ -84,23 +84,27 @@ def test_a_restore_without_a_table_is_refused(asked: WayBack) -> None:
         run_job("restore", asked.env, {"scheduled_time": AS_OF})
 
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"table": "users"}, "unknown_table"),
-    ({"table": f"elsewhere.{TABLE}"}, "unknown_table"),
-    ({"table": "a.b.c.d"}, "unknown_table"),
-    ({"table": f"{TABLE}; DROP TABLE {TABLE}"}, "unknown_table"),
-    ({"objects": ["nothing.parquet"]}, "unknown_object"),
-    ({"into": TABLE}, "same_table"),
-    ({"into": f"public.{TABLE}"}, "same_table"),
-    ({"into": TABLE.upper()}, "same_table"),
-    ({"into": '"unclosed'}, "unknown_table"),
-    ({"into": "nightshift_run"}, "unusable_table"),
-    ({"into": "nightshift_archive_object"}, "unusable_table"),
-    ({"into": "a_view"}, "unusable_table"),
-    ({"into": "a_materialized_view"}, "unusable_table"),
-    ({"rename": {"nothing": "payload"}, "into": "other"}, "impossible_columns"),
-    ({"rename": {"payload": "nothing"}, "into_original": True}, "impossible_columns"),
-    ({"rename": {"payload": "id"}, "into_original": True}, "impossible_columns"),
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"table": "users"}, "unknown_table", "write schema.table where a name stands in several schemas"),
+    ({"table": f"elsewhere.{TABLE}"}, "unknown_table", ""),
+    ({"table": "a.b.c.d"}, "unknown_table", ""),
+    ({"table": f"{TABLE}; DROP TABLE {TABLE}"}, "unknown_table", ""),
+    ({"objects": ["nothing.parquet"]}, "unknown_object", "what the ledger does not know is none of ours"),
+    ({"into": TABLE}, "same_table", "to bring its rows back into it, use --into-original"),
+    ({"into": f"public.{TABLE}"}, "same_table", ""),
+    ({"into": TABLE.upper()}, "same_table", ""),
+    ({"into": '"unclosed'}, "unknown_table", "write it like schema.table"),
+    ({"into": "nightshift_run"}, "unusable_table", "it is no place for rows: name another table"),
+    ({"into": "nightshift_archive_object"}, "unusable_table", ""),
+    ({"into": "a_view"}, "unusable_table", "or leave it out: one of its own is made"),
+    ({"into": "a_materialized_view"}, "unusable_table", ""),
+    (
+        {"rename": {"nothing": "payload"}, "into": "other"},
+        "impossible_columns",
+        "name renamed columns with --rename OLD=NEW",
+    ),
+    ({"rename": {"payload": "nothing"}, "into_original": True}, "impossible_columns", ""),
+    ({"rename": {"payload": "id"}, "into_original": True}, "impossible_columns", ""),
 ]
 
 
@@ -110,10 +114,10 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_touched(asked: WayBack) -
         f" CREATE TABLE other (LIKE {TABLE})"
     )
     before = asked.state()
-    for event, guard in REFUSED:
+    for event, guard, hint in REFUSED:
         answer = asked.restore(**event)
         assert (answer["status"], answer["complete"], answer["restored_rows"]) == ("refused", False, 0), event
-        assert (answer["refusal"]["guard"], bool(answer["refusal"]["hint"])) == (guard, True), event
+        assert (answer["refusal"]["guard"], hint in answer["refusal"]["hint"]) == (guard, True), event
         assert asked.runs()[-1]["status"] == "refused"
     assert asked.state() == before
     assert asked.records() == []

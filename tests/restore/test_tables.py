@@ -6,8 +6,11 @@ import itertools
 
 import pytest
 
+from nightshift.errors import NightshiftError
 from nightshift.rows.source import StatementRefused
+from tests.restore.simple import archive
 from tests.restore.small_log import ROWS, came, restore
+from tests.support.handler import run_job
 from tests.support.house import House
 
 COUNTED = {
@@ -79,8 +82,29 @@ def test_a_role_with_few_rights(log: House, guest: str, rights: str, guard: str 
         assert (answer["status"], answer["restored_rows"]) == ("ok", ROWS)
     else:
         assert (answer["status"], answer["refusal"]["guard"]) == ("refused", guard)
+        assert ("ALTER ROLE … BYPASSRLS" in answer["refusal"]["hint"]) is (guard == "altered_rows")
         assert log.state() == before
     assert restore(log, into="of_the_guest", objects=[])["status"] in ("ok", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("taken", "message", "hint"),
+    [
+        ("TEMPORARY ON DATABASE {0}", "no temporary table could be made", "GRANT TEMPORARY ON DATABASE … TO"),
+        ("CREATE ON SCHEMA public", "no table could be made", "or name a table that is there with --into"),
+    ],
+    ids=["temporary", "create"],
+)
+def test_a_role_that_may_make_no_table(log: House, guest: str, taken: str, message: str, hint: str) -> None:
+    log.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {guest}; GRANT USAGE ON SCHEMA public TO {guest}")
+    log.sql("REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC")
+    revoked = taken.format(log.database)
+    log.sql(f"REVOKE {revoked} FROM PUBLIC; REVOKE {revoked} FROM {guest}")
+    with pytest.raises(NightshiftError) as raised:
+        restore(log, into_original="TEMPORARY" in taken)
+    log.sql(f"GRANT {revoked} TO PUBLIC")
+    assert (raised.value.message, hint in str(raised.value.hint)) == (message, True)
+    assert restore(log, into_original="TEMPORARY" in taken)["restored_rows"] == ROWS
 
 
 @pytest.mark.parametrize(
@@ -91,13 +115,40 @@ def test_constraints_that_came_since(log: House, constraint: str) -> None:
     """Rows that they do not let in are an error, and nothing of their object is there; others are restored."""
     log.sql(f"ALTER TABLE log ADD {constraint}")
     if constraint.startswith("CHECK"):
-        with pytest.raises(StatementRefused):
+        with pytest.raises(
+            StatementRefused, match=r"leave out --into and --into-original\): everything comes back there"
+        ):
             restore(log, into_original=True)
         assert log.value("SELECT count(*) FROM log") == log.value("SELECT count(*) FROM nightshift_restored_object")
         log.sql("ALTER TABLE log DROP CONSTRAINT log_id_check")
     answer = restore(log, into_original=True)
     assert answer["status"] == "ok"
     came(log)
+
+
+@pytest.mark.parametrize(
+    ("columns", "hint"),
+    [
+        ("owner INTEGER REFERENCES owner", "restore what it references first, or restore into"),
+        ("owner INTEGER CHECK (owner < 1)", "restore into a table of its own (leave out --into-original), or"),
+    ],
+    ids=["reference", "check"],
+)
+def test_sqlite_constraints_that_came_since(sqlite_house: House, columns: str, hint: str) -> None:
+    house = sqlite_house
+    archive(
+        house,
+        "t",
+        "CREATE TABLE owner (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, owner INTEGER, at DATETIME)",
+        "INSERT INTO t VALUES (1, 7, '2025-08-01 00:00:00')",
+    )
+    house.sql("DROP TABLE t")
+    house.sql(f"CREATE TABLE t (id INTEGER PRIMARY KEY, {columns}, at DATETIME)")
+    with pytest.raises(StatementRefused, match="breaks a constraint") as raised:
+        run_job("restore", house.env, {"table": "t", "into_original": True})
+    assert hint in str(raised.value.hint)
+    assert run_job("restore", house.env, {"table": "t"})["restored_rows"] == 1
 
 
 def test_a_key_that_is_checked_at_commit(log: House) -> None:

@@ -22,6 +22,7 @@ def test_a_restored_table_that_took_the_originals_place_is_taken_over(house: Hou
     house.sql("DROP TABLE t")
     refused = restore(house, "t", into_original=True)
     assert (refused["status"], refused["refusal"]["guard"]) == ("refused", "unknown_table")
+    assert "restore into a table of its own, and rename that; then restore" in refused["refusal"]["hint"]
     restore(house, "t")
     house.sql("ALTER TABLE t_restored RENAME TO t")
     answer = restore(house, "t", into_original=True)
@@ -39,6 +40,7 @@ def test_a_table_made_anew_under_the_name_is_not_filled_twice(house: House) -> N
     for target in ({}, {"into": "t_restored"}):
         answer = restore(house, "t", **target)
         assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "unknown_rows")
+        assert answer["refusal"]["hint"] == "drop or rename it, or name another table with --into"
     assert house.value("SELECT count(*) FROM t_restored") == 10
 
 
@@ -68,7 +70,7 @@ def test_long_names_do_not_share_a_table(house: House) -> None:
     assert [answer["restored_rows"] for answer in answers] == [10, 10]
     assert len({answer["into"] for answer in answers}) == 2
     too_long = restore(house, names[0], into="y" * 64)
-    assert too_long["refusal"]["guard"] == "unusable_table"
+    assert (too_long["refusal"]["guard"], too_long["refusal"]["hint"]) == ("unusable_table", "choose a shorter name")
 
 
 def test_a_part_of_the_original_is_the_original(house: House) -> None:
@@ -79,7 +81,8 @@ def test_a_part_of_the_original_is_the_original(house: House) -> None:
         "CREATE TABLE t_all PARTITION OF t DEFAULT",
         "INSERT INTO t VALUES (1, '2025-08-10')",
     )
-    assert restore(house, "t", into="t_all")["refusal"]["guard"] == "same_table"
+    refusal = restore(house, "t", into="t_all")["refusal"]
+    assert refusal["guard"] == "same_table" and "to bring its rows back into it" in refusal["hint"]
     assert restore(house, "t", into="t")["refusal"]["guard"] == "same_table"
 
 
@@ -187,8 +190,9 @@ def test_rows_that_are_missing_are_brought_where_a_key_tells_them(house: House) 
 
 def test_rows_that_are_missing_without_a_key_are_named_and_stay_archived(house: House) -> None:
     renamed(house, "DELETE FROM t_restored WHERE id > 6")
-    with pytest.raises(StatementRefused, match="4 of 10 rows are not in the table"):
+    with pytest.raises(StatementRefused, match="4 of 10 rows are not in the table") as raised:
         restore(house, "t", into_original=True)
+    assert "the table has no key to tell them by" in str(raised.value.hint)
     assert states(house) == [("archived", 10)]
     assert house.value("SELECT count(*) FROM t") == 6
 
@@ -197,6 +201,7 @@ def test_a_cleanup_between_renaming_and_taking_over_is_refused(house: House) -> 
     renamed(house)
     (table,) = house.run()["tables"]
     assert (table["status"], table["refusal"]["guard"]) == ("refused", "returned")
+    assert "--into-original: the objects leave the archive" in table["refusal"]["hint"]
     restore(house, "t", into_original=True, hold="0")
     (table,) = house.run()["tables"]
     assert table["archived_rows"] == 10
@@ -213,7 +218,8 @@ def test_a_restored_table_that_became_a_partition_is_taken_over(house: House) ->
     )
     restore(house, "t")
     house.sql("ALTER TABLE t ATTACH PARTITION t_restored FOR VALUES FROM ('2025-08-01') TO ('2025-09-01')")
-    assert restore(house, "t")["refusal"]["guard"] == "same_table"
+    refusal = restore(house, "t")["refusal"]
+    assert refusal["guard"] == "same_table" and "it takes over what was restored there" in refusal["hint"]
     (table,) = house.run()["tables"]
     assert table["refusal"]["guard"] == "returned"
     answer = restore(house, "t", into_original=True)
@@ -243,6 +249,7 @@ def test_no_use_of_the_schema_is_a_privilege(house: House, guest: str) -> None:
     house.sql(f"REVOKE ALL ON SCHEMA app FROM {guest}")
     answer = restore(house, "app.t", into_original=True)
     assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "privilege")
+    assert 'GRANT SELECT, INSERT ON "app"."t", and USAGE on its schema, TO' in answer["refusal"]["hint"]
 
 
 def test_sqlite_a_table_without_a_key_takes_rows_only_while_it_is_empty(sqlite_house: House) -> None:
@@ -252,5 +259,7 @@ def test_sqlite_a_table_without_a_key_takes_rows_only_while_it_is_empty(sqlite_h
     house.sql(rows)
     answer = restore(house, "t", into_original=True)
     assert answer["refusal"]["guard"] == "no_key"
+    assert "and insert from there what is missing" in answer["refusal"]["hint"]
+    assert restore(house, "t", into="main.t")["refusal"]["hint"].startswith("SQLite has no schemas: write the table's")
     house.sql("DELETE FROM t")
     assert restore(house, "t", into_original=True)["restored_rows"] == 1

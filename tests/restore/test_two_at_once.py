@@ -83,6 +83,7 @@ def test_into_the_original_waits_for_a_cleanup(back: WayBack) -> None:
 
     refused = back.restore(into_original=True)
     assert (refused["status"], refused["refusal"]["guard"]) == ("refused", "busy")
+    assert "try again when it is done, or restore" in refused["refusal"]["hint"]
     assert back.records() == []
     own = back.restore()
     assert (own["status"], own["restored_rows"]) == ("ok", archived.total())
@@ -97,7 +98,11 @@ def test_a_cleanup_waits_for_a_restore_into_the_original(back: WayBack) -> None:
     back.archive()
     first = back.restoring(hold_at=Step.COMMITTED, occurrence=2, into_original=True, hold="0")
     first.await_step(Step.COMMITTED, 2)
-    assert back.run()["status"] == "refused"
+    refused = back.run()
+    assert (refused["status"], refused["tables"][0]["refusal"]["hint"]) == (
+        "refused",
+        "no need to do anything: the next run takes the table",
+    )
     back.assert_promise(into_original=True)
     first.resume()
     assert first.wait() == 0, first.log
@@ -197,6 +202,7 @@ def test_the_table_is_altered_in_mid_run(back: WayBack, change: str) -> None:
     child.resume()
     assert child.wait() == 1
     assert child.error is not None
+    assert "run it again, and the rest goes into the table" in child.error
     assert len(back.records()) == 2
     assert back.value(f"SELECT count(*) FROM {TABLE}") == before
     assert back.runs()[-1]["status"] == "failed"

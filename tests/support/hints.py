@@ -50,7 +50,7 @@ class Module:
 
     def text_values(self, node: ast.AST, local: Names, seen: frozenset[int] = frozenset()) -> list[str]:
         """The texts that an expression is made of: its own, and those of constants and functions that it names."""
-        if id(node) in seen:
+        if id(node) in seen or is_class(node):
             return []
         seen |= {id(node)}
         if isinstance(node, ast.Constant):
@@ -64,9 +64,12 @@ class Module:
             return [text for one in there.names.get(name, []) for text in there.text_values(one, {}, seen)]
         parts = list(ast.iter_child_nodes(node))
         if isinstance(node, ast.Name):
-            parts = local.get(node.id) or [one for one in self.names.get(node.id, []) if not is_class(one)]
+            parts = local.get(node.id) or self.names.get(node.id, [])
         elif isinstance(node, ast.IfExp):
             parts = [node.body, node.orelse]
+        elif isinstance(node, ast.JoinedStr):  # values that it shows are data, but for a choice of words
+            shown = [one.value if isinstance(one, ast.FormattedValue) else one for one in node.values]
+            parts = [one for one in shown if isinstance(one, ast.Constant | ast.IfExp)]
         elif isinstance(node, ast.Compare):
             parts = []
         return [text for part in parts for text in self.text_values(part, local, seen)]
@@ -127,7 +130,7 @@ class Reader:
     def hints(self) -> Iterator[tuple[str, list[str]]]:
         """`module:function` of each call that is given a hint, numbered from the second of it on, and the texts.
 
-        By name or by position; one that only hands on what it was given itself is none.
+        By name, by position or by assignment to an error; what only hands on another's hint is none.
         """
         return self._below(self.module.tree, (), {})
 
@@ -137,6 +140,8 @@ class Reader:
             if isinstance(child, ast.FunctionDef | ast.ClassDef):
                 inner, known = (*names, child.name), local | names_of(child)
             given = self._given(child) if isinstance(child, ast.Call) else None
+            if isinstance(child, ast.Assign) and any(getattr(one, "attr", "") == "hint" for one in child.targets):
+                given = child.value
             if given is not None and not is_handed_on(given, local):
                 place = f"{self.name}:{'.'.join(inner) or '<module>'}"
                 self.count[place] += 1

@@ -23,13 +23,15 @@ class TransactionPool:
     Args:
         port: of the server.
         user, database: of its sessions, whoever the clients are.
+        keeps: each client keeps its session, as in a pool in session mode.
     """
 
-    def __init__(self, port: int, user: str, database: str) -> None:
+    def __init__(self, port: int, user: str, database: str, *, keeps: bool = False) -> None:
         words = f"user\0{user}\0database\0{database}\0\0".encode()
         self._login = struct.pack("!ii", len(words) + 8, 196608) + words
         self._port = port
         self._free: list[socket.socket] = []
+        self._keeps = keeps
 
     def __enter__(self) -> Self:
         pool = self
@@ -41,10 +43,13 @@ class TransactionPool:
                     self.request.sendall(b"N")
                 self.request.recv(65536)
                 self.request.sendall(_WELCOME)
+                own = pool._log_in() if pool._keeps else None
                 while asked := self.request.recv(65536):
                     if asked[:1] == b"X":
-                        return
-                    pool._transaction(self.request, asked)
+                        break
+                    pool._transaction(self.request, asked, own)
+                if own is not None:
+                    own.close()
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -66,9 +71,9 @@ class TransactionPool:
         name: tuple[str, int] = self._server.socket.getsockname()
         return name[1]
 
-    def _transaction(self, client: socket.socket, asked: bytes) -> None:
+    def _transaction(self, client: socket.socket, asked: bytes, own: socket.socket | None) -> None:
         """Pass on what comes either way, until the session is out of any transaction; the last is lent first."""
-        session = self._free.pop() if self._free else self._log_in()
+        session = own or (self._free.pop() if self._free else self._log_in())
         session.sendall(asked)
         answered = b""
         while not answered.endswith(_IDLE):
@@ -79,7 +84,8 @@ class TransactionPool:
                     return
                 answered = answered[-8:] + some if ready is session else answered
                 (client if ready is session else session).sendall(some)
-        self._free.append(session)
+        if own is None:
+            self._free.append(session)
 
     def _log_in(self) -> socket.socket:
         session = socket.create_connection(("127.0.0.1", self._port))

@@ -19,6 +19,7 @@ def altered(jobs: JobScene, statement: str) -> None:
     child.resume()
     assert child.wait() == 1, child.log
     assert child.error is not None and child.error.startswith("TableChanged"), child.error
+    assert "nothing of this transaction was deleted; the next run takes the table" in child.error
     assert jobs.count() == 4 + 16
     jobs.assert_sound()
     assert [run["status"] for run in jobs.runs()] == ["failed"]

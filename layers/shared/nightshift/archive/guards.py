@@ -13,7 +13,17 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from nightshift.archive.refused import MOST_REFUSED, MOST_REFUSED_ALONE
-from nightshift.archive.table_guards import axis_kind, plain_times, refusal, replicable, returned, unknown_holds
+from nightshift.archive.table_guards import (
+    CHILDREN_CURE,
+    UTF8_CURE,
+    axis_kind,
+    hiding_cure,
+    plain_times,
+    refusal,
+    replicable,
+    returned,
+    unknown_holds,
+)
 from nightshift.archive.target import Target
 from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier, split_name
@@ -36,7 +46,6 @@ class Case:
 
     policy: Policy
     info: TableInfo
-    as_of: datetime
     cutoff: datetime
     connection: Connection
     postgresql: bool
@@ -72,9 +81,11 @@ def usable_timestamp(policy: Policy, info: TableInfo, *, postgresql: bool) -> Re
     if axis_kind(column, policy.epoch, postgresql=postgresql) is not None:
         return None
     what = f"{policy.table}.{column.name} is {column.type_name or 'of no type'}"
-    if policy.epoch is not None:
+    if policy.epoch is not None and axis_kind(column, None, postgresql=postgresql) is not None:
         return refusal(
-            "wrong_type", f"{what}, and the policy says it holds numbers (epoch)", "remove `epoch` from the policy"
+            "wrong_type",
+            f"{what}, and the policy says it holds numbers (epoch)",
+            "remove `epoch` from the policy: the column holds times",
         )
     if axis_kind(column, "s", postgresql=postgresql) is not None:
         return refusal(
@@ -83,24 +94,11 @@ def usable_timestamp(policy: Policy, info: TableInfo, *, postgresql: bool) -> Re
     return refusal("wrong_type", what, "a policy needs timestamptz, timestamp, date, or a number with `epoch`")
 
 
-def past_cutoff(case: Case) -> Refusal | None:
-    """The cutoff lies at least a day before the run's own time."""
-    if (case.as_of - case.cutoff).total_seconds() < 0:
-        return refusal(
-            "future_cutoff",
-            f"the cutoff {case.cutoff.isoformat()} lies in the future",
-            "correct the clock or the event",
-        )
-    return None
-
-
 def readable_text(case: Case) -> Refusal | None:
     """Parquet's text is UTF-8; a database without an encoding may hold anything."""
     if case.info.text_encoding_ok:
         return None
-    return refusal(
-        "encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", "convert it to UTF8"
-    )
+    return refusal("encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", UTF8_CURE)
 
 
 def no_name_of_ours(case: Case) -> Refusal | None:
@@ -119,12 +117,10 @@ def nothing_hidden(case: Case) -> Refusal | None:
         return refusal(
             "hidden_rows",
             f"{case.policy.table}: {what} can keep rows from a DELETE",
-            "disable it, or use a role it does not bind",
+            hiding_cure(case.info.hiding),
         )
     if case.info.has_children:
-        return refusal(
-            "hidden_rows", f"other tables inherit from {case.policy.table}", "give each of them a policy of its own"
-        )
+        return refusal("hidden_rows", f"other tables inherit from {case.policy.table}", CHILDREN_CURE)
     return None
 
 
@@ -157,7 +153,9 @@ def no_cascade(case: Case) -> Refusal | None:
             return refusal(
                 "cascade",
                 f"deleting from {case.policy.table} would delete rows of {key.table} that nobody archived ({key.name})",
-                f"archive {key.table} by a policy of its own and make the foreign key ON DELETE RESTRICT",
+                EXPIRY_TAKES_TREES
+                if key.table_sql == case.info.name.sql
+                else f"archive {key.table} by a policy of its own and make the foreign key ON DELETE RESTRICT",
             )
     return None
 
@@ -259,7 +257,6 @@ def nothing_twice(case: Case) -> Refusal | None:
 
 
 GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
-    past_cutoff,
     readable_text,
     no_name_of_ours,
     nothing_hidden,

@@ -22,6 +22,9 @@ class Damage(StrEnum):
     FROZEN = "in cold storage"
 
 
+THAW = "thaw it first: aws s3api restore-object"
+
+
 class ObjectDamaged(ArchiveMismatch):
     """An object is not what the ledger vouches for.
 
@@ -35,7 +38,9 @@ class ObjectDamaged(ArchiveMismatch):
         super().__init__(
             f"an object of the archive is damaged: {damage}",
             detail=f"{one.uri}: {what}",
-            hint="look for an older version of it in the bucket, or a copy in another region",
+            hint=THAW
+            if damage is Damage.FROZEN
+            else "look for an older version of it in the bucket, or a copy in another region",
         )
         self.damage = damage
         self.key = one.key
@@ -59,7 +64,7 @@ def prove(store: Store, one: ArchivedObject, *, tries: int = 1) -> ArchiveFile:
     try:
         body = store.find(one.key, one.version_id)
     except ColdStorage as exc:
-        raise ObjectDamaged(Damage.FROZEN, one, "thaw it first: aws s3api restore-object") from exc
+        raise ObjectDamaged(Damage.FROZEN, one, THAW) from exc
     except StoreError:
         if tries <= 1:
             raise

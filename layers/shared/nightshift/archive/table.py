@@ -158,7 +158,6 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     case = guards.Case(
         policy=policy,
         info=info,
-        as_of=run.as_of,
         cutoff=cutoff,
         connection=connection,
         postgresql=postgresql,

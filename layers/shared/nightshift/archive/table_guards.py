@@ -29,6 +29,23 @@ AFFINITIES = {"integer", "numeric", "real", "text", "blob"}
 """SQLite's, all of them: any column may hold numbers there."""
 
 
+UTF8_CURE = "move it to a database with ENCODING 'UTF8': pg_dump, and pg_restore, which names what is no UTF-8"
+CHILDREN_CURE = (
+    "take each out (ALTER TABLE … NO INHERIT …) and give it a policy of its own, or make them partitions of the table"
+)
+_HIDING_CURES = {
+    "rule": "ALTER TABLE … DISABLE RULE …",
+    "trigger": "ALTER TABLE … DISABLE TRIGGER …; DROP TRIGGER in SQLite",
+    "foreign partition": "ALTER TABLE … DETACH PARTITION … for what is on another server",
+    "row-level security": "ALTER ROLE … BYPASSRLS for nightshift's role, or use the table's owner",
+}
+
+
+def hiding_cure(hiding: Sequence[str]) -> str:
+    """What to do about rules, triggers and the like that stand between a statement and the rows."""
+    return "; ".join(cure for kind, cure in _HIDING_CURES.items() if any(one.startswith(kind) for one in hiding))
+
+
 def axis_kind(column: Column, epoch: str | None, *, postgresql: bool) -> Kind | None:
     """How a column can serve as the timestamp; None where it cannot."""
     if epoch is not None:
@@ -48,7 +65,11 @@ def known_table(written: str, info: TableInfo | None) -> Refusal | None:
     if info.name.name.startswith("nightshift_"):
         return refusal("unknown_table", f"{written} is one of nightshift's own tables", "take it out of the policies")
     if info.kind not in ("table", "partitioned"):
-        hint = "name the table behind it" if "view" in info.kind else "only tables with row identifiers can be archived"
+        hint = (
+            "it needs a row identifier: make it a table without WITHOUT ROWID, or rename one of rowid, _rowid_ and oid"
+        )
+        if info.kind != "table without rowid":
+            hint = "name the table behind it; for a foreign table, in a deployment on the server that it is on"
         return refusal("unknown_table", f"{written} is a {info.kind}", hint)
     return None
 
@@ -125,7 +146,9 @@ def unknown_holds(written: str, held: Holds) -> Refusal | None:
 
 def busy(label: str) -> Refusal:
     """A restore into the table is under way."""
-    return refusal("busy", f"a restore into {label} is in progress", "the next run takes the table")
+    return refusal(
+        "busy", f"a restore into {label} is in progress", "no need to do anything: the next run takes the table"
+    )
 
 
 def refusal(guard: str, message: str, hint: str) -> Refusal:

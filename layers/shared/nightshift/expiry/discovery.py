@@ -140,7 +140,7 @@ class Discovery:
             raise Refused(
                 "wrong_reference",
                 f"{edge.child.label} ({mine}) cannot be compared with {edge.parent.label} ({theirs}): {reason(exc)}",
-                "correct the [[expiry.dependents]] entry",
+                "name columns of types that can be compared in [[expiry.dependents]], or change the type of one",
             ) from exc
 
     def _described(self, written: str, timestamp: str = "") -> TableInfo:
@@ -230,7 +230,7 @@ class Discovery:
                 raise Refused(
                     "unknown_table",
                     f"{child.label} hangs on {dependent.references}, which does not hang on {self._policy.table}",
-                    "correct `references` in [[expiry.dependents]]",
+                    "correct `references` in [[expiry.dependents]]: it is the expiring table, or one that hangs on it",
                 )
 
     def _as_expected(self, root: TableName) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from nightshift.archive.table_guards import replicable, returned
+from nightshift.archive.table_guards import CHILDREN_CURE, UTF8_CURE, hiding_cure, replicable, returned
 from nightshift.database import postgres_access, references
 from nightshift.database.catalog import ForeignKey, TableName
 from nightshift.expiry.graph import Cascade, Edge, Node
@@ -70,7 +70,7 @@ def _key_tables(connection: Connection) -> None:
         raise Refused(
             "privilege",
             "nightshift's role may not make temporary tables",
-            "GRANT TEMPORARY ON DATABASE TO nightshift's role",
+            "GRANT TEMPORARY ON DATABASE … TO nightshift's role",
         )
 
 
@@ -81,7 +81,7 @@ def _nothing_hidden(node: Node) -> None:
         raise Refused(
             "hidden_rows",
             f"{node.name.label}: {what} can keep rows from a DELETE",
-            "disable it, or use a role it does not bind",
+            hiding_cure(node.info.hiding) if node.info.hiding else CHILDREN_CURE,
         )
 
 
@@ -120,7 +120,7 @@ def _archivable(connection: Connection, node: Node) -> None:
         raise Refused("archive", what, "take archive = true out of the policy")
     if not info.text_encoding_ok:
         what = "the database's encoding is SQL_ASCII: its text may not be valid UTF-8"
-        raise Refused("encoding", what, "convert it to UTF8")
+        raise Refused("encoding", what, UTF8_CURE)
     if info.column(EXACT) is not None:
         what = f"{label} has a column {EXACT}, a name that nightshift uses"
         raise Refused("reserved_name", what, "rename the column")

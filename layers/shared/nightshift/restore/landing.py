@@ -87,9 +87,8 @@ def _bring(
     existing = file.rows - added
     if existing < 0 or (existing and not filler.destination.table.unique):
         raise ArchiveMismatch(
-            "row counts differ",
+            "row counts differ, and nothing of the object was restored",
             detail=f"{one.uri}: {file.rows} rows in the object, the database took {added}",
-            hint="nothing of it was restored; please report this",
         )
     if not existing:
         return Landed(added, 0)

@@ -20,7 +20,7 @@ from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.proof import ObjectDamaged, prove
 from nightshift.archive.work import Limits
 from nightshift.database.catalog import TableName
-from nightshift.database.connect import Database, reason, refused_statement
+from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, reason, refused_statement, sqlstate
 from nightshift.database.identity import family
 from nightshift.database.insertable import Insertable
 from nightshift.database.table_locks import TableLocks
@@ -77,11 +77,11 @@ def restore_table(way: Way, run: JobRun) -> RestoreResult:
             exc.about(request.table)
             raise
         except DBAPIError as exc:
-            raise NightshiftError(
-                "the database refused a statement",
-                detail=f"{request.table}: {reason(exc)}",
-                hint="to make a table nightshift's role needs CREATE on the schema; see the database's log",
-            ) from exc
+            error = refused_statement(exc)
+            if sqlstate(exc) == INSUFFICIENT_PRIVILEGE and "for schema" in reason(exc):
+                hint = "GRANT CREATE ON SCHEMA … TO nightshift's role, or name a table that is there with --into"
+                error = NightshiftError("no table could be made", detail=reason(exc), hint=hint)
+            raise error.about(request.table) from exc
     return replace(result, seconds=time.monotonic() - started)
 
 

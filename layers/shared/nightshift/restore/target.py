@@ -6,6 +6,7 @@ import hashlib
 
 from sqlalchemy import Connection, text
 
+from nightshift.archive.table_guards import hiding_cure
 from nightshift.database.catalog import TableName, split_name
 from nightshift.database.insertable import Insertable, insertable
 from nightshift.restore import records
@@ -13,6 +14,7 @@ from nightshift.restore.request import RestoreRequest
 from nightshift.results import Refusal
 
 SUFFIX = "_restored"
+BACK_INTO_IT = "to bring its rows back into it, use --into-original"
 MAX_NAME_BYTES = 63
 """Of a PostgreSQL identifier, as it is built everywhere."""
 
@@ -45,14 +47,15 @@ def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[T
         return _beside(connection, source, label)
     candidates = _readings(request.into, source.schema)
     if candidates is None:
-        return _no("unknown_table", f"{request.into} is not a table's name", "write it like schema.table")
+        hint = "write it like schema.table" if source.schema else "SQLite has no schemas: write the table's name alone"
+        return _no("unknown_table", f"{request.into} is not a table's name", hint)
     for name in candidates:
         if name == source:
-            return _no("same_table", f"{request.into} is the table that the rows came from", "use --into-original")
+            return _no("same_table", f"{request.into} is the table that the rows came from", BACK_INTO_IT)
         if found := insertable(connection, name):
             if name.schema and _related(connection, source, found):
-                hint = "use --into-original"
-                return _no("same_table", f"{request.into} and {label} are parts of one partitioned table", hint)
+                parts = f"{request.into} and {label} are parts of one partitioned table"
+                return _no("same_table", parts, BACK_INTO_IT)
             return name, found
     made = candidates[-1]
     if made.schema and len(made.name.encode()) > MAX_NAME_BYTES:
@@ -100,21 +103,29 @@ def judge(table: Insertable) -> Refusal | None:
     """Refuse a table that would not take rows as they are."""
     label = table.name.label
     if table.name.name.startswith("nightshift_"):
-        return _no("unusable_table", f"{label} is one of nightshift's own tables", "restore into another one")
+        return _no(
+            "unusable_table",
+            f"{label} is one of nightshift's own tables",
+            "it is no place for rows: name another table with --into",
+        )
     if table.kind not in ("table", "partitioned"):
-        return _no("unusable_table", f"{label} is a {table.kind}", "restore into a table")
+        return _no(
+            "unusable_table",
+            f"{label} is a {table.kind}",
+            "name a table with --into, or leave it out: one of its own is made",
+        )
     if not table.may_insert:
         return _no(
             "privilege",
             f"nightshift's role may not read and insert into {label}",
-            f"GRANT SELECT, INSERT ON {table.name.sql} TO nightshift's role",
+            f"GRANT SELECT, INSERT ON {table.name.sql}, and USAGE on its schema, TO nightshift's role",
         )
     if table.altering:
         what = ", ".join(table.altering)
         return _no(
             "altered_rows",
             f"{label}: {what} could change rows on their way in, or keep them out",
-            "disable it for the time of the restore, or restore into a table of its own",
+            f"restore into a table of its own; or, for the time of the restore, {hiding_cure(table.altering)}",
         )
     return None
 

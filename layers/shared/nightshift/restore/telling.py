@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.proof import ObjectDamaged
+from nightshift.archive.proof import THAW, Damage, ObjectDamaged
 from nightshift.errors import ArchiveMismatch
 from nightshift.restore.layout import Destination
 from nightshift.restore.request import RestoreRequest
@@ -83,7 +83,9 @@ def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> Res
     error = ArchiveMismatch(
         f"no object could be restored: all {len(result.damaged)} are damaged",
         detail="\n".join(f"{one.key}: {one.damage}, {one.what}" for one in damaged[:20]),
-        hint="nothing was changed; look for older versions in the bucket, or a copy in another region",
+        hint=THAW
+        if all(one.damage is Damage.FROZEN for one in damaged)
+        else "nothing was changed; look for older versions in the bucket, or a copy in another region",
     )
     error.result = result
     raise error
@@ -103,5 +105,6 @@ def not_there(destination: Destination, detail: str) -> ArchiveMismatch:
     return ArchiveMismatch(
         "the table does not show what this run restored",
         detail=f"{destination.table.name.label}: {detail}",
-        hint="something between us and the database undid a COMMIT, or somebody deleted rows meanwhile",
+        hint="somebody deleted rows meanwhile, or something between us and the database undid a COMMIT: the objects"
+        " hold all of them, for a table of another name (--into)",
     )

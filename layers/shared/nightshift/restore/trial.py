@@ -31,6 +31,8 @@ WAY_OUT = (
     " itself no longer takes a value, into one that you make with text in its place (--into); or change the table"
 )
 
+REFERENCED_FIRST = "restore the referenced table's rows first, or restore into a table of its own"
+
 TRIAL = TableName("pg_temp", "nightshift_trial")
 
 _REFERENCES = """
@@ -77,9 +79,9 @@ def try_out(
             if not exc.about_rows:
                 return None  # no temporary tables for us: the restore itself will tell
             said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
-            return _refused(table, one, said.replace(TRIAL.name, table.name.label))
+            return _refused(table, one, said.replace(TRIAL.name, table.name.label), WAY_OUT)
         if gone:
-            return _refused(table, one, f"they reference rows of {gone} that are not there")
+            return _refused(table, one, f"they reference rows of {gone} that are not there", REFERENCED_FIRST)
     return None
 
 
@@ -112,9 +114,9 @@ def _missing_reference(connection: PostgresConnection, table: TableName, bounds:
     return None
 
 
-def _refused(table: Insertable, one: ArchivedObject, said: str) -> Refusal:
+def _refused(table: Insertable, one: ArchivedObject, said: str, hint: str) -> Refusal:
     return Refusal(
         guard="impossible_values",
         message=f"archived rows do not fit {table.name.label} as it is now: {said} (tried: {one.uri})",
-        hint=WAY_OUT,
+        hint=hint,
     )

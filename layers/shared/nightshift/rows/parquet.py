@@ -143,7 +143,9 @@ def _explained(done: str, table: pa.Table) -> Iterator[None]:
         raise NightshiftError(
             f"rows could not be {done}",
             detail=f"{table.num_rows} rows: {type(exc).__name__}",
-            hint="a smaller CLEANUP_CHUNK_MB, or more memory for the function",
+            hint=None
+            if isinstance(exc, pa.ArrowInvalid)
+            else "a smaller CLEANUP_CHUNK_MB, or more memory for the function",
         ) from exc
 
 

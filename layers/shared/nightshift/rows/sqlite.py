@@ -156,7 +156,9 @@ class SqliteConnection:
             raise StatementRefused(
                 "an archived row breaks a constraint of the table",
                 detail=str(exc),
-                hint="restore what it references first, or restore into a table of its own",
+                hint="restore what it references first, or restore into a table of its own"
+                if exc.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+                else "restore into a table of its own (leave out --into-original), or change the constraint",
             ) from exc
 
 

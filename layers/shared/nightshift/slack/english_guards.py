@@ -6,7 +6,6 @@ GUARDS = {
     "unknown_table": "table not found",
     "unknown_column": "column not found",
     "wrong_type": "a column has the wrong type",
-    "future_cutoff": "the cutoff is too recent or in the future",
     "cascade": "rows of other tables hang on it by a foreign key",
     "abnormal_volume": "unusually many rows to delete",
     "hidden_rows": "a rule, trigger or inheritance may hide rows",

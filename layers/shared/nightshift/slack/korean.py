@@ -233,7 +233,6 @@ KOREAN = Phrases(
         "unknown_table": "테이블을 찾을 수 없음",
         "unknown_column": "컬럼을 찾을 수 없음",
         "wrong_type": "컬럼의 타입이 맞지 않음",
-        "future_cutoff": "삭제 기준일이 너무 최근이거나 미래임",
         "cascade": "외래 키로 연결된 다른 테이블의 행이 있음",
         "abnormal_volume": "삭제 대상이 비정상적으로 많음",
         "hidden_rows": "규칙·트리거·상속 때문에 일부 행이 누락될 수 있음",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from nightshift.archive.proof import Damage
 from nightshift.archive.verify import Verification
 from nightshift.cli.output import count, fact, size
 
@@ -38,7 +39,7 @@ def _lines(found: Verification, *, repaired: bool) -> Iterator[str]:
         yield fact("restored", f"{one.key}: {one.damage}: {one.what}; its rows are in their table, nothing is lost")
     for done in found.repaired:
         yield fact("repaired", f"{done.key}: {done.how}" + (f" to {done.to}" if done.to else ""))
-    if found.damaged:
+    if any(one.damage != Damage.FROZEN.value for one in found.damaged):
         yield "look for older versions of the damaged objects in the bucket, or for a copy in another region"
     if (found.unfinished or found.unknown) and not repaired:
         yield "nightshift verify --repair takes the orphans out of the readers' sight"
