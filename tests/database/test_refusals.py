@@ -135,12 +135,12 @@ def test_a_data_connection_says_what_the_server_said(house: House) -> None:
     ("statement", "message", "hint"),
     [
         (
-            "DELETE FROM child",
+            "DELETE FROM public.child",
             "the database is read-only",
             "connect to the primary server (a cluster's writer endpoint)",
         ),
         (
-            "DELETE FROM parent",
+            "DELETE FROM public.parent",
             "rows that are due are still referenced by another table",
             "archive the referencing table first, with a retention",
         ),
@@ -149,11 +149,11 @@ def test_a_data_connection_says_what_the_server_said(house: House) -> None:
 def test_what_a_data_connection_may_not_delete(house: House, statement: str, message: str, hint: str) -> None:
     house.sql("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int REFERENCES parent)")
     house.sql("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1)")
-    with closing(PostgresConnection(parse_database_url(house.url))) as connection:
-        if "read-only" in message:
-            connection.run("SET default_transaction_read_only = on")
-        with pytest.raises(NightshiftError) as raised:
-            connection.run(statement)
+    connection = PostgresConnection(parse_database_url(house.url))
+    if "read-only" in message:
+        connection.run("SET TRANSACTION READ ONLY")
+    with closing(connection), pytest.raises(NightshiftError) as raised:
+        connection.run(statement)
     assert (raised.value.message, hint in str(raised.value.hint)) == (message, True)
 
 

@@ -118,7 +118,7 @@ def test_a_pool_in_transaction_mode_is_refused(settled: House, postgres: Any) ->
 
 
 OPERATOR = """
-CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO guest; ALTER ROLE guest SET search_path = evil, public;
+CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO guest; ALTER ROLE guest SET search_path = public, evil;
 CREATE FUNCTION evil.never(text, text) RETURNS bool LANGUAGE sql AS 'SELECT false';
 CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.never)
 """

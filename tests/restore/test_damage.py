@@ -179,6 +179,15 @@ def test_access_denied_says_nothing_about_the_object(back: WayBack, proxy: S3Pro
     back.finish()
 
 
+def test_frozen_objects_are_to_be_thawed(back: WayBack, proxy: S3Proxy) -> None:
+    back.archive()
+    proxy.inject(faults.answer(403, "InvalidObjectState"), method="GET", times=None)
+    with pytest.raises(ArchiveMismatch) as caught:
+        back.restore_with({"AWS_ENDPOINT_URL": proxy.endpoint})
+    assert "in cold storage" in str(caught.value.detail)
+    assert caught.value.hint == "thaw it first: aws s3api restore-object"
+
+
 def test_a_bucket_that_is_not_there_is_no_damage(back: WayBack, proxy: S3Proxy) -> None:
     back.archive()
     proxy.inject(faults.no_such_bucket(), method="GET", times=None)

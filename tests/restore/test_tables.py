@@ -96,8 +96,9 @@ def test_a_role_with_few_rights(log: House, guest: str, rights: str, guard: str 
     ids=["temporary", "create"],
 )
 def test_a_role_that_may_make_no_table(log: House, guest: str, taken: str, message: str, hint: str) -> None:
-    log.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {guest}; GRANT USAGE ON SCHEMA public TO {guest}")
-    log.sql("REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC")
+    log.sql(
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {guest}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {guest}"
+    )
     revoked = taken.format(log.database)
     log.sql(f"REVOKE {revoked} FROM PUBLIC; REVOKE {revoked} FROM {guest}")
     with pytest.raises(NightshiftError) as raised:

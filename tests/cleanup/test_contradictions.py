@@ -15,7 +15,7 @@ from nightshift.restore.request import RestoreRequest
 from nightshift.runtime import run_job
 from nightshift.wiring import Wiring
 from restore.job import restore
-from tests.support.expiry_runs import JOB, MAKE_JOB, jobs, script
+from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, jobs, script
 from tests.support.handler import environ_of
 from tests.support.handler import run_job as call
 from tests.support.house import AS_OF, House
@@ -81,10 +81,10 @@ def test_nobody_foresaw_it(log: House) -> None:
 def test_rows_come_back_under_a_hold(log: House) -> None:
     log.run()
     call("restore", log.env, {"scheduled_time": AS_OF, "table": "log", "into_original": True})
-    hold = "UPDATE nightshift_restored_object SET hold_until = now() + {} * interval '1 day'"
-    log.sql(hold.format(-1))
+    hold = "UPDATE nightshift_restored_object SET hold_until = '2025-{}-01'"
+    log.sql(hold.format(10))
 
-    error = run(log, "cleanup", Step.STREAMED, lambda _: log.sql(hold.format(9)))
+    error = run(log, "cleanup", Step.STREAMED, lambda _: log.sql(hold.format(12)))
 
     assert error.hint == "the next run takes what is not held"
     assert log.value("SELECT count(*) FROM log") == 10
@@ -104,7 +104,8 @@ def test_a_right_is_taken_away(house: House, guest: str) -> None:
     house.sql(f"GRANT ALL ON job TO {guest}")
     house.policies(JOB)
 
-    error = run(house, "expire_jobs", Step.TAKEN, lambda _: house.sql(f"REVOKE DELETE ON job FROM {guest}"))
+    revoke = f"REVOKE DELETE ON job FROM {guest}"
+    error = run(house, "expire_jobs", Step.TAKEN, lambda _: house.sql(revoke), scheduled_time=NOW)
 
     assert error.hint == "GRANT SELECT, UPDATE, DELETE on it to nightshift's role"
     assert house.value("SELECT count(*) FROM job") == 2
@@ -116,7 +117,7 @@ def test_a_trigger_keeps_expired_rows(house: House) -> None:
     house.policies(JOB)
     trigger = "CREATE TRIGGER keep BEFORE DELETE ON job FOR EACH ROW EXECUTE FUNCTION keep()"
 
-    error = run(house, "expire_jobs", Step.TAKEN, lambda _: house.sql(trigger))
+    error = run(house, "expire_jobs", Step.TAKEN, lambda _: house.sql(trigger), scheduled_time=NOW)
 
     assert "look for triggers and rules on the table" in str(error.hint)
     assert house.value("SELECT count(*) FROM job") == 2
