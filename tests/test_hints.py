@@ -14,8 +14,8 @@ COMPUTED: dict[str, str] = _LISTED["computed"]
 """Those of `made_by` whose test cannot have their words: why."""
 OWED: list[str] = _LISTED["owed"]
 """Those of which nobody has said yet which test makes them. The list only ever gets shorter."""
-MOST_OWED = 102
-MOST_COMPUTED = 5
+MOST_OWED = 29
+MOST_COMPUTED = 1
 
 
 def test_each_hint_is_listed() -> None:

@@ -41,6 +41,10 @@ class Module:
                 found |= {one.asname or one.name: (path, one.name) for one in node.names if path.exists()}
         return found
 
+    @cached_property
+    def constants(self) -> set[str]:
+        return {name for name in (*self.names, *self.imports) if name.isupper()}
+
     def hint_position(self, name: str) -> int | None:
         """Which argument of a function or class is its `hint`; None where it has none."""
         if name in self.imports and name not in self.names:
@@ -67,9 +71,11 @@ class Module:
             parts = local.get(node.id) or self.names.get(node.id, [])
         elif isinstance(node, ast.IfExp):
             parts = [node.body, node.orelse]
-        elif isinstance(node, ast.JoinedStr):  # values that it shows are data, but for a choice of words
+        elif isinstance(node, ast.JoinedStr):  # values that it shows are data, but for constants and choices of words
             shown = [one.value if isinstance(one, ast.FormattedValue) else one for one in node.values]
-            parts = [one for one in shown if isinstance(one, ast.Constant | ast.IfExp)]
+            words = ast.Constant | ast.IfExp
+            known = {name for name, values in local.items() if all(isinstance(one, ast.Constant) for one in values)}
+            parts = [one for one in shown if isinstance(one, words) or getattr(one, "id", "") in known | self.constants]
         elif isinstance(node, ast.Compare):
             parts = []
         return [text for part in parts for text in self.text_values(part, local, seen)]
