@@ -1,10 +1,11 @@
 """An extension that may be in one database of its server only, as pg_cron: the backup is proven but for it.
 
-The server finds the extension in a directory of the test's own, by `extension_control_path` (PostgreSQL 18).
+The server is a copy, with the extension among its own: before version 18 it looks nowhere else.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,11 @@ from typing import Any
 import pytest
 
 from local.postgres import DISPOSABLE, EmbeddedPostgres
+from tests.backup.restore.journey import OLD
 from tests.backup.restore.vault import AS_OF, NAME
 from tests.conftest import POSTGRES_VERSION
 from tests.support.handler import run_job
 from tests.support.house import House
-
-pytestmark = pytest.mark.skipif(POSTGRES_VERSION < 18, reason="extensions lie in the server's own directory")
 
 CONTROL = "default_version = '1.0'\nrelocatable = false\nschema = cron\ntrusted = {trusted}\n"
 SCRIPT = """
@@ -36,20 +36,39 @@ COMMENT ON VIEW jobs IS 'hangs on it'; GRANT USAGE ON SCHEMA cron TO reporter; G
 """
 
 
-@pytest.fixture(scope="module", params=["true", "false"])
+@pytest.fixture(scope="module", params=["15 true", "current true", "current false"])
 def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
-    """A server with such an extension, trusted or for superusers alone."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as place:
-        extension = Path(place) / "extension"
-        extension.mkdir()
+    """A server with such an extension, trusted or for superusers alone; of an old and of the current version."""
+    version, trusted = request.param.split()
+    with tempfile.TemporaryDirectory(dir="/tmp") as place, pytest.MonkeyPatch.context() as patched:
+        if version == "15":
+            if not OLD.exists():
+                pytest.skip("no PostgreSQL 15 here")
+            patched.setenv("PG_BIN", str(OLD))
         Path(place).chmod(0o755)
-        (extension / "pg_cronlike.control").write_text(CONTROL.format(trusted=request.param))
-        (extension / "pg_cronlike--1.0.sql").write_text(SCRIPT)
-        settings = {**DISPOSABLE, "extension_control_path": f"$system:{place}"}
-        with EmbeddedPostgres(POSTGRES_VERSION, settings=settings) as running:
+        programs, extensions = copy_server(EmbeddedPostgres(POSTGRES_VERSION).psql_path.parent, Path(place))
+        (extensions / "pg_cronlike.control").write_text(CONTROL.format(trusted=trusted))
+        (extensions / "pg_cronlike--1.0.sql").write_text(SCRIPT)
+        patched.setenv("PG_BIN", str(programs))
+        with EmbeddedPostgres(POSTGRES_VERSION, settings=DISPOSABLE) as running:
             running.execute("CREATE ROLE reporter")
             running.execute("CREATE ROLE night LOGIN CREATEDB CREATEROLE PASSWORD 'night5hift'")
             yield running
+
+
+def copy_server(programs: Path, place: Path) -> tuple[Path, Path]:
+    """Copy a server; returns where its programs and its extensions are.
+
+    It finds its files by the way that leads there from its programs: in Debian's packages by way of /usr.
+    """
+    installed = programs.parent
+    above, paths = installed.parent.parent, [installed, *installed.parent.parent.glob("*.libs")]
+    if programs == OLD:
+        above, paths = Path("/"), [installed, Path("/usr/share/postgresql") / installed.name]
+    for path in paths:
+        shutil.copytree(path, place / path.relative_to(above), symlinks=True)
+    (extensions,) = (found.parent for found in place.rglob("plpgsql.control"))
+    return place / programs.relative_to(above), extensions
 
 
 @pytest.fixture
