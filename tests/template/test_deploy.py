@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.template.cloudformation import ROOT, Stack, load
+from tools.docs.code import EVERY_JOB, jobs_by_metric
+from tools.docs.template import functions
 
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 LIMITS = (ROOT / "docs" / "limits-and-costs.md").read_text(encoding="utf-8")
@@ -70,6 +72,18 @@ def test_the_alarms_that_are_paid_for_are_counted(stack: Stack) -> None:
     alarms = len(list(stack.of_type("AWS::CloudWatch::Alarm")))
     assert f"{NUMBERS[alarms]} alarms at $0.10" in costs()
     assert f"**Fixed.** **${alarms * 0.10 + 2 * 0.40:.2f}**:" in costs()
+
+
+def metrics_of(job: str) -> str:
+    """How many metrics a job writes whose report reaches Slack, in words."""
+    writers = [jobs for (name, _), jobs in jobs_by_metric().items() if name != "NotifyFailed"]
+    return NUMBERS[sum(job in jobs or EVERY_JOB in jobs for jobs in writers)]
+
+
+def test_what_is_paid_for_metrics_and_named_for_functions_is_counted() -> None:
+    assert f"{metrics_of('cleanup').capitalize()} metrics of `cleanup` at $0.30" in costs()
+    assert f"Its {metrics_of('expire_jobs')} metrics" in costs()
+    assert f"{NUMBERS[len(functions())].capitalize()} ARNs" in DEPLOY
 
 
 def test_the_costs_are_computed() -> None:

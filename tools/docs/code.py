@@ -17,19 +17,30 @@ ROOT = Path(__file__).resolve().parents[2]
 METRICS = ROOT / "layers" / "shared" / "nightshift" / "metrics.py"
 
 
+EVERY_JOB = "all jobs"
+
+
 def metric_table() -> str:
     """Returns the metrics, with the jobs that write each."""
-    jobs_by_metric: dict[tuple[str, str], list[str]] = defaultdict(list)
+    rows = [
+        (markdown.code(name), unit, ", ".join(job if job == EVERY_JOB else markdown.code(job) for job in jobs))
+        for (name, unit), jobs in jobs_by_metric().items()
+    ]
+    return markdown.table(("Metric", "Unit", "Written by"), rows)
+
+
+def jobs_by_metric() -> Mapping[tuple[str, str], list[str]]:
+    """Returns the jobs that write each metric, by the metric's name and unit."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
     module = ast.parse(METRICS.read_text(encoding="utf-8"))
     written = {node.name: list(_metrics(node)) for node in module.body if isinstance(node, ast.FunctionDef)}
     for metric in written["emit"]:
-        jobs_by_metric[metric] = ["all jobs"]
+        found[metric] = [EVERY_JOB]
     writers = _writers(module)
     for job in functions():
         for metric in written.get(writers.get(_result_class(job), ""), []):
-            jobs_by_metric[metric].append(f"`{job}`")
-    rows = [(f"`{name}`", unit, ", ".join(jobs)) for (name, unit), jobs in jobs_by_metric.items()]
-    return markdown.table(("Metric", "Unit", "Written by"), rows)
+            found[metric].append(job)
+    return found
 
 
 def _metrics(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
@@ -39,9 +50,10 @@ def _metrics(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
         if isinstance(node.func, ast.Attribute) and node.func.attr == "add_metric":
             name, unit = node.args[:2]
             assert isinstance(name, ast.Constant)
+            # A unit is a text, or a member such as MetricUnit.Count.
             yield (
                 str(name.value),
-                str(unit.value) if isinstance(unit, ast.Constant) else ast.unparse(unit).split(".")[1],
+                str(unit.value if isinstance(unit, ast.Constant) else ast.unparse(unit).split(".")[1]),
             )
 
 

@@ -18,7 +18,7 @@ COMMANDS = ("plan", "archives", "verify", "restore", "backups", "restore-backup"
 
 EPILOG = """
 \b
-Environment, as the handlers read it:
+Environment, as the functions read it:
   DATABASE_URL              postgresql://… or sqlite:///…; or DATABASE_SECRET_ARN
   ARCHIVE_BUCKET            the archive's bucket; ARCHIVE_PREFIX (archive)
   BACKUP_BUCKET             the backups' bucket (ARCHIVE_BUCKET); BACKUP_PREFIX (backup)
@@ -83,7 +83,5 @@ class Commands(click.Group):
 @click.option("--verbose", is_flag=True, help="Show the log, and the trace of an unexpected error, on stderr.")
 @click.pass_context
 def cli(ctx: click.Context, verbose: bool) -> None:
-    """The night crew's tools for the day: what cleanup would take, what is archived, whether it is sound, and the
-    way back.
-    """
+    """Plan cleanup, list and verify the archive, restore rows and backups, and run a job."""
     ctx.obj = verbose

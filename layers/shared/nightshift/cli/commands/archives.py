@@ -11,7 +11,7 @@ from nightshift.cli.options import day_options, json_option
 
 EPILOG = """
 \b
-Environment: DATABASE_URL, ARCHIVE_BUCKET. S3 is not asked: `nightshift verify` does that.
+Environment: DATABASE_URL, ARCHIVE_BUCKET. S3 is not read; `nightshift verify` reads it.
 
 \b
 Exit status: 0 done, 1 failed, 2 not understood.
@@ -40,16 +40,18 @@ Examples:
 
 @click.group(
     "archives",
-    short_help="What is archived; SQL to query it.",
+    short_help="List the archive; print SQL that queries it.",
     epilog=EPILOG,
     invoke_without_command=True,
     subcommand_metavar="[ddl TABLE]",
 )
 @click.option("--table", metavar="TABLE", help="Only this table, which may be gone from the database.")
 @day_options
-@click.option("--by", type=click.Choice(["table", "day"]), help="A line a table, or a day. Default: day with --table.")
 @click.option(
-    "--all", "every_state", is_flag=True, help="Also objects that are no part of the archive: pending, swept, …"
+    "--by", type=click.Choice(["table", "day"]), help="One line for each table or each day. Default: day with --table."
+)
+@click.option(
+    "--all", "every_state", is_flag=True, help="Also objects that are not part of the archive: pending, swept, …"
 )
 @json_option
 @click.pass_context
@@ -64,7 +66,7 @@ def command(
 ) -> None:
     """Show what is archived: rows, bytes and objects by table and day.
 
-    Rows that were restored into their table are no part of the archive any more; they are told apart.
+    Rows that were restored into their table are not part of the archive any more. They are listed separately.
     """
     if ctx.invoked_subcommand is not None:
         if any(value for value in ctx.params.values()):
@@ -95,13 +97,13 @@ def command(
 
 @command.command("ddl", epilog=DDL_EPILOG)
 @click.argument("table")
-@click.option("--engine", type=click.Choice(["athena", "duckdb", "spark"]), required=True, help="Whose SQL.")
+@click.option("--engine", type=click.Choice(["athena", "duckdb", "spark"]), required=True, help="SQL dialect.")
 @day_options
 @click.pass_context
 def ddl_command(
     ctx: click.Context, table: str, engine: Literal["athena", "duckdb", "spark"], since: date | None, until: date | None
 ) -> None:
-    """Print SQL that makes a table's archive queryable where it lies."""
+    """Print a view over a table's archived objects."""
     from nightshift.archive.ddl import ddl
     from nightshift.cli import context
     from nightshift.run import JobRun

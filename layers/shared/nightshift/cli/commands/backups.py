@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EPILOG = """
 \b
-Environment: BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, TIMEZONE, and AWS's own. The database is not asked: it may
+Environment: BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, TIMEZONE, and AWS's own. The database is not read: it may
   be lost.
 
 \b
@@ -56,7 +56,7 @@ Examples:
 
 @click.group(
     "backups",
-    short_help="Which backups there are; pin one.",
+    short_help="List the backups; pin one.",
     epilog=EPILOG,
     invoke_without_command=True,
     subcommand_metavar="[pin NAME | unpin NAME]",
@@ -65,9 +65,9 @@ Examples:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, deep: bool, as_json: bool) -> None:
-    """Show every backup, newest first: whether it is good, whether a rehearsal has proven it, and what it holds.
+    """List every backup, newest first: its state, its contents, and whether a restore drill has proven it.
 
-    One that was not finished, or of which anything is missing, is never called good.
+    A backup is good if it is finished and none of its objects is missing.
     """
     if ctx.invoked_subcommand:
         if deep or as_json:
@@ -89,16 +89,16 @@ def command(ctx: click.Context, deep: bool, as_json: bool) -> None:
     ctx.exit(ExitCode.PARTIAL if any(one.state is State.DAMAGED for one in found) else ExitCode.DONE)
 
 
-@command.command("pin", short_help="Keep a backup, whatever retention says.", epilog=PIN_EPILOG)
+@command.command("pin", short_help="Exempt a backup from retention.", epilog=PIN_EPILOG)
 @click.argument("name")
-@click.option("--until", type=Day(), help="Last day, included, by TIMEZONE. Default: without an end.")
-@click.option("--reason", default="", help="A few words for whoever finds it.")
+@click.option("--until", type=Day(), help="Last day, included, in TIMEZONE. Default: no end.")
+@click.option("--reason", default="", help="Reason, stored with the pin.")
 @json_option
 @click.pass_context
 def pin(ctx: click.Context, name: str, until: date | None, reason: str, as_json: bool) -> None:
-    """Keep a backup: retention does not delete it before the pin is over. A new pin takes the place of an earlier one.
+    """Exempt a backup from retention until the pin ends. A new pin replaces an earlier one.
 
-    S3's own lifecycle rules know nothing of pins.
+    S3's lifecycle rules do not respect pins.
     """
     from nightshift.backup.opening import Backup
     from nightshift.backup.pins import Pin, pin_backup
@@ -119,12 +119,12 @@ def pin(ctx: click.Context, name: str, until: date | None, reason: str, as_json:
         click.echo(f"{name} is kept {f'until {until}, that day included' if until else 'without an end'}")
 
 
-@command.command("unpin", short_help="Leave a backup to retention again.", epilog=UNPIN_EPILOG)
+@command.command("unpin", short_help="Return a backup to retention.", epilog=UNPIN_EPILOG)
 @click.argument("name")
 @json_option
 @click.pass_context
 def unpin(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Delete a backup's pin: the next run of `backup` decides on it by its rules."""
+    """Delete a backup's pin. The next run of `backup` applies retention to it."""
     from nightshift.backup.opening import Backup
     from nightshift.backup.pins import unpin_backup
     from nightshift.cli import context, output

@@ -17,11 +17,11 @@ Examples:
 """
 
 
-@click.command("completion", short_help="TAB in bash, zsh or fish.", epilog=EPILOG)
+@click.command("completion", short_help="Print a completion script for bash, zsh or fish.", epilog=EPILOG)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands and options on TAB. No database is asked for it, then or later."""
+    """Print a script that completes commands and options on TAB. It reads no database."""
     root = ctx.find_root()
     kind = get_completion_class(shell)
     assert kind is not None  # click has all three

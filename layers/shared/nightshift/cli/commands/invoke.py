@@ -18,7 +18,7 @@ from nightshift.cli.options import timeout_option
 
 EPILOG = """
 \b
-Environment: all that the job reads; the run is real: it writes, and tells Slack where SLACK_BOT_TOKEN is set.
+Environment: all that the job reads. The run is real: it writes, and reports to Slack if SLACK_BOT_TOKEN is set.
 
 \b
 Exit status: 0 done, 1 failed, 2 not understood, 3 done in part, 4 refused.
@@ -54,13 +54,13 @@ class Job(click.ParamType[str]):
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="A JSON file, or - for stdin. Default: {}, a run that stands for now.",
 )
-@timeout_option(14_400, "When the job is to end; what it has not done by then the next run does.")
-@click.option("--json", "as_json", is_flag=True, help="The answer on one line, and nothing else on stdout.")
+@timeout_option(14_400, "Time after which the job ends; the next run continues.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer on one line, and nothing else on stdout.")
 @click.pass_context
 def command(ctx: click.Context, job: str, source: Path | None, timeout: int, as_json: bool) -> None:
-    """Run a job once, here and now, with an event of your choice, and print its answer as JSON.
+    """Run a job once in this process, and print its answer as JSON.
 
-    While it runs, stderr says every ten seconds for how long, and what was done last.
+    During the run, stderr shows the time and the last step every ten seconds.
     """
     from nightshift.cli import context, output
     from nightshift.cli.watch import Allowance, signs_of_life

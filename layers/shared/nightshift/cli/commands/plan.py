@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 EPILOG = """
 \b
 Environment: DATABASE_URL, NIGHTSHIFT_CONFIG or LOG_RETENTION_DAYS, TIMEZONE, CLEANUP_MAX_SHARE.
-The archive is not asked: ARCHIVE_BUCKET need not be set.
+The archive is not read: ARCHIVE_BUCKET need not be set.
 
 \b
-Exit status: 0 planned, 1 a table could not be looked at, 2 not understood, 4 a guard would refuse a table.
+Exit status: 0 planned, 1 a table could not be read, 2 not understood, 4 a guard would refuse a table.
 
 \b
 Examples:
@@ -33,14 +33,14 @@ Examples:
 """
 
 
-@click.command("plan", short_help="What the next cleanup would do.", epilog=EPILOG)
+@click.command("plan", short_help="Show what the next cleanup would do.", epilog=EPILOG)
 @click.option("--table", metavar="TABLE", help="Only this table of the policies.")
 @click.option("--as-of", metavar="ISO", help="Plan as of this day or moment; without a zone in TIMEZONE. Default: now.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, table: str | None, as_of: str | None, as_json: bool) -> None:
-    """Show what cleanup would do: rows, bytes, objects, seconds and cost to expect, the oldest overdue row, and every
-    guard that would refuse. Reads the database, writes nothing, and needs none of nightshift's own tables.
+    """Show what cleanup would do: expected rows, bytes, objects, seconds and cost, the oldest due row, and every guard
+    that would refuse. The command reads the database and writes nothing. It requires none of nightshift's own tables.
     """
     from nightshift.cli import context, output
     from nightshift.cli.views import plan as view

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = """
 \b
-Environment: DATABASE_URL, ARCHIVE_BUCKET, TIMEZONE, and AWS's own; the run tells Slack where SLACK_BOT_TOKEN is set.
+Environment: DATABASE_URL, ARCHIVE_BUCKET, TIMEZONE, and AWS's own. The run reports to Slack if SLACK_BOT_TOKEN is set.
 
 \b
 Exit status:
@@ -52,7 +52,7 @@ def _renames(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...
     return renames
 
 
-@click.command("restore", short_help="Archived rows back into a table.", epilog=EPILOG)
+@click.command("restore", short_help="Restore archived rows into a table.", epilog=EPILOG)
 @click.argument("table")
 @day_options
 @click.option(
@@ -62,31 +62,31 @@ def _renames(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...
     metavar="KEY",
     help="Only this object: key, s3:// address or file name. Repeatable.",
 )
-@click.option("--into", metavar="TABLE", help="The table to fill, made if missing. Default: TABLE_restored.")
+@click.option("--into", metavar="TABLE", help="Table to fill, created if missing. Default: TABLE_restored.")
 @click.option(
-    "--into-original", is_flag=True, help="Back into TABLE itself: the rows leave the archive. Asks on a terminal."
+    "--into-original", is_flag=True, help="Restore into TABLE itself: the rows leave the archive. Asks on a terminal."
 )
 @click.option(
-    "--hold", metavar="TIME", help="With --into-original: how long no job deletes the rows (7d): 12h, 0, a day."
+    "--hold", metavar="TIME", help="With --into-original: time for which no job deletes the rows (7d): 12h, 0, a day."
 )
 @click.option(
     "--rename",
     multiple=True,
     callback=_renames,
     metavar="OLD=NEW",
-    help="A column that has another name now. Repeatable.",
+    help="Column that has another name now. Repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask. In a pipe nobody is asked anyway.")
-@timeout_option(86_400, "When the run is to end; a second run restores what it has not restored by then.")
+@click.option("--dry-run", is_flag=True, help="Report what would be restored; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask. Without a terminal there is no question.")
+@timeout_option(86_400, "Time after which the run ends; a second run continues.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, *, dry_run: bool, yes: bool, timeout: int, as_json: bool, **asked: Any) -> None:
-    """Put archived rows of TABLE back into the database, into a table beside it unless told otherwise.
+    """Restore archived rows of TABLE into TABLE_restored, or into the table that an option names.
 
-    Every object is proven before its rows are taken; rows whose keys the table has already are left alone; a second
-    run adds nothing. While it runs, stderr tells how many rows are in: a bar on a terminal, a line every ten seconds
-    elsewhere.
+    Every object is verified before its rows are inserted. Rows whose keys the table has already are left alone. A
+    second run inserts nothing. During the run, stderr shows the inserted rows: a bar on a terminal, a line every ten
+    seconds elsewhere.
     """
     from nightshift.cli.views import restore as view
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EPILOG = """
 \b
 Environment: RESTORE_DATABASE_URL, BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, BACKUP_WORKERS, BACKUP_PG_CLIENT, and
-  AWS's own. DATABASE_URL is neither asked nor touched: its database may be lost.
+  AWS's own. DATABASE_URL is neither read nor written: its database may be lost.
 
 \b
 Exit status:
@@ -40,25 +40,28 @@ Examples:
 """
 
 
-@click.command("restore-backup", short_help="A backup back into a database.", epilog=EPILOG)
+@click.command("restore-backup", short_help="Restore a backup into a database.", epilog=EPILOG)
 @click.argument("name")
 @click.option(
     "--into",
     "variable",
     metavar="VARIABLE",
     default="RESTORE_DATABASE_URL",
-    help="The environment variable with the database's URL. Default: RESTORE_DATABASE_URL.",
+    help="Environment variable with the database's URL. Default: RESTORE_DATABASE_URL.",
 )
-@click.option("--table", metavar="TABLE", help="This table alone; the database need not be empty then, the table must.")
+@click.option(
+    "--table", metavar="TABLE", help="Restore this table only. The database need not be empty then; the table must be."
+)
 @click.option("--no-owner", is_flag=True, help="Leave out owners and grants: their roles need not exist.")
 @click.option(
     "--into-existing",
     is_flag=True,
-    help="Into a database that is not empty, e.g. a hosted one; refused where it has anything that the backup makes.",
+    help="Accept a database that is not empty, e.g. a hosted one. Collisions of names are refused.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would be restored; write nothing.")
 @timeout_option(
-    86_400, "When it is to end; what is restored by then is half a database: drop it, and begin again with more time."
+    86_400,
+    "Time after which the restore ends. The database is incomplete then: drop it, and start over with more time.",
 )
 @json_option
 @click.pass_context
@@ -75,9 +78,9 @@ def command(
 ) -> None:
     """Restore the backup NAME, or the newest good one, into an empty database.
 
-    Every object is proven before it is used; afterwards every table's digest, every sequence and the schema are
-    compared with what was saved. A URL is never taken from the command line, which everybody on the machine can read.
-    While it runs, stderr tells how many rows are in: a bar on a terminal, a line every ten seconds elsewhere.
+    Every object is verified before it is used. Afterwards every table's digest, every sequence and the schema are
+    compared with the backup. The command line takes no URL, because every user of the machine can read it. During the
+    run, stderr shows the inserted rows: a bar on a terminal, a line every ten seconds elsewhere.
     """
     from nightshift.backup.bringing import bring_back
     from nightshift.backup.places import restore_target

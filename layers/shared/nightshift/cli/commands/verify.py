@@ -32,12 +32,14 @@ Examples:
 """
 
 
-@click.command("verify", short_help="Whether S3 still holds the archive.", epilog=EPILOG)
+@click.command("verify", short_help="Compare the archive in S3 with the ledger.", epilog=EPILOG)
 @click.argument("table", required=False)
 @day_options
-@click.option("--quick", is_flag=True, help="Ask S3 for sizes alone; read no object.")
-@click.option("--values", is_flag=True, help="Read every value too, not only every byte.")
-@click.option("--repair", is_flag=True, help="Remove what runs left unfinished; what is archived is never touched.")
+@click.option("--quick", is_flag=True, help="Compare sizes only; read no object.")
+@click.option("--values", is_flag=True, help="Read every value, not only every byte.")
+@click.option(
+    "--repair", is_flag=True, help="Delete objects that runs left unfinished. Archived objects are never touched."
+)
 @json_option
 @click.pass_context
 def command(
@@ -50,7 +52,7 @@ def command(
     repair: bool,
     as_json: bool,
 ) -> None:
-    """Prove the archive of TABLE, or of every table: read each object again and compare it with the ledger."""
+    """Verify the archive of TABLE, or of every table: read each object and compare it with the ledger."""
     if quick and values:
         raise click.UsageError("--quick and --values cannot both be given")
     from nightshift.archive.verify import verify
