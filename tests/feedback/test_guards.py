@@ -8,34 +8,45 @@ from local.postgres import EmbeddedPostgres
 from nightshift.errors import NightshiftError
 from tests.support.feedback import BAD, DAY, VotingHouse
 
+TABLE = "write FEEDBACK_TABLE as the database has it: a table or view"
+TIME = "FEEDBACK_TIME needs a number with FEEDBACK_EPOCH, or without it timestamptz, timestamp or date"
+ONE_OF = "one of FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL only"
+VALUES = "correct FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL, or FEEDBACK_RATING"
 REFUSALS = [
-    ("unknown_table", {"FEEDBACK_TABLE": "nowhere"}, "nowhere"),
-    ("unknown_table", {"FEEDBACK_TABLE": "a.b.c"}, "a.b.c"),
-    ("unknown_table", {"FEEDBACK_TABLE": "x; DROP TABLE conversation_log"}, "DROP TABLE"),
-    ("unknown_table", {"FEEDBACK_TABLE": "nightshift_run"}, "own tables"),
-    ("unknown_column", {"FEEDBACK_RATING": "stars"}, "stars"),
-    ("unknown_column", {"FEEDBACK_TIME": "voted_at"}, "voted_at"),
-    ("unknown_column", {"FEEDBACK_GROUP": "topic"}, "topic"),
-    ("unknown_column", {"FEEDBACK_COMMENT": "words"}, "words"),
-    ("unknown_column", {"FEEDBACK_DOCUMENT": 'document_id" OR 1=1 --'}, "1=1"),
-    ("wrong_type", {"FEEDBACK_TIME": "id"}, "FEEDBACK_EPOCH"),
-    ("wrong_type", {"FEEDBACK_EPOCH": "s"}, "created_at"),
-    ("overlap", {"FEEDBACK_DISLIKES": "no,like"}, "like"),
-    ("impossible_value", {"FEEDBACK_RATING": "id"}, "cannot hold the value like"),
+    ("unknown_table", {"FEEDBACK_TABLE": "nowhere"}, "nowhere", TABLE),
+    ("unknown_table", {"FEEDBACK_TABLE": "a.b.c"}, "a.b.c", TABLE),
+    ("unknown_table", {"FEEDBACK_TABLE": "x; DROP TABLE conversation_log"}, "DROP TABLE", TABLE),
+    ("unknown_table", {"FEEDBACK_TABLE": "nightshift_run"}, "own tables", TABLE),
+    ("unknown_column", {"FEEDBACK_RATING": "stars"}, "stars", "FEEDBACK_RATING is one of its columns: "),
+    ("unknown_column", {"FEEDBACK_TIME": "voted_at"}, "voted_at", "FEEDBACK_TIME is one of its columns: "),
+    ("unknown_column", {"FEEDBACK_GROUP": "topic"}, "topic", "FEEDBACK_GROUP is one of its columns: "),
+    ("unknown_column", {"FEEDBACK_COMMENT": "words"}, "words", "FEEDBACK_COMMENT is one of its columns: "),
+    (
+        "unknown_column",
+        {"FEEDBACK_DOCUMENT": 'document_id" OR 1=1 --'},
+        "1=1",
+        "FEEDBACK_DOCUMENT is one of its columns: ",
+    ),
+    ("wrong_type", {"FEEDBACK_TIME": "id"}, "the time column id is", TIME),
+    ("wrong_type", {"FEEDBACK_EPOCH": "s"}, "created_at", None),
+    ("overlap", {"FEEDBACK_DISLIKES": "no,like"}, "like", ONE_OF),
+    ("impossible_value", {"FEEDBACK_RATING": "id"}, "cannot hold the value like", VALUES),
 ]
 
 
 @pytest.mark.parametrize(
-    ("guard", "env", "named"), REFUSALS, ids=[f"{g} {next(iter(e.values()))}" for g, e, _ in REFUSALS]
+    ("guard", "env", "named", "hint"), REFUSALS, ids=[f"{g} {next(iter(e.values()))}" for g, e, _, _ in REFUSALS]
 )
-def test_a_refusal(anybody: VotingHouse, guard: str, env: dict[str, str], named: str) -> None:
+def test_a_refusal(anybody: VotingHouse, guard: str, env: dict[str, str], named: str, hint: str | None) -> None:
+    """SQLite's columns have no type of time, so that it is a value which says that FEEDBACK_EPOCH is wrong."""
+    hint = hint or ("; for times that are none, unset it" if anybody.on_sqlite else TIME)
     anybody.create()
     anybody.vote(DAY, *BAD)
     anybody.env |= env
     before = anybody.state()
     answer = anybody.run()
     assert (answer["status"], answer["complete"], answer["refusal"]["guard"]) == ("refused", False, guard)
-    assert named in answer["refusal"]["message"] + answer["refusal"]["hint"]
+    assert named in answer["refusal"]["message"] and hint in answer["refusal"]["hint"]
     untouched(anybody, before)
 
 
@@ -44,6 +55,7 @@ def test_a_type_that_is_no_rating(voters: VotingHouse, kind: str) -> None:
     voters.create(rating=kind)
     refusal = voters.run()["refusal"]
     assert (refusal["guard"], kind in refusal["message"] or "timestamp" in refusal["message"]) == ("wrong_type", True)
+    assert refusal["hint"] == "FEEDBACK_RATING needs text, a boolean, a number or an enum"
 
 
 @pytest.mark.parametrize("kind", ["text", "time", "interval", "numeric", "uuid", "timestamptz[]"])
@@ -85,7 +97,9 @@ def test_sqlite_times_that_would_be_counted_wrongly(sqlite_voters: VotingHouse, 
     sqlite_voters.vote(DAY, *BAD)
     sqlite_voters.vote(f"'{odd}'", 1)
     before = sqlite_voters.state()
-    assert sqlite_voters.run()["refusal"]["guard"] == "wrong_type"
+    refusal = sqlite_voters.run()["refusal"]
+    assert refusal["guard"] == "wrong_type"
+    assert refusal["hint"] == "store local times without a zone; for numbers, set FEEDBACK_EPOCH"
     untouched(sqlite_voters, before)
 
 
@@ -93,7 +107,8 @@ def test_rows_that_are_hidden_from_our_role(voters: VotingHouse, guest: str) -> 
     voters.create()
     voters.sql(f"GRANT SELECT ON conversation_log TO {guest}; ALTER TABLE conversation_log ENABLE ROW LEVEL SECURITY")
     voters.env["DATABASE_URL"] = voters.url.replace("postgres@", f"{guest}@")
-    assert voters.run()["refusal"]["guard"] == "hidden_rows"
+    refusal = voters.run()["refusal"]
+    assert (refusal["guard"], "or let it be a member of the table's owner" in refusal["hint"]) == ("hidden_rows", True)
 
 
 def test_a_table_that_our_role_may_not_read(voters: VotingHouse, guest: str) -> None:
@@ -101,7 +116,8 @@ def test_a_table_that_our_role_may_not_read(voters: VotingHouse, guest: str) -> 
     voters.vote(DAY, *BAD)
     voters.env["DATABASE_URL"] = voters.url.replace("postgres@", f"{guest}@")
     refusal = voters.run()["refusal"]
-    assert (refusal["guard"], "GRANT SELECT ON" in refusal["hint"]) == ("privilege", True)
+    hint = 'GRANT SELECT ON "public"."conversation_log", and USAGE on its schema, TO nightshift\'s role'
+    assert (refusal["guard"], refusal["hint"]) == ("privilege", hint)
     voters.sql(f"GRANT SELECT ON conversation_log TO {guest}")
     assert voters.run()["total"] == sum(BAD)
 

@@ -36,6 +36,7 @@ def test_another_unit_is_refused(anybody: VotingHouse, epoch: str, unit: int) ->
     insert(anybody, [str(seoul("2025-10-16 12:00", unit))])
     refusal = anybody.run()["refusal"]
     assert refusal["guard"] == "wrong_type" and "FEEDBACK_EPOCH says" in refusal["message"]
+    assert "be the unit of the numbers (s, ms, us or ns)" in refusal["hint"]
 
     anybody.env["FEEDBACK_EPOCH"] = next(name for name, a_second in UNITS.items() if a_second == unit)
     assert anybody.run()["likes"] == 1

@@ -23,6 +23,10 @@ WHERE a.attrelid = CAST(:table AS regclass) AND a.attname = :column
 _RIGHTS = "SELECT bool_and(has_table_privilege(CAST(:table AS regclass), r)) FROM unnest(CAST(:rights AS text[])) r"
 
 
+WRITE_TABLE = "write `table` in [[embedding]] as the database has it: a name, or schema.name"
+UNBOUND = "ALTER ROLE … BYPASSRLS for nightshift's role, or let it be a member of the table's owner"
+
+
 class Refused(Exception):
     """A guard said no."""
 
@@ -34,19 +38,19 @@ class Refused(Exception):
 def known_table(written: str, info: TableInfo | None) -> TableInfo:
     """The table exists, is one, and we see all of its rows."""
     if info is None:
-        raise Refused("unknown_table", f"there is no table {written}", "correct the policy, or the schema")
+        raise Refused("unknown_table", f"there is no table {written}", WRITE_TABLE)
     if info.name.name.startswith("nightshift_"):
-        raise Refused("unknown_table", f"{written} is one of nightshift's own tables", "take it out of the policies")
+        raise Refused("unknown_table", f"{written} is one of nightshift's own tables", "take it out of [[embedding]]")
     if info.kind not in ("table", "partitioned", "table without rowid"):
-        raise Refused("unknown_table", f"{written} is a {info.kind}", "name the table behind it")
+        raise Refused("unknown_table", f"{written} is a {info.kind}", "name the table behind it in [[embedding]]")
     if not info.may_read:
         hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role"
         raise Refused("privilege", f"nightshift's role may not read {written}", hint)
-    if ROW_SECURITY in info.hiding or info.has_children:
-        what = ROW_SECURITY if ROW_SECURITY in info.hiding else "a table that inherits from it"
-        raise Refused(
-            "hidden_rows", f"{written}: {what} hides documents, or shows others", "use a role it does not bind"
-        )
+    if ROW_SECURITY in info.hiding:
+        raise Refused("hidden_rows", f"{written}: {ROW_SECURITY} hides documents", UNBOUND)
+    if info.has_children:
+        what = f"{written} has tables that inherit from it, whose rows it shows as its own"
+        raise Refused("hidden_rows", what, "name a table from which none inherits in [[embedding]]")
     return info
 
 
@@ -55,7 +59,7 @@ def known_column(info: TableInfo, written: str) -> Column:
     column = info.column(written)
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
-        raise Refused("unknown_column", f"{info.name.label} has no column {written}", f"its columns: {names}")
+        raise Refused("unknown_column", f"{info.name.label} has no column {written}", f"name one that it has: {names}")
     return column
 
 
@@ -81,7 +85,7 @@ def privileges(connection: Connection, table: TableName, *rights: str) -> None:
     found = connection.execute(text(_RIGHTS), {"table": table.sql, "rights": list(rights)})
     if not found.scalar():
         asked = ", ".join(rights)
-        hint = f"GRANT {asked} ON {table.sql} TO nightshift's role"
+        hint = f"GRANT {asked} ON {table.sql} TO nightshift's role, which writes the vectors there"
         raise Refused("privilege", f"nightshift's role may not {asked} in {table.label}", hint)
 
 

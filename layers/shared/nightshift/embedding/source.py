@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, text
 
 from nightshift.database import postgres, sqlite
-from nightshift.database.catalog import Column, TableInfo, TableName, split_name
+from nightshift.database.catalog import Column, TableInfo, TableName, quote_identifier, split_name
 from nightshift.database.search_path import SCHEMAS
 from nightshift.embedding import guards
 from nightshift.embedding.guards import Refused
@@ -136,13 +136,17 @@ def _own_table(connection: Connection, documents: TableInfo, written: str, key: 
         return _new_table(connection, documents, written, dimension)
     guards.known_table(written, info)
     if info.name == documents.name:
-        raise Refused("wrong_place", f"{written} is the documents' table", "write `embedding` for a column of its own")
+        raise Refused(
+            "wrong_place",
+            f"{written} is the documents' table",
+            "in place of `into` write `embedding`, for a column of its own",
+        )
     document, column = guards.known_column(info, DOCUMENT), guards.known_column(info, VECTOR)
     guards.unique(connection, info.name, document.name)
     if document.base_type != key.base_type:
         theirs = f"{documents.name.label}.{key.name} is {key.type_name}"
         what = f"{info.name.label}.{DOCUMENT} is {document.type_name}, and {theirs}"
-        raise Refused("wrong_type", what, "give both the same type")
+        raise Refused("wrong_type", what, "ALTER TABLE one of them, so that both have the same type")
     guards.privileges(connection, info.name, "SELECT", "INSERT", "UPDATE", "DELETE")
     fixed = guards.writable(connection, info.name, column.name)
     extras = tuple(name for name in EXTRAS if info.column(name) is not None)
@@ -154,11 +158,17 @@ def _new_table(connection: Connection, documents: TableInfo, written: str, dimen
     """A table to be made: in the documents' schema where it names none, with pgvector where that is installed."""
     parts = split_name(written)
     if parts is None or (len(parts) == 2 and connection.dialect.name == "sqlite"):
-        raise Refused("unknown_table", f"{written} is no name for a table", "correct `into` in the policy")
+        raise Refused(
+            "unknown_table",
+            f"{written} is no name for a table",
+            "write `into` in [[embedding]] as a name, or schema.name",
+        )
     # As PostgreSQL would read it in CREATE TABLE.
     names = [part if quoted else part.lower() for part, quoted in parts]
     if names[-1].startswith("nightshift_"):
-        raise Refused("unknown_table", f"{written}: names like this are nightshift's own", "choose another name")
+        raise Refused(
+            "unknown_table", f"{written}: names like this are nightshift's own", "choose another name for `into`"
+        )
     schema = names[0] if len(names) == 2 else documents.name.schema
     name, extras = TableName(schema, names[-1]), EXTRAS
     if connection.dialect.name == "sqlite":
@@ -167,8 +177,11 @@ def _new_table(connection: Connection, documents: TableInfo, written: str, dimen
         text("SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_namespace n WHERE n.nspname = :schema"),
         {"schema": schema},
     ).scalar()
+    if may is None:
+        hint = f"CREATE SCHEMA {quote_identifier(schema)}, or correct `into`"
+        raise Refused("unknown_table", f"there is no schema {schema} for {written}", hint)
     if not may:
-        hint = f"GRANT CREATE ON SCHEMA {schema} TO nightshift's role, or create the table yourself"
+        hint = f"GRANT CREATE ON SCHEMA {quote_identifier(schema)} TO nightshift's role, or create the table yourself"
         raise Refused("privilege", f"there is no table {written}, and nightshift's role may not make it", hint)
     vector = connection.execute(text(_VECTOR)).scalar()
     if vector is None:

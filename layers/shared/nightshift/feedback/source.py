@@ -109,15 +109,19 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
         raise Refused(
             "wrong_type",
             f"the time column {column.name} is {column.type_name or 'of no type'}",
-            "FEEDBACK_TIME needs timestamptz, timestamp, date, or a number with FEEDBACK_EPOCH",
+            "FEEDBACK_TIME needs a number with FEEDBACK_EPOCH, or without it timestamptz, timestamp or date",
         )
     axis = Axis(column.name, kind, ZoneInfo(settings.timezone), column.base_type)
     if refusal := check_unit(connection, axis, info):
-        raise Refused(refusal.guard, refusal.message.replace("the policy", "FEEDBACK_EPOCH"), "correct FEEDBACK_EPOCH")
+        what = refusal.message.replace("the policy says `epoch`", "FEEDBACK_EPOCH is set")
+        hint = "let FEEDBACK_EPOCH be the unit of the numbers (s, ms, us or ns); for times that are none, unset it"
+        raise Refused(refusal.guard, what.replace("the policy", "FEEDBACK_EPOCH"), hint)
     rating = _column(info, "FEEDBACK_RATING", settings.feedback_rating)
     ratings = make_ratings(connection, rating, settings)
     if refusal := plain_times(connection, axis, info.name, settings.feedback_table, until):
-        raise Refused(refusal.guard, refusal.message, "store local times without a zone, or set FEEDBACK_EPOCH")
+        raise Refused(
+            refusal.guard, refusal.message, "store local times without a zone; for numbers, set FEEDBACK_EPOCH"
+        )
     counted: list[object] = [
         info.name.label,
         ratings.likes,
@@ -159,7 +163,9 @@ def _table(connection: Connection, settings: Settings) -> TableInfo:
         info = postgres.describe_for_reading(connection, written)
     if info is None or info.name.name.startswith("nightshift_"):
         what = f"there is no table {written}" if info is None else f"{written} is one of nightshift's own tables"
-        raise Refused("unknown_table", what, "correct FEEDBACK_TABLE, or the schema")
+        raise Refused(
+            "unknown_table", what, "write FEEDBACK_TABLE as the database has it: a table or view, or schema.name"
+        )
     if not info.may_read:
         raise Refused(
             "privilege",
@@ -170,7 +176,7 @@ def _table(connection: Connection, settings: Settings) -> TableInfo:
         raise Refused(
             "hidden_rows",
             f"{info.name.label}: {ROW_SECURITY} hides rows from nightshift's role, and their votes with them",
-            "use a role it does not bind",
+            "ALTER ROLE … BYPASSRLS for nightshift's role, or let it be a member of the table's owner",
         )
     return info
 
@@ -179,7 +185,9 @@ def _column(info: TableInfo, setting: str, written: str) -> Column:
     column = info.column(written)
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
-        raise Refused("unknown_column", f"{info.name.label} has no column {written}", f"{setting} is one of: {names}")
+        raise Refused(
+            "unknown_column", f"{info.name.label} has no column {written}", f"{setting} is one of its columns: {names}"
+        )
     return column
 
 
