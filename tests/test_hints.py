@@ -12,21 +12,13 @@ MADE_BY: dict[str, str] = _LISTED["made_by"]
 """`module:function`, with `#2` for its second hint: a test whose error, or answer, has that hint, and that says so."""
 COMPUTED: dict[str, str] = _LISTED["computed"]
 """Those of `made_by` whose test cannot have their words: why."""
-OWED: list[str] = _LISTED["owed"]
-"""Those of which nobody has said yet which test makes them. The list only ever gets shorter."""
-MOST_OWED = 29
 MOST_COMPUTED = 1
 
 
 def test_each_hint_is_listed() -> None:
     there = set(all_hints())
-    assert sorted(there - set(MADE_BY) - set(OWED)) == [], "name the test that makes it, in tests/hints.json"
-    assert sorted((set(MADE_BY) | set(OWED)) - there) == [], "gone, or elsewhere by now"
-    assert set(MADE_BY) & set(OWED) == set()
-
-
-def test_no_new_one_is_owed() -> None:
-    assert len(OWED) <= MOST_OWED
+    assert sorted(there - set(MADE_BY)) == [], "name the test that makes it, in tests/hints.json"
+    assert sorted(set(MADE_BY) - there) == [], "gone, or elsewhere by now"
     assert len(COMPUTED) <= MOST_COMPUTED
 
 

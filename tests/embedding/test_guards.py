@@ -18,7 +18,7 @@ ANYWHERE = [
         "unknown_table",
         INTO.replace('table = "document"', 'table = "shown"'),
         "view",
-        "the table behind it in [[embedding]]",
+        "name in [[embedding]] the table that it shows",
     ),
     (
         "unknown_table",
@@ -43,7 +43,12 @@ ANYWHERE = [
         "documents' table",
         "in place of `into` write `embedding`",
     ),
-    ("unknown_table", INTO.replace("document_embedding", "shown"), "view", "the table behind it in [[embedding]]"),
+    (
+        "unknown_table",
+        INTO.replace("document_embedding", "shown"),
+        "view",
+        "name in [[embedding]] the table that it shows",
+    ),
     (
         "unknown_table",
         INTO.replace("document_embedding", "nightshift_vectors"),

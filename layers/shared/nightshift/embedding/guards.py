@@ -42,7 +42,7 @@ def known_table(written: str, info: TableInfo | None) -> TableInfo:
     if info.name.name.startswith("nightshift_"):
         raise Refused("unknown_table", f"{written} is one of nightshift's own tables", "take it out of [[embedding]]")
     if info.kind not in ("table", "partitioned", "table without rowid"):
-        raise Refused("unknown_table", f"{written} is a {info.kind}", "name the table behind it in [[embedding]]")
+        raise Refused("unknown_table", f"{written} is a {info.kind}", "name in [[embedding]] the table that it shows")
     if not info.may_read:
         hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role"
         raise Refused("privilege", f"nightshift's role may not read {written}", hint)

@@ -186,7 +186,7 @@ def _column(info: TableInfo, setting: str, written: str) -> Column:
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
         raise Refused(
-            "unknown_column", f"{info.name.label} has no column {written}", f"{setting} is one of its columns: {names}"
+            "unknown_column", f"{info.name.label} has no column {written}", f"{setting} has to be one of these: {names}"
         )
     return column
 
