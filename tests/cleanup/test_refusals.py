@@ -86,7 +86,16 @@ MISTAKES = {
     "no URL at all": setting("DATABASE_URL", "not a URL", DATABASE_URL=f"the database, {PASSWORD}"),
     "a port that is none": setting("DATABASE_URL", "not a URL", DATABASE_URL=f"postgresql://a:{PASSWORD}@db:many/a"),
     "a database in memory": setting("DATABASE_URL", "file", DATABASE_URL="sqlite://"),
-    "a server that is not there": Bad(DatabaseUnavailable, ("127.0.0.1:1/app",), env={"DATABASE_URL": NOWHERE}),
+    "a server that is not there": Bad(
+        DatabaseUnavailable,
+        ("127.0.0.1:1/app", "check DATABASE_URL, the security group, and that the server is up"),
+        env={"DATABASE_URL": NOWHERE},
+    ),
+    "a host that nobody knows": Bad(
+        DatabaseUnavailable,
+        ("no-such-host.invalid", "in DATABASE_URL"),
+        env={"DATABASE_URL": "postgresql://app@no-such-host.invalid/app"},
+    ),
     "a file that is not there": Bad(
         DatabaseUnavailable,
         ("/nowhere/app.db", "set DATABASE_URL to the right file"),

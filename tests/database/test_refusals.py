@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.sqlite import SqliteConnection
 from tests.support.handler import run_job
 from tests.support.house import House
+from tests.support.login import LoginRecorder
 
 AS_OF = {"scheduled_time": "2025-10-17T00:00:00Z"}
 
@@ -66,6 +68,56 @@ def _explained(connection: object, statement: str) -> None:
         connection.exec_driver_sql(statement)
     except DBAPIError as exc:
         raise refused_statement(exc) from exc
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("TABLE public.t", "GRANT SELECT on it to nightshift's role"),
+        ("SELECT nextval('public.s')", "GRANT USAGE on it to nightshift's role"),
+        ("SELECT public.f()", "GRANT EXECUTE on it to nightshift's role"),
+        ("TABLE app.t", "GRANT USAGE on it to nightshift's role"),
+        ("ALTER TABLE public.t ADD n int", "only its owner may do that: connect as the owner, or GRANT that role"),
+        ("CREATE ROLE another", "see the database's log"),
+    ],
+)
+def test_the_right_that_is_missing_is_named(house: House, guest: str, statement: str, hint: str) -> None:
+    house.sql(
+        "CREATE TABLE t (id int); CREATE SEQUENCE s; CREATE SCHEMA app; CREATE TABLE app.t (id int);"
+        " CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION f FROM PUBLIC"
+    )
+    database = Database(parse_database_url(house.env["DATABASE_URL"]), deadline=float("inf"))
+    with closing(database), pytest.raises(NightshiftError) as raised, database.connect() as connection:
+        _explained(connection, statement)
+    assert re.search("permission denied|must be owner", str(raised.value.detail))
+    assert str(raised.value.hint).startswith(hint)
+
+
+LOGINS = [
+    ("28P01", 'password authentication failed for user "app"', "check the user and the password in DATABASE_URL"),
+    ("28000", 'no pg_hba.conf entry for host "10.0.0.7", user "app"', "lets this role in from here by no line of its"),
+    ("53300", "sorry, too many clients already", "the server has no connection to spare: close some"),
+    ("57P03", "the database system is starting up", "the server is starting or stopping; the next run"),
+]
+
+
+@pytest.mark.parametrize(("state", "words", "hint"), LOGINS, ids=[one[0] for one in LOGINS])
+def test_a_login_that_is_refused(state: str, words: str, hint: str) -> None:
+    with LoginRecorder(state, words) as server:
+        url = f"postgresql://app:pw@127.0.0.1:{server.port}/main?sslmode=disable"
+        for connect in (_control, _data):
+            with pytest.raises(DatabaseUnavailable) as raised:
+                connect(url)
+            assert words in str(raised.value.detail) and hint in str(raised.value.hint)
+
+
+def _control(url: str) -> None:
+    with closing(Database(parse_database_url(url), deadline=float("inf"))) as database, database.connect():
+        pass
+
+
+def _data(url: str) -> None:
+    PostgresConnection(parse_database_url(url)).close()
 
 
 @pytest.mark.parametrize("how", ["database", "role"])

@@ -9,19 +9,24 @@ from types import TracebackType
 from typing import Self
 
 _SSL_REQUEST, _GSS_REQUEST = 80877103, 80877104
-_REFUSAL = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0\0"
 
 
 class LoginRecorder:
     """Listens on 127.0.0.1 for as long as the context lasts.
 
+    Args:
+        state, words: why it refuses.
+
     Attributes:
         passwords: what clients sent, in order.
     """
 
-    def __enter__(self) -> Self:
+    def __init__(self, state: str = "28P01", words: str = "password authentication failed") -> None:
+        self._refusal = f"SFATAL\0VFATAL\0C{state}\0M{words}\0\0".encode()
         self.passwords: list[str] = []
-        passwords = self.passwords
+
+    def __enter__(self) -> Self:
+        passwords, refusal = self.passwords, self._refusal
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
@@ -34,7 +39,7 @@ class LoginRecorder:
                 kind, length = struct.unpack("!ci", self.rfile.read(5))
                 assert kind == b"p"
                 passwords.append(self.rfile.read(length - 4).rstrip(b"\0").decode())
-                self.wfile.write(b"E" + struct.pack("!i", len(_REFUSAL) + 4) + _REFUSAL)
+                self.wfile.write(b"E" + struct.pack("!i", len(refusal) + 4) + refusal)
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

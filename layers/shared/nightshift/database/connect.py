@@ -88,7 +88,7 @@ class Database:
         except (OperationalError, InterfaceError, DBAPIError, OSError) as exc:
             raise DatabaseUnavailable(
                 "the database could not be reached",
-                detail=f"{self._where()}: {reason(exc)}",
+                detail=f"{self._where()}: {_unreached(exc)}",
                 hint=_unreachable_hint(exc),
             ) from None
         try:
@@ -242,8 +242,14 @@ def for_people(exc: Exception) -> Exception:
 
 
 def _unreachable_hint(exc: Exception) -> str:
-    known = server_hint(sqlstate(exc), reason(exc)) if isinstance(exc, DBAPIError) else None
+    known = server_hint(sqlstate(exc), _unreached(exc)) if isinstance(exc, DBAPIError) else None
     return known or "check DATABASE_URL, the security group, and that the server is up"
+
+
+def _unreached(exc: Exception) -> str:
+    """The driver's words, and those of the operating system, which pg8000 chains alone: a name that nobody knows."""
+    cause = (getattr(exc, "orig", None) or exc).__cause__
+    return f"{reason(exc)} {cause}" if isinstance(cause, OSError) else reason(exc)
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:

@@ -53,6 +53,7 @@ _BY_STATE = {
     "53100": "the server's disk is full",
     "57P03": "the server is starting or stopping; the next run tries again",
 }
+_NO_HOST = "correct the host in DATABASE_URL: nobody knows that name"
 _BY_WORDS: tuple[tuple[str, str], ...] = (
     ("out of shared memory", "raise max_locks_per_transaction on the server (it has to be restarted)"),
     ("max_locks_per_transaction", "raise max_locks_per_transaction on the server (it has to be restarted)"),
@@ -61,10 +62,30 @@ _BY_WORDS: tuple[tuple[str, str], ...] = (
     ("readonly database", "nightshift's user may not write the SQLite file or its directory: chown or chmod both"),
     ("unable to open database file", "nightshift's user may not read the SQLite file or its directory"),
     ("file is not a database", "DATABASE_URL names a file that is no SQLite database"),
-    ("Name or service not known", "correct the host in DATABASE_URL: nobody knows that name"),
+    ("Name or service not known", _NO_HOST),
+    ("No address associated with hostname", _NO_HOST),
+    ("could not translate host name", _NO_HOST),
+    (
+        "Temporary failure in name resolution",
+        "no name server answers: check the VPC's DNS, and the host in DATABASE_URL",
+    ),
     ("password authentication failed", _BY_STATE["28P01"]),
+    # libpq tells no code of a login that was refused.
+    ("no pg_hba.conf entry", _BY_STATE["28000"]),
+    ("too many clients already", _BY_STATE["53300"]),
+    ("remaining connection slots are reserved", _BY_STATE["53300"]),
+    ("too many connections for", _BY_STATE["53300"]),
+    ("the database system is", _BY_STATE["57P03"]),
     ("no password", "give a password in DATABASE_URL, or DATABASE_SECRET_ARN"),
 )
+_RIGHTS = {
+    **dict.fromkeys(("schema", "sequence", "type", "foreign server", "foreign-data wrapper", "language"), "USAGE"),
+    **dict.fromkeys(("function", "procedure", "routine", "aggregate"), "EXECUTE"),
+    **dict.fromkeys(("table", "view", "materialized view", "foreign table", "column"), "SELECT"),
+    "database": "CONNECT",
+}
+"""The right that a look-up needs, by the kind that PostgreSQL names after "permission denied for" (`aclchk.c`)."""
+_DENIED = re.compile(f"permission denied for ({'|'.join(_RIGHTS)})( |$)")
 _NO_DATABASE = re.compile(r'database "[^"]+" does not exist')
 _ROLE = re.compile(r'role "([^"]+)"')
 
@@ -77,14 +98,18 @@ def server_hint(state: str | None, words: str) -> str | None:
         if "member of" in words or "set role" in words.lower():
             return f"GRANT {role[1]} TO nightshift's role: it exists, and ours is no member of it"
     if state == "42501":
-        return (
-            "GRANT USAGE on it to nightshift's role"
-            if "for schema" in words
-            else "GRANT SELECT on it to nightshift's role"
-        )
+        return _right_hint(words)
     if _NO_DATABASE.search(words):
         return _BY_STATE["3D000"]
     return _BY_STATE.get(state or "") or next((hint for said, hint in _BY_WORDS if said in words), None)
+
+
+def _right_hint(words: str) -> str | None:
+    if denied := _DENIED.search(words):
+        return f"GRANT {_RIGHTS[denied[1]]} on it to nightshift's role"
+    if "must be owner" in words:
+        return "only its owner may do that: connect as the owner, or GRANT that role to nightshift's"
+    return None
 
 
 _ABOUT_A_VALUE = re.compile("invalid|out of range|too long|malformed", re.IGNORECASE)

@@ -237,6 +237,6 @@ def _translated(exc: DBAPIError) -> NightshiftError:
         return Rejected("the database refused to delete rows", detail=reason(exc))
     error = refused_statement(exc)
     error.message = "the database refused a statement"
-    if error.hint and error.hint.startswith("GRANT"):
+    if error.hint and error.hint.startswith("GRANT SELECT"):
         error.hint = "GRANT SELECT, UPDATE, DELETE on it to nightshift's role"
     return error
