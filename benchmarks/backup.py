@@ -66,7 +66,7 @@ def main(rows: int, rounds: int, as_json: bool) -> None:
                         f" peak {measured.peak_mb:.0f} MB"
                     )
                 _check(place, rows)
-    found = {name: summary(measured, rows) for name, measured in runs.items()}
+    found = {name: summary(measured, measured[0].rows) for name, measured in runs.items()}
     result: dict[str, Any] = {"rows": rows, "rounds": rounds, "machine": measured_on, "contestants": found}
     result["ratios"] = ratios(found)
     click.echo(json.dumps(result) if as_json else _table(result))

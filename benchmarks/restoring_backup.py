@@ -56,7 +56,7 @@ def main(rows: int, rounds: int, as_json: bool) -> None:
                 for name, way in ways.items():
                     runs[name].append(measured := _run(place, way, rows))
                     _say(f"round {number}/{rounds} {name}: {measured.seconds:.2f} s, peak {measured.peak_mb:.0f} MB")
-    found = {name: summary(measured, rows) for name, measured in runs.items()}
+    found = {name: summary(measured, measured[0].rows) for name, measured in runs.items()}
     result: dict[str, Any] = {"rows": rows, "rounds": rounds, "machine": measured_on, "contestants": found}
     result["ratios"] = ratios(found)
     click.echo(json.dumps(result) if as_json else backup._table(result))

@@ -93,7 +93,9 @@ class Night:
             place = Place(self.prefix, waiting.name)
             there = {found.key: found.size for found in self.store.list(place.folder)}
             kept = tuple(
-                one for one in waiting.kept if all(there.get(place.of(part)) == part.bytes for part in one.entry.parts)
+                one
+                for one in waiting.kept
+                if all(there.get(place.of(part)) == part.object.bytes for part in one.entry.parts)
             )
             # A manifest: its run was killed before it could tell. No objects: the database came back from a backup.
             if place.manifest in there or not any(one.entry.parts for one in kept):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from nightshift.backup.manifest import Place, read_entry
 from nightshift.errors import NightshiftError
 from tests.support import s3_faults as faults
-from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
+from tests.support.backups import NAME, NEXT, NEXT_NAME, PREFIX, BackupHouse
 from tests.support.handler import Context
 from tests.support.s3_proxy import S3Proxy
 
 TABLES = 40
 SLOW = 0.5
-"""Seconds that S3 takes for each part, three at a time: the run below ends with the tables half-way."""
+"""Seconds that S3 takes for each pack, three at a time: the run below ends with the tables half-way."""
 SHORT = 4.0
 
 
@@ -20,7 +21,7 @@ def begun(backups: BackupHouse, proxy: S3Proxy, *, tables: bool = True) -> int:
     """A run whose time was over before its work was; how many tables it left. Makes them first, unless told not to."""
     if tables:
         backups.fill(TABLES, 20)
-    slow = proxy.inject(faults.delay(SLOW), method="PUT", target=".parquet", times=None)
+    slow = proxy.inject(faults.delay(SLOW), method="PUT", target=".zip", times=None)
     context = Context(seconds=SHORT)
     answer = backups.run_with({"AWS_ENDPOINT_URL": proxy.endpoint}, context)
     assert slow.fired > 0
@@ -39,6 +40,7 @@ def saved_first(backups: BackupHouse) -> list[str]:
     ]
 
 
+@pytest.mark.usefixtures("small_packs")
 def test_the_next_run_goes_on(backups: BackupHouse, proxy: S3Proxy) -> None:
     """Whatever happened to the tables meanwhile; and what was saved and is of no use any more is no part of it."""
     begun(backups, proxy)
@@ -67,6 +69,7 @@ def test_the_next_run_goes_on(backups: BackupHouse, proxy: S3Proxy) -> None:
     backups.assert_tidy()
 
 
+@pytest.mark.usefixtures("small_packs")
 def test_partitions_of_two_moments(backups: BackupHouse, proxy: S3Proxy) -> None:
     """A row that moves from one to the other meanwhile is in both, or in none: the backup says so."""
     backups.sql("CREATE TABLE log (id bigint, body text) PARTITION BY RANGE (id)")
@@ -78,11 +81,13 @@ def test_partitions_of_two_moments(backups: BackupHouse, proxy: S3Proxy) -> None
     assert said in backups.run()["missing"]
 
 
+@pytest.mark.usefixtures("small_packs")
 def test_objects_of_the_first_half_are_gone(backups: BackupHouse, proxy: S3Proxy) -> None:
     """As in a database that came back from a backup: what it remembers may be nowhere."""
     begun(backups, proxy)
     lost = saved_first(backups)[0]
-    (key,) = [key for key in backups.s3.keys(backups.bucket) if f"/{lost}/" in key]
+    saved = read_entry(str(backups.value(f"SELECT entry FROM nightshift_backup WHERE table_name = '{lost}'")))
+    key = Place(PREFIX, NAME).of(saved.parts[0])
     backups.s3.client().delete_object(Bucket=backups.bucket, Key=key)
     assert backups.run()["groups"] == 2
     entry = backups.manifest().table(lost)

@@ -11,13 +11,15 @@ import pytest
 
 from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import State, find_backup, find_backups, newest_good, newest_proven
-from nightshift.backup.manifest import name_of, to_json
+from nightshift.backup.manifest import Pack, Part, name_of, to_json
 from nightshift.errors import StoreError
 from nightshift.store import Store, make_client
 from tests.backup.stock import MIDNIGHT, PREFIX, RUN, Stock, body_of
 from tests.support.s3_faults import access_denied, call_before
 from tests.support.s3_proxy import S3Proxy
 
+PACK_KEY = f"{RUN}/data/pack-00001.zip"
+PACK = Pack(offset=0, bytes=300, sha256="5" * 64)
 PART = f"{RUN}/data/public.log/part-00002.parquet"
 NAME = "backup_2025_10_21_0000"
 
@@ -249,3 +251,26 @@ def test_a_backup_deleted_while_it_is_looked_at_is_no_backup(
         found = find_backup(Store(cache(make_client), store.bucket), PREFIX, NAME)
     assert gone.fired == 1
     assert found is not None and found.state is State.UNFINISHED
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        (PACK, "overlap"),
+        (replace(PACK, offset=99), "overlap"),
+        (replace(PACK, offset=250), "reach beyond it"),
+        (replace(PACK, offset=-100), "reach beyond it"),
+        (replace(PACK, offset=100, bytes=900), "different objects"),
+        (replace(PACK, offset=100, sha256="6" * 64), "different objects"),
+        (None, "an object is in it twice"),
+    ],
+)
+def test_parts_of_a_pack_that_contradict_each_other(
+    store: Store, stock: Stock, second: Pack | None, reason: str
+) -> None:
+    parts = [Part(key=PACK_KEY, rows=n, bytes=100, sha256="7" * 64, pack=pack) for n, pack in ((1, PACK), (2, second))]
+    (table,) = stock.manifest().tables
+    stock.rewrite(tables=(replace(table, parts=tuple(parts), bytes=200),))
+    (found,) = find_backups(store, PREFIX)
+    assert found.state is State.DAMAGED
+    assert reason in found.reasons[0]

@@ -206,13 +206,14 @@ def test_the_snapshots_own_connection_is_lost(backups: BackupHouse) -> None:
     backups.assert_tidy()
 
 
+@pytest.mark.usefixtures("small_packs")
 def test_a_limit_for_transactions(backups: BackupHouse, proxy: S3Proxy) -> None:
     """What is a mercy for an application would end every backup of a large database."""
     if backups.value("SELECT current_setting('server_version_num')::int") < 170_000:
         pytest.skip("the server knows no transaction_timeout")
     backups.fill(2)
     backups.sql("ALTER ROLE postgres SET transaction_timeout = '400ms'")
-    slow = proxy.inject(faults.delay(0.5), method="PUT", target=".parquet", times=2)
+    slow = proxy.inject(faults.delay(0.5), method="PUT", target=".zip", times=2)
     try:
         answer = backups.run_with({"AWS_ENDPOINT_URL": proxy.endpoint, "BACKUP_WORKERS": "1"})
     finally:

@@ -14,7 +14,7 @@ from tests.support.s3_faults import Action
 from tests.support.s3_proxy import S3Proxy
 
 PUT, GET = "PUT", "GET"
-PART, MANIFEST = ".parquet", "manifest.json"
+PART, PACK, MANIFEST = ".parquet", ".zip", "manifest.json"
 
 
 def run(backups: BackupHouse, proxy: S3Proxy, **env: str) -> dict[str, Any]:
@@ -34,22 +34,42 @@ def fails(backups: BackupHouse, proxy: S3Proxy, error: type[NightshiftError], **
     return caught.value
 
 
+def make_tables(backups: BackupHouse, where: str) -> None:
+    """Tables that give a backup an object of such a name."""
+    backups.fill(2, 50)
+    if where == PART:
+        backups.fill_large()
+
+
 @pytest.mark.parametrize(
     ("method", "where", "fault"),
     [
         (PUT, PART, faults.internal_error()),
+        (PUT, PACK, faults.internal_error()),
         (PUT, "schema.dump", faults.disconnect()),
         (PUT, PART, faults.store_then_disconnect()),
+        (PUT, PACK, faults.store_then_disconnect()),
         (PUT, MANIFEST, faults.store_then_disconnect()),
         (GET, PART, faults.slow_down()),
+        (GET, PACK, faults.slow_down()),
         (GET, MANIFEST, faults.slow_down()),
     ],
-    ids=["500", "reset", "answer lost", "answer about the manifest lost", "503 for the proof", "503 for the last"],
+    ids=[
+        "500",
+        "500 for a pack",
+        "reset",
+        "answer lost",
+        "answer about a pack lost",
+        "answer about the manifest lost",
+        "503 for the proof",
+        "503 for a pack's proof",
+        "503 for the last",
+    ],
 )
 def test_what_passes_is_waited_for(
     backups: BackupHouse, proxy: S3Proxy, where: str, method: str, fault: Action
 ) -> None:
-    backups.fill(1, 50)
+    make_tables(backups, where)
     injected = proxy.inject(fault, method=method, target=where)
     assert run(backups, proxy)["status"] == "ok"
     assert injected.fired == 1
@@ -57,18 +77,18 @@ def test_what_passes_is_waited_for(
     backups.assert_tidy()
 
 
-@pytest.mark.parametrize("where", [PART, MANIFEST])
+@pytest.mark.parametrize("where", [PART, PACK, MANIFEST])
 def test_access_denied(backups: BackupHouse, proxy: S3Proxy, where: str) -> None:
-    backups.fill()
+    make_tables(backups, where)
     denied = proxy.inject(faults.access_denied(), method=PUT, target=where)
     error = fails(backups, proxy, StoreError)
     assert denied.fired == 1
     assert "AccessDenied" in error.message
 
 
-@pytest.mark.parametrize(("where", "proof"), [(PART, "full"), (PART, "head"), ("schema.dump", "head")])
+@pytest.mark.parametrize(("where", "proof"), [(PART, "full"), (PART, "head"), (PACK, "head"), ("schema.dump", "head")])
 def test_the_stored_bytes_differ(backups: BackupHouse, proxy: S3Proxy, where: str, proof: str) -> None:
-    backups.fill()
+    make_tables(backups, where)
     corrupted = proxy.inject(faults.corrupt_stored(), method=PUT, target=where)
     proxy.inject(faults.alter_headers({"x-amz-checksum-sha256": None}), method="HEAD", times=None)
     fails(backups, proxy, ArchiveMismatch, ARCHIVE_PROOF=proof)

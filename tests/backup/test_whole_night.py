@@ -109,7 +109,7 @@ def test_object_lock(backups: BackupHouse) -> None:
     backups.fill(2, 10)
     assert "warnings" not in backups.run()
     keys = backups.s3.keys(bucket)
-    assert len(keys) > 4 and f"backup/{NAME}/manifest.json" in keys
+    assert len(keys) == 4 and f"backup/{NAME}/manifest.json" in keys
     for key in keys:
         lock = client.head_object(Bucket=bucket, Key=key)
         assert lock["ObjectLockMode"] == "GOVERNANCE"

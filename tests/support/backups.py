@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +17,7 @@ from backup.job import backup
 from nightshift.archive.events import Step
 from nightshift.backup import schema, snapshot
 from nightshift.backup.inventory import FoundBackup, State, find_backups
-from nightshift.backup.manifest import Manifest, Place, TableEntry
+from nightshift.backup.manifest import Manifest, Part, Place, TableEntry
 from nightshift.backup.seal import SEAL, sealed
 from nightshift.results import BackupResult
 from nightshift.run import JobRun
@@ -34,7 +36,7 @@ NEXT_NAME = "backup_2025_10_16_0900"
 
 TABLES = 3
 ROWS = 3000
-"""Of each of the tables that `fill` makes."""
+"""Of each of the tables that `fill` makes; all of them fit into one pack."""
 
 
 def impatient_backup(run: JobRun, services: Services) -> BackupResult:
@@ -83,6 +85,11 @@ class BackupHouse(RunningHouse):
             self.sql(f"CREATE TABLE t{number} (id bigint PRIMARY KEY, body text NOT NULL)")
             self.sql(f"INSERT INTO t{number} SELECT i, 'row ' || i || ' of {number}' FROM generate_series(1, {rows}) i")
 
+    def fill_large(self) -> None:
+        """Make a table whose part is too large for a pack."""
+        self.sql("CREATE TABLE large (id bigint PRIMARY KEY, body text NOT NULL)")
+        self.sql("INSERT INTO large SELECT i, md5(i::text) FROM generate_series(1, 25000) i")
+
     @property
     def store(self) -> Store:
         return Store(self.s3.client, self.bucket)
@@ -99,9 +106,9 @@ class BackupHouse(RunningHouse):
         return found.manifest
 
     def saved(self, entry: TableEntry, name: str = NAME) -> pa.Table:
-        """A table's rows, as any reader of Parquet finds them."""
+        """A table's rows, as any reader of Parquet, and of ZIP archives, finds them."""
         place = Place(PREFIX, name)
-        bodies = [self.store.get(place.of(part)) for part in entry.parts]
+        bodies = [_body(self.store.get(place.of(part)), part) for part in entry.parts]
         assert [len(body) for body in bodies] == [part.bytes for part in entry.parts]
         assert [hashlib.sha256(body).hexdigest() for body in bodies] == [part.sha256 for part in entry.parts]
         tables = [pq.read_table(pa.BufferReader(body)) for body in bodies]
@@ -125,7 +132,7 @@ class BackupHouse(RunningHouse):
         for found in self.backups():
             if found.manifest is not None:
                 place = Place(PREFIX, found.name)
-                keys -= {place.manifest, *(place.of(part) for part in found.manifest.parts())}
+                keys -= {place.manifest, *(place.of(part) for part in found.manifest.objects())}
         return keys
 
     def assert_sound(self) -> None:
@@ -154,3 +161,14 @@ def sqlite_backups(sqlite_house: House) -> Iterator[BackupHouse]:
     built = BackupHouse(dict(sqlite_house.env), sqlite_house.s3, sqlite_house.slack, sqlite_house.directory)
     yield built
     built.close()
+
+
+def _body(body: bytes, part: Part) -> bytes:
+    """A part's bytes: the object, or the file of a ZIP archive that lies where the manifest says."""
+    if part.pack is None:
+        return body
+    assert (len(body), hashlib.sha256(body).hexdigest()) == (part.pack.bytes, part.pack.sha256)
+    found = body[part.pack.offset : part.pack.offset + part.bytes]
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert found in [archive.read(name) for name in archive.namelist()]
+    return found

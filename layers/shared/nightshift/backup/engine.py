@@ -200,9 +200,9 @@ def _finish(
     # The role may lock for so many days, by S3's clock, and not a second more.
     until = None if days is None else task.now() + timedelta(days=days) - CLOCKS_APART
     if until is not None:
-        parcels.lock(manifest.parts(), until)
+        parcels.lock(manifest.objects(), until)
     with alive(task.database, task.run_id):
-        parcels.check(manifest.parts())
+        parcels.check(manifest.objects())
         parcels.manifest(to_json(manifest))
     # Only now: a short retention takes events away at once.
     said = [*_about_standby(manifest), *logs.warnings, *retain(task.settings, logs, deadline=task.database.deadline)]

@@ -9,20 +9,41 @@ from nightshift.database.catalog import TableName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part(Strict):
-    """One object.
+class Pack(Strict):
+    """The object that a part shares with others.
 
     Attributes:
-        key: relative to the backup's folder.
+        offset: of the part's first byte in the object.
+        bytes, sha256: of the whole object.
+    """
+
+    offset: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(Strict):
+    """One object, or some of the bytes of one.
+
+    Attributes:
+        key: of the object, relative to the backup's folder.
         rows: in a Parquet file, lines or events in one of logs; 0 in others.
         bytes: its size.
         sha256: hex, of its bytes.
+        pack: of a small table's file, which lies in a `packing` object; None: the object is this part alone.
     """
 
     key: str
     rows: int
     bytes: int
     sha256: str
+    pack: Pack | None = None
+
+    @property
+    def object(self) -> Part:
+        """The whole object that the part lies in."""
+        return Part(key=self.key, rows=0, bytes=self.pack.bytes, sha256=self.pack.sha256) if self.pack else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Rows back into the tables of a fresh schema: several connections, each part proven before a row of it is taken.
 
-A part is fetched, its SHA-256 compared, and put into its table in one transaction by COPY: straight, or through a
-temporary table where a type travels as text (`rows.loading`). When a table's last part is in, its digest is taken and
-compared; the other connections go on meanwhile. Several parts of one table go in at once.
+A part is fetched, its SHA-256 compared, and put into its table in one transaction (`part_loading`). When a table's last
+part is in, its digest is taken and compared; the other connections go on meanwhile. Several parts of one table go in at
+once.
 
 What the server refuses costs the part alone: on a bad day whatever comes back is wanted. The table is named, with the
 server's words and how many of its rows are in. A damaged part, or a lost server, ends it all.
@@ -23,18 +23,14 @@ from dataclasses import dataclass, field
 
 from nightshift.backup import digest
 from nightshift.backup.digest import Sum
-from nightshift.backup.landing import Field, Fields, ways
+from nightshift.backup.landing import Fields
 from nightshift.backup.manifest import ComputedColumn, Part, TableEntry
 from nightshift.backup.opening import Backup
-from nightshift.backup.pieces import name_in_file
+from nightshift.backup.part_loading import PartLoader
 from nightshift.database.catalog import TableName, quote_identifier
-from nightshift.errors import ArchiveMismatch
-from nightshift.rows import loading
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.source import Bounds, Interrupted, StatementRefused
 
-_STAGE = "nightshift_stage"
 _LEAF = TableName("pg_temp", "nightshift_leaf")
 _LOCK_SECONDS = 30.0
 _IN_ORDER = "SELECT length(set_config('enable_seqscan', 'on', false))"
@@ -108,7 +104,7 @@ class Filler:
             if not entry.parts:
                 self._compare(entry, Sum())
                 continue
-            units = [entry.parts] if entry.table in self._routed else [(part,) for part in entry.parts]
+            units = [entry.parts] if self._is_one_unit(entry) else [(part,) for part in entry.parts]
             self._queue.extend((entry, unit) for unit in units)
             self._waiting[entry.label] = len(units)
         workers = max(1, min(workers, len(self._queue)))
@@ -139,9 +135,10 @@ class Filler:
             connection.execute(digest.SESSION)
             connection.execute(_IN_ORDER)
             connection.commit()
+            loader = PartLoader(connection)
             while (unit := self._next()) is not None:
                 try:
-                    self._one(connection, *unit)
+                    self._one(connection, loader, *unit)
                 except StatementRefused as exc:
                     self._refuse(*unit, exc)
                     return True
@@ -152,21 +149,28 @@ class Filler:
             over = self._stop.is_set() or time.monotonic() >= self._deadline
             return self._queue.popleft() if self._queue and not over else None
 
-    def _one(self, connection: PostgresConnection, entry: TableEntry, parts: Sequence[Part]) -> None:
+    def _is_one_unit(self, entry: TableEntry) -> bool:
+        """Whether a table's rows go in, and are looked at, in one transaction."""
+        return entry.table in self._routed or len(entry.parts) == 1
+
+    def _one(
+        self, connection: PostgresConnection, loader: PartLoader, entry: TableEntry, parts: Sequence[Part]
+    ) -> None:
         """A table's parts, in one transaction; none of them: the look at a table that has them all."""
         bounds = self._bounds()
         with connection.transaction(bounds):
             if not parts:
                 self._compare(entry, self._look(connection, entry, entry.table, bounds))
                 return
-            if (above := self._routed.get(entry.table)) is None:
-                for part in parts:
-                    self._put(connection, entry, part, entry.table, bounds)
-                connection.commit()
+            if (above := self._routed.get(entry.table)) is not None:
+                found: Sum | None = self._route(connection, loader, entry, parts, above, bounds)
             else:
-                found = self._route(connection, entry, parts, above, bounds)
-                connection.commit()
-                self._compare(entry, found)
+                for part in parts:
+                    self._put(loader, entry, part, entry.table, bounds)
+                found = self._look(connection, entry, entry.table, bounds) if self._is_one_unit(entry) else None
+            connection.commit()
+        if found is not None:
+            self._compare(entry, found)
         self._told(entry.label, sum(part.rows for part in parts))
         with self._lock:
             self._filled.bytes += sum(part.bytes for part in parts)
@@ -175,6 +179,7 @@ class Filler:
     def _route(
         self,
         connection: PostgresConnection,
+        loader: PartLoader,
         entry: TableEntry,
         parts: Sequence[Part],
         above: TableName,
@@ -183,16 +188,17 @@ class Filler:
         """All of a partition's rows by way of the table above it; returns what they came to before that."""
         connection.run(f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql} INCLUDING GENERATED) ON COMMIT DROP")
         for part in parts:
-            self._put(connection, entry, part, _LEAF, bounds)
+            self._put(loader, entry, part, _LEAF, bounds)
+            loader.empty_stage()
         found = self._look(connection, entry, _LEAF, bounds)
         connection.execute(_through(above, entry))
         return found
 
     def _had_its_turn(self, entry: TableEntry) -> None:
-        """Behind the last of a table's parts comes the look at it; routed rows were looked at on their way."""
+        """Behind the last of a table's parts comes the look at it; those of one unit were looked at on their way."""
         with self._lock:
             self._waiting[entry.label] -= 1
-            if not self._waiting[entry.label] and entry.table not in self._routed:
+            if not self._waiting[entry.label] and not self._is_one_unit(entry):
                 self._queue.appendleft((entry, ()))
 
     def _refuse(self, entry: TableEntry, parts: Sequence[Part], exc: StatementRefused) -> None:
@@ -202,17 +208,11 @@ class Filler:
             self._refused.setdefault(entry.label, said)
         if parts:
             self._had_its_turn(entry)
-        if not parts or entry.table in self._routed:
+        if not parts or self._is_one_unit(entry):
             self._compare(entry, Sum())
 
-    def _put(
-        self, connection: PostgresConnection, entry: TableEntry, part: Part, table: TableName, bounds: Bounds
-    ) -> None:
-        body = self._backup.read(part)
-        rows = _put(connection, entry, self._fields[entry.table], part, body, table, bounds)
-        if rows != part.rows:
-            detail = f"{part.key}: {part.rows} rows by the manifest, {rows} went in"
-            raise ArchiveMismatch("row counts differ", detail=detail)
+    def _put(self, loader: PartLoader, entry: TableEntry, part: Part, table: TableName, bounds: Bounds) -> None:
+        loader.load(entry, self._fields[entry.table], part, self._backup.read(part), table, bounds)
 
     def _look(self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: Bounds) -> Sum:
         """What stands in a table: rows, and the sums of their hashes."""
@@ -258,31 +258,6 @@ def _computed_differences(entry: TableEntry, there: Sequence[ComputedColumn], fo
                 " made of brings it up to date (SET a = a)"
             )
     yield from (f"{entry.label}: the generated column {c.name} is gone" for c in entry.computed if c not in there)
-
-
-def _put(
-    connection: PostgresConnection,
-    entry: TableEntry,
-    into: Mapping[str, Field],
-    part: Part,
-    body: bytes,
-    table: TableName,
-    bounds: Bounds,
-) -> int:
-    """A part's rows into a table, within the transaction; returns how many went in."""
-    file = ArchiveFile(body)
-    if [column.name for column in file.columns] != [name_in_file(column.name) for column in entry.columns]:
-        raise ArchiveMismatch("an object's columns are not those that the manifest names", detail=part.key)
-    targets = [into[column.name] for column in entry.columns]
-    path = ways(file.columns, targets)
-    if loading.is_direct(path, file):
-        return connection.load(table.schema, table.name, *loading.direct_feed(path, file), bounds)
-    connection.run(f"CREATE TEMP TABLE {_STAGE} ({loading.stage_columns(path, file)}) ON COMMIT DROP")
-    connection.load("pg_temp", _STAGE, *loading.stage_feed(path, file), bounds)
-    select = loading.stage_select(path, file, f"pg_temp.{_STAGE}")
-    rows = connection.execute(loading.insert(table.sql, path, select, ignore_existing=False))
-    connection.run(f"DROP TABLE pg_temp.{_STAGE}")  # another part may come in the same transaction
-    return rows
 
 
 def _through(above: TableName, entry: TableEntry) -> str:

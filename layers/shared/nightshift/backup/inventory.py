@@ -204,7 +204,7 @@ def _about_the_parts(
     store: Store, place: Place, manifest: Manifest, sizes: Mapping[str, int], deep: bool
 ) -> Iterator[str]:
     """What is wrong with the objects, each by its key."""
-    for part in manifest.parts():
+    for part in manifest.objects():
         if part.key not in sizes:
             yield f"missing: {part.key}"
         elif sizes[part.key] != part.bytes:

@@ -134,7 +134,7 @@ def _unlisted(store: Store, place: Place, backup: FoundBackup) -> Iterator[tuple
     """Keys that are not the backup's, each with the run that its name says."""
     if backup.state is State.DAMAGED:
         return
-    listed = {part.key for part in backup.manifest.parts()} if backup.manifest else set()
+    listed = {part.key for part in backup.manifest.objects()} if backup.manifest else set()
     if (
         backup.manifest is not None
         and len(listed) + 1 + (backup.proven is not None) + (backup.pin is not None) == backup.objects

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from nightshift.backup.entries import ComputedColumn, DatabaseProperties, Part, SavedColumn, TableEntry, ViewEntry
+from nightshift.backup.entries import ComputedColumn, DatabaseProperties, Pack, Part, SavedColumn, TableEntry, ViewEntry
 from nightshift.backup.place import MANIFEST, PROVEN, Place, name_of, root
 from nightshift.backup.seal import SEAL, inconsistencies, is_sealed, sealed
 from nightshift.backup.strict import HINT, ManifestDamaged, Strict, read
@@ -37,6 +37,7 @@ __all__ = [
     "LogMark",
     "Manifest",
     "ManifestDamaged",
+    "Pack",
     "Part",
     "Place",
     "Proven",
@@ -149,8 +150,12 @@ class Manifest(Strict):
     unsaved: tuple[str, ...] = ()
     seal: str = ""
 
+    def objects(self) -> Iterator[Part]:
+        """Every object that the backup consists of, but the manifest; one that several parts share only once."""
+        yield from {part.key: part.object for part in self.parts()}.values()
+
     def parts(self) -> Iterator[Part]:
-        """Every object that the backup consists of, but the manifest."""
+        """Everything that the backup consists of, but the manifest: objects, and files in packs."""
         for part in (self.schema.dump, self.schema.sql):
             if part is not None:
                 yield part
@@ -165,7 +170,7 @@ class Manifest(Strict):
     @property
     def bytes(self) -> int:
         """Of all objects but the manifest."""
-        return sum(part.bytes for part in self.parts())
+        return sum(part.bytes for part in self.objects())
 
     def table(self, label: str) -> TableEntry | None:
         """The entry of that label."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 from nightshift.backup.manifest import Manifest, Part, Proven, read_manifest, read_proven, sha256_of
 from nightshift.backup.place import Place
 from nightshift.backup.strict import ManifestDamaged
 from nightshift.errors import NightshiftError, StoreError
 from nightshift.store import Store
+
+RECENT_PACKS = 3
+"""Packs of 4 MB that a restore holds in memory: its workers take tables by size, and packs hold tables of one size."""
 
 _HINT = "nothing was made of it; nightshift backups says which others there are"
 
@@ -19,6 +26,25 @@ class BackupAbsent(NightshiftError):
 
 class BackupDamaged(NightshiftError):
     """Objects of a backup are missing, or are not what its manifest says; `detail` names them."""
+
+
+class _RecentPacks:
+    """The packs that were read last, by their keys. Thread-safe; each is read by one thread, and others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+
+    def find(self, key: str, read: Callable[[], bytes]) -> bytes:
+        """A pack's bytes, read if they are not at hand."""
+        with self._lock:
+            body = self._bodies.get(key)
+            if body is None:
+                body = self._bodies[key] = read()
+            self._bodies.move_to_end(key)
+            while len(self._bodies) > RECENT_PACKS:
+                self._bodies.popitem(last=False)
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +59,7 @@ class Backup:
     place: Place
     manifest: Manifest
     manifest_sha256: str
+    _packs: _RecentPacks = field(default_factory=_RecentPacks, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, store: Store, prefix: str, name: str) -> Backup:
@@ -92,7 +119,7 @@ class Backup:
         """
         sizes = {found.key: found.size for found in self.store.list(self.place.folder)}
         wrong = []
-        for part in self.manifest.parts():
+        for part in self.manifest.objects():
             size = sizes.get(self.place.of(part))
             if size is None:
                 wrong.append(f"{part.key}: is missing")
@@ -102,16 +129,26 @@ class Backup:
             raise BackupDamaged(f"{self.manifest.name} is damaged", detail="\n".join(wrong[:20]), hint=_HINT)
 
     def read(self, part: Part) -> bytes:
-        """An object, on its SHA-256.
+        """The bytes of a part, on its SHA-256; the packs that were read last are kept.
 
         Raises:
             BackupDamaged: it is missing, or its bytes are others.
             StoreError: S3 could not be asked.
         """
+        if part.pack is None:
+            return self._read(part)
+        pack = self._packs.find(part.key, partial(self._read, part.object))
+        return _proven(self.manifest.name, part, pack[part.pack.offset : part.pack.offset + part.bytes])
+
+    def _read(self, part: Part) -> bytes:
         body = self.store.find(self.place.of(part))
         if body is None:
             raise BackupDamaged(f"{self.manifest.name} is damaged", detail=f"{part.key}: is missing", hint=_HINT)
-        if len(body) != part.bytes or sha256_of(body) != part.sha256:
-            detail = f"{part.key}: its SHA-256 is not the manifest's"
-            raise BackupDamaged(f"{self.manifest.name} is damaged", detail=detail, hint=_HINT)
-        return body
+        return _proven(self.manifest.name, part, body)
+
+
+def _proven(name: str, part: Part, body: bytes) -> bytes:
+    if len(body) != part.bytes or sha256_of(body) != part.sha256:
+        detail = f"{part.key}: its SHA-256 is not the manifest's"
+        raise BackupDamaged(f"{name} is damaged", detail=detail, hint=_HINT)
+    return body

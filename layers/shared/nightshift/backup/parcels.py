@@ -20,7 +20,7 @@ LOCKS = 10
 """Objects that are put under Object Lock at once: a request each without a body, and the manifest waits for all."""
 
 JSON, SQL, BINARY = "application/json", "application/sql", "application/octet-stream"
-PARQUET = "application/vnd.apache.parquet"
+PARQUET, ZIP = "application/vnd.apache.parquet", "application/zip"
 
 
 class Parcels:
@@ -61,11 +61,11 @@ class Parcels:
         self._tell(Step.PROVEN, label, key, rows, len(body))
         return Part(key=key, rows=rows, bytes=len(body), sha256=stored.sha256)
 
-    def send_later(self, label: str, key: str, body: bytes, *, rows: int) -> Future[Part]:
-        """As `send`, of a Parquet file, in the background; waits for room first."""
+    def send_later(self, label: str, key: str, body: bytes, *, rows: int, kind: str = PARQUET) -> Future[Part]:
+        """As `send`, in the background; waits for room first."""
         self._room.acquire()
         try:
-            future = self._pool.submit(self.send, label, key, body, rows=rows, kind=PARQUET)
+            future = self._pool.submit(self.send, label, key, body, rows=rows, kind=kind)
         except BaseException:
             self._room.release()
             raise

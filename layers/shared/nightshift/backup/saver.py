@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from nightshift.archive.events import ChunkEvent, Listener, Step
 from nightshift.backup.digest import Sum
 from nightshift.backup.manifest import ComputedColumn, Part, SavedColumn, TableEntry
+from nightshift.backup.packing import SMALL, Packer
 from nightshift.backup.parcels import Parcels
 from nightshift.backup.pieces import Piece, carried_of, in_order, pieces_of
 from nightshift.backup.snapshot import Snapshot
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 PART_BYTES = 12 << 20
 """Arrow memory of one part's rows; see benchmarks/backup.py for what two connections take with it."""
+
+LIMIT_SECONDS = 1.0
+"""How often a connection's `statement_timeout` is set to the time that is left; a small table takes a hundredth."""
 
 _UNLIMITED = 1 << 62
 
@@ -67,7 +71,7 @@ class _Table:
         self.sum = Sum()
         self.left = 0
         self.refused: str | None = None
-        self.parts: list[Future[Part]] = []
+        self.parts: dict[int, Future[Part]] = {}
         self.numbers = 0
 
     def entry(self) -> TableEntry:
@@ -76,7 +80,7 @@ class _Table:
         Raises:
             ArchiveMismatch: the parts have more or fewer rows than the server hashed.
         """
-        parts = sorted((part.result() for part in self.parts), key=lambda part: part.key)
+        parts = [part.result() for _, part in sorted(self.parts.items())]
         name, total = self.source.name, self.sum if self.carried else Sum()
         if sum(part.rows for part in parts) != total.rows:
             raise ArchiveMismatch(
@@ -115,6 +119,7 @@ class Saver:
         self._target = target
         self._snapshot = snapshot
         self._parcels = parcels
+        self._packer = Packer(parcels)
         self._run_id = run_id
         self._listener = listener
         self._deadline = deadline
@@ -144,8 +149,9 @@ class Saver:
                     reader.result()
             finally:
                 self._failed.set()  # whatever ended us ends the others
+        self._packer.flush()
         for table in tables:
-            for part in table.parts:
+            for part in table.parts.values():
                 part.result()
         refused = [table for table in tables if table.refused is not None]
         done = [table for table in tables if not table.left]
@@ -179,7 +185,11 @@ class Saver:
         connection = PostgresConnection(self._target)
         try:
             self._snapshot.join(connection)
+            limited = -LIMIT_SECONDS
             while (taken := self._take()) is not None:
+                if time.monotonic() - limited >= LIMIT_SECONDS:
+                    self._limit(connection)
+                    limited = time.monotonic()
                 try:
                     self._read(connection, *taken)
                 except StatementRefused as exc:  # a value that is too large, a damaged page: another table may be read
@@ -197,11 +207,15 @@ class Saver:
                     return table, piece
         return None
 
-    def _read(self, connection: PostgresConnection, table: _Table, piece: Piece) -> None:
+    def _limit(self, connection: PostgresConnection) -> None:
+        """Let the server end a statement at the deadline: while it says nothing, nobody here looks at the clock."""
         left = max(1, int((self._deadline - time.monotonic()) * 1000))
-        # Where the server says nothing for long, nobody here would notice that time is over.
         connection.execute(f"SELECT length(set_config('statement_timeout', '{min(left, 2_000_000_000)}ms', true))")
-        bounds = Bounds(seconds=left / 1000, lock_seconds=0, bytes=_UNLIMITED, stop=self._stopped)
+
+    def _read(self, connection: PostgresConnection, table: _Table, piece: Piece) -> None:
+        bounds = Bounds(
+            seconds=max(0.001, self._deadline - time.monotonic()), lock_seconds=0, bytes=_UNLIMITED, stop=self._stopped
+        )
         hashes = Sum()
         try:
             for rows in gathered(self._rows(connection, table, piece, bounds, hashes), PART_BYTES):
@@ -233,12 +247,15 @@ class Saver:
         if file.rows != rows.num_rows:
             raise ArchiveMismatch("row counts differ", detail=f"{label}: {rows.num_rows} read, {file.rows} in Parquet")
         with self._lock:
-            table.numbers += 1
-            key = self._parcels.key("data", folder_of(table.source), f"part-{table.numbers:05}.parquet")
-        part = self._parcels.send_later(label, key, file.body, rows=file.rows)
+            number = table.numbers = table.numbers + 1
+        name = f"{folder_of(table.source)}/part-{number:05}.parquet"
+        if len(file.body) < SMALL:
+            part = self._packer.add(name, file.body, rows=file.rows)
+        else:
+            part = self._parcels.send_later(label, self._parcels.key("data", name), file.body, rows=file.rows)
         part.add_done_callback(self._sent)
         with self._lock:
-            table.parts.append(part)
+            table.parts[number] = part
 
     def _sent(self, part: Future[Part]) -> None:
         if part.cancelled() or part.exception() is not None:

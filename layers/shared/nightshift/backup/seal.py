@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nightshift.backup.manifest import Manifest
+    from nightshift.backup.manifest import Manifest, Part
 
 SEAL = "seal"
 
@@ -43,11 +43,26 @@ def inconsistencies(manifest: Manifest) -> Iterator[str]:
         yield "a table is in it twice"
     if sorted(label for group in manifest.groups for label in group.tables) != sorted(labels):
         yield "its groups are not its tables"
-    keys = [part.key for part in manifest.parts()]
-    if len(set(keys)) != len(keys):
-        yield "an object is in it twice"
+    yield from _about_objects(manifest)
     for table in manifest.tables:
         if table.bytes != sum(part.bytes for part in table.parts):
             yield f"{table.label}: its parts have other bytes"
         if manifest.kind == "postgresql" and table.rows != sum(part.rows for part in table.parts):
             yield f"{table.label}: its parts have other rows"
+
+
+def _about_objects(manifest: Manifest) -> Iterator[str]:
+    """Objects that are listed twice; packs whose parts say different things of them, overlap, or reach beyond them."""
+    objects: dict[str, list[Part]] = {}
+    for part in manifest.parts():
+        objects.setdefault(part.key, []).append(part)
+    if any(len(parts) > 1 and any(part.pack is None for part in parts) for parts in objects.values()):
+        yield "an object is in it twice"
+    for key, parts in objects.items():
+        if len({part.object for part in parts}) > 1 and all(part.pack for part in parts):
+            yield f"{key}: its parts are of different objects"
+        ranges = sorted((part.pack.offset, part.bytes) for part in parts if part.pack)
+        ends = [offset + size for offset, size in ranges]
+        limits = [*(offset for offset, _ in ranges[1:]), parts[0].object.bytes]
+        if ranges and (ranges[0][0] < 0 or any(end > limit for end, limit in zip(ends, limits, strict=True))):
+            yield f"{key}: its parts overlap, or reach beyond it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup.manifest import SequenceState
@@ -40,15 +40,21 @@ def _moved(connection: Connection, states: tuple[SequenceState, ...]) -> bool:
 
 
 def sequence_differences(connection: Connection, states: tuple[SequenceState, ...]) -> Iterator[str]:
-    known = text("SELECT CAST(to_regclass(:name) AS oid)")
-    for state in states:
-        label = TableName(state.schema, state.name).label
-        if connection.execute(known, {"name": _sql(state)}).scalar() is None:
-            yield f"sequence {label} did not come back"
-            continue
-        query = f"SELECT last_value, is_called FROM {_sql(state)}"
-        if tuple(connection.exec_driver_sql(query).one()) != (state.last_value, state.is_called):
-            yield f"sequence {label} stands elsewhere"
+    """Compare sequences, many at a time; yields a sentence for each that is not there or stands elsewhere."""
+    for start in range(0, len(states), _A_STATEMENT):
+        some = states[start : start + _A_STATEMENT]
+        known = ", ".join(f"to_regclass({quote_literal(_sql(state))}) IS NOT NULL" for state in some)
+        there = connection.exec_driver_sql(f"SELECT {known}").one()
+        found = [state for state, is_there in zip(some, there, strict=True) if is_there]
+        stands = " UNION ALL ".join(f"SELECT {n}, last_value, is_called FROM {_sql(s)}" for n, s in enumerate(found))
+        rows = connection.exec_driver_sql(stands).all() if found else ()
+        moved = {found[n] for n, value, called in rows if (value, called) != (found[n].last_value, found[n].is_called)}
+        for state, is_there in zip(some, there, strict=True):
+            label = TableName(state.schema, state.name).label
+            if not is_there:
+                yield f"sequence {label} did not come back"
+            elif state in moved:
+                yield f"sequence {label} stands elsewhere"
 
 
 def _sql(state: SequenceState) -> str:
