@@ -202,7 +202,8 @@ def test_the_table_is_altered_in_mid_run(back: WayBack, change: str) -> None:
     child.resume()
     assert child.wait() == 1
     assert child.error is not None
-    assert "run it again, and the rest goes into the table" in child.error
+    # A rule is found by the server, as the rows arrive: INSERT … ON CONFLICT knows none.
+    assert ("run it again, and the rest goes into the table" in child.error) is ("RULE" not in change)
     assert len(back.records()) == 2
     assert back.value(f"SELECT count(*) FROM {TABLE}") == before
     assert back.runs()[-1]["status"] == "failed"
