@@ -9,7 +9,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
-from nightshift.backup import packing
+from nightshift.backup import opening, packing
 from nightshift.backup.manifest import Place
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, BackupHouse
@@ -36,6 +36,30 @@ def test_small_tables_share_an_object(backups: BackupHouse, proxy: S3Proxy, post
     finally:
         postgres.drop_database(target.rpartition("/")[2])
     assert (answer["complete"], answer["differences"], fetched.fired) == (True, [], 1)
+
+
+def test_each_pack_is_fetched_once(
+    backups: BackupHouse, proxy: S3Proxy, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the sizes of the tables that share it: they are saved one family after the other."""
+    monkeypatch.setattr(packing, "PACK_BYTES", 60_000)
+    for family in range(10):
+        backups.sql(f"CREATE TABLE f{family} (k int, v text) PARTITION BY LIST (k)")
+        for k, value in enumerate(["md5(i::text)", "repeat('a', 32)"] * 4):
+            rows = 30 + (family * 8 + k) * 389 % 800
+            backups.sql(f"CREATE TABLE f{family}_{k} PARTITION OF f{family} FOR VALUES IN ({k})")
+            backups.sql(f"INSERT INTO f{family} SELECT {k}, {value} FROM generate_series(1, {rows}) i")
+    backups.run()
+    packs = {part.key for table in backups.manifest().tables for part in table.parts}
+    target = postgres.create_database(f"{backups.url.rpartition('/')[2]}_fetched")
+    fetched = proxy.inject(faults.delay(0), method="GET", target=".zip", times=None)
+    env = {**backups.env, "AWS_ENDPOINT_URL": proxy.endpoint, "RESTORE_DATABASE_URL": target}
+    try:
+        answer = run_job("restore_backup", env, {"backup": NAME})
+    finally:
+        postgres.drop_database(target.rpartition("/")[2])
+    assert (answer["complete"], answer["differences"]) == (True, [])
+    assert fetched.fired == len(packs) > opening.RECENT_PACKS
 
 
 def test_a_full_pack_is_sent_and_another_begun(backups: BackupHouse, monkeypatch: pytest.MonkeyPatch) -> None:

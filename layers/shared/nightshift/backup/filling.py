@@ -94,13 +94,13 @@ class Filler:
         self._filled = Filled()
 
     def fill(self, entries: Sequence[TableEntry], *, workers: int) -> Filled:
-        """Put every row back, largest tables first.
+        """Put every row back, largest tables first, and those that are in packs alone one pack after the other.
 
         Raises:
             BackupDamaged, ArchiveMismatch: a part is not what the manifest says; parts before it are in.
             NightshiftError: the database was lost, or somebody held a lock.
         """
-        for entry in sorted(entries, key=lambda one: -one.bytes):
+        for entry in sorted(entries, key=_turn):
             if not entry.parts:
                 self._compare(entry, Sum())
                 continue
@@ -246,6 +246,14 @@ class Filler:
 
     def _out_of_time(self) -> bool:
         return self._stop.is_set() or time.monotonic() >= self._deadline
+
+
+def _turn(entry: TableEntry) -> tuple[bool, int, str, int]:
+    """By which tables are sorted: by size alone, each pack would be fetched again and again."""
+    packs = [(part.key, part.pack.offset) for part in entry.parts if part.pack]
+    if not packs or len(packs) < len(entry.parts):
+        return False, -entry.bytes, "", 0
+    return True, 0, *packs[0]
 
 
 def _computed_differences(entry: TableEntry, there: Sequence[ComputedColumn], found: Sum) -> Iterator[str]:
