@@ -27,7 +27,7 @@ from benchmarks.report import ratios, summary
 from benchmarks.stopwatch import Measured
 from local.chatlog import connect
 from nightshift.backup.inventory import find_backups
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 SMALL_TABLES = 100
 SMALL_ROWS = 200
@@ -109,7 +109,7 @@ def _nightshift(place: Arena, url: str) -> Measured:
 
 def _check(place: Arena, rows: int) -> None:
     """The backup is there, every byte of it, and has every row."""
-    (backup,) = find_backups(Store(place.s3.client, BUCKET), "backup", deep=True)
+    (backup,) = find_backups(ObjectStore(place.s3.client, BUCKET), "backup", deep=True)
     if not backup.is_good or backup.manifest is None:
         raise click.ClickException(f"the backup is {backup.state}: {', '.join(backup.reasons)}")
     saved = {entry.label: entry.rows for entry in backup.manifest.tables}

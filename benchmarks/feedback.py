@@ -27,7 +27,7 @@ from benchmarks.arena import SERVER_SETTINGS
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
 from nightshift.charts.feedback import feedback_chart
-from nightshift.results import DayVotes, Votes
+from nightshift.results import DayVotes, VoteTotals
 
 LAST = date(2025, 10, 16)
 """The last day that has votes; days are Seoul's."""
@@ -147,7 +147,7 @@ def _next(day: date) -> date:
 
 def _warm() -> None:
     """Load what is loaded on first use: imports, and the chart's fonts, are a cold start's and not a report's."""
-    votes = Votes(likes=1, dislikes=1)
+    votes = VoteTotals(likes=1, dislikes=1)
     feedback_chart([DayVotes(day=LAST, votes=votes)], threshold=0.3, language="ko")
 
 

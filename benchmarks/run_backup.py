@@ -10,7 +10,7 @@ import importlib
 import sys
 from functools import partial
 
-import nightshift.backup.engine  # noqa: F401 - loads Arrow, which the dry run does without
+import nightshift.backup.creation  # noqa: F401 - loads Arrow, which the dry run does without
 from benchmarks.stopwatch import report
 
 

@@ -10,7 +10,7 @@ Unchecked: Lambda's file times are not the ones that were compiled from. In one 
 hash seed, under the names that the files have on Lambda: nothing of this machine or moment gets in.
 
 All of it is written twice: beside the sources, where every Python finds it, and into one file that
-`nightshift.bundle` reads (this module's `bundle` says how it is laid out).
+`nightshift.layer_bundle` reads (this module's `bundle` says how it is laid out).
 """
 
 from __future__ import annotations

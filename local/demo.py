@@ -30,8 +30,8 @@ from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
 from local.stage import Stage, equals
 from nightshift.restore.request import RestoreRequest
+from nightshift.run_services import RunWiring
 from nightshift.runtime import logger, run_job
-from nightshift.wiring import Wiring
 from restore.job import restore
 
 ROWS = 200_000
@@ -107,7 +107,7 @@ def _environment(postgres: EmbeddedPostgres, s3: EmbeddedS3, slack: SlackServer)
 
 def _clean(stage: Stage) -> None:
     with stage.progress("archiving") as listener:
-        wiring = Wiring.from_env(os.environ, listener=listener)
+        wiring = RunWiring.from_env(os.environ, listener=listener)
         answer: dict[str, Any] = run_job(
             "cleanup", {"scheduled_time": AS_OF.isoformat()}, None, lambda: wiring, cleanup
         )
@@ -121,7 +121,7 @@ def _clean(stage: Stage) -> None:
 def _restore(stage: Stage) -> int:
     """Restore whatever is archived; returns how many rows."""
     with stage.progress("restoring") as listener:
-        wiring = Wiring.from_env(os.environ, listener=listener)
+        wiring = RunWiring.from_env(os.environ, listener=listener)
         event = {"scheduled_time": AS_OF.isoformat(), "table": TABLE}
         answer = run_job("restore", event, None, lambda: wiring, restore, request=RestoreRequest)
     stage.say(f"{answer['status']}: {answer['restored_rows']:,} rows from {answer['objects']} objects")

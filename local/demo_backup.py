@@ -20,10 +20,10 @@ from local.demo_slack import Channel
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.stage import Stage, equals
-from nightshift.backup.request import RehearseRequest, RestoreBackupRequest
+from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
 from nightshift.errors import NightshiftError
+from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from nightshift.wiring import Wiring
 from rehearse.job import rehearse
 from restore_backup.job import restore_backup
 
@@ -94,8 +94,8 @@ def play_backup(stage: Stage, postgres: EmbeddedPostgres, s3: EmbeddedS3, channe
     return bool(proven["proven"]) and whole and refused
 
 
-def _wiring(**settings: str) -> Wiring:
-    return Wiring.from_env({**os.environ, "BACKUP_BUCKET": BUCKET, **settings})
+def _wiring(**settings: str) -> RunWiring:
+    return RunWiring.from_env({**os.environ, "BACKUP_BUCKET": BUCKET, **settings})
 
 
 def _back_up(stage: Stage, midnight: datetime) -> str:

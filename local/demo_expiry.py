@@ -22,8 +22,8 @@ from local.job_rows import SEOUL, create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
 from local.s3 import EmbeddedS3
 from local.stage import Stage, equals
+from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from nightshift.wiring import Wiring
 
 EXPIRED, LIVING = 200, 50
 BUCKET = "nightshift-demo-uploads"
@@ -90,7 +90,7 @@ def _expire(stage: Stage, now: datetime) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="nightshift-demo-") as directory:
         policy = Path(directory, "policies.toml")
         policy.write_text(POLICY, encoding="utf-8")
-        wiring = Wiring.from_env({**os.environ, "NIGHTSHIFT_CONFIG": str(policy)})
+        wiring = RunWiring.from_env({**os.environ, "NIGHTSHIFT_CONFIG": str(policy)})
         event = {"scheduled_time": now.isoformat()}
         answer = run_job("expire_jobs", event, None, lambda: wiring, expire_jobs, archive=False)
     [table], files = answer["tables"], answer["files"]

@@ -23,8 +23,8 @@ from local.event_bus import Event, EventBusServer
 from local.feedback_data import SETTINGS, create_votes
 from local.stage import Stage, equals
 from nightshift.embedding.request import ReembedRequest
+from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from nightshift.wiring import Wiring
 from reembed.job import UNFINISHED, reembed
 
 GOOD_MORNING = datetime(2025, 10, 17, tzinfo=UTC)
@@ -99,14 +99,14 @@ def _environment(bus: EventBusServer) -> Iterator[dict[str, str]]:
 
 
 def _ask(stage: Stage, environ: dict[str, str], morning: datetime) -> None:
-    wiring = Wiring.from_env(environ)
+    wiring = RunWiring.from_env(environ)
     event = {"scheduled_time": morning.isoformat()}
     answer = run_job("feedback", event, None, lambda: wiring, feedback, archive=False)
     stage.say(f"{answer['status']}: {answer['likes']} likes, {answer['dislikes']} dislikes: {answer['state']}")
 
 
 def _embed(stage: Stage, environ: dict[str, str], event: Event) -> dict[str, Any]:
-    wiring = Wiring.from_env(environ)
+    wiring = RunWiring.from_env(environ)
     answer = run_job("reembed", event, None, lambda: wiring, reembed, request=ReembedRequest, archive=False)
     if answer["done_before"]:
         stage.say(f"{answer['status']}: done before")

@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from local.lambda_runtime import TASK_ROOT, LambdaRuntime
-from nightshift.backup.request import RehearseRequest, RestoreBackupRequest
+from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
 from nightshift.embedding.request import ReembedRequest
 from nightshift.errors import InvalidEvent, NightshiftError
 from nightshift.restore.request import RestoreRequest

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.slack_rules import CHANNEL_ID, Refused, check_message
-from nightshift.slack.message import Message, as_text
+from nightshift.slack.messages import SlackMessage, as_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class PostedMessage:
     @property
     def seen(self) -> str:
         """The message as its reader sees it."""
-        return as_text(Message(self.text, self.blocks))
+        return as_text(SlackMessage(self.text, self.blocks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 
 ROWS_A_LINE = 20_000
 """Progress in a pipe: after so many rows, another line."""
@@ -55,7 +55,7 @@ class Stage:
         self.console.print(table)
 
     @contextmanager
-    def progress(self, doing: str) -> Iterator[Callable[[ChunkEvent], None]]:
+    def progress(self, doing: str) -> Iterator[Callable[[ProgressEvent], None]]:
         """A listener for the archive engine that shows how far it is with what it is `doing`."""
         if not self.console.is_terminal:
             yield _Counter(self.say)
@@ -64,10 +64,10 @@ class Stage:
         with Progress(*columns, console=self.console) as bar:
             task = bar.add_task(doing, total=None)
 
-            def listen(event: ChunkEvent) -> None:
-                if event.step is Step.PLANNED:
+            def listen(event: ProgressEvent) -> None:
+                if event.step is ProgressStep.PLANNED:
                     bar.update(task, total=event.rows)
-                elif event.step is Step.COMMITTED:
+                elif event.step is ProgressStep.COMMITTED:
                     bar.advance(task, event.rows)
 
             yield listen
@@ -82,8 +82,8 @@ class _Counter:
         self._rows = self._said = 0
         self._lock = threading.Lock()
 
-    def __call__(self, event: ChunkEvent) -> None:
-        if event.step is Step.COMMITTED:
+    def __call__(self, event: ProgressEvent) -> None:
+        if event.step is ProgressStep.COMMITTED:
             with self._lock:
                 self._rows += event.rows
                 if self._rows - self._said >= ROWS_A_LINE:

@@ -54,8 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def tidy_memory(memory_limit: list[int]) -> Iterator[None]:
     """Collect what tests have left, once it is much. A run sets all that is in memory aside for good
-    (`wiring.s3_client`): once in the life of a function that is wanted; here it is every boto3 client of the tests
-    before, 10 MB each."""
+    (`run_services.s3_client`): once in the life of a function that is wanted; here it is every boto3 client of the
+    tests before, 10 MB each."""
     yield
     if _resident() > memory_limit[0]:
         gc.unfreeze()

@@ -10,24 +10,24 @@ import pytest
 
 from local.s3 import EmbeddedS3
 from nightshift.errors import ArchiveMismatch, StoreError
-from nightshift.store import Proof, Store, StoredObject, make_client
+from nightshift.store import ObjectStore, Proof, StoredObject, make_client
 
 PARQUET = b"PAR1" + b"rows" * 1000 + b"footer" + (6).to_bytes(4, "little") + b"PAR1"
 """Not a Parquet file, but it ends like one: `prove` looks at the footer."""
 
 
 @pytest.fixture
-def store(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, bucket: str) -> Store:
+def store(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, bucket: str) -> ObjectStore:
     for name, value in s3.env.items():
         clean_environment.setenv(name, value)
-    return Store(cache(make_client), bucket)
+    return ObjectStore(cache(make_client), bucket)
 
 
-def put(store: Store, key: str = "a/b.parquet", body: bytes = PARQUET) -> StoredObject:
-    return store.put(key, body)
+def put(store: ObjectStore, key: str = "a/b.parquet", body: bytes = PARQUET) -> StoredObject:
+    return store.put_object(key, body)
 
 
-def test_what_is_put_is_what_lies_there(store: Store, s3: EmbeddedS3) -> None:
+def test_what_is_put_is_what_lies_there(store: ObjectStore, s3: EmbeddedS3) -> None:
     stored = put(store)
 
     assert s3.objects(store.bucket) == {"a/b.parquet": PARQUET}
@@ -40,32 +40,32 @@ def test_what_is_put_is_what_lies_there(store: Store, s3: EmbeddedS3) -> None:
 
 @pytest.mark.parametrize("proof", ["full", "head"])
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-def test_proof_of_any_size(store: Store, proof: Proof, size: int) -> None:
+def test_proof_of_any_size(store: ObjectStore, proof: Proof, size: int) -> None:
     store.proof = proof
     body = b"PAR1" + b"x" * size + PARQUET[-14:]
     stored = put(store, body=body)
 
-    assert store.prove(stored, body) == stored
-    assert store.get("a/b.parquet") == body
+    assert store.verify_object(stored, body) == stored
+    assert store.get_object("a/b.parquet") == body
 
 
 @pytest.mark.parametrize("proof", ["full", "head"])
 @pytest.mark.parametrize(
     "other", [PARQUET[:-1] + b"2", PARQUET[:-1], PARQUET + b" ", b"PAR2" + PARQUET[4:], b" "], ids=range(5)
 )
-def test_other_bytes_are_noticed(store: Store, s3: EmbeddedS3, proof: Proof, other: bytes) -> None:
+def test_other_bytes_are_noticed(store: ObjectStore, s3: EmbeddedS3, proof: Proof, other: bytes) -> None:
     store.proof = proof
     stored = put(store)
     s3.client().put_object(Bucket=store.bucket, Key=stored.key, Body=other, ChecksumAlgorithm="SHA256")
 
     with pytest.raises(ArchiveMismatch) as raised:
-        store.prove(stored, PARQUET)
+        store.verify_object(stored, PARQUET)
 
     assert stored.key in str(raised.value.detail)
     assert "look at what stands between us and S3" in str(raised.value.hint)
 
 
-def test_a_key_is_written_once(store: Store, s3: EmbeddedS3) -> None:
+def test_a_key_is_written_once(store: ObjectStore, s3: EmbeddedS3) -> None:
     s3.client().put_object(Bucket=store.bucket, Key="a/b.parquet", Body=b"somebody else's")
 
     stored = put(store)
@@ -73,10 +73,10 @@ def test_a_key_is_written_once(store: Store, s3: EmbeddedS3) -> None:
     assert stored.existed is True
     assert s3.objects(store.bucket) == {"a/b.parquet": b"somebody else's"}
     with pytest.raises(ArchiveMismatch):
-        store.prove(stored, PARQUET)
+        store.verify_object(stored, PARQUET)
 
 
-def test_versions(store: Store, s3: EmbeddedS3) -> None:
+def test_versions(store: ObjectStore, s3: EmbeddedS3) -> None:
     versioned = f"{store.bucket}-v"
     s3.create_bucket(versioned, versioned=True)
     store.bucket = versioned
@@ -85,12 +85,12 @@ def test_versions(store: Store, s3: EmbeddedS3) -> None:
 
     s3.client().put_object(Bucket=versioned, Key=stored.key, Body=b"a later version")
 
-    assert store.prove(stored, PARQUET).version_id == stored.version_id
-    assert store.get(stored.key, stored.version_id) == PARQUET
-    assert store.get(stored.key) == b"a later version"
+    assert store.verify_object(stored, PARQUET).version_id == stored.version_id
+    assert store.get_object(stored.key, stored.version_id) == PARQUET
+    assert store.get_object(stored.key) == b"a later version"
 
 
-def test_a_lost_answer_s_version_is_found_by_the_proof(store: Store, s3: EmbeddedS3) -> None:
+def test_a_lost_answer_s_version_is_found_by_the_proof(store: ObjectStore, s3: EmbeddedS3) -> None:
     versioned = f"{store.bucket}-v"
     s3.create_bucket(versioned, versioned=True)
     store.bucket = versioned
@@ -99,37 +99,37 @@ def test_a_lost_answer_s_version_is_found_by_the_proof(store: Store, s3: Embedde
     stored = put(store)
 
     assert (stored.existed, stored.version_id) == (True, None)
-    assert store.prove(stored, PARQUET).version_id == version
+    assert store.verify_object(stored, PARQUET).version_id == version
 
 
-def test_the_key_that_encrypts(store: Store, s3: EmbeddedS3) -> None:
-    store = Store(store.connect, store.bucket, kms_key="arn:aws:kms:ap-northeast-2:123456789012:key/abc")
+def test_the_key_that_encrypts(store: ObjectStore, s3: EmbeddedS3) -> None:
+    store = ObjectStore(store.connect, store.bucket, kms_key="arn:aws:kms:ap-northeast-2:123456789012:key/abc")
     put(store)
 
     head = s3.client().head_object(Bucket=store.bucket, Key="a/b.parquet")
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", store.kms_key)
 
 
-def test_delete_by_the_thousand(store: Store, s3: EmbeddedS3) -> None:
+def test_delete_by_the_thousand(store: ObjectStore, s3: EmbeddedS3) -> None:
     keys = [f"k/{n:04d}" for n in range(1050)]
     for key in keys[::210]:
         s3.client().put_object(Bucket=store.bucket, Key=key, Body=b"x")
     s3.client().put_object(Bucket=store.bucket, Key="other", Body=b"x")
 
-    assert sorted(store.delete(keys)) == keys, "what is not there is gone as well"
+    assert sorted(store.delete_objects(keys)) == keys, "what is not there is gone as well"
 
     assert s3.keys(store.bucket) == ["other"]
-    assert list(store.delete([])) == []
+    assert list(store.delete_objects([])) == []
 
 
 @pytest.mark.parametrize("call", ["put", "get", "prove"])
-def test_a_bucket_that_is_not_there(store: Store, call: str) -> None:
+def test_a_bucket_that_is_not_there(store: ObjectStore, call: str) -> None:
     stored = put(store)
     store.bucket = "nowhere-at-all"
     calls: dict[str, Callable[[], object]] = {
         "put": lambda: put(store),
-        "get": lambda: store.get("a"),
-        "prove": lambda: store.prove(stored, PARQUET),
+        "get": lambda: store.get_object("a"),
+        "prove": lambda: store.verify_object(stored, PARQUET),
     }
     with pytest.raises(StoreError) as raised:
         calls[call]()
@@ -139,6 +139,6 @@ def test_a_bucket_that_is_not_there(store: Store, call: str) -> None:
     assert "ARCHIVE_BUCKET" in str(raised.value.hint)
 
 
-def test_an_object_that_is_not_there(store: Store) -> None:
+def test_an_object_that_is_not_there(store: ObjectStore) -> None:
     with pytest.raises(StoreError, match="NoSuchKey"):
-        store.get("nothing")
+        store.get_object("nothing")

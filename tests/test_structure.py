@@ -23,10 +23,11 @@ MAX_FUNCTION_LINES = 60
 # Room → the rooms it may use. A room is a module or a package of `nightshift`, or `job` for functions/<job>/.
 ROOMS: dict[str, set[str]] = {
     "aws_failures": {"errors"},
-    "bundle": set(),
+    "layer_bundle": set(),
     "errors": set(),
     "envelopes": {"errors"},
     "results": {"errors"},
+    "guards": {"errors", "results"},
     "run": {"errors", "envelopes"},
     "settings": {"errors"},
     "secrets": {"errors", "settings", "aws_failures"},
@@ -37,44 +38,79 @@ ROOMS: dict[str, set[str]] = {
     "slack": {"errors", "run", "results", "settings"},
     "rows": {"errors", "database"},
     "archive": {"errors", "run", "results", "settings", "policy", "database", "rows", "store"},
-    "bus": {"errors", "aws_failures"},
+    "event_bus": {"errors", "aws_failures"},
     "charts": {"errors", "results"},
     "embedders": {"errors", "settings", "aws_failures"},
-    "feedback": {"errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus"},
+    "feedback": {
+        *("errors", "guards", "run", "results", "settings", "policy", "database", "rows", "archive", "event_bus"),
+    },
     "embedding": {
-        *("errors", "run", "results", "settings", "policy", "database", "rows", "archive", "bus", "embedders"),
+        *("errors", "guards", "run", "results", "settings", "policy", "database", "rows", "archive", "event_bus"),
+        "embedders",
         "feedback",
     },
     "logs": {"errors", "settings", "rows", "store", "aws_failures"},
     "backup": {"errors", "run", "results", "settings", "secrets", "database", "rows", "store", "archive", "logs"},
-    "reporting": {"errors", "run", "results", "settings", "secrets", "slack"},
+    "notifications": {"errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "run", "results", "settings", "database", "rows", "store", "archive"},
-    "expiry": {"errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
-    "wiring": {"errors", "settings", "secrets", "database", "store", "archive", "bus", "embedders", "aws_failures"},
+    "expiry": {"errors", "guards", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
+    "run_services": {
+        "errors",
+        "settings",
+        "secrets",
+        "database",
+        "store",
+        "archive",
+        "event_bus",
+        "embedders",
+        "aws_failures",
+    },
     "runtime": {
-        *("errors", "run", "results", "settings", "secrets", "metrics", "database", "store", "archive", "reporting"),
-        *("wiring", "aws_failures"),
+        *(
+            "errors",
+            "run",
+            "results",
+            "settings",
+            "secrets",
+            "metrics",
+            "database",
+            "store",
+            "archive",
+            "notifications",
+        ),
+        *("run_services", "aws_failures"),
     },
     "job": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("expiry", "feedback", "embedding", "embedders", "charts", "bus", "backup", "logs", "wiring", "runtime"),
+        *(
+            "expiry",
+            "feedback",
+            "embedding",
+            "embedders",
+            "charts",
+            "event_bus",
+            "backup",
+            "logs",
+            "run_services",
+            "runtime",
+        ),
     },
     "cli": {
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
-        *("backup", "wiring", "runtime", "aws_failures"),
+        *("backup", "run_services", "runtime", "aws_failures"),
     },
     "__main__": {"cli"},
 }
 
 # Foreign module → the only places that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
-    "boto3": ("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch"),
+    "boto3": ("store/", "secrets", "database/connect", "event_bus", "embedders/bedrock", "logs/cloudwatch"),
     "botocore": (
-        *("store/", "secrets", "database/connect", "bus", "embedders/bedrock", "logs/cloudwatch", "aws_failures"),
-        *("wiring", "runtime", "cli/failures"),
+        *("store/", "secrets", "database/connect", "event_bus", "embedders/bedrock", "logs/cloudwatch", "aws_failures"),
+        *("run_services", "runtime", "cli/failures"),
     ),
     "PIL": ("charts/",),
-    "sklearn": ("embedders/local",),
+    "sklearn": ("embedders/hashing",),
     "pyarrow": ("rows/",),
     "adbc_driver_manager": ("rows/",),
     "adbc_driver_postgresql": ("rows/",),
@@ -82,7 +118,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "pg8000": ("database/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "aws_lambda_powertools": ("runtime", "reporting", "metrics", "secrets"),
+    "aws_lambda_powertools": ("runtime", "notifications", "metrics", "secrets"),
 }
 
 # Calls that read the world outside: only the frame may, so that a run is a function of its event.
@@ -181,7 +217,7 @@ def test_each_foreign_thing_has_one_owner(source: Source) -> None:
 def test_only_the_frame_reads_clock_and_environment(source: Source) -> None:
     is_app = source.room == "job" and source.path.name == "app.py"
     forbidden = set(ENVIRONMENT) if not is_app and source.room != "cli" else set()
-    forbidden |= CLOCKS if source.room != "wiring" else set()
+    forbidden |= CLOCKS if source.room != "run_services" else set()
     assert [(line, name) for line, name in source.attributes() if name in forbidden] == []
 
 

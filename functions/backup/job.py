@@ -8,33 +8,33 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nightshift.backup import progress
-from nightshift.backup.engine import take_backup
-from nightshift.backup.inventory import FoundBackup, State, find_backups, newest_good, newest_proven
-from nightshift.backup.leftovers import Leftovers, collect, our_runs
-from nightshift.backup.manifest import Manifest, Place, name_of
-from nightshift.backup.progress import Unfinished
-from nightshift.backup.pruning import Pruned, candidates, prune
+from nightshift.backup import checkpoint
+from nightshift.backup.checkpoint import BackupCheckpoint
+from nightshift.backup.creation import create_backup
+from nightshift.backup.inventory import BackupState, FoundBackup, find_backups, newest_good, newest_proven
+from nightshift.backup.manifest import BackupManifest, BackupPath, backup_name
+from nightshift.backup.orphans import OrphanCleanup, delete_orphans, known_run_ids
+from nightshift.backup.pruning import PruneResult, prune_backups, retention_candidates
 from nightshift.backup.replica import backup_source
-from nightshift.backup.retention import Keep, judge
+from nightshift.backup.retention import RetentionPolicy, apply_retention
 from nightshift.backup.snapshot import snapshot_of
-from nightshift.backup.storage import open_store
-from nightshift.backup.task import Taken, Task
+from nightshift.backup.storage import open_backup_store
+from nightshift.backup.task import BackupOutcome, BackupTask
 from nightshift.errors import ArchiveMismatch, InvalidEvent
 from nightshift.logs.day import check_settings
 from nightshift.results import BackupResult
 from nightshift.run import JobRun
-from nightshift.store import Store
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
+from nightshift.store import ObjectStore
 
-A_NAME = timedelta(minutes=1)
+NAME_RESOLUTION = timedelta(minutes=1)
 """Runs whose times are further apart have names of their own, unless clocks were set back."""
 
 A_RETRY = timedelta(days=1)
 """The longest delay of a delivery: EventBridge Scheduler tries for 24 hours."""
 
 
-def backup(run: JobRun, services: Services) -> BackupResult:
+def backup(run: JobRun, services: RunServices) -> BackupResult:
     """Back up the database and the day's logs, and prune old backups.
 
     Raises:
@@ -42,27 +42,29 @@ def backup(run: JobRun, services: Services) -> BackupResult:
         InvalidEvent: the run stands for a time long before a backup that there is; nothing was written.
         NightshiftError: there is no backup for this `as_of`.
     """
-    store = open_store(services)
+    store = open_backup_store(services)
     check_settings(services.settings)
-    night = Night(run, services, store, find_backups(store, services.settings.backup_prefix), time.monotonic())
+    night = BackupRun(run, services, store, find_backups(store, services.settings.backup_prefix), time.monotonic())
     night.check_time()
     if run.dry_run:
-        return night.rehearse()
-    waiting = night.waiting()
-    collected = night.collect(waiting)
-    manifest = night.done()
-    facts = replace(night.facts(manifest), already=True) if manifest is not None else night.take(waiting)
-    pruned = Pruned() if facts.left or facts.already else night.prune(facts.name)
+        return night.preview_backup()
+    waiting = night.load_unfinished()
+    collected = night.delete_orphans(waiting)
+    manifest = night.find_finished()
+    facts = (
+        replace(night.describe_backup(manifest), already=True) if manifest is not None else night.create_backup(waiting)
+    )
+    pruned = PruneResult() if facts.left or facts.already else night.prune_backups(facts.name)
     return replace(
         facts,
         pruned=pruned.names,
-        warnings=(*night.damaged(), *collected.warnings, *facts.warnings, *pruned.warnings),
+        warnings=(*night.damaged_warnings(), *collected.warnings, *facts.warnings, *pruned.warnings),
         seconds=time.monotonic() - night.began,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class BackupRun:
     """One run, and what it found.
 
     Attributes:
@@ -71,35 +73,35 @@ class Night:
     """
 
     run: JobRun
-    services: Services
-    store: Store
+    services: RunServices
+    store: ObjectStore
     found: tuple[FoundBackup, ...]
     began: float
 
     @property
-    def prefix(self) -> str:
+    def backup_prefix(self) -> str:
         return self.services.settings.backup_prefix
 
     @property
     def name(self) -> str:
-        return name_of(self.run.as_of, self.services.settings.timezone)
+        return backup_name(self.run.as_of, self.services.settings.timezone)
 
-    def waiting(self) -> Unfinished | None:
+    def load_unfinished(self) -> BackupCheckpoint | None:
         """A backup that an earlier run could not finish; without the tables whose objects are not there any more."""
         with self.services.database.connect() as connection:
-            waiting = progress.unfinished(connection)
+            waiting = checkpoint.load_checkpoint(connection)
             if waiting is None:
                 return None
-            place = Place(self.prefix, waiting.name)
-            there = {found.key: found.size for found in self.store.list(place.folder)}
+            place = BackupPath(self.backup_prefix, waiting.name)
+            there = {found.key: found.size for found in self.store.list_objects(place.folder)}
             kept = tuple(
                 one
                 for one in waiting.kept
-                if all(there.get(place.of(part)) == part.object.bytes for part in one.entry.parts)
+                if all(there.get(place.object_key(part)) == part.object.bytes for part in one.entry.parts)
             )
             # A manifest: its run was killed before it could tell. No objects: the database came back from a backup.
-            if place.manifest in there or not any(one.entry.parts for one in kept):
-                progress.forget(connection)
+            if place.manifest_key in there or not any(one.entry.parts for one in kept):
+                checkpoint.clear_checkpoint(connection)
                 return None
             return replace(waiting, kept=kept)
 
@@ -118,29 +120,29 @@ class Night:
                 hint="a backup holds the database as it is now; leave scheduled_time out",
             )
 
-    def collect(self, waiting: Unfinished | None) -> Leftovers:
+    def delete_orphans(self, waiting: BackupCheckpoint | None) -> OrphanCleanup:
         """Remove what dead runs left."""
         kept: set[str] = set()
         if waiting is not None:
-            place = Place(self.prefix, waiting.name)
-            kept = {place.of(part) for one in waiting.kept for part in one.entry.parts}
-        return collect(
+            place = BackupPath(self.backup_prefix, waiting.name)
+            kept = {place.object_key(part) for one in waiting.kept for part in one.entry.parts}
+        return delete_orphans(
             self.store,
             self.services.database,
-            self.prefix,
+            self.backup_prefix,
             self.found,
             kept=frozenset(kept),
             versions=self.services.settings.backup_object_lock_days is not None,
         )
 
-    def done(self) -> Manifest | None:
+    def find_finished(self) -> BackupManifest | None:
         """The backup of this `as_of`, where there is one already.
 
         Raises:
             ArchiveMismatch: there is one that is damaged, of another time, or another database's.
         """
         found = next((one for one in self.found if one.name == self.name), None)
-        if found is None or found.state is State.UNFINISHED:
+        if found is None or found.state is BackupState.UNFINISHED:
             return None
         if found.manifest is None or not found.is_good:
             raise ArchiveMismatch(
@@ -148,7 +150,7 @@ class Night:
                 detail="\n".join(found.reasons[:10]),
                 hint="it was left alone; once it is moved away, this run can be repeated",
             )
-        if abs(found.manifest.as_of - self.run.as_of) >= A_NAME:
+        if abs(found.manifest.as_of - self.run.as_of) >= NAME_RESOLUTION:
             raise ArchiveMismatch(
                 f"{self.name} is there already, and of another time",
                 detail=f"it stands for {found.manifest.as_of.isoformat()}, this run for {self.run.as_of.isoformat()}",
@@ -162,19 +164,19 @@ class Night:
             )
         return found.manifest
 
-    def damaged(self) -> tuple[str, ...]:
+    def damaged_warnings(self) -> tuple[str, ...]:
         """Backups that were whole once; whoever relies on them has to know."""
         return tuple(
             f"{one.name} is damaged, and cannot be relied on: {'; '.join(one.reasons[:3])}"
             for one in self.found
-            if one.state is State.DAMAGED
+            if one.state is BackupState.DAMAGED
         )
 
-    def take(self, waiting: Unfinished | None) -> BackupResult:
+    def create_backup(self, waiting: BackupCheckpoint | None) -> BackupResult:
         """Take the backup, or go on with the one that waits."""
-        place = Place(self.prefix, waiting.name if waiting else self.name)
+        place = BackupPath(self.backup_prefix, waiting.name if waiting else self.name)
         services, as_of = self.services, waiting.as_of if waiting else self.run.as_of
-        task = Task(
+        task = BackupTask(
             place=place,
             as_of=as_of,
             run_id=self.run.run_id,
@@ -187,17 +189,17 @@ class Night:
             unfinished=waiting,
             previous=self._before(as_of),
         )
-        taken = take_backup(task)
-        facts = self._unfinished(taken, place) if taken.manifest is None else self.facts(taken.manifest)
+        taken = create_backup(task)
+        facts = self._unfinished(taken, place) if taken.manifest is None else self.describe_backup(taken.manifest)
         other = place.name != self.name
         said = (f"earlier runs had begun {place.name}: there will be no {self.name}",) if other else ()
         return replace(facts, tables=taken.tables, warnings=(*said, *taken.warnings))
 
-    def facts(self, manifest: Manifest) -> BackupResult:
+    def describe_backup(self, manifest: BackupManifest) -> BackupResult:
         """What a finished backup comes to, beside those before it."""
         groups = manifest.groups
         return replace(
-            self._history(Place(self.prefix, manifest.name)),
+            self._history(BackupPath(self.backup_prefix, manifest.name)),
             snapshot_time=groups[0].snapshot_time if len(groups) == 1 else None,
             tables=len(manifest.tables),
             rows=manifest.rows,
@@ -208,32 +210,34 @@ class Night:
             unsaved=len(manifest.unsaved),
         )
 
-    def prune(self, made: str | None = None, *, dry_run: bool = False) -> Pruned:
+    def prune_backups(self, made: str | None = None, *, dry_run: bool = False) -> PruneResult:
         """Let retention decide, by what there is now; never against the backup that this run has made."""
         settings, now = self.services.settings, self.services.now()
-        keep = Keep(
+        keep = RetentionPolicy(
             daily=settings.backup_keep_daily,
             weekly=settings.backup_keep_weekly,
             monthly=settings.backup_keep_monthly,
             zone=settings.timezone,
         )
-        there = self.found if dry_run else find_backups(self.store, self.prefix)
+        there = self.found if dry_run else find_backups(self.store, self.backup_prefix)
         ours = self._ours(one.manifest.run_id for one in there if one.manifest is not None)
-        return prune(
+        return prune_backups(
             self.store,
-            self.prefix,
-            judge(candidates(there, now, ours), now, keep, made=made),
+            self.backup_prefix,
+            apply_retention(retention_candidates(there, now, ours), now, keep, made=made),
             now=now,
             locked=settings.backup_object_lock_days is not None,
             deadline=self.services.database.deadline,
             dry_run=dry_run,
         )
 
-    def rehearse(self) -> BackupResult:
+    def preview_backup(self) -> BackupResult:
         """What a run would do; rows are the planner's estimate, bytes those on disk."""
         database = self.services.database
         facts = replace(
-            self._history(Place(self.prefix, self.name)), dry_run=True, pruned=self.prune(dry_run=True).names
+            self._history(BackupPath(self.backup_prefix, self.name)),
+            dry_run=True,
+            pruned=self.prune_backups(dry_run=True).names,
         )
         if not database.is_postgresql:
             return replace(facts, tables=1, bytes=Path(database.target.path).stat().st_size)
@@ -252,7 +256,7 @@ class Night:
                 seconds=time.monotonic() - self.began,
             )
 
-    def _unfinished(self, taken: Taken, place: Place) -> BackupResult:
+    def _unfinished(self, taken: BackupOutcome, place: BackupPath) -> BackupResult:
         entries = [one.entry for one in taken.kept]
         return replace(
             self._history(place),
@@ -262,7 +266,7 @@ class Night:
             groups=len({one.moment for one in taken.kept}),
         )
 
-    def _history(self, place: Place) -> BackupResult:
+    def _history(self, place: BackupPath) -> BackupResult:
         """The backup's name, and those before it."""
         others = tuple(one for one in self.found if one.name != place.name)
         before, proven = newest_good(others), newest_proven(self.found)
@@ -277,7 +281,7 @@ class Night:
             else min((one.as_of for one in self.found if one.is_good and one.as_of), default=None),
         )
 
-    def _before(self, as_of: datetime) -> Manifest | None:
+    def _before(self, as_of: datetime) -> BackupManifest | None:
         """Our newest good backup of an earlier time."""
         good = [one.manifest for one in self.found if one.is_good and one.manifest and one.manifest.as_of < as_of]
         ours = self._ours(one.run_id for one in good)
@@ -285,4 +289,4 @@ class Night:
 
     def _ours(self, run_ids: Iterable[str]) -> frozenset[str]:
         with self.services.database.connect() as connection:
-            return our_runs(connection, run_ids)
+            return known_run_ids(connection, run_ids)

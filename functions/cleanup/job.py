@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightshift.archive.engine import open_engine, sweep
+from nightshift.archive.engine import delete_orphaned_objects, open_engine
 from nightshift.archive.table import archive_table
 from nightshift.policy.file import load_policies
-from nightshift.results import Attachment, CleanupResult, TableResult
+from nightshift.results import CleanupResult, MessageAttachment, TableResult
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 if TYPE_CHECKING:
     from nightshift.rows.sample import CsvSample
 
 
-def cleanup(run: JobRun, services: Services) -> CleanupResult:
+def cleanup(run: JobRun, services: RunServices) -> CleanupResult:
     """Archive and delete what is due.
 
     Raises:
@@ -30,9 +30,9 @@ def cleanup(run: JobRun, services: Services) -> CleanupResult:
     store = None if run.dry_run else services.archive_store()
     csv_rows = settings.slack_csv_rows if settings.slack_attach_csv else 0
     tables: list[TableResult] = []
-    attachments: list[Attachment] = []
+    attachments: list[MessageAttachment] = []
     with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
-        orphans = sweep(engine)
+        orphans = delete_orphaned_objects(engine)
         for number, policy in enumerate(policies.retention, 1):
             engine.later.clear()
             engine.later.update(one.table for one in policies.retention[number:])
@@ -55,13 +55,13 @@ def _sample(rows: int) -> CsvSample:
     return CsvSample(rows)
 
 
-def _attachment(table: TableResult, sample: CsvSample) -> Attachment:
+def _attachment(table: TableResult, sample: CsvSample) -> MessageAttachment:
     name = table.table.removeprefix("public.").replace("/", "_")
     day = f"_{table.cutoff:%Y%m%d}" if table.cutoff else ""
-    return Attachment(
+    return MessageAttachment(
         table=table.table,
         filename=f"{name}_backup{day}.csv",
-        content=sample.content,
+        content=sample.to_csv,
         rows=sample.rows,
         total_rows=table.archived_rows,
     )

@@ -10,30 +10,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from nightshift.archive.engine import open_engine, sweep
-from nightshift.archive.table import Engine
+from nightshift.archive.engine import delete_orphaned_objects, open_engine
+from nightshift.archive.table import ArchiveContext
 from nightshift.database.catalog import TableName
-from nightshift.database.connect import for_people
+from nightshift.database.connect import to_user_error
 from nightshift.database.table_locks import TableLocks
-from nightshift.database.tables import file_deletion, is_there
+from nightshift.database.tables import file_deletion, table_exists
 from nightshift.errors import InvalidSettings
-from nightshift.expiry.background import Background
-from nightshift.expiry.drain import Drain
+from nightshift.expiry.background_worker import BackgroundOutboxWorker
 from nightshift.expiry.file_names import reach_of
-from nightshift.expiry.graph import Named
+from nightshift.expiry.file_samples import FileTally
+from nightshift.expiry.graph import FileReference
 from nightshift.expiry.ordering import order_policies
-from nightshift.expiry.outbox import Outbox, waiting
+from nightshift.expiry.outbox import FileOutbox, count_pending
+from nightshift.expiry.outbox_worker import OutboxWorker
 from nightshift.expiry.places import archived_place, named_places
-from nightshift.expiry.sampling import FileTally
-from nightshift.expiry.table import Turn, expire_table
-from nightshift.policy.expiry import Expiry
+from nightshift.expiry.table import ExpiryContext, expire_table
+from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.policy.file import load_policies
 from nightshift.results import ExpiredTable, ExpiryResult, FilesResult
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 
-def expire_jobs(run: JobRun, services: Services) -> ExpiryResult:
+def expire_jobs(run: JobRun, services: RunServices) -> ExpiryResult:
     """Delete what has expired, with all that hangs on it, and the files that it named.
 
     Raises:
@@ -55,37 +55,37 @@ def expire_jobs(run: JobRun, services: Services) -> ExpiryResult:
     return result
 
 
-def _expired(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> ExpiryResult:
+def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, ...]) -> ExpiryResult:
     settings, database = services.settings, services.database
     with database.connect() as connection:
         named, hidden = named_places(connection, policies, settings)
-        outbox = Outbox(run.as_of, [*named, *archived_place(connection)])
+        outbox = FileOutbox(run.as_of, [*named, *archived_place(connection)])
     reach = reach_of(settings, [bucket for policy in policies for one in policy.files for bucket in one.named_buckets])
     versions, listener = settings.expire_file_versions, services.listener
-    drain = Drain(database, outbox, services.s3_client, reach, versions=versions, listener=listener)
+    drain = OutboxWorker(database, outbox, services.s3_client, reach, versions=versions, listener=listener)
     warnings = tuple(f"no file was deleted: {why}, and may name it" for why in hidden)
     if hidden:
-        drain.stop()
+        drain.stop_worker()
     tables: list[ExpiredTable] = []
     tallies: list[FileTally] = []
     # Until the last file is gone: a row that a restore brings may name it again.
     locks = TableLocks(database)
     try:
         if taken := locks.take([place.table for place in named]):
-            drain.stop()
+            drain.stop_worker()
             warnings += (f"no file was deleted: a restore into {taken.label} is in progress, and may bring rows",)
         # SQLite has one writer at a time: there the files wait until the rows are gone.
-        background = Background(drain) if database.is_postgresql else nullcontext(drain)
+        background = BackgroundOutboxWorker(drain) if database.is_postgresql else nullcontext(drain)
         with _archive(run, services, policies) as engine, background as files:
             for turn in _turns(run, services, policies, named):
-                table, tally = expire_table(replace(turn, engine=engine, committed=files.wake, locks=locks))
+                table, tally = expire_table(replace(turn, engine=engine, committed=files.wake_worker, locks=locks))
                 tables.append(table)
                 tallies.append(tally)
-        drain.again()
-        drain.work()
+        drain.rewind()
+        drain.work_off_batches()
         return ExpiryResult(tables=tuple(tables), files=_tallied(drain.result(warnings), tallies))
     except Exception as exc:
-        error = for_people(exc)
+        error = to_user_error(exc)
         done = ExpiryResult(tables=tuple(tables), files=_tallied(FilesResult(warnings=warnings), tallies))
         error.result = done  # type: ignore[attr-defined]  # whatever went wrong, the frame tells what was done
         raise error from exc
@@ -104,7 +104,9 @@ def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:
     )
 
 
-def _turns(run: JobRun, services: Services, policies: Sequence[Expiry], named: Sequence[Named]) -> Iterator[Turn]:
+def _turns(
+    run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy], named: Sequence[FileReference]
+) -> Iterator[ExpiryContext]:
     """One for each policy, in an order in which none changes what another archives."""
     with services.database.connect() as connection:
         ordered = order_policies(connection, policies, services.settings)
@@ -112,7 +114,7 @@ def _turns(run: JobRun, services: Services, policies: Sequence[Expiry], named: S
     # A schedule's clock may be ahead of ours: nothing goes before its time by either.
     moment = min(run.as_of, services.now())
     for one in ordered:
-        yield Turn(
+        yield ExpiryContext(
             run=run,
             moment=moment,
             settings=services.settings,
@@ -127,23 +129,23 @@ def _turns(run: JobRun, services: Services, policies: Sequence[Expiry], named: S
 
 
 @contextmanager
-def _archive(run: JobRun, services: Services, policies: Sequence[Expiry]) -> Iterator[Engine | None]:
+def _archive(run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy]) -> Iterator[ArchiveContext | None]:
     """The archive's engine, tidied up after runs of this job that died; None where no policy archives."""
     if not any(policy.archive for policy in policies):
         yield None
         return
     settings, store = services.settings, services.archive_store()
     with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
-        sweep(engine)
+        delete_orphaned_objects(engine)
         yield engine
 
 
-def _rehearsed(run: JobRun, services: Services, policies: tuple[Expiry, ...]) -> ExpiryResult:
+def _rehearsed(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, ...]) -> ExpiryResult:
     database = services.database
     with database.connect() as connection:
         named, _ = named_places(connection, policies, services.settings)
     turns = [expire_table(turn) for turn in _turns(run, services, policies, named)]
     with database.connect() as connection:
-        left = waiting(connection) if is_there(connection, file_deletion) else 0
+        left = count_pending(connection) if table_exists(connection, file_deletion) else 0
     files = _tallied(FilesResult(waiting=left), [tally for _, tally in turns])
     return ExpiryResult(tables=tuple(table for table, _ in turns), files=files)

@@ -8,14 +8,14 @@ from typing import Any
 
 from feedback.job import feedback
 from nightshift.run import LambdaContext
+from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from nightshift.wiring import Wiring
 
 
 @cache
-def wiring() -> Wiring:
+def wiring() -> RunWiring:
     """Built on the first call, reused while the environment is warm."""
-    return Wiring.from_env(os.environ)
+    return RunWiring.from_env(os.environ)
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:

@@ -9,16 +9,16 @@ import logging
 from dataclasses import replace
 
 from nightshift.errors import NightshiftError
-from nightshift.feedback.assessment import Ports, assess
-from nightshift.results import Attachment, FeedbackResult
+from nightshift.feedback.evaluation import FeedbackDependencies, evaluate_feedback
+from nightshift.results import FeedbackResult, MessageAttachment
 from nightshift.run import JobRun
+from nightshift.run_services import RunServices
 from nightshift.settings import Settings
-from nightshift.wiring import Services
 
 logger = logging.getLogger(__name__)
 
 
-def feedback(run: JobRun, services: Services) -> FeedbackResult:
+def feedback(run: JobRun, services: RunServices) -> FeedbackResult:
     """Count, decide, start re-embedding where that was decided, and draw.
 
     Raises:
@@ -26,9 +26,11 @@ def feedback(run: JobRun, services: Services) -> FeedbackResult:
         NightshiftError: the database refused.
     """
     settings = services.settings
-    ports = Ports(settings=settings, database=services.database, bus=lambda: services.wiring.bus, now=services.now)
+    ports = FeedbackDependencies(
+        settings=settings, database=services.database, bus=lambda: services.wiring.bus, now=services.now
+    )
     try:
-        return _with_chart(assess(run, ports), settings)
+        return _with_chart(evaluate_feedback(run, ports), settings)
     except NightshiftError as exc:
         if isinstance(exc.result, FeedbackResult):
             exc.result = _with_chart(exc.result, settings)
@@ -45,5 +47,5 @@ def _with_chart(result: FeedbackResult, settings: Settings) -> FeedbackResult:
     except Exception as exc:  # the library has many ways to fail, and none of them is the run's
         logger.warning("the chart could not be drawn", exc_info=exc)
         return replace(result, warnings=(*result.warnings, f"the chart could not be drawn: {type(exc).__name__}"))
-    chart = Attachment(filename=f"feedback_{result.start:%Y-%m-%d}.png", content=drawn)
+    chart = MessageAttachment(filename=f"feedback_{result.start:%Y-%m-%d}.png", content=drawn)
     return replace(result, attachments=(chart,))

@@ -13,22 +13,22 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from nightshift.database.catalog import TableName
-from nightshift.embedding.decisions import finish, is_finished
+from nightshift.embedding.decisions import is_finished, mark_decision_completed
 from nightshift.embedding.request import ReembedRequest, Scope
-from nightshift.embedding.table import Turn, reembed_table
+from nightshift.embedding.table import EmbeddingContext, reembed_table
 from nightshift.errors import InvalidSettings, NightshiftError
 from nightshift.feedback.disliked import disliked_documents
-from nightshift.policy.embedding import Embedding
+from nightshift.policy.embedding import EmbeddingPolicy
 from nightshift.policy.file import load_policies
-from nightshift.results import EmbeddedTable, ReembedResult, Status
+from nightshift.results import EmbeddedTable, ReembedResult, RunStatus
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 UNFINISHED = "ReembedUnfinished"
 """The event by which a run has the next one go on."""
 
 
-def reembed(run: JobRun, services: Services) -> ReembedResult:
+def reembed(run: JobRun, services: RunServices) -> ReembedResult:
     """Embed what is stale, what users disliked, or everything; see `ReembedRequest.scope`.
 
     Raises:
@@ -44,7 +44,7 @@ def reembed(run: JobRun, services: Services) -> ReembedResult:
     seen: set[TableName] = set()
     tables = tuple(
         reembed_table(
-            Turn(
+            EmbeddingContext(
                 run=run,
                 settings=services.settings,
                 database=services.database,
@@ -63,7 +63,7 @@ def reembed(run: JobRun, services: Services) -> ReembedResult:
     return _ended(run, services, request, scope, ReembedResult(tables=tables, decision=request.decision))
 
 
-def _policies(services: Services) -> tuple[Embedding, ...]:
+def _policies(services: RunServices) -> tuple[EmbeddingPolicy, ...]:
     policies = load_policies(services.settings, services.fetch_text).embedding
     if policies:
         return policies
@@ -74,7 +74,7 @@ def _policies(services: Services) -> tuple[Embedding, ...]:
     )
 
 
-def _documents(request: ReembedRequest, services: Services) -> tuple[Scope, Callable[[Connection], str] | None]:
+def _documents(request: ReembedRequest, services: RunServices) -> tuple[Scope, Callable[[Connection], str] | None]:
     """Which documents are looked at, and the query for them where they are not all."""
     settings, window = services.settings, request.window
     telling = settings.feedback_document is not None and window is not None
@@ -97,13 +97,13 @@ def _noted(request: ReembedRequest, run: JobRun) -> str | None:
     return f"{request.decision} (forced)" if run.force else request.decision
 
 
-def _done_before(services: Services, decision: str) -> bool:
+def _done_before(services: RunServices, decision: str) -> bool:
     with services.database.connect() as connection:
         return is_finished(connection, decision)
 
 
 def _ended(
-    run: JobRun, services: Services, request: ReembedRequest, scope: Scope, result: ReembedResult
+    run: JobRun, services: RunServices, request: ReembedRequest, scope: Scope, result: ReembedResult
 ) -> ReembedResult:
     """Have the next run go on, or note that all is done."""
     for table in result.tables:
@@ -111,7 +111,7 @@ def _ended(
             table.error.result = result
             raise table.error
     decision = _noted(request, run)
-    if any(table.status is Status.PARTIAL for table in result.tables):
+    if any(table.status is RunStatus.PARTIAL for table in result.tables):
         if not any(table.moved for table in result.tables):
             error = NightshiftError(
                 "nothing was embedded in the time of a run",
@@ -120,11 +120,11 @@ def _ended(
             )
             error.result = result
             raise error
-        services.wiring.bus.put(UNFINISHED, request.continued(scope, force=run.force), time=run.as_of)
+        services.wiring.bus.put_events(UNFINISHED, request.next_request(scope, force=run.force), time=run.as_of)
         return replace(result, continues=True)
     if decision is not None and result.complete and not run.dry_run:
         with services.database.connect() as connection:
-            finish(connection, decision, run, services.now())
+            mark_decision_completed(connection, decision, run, services.now())
     return result
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from nightshift.backup.places import rehearsal_server
-from nightshift.backup.rehearsal import Stage, rehearse_backup
-from nightshift.backup.request import RehearseRequest
-from nightshift.backup.restore import Terms
-from nightshift.backup.storage import open_store
+from nightshift.backup.rehearsal import RehearsalEnvironment, rehearse_backup
+from nightshift.backup.requests import RehearseRequest
+from nightshift.backup.restore import RestoreOptions
+from nightshift.backup.storage import open_backup_store
+from nightshift.backup.targets import rehearsal_database
 from nightshift.results.backup import RestoredBackup
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 
-def rehearse(run: JobRun, services: Services) -> RestoredBackup:
+def rehearse(run: JobRun, services: RunServices) -> RestoredBackup:
     """Rehearse; `run.request` is a `backup.request.RehearseRequest`.
 
     Raises:
@@ -22,10 +22,10 @@ def rehearse(run: JobRun, services: Services) -> RestoredBackup:
     """
     settings = services.settings
     asked: RehearseRequest | None = run.request
-    terms = Terms(workers=settings.backup_workers, client=settings.backup_pg_client)
-    with closing(rehearsal_server(settings, services.database)) as server:
-        stage = Stage(
-            store=open_store(services),
+    terms = RestoreOptions(workers=settings.backup_workers, client=settings.backup_pg_client)
+    with closing(rehearsal_database(settings, services.database)) as server:
+        stage = RehearsalEnvironment(
+            store=open_backup_store(services),
             prefix=settings.backup_prefix,
             server=server,
             production=services.database,

@@ -5,20 +5,20 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from nightshift.archive.engine import limits_of
-from nightshift.restore.table import Way, restore_table
+from nightshift.restore.table import RestoreContext, restore_table
 from nightshift.results import RestoreResult
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 
-def restore(run: JobRun, services: Services) -> RestoreResult:
+def restore(run: JobRun, services: RunServices) -> RestoreResult:
     """Restore archived rows; `run.request` is a `restore.request.RestoreRequest`.
 
     Raises:
         NightshiftError: something failed; its `result` holds what was restored before.
     """
     settings = services.settings
-    way = Way(
+    way = RestoreContext(
         database=services.database,
         store=services.archive_store(),
         limits=limits_of(settings, services.database),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from nightshift.backup.bringing import Shelf, bring_back
-from nightshift.backup.places import restore_target
-from nightshift.backup.request import RestoreBackupRequest
-from nightshift.backup.restore import Terms
-from nightshift.backup.storage import open_store
+from nightshift.backup.requests import RestoreBackupRequest
+from nightshift.backup.restore import RestoreOptions
+from nightshift.backup.restore_dispatch import BackupRepository, run_restore
+from nightshift.backup.storage import open_backup_store
+from nightshift.backup.targets import restore_target
 from nightshift.results.backup import RestoredBackup
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 
-def restore_backup(run: JobRun, services: Services) -> RestoredBackup:
+def restore_backup(run: JobRun, services: RunServices) -> RestoredBackup:
     """Restore a backup; `run.request` is a `backup.request.RestoreBackupRequest`.
 
     The frame keeps its lock and its record in DATABASE_URL's database; where that one is lost, so is this way, and the
@@ -23,7 +23,7 @@ def restore_backup(run: JobRun, services: Services) -> RestoredBackup:
     """
     settings = services.settings
     asked: RestoreBackupRequest = run.request
-    terms = Terms(
+    terms = RestoreOptions(
         workers=settings.backup_workers,
         owners=asked.owners,
         client=settings.backup_pg_client,
@@ -31,5 +31,5 @@ def restore_backup(run: JobRun, services: Services) -> RestoredBackup:
         into_existing=asked.into_existing,
     )
     target = restore_target(settings)
-    shelf = Shelf(open_store(services), settings.backup_prefix)
-    return bring_back(asked, shelf, target, terms, deadline=services.database.deadline)
+    shelf = BackupRepository(open_backup_store(services), settings.backup_prefix)
+    return run_restore(asked, shelf, target, terms, deadline=services.database.deadline)

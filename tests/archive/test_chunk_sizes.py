@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.engine import archive, policy_for
 from tests.support.house import House
 
@@ -25,7 +25,7 @@ def test_any_chunk_size_in_sqlite(sqlite_house: House, size: int, chunks: int) -
     assert done.result.error is None
     assert set(house.archived_days("log")) == set(range(DUE))
     assert [id_ for (id_,) in house.sql("SELECT id FROM log ORDER BY id")] == list(range(DUE, ROWS))
-    assert len(done.steps(Step.COMMITTED)) == chunks
+    assert len(done.steps(ProgressStep.COMMITTED)) == chunks
 
 
 def test_large_values_are_split_off(house: House) -> None:
@@ -40,7 +40,7 @@ def test_large_values_are_split_off(house: House) -> None:
     done = archive(house, policy_for("log"), chunk_bytes=400_000, workers=1)
 
     assert done.result.error is None
-    assert len(done.steps(Step.ROLLED_BACK)) >= 3
+    assert len(done.steps(ProgressStep.ROLLED_BACK)) >= 3
     assert set(house.archived_days("public.log")) == set(range(400))
     assert house.value("SELECT count(*) FROM log") == 0
     sizes = [len(row["big"]) for row in house.archived() if row["big"] is not None]
@@ -57,6 +57,6 @@ def test_rows_of_one_moment_go_together_however_many(house: House) -> None:
     done = archive(house, policy_for("log"), chunk_bytes=100_000)
 
     assert done.result.error is None
-    assert [event.rows for event in done.steps(Step.COMMITTED)] == [20_000]
+    assert [event.rows for event in done.steps(ProgressStep.COMMITTED)] == [20_000]
     assert set(house.archived_days("public.log")) == set(range(1, 20_001))
     assert house.value("SELECT count(*) FROM log") == 60_000

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nightshift.archive.chunks import Interval
+from nightshift.archive.chunk_allocator import ChunkRange
 from tests.support.engine import aim, policy_for
 from tests.support.house import House
 
@@ -18,18 +18,21 @@ def test_postgresql_13_finds_the_same_rows(house: House, pages: tuple[int, int])
         "INSERT INTO log SELECT n, timestamptz '2025-09-10' + (n * 7919 % 2000) * interval '10 minutes'"
         " FROM generate_series(1, 2000) n; DELETE FROM log WHERE id % 5 = 0; UPDATE log SET id = -id WHERE id % 7 = 0"
     )
-    target, chunk = aim(house, policy_for("log")), Interval(*pages)
+    target, chunk = aim(house, policy_for("log")), ChunkRange(*pages)
     old = replace(target, server_version=13)
 
     found, found_by_13 = (
-        house.sql(f"SELECT ctid::text, id FROM log WHERE {way.by_place(chunk)} ORDER BY id") for way in (target, old)
+        house.sql(f"SELECT ctid::text, id FROM log WHERE {way.ctid_range_condition(chunk)} ORDER BY id")
+        for way in (target, old)
     )
 
     assert found == found_by_13
-    assert found or pages == (5, 400) or house.value(f"SELECT count(*) FROM log WHERE {target.due}")
-    whole = house.sql(f"SELECT ctid::text, id FROM log WHERE {target.due} ORDER BY id")
+    assert found or pages == (5, 400) or house.value(f"SELECT count(*) FROM log WHERE {target.due_condition}")
+    whole = house.sql(f"SELECT ctid::text, id FROM log WHERE {target.due_condition} ORDER BY id")
     assert (found == whole) == (pages == (0, 400))
-    plan = "\n".join(line for (line,) in house.sql(f"EXPLAIN SELECT 1 FROM log WHERE {old.by_place(chunk)}"))
+    plan = "\n".join(
+        line for (line,) in house.sql(f"EXPLAIN SELECT 1 FROM log WHERE {old.ctid_range_condition(chunk)}")
+    )
     assert "Tid Scan" in plan and "Seq Scan" not in plan
 
 
@@ -39,6 +42,6 @@ def test_a_page_holds_no_more_rows_than_we_name(house: House) -> None:
     highest = house.value("SELECT max((ctid::text::point)[1])::int FROM log")
 
     target = replace(aim(house, policy_for("log")), server_version=13)
-    condition = target.by_place(Interval(0, 1))
+    condition = target.ctid_range_condition(ChunkRange(0, 1))
     assert highest <= 291
     assert "generate_series(1, 291)" in condition

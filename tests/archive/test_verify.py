@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightshift.archive.inventory import ArchivedObject, inventory
-from nightshift.archive.verify import Depth, Verification
-from nightshift.archive.verify_objects import _Room, prove_all
+from nightshift.archive.inventory import ArchivedObject, list_archived_objects
+from nightshift.archive.verify import Depth, VerificationReport
+from nightshift.archive.verify_objects import _Room, verify_objects
 from nightshift.database.tables import metadata
 from nightshift.errors import NightshiftError, StoreError
 from tests.support.damage import (
@@ -43,7 +43,7 @@ def test_a_sound_archive(house: House, depth: Depth) -> None:
 
     found = check(house, depth=depth, progress=seen.append)
 
-    assert found.sound and (found.objects, found.rows) == (3, 300)
+    assert found.is_sound and (found.objects, found.rows) == (3, 300)
     assert found.bytes == sum(map(len, house.s3.objects(house.bucket).values()))
     assert [one.key for one in seen] == keys
     assert found.to_json()["sound"] is True and found.to_json()["damaged"] == []
@@ -56,7 +56,7 @@ def test_an_empty_database(house: House, made: bool) -> None:
         with database_of(house) as database, database.connect() as connection:
             metadata.create_all(connection)
             connection.commit()
-    assert check(house, repair=True) == Verification(depth="full")
+    assert check(house, repair=True) == VerificationReport(depth="full")
 
 
 DAMAGE: dict[str, Callable[[House, str], None]] = {
@@ -75,7 +75,7 @@ def test_damage_has_a_name(house: House, damage: str) -> None:
 
     found = check(house, repair=True)
 
-    assert not found.sound
+    assert not found.is_sound
     assert [(d.key, d.table, d.damage) for d in found.damaged] == [(keys[1], "public.log", damage)]
     assert (found.objects, found.rows, found.repaired) == (2, 200, ())
     (named,) = found.to_json()["damaged"]
@@ -92,7 +92,7 @@ def test_depths_see_what_they_say(house: House) -> None:
     pq.write_table(table.set_column(1, table.schema.field("note"), not_text), sink)
     vouch(house, keys[1], sink.getvalue())
 
-    assert check(house, depth="quick").sound
+    assert check(house, depth="quick").is_sound
     assert [(d.key, d.damage) for d in check(house, depth="full").damaged] == [(keys[0], "altered")]
     assert [(d.key, d.damage) for d in check(house, depth="values").damaged] == [
         (keys[0], "altered"),
@@ -110,7 +110,7 @@ def test_values_of_every_family(house: House) -> None:
 
     found = check(house, depth="values")
 
-    assert found.sound and found.rows == 2
+    assert found.is_sound and found.rows == 2
 
 
 def test_quick_sees_what_is_missing_or_short(house: House) -> None:
@@ -129,7 +129,7 @@ def test_a_restored_object_is_no_loss(house: House) -> None:
 
     found = check(house)
 
-    assert found.sound and [d.key for d in found.damaged_restored] == [keys[0]]
+    assert found.is_sound and [d.key for d in found.damaged_restored] == [keys[0]]
 
 
 def test_parts_of_the_archive(house: House) -> None:
@@ -138,9 +138,9 @@ def test_parts_of_the_archive(house: House) -> None:
     delete(house, keys[0])
     stray = orphan(house, keys[1])
 
-    assert check(house, table="other").sound
+    assert check(house, table="other").is_sound
     assert check(house, table="other").rows == 15
-    assert check(house, since=date(2025, 9, 3)).sound
+    assert check(house, since=date(2025, 9, 3)).is_sound
     assert [n.key for n in check(house, since=date(2025, 9, 2), until=date(2025, 9, 2)).unfinished] == [stray]
     assert check(house, table="public.log").objects == 2
     unknown = [unknown_copy(house, key) for key in keys[1:]]
@@ -165,7 +165,7 @@ def test_the_recorded_version_counts(versioned: House, depth: Depth) -> None:
 
     found = check(versioned, depth=depth)
 
-    assert found.sound and found.objects == 3
+    assert found.is_sound and found.objects == 3
     assert [(n.key, n.why.split(" lies")[0]) for n in found.overwritten] == [
         (keys[0], "a newer version"),
         (keys[1], "a delete marker"),
@@ -188,7 +188,7 @@ def test_a_refusal_proves_nothing(house: House) -> None:
         found = check(house, proxy.endpoint)
 
     assert fault.fired
-    assert not found.sound and found.damaged == ()
+    assert not found.is_sound and found.damaged == ()
     assert [n.key for n in found.unproven] == [keys[1]] and "AccessDenied" in found.unproven[0].why
     assert found.objects == 2
 
@@ -218,7 +218,7 @@ def test_results_come_in_order_and_stop_when_told(house: House) -> None:
 def test_many_objects_keep_their_order(house: House, threads: int) -> None:
     keys = fill(house)
     with ports(house) as (database, store), database.connect() as connection:
-        outcomes = list(prove_all(store, inventory(connection, house.bucket) * 20, "full", threads))
+        outcomes = list(verify_objects(store, list_archived_objects(connection, house.bucket) * 20, "full", threads))
     assert [outcome.one.key for outcome in outcomes] == keys * 20
     assert not any(outcome.damage or outcome.unproven or outcome.hidden for outcome in outcomes)
 

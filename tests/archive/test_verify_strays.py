@@ -21,11 +21,11 @@ def test_orphans_are_found_and_removed(house: House, state: str) -> None:
     before = house.state()
 
     found = check(house)
-    assert not found.sound and [(n.key, n.table, n.why) for n in found.unfinished] == [(stray, "public.log", state)]
+    assert not found.is_sound and [(n.key, n.table, n.why) for n in found.unfinished] == [(stray, "public.log", state)]
     assert house.state() == before, "without repair nothing changes"
 
     found = check(house, repair=True)
-    assert found.sound and [(r.key, r.how) for r in found.repaired] == [(stray, "removed")]
+    assert found.is_sound and [(r.key, r.how) for r in found.repaired] == [(stray, "removed")]
     assert (state_of(house, stray), house.s3.keys(house.bucket)) == ("swept", sorted(keys))
     assert check(house, repair=True).repaired == ()
 
@@ -34,7 +34,7 @@ def test_an_intent_without_an_object_is_nothing(house: House) -> None:
     stray = orphan(house, fill(house)[0])
     delete(house, stray)
 
-    assert check(house, repair=True).sound
+    assert check(house, repair=True).is_sound
     assert state_of(house, stray) == "pending"
 
 
@@ -90,12 +90,12 @@ def test_an_unknown_object_is_set_aside(house: House) -> None:
     body, before = body_of(house, stray), house.state()
 
     found = check(house)
-    assert not found.sound and [n.key for n in found.unknown] == [stray]
+    assert not found.is_sound and [n.key for n in found.unknown] == [stray]
     assert house.state() == before, "without repair nothing changes"
 
     found = check(house, repair=True)
     to = stray.replace("archive/", "archive/_set_aside/")
-    assert found.sound and [(r.key, r.how, r.to) for r in found.repaired] == [(stray, "set aside", to)]
+    assert found.is_sound and [(r.key, r.how, r.to) for r in found.repaired] == [(stray, "set aside", to)]
     assert body_of(house, to) == body
     assert house.s3.keys(house.bucket) == sorted([*keys, to])
     assert check(house, repair=True) == check(house), "what is set aside is looked at no more"
@@ -165,7 +165,7 @@ def test_what_may_be_another_deployment_s_is_left_alone(house: House, theirs: st
 
     found = check(house, repair=True)
 
-    assert [n.key for n in found.unknown] == [stray] and not found.sound and not found.repaired
+    assert [n.key for n in found.unknown] == [stray] and not found.is_sound and not found.repaired
     reason = {"another run": "another deployment's", "a bucket": "bucket elsewhere"}
     assert reason.get(theirs, "") in found.unknown[0].why
     assert house.state() == before
@@ -176,7 +176,7 @@ def test_other_things_in_the_bucket_are_nobody_s_business(house: House) -> None:
     for key in ("notes.parquet", "archive/readme.txt", f"{keys[0]}.crc", "archives/table=x/dt=2025-09-01/a.parquet"):
         put(house, key, b"something")
 
-    assert check(house, repair=True).sound
+    assert check(house, repair=True).is_sound
     assert len(house.s3.keys(house.bucket)) == 7
 
 
@@ -186,7 +186,7 @@ def test_repairs_in_a_bucket_with_versions(house: House) -> None:
     strays = {orphan(house, keys[0]), unknown_copy(house, keys[1])}
 
     assert {r.key for r in check(house, repair=True).repaired} == strays
-    assert check(house).sound
+    assert check(house).is_sound
 
 
 def test_a_sqlite_ledger(sqlite_house: House) -> None:
@@ -213,4 +213,4 @@ def test_names_that_the_path_escapes(house: House) -> None:
     strays = {orphan(house, key), unknown_copy(house, key)}
 
     assert {r.key for r in check(house, table='"a.b/c"', repair=True).repaired} == strays
-    assert check(house).sound and check(house).objects == 1
+    assert check(house).is_sound and check(house).objects == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.archive.guards import USUAL_SHARE, USUAL_SHARE_FROM_ROWS, Volume, usual_volume
+from nightshift.archive.guards import DEFAULT_MAX_SHARE, USUAL_SHARE_FROM_ROWS, DueVolume, check_due_volume
 from tests.support.house import House
 
 counts = st.integers(0, 10**10)
@@ -15,22 +15,22 @@ counts = st.integers(0, 10**10)
 @pytest.mark.parametrize(
     ("volume", "refused"),
     [
-        (Volume(due=10_000_000, total=10_000_000, limit=None, first_time=True), False),
-        (Volume(due=99_999, total=99_999, limit=None, first_time=False), False),
-        (Volume(due=100_000, total=200_000, limit=None, first_time=False), False),
-        (Volume(due=100_001, total=200_000, limit=None, first_time=False), True),
-        (Volume(due=3, total=10, limit=0.3, first_time=True), False),
-        (Volume(due=4, total=10, limit=0.3, first_time=True), True),
-        (Volume(due=10, total=10, limit=1.0, first_time=False), False),
-        (Volume(due=0, total=0, limit=0.1, first_time=False), False),
+        (DueVolume(due=10_000_000, total=10_000_000, limit=None, first_time=True), False),
+        (DueVolume(due=99_999, total=99_999, limit=None, first_time=False), False),
+        (DueVolume(due=100_000, total=200_000, limit=None, first_time=False), False),
+        (DueVolume(due=100_001, total=200_000, limit=None, first_time=False), True),
+        (DueVolume(due=3, total=10, limit=0.3, first_time=True), False),
+        (DueVolume(due=4, total=10, limit=0.3, first_time=True), True),
+        (DueVolume(due=10, total=10, limit=1.0, first_time=False), False),
+        (DueVolume(due=0, total=0, limit=0.1, first_time=False), False),
     ],
     ids=[
         *("the first run works off a backlog", "small tables swing", "half is usual", "more than half is not"),
         *("a third is allowed", "a third is allowed, even the first time", "all is allowed", "an empty table"),
     ],
 )
-def test_examples(volume: Volume, refused: bool) -> None:
-    refusal = usual_volume("log", volume)
+def test_examples(volume: DueVolume, refused: bool) -> None:
+    refusal = check_due_volume("log", volume)
 
     assert (refusal is not None) == refused
     if refusal is not None:
@@ -40,12 +40,12 @@ def test_examples(volume: Volume, refused: bool) -> None:
 
 @given(counts, counts, st.none() | st.floats(0.001, 1), st.booleans())
 def test_more_rows_are_never_less_abnormal(due: int, kept: int, limit: float | None, first_time: bool) -> None:
-    volume = Volume(due, due + kept, limit, first_time)
-    more = Volume(due + 1, due + 1 + kept, limit, first_time)
+    volume = DueVolume(due, due + kept, limit, first_time)
+    more = DueVolume(due + 1, due + 1 + kept, limit, first_time)
 
-    if usual_volume("log", volume) is not None:
-        assert usual_volume("log", more) is not None
-        assert due > (limit or USUAL_SHARE) * (due + kept)
+    if check_due_volume("log", volume) is not None:
+        assert check_due_volume("log", more) is not None
+        assert due > (limit or DEFAULT_MAX_SHARE) * (due + kept)
         assert limit is not None or due >= USUAL_SHARE_FROM_ROWS
 
 

@@ -16,8 +16,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from nightshift.backup.inventory import State
-from nightshift.backup.manifest import name_of
+from nightshift.backup.inventory import BackupState
+from nightshift.backup.manifest import backup_name
 from tests.support.backups import BackupHouse
 from tests.support.child import JobChild
 from tests.support.soaking import NO_LOCKS, Ground, Kills, await_step, soak
@@ -105,11 +105,11 @@ class Soak:
     def _check(self) -> None:
         self._backups.assert_sound()
         states = Counter(one.state for one in self._backups.backups())
-        self.tally.looked_at += states[State.GOOD]
-        self.tally.unfinished += states[State.UNFINISHED]
+        self.tally.looked_at += states[BackupState.GOOD]
+        self.tally.unfinished += states[BackupState.UNFINISHED]
 
     def _compare(self) -> None:
-        manifest = self._backups.manifest(name_of(self._as_of, "Asia/Seoul"))
+        manifest = self._backups.manifest(backup_name(self._as_of, "Asia/Seoul"))
         entries = [entry for entry in manifest.tables if entry.name.startswith("t")]
         assert len(entries) == 3
         for entry in entries:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from nightshift.backup.manifest import (
-    Group,
-    Manifest,
-    Part,
-    Proven,
+    BackupManifest,
+    BackupPart,
     SavedColumn,
     SchemaFiles,
+    SnapshotGroup,
     TableEntry,
-    name_of,
+    VerificationRecord,
+    backup_name,
     sha256_of,
     to_json,
 )
@@ -56,7 +56,7 @@ class Stock:
     def backup(self, days_ago: int = 0, *, proven: bool = False) -> str:
         """A whole backup of two parts, a schema and a day's logs; its name."""
         manifest = self.manifest(days_ago)
-        for part in manifest.parts():
+        for part in manifest.list_parts():
             self.put(f"{PREFIX}/{manifest.name}/{part.key}", body_of(part.key))
         body = to_json(manifest)
         self.put(f"{PREFIX}/{manifest.name}/manifest.json", body)
@@ -69,7 +69,7 @@ class Stock:
         for days_ago in range(nights):
             self.backup(days_ago)
 
-    def manifest(self, days_ago: int = 0) -> Manifest:
+    def manifest(self, days_ago: int = 0) -> BackupManifest:
         """What a backup of so many nights ago would say of itself."""
         as_of = MIDNIGHT - timedelta(days=days_ago)
         parts = tuple(_part(f"{RUN}/data/public.log/part-0000{n}.parquet", rows=n) for n in (1, 2))
@@ -82,22 +82,22 @@ class Stock:
             columns=(SavedColumn(name="id", type="integer"),),
             parts=parts,
         )
-        return Manifest(
-            name=name_of(as_of, SEOUL),
+        return BackupManifest(
+            name=backup_name(as_of, SEOUL),
             as_of=as_of,
             run_id=RUN,
             database="app",
             kind="postgresql",
             server_version="18.1",
-            groups=(Group(snapshot_time=as_of, tables=(table.label,)),),
+            groups=(SnapshotGroup(snapshot_time=as_of, tables=(table.label,)),),
             tables=(table,),
             schema=SchemaFiles(dump=_part(f"{RUN}/schema.dump")),
             logs=(_part(f"{RUN}/logs/app.parquet", rows=9),),
         )
 
-    def stamp(self, name: str, manifest_sha256: str) -> Proven:
+    def stamp(self, name: str, manifest_sha256: str) -> VerificationRecord:
         """A rehearsal's stamp."""
-        stamp = Proven(
+        stamp = VerificationRecord(
             name=name, manifest_sha256=manifest_sha256, run_id="r", proven_at=MIDNIGHT, server_version="18.1"
         )
         self.put(f"{PREFIX}/{name}/proven.json", to_json(stamp))
@@ -114,6 +114,6 @@ def body_of(key: str) -> bytes:
     return f"the bytes of {key}".encode()
 
 
-def _part(key: str, rows: int = 0) -> Part:
+def _part(key: str, rows: int = 0) -> BackupPart:
     body = body_of(key)
-    return Part(key=key, rows=rows, bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+    return BackupPart(key=key, rows=rows, bytes=len(body), sha256=hashlib.sha256(body).hexdigest())

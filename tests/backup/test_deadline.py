@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.backup.manifest import Place, read_entry
+from nightshift.backup.manifest import BackupPath, read_entry
 from nightshift.errors import NightshiftError
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, NEXT, NEXT_NAME, PREFIX, BackupHouse
@@ -87,10 +87,10 @@ def test_objects_of_the_first_half_are_gone(backups: BackupHouse, proxy: S3Proxy
     begun(backups, proxy)
     lost = saved_first(backups)[0]
     saved = read_entry(str(backups.value(f"SELECT entry FROM nightshift_backup WHERE table_name = '{lost}'")))
-    key = Place(PREFIX, NAME).of(saved.parts[0])
+    key = BackupPath(PREFIX, NAME).object_key(saved.parts[0])
     backups.s3.client().delete_object(Bucket=backups.bucket, Key=key)
     assert backups.run()["groups"] == 2
-    entry = backups.manifest().table(lost)
+    entry = backups.manifest().find_table(lost)
     assert entry is not None and entry.rows == 20
 
 

@@ -8,14 +8,14 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.backup.digest import Sum, digest_of
+from nightshift.backup.digest import RowHashSum, digest_of
 
 HASHES = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50)
 
 
 @given(HASHES, st.integers(0, 50))
 def test_pieces_and_order_do_not_matter(hashes: list[int], cut: int) -> None:
-    one, other = Sum(), Sum()
+    one, other = RowHashSum(), RowHashSum()
     one.add(pa.array(sorted(hashes[:cut]), pa.int64()))
     other.add(pa.array(hashes[cut:][::-1], pa.int64()))
     one.merge(other)

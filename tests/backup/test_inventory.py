@@ -10,25 +10,25 @@ from functools import cache
 import pytest
 
 from local.s3 import EmbeddedS3
-from nightshift.backup.inventory import State, find_backup, find_backups, newest_good, newest_proven
-from nightshift.backup.manifest import Pack, Part, name_of, to_json
+from nightshift.backup.inventory import BackupState, find_backup, find_backups, newest_good, newest_proven
+from nightshift.backup.manifest import BackupPart, SharedObject, backup_name, to_json
 from nightshift.errors import StoreError
-from nightshift.store import Store, make_client
+from nightshift.store import ObjectStore, make_client
 from tests.backup.stock import MIDNIGHT, PREFIX, RUN, Stock, body_of
 from tests.support.s3_faults import access_denied, call_before
 from tests.support.s3_proxy import S3Proxy
 
 PACK_KEY = f"{RUN}/data/pack-00001.zip"
-PACK = Pack(offset=0, bytes=300, sha256="5" * 64)
+PACK = SharedObject(offset=0, bytes=300, sha256="5" * 64)
 PART = f"{RUN}/data/public.log/part-00002.parquet"
 NAME = "backup_2025_10_21_0000"
 
 
 @pytest.fixture
-def store(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, bucket: str) -> Store:
+def store(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, bucket: str) -> ObjectStore:
     for name, value in s3.env.items():
         clean_environment.setenv(name, value)
-    return Store(s3.client, bucket)
+    return ObjectStore(s3.client, bucket)
 
 
 @pytest.fixture
@@ -36,16 +36,16 @@ def stock(s3: EmbeddedS3, bucket: str) -> Stock:
     return Stock(s3.client(), bucket)
 
 
-def test_what_there_is_newest_first(store: Store, stock: Stock) -> None:
+def test_what_there_is_newest_first(store: ObjectStore, stock: Stock) -> None:
     for days_ago, proven in ((2, True), (0, False), (1, True)):
         stock.backup(days_ago, proven=proven)
 
     found = find_backups(store, PREFIX)
 
     assert [(one.name, one.state, one.is_proven) for one in found] == [
-        (NAME, State.GOOD, False),
-        ("backup_2025_10_20_0000", State.GOOD, True),
-        ("backup_2025_10_19_0000", State.GOOD, True),
+        (NAME, BackupState.GOOD, False),
+        ("backup_2025_10_20_0000", BackupState.GOOD, True),
+        ("backup_2025_10_19_0000", BackupState.GOOD, True),
     ]
     good, proven_one = newest_good(found), newest_proven(found)
     assert good is not None and good.name == NAME and good.as_of == MIDNIGHT
@@ -55,15 +55,15 @@ def test_what_there_is_newest_first(store: Store, stock: Stock) -> None:
     assert find_backups(store, f"/{PREFIX}/") == found, "slashes around the prefix say nothing"
 
 
-def test_an_empty_house(store: Store) -> None:
+def test_an_empty_house(store: ObjectStore) -> None:
     assert find_backups(store, PREFIX) == ()
     assert newest_good(()) is newest_proven(()) is find_backup(store, PREFIX, NAME) is None
 
 
-def test_a_backup_without_a_manifest_is_unfinished(store: Store, stock: Stock) -> None:
+def test_a_backup_without_a_manifest_is_unfinished(store: ObjectStore, stock: Stock) -> None:
     stock.drop(f"{PREFIX}/{stock.backup(proven=True)}/manifest.json")
     (found,) = find_backups(store, PREFIX)
-    assert (found.state, found.objects, found.is_proven, found.as_of) == (State.UNFINISHED, 5, False, None)
+    assert (found.state, found.objects, found.is_proven, found.as_of) == (BackupState.UNFINISHED, 5, False, None)
 
 
 def drop_part(stock: Stock) -> None:
@@ -121,7 +121,7 @@ def cold_manifest(stock: Stock) -> None:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_what_is_not_whole_is_damaged_and_says_why(
-    store: Store, stock: Stock, damage: Callable[[Stock], None], reason: str
+    store: ObjectStore, stock: Stock, damage: Callable[[Stock], None], reason: str
 ) -> None:
     stock.backup(proven=True)
     before = stock.backup(1)
@@ -129,7 +129,7 @@ def test_what_is_not_whole_is_damaged_and_says_why(
 
     found = find_backups(store, PREFIX)
 
-    assert [one.state for one in found] == [State.DAMAGED, State.GOOD]
+    assert [one.state for one in found] == [BackupState.DAMAGED, BackupState.GOOD]
     (said,) = found[0].reasons
     assert reason in said
     assert not found[0].is_proven, "a stamp does not mend what is damaged since"
@@ -137,7 +137,7 @@ def test_what_is_not_whole_is_damaged_and_says_why(
     assert good is not None and good.name == before and newest_proven(found) is None
 
 
-def test_every_damaged_object_is_named(store: Store, stock: Stock) -> None:
+def test_every_damaged_object_is_named(store: ObjectStore, stock: Stock) -> None:
     stock.backup()
     for key in (PART, f"{RUN}/schema.dump", f"{RUN}/logs/app.parquet"):
         stock.drop(f"{PREFIX}/{NAME}/{key}")
@@ -145,19 +145,19 @@ def test_every_damaged_object_is_named(store: Store, stock: Stock) -> None:
     assert found.reasons == tuple(f"missing: {k}" for k in (f"{RUN}/schema.dump", PART, f"{RUN}/logs/app.parquet"))
 
 
-def test_only_a_deep_look_sees_other_bytes_of_the_same_size(store: Store, stock: Stock) -> None:
+def test_only_a_deep_look_sees_other_bytes_of_the_same_size(store: ObjectStore, stock: Stock) -> None:
     stock.backup()
     stock.put(f"{PREFIX}/{NAME}/{PART}", body_of(PART)[::-1])
 
     shallow, deep = find_backup(store, PREFIX, NAME), find_backup(store, PREFIX, NAME, deep=True)
 
     assert shallow is not None and shallow.is_good
-    assert deep is not None and deep.state is State.DAMAGED
+    assert deep is not None and deep.state is BackupState.DAMAGED
     (reason,) = deep.reasons
     assert reason.startswith(f"altered: {PART}: SHA-256 ")
 
 
-def test_a_deep_look_names_an_object_that_must_be_thawed(store: Store, stock: Stock) -> None:
+def test_a_deep_look_names_an_object_that_must_be_thawed(store: ObjectStore, stock: Stock) -> None:
     stock.backup()
     stock.client.put_object(
         Bucket=stock.bucket, Key=f"{PREFIX}/{NAME}/{PART}", Body=body_of(PART), StorageClass="GLACIER"
@@ -176,7 +176,7 @@ def test_a_deep_look_names_an_object_that_must_be_thawed(store: Store, stock: St
     ids=["unreadable", "another manifest's", "another backup's"],
 )
 def test_a_stamp_that_is_not_for_this_manifest_proves_nothing(
-    store: Store, stock: Stock, stamp: bytes, remark: str
+    store: ObjectStore, stock: Stock, stamp: bytes, remark: str
 ) -> None:
     other = stock.backup(1, proven=True)
     stock.backup()
@@ -192,7 +192,7 @@ def test_a_stamp_that_is_not_for_this_manifest_proves_nothing(
     assert found.remarks == (remark,)
 
 
-def test_a_manifest_rewritten_after_the_rehearsal_is_unproven(store: Store, stock: Stock) -> None:
+def test_a_manifest_rewritten_after_the_rehearsal_is_unproven(store: ObjectStore, stock: Stock) -> None:
     stock.backup(proven=True)
     stock.rewrite(missing=("large objects",))
     found = find_backup(store, PREFIX, NAME)
@@ -200,23 +200,23 @@ def test_a_manifest_rewritten_after_the_rehearsal_is_unproven(store: Store, stoc
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", "UTC"])
-def test_a_backup_of_days_when_the_house_kept_another_zone_is_good(store: Store, stock: Stock, zone: str) -> None:
-    name = name_of(MIDNIGHT, zone)
+def test_a_backup_of_days_when_the_house_kept_another_zone_is_good(store: ObjectStore, stock: Stock, zone: str) -> None:
+    name = backup_name(MIDNIGHT, zone)
     manifest = replace(stock.manifest(), name=name)
-    for part in manifest.parts():
+    for part in manifest.list_parts():
         stock.put(f"{PREFIX}/{name}/{part.key}", body_of(part.key))
     stock.put(f"{PREFIX}/{name}/manifest.json", to_json(manifest))
     found = find_backup(store, PREFIX, name)
     assert found is not None and found.is_good
 
 
-def test_a_name_that_no_calendar_has_is_no_good_backup(store: Store, stock: Stock) -> None:
+def test_a_name_that_no_calendar_has_is_no_good_backup(store: ObjectStore, stock: Stock) -> None:
     stock.put(f"{PREFIX}/backup_2025_13_45_9999/manifest.json", to_json(stock.manifest()))
     (found,) = find_backups(store, PREFIX)
-    assert found.state is State.DAMAGED
+    assert found.state is BackupState.DAMAGED
 
 
-def test_what_is_nobody_s_is_not_listed(store: Store, stock: Stock) -> None:
+def test_what_is_nobody_s_is_not_listed(store: ObjectStore, stock: Stock) -> None:
     stock.backup()
     for key in ("backup_2025/manifest.json", "backup_2025_10_21_0000", "archive/table=a/x", "backup_x/y", "readme"):
         stock.put(f"{PREFIX}/{key}", b"x")
@@ -226,31 +226,31 @@ def test_what_is_nobody_s_is_not_listed(store: Store, stock: Stock) -> None:
 
 
 def test_an_s3_that_does_not_answer_says_nothing_about_backups(
-    store: Store, stock: Stock, s3: EmbeddedS3, clean_environment: pytest.MonkeyPatch
+    store: ObjectStore, stock: Stock, s3: EmbeddedS3, clean_environment: pytest.MonkeyPatch
 ) -> None:
     """A refusal must not make a backup look damaged, or retention would count without it."""
     stock.backup()
     with S3Proxy(s3.endpoint) as proxy:
         clean_environment.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        denied = Store(cache(make_client), store.bucket)
+        denied = ObjectStore(cache(make_client), store.bucket)
         for method, target in (("GET", "manifest.json"), ("GET", "list-type")):
             fault = proxy.inject(access_denied(), method=method, target=target)
             with pytest.raises(StoreError, match="AccessDenied"):
                 find_backups(denied, PREFIX)
             assert fault.fired == 1
-        assert [one.state for one in find_backups(denied, PREFIX)] == [State.GOOD]
+        assert [one.state for one in find_backups(denied, PREFIX)] == [BackupState.GOOD]
 
 
 def test_a_backup_deleted_while_it_is_looked_at_is_no_backup(
-    store: Store, stock: Stock, s3: EmbeddedS3, clean_environment: pytest.MonkeyPatch
+    store: ObjectStore, stock: Stock, s3: EmbeddedS3, clean_environment: pytest.MonkeyPatch
 ) -> None:
     stock.backup(proven=True)
     with S3Proxy(s3.endpoint) as proxy:
         clean_environment.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         gone = proxy.inject(call_before(lambda _: stock.drop(f"{PREFIX}/{NAME}/manifest.json")), target="manifest.json")
-        found = find_backup(Store(cache(make_client), store.bucket), PREFIX, NAME)
+        found = find_backup(ObjectStore(cache(make_client), store.bucket), PREFIX, NAME)
     assert gone.fired == 1
-    assert found is not None and found.state is State.UNFINISHED
+    assert found is not None and found.state is BackupState.UNFINISHED
 
 
 @pytest.mark.parametrize(
@@ -266,11 +266,13 @@ def test_a_backup_deleted_while_it_is_looked_at_is_no_backup(
     ],
 )
 def test_parts_of_a_pack_that_contradict_each_other(
-    store: Store, stock: Stock, second: Pack | None, reason: str
+    store: ObjectStore, stock: Stock, second: SharedObject | None, reason: str
 ) -> None:
-    parts = [Part(key=PACK_KEY, rows=n, bytes=100, sha256="7" * 64, pack=pack) for n, pack in ((1, PACK), (2, second))]
+    parts = [
+        BackupPart(key=PACK_KEY, rows=n, bytes=100, sha256="7" * 64, pack=pack) for n, pack in ((1, PACK), (2, second))
+    ]
     (table,) = stock.manifest().tables
     stock.rewrite(tables=(replace(table, parts=tuple(parts), bytes=200),))
     (found,) = find_backups(store, PREFIX)
-    assert found.state is State.DAMAGED
+    assert found.state is BackupState.DAMAGED
     assert reason in found.reasons[0]

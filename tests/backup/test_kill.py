@@ -6,22 +6,22 @@ import signal
 
 import pytest
 
-from nightshift.archive.events import Step
-from nightshift.backup.inventory import State
+from nightshift.archive.events import ProgressStep
+from nightshift.backup.inventory import BackupState
 from tests.support.backups import NAME, NEXT, BackupHouse
 
 STEPS = [
-    (Step.PLANNED, 2),
-    (Step.INTENT, 1),
-    (Step.UPLOADED, 2),
-    (Step.PROVEN, 4),
-    (Step.COMMITTING, 1),
-    (Step.COMMITTED, 1),
+    (ProgressStep.PLANNED, 2),
+    (ProgressStep.INTENT, 1),
+    (ProgressStep.UPLOADED, 2),
+    (ProgressStep.PROVEN, 4),
+    (ProgressStep.COMMITTING, 1),
+    (ProgressStep.COMMITTED, 1),
 ]
 
 
 @pytest.mark.parametrize(("step", "occurrence"), STEPS)
-def test_killed_at_a_step(backups: BackupHouse, step: Step, occurrence: int) -> None:
+def test_killed_at_a_step(backups: BackupHouse, step: ProgressStep, occurrence: int) -> None:
     backups.fill()
     backups.fill_large()
     child = backups.child(kill_at=step, occurrence=occurrence)
@@ -30,11 +30,11 @@ def test_killed_at_a_step(backups: BackupHouse, step: Step, occurrence: int) -> 
     backups.await_quiet()
     backups.assert_sound()
     states = [one.state for one in backups.backups()]
-    if step is Step.COMMITTED:
-        assert states == [State.GOOD]
+    if step is ProgressStep.COMMITTED:
+        assert states == [BackupState.GOOD]
         assert backups.run()["already"]
     else:
-        assert states in ([], [State.UNFINISHED])
+        assert states in ([], [BackupState.UNFINISHED])
         assert backups.run()["name"] == NAME
     backups.manifest()
     backups.assert_tidy()
@@ -42,7 +42,7 @@ def test_killed_at_a_step(backups: BackupHouse, step: Step, occurrence: int) -> 
 
 def test_what_a_killed_run_left_is_collected_by_the_next_days(backups: BackupHouse) -> None:
     backups.fill()
-    child = backups.child(kill_at=Step.COMMITTING)
+    child = backups.child(kill_at=ProgressStep.COMMITTING)
     assert child.wait() == -signal.SIGKILL
     backups.await_quiet()
     assert len(backups.unlisted()) == 3
@@ -54,12 +54,12 @@ def test_what_a_killed_run_left_is_collected_by_the_next_days(backups: BackupHou
 def test_sigterm(backups: BackupHouse) -> None:
     """Stopped in order: recorded as failed, nothing listed."""
     backups.fill()
-    child = backups.child(hold_at=Step.PROVEN)
-    child.await_step(Step.PROVEN)
+    child = backups.child(hold_at=ProgressStep.PROVEN)
+    child.await_step(ProgressStep.PROVEN)
     child.interrupt(signal.SIGTERM)
     child.resume()
     assert child.wait() == 1
     assert [run["status"] for run in backups.runs()] == ["failed"]
-    assert [one.state for one in backups.backups()] == [State.UNFINISHED]
+    assert [one.state for one in backups.backups()] == [BackupState.UNFINISHED]
     assert backups.run()["status"] == "ok"
     backups.assert_tidy()

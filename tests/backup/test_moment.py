@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import pg8000.native
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from nightshift.backup import snapshot
 from nightshift.errors import NightshiftError
-from nightshift.rows.source import ConnectionLost, RowsLocked
+from nightshift.rows.row_connection import ConnectionLost, RowsLocked
 from tests.support import s3_faults as faults
 from tests.support.backups import BackupHouse, impatient_backup
 from tests.support.s3_proxy import S3Proxy
@@ -76,8 +76,8 @@ def test_writers_do_not_tear_it(backups: BackupHouse) -> None:
         backups.sql(f"INSERT INTO {table} SELECT i, {BALANCE} FROM generate_series(1, {ACCOUNTS}) i")
     backups.sql("CREATE TABLE transfer (id bigserial PRIMARY KEY, amount int NOT NULL)")
     with Transfers(backups, 2) as transfers:
-        child = backups.child(hold_at=Step.STREAMED)
-        child.await_step(Step.STREAMED)
+        child = backups.child(hold_at=ProgressStep.STREAMED)
+        child.await_step(ProgressStep.STREAMED)
         before = transfers.done
         backups.await_value(f"SELECT count(*) > {before + 50} FROM transfer", True)
         child.resume()
@@ -98,21 +98,21 @@ def test_writers_do_not_tear_it(backups: BackupHouse) -> None:
 def test_what_would_empty_a_table_waits(backups: BackupHouse, statement: str) -> None:
     """Older moments do not see what TRUNCATE takes away, nor the rows of a table that was rewritten."""
     backups.fill()
-    child = backups.child(hold_at=Step.PLANNED)
-    child.await_step(Step.PLANNED)
+    child = backups.child(hold_at=ProgressStep.PLANNED)
+    child.await_step(ProgressStep.PLANNED)
     with pytest.raises(pg8000.native.DatabaseError, match="lock timeout"):
         backups.sql(f"SET lock_timeout = '50ms'; {statement}")
     child.resume()
     assert child.wait() == 0, child.log
-    entry = backups.manifest().table("public.t0")
+    entry = backups.manifest().find_table("public.t0")
     assert entry is not None and entry.rows == 3000
 
 
 def test_it_gives_way_to_who_would_alter_a_table(backups: BackupHouse) -> None:
     """He waits for us, and we for him: without an end, the application behind us."""
     backups.fill()
-    child = backups.child(hold_at=Step.PLANNED, work=impatient_backup)
-    child.await_step(Step.PLANNED)
+    child = backups.child(hold_at=ProgressStep.PLANNED, work=impatient_backup)
+    child.await_step(ProgressStep.PLANNED)
     altering = threading.Thread(target=run_apart, args=(backups, "ALTER TABLE t0 ADD COLUMN more int"))
     altering.start()
     backups.await_value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", 1)
@@ -194,8 +194,8 @@ def held(backups: BackupHouse, statement: str) -> Iterator[None]:
 def test_the_snapshots_own_connection_is_lost(backups: BackupHouse) -> None:
     """Its locks go with it: what was read after that may be anything, and is no backup."""
     backups.fill()
-    child = backups.child(hold_at=Step.UPLOADED)
-    child.await_step(Step.UPLOADED)
+    child = backups.child(hold_at=ProgressStep.UPLOADED)
+    child.await_step(ProgressStep.UPLOADED)
     assert backups.terminate("state = 'idle in transaction' AND backend_xmin IS NOT NULL") >= 1
     child.resume()
     assert child.wait() == 1

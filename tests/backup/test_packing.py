@@ -9,8 +9,8 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
-from nightshift.backup import opening, packing
-from nightshift.backup.manifest import Place
+from nightshift.backup import opened_backup, pack_writer
+from nightshift.backup.manifest import BackupPath
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, BackupHouse
 from tests.support.handler import run_job
@@ -42,7 +42,7 @@ def test_each_pack_is_fetched_once(
     backups: BackupHouse, proxy: S3Proxy, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the sizes of the tables that share it: they are saved one family after the other."""
-    monkeypatch.setattr(packing, "PACK_BYTES", 60_000)
+    monkeypatch.setattr(pack_writer, "PACK_BYTES", 60_000)
     for family in range(10):
         backups.sql(f"CREATE TABLE f{family} (k int, v text) PARTITION BY LIST (k)")
         for k, value in enumerate(["md5(i::text)", "repeat('a', 32)"] * 4):
@@ -59,11 +59,11 @@ def test_each_pack_is_fetched_once(
     finally:
         postgres.drop_database(target.rpartition("/")[2])
     assert (answer["complete"], answer["differences"]) == (True, [])
-    assert fetched.fired == len(packs) > opening.RECENT_PACKS
+    assert fetched.fired == len(packs) > opened_backup.RECENT_PACKS
 
 
 def test_a_full_pack_is_sent_and_another_begun(backups: BackupHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "PACK_BYTES", 10_000)
+    monkeypatch.setattr(pack_writer, "PACK_BYTES", 10_000)
     backups.fill(12, 60)
     backups.run()
     manifest = backups.manifest()
@@ -71,7 +71,7 @@ def test_a_full_pack_is_sent_and_another_begun(backups: BackupHouse, monkeypatch
     assert len(packs) > 1 and all(size < 30_000 for size in packs.values())
     names = []
     for key in packs:
-        with zipfile.ZipFile(io.BytesIO(backups.store.get(f"backup/{NAME}/{key}"))) as archive:
+        with zipfile.ZipFile(io.BytesIO(backups.store.get_object(f"backup/{NAME}/{key}"))) as archive:
             names += archive.namelist()
     assert sorted(names) == [f"public.{name}/part-00001.parquet" for name in sorted(stored_names(backups))]
     assert all(backups.saved(entry).num_rows == entry.rows for entry in manifest.tables)
@@ -85,8 +85,8 @@ def test_a_pack_that_is_altered_or_missing_is_named_once(backups: BackupHouse, s
     backups.fill(3, 10)
     backups.run()
     (key,) = {part.key for table in backups.manifest().tables for part in table.parts}
-    whole = Place("backup", NAME).folder + key
-    body = bytearray(backups.store.get(whole))
+    whole = BackupPath("backup", NAME).folder + key
+    body = bytearray(backups.store.get_object(whole))
     body[len(body) // 2] ^= 1
     s3.client().put_object(Bucket=backups.bucket, Key=whole, Body=bytes(body))
     (altered,) = backups.backups()

@@ -12,19 +12,19 @@ import pytest
 
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
-from nightshift.backup.inventory import State, find_backups
+from nightshift.backup.inventory import BackupState, find_backups
 from nightshift.backup.manifest import sha256_of
-from nightshift.backup.pins import Pin, pin_backup, unpin_backup
-from nightshift.backup.place import Place
-from nightshift.backup.pruning import Pruned, candidates, prune
-from nightshift.backup.retention import Keep, judge
-from nightshift.store import Store, make_client
+from nightshift.backup.paths import BackupPath
+from nightshift.backup.pins import BackupPin, pin_backup, unpin_backup
+from nightshift.backup.pruning import PruneResult, prune_backups, retention_candidates
+from nightshift.backup.retention import RetentionPolicy, apply_retention
+from nightshift.store import ObjectStore, make_client
 from tests.backup.stock import MIDNIGHT, PREFIX, RUN, SEOUL, Stock
 from tests.support.s3_faults import access_denied, call_before, disconnect, slow_down
 from tests.support.s3_proxy import S3Proxy
 
 NAMES = [f"backup_2025_10_{21 - days:02}_0000" for days in range(4)]
-KEEP = Keep(daily=1, weekly=0, monthly=0, zone=SEOUL)
+KEEP = RetentionPolicy(daily=1, weekly=0, monthly=0, zone=SEOUL)
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def proxy(s3: EmbeddedS3) -> Iterator[S3Proxy]:
 
 
 @pytest.fixture
-def store(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, proxy: S3Proxy, bucket: str) -> Store:
+def store(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, proxy: S3Proxy, bucket: str) -> ObjectStore:
     for name, value in {**s3.env, "AWS_ENDPOINT_URL": proxy.endpoint}.items():
         clean_environment.setenv(name, value)
-    return Store(cache(make_client), bucket)
+    return ObjectStore(cache(make_client), bucket)
 
 
 @pytest.fixture
@@ -45,92 +45,101 @@ def stock(s3: EmbeddedS3, bucket: str) -> Stock:
     return Stock(s3.client(), bucket)
 
 
-def pruned(store: Store, *, locked: bool = False, seconds: float = 60, dry_run: bool = False) -> Pruned:
-    verdicts = judge(candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
+def pruned(store: ObjectStore, *, locked: bool = False, seconds: float = 60, dry_run: bool = False) -> PruneResult:
+    verdicts = apply_retention(retention_candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
     deadline = time.monotonic() + seconds
-    return prune(store, PREFIX, verdicts, now=MIDNIGHT, locked=locked, deadline=deadline, dry_run=dry_run)
+    return prune_backups(store, PREFIX, verdicts, now=MIDNIGHT, locked=locked, deadline=deadline, dry_run=dry_run)
 
 
-def left(store: Store) -> dict[str, State]:
+def left(store: ObjectStore) -> dict[str, BackupState]:
     return {one.name: one.state for one in find_backups(store, PREFIX)}
 
 
-def test_what_no_rule_keeps_goes_oldest_first(store: Store, stock: Stock) -> None:
+def test_what_no_rule_keeps_goes_oldest_first(store: ObjectStore, stock: Stock) -> None:
     for days in range(4):
         stock.backup(days, proven=days == 2)
 
-    assert pruned(store) == Pruned((NAMES[3], NAMES[1]))
+    assert pruned(store) == PruneResult((NAMES[3], NAMES[1]))
 
-    assert left(store) == {NAMES[0]: State.GOOD, NAMES[2]: State.GOOD}
+    assert left(store) == {NAMES[0]: BackupState.GOOD, NAMES[2]: BackupState.GOOD}
     assert {key.partition("/")[0] for key in stock.listed()} == {NAMES[0], NAMES[2]}
-    assert pruned(store) == Pruned()
+    assert pruned(store) == PruneResult()
 
 
-def test_a_preview_names_and_deletes_nothing(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+def test_a_preview_names_and_deletes_nothing(store: ObjectStore, stock: Stock, proxy: S3Proxy) -> None:
     stock.backups(3)
-    assert pruned(store, dry_run=True) == Pruned((NAMES[2], NAMES[1]))
+    assert pruned(store, dry_run=True) == PruneResult((NAMES[2], NAMES[1]))
     assert len(left(store)) == 3
     assert {method for method, _ in proxy.seen} == {"GET"}
 
 
-def test_damaged_and_unfinished_ones_neither_count_nor_go(store: Store, stock: Stock) -> None:
+def test_damaged_and_unfinished_ones_neither_count_nor_go(store: ObjectStore, stock: Stock) -> None:
     """The newest good one stays although newer ones lie there; somebody may want to salvage those."""
     stock.backups(4)
     stock.drop(f"{PREFIX}/{NAMES[0]}/{RUN}/schema.dump")
     stock.drop(f"{PREFIX}/{NAMES[1]}/manifest.json")
     before = stock.listed()
 
-    assert pruned(store) == Pruned((NAMES[3],))
+    assert pruned(store) == PruneResult((NAMES[3],))
 
-    assert left(store) == {NAMES[0]: State.DAMAGED, NAMES[1]: State.UNFINISHED, NAMES[2]: State.GOOD}
+    assert left(store) == {NAMES[0]: BackupState.DAMAGED, NAMES[1]: BackupState.UNFINISHED, NAMES[2]: BackupState.GOOD}
     assert stock.listed() == [key for key in before if not key.startswith(NAMES[3])]
 
 
-def test_backups_of_another_database_neither_count_nor_go(store: Store, stock: Stock) -> None:
+def test_backups_of_another_database_neither_count_nor_go(store: ObjectStore, stock: Stock) -> None:
     """Two databases under one prefix, by mistake: the other's newer backup must not push ours out."""
     stock.backups(3)
     stock.rewrite(run_id="another")
     found = find_backups(store, PREFIX)
 
-    verdicts = judge(candidates(found, MIDNIGHT, {RUN}), MIDNIGHT, KEEP)
-    assert [(verdict.backup.name, verdict.kept) for verdict in verdicts] == [(NAMES[1], True), (NAMES[2], False)]
-    assert [verdict.kept for verdict in judge(candidates(found, MIDNIGHT), MIDNIGHT, KEEP)] == [True, False, False]
+    verdicts = apply_retention(retention_candidates(found, MIDNIGHT, {RUN}), MIDNIGHT, KEEP)
+    assert [(verdict.backup.name, verdict.is_kept) for verdict in verdicts] == [(NAMES[1], True), (NAMES[2], False)]
+    assert [verdict.is_kept for verdict in apply_retention(retention_candidates(found, MIDNIGHT), MIDNIGHT, KEEP)] == [
+        True,
+        False,
+        False,
+    ]
 
 
-def test_one_that_a_rehearsal_has_restored_meanwhile(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+def test_one_that_a_rehearsal_has_restored_meanwhile(store: ObjectStore, stock: Stock, proxy: S3Proxy) -> None:
     """Judged as untried, and by now the only one that is known to come back."""
     stock.backups(3)
-    verdicts = judge(candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
+    verdicts = apply_retention(retention_candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
     stock.stamp(NAMES[1], sha256_of(stock.get(f"{PREFIX}/{NAMES[1]}/manifest.json")))
     stock.stamp(NAMES[2], "0" * 64)  # of another manifest: it proves nothing
 
-    done = prune(store, PREFIX, verdicts, now=MIDNIGHT, locked=False, deadline=time.monotonic() + 60)
+    done = prune_backups(store, PREFIX, verdicts, now=MIDNIGHT, locked=False, deadline=time.monotonic() + 60)
 
-    assert done == Pruned((NAMES[2],))
-    assert left(store) == {NAMES[0]: State.GOOD, NAMES[1]: State.GOOD}
+    assert done == PruneResult((NAMES[2],))
+    assert left(store) == {NAMES[0]: BackupState.GOOD, NAMES[1]: BackupState.GOOD}
 
 
-def test_one_that_is_pinned_stays(store: Store, stock: Stock) -> None:
+def test_one_that_is_pinned_stays(store: ObjectStore, stock: Stock) -> None:
     stock.backups(4)
     for name, until in ((NAMES[1], MIDNIGHT + timedelta(seconds=1)), (NAMES[2], MIDNIGHT), (NAMES[3], None)):
-        pin_backup(store, Place(PREFIX, name), Pin(name=name, pinned_at=MIDNIGHT, until=until, reason="누가 왜"))
+        pin_backup(
+            store, BackupPath(PREFIX, name), BackupPin(name=name, pinned_at=MIDNIGHT, until=until, reason="누가 왜")
+        )
 
-    assert pruned(store) == Pruned((NAMES[2],)), "its pin is over"
+    assert pruned(store) == PruneResult((NAMES[2],)), "its pin is over"
 
-    assert left(store) == dict.fromkeys((NAMES[0], NAMES[1], NAMES[3]), State.GOOD)
-    assert unpin_backup(store, Place(PREFIX, NAMES[3]))
-    assert not unpin_backup(store, Place(PREFIX, NAMES[3]))
-    assert pruned(store) == Pruned((NAMES[3],))
+    assert left(store) == dict.fromkeys((NAMES[0], NAMES[1], NAMES[3]), BackupState.GOOD)
+    assert unpin_backup(store, BackupPath(PREFIX, NAMES[3]))
+    assert not unpin_backup(store, BackupPath(PREFIX, NAMES[3]))
+    assert pruned(store) == PruneResult((NAMES[3],))
     assert not [key for key in stock.listed() if key.startswith((NAMES[2], NAMES[3]))], "pins go with their backups"
 
 
-def test_one_that_is_pinned_meanwhile(store: Store, stock: Stock) -> None:
+def test_one_that_is_pinned_meanwhile(store: ObjectStore, stock: Stock) -> None:
     stock.backups(2)
-    verdicts = judge(candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
-    pin_backup(store, Place(PREFIX, NAMES[1]), Pin(name=NAMES[1]))
+    verdicts = apply_retention(retention_candidates(find_backups(store, PREFIX), MIDNIGHT), MIDNIGHT, KEEP)
+    pin_backup(store, BackupPath(PREFIX, NAMES[1]), BackupPin(name=NAMES[1]))
 
-    assert prune(store, PREFIX, verdicts, now=MIDNIGHT, locked=False, deadline=time.monotonic() + 60) == Pruned()
-    assert left(store)[NAMES[1]] is State.GOOD
+    assert (
+        prune_backups(store, PREFIX, verdicts, now=MIDNIGHT, locked=False, deadline=time.monotonic() + 60)
+        == PruneResult()
+    )
+    assert left(store)[NAMES[1]] is BackupState.GOOD
 
 
 @pytest.mark.parametrize(
@@ -143,36 +152,36 @@ def test_one_that_is_pinned_meanwhile(store: Store, stock: Stock) -> None:
     ],
     ids=["empty", "words", "no zone", "unknown key"],
 )
-def test_a_pin_that_cannot_be_read_counts(store: Store, stock: Stock, body: bytes) -> None:
+def test_a_pin_that_cannot_be_read_counts(store: ObjectStore, stock: Stock, body: bytes) -> None:
     stock.backups(2)
     stock.put(f"{PREFIX}/{NAMES[1]}/pinned.json", body)
-    assert pruned(store) == Pruned()
+    assert pruned(store) == PruneResult()
     (found,) = (one for one in find_backups(store, PREFIX) if one.name == NAMES[1])
     assert [remark for remark in found.remarks if "pinned.json" in remark]
 
 
-def test_a_new_pin_takes_the_place_of_an_earlier_one(store: Store, stock: Stock) -> None:
+def test_a_new_pin_takes_the_place_of_an_earlier_one(store: ObjectStore, stock: Stock) -> None:
     stock.backups(2)
     for until in (MIDNIGHT - timedelta(days=9), MIDNIGHT + timedelta(days=9)):
-        pin_backup(store, Place(PREFIX, NAMES[1]), Pin(name=NAMES[1], until=until))
-    assert pruned(store) == Pruned()
+        pin_backup(store, BackupPath(PREFIX, NAMES[1]), BackupPin(name=NAMES[1], until=until))
+    assert pruned(store) == PruneResult()
 
 
-def test_the_manifest_goes_first(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+def test_the_manifest_goes_first(store: ObjectStore, stock: Stock, proxy: S3Proxy) -> None:
     """When anything else is deleted it is no backup any more: a run that dies here leaves nothing that looks whole."""
     stock.backups(2)
-    seen: list[State] = []
-    direct = Store(lambda: stock.client, stock.bucket)
+    seen: list[BackupState] = []
+    direct = ObjectStore(lambda: stock.client, stock.bucket)
     fault = proxy.inject(
         call_before(lambda _: seen.append(left(direct)[NAMES[1]])), method="POST", target="delete", skip=1, times=None
     )
 
     assert pruned(store).names == (NAMES[1],)
 
-    assert fault.fired == 1 and seen == [State.UNFINISHED]
+    assert fault.fired == 1 and seen == [BackupState.UNFINISHED]
 
 
-def test_a_manifest_that_s3_keeps_leaves_the_backup_whole(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+def test_a_manifest_that_s3_keeps_leaves_the_backup_whole(store: ObjectStore, stock: Stock, proxy: S3Proxy) -> None:
     stock.backups(3)
     denied = proxy.inject(access_denied(), method="POST", target="delete")
 
@@ -182,11 +191,11 @@ def test_a_manifest_that_s3_keeps_leaves_the_backup_whole(store: Store, stock: S
     assert done.names == (NAMES[1],)
     (warning,) = done.warnings
     assert warning.startswith(f"{NAMES[2]} was not deleted: AccessDenied, as Object Lock answers")
-    assert left(store) == {NAMES[0]: State.GOOD, NAMES[2]: State.GOOD}
-    assert pruned(store) == Pruned((NAMES[2],)), "the next run tries again"
+    assert left(store) == {NAMES[0]: BackupState.GOOD, NAMES[2]: BackupState.GOOD}
+    assert pruned(store) == PruneResult((NAMES[2],)), "the next run tries again"
 
 
-def test_parts_that_s3_keeps_are_told_and_are_no_backup(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+def test_parts_that_s3_keeps_are_told_and_are_no_backup(store: ObjectStore, stock: Stock, proxy: S3Proxy) -> None:
     stock.backups(2)
     denied = proxy.inject(access_denied(), method="POST", target="delete", skip=1)
 
@@ -195,29 +204,29 @@ def test_parts_that_s3_keeps_are_told_and_are_no_backup(store: Store, stock: Sto
     assert denied.fired == 1 and done.names == (NAMES[1],)
     (warning,) = done.warnings
     assert warning.startswith(f"{NAMES[1]} is deleted, but 4 of its objects are still there: AccessDenied")
-    assert left(store) == {NAMES[0]: State.GOOD, NAMES[1]: State.UNFINISHED}
+    assert left(store) == {NAMES[0]: BackupState.GOOD, NAMES[1]: BackupState.UNFINISHED}
 
 
-def test_an_s3_that_does_not_answer_is_asked_no_more(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+def test_an_s3_that_does_not_answer_is_asked_no_more(store: ObjectStore, stock: Stock, proxy: S3Proxy) -> None:
     stock.backups(4)
     fault = proxy.inject(disconnect(), method="POST", target="delete", times=None)
 
     done = pruned(store)
 
     assert fault.fired >= 1 and done.names == () and len(done.warnings) == 1
-    assert len(left(store)) == 4 and set(left(store).values()) == {State.GOOD}
+    assert len(left(store)) == 4 and set(left(store).values()) == {BackupState.GOOD}
 
 
-def test_an_s3_that_asks_for_patience_gets_it(store: Store, stock: Stock, proxy: S3Proxy) -> None:
+def test_an_s3_that_asks_for_patience_gets_it(store: ObjectStore, stock: Stock, proxy: S3Proxy) -> None:
     stock.backups(2)
     slow = proxy.inject(slow_down(), method="POST", target="delete")
-    assert pruned(store) == Pruned((NAMES[1],))
+    assert pruned(store) == PruneResult((NAMES[1],))
     assert slow.fired == 1
 
 
-def test_when_the_time_is_over_the_next_run_goes_on(store: Store, stock: Stock) -> None:
+def test_when_the_time_is_over_the_next_run_goes_on(store: ObjectStore, stock: Stock) -> None:
     stock.backups(3)
-    assert pruned(store, seconds=-1) == Pruned()
+    assert pruned(store, seconds=-1) == PruneResult()
     assert len(left(store)) == 3
 
 
@@ -243,7 +252,7 @@ class TestObjectLock:
                     Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until},
                 )
 
-    def test_a_locked_backup_stays_whole_until_the_lock_ends(self, store: Store, stock: Stock) -> None:
+    def test_a_locked_backup_stays_whole_until_the_lock_ends(self, store: ObjectStore, stock: Stock) -> None:
         stock.backups(3)
         self.lock(stock, NAMES[2], datetime.now(UTC) + timedelta(days=1))
 
@@ -251,12 +260,12 @@ class TestObjectLock:
 
         assert done.names == (NAMES[1],)
         assert [warning.partition(":")[0] for warning in done.warnings] == [f"{NAMES[2]} was not deleted"]
-        assert left(store) == {NAMES[0]: State.GOOD, NAMES[2]: State.GOOD}
+        assert left(store) == {NAMES[0]: BackupState.GOOD, NAMES[2]: BackupState.GOOD}
         versions = stock.client.list_object_versions(Bucket=stock.bucket, Prefix=f"{PREFIX}/{NAMES[1]}/")
         assert not versions.get("Versions") and not versions.get("DeleteMarkers"), "gone for good"
 
-    def test_without_the_setting_versions_are_left_to_the_bucket(self, store: Store, stock: Stock) -> None:
+    def test_without_the_setting_versions_are_left_to_the_bucket(self, store: ObjectStore, stock: Stock) -> None:
         stock.backups(2)
-        assert pruned(store) == Pruned((NAMES[1],))
+        assert pruned(store) == PruneResult((NAMES[1],))
         versions = stock.client.list_object_versions(Bucket=stock.bucket, Prefix=f"{PREFIX}/{NAMES[1]}/")
         assert len(versions["Versions"]) == len(versions["DeleteMarkers"]) == 5

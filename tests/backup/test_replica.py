@@ -88,7 +88,7 @@ def test_rows_come_from_the_standby(
         standby.execute("SELECT pg_wal_replay_resume()")
 
     manifest = replicated.manifest()
-    entry = manifest.table("public.t")
+    entry = manifest.find_table("public.t")
     assert planned["status"] == "dry_run"
     assert (answer["status"], answer.get("missing", [])) == ("ok", []), answer
     assert entry is not None and (entry.rows, replicated.saved(entry).num_rows) == (500, 500), "the standby's, not ours"

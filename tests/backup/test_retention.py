@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.backup.retention import Candidate, Keep, judge
+from nightshift.backup.retention import RetentionCandidate, RetentionPolicy, apply_retention
 from tests.backup.year import KEEP, NIGHTS, Year
 
 SEOUL = "Asia/Seoul"
 NOW = datetime(2025, 10, 20, 15, tzinfo=UTC)
 """Midnight of 21 October in Seoul."""
 LATER = NOW + timedelta(days=2)
-ONE_DAY = Keep(daily=1, weekly=0, monthly=0, zone=SEOUL)
+ONE_DAY = RetentionPolicy(daily=1, weekly=0, monthly=0, zone=SEOUL)
 
 candidates = st.lists(
     st.builds(
-        Candidate,
+        RetentionCandidate,
         name=st.text("abcdef", min_size=1, max_size=4),
         as_of=st.datetimes(datetime(2023, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
         proven=st.booleans(),
@@ -31,7 +31,7 @@ candidates = st.lists(
     unique_by=lambda one: one.name,
 )
 keeps = st.builds(
-    Keep,
+    RetentionPolicy,
     daily=st.integers(1, 10),
     weekly=st.integers(0, 5),
     monthly=st.integers(0, 13),
@@ -39,19 +39,21 @@ keeps = st.builds(
 )
 
 
-def days_ago(days: float, *, proven: bool = False) -> Candidate:
-    return Candidate(f"{days:g}", NOW - timedelta(days=days), proven)
+def days_ago(days: float, *, proven: bool = False) -> RetentionCandidate:
+    return RetentionCandidate(f"{days:g}", NOW - timedelta(days=days), proven)
 
 
-def kept(*backups: Candidate, keep: Keep = ONE_DAY, now: datetime = NOW) -> dict[str, tuple[str, ...]]:
-    return {verdict.backup.name: verdict.rules for verdict in judge(backups, now, keep) if verdict.kept}
+def kept(
+    *backups: RetentionCandidate, keep: RetentionPolicy = ONE_DAY, now: datetime = NOW
+) -> dict[str, tuple[str, ...]]:
+    return {verdict.backup.name: verdict.rules for verdict in apply_retention(backups, now, keep) if verdict.is_kept}
 
 
 @given(backups=candidates, keep=keeps)
-def test_what_nobody_may_delete_stays(backups: list[Candidate], keep: Keep) -> None:
-    verdicts = judge(backups, NOW, keep)
+def test_what_nobody_may_delete_stays(backups: list[RetentionCandidate], keep: RetentionPolicy) -> None:
+    verdicts = apply_retention(backups, NOW, keep)
     assert sorted(v.backup.name for v in verdicts) == sorted(one.name for one in backups)
-    stays = [v.backup for v in verdicts if v.kept]
+    stays = [v.backup for v in verdicts if v.is_kept]
     if backups:
         assert max(one.as_of for one in backups) in [one.as_of for one in stays]
     if proven := [one for one in backups if one.proven]:
@@ -60,21 +62,23 @@ def test_what_nobody_may_delete_stays(backups: list[Candidate], keep: Keep) -> N
 
 
 @given(backups=candidates, keep=keeps)
-def test_deciding_again_deletes_nothing_more(backups: list[Candidate], keep: Keep) -> None:
+def test_deciding_again_deletes_nothing_more(backups: list[RetentionCandidate], keep: RetentionPolicy) -> None:
     """What is left satisfies the same rules: a run that died half-way, and the next one, come to the same end."""
-    left = [v.backup for v in judge(backups, NOW, keep) if v.kept]
-    assert all(v.kept for v in judge(left, NOW, keep))
+    left = [v.backup for v in apply_retention(backups, NOW, keep) if v.is_kept]
+    assert all(v.is_kept for v in apply_retention(left, NOW, keep))
 
 
 @given(backups=candidates, keep=keeps)
-def test_untried_backups_never_push_out_a_proven_one(backups: list[Candidate], keep: Keep) -> None:
+def test_untried_backups_never_push_out_a_proven_one(backups: list[RetentionCandidate], keep: RetentionPolicy) -> None:
     proven = [one for one in backups if one.proven]
     alone = {name for name, rules in kept(*proven, keep=keep).items() if {*rules} - {"newest", "the only one"}}
     assert alone <= kept(*backups, keep=keep).keys()
 
 
 @given(backups=candidates, keep=keeps)
-def test_each_rule_keeps_the_newest_of_as_many_periods_as_it_may(backups: list[Candidate], keep: Keep) -> None:
+def test_each_rule_keeps_the_newest_of_as_many_periods_as_it_may(
+    backups: list[RetentionCandidate], keep: RetentionPolicy
+) -> None:
     """Told another way than the code tells it: by groups of days, weeks and months."""
     rules = kept(*backups, keep=keep)
     zone = ZoneInfo(keep.zone)
@@ -111,15 +115,15 @@ def test_untried_ones_are_counted_apart() -> None:
 def test_a_month_of_failures_ages_nothing() -> None:
     """Days are counted where there is a backup, not on the calendar."""
     before = [days_ago(n) for n in range(30, 37)]
-    assert len(kept(*before, days_ago(0), keep=Keep(daily=7, weekly=0, monthly=0, zone=SEOUL))) == 7
+    assert len(kept(*before, days_ago(0), keep=RetentionPolicy(daily=7, weekly=0, monthly=0, zone=SEOUL))) == 7
 
 
 def test_days_begin_at_the_zone_s_midnight() -> None:
     """An hour apart, and in Seoul on two days."""
-    late, early = Candidate("late", NOW, False), Candidate("early", NOW - timedelta(hours=1), False)
-    two_days = Keep(daily=2, weekly=0, monthly=0, zone=SEOUL)
+    late, early = RetentionCandidate("late", NOW, False), RetentionCandidate("early", NOW - timedelta(hours=1), False)
+    two_days = RetentionPolicy(daily=2, weekly=0, monthly=0, zone=SEOUL)
     assert set(kept(early, late, keep=two_days, now=LATER)) == {"late", "early"}
-    assert set(kept(early, late, keep=Keep(daily=2, weekly=0, monthly=0, zone="UTC"), now=LATER)) == {"late"}
+    assert set(kept(early, late, keep=RetentionPolicy(daily=2, weekly=0, monthly=0, zone="UTC"), now=LATER)) == {"late"}
 
 
 def test_of_one_day_the_newest_stays() -> None:
@@ -136,7 +140,9 @@ def test_all_of_the_last_24_hours_stay() -> None:
 def test_what_is_pinned_or_just_made_stays() -> None:
     pinned = replace(days_ago(400), pinned=True)
     assert kept(days_ago(0), pinned, days_ago(500))["400"] == ("pinned",)
-    assert [v.rules for v in judge([days_ago(0), days_ago(500)], NOW, ONE_DAY, made="500")][1] == ("made by this run",)
+    assert [v.rules for v in apply_retention([days_ago(0), days_ago(500)], NOW, ONE_DAY, made="500")][1] == (
+        "made by this run",
+    )
 
 
 def test_a_run_for_an_earlier_night_deletes_no_later_backup() -> None:
@@ -150,7 +156,7 @@ def test_a_run_for_an_earlier_night_deletes_no_later_backup() -> None:
 @pytest.mark.parametrize("numbers", [(0, 4, 12), (7, -1, 12), (7, 4, -1)])
 def test_numbers_that_would_keep_nothing_are_refused(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="at least one day"):
-        Keep(*numbers, zone=SEOUL)
+        RetentionPolicy(*numbers, zone=SEOUL)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -158,7 +164,7 @@ def test_a_year_never_leaves_the_house_without_a_proven_backup(seed: int) -> Non
     year = Year(seed)
     proven_once = False
     for now, verdicts in year.nights():
-        stays = [v.backup for v in verdicts if v.kept]
+        stays = [v.backup for v in verdicts if v.is_kept]
         proven = [one for one in stays if one.proven]
         proven_once = proven_once or year.rehearsed > 0
         assert bool(proven) is proven_once, now

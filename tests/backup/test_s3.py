@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, NEXT, BackupHouse
@@ -114,14 +114,14 @@ def test_somebody_else_wrote_the_manifest(backups: BackupHouse, proxy: S3Proxy) 
     backups.fill(1)
 
     def first(_request: faults.Request) -> None:
-        backups.store.put(f"backup/{NAME}/{MANIFEST}", b"{}")
+        backups.store.put_object(f"backup/{NAME}/{MANIFEST}", b"{}")
 
     overtaken = proxy.inject(faults.call_before(first), method=PUT, target=MANIFEST)
     with pytest.raises(ArchiveMismatch, match="not this run's") as raised:
         run(backups, proxy)
     assert "give each database a BACKUP_PREFIX of its own" in str(raised.value.hint)
     assert overtaken.fired == 1
-    assert backups.store.get(f"backup/{NAME}/{MANIFEST}") == b"{}"
+    assert backups.store.get_object(f"backup/{NAME}/{MANIFEST}") == b"{}"
 
 
 def test_a_missing_bucket(backups: BackupHouse, proxy: S3Proxy) -> None:
@@ -134,10 +134,10 @@ def test_a_missing_bucket(backups: BackupHouse, proxy: S3Proxy) -> None:
 def test_a_part_that_goes_before_the_manifest_comes(backups: BackupHouse) -> None:
     """A lifecycle rule, or a copy of the database that takes us for a dead run of its own."""
     backups.fill()
-    child = backups.child(hold_at=Step.PROVEN)
-    child.await_step(Step.PROVEN)
+    child = backups.child(hold_at=ProgressStep.PROVEN)
+    child.await_step(ProgressStep.PROVEN)
     # Others may be under way still, and would be missed earlier.
-    [proven] = next(event["keys"] for event in child.events if event["step"] == Step.PROVEN)
+    [proven] = next(event["keys"] for event in child.events if event["step"] == ProgressStep.PROVEN)
     [gone] = [key for key in backups.s3.keys(backups.bucket) if key.endswith(proven)]
     backups.s3.client().delete_object(Bucket=backups.bucket, Key=gone)
     child.resume()

@@ -24,7 +24,7 @@ def path_of(backups: BackupHouse) -> str:
 def brought_back(backups: BackupHouse) -> sqlite3.Connection:
     """The copy, put together from its parts."""
     (entry,) = backups.manifest().tables
-    body = b"".join(backups.store.get(f"backup/{NAME}/{part.key}") for part in entry.parts)
+    body = b"".join(backups.store.get_object(f"backup/{NAME}/{part.key}") for part in entry.parts)
     assert hashlib.sha256(body).hexdigest() == entry.digest
     target = backups.directory / "back.db"
     target.write_bytes(body)
@@ -68,7 +68,7 @@ def test_writers_do_not_tear_it(sqlite_backups: BackupHouse, journal: str) -> No
 
 
 def test_pieces(sqlite_backups: BackupHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nightshift.backup.sqlite.PIECE_BYTES", 10_000)
+    monkeypatch.setattr("nightshift.backup.sqlite_backup.PIECE_BYTES", 10_000)
     sqlite_backups.sql('CREATE TABLE "odd ""name" (body TEXT)')
     sqlite_backups.sql("INSERT INTO \"odd \"\"name\" VALUES (printf('%.*c', 50000, 'x')), (NULL)")
     answer = sqlite_backups.run()

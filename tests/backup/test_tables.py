@@ -7,7 +7,7 @@ import json
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.backup.inventory import State
+from nightshift.backup.inventory import BackupState
 from nightshift.database.catalog import TableName
 from nightshift.errors import ArchiveMismatch, InvalidSettings, NightshiftError
 from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
@@ -94,7 +94,7 @@ def test_chosen_schemas(backups: BackupHouse) -> None:
     manifest = backups.manifest()
     assert [entry.table for entry in manifest.tables] == [TableName("A.b", "x")]
     assert manifest.schema.sql is not None
-    sql = backups.store.get(f"backup/{NAME}/{manifest.schema.sql.key}").decode()
+    sql = backups.store.get_object(f"backup/{NAME}/{manifest.schema.sql.key}").decode()
     assert '"A.b".x' in sql and "other" not in sql
 
 
@@ -138,7 +138,7 @@ def test_what_is_missing_is_said(backups: BackupHouse) -> None:
     ]
     sql = backups.manifest().schema.sql
     assert sql is not None
-    assert b"lo_create" not in backups.store.get(f"backup/{NAME}/{sql.key}"), "it would come back empty"
+    assert b"lo_create" not in backups.store.get_object(f"backup/{NAME}/{sql.key}"), "it would come back empty"
     backups.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata; DROP FOREIGN DATA WRAPPER nowhere CASCADE")
 
 
@@ -153,7 +153,7 @@ def test_what_belongs_to_the_server_is_said(backups: BackupHouse) -> None:
     finally:
         backups.sql("DROP SUBSCRIPTION feed")
     assert missing == ["subscriptions, which hold another server's password: feed"]
-    assert all(b"hush" not in backups.store.get(key) for key in backups.s3.keys(backups.bucket))
+    assert all(b"hush" not in backups.store.get_object(key) for key in backups.s3.keys(backups.bucket))
 
 
 def test_no_client(backups: BackupHouse) -> None:
@@ -175,7 +175,7 @@ def test_large_tables_are_read_in_pieces(backups: BackupHouse) -> None:
     )
     assert backups.value("SELECT pg_relation_size('big') / 8192") > 8192
     backups.run()
-    entry = backups.manifest().table("public.big")
+    entry = backups.manifest().find_table("public.big")
     assert entry is not None and len(entry.parts) > 2
     assert sorted(backups.saved(entry).column("id").to_pylist()) == list(range(1, 10_001))
     assert entry.digest == backups.digest(entry)
@@ -212,7 +212,7 @@ def test_another_database_under_the_same_prefix(backups: BackupHouse) -> None:
         backups.run()
     assert raised.value.hint == "it was left alone; give each database a BACKUP_PREFIX of its own"
     foreign = f"backup/{NEXT_NAME}/{'f' * 32}/data/public.t0/part-00001.parquet"
-    backups.store.put(foreign, b"rows of another database")
+    backups.store.put_object(foreign, b"rows of another database")
     answer = backups.run(scheduled_time=NEXT)
     assert answer["warnings"] == [f"objects of 1 unknown runs were left alone, e.g. {foreign}"]
     assert foreign in backups.s3.keys(backups.bucket)
@@ -221,7 +221,7 @@ def test_another_database_under_the_same_prefix(backups: BackupHouse) -> None:
 def test_a_damaged_backup_of_the_same_name(backups: BackupHouse) -> None:
     backups.fill(1)
     backups.run()
-    part = next(backups.manifest().parts())
+    part = next(backups.manifest().list_parts())
     backups.s3.client().delete_object(Bucket=backups.bucket, Key=f"backup/{NAME}/{part.key}")
     before = backups.s3.objects(backups.bucket)
     with pytest.raises(ArchiveMismatch, match="damaged") as caught:
@@ -237,7 +237,7 @@ def test_an_altered_manifest_is_found_out(backups: BackupHouse, where: str) -> N
     backups.fill(1, 10)
     backups.run()
     key = f"backup/{NAME}/manifest.json"
-    facts = json.loads(backups.store.get(key))
+    facts = json.loads(backups.store.get_object(key))
     changes = {
         "missing": {"missing": ["nothing"]},
         "sequences": {"sequences": facts["sequences"][1:]},
@@ -248,6 +248,6 @@ def test_an_altered_manifest_is_found_out(backups: BackupHouse, where: str) -> N
     )
     (found,) = backups.backups()
     assert (found.state, found.reasons) == (
-        State.DAMAGED,
+        BackupState.DAMAGED,
         (f"the manifest was altered: {key}: its seal is another one's",),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import Step
-from nightshift.backup.inventory import State
+from nightshift.archive.events import ProgressStep
+from nightshift.backup.inventory import BackupState
 from tests.support.backups import NEXT, BackupHouse
 from tests.support.house import AS_OF
 from tests.support.running import LOCK_HOLDER
@@ -13,8 +13,8 @@ from tests.support.running import LOCK_HOLDER
 
 def test_the_second_is_refused(backups: BackupHouse) -> None:
     backups.fill()
-    first = backups.child(hold_at=Step.PROVEN)
-    first.await_step(Step.PROVEN)
+    first = backups.child(hold_at=ProgressStep.PROVEN)
+    first.await_step(ProgressStep.PROVEN)
     objects = backups.s3.keys(backups.bucket)
     assert backups.run()["status"] == "refused"
     assert set(objects) <= set(backups.s3.keys(backups.bucket))
@@ -25,31 +25,36 @@ def test_the_second_is_refused(backups: BackupHouse) -> None:
 
 @pytest.mark.parametrize(
     ("step", "scheduled_time"),
-    [(Step.PLANNED, AS_OF), (Step.COMMITTING, AS_OF), (Step.UPLOADED, NEXT), (Step.COMMITTING, NEXT)],
+    [
+        (ProgressStep.PLANNED, AS_OF),
+        (ProgressStep.COMMITTING, AS_OF),
+        (ProgressStep.UPLOADED, NEXT),
+        (ProgressStep.COMMITTING, NEXT),
+    ],
     ids=["planned, same", "committing, same", "uploaded, next day", "committing, next day"],
 )
-def test_the_lock_was_lost(backups: BackupHouse, step: Step, scheduled_time: str) -> None:
+def test_the_lock_was_lost(backups: BackupHouse, step: ProgressStep, scheduled_time: str) -> None:
     """The second takes the first for dead, or the first is just writing its manifest: either way parts are not lost."""
     backups.fill()
     first = backups.child(hold_at=step)
     first.await_step(step)
     assert backups.terminate(f"{LOCK_HOLDER} AND query LIKE '%advisory%'") == 1
     second = backups.child(scheduled_time=scheduled_time)
-    if step is Step.COMMITTING:
+    if step is ProgressStep.COMMITTING:
         # It holds its own row of the history: whoever wants to collect its objects waits for that.
         backups.await_value("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", True)
     else:
         assert second.wait() == 0, second.log
     first.resume()
     assert first.wait() in (0, 1)
-    if step is Step.PLANNED:
+    if step is ProgressStep.PLANNED:
         assert first.error is not None and "another run has taken this one for dead" in first.error, first.log
         assert "the other run, or the next, takes the backup" in first.error
     assert second.wait() in (0, 1)
     # Of two that finish the same backup, S3 takes the first one's manifest.
     assert second.error is None or second.error.startswith("ArchiveMismatch: a backup of this name"), second.log
     backups.assert_sound()
-    assert State.GOOD in [one.state for one in backups.backups()]
+    assert BackupState.GOOD in [one.state for one in backups.backups()]
     backups.await_quiet()
     backups.run(scheduled_time="2025-10-17T00:00:00Z")
     backups.assert_tidy()

@@ -32,7 +32,7 @@ def sentences(backups: BackupHouse, answer: dict[str, Any], count: int = 1) -> s
     manifest = backups.manifest()
     assert (answer["status"], answer["complete"], answer["unsaved"]) == ("partial", False, count), answer
     assert manifest.unsaved == tuple(answer["missing"][: len(manifest.unsaved)]) and len(manifest.unsaved) == count
-    entry = manifest.table("public.good")
+    entry = manifest.find_table("public.good")
     assert entry is not None and (entry.rows, backups.saved(entry).num_rows) == (50, 50)
     message = backups.slack.messages[-1].seen
     assert "🚨" in message and str(count) in message
@@ -100,7 +100,7 @@ def test_rows_that_policies_hide(ours: BackupHouse, guest: str) -> None:
             f'rows that row level security hides from "{guest}" (to save them: {", or ".join(cures)}): '
         )
         sql = ours.manifest().schema.sql
-        assert sql is not None and b"CREATE TABLE public.first" in ours.store.get(f"backup/{NAME}/{sql.key}")
+        assert sql is not None and b"CREATE TABLE public.first" in ours.store.get_object(f"backup/{NAME}/{sql.key}")
 
         for cure in cures[1:]:
             ours.sql(cure)

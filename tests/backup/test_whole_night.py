@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightshift.errors import ArchiveMismatch, InvalidEvent, InvalidSettings
-from nightshift.metrics import emit
+from nightshift.metrics import emit_metrics
 from nightshift.results import BackupResult
 from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
 from tests.support.handler import run_job
@@ -179,7 +179,7 @@ def test_logs_that_were_not_to_be_had(backups: BackupHouse) -> None:
     assert "the role needs logs:FilterLogEvents on the group" in missing
     assert (second["status"], second["log_events"], "missing" in second) == ("ok", 2, False)
     (part,) = backups.manifest(NEXT_NAME).logs
-    saved = pq.read_table(pa.BufferReader(backups.store.get(f"backup/{NEXT_NAME}/{part.key}")))
+    saved = pq.read_table(pa.BufferReader(backups.store.get_object(f"backup/{NEXT_NAME}/{part.key}")))
     assert saved.column("event_id").to_pylist() == [yesterday["eventId"], today["eventId"]]
 
 
@@ -202,7 +202,7 @@ def test_late_events_are_in_the_next_backup_once(backups: BackupHouse) -> None:
     saved: list[list[str]] = []
     for name in (NAME, NEXT_NAME):
         parts = backups.manifest(name).logs
-        bodies = [backups.store.get(f"backup/{name}/{part.key}") for part in parts]
+        bodies = [backups.store.get_object(f"backup/{name}/{part.key}") for part in parts]
         saved.append([i for b in bodies for i in pq.read_table(pa.BufferReader(b)).column("event_id").to_pylist()])
     assert saved == [seen, late]
     assert (first["log_events"], second["log_events"], "missing" in second) == (3, 2, False)
@@ -212,5 +212,5 @@ def test_late_events_are_in_the_next_backup_once(backups: BackupHouse) -> None:
 def test_the_alarm_hears_that_nothing_was_ever_proven(capsys: pytest.CaptureFixture[str]) -> None:
     as_of = datetime(2025, 10, 20, tzinfo=UTC)
     result = BackupResult(name=NAME, unproven_since=as_of - timedelta(days=20))
-    emit({"AWS_LAMBDA_FUNCTION_NAME": "backup"}, "backup", as_of=as_of, result=result, error=None)
+    emit_metrics({"AWS_LAMBDA_FUNCTION_NAME": "backup"}, "backup", as_of=as_of, result=result, error=None)
     assert json.loads(capsys.readouterr().out)["ProvenAgeSeconds"] == [20 * 86_400]

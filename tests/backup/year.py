@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from nightshift.backup.retention import Candidate, Keep, Verdict, judge
+from nightshift.backup.retention import RetentionCandidate, RetentionDecision, RetentionPolicy, apply_retention
 
 ZONE = "Asia/Seoul"
-KEEP = Keep(daily=7, weekly=4, monthly=12, zone=ZONE)
+KEEP = RetentionPolicy(daily=7, weekly=4, monthly=12, zone=ZONE)
 FIRST_NIGHT = datetime(2024, 12, 31, 15, tzinfo=UTC)
 """Midnight of New Year's Day 2025 in Seoul."""
 NIGHTS = 365
@@ -38,12 +38,12 @@ class Year:
     """
 
     seed: int
-    stored: dict[str, Candidate] = field(default_factory=dict)
+    stored: dict[str, RetentionCandidate] = field(default_factory=dict)
     failed: int = 0
     rehearsed: int = 0
     deleted: int = 0
 
-    def nights(self) -> Iterator[tuple[datetime, tuple[Verdict, ...]]]:
+    def nights(self) -> Iterator[tuple[datetime, tuple[RetentionDecision, ...]]]:
         """Live through the year; the verdicts of each night, before what they condemn is deleted."""
         chance = random.Random(self.seed)
         for night in range(NIGHTS):
@@ -52,11 +52,11 @@ class Year:
                 self.failed += 1
             else:
                 name = f"backup_{now.astimezone(ZoneInfo(ZONE)):%Y_%m_%d_%H%M}"
-                self.stored[name] = Candidate(name, now, proven=False)
-            verdicts = judge(self.stored.values(), now, KEEP)
+                self.stored[name] = RetentionCandidate(name, now, proven=False)
+            verdicts = apply_retention(self.stored.values(), now, KEEP)
             yield now, verdicts
             for verdict in verdicts:
-                if not verdict.kept:
+                if not verdict.is_kept:
                     del self.stored[verdict.backup.name]
                     self.deleted += 1
             self._rehearse(night, chance)
@@ -74,7 +74,7 @@ def main() -> None:
     """Print the last night's table."""
     year = Year(seed=2025)
     _, verdicts = list(year.nights())[-1]
-    kept = [verdict for verdict in verdicts if verdict.kept]
+    kept = [verdict for verdict in verdicts if verdict.is_kept]
     print(f"{NIGHTS} nights, {year.failed} without a backup, {year.rehearsed} rehearsals, {year.deleted} deleted\n")
     print(f"{'backup':24} {'proven':7} kept by")
     for verdict in kept:

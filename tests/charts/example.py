@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from nightshift.charts.feedback import feedback_chart
-from nightshift.results import DayVotes, Votes
+from nightshift.results import DayVotes, VoteTotals
 
 LAST = date(2025, 10, 16)
 THRESHOLD = 0.3
@@ -20,20 +20,20 @@ NO_VOTES = (5, 6, 15)
 """Days on which nobody voted."""
 
 
-def days(votes: Callable[[int], Votes], count: int = 30) -> list[DayVotes]:
+def days(votes: Callable[[int], VoteTotals], count: int = 30) -> list[DayVotes]:
     """Days up to `LAST`, with the votes of each by its number."""
     return [DayVotes(day=LAST - timedelta(days=count - 1 - n), votes=votes(n)) for n in range(count)]
 
 
-def getting_worse(number: int) -> Votes:
+def getting_worse(number: int) -> VoteTotals:
     """About a hundred votes a day, one in eight of them a dislike; more and more in the last week, and 41 at last."""
     if number in NO_VOTES:
-        return Votes()
+        return VoteTotals()
     chance = Random(number)
     total = 100 if number == 29 else chance.randint(70, 125)
     ratio = 0.41 if number == 29 else chance.uniform(0.07, 0.18) + max(0, number - 23) * 0.025
     dislikes = round(total * ratio)
-    return Votes(likes=total - dislikes, dislikes=dislikes)
+    return VoteTotals(likes=total - dislikes, dislikes=dislikes)
 
 
 def example() -> bytes:

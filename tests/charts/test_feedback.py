@@ -19,6 +19,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from nightshift.charts.feedback import HEIGHT, LEFT, RATIOS, RIGHT, VOTES, WIDTH, feedback_chart
+from nightshift.charts.labels import Language
 from nightshift.charts.panel import (
     BACKGROUND,
     DISLIKES,
@@ -30,8 +31,7 @@ from nightshift.charts.panel import (
     MUTED,
     PAPER,
 )
-from nightshift.charts.words import Language
-from nightshift.results import DayVotes, Votes
+from nightshift.results import DayVotes, VoteTotals
 from tests.charts.example import LAST, NO_VOTES, THRESHOLD, days, example, getting_worse
 
 ROOT = Path(__file__).parents[2]
@@ -45,16 +45,16 @@ LAST_SLOT = 26
 
 MANY: dict[str, list[DayVotes]] = {
     "getting worse": days(getting_worse),
-    "nobody voted": days(lambda _: Votes()),
-    "one day": days(lambda _: Votes(likes=2, dislikes=1), 1),
-    "one day without votes": days(lambda _: Votes(), 1),
-    "one vote": days(lambda number: Votes(dislikes=int(number == 29))),
-    "all negative": days(lambda number: Votes(dislikes=5 + number)),
-    "all positive": days(lambda number: Votes(likes=5 + number)),
-    "on the threshold": days(lambda _: Votes(likes=70, dislikes=30)),
-    "huge": days(lambda number: Votes(likes=10**17 * number, dislikes=3 * 10**16 * number)),
-    "a year": days(lambda number: Votes(likes=5000 + 90 * number, dislikes=number % 9 * 200), 365),
-    "the beginning of time": [DayVotes(day=date(1, 1, day), votes=Votes(likes=day)) for day in (1, 2, 9)],
+    "nobody voted": days(lambda _: VoteTotals()),
+    "one day": days(lambda _: VoteTotals(likes=2, dislikes=1), 1),
+    "one day without votes": days(lambda _: VoteTotals(), 1),
+    "one vote": days(lambda number: VoteTotals(dislikes=int(number == 29))),
+    "all negative": days(lambda number: VoteTotals(dislikes=5 + number)),
+    "all positive": days(lambda number: VoteTotals(likes=5 + number)),
+    "on the threshold": days(lambda _: VoteTotals(likes=70, dislikes=30)),
+    "huge": days(lambda number: VoteTotals(likes=10**17 * number, dislikes=3 * 10**16 * number)),
+    "a year": days(lambda number: VoteTotals(likes=5000 + 90 * number, dislikes=number % 9 * 200), 365),
+    "the beginning of time": [DayVotes(day=date(1, 1, day), votes=VoteTotals(likes=day)) for day in (1, 2, 9)],
 }
 
 
@@ -120,7 +120,7 @@ def test_the_last_day_stands_out_and_its_figures_stand_beside_it() -> None:
     strong, pale = {LIKES, DISLIKES, BACKGROUND}, {LIKES_BEFORE, DISLIKES_BEFORE}
     assert {color for color in strong | pale if has(last, color)} == strong
     assert {color for color in strong | pale if has(before, color)} == pale
-    without = picture(draw([*days(getting_worse)[:-1], DayVotes(day=LAST, votes=Votes())]))
+    without = picture(draw([*days(getting_worse)[:-1], DayVotes(day=LAST, votes=VoteTotals())]))
     for top, bottom in (RATIOS, VOTES):
         beside = (RIGHT + 4, top - 10, WIDTH, bottom + 10)
         assert has(image.crop(beside), INK)
@@ -151,7 +151,7 @@ def test_every_colour_is_exactly_what_it_should_be() -> None:
 
 
 def test_a_single_vote_among_thousands_can_be_seen() -> None:
-    image = picture(draw(days(lambda number: Votes(likes=10_000, dislikes=int(number == 29)))))
+    image = picture(draw(days(lambda number: VoteTotals(likes=10_000, dislikes=int(number == 29)))))
     assert has(image.crop((RIGHT - LAST_SLOT, VOTES[0], RIGHT, VOTES[1])), DISLIKES)
     assert not has(image.crop((LEFT, VOTES[0], RIGHT - LAST_SLOT, VOTES[1])), DISLIKES_BEFORE)
 
@@ -166,7 +166,7 @@ def test_the_order_of_days_does_not_matter_nor_that_one_without_votes_is_left_ou
 
 def test_another_vote_is_another_picture() -> None:
     ordered = days(getting_worse)
-    one_more = [*ordered[:-1], replace(ordered[-1], votes=Votes(likes=59, dislikes=42))]
+    one_more = [*ordered[:-1], replace(ordered[-1], votes=VoteTotals(likes=59, dislikes=42))]
     assert len({draw(ordered), draw(one_more), draw(ordered, "en"), draw(ordered, threshold=0.25)}) == 4
 
 

@@ -8,35 +8,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.charts.scales import MAX_DATES, MAX_SHARES, MAX_STEPS, WEEK, Days, Scale, count_ticks, share_ticks
-from nightshift.charts.words import WORDS, Language
+from nightshift.charts.labels import WORDS, Language
+from nightshift.charts.scales import (
+    MAX_DATES,
+    MAX_SHARES,
+    MAX_STEPS,
+    WEEK,
+    DayScale,
+    ValueScale,
+    count_ticks,
+    share_ticks,
+)
 
 LEFT, RIGHT = 90, 870
 
 
 @given(st.integers(7, 400))
 def test_days_fill_their_axis_without_gap_or_overlap(span: int) -> None:
-    days = Days(LEFT, RIGHT, span)
-    slots = [days.slot(place) for place in range(1 - span, 1)]
+    days = DayScale(LEFT, RIGHT, span)
+    slots = [days.slot_width(place) for place in range(1 - span, 1)]
     assert (slots[0][0], slots[-1][1]) == (LEFT, RIGHT)
     assert all(before[1] == after[0] for before, after in pairwise(slots))
     widths = {right - left for left, right in slots}
     assert max(widths) - min(widths) <= 1
     for place in (1 - span, 0):
-        (left, right), (begin, end) = days.slot(place), days.bar(place)
+        (left, right), (begin, end) = days.slot_width(place), days.bar_of(place)
         assert left <= begin < end <= right
-        assert left < days.center(place) < right
+        assert left < days.center_of(place) < right
 
 
 def test_thirty_days_are_all_alike() -> None:
-    days = Days(LEFT, RIGHT, 30)
-    assert {right - left for left, right in map(days.slot, range(-29, 1))} == {26}
-    assert {right - left for left, right in map(days.bar, range(-29, 1))} == {20}
+    days = DayScale(LEFT, RIGHT, 30)
+    assert {right - left for left, right in map(days.slot_width, range(-29, 1))} == {26}
+    assert {right - left for left, right in map(days.bar_of, range(-29, 1))} == {20}
 
 
 @given(st.integers(1, 2000))
 def test_many_dates_are_whole_weeks_apart_and_few_are_all_told(count: int) -> None:
-    told = Days(LEFT, RIGHT, max(count, WEEK)).told(1 - count)
+    told = DayScale(LEFT, RIGHT, max(count, WEEK)).labelled_days(1 - count)
     assert told[0] == 0
     assert told[-1] >= 1 - count
     if count <= WEEK:
@@ -47,16 +56,16 @@ def test_many_dates_are_whole_weeks_apart_and_few_are_all_told(count: int) -> No
 
 
 def test_a_month_is_told_week_by_week() -> None:
-    assert list(Days(LEFT, RIGHT, 30).told(-29)) == [0, -7, -14, -21, -28]
+    assert list(DayScale(LEFT, RIGHT, 30).labelled_days(-29)) == [0, -7, -14, -21, -28]
 
 
 @given(st.floats(0, 1.1), st.sampled_from([0.0125, 0.2, 1.1]))
 def test_values_lie_upwards_from_the_middle_of_the_row_of_zero(value: float, limit: float) -> None:
-    scale = Scale(144, 330, limit)
-    assert (scale.row(0), scale.y(0), scale.row(limit)) == (330, 330.5, 144)
+    scale = ValueScale(144, 330, limit)
+    assert (scale.row_of(0), scale.y(0), scale.row_of(limit)) == (330, 330.5, 144)
     if value <= limit:
         assert 144 <= scale.y(value) <= 330.5
-        assert scale.row(value) <= scale.y(value) < scale.row(value) + 1
+        assert scale.row_of(value) <= scale.y(value) < scale.row_of(value) + 1
 
 
 @given(st.floats(0.0125, 1.1))

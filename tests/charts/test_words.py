@@ -8,9 +8,9 @@ from itertools import chain
 import pytest
 
 from nightshift.charts import fonts
-from nightshift.charts.canvas import Canvas
+from nightshift.charts.canvas import ChartCanvas
 from nightshift.charts.fonts import font_file, has_glyph
-from nightshift.charts.words import WORDS, Language
+from nightshift.charts.labels import WORDS, Language
 from nightshift.errors import NightshiftError
 
 EVERY_DAY = [date(2025, month, day) for month in range(1, 13) for day in (1, 2, 13, 24, 25, 26, 27, 28)]
@@ -32,9 +32,9 @@ def test_a_glyph_that_the_font_lacks_is_known(char: str) -> None:
 
 def test_a_missing_glyph_would_be_noticed() -> None:
     """What all the other tests rely on; and why charts say in words what Slack says in emoji."""
-    canvas = Canvas(100, 30, "#FFFFFF")
+    canvas = ChartCanvas(100, 30, "#FFFFFF")
     with pytest.warns(UserWarning, match=r"no glyph for '👍'"):
-        canvas.text((0, 0), "좋아요 👍", "#222222", size=18, anchor="la")
+        canvas.draw_text((0, 0), "좋아요 👍", "#222222", size=18, anchor="la")
 
 
 @pytest.mark.parametrize(

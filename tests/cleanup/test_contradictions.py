@@ -9,11 +9,11 @@ import pytest
 
 from cleanup.job import cleanup
 from expire_jobs.job import expire_jobs
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import NightshiftError
 from nightshift.restore.request import RestoreRequest
+from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from nightshift.wiring import Wiring
 from restore.job import restore
 from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, jobs, script
 from tests.support.handler import environ_of
@@ -28,16 +28,18 @@ POLICY = '[[retention]]\ntable = "log"\nkeep_days = 30\n'
 WORK: dict[str, Callable[..., Any]] = {"cleanup": cleanup, "expire_jobs": expire_jobs, "restore": restore}
 
 
-def run(house: House, job: str, step: Step, change: Callable[[ChunkEvent], object], **asked: Any) -> NightshiftError:
+def run(
+    house: House, job: str, step: ProgressStep, change: Callable[[ProgressEvent], object], **asked: Any
+) -> NightshiftError:
     """A run that fails, because something is changed at the first event of a step."""
-    come: list[ChunkEvent] = []
+    come: list[ProgressEvent] = []
 
-    def listen(event: ChunkEvent) -> None:
+    def listen(event: ProgressEvent) -> None:
         if event.step is step and not come:
             come.append(event)
             change(event)
 
-    wiring, event = Wiring.from_env(house.env, listener=listen), {"scheduled_time": AS_OF, **asked}
+    wiring, event = RunWiring.from_env(house.env, listener=listen), {"scheduled_time": AS_OF, **asked}
     frame = {"request": RestoreRequest} if job == "restore" else {"archive": job == "cleanup"}
     with environ_of(house.env), pytest.raises(NightshiftError) as raised:
         run_job(job, event, None, lambda: wiring, WORK[job], **frame)
@@ -53,11 +55,11 @@ def log(house: House) -> House:
 
 
 def test_somebody_has_our_key(log: House) -> None:
-    def put(event: ChunkEvent) -> None:
+    def put(event: ProgressEvent) -> None:
         for key in event.keys:
             log.s3.client().put_object(Bucket=log.bucket, Key=key, Body=b"somebody else's")
 
-    error = run(log, "cleanup", Step.INTENT, put)
+    error = run(log, "cleanup", ProgressStep.INTENT, put)
 
     assert "it was left alone; nothing but nightshift should write" in str(error.hint)
     assert set(log.s3.objects(log.bucket).values()) == {b"somebody else's"}
@@ -65,14 +67,14 @@ def test_somebody_has_our_key(log: House) -> None:
 
 
 def test_a_commit_is_undone(log: House) -> None:
-    error = run(log, "cleanup", Step.COMMITTED, lambda _: log.sql("DELETE FROM nightshift_archive_object"))
+    error = run(log, "cleanup", ProgressStep.COMMITTED, lambda _: log.sql("DELETE FROM nightshift_archive_object"))
 
     assert error.message == "the ledger does not show what this run committed"
     assert "look at its log before the next run" in str(error.hint)
 
 
 def test_nobody_foresaw_it(log: House) -> None:
-    error = run(log, "cleanup", Step.PLANNED, lambda _: dict[str, str]()["not there"])
+    error = run(log, "cleanup", ProgressStep.PLANNED, lambda _: dict[str, str]()["not there"])
 
     assert (error.message, error.detail, error.hint) == ("an unexpected error", "KeyError", "the log has its trace")
     assert log.value("SELECT count(*) FROM log") == 10
@@ -84,7 +86,7 @@ def test_rows_come_back_under_a_hold(log: House) -> None:
     hold = "UPDATE nightshift_restored_object SET hold_until = '2025-{}-01'"
     log.sql(hold.format(10))
 
-    error = run(log, "cleanup", Step.STREAMED, lambda _: log.sql(hold.format(12)))
+    error = run(log, "cleanup", ProgressStep.STREAMED, lambda _: log.sql(hold.format(12)))
 
     assert error.hint == "the next run takes what is not held"
     assert log.value("SELECT count(*) FROM log") == 10
@@ -93,7 +95,7 @@ def test_rows_come_back_under_a_hold(log: House) -> None:
 def test_restored_rows_are_gone_at_once(log: House) -> None:
     log.run()
 
-    error = run(log, "restore", Step.COMMITTED, lambda _: log.sql("TRUNCATE log_restored"), table="log")
+    error = run(log, "restore", ProgressStep.COMMITTED, lambda _: log.sql("TRUNCATE log_restored"), table="log")
 
     assert error.message == "the table does not show what this run restored"
     assert "for a table of another name (--into)" in str(error.hint)
@@ -105,7 +107,7 @@ def test_a_right_is_taken_away(house: House, guest: str) -> None:
     house.policies(JOB)
 
     revoke = f"REVOKE DELETE ON job FROM {guest}"
-    error = run(house, "expire_jobs", Step.TAKEN, lambda _: house.sql(revoke), scheduled_time=NOW)
+    error = run(house, "expire_jobs", ProgressStep.TAKEN, lambda _: house.sql(revoke), scheduled_time=NOW)
 
     assert error.hint == "GRANT SELECT, UPDATE, DELETE on it to nightshift's role"
     assert house.value("SELECT count(*) FROM job") == 2
@@ -117,7 +119,7 @@ def test_a_trigger_keeps_expired_rows(house: House) -> None:
     house.policies(JOB)
     trigger = "CREATE TRIGGER keep BEFORE DELETE ON job FOR EACH ROW EXECUTE FUNCTION keep()"
 
-    error = run(house, "expire_jobs", Step.TAKEN, lambda _: house.sql(trigger), scheduled_time=NOW)
+    error = run(house, "expire_jobs", ProgressStep.TAKEN, lambda _: house.sql(trigger), scheduled_time=NOW)
 
     assert "look for triggers and rules on the table" in str(error.hint)
     assert house.value("SELECT count(*) FROM job") == 2

@@ -12,7 +12,7 @@ import pytest
 
 from nightshift import __version__
 from nightshift.cli.app import COMMANDS
-from nightshift.cli.failures import Failure, reported, told
+from nightshift.cli.failures import CommandFailure, error_lines, handle_errors
 from tests.cli.command import environment, nightshift, process, terminal
 from tests.support.house import House
 
@@ -140,9 +140,9 @@ def test_without_a_bucket(arguments: tuple[str, ...], house: House) -> None:
 @pytest.mark.parametrize("error", [RuntimeError("hunter2"), KeyError("hunter2"), OSError(5, "hunter2")])
 def test_an_error_that_nobody_expected(error: Exception) -> None:
     """Its class is named, its text is not: it may quote a row or a password."""
-    with pytest.raises(Failure) as raised, reported(verbose=False):
+    with pytest.raises(CommandFailure) as raised, handle_errors(verbose=False):
         raise error
-    said = told(raised.value.error)
+    said = error_lines(raised.value.error)
     assert said == f"an unexpected error\n  {type(error).__name__}\n  hint: nightshift --verbose … has its trace"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal, split_name
-from nightshift.database.sqlite import affinity
+from nightshift.database.sqlite import column_affinity
 from tests.support.house import House
 
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
@@ -101,4 +101,4 @@ def test_postgresql_takes_literals_to_the_letter(house: House) -> None:
 )
 def test_affinities(declared: str, expected: str) -> None:
     """SQLite's own table of examples (datatype3.html, 3.1.1), `POINT` included; the fifth rule refined."""
-    assert affinity(declared) == expected
+    assert column_affinity(declared) == expected

@@ -203,9 +203,9 @@ def test_what_a_data_connection_may_not_delete(house: House, statement: str, mes
     house.sql("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1)")
     connection = PostgresConnection(parse_database_url(house.url))
     if "read-only" in message:
-        connection.run("SET TRANSACTION READ ONLY")
+        connection.run_statement("SET TRANSACTION READ ONLY")
     with closing(connection), pytest.raises(NightshiftError) as raised:
-        connection.run(statement)
+        connection.run_statement(statement)
     assert (raised.value.message, hint in str(raised.value.hint)) == (message, True)
 
 
@@ -220,7 +220,7 @@ def test_what_a_data_connection_to_sqlite_may_not_delete(sqlite_house: House) ->
     sqlite_house.sql("INSERT INTO child VALUES (1)")
     connection = SqliteConnection(str(_sqlite(sqlite_house)), ())
     with closing(connection), pytest.raises(NightshiftError, match="still referenced by another table") as raised:
-        connection.run("DELETE FROM parent")
+        connection.run_statement("DELETE FROM parent")
     assert "archive the referencing table first, with a retention" in str(raised.value.hint)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cleanup.job import cleanup
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import DatabaseUnavailable, LockLost
+from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job as run_by_frame
-from nightshift.wiring import Wiring
 from tests.support.handler import environ_of, run_job
 from tests.support.house import AS_OF, House
 from tests.support.transaction_pool import TransactionPool
@@ -144,10 +144,10 @@ _HOLDERS = "FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid
 def test_a_lost_lock_is_noticed(settled: House, postgres: Any, taken: bool) -> None:
     """Its connection is ended; nobody else comes: it is taken again. Another run has come: this one stops."""
     holders = _HOLDERS.format(settled.database)
-    seen: list[Step] = []
+    seen: list[ProgressStep] = []
 
-    def end_it(event: ChunkEvent) -> None:
-        if event.step is Step.STREAMED and not seen:
+    def end_it(event: ProgressEvent) -> None:
+        if event.step is ProgressStep.STREAMED and not seen:
             seen.append(event.step)
             ((key,),) = settled.sql(
                 f"SELECT (classid::bigint << 32) | objid::bigint {holders} AND mode = 'ExclusiveLock'"
@@ -157,7 +157,7 @@ def test_a_lost_lock_is_noticed(settled: House, postgres: Any, taken: bool) -> N
                 settled.sql(f"SELECT pg_advisory_lock({key})")
 
     with environ_of(settled.env):
-        wiring = Wiring.from_env(settled.env, listener=end_it)
+        wiring = RunWiring.from_env(settled.env, listener=end_it)
         with pytest.raises(LockLost, match="does not end idle sessions") if taken else nullcontext():
             run_by_frame("cleanup", {"scheduled_time": AS_OF}, None, lambda: wiring, cleanup)
     assert settled.value("SELECT count(*) FROM log") == (5000 if taken else 0)

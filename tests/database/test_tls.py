@@ -15,7 +15,7 @@ from nightshift.database.connect import Database
 from nightshift.database.url import DatabaseTarget, parse_database_url
 from nightshift.errors import DatabaseUnavailable
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds
+from nightshift.rows.row_connection import TransactionLimits
 from tests.support.house import House
 from tests.support.tls import Authority, tls_postgres
 
@@ -58,7 +58,9 @@ def over_the_control_plane(target: DatabaseTarget) -> bool:
 def over_the_data_plane(target: DatabaseTarget) -> bool:
     connection = PostgresConnection(target)
     try:
-        rows = connection.read(ENCRYPTED, Bounds(seconds=60, lock_seconds=1, bytes=1 << 20, stop=lambda: False))
+        rows = connection.read_table(
+            ENCRYPTED, TransactionLimits(seconds=60, lock_seconds=1, bytes=1 << 20, stop=lambda: False)
+        )
         return bool(rows.column(0)[0].as_py())
     finally:
         connection.close()

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from nightshift.archive.events import Step
-from nightshift.backup.request import RehearseRequest, RestoreBackupRequest
+from nightshift.archive.events import ProgressStep
+from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
 from nightshift.database.tables import metadata
 from nightshift.embedding.request import ReembedRequest
-from nightshift.policy.embedding import Embedding
-from nightshift.policy.expiry import Expiry
+from nightshift.policy.embedding import EmbeddingPolicy
+from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.policy.file import parse_policies
-from nightshift.policy.retention import Policy
+from nightshift.policy.retention import RetentionRule
 from nightshift.restore.request import RestoreRequest
 from nightshift.run import _Input
 from nightshift.settings import Settings
@@ -108,7 +108,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 SHARED = ROOT / "layers" / "shared" / "nightshift"
-REFUSING = {"refusal", "_no", "Refused"}
+REFUSING = {"make_refusal", "_no", "GuardRefused"}
 """Functions and exceptions whose first argument is a guard's name."""
 
 
@@ -183,7 +183,11 @@ def keys_of(model: type[BaseModel]) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("job", "section", "model"),
-    [("cleanup", "retention", Policy), ("expire_jobs", "expiry", Expiry), ("reembed", "embedding", Embedding)],
+    [
+        ("cleanup", "retention", RetentionRule),
+        ("expire_jobs", "expiry", ExpiryPolicy),
+        ("reembed", "embedding", EmbeddingPolicy),
+    ],
 )
 def test_policies_of_the_pages_are_understood_and_have_every_key(
     job: str, section: str, model: type[BaseModel]
@@ -199,7 +203,7 @@ def test_every_step_own_table_and_event_is_explained() -> None:
     text = text_of("docs/architecture.md")
     explained = "\n".join(re.findall(r"^\* .*$", text, re.MULTILINE))
     assert {table.name for table in metadata.sorted_tables} <= set(re.findall(r"`(nightshift_\w+)`", explained))
-    assert {step.value for step in Step} <= set(re.findall(r"`(\w+)`", text))
+    assert {step.value for step in ProgressStep} <= set(re.findall(r"`(\w+)`", text))
     events = load_template()["Resources"]["ReembedFunction"]["Properties"]["Events"]["Threshold"]["Properties"]
     assert coded(rows_of(text, "Event")) == set(events["Pattern"]["detail-type"])
 

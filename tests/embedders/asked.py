@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from local.bedrock import BedrockServer
 from local.titan import vector_of
-from nightshift.embedders.port import Embedded, Embedder
+from nightshift.embedders.text_embedder import EmbeddingBatchResult, TextEmbedder
 
 MODEL = "amazon.titan-embed-text-v2:0"
 DIMENSION = 256
@@ -18,7 +18,7 @@ LONG = 300.0
 """Seconds that no test takes: one that waits for them has failed."""
 
 
-def embed(embedder: Embedder, texts: Sequence[str] = TEXTS, *, seconds: float = LONG) -> Embedded:
+def embed(embedder: TextEmbedder, texts: Sequence[str] = TEXTS, *, seconds: float = LONG) -> EmbeddingBatchResult:
     """Embed within so many seconds from now."""
     return embedder.embed(texts, deadline=time.monotonic() + seconds)
 

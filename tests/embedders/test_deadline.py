@@ -10,7 +10,7 @@ import pytest
 
 from local.bedrock import BedrockServer
 from local.titan import tokens_of
-from nightshift.embedders import OutOfTime
+from nightshift.embedders import EmbeddingDeadlineExceeded
 from nightshift.embedders.bedrock import BedrockEmbedder
 from tests.embedders.asked import DIMENSION, MODEL, TEXTS, calls_in_the_end, embed, vectors
 
@@ -18,14 +18,16 @@ MANY = [f"문서 {number}" for number in range(20)]
 
 
 def test_after_the_deadline_nothing_is_sent(bedrock: BedrockServer, embedder: BedrockEmbedder) -> None:
-    with pytest.raises(OutOfTime, match="3 of 3 texts are left"):
+    with pytest.raises(EmbeddingDeadlineExceeded, match="3 of 3 texts are left"):
         embed(embedder, seconds=-1)
     assert calls_in_the_end(bedrock) == 0
 
 
 def test_throttled_until_the_deadline(bedrock: BedrockServer, embedder: BedrockEmbedder) -> None:
     bedrock.fail_next("ThrottlingException", times=10_000)
-    with pytest.raises(OutOfTime, match="3 of 3 texts are left; at last: ThrottlingException") as caught:
+    with pytest.raises(
+        EmbeddingDeadlineExceeded, match="3 of 3 texts are left; at last: ThrottlingException"
+    ) as caught:
         embed(embedder, seconds=2)
     assert "quota" in (caught.value.hint or "")
     assert calls_in_the_end(bedrock) == bedrock.answers[429] > 0
@@ -33,7 +35,7 @@ def test_throttled_until_the_deadline(bedrock: BedrockServer, embedder: BedrockE
 
 def test_what_was_embedded_before_is_kept(bedrock: BedrockServer, embedder: BedrockEmbedder) -> None:
     bedrock.poison(TEXTS[2], "ThrottlingException", headers={"Retry-After": "3600"})
-    with pytest.raises(OutOfTime, match="1 of 4 texts are left") as caught:
+    with pytest.raises(EmbeddingDeadlineExceeded, match="1 of 4 texts are left") as caught:
         embed(embedder, [TEXTS[0], "", TEXTS[1], TEXTS[2]])
     done = caught.value.embedded
     assert done.vectors == [vectors()[0], None, vectors()[1], None]
@@ -45,7 +47,7 @@ def test_what_was_embedded_before_is_kept(bedrock: BedrockServer, embedder: Bedr
 def test_nobody_waits_for_a_time_after_the_deadline(bedrock: BedrockServer, embedder: BedrockEmbedder) -> None:
     """Nor do the others ask, whom the service did not tell."""
     bedrock.fail_next("ThrottlingException", headers={"Retry-After": "3600"})
-    with pytest.raises(OutOfTime):
+    with pytest.raises(EmbeddingDeadlineExceeded):
         embed(embedder, MANY)
     assert calls_in_the_end(bedrock) == 1
 
@@ -63,7 +65,7 @@ def test_a_model_that_says_nothing_is_not_waited_for(bedrock: BedrockServer) -> 
     embedder = BedrockEmbedder(MODEL, DIMENSION, workers=4)
     embed(embedder)  # so that the client is there
     before = bedrock.calls
-    with bedrock.held(), pytest.raises(OutOfTime) as caught:
+    with bedrock.held(), pytest.raises(EmbeddingDeadlineExceeded) as caught:
         embed(embedder, MANY, seconds=2)
     assert caught.value.embedded.vectors == [None] * len(MANY)
     assert 0 < calls_in_the_end(bedrock) - before <= 4
@@ -73,7 +75,9 @@ def test_where_nobody_listens(clean_environment: pytest.MonkeyPatch, bedrock: Be
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     clean_environment.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{port}")
-    with pytest.raises(OutOfTime, match="no connection: EndpointConnectionError: Could not connect") as caught:
+    with pytest.raises(
+        EmbeddingDeadlineExceeded, match="no connection: EndpointConnectionError: Could not connect"
+    ) as caught:
         embed(BedrockEmbedder(MODEL, DIMENSION, workers=2), seconds=2)
     assert "or an endpoint for bedrock-runtime" in (caught.value.hint or "")
 

@@ -12,7 +12,7 @@ import pytest
 
 from local.bedrock import Answer, BedrockServer
 from local.titan import tokens_of
-from nightshift.embedders import OutOfTime, asking
+from nightshift.embedders import EmbeddingDeadlineExceeded, batch_calls
 from nightshift.embedders.bedrock import BedrockEmbedder
 from nightshift.errors import EmbedderError
 from tests.embedders.asked import DIMENSION, MODEL, TEXTS, calls_in_the_end, embed, vectors
@@ -39,7 +39,7 @@ ODD: dict[str, Answer | None] = {
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits are a hundredth of what they are, where a test is about many tries."""
-    monkeypatch.setattr(asking, "FIRST_WAIT_S", asking.FIRST_WAIT_S / 100)
+    monkeypatch.setattr(batch_calls, "FIRST_WAIT_S", batch_calls.FIRST_WAIT_S / 100)
 
 
 @pytest.mark.parametrize("code", PASSING)
@@ -62,11 +62,11 @@ def test_what_is_no_answer_is_asked_again(bedrock: BedrockServer, embedder: Bedr
 def test_throttling_is_outlasted_however_often(
     bedrock: BedrockServer, embedder: BedrockEmbedder, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "MAX_WAIT_S", asking.FIRST_WAIT_S)
-    bedrock.fail_next("ThrottlingException", times=10 * asking.MAX_TRIES)
+    monkeypatch.setattr(batch_calls, "MAX_WAIT_S", batch_calls.FIRST_WAIT_S)
+    bedrock.fail_next("ThrottlingException", times=10 * batch_calls.MAX_TRIES)
     embedded = embed(embedder)
     assert (embedded.vectors, embedded.refused) == (vectors(), {})
-    assert bedrock.answers[429] == 10 * asking.MAX_TRIES
+    assert bedrock.answers[429] == 10 * batch_calls.MAX_TRIES
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_batch_of_bad_documents_alone_is_no_sign_of_a_bad_model(
     for text in TEXTS:
         bedrock.poison(text, "ValidationException")
     assert list(embed(embedder).refused) == [0, 1, 2]
-    assert bedrock.embedded == {asking.PROBE: 1}
+    assert bedrock.embedded == {batch_calls.PROBE: 1}
     assert bedrock.answers == {400: 3, 200: 1}
 
 
@@ -145,13 +145,13 @@ def test_nobody_is_given_up_while_the_model_is_down(
 ) -> None:
     """Even though it took a text just before: it is asked for another one, and that fails as well."""
     bedrock.poison(TEXTS[2], "ServiceUnavailableException")
-    bedrock.poison(asking.PROBE, "ServiceUnavailableException", headers={"Retry-After": "3600"})
-    with pytest.raises(OutOfTime) as caught:
+    bedrock.poison(batch_calls.PROBE, "ServiceUnavailableException", headers={"Retry-After": "3600"})
+    with pytest.raises(EmbeddingDeadlineExceeded) as caught:
         embed(embedder)
     assert caught.value.embedded.refused == {}
     assert caught.value.embedded.vectors == [*vectors(TEXTS[:2]), None]
     assert "1 of 3 texts are left; at last: ServiceUnavailableException" in str(caught.value)
-    assert bedrock.answers == {200: 2, 503: asking.MAX_TRIES + 1}
+    assert bedrock.answers == {200: 2, 503: batch_calls.MAX_TRIES + 1}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_concerns_every_document_stops_at_once(
     bedrock.fail_next(code, f"because of {TEXTS[0]}", times=1000)
     with pytest.raises(EmbedderError) as caught:
         embed(embedder)
-    assert not isinstance(caught.value, OutOfTime)
+    assert not isinstance(caught.value, EmbeddingDeadlineExceeded)
     assert code in caught.value.message
     assert hint in (caught.value.hint or "")
     assert TEXTS[0] not in str(caught.value)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from local.bedrock import Answer, BedrockServer
-from nightshift.embedders import OutOfTime, asking
+from nightshift.embedders import EmbeddingDeadlineExceeded, batch_calls
 from nightshift.embedders.bedrock import BedrockEmbedder
 from nightshift.errors import EmbedderError
 from tests.embedders.asked import DIMENSION, TEXTS
@@ -28,7 +28,7 @@ PATIENCE_S = 30
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "FIRST_WAIT_S", asking.FIRST_WAIT_S / 1000)
+    monkeypatch.setattr(batch_calls, "FIRST_WAIT_S", batch_calls.FIRST_WAIT_S / 1000)
 
 
 @pytest.mark.parametrize("words", DAILY)
@@ -46,7 +46,7 @@ def test_throttling_is_waited_for_and_told_in_bedrocks_words(bedrock: BedrockSer
     words = "Too many tokens, please wait before trying again."
     told = f'{{"message": "{words}"}}'.encode()
     bedrock.answer_next(Answer(429, told, {"x-amzn-ErrorType": "ThrottlingException"}), times=100_000)
-    with pytest.raises(OutOfTime) as raised:
+    with pytest.raises(EmbeddingDeadlineExceeded) as raised:
         embedder.embed(TEXTS, deadline=time.monotonic() + 1)
     assert words in str(raised.value.detail)
     assert "quota (requests and tokens a minute)" in str(raised.value.hint)

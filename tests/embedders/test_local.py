@@ -11,20 +11,20 @@ from array import array
 
 import pytest
 
-from nightshift.embedders import OutOfTime, local
-from nightshift.embedders.local import LocalEmbedder
+from nightshift.embedders import EmbeddingDeadlineExceeded, hashing
+from nightshift.embedders.hashing import HashingEmbedder
 from nightshift.errors import InvalidSettings
 from tests.embedders.asked import TEXTS, embed
 
 SCRIPT = """
-from nightshift.embedders.local import LocalEmbedder
-[vector] = LocalEmbedder(16).embed(["이력서를 씁니다"], deadline=float("inf")).vectors
+from nightshift.embedders.hashing import HashingEmbedder
+[vector] = HashingEmbedder(16).embed(["이력서를 씁니다"], deadline=float("inf")).vectors
 print([round(number, 3) for number in vector])
 """
 KNOWN = "[0.0, 0.2, 0.0, 0.6, 0.2, -0.2, -0.2, 0.0, 0.4, 0.0, -0.4, 0.2, 0.0, 0.2, 0.2, -0.2]"
 
 
-def one(embedder: LocalEmbedder, text: str) -> array[float]:
+def one(embedder: HashingEmbedder, text: str) -> array[float]:
     [vector] = embed(embedder, [text]).vectors
     assert vector is not None
     return vector
@@ -37,13 +37,13 @@ def likeness(some: array[float], other: array[float]) -> float:
 def test_a_vector_depends_on_nothing_but_the_text() -> None:
     """Nor on the process, whose hashes are its own. If this fails for a reason, `MODEL` needs another name."""
     found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
-    assert local.MODEL == "local-hashing-v1"
+    assert hashing.MODEL == "local-hashing-v1"
     assert found.stdout.strip() == KNOWN
 
 
 @pytest.mark.parametrize("dimension", [1, 7, 256, 1024, 16_000])
 def test_vectors_have_the_dimension_and_length_one(dimension: int) -> None:
-    embedder = LocalEmbedder(dimension)
+    embedder = HashingEmbedder(dimension)
     embedded = embed(embedder)
     for index, vector in enumerate(embedded.vectors):
         if vector is None:  # few numbers: hashes that cancel each other out
@@ -55,22 +55,22 @@ def test_vectors_have_the_dimension_and_length_one(dimension: int) -> None:
 
 def test_documents_that_share_words_are_neighbours() -> None:
     """Whatever Korean hangs on them."""
-    embedder = LocalEmbedder(512)
+    embedder = HashingEmbedder(512)
     question = one(embedder, "이력서에는 무엇을 써야 하나요?")
     near, far = one(embedder, "이력서를 쓰는 법"), one(embedder, "환불은 어떻게 받습니까?")
     assert likeness(question, near) > 2 * likeness(question, far)
 
 
 def test_letters_that_look_the_same_are_the_same() -> None:
-    embedder = LocalEmbedder(256)
+    embedder = HashingEmbedder(256)
     assert one(embedder, unicodedata.normalize("NFD", TEXTS[0])) == one(embedder, TEXTS[0])
 
 
 def test_a_batch_of_any_size_gives_what_each_text_gives_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedder = LocalEmbedder(64)
+    embedder = HashingEmbedder(64)
     texts = [text for number in range(1, 6) for text in (*(f"{text} {number}" for text in TEXTS), " " * number)]
     alone = [embed(embedder, [text]).vectors[0] for text in texts]
-    monkeypatch.setattr(local, "MAX_NUMBERS", 3 * 64)
+    monkeypatch.setattr(hashing, "MAX_NUMBERS", 3 * 64)
     embedded = embed(embedder, texts)
     assert embedded.vectors == alone
     assert embedded.refused == dict.fromkeys(range(3, len(texts), 4), "there is no text")
@@ -78,8 +78,8 @@ def test_a_batch_of_any_size_gives_what_each_text_gives_alone(monkeypatch: pytes
 
 
 def test_after_the_deadline_nothing_is_embedded() -> None:
-    with pytest.raises(OutOfTime, match="3 texts are left") as caught:
-        LocalEmbedder(8).embed(TEXTS, deadline=time.monotonic() - 1)
+    with pytest.raises(EmbeddingDeadlineExceeded, match="3 texts are left") as caught:
+        HashingEmbedder(8).embed(TEXTS, deadline=time.monotonic() - 1)
     assert caught.value.embedded.vectors == [None] * 3
     assert caught.value.embedded.refused == {}
 
@@ -89,6 +89,6 @@ def test_without_its_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InvalidSettings) as caught:
-        LocalEmbedder(256)
+        HashingEmbedder(256)
     assert "EMBEDDER: local needs scikit-learn" in str(caught.value)
     assert "what is deployed has EMBEDDER=bedrock" in str(caught.value.hint)

@@ -7,15 +7,15 @@ import pytest
 from local.bedrock import BedrockServer
 from nightshift.embedders import make_embedder
 from nightshift.embedders.bedrock import BedrockEmbedder
-from nightshift.embedders.local import LocalEmbedder
+from nightshift.embedders.hashing import HashingEmbedder
 from nightshift.errors import InvalidSettings
+from nightshift.run_services import RunWiring
 from nightshift.settings import Settings
-from nightshift.wiring import Wiring
 from tests.embedders.asked import MODEL, TEXTS, embed
 
 
 def test_bedrock_is_what_is_deployed(bedrock: BedrockServer) -> None:
-    wiring = Wiring.from_env({"EMBEDDING_WORKERS": "3"})
+    wiring = RunWiring.from_env({"EMBEDDING_WORKERS": "3"})
     assert isinstance(wiring.embedder, BedrockEmbedder)
     assert (wiring.embedder.model, wiring.embedder.dimension) == (MODEL, 1024)
     assert bedrock.calls == 0
@@ -24,15 +24,15 @@ def test_bedrock_is_what_is_deployed(bedrock: BedrockServer) -> None:
 
 
 def test_the_local_one_asks_nobody(bedrock: BedrockServer) -> None:
-    embedder = Wiring.from_env({"EMBEDDER": "local", "EMBEDDING_DIMENSION": "300"}).embedder
-    assert isinstance(embedder, LocalEmbedder)
+    embedder = RunWiring.from_env({"EMBEDDER": "local", "EMBEDDING_DIMENSION": "300"}).embedder
+    assert isinstance(embedder, HashingEmbedder)
     assert embedder.model != MODEL
     assert {len(vector or ()) for vector in embed(embedder).vectors} == {300}
     assert bedrock.calls == 0
 
 
 def test_a_warm_environment_keeps_it() -> None:
-    wiring = Wiring.from_env({})
+    wiring = RunWiring.from_env({})
     assert wiring.embedder is wiring.embedder
 
 

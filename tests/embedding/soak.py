@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from local.chatlog import connect
 from local.documents import POLICY, create_documents
 from local.event_bus import EventBusServer
-from nightshift.embedders import Embedder, make_embedder
+from nightshift.embedders import TextEmbedder, make_embedder
 from nightshift.settings import Settings
 from tests.support.child import JobChild, Work
 from tests.support.embedding import AS_OF, DocumentScene
@@ -210,7 +210,7 @@ class Soak:
             assert found == wanted
         self.tally.documents = len(texts)
 
-    def _embedder(self) -> Embedder:
+    def _embedder(self) -> TextEmbedder:
         if self._work is telling_work:
             return TellingEmbedder(self._scene.env["TEST_MODEL"], self._dimension)
         settings = {"EMBEDDER": "local", "EMBEDDING_DIMENSION": str(self._dimension)}

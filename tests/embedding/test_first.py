@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from tests.support.embedding import COLUMN, INTO, VERSIONED, DocumentScene, as_vector
 
 POSTGRESQL = ["vector", "vector(4)", "halfvec(4)", "bytea", "json", "jsonb", "text", "real[]", "double precision[]"]
@@ -260,8 +260,8 @@ def test_a_document_that_is_edited_all_the_time(documents: DocumentScene) -> Non
 
 def test_every_step_is_told(documents: DocumentScene) -> None:
     documents.fill(16)
-    told: list[ChunkEvent] = []
+    told: list[ProgressEvent] = []
     documents.run(listener=told.append)
-    steps = [Step.TAKEN, Step.ANSWERED, Step.COMMITTING, Step.COMMITTED]
+    steps = [ProgressStep.TAKEN, ProgressStep.ANSWERED, ProgressStep.COMMITTING, ProgressStep.COMMITTED]
     assert [event.step for event in told] == steps * 2
     assert {(event.table, event.rows) for event in told} == {("public.document", 8)}

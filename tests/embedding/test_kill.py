@@ -6,30 +6,38 @@ import signal
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.embedding import COLUMN, INTO, DocumentScene
 
-STEPS = [(Step.TAKEN, 2), (Step.ANSWERED, 1), (Step.ANSWERED, 3), (Step.COMMITTING, 2), (Step.COMMITTED, 3)]
+STEPS = [
+    (ProgressStep.TAKEN, 2),
+    (ProgressStep.ANSWERED, 1),
+    (ProgressStep.ANSWERED, 3),
+    (ProgressStep.COMMITTING, 2),
+    (ProgressStep.COMMITTED, 3),
+]
 
 
 @pytest.mark.parametrize(("step", "occurrence"), STEPS)
 @pytest.mark.parametrize("policy", [COLUMN, INTO])
-def test_killed_at_a_step(documents: DocumentScene, policy: str, step: Step, occurrence: int) -> None:
+def test_killed_at_a_step(documents: DocumentScene, policy: str, step: ProgressStep, occurrence: int) -> None:
     documents.fill(30, column="vector(4)" if policy == COLUMN else None)
     child = documents.child(kill_at=step, occurrence=occurrence)
     assert child.wait() == -signal.SIGKILL
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence), child.log
     documents.await_quiet()
-    written = 8 * child.steps.count(Step.COMMITTED)
+    written = 8 * child.steps.count(ProgressStep.COMMITTED)
     assert len(documents.vectors()) == written
     documents.assert_sound()
     assert documents.run_table()["embedded"] == 30 - written
     documents.assert_done()
 
 
-@pytest.mark.parametrize(("step", "occurrence"), [*STEPS, (Step.PLANNED, 1), (Step.COMMITTING, 5), (Step.SETTLED, 1)])
+@pytest.mark.parametrize(
+    ("step", "occurrence"), [*STEPS, (ProgressStep.PLANNED, 1), (ProgressStep.COMMITTING, 5), (ProgressStep.SETTLED, 1)]
+)
 @pytest.mark.parametrize("policy", [COLUMN, INTO])
-def test_killed_in_a_switch(documents: DocumentScene, policy: str, step: Step, occurrence: int) -> None:
+def test_killed_in_a_switch(documents: DocumentScene, policy: str, step: ProgressStep, occurrence: int) -> None:
     documents.fill(30, column="vector(4)" if policy == COLUMN else None)
     documents.run_table()
     before = documents.vectors()
@@ -40,10 +48,14 @@ def test_killed_in_a_switch(documents: DocumentScene, policy: str, step: Step, o
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence), child.log
     documents.await_quiet()
     documents.assert_sound()
-    if step is not Step.SETTLED:
+    if step is not ProgressStep.SETTLED:
         assert documents.vectors() == before
     documents.run_table()
-    staged = 30 if step in (Step.PLANNED, Step.SETTLED) or occurrence == 5 else 8 * child.steps.count(Step.COMMITTED)
+    staged = (
+        30
+        if step in (ProgressStep.PLANNED, ProgressStep.SETTLED) or occurrence == 5
+        else 8 * child.steps.count(ProgressStep.COMMITTED)
+    )
     assert len(documents.embedder.texts) == 30 - staged
     documents.assert_done()
     documents.assert_sound()
@@ -51,12 +63,12 @@ def test_killed_in_a_switch(documents: DocumentScene, policy: str, step: Step, o
 
 def test_killed_on_sqlite(sqlite_documents: DocumentScene) -> None:
     sqlite_documents.fill(30)
-    for step in (Step.ANSWERED, Step.COMMITTING, Step.COMMITTED):
+    for step in (ProgressStep.ANSWERED, ProgressStep.COMMITTING, ProgressStep.COMMITTED):
         child = sqlite_documents.child(kill_at=step, occurrence=2)
         assert child.wait() == -signal.SIGKILL
         sqlite_documents.assert_sound()
     sqlite_documents.embedder.model = "model-b"
-    child = sqlite_documents.child(kill_at=Step.COMMITTING, occurrence=5)
+    child = sqlite_documents.child(kill_at=ProgressStep.COMMITTING, occurrence=5)
     assert child.wait() == -signal.SIGKILL
     sqlite_documents.assert_sound()
     sqlite_documents.run_table()

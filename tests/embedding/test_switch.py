@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from local.chatlog import connect
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import NightshiftError
 from tests.support.embedding import COLUMN, INTO, DocumentScene, Readers
 from tests.support.telling import POISON, hash_of, mark_of
@@ -34,14 +34,14 @@ def test_readers_see_one_model_or_the_other(documents: DocumentScene, kind: str,
         readers = Readers(lambda: [tuple(row) for row in connection.run(look) or ()])
         before, looked = {(mark_of("model-a"), 4)}, []
 
-        def wait_for_a_look(event: ChunkEvent) -> None:
+        def wait_for_a_look(event: ProgressEvent) -> None:
             """Between any two steps of ours, readers have looked once; not where they have to wait for us."""
-            waiting = event.step is Step.COMMITTING and kind.endswith(")") and dimension == 6
-            waiting = waiting or (event.step is Step.COMMITTING and (kind, dimension) == ("into", 6))
+            waiting = event.step is ProgressStep.COMMITTING and kind.endswith(")") and dimension == 6
+            waiting = waiting or (event.step is ProgressStep.COMMITTING and (kind, dimension) == ("into", 6))
             seen = len(readers.looks)
             while not waiting and len(readers.looks) < seen + 2 and readers.is_alive():
                 pass
-            if event.step is not Step.SETTLED:
+            if event.step is not ProgressStep.SETTLED:
                 looked.append((event.step, readers.looks[-1]))
 
         readers.start()
@@ -56,7 +56,7 @@ def test_readers_see_one_model_or_the_other(documents: DocumentScene, kind: str,
     assert (table["switched"], table["embedded"], table["scope"]) == (True, 30, "all")
     assert [found for found in readers.looks if found not in (before, after)] == []
     assert all(found == before for _, found in looked)
-    assert {step for step, _ in looked} >= {Step.PLANNED, Step.COMMITTING, Step.COMMITTED}
+    assert {step for step, _ in looked} >= {ProgressStep.PLANNED, ProgressStep.COMMITTING, ProgressStep.COMMITTED}
     assert readers.looks[-1] == after
     documents.assert_done()
     documents.assert_sound()
@@ -68,8 +68,8 @@ def test_sqlite(sqlite_documents: DocumentScene, kind: str) -> None:
     found: list[set[tuple[float, int]]] = []
     readers = Readers(lambda: sqlite_documents.sql(look))
 
-    def see(event: ChunkEvent) -> None:
-        if event.step is Step.COMMITTING and event.rows:
+    def see(event: ProgressEvent) -> None:
+        if event.step is ProgressStep.COMMITTING and event.rows:
             found.append({(vector[0], len(vector)) for vector in sqlite_documents.vectors().values()})
 
     readers.start()
@@ -134,11 +134,11 @@ def test_edits_between_the_last_look_and_the_switch(anywhere: DocumentScene) -> 
     anywhere.embedder.model = "model-b"
     seen = []
 
-    def edit(event: ChunkEvent) -> None:
-        if event.step is Step.PLANNED:
+    def edit(event: ProgressEvent) -> None:
+        if event.step is ProgressStep.PLANNED:
             anywhere.script("UPDATE document SET content = 'edited' WHERE id = 2; DELETE FROM document WHERE id = 3")
             anywhere.sql("INSERT INTO document VALUES (31, 'text 31', '1')")
-        if event.step is Step.SETTLED:
+        if event.step is ProgressStep.SETTLED:
             seen.append(anywhere.vectors().keys())
 
     table = anywhere.run(listener=edit)["tables"][0]
@@ -155,11 +155,11 @@ def test_many_edits_are_caught_up_with_first(anywhere: DocumentScene) -> None:
     edits = iter(["UPDATE document SET content = 'edited' WHERE id < 12"])
     planned = []
 
-    def edit(event: ChunkEvent) -> None:
-        if event.step is Step.COMMITTED and event.rows < 8:
+    def edit(event: ProgressEvent) -> None:
+        if event.step is ProgressStep.COMMITTED and event.rows < 8:
             for statement in edits:
                 anywhere.sql(statement)
-        if event.step is Step.PLANNED:
+        if event.step is ProgressStep.PLANNED:
             planned.append(len(anywhere.embedder.texts))
 
     anywhere.embedder.texts.clear()
@@ -192,8 +192,8 @@ def test_vectors_that_somebody_else_has_made(documents: DocumentScene, kind: str
         documents.sql("UPDATE document SET embedding = '[1,2,3,4]' WHERE id < 5")
     found = []
 
-    def see(event: ChunkEvent) -> None:
-        if event.step is Step.PLANNED:
+    def see(event: ProgressEvent) -> None:
+        if event.step is ProgressStep.PLANNED:
             found.append({tuple(vector) for vector in documents.vectors().values()})
 
     documents.run(listener=see)

@@ -11,7 +11,7 @@ import pytest
 from local.job_data import Jobs, all_file_keys, job_id, put_files
 from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, expire, files_of, jobs, put, refused, script
 from tests.support.handler import run_cleanup, run_job
@@ -76,8 +76,8 @@ def test_they_come_back_as_they_were_and_are_held(house: House, filled: Jobs) ->
 
 def test_the_orphans_of_a_run_that_died_are_swept_by_its_own_job(house: House, filled: Jobs) -> None:
     before = contents(house)
-    child = JobChild(house.env, {"scheduled_time": NOW}, job="expire_jobs", kill_at=Step.UPLOADED, occurrence=3)
-    assert (child.wait(), child.steps.count(Step.UPLOADED)) == (-signal.SIGKILL, 3)
+    child = JobChild(house.env, {"scheduled_time": NOW}, job="expire_jobs", kill_at=ProgressStep.UPLOADED, occurrence=3)
+    assert (child.wait(), child.steps.count(ProgressStep.UPLOADED)) == (-signal.SIGKILL, 3)
     orphans = {entry["object_key"] for entry in house.ledger() if entry["state"] == "pending"}
     assert orphans
     assert contents(house) == before

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.expiry_runs import DUE, JOB, MAKE_JOB, NOW, column, expire, jobs, only, refused, script
 from tests.support.house import House
@@ -68,7 +68,9 @@ def test_a_run_that_dies_between_two_batches_has_dissolved_nothing_that_is_due(h
     before = values(house, "waitpoint", "batch_id")
     house.policies(ARCHIVE)
     house.env["EXPIRE_BATCH"] = "7"
-    child = JobChild(house.env, {"scheduled_time": NOW}, job="expire_jobs", kill_at=Step.COMMITTED, occurrence=2)
+    child = JobChild(
+        house.env, {"scheduled_time": NOW}, job="expire_jobs", kill_at=ProgressStep.COMMITTED, occurrence=2
+    )
     assert child.wait() == -signal.SIGKILL
     assert house.value("SELECT count(*) FROM job") > 2
 

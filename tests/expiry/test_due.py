@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nightshift.expiry.due import not_yet
+from nightshift.expiry.due import ambiguous_wall_clock_window
 
 CHANGES = {
     "America/New_York": ["2025-03-09T07:00", "2025-11-02T06:00"],
@@ -35,7 +35,7 @@ def passed(wall: datetime, zone: ZoneInfo, as_of: datetime) -> bool:
 
 def taken(wall: datetime, zone: ZoneInfo, as_of: datetime) -> bool:
     """Whether a run at `as_of` takes it."""
-    window = not_yet(zone, as_of)
+    window = ambiguous_wall_clock_window(zone, as_of)
     return wall < as_of.astimezone(zone).replace(tzinfo=None) and not (window and window[0] <= wall < window[1])
 
 

@@ -6,7 +6,7 @@ import json
 from urllib.parse import quote
 
 from nightshift.database.catalog import quote_literal
-from nightshift.expiry.file_names import ANY, Named, Reach, Reading
+from nightshift.expiry.file_names import ANY, FileNameReading, FileScope, NamedFiles
 from nightshift.expiry.file_names_sql import tellable_sql, told_sql
 from tests.support.expiry_files import MAKE_FILES, name
 from tests.support.expiry_runs import (
@@ -164,19 +164,19 @@ def test_a_prefix_and_what_is_no_part_of_a_key(uploads: House) -> None:
 def test_python_and_postgresql_read_alike(house: House) -> None:
     """The rule exists twice."""
     own = frozenset({(ANY, "archive"), ("backups-1", "")})
-    reach = Reach(frozenset({"uploads", "scans.example.com", "backups-1"}), own)
+    reach = FileScope(frozenset({"uploads", "scans.example.com", "backups-1"}), own)
     values = [*addresses("uploads"), *addresses("scans.example.com"), *addresses("backups-1"), *NO_KEYS, *ODD]
     house.sql("CREATE TABLE v (n int, value text)")
     rows = ", ".join(f"({n}, {quote_literal(value)})" for n, value in enumerate(values))
     house.sql(f"INSERT INTO v VALUES {rows}")
     for strip, prefix in (("", ""), ("/", "media/"), ("https://cdn.example.com/", "")):
-        reading = Reading(reach, strip, prefix)
+        reading = FileNameReading(reach, strip, prefix)
         bucket, key = told_sql(reading, 'v.value COLLATE "C"', "'uploads'", postgresql=True)
         read = f"SELECT n, {bucket} AS bucket, {key} AS object_key FROM v"
         tellable = tellable_sql(reading, "t.bucket", "t.object_key")
         read = f"SELECT CASE WHEN {tellable} THEN concat(bucket, ' ', object_key) END FROM ({read}) t ORDER BY n"
-        told = [reading.tell(value, "uploads") for value in values]
-        wanted = [f"{named.bucket} {named.key}" if isinstance(named, Named) else None for named in told]
+        told = [reading.emit_warnings(value, "uploads") for value in values]
+        wanted = [f"{named.bucket} {named.key}" if isinstance(named, NamedFiles) else None for named in told]
         assert [found for (found,) in house.sql(read)] == wanted
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.scene import TABLE, Scene
 
 CHILD = "CREATE TABLE child (parent bigint REFERENCES conversation_log (id) ON DELETE {action})"
@@ -13,8 +13,8 @@ CHILD = "CREATE TABLE child (parent bigint REFERENCES conversation_log (id) ON D
 def altered_in_mid_run(scene: Scene, statement: str) -> int:
     """Fill, run up to the first chunk's COMMIT, alter, go on; returns how many rows had left by then."""
     scene.fill(columns="id bigint PRIMARY KEY, payload text NOT NULL, created_at timestamptz NOT NULL")
-    run = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.COMMITTED)
-    run.await_step(Step.COMMITTED)
+    run = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.COMMITTED)
+    run.await_step(ProgressStep.COMMITTED)
     gone = scene.archived_rows()
     scene.sql(statement)
     run.resume()
@@ -74,8 +74,8 @@ def test_a_trigger_that_comes_is_respected(scene: Scene) -> None:
 def test_rows_that_move_behind_the_run_make_it_partial(scene: Scene) -> None:
     """The application rewrites the whole table: every row lies behind the pages that the run knows of."""
     scene.fill()
-    run = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.COMMITTED)
-    run.await_step(Step.COMMITTED)
+    run = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.COMMITTED)
+    run.await_step(ProgressStep.COMMITTED)
     scene.sql(f"UPDATE {TABLE} SET created_at = created_at")
     run.resume()
 

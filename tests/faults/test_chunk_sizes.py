@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.scene import Scene
 from tests.support.small_chunks import SmallChunks
 
@@ -32,7 +32,7 @@ def test_every_size_with_any_number_of_workers(scene: Scene, chunk_bytes: int, w
     assert child.answer is not None
     (table,) = child.answer["tables"]
     assert (child.answer["status"], table["archived_rows"]) == ("ok", 30)
-    chunks = [event["rows"] for event in child.events if event["step"] == Step.COMMITTED]
+    chunks = [event["rows"] for event in child.events if event["step"] == ProgressStep.COMMITTED]
     if chunk_bytes == 1 and indexed:
         assert chunks == [1] * 30
     elif chunk_bytes == 1 << 30:
@@ -49,10 +49,10 @@ def test_killed_with_every_size(scene: Scene, chunk_bytes: int, workers: int, in
     child = scene.child(
         {"CLEANUP_WORKERS": str(workers)},
         work=SmallChunks(chunk_bytes),
-        kill_at=Step.COMMITTING,
+        kill_at=ProgressStep.COMMITTING,
         occurrence=1 if chunk_bytes == 1 << 30 else 5,
     )
     assert child.wait() == -signal.SIGKILL
-    assert child.steps[-1] == Step.COMMITTING
+    assert child.steps[-1] == ProgressStep.COMMITTING
     assert scene.archived_rows() < scene.due.total()
     scene.converge()

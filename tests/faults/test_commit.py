@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.scene import OURS, Scene
 from tests.support.tcp_proxy import TcpProxy
@@ -30,7 +30,7 @@ def test_the_server_never_saw_it(scene: Scene, postgres: EmbeddedPostgres) -> No
         assert child.wait() == 1
         assert cut.happened.is_set()
     assert child.error is not None and child.error.startswith("ConnectionLost")
-    assert (child.steps.count(Step.COMMITTING), child.steps.count(Step.COMMITTED)) == (2, 1)
+    assert (child.steps.count(ProgressStep.COMMITTING), child.steps.count(ProgressStep.COMMITTED)) == (2, 1)
     scene.assert_tidy()
     scene.converge()
 
@@ -60,7 +60,7 @@ def test_the_ledger_cannot_be_asked(scene: Scene, postgres: EmbeddedPostgres, ar
         assert cut.happened.is_set()
     assert child.error is not None and child.error.startswith("CommitUnknown"), child.log
     assert "the next run finds out, and goes on from there" in child.error
-    committing = next(event for event in child.events if event["step"] == Step.COMMITTING)
+    committing = next(event for event in child.events if event["step"] == ProgressStep.COMMITTING)
     assert set(committing["keys"]) <= set(scene.s3.keys(scene.bucket))
     scene.await_quiet()
     assert (scene.archived_rows() > 0) is arrived
@@ -76,7 +76,7 @@ def test_it_arrives_late(scene: Scene, postgres: EmbeddedPostgres) -> None:
         child = start(scene, proxy)
         held.happened.wait()
         assert child.kill() == -signal.SIGKILL
-        assert child.steps[-1] == Step.COMMITTING
+        assert child.steps[-1] == ProgressStep.COMMITTING
         scene.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
 
         second = scene.run()
@@ -87,15 +87,15 @@ def test_it_arrives_late(scene: Scene, postgres: EmbeddedPostgres) -> None:
 
         held.release()
         scene.await_quiet()
-    assert scene.archived_rows() == between + sum(e["rows"] for e in child.events if e["step"] == Step.PROVEN)
+    assert scene.archived_rows() == between + sum(e["rows"] for e in child.events if e["step"] == ProgressStep.PROVEN)
     assert scene.converge()["status"] == "nothing"
 
 
 def test_it_comes_after_the_sweep(scene: Scene) -> None:
     """A run that stood still while another swept its objects must not commit: its rows would be nowhere."""
     scene.fill()
-    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.PROVEN)
-    child.await_step(Step.PROVEN)
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.PROVEN)
+    child.await_step(ProgressStep.PROVEN)
     lock = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
     scene.sql(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS} AND pid IN ({lock})")
     second = scene.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.scene import OURS, Scene, stuck_in_copy
 
 DATA = "state <> 'idle'"
@@ -25,14 +25,16 @@ def test_terminated_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres) -> N
         hold.release()
         assert child.wait() == 1
     assert child.error is not None and child.error.startswith("ConnectionLost")
-    assert Step.STREAMED not in child.steps
+    assert ProgressStep.STREAMED not in child.steps
     assert [run["status"] for run in scene.runs()] == ["failed"]
     assert scene.archived_rows() == 0
     scene.converge()
 
 
-@pytest.mark.parametrize("step", [Step.STREAMED, Step.INTENT, Step.PROVEN, Step.COMMITTING])
-def test_the_data_connection_is_terminated_between_statements(scene: Scene, step: Step) -> None:
+@pytest.mark.parametrize(
+    "step", [ProgressStep.STREAMED, ProgressStep.INTENT, ProgressStep.PROVEN, ProgressStep.COMMITTING]
+)
+def test_the_data_connection_is_terminated_between_statements(scene: Scene, step: ProgressStep) -> None:
     scene.fill()
     child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=step, occurrence=2)
     child.await_step(step, 2)
@@ -40,7 +42,7 @@ def test_the_data_connection_is_terminated_between_statements(scene: Scene, step
     child.resume()
     assert child.wait() == 1
     assert child.error is not None and child.error.startswith("ConnectionLost")
-    assert child.steps.count(Step.COMMITTED) == 1
+    assert child.steps.count(ProgressStep.COMMITTED) == 1
     assert [run["status"] for run in scene.runs()] == ["failed"]
     scene.assert_tidy()
     scene.converge()
@@ -48,12 +50,12 @@ def test_the_data_connection_is_terminated_between_statements(scene: Scene, step
 
 def test_the_control_connections_are_terminated_between_statements(scene: Scene) -> None:
     scene.fill()
-    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.STREAMED, occurrence=2)
-    child.await_step(Step.STREAMED, 2)
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.STREAMED, occurrence=2)
+    child.await_step(ProgressStep.STREAMED, 2)
     assert terminate(scene, CONTROL) > 1
     child.resume()
     assert child.wait() == 1
-    assert child.steps.count(Step.COMMITTED) == 1
+    assert child.steps.count(ProgressStep.COMMITTED) == 1
     assert [run["status"] for run in scene.runs()] == ["failed"]
     scene.converge()
 
@@ -62,8 +64,8 @@ def test_the_lock_is_a_courtesy(scene: Scene) -> None:
     """Without the connections that hold the locks of the run and of its table the run goes on, and ends well."""
     scene.fill()
     # Its only worker stands still: another would ask for the lock again meanwhile.
-    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.UPLOADED)
-    child.await_step(Step.UPLOADED)
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.UPLOADED)
+    child.await_step(ProgressStep.UPLOADED)
     assert terminate(scene, LOCK) == 2
     child.resume()
     assert child.wait() == 0, child.log

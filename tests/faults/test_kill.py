@@ -8,35 +8,35 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from local.slack import SlackServer
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.scene import Scene, stuck_in_copy
 from tests.support.tcp_proxy import TcpProxy
 
 MOMENTS = [
-    (Step.PLANNED, 1),
-    (Step.STREAMED, 1),
-    (Step.STREAMED, 3),
-    (Step.INTENT, 1),
-    (Step.INTENT, 4),
-    (Step.UPLOADED, 1),
-    (Step.UPLOADED, 4),
-    (Step.PROVEN, 2),
-    (Step.COMMITTING, 1),
-    (Step.COMMITTING, 3),
-    (Step.COMMITTED, 1),
-    (Step.COMMITTED, 4),
+    (ProgressStep.PLANNED, 1),
+    (ProgressStep.STREAMED, 1),
+    (ProgressStep.STREAMED, 3),
+    (ProgressStep.INTENT, 1),
+    (ProgressStep.INTENT, 4),
+    (ProgressStep.UPLOADED, 1),
+    (ProgressStep.UPLOADED, 4),
+    (ProgressStep.PROVEN, 2),
+    (ProgressStep.COMMITTING, 1),
+    (ProgressStep.COMMITTING, 3),
+    (ProgressStep.COMMITTED, 1),
+    (ProgressStep.COMMITTED, 4),
 ]
 
 
 @pytest.mark.parametrize(("step", "occurrence"), MOMENTS)
-def test_killed_at_a_step(scene: Scene, step: Step, occurrence: int) -> None:
+def test_killed_at_a_step(scene: Scene, step: ProgressStep, occurrence: int) -> None:
     scene.fill(indexed=occurrence > 2)
     child = scene.child({"CLEANUP_WORKERS": "1"}, kill_at=step, occurrence=occurrence)
     assert child.wait() == -signal.SIGKILL
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence)
-    committed = child.steps.count(Step.COMMITTED)
+    committed = child.steps.count(ProgressStep.COMMITTED)
     assert (scene.archived_rows() > 0) == (committed > 0)
-    intended = {key for event in child.events if event["step"] == Step.INTENT for key in event["keys"]}
+    intended = {key for event in child.events if event["step"] == ProgressStep.INTENT for key in event["keys"]}
     archived = {entry["object_key"] for entry in scene.ledger() if entry["state"] == "archived"}
     answer = scene.converge()
     assert answer["orphans_removed"] == len(intended - archived)
@@ -44,16 +44,16 @@ def test_killed_at_a_step(scene: Scene, step: Step, occurrence: int) -> None:
 
 def test_killed_with_several_chunks_under_way(scene: Scene) -> None:
     scene.fill(indexed=True)
-    child = scene.child({"CLEANUP_WORKERS": "4"}, kill_at=Step.COMMITTING, occurrence=2)
+    child = scene.child({"CLEANUP_WORKERS": "4"}, kill_at=ProgressStep.COMMITTING, occurrence=2)
     assert child.wait() == -signal.SIGKILL
-    assert child.steps.count(Step.STREAMED) > child.steps.count(Step.COMMITTED)
+    assert child.steps.count(ProgressStep.STREAMED) > child.steps.count(ProgressStep.COMMITTED)
     scene.converge()
 
 
 def test_killed_in_the_middle_of_a_copy(scene: Scene, postgres: EmbeddedPostgres) -> None:
     with stuck_in_copy(scene, postgres.port) as (child, _):
         assert child.kill() == -signal.SIGKILL
-        assert child.steps == [Step.PLANNED]
+        assert child.steps == [ProgressStep.PLANNED]
     assert scene.archived_rows() == 0
     scene.converge()
 

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from local.chatlog import connect
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.multiset import rows_in_table
 from tests.support.scene import CUTOFF_US, TABLE, Scene
 
@@ -50,13 +50,13 @@ def test_the_table_is_locked_when_the_run_begins(scene: Scene) -> None:
 def test_the_table_is_locked_in_mid_run(scene: Scene) -> None:
     """The chunk under way gives up after its lock time-out; committed ones stay."""
     scene.fill()
-    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.COMMITTED)
-    child.await_step(Step.COMMITTED)
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.COMMITTED)
+    child.await_step(ProgressStep.COMMITTED)
     with contextlib.closing(connect(scene.url)) as other:
         other.run("BEGIN")
         other.run(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
         child.resume()
-        child.await_step(Step.ROLLED_BACK, 2)
+        child.await_step(ProgressStep.ROLLED_BACK, 2)
         other.run("ROLLBACK")
     assert child.wait() == 0, child.log
     assert child.answer is not None and child.answer["status"] == "partial"

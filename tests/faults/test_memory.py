@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from tests.support.scene import Scene
 
 BLOCKS = (1 << 20, 1 << 16)
@@ -16,18 +16,18 @@ BLOCKS = (1 << 20, 1 << 16)
 what happened, too little to write a file of some megabytes."""
 
 hoard: list[pa.Buffer] = []
-streamed: list[ChunkEvent] = []
+streamed: list[ProgressEvent] = []
 
 
-def starve_while_writing(event: ChunkEvent) -> None:
+def starve_while_writing(event: ProgressEvent) -> None:
     """From when the second chunk's rows are here, and a file is to be written, until that chunk is undone.
 
     Not the first chunk's: its uploads start threads, and where memory is full those are what fails.
     """
-    if event.step == Step.PLANNED:
+    if event.step == ProgressStep.PLANNED:
         # Arrow's own allocator has reserved more addresses than it needs, so that the limit would not reach it.
         pa.set_memory_pool(pa.system_memory_pool())
-    elif event.step == Step.STREAMED:
+    elif event.step == ProgressStep.STREAMED:
         streamed.append(event)
         if len(streamed) < 2:
             return
@@ -38,7 +38,7 @@ def starve_while_writing(event: ChunkEvent) -> None:
                 while True:
                     hoard.append(pa.allocate_buffer(block))
         hoard.pop(0)
-    elif event.step == Step.ROLLED_BACK:
+    elif event.step == ProgressStep.ROLLED_BACK:
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         hoard.clear()
 
@@ -59,8 +59,8 @@ def test_memory_is_full(scene: Scene) -> None:
     ), child.log
     assert "Memory" in child.error
     assert "a smaller CLEANUP_CHUNK_MB, or more memory for the function" in child.error
-    assert child.steps[-1] == Step.ROLLED_BACK
-    assert child.steps.count(Step.UPLOADED) == 1
+    assert child.steps[-1] == ProgressStep.ROLLED_BACK
+    assert child.steps.count(ProgressStep.UPLOADED) == 1
     assert [run["status"] for run in scene.runs()] == ["failed"]
     assert 0 < scene.archived_rows() < scene.due.total()
     scene.assert_tidy()

@@ -11,7 +11,7 @@ import pytest
 
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.scene import TABLE, Scene
 from tests.support.tcp_proxy import TcpProxy
 
@@ -51,16 +51,16 @@ def converge(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("step", "occurrence", "dropped"),
     [
-        (Step.INTENT, 1, 0),
-        (Step.UPLOADED, 1, 0),
-        (Step.PROVEN, 2, 1),
-        (Step.COMMITTING, 1, 0),
-        (Step.COMMITTING, 3, 2),
-        (Step.PLANNED, 1, 4),
-        (Step.COMMITTED, 1, 4),
+        (ProgressStep.INTENT, 1, 0),
+        (ProgressStep.UPLOADED, 1, 0),
+        (ProgressStep.PROVEN, 2, 1),
+        (ProgressStep.COMMITTING, 1, 0),
+        (ProgressStep.COMMITTING, 3, 2),
+        (ProgressStep.PLANNED, 1, 4),
+        (ProgressStep.COMMITTED, 1, 4),
     ],
 )
-def test_killed_at_a_step(scene: Scene, step: Step, occurrence: int, dropped: int) -> None:
+def test_killed_at_a_step(scene: Scene, step: ProgressStep, occurrence: int, dropped: int) -> None:
     """Killed while a whole partition is on its way, before its drop is committed, and after."""
     fill(scene)
     child = scene.child(kill_at=step, occurrence=occurrence)
@@ -74,10 +74,12 @@ def test_killed_at_a_step(scene: Scene, step: Step, occurrence: int, dropped: in
 def test_killed_between_two_objects_of_a_partition(scene: Scene) -> None:
     """The first object lies in S3, the second is only meant: the partition is still whole."""
     fill(scene, rows=12_000)
-    child = scene.child(kill_at=Step.INTENT, occurrence=3)
+    child = scene.child(kill_at=ProgressStep.INTENT, occurrence=3)
     assert child.wait() == -signal.SIGKILL
     day = [
-        {key.split("/dt=")[1][5:10] for key in event["keys"]} for event in child.events if event["step"] == Step.INTENT
+        {key.split("/dt=")[1][5:10] for key in event["keys"]}
+        for event in child.events
+        if event["step"] == ProgressStep.INTENT
     ]
     assert day[1] & day[2]
     scene.await_quiet()
@@ -123,8 +125,8 @@ def test_a_writer_keeps_a_partition_from_being_dropped(scene: Scene) -> None:
 def test_a_row_written_while_its_partition_is_exported(scene: Scene) -> None:
     """Writer and run wait for each other: one gives way. The row is kept, or its writer is told that it was not."""
     fill(scene)
-    child = scene.child(hold_at=Step.PROVEN)
-    child.await_step(Step.PROVEN)
+    child = scene.child(hold_at=ProgressStep.PROVEN)
+    child.await_step(ProgressStep.PROVEN)
     with contextlib.closing(connect(scene.url)) as writer, ThreadPoolExecutor(1) as pool:
         late = pool.submit(writer.run, f"INSERT INTO {TABLE} VALUES (99001, 'late', '2025-09-10 20:00+00')")
         while not late.done() and not scene.sql("SELECT FROM pg_locks WHERE NOT granted"):

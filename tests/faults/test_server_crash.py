@@ -18,7 +18,7 @@ import pytest
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from nightshift.database.durability import flush_commits
 from tests.support.engine import database_of
 from tests.support.expiring import IMPATIENT as IMPATIENT_JOBS
@@ -113,10 +113,10 @@ def test_what_s3_was_told_stays_true(night: Scene, service: JobScene, server: Em
     night.fill(1500)
     service.fill()
     hurry((night, service), way)
-    cleanup = night.child(hold_at=Step.UPLOADED, occurrence=2)
-    cleanup.await_step(Step.UPLOADED, 2)
-    expiry = service.child(hold_at=Step.ANSWERED)
-    expiry.await_step(Step.ANSWERED)
+    cleanup = night.child(hold_at=ProgressStep.UPLOADED, occurrence=2)
+    cleanup.await_step(ProgressStep.UPLOADED, 2)
+    expiry = service.child(hold_at=ProgressStep.ANSWERED)
+    expiry.await_step(ProgressStep.ANSWERED)
     server.crash()
     cleanup.kill()
     expiry.kill()

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.scene import Scene, stuck_in_copy
 
 both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -21,7 +21,7 @@ def test_stopped_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres, number:
         hold.release()
         assert child.wait() == 1
     assert child.error is not None and child.error.startswith("KeyboardInterrupt"), child.log
-    assert Step.COMMITTED not in child.steps
+    assert ProgressStep.COMMITTED not in child.steps
     (run,) = scene.runs()
     assert run["status"] == "failed"
     assert scene.archived_rows() == 0
@@ -32,12 +32,12 @@ def test_stopped_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres, number:
 def test_stopped_between_two_chunks(scene: Scene, number: signal.Signals) -> None:
     """What was committed stays, and no chunk is begun any more."""
     scene.fill()
-    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.COMMITTED, occurrence=2)
-    child.await_step(Step.COMMITTED, 2)
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.COMMITTED, occurrence=2)
+    child.await_step(ProgressStep.COMMITTED, 2)
     child.interrupt(number)
     child.resume()
     assert child.wait() == 1
     assert child.error is not None and child.error.startswith("KeyboardInterrupt")
-    assert child.steps.count(Step.STREAMED) == 2
+    assert child.steps.count(ProgressStep.STREAMED) == 2
     assert [run["status"] for run in scene.runs()] == ["failed"]
     scene.converge()

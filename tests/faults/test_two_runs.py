@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.s3_faults import Request
 from tests.support.s3_proxy import S3Proxy
@@ -27,8 +27,8 @@ def lose_lock(scene: Scene) -> None:
 
 def test_the_second_is_refused(scene: Scene) -> None:
     scene.fill()
-    first = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.PROVEN)
-    first.await_step(Step.PROVEN)
+    first = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.PROVEN)
+    first.await_step(ProgressStep.PROVEN)
     ledger = scene.ledger()
     second = scene.run()
     assert (second["status"], second["complete"]) == ("refused", False)
@@ -39,24 +39,27 @@ def test_the_second_is_refused(scene: Scene) -> None:
     assert scene.converge()["status"] == "nothing"
 
 
-@pytest.mark.parametrize("step", [Step.PLANNED, Step.STREAMED, Step.INTENT, Step.UPLOADED, Step.PROVEN])
+@pytest.mark.parametrize(
+    "step",
+    [ProgressStep.PLANNED, ProgressStep.STREAMED, ProgressStep.INTENT, ProgressStep.UPLOADED, ProgressStep.PROVEN],
+)
 @pytest.mark.parametrize("indexed", [False, True], ids=["by place", "by time"])
-def test_both_work_on_the_same_table(scene: Scene, step: Step, indexed: bool) -> None:
+def test_both_work_on_the_same_table(scene: Scene, step: ProgressStep, indexed: bool) -> None:
     """The second starts while the first stands still, then they race. Either may fail; no row is lost or doubled."""
     scene.fill(indexed=indexed)
-    times = 2 if step == Step.STREAMED else 1
+    times = 2 if step == ProgressStep.STREAMED else 1
     # Its only worker stands still: another would ask for the lock again and have it.
     first = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=step, occurrence=times)
     first.await_step(step, times)
     lose_lock(scene)
-    second = scene.child(hold_at=Step.PLANNED)
-    second.await_step(Step.PLANNED)
+    second = scene.child(hold_at=ProgressStep.PLANNED)
+    second.await_step(ProgressStep.PLANNED)
     first.resume()
     second.resume()
     for child in (first, second):
         assert child.wait() in (0, 1)
         assert child.error is None or child.error.startswith((*SWEPT, LOCK_LOST)), child.log
-    assert Step.STREAMED in second.steps
+    assert ProgressStep.STREAMED in second.steps
     scene.converge()
 
 

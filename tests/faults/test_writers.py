@@ -16,7 +16,7 @@ from datetime import datetime
 import pytest
 
 from local.chatlog import connect
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.multiset import Row, rows_in_table
 from tests.support.scene import CUTOFF_US, OURS, TABLE, Scene
 
@@ -89,8 +89,8 @@ def test_an_application_at_work(scene: Scene, indexed: bool) -> None:
     rows = {row[0]: row for row in scene.before}
     ranges = (range(1, 3001), range(3001, 6001))
     writers = [Application(scene, seed, ids, {id_: rows[id_] for id_ in ids}) for seed, ids in enumerate(ranges)]
-    child = scene.child({"CLEANUP_LOCK_TIMEOUT": "30"}, hold_at=Step.PLANNED)
-    child.await_step(Step.PLANNED)
+    child = scene.child({"CLEANUP_LOCK_TIMEOUT": "30"}, hold_at=ProgressStep.PLANNED)
+    child.await_step(ProgressStep.PLANNED)
     for writer in writers:
         writer.start()
     child.resume()
@@ -141,8 +141,8 @@ def test_rows_that_become_due_behind_the_run(scene: Scene) -> None:
     """Inserted or made older where the run has been already: they stay for the next run, and the report names them."""
     scene.fill()
     journal = {row[0]: row for row in scene.before}
-    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=Step.COMMITTED, occurrence=3)
-    child.await_step(Step.COMMITTED, 3)
+    child = scene.child({"CLEANUP_WORKERS": "1"}, hold_at=ProgressStep.COMMITTED, occurrence=3)
+    child.await_step(ProgressStep.COMMITTED, 3)
     scene.sql(f"UPDATE {TABLE} SET payload = 'older', created_at = to_timestamp(86400) WHERE id = 3000")
     scene.sql(f"INSERT INTO {TABLE} VALUES (9000, 'late', to_timestamp(0))")
     child.resume()

@@ -8,10 +8,10 @@ from contextlib import closing
 from datetime import datetime
 
 from local.chatlog import connect
-from nightshift.bus import Bus
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
-from nightshift.feedback.assessment import Ports, assess
+from nightshift.event_bus import EventBus
+from nightshift.feedback.evaluation import FeedbackDependencies, evaluate_feedback
 from nightshift.results import FeedbackResult
 from nightshift.run import JobRun
 from nightshift.settings import Settings
@@ -32,14 +32,14 @@ def concurrent(house: VotingHouse, moments: list[str]) -> list[FeedbackResult]:
     results: list[FeedbackResult] = []
     house.sql(GATE)
     with environ_of(house.env), closing(connect(house.url)) as somebody:
-        settings, bus = Settings.from_env(house.env), Bus("default")
+        settings, bus = Settings.from_env(house.env), EventBus("default")
 
         def work(moment: datetime) -> None:
             run = JobRun(job="feedback", as_of=moment)
             target = parse_database_url(house.env["DATABASE_URL"], connect_timeout=5)
             with closing(Database(target, deadline=run.deadline)) as database:
-                ports = Ports(settings=settings, database=database, bus=lambda: bus, now=lambda: moment)
-                results.append(assess(run, ports))
+                ports = FeedbackDependencies(settings=settings, database=database, bus=lambda: bus, now=lambda: moment)
+                results.append(evaluate_feedback(run, ports))
 
         somebody.run("SELECT pg_advisory_lock(42)")
         threads = [threading.Thread(target=work, args=[datetime.fromisoformat(moment)]) for moment in moments]

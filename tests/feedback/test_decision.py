@@ -8,22 +8,22 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.feedback.decision import Past, Rules, decide
-from nightshift.results import FeedbackReason, FeedbackState, Votes
+from nightshift.feedback.decision import DecisionContext, DecisionRules, make_decision
+from nightshift.results import FeedbackReason, FeedbackState, VoteTotals
 
 AS_OF = datetime(2025, 10, 17, tzinfo=UTC)
 
 few = st.integers(0, 300)
-counted = st.builds(lambda likes, dislikes: Votes(likes=likes, dislikes=dislikes), few, few)
+counted = st.builds(lambda likes, dislikes: VoteTotals(likes=likes, dislikes=dislikes), few, few)
 rules = st.builds(
-    lambda threshold, least, confidence: Rules(threshold=threshold, min_votes=least, confidence=confidence),
+    lambda threshold, least, confidence: DecisionRules(threshold=threshold, min_votes=least, confidence=confidence),
     st.floats(0.01, 0.99),
     st.integers(1, 200),
     st.floats(0.5, 0.999),
 )
 hours = st.none() | st.integers(-200, 200)
 pasts = st.builds(
-    lambda week, until, superseded: Past(
+    lambda week, until, superseded: DecisionContext(
         week=week, cooling_until=None if until is None else AS_OF + timedelta(hours=until), superseded=superseded
     ),
     counted,
@@ -44,8 +44,8 @@ STATE_OF = {
 
 
 @given(counted, pasts, rules)
-def test_every_reason_has_its_grounds(votes: Votes, past: Past, rule: Rules) -> None:
-    decided = decide(votes, past, rule, as_of=AS_OF)
+def test_every_reason_has_its_grounds(votes: VoteTotals, past: DecisionContext, rule: DecisionRules) -> None:
+    decided = make_decision(votes, past, rule, as_of=AS_OF)
     ratio, low = votes.ratio, decided.interval.low if decided.interval else None
     assert decided.state is STATE_OF[decided.reason]
     match decided.reason:
@@ -75,24 +75,29 @@ def test_every_reason_has_its_grounds(votes: Votes, past: Past, rule: Rules) -> 
 
 
 @given(counted, pasts, rules, st.integers(0, 300))
-def test_a_like_turned_into_a_dislike_never_calms(votes: Votes, past: Past, rule: Rules, turned: int) -> None:
+def test_a_like_turned_into_a_dislike_never_calms(
+    votes: VoteTotals, past: DecisionContext, rule: DecisionRules, turned: int
+) -> None:
     turned = min(turned, votes.likes)
-    worse = Votes(likes=votes.likes - turned, dislikes=votes.dislikes + turned)
+    worse = VoteTotals(likes=votes.likes - turned, dislikes=votes.dislikes + turned)
     order = [FeedbackState.TOO_FEW, FeedbackState.HEALTHY, FeedbackState.CAUTION, FeedbackState.RETRAINING]
-    states = [order.index(decide(each, past, rule, as_of=AS_OF).state) for each in (votes, worse)]
+    states = [order.index(make_decision(each, past, rule, as_of=AS_OF).state) for each in (votes, worse)]
     assert states[0] <= states[1]
 
 
 @given(counted, pasts, rules)
-def test_the_past_may_hold_back_and_never_starts(votes: Votes, past: Past, rule: Rules) -> None:
-    alone = decide(votes, replace(past, cooling_until=None, superseded=False), rule, as_of=AS_OF)
-    held = decide(votes, past, rule, as_of=AS_OF)
+def test_the_past_may_hold_back_and_never_starts(votes: VoteTotals, past: DecisionContext, rule: DecisionRules) -> None:
+    alone = make_decision(votes, replace(past, cooling_until=None, superseded=False), rule, as_of=AS_OF)
+    held = make_decision(votes, past, rule, as_of=AS_OF)
     assert held.interval == alone.interval
     if alone.state is not FeedbackState.RETRAINING:
         assert held == alone
 
 
 def test_a_cool_down_ends_on_the_moment() -> None:
-    rule = Rules(threshold=0.3, min_votes=30, confidence=0.95)
+    rule = DecisionRules(threshold=0.3, min_votes=30, confidence=0.95)
     for until, state in [(AS_OF + timedelta(microseconds=1), "caution"), (AS_OF, "retraining")]:
-        assert decide(Votes(dislikes=30), Past(cooling_until=until), rule, as_of=AS_OF).state.value == state
+        assert (
+            make_decision(VoteTotals(dislikes=30), DecisionContext(cooling_until=until), rule, as_of=AS_OF).state.value
+            == state
+        )

@@ -10,7 +10,7 @@ import pytest
 
 from local.chatlog import connect
 from local.event_bus import Trouble
-from nightshift.feedback.ledger import DECIDING
+from nightshift.feedback.decision_log import DECIDING
 from tests.support.child import JobChild
 from tests.support.feedback import AS_OF, BAD, DAY, GOOD, KIND, NEXT_DAY, VotingHouse
 from tests.support.running import OURS

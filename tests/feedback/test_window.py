@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nightshift.errors import InvalidEvent
-from nightshift.feedback.window import window_of
+from nightshift.feedback.windows import window_of
 
 HOUR = timedelta(hours=1)
 
@@ -47,13 +47,17 @@ def test_a_day_is_as_long_as_it_was(zone: str, day: str, hours: float, start: st
     begin, end = (moment.astimezone(UTC) for moment in (window.start, window.end))
     assert window.day == date.fromisoformat(day)
     assert (begin.isoformat(), end - begin) == (start, hours * HOUR)
-    assert window.before(1).end.astimezone(UTC) == begin
+    assert window.before_by_days(1).end.astimezone(UTC) == begin
 
 
 def test_weeks_and_months_are_days_of_the_calendar() -> None:
     window = window_of(datetime(2025, 3, 31, 12, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
-    assert window.week == tuple(date(2025, 3, day) for day in range(23, 30))
-    assert (window.chart[0], window.chart[-1], len(window.chart)) == (date(2025, 3, 1), date(2025, 3, 30), 30)
+    assert window.week_window == tuple(date(2025, 3, day) for day in range(23, 30))
+    assert (window.chart_days[0], window.chart_days[-1], len(window.chart_days)) == (
+        date(2025, 3, 1),
+        date(2025, 3, 30),
+        30,
+    )
 
 
 def test_before_the_calendar_there_is_no_day() -> None:

@@ -21,7 +21,7 @@ from local.jobs import ROWS_A_JOB, TABLES, job_schema
 from local.lambda_runtime import InvokeResult, LambdaRuntime
 from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import find_backups
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 from tests.support.handler import run_cleanup
 from tests.template.cloudformation import load
 
@@ -217,7 +217,7 @@ class Precious(Scene):
 
     def state(self) -> tuple[tuple[str, bool, int], ...]:
         """The backups: whether every byte of them is good, and how many conversations they hold."""
-        store = Store(self.s3.client, self.bucket)
+        store = ObjectStore(self.s3.client, self.bucket)
         return tuple(
             (found.name, found.is_good, sum(t.rows for t in found.manifest.tables if t.name == TABLE))
             for found in find_backups(store, "backup", deep=True)

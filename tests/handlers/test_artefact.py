@@ -215,8 +215,8 @@ def test_the_bundles_hold_all_byte_code(site: Path) -> None:
         ("feedback", "nightshift.charts.feedback"),
         ("reembed", "nightshift.embedders.bedrock"),
         ("backup", "nightshift.logs.cloudwatch"),
-        ("rehearse", "nightshift.rows.loading"),
-        ("restore_backup", "nightshift.rows.loading"),
+        ("rehearse", "nightshift.rows.column_mapping"),
+        ("restore_backup", "nightshift.rows.column_mapping"),
     ],
 )
 def test_a_function_loads_from_its_own_layers_out_of_the_bundles(job: str, lazy: str) -> None:
@@ -238,7 +238,7 @@ print(json.dumps([len(own), [spec.name for spec in own if not spec.cached.endswi
     assert done.returncode == 0, done.stderr
     loaded, scattered = json.loads(done.stdout)
     assert loaded > 250
-    assert sorted(scattered) == ["nightshift", "nightshift.bundle"], "what comes before any bundle can be read"
+    assert sorted(scattered) == ["nightshift", "nightshift.layer_bundle"], "what comes before any bundle can be read"
 
 
 def test_a_package_tells_its_version_and_not_its_story(site: Path) -> None:

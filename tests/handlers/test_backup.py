@@ -15,10 +15,10 @@ from local.lambda_runtime import LambdaRuntime
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
-from nightshift.backup.client import PROGRAMS
 from nightshift.backup.inventory import find_backups
-from nightshift.backup.manifest import Manifest
-from nightshift.store import Store
+from nightshift.backup.manifest import BackupManifest
+from nightshift.backup.pg_tools import PROGRAMS
+from nightshift.store import ObjectStore
 from tests.handlers import metrics
 from tests.handlers.scene import BACKUP, MOMENT, ROWS, Precious, Scene, answer_of, memory_of
 from tests.support.logs_server import LogsServer
@@ -63,8 +63,8 @@ def function(scene: Scene, job: str, cap_mb: int | None = None) -> LambdaRuntime
     return LambdaRuntime(handler, scene.env, memory_mb=cap_mb or 1769, capped=cap_mb is not None)
 
 
-def manifest_of(scene: Scene) -> Manifest:
-    found, *_ = find_backups(Store(scene.s3.client, scene.bucket), "backup")
+def manifest_of(scene: Scene) -> BackupManifest:
+    found, *_ = find_backups(ObjectStore(scene.s3.client, scene.bucket), "backup")
     assert found.manifest is not None
     return found.manifest
 
@@ -134,7 +134,7 @@ def test_a_backup_comes_back_into_an_empty_database_and_no_other(precious: Preci
     assert [answer["status"] for answer in (dry, restored, again)] == ["dry_run", "ok", "refused"]
     assert (restored["name"], restored["rows"], restored["differences"]) == (BACKUP, saved["rows"], [])
     assert again["refusal"]["guard"] == "not_empty"
-    assert absent.error_type == "BackupAbsent"
+    assert absent.error_type == "BackupNotFound"
     precious.url = empty
     assert precious.number(f"SELECT count(*) FROM {TABLE}") == ROWS
 

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = ROOT / "layers" / "byte_code.py"
-READER = ROOT / "layers" / "shared" / "nightshift" / "bundle.py"
+READER = ROOT / "layers" / "shared" / "nightshift" / "layer_bundle.py"
 
 MODULES = {
     "single.py": "AGE = 'old'\n",
@@ -60,7 +60,7 @@ def say(site: Path, program: str, *, before: tuple[Path, ...] = ()) -> Any:
 
 def tell(site: Path, program: str, *, before: tuple[Path, ...] = ()) -> Any:
     """As `say`, with the bundles of `site` installed."""
-    install = f"import runpy; runpy.run_path({str(READER)!r})['install']({str(site)!r})"
+    install = f"import runpy; runpy.run_path({str(READER)!r})['install_bundles']({str(site)!r})"
     return say(site, f"{install}\n{program}", before=before)
 
 
@@ -132,7 +132,7 @@ def test_several_bundles_share_a_root(site: Path) -> None:
 def test_folders_that_were_looked_into_before_are_looked_up_again(site: Path) -> None:
     """As the folder of `nightshift` itself, whose first modules come before any bundle."""
     shutil.copy(READER, site / "house" / "reader.py")
-    program = f"import house.reader\nhouse.reader.install({str(site)!r})\n{ages('house', 'house.attic')}"
+    program = f"import house.reader\nhouse.reader.install_bundles({str(site)!r})\n{ages('house', 'house.attic')}"
     assert say(site, program) == ["new", "old"]
 
 

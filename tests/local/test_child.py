@@ -10,7 +10,7 @@ import pytest
 
 from local.chatlog import connect
 from local.s3 import EmbeddedS3
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.handler import run_cleanup
 from tests.support.multiset import Row, assert_exactly_once, ledger, rows_in_archive, rows_in_table, unaccounted_keys
@@ -35,10 +35,10 @@ def test_it_is_killed_at_the_step_and_the_turn_it_was_told(
     environment: dict[str, str], filled: str, s3: EmbeddedS3, bucket: str
 ) -> None:
     before = rows_in_table(filled, TABLE)
-    child = JobChild(environment, EVENT, kill_at=Step.UPLOADED, occurrence=3)
+    child = JobChild(environment, EVENT, kill_at=ProgressStep.UPLOADED, occurrence=3)
     assert child.wait() == -signal.SIGKILL
-    assert child.steps[-1] is Step.UPLOADED
-    assert child.steps.count(Step.UPLOADED) == 3
+    assert child.steps[-1] is ProgressStep.UPLOADED
+    assert child.steps.count(ProgressStep.UPLOADED) == 3
     assert (child.answer, child.error) == (None, None)
     assert rows_in_table(filled, TABLE) == before
     assert unaccounted_keys(s3, bucket, filled)
@@ -49,8 +49,8 @@ def test_it_stands_still_until_it_may_go_on(
     environment: dict[str, str], filled: str, s3: EmbeddedS3, bucket: str
 ) -> None:
     before = rows_in_table(filled, TABLE)
-    child = JobChild(environment, EVENT, hold_at=Step.COMMITTING)
-    child.await_step(Step.COMMITTING)
+    child = JobChild(environment, EVENT, hold_at=ProgressStep.COMMITTING)
+    child.await_step(ProgressStep.COMMITTING)
     assert rows_in_table(filled, TABLE) == before
     child.resume()
     assert child.wait() == 0, child.log
@@ -66,7 +66,7 @@ def test_what_it_raises_is_reported(environment: dict[str, str], filled: str) ->
     assert child.error is not None
     assert child.error.startswith("InvalidSettings: ")
     with pytest.raises(AssertionError, match="ended without reaching"):
-        child.await_step(Step.COMMITTED)
+        child.await_step(ProgressStep.COMMITTED)
 
 
 def test_a_lost_and_a_doubled_row_are_seen(environment: dict[str, str], filled: str, s3: EmbeddedS3) -> None:

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.event_bus import EventBusServer, Trouble
-from nightshift.bus import Bus
 from nightshift.errors import BusError
+from nightshift.event_bus import EventBus
 
 TIME = datetime(2025, 10, 17, tzinfo=UTC)
 KIND = "FeedbackThresholdExceeded"
@@ -41,7 +41,7 @@ def put(*entries: Any) -> Any:
 
 
 def test_an_event_is_kept_as_a_rules_target_gets_it(server: EventBusServer) -> None:
-    sent = Bus("default").put(KIND, {"likes": 3, "zone": "서울"}, time=TIME)
+    sent = EventBus("default").put_events(KIND, {"likes": 3, "zone": "서울"}, time=TIME)
     assert server.events == [
         {
             "version": "0",
@@ -90,22 +90,22 @@ def test_a_request_over_the_limits_is_refused(server: EventBusServer, entries: l
 def test_a_trouble_that_stays_is_told_and_nothing_is_taken(server: EventBusServer, trouble: Trouble) -> None:
     server.fail_next(trouble, times=9)
     with pytest.raises(BusError, match=CODES[trouble]):
-        Bus("default").put(KIND, {}, time=TIME)
+        EventBus("default").put_events(KIND, {}, time=TIME)
     assert set(server.suffered) == {trouble}
     assert server.events == []
     server.heal()
-    assert Bus("default").put(KIND, {}, time=TIME) == server.events[0]["id"]
+    assert EventBus("default").put_events(KIND, {}, time=TIME) == server.events[0]["id"]
 
 
 def test_a_throttled_request_is_sent_again(server: EventBusServer) -> None:
     server.fail_next(Trouble.THROTTLED)
-    Bus("default").put(KIND, {}, time=TIME)
+    EventBus("default").put_events(KIND, {}, time=TIME)
     assert (server.suffered, server.requests, len(server.events)) == ([Trouble.THROTTLED], 2, 1)
 
 
 def test_a_lost_answer_makes_two_events_of_one(server: EventBusServer) -> None:
     server.fail_next(Trouble.LOST)
-    Bus("default").put(KIND, {"decision": "one"}, time=TIME)
+    EventBus("default").put_events(KIND, {"decision": "one"}, time=TIME)
     assert (server.suffered, server.requests) == ([Trouble.LOST], 2)
     assert [event["detail"] for event in server.events] == [{"decision": "one"}] * 2
     assert len({event["id"] for event in server.events}) == 2
@@ -117,11 +117,11 @@ def test_subscribers_get_what_they_asked_for_and_what_follows_from_it(server: Ev
     def target(event: dict[str, Any]) -> None:
         heard.append((event["id"], event["detail-type"]))
         if event["detail-type"] == KIND:
-            Bus("default").put("ReembedUnfinished", {}, time=TIME)
+            EventBus("default").put_events("ReembedUnfinished", {}, time=TIME)
 
     server.subscribe(target, [KIND, "ReembedUnfinished"])
-    Bus("default").put(KIND, {}, time=TIME)
-    Bus("default").put("Other", {}, time=TIME)
+    EventBus("default").put_events(KIND, {}, time=TIME)
+    EventBus("default").put_events("Other", {}, time=TIME)
     assert heard == []
     assert server.deliver() == 2
     assert [kind for _, kind in heard] == [KIND, "ReembedUnfinished"]
@@ -139,7 +139,7 @@ def test_an_event_whose_target_fails_waits_for_the_next_delivery(server: EventBu
             raise RuntimeError("not now")
 
     server.subscribe(target, [KIND])
-    sent = Bus("default").put(KIND, {}, time=TIME)
+    sent = EventBus("default").put_events(KIND, {}, time=TIME)
     with pytest.raises(RuntimeError, match="not now"):
         server.deliver()
     assert server.deliver() == 1
@@ -149,5 +149,5 @@ def test_an_event_whose_target_fails_waits_for_the_next_delivery(server: EventBu
 def test_a_hook_runs_before_anything_is_taken(server: EventBusServer) -> None:
     seen: list[int] = []
     server.call_next(lambda: seen.append(len(server.events)))
-    Bus("default").put(KIND, {}, time=TIME)
+    EventBus("default").put_events(KIND, {}, time=TIME)
     assert (seen, len(server.events)) == ([0], 1)

@@ -13,8 +13,8 @@ import pytest
 
 from local.s3 import EmbeddedS3
 from nightshift.logs.cloudwatch import make_client as make_logs_client
-from nightshift.logs.sink import SavedPart, Sink
-from nightshift.store import Store
+from nightshift.logs.log_uploader import LogUploader, SavedPart
+from nightshift.store import ObjectStore
 from tests.support.logs_server import LogsServer
 
 FOLDER = "backup/backup_2025_10_21_0000/"
@@ -24,7 +24,7 @@ FOLDER = "backup/backup_2025_10_21_0000/"
 class Shelf:
     """Where logs are saved in a test, and a plain way to read them."""
 
-    sink: Sink
+    sink: LogUploader
     s3: EmbeddedS3
 
     def rows(self, parts: Sequence[SavedPart]) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def make_shelf(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, bucket: st
     """Makes a shelf whose parts hold so many bytes."""
     for name, value in s3.env.items():
         clean_environment.setenv(name, value)
-    return lambda part_bytes: Shelf(Sink(Store(s3.client, bucket), FOLDER, "0199/logs", part_bytes), s3)
+    return lambda part_bytes: Shelf(LogUploader(ObjectStore(s3.client, bucket), FOLDER, "0199/logs", part_bytes), s3)
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from nightshift.errors import InvalidSettings, StoreError
-from nightshift.logs.cloudwatch import RETENTION_DAYS, CloudWatch, check_retention
-from nightshift.logs.day import DayLogs, retain, save_day
+from nightshift.logs.cloudwatch import RETENTION_DAYS, CloudWatchLogs, check_retention
+from nightshift.logs.day import DayLogs, apply_log_retention, save_day
 from nightshift.logs.groups import GroupProgress
 from nightshift.logs.late import CLOCKS_APART_MS, EarlierLogs
-from nightshift.logs.sink import Sink
+from nightshift.logs.log_uploader import LogUploader
 from nightshift.logs.window import day_before
 from nightshift.settings import Settings
-from nightshift.store import Store, make_client
+from nightshift.store import ObjectStore, make_client
 from tests.logs.conftest import FOLDER, Shelf, logs_client
 from tests.support.logs_server import LogsServer, Trouble
 from tests.support.s3_faults import access_denied
@@ -53,7 +53,7 @@ def save(
         previous=previous,
         earlier=earlier,
         before=before,
-        cloudwatch=CloudWatch(logs_client),
+        cloudwatch=CloudWatchLogs(logs_client),
     )
 
 
@@ -240,7 +240,7 @@ def test_an_s3_that_refuses_is_no_missing_log(
     with S3Proxy(shelf.s3.endpoint) as proxy:
         clean_environment.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         denied = proxy.inject(access_denied(), method="PUT")
-        behind = Sink(Store(cache(make_client), shelf.sink.store.bucket), FOLDER, "0199/logs")
+        behind = LogUploader(ObjectStore(cache(make_client), shelf.sink.store.bucket), FOLDER, "0199/logs")
         with pytest.raises(StoreError):
             save(Shelf(behind, shelf.s3), BACKUP_LOG_GROUPS="/a")
         assert denied.fired == 1
@@ -254,13 +254,13 @@ def test_retention_is_for_groups_whose_day_was_saved(logs: LogsServer, shelf: Sh
     day = save(shelf, BACKUP_LOG_GROUPS="/a,/b,/c")
 
     logs.fail_next(None, None, Trouble.DENIED)  # /a is looked up and set, /c is not looked up
-    deadline, asked = time.monotonic() + 60, CloudWatch(logs_client)
-    warnings = retain(settings, day, deadline=deadline, cloudwatch=asked)
+    deadline, asked = time.monotonic() + 60, CloudWatchLogs(logs_client)
+    warnings = apply_log_retention(settings, day, deadline=deadline, cloudwatch=asked)
 
     assert logs.suffered == [Trouble.DENIED] * 2
     assert {name: group.retention for name, group in logs.groups.items()} == {"/a": 30, "/b": None, "/c": None}
     assert warnings == (f"log group /c: its retention was not set: {DENIED}",)
-    assert retain(Settings.from_env({}), day, deadline=deadline) == ()
+    assert apply_log_retention(Settings.from_env({}), day, deadline=deadline) == ()
 
 
 def test_days_that_cloudwatch_does_not_take_are_refused_before_anything_happens() -> None:

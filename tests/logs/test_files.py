@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from nightshift.logs import files
-from nightshift.logs.files import FilesSaved, save_directory
-from nightshift.logs.sink import SavedPart
+from nightshift.logs.files import FileExportResult, save_directory
+from nightshift.logs.log_uploader import SavedPart
 from tests.logs.conftest import Shelf
 
 DAY = 1_760_886_000_000
@@ -39,11 +39,11 @@ def write(path: Path, content: bytes, *, at_ms: int = DAY) -> bytes:
     return content
 
 
-def save(shelf: Shelf, directory: Path, *, since_ms: int = DAY, seconds: float = 60) -> FilesSaved:
+def save(shelf: Shelf, directory: Path, *, since_ms: int = DAY, seconds: float = 60) -> FileExportResult:
     return save_directory(shelf.sink, str(directory), since_ms=since_ms, deadline=time.monotonic() + seconds)
 
 
-def contents(shelf: Shelf, saved: FilesSaved) -> dict[str, bytes]:
+def contents(shelf: Shelf, saved: FileExportResult) -> dict[str, bytes]:
     """The files, put together from their lines as a reader would; each is what the list of files says."""
     *lines, listing = saved.parts
     found: dict[str, bytes] = {}
@@ -62,7 +62,7 @@ def contents(shelf: Shelf, saved: FilesSaved) -> dict[str, bytes]:
 def during_the_first_write(monkeypatch: pytest.MonkeyPatch, shelf: Shelf, hook: Callable[[], None]) -> list[None]:
     """Call `hook` when the first part is about to be written: the listing is made, later files are not read yet."""
     happened: list[None] = []
-    write_part = type(shelf.sink).write
+    write_part = type(shelf.sink).upload_part
 
     def hooked(*args: Any) -> SavedPart:
         if not happened:
@@ -106,7 +106,7 @@ def test_files_of_earlier_days_are_in_earlier_backups(shelf: Shelf, directory: P
 
 
 def test_an_empty_or_absent_directory(shelf: Shelf, directory: Path) -> None:
-    assert save(shelf, directory) == FilesSaved()
+    assert save(shelf, directory) == FileExportResult()
     gone = directory / "gone"
     assert save(shelf, gone).missing == (f"log directory {gone}: there is none",)
 
@@ -261,7 +261,7 @@ def test_what_there_is_no_time_for_is_counted(shelf: Shelf, directory: Path) -> 
     for name in "abc":
         write(directory / f"{name}.log", b"x\n")
     saved = save(shelf, directory, seconds=-1)
-    assert saved == FilesSaved(missing=("3 log files: the time was over",), late=True)
+    assert saved == FileExportResult(missing=("3 log files: the time was over",), late=True)
 
 
 def test_a_file_that_takes_longer_than_there_is_time(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nightshift.logs import cloudwatch
-from nightshift.logs.cloudwatch import TRIES, CloudWatch
+from nightshift.logs.cloudwatch import TRIES, CloudWatchLogs
 from nightshift.logs.groups import GroupProgress, GroupsSaved, retain_groups, save_groups
 from nightshift.logs.window import day_before
 from nightshift.rows.reader import ArchiveFile
@@ -29,7 +29,7 @@ GONE = (
 
 
 def save(shelf: Shelf, *groups: str, slept: list[float] | None = None, seconds: float = 60, **more: Any) -> GroupsSaved:
-    asked = CloudWatch(logs_client, sleep=(slept if slept is not None else []).append)
+    asked = CloudWatchLogs(logs_client, sleep=(slept if slept is not None else []).append)
     deadline = time.monotonic() + seconds
     return save_groups(asked, shelf.sink, groups or (GROUP,), WINDOW, deadline=deadline, **more)
 
@@ -70,7 +70,7 @@ def test_an_event_comes_as_it_was(logs: LogsServer, shelf: Shelf) -> None:
     }
     (part,) = saved.parts
     assert part.key.startswith("0199/logs/aws_lambda_app/part-00001-") and saved.events == 1
-    file = ArchiveFile(shelf.sink.store.get(FOLDER + part.key))
+    file = ArchiveFile(shelf.sink.store.get_object(FOLDER + part.key))
     assert file.columns[0].type_name == "timestamp(3) with time zone"
     assert file.metadata["nightshift.log_group"] == GROUP
 
@@ -267,7 +267,7 @@ def test_retention_is_set_where_it_differs(logs: LogsServer) -> None:
     logs.groups["/app/other"].retention = 30
     asked = (GROUP, "/app/other", "/app/gone", f"{GROUP}-3")
 
-    retained, warnings = retain_groups(CloudWatch(logs_client), asked, 30, deadline=time.monotonic() + 60)
+    retained, warnings = retain_groups(CloudWatchLogs(logs_client), asked, 30, deadline=time.monotonic() + 60)
 
     assert retained == (GROUP, f"{GROUP}-3")
     (warning,) = warnings
@@ -286,7 +286,7 @@ def test_no_region_is_told(shelf: Shelf, clean_environment: pytest.MonkeyPatch) 
     shelf.sink.store.connect()  # S3 has its client already
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         clean_environment.delenv(name)
-    saved = save_groups(CloudWatch(), shelf.sink, [GROUP], WINDOW, deadline=time.monotonic() + 60)
+    saved = save_groups(CloudWatchLogs(), shelf.sink, [GROUP], WINDOW, deadline=time.monotonic() + 60)
     (missing,) = saved.missing
     assert missing.startswith(f"log group {GROUP} is not saved: CloudWatch Logs: NoRegionError: ")
     assert "set AWS_DEFAULT_REGION" in missing
@@ -296,5 +296,5 @@ def test_an_empty_window_asks_for_nothing_impossible(logs: LogsServer, shelf: Sh
     """A day that a zone left out (Apia, 30 December 2011)."""
     window = day_before(datetime(2011, 12, 31, tzinfo=UTC), "Pacific/Apia")
     assert window.start_ms == window.end_ms
-    saved = save_groups(CloudWatch(), shelf.sink, [GROUP], window, deadline=time.monotonic() + 60)
+    saved = save_groups(CloudWatchLogs(), shelf.sink, [GROUP], window, deadline=time.monotonic() + 60)
     assert saved.groups[0].done and saved.missing == () and logs.requests == []

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightshift.backup.inventory import State, find_backups
-from nightshift.store import Store
+from nightshift.backup.inventory import BackupState, find_backups
+from nightshift.store import ObjectStore
 from tests.support.child import JobChild, Work
 from tests.support.expiring import AS_OF, POLICY, JobScene
 from tests.support.multiset import Row, ledger, rows_in_entry, rows_in_table
@@ -108,8 +108,8 @@ class AllJobs(JobScene):
         assert not early, f"{early.total()} rows that are not due are gone"
         held = self._held() - table
         assert not held, f"{held.total()} held rows are gone"
-        damaged = find_backups(Store(self.s3.client, self.bucket), "backup", deep=True)
-        assert [one.reasons for one in damaged if one.state is State.DAMAGED] == []
+        damaged = find_backups(ObjectStore(self.s3.client, self.bucket), "backup", deep=True)
+        assert [one.reasons for one in damaged if one.state is BackupState.DAMAGED] == []
 
     def _archived(self, state: str) -> Counter[Row]:
         rows: Counter[Row] = Counter()

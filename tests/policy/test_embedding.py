@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nightshift.errors import InvalidSettings
-from nightshift.policy.embedding import Embedding
+from nightshift.policy.embedding import EmbeddingPolicy
 from nightshift.policy.file import load_policies, parse_policies
 from nightshift.settings import Settings
 
@@ -32,7 +32,7 @@ def test_a_file_says_it_all() -> None:
     document, faq = policies.embedding
     assert (document.table, document.id, document.text) == ("app.document", "key", ("title", "body"))
     assert (document.updated_at, document.embedding, document.into) == ("edited", "vector", None)
-    assert faq == Embedding(table="faq", id="id", text=("answer",), into="faq_embedding")
+    assert faq == EmbeddingPolicy(table="faq", id="id", text=("answer",), into="faq_embedding")
     assert (faq.updated_at, faq.embedding) == (None, None)
     assert [policy.table for policy in policies.retention] == ["conversation_log"]
     assert policies.expiry == ()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.errors import InvalidSettings
-from nightshift.policy.expiry import Dependent, Expiry, Files
+from nightshift.policy.expiry import DependentPolicy, ExpiryPolicy, FilesPolicy
 from nightshift.policy.file import load_policies, parse_policies
 from nightshift.settings import Settings
 from tests.support.attempts import attempt
@@ -50,7 +50,7 @@ table = "cart"
 """
 
 
-def parse(text: str) -> tuple[Expiry, ...]:
+def parse(text: str) -> tuple[ExpiryPolicy, ...]:
     return parse_policies(text, SETTINGS, source="policies.toml").expiry
 
 
@@ -61,13 +61,13 @@ def test_a_file_says_it_all() -> None:
     assert (job.table, job.expires_at, job.zone, job.epoch) == ("app.job", "ends", ZoneInfo("UTC"), "ms")
     assert (job.archive, job.cascade) == (True, ["payment", "report"])
     assert job.files == [
-        Files(table="job_file", key="s3_key", bucket="uploads"),
-        Files(table="report", key="pdf", bucket_column="place"),
+        FilesPolicy(table="job_file", key="s3_key", bucket="uploads"),
+        FilesPolicy(table="report", key="pdf", bucket_column="place"),
     ]
     assert job.dependents == [
-        Dependent(table="sms_log", columns=["tenant", "job"], references="app.job", referenced=["tenant", "id"])
+        DependentPolicy(table="sms_log", columns=["tenant", "job"], references="app.job", referenced=["tenant", "id"])
     ]
-    assert cart == Expiry(table="cart", expires_at="expires_at", timezone="Europe/Berlin")
+    assert cart == ExpiryPolicy(table="cart", expires_at="expires_at", timezone="Europe/Berlin")
     assert (cart.epoch, cart.archive, cart.cascade, cart.files, cart.dependents) == (None, False, None, [], [])
     assert [policy.table for policy in policies.retention] == ["conversation_log"]
 
@@ -148,7 +148,7 @@ toml_values = st.one_of(
         ['"Asia/Seoul"', '"a"', '"s"', '""', "[]", "{}", "{a = 1}", '["x"]', '[{table = "a", key = "k"}]', "nan"]
     ),
 )
-keys = st.sampled_from([*Expiry.model_fields, "odd"])
+keys = st.sampled_from([*ExpiryPolicy.model_fields, "odd"])
 
 
 @given(st.lists(st.dictionaries(keys, toml_values), min_size=1, max_size=3))

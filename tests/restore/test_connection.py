@@ -9,7 +9,7 @@ import pytest
 
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.handler import Context
 from tests.support.s3_proxy import S3Proxy
@@ -36,7 +36,7 @@ def test_the_connection_is_lost_at_commit(
         child = back.restoring(env, **asked(into_original))
         assert child.wait() == 0, child.log
         assert cut.happened.is_set()
-    assert child.steps.count(Step.ROLLED_BACK) == 1
+    assert child.steps.count(ProgressStep.ROLLED_BACK) == 1
     assert child.answer is not None
     told = (child.answer["status"], child.answer["restored_rows"], child.answer["existing_rows"])
     assert told == ("ok", back.due.total(), 0)
@@ -85,7 +85,7 @@ def test_terminated_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPos
         assert terminate(back, "query LIKE 'COPY %'") == 1
         hold.release()
         assert child.wait() == 0, child.log
-    assert child.steps.count(Step.ROLLED_BACK) == 1
+    assert child.steps.count(ProgressStep.ROLLED_BACK) == 1
     assert child.answer is not None
     assert (child.answer["status"], child.answer["restored_rows"]) == ("ok", back.due.total())
     assert back.finish(into_original=into_original)["status"] == "nothing"
@@ -94,13 +94,13 @@ def test_terminated_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPos
 @pytest.mark.parametrize(
     ("step", "which", "ends"),
     [
-        (Step.COMMITTING, "state = 'idle in transaction'", 0),
-        (Step.PROVEN, "query NOT LIKE '%advisory%'", 1),
-        (Step.PROVEN, "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')", 0),
+        (ProgressStep.COMMITTING, "state = 'idle in transaction'", 0),
+        (ProgressStep.PROVEN, "query NOT LIKE '%advisory%'", 1),
+        (ProgressStep.PROVEN, "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')", 0),
     ],
     ids=["data", "data and control", "locks"],
 )
-def test_terminated_between_statements(back: WayBack, step: Step, which: str, ends: int) -> None:
+def test_terminated_between_statements(back: WayBack, step: ProgressStep, which: str, ends: int) -> None:
     """The data connection is replaced, the locks are a courtesy; without the control connection it fails at its end."""
     back.archive()
     child = back.restoring(hold_at=step, occurrence=2, into_original=True)
@@ -108,7 +108,7 @@ def test_terminated_between_statements(back: WayBack, step: Step, which: str, en
     assert terminate(back, which) >= 1
     child.resume()
     assert child.wait() == ends, child.log
-    assert child.steps.count(Step.COMMITTED) == len(back.contents)
+    assert child.steps.count(ProgressStep.COMMITTED) == len(back.contents)
     back.assert_promise(into_original=True)
     assert back.finish(into_original=True)["status"] == "nothing"
 
@@ -118,8 +118,8 @@ def test_the_table_is_locked(back: WayBack, mode: str) -> None:
     """Three tries of a lock time-out each; nothing is changed, and the error says what is in the way."""
     back.archive()
     back.sql(f"CREATE TABLE {OWN} (LIKE {TABLE})")
-    child = back.restoring(hold_at=Step.PROVEN, occurrence=3)
-    child.await_step(Step.PROVEN, 3)
+    child = back.restoring(hold_at=ProgressStep.PROVEN, occurrence=3)
+    child.await_step(ProgressStep.PROVEN, 3)
     with contextlib.closing(connect(back.url)) as other:
         other.run("BEGIN")
         other.run(f"LOCK TABLE {OWN} IN {mode} MODE")
@@ -127,7 +127,7 @@ def test_the_table_is_locked(back: WayBack, mode: str) -> None:
         assert child.wait() == 1
         other.run("ROLLBACK")
     assert child.error is not None and child.error.startswith("RowsLocked"), child.error
-    assert child.steps.count(Step.ROLLED_BACK) == 3
+    assert child.steps.count(ProgressStep.ROLLED_BACK) == 3
     assert len(back.records()) == 2
     assert [run["status"] for run in back.runs()][-1] == "failed"
     assert back.runs()[-1]["result"]["objects"] == 2
@@ -136,8 +136,8 @@ def test_the_table_is_locked(back: WayBack, mode: str) -> None:
 
 def test_a_short_lock_is_waited_for(back: WayBack) -> None:
     back.archive()
-    child = back.restoring({"CLEANUP_LOCK_TIMEOUT": "60"}, hold_at=Step.PROVEN, into_original=True)
-    child.await_step(Step.PROVEN)
+    child = back.restoring({"CLEANUP_LOCK_TIMEOUT": "60"}, hold_at=ProgressStep.PROVEN, into_original=True)
+    child.await_step(ProgressStep.PROVEN)
     with contextlib.closing(connect(back.url)) as other:
         other.run("BEGIN")
         other.run(f"LOCK TABLE {TABLE} IN SHARE MODE")
@@ -145,7 +145,7 @@ def test_a_short_lock_is_waited_for(back: WayBack) -> None:
         back.await_value(f"SELECT count(*) FROM pg_stat_activity WHERE {OURS} AND wait_event_type = 'Lock'", 1)
         other.run("ROLLBACK")
     assert child.wait() == 0, child.log
-    assert Step.ROLLED_BACK not in child.steps
+    assert ProgressStep.ROLLED_BACK not in child.steps
     assert back.finish(into_original=True)["status"] == "nothing"
 
 
@@ -196,18 +196,18 @@ def test_stopped_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPostgr
         hold.release()
         assert child.wait() == 1
     assert child.error is not None and child.error.startswith("KeyboardInterrupt"), child.log
-    assert child.steps.count(Step.COMMITTED) == len(back.records()) < len(back.contents)
+    assert child.steps.count(ProgressStep.COMMITTED) == len(back.records()) < len(back.contents)
     assert back.runs()[-1]["status"] == "failed"
     back.finish()
 
 
 def test_the_sqlite_file_is_locked(sqlite_back: WayBack) -> None:
     sqlite_back.archive(330)
-    child = sqlite_back.restoring(hold_at=Step.PROVEN, occurrence=2, into_original=True)
-    child.await_step(Step.PROVEN, 2)
+    child = sqlite_back.restoring(hold_at=ProgressStep.PROVEN, occurrence=2, into_original=True)
+    child.await_step(ProgressStep.PROVEN, 2)
     with writing(sqlite_back):
         child.resume()
-        child.await_step(Step.ROLLED_BACK, 3)
+        child.await_step(ProgressStep.ROLLED_BACK, 3)
     assert child.wait() == 1
     assert child.error is not None and child.error.startswith("RowsLocked"), child.error
     assert len(sqlite_back.records()) == 1

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from nightshift.errors import ArchiveMismatch, StoreError
 from tests.support import s3_faults as faults
 from tests.support.damage import body_of, delete, put, vouch
@@ -219,8 +219,8 @@ def test_the_bytes_differ_on_the_way(back: WayBack, proxy: S3Proxy) -> None:
 def test_damaged_after_it_was_fitted(back: WayBack) -> None:
     """The object whose columns were read is sound then, and gone when its turn comes."""
     back.archive()
-    child = back.restoring(hold_at=Step.PLANNED)
-    child.await_step(Step.PLANNED)
+    child = back.restoring(hold_at=ProgressStep.PLANNED)
+    child.await_step(ProgressStep.PLANNED)
     sound = {key: body_of(back, key) for key in back.keys[:2]}
     for key in sound:
         delete(back, key)

@@ -7,8 +7,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from nightshift.database.insertable import Slot
-from nightshift.restore.fit import Fit, Misfit, common_type, fit, sqlite_widens, widens
+from nightshift.database.insertable import InsertColumn
+from nightshift.restore.column_fit import (
+    ColumnFit,
+    ColumnMismatch,
+    common_type,
+    is_safe_cast,
+    map_columns,
+    sqlite_widens,
+)
 from nightshift.rows.reader import ArchivedColumn
 
 HELD = [
@@ -63,12 +70,12 @@ LOST = [
 
 @pytest.mark.parametrize(("old", "new"), HELD)
 def test_every_value_has_its_place(old: str, new: str) -> None:
-    assert widens(old, new)
+    assert is_safe_cast(old, new)
 
 
 @pytest.mark.parametrize(("old", "new"), LOST)
 def test_a_value_could_change(old: str, new: str) -> None:
-    assert not widens(old, new)
+    assert not is_safe_cast(old, new)
 
 
 def test_sqlite_goes_by_affinity() -> None:
@@ -82,10 +89,10 @@ def test_sqlite_goes_by_affinity() -> None:
 
 
 def test_the_common_type_of_generations() -> None:
-    assert common_type(["integer", "bigint"], widens, "text") == "bigint"
-    assert common_type(["bigint", "integer"], widens, "text") == "bigint"
-    assert common_type(["integer", "date"], widens, "text") == "text"
-    assert common_type(["integer"], widens, "text") == "integer"
+    assert common_type(["integer", "bigint"], is_safe_cast, "text") == "bigint"
+    assert common_type(["bigint", "integer"], is_safe_cast, "text") == "bigint"
+    assert common_type(["integer", "date"], is_safe_cast, "text") == "text"
+    assert common_type(["integer"], is_safe_cast, "text") == "integer"
     assert common_type(["INTEGER", "TEXT"], sqlite_widens, "") == ""
 
 
@@ -93,21 +100,23 @@ def column(name: str, type_name: str = "integer") -> ArchivedColumn:
     return ArchivedColumn(name, type_name, pa.int32())
 
 
-def slot(name: str, type_name: str = "integer", **more: Any) -> Slot:
-    return Slot(name=name, type_name=type_name, base_type="int4", **more)
+def slot(name: str, type_name: str = "integer", **more: Any) -> InsertColumn:
+    return InsertColumn(name=name, type_name=type_name, base_type="int4", **more)
 
 
 def test_by_name_whatever_the_order() -> None:
-    found = fit([column("a"), column("b")], [slot("b"), slot("a")], {}, widens)
-    assert isinstance(found, Fit)
+    found = map_columns([column("a"), column("b")], [slot("b"), slot("a")], {}, is_safe_cast)
+    assert isinstance(found, ColumnFit)
     assert [(f.slot.name, f.source.name) for f in found.filled] == [("b", "b"), ("a", "a")]
     assert found.notes == ()
 
 
 def test_what_differs_is_said() -> None:
     slots = [slot("a", "bigint"), slot("new", default=True), slot("plus"), slot("sum", generated=True), slot("to")]
-    found = fit([column("a"), column("gone"), column("from"), column("sum")], slots, {"from": "to"}, widens)
-    assert isinstance(found, Fit)
+    found = map_columns(
+        [column("a"), column("gone"), column("from"), column("sum")], slots, {"from": "to"}, is_safe_cast
+    )
+    assert isinstance(found, ColumnFit)
     assert found.notes == (
         "a: integer became bigint",
         "new: not in the archive, filled with its default",
@@ -120,8 +129,8 @@ def test_what_differs_is_said() -> None:
 
 def test_what_cannot_be_is_named_in_full() -> None:
     slots = [slot("a", "smallint"), slot("must", required=True)]
-    found = fit([column("a")], slots, {"b": "c"}, widens)
-    assert isinstance(found, Misfit)
+    found = map_columns([column("a")], slots, {"b": "c"}, is_safe_cast)
+    assert isinstance(found, ColumnMismatch)
     assert found.problems == (
         "rename: no archived column b",
         "a is smallint now, was integer: values could change",

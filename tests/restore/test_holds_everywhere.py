@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.restore.simple import POLICY, restore
 from tests.support.child import JobChild
 from tests.support.handler import run_job
@@ -147,7 +147,7 @@ def two(house: House) -> House:
     return house
 
 
-def child(house: House, job: str, event: dict[str, Any], step: Step) -> JobChild:
+def child(house: House, job: str, event: dict[str, Any], step: ProgressStep) -> JobChild:
     """A run in a process of its own that stands still at a step."""
     built = JobChild(house.env, event, job=job, hold_at=step)
     built.await_step(step)
@@ -155,12 +155,12 @@ def child(house: House, job: str, event: dict[str, Any], step: Step) -> JobChild
 
 
 def test_a_restore_and_a_deleting_job_exclude_each_other(two: House) -> None:
-    expiring = child(two, "expire_jobs", {"scheduled_time": AS_OF}, Step.COMMITTED)
+    expiring = child(two, "expire_jobs", {"scheduled_time": AS_OF}, ProgressStep.COMMITTED)
     assert restore(two, "t", into_original=True)["refusal"]["guard"] == "busy"
     expiring.resume()
     assert expiring.wait() == 0, expiring.log
     assert left(two, "t") == []
-    restoring = child(two, "restore", {"table": "t", "into_original": True}, Step.COMMITTING)
+    restoring = child(two, "restore", {"table": "t", "into_original": True}, ProgressStep.COMMITTING)
     assert expired(two)["refusal"]["guard"] == "busy"
     beside, refused = two.run()["tables"]
     assert (beside["status"], refused["refusal"]["guard"]) == ("ok", "busy"), "the other table has its turn"
@@ -174,7 +174,9 @@ def test_a_restore_and_a_deleting_job_exclude_each_other(two: House) -> None:
 def test_held_rows_that_come_while_a_run_goes_on_stay(two: House, job: str) -> None:
     """The locks are lost with their connections; the run that has begun without the hold deletes none of its rows."""
     two.sql("INSERT INTO t VALUES (19, '2025-08-01', '2025-09-01'), (20, '2025-08-01', '2025-09-01')")
-    running = child(two, job, {"scheduled_time": AS_OF}, Step.TAKEN if job == "expire_jobs" else Step.STREAMED)
+    running = child(
+        two, job, {"scheduled_time": AS_OF}, ProgressStep.TAKEN if job == "expire_jobs" else ProgressStep.STREAMED
+    )
     locks = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory') AND datname = current_database()"
     two.sql(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {locks}")
     assert restore(two, "t", into_original=True)["restored_rows"] == 3

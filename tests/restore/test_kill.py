@@ -10,24 +10,29 @@ from typing import Any
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.scene import OURS
 from tests.support.tcp_proxy import Hold, TcpProxy
 from tests.support.way_back import COMMIT, COPY, INSERT, MID_COPY, TARGETS, WayBack, asked, await_trap
 
-MOMENTS = [(Step.PLANNED, 1), (Step.PROVEN, 3), (Step.COMMITTING, 1), (Step.COMMITTED, 3)]
+MOMENTS = [
+    (ProgressStep.PLANNED, 1),
+    (ProgressStep.PROVEN, 3),
+    (ProgressStep.COMMITTING, 1),
+    (ProgressStep.COMMITTED, 3),
+]
 
 
 @TARGETS
 @pytest.mark.parametrize(("step", "occurrence"), MOMENTS)
-def test_killed_at_a_step(back: WayBack, step: Step, occurrence: int, into_original: bool) -> None:
+def test_killed_at_a_step(back: WayBack, step: ProgressStep, occurrence: int, into_original: bool) -> None:
     back.archive()
     child = back.restoring(kill_at=step, occurrence=occurrence, **asked(into_original))
     assert child.wait() == -signal.SIGKILL
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence)
     back.await_quiet()
-    committed = child.steps.count(Step.COMMITTED)
+    committed = child.steps.count(ProgressStep.COMMITTED)
     assert len(back.records()) == committed
 
     answer = back.finish(into_original=into_original)
@@ -38,9 +43,11 @@ def test_killed_at_a_step(back: WayBack, step: Step, occurrence: int, into_origi
 @TARGETS
 def test_killed_with_several_objects_under_way(back: WayBack, into_original: bool) -> None:
     back.archive()
-    child = back.restoring({"CLEANUP_WORKERS": "4"}, kill_at=Step.COMMITTING, occurrence=3, **asked(into_original))
+    child = back.restoring(
+        {"CLEANUP_WORKERS": "4"}, kill_at=ProgressStep.COMMITTING, occurrence=3, **asked(into_original)
+    )
     assert child.wait() == -signal.SIGKILL
-    assert child.steps.count(Step.PROVEN) > child.steps.count(Step.COMMITTED)
+    assert child.steps.count(ProgressStep.PROVEN) > child.steps.count(ProgressStep.COMMITTED)
     back.await_quiet()
     back.finish(into_original=into_original)
 
@@ -62,7 +69,7 @@ def test_killed_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPostgre
     with held_up(back, postgres.port, MID_COPY, COPY, **asked(into_original)) as (child, hold):
         back.await_value("SELECT count(*) FROM pg_stat_progress_copy WHERE tuples_processed > 0", 1)
         assert child.kill() == -signal.SIGKILL
-        assert Step.COMMITTING not in child.steps
+        assert ProgressStep.COMMITTING not in child.steps
         hold.release()
         back.await_quiet()
     back.finish(into_original=into_original)
@@ -72,7 +79,7 @@ def test_killed_between_the_stage_and_the_table(back: WayBack, postgres: Embedde
     back.archive()
     with held_up(back, postgres.port, INSERT, COPY, into_original=True) as (child, hold):
         assert child.kill() == -signal.SIGKILL
-        assert child.steps[-1] == Step.PROVEN
+        assert child.steps[-1] == ProgressStep.PROVEN
         assert back.value(f"SELECT count(*) FROM pg_stat_activity WHERE {OURS} AND state = 'idle in transaction'") == 1
         hold.release()
         back.await_quiet()
@@ -86,7 +93,7 @@ def test_its_commit_arrives_late(back: WayBack, postgres: EmbeddedPostgres, into
     back.archive()
     with held_up(back, postgres.port, COMMIT, COPY, **asked(into_original)) as (child, hold):
         assert child.kill() == -signal.SIGKILL
-        assert child.steps[-1] == Step.COMMITTING
+        assert child.steps[-1] == ProgressStep.COMMITTING
         back.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
         second = back.restoring(**asked(into_original))
         assert second.wait() == 1
@@ -102,12 +109,17 @@ def test_its_commit_arrives_late(back: WayBack, postgres: EmbeddedPostgres, into
 
 @pytest.mark.parametrize(
     ("step", "occurrence", "into_original"),
-    [(Step.PLANNED, 1, False), (Step.COMMITTING, 2, False), (Step.COMMITTING, 2, True), (Step.COMMITTED, 2, True)],
+    [
+        (ProgressStep.PLANNED, 1, False),
+        (ProgressStep.COMMITTING, 2, False),
+        (ProgressStep.COMMITTING, 2, True),
+        (ProgressStep.COMMITTED, 2, True),
+    ],
 )
-def test_killed_on_sqlite(sqlite_back: WayBack, step: Step, occurrence: int, into_original: bool) -> None:
+def test_killed_on_sqlite(sqlite_back: WayBack, step: ProgressStep, occurrence: int, into_original: bool) -> None:
     sqlite_back.archive(330)
     child = sqlite_back.restoring(kill_at=step, occurrence=occurrence, **asked(into_original))
     assert child.wait() == -signal.SIGKILL
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence)
-    assert len(sqlite_back.records()) == child.steps.count(Step.COMMITTED)
+    assert len(sqlite_back.records()) == child.steps.count(ProgressStep.COMMITTED)
     sqlite_back.finish(into_original=into_original)

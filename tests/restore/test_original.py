@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.rows.source import StatementRefused
+from nightshift.rows.row_connection import StatementRefused
 from tests.support.handler import run_job
 from tests.support.house import AS_OF, House
 from tests.support.scene import CUTOFF_US, TABLE

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from nightshift.errors import NightshiftError
-from nightshift.rows.source import StatementRefused
+from nightshift.rows.row_connection import StatementRefused
 from tests.restore.simple import archive
 from tests.restore.small_log import ROWS, came, restore
 from tests.support.handler import run_job

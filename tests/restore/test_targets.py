@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.rows.source import StatementRefused
+from nightshift.rows.row_connection import StatementRefused
 from tests.restore.simple import archive, restore, states
 from tests.support.house import House
 

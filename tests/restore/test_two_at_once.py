@@ -8,7 +8,7 @@ import pytest
 
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.house import AS_OF
 from tests.support.multiset import rows_in_table
 from tests.support.scene import OURS, TABLE
@@ -27,8 +27,8 @@ def lose_locks(back: WayBack) -> None:
 @TARGETS
 def test_the_second_is_refused(back: WayBack, into_original: bool) -> None:
     back.archive()
-    first = back.restoring(hold_at=Step.COMMITTING, **asked(into_original))
-    first.await_step(Step.COMMITTING)
+    first = back.restoring(hold_at=ProgressStep.COMMITTING, **asked(into_original))
+    first.await_step(ProgressStep.COMMITTING)
     second = back.restore(**asked(into_original))
     assert (second["status"], second["complete"]) == ("refused", False)
     assert back.records() == []
@@ -41,8 +41,8 @@ def test_the_second_is_refused(back: WayBack, into_original: bool) -> None:
 def test_both_restore_the_same_object(back: WayBack, into_original: bool) -> None:
     """The lock is lost: the second waits for the first one's record, finds the object there, and the first stops."""
     back.archive()
-    first = back.restoring(hold_at=Step.COMMITTING, occurrence=2, **asked(into_original))
-    first.await_step(Step.COMMITTING, 2)
+    first = back.restoring(hold_at=ProgressStep.COMMITTING, occurrence=2, **asked(into_original))
+    first.await_step(ProgressStep.COMMITTING, 2)
     lose_locks(back)
     second = back.restoring({"CLEANUP_LOCK_TIMEOUT": "300"}, **asked(into_original))
     back.await_value(f"SELECT count(*) FROM pg_stat_activity WHERE {OURS} AND wait_event_type = 'Lock'", 1)
@@ -77,8 +77,8 @@ def test_into_the_original_waits_for_a_cleanup(back: WayBack) -> None:
     back.archive()
     back.insert(660, first=1001, days=6, width=100)
     back.note("> 1000")
-    cleanup = back.child(hold_at=Step.PROVEN)
-    cleanup.await_step(Step.PROVEN)
+    cleanup = back.child(hold_at=ProgressStep.PROVEN)
+    cleanup.await_step(ProgressStep.PROVEN)
     archived = back.due - back.rows_of(TABLE)
 
     refused = back.restore(into_original=True)
@@ -96,8 +96,8 @@ def test_into_the_original_waits_for_a_cleanup(back: WayBack) -> None:
 
 def test_a_cleanup_waits_for_a_restore_into_the_original(back: WayBack) -> None:
     back.archive()
-    first = back.restoring(hold_at=Step.COMMITTED, occurrence=2, into_original=True, hold="0")
-    first.await_step(Step.COMMITTED, 2)
+    first = back.restoring(hold_at=ProgressStep.COMMITTED, occurrence=2, into_original=True, hold="0")
+    first.await_step(ProgressStep.COMMITTED, 2)
     refused = back.run()
     assert (refused["status"], refused["tables"][0]["refusal"]["hint"]) == (
         "refused",
@@ -113,8 +113,8 @@ def test_a_cleanup_goes_on_beside_a_restore_into_its_own_table(back: WayBack) ->
     back.archive()
     back.insert(660, first=1001, days=6, width=100)
     back.note("> 1000")
-    first = back.restoring(hold_at=Step.COMMITTED, occurrence=2)
-    first.await_step(Step.COMMITTED, 2)
+    first = back.restoring(hold_at=ProgressStep.COMMITTED, occurrence=2)
+    first.await_step(ProgressStep.COMMITTED, 2)
     back.archive_again()
     first.resume()
     assert first.wait() == 0, first.log
@@ -129,8 +129,8 @@ def test_writers_go_on(back: WayBack, into_original: bool) -> None:
     back.archive(columns=columns)
     back.sql(f"SELECT setval('{TABLE}_id_seq', 10000)")
     target = TABLE if into_original else OWN
-    child = back.restoring(hold_at=Step.COMMITTING, occurrence=2, **asked(into_original))
-    child.await_step(Step.COMMITTING, 2)
+    child = back.restoring(hold_at=ProgressStep.COMMITTING, occurrence=2, **asked(into_original))
+    child.await_step(ProgressStep.COMMITTING, 2)
     with closing(connect(back.url)) as writer:
         for number in range(20):
             writer.run(
@@ -150,8 +150,8 @@ def test_writers_go_on(back: WayBack, into_original: bool) -> None:
 def test_a_writer_takes_a_key_that_is_under_way(back: WayBack) -> None:
     """Its INSERT waits for our transaction, and fails as it should: the archived row was first."""
     back.archive()
-    child = back.restoring(hold_at=Step.COMMITTING, into_original=True)
-    child.await_step(Step.COMMITTING)
+    child = back.restoring(hold_at=ProgressStep.COMMITTING, into_original=True)
+    child.await_step(ProgressStep.COMMITTING)
     key = min(back.contents[back.keys[0]])[0]
     with closing(connect(back.url)) as writer:
         writer.run("SET lock_timeout = '50ms'")
@@ -165,8 +165,8 @@ def test_a_writer_takes_a_key_that_is_under_way(back: WayBack) -> None:
 def test_a_key_comes_to_exist_while_its_object_is_under_way(back: WayBack) -> None:
     """Our INSERT waits for the writer's transaction; when it commits, its row is left alone and ours counted."""
     back.archive()
-    child = back.restoring({"CLEANUP_LOCK_TIMEOUT": "300"}, hold_at=Step.PROVEN, into_original=True)
-    child.await_step(Step.PROVEN)
+    child = back.restoring({"CLEANUP_LOCK_TIMEOUT": "300"}, hold_at=ProgressStep.PROVEN, into_original=True)
+    child.await_step(ProgressStep.PROVEN)
     key = min(back.contents[back.keys[0]])[0]
     with closing(connect(back.url)) as writer:
         writer.run("BEGIN")
@@ -195,8 +195,8 @@ def test_a_key_comes_to_exist_while_its_object_is_under_way(back: WayBack) -> No
 def test_the_table_is_altered_in_mid_run(back: WayBack, change: str) -> None:
     """What was judged holds no longer: the run stops before a row goes in that nobody has judged."""
     back.archive()
-    child = back.restoring(hold_at=Step.COMMITTED, occurrence=2, into_original=True)
-    child.await_step(Step.COMMITTED, 2)
+    child = back.restoring(hold_at=ProgressStep.COMMITTED, occurrence=2, into_original=True)
+    child.await_step(ProgressStep.COMMITTED, 2)
     before = back.value(f"SELECT count(*) FROM {TABLE}")
     back.sql(change.format(TABLE))
     child.resume()

@@ -29,27 +29,27 @@ def numbers(first: int, count: int) -> pa.Table:
 def test_the_first_rows_of_many_chunks() -> None:
     collected = CsvSample(5)
     for first in (0, 2, 4, 6):
-        collected.add(numbers(first, 2))
+        collected.add_rows(numbers(first, 2))
 
-    assert collected.content.startswith(b"\xef\xbb\xbf")
-    assert collected.content.count(b"\xef\xbb\xbf") == 1
-    assert [row["n"] for row in parsed(collected.content)] == ["0", "1", "2", "3", "4"]
-    assert parsed(collected.content)[4]["word"] == "낱말 4"
+    assert collected.to_csv.startswith(b"\xef\xbb\xbf")
+    assert collected.to_csv.count(b"\xef\xbb\xbf") == 1
+    assert [row["n"] for row in parsed(collected.to_csv)] == ["0", "1", "2", "3", "4"]
+    assert parsed(collected.to_csv)[4]["word"] == "낱말 4"
     assert collected.rows == 5 and collected.full
 
 
 def test_none_wanted_and_none_there() -> None:
     for collected in (CsvSample(0), CsvSample(5)):
-        collected.add(numbers(0, 0))
-        assert (collected.content, collected.rows) == (b"", 0)
+        collected.add_rows(numbers(0, 0))
+        assert (collected.to_csv, collected.rows) == (b"", 0)
     off = CsvSample(0)
-    off.add(numbers(0, 3))
-    assert (off.content, off.rows, off.full) == (b"", 0, True)
+    off.add_rows(numbers(0, 3))
+    assert (off.to_csv, off.rows, off.full) == (b"", 0, True)
 
 
 def test_every_type_is_readable() -> None:
     collected = CsvSample(10)
-    collected.add(
+    collected.add_rows(
         pa.table(
             {
                 "uuid": pa.array([uuid.UUID(int=1).bytes, None], pa.binary(16)).cast(pa.uuid()),
@@ -66,7 +66,7 @@ def test_every_type_is_readable() -> None:
         )
     )
 
-    first, second = parsed(collected.content)
+    first, second = parsed(collected.to_csv)
     assert first == {
         "uuid": "00000000-0000-0000-0000-000000000001",
         "bytes": "00ff",
@@ -86,20 +86,20 @@ def test_large_rows_are_cut_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "MAX_BYTES", 100_000)
     collected = CsvSample(1000)
     for _ in range(5):
-        collected.add(pa.table({"text": ["x" * 9_000] * 8}))
+        collected.add_rows(pa.table({"text": ["x" * 9_000] * 8}))
 
     assert collected.full
     assert 1 <= collected.rows < 20
-    assert len(collected.content) < 200_000
-    assert len(parsed(collected.content)) == collected.rows
+    assert len(collected.to_csv) < 200_000
+    assert len(parsed(collected.to_csv)) == collected.rows
 
 
 def test_one_huge_row_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "MAX_BYTES", 100_000)
     collected = CsvSample(1000)
-    collected.add(pa.table({"text": ["x" * 1_000_000]}))
+    collected.add_rows(pa.table({"text": ["x" * 1_000_000]}))
 
-    assert (collected.content, collected.rows, collected.full) == (b"", 0, True)
+    assert (collected.to_csv, collected.rows, collected.full) == (b"", 0, True)
 
 
 @pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1+cmd", "-1|x", "@x", "\t=1", "\r=1"])
@@ -115,14 +115,14 @@ def test_other_text_stays_as_it_is(text: str) -> None:
 
 def as_printed(text: str) -> str:
     collected = CsvSample(10)
-    collected.add(pa.table({"text": [text, None]}))
-    return parsed(collected.content)[0]["text"]
+    collected.add_rows(pa.table({"text": [text, None]}))
+    return parsed(collected.to_csv)[0]["text"]
 
 
 def test_the_column_of_misfits_is_not_for_people() -> None:
     """It comes in some chunks only; every line has the header's columns."""
     collected = CsvSample(10)
-    collected.add(numbers(0, 1))
-    collected.add(numbers(1, 1).append_column("_nightshift_exact", [['{"n": "infinity"}']]))
+    collected.add_rows(numbers(0, 1))
+    collected.add_rows(numbers(1, 1).append_column("_nightshift_exact", [['{"n": "infinity"}']]))
 
-    assert {len(line) for line in csv.reader(io.StringIO(collected.content.decode("utf-8-sig")))} == {2}
+    assert {len(line) for line in csv.reader(io.StringIO(collected.to_csv.decode("utf-8-sig")))} == {2}

@@ -15,8 +15,8 @@ import pytest
 from nightshift import secrets
 from nightshift.aws_failures import words_of
 from nightshift.errors import NightshiftError, SecretUnavailable
+from nightshift.run_services import RunWiring
 from nightshift.settings import Settings
-from nightshift.wiring import Wiring
 from tests.support.handler import run_job
 from tests.support.house import House
 
@@ -181,7 +181,7 @@ def test_a_service_that_accepts_and_never_answers(bare: House, monkeypatch: pyte
         bare.env["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
         calls: dict[str, Callable[[], object]] = {
             "secret": lambda: _database(bare, monkeypatch),
-            "parameter": lambda: secrets.parameter("/nightshift/policy"),
+            "parameter": lambda: secrets.read_parameter("/nightshift/policy"),
         }
         for name, value in bare.env.items():
             monkeypatch.setenv(name, value)
@@ -213,5 +213,5 @@ def test_an_address_that_is_none(bare: House, monkeypatch: pytest.MonkeyPatch) -
     for name, value in bare.env.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(NightshiftError, match="S3 cannot be used") as raised:
-        Wiring.from_env(bare.env).s3_client.result()
+        RunWiring.from_env(bare.env).s3_client.result()
     assert "127.0.0.1" in str(raised.value.detail)

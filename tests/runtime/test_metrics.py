@@ -13,7 +13,7 @@ import pytest
 
 from local.chatlog import connect
 from nightshift.errors import NightshiftError
-from nightshift.metrics import emit
+from nightshift.metrics import emit_metrics
 from nightshift.results import (
     BackupResult,
     EmbeddedTable,
@@ -21,11 +21,11 @@ from nightshift.results import (
     ExpiryResult,
     FeedbackResult,
     FilesResult,
+    GuardRefusal,
     ReembedResult,
-    Refusal,
     RestoredBackup,
-    Status,
-    Votes,
+    RunStatus,
+    VoteTotals,
 )
 from tests.support.house import House
 
@@ -141,7 +141,7 @@ AS_OF = datetime(2025, 10, 15, tzinfo=UTC)
 ON_LAMBDA = {"AWS_LAMBDA_FUNCTION_NAME": "nightshift-expire-jobs"}
 EXPIRED = ExpiredTable(
     table="public.job",
-    status=Status.PARTIAL,
+    status=RunStatus.PARTIAL,
     expired=3,
     deleted_rows={"public.payment": 4, "public.job": 3},
     oldest_overdue=AS_OF - timedelta(hours=2),
@@ -151,7 +151,9 @@ EXPIRED = ExpiredTable(
 def test_expired_rows_and_their_files(capsys: pytest.CaptureFixture[str]) -> None:
     session = replace(EXPIRED, table="public.session", deleted_rows={"public.session": 3}, oldest_overdue=AS_OF)
     files = FilesResult(queued=9, deleted=5, kept=1, failed=2, waiting=3)
-    emit(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=ExpiryResult(tables=(EXPIRED, session), files=files), error=None)
+    emit_metrics(
+        ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=ExpiryResult(tables=(EXPIRED, session), files=files), error=None
+    )
 
     assert metrics(capsys, "expire_jobs") == {
         "RunFailed": 0,
@@ -168,7 +170,7 @@ def test_expired_rows_and_their_files(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_an_hour_with_nothing_to_do_is_measured_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """A run that Slack does not hear of is still seen to have run."""
-    emit(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=ExpiryResult(tables=()), error=None)
+    emit_metrics(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=ExpiryResult(tables=()), error=None)
 
     written = metrics(capsys, "expire_jobs")
     assert len(written) == 9
@@ -176,19 +178,21 @@ def test_an_hour_with_nothing_to_do_is_measured_all_the_same(capsys: pytest.Capt
 
 
 def test_what_a_failed_preview_would_have_deleted_is_not_gone(capsys: pytest.CaptureFixture[str]) -> None:
-    seen = ExpiryResult(tables=(replace(EXPIRED, status=Status.DRY_RUN),), files=FilesResult(queued=9))
-    emit(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=seen, error=NightshiftError("broken"))
+    seen = ExpiryResult(tables=(replace(EXPIRED, status=RunStatus.DRY_RUN),), files=FilesResult(queued=9))
+    emit_metrics(ON_LAMBDA, "expire_jobs", as_of=AS_OF, result=seen, error=NightshiftError("broken"))
 
     written = metrics(capsys, "expire_jobs")
     assert (written["RunFailed"], written["ExpiredRows"], written["DeletedRows"]) == (1, 0, 0)
 
 
-VOTES = FeedbackResult(table="chat", start=AS_OF - timedelta(days=1), end=AS_OF, votes=Votes(likes=59, dislikes=41))
+VOTES = FeedbackResult(
+    table="chat", start=AS_OF - timedelta(days=1), end=AS_OF, votes=VoteTotals(likes=59, dislikes=41)
+)
 NO_FAULT = {"RunFailed": 0, "RunRefused": 0, "RunPartial": 0}
 
 
 def test_votes_and_what_follows_from_them(capsys: pytest.CaptureFixture[str]) -> None:
-    emit(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, started=True), error=None)
+    emit_metrics(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, started=True), error=None)
 
     written = {"Votes": 100, "Dislikes": 41, "NegativeRatio": 41, "FeedbackRetraining": 1}
     assert metrics(capsys, "feedback") == {**NO_FAULT, **written}
@@ -196,22 +200,24 @@ def test_votes_and_what_follows_from_them(capsys: pytest.CaptureFixture[str]) ->
 
 def test_no_votes_have_no_ratio(capsys: pytest.CaptureFixture[str]) -> None:
     """A zero would pull the ratio's average down; missing votes are seen in their number."""
-    emit(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, votes=Votes()), error=None)
+    emit_metrics(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, votes=VoteTotals()), error=None)
 
     assert metrics(capsys, "feedback") == {**NO_FAULT, "Votes": 0, "Dislikes": 0, "FeedbackRetraining": 0}
 
 
 def test_votes_that_nobody_could_count_are_not_none(capsys: pytest.CaptureFixture[str]) -> None:
-    refusal = Refusal(guard="unknown_table", message="no such table", hint="correct it")
-    emit(ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, votes=Votes(), refusal=refusal), error=None)
+    refusal = GuardRefusal(guard="unknown_table", message="no such table", hint="correct it")
+    emit_metrics(
+        ON_LAMBDA, "feedback", as_of=AS_OF, result=replace(VOTES, votes=VoteTotals(), refusal=refusal), error=None
+    )
 
     assert metrics(capsys, "feedback") == {**NO_FAULT, "RunRefused": 1, "FeedbackRetraining": 0}
 
 
 def test_documents(capsys: pytest.CaptureFixture[str]) -> None:
-    done = EmbeddedTable(table="document", status=Status.PARTIAL, embedded=400, poisoned=2, left=30)
-    preview = EmbeddedTable(table="faq", status=Status.DRY_RUN, embedded=7, left=7)
-    emit(ON_LAMBDA, "reembed", as_of=AS_OF, result=ReembedResult(tables=(done, done, preview)), error=None)
+    done = EmbeddedTable(table="document", status=RunStatus.PARTIAL, embedded=400, poisoned=2, left=30)
+    preview = EmbeddedTable(table="faq", status=RunStatus.DRY_RUN, embedded=7, left=7)
+    emit_metrics(ON_LAMBDA, "reembed", as_of=AS_OF, result=ReembedResult(tables=(done, done, preview)), error=None)
 
     written = {"RunPartial": 1, "DocumentsEmbedded": 800, "DocumentsPoisoned": 4, "DocumentsLeft": 60}
     assert metrics(capsys, "reembed") == {**NO_FAULT, **written}
@@ -231,7 +237,7 @@ BACKUP = BackupResult(
 
 
 def test_a_backup(capsys: pytest.CaptureFixture[str]) -> None:
-    emit(ON_LAMBDA, "backup", as_of=AS_OF, result=BACKUP, error=None)
+    emit_metrics(ON_LAMBDA, "backup", as_of=AS_OF, result=BACKUP, error=None)
 
     assert metrics(capsys, "backup") == {
         **NO_FAULT,
@@ -247,16 +253,20 @@ def test_a_backup(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_half_a_backup_has_no_size(capsys: pytest.CaptureFixture[str]) -> None:
-    emit(ON_LAMBDA, "backup", as_of=AS_OF, result=replace(BACKUP, left=1, proven_at=None, pruned=()), error=None)
+    emit_metrics(
+        ON_LAMBDA, "backup", as_of=AS_OF, result=replace(BACKUP, left=1, proven_at=None, pruned=()), error=None
+    )
 
     assert metrics(capsys, "backup") == {**NO_FAULT, "RunPartial": 1, "BackupMade": 0, "BackupsPruned": 0}
 
 
 def test_a_rehearsal(capsys: pytest.CaptureFixture[str]) -> None:
     restored = RestoredBackup(name="b", rows=40, scratch=True, proven=True)
-    emit(ON_LAMBDA, "rehearse", as_of=AS_OF, result=restored, error=None)
+    emit_metrics(ON_LAMBDA, "rehearse", as_of=AS_OF, result=restored, error=None)
     assert metrics(capsys, "rehearse") == {**NO_FAULT, "RestoredRows": 40, "RestoreDifferences": 0, "BackupProven": 1}
 
-    emit(ON_LAMBDA, "rehearse", as_of=AS_OF, result=replace(restored, proven=False, differences=("d",)), error=None)
+    emit_metrics(
+        ON_LAMBDA, "rehearse", as_of=AS_OF, result=replace(restored, proven=False, differences=("d",)), error=None
+    )
     written = {"RunPartial": 1, "RestoredRows": 40, "RestoreDifferences": 1, "BackupProven": 0}
     assert metrics(capsys, "rehearse") == {**NO_FAULT, **written}

@@ -8,8 +8,8 @@ import pytest
 
 from nightshift.errors import NightshiftError
 from nightshift.run import JobRun
+from nightshift.run_services import RunServices, RunWiring
 from nightshift.runtime import run_job
-from nightshift.wiring import Services, Wiring
 from tests.support.handler import environ_of
 from tests.support.house import House
 
@@ -23,7 +23,7 @@ from tests.support.house import House
     ],
 )
 def test_one_message(house: House, caplog: pytest.LogCaptureFixture, lost: bool, statement: str, words: str) -> None:
-    def work(_run: JobRun, services: Services) -> Any:
+    def work(_run: JobRun, services: RunServices) -> Any:
         with services.database.connect() as connection:
             pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
             connection.commit()
@@ -32,7 +32,7 @@ def test_one_message(house: House, caplog: pytest.LogCaptureFixture, lost: bool,
             connection.exec_driver_sql(statement)
 
     with environ_of(house.env), pytest.raises(NightshiftError) as raised:
-        run_job("cleanup", {}, None, lambda: Wiring.from_env(house.env), work)
+        run_job("cleanup", {}, None, lambda: RunWiring.from_env(house.env), work)
 
     assert words in f"{raised.value.message} {raised.value.detail}"
     (record,) = (record for record in caplog.records if record.levelname == "ERROR")

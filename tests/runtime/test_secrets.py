@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities import parameters
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
 from nightshift import secrets
-from nightshift.backup.places import rehearsal_server, restore_target
+from nightshift.backup.targets import rehearsal_database, restore_target
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, SecretUnavailable
@@ -151,7 +151,7 @@ def test_the_other_databases_come_by_secrets_too(keep: Keep, sqlite_house: House
         if name == "RESTORE":
             return restore_target(settings)
         with closing(Database(parse_database_url("sqlite:///x"), deadline=0)) as own:
-            return rehearsal_server(settings, own).target
+            return rehearsal_database(settings, own).target
 
     for secret in (f"postgresql://app:hunter2@{at}", {**RDS, "host": "127.0.0.1", "port": 5432, "dbname": "empty"}):
         found = target(secret)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from nightshift.errors import NightshiftError
 from nightshift.results import (
-    Attachment,
     BackupResult,
+    CleanupEstimate,
     CleanupResult,
+    ConfidenceInterval,
     DamagedObject,
     DayVotes,
     EmbeddedTable,
-    Estimate,
     ExpiredTable,
     ExpiryResult,
     FeedbackFigures,
@@ -24,18 +24,18 @@ from nightshift.results import (
     FileFailures,
     FilesResult,
     GroupVotes,
-    Interval,
+    GuardRefusal,
     JobResult,
-    PoisonedDocument,
+    MessageAttachment,
     ReembedResult,
-    Refusal,
+    RejectedDocument,
     RestoredBackup,
     RestoreResult,
     RunRefused,
-    Status,
+    RunStatus,
     TableResult,
     UnknownRating,
-    Votes,
+    VoteTotals,
 )
 
 HOSTILE = (
@@ -66,14 +66,14 @@ counts = st.integers(0, 10**15)
 amounts = st.just(0.0) | st.floats(1e-6, 1e9)
 times = st.datetimes(timezones=st.timezones()) | st.datetimes()
 estimates = st.builds(
-    Estimate, rows=counts, bytes=counts, objects=counts, seconds=amounts, share=st.floats(0, 1), usd=amounts
+    CleanupEstimate, rows=counts, bytes=counts, objects=counts, seconds=amounts, share=st.floats(0, 1), usd=amounts
 )
 errors = st.builds(NightshiftError, some_text, detail=st.none() | some_text, hint=st.none() | some_text)
-refusals = st.builds(Refusal, guard=some_text, message=some_text, hint=some_text)
+refusals = st.builds(GuardRefusal, guard=some_text, message=some_text, hint=some_text)
 tables = st.builds(
     TableResult,
     table=some_text,
-    status=st.sampled_from(Status),
+    status=st.sampled_from(RunStatus),
     cutoff=st.none() | times,
     archived_rows=counts,
     deleted_rows=counts,
@@ -90,12 +90,17 @@ tables = st.builds(
     error=st.none() | errors,
 )
 attachments = st.builds(
-    Attachment, filename=some_text, content=st.just(b""), rows=counts, total_rows=counts, table=st.none() | some_text
+    MessageAttachment,
+    filename=some_text,
+    content=st.just(b""),
+    rows=counts,
+    total_rows=counts,
+    table=st.none() | some_text,
 )
 expired = st.builds(
     ExpiredTable,
     table=some_text,
-    status=st.sampled_from(Status),
+    status=st.sampled_from(RunStatus),
     **dict.fromkeys(("expired", "archived_rows", "objects", "bytes", "busy", "failed"), counts),
     deleted_rows=st.dictionaries(some_text, counts, max_size=8),
     oldest_overdue=st.none() | st.datetimes(timezones=st.timezones()),
@@ -111,7 +116,7 @@ files = st.builds(
     failures=st.lists(failures, max_size=5).map(tuple),
 )
 shares = st.floats(0, 1)
-votes = st.builds(Votes, likes=counts, dislikes=counts)
+votes = st.builds(VoteTotals, likes=counts, dislikes=counts)
 aware = st.datetimes(timezones=st.timezones())
 addresses = some_text | some_text.map("https://x.test/{}".format) | st.just("https://x.test/?a=1&b=<|>")
 figures = st.builds(
@@ -135,7 +140,7 @@ feedbacks = st.builds(
     ).map(tuple),
     since=st.none() | figures,
     on_record=st.none() | figures,
-    interval=st.none() | st.builds(Interval, low=shares, high=shares, confidence=shares),
+    interval=st.none() | st.builds(ConfidenceInterval, low=shares, high=shares, confidence=shares),
     threshold=shares,
     min_votes=counts,
     state=st.sampled_from(FeedbackState),
@@ -158,12 +163,12 @@ feedbacks = st.builds(
 embedded = st.builds(
     EmbeddedTable,
     table=some_text,
-    status=st.sampled_from(Status),
+    status=st.sampled_from(RunStatus),
     model=some_text,
     **dict.fromkeys(
         ("dimension", "looked_at", "embedded", "unchanged", "removed", "poisoned", "left", "tokens"), counts
     ),
-    examples=st.lists(st.builds(PoisonedDocument, id=some_text, reason=some_text), max_size=5).map(tuple),
+    examples=st.lists(st.builds(RejectedDocument, id=some_text, reason=some_text), max_size=5).map(tuple),
     switched=st.booleans(),
     seconds=amounts,
     refusal=st.none() | refusals,
@@ -204,7 +209,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     ),
     RestoreResult: st.builds(
         RestoreResult,
-        status=st.sampled_from(Status),
+        status=st.sampled_from(RunStatus),
         table=some_text,
         into=st.none() | some_text,
         into_original=st.booleans(),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from nightshift.results import ExpiredTable, ExpiryResult, FileFailures, FilesResult, JobResult, Refusal, Status
-from nightshift.slack.texts import Language
+from nightshift.results import ExpiredTable, ExpiryResult, FileFailures, FilesResult, GuardRefusal, JobResult, RunStatus
+from nightshift.slack.catalogs import Language
 from tests.slack import facts
 from tests.slack.facts import AS_OF
 
 EXPIRED = ExpiredTable(
     table="public.job",
-    status=Status.OK,
+    status=RunStatus.OK,
     expired=124,
     deleted_rows={
         "public.payment_failure": 4,
@@ -26,16 +26,16 @@ EXPIRED = ExpiredTable(
     },
     seconds=0.8,
 )
-NOTHING_EXPIRED = ExpiredTable(table="public.job", status=Status.NOTHING)
+NOTHING_EXPIRED = ExpiredTable(table="public.job", status=RunStatus.NOTHING)
 FILES_DELETED = FilesResult(queued=496, deleted=496)
 NO_FILES = FilesResult()
 DENIED = FileFailures(bucket="job-files", code="AccessDenied", count=12, example="users/kim/face.png")
 SLOW = FileFailures(bucket="job-thumbs", code="SlowDown", count=1, example="b.png")
 STUCK = FilesResult(queued=496, deleted=480, failed=13, waiting=20, failures=(DENIED, SLOW))
-CART = ExpiredTable(table="shop.cart", status=Status.OK, expired=3, deleted_rows={"shop.cart": 3})
+CART = ExpiredTable(table="shop.cart", status=RunStatus.OK, expired=3, deleted_rows={"shop.cart": 3})
 PARTIAL = replace(
     EXPIRED,
-    status=Status.PARTIAL,
+    status=RunStatus.PARTIAL,
     busy=3,
     failed=2,
     oldest_overdue=AS_OF - timedelta(hours=3, minutes=12),
@@ -43,8 +43,10 @@ PARTIAL = replace(
 )
 REFUSED = ExpiredTable(
     table="session",
-    status=Status.REFUSED,
-    refusal=Refusal(guard="unexpected_cascade", message="public.invoice would lose rows", hint="name it in `cascade`"),
+    status=RunStatus.REFUSED,
+    refusal=GuardRefusal(
+        guard="unexpected_cascade", message="public.invoice would lose rows", hint="name it in `cascade`"
+    ),
 )
 
 

@@ -9,18 +9,18 @@ from zoneinfo import ZoneInfo
 
 from nightshift.errors import StoreError
 from nightshift.results import (
-    Attachment,
+    CleanupEstimate,
     CleanupResult,
     DamagedObject,
-    Estimate,
+    GuardRefusal,
     JobResult,
-    Refusal,
+    MessageAttachment,
     RestoreResult,
-    Status,
+    RunStatus,
     TableResult,
 )
-from nightshift.slack.blocks import Report, as_text, render
-from nightshift.slack.texts import Language
+from nightshift.slack.catalogs import Language
+from nightshift.slack.renderer import ReportFrame, as_text, render_result
 
 SEOUL = ZoneInfo("Asia/Seoul")
 AS_OF = datetime(2025, 10, 15, tzinfo=UTC)
@@ -29,7 +29,7 @@ KEY = "archive/table=public.conversation_log/dt=2025-09-14/0198.parquet"
 
 DONE = TableResult(
     table="public.conversation_log",
-    status=Status.OK,
+    status=RunStatus.OK,
     cutoff=CUTOFF,
     archived_rows=124,
     deleted_rows=124,
@@ -38,25 +38,27 @@ DONE = TableResult(
     seconds=0.8,
     keys=(KEY, KEY, KEY),
 )
-NOTHING = TableResult(table="public.conversation_log", status=Status.NOTHING, cutoff=CUTOFF)
-PARTIAL = replace(DONE, status=Status.PARTIAL, seconds=845, oldest_overdue=CUTOFF - timedelta(days=1), objects=1)
+NOTHING = TableResult(table="public.conversation_log", status=RunStatus.NOTHING, cutoff=CUTOFF)
+PARTIAL = replace(DONE, status=RunStatus.PARTIAL, seconds=845, oldest_overdue=CUTOFF - timedelta(days=1), objects=1)
 REFUSED = TableResult(
     table="public.conversation_log",
-    status=Status.REFUSED,
+    status=RunStatus.REFUSED,
     cutoff=CUTOFF,
-    refusal=Refusal(guard="abnormal_volume", message="98 % of the rows are due", hint="check keep_days, or `force`"),
+    refusal=GuardRefusal(
+        guard="abnormal_volume", message="98 % of the rows are due", hint="check keep_days, or `force`"
+    ),
 )
 PREVIEW = TableResult(
     table="public.conversation_log",
-    status=Status.DRY_RUN,
+    status=RunStatus.DRY_RUN,
     cutoff=CUTOFF,
-    estimate=Estimate(rows=1234, bytes=5_000_000, objects=2, seconds=72, share=0.1234, usd=0.00123),
+    estimate=CleanupEstimate(rows=1234, bytes=5_000_000, objects=2, seconds=72, share=0.1234, usd=0.00123),
 )
-CSV = Attachment(
+CSV = MessageAttachment(
     filename="conversation_log_backup_20250915.csv", content=b"", rows=124, total_rows=124, table=DONE.table
 )
 RESTORED = RestoreResult(
-    status=Status.OK,
+    status=RunStatus.OK,
     table="public.conversation_log",
     into="public.conversation_log_restored",
     rows=124,
@@ -78,7 +80,7 @@ def told(
     job: str = "cleanup",
     done: JobResult | None = None,
 ) -> str:
-    report = Report(
+    report = ReportFrame(
         job=job,
         as_of=AS_OF,
         dry_run=dry_run,
@@ -88,10 +90,10 @@ def told(
         attempt=attempt,
         request_id=request_id,
     )
-    return as_text(render(report, language, SEOUL))
+    return as_text(render_result(report, language, SEOUL))
 
 
-def cleaned(*tables: TableResult, attachments: tuple[Attachment, ...] = (), orphans: int = 0) -> CleanupResult:
+def cleaned(*tables: TableResult, attachments: tuple[MessageAttachment, ...] = (), orphans: int = 0) -> CleanupResult:
     return CleanupResult(tables=tables, attachments=attachments, orphans_removed=orphans)
 
 

@@ -6,21 +6,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from nightshift.results import (
+    ConfidenceInterval,
     EmbeddedTable,
     FeedbackReason,
     FeedbackResult,
     FeedbackState,
     GroupVotes,
-    Interval,
+    GuardRefusal,
     JobResult,
-    PoisonedDocument,
     ReembedResult,
-    Refusal,
-    Status,
-    Votes,
+    RejectedDocument,
+    RunStatus,
+    VoteTotals,
 )
-from nightshift.slack.blocks import Message, Report, as_text, render
-from nightshift.slack.texts import Language
+from nightshift.slack.catalogs import Language
+from nightshift.slack.renderer import ReportFrame, SlackMessage, as_text, render_result
 from tests.slack.facts import SEOUL
 
 AS_OF = datetime(2025, 10, 17, tzinfo=UTC)
@@ -31,44 +31,45 @@ HEALTHY = FeedbackResult(
     table="public.conversation_log",
     start=START,
     end=START + timedelta(days=1),
-    votes=Votes(likes=87, dislikes=13),
-    interval=Interval(low=0.0776, high=0.2098, confidence=0.95),
+    votes=VoteTotals(likes=87, dislikes=13),
+    interval=ConfidenceInterval(low=0.0776, high=0.2098, confidence=0.95),
     state=FeedbackState.HEALTHY,
     reason=FeedbackReason.WITHIN,
     dashboard_url=DASHBOARD,
 )
 BAD = replace(
     HEALTHY,
-    votes=Votes(likes=59, dislikes=41),
-    interval=Interval(low=0.3187, high=0.5081, confidence=0.95),
+    votes=VoteTotals(likes=59, dislikes=41),
+    interval=ConfidenceInterval(low=0.3187, high=0.5081, confidence=0.95),
     state=FeedbackState.RETRAINING,
     reason=FeedbackReason.CERTAIN,
-    previous=Votes(likes=80, dislikes=20),
-    week=Votes(likes=616, dislikes=84),
+    previous=VoteTotals(likes=80, dislikes=20),
+    week=VoteTotals(likes=616, dislikes=84),
     late=5,
     comments=9,
     worst=(
-        GroupVotes(group="가격", votes=Votes(likes=12, dislikes=28)),
-        GroupVotes(group="면접", votes=Votes(likes=20, dislikes=11)),
+        GroupVotes(group="가격", votes=VoteTotals(likes=12, dislikes=28)),
+        GroupVotes(group="면접", votes=VoteTotals(likes=20, dislikes=11)),
     ),
     decision="0199f3a2",
     started=True,
 )
 EMPTY = replace(
     HEALTHY,
-    votes=Votes(),
+    votes=VoteTotals(),
     interval=None,
     state=FeedbackState.TOO_FEW,
     reason=FeedbackReason.NO_VOTES,
     dashboard_url=None,
 )
 REFUSED = replace(
-    EMPTY, refusal=Refusal(guard="unknown_column", message='there is no column "rating"', hint="set FEEDBACK_RATING")
+    EMPTY,
+    refusal=GuardRefusal(guard="unknown_column", message='there is no column "rating"', hint="set FEEDBACK_RATING"),
 )
 
 DOCUMENTS = EmbeddedTable(
     table="public.document",
-    status=Status.OK,
+    status=RunStatus.OK,
     model="amazon.titan-embed-text-v2:0",
     dimension=1024,
     scope="disliked",
@@ -78,8 +79,8 @@ DOCUMENTS = EmbeddedTable(
     tokens=120_400,
     seconds=34.2,
 )
-CURRENT = EmbeddedTable(table="public.document", status=Status.NOTHING, looked_at=20_000, unchanged=20_000)
-POISONED = PoisonedDocument(id="doc-17", reason="ValidationException: too many input tokens")
+CURRENT = EmbeddedTable(table="public.document", status=RunStatus.NOTHING, looked_at=20_000, unchanged=20_000)
+POISONED = RejectedDocument(id="doc-17", reason="ValidationException: too many input tokens")
 
 
 def embedded(*tables: EmbeddedTable, decision: str | None = "0199f3a2", continues: bool = False) -> ReembedResult:
@@ -94,10 +95,10 @@ def message(
     attempt: int = 1,
     done: JobResult | None = None,
     job: str = "feedback",
-) -> Message:
+) -> SlackMessage:
     error = outcome if isinstance(outcome, Exception) else None
     result = done if isinstance(outcome, Exception) else outcome
-    return render(Report(job, AS_OF, dry_run, 1234, result, error, attempt), language, SEOUL)
+    return render_result(ReportFrame(job, AS_OF, dry_run, 1234, result, error, attempt), language, SEOUL)
 
 
 def told(

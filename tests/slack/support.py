@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from local.slack import CHANNEL, UPLOAD
-from nightshift.results import Attachment
-from nightshift.slack.message import Draft, Message, header, section
+from nightshift.results import MessageAttachment
+from nightshift.slack.messages import MessageDraft, SlackMessage, header_block, section_block
 from nightshift.slack.notifier import SlackNotifier
 
 TOKEN = "xoxb-the-only-token-there-is"
 POST = "chat.postMessage"
 STEPS = ("files.getUploadURLExternal", UPLOAD, "files.completeUploadExternal")
-MESSAGE = Draft(head=(header("💾 DB Cleanup Report"), section(["- 백업 수: 124 rows"]))).fit()
+MESSAGE = MessageDraft(
+    head=(header_block("💾 DB Cleanup Report"), section_block(["- 백업 수: 124 rows"]))
+).truncate_to_limits()
 
 
 @dataclass
@@ -30,10 +32,10 @@ class Sender:
     def __post_init__(self) -> None:
         self.notifier = SlackNotifier(SecretStr(self.token), self.channel, api_url=self.url, sleep=self.slept.append)
 
-    def send(self, *attachments: Attachment, message: Message = MESSAGE, seconds: float = 30.0) -> None:
+    def send(self, *attachments: MessageAttachment, message: SlackMessage = MESSAGE, seconds: float = 30.0) -> None:
         self.notifier.send(message, attachments, deadline=time.monotonic() + seconds)
 
 
-def csv(name: str = "conversation_log_backup_20250915.csv", *, rows: int = 2, total_rows: int = 2) -> Attachment:
+def csv(name: str = "conversation_log_backup_20250915.csv", *, rows: int = 2, total_rows: int = 2) -> MessageAttachment:
     content = '\ufeffid,message\r\n1,안녕\r\n2,"a,b"\r\n'.encode()
-    return Attachment(filename=name, content=content, rows=rows, total_rows=total_rows)
+    return MessageAttachment(filename=name, content=content, rows=rows, total_rows=total_rows)

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nightshift.results import BackupResult, JobResult, Refusal, RestoredBackup, RunRefused
-from nightshift.slack.blocks import Report, as_text, render
-from nightshift.slack.texts import Language
+from nightshift.results import BackupResult, GuardRefusal, JobResult, RestoredBackup, RunRefused
+from nightshift.slack.catalogs import Language
+from nightshift.slack.renderer import ReportFrame, as_text, render_result
 from tests.slack.facts import LOST, lines
 
 AS_OF = datetime(2025, 10, 20, 15, tzinfo=UTC)
@@ -31,7 +31,7 @@ DONE = BackupResult(
     warnings=("log group /app/old: ResourceNotFoundException",),
     seconds=34.2,
 )
-REFUSAL = Refusal(guard="privilege", message="one table may not be read", hint="grant it")
+REFUSAL = GuardRefusal(guard="privilege", message="one table may not be read", hint="grant it")
 REHEARSED = RestoredBackup(
     name=NAME,
     target="nightshift_rehearsal_0199",
@@ -56,8 +56,8 @@ def told(
 ) -> str:
     error = outcome if isinstance(outcome, Exception) else None
     result = done if isinstance(outcome, Exception) else outcome
-    report = Report(job, AS_OF, dry_run, 1234, result, error, attempt)
-    return as_text(render(report, language, ZoneInfo("Asia/Seoul")))
+    report = ReportFrame(job, AS_OF, dry_run, 1234, result, error, attempt)
+    return as_text(render_result(report, language, ZoneInfo("Asia/Seoul")))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from nightshift.results import ExpiredTable, FileFailures, FilesResult, RunRefused, Status
-from nightshift.slack.texts import Language
+from nightshift.results import ExpiredTable, FileFailures, FilesResult, RunRefused, RunStatus
+from nightshift.slack.catalogs import Language
 from tests.slack.expiry_facts import (
     CART,
     DENIED,
@@ -53,7 +53,7 @@ def test_a_line_names_no_more_than_there_was() -> None:
 
 
 def test_rows_that_hang_on_rows_of_their_own_table_are_dependents() -> None:
-    tree = ExpiredTable(table="public.job", status=Status.OK, expired=2, deleted_rows={"public.job": 7})
+    tree = ExpiredTable(table="public.job", status=RunStatus.OK, expired=2, deleted_rows={"public.job": 7})
     assert told(swept(tree, files=NO_FILES)) == "🧹 만료 작업 정리: job 2건 · 하위 5행 (job 5) · 09:00 KST"
 
 
@@ -150,7 +150,7 @@ def test_many_reasons_and_warnings_are_counted() -> None:
 
 
 def test_a_run_that_ran_out_of_time_says_that_it_goes_on() -> None:
-    late = replace(CART, status=Status.PARTIAL, oldest_overdue=AS_OF - timedelta(days=50, hours=3))
+    late = replace(CART, status=RunStatus.PARTIAL, oldest_overdue=AS_OF - timedelta(days=50, hours=3))
     assert told(swept(late, files=NO_FILES)).splitlines()[1:] == lines("""
         ⏳ 일부만 처리했습니다. 남은 행은 다음 실행에서 이어서 처리합니다.
         - 가장 오래된 미처리 행: 50일 3시간 전 만료
@@ -193,15 +193,15 @@ def test_a_refusal_names_guard_reason_and_remedy(language: Language, expected: s
     ],
 )
 def test_a_preview_is_the_same_line_and_says_so(language: Language, title: str, files: str, note: str) -> None:
-    preview = swept(replace(EXPIRED, status=Status.DRY_RUN), files=FilesResult(queued=496))
+    preview = swept(replace(EXPIRED, status=RunStatus.DRY_RUN), files=FilesResult(queued=496))
     line, last = told(preview, language, dry_run=True).splitlines()
     assert line.startswith(title)
     assert line.endswith(f" · {files} · 09:00 KST")
     assert last.startswith(note)
 
 
-@pytest.mark.parametrize("status", [Status.NOTHING, Status.DRY_RUN])
-def test_a_preview_of_nothing(status: Status) -> None:
+@pytest.mark.parametrize("status", [RunStatus.NOTHING, RunStatus.DRY_RUN])
+def test_a_preview_of_nothing(status: RunStatus) -> None:
     seen = told(swept(replace(NOTHING_EXPIRED, status=status), files=NO_FILES), dry_run=True).splitlines()
     assert seen == lines("""
         ✅ 만료된 작업이 없습니다. (기준: 09:00 KST)
@@ -210,7 +210,7 @@ def test_a_preview_of_nothing(status: Status) -> None:
 
 
 def test_a_failure_tells_what_was_done_before() -> None:
-    failed = replace(CART, status=Status.FAILED, error=LOST)
+    failed = replace(CART, status=RunStatus.FAILED, error=LOST)
     assert told(LOST, done=swept(failed, NOTHING_EXPIRED, files=FILES_DELETED)).splitlines() == lines("""
         🚨 만료 작업 정리 실행 실패
         - 오류: S3 is away

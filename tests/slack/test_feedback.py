@@ -10,14 +10,14 @@ import pytest
 
 from nightshift.errors import BusError
 from nightshift.results import (
+    ConfidenceInterval,
     FeedbackReason,
     FeedbackState,
     GroupVotes,
-    Interval,
     RunRefused,
-    Votes,
+    VoteTotals,
 )
-from nightshift.slack.texts import Language
+from nightshift.slack.catalogs import Language
 from tests.slack.facts import lines
 from tests.slack.feedback_facts import AS_OF, BAD, EMPTY, HEALTHY, REFUSED, told
 
@@ -81,32 +81,35 @@ def test_a_bad_day_says_why_what_was_started_and_where_it_hurts() -> None:
     """)
 
 
-WEEK = Votes(likes=880, dislikes=120)
+WEEK = VoteTotals(likes=880, dislikes=120)
 SENTENCES = [
     (
         FeedbackReason.WORSE,
-        {"interval": Interval(low=0.15, high=0.29, confidence=0.95), "week": WEEK},
+        {"interval": ConfidenceInterval(low=0.15, high=0.29, confidence=0.95), "week": WEEK},
         "기준 30%는 넘지 않지만, 직전 7일의 12.0%보다 뚜렷하게 나빠졌습니다. (95% 신뢰구간 15.0%~29.0%)",
         "Not above the threshold of 30%, but clearly worse than the 12.0% of the 7 days before. "
         "(95% interval 15.0% to 29.0%)",
     ),
     (
         FeedbackReason.UNCERTAIN,
-        {"votes": Votes(likes=60, dislikes=40), "interval": Interval(low=0.3, high=0.51, confidence=0.99)},
+        {
+            "votes": VoteTotals(likes=60, dislikes=40),
+            "interval": ConfidenceInterval(low=0.3, high=0.51, confidence=0.99),
+        },
         "부정 비율 40.0%가 기준 30%를 넘지만, 우연일 수 있습니다. (99% 신뢰구간 30.0%~51.0%)",
         "The negative ratio of 40.0% is above the threshold of 30%, but that may be chance. "
         "(99% interval 30.0% to 51.0%)",
     ),
     (
         FeedbackReason.COOLING_DOWN,
-        {"votes": Votes(likes=5, dislikes=5), "interval": Interval(low=0.4, high=0.6, confidence=0.95)},
+        {"votes": VoteTotals(likes=5, dislikes=5), "interval": ConfidenceInterval(low=0.4, high=0.6, confidence=0.95)},
         "부정 비율 50.0%가 기준 30%보다 분명히 높지만, 얼마 전에 재임베딩을 시작했습니다. (95% 신뢰구간 40.0%~60.0%)",
         "The negative ratio of 50.0% is above the threshold of 30% by more than chance, but re-embedding was started a "
         "short while ago. (95% interval 40.0% to 60.0%)",
     ),
     (
         FeedbackReason.SUPERSEDED,
-        {"votes": Votes(likes=5, dislikes=5), "interval": Interval(low=0.4, high=0.6, confidence=0.95)},
+        {"votes": VoteTotals(likes=5, dislikes=5), "interval": ConfidenceInterval(low=0.4, high=0.6, confidence=0.95)},
         "부정 비율 50.0%가 기준 30%보다 분명히 높지만, 더 최근의 날을 이미 판단했으므로 아무것도 시작하지 않습니다. "
         "(95% 신뢰구간 40.0%~60.0%)",
         "The negative ratio of 50.0% is above the threshold of 30% by more than chance, but a later day was decided on "
@@ -114,7 +117,7 @@ SENTENCES = [
     ),
     (
         FeedbackReason.TOO_FEW,
-        {"votes": Votes(likes=1, dislikes=2), "interval": Interval(low=0.2, high=0.9, confidence=0.95)},
+        {"votes": VoteTotals(likes=1, dislikes=2), "interval": ConfidenceInterval(low=0.2, high=0.9, confidence=0.95)},
         "피드백 3건으로는 판단하지 않습니다. 적어도 30건이 필요합니다.",
         "3 votes decide nothing. It takes at least 30 votes.",
     ),
@@ -131,7 +134,7 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("reason", "facts", "korean", "english"), SENTENCES, ids=lambda value: str(value)[:20])
 def test_each_reason_has_its_sentence(
-    reason: FeedbackReason, facts: dict[str, Votes | Interval], korean: str, english: str
+    reason: FeedbackReason, facts: dict[str, VoteTotals | ConfidenceInterval], korean: str, english: str
 ) -> None:
     result = replace(HEALTHY, reason=reason, **facts)  # type: ignore[arg-type]
     assert f"- 판단 근거: {korean}" in told(result).splitlines()
@@ -147,11 +150,13 @@ def test_no_two_reasons_and_no_two_states_read_alike(language: Language) -> None
 
 def test_a_number_that_decided_is_not_rounded_onto_the_threshold() -> None:
     barely = replace(
-        BAD, votes=Votes(likes=69_960, dislikes=30_040), interval=Interval(low=0.30001, high=0.31, confidence=0.95)
+        BAD,
+        votes=VoteTotals(likes=69_960, dislikes=30_040),
+        interval=ConfidenceInterval(low=0.30001, high=0.31, confidence=0.95),
     )
     assert "부정 비율 30.04%가 기준 30%보다 높습니다. (95% 신뢰구간 30.001%~31.0%)" in told(barely)
     assert "- 부정 비율: 30.0%" in told(barely).splitlines()
-    odd = replace(HEALTHY, threshold=0.325, interval=Interval(low=0.1, high=0.325, confidence=0.995))
+    odd = replace(HEALTHY, threshold=0.325, interval=ConfidenceInterval(low=0.1, high=0.325, confidence=0.995))
     assert "기준 32.5%를 넘지 않습니다. (99.5% 신뢰구간 10.0%~32.5%)" in told(odd)
 
 
@@ -168,18 +173,20 @@ def test_no_votes_have_no_ratio() -> None:
         - 판단 근거: 이 날에는 피드백이 없습니다. 판단하려면 적어도 30건이 필요합니다.
         - 집계 대상: 2025-10-16 KST
     """)
-    assert "- Why: Nobody voted on this day." in told(replace(EMPTY, previous=Votes(likes=1), week=Votes()), "en")
+    assert "- Why: Nobody voted on this day." in told(
+        replace(EMPTY, previous=VoteTotals(likes=1), week=VoteTotals()), "en"
+    )
 
 
 @pytest.mark.parametrize(
     ("previous", "expected"),
     [
-        (Votes(likes=90, dislikes=10), "▲ 3.0%p (10.0% → 13.0%)"),
-        (Votes(likes=80, dislikes=20), "▼ 7.0%p (20.0% → 13.0%)"),
-        (Votes(likes=8700, dislikes=1301), "변동 없음 (13.0% → 13.0%)"),
+        (VoteTotals(likes=90, dislikes=10), "▲ 3.0%p (10.0% → 13.0%)"),
+        (VoteTotals(likes=80, dislikes=20), "▼ 7.0%p (20.0% → 13.0%)"),
+        (VoteTotals(likes=8700, dislikes=1301), "변동 없음 (13.0% → 13.0%)"),
     ],
 )
-def test_the_change_since_the_day_before(previous: Votes, expected: str) -> None:
+def test_the_change_since_the_day_before(previous: VoteTotals, expected: str) -> None:
     assert f"- 전일 대비: {expected}" in told(replace(HEALTHY, previous=previous)).splitlines()
 
 
@@ -254,7 +261,7 @@ def test_a_day_at_a_change_of_clocks_has_its_own_length(zone: str, day: tuple[in
 
 
 def test_many_groups_and_warnings_are_counted() -> None:
-    groups = tuple(GroupVotes(group=f"topic {n}", votes=Votes(dislikes=n)) for n in range(5))
+    groups = tuple(GroupVotes(group=f"topic {n}", votes=VoteTotals(dislikes=n)) for n in range(5))
     result = replace(BAD, worst=groups, warnings=("the chart could not be drawn", "b", "c", "d"))
     seen = told(result, "en", attempt=3).splitlines()
     assert seen[-9:] == lines("""
@@ -272,7 +279,7 @@ def test_many_groups_and_warnings_are_counted() -> None:
 
 def test_names_from_outside_stay_names() -> None:
     name = "<!here>|\n- 상태: ✅ 정상 유지"
-    odd = replace(BAD, worst=(GroupVotes(group=name, votes=Votes(dislikes=1)),), decision=name, warnings=(name,))
+    odd = replace(BAD, worst=(GroupVotes(group=name, votes=VoteTotals(dislikes=1)),), decision=name, warnings=(name,))
     seen = told(odd).splitlines()
     assert [line for line in seen if line.startswith("- 상태")] == ["- 상태: 🔁 재학습 시작"]
     assert "• <!here>| - 상태: ✅ 정상 유지: 100.0% (1건 중 👎 1)" in seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nightshift.results import FeedbackFigures, FeedbackState, UnknownRating, Votes
+from nightshift.results import FeedbackFigures, FeedbackState, UnknownRating, VoteTotals
 from tests.slack.feedback_facts import BAD, HEALTHY, told
 
 
@@ -24,7 +24,7 @@ def test_unknown_values_are_named_with_what_they_resemble() -> None:
 
 def test_the_figures_of_the_decision_and_what_changed_since() -> None:
     since = FeedbackFigures(
-        votes=Votes(likes=259, dislikes=41), unknown=7, threshold=0.05, min_votes=30, confidence=0.95
+        votes=VoteTotals(likes=259, dislikes=41), unknown=7, threshold=0.05, min_votes=30, confidence=0.95
     )
     told_again = told(replace(BAD, decided_before=True, started=False, since=since)).splitlines()
     assert "- 👎 싫어요: 41" in told_again

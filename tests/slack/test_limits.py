@@ -16,12 +16,12 @@ from slack_sdk.models.blocks import Block
 
 from local.slack_rules import check_message
 from nightshift.errors import NightshiftError
-from nightshift.results import CleanupResult, JobResult, Status, TableResult
-from nightshift.slack import blocks
-from nightshift.slack.blocks import Message, Report, as_text, render
-from nightshift.slack.markup import clip, code, fenced, plain, prose
-from nightshift.slack.message import MAX_MESSAGE
-from nightshift.slack.texts import Language
+from nightshift.results import CleanupResult, JobResult, RunStatus, TableResult
+from nightshift.slack import renderer
+from nightshift.slack.catalogs import Language
+from nightshift.slack.markup import clip_text, format_code, format_fenced, format_prose, plain_text
+from nightshift.slack.messages import MAX_MESSAGE
+from nightshift.slack.renderer import ReportFrame, SlackMessage, as_text, render_result
 from tests.slack.any_facts import HOSTILE, RESULTS, WORST, errors, results, some_text
 from tests.slack.worst_facts import (
     worst_backup,
@@ -43,11 +43,11 @@ outcomes = st.tuples(results, st.none()) | st.tuples(st.none() | results, errors
 languages: st.SearchStrategy[Language] = st.sampled_from(["ko", "en"])
 
 
-def texts(message: Message) -> list[str]:
+def texts(message: SlackMessage) -> list[str]:
     return [message.text, *(block["text"]["text"] for block in message.blocks)]
 
 
-def assert_sound(message: Message) -> None:
+def assert_sound(message: SlackMessage) -> None:
     """Slack takes it, by its own rules, its SDK's, and ours; nothing in it is markup by accident."""
     check_message(message.text, list(message.blocks))
     for block in message.blocks:
@@ -81,14 +81,14 @@ def test_any_facts_make_a_message_that_slack_takes(
     attempt: int,
     request_id: str | None,
 ) -> None:
-    report = Report(job, AS_OF, dry_run, 1234, outcome[0], outcome[1], attempt, request_id)
-    message = render(report, language, SEOUL)
+    report = ReportFrame(job, AS_OF, dry_run, 1234, outcome[0], outcome[1], attempt, request_id)
+    message = render_result(report, language, SEOUL)
     assert_sound(message)
     assert as_text(message)
 
 
 @pytest.mark.parametrize("worst", WORST, ids=[f"{piece[:8]!a}" for piece in HOSTILE])
-@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("status", RunStatus)
 @pytest.mark.parametrize(
     ("job", "make"),
     [
@@ -102,37 +102,37 @@ def test_any_facts_make_a_message_that_slack_takes(
     ],
 )
 def test_the_worst_text_everywhere(
-    job: str, make: Callable[[str, Status, int], JobResult], status: Status, worst: str
+    job: str, make: Callable[[str, RunStatus, int], JobResult], status: RunStatus, worst: str
 ) -> None:
     error = NightshiftError(worst, detail=worst, hint=worst)
     for count in (1, 60):
         result = make(worst, status, count)
-        assert_sound(render(Report(job, AS_OF, False, 1, result), "ko", SEOUL))
-        assert_sound(render(Report(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
+        assert_sound(render_result(ReportFrame(job, AS_OF, False, 1, result), "ko", SEOUL))
+        assert_sound(render_result(ReportFrame(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
 
 
 def test_no_message_is_left_out_of_these_tests() -> None:
-    assert {*blocks.RENDERERS, "RunRefused"} == {kind.__name__ for kind in RESULTS}
+    assert {*renderer.RENDERERS, "RunRefused"} == {kind.__name__ for kind in RESULTS}
 
 
 def test_a_name_cannot_add_a_line_to_the_report() -> None:
-    table = TableResult(table="a\n- 백업 수: 0 rows\u2028x", status=Status.OK, warnings=("b\r\n- 백업 수: 0 rows",))
-    seen = as_text(render(Report("cleanup", AS_OF, False, 1, CleanupResult(tables=(table,))), "ko", SEOUL))
+    table = TableResult(table="a\n- 백업 수: 0 rows\u2028x", status=RunStatus.OK, warnings=("b\r\n- 백업 수: 0 rows",))
+    seen = as_text(render_result(ReportFrame("cleanup", AS_OF, False, 1, CleanupResult(tables=(table,))), "ko", SEOUL))
     assert [line for line in seen.splitlines() if line.startswith("- 백업 수")] == ["- 백업 수: 0 rows"]
 
 
 def test_a_mention_is_shown_and_not_made() -> None:
     error = NightshiftError("<!channel> & <@U1>", detail="<!here>")
-    message = render(Report("cleanup", AS_OF, False, 1, None, error), "ko", SEOUL)
+    message = render_result(ReportFrame("cleanup", AS_OF, False, 1, None, error), "ko", SEOUL)
     assert "&lt;!channel&gt; &amp; &lt;@U1&gt;" in message.blocks[1]["text"]["text"]
     assert "<!channel> & <@U1>" in as_text(message)
     assert [block["text"].get("verbatim") for block in message.blocks] == [None, True, True]
 
 
 def test_the_text_for_notifications_opens_like_the_message() -> None:
-    table = TableResult(table="public.a", status=Status.OK, archived_rows=124)
+    table = TableResult(table="public.a", status=RunStatus.OK, archived_rows=124)
     tables = tuple(replace(table, table=f"public.t{n}") for n in range(40))
-    message = render(Report("cleanup", AS_OF, False, 1, CleanupResult(tables=tables)), "ko", SEOUL)
+    message = render_result(ReportFrame("cleanup", AS_OF, False, 1, CleanupResult(tables=tables)), "ko", SEOUL)
     assert message.text.startswith("💾 DB Cleanup Report\n- 백업 수: 4,960 rows")
     assert message.text.endswith("…")
 
@@ -142,7 +142,7 @@ def test_the_text_for_notifications_opens_like_the_message() -> None:
 @example(text="e\u0301" * 300, limit=20)
 @example(text="\u0301" * 300, limit=20)
 def test_a_cut_never_splits_an_entity(text: str, limit: int) -> None:
-    for cut in (prose(text, limit), code(text, limit), fenced(text, limit)):
+    for cut in (format_prose(text, limit), format_code(text, limit), format_fenced(text, limit)):
         assert len(cut) <= limit
         assert not BARE.search(cut)
 
@@ -162,15 +162,15 @@ def test_a_cut_never_splits_an_entity(text: str, limit: int) -> None:
     ],
 )
 def test_where_a_cut_falls(markup: str, limit: int, expected: str) -> None:
-    assert clip(markup, limit) == expected
+    assert clip_text(markup, limit) == expected
 
 
 def test_names_and_details_cannot_leave_their_code_span() -> None:
-    assert code("a`b") == "`a'b`"
-    assert code("  \n ") == "-"
-    assert fenced("a```b`c\nd") == "```\na'''b`c\nd\n```"
-    assert prose("run `plan` ```now```") == "run `plan` '''now'''"
+    assert format_code("a`b") == "`a'b`"
+    assert format_code("  \n ") == "-"
+    assert format_fenced("a```b`c\nd") == "```\na'''b`c\nd\n```"
+    assert format_prose("run `plan` ```now```") == "run `plan` '''now'''"
 
 
 def test_plain_undoes_the_markup_and_no_more() -> None:
-    assert plain("`a_b` &lt;c&gt; &amp;amp; *d*\n```\ne\n```") == "a_b <c> &amp; *d*\ne"
+    assert plain_text("`a_b` &lt;c&gt; &amp;amp; *d*\n```\ne\n```") == "a_b <c> &amp; *d*\ne"

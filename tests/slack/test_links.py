@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nightshift.slack.markup import link, plain
+from nightshift.slack.markup import format_link, plain_text
 from tests.slack.feedback_facts import HEALTHY, message, told
 
 
@@ -28,12 +28,12 @@ def test_the_dashboard_is_a_link_that_nothing_can_leave() -> None:
     ],
 )
 def test_addresses_are_encoded(url: str, address: str) -> None:
-    assert link(url, "보기") == f"<{address}|보기>"
-    assert plain(link(url, "보기")) == "보기"
+    assert format_link(url, "보기") == f"<{address}|보기>"
+    assert plain_text(format_link(url, "보기")) == "보기"
 
 
 @pytest.mark.parametrize(
     "url", ["", "javascript:alert(1)", "mailto:a@b.c", "https:///x", "!channel", "https://" + "a" * 2000]
 )
 def test_what_is_no_address_is_no_link(url: str) -> None:
-    assert link(url, "보기") == "보기"
+    assert format_link(url, "보기") == "보기"

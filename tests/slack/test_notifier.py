@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from local.slack import CHANNEL, UPLOAD, SlackServer
 from nightshift.errors import NotifyError
 from nightshift.slack.notifier import SlackNotifier
-from nightshift.slack.patience import HINTS, MAX_TRIES
+from nightshift.slack.retry_budget import HINTS, MAX_TRIES
 from tests.slack.support import MESSAGE, POST, STEPS, TOKEN, Sender, csv
 
 

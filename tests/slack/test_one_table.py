@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nightshift.results import Refusal
-from nightshift.slack.texts import Language
+from nightshift.results import GuardRefusal
+from nightshift.slack.catalogs import Language
 from tests.slack.facts import CSV, DONE, KEY, NOTHING, PARTIAL, PREVIEW, REFUSED, cleaned, lines, told
 
 
@@ -132,7 +132,7 @@ def test_a_refusal_names_guard_reason_and_remedy(language: Language, expected: s
 
 
 def test_an_unknown_guard_keeps_its_name() -> None:
-    refusal = Refusal(guard="moon_phase", message="it is full", hint="wait")
+    refusal = GuardRefusal(guard="moon_phase", message="it is full", hint="wait")
     assert "안전 점검 실패 (moon_phase)" in told(cleaned(replace(REFUSED, refusal=refusal)))
 
 

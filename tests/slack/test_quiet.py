@@ -10,8 +10,8 @@ from aws_lambda_powertools import Logger
 
 from local.slack import CHANNEL, SlackServer
 from nightshift.errors import NightshiftError
-from nightshift.reporting import tell
-from nightshift.results import CleanupResult, ExpiredTable, FilesResult, JobResult, RunRefused, Status
+from nightshift.notifications import notify
+from nightshift.results import CleanupResult, ExpiredTable, FilesResult, JobResult, RunRefused, RunStatus
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from tests.slack.expiry_facts import EXPIRED, NO_FILES, NOTHING_EXPIRED, swept
@@ -28,7 +28,7 @@ def tell_of(slack: SlackServer, result: JobResult | None, error: Exception | Non
     job = "cleanup" if isinstance(result, CleanupResult) else "expire_jobs"
     run = JobRun(job=job, as_of=AS_OF, deadline=time.monotonic() + 30)
     logger = Logger(service="test.quiet", stream=sys.stderr)
-    return tell(settings, run, logger, duration_ms=1, request_id=None, result=result, error=error)
+    return notify(settings, run, logger, duration_ms=1, request_id=None, result=result, error=error)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_unless_every_run_is_wanted(slack: SlackServer) -> None:
     assert [message.seen for message in slack.messages] == ["✅ 만료된 작업이 없습니다. (기준: 09:00 KST)"]
 
 
-LEFT = ExpiredTable(table="public.job", status=Status.PARTIAL, busy=1)
-NO = ExpiredTable(table="public.job", status=Status.REFUSED)
+LEFT = ExpiredTable(table="public.job", status=RunStatus.PARTIAL, busy=1)
+NO = ExpiredTable(table="public.job", status=RunStatus.REFUSED)
 
 
 @pytest.mark.parametrize(

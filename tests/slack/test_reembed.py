@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from nightshift.errors import EmbedderError
-from nightshift.results import PoisonedDocument, ReembedResult, Refusal, RunRefused, Status
-from nightshift.slack.texts import Language
+from nightshift.results import GuardRefusal, ReembedResult, RejectedDocument, RunRefused, RunStatus
+from nightshift.slack.catalogs import Language
 from tests.slack import feedback_facts
 from tests.slack.facts import LOST, lines
 from tests.slack.feedback_facts import CURRENT, DOCUMENTS, POISONED, embedded
@@ -100,13 +100,13 @@ def test_a_second_delivery_did_nothing() -> None:
     ],
 )
 def test_what_is_left_goes_on(continues: bool, korean: str, english: str) -> None:
-    part = embedded(replace(DOCUMENTS, status=Status.PARTIAL, left=1000), continues=continues)
+    part = embedded(replace(DOCUMENTS, status=RunStatus.PARTIAL, left=1000), continues=continues)
     assert korean in told(part).splitlines()
     assert english in told(part, "en").splitlines()
 
 
 def test_poisoned_documents_are_named_and_counted() -> None:
-    long = PoisonedDocument(id="x" * 500, reason="y" * 500)
+    long = RejectedDocument(id="x" * 500, reason="y" * 500)
     table = replace(DOCUMENTS, poisoned=12, examples=(POISONED, long, POISONED, POISONED))
     _, *seen = told(embedded(table)).partition("⚠️ ")
     assert "".join(seen).splitlines()[:5] == lines(f"""
@@ -134,18 +134,18 @@ def test_a_switch_of_models_is_told() -> None:
 
 
 def test_a_preview() -> None:
-    preview = replace(DOCUMENTS, status=Status.DRY_RUN, tokens=0)
+    preview = replace(DOCUMENTS, status=RunStatus.DRY_RUN, tokens=0)
     seen = told(embedded(preview, decision=None), dry_run=True).splitlines()
     assert seen[0] == "🧪 문서 재임베딩 Report (미리보기)"
     assert "- 임베딩 예정: 412건" in seen
     assert not [line for line in seen if line.startswith("- 소요 시간")]
     assert seen[-1].startswith("💡 미리보기입니다.")
-    assert told(embedded(replace(CURRENT, status=Status.DRY_RUN)), dry_run=True).splitlines()[-1].startswith("💡")
+    assert told(embedded(replace(CURRENT, status=RunStatus.DRY_RUN)), dry_run=True).splitlines()[-1].startswith("💡")
 
 
 def test_of_several_tables_the_gravest_comes_first_and_quiet_ones_are_left_out() -> None:
-    refusal = Refusal(guard="unknown_table", message="no such table", hint="look at `table`")
-    refused = replace(CURRENT, table="public.gone", status=Status.REFUSED, refusal=refusal, warnings=("w",) * 5)
+    refusal = GuardRefusal(guard="unknown_table", message="no such table", hint="look at `table`")
+    refused = replace(CURRENT, table="public.gone", status=RunStatus.REFUSED, refusal=refusal, warnings=("w",) * 5)
     head, *tables = told(embedded(FAQ, CURRENT, refused), "en").split("\n\n")
     assert head.splitlines() == lines("""
         🧬 Re-embedding Report
@@ -165,7 +165,7 @@ def test_of_several_tables_the_gravest_comes_first_and_quiet_ones_are_left_out()
 
 
 def test_a_failure_tells_what_was_done_before() -> None:
-    failed = replace(FAQ, status=Status.FAILED, error=LOST)
+    failed = replace(FAQ, status=RunStatus.FAILED, error=LOST)
     failure, done = told(LOST, done=embedded(failed)).split("\n\n")
     assert failure.splitlines()[0] == "🚨 문서 재임베딩 실행 실패"
     assert done.splitlines() == lines("""
@@ -180,7 +180,10 @@ def test_a_failure_tells_what_was_done_before() -> None:
 
 def test_a_failure_of_one_table_among_several() -> None:
     other = EmbedderError("no such model", hint="enable it")
-    tables = (replace(FAQ, status=Status.FAILED, error=LOST), replace(DOCUMENTS, status=Status.FAILED, error=other))
+    tables = (
+        replace(FAQ, status=RunStatus.FAILED, error=LOST),
+        replace(DOCUMENTS, status=RunStatus.FAILED, error=other),
+    )
     _, _, first, second = told(LOST, done=embedded(*tables)).split("\n\n")
     assert first.splitlines()[:2] == ["- 테이블: public.faq", "- 모델: amazon.titan-embed-text-v2:0 (1,024차원)"]
     assert second.splitlines()[1:3] == ["❌ 처리 중 실패했습니다: no such model", "- 조치 방법: enable it"]
@@ -197,7 +200,7 @@ def test_a_lock_held_elsewhere() -> None:
 
 def test_names_from_outside_stay_names() -> None:
     name = "<!here>\n- 토큰: 0"
-    table = replace(DOCUMENTS, table=name, model=name, poisoned=1, examples=(PoisonedDocument(id=name, reason=name),))
+    table = replace(DOCUMENTS, table=name, model=name, poisoned=1, examples=(RejectedDocument(id=name, reason=name),))
     seen = told(embedded(table, decision=name)).splitlines()
     assert [line for line in seen if line.startswith("- 토큰")] == ["- 토큰: 120,400"]
     assert "• <!here> - 토큰: 0: <!here> - 토큰: 0" in seen

@@ -7,19 +7,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nightshift.archive.proof import Damage
+from nightshift.archive.object_verification import ObjectDamage
 from nightshift.errors import ArchiveMismatch
-from nightshift.results import JobResult, Refusal, RestoreResult, RunRefused, Status
-from nightshift.slack.texts import ENGLISH, KOREAN, Language
+from nightshift.results import GuardRefusal, JobResult, RestoreResult, RunRefused, RunStatus
+from nightshift.slack.catalogs import ENGLISH, KOREAN, Language
 from tests.slack import facts
 from tests.slack.facts import DAMAGED, KEY, LOST, RESTORED, lines
 
 HOLD = datetime(2025, 10, 22, tzinfo=UTC)
 REFUSED = RestoreResult(
-    status=Status.REFUSED,
+    status=RunStatus.REFUSED,
     table="public.conversation_log",
     into="public.users",
-    refusal=Refusal(guard="impossible_columns", message="feedback: text does not fit integer", hint="use `--rename`"),
+    refusal=GuardRefusal(
+        guard="impossible_columns", message="feedback: text does not fit integer", hint="use `--rename`"
+    ),
 )
 
 
@@ -96,26 +98,26 @@ def test_into_the_original_the_rows_left_alone_and_the_hold_are_told() -> None:
     ],
 )
 def test_a_run_that_ran_out_of_time_says_how_to_go_on(language: Language, verdict: str, remaining: str) -> None:
-    seen = told(replace(RESTORED, status=Status.PARTIAL, remaining=4), language).splitlines()
+    seen = told(replace(RESTORED, status=RunStatus.PARTIAL, remaining=4), language).splitlines()
     assert seen[1] == verdict
     assert remaining in seen
 
 
 def test_damaged_objects_are_named() -> None:
-    seen = told(replace(RESTORED, status=Status.PARTIAL, damaged=(DAMAGED,)))
+    seen = told(replace(RESTORED, status=RunStatus.PARTIAL, damaged=(DAMAGED,)))
     assert "⚠️ 일부만 복원했습니다." in seen
     assert seen.split("\n\n")[1].splitlines() == lines(f"""
         ❌ 손상되어 복원하지 못한 객체: 1건
         • {KEY}: 내용 변경됨 (SHA-256 0a1b…, the ledger says 2c3d…)
     """)
-    english = told(replace(RESTORED, status=Status.PARTIAL, damaged=(DAMAGED,)), "en")
+    english = told(replace(RESTORED, status=RunStatus.PARTIAL, damaged=(DAMAGED,)), "en")
     assert f"❌ 1 damaged object was not restored\n• {KEY}: altered (SHA-256" in english
 
 
 def test_many_damaged_objects_and_notes_are_counted() -> None:
     damaged = tuple(replace(DAMAGED, key=f"{n}.parquet") for n in range(8))
     notes = tuple(f"column_{n}: was filled with NULL" for n in range(7))
-    _, first, second = told(replace(RESTORED, status=Status.PARTIAL, damaged=damaged, columns=notes)).split("\n\n")
+    _, first, second = told(replace(RESTORED, status=RunStatus.PARTIAL, damaged=damaged, columns=notes)).split("\n\n")
     assert first.startswith("❌ 손상되어 복원하지 못한 객체: 8건\n• 0.parquet: ")
     assert first.endswith("… 외 3건")
     assert "• 4.parquet" in first
@@ -133,9 +135,9 @@ def test_notes_on_columns_stand_below_the_figures() -> None:
 
 
 def test_every_kind_of_damage_has_a_name_in_both_languages() -> None:
-    assert KOREAN.damages.keys() == ENGLISH.damages.keys() == {damage.value for damage in Damage}
+    assert KOREAN.damages.keys() == ENGLISH.damages.keys() == {damage.value for damage in ObjectDamage}
     unheard = replace(DAMAGED, damage="moth-eaten", what="holes")
-    assert f"• {KEY}: moth-eaten (holes)" in told(replace(RESTORED, status=Status.PARTIAL, damaged=(unheard,)))
+    assert f"• {KEY}: moth-eaten (holes)" in told(replace(RESTORED, status=RunStatus.PARTIAL, damaged=(unheard,)))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_rows_restored_before_a_refusal_are_not_denied() -> None:
 
 
 def test_nothing_left_to_restore_tells_how_many_were_restored_before() -> None:
-    nothing = replace(RESTORED, status=Status.NOTHING, rows=0, objects=0, bytes=0, already=3)
+    nothing = replace(RESTORED, status=RunStatus.NOTHING, rows=0, objects=0, bytes=0, already=3)
     assert told(nothing).splitlines() == lines("""
         ✅ 복원할 객체가 없습니다.
         - 대상 테이블: public.conversation_log
@@ -198,7 +200,7 @@ def test_nothing_left_to_restore_tells_how_many_were_restored_before() -> None:
 
 
 def test_a_dry_run_is_marked_as_a_preview() -> None:
-    preview = replace(RESTORED, status=Status.DRY_RUN)
+    preview = replace(RESTORED, status=RunStatus.DRY_RUN)
     assert told(preview, dry_run=True).splitlines() == lines("""
         🧪 DB Restore Report (미리보기)
         - 대상 테이블: public.conversation_log
@@ -220,7 +222,7 @@ def test_a_refused_dry_run_is_marked_too() -> None:
 
 
 def test_a_failure_tells_what_was_restored_before() -> None:
-    assert told(LOST, done=replace(RESTORED, status=Status.PARTIAL, damaged=(DAMAGED,))).splitlines() == lines(f"""
+    assert told(LOST, done=replace(RESTORED, status=RunStatus.PARTIAL, damaged=(DAMAGED,))).splitlines() == lines(f"""
         🚨 DB Restore 실행 실패
         - 오류: S3 is away
         - 조치 방법: wait
@@ -241,7 +243,7 @@ def test_a_failure_tells_what_was_restored_before() -> None:
 
 def test_an_archive_that_is_damaged_as_a_whole_is_a_failure() -> None:
     error = ArchiveMismatch("no object could be restored: all 1 are damaged", detail=f"{KEY}: altered", hint="look")
-    seen = told(error, "en", done=replace(RESTORED, status=Status.PARTIAL, rows=0, objects=0, damaged=(DAMAGED,)))
+    seen = told(error, "en", done=replace(RESTORED, status=RunStatus.PARTIAL, rows=0, objects=0, damaged=(DAMAGED,)))
     assert seen.startswith("🚨 DB Restore failed\n- Error: no object could be restored")
     assert "- Restored: 0 rows" in seen
 

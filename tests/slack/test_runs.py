@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from nightshift.errors import StoreError
-from nightshift.results import Attachment, RunRefused, Status
-from nightshift.slack.blocks import Report
-from nightshift.slack.texts import Language
+from nightshift.results import MessageAttachment, RunRefused, RunStatus
+from nightshift.slack.catalogs import Language
+from nightshift.slack.renderer import ReportFrame
 from tests.slack.facts import AS_OF, CSV, CUTOFF, DONE, KEY, LOST, cleaned, lines, told
 
 
@@ -77,7 +77,7 @@ def test_a_failure_without_detail_or_hint_is_short() -> None:
 
 
 def test_a_failure_tells_what_was_done_before() -> None:
-    table = replace(DONE, status=Status.FAILED, error=LOST, objects=1, oldest_overdue=CUTOFF - timedelta(days=1))
+    table = replace(DONE, status=RunStatus.FAILED, error=LOST, objects=1, oldest_overdue=CUTOFF - timedelta(days=1))
     assert told(LOST, done=cleaned(table, attachments=(CSV,))).splitlines() == lines(f"""
         🚨 DB Cleanup 실행 실패
         - 오류: S3 is away
@@ -113,8 +113,8 @@ class OddError(Exception):
 
 def test_a_job_without_a_message_of_its_own_still_reports() -> None:
     class Done:
-        status = Status.OK
-        attachments: tuple[Attachment, ...] = ()
+        status = RunStatus.OK
+        attachments: tuple[MessageAttachment, ...] = ()
         complete = True
 
         def to_json(self) -> dict[str, object]:
@@ -131,4 +131,4 @@ def test_a_job_without_a_message_of_its_own_still_reports() -> None:
 
 def test_there_is_no_report_of_nothing_at_all() -> None:
     with pytest.raises(ValueError, match="result or an error"):
-        Report(job="cleanup", as_of=AS_OF, dry_run=False, duration_ms=0)
+        ReportFrame(job="cleanup", as_of=AS_OF, dry_run=False, duration_ms=0)

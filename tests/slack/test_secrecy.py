@@ -9,7 +9,7 @@ import pytest
 
 from local.slack import SlackServer
 from nightshift.errors import NotifyError
-from nightshift.slack.patience import MAX_TRIES
+from nightshift.slack.retry_budget import MAX_TRIES
 from tests.slack.support import POST, STEPS, TOKEN, Sender, csv
 
 

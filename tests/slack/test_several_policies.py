@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nightshift.errors import StoreError
-from nightshift.results import ExpiredTable, Status
+from nightshift.results import ExpiredTable, RunStatus
 from tests.slack.expiry_facts import CART, EXPIRED, NOTHING_EXPIRED, PARTIAL, REFUSED, STUCK, swept, told
 from tests.slack.facts import LOST, lines
 
 
 def test_of_several_policies_each_has_its_line() -> None:
     session = ExpiredTable(
-        table="session", status=Status.OK, expired=2, deleted_rows={"session_event": 9, "session": 2}
+        table="session", status=RunStatus.OK, expired=2, deleted_rows={"session_event": 9, "session": 2}
     )
     assert told(swept(CART, NOTHING_EXPIRED, session)).splitlines() == lines("""
         🧹 만료 작업 정리: 파일 496개 삭제 · 09:00 KST
@@ -47,7 +47,7 @@ def test_of_several_policies_trouble_comes_first_and_files_come_once() -> None:
 
 
 def test_a_failure_of_one_policy_among_several() -> None:
-    failed = replace(NOTHING_EXPIRED, status=Status.FAILED, error=LOST)
+    failed = replace(NOTHING_EXPIRED, status=RunStatus.FAILED, error=LOST)
     other = replace(failed, table="session", error=StoreError("another thing", hint="do that"))
     _, first, *tables = told(LOST, "en", done=swept(CART, failed, other)).split("\n\n")
     assert first.splitlines() == lines("""

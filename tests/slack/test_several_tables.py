@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from nightshift.errors import StoreError
-from nightshift.results import Status
+from nightshift.results import RunStatus
 from tests.slack.facts import CSV, CUTOFF, DONE, KEY, LOST, NOTHING, PARTIAL, PREVIEW, REFUSED, cleaned, lines, told
 
 
@@ -57,7 +57,7 @@ def test_tables_that_do_not_fit_are_counted() -> None:
 
 def test_a_failure_of_one_table_among_several() -> None:
     other = StoreError("another thing", hint="do that")
-    nothing_done = replace(NOTHING, status=Status.FAILED, error=LOST)
+    nothing_done = replace(NOTHING, status=RunStatus.FAILED, error=LOST)
     tables = [replace(DONE, table="public.a"), nothing_done, replace(nothing_done, table="public.c", error=other)]
     paragraphs = told(LOST, "en", done=cleaned(*tables, replace(NOTHING, table="public.d"))).split("\n\n")
     assert paragraphs[1].splitlines() == lines("""

@@ -10,16 +10,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nightshift.slack.texts import ENGLISH, KOREAN, PHRASES, Phrases, Plural
-from nightshift.slack.words import Words
+from nightshift.slack.catalogs import ENGLISH, KOREAN, PHRASES, MessageCatalog, PluralForms
+from nightshift.slack.formatter import MessageFormatter
 
 HANGUL = re.compile("[가-힣]")
 SEOUL = ZoneInfo("Asia/Seoul")
 
 
-def spoken(phrases: Phrases, name: str) -> list[str]:
+def spoken(phrases: MessageCatalog, name: str) -> list[str]:
     value = getattr(phrases, name)
-    if isinstance(value, Plural):
+    if isinstance(value, PluralForms):
         return list(value)
     return list(value.values()) if isinstance(value, Mapping) else [value]
 
@@ -28,7 +28,7 @@ def blanks(phrase: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(phrase) if name}
 
 
-@pytest.mark.parametrize("name", Phrases._fields)
+@pytest.mark.parametrize("name", MessageCatalog._fields)
 def test_both_languages_fill_the_same_blanks(name: str) -> None:
     korean, english = spoken(KOREAN, name), spoken(ENGLISH, name)
     assert [blanks(phrase) for phrase in korean] == [blanks(phrase) for phrase in english]
@@ -59,8 +59,8 @@ def test_both_languages_know_the_same_guards_and_jobs() -> None:
     ],
 )
 def test_durations(seconds: float, korean: str, english: str) -> None:
-    assert Words(KOREAN, UTC).duration(seconds) == korean
-    assert Words(ENGLISH, UTC).duration(seconds) == english
+    assert MessageFormatter(KOREAN, UTC).format_duration(seconds) == korean
+    assert MessageFormatter(ENGLISH, UTC).format_duration(seconds) == english
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_durations(seconds: float, korean: str, english: str) -> None:
     ],
 )
 def test_sizes(count: int, expected: str) -> None:
-    assert Words.size(count) == expected
+    assert MessageFormatter.format_size(count) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_sizes(count: int, expected: str) -> None:
     [(0, "$0.00"), (0.00001, "< $0.0001"), (0.00123, "$0.0012"), (0.5, "$0.5000"), (1234.5, "$1,234.50")],
 )
 def test_costs(amount: float, expected: str) -> None:
-    assert Words.usd(amount) == expected
+    assert MessageFormatter.format_usd(amount) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_costs(amount: float, expected: str) -> None:
     ],
 )
 def test_moments(when: datetime, expected: str) -> None:
-    assert Words(PHRASES["ko"], SEOUL).moment(when) == expected
+    assert MessageFormatter(PHRASES["ko"], SEOUL).format_moment(when) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,13 @@ def test_moments(when: datetime, expected: str) -> None:
     ],
 )
 def test_times_of_the_clock(when: datetime, expected: str) -> None:
-    assert Words(PHRASES["ko"], SEOUL).clock(when) == expected
+    assert MessageFormatter(PHRASES["ko"], SEOUL).format_clock(when) == expected
 
 
 def test_one_and_many() -> None:
-    assert [Words(ENGLISH, UTC).rows(count) for count in (0, 1, 1234)] == ["0 rows", "1 row", "1,234 rows"]
-    assert Words(KOREAN, UTC).rows(1) == "1 rows"
+    assert [MessageFormatter(ENGLISH, UTC).format_rows(count) for count in (0, 1, 1234)] == [
+        "0 rows",
+        "1 row",
+        "1,234 rows",
+    ]
+    assert MessageFormatter(KOREAN, UTC).format_rows(1) == "1 rows"

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 
 from nightshift.errors import NightshiftError
 from nightshift.results import (
-    Attachment,
     BackupResult,
     CleanupResult,
     DamagedObject,
@@ -20,33 +19,34 @@ from nightshift.results import (
     FileFailures,
     FilesResult,
     GroupVotes,
-    PoisonedDocument,
+    GuardRefusal,
+    MessageAttachment,
     ReembedResult,
-    Refusal,
+    RejectedDocument,
     RestoredBackup,
     RestoreResult,
-    Status,
+    RunStatus,
     TableResult,
-    Votes,
+    VoteTotals,
 )
 
 
-def worst_cleanup(worst: str, status: Status, count: int) -> CleanupResult:
+def worst_cleanup(worst: str, status: RunStatus, count: int) -> CleanupResult:
     """`worst` wherever text can stand, in `count` tables."""
     table = TableResult(
         table=worst,
         status=status,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
+        refusal=GuardRefusal(guard=worst, message=worst, hint=worst),
         warnings=(worst,) * 20,
         keys=(worst,),
         objects=1,
         error=NightshiftError(worst, detail=worst, hint=worst),
     )
-    csv = Attachment(filename=worst, content=b"", rows=1, total_rows=2)
+    csv = MessageAttachment(filename=worst, content=b"", rows=1, total_rows=2)
     return CleanupResult(tables=(table,) * count, attachments=(csv,))
 
 
-def worst_restore(worst: str, status: Status, count: int) -> RestoreResult:
+def worst_restore(worst: str, status: RunStatus, count: int) -> RestoreResult:
     """`worst` wherever text can stand, `count` times."""
     return RestoreResult(
         status=status,
@@ -54,11 +54,11 @@ def worst_restore(worst: str, status: Status, count: int) -> RestoreResult:
         into=worst,
         columns=(worst,) * count,
         damaged=(DamagedObject(key=worst, damage=worst, what=worst),) * count,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
+        refusal=GuardRefusal(guard=worst, message=worst, hint=worst),
     )
 
 
-def worst_expiry(worst: str, status: Status, count: int) -> ExpiryResult:
+def worst_expiry(worst: str, status: RunStatus, count: int) -> ExpiryResult:
     """`worst` wherever text can stand, in `count` tables."""
     table = ExpiredTable(
         table=worst,
@@ -68,7 +68,7 @@ def worst_expiry(worst: str, status: Status, count: int) -> ExpiryResult:
         busy=1,
         failed=1,
         oldest_overdue=datetime(1, 1, 1, tzinfo=UTC),
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
+        refusal=GuardRefusal(guard=worst, message=worst, hint=worst),
         warnings=(worst,) * 20,
         error=NightshiftError(worst, detail=worst, hint=worst),
     )
@@ -76,18 +76,18 @@ def worst_expiry(worst: str, status: Status, count: int) -> ExpiryResult:
     return ExpiryResult(tables=(table,) * count, files=FilesResult(failed=20, waiting=30, failures=(failure,) * 20))
 
 
-def worst_feedback(worst: str, status: Status, count: int) -> FeedbackResult:
+def worst_feedback(worst: str, status: RunStatus, count: int) -> FeedbackResult:
     """`worst` wherever text can stand, `count` times."""
-    refusal = Refusal(guard=worst, message=worst, hint=worst) if status is Status.REFUSED else None
+    refusal = GuardRefusal(guard=worst, message=worst, hint=worst) if status is RunStatus.REFUSED else None
     return FeedbackResult(
         table=worst,
         start=datetime(1, 1, 1, tzinfo=UTC),
         end=datetime(9999, 1, 1, tzinfo=UTC),
-        votes=Votes(likes=10**18, dislikes=10**18),
+        votes=VoteTotals(likes=10**18, dislikes=10**18),
         state=FeedbackState.RETRAINING,
         reason=FeedbackReason.COOLING_DOWN,
-        worst=(GroupVotes(group=worst, votes=Votes(dislikes=1)),) * count,
-        days=(DayVotes(day=date(1, 1, 1), votes=Votes()),) * count,
+        worst=(GroupVotes(group=worst, votes=VoteTotals(dislikes=1)),) * count,
+        days=(DayVotes(day=date(1, 1, 1), votes=VoteTotals()),) * count,
         dashboard_url=f"https://x.test/{worst}",
         decision=worst,
         decided_before=True,
@@ -96,7 +96,7 @@ def worst_feedback(worst: str, status: Status, count: int) -> FeedbackResult:
     )
 
 
-def worst_reembed(worst: str, status: Status, count: int) -> ReembedResult:
+def worst_reembed(worst: str, status: RunStatus, count: int) -> ReembedResult:
     """`worst` wherever text can stand, in `count` tables."""
     table = EmbeddedTable(
         table=worst,
@@ -104,15 +104,15 @@ def worst_reembed(worst: str, status: Status, count: int) -> ReembedResult:
         model=worst,
         embedded=1,
         poisoned=99,
-        examples=(PoisonedDocument(id=worst, reason=worst),) * 20,
-        refusal=Refusal(guard=worst, message=worst, hint=worst),
+        examples=(RejectedDocument(id=worst, reason=worst),) * 20,
+        refusal=GuardRefusal(guard=worst, message=worst, hint=worst),
         warnings=(worst,) * 20,
         error=NightshiftError(worst, detail=worst, hint=worst),
     )
     return ReembedResult(tables=(table,) * count, decision=worst)
 
 
-def worst_backup(worst: str, status: Status, count: int) -> BackupResult:
+def worst_backup(worst: str, status: RunStatus, count: int) -> BackupResult:
     """`worst` wherever text can stand, `count` times."""
     return BackupResult(
         name=worst,
@@ -121,7 +121,7 @@ def worst_backup(worst: str, status: Status, count: int) -> BackupResult:
         tables=10**15,
         rows=10**18,
         bytes=10**15,
-        left=10**9 if status is Status.PARTIAL else 0,
+        left=10**9 if status is RunStatus.PARTIAL else 0,
         groups=10**9,
         log_events=10**15,
         previous_bytes=10**18,
@@ -130,28 +130,28 @@ def worst_backup(worst: str, status: Status, count: int) -> BackupResult:
         pruned=(worst,) * count,
         missing=(worst,) * count,
         warnings=(worst,) * count,
-        refusal=Refusal(guard=worst, message=worst, hint=worst) if status is Status.REFUSED else None,
-        dry_run=status is Status.DRY_RUN,
-        already=status is Status.NOTHING,
+        refusal=GuardRefusal(guard=worst, message=worst, hint=worst) if status is RunStatus.REFUSED else None,
+        dry_run=status is RunStatus.DRY_RUN,
+        already=status is RunStatus.NOTHING,
         seconds=10**9,
     )
 
 
-def worst_restored_backup(worst: str, status: Status, count: int) -> RestoredBackup:
+def worst_restored_backup(worst: str, status: RunStatus, count: int) -> RestoredBackup:
     """`worst` wherever text can stand, `count` times."""
     return RestoredBackup(
-        name=None if status is Status.NOTHING else worst,
+        name=None if status is RunStatus.NOTHING else worst,
         target=worst,
         tables=10**15,
         rows=10**18,
         bytes=10**18,
-        left_tables=10**9 if status is Status.PARTIAL else 0,
-        differences=() if status is Status.OK else (worst,) * count,
+        left_tables=10**9 if status is RunStatus.PARTIAL else 0,
+        differences=() if status is RunStatus.OK else (worst,) * count,
         but_for=(worst,) * count,
         environment=(worst,) * count,
         warnings=(worst,) * count,
         scratch=True,
-        refusal=Refusal(guard=worst, message=worst, hint=worst) if status is Status.REFUSED else None,
-        dry_run=status is Status.DRY_RUN,
+        refusal=GuardRefusal(guard=worst, message=worst, hint=worst) if status is RunStatus.REFUSED else None,
+        dry_run=status is RunStatus.DRY_RUN,
         seconds=10**9,
     )

@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from backup.job import backup
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from nightshift.backup import schema, snapshot
-from nightshift.backup.inventory import FoundBackup, State, find_backups
-from nightshift.backup.manifest import Manifest, Part, Place, TableEntry
-from nightshift.backup.seal import SEAL, sealed
+from nightshift.backup.inventory import BackupState, FoundBackup, find_backups
+from nightshift.backup.manifest import BackupManifest, BackupPart, BackupPath, TableEntry
+from nightshift.backup.manifest_checksum import SEAL, with_checksum
 from nightshift.results import BackupResult
 from nightshift.run import JobRun
-from nightshift.store import Store
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
+from nightshift.store import ObjectStore
 from tests.support.child import JobChild, Work
 from tests.support.handler import Context, run_job
 from tests.support.house import AS_OF, House, identifier
@@ -39,7 +39,7 @@ ROWS = 3000
 """Of each of the tables that `fill` makes; all of them fit into one pack."""
 
 
-def impatient_backup(run: JobRun, services: Services) -> BackupResult:
+def impatient_backup(run: JobRun, services: RunServices) -> BackupResult:
     """The job, but for how long it waits for a table's lock."""
     snapshot.LOCK_SECONDS, schema.LOCK_WAIT = 0.3, "300ms"
     return backup(run, services)
@@ -47,7 +47,7 @@ def impatient_backup(run: JobRun, services: Services) -> BackupResult:
 
 def resealed(facts: Mapping[str, Any]) -> bytes:
     """A manifest that says something else, and is sealed again: as if it had been written so."""
-    return json.dumps(sealed({name: value for name, value in facts.items() if name != SEAL})).encode()
+    return json.dumps(with_checksum({name: value for name, value in facts.items() if name != SEAL})).encode()
 
 
 class BackupHouse(RunningHouse):
@@ -61,8 +61,8 @@ class BackupHouse(RunningHouse):
         env: Mapping[str, str] | None = None,
         *,
         scheduled_time: str = AS_OF,
-        kill_at: Step | None = None,
-        hold_at: Step | None = None,
+        kill_at: ProgressStep | None = None,
+        hold_at: ProgressStep | None = None,
         occurrence: int = 1,
         work: Work | None = None,
     ) -> JobChild:
@@ -91,24 +91,24 @@ class BackupHouse(RunningHouse):
         self.sql("INSERT INTO large SELECT i, md5(i::text) FROM generate_series(1, 25000) i")
 
     @property
-    def store(self) -> Store:
-        return Store(self.s3.client, self.bucket)
+    def store(self) -> ObjectStore:
+        return ObjectStore(self.s3.client, self.bucket)
 
     def backups(self) -> tuple[FoundBackup, ...]:
         """All, newest first, every byte looked at."""
         return find_backups(self.store, PREFIX, deep=True)
 
-    def manifest(self, name: str = NAME) -> Manifest:
+    def manifest(self, name: str = NAME) -> BackupManifest:
         """Of a backup that is good."""
         (found,) = [one for one in self.backups() if one.name == name]
-        assert found.state is State.GOOD, found.reasons
+        assert found.state is BackupState.GOOD, found.reasons
         assert found.manifest is not None
         return found.manifest
 
     def saved(self, entry: TableEntry, name: str = NAME) -> pa.Table:
         """A table's rows, as any reader of Parquet, and of ZIP archives, finds them."""
-        place = Place(PREFIX, name)
-        bodies = [_body(self.store.get(place.of(part)), part) for part in entry.parts]
+        place = BackupPath(PREFIX, name)
+        bodies = [_body(self.store.get_object(place.object_key(part)), part) for part in entry.parts]
         assert [len(body) for body in bodies] == [part.bytes for part in entry.parts]
         assert [hashlib.sha256(body).hexdigest() for body in bodies] == [part.sha256 for part in entry.parts]
         tables = [pq.read_table(pa.BufferReader(body)) for body in bodies]
@@ -131,13 +131,13 @@ class BackupHouse(RunningHouse):
         keys = set(self.s3.keys(self.bucket))
         for found in self.backups():
             if found.manifest is not None:
-                place = Place(PREFIX, found.name)
-                keys -= {place.manifest, *(place.of(part) for part in found.manifest.objects())}
+                place = BackupPath(PREFIX, found.name)
+                keys -= {place.manifest_key, *(place.object_key(part) for part in found.manifest.list_objects())}
         return keys
 
     def assert_sound(self) -> None:
         """The promise: a manifest has its parts, whatever happened."""
-        assert [one.reasons for one in self.backups() if one.state is State.DAMAGED] == []
+        assert [one.reasons for one in self.backups() if one.state is BackupState.DAMAGED] == []
 
     def assert_tidy(self) -> None:
         """And nothing is left over."""
@@ -163,7 +163,7 @@ def sqlite_backups(sqlite_house: House) -> Iterator[BackupHouse]:
     built.close()
 
 
-def _body(body: bytes, part: Part) -> bytes:
+def _body(body: bytes, part: BackupPart) -> bytes:
     """A part's bytes: the object, or the file of a ZIP archive that lies where the manifest says."""
     if part.pack is None:
         return body

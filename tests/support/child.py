@@ -30,18 +30,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from nightshift.archive.events import ChunkEvent, Step
-from nightshift.backup.request import RehearseRequest, RestoreBackupRequest
+from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
 from nightshift.embedding.request import ReembedRequest
 from nightshift.restore.request import RestoreRequest
 from nightshift.results import JobResult
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_PATH = [str(ROOT), str(ROOT / "functions"), str(ROOT / "layers" / "shared")]
 
-Work = Callable[[JobRun, Services], JobResult]
+Work = Callable[[JobRun, RunServices], JobResult]
 
 REQUESTS: Mapping[str, type[BaseModel]] = {
     "reembed": ReembedRequest,
@@ -73,11 +73,11 @@ class Plan:
     job: str
     env: dict[str, str]
     event: object
-    kill_at: Step | None
-    hold_at: Step | None
+    kill_at: ProgressStep | None
+    hold_at: ProgressStep | None
     occurrence: int
     work: Work | None
-    hook: Callable[[ChunkEvent], None] | None
+    hook: Callable[[ProgressEvent], None] | None
     log: str
 
 
@@ -104,17 +104,17 @@ class JobChild:
         event: object,
         *,
         job: str = "cleanup",
-        kill_at: Step | None = None,
-        hold_at: Step | None = None,
+        kill_at: ProgressStep | None = None,
+        hold_at: ProgressStep | None = None,
         occurrence: int = 1,
         work: Work | None = None,
-        hook: Callable[[ChunkEvent], None] | None = None,
+        hook: Callable[[ProgressEvent], None] | None = None,
     ) -> None:
         self.events: list[dict[str, Any]] = []
         self.answer: dict[str, Any] | None = None
         self.error: str | None = None
         self._interrupted = threading.Event()
-        self._news: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[ProgressStep | None] = queue.SimpleQueue()
         log, name = tempfile.mkstemp(prefix="nightshift-child-", suffix=".log")
         os.close(log)
         self._log = Path(name)
@@ -130,15 +130,15 @@ class JobChild:
         self._reader.start()
 
     @property
-    def steps(self) -> list[Step]:
-        return [Step(event["step"]) for event in self.events]
+    def steps(self) -> list[ProgressStep]:
+        return [ProgressStep(event["step"]) for event in self.events]
 
     @property
     def log(self) -> str:
         """What the child wrote to stdout and stderr."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
-    def await_step(self, step: Step, occurrence: int = 1) -> None:
+    def await_step(self, step: ProgressStep, occurrence: int = 1) -> None:
         """Return once this step was announced that often from now on; fails if the child ends without it."""
         for _ in range(occurrence):
             while (news := self._news.get()) != step:
@@ -207,9 +207,9 @@ class _Reporter:
         self._reports = reports
         self._gate = gate
         self._lock = threading.Lock()
-        self._times: dict[Step, int] = {}
+        self._times: dict[ProgressStep, int] = {}
 
-    def __call__(self, event: ChunkEvent) -> None:
+    def __call__(self, event: ProgressEvent) -> None:
         with self._lock:
             self._times[event.step] = times = self._times.get(event.step, 0) + 1
             self.report(step=event.step, table=event.table, rows=event.rows, bytes=event.bytes, keys=list(event.keys))
@@ -231,8 +231,8 @@ class _Reporter:
 
 def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     """The child's program."""
+    from nightshift.run_services import RunWiring
     from nightshift.runtime import run_job
-    from nightshift.wiring import Wiring
 
     work: Work = plan.work or getattr(import_module(f"{plan.job}.job"), plan.job)
     log = os.open(plan.log, os.O_WRONLY | os.O_APPEND)
@@ -242,7 +242,7 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     os.environ.update(plan.env)
     reporter = _Reporter(plan, reports, gate)
     signal.signal(signal.SIGINT, reporter.interrupted)
-    wiring = Wiring.from_env(os.environ, listener=reporter)
+    wiring = RunWiring.from_env(os.environ, listener=reporter)
     try:
         request, archive = REQUESTS.get(plan.job), plan.job not in WITHOUT_ARCHIVE
         answer = run_job(plan.job, plan.event, None, lambda: wiring, work, request=request, archive=archive)

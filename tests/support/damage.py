@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nightshift.archive.verify import Verification, verify
+from nightshift.archive.verify import VerificationReport, verify_archive
 from nightshift.database.connect import Database
-from nightshift.store import Store, make_client
+from nightshift.store import ObjectStore, make_client
 from tests.support.engine import database_of
 from tests.support.handler import environ_of
 from tests.support.house import House
@@ -21,17 +21,17 @@ DAYS = ("2025-09-01", "2025-09-02", "2025-09-03")
 
 
 @contextmanager
-def ports(house: House, endpoint: str | None = None) -> Iterator[tuple[Database, Store]]:
+def ports(house: House, endpoint: str | None = None) -> Iterator[tuple[Database, ObjectStore]]:
     """The house's database and bucket, the latter perhaps by way of a proxy; closed afterwards."""
     env = {**house.env, "AWS_ENDPOINT_URL": endpoint or house.env["AWS_ENDPOINT_URL"]}
     with environ_of(env), closing(make_client()) as client, database_of(house) as database, closing(database):
-        yield database, Store(lambda: client, house.bucket)
+        yield database, ObjectStore(lambda: client, house.bucket)
 
 
-def check(house: House, endpoint: str | None = None, **wanted: Any) -> Verification:
+def check(house: House, endpoint: str | None = None, **wanted: Any) -> VerificationReport:
     """Verify the house's archive."""
     with ports(house, endpoint) as (database, store):
-        return verify(database, store, "archive", **wanted)
+        return verify_archive(database, store, "archive", **wanted)
 
 
 def fill(house: House, table: str = "log", rows: int = 100) -> list[str]:

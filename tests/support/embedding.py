@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from local.event_bus import EventBusServer
-from nightshift.archive.events import Listener, ignore
+from nightshift.archive.events import Listener, ignore_events
 from nightshift.database.tables import embedding
 from nightshift.embedding.request import ReembedRequest
 from nightshift.runtime import run_job
@@ -74,7 +74,7 @@ class DocumentScene(RunningHouse):
             if statement.strip():
                 self.sql(statement)
 
-    def run(self, context: Context | None = None, listener: Listener = ignore, **event: Any) -> dict[str, Any]:
+    def run(self, context: Context | None = None, listener: Listener = ignore_events, **event: Any) -> dict[str, Any]:
         """Run the job in its frame, with the scene's embedder."""
         with environ_of(self.env):
             wiring = TellingWiring.from_env(dict(os.environ), listener=listener)

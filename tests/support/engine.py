@@ -10,32 +10,32 @@ from datetime import UTC, datetime
 from functools import cache
 
 from nightshift.archive.engine import open_engine
-from nightshift.archive.events import ChunkEvent, Step
-from nightshift.archive.survey import due_fields
+from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.archive.statistics import plan_scan_ranges
 from nightshift.archive.table import archive_table
-from nightshift.archive.table_guards import axis_kind
-from nightshift.archive.target import Target
+from nightshift.archive.table_guards import timestamp_kind
+from nightshift.archive.target import CleanupTarget
 from nightshift.database import postgres
 from nightshift.database.connect import Database
 from nightshift.database.upgrades import ensure_tables
 from nightshift.database.url import parse_database_url
-from nightshift.policy.retention import Policy
+from nightshift.policy.retention import RetentionRule
 from nightshift.results import TableResult
-from nightshift.rows.axis import Axis
 from nightshift.rows.sample import CsvSample
+from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun
 from nightshift.settings import Settings
-from nightshift.store import Store, make_client
+from nightshift.store import ObjectStore, make_client
 from tests.support.handler import environ_of
 from tests.support.house import AS_OF, House
 
 NOW = datetime.fromisoformat(AS_OF)
 
 
-def policy_for(table: str, timestamp: str = "created_at", keep_days: int = 30, **more: object) -> Policy:
+def policy_for(table: str, timestamp: str = "created_at", keep_days: int = 30, **more: object) -> RetentionRule:
     """A policy in Seoul's time."""
     given = {"timezone": "Asia/Seoul", "table": table, "timestamp": timestamp, "keep_days": keep_days, **more}
-    return Policy.model_validate(given)
+    return RetentionRule.model_validate(given)
 
 
 @contextmanager
@@ -44,26 +44,26 @@ def database_of(house: House) -> Iterator[Database]:
     yield Database(parse_database_url(house.url), deadline=time.monotonic() + 3600)
 
 
-def aim(house: House, policy: Policy) -> Target:
+def aim(house: House, policy: RetentionRule) -> CleanupTarget:
     """What the engine knows of a table (PostgreSQL) before it starts."""
     with database_of(house) as database, database.connect() as connection:
-        info = postgres.describe(connection, policy.table, policy.timestamp)
+        info = postgres.describe_table(connection, policy.table, policy.timestamp)
         assert info is not None
         column = info.column(policy.timestamp)
         assert column is not None
-        kind = axis_kind(column, policy.epoch, postgresql=True)
+        kind = timestamp_kind(column, policy.epoch, postgresql=True)
         assert kind is not None
         version = connection.dialect.server_version_info
         assert version is not None and isinstance(version[0], int)
-        axis = Axis(column.name, kind, policy.zone, column.base_type)
-        return Target(policy=policy, info=info, axis=axis, cutoff=policy.cutoff(NOW), server_version=version[0])
+        axis = TimestampColumn(column.name, kind, policy.zone, column.base_type)
+        return CleanupTarget(policy=policy, info=info, axis=axis, cutoff=policy.cutoff(NOW), server_version=version[0])
 
 
-def paths(house: House, policy: Policy) -> list[str]:
+def paths(house: House, policy: RetentionRule) -> list[str]:
     """How each heap with something to look at would be walked: `by_place` or `by_time`."""
     target = aim(house, policy)
     with database_of(house) as database, database.connect() as connection:
-        fields = due_fields(connection, target, target.info.heaps, 1 << 20, 1)
+        fields = plan_scan_ranges(connection, target, target.info.heaps, 1 << 20, 1)
         return [field.condition.__name__ for field in fields]
 
 
@@ -72,19 +72,19 @@ class Done:
     """A table's result, and every step on the way."""
 
     result: TableResult
-    events: list[ChunkEvent]
+    events: list[ProgressEvent]
 
-    def steps(self, step: Step) -> list[ChunkEvent]:
+    def steps(self, step: ProgressStep) -> list[ProgressEvent]:
         return [event for event in self.events if event.step is step]
 
 
-def archive(house: House, policy: Policy, *, chunk_bytes: int = 32 << 20, workers: int = 1) -> Done:
+def archive(house: House, policy: RetentionRule, *, chunk_bytes: int = 32 << 20, workers: int = 1) -> Done:
     """Archive one table with chunks of any size."""
-    run, settings, events = JobRun("cleanup", NOW), Settings.from_env(house.env), list[ChunkEvent]()
+    run, settings, events = JobRun("cleanup", NOW), Settings.from_env(house.env), list[ProgressEvent]()
     with environ_of(house.env), database_of(house) as database:
         with database.connect() as connection:
             ensure_tables(connection)
-        store = Store(cache(make_client), house.bucket)
+        store = ObjectStore(cache(make_client), house.bucket)
         with open_engine(run, settings, database, store, events.append, now=datetime.now(UTC)) as engine:
             limits = replace(engine.limits, chunk_bytes=chunk_bytes, workers=workers)
             result = archive_table(replace(engine, limits=limits), run, policy, CsvSample(10))

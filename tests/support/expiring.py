@@ -20,7 +20,7 @@ import pytest
 from local.job_data import Jobs, all_file_keys, job_id, put_files
 from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, job_schema
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from tests.support.child import JobChild
 from tests.support.handler import Context, run_job
 from tests.support.house import House
@@ -112,10 +112,10 @@ class JobScene(RunningHouse):
         self,
         env: Mapping[str, str] | None = None,
         *,
-        kill_at: Step | None = None,
-        hold_at: Step | None = None,
+        kill_at: ProgressStep | None = None,
+        hold_at: ProgressStep | None = None,
         occurrence: int = 1,
-        hook: Callable[[ChunkEvent], None] | None = None,
+        hook: Callable[[ProgressEvent], None] | None = None,
     ) -> JobChild:
         """A run in a process of its own; see `JobChild`."""
         child = JobChild(

@@ -9,10 +9,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from nightshift.wiring import Wiring
+from nightshift.run_services import RunWiring
 
 
-class Impatient(Wiring):
+class Impatient(RunWiring):
     """Waits a second for S3's answers, and asks twice."""
 
     @cached_property

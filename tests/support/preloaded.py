@@ -10,7 +10,7 @@ import os
 import boto3
 import slack_sdk.web
 
-import nightshift.backup.engine
+import nightshift.backup.creation
 import nightshift.rows.parquet
 import nightshift.rows.postgres
 import nightshift.rows.sqlite

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from nightshift.archive.ddl import SqlEngine, ddl
+from nightshift.archive.ddl import SqlEngine, create_table_sql
 from tests.support.damage import ports
 from tests.support.house import House
 
@@ -21,7 +21,7 @@ ENGINES: tuple[SqlEngine, ...] = ("athena", "duckdb", "spark")
 
 def printed(house: House, table: str, engine: SqlEngine, **days: date) -> str:
     with ports(house) as (database, store):
-        return ddl(database, store, "archive", table=table, engine=engine, **days)
+        return create_table_sql(database, store, "archive", table=table, engine=engine, **days)
 
 
 def archive(house: House, table: str, timestamp: str = "created_at") -> None:

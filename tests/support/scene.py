@@ -21,7 +21,7 @@ import pytest
 
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from tests.support import running
 from tests.support.child import JobChild, Work
 from tests.support.house import AS_OF, House
@@ -111,11 +111,11 @@ class Scene(RunningHouse):
         self,
         env: Mapping[str, str] | None = None,
         *,
-        kill_at: Step | None = None,
-        hold_at: Step | None = None,
+        kill_at: ProgressStep | None = None,
+        hold_at: ProgressStep | None = None,
         occurrence: int = 1,
         work: Work | None = None,
-        hook: Callable[[ChunkEvent], None] | None = None,
+        hook: Callable[[ProgressEvent], None] | None = None,
     ) -> JobChild:
         """A run in a process of its own; see `JobChild`."""
         child = JobChild(

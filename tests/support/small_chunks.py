@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nightshift.archive.engine import open_engine, sweep
+from nightshift.archive.engine import delete_orphaned_objects, open_engine
 from nightshift.archive.table import archive_table
 from nightshift.policy.file import load_policies
 from nightshift.results import CleanupResult
 from nightshift.rows.sample import CsvSample
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class SmallChunks:
 
     chunk_bytes: int
 
-    def __call__(self, run: JobRun, services: Services) -> CleanupResult:
+    def __call__(self, run: JobRun, services: RunServices) -> CleanupResult:
         """As `cleanup.job.cleanup`, for one policy and without a CSV."""
         settings = services.settings
         (policy,) = load_policies(settings, services.fetch_text).retention
         store, now = services.archive_store(), services.now()
         with open_engine(run, settings, services.database, store, services.listener, now=now) as engine:
             small = replace(engine, limits=replace(engine.limits, chunk_bytes=self.chunk_bytes))
-            orphans = sweep(small)
+            orphans = delete_orphaned_objects(small)
             table = archive_table(small, run, policy, CsvSample(0))
         if table.error is not None:
             raise table.error

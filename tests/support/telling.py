@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from nightshift.embedders import Embedded, Embedder, OutOfTime
+from nightshift.embedders import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
 from nightshift.results import ReembedResult
 from nightshift.run import JobRun
-from nightshift.wiring import Services, Wiring
+from nightshift.run_services import RunServices, RunWiring
 from reembed.job import reembed
 
 POISON = "poison"
@@ -53,34 +53,36 @@ class TellingEmbedder:
     before: Callable[[Sequence[str]], None] = lambda texts: None
     patience: float = float("inf")
 
-    def embed(self, texts: Sequence[str], *, deadline: float) -> Embedded:
+    def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
         self.before(texts)
         vectors: list[array[float] | None] = []
         refused: dict[int, str] = {}
         for index, text in enumerate(texts):
             if self.patience < 1 or time.monotonic() > deadline:
                 left = [None] * (len(texts) - index)
-                raise OutOfTime("throttled until the deadline", Embedded([*vectors, *left], refused))
+                raise EmbeddingDeadlineExceeded(
+                    "throttled until the deadline", EmbeddingBatchResult([*vectors, *left], refused)
+                )
             self.patience -= 1
             self.texts.append(text)
             if POISON in text:
                 refused[index] = "ValidationException: poisoned"
             vectors.append(None if POISON in text else vector_of(text, self.model, self.dimension))
-        return Embedded(vectors, refused, tokens=len(texts))
+        return EmbeddingBatchResult(vectors, refused, tokens=len(texts))
 
 
-class TellingWiring(Wiring):
+class TellingWiring(RunWiring):
     """A wiring with an embedder of the test's own."""
 
     @cached_property
-    def embedder(self) -> Embedder:
+    def embedder(self) -> TextEmbedder:
         model, dimension = self.environ["TEST_MODEL"], int(self.environ["TEST_DIMENSION"])
         embedder = TellingEmbedder(model, dimension)
         book = self.environ.get("TEST_BOOK")
         return Bookkeeper(embedder, Path(book)) if book else embedder
 
 
-def telling_work(run: JobRun, services: Services) -> ReembedResult:
+def telling_work(run: JobRun, services: RunServices) -> ReembedResult:
     """The job, with the embedder that the environment describes: for runs in processes of their own."""
     wiring = TellingWiring(services.wiring.environ, services.wiring.listener)
     return reembed(run, replace(services, wiring=wiring))
@@ -90,7 +92,7 @@ def telling_work(run: JobRun, services: Services) -> ReembedResult:
 class Bookkeeper:
     """An embedder that writes every text that it is asked for into a file, by its hash, and asks another one."""
 
-    inner: Embedder
+    inner: TextEmbedder
     book: Path
 
     @property
@@ -101,21 +103,21 @@ class Bookkeeper:
     def dimension(self) -> int:
         return self.inner.dimension
 
-    def embed(self, texts: Sequence[str], *, deadline: float) -> Embedded:
+    def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
         with self.book.open("a") as book:
             book.write("".join(hash_of(text) + "\n" for text in texts))
         return self.inner.embed(texts, deadline=deadline)
 
 
-class BookkeepingWiring(Wiring):
+class BookkeepingWiring(RunWiring):
     """A wiring with the real embedder of the settings, watched."""
 
     @cached_property
-    def embedder(self) -> Embedder:
+    def embedder(self) -> TextEmbedder:
         return Bookkeeper(super().embedder, Path(self.environ["TEST_BOOK"]))
 
 
-def local_work(run: JobRun, services: Services) -> ReembedResult:
+def local_work(run: JobRun, services: RunServices) -> ReembedResult:
     """The job with the embedder of its settings, all that it is asked for on record."""
     wiring = BookkeepingWiring(services.wiring.environ, services.wiring.listener)
     return reembed(run, replace(services, wiring=wiring))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.handler import Context, run_job
 from tests.support.house import AS_OF, House
@@ -91,8 +91,8 @@ class WayBack(Scene):
         self,
         env: Mapping[str, str] | None = None,
         *,
-        kill_at: Step | None = None,
-        hold_at: Step | None = None,
+        kill_at: ProgressStep | None = None,
+        hold_at: ProgressStep | None = None,
         occurrence: int = 1,
         **event: Any,
     ) -> JobChild:

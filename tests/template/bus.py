@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nightshift.bus import SOURCE
+from nightshift.event_bus import SOURCE
 from tests.template.cloudformation import Stack
 from tests.template.iam import grants_of, listed
 

@@ -18,11 +18,11 @@ from typing import Any
 from local.bedrock import BedrockServer
 from local.event_bus import EventBusServer
 from local.s3 import EmbeddedS3
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from nightshift.database.connect import Database
 from nightshift.results import ReembedResult
 from nightshift.run import JobRun
-from nightshift.wiring import Services
+from nightshift.run_services import RunServices
 from tests.support import s3_faults as faults
 from tests.support.child import JobChild, Work
 from tests.support.house import AS_OF, House
@@ -124,7 +124,7 @@ class Deployed:
         job: str,
         env: Mapping[str, str] | None = None,
         *,
-        kill_at: Step | None = None,
+        kill_at: ProgressStep | None = None,
         work: Work | None = None,
         **event: Any,
     ) -> JobChild:
@@ -166,7 +166,7 @@ class Deployed:
         """cleanup: killed over an orphan; swept, with an answer lost on the way; looked at; without versions."""
         self.house.sql(f"CREATE TABLE {TABLE} (id int PRIMARY KEY, note text, created_at timestamptz NOT NULL)")
         self.insert(1)
-        assert self.run("cleanup", kill_at=Step.UPLOADED).process.exitcode == -signal.SIGKILL
+        assert self.run("cleanup", kill_at=ProgressStep.UPLOADED).process.exitcode == -signal.SIGKILL
         assert self.answer("cleanup", dry_run=True)["status"] == "dry_run"
         lost = self.recorder.inject(faults.store_then_disconnect(), method="PUT", target=self.house.bucket)
         swept = self.answer("cleanup")
@@ -214,7 +214,7 @@ class Deployed:
         files = self.parameters["ExpireFilesBucket"]
         self.house.sql(JOBS)
         self.submit(1)
-        assert self.run("expire_jobs", kill_at=Step.UPLOADED).process.exitcode == -signal.SIGKILL
+        assert self.run("expire_jobs", kill_at=ProgressStep.UPLOADED).process.exitcode == -signal.SIGKILL
         assert self.answer("expire_jobs", dry_run=True)["status"] == "dry_run"
         lost = self.recorder.inject(faults.store_then_disconnect(), method="POST", target=files)
         lost_put = self.recorder.inject(faults.store_then_disconnect(), method="PUT", target=self.house.bucket)
@@ -266,7 +266,7 @@ class Deployed:
         self.s3.client().put_bucket_versioning(Bucket=self.house.bucket, VersioningConfiguration={"Status": status})
 
 
-def hurried(run: JobRun, services: Services) -> ReembedResult:
+def hurried(run: JobRun, services: RunServices) -> ReembedResult:
     """`reembed` with little time."""
     from reembed.job import reembed
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME
 from tests.support.house import AS_OF
@@ -41,7 +41,7 @@ def midnights(deployed: Deployed) -> None:
     log(deployed.logs, deployed.parameters)
     groups = len(deployed.logs.groups)
     deployed.house.sql("CREATE TABLE precious (id int PRIMARY KEY); INSERT INTO precious VALUES (1), (2)")
-    assert deployed.run("backup", kill_at=Step.UPLOADED).process.exitcode == -signal.SIGKILL
+    assert deployed.run("backup", kill_at=ProgressStep.UPLOADED).process.exitcode == -signal.SIGKILL
     assert deployed.answer("backup", dry_run=True)["status"] == "dry_run"
     orphans = set(deployed.s3.keys(deployed.backups))
     assert orphans

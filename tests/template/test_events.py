@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.invoke import REQUESTS
-from nightshift.feedback import announcing
+from nightshift.feedback import event_publisher
 from nightshift.run import parse_event
 from reembed import job as reembed
 from tests.template.bus import KINDS
@@ -57,12 +57,12 @@ def test_every_rule_ends_in_a_handler_that_understands_what_it_lets_through(stac
         assert kept["detail-type"] in rule["EventPattern"]["detail-type"], name
         first = parse_event(job, kept, None, now=NOW, request=REQUESTS[job])
         assert (first.as_of.isoformat(), first.request.continuation) == ("2025-10-17T00:00:00+00:00", 0)
-        again = {**kept, "detail-type": "ReembedUnfinished", "detail": first.request.continued("stale", force=False)}
+        again = {**kept, "detail-type": "ReembedUnfinished", "detail": first.request.next_request("stale", force=False)}
         assert parse_event(job, again, None, now=NOW, request=REQUESTS[job]).request.continuation == 1
 
 
 def test_the_rules_let_through_what_the_jobs_send() -> None:
-    assert {announcing.KIND, reembed.UNFINISHED} == set(KINDS)
+    assert {event_publisher.KIND, reembed.UNFINISHED} == set(KINDS)
 
 
 def test_every_handler_can_be_imported_and_called(stack: Stack) -> None:

@@ -167,7 +167,7 @@ def test_template_and_settings_take_the_same_values(parameter: str) -> None:
 
 def test_what_the_template_takes_for_a_model_the_embedder_takes() -> None:
     for model in STRICTER["EmbeddingModel"][0]:
-        titan.identity(model, 1024)
+        titan.model_identity(model, 1024)
 
 
 @pytest.mark.parametrize("parameter", STRICTER)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from nightshift.database.tables import metadata
 from tests.test_structure import ROOMS
 from tools.docs import markdown
@@ -34,7 +34,7 @@ def jobs_by_metric() -> Mapping[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     module = ast.parse(METRICS.read_text(encoding="utf-8"))
     written = {node.name: list(_metrics(node)) for node in module.body if isinstance(node, ast.FunctionDef)}
-    for metric in written["emit"]:
+    for metric in written["emit_metrics"]:
         found[metric] = [EVERY_JOB]
     writers = _writers(module)
     for job in functions():
@@ -91,7 +91,7 @@ def own_table_table() -> str:
 
 def step_list() -> str:
     """Returns the progress steps in their order."""
-    return markdown.code(*(step.value for step in Step))
+    return markdown.code(*(step.value for step in ProgressStep))
 
 
 def package_table() -> str:

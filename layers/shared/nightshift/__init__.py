@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-from nightshift.bundle import install
+from nightshift.layer_bundle import install_bundles
 
 __version__ = "0.1.0"
 
@@ -17,4 +17,4 @@ if "awslambdaric" in sys.modules:
     # A function is being loaded. Collections on the way find no garbage and cost an eighth of a cold start.
     # `runtime.run_job` switches them on again.
     gc.disable()
-    install(os.path.dirname(__path__[0]))
+    install_bundles(os.path.dirname(__path__[0]))

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nightshift.errors import NotifyError
-from nightshift.results import JobResult, Status
+from nightshift.results import JobResult, RunStatus
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Metrics
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAMESPACE = "nightshift"
 
 
-def emit(
+def emit_metrics(
     environ: Mapping[str, str], job: str, *, as_of: datetime, result: JobResult | None, error: Exception | None
 ) -> None:
     """Write a run's metrics.
@@ -49,8 +49,8 @@ def emit(
     else:
         metrics.add_metric("RunFailed", MetricUnit.Count, int(error is not None))
     if result is not None:
-        metrics.add_metric("RunRefused", MetricUnit.Count, int(result.status is Status.REFUSED))
-        metrics.add_metric("RunPartial", MetricUnit.Count, int(result.status is Status.PARTIAL))
+        metrics.add_metric("RunRefused", MetricUnit.Count, int(result.status is RunStatus.REFUSED))
+        metrics.add_metric("RunPartial", MetricUnit.Count, int(result.status is RunStatus.PARTIAL))
     add = _OF_JOBS.get(type(result).__name__)
     if add is not None:
         add(metrics, result, as_of)
@@ -65,7 +65,7 @@ def _add_cleanup(metrics: Metrics, result: CleanupResult, _as_of: datetime) -> N
 
 def _add_expiry(metrics: Metrics, result: ExpiryResult, as_of: datetime) -> None:
     """Of a preview that failed, nothing counts as gone."""
-    gone = [table for table in result.tables if table.status is not Status.DRY_RUN]
+    gone = [table for table in result.tables if table.status is not RunStatus.DRY_RUN]
     metrics.add_metric("ExpiredRows", "Count", sum(table.expired for table in gone))
     metrics.add_metric("DeletedRows", "Count", sum(sum(table.deleted_rows.values()) for table in gone))
     metrics.add_metric("FilesDeleted", "Count", result.files.deleted)
@@ -87,7 +87,7 @@ def _add_feedback(metrics: Metrics, result: FeedbackResult, _as_of: datetime) ->
 
 def _add_reembed(metrics: Metrics, result: ReembedResult, _as_of: datetime) -> None:
     """What a preview would embed is not embedded."""
-    done = [table for table in result.tables if table.status is not Status.DRY_RUN]
+    done = [table for table in result.tables if table.status is not RunStatus.DRY_RUN]
     metrics.add_metric("DocumentsEmbedded", "Count", sum(table.embedded for table in done))
     metrics.add_metric("DocumentsPoisoned", "Count", sum(table.poisoned for table in done))
     metrics.add_metric("DocumentsLeft", "Count", sum(table.left for table in done))
@@ -95,9 +95,9 @@ def _add_reembed(metrics: Metrics, result: ReembedResult, _as_of: datetime) -> N
 
 def _add_backup(metrics: Metrics, result: BackupResult, as_of: datetime) -> None:
     """Of a backup that is not whole there is no size: it would look like one that shrank."""
-    metrics.add_metric("BackupMade", "Count", int(result.status is Status.OK))
+    metrics.add_metric("BackupMade", "Count", int(result.status is RunStatus.OK))
     metrics.add_metric("BackupsPruned", "Count", 0 if result.dry_run else len(result.pruned))
-    if result.status is Status.OK:
+    if result.status is RunStatus.OK:
         metrics.add_metric("BackupBytes", "Bytes", result.bytes)
         metrics.add_metric("BackupRows", "Count", result.rows)
         metrics.add_metric("BackupLogEvents", "Count", result.log_events)

@@ -83,7 +83,7 @@ class _Input(BaseModel):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def interrupt_on_sigterm() -> Iterator[None]:
     """Let SIGTERM stop a run as Ctrl-C does: by `KeyboardInterrupt`, which undoes what is under way and is recorded.
 
     By itself SIGTERM would end the process on the spot: as safe, but nobody would be told. Only a process's main thread

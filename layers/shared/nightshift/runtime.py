@@ -24,19 +24,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nightshift import secrets
 from nightshift.database import history
-from nightshift.database.connect import Database, for_people
+from nightshift.database.connect import Database, to_user_error
 from nightshift.database.lock import run_lock
-from nightshift.database.moving import check_place, settle
 from nightshift.database.own_schema import schema_of
+from nightshift.database.schema_move import check_place, settle_schema
 from nightshift.database.upgrades import check_own_tables, check_readable, ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
-from nightshift.metrics import emit
-from nightshift.reporting import tell
+from nightshift.metrics import emit_metrics
+from nightshift.notifications import notify
 from nightshift.results import JobResult, RunRefused
-from nightshift.run import JobRun, LambdaContext, parse_event, stoppable
+from nightshift.run import JobRun, LambdaContext, interrupt_on_sigterm, parse_event
+from nightshift.run_services import RunServices, RunWiring
 from nightshift.settings import Settings
-from nightshift.wiring import Services, Wiring
 
 REPORT_SECONDS = 15.0
 REPORT_SHARE = 0.1
@@ -51,8 +51,8 @@ def run_job(
     job: str,
     event: object,
     context: LambdaContext | None,
-    wiring: Callable[[], Wiring],
-    work: Callable[[JobRun, Services], R],
+    wiring: Callable[[], RunWiring],
+    work: Callable[[JobRun, RunServices], R],
     *,
     request: type[BaseModel] | None = None,
     archive: bool = True,
@@ -91,20 +91,20 @@ def run_job(
             raise
         raise error from exc
     duration = _ms(started)
-    answer = to_answer(run, result, duration)
+    answer = to_response(run, result, duration)
     logger.info("run ended", extra={"answer": answer})
     if not run.dry_run:
-        emit(wires.environ, job, as_of=run.as_of, result=result, error=None)
+        emit_metrics(wires.environ, job, as_of=run.as_of, result=result, error=None)
     _told(wires, run, duration, context, result=result)
     return answer
 
 
 def _connected(
-    run: JobRun, wires: Wiring, work: Callable[[JobRun, Services], R], started: float, *, archive: bool
+    run: JobRun, wires: RunWiring, work: Callable[[JobRun, RunServices], R], started: float, *, archive: bool
 ) -> tuple[JobRun, R | RunRefused]:
     """The job with its database; a dry run takes no lock and leaves no record."""
     with closing(open_database(wires.settings, run)) as database:
-        services = Services(wires, database)
+        services = RunServices(wires, database)
         if run.dry_run:
             with database.connect() as connection:
                 check_readable(connection)
@@ -115,33 +115,33 @@ def _connected(
 
 
 def _recorded(
-    run: JobRun, services: Services, work: Callable[[JobRun, Services], R], started: float
+    run: JobRun, services: RunServices, work: Callable[[JobRun, RunServices], R], started: float
 ) -> tuple[JobRun, R | RunRefused]:
     """The job under its lock, with its start and its end on record."""
     with run_lock(services.database, run.job) as held:
         if not held:
             return run, RunRefused(reason="another run of this job is in progress")
         services.database.check_writable()
-        if not settle(services.database, run.job):
+        if not settle_schema(services.database, run.job):
             logger.warning("own tables stay where they are: another job is running", extra={"job": run.job})
         with services.database.connect() as connection:
             ensure_tables(connection)
             now = services.now()
             run = replace(run, attempt=history.record_start(connection, run, now=now))
-            history.prune(connection, before=now - timedelta(days=services.settings.history_keep_days))
-        with stoppable(), _recorded_end(run, services, started) as record:
+            history.prune_history(connection, before=now - timedelta(days=services.settings.history_keep_days))
+        with interrupt_on_sigterm(), _recorded_end(run, services, started) as record:
             result = work(run, services)
             record(result)
         return run, result
 
 
 @contextmanager
-def _recorded_end(run: JobRun, services: Services, started: float) -> Iterator[Callable[[JobResult], None]]:
+def _recorded_end(run: JobRun, services: RunServices, started: float) -> Iterator[Callable[[JobResult], None]]:
     """Write the run's end into the history, whichever way it ends."""
     ended: dict[str, Any] = {}
 
     def record(result: JobResult) -> None:
-        answer = to_answer(run, result, _ms(started))
+        answer = to_response(run, result, _ms(started))
         ended.update(status=result.status.value, complete=result.complete, result=answer)
 
     try:
@@ -150,14 +150,14 @@ def _recorded_end(run: JobRun, services: Services, started: float) -> Iterator[C
         ended.update(status="failed", complete=False, error=str(exc)[:4000] or type(exc).__name__)
         done = getattr(exc, "result", None)
         if done is not None:
-            ended["result"] = to_answer(run, done, _ms(started))
+            ended["result"] = to_response(run, done, _ms(started))
         with suppress(NightshiftError, SQLAlchemyError):
             _write_end(run, services, started, ended)
         raise
     _write_end(run, services, started, ended)
 
 
-def _write_end(run: JobRun, services: Services, started: float, ended: dict[str, Any]) -> None:
+def _write_end(run: JobRun, services: RunServices, started: float, ended: dict[str, Any]) -> None:
     with services.database.connect() as connection:
         history.record_end(connection, run, now=services.now(), duration_ms=_ms(started), **ended)
 
@@ -184,7 +184,7 @@ def open_database(settings: Settings, run: JobRun) -> Database:
     return database
 
 
-def to_answer(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:
+def to_response(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:
     """What a handler returns of a run that ended."""
     return {
         "job": run.job,
@@ -205,13 +205,13 @@ def _explained(exc: Exception) -> Exception:
 
     if isinstance(exc, BotoCoreError | ClientError):
         return unusable_client("AWS", exc)
-    error = for_people(exc)
+    error = to_user_error(exc)
     if error is not exc and isinstance(error, NightshiftError):
         error.result = getattr(exc, "result", None)
     return error
 
 
-def _failed(run: JobRun, wires: Wiring, error: Exception, started: float, context: LambdaContext | None) -> None:
+def _failed(run: JobRun, wires: RunWiring, error: Exception, started: float, context: LambdaContext | None) -> None:
     """Tell of a failure, wherever it happened; telling must not hide it."""
     if isinstance(error, NightshiftError):
         logger.error(
@@ -219,16 +219,16 @@ def _failed(run: JobRun, wires: Wiring, error: Exception, started: float, contex
         )
     else:
         logger.error("run failed", extra={"job": run.job}, exc_info=error)
-    emit(wires.environ, run.job, as_of=run.as_of, result=getattr(error, "result", None), error=error)
+    emit_metrics(wires.environ, run.job, as_of=run.as_of, result=getattr(error, "result", None), error=error)
     with suppress(InvalidSettings):
         _told(wires, run, _ms(started), context, result=getattr(error, "result", None), error=error)
 
 
-def _told(wires: Wiring, run: JobRun, duration_ms: int, context: LambdaContext | None, **ended: Any) -> None:
+def _told(wires: RunWiring, run: JobRun, duration_ms: int, context: LambdaContext | None, **ended: Any) -> None:
     """Tell Slack how the run ended; a Slack that is down is a warning and a metric."""
     request_id = context.aws_request_id if context else None
-    if not tell(wires.report_settings, run, logger, duration_ms=duration_ms, request_id=request_id, **ended):
-        emit(wires.environ, run.job, as_of=run.as_of, result=None, error=NotifyError("Slack was not told"))
+    if not notify(wires.report_settings, run, logger, duration_ms=duration_ms, request_id=request_id, **ended):
+        emit_metrics(wires.environ, run.job, as_of=run.as_of, result=None, error=NotifyError("Slack was not told"))
 
 
 def _ms(started: float) -> int:

@@ -64,7 +64,7 @@ def slack_token(settings: Settings) -> SecretStr | None:
     return SecretStr(str(token))
 
 
-def parameter(name: str) -> str:
+def read_parameter(name: str) -> str:
     """The text of an SSM parameter.
 
     Raises:
@@ -75,7 +75,7 @@ def parameter(name: str) -> str:
 
 def _read(arn: str, variable: str) -> str:
     if ":ssm:" in arn or arn.startswith("ssm:"):
-        return parameter(arn.removeprefix("ssm:") if arn.startswith("ssm:") else arn)
+        return read_parameter(arn.removeprefix("ssm:") if arn.startswith("ssm:") else arn)
     return _asked("Secrets Manager", arn, f"{variable}: {arn}")
 
 

@@ -55,7 +55,7 @@ def _words(value: object) -> object:
     return value
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1, max_length=50)]
+CommaSeparatedList = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1, max_length=50)]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 EpochUnit = Literal["s", "ms", "us", "ns"]
 """Of a column of numbers that tell a time since 1970."""
@@ -152,11 +152,11 @@ class Settings(BaseModel):
     """First part of every key of the backups. Each database needs its own."""
     backup_kms_key: str | None = None
     """KMS key that encrypts the backups (SSE-KMS). Unset: the bucket's default encryption applies."""
-    backup_schemas: Words | None = None
+    backup_schemas: CommaSeparatedList | None = None
     """Schemas to save. Unset: all but the server's own."""
     backup_replica_host: ReplicaHost | None = None
     """Standby of `DATABASE_URL`'s server that rows are read from: `host` or `host:port`."""
-    backup_exclude_rows: Words | None = None
+    backup_exclude_rows: CommaSeparatedList | None = None
     """Tables of which only the definition is saved, e.g. `public.events`."""
     backup_workers: int = Field(2, ge=1, le=MAX_WORKERS)
     """Connections that read or write rows concurrently, in backups and their restores."""
@@ -166,7 +166,7 @@ class Settings(BaseModel):
     """Weeks, of those with a backup, whose newest backup is kept."""
     backup_keep_monthly: int = Field(12, ge=0, le=120)
     """Months, of those with a backup, whose newest backup is kept."""
-    backup_log_groups: Words | None = None
+    backup_log_groups: CommaSeparatedList | None = None
     """CloudWatch log groups whose events of the day before are saved."""
     backup_log_directory: str | None = None
     """Directory of log files on your own host."""
@@ -192,11 +192,11 @@ class Settings(BaseModel):
     """Table or view with the votes: `schema.table`. Quote names as in SQL."""
     feedback_rating: str = Field("feedback", min_length=1, max_length=255)
     """Column with the vote: text, an enum, a number or a boolean."""
-    feedback_likes: Words = ("like",)
+    feedback_likes: CommaSeparatedList = ("like",)
     """Values of that column that are a like."""
-    feedback_dislikes: Words = ("dislike",)
+    feedback_dislikes: CommaSeparatedList = ("dislike",)
     """Values of that column that are a dislike."""
-    feedback_neutral: Words | None = None
+    feedback_neutral: CommaSeparatedList | None = None
     """Values of that column that are neither. The report names all other values, and many of them decide nothing."""
     feedback_key: str | None = Field(None, max_length=255)
     """Column that identifies the answer: of several votes on one answer within a day, the last counts. Unset: every

@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.backup.scratch import drop_leftovers, scratch_database
+from nightshift.backup.scratch import drop_stale_databases, scratch_database
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from tests.backup.rehearsal_soak import LEFT, MET, busy_server, rehearse_often
@@ -59,7 +59,7 @@ def test_what_a_killed_one_has_left_where_autovacuum_is_at_work(busy: EmbeddedPo
     await_worker(busy, name)
 
     with closing(as_night(busy)) as server:
-        assert drop_leftovers(server) == (name,)
+        assert drop_stale_databases(server) == (name,)
 
 
 def test_a_database_that_cannot_be_dropped_is_told(busy: EmbeddedPostgres) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.backup.compare import schema_differences
+from nightshift.backup.schema_diff import schema_differences
 
 SAVED = """--
 -- PostgreSQL database dump

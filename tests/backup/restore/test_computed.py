@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.backup.restore.vault import NAME, NEXT, Vault
 from tests.support.backups import BackupHouse
 
@@ -107,8 +107,8 @@ def test_a_materialized_view_that_may_not_be_read(vault: Vault) -> None:
 def test_a_materialized_view_that_is_refreshed_meanwhile(backups: BackupHouse) -> None:
     """Whoever looks sees the new rows, which are of no snapshot."""
     backups.sql(f"{LOG} CREATE MATERIALIZED VIEW seen AS SELECT * FROM log; CREATE MATERIALIZED VIEW kept AS SELECT 1")
-    child = backups.child(hold_at=Step.STREAMED)
-    child.await_step(Step.STREAMED)
+    child = backups.child(hold_at=ProgressStep.STREAMED)
+    child.await_step(ProgressStep.STREAMED)
     backups.sql("INSERT INTO log VALUES (11, 11); REFRESH MATERIALIZED VIEW seen")
     child.resume()
     assert child.wait() == 0

@@ -9,13 +9,13 @@ from contextlib import closing
 
 import pytest
 
-from nightshift.backup.opening import Backup
-from nightshift.backup.restore import Terms, restore_backup
+from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.backup.restore import RestoreOptions, restore_backup
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import NightshiftError
-from nightshift.results import Status
-from nightshift.store import Store
+from nightshift.results import RunStatus
+from nightshift.store import ObjectStore
 from tests.backup.restore.vault import NAME, NEXT, NEXT_NAME, Vault
 
 
@@ -130,7 +130,7 @@ def test_time_that_is_over_is_told_and_nothing_passes_for_whole(saved: Vault) ->
     """The first table is in when the last moment comes."""
     saved.sql("CREATE TABLE more (a int); INSERT INTO more VALUES (1)")
     saved.save(NEXT)
-    backup = Backup.open(Store(saved.house.s3.client, saved.house.bucket), "backup", NEXT_NAME)
+    backup = OpenedBackup.open_named(ObjectStore(saved.house.s3.client, saved.house.bucket), "backup", NEXT_NAME)
     deadline = time.monotonic() + 4
     database = Database(parse_database_url(saved.target), deadline=deadline)
     over, heard = threading.Event(), []
@@ -141,9 +141,9 @@ def test_time_that_is_over_is_told_and_nothing_passes_for_whole(saved: Vault) ->
             over.wait(deadline - time.monotonic())
 
     with closing(database):
-        result = restore_backup(backup, database, Terms(workers=1, told=told))
+        result = restore_backup(backup, database, RestoreOptions(workers=1, told=told))
 
-    assert (result.status, result.complete) == (Status.PARTIAL, False)
+    assert (result.status, result.complete) == (RunStatus.PARTIAL, False)
     assert result.left_tables == len([table for table in saved.manifest(NEXT_NAME)["tables"] if table["rows"]]) - 1
     assert len(heard) == 1
     assert not any(rows for table, rows in saved.rows(saved.target).items() if table != heard[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.backup.client import ClientFailed
-from nightshift.backup.opening import BackupDamaged
+from nightshift.backup.opened_backup import BackupDamaged
+from nightshift.backup.pg_tools import PgToolError
 from tests.backup.restore.vault import Vault
 
 ROWS = ["(1,a,sad)", "(2,b,)"]
@@ -99,7 +99,7 @@ def test_what_the_role_may_not_do(saved: Vault) -> None:
             assert "GRANT SELECT, INSERT on it, and USAGE on its schema" in refusal["hint"]
         saved.sql("GRANT USAGE ON SCHEMA app TO clerk")
         assert saved.bring(table="app.t")["rows"] == 2
-        with pytest.raises(ClientFailed, match="permission denied for schema public") as raised:
+        with pytest.raises(PgToolError, match="permission denied for schema public") as raised:
             saved.bring(table="public.plain")
     finally:
         saved.sql("DROP OWNED BY clerk; DROP ROLE clerk")
@@ -121,7 +121,7 @@ def test_an_object_that_is_missing(saved: Vault) -> None:
 
 
 def test_a_new_table_whose_type_is_not_there(saved: Vault) -> None:
-    with pytest.raises(ClientFailed, match=r"app\.mood"):
+    with pytest.raises(PgToolError, match=r"app\.mood"):
         saved.bring(table="app.t")
 
     assert saved.rows(saved.target) == {}

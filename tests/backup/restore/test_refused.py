@@ -7,14 +7,14 @@ from contextlib import closing
 
 import pytest
 
-from nightshift.backup.client import ClientFailed
-from nightshift.backup.opening import Backup
-from nightshift.backup.restore import Terms, restore_backup
+from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.backup.pg_tools import PgToolError
+from nightshift.backup.restore import RestoreOptions, restore_backup
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import DatabaseUnavailable, NightshiftError
-from nightshift.rows.source import ConnectionLost
-from nightshift.store import Store
+from nightshift.rows.row_connection import ConnectionLost
+from nightshift.store import ObjectStore
 from tests.backup.restore.vault import NAME, NEXT, NEXT_NAME, Vault
 
 GOOD = """
@@ -122,7 +122,7 @@ def test_rows_that_another_table_should_place(vault: Vault) -> None:
 
 def test_a_server_that_is_lost_is_no_refusal(ruled: Vault) -> None:
     """Behind the first table that is in, its connection is cut."""
-    backup = Backup.open(Store(ruled.house.s3.client, ruled.house.bucket), "backup", NAME)
+    backup = OpenedBackup.open_named(ObjectStore(ruled.house.s3.client, ruled.house.bucket), "backup", NAME)
     name = ruled.target.rpartition("/")[2]
     cut = []
 
@@ -134,7 +134,7 @@ def test_a_server_that_is_lost_is_no_refusal(ruled: Vault) -> None:
         closing(Database(parse_database_url(ruled.target), deadline=time.monotonic() + 60)) as database,
         pytest.raises((ConnectionLost, DatabaseUnavailable)),
     ):
-        restore_backup(backup, database, Terms(workers=1, told=told))
+        restore_backup(backup, database, RestoreOptions(workers=1, told=told))
     assert cut
 
 
@@ -174,7 +174,7 @@ def test_where_nothing_can_be_made(vault: Vault) -> None:
     vault.sql("CREATE ROLE clerk LOGIN")
     vault.target = vault.target.replace("postgres@", "clerk@")
     try:
-        with pytest.raises(ClientFailed, match="must be owner of schema public"):
+        with pytest.raises(PgToolError, match="must be owner of schema public"):
             vault.bring(owners=False)
     finally:
         vault.sql("DROP ROLE clerk")

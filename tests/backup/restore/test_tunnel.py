@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.backup import tunnel
-from nightshift.backup.client import PgClient, find_client
+from nightshift.backup import tls_proxy
+from nightshift.backup.pg_tools import PgTools, find_pg_tools
 from nightshift.backup.schema import SchemaRestore, dump_schema
 from nightshift.database.url import DatabaseTarget, parse_database_url
 from nightshift.errors import DatabaseUnavailable
@@ -58,8 +58,8 @@ def scram(server: EmbeddedPostgres) -> Iterator[None]:
     os.kill(server.pid, signal.SIGHUP)
 
 
-def client() -> PgClient:
-    found = find_client(None, 15)
+def client() -> PgTools:
+    found = find_pg_tools(None, 15)
     assert found is not None
     return found
 
@@ -137,8 +137,8 @@ def test_several_connections_at_once(server: EmbeddedPostgres, root_cert: Path) 
     restored = target(server, query, database="copy")
     schema = SchemaRestore(client(), restored, archive)
 
-    schema.before_rows(seconds=60)
-    assert schema.after_rows(jobs=4, seconds=60) == ()
+    schema.restore_pre_data(seconds=60)
+    assert schema.restore_post_data(jobs=4, seconds=60) == ()
 
     assert b"t_pkey" in dump_schema(client(), restored, seconds=60).sql
 
@@ -150,7 +150,7 @@ def test_a_server_without_tls_is_refused(postgres: EmbeddedPostgres, mode: str) 
 
 
 def test_a_server_without_tls_is_taken_where_tls_is_only_preferred(postgres: EmbeddedPostgres) -> None:
-    found = find_client(None, 18)
+    found = find_pg_tools(None, 18)
     assert found is not None
     where = target(postgres, "sslmode=prefer", "127.0.0.1", database="postgres")
     assert b"PostgreSQL database dump" in dump_schema(found, where, seconds=60).sql
@@ -184,7 +184,7 @@ def test_bytes_that_are_slipped_in_before_tls_begins_are_never_the_servers() -> 
 
 def test_the_socket_is_ours_alone_and_gone_afterwards(server: EmbeddedPostgres, root_cert: Path) -> None:
     where = target(server, f"sslmode=verify-full&sslrootcert={root_cert}")
-    with tunnel.environment(where) as variables:
+    with tls_proxy.pg_environment(where) as variables:
         directory = Path(variables["PGHOST"])
         assert directory.stat().st_mode & 0o777 == 0o700
         assert [path.name for path in directory.iterdir()] == [f".s.PGSQL.{server.port}"]
@@ -204,4 +204,4 @@ def test_the_password_goes_by_the_environment() -> None:
 def test_the_offer_without_the_bound_mechanism() -> None:
     """AuthenticationSASL, as PostgreSQL's manual has it: names, each ended by a zero, and one more zero."""
     both = b"\0\0\0\nSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"
-    assert tunnel._unbound(both) == b"\0\0\0\nSCRAM-SHA-256\0\0"
+    assert tls_proxy._unbound(both) == b"\0\0\0\nSCRAM-SHA-256\0\0"

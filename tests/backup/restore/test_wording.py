@@ -7,14 +7,14 @@ from contextlib import closing
 import pytest
 
 from local.chatlog import connect
-from nightshift.backup.wording import settled
+from nightshift.backup.array_casts import normalise_array_casts
 
 BEFORE = "CHECK (((s)::text = ANY ((ARRAY['new'::character varying, 'done'::character varying])::text[])))"
 AFTER = "CHECK (((s)::text = ANY (ARRAY[('new'::character varying)::text, ('done'::character varying)::text])))"
 
 
 def test_a_list_that_is_converted_as_a_whole() -> None:
-    assert settled(BEFORE) == settled(AFTER) == AFTER
+    assert normalise_array_casts(BEFORE) == normalise_array_casts(AFTER) == AFTER
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_a_list_that_is_converted_as_a_whole() -> None:
     ],
 )
 def test_what_stands_in_a_list(before: str, after: str) -> None:
-    assert settled(before) == after
+    assert normalise_array_casts(before) == after
 
 
 @pytest.mark.parametrize("sql", ["(ARRAY[1, 2])", "(ARRAY[", "ARRAY[1]::text[]", "(ARRAY['a", "SELECT 1", ""])
 def test_all_else_stays(sql: str) -> None:
-    assert settled(sql) == sql
+    assert normalise_array_casts(sql) == sql
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,6 @@ def test_what_the_server_makes_of_its_own_words(database: str, condition: str) -
         (before,) = connection.run(written)[0]
         connection.run(f"ALTER TABLE t DROP CONSTRAINT look, ADD CONSTRAINT look {before}")
         (after,) = connection.run(written)[0]
-    assert settled(before) == settled(after)
+    assert normalise_array_casts(before) == normalise_array_casts(after)
     if condition.startswith("k IN"):
         assert before != after

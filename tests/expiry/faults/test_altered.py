@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.expiring import JobScene
 
 NEWCOMER = "CREATE TABLE note (job_id uuid REFERENCES job (id) {action}); INSERT INTO note SELECT id FROM job"
@@ -13,8 +13,8 @@ NEWCOMER = "CREATE TABLE note (job_id uuid REFERENCES job (id) {action}); INSERT
 def altered(jobs: JobScene, statement: str) -> None:
     """Run up to the first commit, alter, go on: the run fails, and what it committed by then is all that has gone."""
     jobs.fill()
-    child = jobs.child(hold_at=Step.COMMITTED)
-    child.await_step(Step.COMMITTED)
+    child = jobs.child(hold_at=ProgressStep.COMMITTED)
+    child.await_step(ProgressStep.COMMITTED)
     jobs.sql(statement)
     child.resume()
     assert child.wait() == 1, child.log
@@ -63,8 +63,8 @@ def test_a_reference_that_comes(jobs: JobScene, action: str) -> None:
 def test_what_comes_and_forbids_the_deletion(jobs: JobScene, statement: str) -> None:
     """The database refuses each row: they are left, all of them, until the next run, which knows why."""
     jobs.fill()
-    child = jobs.child(hold_at=Step.COMMITTED)
-    child.await_step(Step.COMMITTED)
+    child = jobs.child(hold_at=ProgressStep.COMMITTED)
+    child.await_step(ProgressStep.COMMITTED)
     jobs.sql(statement)
     child.resume()
     assert child.wait() == 0, child.log
@@ -80,8 +80,8 @@ def test_a_trigger_that_comes_is_respected(jobs: JobScene) -> None:
     function = "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
     trigger = "CREATE TRIGGER keep BEFORE DELETE ON sms_log FOR EACH ROW EXECUTE FUNCTION keep()"
     jobs.fill()
-    child = jobs.child(hold_at=Step.COMMITTED)
-    child.await_step(Step.COMMITTED)
+    child = jobs.child(hold_at=ProgressStep.COMMITTED)
+    child.await_step(ProgressStep.COMMITTED)
     jobs.sql(f"{function}; {trigger}")
     child.resume()
     assert child.wait() in (0, 1), child.log

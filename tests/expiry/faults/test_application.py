@@ -9,7 +9,7 @@ import pytest
 
 from local.chatlog import connect
 from local.job_data import file_keys, job_id
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.expiring import JobScene
 from tests.support.job_application import FAR, Application
 from tests.support.running import OURS
@@ -28,8 +28,8 @@ FAILURE = "INSERT INTO payment_failure (payment_id, code, message) SELECT id, ''
 
 def test_a_job_that_is_extended_before_its_batch_survives(jobs: JobScene) -> None:
     jobs.fill()
-    child = jobs.child(hold_at=Step.COMMITTED)
-    child.await_step(Step.COMMITTED)
+    child = jobs.child(hold_at=ProgressStep.COMMITTED)
+    child.await_step(ProgressStep.COMMITTED)
     assert jobs.sql(EXTEND.format(job_id(FIRST))) == []
     assert len(jobs.sql(EXTEND.format(job_id(LAST)))) == 1
     jobs.kept.add(job_id(LAST))
@@ -59,8 +59,8 @@ def test_a_job_that_is_being_extended_is_passed_over(jobs: JobScene, commits: bo
 def test_an_extension_that_comes_too_late_finds_no_row(jobs: JobScene, dies: bool) -> None:
     """It waits for us; where we do not commit, it has come in time."""
     jobs.fill()
-    child = jobs.child(hold_at=Step.COMMITTING)
-    child.await_step(Step.COMMITTING)
+    child = jobs.child(hold_at=ProgressStep.COMMITTING)
+    child.await_step(ProgressStep.COMMITTING)
     extended: list[int] = []
 
     def extend() -> None:
@@ -82,8 +82,8 @@ def test_an_extension_that_comes_too_late_finds_no_row(jobs: JobScene, dies: boo
 
 
 @pytest.mark.parametrize("row", [SMS, FAILURE], ids=["of the job", "of its payment"])
-@pytest.mark.parametrize("step", [Step.TAKEN, Step.COMMITTING])
-def test_a_row_for_a_job_that_is_going(jobs: JobScene, row: str, step: Step) -> None:
+@pytest.mark.parametrize("step", [ProgressStep.TAKEN, ProgressStep.COMMITTING])
+def test_a_row_for_a_job_that_is_going(jobs: JobScene, row: str, step: ProgressStep) -> None:
     """It waits for us, and is refused or finds nothing to hang on; no orphan is left."""
     jobs.fill()
     child = jobs.child({"EXPIRE_LOCK_TIMEOUT": "300"}, hold_at=step)
@@ -100,20 +100,20 @@ def test_a_row_for_a_job_that_is_going(jobs: JobScene, row: str, step: Step) -> 
 
     application = threading.Thread(target=insert)
     application.start()
-    if not (row is FAILURE and step is Step.TAKEN):
+    if not (row is FAILURE and step is ProgressStep.TAKEN):
         jobs.await_value(APPLICATION_WAITS, 1)
     child.resume()
     application.join()
     assert child.wait() == 0, child.log
     # Before the payments are locked the row may still be in time; then it goes with the others.
-    assert told == ["23503"] or (row is FAILURE and step is Step.TAKEN), told
+    assert told == ["23503"] or (row is FAILURE and step is ProgressStep.TAKEN), told
     jobs.converge()
 
 
 def test_rows_that_come_before_the_batch_go_with_it(jobs: JobScene) -> None:
     jobs.fill()
-    child = jobs.child(hold_at=Step.COMMITTED)
-    child.await_step(Step.COMMITTED)
+    child = jobs.child(hold_at=ProgressStep.COMMITTED)
+    child.await_step(ProgressStep.COMMITTED)
     for row in (SMS, FAILURE):
         jobs.sql(row.format(job_id(LAST)))
     jobs.sql(
@@ -132,7 +132,7 @@ def test_rows_that_come_before_the_batch_go_with_it(jobs: JobScene) -> None:
 def test_a_file_that_is_named_again_is_kept(jobs: JobScene) -> None:
     """The outbox knows of it already when a living job's row comes to name it: it stays, with that row."""
     jobs.fill()
-    child = jobs.child(kill_at=Step.COMMITTED)
+    child = jobs.child(kill_at=ProgressStep.COMMITTED)
     child.wait()
     jobs.await_quiet()
     key, living = file_keys(FIRST)[0], next(iter(jobs.kept))

@@ -6,7 +6,7 @@ import pytest
 
 from local.job_data import file_key
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.expiry.faults.wire import BATCH, COMMIT, SETTLED
 from tests.support import s3_deletions as deletions
 from tests.support.expiring import JobScene
@@ -19,9 +19,15 @@ AT_WORK = f"NOT {LOCK_HOLDER}"
 
 @pytest.mark.parametrize(
     ("step", "occurrence"),
-    [(Step.TAKEN, 2), (Step.DELETED, 12), (Step.COMMITTING, 2), (Step.CLAIMED, 1), (Step.ANSWERED, 1)],
+    [
+        (ProgressStep.TAKEN, 2),
+        (ProgressStep.DELETED, 12),
+        (ProgressStep.COMMITTING, 2),
+        (ProgressStep.CLAIMED, 1),
+        (ProgressStep.ANSWERED, 1),
+    ],
 )
-def test_the_server_ends_a_connection(jobs: JobScene, step: Step, occurrence: int) -> None:
+def test_the_server_ends_a_connection(jobs: JobScene, step: ProgressStep, occurrence: int) -> None:
     jobs.fill()
     child = jobs.child(hold_at=step, occurrence=occurrence)
     child.await_step(step, occurrence)
@@ -32,15 +38,15 @@ def test_the_server_ends_a_connection(jobs: JobScene, step: Step, occurrence: in
     assert [run["status"] for run in jobs.runs()] == ["failed"]
     jobs.await_quiet()
     jobs.assert_sound()
-    assert jobs.count() == 28 - 8 * child.steps.count(Step.COMMITTED)
+    assert jobs.count() == 28 - 8 * child.steps.count(ProgressStep.COMMITTED)
     jobs.converge()
 
 
 def test_the_lock_is_a_courtesy(jobs: JobScene) -> None:
     """Without the connection that holds the run's lock the run goes on, and ends well."""
     jobs.fill()
-    child = jobs.child(hold_at=Step.DELETED)
-    child.await_step(Step.DELETED)
+    child = jobs.child(hold_at=ProgressStep.DELETED)
+    child.await_step(ProgressStep.DELETED)
     assert jobs.terminate(LOCK_HOLDER) >= 1
     child.resume()
     assert child.wait() == 0, child.log
@@ -49,8 +55,8 @@ def test_the_lock_is_a_courtesy(jobs: JobScene) -> None:
 
 def test_the_server_is_restarted(jobs: JobScene, postgres: EmbeddedPostgres) -> None:
     jobs.fill()
-    child = jobs.child(hold_at=Step.COMMITTING, occurrence=2)
-    child.await_step(Step.COMMITTING, 2)
+    child = jobs.child(hold_at=ProgressStep.COMMITTING, occurrence=2)
+    child.await_step(ProgressStep.COMMITTING, 2)
     jobs.leave()
     postgres.restart()
     child.resume()
@@ -72,7 +78,7 @@ def test_the_connection_is_lost_during_a_batchs_commit(
         child = jobs.child({"DATABASE_URL": proxy.through(jobs.env["DATABASE_URL"])})
         assert child.wait() == 1, child.log
         assert cut.happened.is_set()
-    assert (child.steps.count(Step.COMMITTING), child.steps.count(Step.COMMITTED)) == (2, 1)
+    assert (child.steps.count(ProgressStep.COMMITTING), child.steps.count(ProgressStep.COMMITTED)) == (2, 1)
     jobs.await_quiet()
     jobs.assert_sound()
     assert jobs.count() == 4 + (8 if arrived else 16)

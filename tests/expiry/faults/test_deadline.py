@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightshift.archive.events import ChunkEvent, Step
+from nightshift.archive.events import ProgressEvent, ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.expiring import POLICY, JobScene
 from tests.support.handler import Context
@@ -104,8 +104,8 @@ class Peak:
 
     path: Path
 
-    def __call__(self, event: ChunkEvent) -> None:
-        if event.step in (Step.COMMITTED, Step.SETTLED):
+    def __call__(self, event: ProgressEvent) -> None:
+        if event.step in (ProgressStep.COMMITTED, ProgressStep.SETTLED):
             status = Path("/proc/self/status").read_text()
             found = re.search(r"VmHWM:\s+(\d+) kB", status)
             assert found

@@ -9,7 +9,7 @@ import pytest
 from local.job_data import file_key
 from local.jobs import TABLES
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.expiry.faults.wire import BATCH, COMMIT, SETTLED
 from tests.support import s3_deletions as deletions
 from tests.support import s3_faults as faults
@@ -20,26 +20,26 @@ from tests.support.s3_proxy import S3Proxy
 from tests.support.tcp_proxy import TcpProxy
 
 MOMENTS = [
-    (Step.TAKEN, 1),
-    (Step.DELETED, 3),
-    (Step.DELETED, len(TABLES) + 5),
-    (Step.COMMITTING, 2),
-    (Step.COMMITTED, 1),
-    (Step.COMMITTED, 3),
-    (Step.CLAIMED, 1),
-    (Step.ANSWERED, 1),
-    (Step.SETTLED, 1),
+    (ProgressStep.TAKEN, 1),
+    (ProgressStep.DELETED, 3),
+    (ProgressStep.DELETED, len(TABLES) + 5),
+    (ProgressStep.COMMITTING, 2),
+    (ProgressStep.COMMITTED, 1),
+    (ProgressStep.COMMITTED, 3),
+    (ProgressStep.CLAIMED, 1),
+    (ProgressStep.ANSWERED, 1),
+    (ProgressStep.SETTLED, 1),
 ]
 
 
 @pytest.mark.parametrize(("step", "occurrence"), MOMENTS)
-def test_killed_at_a_step(jobs: JobScene, step: Step, occurrence: int) -> None:
+def test_killed_at_a_step(jobs: JobScene, step: ProgressStep, occurrence: int) -> None:
     jobs.fill(unlinked=TABLES[1:])
     child = jobs.child(kill_at=step, occurrence=occurrence)
     assert child.wait() == -signal.SIGKILL
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence), child.log
     jobs.await_quiet()
-    assert jobs.count() == 28 - 8 * child.steps.count(Step.COMMITTED)
+    assert jobs.count() == 28 - 8 * child.steps.count(ProgressStep.COMMITTED)
     jobs.converge()
 
 
@@ -47,8 +47,8 @@ def test_killed_at_a_step(jobs: JobScene, step: Step, occurrence: int) -> None:
 def test_killed_in_the_middle_of_a_request(jobs: JobScene, reached: bool) -> None:
     jobs.fill()
     with S3Proxy(jobs.s3.endpoint) as proxy:
-        child = jobs.child({"AWS_ENDPOINT_URL": proxy.endpoint}, hold_at=Step.TAKEN)
-        child.await_step(Step.TAKEN)
+        child = jobs.child({"AWS_ENDPOINT_URL": proxy.endpoint}, hold_at=ProgressStep.TAKEN)
+        child.await_step(ProgressStep.TAKEN)
 
         asked: list[str] = []
 
@@ -78,7 +78,7 @@ def test_its_commit_arrives_late(jobs: JobScene, postgres: EmbeddedPostgres) -> 
         child = jobs.child({"DATABASE_URL": proxy.through(jobs.env["DATABASE_URL"])})
         held.happened.wait()
         assert child.kill() == -signal.SIGKILL
-        assert child.steps[-1] == Step.COMMITTING
+        assert child.steps[-1] == ProgressStep.COMMITTING
         jobs.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
 
         second = jobs.run()
@@ -104,7 +104,7 @@ def test_the_outboxs_commit_arrives_late(jobs: JobScene, postgres: EmbeddedPostg
         child = jobs.child(through)
         held.happened.wait()
         assert child.kill() == -signal.SIGKILL
-        assert child.steps.count(Step.ANSWERED) > child.steps.count(Step.SETTLED)
+        assert child.steps.count(ProgressStep.ANSWERED) > child.steps.count(ProgressStep.SETTLED)
         jobs.await_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0)
         second = jobs.child({"AWS_ENDPOINT_URL": s3.endpoint})
         jobs.await_value(f"SELECT count(*) > 0 FROM pg_stat_activity WHERE {OURS} AND wait_event_type = 'Lock'", True)
@@ -116,12 +116,13 @@ def test_the_outboxs_commit_arrives_late(jobs: JobScene, postgres: EmbeddedPostg
 
 
 @pytest.mark.parametrize(
-    ("step", "occurrence"), [(Step.DELETED, 3), (Step.COMMITTING, 2), (Step.COMMITTED, 2), (Step.ANSWERED, 1)]
+    ("step", "occurrence"),
+    [(ProgressStep.DELETED, 3), (ProgressStep.COMMITTING, 2), (ProgressStep.COMMITTED, 2), (ProgressStep.ANSWERED, 1)],
 )
-def test_killed_on_sqlite(sqlite_jobs: JobScene, step: Step, occurrence: int) -> None:
+def test_killed_on_sqlite(sqlite_jobs: JobScene, step: ProgressStep, occurrence: int) -> None:
     sqlite_jobs.fill()
     child = sqlite_jobs.child(kill_at=step, occurrence=occurrence)
     assert child.wait() == -signal.SIGKILL
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence)
-    assert sqlite_jobs.count() == 28 - 8 * child.steps.count(Step.COMMITTED)
+    assert sqlite_jobs.count() == 28 - 8 * child.steps.count(ProgressStep.COMMITTED)
     sqlite_jobs.converge()

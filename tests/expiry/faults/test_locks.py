@@ -11,7 +11,7 @@ import pytest
 
 from local.chatlog import connect
 from local.job_data import job_id
-from nightshift.archive.events import Step
+from nightshift.archive.events import ProgressStep
 from tests.support.expiring import REFUSES, JobScene
 from tests.support.running import LOCK_HOLDER, OURS
 
@@ -122,10 +122,10 @@ def test_locked_and_refused_at_once(jobs: JobScene) -> None:
 def test_a_deadlock(jobs: JobScene) -> None:
     """The application waits for a job that we hold, and we for a payment that it holds: ours gives in."""
     jobs.fill()
-    child = jobs.child({"EXPIRE_LOCK_TIMEOUT": "300"}, hold_at=Step.TAKEN)
+    child = jobs.child({"EXPIRE_LOCK_TIMEOUT": "300"}, hold_at=ProgressStep.TAKEN)
     payment = f"SELECT FROM payment WHERE job_id = '{job_id(5)}' FOR UPDATE"
     with transaction(jobs, "SET LOCAL deadlock_timeout = '1h'", payment) as other:
-        child.await_step(Step.TAKEN)
+        child.await_step(ProgressStep.TAKEN)
         updates = threading.Thread(target=other.run, args=(f"UPDATE job SET status = '' WHERE id = '{job_id(5)}'",))
         updates.start()
         jobs.await_value(
@@ -145,8 +145,8 @@ def test_a_deadlock(jobs: JobScene) -> None:
 
 def test_the_second_of_two_runs_is_refused(jobs: JobScene) -> None:
     jobs.fill()
-    first = jobs.child(hold_at=Step.COMMITTING, occurrence=2)
-    first.await_step(Step.COMMITTING, 2)
+    first = jobs.child(hold_at=ProgressStep.COMMITTING, occurrence=2)
+    first.await_step(ProgressStep.COMMITTING, 2)
     second = jobs.run()
     assert (second["status"], second["complete"]) == ("refused", False)
     assert jobs.count() == 4 + 16
@@ -155,16 +155,19 @@ def test_the_second_of_two_runs_is_refused(jobs: JobScene) -> None:
     jobs.assert_done()
 
 
-@pytest.mark.parametrize("step", [Step.TAKEN, Step.DELETED, Step.COMMITTED, Step.CLAIMED, Step.ANSWERED])
-def test_two_runs_without_the_lock(jobs: JobScene, step: Step) -> None:
+@pytest.mark.parametrize(
+    "step",
+    [ProgressStep.TAKEN, ProgressStep.DELETED, ProgressStep.COMMITTED, ProgressStep.CLAIMED, ProgressStep.ANSWERED],
+)
+def test_two_runs_without_the_lock(jobs: JobScene, step: ProgressStep) -> None:
     """The connection that holds it is lost: both work at once, and do no harm; the first one ends with its batch."""
     jobs.fill()
     first = jobs.child(hold_at=step)
     first.await_step(step)
     assert jobs.terminate(LOCK_HOLDER) >= 1
-    second = jobs.child(hold_at=Step.TAKEN if step != Step.ANSWERED else None)
-    if step not in (Step.CLAIMED, Step.ANSWERED):
-        second.await_step(Step.TAKEN)
+    second = jobs.child(hold_at=ProgressStep.TAKEN if step != ProgressStep.ANSWERED else None)
+    if step not in (ProgressStep.CLAIMED, ProgressStep.ANSWERED):
+        second.await_step(ProgressStep.TAKEN)
     first.resume()
     second.resume()
     assert second.wait() == 0, second.log

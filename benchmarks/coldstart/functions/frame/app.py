@@ -8,16 +8,16 @@ from typing import Any
 
 from nightshift.results import RunRefused
 from nightshift.run import JobRun, LambdaContext
+from nightshift.run_services import RunServices, RunWiring
 from nightshift.runtime import run_job
-from nightshift.wiring import Services, Wiring
 
 
 @cache
-def wiring() -> Wiring:
-    return Wiring.from_env(os.environ)
+def wiring() -> RunWiring:
+    return RunWiring.from_env(os.environ)
 
 
-def look(_run: JobRun, services: Services) -> RunRefused:
+def look(_run: JobRun, services: RunServices) -> RunRefused:
     with services.database.connect() as connection:
         return RunRefused(reason=str(connection.exec_driver_sql("SELECT version()").scalar()))
 

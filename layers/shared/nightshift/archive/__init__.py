@@ -1,6 +1,6 @@
-"""The archive: rows leave the database for Parquet on S3, exactly once.
+"""The archive engine of `cleanup`.
 
-`policy` says what is due; `guards` refuse what must not be touched; `chunks` carves a table into pieces that fit
-memory and time; `ledger` remembers objects; `archiver` is the protocol; `partitions` drops whole partitions; `plan`
-is the dry run.
+`guards` refuse tables that must not be touched; `chunk_allocator` divides a table into chunks that fit memory and time;
+`chunk_workers` archive and delete chunks on several connections; `ledger` records objects; `partitions` drops whole
+partitions; `plan` is the dry run.
 """

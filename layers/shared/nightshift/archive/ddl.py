@@ -13,22 +13,22 @@ from typing import Literal
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.ddl_athena import athena_sql
-from nightshift.archive.ddl_columns import shapes_of, union_of
+from nightshift.archive.ddl_columns import merge_columns, shapes_of
 from nightshift.archive.ddl_duckdb import duckdb_sql
 from nightshift.archive.ddl_spark import spark_sql
-from nightshift.archive.ddl_text import Archive
+from nightshift.archive.ddl_text import ArchivedTable
 from nightshift.archive.inventory import ARCHIVED
 from nightshift.archive.verify_scope import scope_of
 from nightshift.database.connect import Database, refused_statement
 from nightshift.errors import NightshiftError
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 SqlEngine = Literal["athena", "duckdb", "spark"]
 
 
-def ddl(
+def create_table_sql(
     database: Database,
-    store: Store,
+    store: ObjectStore,
     prefix: str,
     *,
     table: str,
@@ -50,7 +50,7 @@ def ddl(
     try:
         with database.connect() as connection:
             scope = scope_of(connection, store.bucket, table, since, until)
-            objects = [one for one in scope.objects(connection, store.bucket) if one.state == ARCHIVED]
+            objects = [one for one in scope.list_objects(connection, store.bucket) if one.state == ARCHIVED]
     except DBAPIError as exc:
         raise refused_statement(exc) from exc
     if scope.table is None or not objects:
@@ -60,7 +60,7 @@ def ddl(
             hint="`archives` lists what there is",
         )
     shapes = shapes_of(store, objects)
-    archive = Archive(scope.table, objects, shapes, union_of(shapes))
+    archive = ArchivedTable(scope.table, objects, shapes, merge_columns(shapes))
     if engine == "duckdb":
         return duckdb_sql(archive)
     return athena_sql(archive, prefix) if engine == "athena" else spark_sql(archive, prefix)

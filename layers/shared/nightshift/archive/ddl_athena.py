@@ -10,8 +10,8 @@ Hive has neither `uuid` nor `time`. Trino's Parquet reader gives the former as 1
 
 from __future__ import annotations
 
-from nightshift.archive.ddl_columns import FLOATS, Column
-from nightshift.archive.ddl_text import Archive, backslashed, backticked, file_name, listed
+from nightshift.archive.ddl_columns import FLOATS, UnionColumn
+from nightshift.archive.ddl_text import ArchivedTable, escape_backslashes, file_name, join_items, quote_backticks
 from nightshift.archive.verify_scope import SUFFIX
 from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.errors import NightshiftError
@@ -23,15 +23,15 @@ _TYPES = {"text": "string", "json": "string", "uuid": "binary", "time": "bigint"
 """Kinds that Hive's DDL calls otherwise."""
 
 
-def athena_sql(archive: Archive, prefix: str) -> str:
+def athena_sql(archive: ArchivedTable, prefix: str) -> str:
     """Three statements; Athena takes one at a time.
 
     Raises:
         NightshiftError: the objects lie in several places, or are too many for one statement.
     """
     statements = [
-        f"DROP TABLE IF EXISTS {backticked(_table(archive))}",
-        _create_table(archive, archive.location(prefix)),
+        f"DROP TABLE IF EXISTS {quote_backticks(_table(archive))}",
+        _create_table(archive, archive.s3_location(prefix)),
         _create_view(archive),
     ]
     longest = max(len(statement.encode()) for statement in statements)
@@ -42,16 +42,16 @@ def athena_sql(archive: Archive, prefix: str) -> str:
             hint="narrow by --since and --until, and join several such views by UNION ALL",
         )
     head = [
-        *archive.head("Athena"),
-        *archive.unreadable("Athena"),
+        *archive.header_lines("Athena"),
+        *archive.unreadable_lines("Athena"),
         "-- Run the statements one by one. The table is external: dropping it deletes no object.",
         *_notes(archive),
-        *archive.beside(),
+        *archive.other_format_lines(),
     ]
     return "\n".join([*head, ";\n\n".join(statements) + ";\n"])
 
 
-def _notes(archive: Archive) -> list[str]:
+def _notes(archive: ArchivedTable) -> list[str]:
     kinds = {column.kind for column in archive.columns}
     notes = {
         "uuid": "-- uuid: binary in the table, text in the view.",
@@ -61,13 +61,13 @@ def _notes(archive: Archive) -> list[str]:
     return [note for kind, note in notes.items() if kind in kinds]
 
 
-def _table(archive: Archive) -> str:
+def _table(archive: ArchivedTable) -> str:
     return f"{archive.plain_name}_objects"
 
 
-def _create_table(archive: Archive, location: str) -> str:
-    columns = [f"{backticked(column.name)} {_TYPES.get(column.kind, column.kind)}" for column in archive.columns]
-    day = archive.day
+def _create_table(archive: ArchivedTable, location: str) -> str:
+    columns = [f"{quote_backticks(column.name)} {_TYPES.get(column.kind, column.kind)}" for column in archive.columns]
+    day = archive.day_column
     first, last = archive.objects[0].day, archive.objects[-1].day
     properties = {
         "projection.enabled": "true",
@@ -80,37 +80,39 @@ def _create_table(archive: Archive, location: str) -> str:
     }
     return "\n".join(
         [
-            f"CREATE EXTERNAL TABLE {backticked(_table(archive))} (",
-            listed(columns),
+            f"CREATE EXTERNAL TABLE {quote_backticks(_table(archive))} (",
+            join_items(columns),
             ")",
-            f"PARTITIONED BY ({backticked(day)} date)",
+            f"PARTITIONED BY ({quote_backticks(day)} date)",
             "STORED AS PARQUET",
-            f"LOCATION {backslashed(location)}",
+            f"LOCATION {escape_backslashes(location)}",
             "TBLPROPERTIES (",
-            listed([f"{backslashed(key)} = {backslashed(value)}" for key, value in properties.items()]),
+            join_items(
+                [f"{escape_backslashes(key)} = {escape_backslashes(value)}" for key, value in properties.items()]
+            ),
             ")",
         ]
     )
 
 
-def _create_view(archive: Archive) -> str:
-    chosen = [_chosen(column) for column in archive.columns] + [quote_identifier(archive.day)]
+def _create_view(archive: ArchivedTable) -> str:
+    chosen = [_chosen(column) for column in archive.columns] + [quote_identifier(archive.day_column)]
     # Names without what all of them share: more objects fit into one statement.
     stems = [quote_literal(file_name(one).removesuffix(SUFFIX)) for one in archive.objects]
     return "\n".join(
         [
             f"CREATE OR REPLACE VIEW {quote_identifier(archive.plain_name)} AS",
             "SELECT",
-            listed(chosen),
+            join_items(chosen),
             f"FROM {quote_identifier(_table(archive))}",
             "WHERE regexp_extract(\"$path\", '([^/]+)\\.parquet$', 1) IN (",
-            listed(stems, ""),
+            join_items(stems, ""),
             ")",
         ]
     )
 
 
-def _chosen(column: Column) -> str:
+def _chosen(column: UnionColumn) -> str:
     name = quote_identifier(column.name)
     if column.kind in FLOATS:
         # Statistics of older objects say nothing of NaN: a filter on the column itself would pass it over.

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.proof import ObjectDamaged, prove
+from nightshift.archive.object_verification import ObjectDamaged, verify_object
 from nightshift.errors import NightshiftError
 from nightshift.rows.columns import MAX_DIGITS
-from nightshift.rows.marks import EXACT
 from nightshift.rows.reader import ArchiveFile
-from nightshift.store import Store
+from nightshift.rows.reserved_names import EXACT
+from nightshift.store import ObjectStore
 
 _KINDS = {
     "bool": "boolean",
@@ -44,7 +44,7 @@ FLOATS = ("float", "double")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class FileSchema:
     """Objects that were archived with the same columns.
 
     Attributes:
@@ -59,7 +59,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class UnionColumn:
     """A column over all shapes.
 
     Attributes:
@@ -72,12 +72,12 @@ class Column:
     found: tuple[str, ...]
 
     @property
-    def unreadable(self) -> list[str]:
+    def unreadable_objects(self) -> list[str]:
         """Kinds that an engine which goes by the declared type alone cannot read as `kind`."""
         return [kind for kind in self.found if not _widens(kind, self.kind)]
 
 
-def shapes_of(store: Store, objects: Sequence[ArchivedObject]) -> list[Shape]:
+def shapes_of(store: ObjectStore, objects: Sequence[ArchivedObject]) -> list[FileSchema]:
     """Group objects by their columns, newest shape first; one sound object of each is read.
 
     Args:
@@ -96,11 +96,11 @@ def shapes_of(store: Store, objects: Sequence[ArchivedObject]) -> list[Shape]:
         file = _first_sound(store, newest_first)
         columns = {column.name: _kind(column.name, str(column.arrow)) for column in file.columns}
         loose = (c.name for c in file.columns if columns[c.name] == "json" and c.type_name != "jsonb")
-        shapes.append(Shape(tuple(group), columns, tuple(loose)))
+        shapes.append(FileSchema(tuple(group), columns, tuple(loose)))
     return shapes
 
 
-def union_of(shapes: Sequence[Shape]) -> list[Column]:
+def merge_columns(shapes: Sequence[FileSchema]) -> list[UnionColumn]:
     """All columns, in the newest shape's order, those that it has no more after them, `_nightshift_exact` last.
 
     That one is always there: which objects have it, only their footers tell.
@@ -123,14 +123,14 @@ def union_of(shapes: Sequence[Shape]) -> list[Column]:
                 detail=f"{lowered[name.lower()]}, {name}",
                 hint="no SQL engine over Parquet tells them apart; narrow by --since and --until, or restore the rows",
             )
-    return [Column(name, _widest(kinds), tuple(kinds)) for name, kinds in found.items()]
+    return [UnionColumn(name, _widest(kinds), tuple(kinds)) for name, kinds in found.items()]
 
 
-def _first_sound(store: Store, objects: Sequence[ArchivedObject]) -> ArchiveFile:
+def _first_sound(store: ObjectStore, objects: Sequence[ArchivedObject]) -> ArchiveFile:
     damaged: ObjectDamaged | None = None
     for one in objects:
         try:
-            return prove(store, one)
+            return verify_object(store, one)
         except ObjectDamaged as exc:
             damaged = exc
     assert damaged is not None  # no group is empty

@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from nightshift.archive.ddl_columns import FLOATS, Shape
-from nightshift.archive.ddl_text import Archive, shown
+from nightshift.archive.ddl_columns import FLOATS, FileSchema
+from nightshift.archive.ddl_text import ArchivedTable, comment_text
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.rows.marks import EXACT
+from nightshift.rows.reserved_names import EXACT
 
 _TYPES = {
     "text": "VARCHAR",
@@ -30,15 +30,15 @@ _BESIDE = ("date", "time", "timestamp", "timestamptz")
 """Kinds whose values may stand beside them, in a form that DuckDB reads; a decimal has only NaN there."""
 
 
-def duckdb_sql(archive: Archive) -> str:
+def duckdb_sql(archive: ArchivedTable) -> str:
     """The statement; it runs as it is."""
-    names = ", ".join(quote_identifier(name) for name in [*(c.name for c in archive.columns), archive.day])
+    names = ", ".join(quote_identifier(name) for name in [*(c.name for c in archive.columns), archive.day_column])
     return "\n".join(
         [
-            *archive.head("DuckDB"),
+            *archive.header_lines("DuckDB"),
             *_notes(archive),
             "-- For S3 DuckDB needs INSTALL httpfs; LOAD httpfs; CREATE SECRET (TYPE s3, PROVIDER credential_chain);",
-            f"CREATE OR REPLACE VIEW {quote_identifier(archive.name)} AS",
+            f"CREATE OR REPLACE VIEW {quote_identifier(archive.table_name)} AS",
             f"SELECT {names} FROM (",
             "\n  UNION ALL BY NAME\n".join(_branch(archive, shape) for shape in archive.shapes),
             ");\n",
@@ -46,7 +46,7 @@ def duckdb_sql(archive: Archive) -> str:
     )
 
 
-def _branch(archive: Archive, shape: Shape) -> str:
+def _branch(archive: ArchivedTable, shape: FileSchema) -> str:
     keys = {tuple(part.partition("=")[0] for part in one.key.split("/") if "=" in part) for one in shape.objects}
     taken = {name.lower() for name in shape.columns} & {name.lower() for names in keys for name in names}
     if taken or len(keys) > 1:
@@ -66,7 +66,7 @@ def _branch(archive: Archive, shape: Shape) -> str:
         # DuckDB 1.5 takes a path that a pattern has found for a pattern, where rows are read twice.
         parts = [(named | beside, "")]
     selects = (
-        f"SELECT {_listed(columns)}, {day} AS {quote_identifier(archive.day)} FROM objects"
+        f"SELECT {_listed(columns)}, {day} AS {quote_identifier(archive.day_column)} FROM objects"
         + where.format(quote_identifier(EXACT))
         for columns, where in parts
     )
@@ -81,12 +81,12 @@ def _branch(archive: Archive, shape: Shape) -> str:
     )
 
 
-def _notes(archive: Archive) -> list[str]:
+def _notes(archive: ArchivedTable) -> list[str]:
     """Comments on what DuckDB cannot read as it is."""
     loose = dict.fromkeys(name for shape in archive.shapes for name in shape.loose)
     return [
-        f"-- column {shown(name)}: objects until November 2026 hold it as Parquet's JSON, which DuckDB refuses where a"
-        " value has half a surrogate pair; `nightshift restore` reads them"
+        f"-- column {comment_text(name)}: objects until November 2026 hold it as Parquet's JSON, which DuckDB refuses"
+        " where a value has half a surrogate pair; `nightshift restore` reads them"
         for name in loose
     ]
 

@@ -7,8 +7,8 @@ can. `_metadata.file_name` is Spark's hidden column (3.3 and later); `TIMESTAMP_
 
 from __future__ import annotations
 
-from nightshift.archive.ddl_columns import FLOATS, Column
-from nightshift.archive.ddl_text import Archive, backslashed, backticked, file_name, listed
+from nightshift.archive.ddl_columns import FLOATS, UnionColumn
+from nightshift.archive.ddl_text import ArchivedTable, escape_backslashes, file_name, join_items, quote_backticks
 from nightshift.errors import NightshiftError
 
 _TYPES = {
@@ -25,7 +25,7 @@ _OWN = ("dt", "_metadata")
 """Names that would hide Spark's own."""
 
 
-def spark_sql(archive: Archive, prefix: str) -> str:
+def spark_sql(archive: ArchivedTable, prefix: str) -> str:
     """Four statements.
 
     Raises:
@@ -38,42 +38,42 @@ def spark_sql(archive: Archive, prefix: str) -> str:
             detail=f"{', '.join(taken)}: Spark reads the day from directories dt=…, and the file from _metadata",
             hint="use --engine duckdb or --engine athena",
         )
-    table, view = backticked(f"{archive.plain_name}_objects"), backticked(archive.plain_name)
+    table, view = quote_backticks(f"{archive.plain_name}_objects"), quote_backticks(archive.plain_name)
     columns = [
-        f"{backticked(column.name)} {_TYPES.get(column.kind, column.kind.upper())}" for column in archive.columns
+        f"{quote_backticks(column.name)} {_TYPES.get(column.kind, column.kind.upper())}" for column in archive.columns
     ]
     chosen = [_chosen(column) for column in archive.columns]
-    names = [backslashed(file_name(one)) for one in archive.objects]
+    names = [escape_backslashes(file_name(one)) for one in archive.objects]
     return "\n".join(
         [
-            *archive.head("Spark"),
-            *archive.unreadable("Spark"),
-            *archive.beside(),
+            *archive.header_lines("Spark"),
+            *archive.unreadable_lines("Spark"),
+            *archive.other_format_lines(),
             "-- Outside EMR write s3a:// for s3://. The table is external: dropping it deletes no object.",
             f"DROP TABLE IF EXISTS {table};",
             "",
             f"CREATE TABLE {table} (",
-            listed([*columns, "`dt` DATE"]),
+            join_items([*columns, "`dt` DATE"]),
             ")",
             "USING PARQUET",
             "PARTITIONED BY (`dt`)",
-            f"LOCATION {backslashed(archive.location(prefix))};",
+            f"LOCATION {escape_backslashes(archive.s3_location(prefix))};",
             "",
             f"MSCK REPAIR TABLE {table};",
             "",
             f"CREATE OR REPLACE VIEW {view} AS",
             "SELECT",
-            listed([*chosen, "`dt`"]),
+            join_items([*chosen, "`dt`"]),
             f"FROM {table}",
             "WHERE _metadata.file_name IN (",
-            listed(names),
+            join_items(names),
             ");\n",
         ]
     )
 
 
-def _chosen(column: Column) -> str:
-    name = backticked(column.name)
+def _chosen(column: UnionColumn) -> str:
+    name = quote_backticks(column.name)
     if column.kind in FLOATS:
         # Statistics of older objects say nothing of NaN: a filter on the column itself would pass it over.
         return f"CASE WHEN isnan({name}) THEN CAST('NaN' AS {column.kind.upper()}) ELSE {name} END AS {name}"

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import Listener
-from nightshift.archive.ledger import Ledger
-from nightshift.archive.table import Engine
-from nightshift.archive.work import Limits
+from nightshift.archive.ledger import ArchiveLedger
+from nightshift.archive.run_state import RunLimits
+from nightshift.archive.table import ArchiveContext
 from nightshift.database.connect import Database, refused_statement
 from nightshift.database.table_locks import TableLocks
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 
 if TYPE_CHECKING:
-    from nightshift.store import Store
+    from nightshift.store import ObjectStore
 
 
-def limits_of(settings: Settings, database: Database) -> Limits:
+def limits_of(settings: Settings, database: Database) -> RunLimits:
     """What a run may use, by the settings."""
-    return Limits(
+    return RunLimits(
         workers=settings.workers,
         chunk_bytes=settings.cleanup_chunk_mb << 20,
         lock_seconds=settings.cleanup_lock_timeout,
@@ -34,8 +34,8 @@ def limits_of(settings: Settings, database: Database) -> Limits:
 
 @contextmanager
 def open_engine(
-    run: JobRun, settings: Settings, database: Database, store: Store | None, listener: Listener, *, now: datetime
-) -> Iterator[Engine]:
+    run: JobRun, settings: Settings, database: Database, store: ObjectStore | None, listener: Listener, *, now: datetime
+) -> Iterator[ArchiveContext]:
     """Open the engine.
 
     Args:
@@ -46,12 +46,12 @@ def open_engine(
     ledger = uploader = None
     locks = None if store is None else TableLocks(database)
     if store is not None:
-        from nightshift.archive.uploader import Uploader  # loads Arrow: not for a dry run
+        from nightshift.archive.uploader import ArchiveUploader  # loads Arrow: not for a dry run
 
-        ledger = Ledger(database, store.bucket, run.run_id, now, job=run.job)
-        uploader = Uploader(store, ledger, settings.archive_prefix, run.run_id, listener, database.deadline)
+        ledger = ArchiveLedger(database, store.bucket, run.run_id, now, job=run.job)
+        uploader = ArchiveUploader(store, ledger, settings.archive_prefix, run.run_id, listener, database.deadline)
     try:
-        yield Engine(
+        yield ArchiveContext(
             database=database,
             uploader=uploader,
             ledger=ledger,
@@ -71,7 +71,7 @@ def open_engine(
             locks.close()
 
 
-def sweep(engine: Engine) -> int:
+def delete_orphaned_objects(engine: ArchiveContext) -> int:
     """Remove from S3 what crashed runs left unfinished; returns how many objects.
 
     Raises:
@@ -80,6 +80,6 @@ def sweep(engine: Engine) -> int:
     if engine.uploader is None:
         return 0
     try:
-        return engine.uploader.sweep()
+        return engine.uploader.delete_orphaned_objects()
     except DBAPIError as exc:
         raise refused_statement(exc) from exc

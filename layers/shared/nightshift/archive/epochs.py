@@ -1,10 +1,10 @@
 """Judges if numbers are times in the unit that a policy says.
 
-No row goes by a wrong unit: `Axis.before` takes a number for a time only where it lies between the years 2000 and 2100,
-and no number does in two units. What is left is to say so, for seconds that are taken for milliseconds would stay for
-ever. So values from all parts of the table are sorted by the unit that fits them. One in a hundred in another unit is
-refused; fewer are a warning. Numbers that fit no unit may be marks (`0` or `9999999999` for never): they say nothing,
-as long as there are times beside them, or hardly two that differ.
+No row goes by a wrong unit: `TimestampColumn.before_condition` takes a number for a time only where it lies between the
+years 2000 and 2100, and no number does in two units. What is left is to say so, for seconds that are taken for
+milliseconds would stay for ever. So values from all parts of the table are sorted by the unit that fits them. One in a
+hundred in another unit is refused; fewer are a warning. Numbers that fit no unit may be marks (`0` or `9999999999` for
+never): they say nothing, as long as there are times beside them, or hardly two that differ.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from itertools import pairwise
 
 from sqlalchemy import Connection
 
-from nightshift.archive.table_guards import refusal
-from nightshift.database.catalog import Heap, TableInfo, TableName, quote_identifier
-from nightshift.results import Refusal
-from nightshift.rows.axis import UNITS, Axis, Unit, years_of
+from nightshift.archive.table_guards import make_refusal
+from nightshift.database.catalog import HeapTable, TableInfo, TableName, quote_identifier
+from nightshift.results import GuardRefusal
+from nightshift.rows.timestamp_column import UNITS, TimestampColumn, Unit, years_of
 
 NAMES: Mapping[Unit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
@@ -43,7 +43,7 @@ _LAST_INT4 = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class EpochJudgement:
     """Holds the verdict on a column's values.
 
     Attributes:
@@ -51,7 +51,7 @@ class Judgement:
         warnings: which of them are left alone.
     """
 
-    refusal: Refusal | None = None
+    refusal: GuardRefusal | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -70,66 +70,70 @@ class _Fits:
     other: int = 0
 
 
-def judge_unit(connection: Connection, axis: Axis, info: TableInfo, written: str) -> Judgement:
+def judge_unit(connection: Connection, axis: TimestampColumn, info: TableInfo, written: str) -> EpochJudgement:
     """Hold the numbers of a table against the unit of its axis; a column of another kind is as it should be.
 
     Args:
         connection: in a transaction.
         written: the table, as the policy names it.
     """
-    if axis.unit is None:
-        return Judgement()
-    return _judge(_look(connection, axis, info), axis, axis.unit, info.name, f"{written}.{axis.column}")
+    if axis.epoch_unit is None:
+        return EpochJudgement()
+    return _judge(_look(connection, axis, info), axis, axis.epoch_unit, info.name, f"{written}.{axis.column}")
 
 
-def check_unit(connection: Connection, axis: Axis, info: TableInfo) -> Refusal | None:
+def check_unit(connection: Connection, axis: TimestampColumn, info: TableInfo) -> GuardRefusal | None:
     """Refuse a table of which not one number is a time in the axis's unit, but some are in another; for jobs that only
     read, and may read from a view.
 
     Args:
         connection: as for `judge_unit`.
     """
-    if axis.unit is None:
+    if axis.epoch_unit is None:
         return None
     if connection.dialect.name != "postgresql":
         return judge_unit(connection, axis, info, info.name.label).refusal
     with _indexes_first(connection):
-        for unit in (axis.unit, *UNITS):
+        for unit in (axis.epoch_unit, *UNITS):
             first, last = years_of(unit)
-            found = f"SELECT 1 FROM {info.name.sql} WHERE {axis.sql} >= {first} AND {axis.sql} < {last} LIMIT 1"
+            found = (
+                f"SELECT 1 FROM {info.name.sql} WHERE {axis.epoch_sql} >= {first} AND {axis.epoch_sql} < {last} LIMIT 1"
+            )
             if connection.exec_driver_sql(found).one_or_none() is not None:
                 break
         else:
             return None
     column = f"{info.name.label}.{axis.column}"
-    return None if unit == axis.unit else _wrong(column, unit, axis.unit)
+    return None if unit == axis.epoch_unit else _wrong(column, unit, axis.epoch_unit)
 
 
-def _judge(found: _Fits, axis: Axis, unit: Unit, table: TableName, column: str) -> Judgement:
+def _judge(found: _Fits, axis: TimestampColumn, unit: Unit, table: TableName, column: str) -> EpochJudgement:
     fitting = found.units.pop(unit, 0)
     misfits = sum(found.units.values()) + found.words
     if misfits and misfits >= FEW * (fitting + misfits):
-        return Judgement(refusal=_misfits(found, fitting, axis, unit, table, column))
+        return EpochJudgement(refusal=_misfits(found, fitting, axis, unit, table, column))
     if not fitting and found.other > MARKS:
         what = f"{column} holds numbers that are no times since 2000, in whatever unit"
-        return Judgement(refusal=refusal("wrong_type", what, "name a column of times in the policy"))
+        return EpochJudgement(refusal=make_refusal("wrong_type", what, "name a column of times in the policy"))
     if misfits or (fitting and found.early):
         alone = f"{column}: values that are no times since 2000 in {NAMES[unit]} are left alone"
-        return Judgement(warnings=(alone,))
-    return Judgement()
+        return EpochJudgement(warnings=(alone,))
+    return EpochJudgement()
 
 
-def _misfits(found: _Fits, fitting: int, axis: Axis, unit: Unit, table: TableName, column: str) -> Refusal:
+def _misfits(
+    found: _Fits, fitting: int, axis: TimestampColumn, unit: Unit, table: TableName, column: str
+) -> GuardRefusal:
     if found.words >= sum(found.units.values()):
         hint = "store numbers alone, or local times without a zone alone and remove `epoch` from the policy"
-        return refusal("wrong_type", f"{column} holds text that is no number, and the policy says `epoch`", hint)
+        return make_refusal("wrong_type", f"{column} holds text that is no number, and the policy says `epoch`", hint)
     other = max(found.units, key=lambda one: found.units[one])
     if not fitting:
         return _wrong(column, other, unit)
     times, factor = _conversion(other, unit)
     name, (first, last) = quote_identifier(axis.column), years_of(other)
     count = found.units[other]
-    return refusal(
+    return make_refusal(
         "wrong_type",
         f"{column} holds {NAMES[other]} beside {NAMES[unit]}: {count:,} of {fitting + count:,} values looked at",
         f"bring them into one unit: UPDATE {table.sql} SET {name} = {name} {times} {factor}"
@@ -137,9 +141,9 @@ def _misfits(found: _Fits, fitting: int, axis: Axis, unit: Unit, table: TableNam
     )
 
 
-def _wrong(column: str, other: Unit, unit: Unit) -> Refusal:
+def _wrong(column: str, other: Unit, unit: Unit) -> GuardRefusal:
     message = f"{column} holds {NAMES[other]}, and the policy says {NAMES[unit]}"
-    return refusal("wrong_type", message, f'these are {NAMES[other]}: set epoch = "{other}"')
+    return make_refusal("wrong_type", message, f'these are {NAMES[other]}: set epoch = "{other}"')
 
 
 def _conversion(other: Unit, unit: Unit) -> tuple[str, int]:
@@ -148,14 +152,14 @@ def _conversion(other: Unit, unit: Unit) -> tuple[str, int]:
     return ("*", want // have) if want > have else ("/", have // want)
 
 
-def _look(connection: Connection, axis: Axis, info: TableInfo) -> _Fits:
+def _look(connection: Connection, axis: TimestampColumn, info: TableInfo) -> _Fits:
     """Sort a sample of the values; on SQLite all of them."""
     on_postgresql = connection.dialect.name == "postgresql"
     if on_postgresql:
         samples = [sample for heap in _some(info.heaps) for sample in _samples(axis, heap)]
     else:
         column = quote_identifier(axis.column)
-        samples = [f"SELECT {axis.sql} AS v FROM {info.name.sql} WHERE {column} IS NOT NULL"]
+        samples = [f"SELECT {axis.epoch_sql} AS v FROM {info.name.sql} WHERE {column} IS NOT NULL"]
     found = _Fits()
     if not samples:
         return found
@@ -188,26 +192,26 @@ def _add(found: _Fits, fit: str, count: int, different: int) -> None:
         found.early += count if fit == "early" else 0
 
 
-def _fit(axis: Axis, *, on_postgresql: bool) -> str:
+def _fit(axis: TimestampColumn, *, on_postgresql: bool) -> str:
     """SQL for what a value `v` is."""
     cases = [] if on_postgresql else ["WHEN typeof(v) NOT IN ('integer', 'real') THEN 'words'"]
     cases.append("WHEN v >= -1 AND v <= 1 THEN 'mark'")
-    if axis.unit != "s":
+    if axis.epoch_unit != "s":
         cases.append(f"WHEN v = {_LAST_INT4} THEN 'mark'")
     cases += [f"WHEN v >= {first} AND v < {last} THEN '{unit}'" for unit in UNITS for first, last in [years_of(unit)]]
-    assert axis.unit is not None  # there is nothing to sort otherwise
-    cases.append(f"WHEN v < {years_of(axis.unit)[0]} THEN 'early'")
+    assert axis.epoch_unit is not None  # there is nothing to sort otherwise
+    cases.append(f"WHEN v < {years_of(axis.epoch_unit)[0]} THEN 'early'")
     return f"CASE {' '.join(cases)} ELSE 'late' END"
 
 
-def _some(heaps: tuple[Heap, ...]) -> list[Heap]:
+def _some(heaps: tuple[HeapTable, ...]) -> list[HeapTable]:
     filled = [heap for heap in heaps if heap.blocks]
     return filled if len(filled) <= _HEAPS else filled[: _HEAPS // 2] + filled[-_HEAPS // 2 :]
 
 
-def _samples(axis: Axis, heap: Heap) -> Iterator[str]:
+def _samples(axis: TimestampColumn, heap: HeapTable) -> Iterator[str]:
     """Queries for values `v` of one heap: from every range of the index, else of pages from all over the heap."""
-    column = axis.sql
+    column = axis.epoch_sql
     values = f"SELECT {column} AS v FROM ONLY {heap.name.sql}"
     if not heap.indexed:
         # By the blocks that are there now, not by statistics; repeatable, so that a run decides as its rehearsal did.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Step(StrEnum):
+class ProgressStep(StrEnum):
     """The moments of a chunk's life, in order; `rolled_back` may follow any of them but `committed`.
 
     Below them what expiry adds: expired rows are `taken`, then rows `deleted` table by table, before `committing`;
@@ -36,7 +36,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkEvent:
+class ProgressEvent:
     """One step of one chunk; of one batch or claim, where rows expire.
 
     Attributes:
@@ -48,15 +48,15 @@ class ChunkEvent:
         keys: the objects' keys, once known.
     """
 
-    step: Step
+    step: ProgressStep
     table: str
     rows: int = 0
     bytes: int = 0
     keys: tuple[str, ...] = ()
 
 
-Listener = Callable[[ChunkEvent], None]
+Listener = Callable[[ProgressEvent], None]
 
 
-def ignore(event: ChunkEvent) -> None:
+def ignore_events(event: ProgressEvent) -> None:
     """The listener of those who do not listen."""

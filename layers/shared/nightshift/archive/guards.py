@@ -1,6 +1,6 @@
 """Guards: each looks at one thing and says no before anything is touched.
 
-A guard returns a `Refusal` (what is wrong, what to do) or None. They run on catalogue facts and cheap look-ups, in
+A guard returns a `GuardRefusal` (what is wrong, what to do) or None. They run on catalogue facts and cheap look-ups, in
 the order of `GUARDS`; the first refusal ends it for that table, and only for that table.
 """
 
@@ -12,26 +12,26 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from nightshift.archive.refused import MOST_REFUSED, MOST_REFUSED_ALONE
+from nightshift.archive.left_out_rows import MOST_REFUSED, MOST_REFUSED_ALONE
 from nightshift.archive.table_guards import (
     CHILDREN_CURE,
     UTF8_CURE,
-    axis_kind,
+    already_restored_refusal,
+    check_plain_times,
+    check_replicable,
     hiding_cure,
-    plain_times,
-    refusal,
-    replicable,
-    returned,
-    unknown_holds,
+    make_refusal,
+    timestamp_kind,
+    unknown_holds_refusal,
 )
-from nightshift.archive.target import Target
+from nightshift.archive.target import CleanupTarget
 from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier, split_name
-from nightshift.policy.retention import Policy
-from nightshift.results import Refusal
-from nightshift.rows.marks import EXACT
+from nightshift.policy.retention import RetentionRule
+from nightshift.results import GuardRefusal
+from nightshift.rows.reserved_names import EXACT
 
-USUAL_SHARE = 0.5
+DEFAULT_MAX_SHARE = 0.5
 """Share of a table that one run may take once the table's backlog has been worked off, where nobody set a limit."""
 
 USUAL_SHARE_FROM_ROWS = 100_000
@@ -41,10 +41,10 @@ EXPIRY_TAKES_TREES = "archive the table by an [[expiry]] entry with archive = tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class GuardContext:
     """What the guards look at."""
 
-    policy: Policy
+    policy: RetentionRule
     info: TableInfo
     cutoff: datetime
     connection: Connection
@@ -58,7 +58,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Volume:
+class DueVolume:
     """How much is due, of how much.
 
     Attributes:
@@ -72,85 +72,87 @@ class Volume:
     first_time: bool
 
 
-def usable_timestamp(policy: Policy, info: TableInfo, *, postgresql: bool) -> Refusal | None:
+def check_timestamp_column(policy: RetentionRule, info: TableInfo, *, postgresql: bool) -> GuardRefusal | None:
     """The timestamp column exists and is of a type that a policy can use."""
     column = info.column(policy.timestamp)
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
-        return refusal("unknown_column", f"{policy.table} has no column {policy.timestamp}", f"its columns: {names}")
-    if axis_kind(column, policy.epoch, postgresql=postgresql) is not None:
+        return make_refusal(
+            "unknown_column", f"{policy.table} has no column {policy.timestamp}", f"its columns: {names}"
+        )
+    if timestamp_kind(column, policy.epoch, postgresql=postgresql) is not None:
         return None
     what = f"{policy.table}.{column.name} is {column.type_name or 'of no type'}"
-    if policy.epoch is not None and axis_kind(column, None, postgresql=postgresql) is not None:
-        return refusal(
+    if policy.epoch is not None and timestamp_kind(column, None, postgresql=postgresql) is not None:
+        return make_refusal(
             "wrong_type",
             f"{what}, and the policy says it holds numbers (epoch)",
             "remove `epoch` from the policy: the column holds times",
         )
-    if axis_kind(column, "s", postgresql=postgresql) is not None:
-        return refusal(
+    if timestamp_kind(column, "s", postgresql=postgresql) is not None:
+        return make_refusal(
             "wrong_type", f"{what}: seconds or milliseconds?", 'set `epoch` in the policy: "s", "ms", "us" or "ns"'
         )
-    return refusal("wrong_type", what, "a policy needs timestamptz, timestamp, date, or a number with `epoch`")
+    return make_refusal("wrong_type", what, "a policy needs timestamptz, timestamp, date, or a number with `epoch`")
 
 
-def readable_text(case: Case) -> Refusal | None:
+def check_encoding(case: GuardContext) -> GuardRefusal | None:
     """Parquet's text is UTF-8; a database without an encoding may hold anything."""
     if case.info.text_encoding_ok:
         return None
-    return refusal("encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", UTF8_CURE)
+    return make_refusal("encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", UTF8_CURE)
 
 
-def no_name_of_ours(case: Case) -> Refusal | None:
+def check_reserved_column_names(case: GuardContext) -> GuardRefusal | None:
     """No column has the name of the one that we may add to a file."""
     if case.info.column(EXACT) is None:
         return None
-    return refusal(
+    return make_refusal(
         "reserved_name", f"{case.policy.table} has a column {EXACT}, a name that nightshift uses", "rename the column"
     )
 
 
-def nothing_hidden(case: Case) -> Refusal | None:
+def check_hidden_rows(case: GuardContext) -> GuardRefusal | None:
     """No rule, trigger, security policy or inheritance stands between us and the rows."""
     if case.info.hiding:
         what = ", ".join(case.info.hiding)
-        return refusal(
+        return make_refusal(
             "hidden_rows",
             f"{case.policy.table}: {what} can keep rows from a DELETE",
             hiding_cure(case.info.hiding),
         )
     if case.info.has_children:
-        return refusal("hidden_rows", f"other tables inherit from {case.policy.table}", CHILDREN_CURE)
+        return make_refusal("hidden_rows", f"other tables inherit from {case.policy.table}", CHILDREN_CURE)
     return None
 
 
-def privileges(case: Case) -> Refusal | None:
+def check_privileges(case: GuardContext) -> GuardRefusal | None:
     """We may read and delete in every heap, and read the table as a whole."""
     closed = [heap.name for heap in case.info.heaps if not heap.may_delete]
     name = case.info.name
     if not closed and case.info.may_read:
         return None
     if not closed:
-        return refusal(
+        return make_refusal(
             "privilege",
             f"nightshift's role may not read {name.label}",
             f"GRANT USAGE ON SCHEMA {quote_identifier(name.schema)}, and SELECT ON {name.sql}, TO nightshift's role",
         )
-    return refusal(
+    return make_refusal(
         "privilege",
         f"nightshift's role may not read and delete in {', '.join(name.label for name in closed[:5])}",
         f"GRANT SELECT, DELETE ON {closed[0].sql}, and USAGE on its schema, TO nightshift's role",
     )
 
 
-def no_cascade(case: Case) -> Refusal | None:
+def check_cascades(case: GuardContext) -> GuardRefusal | None:
     """No foreign key would delete rows that nobody archived, and none makes the deletion fail.
 
     A CASCADE is refused even if no row hangs on a due one now: one could between the look and the deletion.
     """
     for key in case.info.referenced_by:
         if key.on_delete is OnDelete.CASCADE:
-            return refusal(
+            return make_refusal(
                 "cascade",
                 f"deleting from {case.policy.table} would delete rows of {key.table} that nobody archived ({key.name})",
                 EXPIRY_TAKES_TREES
@@ -160,7 +162,7 @@ def no_cascade(case: Case) -> Refusal | None:
     return None
 
 
-def not_referenced(case: Case, target: Target) -> Refusal | None:
+def check_references(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
     """Few rows that must stay point at due rows: no more than a run leaves out one by one."""
     for key in case.info.referenced_by:
         if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
@@ -168,10 +170,15 @@ def not_referenced(case: Case, target: Target) -> Refusal | None:
         itself = key.table_sql == case.info.name.sql
         most = 0 if itself else MOST_REFUSED if case.postgresql else MOST_REFUSED_ALONE
         found = references.overdue_references(
-            case.connection, case.info.name, key, target.due, leaving=case.leaving.get(key.table), most=most + 1
+            case.connection,
+            case.info.name,
+            key,
+            target.due_condition,
+            leaving=case.leaving.get(key.table),
+            most=most + 1,
         )
         if found > most:
-            return refusal(
+            return make_refusal(
                 "cascade",
                 f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
                 EXPIRY_TAKES_TREES
@@ -183,7 +190,7 @@ def not_referenced(case: Case, target: Target) -> Refusal | None:
     return None
 
 
-def no_reference_dissolved(case: Case, target: Target) -> Refusal | None:
+def check_dissolved_references(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
     """No due row would lose a reference before it is archived.
 
     ON DELETE SET NULL and SET DEFAULT change the rows that stay; when a chunk goes, those of the next chunk and of the
@@ -196,9 +203,11 @@ def no_reference_dissolved(case: Case, target: Target) -> Refusal | None:
         if not itself and not any(_may_mean(written, key.table) for written in case.later):
             continue
         # Of the table itself only due rows matter; which rows of another are due, its own policy says when it comes.
-        leaving = target.stays if itself else None
-        if references.overdue_references(case.connection, case.info.name, key, target.due, leaving=leaving, most=1):
-            return refusal(
+        leaving = target.not_due_condition if itself else None
+        if references.overdue_references(
+            case.connection, case.info.name, key, target.due_condition, leaving=leaving, most=1
+        ):
+            return make_refusal(
                 "dissolves",
                 f"rows of {key.table} would be archived without their {', '.join(key.columns)}:"
                 f" they reference due rows of {case.policy.table} ({key.name}, ON DELETE {key.on_delete})",
@@ -214,69 +223,69 @@ def _may_mean(written: str, label: str) -> bool:
     return shared > 0 and one[-shared:] == other[-shared:]
 
 
-def replicable_deletions(case: Case) -> Refusal | None:
+def check_replica_identity(case: GuardContext) -> GuardRefusal | None:
     """No publication makes the server refuse every DELETE."""
-    return replicable(case.connection, case.info.heaps, case.policy.table) if case.postgresql else None
+    return check_replicable(case.connection, case.info.heaps, case.policy.table) if case.postgresql else None
 
 
-def triggers_told(case: Case) -> None:
+def warn_of_triggers(case: GuardContext) -> None:
     """Triggers that run on a DELETE are no reason to refuse, and cannot be tried without deleting."""
     if case.info.triggers:
         case.notes.append(f"{', '.join(case.info.triggers)} will run as rows are deleted; a dry run cannot try it")
 
 
-def plain_text_times(case: Case, target: Target) -> Refusal | None:
+def check_text_times(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
     """SQLite: every due value compares as a time without a zone should."""
-    return plain_times(case.connection, target.axis, case.info.name, case.policy.table, case.cutoff)
+    return check_plain_times(case.connection, target.axis, case.info.name, case.policy.table, case.cutoff)
 
 
-def usual_volume(table: str, volume: Volume) -> Refusal | None:
+def check_due_volume(table: str, volume: DueVolume) -> GuardRefusal | None:
     """A run takes no more of the table than it should; `force` in the event overrides."""
     limit = volume.limit
     if limit is None:
         if volume.first_time or volume.due < USUAL_SHARE_FROM_ROWS:
             return None
-        limit = USUAL_SHARE
+        limit = DEFAULT_MAX_SHARE
     if volume.due <= limit * volume.total:
         return None
-    return refusal(
+    return make_refusal(
         "abnormal_volume",
         f"{volume.due:,} of {volume.total:,} rows of {table} are due, more than {limit:.0%}",
         'check keep_days; if it is right, send {"force": true} once, or set max_share in the policy',
     )
 
 
-def holds_known(case: Case, target: Target) -> Refusal | None:
+def check_holds(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
     """The table still has the columns that holds on restored rows go by."""
-    return unknown_holds(case.policy.table, target.held)
+    return unknown_holds_refusal(case.policy.table, target.held)
 
 
-def nothing_twice(case: Case) -> Refusal | None:
+def check_not_already_archived(case: GuardContext) -> GuardRefusal | None:
     """No row of the table is in the archive still: one that a restore brought, before the table took this place."""
-    return returned(case.connection, case.info.name, case.policy.table)
+    return already_restored_refusal(case.connection, case.info.name, case.policy.table)
 
 
-GUARDS: tuple[Callable[[Case], Refusal | None], ...] = (
-    readable_text,
-    no_name_of_ours,
-    nothing_hidden,
-    privileges,
-    no_cascade,
-    nothing_twice,
-    replicable_deletions,
-    triggers_told,
+GUARDS: tuple[Callable[[GuardContext], GuardRefusal | None], ...] = (
+    check_encoding,
+    check_reserved_column_names,
+    check_hidden_rows,
+    check_privileges,
+    check_cascades,
+    check_not_already_archived,
+    check_replica_identity,
+    warn_of_triggers,
 )
 
 
-TARGET_GUARDS: tuple[Callable[[Case, Target], Refusal | None], ...] = (
-    holds_known,
-    not_referenced,
-    no_reference_dissolved,
-    plain_text_times,
+TARGET_GUARDS: tuple[Callable[[GuardContext, CleanupTarget], GuardRefusal | None], ...] = (
+    check_holds,
+    check_references,
+    check_dissolved_references,
+    check_text_times,
 )
 
 
-def first_refusal(case: Case, target: Target) -> Refusal | None:
+def first_refusal(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
     """Ask every guard; the first no wins."""
     for guard in GUARDS:
         if no := guard(case):

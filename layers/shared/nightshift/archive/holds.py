@@ -17,12 +17,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, or_, select
 
 from nightshift.database.catalog import TableInfo, TableName, quote_literal
-from nightshift.database.identity import family
-from nightshift.database.own_schema import own as own_table
-from nightshift.database.own_schema import schema_of
-from nightshift.database.tables import archive_object, is_there, restored_object
+from nightshift.database.identity import partition_family
+from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.tables import archive_object, restored_object, table_exists
 from nightshift.errors import TableChanged
-from nightshift.rows.axis import Axis, Kind
+from nightshift.rows.timestamp_column import Kind, TimestampColumn
 
 Span = tuple[int | None, int]
 """From (None: from the beginning), to and without, as points on the axis."""
@@ -56,7 +55,7 @@ class Holds:
     lost: tuple[str, ...] = ()
 
     @property
-    def sql(self) -> str:
+    def not_held_condition(self) -> str:
         """SQL that adds to a condition: and is not held."""
         return f" AND ({self.condition}) IS NOT TRUE" if self.condition else ""
 
@@ -65,7 +64,7 @@ NOTHING_HELD = Holds()
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class HoldWatch:
     """The holds on some tables as they were when a run looked, for a look from within a deleting transaction.
 
     A restored row and its hold come with one commit: whatever statement has deleted the row, a later one sees the hold.
@@ -77,7 +76,7 @@ class Watch:
     statement: str
     seen: int
 
-    def check(self, number: Callable[[str], int]) -> None:
+    def check_unchanged(self, number: Callable[[str], int]) -> None:
         """Make sure that the holds are still these.
 
         Args:
@@ -94,11 +93,11 @@ class Watch:
             )
 
 
-UNWATCHED = Watch("", 0)
+UNWATCHED = HoldWatch("", 0)
 
 
 def active_holds(
-    connection: Connection, info: TableInfo, zone: ZoneInfo, now: datetime | None, own: Axis | None = None
+    connection: Connection, info: TableInfo, zone: ZoneInfo, now: datetime | None, own: TimestampColumn | None = None
 ) -> Holds:
     """The holds on a table, whatever it, its partitions or its parent were called when they began.
 
@@ -107,21 +106,21 @@ def active_holds(
         now: aware; None for all that was ever restored into the table, held or not.
         own: the axis of the policy.
     """
-    if not is_there(connection, restored_object):
+    if not table_exists(connection, restored_object):
         return NOTHING_HELD
     first, last, kept = archive_object.c.min_timestamp, archive_object.c.max_timestamp, restored_object.c
     held = (
         select(first, last, kept.hold_until, kept.timestamp_column)
         .join(restored_object, kept.object_key == archive_object.c.object_key)
         .where(kept.into_original, *([] if now is None else [kept.hold_until > now.astimezone(UTC)]))
-        .where(or_(kept.target_table == info.name.label, kept.target_id.in_(family(connection, info.name))))
+        .where(or_(kept.target_table == info.name.label, kept.target_id.in_(partition_family(connection, info.name))))
     )
     found = list(connection.execute(held))
     if not found:
         return NOTHING_HELD
     ends = (row.hold_until for row in found if row.hold_until is not None)
     until = max((end if end.tzinfo else end.replace(tzinfo=UTC) for end in ends), default=None)
-    spans: dict[Axis, list[Span]] = {}
+    spans: dict[TimestampColumn, list[Span]] = {}
     lost, whole = set(), False
     for row in found:
         column = row.timestamp_column or (own.column if own and (row[0] or row[1]) else None)
@@ -137,24 +136,24 @@ def active_holds(
     return Holds("1 = 1" if whole else " OR ".join(conditions), until, whole, () if whole else tuple(sorted(lost)))
 
 
-def watch(connection: Connection, tables: Sequence[TableName], now: datetime) -> Watch:
+def watch_holds(connection: Connection, tables: Sequence[TableName], now: datetime) -> HoldWatch:
     """The holds on tables as they are now."""
-    if not is_there(connection, restored_object):
+    if not table_exists(connection, restored_object):
         return UNWATCHED
     postgresql = connection.dialect.name == "postgresql"
     moment = now.astimezone(UTC)
     since = moment.isoformat() if postgresql else f"{moment:%Y-%m-%d %H:%M:%S.%f}"
     labels = ", ".join(quote_literal(table.label) for table in tables)
-    ids = ", ".join(quote_literal(one) for table in tables for one in family(connection, table))
+    ids = ", ".join(quote_literal(one) for table in tables for one in partition_family(connection, table))
     statement = (
         f"SELECT CAST(coalesce(sum(id), 0) AS bigint) FROM {own_table(restored_object, schema_of(connection))}"
         f" WHERE into_original AND hold_until > {quote_literal(since)}"
         f" AND (target_table IN ({labels}) OR target_id IN ({ids}))"
     )
-    return Watch(statement, int(connection.exec_driver_sql(statement).scalar_one()))
+    return HoldWatch(statement, int(connection.exec_driver_sql(statement).scalar_one()))
 
 
-def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: Axis | None) -> list[Axis]:
+def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: TimestampColumn | None) -> list[TimestampColumn]:
     """The axes on which a column's values may lie; none where it is gone, or tells no days."""
     if own is not None and own.column == column:
         return [own]
@@ -165,27 +164,27 @@ def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: Axis | None) -> lis
     if not info.name.schema:
         # SQLite: numbers lie in columns of every type.
         kinds = tuple(dict.fromkeys((*kinds, *_EPOCHS)))
-    return [Axis(column, kind, zone, found.base_type) for kind in kinds]
+    return [TimestampColumn(column, kind, zone, found.base_type) for kind in kinds]
 
 
-def _within(axis: Axis, span: Span) -> str:
+def _within(axis: TimestampColumn, span: Span) -> str:
     lo, hi = span
-    since = "" if lo is None else f" AND {axis.sql} >= {axis.literal(lo)}"
-    return f"({axis.sql} < {axis.literal(hi)}{since})"
+    since = "" if lo is None else f" AND {axis.epoch_sql} >= {axis.literal_sql(lo)}"
+    return f"({axis.epoch_sql} < {axis.literal_sql(hi)}{since})"
 
 
-def _days(axis: Axis, first: str | None, last: str | None) -> Span:
+def _days(axis: TimestampColumn, first: str | None, last: str | None) -> Span:
     """The whole days, in the policy's zone, from one ISO timestamp to another."""
     # An end that no calendar knows lies before year 1: nothing past the cutoff is ever archived.
-    end = axis.next_day(_point(axis, last) if last else axis.at(datetime.min.replace(tzinfo=axis.zone)))
+    end = axis.next_day(_point(axis, last) if last else axis.to_epoch(datetime.min.replace(tzinfo=axis.zone)))
     assert end is not None  # the calendar ends after every cutoff
-    return axis.day_start(axis.day(_point(axis, first))) if first else None, end
+    return axis.day_start(axis.to_day(_point(axis, first))) if first else None, end
 
 
-def _point(axis: Axis, written: str) -> int:
+def _point(axis: TimestampColumn, written: str) -> int:
     """The point of a timestamp of the ledger. A wall clock's offset is that of the policy's zone as it was then."""
     moment = datetime.fromisoformat(written)
-    return axis.at(moment.replace(tzinfo=axis.zone) if axis.kind in ("timestamp", "date", "text") else moment)
+    return axis.to_epoch(moment.replace(tzinfo=axis.zone) if axis.kind in ("timestamp", "date", "text") else moment)
 
 
 def _merged(found: Iterable[Span]) -> tuple[Span, ...]:

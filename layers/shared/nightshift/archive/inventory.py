@@ -9,7 +9,7 @@ from datetime import date
 from sqlalchemy import Connection, func, select
 
 from nightshift.database.catalog import split_name
-from nightshift.database.tables import archive_object, is_there, restored_object
+from nightshift.database.tables import archive_object, restored_object, table_exists
 
 ARCHIVED, RESTORED = "archived", "restored"
 
@@ -24,7 +24,7 @@ class ArchivedObject:
         rows, bytes, sha256: None in states before `archived`.
         version_id: S3's; None in a bucket without versions.
         first, last: its oldest and youngest timestamp, ISO 8601.
-        fingerprint: of the columns it was archived with, see `rows.columns.fingerprint`.
+        fingerprint: of the columns it was archived with, see `rows.columns.fingerprint_rows`.
     """
 
     bucket: str
@@ -46,7 +46,7 @@ class ArchivedObject:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def inventory(
+def list_archived_objects(
     connection: Connection,
     bucket: str,
     *,
@@ -62,7 +62,7 @@ def inventory(
         since, until: first and last day, both included.
         states: None for every state.
     """
-    if not is_there(connection, archive_object):
+    if not table_exists(connection, archive_object):
         return []
     c = archive_object.c
     wanted = select(archive_object).where(c.bucket == bucket).order_by(c.table_name, c.dt, c.min_timestamp, c.id)
@@ -100,7 +100,7 @@ def returned_beside(connection: Connection, label: str, identities: Sequence[str
     Args:
         identities: of the table that stands there, see `database.identity`.
     """
-    if not is_there(connection, restored_object):
+    if not table_exists(connection, restored_object):
         return 0
     r = restored_object.c
     found = (
@@ -115,7 +115,7 @@ def returned_beside(connection: Connection, label: str, identities: Sequence[str
 
 def known_tables(connection: Connection, bucket: str) -> list[str]:
     """The labels of all tables that the ledger knows in this bucket, sorted."""
-    if not is_there(connection, archive_object):
+    if not table_exists(connection, archive_object):
         return []
     labels = select(archive_object.c.table_name).where(archive_object.c.bucket == bucket).distinct()
     return sorted(connection.execute(labels).scalars())

@@ -23,21 +23,21 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import TableName, quote_literal, quote_nullable
 from nightshift.database.connect import Database
-from nightshift.database.own_schema import own
+from nightshift.database.own_schema import own_table
 from nightshift.database.tables import archive_object, run
 
 SWEEP_LIMIT = 1000
 KEYS_A_STATEMENT = 1000
 
 
-def batches(keys: Sequence[str], size: int = KEYS_A_STATEMENT) -> Iterator[Sequence[str]]:
+def split_keys(keys: Sequence[str], size: int = KEYS_A_STATEMENT) -> Iterator[Sequence[str]]:
     """Keys, as many at a time as one statement takes."""
     for start in range(0, len(keys), size):
         yield keys[start : start + size]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """What the ledger says of a proven object.
 
     Attributes:
@@ -54,7 +54,7 @@ class Entry:
     fingerprint: str
 
 
-class Ledger:
+class ArchiveLedger:
     """The ledger in the user's database. Thread-safe: one control connection, one statement at a time."""
 
     def __init__(self, database: Database, bucket: str, run_id: str, now: datetime, *, job: str = "cleanup") -> None:
@@ -90,7 +90,7 @@ class Ledger:
                 self._stack.close()
                 raise
 
-    def intend(self, table: TableName, days: dict[str, str]) -> None:
+    def record_pending(self, table: TableName, days: dict[str, str]) -> None:
         """Record objects that are about to be written.
 
         Args:
@@ -113,7 +113,7 @@ class Ledger:
             connection.execute(insert(archive_object), rows)
             connection.commit()
 
-    def archived_sql(self, entries: Sequence[Entry], *, postgresql: bool) -> str:
+    def mark_archived_sql(self, entries: Sequence[LedgerEntry], *, postgresql: bool) -> str:
         """The statement, for the data connection, that makes objects part of the archive.
 
         Returns:
@@ -130,7 +130,7 @@ class Ledger:
             for e in entries
         )
         moment = self._now.isoformat() if postgresql else self._now.strftime("%Y-%m-%d %H:%M:%S.%f")
-        ledger = own(archive_object, self._database.schema)
+        ledger = own_table(archive_object, self._database.schema)
         changed = (
             f"UPDATE {ledger} SET state = 'archived', row_count = v.rows, byte_count = v.bytes,"
             " sha256 = v.sha256, version_id = v.version, min_timestamp = v.first, max_timestamp = v.last,"
@@ -143,7 +143,7 @@ class Ledger:
         names = ", ".join(f"column{n} AS {name}" for n, name in enumerate(columns, 1))
         return changed.format(values=f"(SELECT {names} FROM (VALUES {values})) AS v")
 
-    def committed(self, keys: Sequence[str]) -> bool:
+    def is_committed(self, keys: Sequence[str]) -> bool:
         """What became of a transaction whose COMMIT was not answered.
 
         Waits for the transaction to end, if the server still has it: its lock on these rows tells.
@@ -157,11 +157,11 @@ class Ledger:
             connection.rollback()
         return states == {"archived"}
 
-    def count(self, keys: Sequence[str]) -> tuple[int, int]:
+    def count_archived(self, keys: Sequence[str]) -> tuple[int, int]:
         """Archived objects among `keys`, and their rows, as a connection that wrote none of them sees them."""
         objects = rows = 0
         with self._control() as connection:
-            for some in batches(keys):
+            for some in split_keys(keys):
                 archived = select(func.count(), func.coalesce(func.sum(archive_object.c.row_count), 0)).where(
                     archive_object.c.object_key.in_(some),
                     archive_object.c.state == "archived",
@@ -206,7 +206,7 @@ class Ledger:
             connection.commit()
         return keys_claimed
 
-    def swept(self, keys: Sequence[str]) -> None:
+    def mark_orphans_deleted(self, keys: Sequence[str]) -> None:
         """S3 said that these objects are gone."""
         if not keys:
             return

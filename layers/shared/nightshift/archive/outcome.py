@@ -7,10 +7,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nightshift.archive.holds import Holds
-from nightshift.archive.target import Target
-from nightshift.archive.work import Tally
-from nightshift.policy.retention import Policy
-from nightshift.results import Status, TableResult
+from nightshift.archive.run_state import ArchiveStats
+from nightshift.archive.target import CleanupTarget
+from nightshift.policy.retention import RetentionRule
+from nightshift.results import RunStatus, TableResult
 
 LOCKED = "rows locked by somebody else were left for the next run"
 HELD = "rows of restored days are left alone until {}"
@@ -18,14 +18,16 @@ HELD_WHOLE = "all rows are left alone until {}: restored ones cannot be told fro
 LATE = "due rows came or moved while the run went on; the next run takes them"
 
 
-def result_of(of: Target | Policy, tally: Tally, status: Status, started: float, **more: Any) -> TableResult:
+def build_table_result(
+    of: CleanupTarget | RetentionRule, tally: ArchiveStats, status: RunStatus, started: float, **more: Any
+) -> TableResult:
     """The facts of a table, with what was committed so far."""
-    if isinstance(of, Target) and of.beyond:
+    if isinstance(of, CleanupTarget) and of.beyond:
         more["warnings"] = (*of.beyond, *more.get("warnings", ()))
     return TableResult(
-        table=of.info.name.label if isinstance(of, Target) else of.table,
+        table=of.info.name.label if isinstance(of, CleanupTarget) else of.table,
         status=status,
-        cutoff=of.cutoff if isinstance(of, Target) else None,
+        cutoff=of.cutoff if isinstance(of, CleanupTarget) else None,
         archived_rows=tally.rows,
         deleted_rows=tally.rows,
         objects=tally.objects,
@@ -39,7 +41,7 @@ def result_of(of: Target | Policy, tally: Tally, status: Status, started: float,
     )
 
 
-def held_back(held: Holds, zone: ZoneInfo) -> tuple[str, ...]:
+def hold_warnings(held: Holds, zone: ZoneInfo) -> tuple[str, ...]:
     """A warning where restored rows are held; else nothing."""
     if held.until is None:
         return ()

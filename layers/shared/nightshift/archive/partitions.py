@@ -14,12 +14,12 @@ import time
 
 from sqlalchemy import Connection
 
-from nightshift.archive.archiver import UNBOUNDED, Archiver
-from nightshift.archive.ledger import Entry
-from nightshift.archive.target import Target
-from nightshift.database.catalog import Heap
+from nightshift.archive.chunk_workers import UNBOUNDED, ChunkWorkerPool
+from nightshift.archive.ledger import LedgerEntry
+from nightshift.archive.target import CleanupTarget
+from nightshift.database.catalog import HeapTable
 from nightshift.errors import NightshiftError
-from nightshift.rows.source import Interrupted, RowConnection, RowsLocked, StatementRefused, gathered
+from nightshift.rows.row_connection import RowConnection, RowsLocked, StatementInterrupted, StatementRefused, rebatch
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +28,11 @@ BYTES_A_SECOND = 25 << 20
 rows."""
 
 
-def droppable(connection: Connection, target: Target) -> list[Heap]:
+def droppable_partitions(connection: Connection, target: CleanupTarget) -> list[HeapTable]:
     """Leaf partitions that hold nothing but due rows and that we may drop."""
     if target.info.kind != "partitioned":
         return []
-    cutoff = target.axis.literal(target.axis.at(target.cutoff))
+    cutoff = target.axis.literal_sql(target.axis.to_epoch(target.cutoff))
     column = target.info.column(target.axis.column)
     assert column is not None  # the guards found it
     old = []
@@ -45,7 +45,7 @@ def droppable(connection: Connection, target: Target) -> list[Heap]:
     return old
 
 
-def drop_partitions(archiver: Archiver, heaps: list[Heap]) -> list[Heap]:
+def drop_partitions(archiver: ChunkWorkerPool, heaps: list[HeapTable]) -> list[HeapTable]:
     """Archive and drop partitions, one after the other.
 
     Returns:
@@ -60,7 +60,7 @@ def drop_partitions(archiver: Archiver, heaps: list[Heap]) -> list[Heap]:
         connection = archiver.connect()
         try:
             _drop(archiver, connection, heap)
-        except (RowsLocked, Interrupted, StatementRefused, _NotWhole) as exc:
+        except (RowsLocked, StatementInterrupted, StatementRefused, _NotWhole) as exc:
             logger.warning("partition goes by rows", extra={"partition": heap.name.label, "reason": exc.message})
             left.append(heap)
         finally:
@@ -72,29 +72,29 @@ class _NotWhole(NightshiftError):
     """A partition holds rows that are not due after all."""
 
 
-def _drop(archiver: Archiver, connection: RowConnection, heap: Heap) -> None:
+def _drop(archiver: ChunkWorkerPool, connection: RowConnection, heap: HeapTable) -> None:
     assert heap.parent is not None  # a droppable heap is a partition
-    mover, bounds = archiver.mover, archiver.bounds(size=UNBOUNDED)
+    mover, bounds = archiver.mover, archiver.transaction_limits(size=UNBOUNDED)
     target = mover.target
-    entries: list[Entry] = []
+    entries: list[LedgerEntry] = []
     try:
         with connection.transaction(bounds):
             # SHARE keeps writers out and lets readers in: from here on the partition cannot change.
-            connection.run(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
-            mover.check_shape(connection, heap)
+            connection.run_statement(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
+            mover.check_schema_unchanged(connection, heap)
             if connection.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.stays} LIMIT 1) s"
+                f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.not_due_condition} LIMIT 1) s"
             ):
                 raise _NotWhole("it holds rows without a time, or with a mark in its place")
-            batches = connection.stream(target.select(heap), bounds)
-            for rows in gathered(batches, archiver.limits.chunk_bytes):
-                entries += mover.uploader.upload(target, mover.refine(rows))
-            connection.run(f"ALTER TABLE {heap.parent.sql} DETACH PARTITION {heap.name.sql}")
-            connection.run(f"DROP TABLE {heap.name.sql}")
-            mover.seal(connection, entries)
+            batches = connection.stream_rows(target.select_sql(heap), bounds)
+            for rows in rebatch(batches, archiver.limits.chunk_bytes):
+                entries += mover.uploader.upload_rows(target, mover.apply_column_types(rows))
+            connection.run_statement(f"ALTER TABLE {heap.parent.sql} DETACH PARTITION {heap.name.sql}")
+            connection.run_statement(f"DROP TABLE {heap.name.sql}")
+            mover.commit_chunk(connection, entries)
     except BaseException:
-        mover.uploader.discard([entry.key for entry in entries])
+        mover.uploader.abort_upload([entry.key for entry in entries])
         raise
     with archiver.tally.lock:
-        archiver.tally.add(None, entries)
+        archiver.tally.add_chunk(None, entries)
         archiver.tally.partitions += 1

@@ -6,10 +6,10 @@ import math
 
 from sqlalchemy import Connection, func, select
 
-from nightshift.archive.survey import count_due
-from nightshift.archive.target import Target
+from nightshift.archive.statistics import count_due
+from nightshift.archive.target import CleanupTarget
 from nightshift.database.tables import archive_object
-from nightshift.results import Estimate
+from nightshift.results import CleanupEstimate
 
 COMPRESSION = 0.25
 """Parquet bytes per byte of table, where the ledger knows no better (chat logs measured 0.2 to 0.3)."""
@@ -24,7 +24,9 @@ STORAGE_USD = 0.025 / 1024**3
 """A byte and month, same source."""
 
 
-def estimate(connection: Connection, target: Target, *, chunk_bytes: int, ledger_exists: bool) -> Estimate:
+def estimate_due_rows(
+    connection: Connection, target: CleanupTarget, *, chunk_bytes: int, ledger_exists: bool
+) -> CleanupEstimate:
     """Count what is due and estimate the rest.
 
     Args:
@@ -38,7 +40,7 @@ def estimate(connection: Connection, target: Target, *, chunk_bytes: int, ledger
     size = due * a_row if a_row is not None else due_bytes * COMPRESSION
     days = _days(connection, target) if due else 0
     objects = max(days, math.ceil(due_bytes / chunk_bytes)) if due else 0
-    return Estimate(
+    return CleanupEstimate(
         rows=due,
         bytes=int(size),
         objects=objects,
@@ -48,7 +50,7 @@ def estimate(connection: Connection, target: Target, *, chunk_bytes: int, ledger
     )
 
 
-def _archived_row(connection: Connection, target: Target) -> float | None:
+def _archived_row(connection: Connection, target: CleanupTarget) -> float | None:
     """Mean size of this table's rows in the archive so far."""
     sums = select(func.sum(archive_object.c.byte_count), func.sum(archive_object.c.row_count)).where(
         archive_object.c.table_name == target.info.name.label, archive_object.c.state == "archived"
@@ -57,12 +59,12 @@ def _archived_row(connection: Connection, target: Target) -> float | None:
     return float(size) / float(rows) if rows else None
 
 
-def _days(connection: Connection, target: Target) -> int:
+def _days(connection: Connection, target: CleanupTarget) -> int:
     """Calendar days between the oldest and the youngest due row."""
     axis = target.axis
-    if not target.postgresql:
+    if not target.is_postgresql:
         return 1
-    ends = [axis.point_sql(f"{end}({axis.sql})") for end in ("min", "max")]
-    statement = f"SELECT {', '.join(ends)} FROM {target.info.name.sql} WHERE {target.due}"
+    ends = [axis.point_sql(f"{end}({axis.epoch_sql})") for end in ("min", "max")]
+    statement = f"SELECT {', '.join(ends)} FROM {target.info.name.sql} WHERE {target.due_condition}"
     first, last = connection.exec_driver_sql(statement).one()
-    return (axis.day(int(last)) - axis.day(int(first))).days + 1
+    return (axis.to_day(int(last)) - axis.to_day(int(first))).days + 1

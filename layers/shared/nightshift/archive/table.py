@@ -13,38 +13,38 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive import guards, survey
+from nightshift.archive import guards, statistics
 from nightshift.archive.epochs import judge_unit
 from nightshift.archive.events import Listener
-from nightshift.archive.holds import active_holds, watch
-from nightshift.archive.ledger import Ledger
-from nightshift.archive.outcome import LOCKED, held_back, result_of
-from nightshift.archive.plan import estimate
-from nightshift.archive.table_guards import axis_kind, busy, known_table, repeated
-from nightshift.archive.target import Target
+from nightshift.archive.holds import active_holds, watch_holds
+from nightshift.archive.ledger import ArchiveLedger
+from nightshift.archive.outcome import LOCKED, build_table_result, hold_warnings
+from nightshift.archive.plan import estimate_due_rows
+from nightshift.archive.run_state import ArchiveStats, RunLimits
+from nightshift.archive.table_guards import busy_refusal, check_table_known, duplicate_policy_refusal, timestamp_kind
+from nightshift.archive.target import CleanupTarget
 from nightshift.archive.unarchivable import check_columns, check_sizes
 from nightshift.archive.volume import check_volume
-from nightshift.archive.work import Limits, Tally
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
 from nightshift.database.table_locks import TableLocks
-from nightshift.database.tables import archive_object, is_there
+from nightshift.database.tables import archive_object, table_exists
 from nightshift.errors import NightshiftError, RowsReturn, RowsVanish
-from nightshift.policy.retention import Policy
-from nightshift.results import Refusal, Status, TableResult
-from nightshift.rows.axis import Axis
+from nightshift.policy.retention import RetentionRule
+from nightshift.results import GuardRefusal, RunStatus, TableResult
+from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun
 
 if TYPE_CHECKING:
-    from nightshift.archive.uploader import Uploader
+    from nightshift.archive.uploader import ArchiveUploader
     from nightshift.rows.sample import CsvSample
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class ArchiveContext:
     """What archiving a table needs, whichever table it is.
 
     Attributes:
@@ -58,9 +58,9 @@ class Engine:
     """
 
     database: Database
-    uploader: Uploader | None
-    ledger: Ledger | None
-    limits: Limits
+    uploader: ArchiveUploader | None
+    ledger: ArchiveLedger | None
+    limits: RunLimits
     listener: Listener
     vacuum: bool
     max_share: float | None
@@ -71,7 +71,7 @@ class Engine:
     later: set[str] = field(default_factory=set)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock_table(self) -> Iterator[None]:
         """Let go in the end of the locks that were taken meanwhile."""
         try:
             yield
@@ -80,82 +80,86 @@ class Engine:
                 self.locks.release()
 
 
-def archive_table(engine: Engine, run: JobRun, policy: Policy, sample: CsvSample | None = None) -> TableResult:
+def archive_table(
+    engine: ArchiveContext, run: JobRun, policy: RetentionRule, sample: CsvSample | None = None
+) -> TableResult:
     """Archive the due rows of one policy's table.
 
     A failure does not raise: it is part of the result, together with what was committed before it.
     """
     started = time.monotonic()
-    tally = Tally()
-    target: Target | None = None
+    tally = ArchiveStats()
+    target: CleanupTarget | None = None
     try:
-        with engine.database.connect() as connection, engine.locked():
+        with engine.database.connect() as connection, engine.lock_table():
             if engine.database.is_postgresql:
                 _begin(connection)
             found = _aim(connection, engine, run, policy)
-            if isinstance(found, Refusal):
-                return TableResult(table=policy.table, status=Status.REFUSED, refusal=found)
+            if isinstance(found, GuardRefusal):
+                return TableResult(table=policy.table, status=RunStatus.REFUSED, refusal=found)
             target, notes = found
             if run.dry_run:
                 return _rehearse(connection, engine, run, target, started, notes)
             if not run.force and (refusal := _volume(connection, engine, target)):
-                return result_of(target, tally, Status.REFUSED, started, refusal=refusal)
+                return build_table_result(target, tally, RunStatus.REFUSED, started, refusal=refusal)
             connection.rollback()
-            from nightshift.archive.working import work_off  # loads Arrow: not for a dry run
+            from nightshift.archive.due_rows import process_due_rows  # loads Arrow: not for a dry run
 
-            return work_off(connection, engine, target, sample, tally, started)
+            return process_due_rows(connection, engine, target, sample, tally, started)
     except DBAPIError as exc:
         if is_lock_timeout(exc):
-            return result_of(target or policy, tally, Status.PARTIAL, started, warnings=(LOCKED,))
+            return build_table_result(target or policy, tally, RunStatus.PARTIAL, started, warnings=(LOCKED,))
         error = refused_statement(exc).about(policy.table)
-        return result_of(target or policy, tally, Status.FAILED, started, error=error)
+        return build_table_result(target or policy, tally, RunStatus.FAILED, started, error=error)
     except (RowsReturn, RowsVanish) as exc:
         guard = "returning_rows" if isinstance(exc, RowsReturn) else "vanishing_rows"
-        refusal = Refusal(guard=guard, message=exc.message, hint=exc.hint or "")
-        return result_of(target or policy, tally, Status.REFUSED, started, refusal=refusal)
+        refusal = GuardRefusal(guard=guard, message=exc.message, hint=exc.hint or "")
+        return build_table_result(target or policy, tally, RunStatus.REFUSED, started, refusal=refusal)
     except NightshiftError as exc:
-        return result_of(target or policy, tally, Status.FAILED, started, error=exc.about(policy.table))
+        return build_table_result(target or policy, tally, RunStatus.FAILED, started, error=exc.about(policy.table))
     except Exception as exc:
         # Not foreseen; still the other tables must have their turn.
         logger.exception("unexpected error", extra={"table": policy.table})
         error = NightshiftError("an unexpected error", detail=type(exc).__name__, hint="the log has its trace")
-        return result_of(target or policy, tally, Status.FAILED, started, error=error)
+        return build_table_result(target or policy, tally, RunStatus.FAILED, started, error=error)
 
 
-def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) -> tuple[Target, list[str]] | Refusal:
+def _aim(
+    connection: Connection, engine: ArchiveContext, run: JobRun, policy: RetentionRule
+) -> tuple[CleanupTarget, list[str]] | GuardRefusal:
     """Describe the table and ask the guards; what they have to say to a dry run comes with it."""
     postgresql = engine.database.is_postgresql
-    describe = postgres.describe if postgresql else sqlite.describe
+    describe = postgres.describe_table if postgresql else sqlite.describe_table
     info = describe(connection, policy.table, policy.timestamp)
-    if refusal := known_table(policy.table, info):
+    if refusal := check_table_known(policy.table, info):
         return refusal
     assert info is not None  # known_table has refused otherwise
-    if refusal := guards.usable_timestamp(policy, info, postgresql=postgresql):
+    if refusal := guards.check_timestamp_column(policy, info, postgresql=postgresql):
         return refusal
     column = info.column(policy.timestamp)
     assert column is not None  # usable_timestamp has refused otherwise
-    kind = axis_kind(column, policy.epoch, postgresql=postgresql)
+    kind = timestamp_kind(column, policy.epoch, postgresql=postgresql)
     assert kind is not None
-    axis, cutoff = Axis(column.name, kind, policy.zone, column.base_type), policy.cutoff(run.as_of)
+    axis, cutoff = TimestampColumn(column.name, kind, policy.zone, column.base_type), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
     if engine.locks is not None and engine.locks.take([info.name]) is not None:
-        return busy(info.name.label)
+        return busy_refusal(info.name.label)
     if postgresql:
         _begin(connection)  # anew: what a restore has brought until it let go of the table must be seen
     now = min(run.as_of, engine.now)  # a hold is over when it is over by either clock
-    target = Target(
+    target = CleanupTarget(
         policy=policy,
         info=info,
         axis=axis,
         cutoff=cutoff,
         server_version=version,
         held=active_holds(connection, info, policy.zone, now, axis),
-        watch=watch(connection, [info.name], now),
+        watch=watch_holds(connection, [info.name], now),
     )
     if info.name in engine.seen:
-        return repeated(policy.table)
+        return duplicate_policy_refusal(policy.table)
     engine.seen.add(info.name)
-    case = guards.Case(
+    case = guards.GuardContext(
         policy=policy,
         info=info,
         cutoff=cutoff,
@@ -172,9 +176,9 @@ def _aim(connection: Connection, engine: Engine, run: JobRun, policy: Policy) ->
     return replace(target, beyond=_beyond(connection, run, target), notes=judgement.warnings), case.notes
 
 
-def _beyond(connection: Connection, run: JobRun, target: Target) -> tuple[str, ...]:
+def _beyond(connection: Connection, run: JobRun, target: CleanupTarget) -> tuple[str, ...]:
     """What the archive cannot hold; only a dry run has the time to look at rows' sizes."""
-    sizes = check_sizes(connection, target.info, target.due) if run.dry_run else ()
+    sizes = check_sizes(connection, target.info, target.due_condition) if run.dry_run else ()
     return check_columns(connection, target.info) + sizes
 
 
@@ -184,30 +188,35 @@ def _begin(connection: Connection) -> None:
     connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
-def _volume(connection: Connection, engine: Engine, target: Target) -> Refusal | None:
+def _volume(connection: Connection, engine: ArchiveContext, target: CleanupTarget) -> GuardRefusal | None:
     """The brake on abnormal volume, with the policy's limit or the deployment's."""
     limit = target.policy.max_share if target.policy.max_share is not None else engine.max_share
     return check_volume(connection, target, limit)
 
 
 def _rehearse(
-    connection: Connection, engine: Engine, run: JobRun, target: Target, started: float, notes: Sequence[str]
+    connection: Connection,
+    engine: ArchiveContext,
+    run: JobRun,
+    target: CleanupTarget,
+    started: float,
+    notes: Sequence[str],
 ) -> TableResult:
     """The dry run of one table: counts, estimates, and the guard for volume as it would decide."""
-    ledger_exists = is_there(connection, archive_object)
-    expected = estimate(connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=ledger_exists)
+    ledger_exists = table_exists(connection, archive_object)
+    expected = estimate_due_rows(connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=ledger_exists)
     refusal = None
     if not run.force:
         refusal = _volume(connection, engine, target)
     if refusal is None:
-        engine.leaving[target.info.name.label] = target.due
-    return result_of(
+        engine.leaving[target.info.name.label] = target.due_condition
+    return build_table_result(
         target,
-        Tally(),
-        Status.REFUSED if refusal else Status.DRY_RUN,
+        ArchiveStats(),
+        RunStatus.REFUSED if refusal else RunStatus.DRY_RUN,
         started,
-        oldest_overdue=survey.oldest_due(connection, target),
-        warnings=(*notes, *held_back(target.held, target.axis.zone), *target.notes),
+        oldest_overdue=statistics.oldest_due(connection, target),
+        warnings=(*notes, *hold_warnings(target.held, target.axis.zone), *target.notes),
         refusal=refusal,
         estimate=expected,
     )

@@ -10,11 +10,11 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.holds import Holds
 from nightshift.archive.inventory import returned_beside
-from nightshift.database.catalog import Column, Heap, TableInfo, TableName
-from nightshift.database.connect import reason, sqlstate
-from nightshift.database.identity import family
-from nightshift.results import Refusal
-from nightshift.rows.axis import Axis, Kind, epoch_kind
+from nightshift.database.catalog import HeapTable, TableColumn, TableInfo, TableName
+from nightshift.database.connect import server_message, sqlstate
+from nightshift.database.identity import partition_family
+from nightshift.results import GuardRefusal
+from nightshift.rows.timestamp_column import Kind, TimestampColumn, epoch_kind
 
 _TWO = "[0-9][0-9]"
 _DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
@@ -46,7 +46,7 @@ def hiding_cure(hiding: Sequence[str]) -> str:
     return "; ".join(cure for kind, cure in _HIDING_CURES.items() if any(one.startswith(kind) for one in hiding))
 
 
-def axis_kind(column: Column, epoch: str | None, *, postgresql: bool) -> Kind | None:
+def timestamp_kind(column: TableColumn, epoch: str | None, *, postgresql: bool) -> Kind | None:
     """How a column can serve as the timestamp; None where it cannot."""
     if epoch is not None:
         return epoch_kind(epoch) if column.base_type in (NUMBERS if postgresql else AFFINITIES) else None
@@ -58,43 +58,49 @@ def axis_kind(column: Column, epoch: str | None, *, postgresql: bool) -> Kind | 
     return None
 
 
-def known_table(written: str, info: TableInfo | None) -> Refusal | None:
+def check_table_known(written: str, info: TableInfo | None) -> GuardRefusal | None:
     """The table exists and is one."""
     if info is None:
-        return refusal("unknown_table", f"there is no table {written}", "correct `table` in the policy, or the schema")
+        return make_refusal(
+            "unknown_table", f"there is no table {written}", "correct `table` in the policy, or the schema"
+        )
     if info.name.name.startswith("nightshift_"):
-        return refusal("unknown_table", f"{written} is one of nightshift's own tables", "take it out of the policies")
+        return make_refusal(
+            "unknown_table", f"{written} is one of nightshift's own tables", "take it out of the policies"
+        )
     if info.kind not in ("table", "partitioned"):
         hint = (
             "it needs a row identifier: make it a table without WITHOUT ROWID, or rename one of rowid, _rowid_ and oid"
         )
         if info.kind != "table without rowid":
             hint = "name the table behind it; for a foreign table, in a deployment on the server that it is on"
-        return refusal("unknown_table", f"{written} is a {info.kind}", hint)
+        return make_refusal("unknown_table", f"{written} is a {info.kind}", hint)
     return None
 
 
-def plain_times(connection: Connection, axis: Axis, table: TableName, written: str, before: datetime) -> Refusal | None:
+def check_plain_times(
+    connection: Connection, axis: TimestampColumn, table: TableName, written: str, before: datetime
+) -> GuardRefusal | None:
     """SQLite: every value that is due before a moment compares as a time without a zone should."""
     if axis.kind != "text":
         return None
-    column = axis.sql
+    column = axis.epoch_sql
     plain = " OR ".join(f"{column} GLOB '{pattern}'" for pattern in _PLAIN_TIMES)
     plain += f" OR ({column} GLOB '{_PLAIN_TIMES[-1]}.*' AND substr({column}, 21) NOT GLOB '*[^0-9]*')"
     odd = (
-        f"SELECT {column} FROM {table.sql} WHERE {column} < {axis.literal(axis.at(before))}"
+        f"SELECT {column} FROM {table.sql} WHERE {column} < {axis.literal_sql(axis.to_epoch(before))}"
         f" AND (typeof({column}) <> 'text' OR NOT ({plain})) LIMIT 1"
     )
     if connection.exec_driver_sql(odd).one_or_none() is None:
         return None
-    return refusal(
+    return make_refusal(
         "wrong_type",
         f"{written}.{axis.column} holds values that are not times like 2025-09-15 09:00:00",
         "store local times without a zone, or numbers with `epoch`",
     )
 
 
-def replicable(connection: Connection, heaps: Sequence[Heap], written: str) -> Refusal | None:
+def check_replicable(connection: Connection, heaps: Sequence[HeapTable], written: str) -> GuardRefusal | None:
     """Whether every publication of deletions can tell the rows of these tables apart (PostgreSQL).
 
     The server itself is asked: it looks as it prepares a DELETE, and EXPLAIN prepares one without running it.
@@ -108,49 +114,51 @@ def replicable(connection: Connection, heaps: Sequence[Heap], written: str) -> R
         except DBAPIError as exc:
             if sqlstate(exc) not in _NOT_REPLICABLE:
                 raise
-            return refusal(
+            return make_refusal(
                 "replica_identity",
-                f"{written}: {reason(exc)}",
+                f"{written}: {server_message(exc)}",
                 f"give {heap.name.label} a primary key, or ALTER TABLE {heap.name.sql} REPLICA IDENTITY FULL",
             )
     return None
 
 
-def repeated(written: str) -> Refusal:
+def duplicate_policy_refusal(written: str) -> GuardRefusal:
     """Another policy of the same run has had this table already, under another spelling."""
-    return refusal("repeated", f"{written} has a policy under another spelling too", "keep one of the two policies")
+    return make_refusal(
+        "repeated", f"{written} has a policy under another spelling too", "keep one of the two policies"
+    )
 
 
-def returned(connection: Connection, name: TableName, written: str) -> Refusal | None:
+def already_restored_refusal(connection: Connection, name: TableName, written: str) -> GuardRefusal | None:
     """Whether rows of archived objects are in the table again."""
-    count = returned_beside(connection, name.label, family(connection, name))
+    count = returned_beside(connection, name.label, partition_family(connection, name))
     if not count:
         return None
-    return refusal(
+    return make_refusal(
         "returned",
         f"rows of {count} archived objects are in {written} again, and would be archived twice",
         f"nightshift restore {name.label} --into-original: the objects leave the archive, the rows stay as they are",
     )
 
 
-def unknown_holds(written: str, held: Holds) -> Refusal | None:
+def unknown_holds_refusal(written: str, held: Holds) -> GuardRefusal | None:
     """Whether restored rows are held by columns that the table has no more: nobody can tell which ones they are."""
     if not held.lost:
         return None
-    return refusal(
+    return make_refusal(
         "held",
         f"restored rows of {written} are held by {', '.join(held.lost)}, which tells no days in it any more",
         f"wait until {held.until:%Y-%m-%d %H:%M} UTC, or set another hold: nightshift restore … --hold 0",
     )
 
 
-def busy(label: str) -> Refusal:
+def busy_refusal(label: str) -> GuardRefusal:
     """A restore into the table is under way."""
-    return refusal(
+    return make_refusal(
         "busy", f"a restore into {label} is in progress", "no need to do anything: the next run takes the table"
     )
 
 
-def refusal(guard: str, message: str, hint: str) -> Refusal:
+def make_refusal(guard: str, message: str, hint: str) -> GuardRefusal:
     """A guard's no."""
-    return Refusal(guard=guard, message=message, hint=hint)
+    return GuardRefusal(guard=guard, message=message, hint=hint)

@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from nightshift.archive.chunks import Interval
-from nightshift.archive.holds import NOTHING_HELD, UNWATCHED, Holds, Watch
+from nightshift.archive.chunk_allocator import ChunkRange
+from nightshift.archive.holds import NOTHING_HELD, UNWATCHED, Holds, HoldWatch
 from nightshift.database import postgres
-from nightshift.database.catalog import Heap, TableInfo
+from nightshift.database.catalog import HeapTable, TableInfo
 from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlite import SHAPE_SQL, row_identifier
-from nightshift.policy.retention import Policy
-from nightshift.rows.axis import Axis
+from nightshift.policy.retention import RetentionRule
+from nightshift.rows.timestamp_column import TimestampColumn
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from nightshift.rows.columns import Carried
-    from nightshift.rows.parquet import Day
+    from nightshift.rows.columns import ColumnEncoding
+    from nightshift.rows.parquet import ArchiveDay
 
 _ROWS_A_PAGE = 291
 """The most rows that an 8 kB page can hold (PostgreSQL's MaxHeapTuplesPerPage)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class CleanupTarget:
     """A table that passed its guards.
 
     Attributes:
@@ -39,18 +39,18 @@ class Target:
         watch: notices holds that come while the run goes on.
     """
 
-    policy: Policy
+    policy: RetentionRule
     info: TableInfo
-    axis: Axis
+    axis: TimestampColumn
     cutoff: datetime
     server_version: int
     held: Holds = NOTHING_HELD
     beyond: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    watch: Watch = UNWATCHED
+    watch: HoldWatch = UNWATCHED
 
     @property
-    def postgresql(self) -> bool:
+    def is_postgresql(self) -> bool:
         return self.server_version > 0
 
     @property
@@ -58,78 +58,81 @@ class Target:
         """Of the days under which rows are archived."""
         return self.policy.timezone
 
-    def days(self, rows: pa.Table) -> Iterator[Day]:
+    def split_by_day(self, rows: pa.Table) -> Iterator[ArchiveDay]:
         """The rows, by the day of their timestamp."""
         from nightshift.rows.parquet import by_day
 
         return by_day(rows, self.axis)
 
     @property
-    def due(self) -> str:
-        """SQL condition of the rows that must go. What is a mark and no age stays, see `Axis.before`."""
-        return self.axis.before(self.axis.at(self.cutoff)) + self.held.sql
+    def due_condition(self) -> str:
+        """SQL condition of the due rows; special values such as `infinity` are never due (`TimestampColumn`)."""
+        return self.axis.before_condition(self.axis.to_epoch(self.cutoff)) + self.held.not_held_condition
 
     @property
-    def stays(self) -> str:
+    def not_due_condition(self) -> str:
         """SQL condition of the rows that must not go; `due` is false or unknown for them."""
-        return f"({self.due}) IS NOT TRUE"
+        return f"({self.due_condition}) IS NOT TRUE"
 
-    def carried(self) -> Sequence[Carried]:
+    def column_encodings(self) -> Sequence[ColumnEncoding]:
         """How each column travels (PostgreSQL)."""
         from nightshift.rows import columns  # Arrow is loaded where rows move, and not for a look at them
 
-        return [columns.carry(c, always_fits=c.name == self.axis.column) for c in self.info.columns]
+        return [columns.encode_column(c, always_fits=c.name == self.axis.column) for c in self.info.columns]
 
     def select_list(self) -> str:
         """The SQL list that fetches all columns without loss."""
         from nightshift.rows import columns, sqlite
 
-        if self.postgresql:
-            return columns.select_list(self.carried())
+        if self.is_postgresql:
+            return columns.select_list(self.column_encodings())
         return sqlite.select_list(self.info.columns)
 
     @property
-    def rowid(self) -> str | None:
+    def rowid_column(self) -> str | None:
         """The name of a row's identifier (SQLite)."""
         return row_identifier(self.info.columns)
 
-    def shape_sql(self, heap: Heap) -> str:
+    def shape_sql(self, heap: HeapTable) -> str:
         """SQL that yields the heap's shape as it is now."""
-        return postgres.shape_sql(heap.name) if self.postgresql else SHAPE_SQL
+        return postgres.schema_hash_sql(heap.name) if self.is_postgresql else SHAPE_SQL
 
-    def by_place(self, chunk: Interval) -> str:
+    def ctid_range_condition(self, chunk: ChunkRange) -> str:
         """SQL condition of the due rows in an interval of pages (PostgreSQL) or rowids (SQLite)."""
-        if not self.postgresql:
-            return f"{self.rowid} >= {chunk.lo} AND {self.rowid} < {chunk.hi} AND {self.due}"
+        if not self.is_postgresql:
+            return f"{self.rowid_column} >= {chunk.lo} AND {self.rowid_column} < {chunk.hi} AND {self.due_condition}"
         if self.server_version >= 14:
-            return f"ctid >= '({chunk.lo},0)' AND ctid < '({chunk.hi},0)' AND {self.due}"
+            return f"ctid >= '({chunk.lo},0)' AND ctid < '({chunk.hi},0)' AND {self.due_condition}"
         # PostgreSQL 13 has no TID range scan: every possible row of these pages is named instead, which is as linear.
         return (
             "ctid = ANY (ARRAY(SELECT format('(%s,%s)', page, line)::tid"
             f" FROM generate_series({chunk.lo}, {chunk.hi - 1}) page, generate_series(1, {_ROWS_A_PAGE}) line))"
-            f" AND {self.due}"
+            f" AND {self.due_condition}"
         )
 
-    def by_time(self, chunk: Interval) -> str:
+    def time_range_condition(self, chunk: ChunkRange) -> str:
         """SQL condition of the due rows in an interval on the axis."""
-        hi = min(chunk.hi, self.axis.at(self.cutoff))
-        return f"{self.axis.sql} >= {self.axis.literal(chunk.lo)} AND {self.axis.before(hi)}{self.held.sql}"
+        hi = min(chunk.hi, self.axis.to_epoch(self.cutoff))
+        lowest = f"{self.axis.epoch_sql} >= {self.axis.literal_sql(chunk.lo)}"
+        return f"{lowest} AND {self.axis.before_condition(hi)}{self.held.not_held_condition}"
 
-    def select(self, heap: Heap, condition: str | None = None) -> str:
+    def select_sql(self, heap: HeapTable, condition: str | None = None) -> str:
         """SQL that reads rows of one heap and leaves them there."""
         where = f" WHERE {condition}" if condition else ""
         return f"SELECT {self.select_list()} FROM {self._only(heap)}{where}"
 
-    def delete(self, heap: Heap, condition: str, *, skip_locked: bool = False, limit: int | None = None) -> str:
+    def delete_sql(
+        self, heap: HeapTable, condition: str, *, skip_locked: bool = False, limit: int | None = None
+    ) -> str:
         """SQL that deletes rows of one heap and returns exactly those: the archive holds what left, to the row."""
-        if self.postgresql and (skip_locked or limit is not None):
+        if self.is_postgresql and (skip_locked or limit is not None):
             chosen = f"SELECT ctid FROM {self._only(heap)} WHERE {condition}"
             chosen += f" LIMIT {limit}" if limit is not None else ""
             chosen += " FOR UPDATE SKIP LOCKED" if skip_locked else ""
-            condition = f"ctid = ANY (ARRAY({chosen})) AND {self.due}"
-        if self.postgresql:
+            condition = f"ctid = ANY (ARRAY({chosen})) AND {self.due_condition}"
+        if self.is_postgresql:
             condition += f" AND {HANDED_OVER}"
         return f"DELETE FROM {self._only(heap)} WHERE {condition} RETURNING {self.select_list()}"
 
-    def _only(self, heap: Heap) -> str:
-        return f"ONLY {heap.name.sql}" if self.postgresql else heap.name.sql
+    def _only(self, heap: HeapTable) -> str:
+        return f"ONLY {heap.name.sql}" if self.is_postgresql else heap.name.sql

@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nightshift.archive.refused import MOST_NAMED, LeftOut
-from nightshift.database.catalog import Heap, quote_identifier, quote_literal
+from nightshift.archive.left_out_rows import MOST_NAMED, LeftOut
+from nightshift.database.catalog import HeapTable, quote_identifier, quote_literal
 from nightshift.database.search_path import HANDED_OVER, TAKEN_BACK
 from nightshift.database.sqlstates import first_line
-from nightshift.rows.source import Bounds, RowConnection
+from nightshift.rows.row_connection import RowConnection, TransactionLimits
 
 MOST_SECONDS = 30.0
 """What trying the rows of one chunk may take."""
@@ -66,7 +66,13 @@ WHERE i.indrelid = {heap}::regclass AND i.indisprimary ORDER BY u.n
 
 
 def find_refused(
-    connection: RowConnection, heap: Heap, condition: str, bounds: Bounds, most: int, *, skip_locked: bool
+    connection: RowConnection,
+    heap: HeapTable,
+    condition: str,
+    bounds: TransactionLimits,
+    most: int,
+    *,
+    skip_locked: bool,
 ) -> LeftOut:
     """Try to delete the rows for which a condition holds, and undo it (PostgreSQL).
 
@@ -91,8 +97,8 @@ def find_refused(
         named=MOST_NAMED,
     )
     with connection.transaction(bounds):
-        connection.run(f"DO {quote_literal(body)}")
-        told = connection.read("SELECT current_setting('nightshift.refused') AS told", bounds)
+        connection.run_statement(f"DO {quote_literal(body)}")
+        told = connection.read_table("SELECT current_setting('nightshift.refused') AS told", bounds)
         found = json.loads(told.column("told")[0].as_py())
         names = _names(connection, heap, found["named"], bounds)
     named = [f"{name}: {first_line(said)}" for name, said in zip(names, found["said"], strict=True)]
@@ -101,7 +107,7 @@ def find_refused(
     return LeftOut(found["rows"], but, tuple(named), cut=bool(found["end"]))
 
 
-def _names(connection: RowConnection, heap: Heap, places: str, bounds: Bounds) -> list[str]:
+def _names(connection: RowConnection, heap: HeapTable, places: str, bounds: TransactionLimits) -> list[str]:
     """What to call the rows at these places, in their order: by the primary key, or else by the place."""
     key = _texts(connection, _KEY.format(heap=quote_literal(heap.name.sql)), bounds)
     shown = f"({', '.join(key)}) = (" if key else "ctid "
@@ -116,6 +122,6 @@ def _names(connection: RowConnection, heap: Heap, places: str, bounds: Bounds) -
     )
 
 
-def _texts(connection: RowConnection, statement: str, bounds: Bounds) -> list[str]:
-    table: Any = connection.read(statement, bounds)
+def _texts(connection: RowConnection, statement: str, bounds: TransactionLimits) -> list[str]:
+    table: Any = connection.read_table(statement, bounds)
     return [str(value) for value in table.column(0).to_pylist()] if table.num_rows else []

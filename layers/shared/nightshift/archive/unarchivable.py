@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from nightshift.database import postgres_access
-from nightshift.database.catalog import Column, TableInfo, quote_identifier
+from nightshift.database.catalog import TableColumn, TableInfo, quote_identifier
 from nightshift.database.values import output_of
 
 LOOKED_AT = 1000
@@ -71,7 +71,7 @@ def name_largest(connection: Connection, info: TableInfo, condition: str) -> str
     return "" if row is None else f"({names}) = ({', '.join(map(str, row))})"
 
 
-def _names_large_objects(connection: Connection, info: TableInfo, column: Column) -> bool:
+def _names_large_objects(connection: Connection, info: TableInfo, column: TableColumn) -> bool:
     """Whether a column's type is made for large objects, or some of its first values are their numbers."""
     if column.type_name.rpartition(".")[2] == "lo":
         return True
@@ -87,6 +87,6 @@ def _size(info: TableInfo) -> str:
     return " + ".join(f"coalesce({_bytes(column)}, 0)::bigint" for column in info.columns) or "0"
 
 
-def _bytes(column: Column) -> str:
+def _bytes(column: TableColumn) -> str:
     function = "octet_length" if column.base_type in _MEASURED else "pg_column_size"
     return f"pg_catalog.{function}(t.{quote_identifier(column.name)})"

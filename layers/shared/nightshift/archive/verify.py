@@ -1,7 +1,7 @@
 """Proves the archive again from S3: every object that the ledger vouches for, and nothing else in its place.
 
 What S3 answers is the only evidence: an error of S3's proves nothing and is never called damage. Reading changes
-nothing. A repair touches orphans only (see `verify_strays`); an object that is missing or altered cannot be repaired
+nothing. A repair touches orphans only (see `verify_orphans`); an object that is missing or altered cannot be repaired
 from here, and is named.
 """
 
@@ -14,21 +14,21 @@ from datetime import date
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
-from nightshift.archive.verify_objects import Depth, Outcome, prove_all
-from nightshift.archive.verify_report import Damaged, Noted, Repaired, Verification
+from nightshift.archive.verify_objects import Depth, ObjectVerification, verify_objects
+from nightshift.archive.verify_orphans import OrphanReport, find_strays
+from nightshift.archive.verify_report import DamagedArchiveObject, RepairedEntry, UnverifiedObject, VerificationReport
 from nightshift.archive.verify_scope import scope_of
-from nightshift.archive.verify_strays import Strays, find_strays
 from nightshift.database.connect import Database, refused_statement
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
-__all__ = ["Damaged", "Depth", "Noted", "Repaired", "Verification", "verify"]
+__all__ = ["DamagedArchiveObject", "Depth", "RepairedEntry", "UnverifiedObject", "VerificationReport", "verify_archive"]
 
 THREADS = 8
 
 
-def verify(
+def verify_archive(
     database: Database,
-    store: Store,
+    store: ObjectStore,
     prefix: str,
     *,
     table: str | None = None,
@@ -38,7 +38,7 @@ def verify(
     repair: bool = False,
     threads: int = THREADS,
     progress: Callable[[ArchivedObject], None] | None = None,
-) -> Verification:
+) -> VerificationReport:
     """Prove the archive, or one table of it, or a span of days.
 
     Args:
@@ -63,7 +63,7 @@ def verify(
         raise refused_statement(exc) from exc
     vouched = [one for one in strays.ledger if one.state in (ARCHIVED, RESTORED)]
     outcomes = []
-    with closing(prove_all(store, vouched, depth, threads)) as proofs:
+    with closing(verify_objects(store, vouched, depth, threads)) as proofs:
         for outcome in proofs:
             outcomes.append(outcome)
             if progress is not None:
@@ -71,22 +71,26 @@ def verify(
     return _report(depth, outcomes, strays)
 
 
-def _report(depth: Depth, outcomes: list[Outcome], strays: Strays) -> Verification:
+def _report(depth: Depth, outcomes: list[ObjectVerification], strays: OrphanReport) -> VerificationReport:
     proven = [o.one for o in outcomes if o.damage is None and o.unproven is None]
     damaged = [(o.one, o.damage) for o in outcomes if o.damage is not None]
     named = {
-        state: tuple(Damaged(one.key, one.table, str(d.damage), d.what) for one, d in damaged if one.state == state)
+        state: tuple(
+            DamagedArchiveObject(one.key, one.table, str(d.damage), d.what) for one, d in damaged if one.state == state
+        )
         for state in (ARCHIVED, RESTORED)
     }
-    return Verification(
+    return VerificationReport(
         depth=depth,
         objects=len(proven),
         rows=sum(one.rows or 0 for one in proven),
         bytes=sum(one.bytes or 0 for one in proven),
         damaged=named[ARCHIVED],
         damaged_restored=named[RESTORED],
-        unproven=tuple(Noted(o.one.key, o.one.table, o.unproven.message) for o in outcomes if o.unproven is not None),
-        overwritten=tuple(Noted(o.one.key, o.one.table, o.hidden) for o in outcomes if o.hidden is not None),
+        unproven=tuple(
+            UnverifiedObject(o.one.key, o.one.table, o.unproven.message) for o in outcomes if o.unproven is not None
+        ),
+        overwritten=tuple(UnverifiedObject(o.one.key, o.one.table, o.hidden) for o in outcomes if o.hidden is not None),
         unfinished=tuple(strays.unfinished),
         in_progress=tuple(strays.in_progress),
         unknown=tuple(strays.unknown),

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.proof import Damage, ObjectDamaged, prove
+from nightshift.archive.object_verification import ObjectDamage, ObjectDamaged, verify_object
 from nightshift.errors import ArchiveMismatch, StoreError
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 Depth = Literal["quick", "full", "values"]
 
@@ -27,7 +27,7 @@ _AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ObjectVerification:
     """What became of one object; with none of the three, it is proven and readers see it."""
 
     one: ArchivedObject
@@ -36,11 +36,13 @@ class Outcome:
     hidden: str | None = None
 
 
-def prove_all(store: Store, objects: Sequence[ArchivedObject], depth: Depth, threads: int) -> Generator[Outcome]:
+def verify_objects(
+    store: ObjectStore, objects: Sequence[ArchivedObject], depth: Depth, threads: int
+) -> Generator[ObjectVerification]:
     """Prove objects, each in a thread of its own; closing the iterator ends the threads."""
     room = _Room(BODY_BYTES)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
-    under_way: deque[Future[Outcome]] = deque()
+    under_way: deque[Future[ObjectVerification]] = deque()
     try:
         for one in objects:
             under_way.append(pool.submit(_prove_one, store, one, depth, room))
@@ -52,44 +54,44 @@ def prove_all(store: Store, objects: Sequence[ArchivedObject], depth: Depth, thr
         pool.shutdown(cancel_futures=True)
 
 
-def _prove_one(store: Store, one: ArchivedObject, depth: Depth, room: _Room) -> Outcome:
+def _prove_one(store: ObjectStore, one: ArchivedObject, depth: Depth, room: _Room) -> ObjectVerification:
     try:
         hidden = _look_up(store, one)
         if depth != "quick":
             with room.taken(one.bytes or 0):
                 _read(store, one, depth)
     except ObjectDamaged as exc:
-        return Outcome(one, damage=exc)
+        return ObjectVerification(one, damage=exc)
     except StoreError as exc:
-        return Outcome(one, unproven=exc)
-    return Outcome(one, hidden=hidden)
+        return ObjectVerification(one, unproven=exc)
+    return ObjectVerification(one, hidden=hidden)
 
 
-def _look_up(store: Store, one: ArchivedObject) -> str | None:
+def _look_up(store: ObjectStore, one: ArchivedObject) -> str | None:
     """Whether the recorded version exists and has its size; returns what hides it from readers without versions."""
-    seen = recorded = store.head(one.key)
+    seen = recorded = store.head_object(one.key)
     hidden = None
     if one.version_id is not None and (seen is None or seen.version_id != one.version_id):
-        recorded = store.head(one.key, one.version_id)
+        recorded = store.head_object(one.key, one.version_id)
         hidden = "a delete marker lies above it" if seen is None else "a newer version lies above it"
     if recorded is None:
         version = "" if one.version_id is None else f" in version {one.version_id}"
-        raise ObjectDamaged(Damage.MISSING, one, f"S3 has no such object{version}")
+        raise ObjectDamaged(ObjectDamage.MISSING, one, f"S3 has no such object{version}")
     if recorded.size != one.bytes:
-        raise ObjectDamaged(Damage.WRONG_SIZE, one, f"{recorded.size} bytes, the ledger says {one.bytes}")
+        raise ObjectDamaged(ObjectDamage.WRONG_SIZE, one, f"{recorded.size} bytes, the ledger says {one.bytes}")
     return hidden
 
 
-def _read(store: Store, one: ArchivedObject, depth: Depth) -> None:
-    file = prove(store, one)
+def _read(store: ObjectStore, one: ArchivedObject, depth: Depth) -> None:
+    file = verify_object(store, one)
     if depth != "values":
         return
     try:
         rows = file.check_values()
     except ArchiveMismatch as exc:
-        raise ObjectDamaged(Damage.UNREADABLE, one, f"{exc.message}: {exc.detail}") from exc
+        raise ObjectDamaged(ObjectDamage.UNREADABLE, one, f"{exc.message}: {exc.detail}") from exc
     if rows != one.rows:
-        raise ObjectDamaged(Damage.WRONG_ROWS, one, f"{rows} rows decoded, the ledger says {one.rows}")
+        raise ObjectDamaged(ObjectDamage.WRONG_ROWS, one, f"{rows} rows decoded, the ledger says {one.rows}")
 
 
 class _Room:

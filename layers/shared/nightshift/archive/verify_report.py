@@ -8,11 +8,11 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Damaged:
+class DamagedArchiveObject:
     """An object that is not what the ledger vouches for.
 
     Attributes:
-        damage: in one word or two, see `proof.Damage`.
+        damage: in one word or two, see `object_verification.ObjectDamage`.
     """
 
     key: str
@@ -22,7 +22,7 @@ class Damaged:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class UnverifiedObject:
     """An object that needs a word of explanation.
 
     Attributes:
@@ -35,7 +35,7 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
+class RepairedEntry:
     """An orphan that a repair took out of the readers' sight.
 
     Attributes:
@@ -49,7 +49,7 @@ class Repaired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class VerificationReport:
     """What `verify` found.
 
     Attributes:
@@ -68,17 +68,17 @@ class Verification:
     objects: int = 0
     rows: int = 0
     bytes: int = 0
-    damaged: tuple[Damaged, ...] = ()
-    damaged_restored: tuple[Damaged, ...] = ()
-    unproven: tuple[Noted, ...] = ()
-    unfinished: tuple[Noted, ...] = ()
-    in_progress: tuple[Noted, ...] = ()
-    unknown: tuple[Noted, ...] = ()
-    overwritten: tuple[Noted, ...] = ()
-    repaired: tuple[Repaired, ...] = ()
+    damaged: tuple[DamagedArchiveObject, ...] = ()
+    damaged_restored: tuple[DamagedArchiveObject, ...] = ()
+    unproven: tuple[UnverifiedObject, ...] = ()
+    unfinished: tuple[UnverifiedObject, ...] = ()
+    in_progress: tuple[UnverifiedObject, ...] = ()
+    unknown: tuple[UnverifiedObject, ...] = ()
+    overwritten: tuple[UnverifiedObject, ...] = ()
+    repaired: tuple[RepairedEntry, ...] = ()
 
     @property
-    def sound(self) -> bool:
+    def is_sound(self) -> bool:
         """Every object was proven, and nothing lies in the archive's place that is no part of it."""
         return not (self.damaged or self.unproven or self.unfinished or self.unknown)
 
@@ -86,7 +86,7 @@ class Verification:
         """Every fact; lists that are empty are left in, so that readers need not ask whether they are there."""
         lists = {f.name: _as_dicts(getattr(self, f.name)) for f in fields(self) if f.default == ()}
         totals = {"objects": self.objects, "rows": self.rows, "bytes": self.bytes}
-        return {"sound": self.sound, "depth": self.depth, **totals, **lists}
+        return {"sound": self.is_sound, "depth": self.depth, **totals, **lists}
 
 
 def _as_dicts(found: Sequence[Any]) -> list[dict[str, Any]]:

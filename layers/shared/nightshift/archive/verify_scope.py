@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from nightshift.archive.inventory import ArchivedObject, inventory, known_tables, resolve_table
+from nightshift.archive.inventory import ArchivedObject, known_tables, list_archived_objects, resolve_table
 from nightshift.errors import NightshiftError
 
 SUFFIX = ".parquet"
@@ -16,7 +16,7 @@ _DAY = "/dt="
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class VerificationScope:
     """A part of the archive.
 
     Attributes:
@@ -28,11 +28,13 @@ class Scope:
     since: date | None = None
     until: date | None = None
 
-    def objects(self, connection: Connection, bucket: str) -> list[ArchivedObject]:
+    def list_objects(self, connection: Connection, bucket: str) -> list[ArchivedObject]:
         """The ledger's rows of this part, whatever their state."""
-        return inventory(connection, bucket, table=self.table, since=self.since, until=self.until, states=None)
+        return list_archived_objects(
+            connection, bucket, table=self.table, since=self.since, until=self.until, states=None
+        )
 
-    def covers(self, key: str) -> bool:
+    def covers_key(self, key: str) -> bool:
         """Whether an object's key names a day of this part; without bounds, any key does."""
         if self.since is None and self.until is None:
             return True
@@ -43,14 +45,14 @@ class Scope:
 
 def scope_of(
     connection: Connection, bucket: str, table: str | None, since: date | None = None, until: date | None = None
-) -> Scope:
+) -> VerificationScope:
     """Find the table that a written name means.
 
     Raises:
         NightshiftError: the ledger knows no such table in this bucket.
     """
     if table is None:
-        return Scope(None, since, until)
+        return VerificationScope(None, since, until)
     labels = known_tables(connection, bucket)
     label = table if table in labels else resolve_table(table, labels)
     if label is None:
@@ -59,9 +61,9 @@ def scope_of(
             detail=f"{table}; it knows: {', '.join(labels) or 'none'}",
             hint="write it as it was archived, schema included where two schemas have it",
         )
-    return Scope(label, since, until)
+    return VerificationScope(label, since, until)
 
 
-def directories(objects: Iterable[ArchivedObject]) -> list[str]:
+def object_directories(objects: Iterable[ArchivedObject]) -> list[str]:
     """The `…/table=<label>` under which objects lie, read off their keys: the prefix may have been another one once."""
     return sorted({one.key.rpartition(_DAY)[0] for one in objects})

@@ -13,14 +13,14 @@ import math
 
 from sqlalchemy import Connection
 
-from nightshift.archive.guards import USUAL_SHARE, USUAL_SHARE_FROM_ROWS, Volume, usual_volume
-from nightshift.archive.survey import count_up_to
-from nightshift.archive.target import Target
+from nightshift.archive.guards import DEFAULT_MAX_SHARE, USUAL_SHARE_FROM_ROWS, DueVolume, check_due_volume
+from nightshift.archive.statistics import count_up_to
+from nightshift.archive.target import CleanupTarget
 from nightshift.database.history import has_worked_off
-from nightshift.results import Refusal
+from nightshift.results import GuardRefusal
 
 
-def check_volume(connection: Connection, target: Target, limit: float | None) -> Refusal | None:
+def check_volume(connection: Connection, target: CleanupTarget, limit: float | None) -> GuardRefusal | None:
     """Refuse a run that would take more than its share.
 
     Args:
@@ -31,12 +31,15 @@ def check_volume(connection: Connection, target: Target, limit: float | None) ->
     first_time = limit is None and not has_worked_off(connection, "cleanup", label)
     if first_time:
         return None
-    if target.postgresql:
+    if target.is_postgresql:
         # Compiling these short statements takes longer than it saves.
         connection.exec_driver_sql("SELECT set_config('jit', 'off', true)")
-    if limit is None and count_up_to(connection, target, USUAL_SHARE_FROM_ROWS, target.due) < USUAL_SHARE_FROM_ROWS:
+    if (
+        limit is None
+        and count_up_to(connection, target, USUAL_SHARE_FROM_ROWS, target.due_condition) < USUAL_SHARE_FROM_ROWS
+    ):
         return None
-    due = count_up_to(connection, target, None, target.due)
-    enough = math.ceil(due / (limit or USUAL_SHARE)) + 1
+    due = count_up_to(connection, target, None, target.due_condition)
+    enough = math.ceil(due / (limit or DEFAULT_MAX_SHARE)) + 1
     total = count_up_to(connection, target, enough) if due else 0
-    return usual_volume(label, Volume(due, total, limit, first_time))
+    return check_due_volume(label, DueVolume(due, total, limit, first_time))

@@ -25,7 +25,7 @@ class ArchiveUnknown(NightshiftError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ArchiveEntry:
     """One object.
 
     Attributes:
@@ -52,12 +52,12 @@ class Entry:
         return f"{self.kind.lower()} {f'{self.schema}.' if self.schema else ''}{self.tag}"
 
 
-def read_entries(archive: bytes) -> tuple[Entry, ...]:
+def read_entries(archive: bytes) -> tuple[ArchiveEntry, ...]:
     """The objects of an archive, in its order; raises `ArchiveUnknown`."""
     return tuple(entry for entry, _ in _Reader(archive).entries())
 
 
-def rewrite(archive: bytes, edit: Callable[[Entry], Entry]) -> bytes:
+def rewrite_entries(archive: bytes, edit: Callable[[ArchiveEntry], ArchiveEntry]) -> bytes:
     """An archive whose entries have the statement, the tablespace and the owner of what `edit` returns.
 
     Raises:
@@ -75,7 +75,7 @@ def rewrite(archive: bytes, edit: Callable[[Entry], Entry]) -> bytes:
     return b"".join([*pieces, archive[copied:]])
 
 
-def _texts(entry: Entry) -> tuple[str, str, str]:
+def _texts(entry: ArchiveEntry) -> tuple[str, str, str]:
     """Return the texts of an entry that can be written anew, in the archive's order."""
     return entry.statement, entry.tablespace or "", entry.owner or ""
 
@@ -102,7 +102,7 @@ class _Reader:
                 " for a backup that has it: a newer nightshift",
             )
 
-    def entries(self) -> Iterator[tuple[Entry, _Places]]:
+    def entries(self) -> Iterator[tuple[ArchiveEntry, _Places]]:
         """Each entry, and where in the archive its texts are."""
         if self._version >= _ALGORITHM:
             self._byte()
@@ -120,7 +120,7 @@ class _Reader:
         body = text.encode(errors="surrogateescape")
         return b"\0" + len(body).to_bytes(self._int_bytes, "little") + body
 
-    def _entry(self) -> tuple[Entry, _Places]:
+    def _entry(self) -> tuple[ArchiveEntry, _Places]:
         number = self._number()
         if self._number():
             raise ArchiveUnknown("the archive of pg_dump holds rows")
@@ -139,7 +139,7 @@ class _Reader:
         while (needed := self._text()) is not None:
             needs.add(int(needed))
         self._at += 1 + self._offset_bytes  # where its data are
-        entry = Entry(
+        entry = ArchiveEntry(
             id=number,
             kind=kind or "",
             tag=tag or "",

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.backup.client import masked
 from nightshift.backup.manifest import DatabaseSetting
+from nightshift.backup.pg_tools import redact_values
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.connect import Database, reason, sqlstate
+from nightshift.database.connect import Database, server_message, sqlstate
 from nightshift.errors import DatabaseUnavailable
 from nightshift.rows.postgres import PostgresConnection
 
@@ -39,7 +39,7 @@ _DENIED = "42501"
 
 
 @dataclass(slots=True)
-class Brought:
+class SettingsRestoreResult:
     """What came of it, a sentence each.
 
     Attributes:
@@ -61,7 +61,9 @@ def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
     return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in found)
 
 
-def bring_settings(database: Database, saved: Sequence[DatabaseSetting], *, owners: bool) -> Brought:
+def restore_database_settings(
+    database: Database, saved: Sequence[DatabaseSetting], *, owners: bool
+) -> SettingsRestoreResult:
     """Set what was set, and look at what is.
 
     Args:
@@ -70,7 +72,7 @@ def bring_settings(database: Database, saved: Sequence[DatabaseSetting], *, owne
     Raises:
         DatabaseUnavailable, DBAPIError: the server was lost.
     """
-    brought = Brought()
+    brought = SettingsRestoreResult()
     with database.connect() as connection:
         wanted = _ours(connection, saved, owners, brought)
         made = [one for one in wanted if _set(connection, one, brought)]
@@ -87,7 +89,7 @@ def bring_settings(database: Database, saved: Sequence[DatabaseSetting], *, owne
 
 
 def _ours(
-    connection: Connection, saved: Sequence[DatabaseSetting], owners: bool, brought: Brought
+    connection: Connection, saved: Sequence[DatabaseSetting], owners: bool, brought: SettingsRestoreResult
 ) -> list[DatabaseSetting]:
     """Those that can be tried."""
     roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
@@ -102,7 +104,7 @@ def _ours(
     return wanted
 
 
-def _set(connection: Connection, one: DatabaseSetting, brought: Brought) -> bool:
+def _set(connection: Connection, one: DatabaseSetting, brought: SettingsRestoreResult) -> bool:
     try:
         if one.name in _LISTS:
             connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": one.name, "value": one.value})
@@ -116,7 +118,7 @@ def _set(connection: Connection, one: DatabaseSetting, brought: Brought) -> bool
             raise
         connection.rollback()
         sentences = brought.denied if sqlstate(exc) == _DENIED else brought.refused
-        sentences.append(f"{_label(one)} did not come back: {masked(reason(exc))}")
+        sentences.append(f"{_label(one)} did not come back: {redact_values(server_message(exc))}")
         return False
     return True
 

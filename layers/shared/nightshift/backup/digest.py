@@ -22,7 +22,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from nightshift.database.catalog import TableName, quote_identifier
-from nightshift.rows.sums import total
+from nightshift.rows.arrow_sums import exact_sum
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +80,7 @@ def digest_of(rows: int, total: int) -> str:
 
 
 @dataclass(slots=True)
-class Sum:
+class RowHashSum:
     """Rows, the sum of their hashes, and those of generated columns, so far."""
 
     rows: int = 0
@@ -89,9 +89,9 @@ class Sum:
 
     def add(self, hashes: pa.Array, computed: Sequence[pa.Array] = ()) -> None:
         """Count a batch's rows."""
-        self.merge(Sum(len(hashes), total(hashes), [total(one) for one in computed]))
+        self.merge(RowHashSum(len(hashes), exact_sum(hashes), [exact_sum(one) for one in computed]))
 
-    def merge(self, other: Sum) -> None:
+    def merge(self, other: RowHashSum) -> None:
         """Add the rows of another piece of the table."""
         self.rows += other.rows
         self.total += other.total

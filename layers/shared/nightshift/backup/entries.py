@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightshift.backup.strict import Strict
+from nightshift.backup.strict_model import StrictModel
 from nightshift.database.catalog import TableName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pack(Strict):
+class SharedObject(StrictModel):
     """The object that a part shares with others.
 
     Attributes:
@@ -23,7 +23,7 @@ class Pack(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part(Strict):
+class BackupPart(StrictModel):
     """One object, or some of the bytes of one.
 
     Attributes:
@@ -31,23 +31,23 @@ class Part(Strict):
         rows: in a Parquet file, lines or events in one of logs; 0 in others.
         bytes: its size.
         sha256: hex, of its bytes.
-        pack: of a small table's file, which lies in a `packing` object; None: the object is this part alone.
+        pack: of a small table's file, which lies in a `pack_writer` object; None: the object is this part alone.
     """
 
     key: str
     rows: int
     bytes: int
     sha256: str
-    pack: Pack | None = None
+    pack: SharedObject | None = None
 
     @property
-    def object(self) -> Part:
+    def object(self) -> BackupPart:
         """The whole object that the part lies in."""
-        return Part(key=self.key, rows=0, bytes=self.pack.bytes, sha256=self.pack.sha256) if self.pack else self
+        return BackupPart(key=self.key, rows=0, bytes=self.pack.bytes, sha256=self.pack.sha256) if self.pack else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SavedColumn(Strict):
+class SavedColumn(StrictModel):
     """A column whose values were saved; `type` as the database declares it."""
 
     name: str
@@ -55,7 +55,7 @@ class SavedColumn(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComputedColumn(Strict):
+class ComputedColumn(StrictModel):
     """A stored generated column, whose values a restore computes anew; `digest` is of the rows with its values."""
 
     name: str
@@ -64,7 +64,7 @@ class ComputedColumn(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ViewEntry(Strict):
+class ViewEntry(StrictModel):
     """A materialized view that held rows, which a restore fills by its query; `digest` is of the rows that it held."""
 
     schema: str
@@ -84,7 +84,7 @@ class ViewEntry(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableEntry(Strict):
+class TableEntry(StrictModel):
     """One table that holds rows itself: a plain one, or a leaf partition; without the rows of its children.
 
     Attributes:
@@ -103,7 +103,7 @@ class TableEntry(Strict):
     digest: str
     bytes: int
     columns: tuple[SavedColumn, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[BackupPart, ...]
     computed: tuple[ComputedColumn, ...] = ()
 
     @property
@@ -117,7 +117,7 @@ class TableEntry(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseGrant(Strict):
+class DatabaseGrant(StrictModel):
     """A privilege on the database; `role` is None for PUBLIC."""
 
     role: str | None
@@ -126,7 +126,7 @@ class DatabaseGrant(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExtensionVersion(Strict):
+class ExtensionVersion(StrictModel):
     """An installed extension."""
 
     name: str
@@ -134,7 +134,7 @@ class ExtensionVersion(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseProperties(Strict):
+class DatabaseProperties(StrictModel):
     """The properties of a database besides its contents.
 
     Attributes:

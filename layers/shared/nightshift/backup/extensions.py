@@ -12,7 +12,7 @@ from contextlib import suppress
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.backup.contents import Entry
+from nightshift.backup.contents import ArchiveEntry
 from nightshift.database.catalog import quote_identifier
 from nightshift.database.connect import Database
 
@@ -30,7 +30,7 @@ UNION ALL SELECT 'SCHEMA', CAST(nspname AS text) FROM pg_namespace
 """
 
 
-def make_extensions(production: Database, entries: Sequence[Entry], owner: str, empty: Database) -> None:
+def make_extensions(production: Database, entries: Sequence[ArchiveEntry], owner: str, empty: Database) -> None:
     """Make the extensions of a dump that its owner-to-be may not make, with their schemas.
 
     Args:
@@ -55,7 +55,7 @@ def make_extensions(production: Database, entries: Sequence[Entry], owner: str, 
                     connection.exec_driver_sql(f"CREATE EXTENSION {quote_identifier(name)} WITH SCHEMA {schema}")
 
 
-def made_beforehand(database: Database, entries: Sequence[Entry]) -> frozenset[int]:
+def made_beforehand(database: Database, entries: Sequence[ArchiveEntry]) -> frozenset[int]:
     """Numbers of the entries for extensions and schemas that a database has already; of one that is empty else."""
     with database.connect() as connection:
         there = {(row.kind, row.name) for row in connection.execute(text(_THERE))}

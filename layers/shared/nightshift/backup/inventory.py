@@ -20,20 +20,20 @@ from enum import StrEnum
 from nightshift.backup.manifest import (
     MANIFEST,
     PROVEN,
-    Manifest,
+    BackupManifest,
+    BackupPart,
+    BackupPath,
     ManifestDamaged,
-    Part,
-    Place,
-    Proven,
+    VerificationRecord,
     read_manifest,
     read_proven,
-    root,
+    repository_prefix,
     sha256_of,
 )
-from nightshift.backup.pins import Pin, read_pin
-from nightshift.backup.place import PINNED
+from nightshift.backup.paths import PINNED
+from nightshift.backup.pins import BackupPin, read_pin
 from nightshift.errors import ColdStorage, ObjectAbsent
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 NAME = re.compile(r"backup_\d{4}_\d{2}_\d{2}_\d{4}")
 """The folders that are backups'; others under the prefix are somebody else's."""
@@ -46,7 +46,7 @@ READERS, DEEP_READERS = 8, 2
 """Backups looked at together; each holds one object at a time in memory."""
 
 
-class State(StrEnum):
+class BackupState(StrEnum):
     """What a backup is worth."""
 
     GOOD = "good"
@@ -69,11 +69,11 @@ class FoundBackup:
     """
 
     name: str
-    state: State
-    manifest: Manifest | None = None
+    state: BackupState
+    manifest: BackupManifest | None = None
     manifest_sha256: str | None = None
-    proven: Proven | None = None
-    pin: Pin | None = None
+    proven: VerificationRecord | None = None
+    pin: BackupPin | None = None
     reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     objects: int = 0
@@ -81,7 +81,7 @@ class FoundBackup:
 
     @property
     def is_good(self) -> bool:
-        return self.state is State.GOOD
+        return self.state is BackupState.GOOD
 
     @property
     def is_proven(self) -> bool:
@@ -98,7 +98,7 @@ class FoundBackup:
         return None if self.manifest is None else self.manifest.as_of
 
 
-def find_backups(store: Store, prefix: str, *, deep: bool = False) -> tuple[FoundBackup, ...]:
+def find_backups(store: ObjectStore, prefix: str, *, deep: bool = False) -> tuple[FoundBackup, ...]:
     """Look at every backup under a prefix.
 
     Args:
@@ -112,22 +112,22 @@ def find_backups(store: Store, prefix: str, *, deep: bool = False) -> tuple[Foun
         StoreError: S3 did not tell.
     """
     folders: dict[str, dict[str, int]] = {}
-    start = root(prefix)
-    for found in store.list(start + _BEGINNING):
+    start = repository_prefix(prefix)
+    for found in store.list_objects(start + _BEGINNING):
         name, slash, key = found.key.removeprefix(start).partition("/")
         if slash and NAME.fullmatch(name):
             folders.setdefault(name, {})[key] = found.size
     with ThreadPoolExecutor(DEEP_READERS if deep else READERS, thread_name_prefix="inventory") as pool:
         names = sorted(folders, reverse=True)
-        return tuple(pool.map(lambda name: _judged(store, Place(prefix, name), folders[name], deep), names))
+        return tuple(pool.map(lambda name: _judged(store, BackupPath(prefix, name), folders[name], deep), names))
 
 
-def find_backup(store: Store, prefix: str, name: str, *, deep: bool = False) -> FoundBackup | None:
+def find_backup(store: ObjectStore, prefix: str, name: str, *, deep: bool = False) -> FoundBackup | None:
     """Look at one backup; None where nothing lies under its name. Raises as `find_backups` does."""
     if not NAME.fullmatch(name):
         return None
-    place = Place(prefix, name)
-    sizes = {found.key.removeprefix(place.folder): found.size for found in store.list(place.folder)}
+    place = BackupPath(prefix, name)
+    sizes = {found.key.removeprefix(place.folder): found.size for found in store.list_objects(place.folder)}
     return _judged(store, place, sizes, deep) if sizes else None
 
 
@@ -146,31 +146,31 @@ def _moment(backup: FoundBackup) -> tuple[datetime, str]:
     return backup.manifest.as_of, backup.name
 
 
-def _judged(store: Store, place: Place, sizes: Mapping[str, int], deep: bool) -> FoundBackup:
+def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], deep: bool) -> FoundBackup:
     """Tell what a folder is worth.
 
     Args:
         sizes: of its objects, by their keys below the folder.
     """
     objects, size = len(sizes), sum(sizes.values())
-    unfinished = FoundBackup(name=place.name, state=State.UNFINISHED, objects=objects, bytes=size)
+    unfinished = FoundBackup(name=place.name, state=BackupState.UNFINISHED, objects=objects, bytes=size)
     if MANIFEST not in sizes:
         return unfinished
     try:
-        body = store.get(place.manifest)
-        manifest = read_manifest(body, key=place.manifest)
+        body = store.get_object(place.manifest_key)
+        manifest = read_manifest(body, key=place.manifest_key)
     except ObjectAbsent:
         return unfinished  # deleted since it was listed
     except (ManifestDamaged, ColdStorage) as exc:
         reason = f"{exc.message}: {exc.detail}" if exc.detail else exc.message
-        return FoundBackup(name=place.name, state=State.DAMAGED, reasons=(reason,), objects=objects, bytes=size)
+        return FoundBackup(name=place.name, state=BackupState.DAMAGED, reasons=(reason,), objects=objects, bytes=size)
     reasons = (*_about_the_manifest(manifest, place), *_about_the_parts(store, place, manifest, sizes, deep))
     digest = sha256_of(body)
     stamp, remarks = _stamp(store, place, digest) if PROVEN in sizes else (None, ())
     pin, odd = read_pin(store, place) if PINNED in sizes else (None, ())
     return FoundBackup(
         name=place.name,
-        state=State.DAMAGED if reasons else State.GOOD,
+        state=BackupState.DAMAGED if reasons else BackupState.GOOD,
         manifest=manifest,
         manifest_sha256=digest,
         proven=stamp,
@@ -182,7 +182,7 @@ def _judged(store: Store, place: Place, sizes: Mapping[str, int], deep: bool) ->
     )
 
 
-def _about_the_manifest(manifest: Manifest, place: Place) -> Iterator[str]:
+def _about_the_manifest(manifest: BackupManifest, place: BackupPath) -> Iterator[str]:
     if manifest.name != place.name:
         yield f"the manifest is of another backup: {manifest.name}"
     if manifest.as_of.tzinfo is None:
@@ -201,10 +201,10 @@ def _fits(name: str, as_of: datetime) -> bool:
 
 
 def _about_the_parts(
-    store: Store, place: Place, manifest: Manifest, sizes: Mapping[str, int], deep: bool
+    store: ObjectStore, place: BackupPath, manifest: BackupManifest, sizes: Mapping[str, int], deep: bool
 ) -> Iterator[str]:
     """What is wrong with the objects, each by its key."""
-    for part in manifest.objects():
+    for part in manifest.list_objects():
         if part.key not in sizes:
             yield f"missing: {part.key}"
         elif sizes[part.key] != part.bytes:
@@ -213,9 +213,9 @@ def _about_the_parts(
             yield wrong
 
 
-def _about_the_bytes(store: Store, place: Place, part: Part) -> str | None:
+def _about_the_bytes(store: ObjectStore, place: BackupPath, part: BackupPart) -> str | None:
     try:
-        body = store.get(place.of(part))
+        body = store.get_object(place.object_key(part))
     except ObjectAbsent:
         return f"missing: {part.key}"
     except ColdStorage:
@@ -224,10 +224,12 @@ def _about_the_bytes(store: Store, place: Place, part: Part) -> str | None:
     return None if found == part.sha256 else f"altered: {part.key}: SHA-256 {found}, the manifest says {part.sha256}"
 
 
-def _stamp(store: Store, place: Place, manifest_sha256: str) -> tuple[Proven | None, tuple[str, ...]]:
+def _stamp(
+    store: ObjectStore, place: BackupPath, manifest_sha256: str
+) -> tuple[VerificationRecord | None, tuple[str, ...]]:
     """The rehearsal's stamp, where it is for this manifest; else a remark."""
     try:
-        stamp = read_proven(store.get(place.proven), key=place.proven)
+        stamp = read_proven(store.get_object(place.verification_key), key=place.verification_key)
     except ObjectAbsent:
         return None, ()
     except (ManifestDamaged, ColdStorage) as exc:

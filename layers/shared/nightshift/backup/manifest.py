@@ -19,45 +19,53 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from nightshift.backup.entries import ComputedColumn, DatabaseProperties, Pack, Part, SavedColumn, TableEntry, ViewEntry
-from nightshift.backup.place import MANIFEST, PROVEN, Place, name_of, root
-from nightshift.backup.seal import SEAL, inconsistencies, is_sealed, sealed
-from nightshift.backup.strict import HINT, ManifestDamaged, Strict, read
+from nightshift.backup.entries import (
+    BackupPart,
+    ComputedColumn,
+    DatabaseProperties,
+    SavedColumn,
+    SharedObject,
+    TableEntry,
+    ViewEntry,
+)
+from nightshift.backup.manifest_checksum import SEAL, has_valid_checksum, validation_errors, with_checksum
+from nightshift.backup.paths import MANIFEST, PROVEN, BackupPath, backup_name, repository_prefix
+from nightshift.backup.strict_model import HINT, ManifestDamaged, StrictModel, parse_strict
 
 if TYPE_CHECKING:
-    from nightshift.backup.pins import Pin
+    from nightshift.backup.pins import BackupPin
 
 __all__ = [
     "MANIFEST",
     "PROVEN",
+    "BackupManifest",
+    "BackupPart",
+    "BackupPath",
     "ComputedColumn",
     "DatabaseProperties",
     "DatabaseSetting",
-    "Group",
-    "LogMark",
-    "Manifest",
+    "LogCheckpoint",
     "ManifestDamaged",
-    "Pack",
-    "Part",
-    "Place",
-    "Proven",
     "SavedColumn",
     "SchemaFiles",
     "SequenceState",
+    "SharedObject",
+    "SnapshotGroup",
     "TableEntry",
+    "VerificationRecord",
     "ViewEntry",
-    "name_of",
+    "backup_name",
     "read_entry",
     "read_manifest",
     "read_proven",
-    "root",
+    "repository_prefix",
     "sha256_of",
     "to_json",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group(Strict):
+class SnapshotGroup(StrictModel):
     """Tables of one moment; `tables` are their labels."""
 
     snapshot_time: datetime
@@ -65,7 +73,7 @@ class Group(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceState(Strict):
+class SequenceState(StrictModel):
     """Where a sequence stood: at the snapshot or later, never before (PostgreSQL keeps no older state of it)."""
 
     schema: str
@@ -75,7 +83,7 @@ class SequenceState(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseSetting(Strict):
+class DatabaseSetting(StrictModel):
     """What `ALTER DATABASE … SET` says; where `role` is given, for that one's sessions alone.
 
     `value` is as pg_db_role_setting has it. No report tells it: people keep keys of their applications there.
@@ -87,15 +95,15 @@ class DatabaseSetting(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaFiles(Strict):
+class SchemaFiles(StrictModel):
     """The schema: as pg_restore reads it, and as people do; None where no client was to be had (see `missing`)."""
 
-    dump: Part | None = None
-    sql: Part | None = None
+    dump: BackupPart | None = None
+    sql: BackupPart | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogMark(Strict):
+class LogCheckpoint(StrictModel):
     """From where the next backup goes on with logs that this one has not whole.
 
     Attributes:
@@ -110,7 +118,7 @@ class LogMark(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest(Strict):
+class BackupManifest(StrictModel):
     """A whole backup.
 
     Attributes:
@@ -125,7 +133,7 @@ class Manifest(Strict):
         logs_left: what the next backup has to save of them.
         missing: what the backup does not hold, a sentence each.
         unsaved: those of `missing` that it should hold: tables that could not be read, and the like.
-        seal: of all the rest, see `seal`; written by `to_json`, and only there in what was read.
+        seal: of all the rest, see `manifest_checksum`; written by `to_json`, and only there in what was read.
     """
 
     version: Literal[1] = 1
@@ -137,24 +145,24 @@ class Manifest(Strict):
     server_version: str
     client_version: str | None = None
     replayed_at: datetime | None = None
-    groups: tuple[Group, ...]
+    groups: tuple[SnapshotGroup, ...]
     tables: tuple[TableEntry, ...]
     sequences: tuple[SequenceState, ...] = ()
     settings: tuple[DatabaseSetting, ...] = ()
     views: tuple[ViewEntry, ...] = ()
     properties: DatabaseProperties | None = None
     schema: SchemaFiles = SchemaFiles()
-    logs: tuple[Part, ...] = ()
-    logs_left: tuple[LogMark, ...] = ()
+    logs: tuple[BackupPart, ...] = ()
+    logs_left: tuple[LogCheckpoint, ...] = ()
     missing: tuple[str, ...] = ()
     unsaved: tuple[str, ...] = ()
     seal: str = ""
 
-    def objects(self) -> Iterator[Part]:
+    def list_objects(self) -> Iterator[BackupPart]:
         """Every object that the backup consists of, but the manifest; one that several parts share only once."""
-        yield from {part.key: part.object for part in self.parts()}.values()
+        yield from {part.key: part.object for part in self.list_parts()}.values()
 
-    def parts(self) -> Iterator[Part]:
+    def list_parts(self) -> Iterator[BackupPart]:
         """Everything that the backup consists of, but the manifest: objects, and files in packs."""
         for part in (self.schema.dump, self.schema.sql):
             if part is not None:
@@ -170,15 +178,15 @@ class Manifest(Strict):
     @property
     def bytes(self) -> int:
         """Of all objects but the manifest."""
-        return sum(part.bytes for part in self.objects())
+        return sum(part.bytes for part in self.list_objects())
 
-    def table(self, label: str) -> TableEntry | None:
+    def find_table(self, label: str) -> TableEntry | None:
         """The entry of that label."""
         return next((entry for entry in self.tables if entry.label == label), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proven(Strict):
+class VerificationRecord(StrictModel):
     """A rehearsal's stamp.
 
     Attributes:
@@ -187,7 +195,7 @@ class Proven(Strict):
         proven_at: aware UTC.
         server_version: of the server that it was restored to.
         but_for: what the proof does not cover, a sentence each.
-        reworded: definitions that the server words differently once restored, with a SHA-256 of how (`compare`).
+        reworded: definitions that the server words differently once restored, with a SHA-256 of how (`schema_diff`).
     """
 
     version: Literal[1] = 1
@@ -201,17 +209,19 @@ class Proven(Strict):
 
 
 def sha256_of(body: bytes) -> str:
-    """Hex; of a manifest's bytes, it is what `Proven.manifest_sha256` names."""
+    """Hex; of a manifest's bytes, it is what `VerificationRecord.manifest_sha256` names."""
     return hashlib.sha256(body).hexdigest()
 
 
-def to_json(facts: Manifest | Proven | Pin | TableEntry) -> bytes:
+def to_json(facts: BackupManifest | VerificationRecord | BackupPin | TableEntry) -> bytes:
     """As it is written to S3, or kept beside a backup that is not finished."""
     plain = {name: _plain(value) for name, value in asdict(facts).items() if name != SEAL}
-    return json.dumps(sealed(plain) if isinstance(facts, Manifest) else plain, ensure_ascii=False, indent=1).encode()
+    return json.dumps(
+        with_checksum(plain) if isinstance(facts, BackupManifest) else plain, ensure_ascii=False, indent=1
+    ).encode()
 
 
-def read_manifest(body: bytes, *, key: str) -> Manifest:
+def read_manifest(body: bytes, *, key: str) -> BackupManifest:
     """Read a manifest.
 
     Args:
@@ -220,22 +230,22 @@ def read_manifest(body: bytes, *, key: str) -> Manifest:
     Raises:
         ManifestDamaged: it is not one that was written whole by this program, or a newer one of it.
     """
-    manifest = read(Manifest, body, key)
-    if wrong := next(inconsistencies(manifest), None):
+    manifest = parse_strict(BackupManifest, body, key)
+    if wrong := next(validation_errors(manifest), None):
         raise ManifestDamaged("the manifest contradicts itself", detail=f"{key}: {wrong}", hint=HINT)
-    if not is_sealed(body):
+    if not has_valid_checksum(body):
         raise ManifestDamaged("the manifest was altered", detail=f"{key}: its seal is another one's", hint=HINT)
     return manifest
 
 
-def read_proven(body: bytes, *, key: str) -> Proven:
+def read_proven(body: bytes, *, key: str) -> VerificationRecord:
     """Read a rehearsal's stamp; raises as `read_manifest` does."""
-    return read(Proven, body, key)
+    return parse_strict(VerificationRecord, body, key)
 
 
 def read_entry(body: str) -> TableEntry:
     """Read a table's entry as `nightshift_backup` keeps it; raises as `read_manifest` does."""
-    return read(TableEntry, body.encode(), "nightshift_backup")
+    return parse_strict(TableEntry, body.encode(), "nightshift_backup")
 
 
 def _plain(value: Any) -> Any:

@@ -11,15 +11,15 @@ from datetime import datetime
 from typing import Literal
 
 from nightshift.backup.manifest import to_json
-from nightshift.backup.parcels import JSON
-from nightshift.backup.place import Place
-from nightshift.backup.strict import ManifestDamaged, Strict, read
+from nightshift.backup.paths import BackupPath
+from nightshift.backup.strict_model import ManifestDamaged, StrictModel, parse_strict
+from nightshift.backup.uploader import JSON
 from nightshift.errors import ColdStorage, ObjectAbsent
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pin(Strict):
+class BackupPin(StrictModel):
     """An operator's mark.
 
     Attributes:
@@ -40,39 +40,39 @@ class Pin(Strict):
         return self.until is None or now < self.until
 
 
-def read_pin(store: Store, place: Place) -> tuple[Pin | None, tuple[str, ...]]:
+def read_pin(store: ObjectStore, place: BackupPath) -> tuple[BackupPin | None, tuple[str, ...]]:
     """Return a backup's pin, and a remark where it cannot be read; None where there is none.
 
     Raises:
         StoreError: S3 did not tell.
     """
     try:
-        pin = read(Pin, store.get(place.pinned), place.pinned)
+        pin = parse_strict(BackupPin, store.get_object(place.pin_key), place.pin_key)
     except ObjectAbsent:
         return None, ()
     except (ManifestDamaged, ColdStorage) as exc:
-        return Pin(name=place.name), (f"pinned.json cannot be read, and counts without an end: {exc.message}",)
+        return BackupPin(name=place.name), (f"pinned.json cannot be read, and counts without an end: {exc.message}",)
     if pin.until is not None and pin.until.tzinfo is None:
         return replace(pin, until=None), ("pinned.json gives a time without a zone, and counts without an end",)
     return pin, ()
 
 
-def pin_backup(store: Store, place: Place, pin: Pin) -> None:
+def pin_backup(store: ObjectStore, place: BackupPath, pin: BackupPin) -> None:
     """Write a pin; it takes the place of an earlier one in one step, so that the backup is pinned all the while.
 
     Raises:
         StoreError: S3 refused.
     """
-    store.put(place.pinned, to_json(pin), content_type=JSON, overwrite=True)
+    store.put_object(place.pin_key, to_json(pin), content_type=JSON, overwrite=True)
 
 
-def unpin_backup(store: Store, place: Place) -> bool:
+def unpin_backup(store: ObjectStore, place: BackupPath) -> bool:
     """Delete a pin; returns False where there is none.
 
     Raises:
         StoreError: S3 refused.
     """
-    if (found := store.head(place.pinned)) is None:
+    if (found := store.head_object(place.pin_key)) is None:
         return False
-    store.remove(found)
+    store.delete_if_unchanged(found)
     return True

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup.entries import DatabaseGrant, DatabaseProperties, ExtensionVersion
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.connect import Database, reason, sqlstate
+from nightshift.database.connect import Database, server_message, sqlstate
 
 # Columns of pg_database that some versions have not are asked for through JSON.
 _PROPERTIES = """
@@ -174,7 +174,7 @@ def _change(
     except DBAPIError as exc:
         if sqlstate(exc) is None:  # not the server's word: it is gone
             raise
-        said = reason(exc)
+        said = server_message(exc)
     connection.rollback()
     brought.environment.append(f"the database's {what} did not come back ({said}): {'; '.join(statements)}")
 

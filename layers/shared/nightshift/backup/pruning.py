@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightshift.backup.inventory import FoundBackup, find_backup
-from nightshift.backup.manifest import Place
-from nightshift.backup.retention import Candidate, Verdict
-from nightshift.store import Store
-from nightshift.store.removal import Removal, remove
+from nightshift.backup.manifest import BackupPath
+from nightshift.backup.retention import RetentionCandidate, RetentionDecision
+from nightshift.store import ObjectStore
+from nightshift.store.removal import RemovalResult, remove_objects
 
 _LOCKED = "AccessDenied"
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruneResult:
     """What retention came to.
 
     Attributes:
@@ -37,9 +37,9 @@ class Pruned:
     warnings: tuple[str, ...] = ()
 
 
-def candidates(
+def retention_candidates(
     backups: Iterable[FoundBackup], now: datetime, ours: Collection[str] | None = None
-) -> tuple[Candidate, ...]:
+) -> tuple[RetentionCandidate, ...]:
     """The good backups, as `judge` wants them. What is damaged or unfinished is nothing that retention may touch.
 
     Args:
@@ -48,22 +48,22 @@ def candidates(
             count nor go. None: all are ours.
     """
     return tuple(
-        Candidate(one.name, one.manifest.as_of, one.is_proven, one.is_pinned(now))
+        RetentionCandidate(one.name, one.manifest.as_of, one.is_proven, one.is_pinned(now))
         for one in backups
         if one.is_good and one.manifest is not None and (ours is None or one.manifest.run_id in ours)
     )
 
 
-def prune(
-    store: Store,
+def prune_backups(
+    store: ObjectStore,
     prefix: str,
-    verdicts: Iterable[Verdict],
+    verdicts: Iterable[RetentionDecision],
     *,
     now: datetime,
     locked: bool,
     deadline: float,
     dry_run: bool = False,
-) -> Pruned:
+) -> PruneResult:
     """Delete what no rule keeps, oldest first.
 
     Args:
@@ -76,33 +76,33 @@ def prune(
     Raises:
         StoreError: S3 did not list a backup's objects.
     """
-    condemned = sorted((v.backup for v in verdicts if not v.kept), key=lambda one: (one.as_of, one.name))
+    condemned = sorted((v.backup for v in verdicts if not v.is_kept), key=lambda one: (one.as_of, one.name))
     if dry_run:
-        return Pruned(tuple(one.name for one in condemned))
+        return PruneResult(tuple(one.name for one in condemned))
     names: list[str] = []
     warnings: list[str] = []
     for one in condemned:
         if time.monotonic() > deadline:
             break  # the next run goes on
-        place = Place(prefix, one.name)
+        place = BackupPath(prefix, one.name)
         found = find_backup(store, prefix, one.name)
         if found is not None and (found.is_proven > one.proven or found.is_pinned(now)):
             continue  # a rehearsal has restored it, or an operator has pinned it, since it was judged
-        removal = remove(store.client, store.bucket, [place.manifest], versions=locked, deadline=deadline)
+        removal = remove_objects(store.client, store.bucket, [place.manifest_key], versions=locked, deadline=deadline)
         if not removal.gone:
             warnings.append(f"{one.name} was not deleted: {_why(removal)}; it is whole, and the next run tries again")
             if removal.silent:
                 break
             continue
         names.append(one.name)
-        rest = [found.key for found in store.list(place.folder)]
-        removal = remove(store.client, store.bucket, rest, versions=locked, deadline=deadline)
+        rest = [found.key for found in store.list_objects(place.folder)]
+        removal = remove_objects(store.client, store.bucket, rest, versions=locked, deadline=deadline)
         if left := len(removal.failed.keys() | set(removal.untried)):
             warnings.append(f"{one.name} is deleted, but {left} of its objects are still there: {_why(removal)}")
-    return Pruned(tuple(names), tuple(warnings))
+    return PruneResult(tuple(names), tuple(warnings))
 
 
-def _why(removal: Removal) -> str:
+def _why(removal: RemovalResult) -> str:
     code = next(iter(removal.failed.values()), None)
     if code is None:
         return "the time was over"

@@ -2,9 +2,9 @@
 
 A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
 and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
-stamped (but for what PostgreSQL itself words differently, see `likeness`), and only once every other object was read as
-well: logs, and the schema for people. The stamp names what the proof does not cover: what the backup does not hold,
-materialized views that were older than their tables, and what the server or the role cannot have
+stamped (but for what PostgreSQL itself words differently, see `schema_comparison`), and only once every other object
+was read as well: logs, and the schema for people. The stamp names what the proof does not cover: what the backup does
+not hold, materialized views that were older than their tables, and what the server or the role cannot have
 (`RestoredBackup.environment`).
 """
 
@@ -21,21 +21,21 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from nightshift.backup.contents import Entry, read_entries
+from nightshift.backup.contents import ArchiveEntry, read_entries
 from nightshift.backup.extensions import make_extensions
-from nightshift.backup.files import restore_file
 from nightshift.backup.inventory import find_backups, newest_good
-from nightshift.backup.manifest import Proven, to_json
-from nightshift.backup.opening import Backup, BackupDamaged
-from nightshift.backup.restore import Terms, restore_backup
-from nightshift.backup.scratch import drop_leftovers, scratch_database
+from nightshift.backup.manifest import VerificationRecord, to_json
+from nightshift.backup.opened_backup import BackupDamaged, OpenedBackup
+from nightshift.backup.restore import RestoreOptions, restore_backup
+from nightshift.backup.scratch import drop_stale_databases, scratch_database
 from nightshift.backup.scratch_role import needs_role, scratch_role
-from nightshift.backup.surroundings import encoding_of
+from nightshift.backup.sqlite_restore import restore_sqlite_file
+from nightshift.backup.target_environment import encoding_of
 from nightshift.database.connect import Database
-from nightshift.results import Refusal
+from nightshift.results import GuardRefusal
 from nightshift.results.backup import RestoredBackup
 from nightshift.run import JobRun
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 _CONNECTIONS, _CONNECTIONS_A_WORKER = 8, 2
 
@@ -43,7 +43,7 @@ NOTHING = "there is no good backup to rehearse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class RehearsalEnvironment:
     """Where a rehearsal takes place.
 
     Attributes:
@@ -54,7 +54,7 @@ class Stage:
         now: aware; what the stamp says.
     """
 
-    store: Store
+    store: ObjectStore
     prefix: str
     server: Database
     production: Database
@@ -62,7 +62,9 @@ class Stage:
     now: datetime
 
 
-def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None = None) -> RestoredBackup:
+def rehearse_backup(
+    run: JobRun, stage: RehearsalEnvironment, terms: RestoreOptions, *, name: str | None = None
+) -> RestoredBackup:
     """Restore a backup into a scratch database, and stamp it where all of it came back.
 
     Args:
@@ -78,11 +80,11 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
         chosen = found.name if found else None
     if chosen is None:
         return RestoredBackup(scratch=True, warnings=(NOTHING,), dry_run=run.dry_run)
-    backup = Backup.open(stage.store, stage.prefix, chosen)
+    backup = OpenedBackup.open_named(stage.store, stage.prefix, chosen)
     as_another = False
     if backup.manifest.kind != "sqlite":
         needed = needs_role(stage.server, stage.production, accepted=stage.own_rights)
-        if isinstance(needed, Refusal):
+        if isinstance(needed, GuardRefusal):
             return RestoredBackup(name=chosen, scratch=True, refusal=needed)
         as_another = needed
     if run.dry_run:
@@ -92,26 +94,28 @@ def rehearse_backup(run: JobRun, stage: Stage, terms: Terms, *, name: str | None
         return replace(figures, scratch=True, dry_run=True)
     if backup.manifest.kind == "sqlite":
         with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
-            result = restore_file(backup, Path(directory) / "rehearsal.db", terms, deadline=stage.server.deadline)
+            result = restore_sqlite_file(
+                backup, Path(directory) / "rehearsal.db", terms, deadline=stage.server.deadline
+            )
         version = backup.manifest.server_version
     else:
         result, version = _on_a_server(run, stage, backup, terms, as_another=as_another)
     result = replace(result, scratch=True)
     if result.refusal or result.left_tables or result.differences:
         return result
-    for part in backup.unrestored():
-        backup.read(part)
+    for part in backup.auxiliary_objects():
+        backup.read_part(part)
     _stamp(run, stage, backup, version, result)
     return replace(result, proven=True)
 
 
 def _on_a_server(
-    run: JobRun, stage: Stage, backup: Backup, terms: Terms, *, as_another: bool
+    run: JobRun, stage: RehearsalEnvironment, backup: OpenedBackup, terms: RestoreOptions, *, as_another: bool
 ) -> tuple[RestoredBackup, str]:
     """Restore into a scratch database; returns what came back, and the server's version."""
-    dropped = drop_leftovers(stage.server)
+    dropped = drop_stale_databases(stage.server)
     warnings = [f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped]
-    entries = read_entries(backup.read(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
+    entries = read_entries(backup.read_part(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
     make = partial(scratch_database, stage.server, warn=warnings.append, encoding=encoding_of(entries))
     if not as_another:
         result, version = _restored(run, backup, replace(terms, another=lambda: make(uuid.uuid4().hex)), make)
@@ -128,7 +132,7 @@ def _on_a_server(
 
 
 def _restored(
-    run: JobRun, backup: Backup, terms: Terms, make: Callable[[str], AbstractContextManager[Database]]
+    run: JobRun, backup: OpenedBackup, terms: RestoreOptions, make: Callable[[str], AbstractContextManager[Database]]
 ) -> tuple[RestoredBackup, str]:
     with make(run.run_id) as database:
         result = restore_backup(backup, database, terms)
@@ -137,7 +141,7 @@ def _restored(
     return result, version
 
 
-def _about_owners(server: Database, entries: Sequence[Entry]) -> Iterator[str]:
+def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator[str]:
     """What a rehearsal without them leaves unproven."""
     owners = {entry.owner for entry in entries if entry.owner}
     with server.connect() as connection:
@@ -147,28 +151,33 @@ def _about_owners(server: Database, entries: Sequence[Entry]) -> Iterator[str]:
         yield f"owners and grants, which a rehearsal's role cannot give{gone}"
 
 
-def _stamp(run: JobRun, stage: Stage, backup: Backup, version: str, result: RestoredBackup) -> None:
+def _stamp(
+    run: JobRun, stage: RehearsalEnvironment, backup: OpenedBackup, version: str, result: RestoredBackup
+) -> None:
     """Write the stamp; one for another manifest, of a backup that was taken anew under its name, makes way.
 
     Raises:
         BackupAbsent: retention has taken the backup away meanwhile.
     """
-    if Backup.open(stage.store, stage.prefix, backup.manifest.name).manifest_sha256 != backup.manifest_sha256:
+    if (
+        OpenedBackup.open_named(stage.store, stage.prefix, backup.manifest.name).manifest_sha256
+        != backup.manifest_sha256
+    ):
         raise BackupDamaged(f"{backup.manifest.name} is not the backup any more that was rehearsed")
-    key = backup.place.proven
-    stamp = Proven(
+    key = backup.place.verification_key
+    stamp = VerificationRecord(
         name=backup.manifest.name,
         manifest_sha256=backup.manifest_sha256,
         run_id=run.run_id,
         proven_at=stage.now,
         server_version=version,
-        but_for=(*result.but_for, *backup.gaps(), *result.environment),
+        but_for=(*result.but_for, *backup.exclusion_warnings(), *result.environment),
         reworded=dict(result.reworded),
     )
     body = to_json(stamp)
-    if (old := stage.store.head(key)) is not None and backup.stamp() is None:
-        stage.store.remove(old)
+    if (old := stage.store.head_object(key)) is not None and backup.verification_record() is None:
+        stage.store.delete_if_unchanged(old)
     store = replace(stage.store, proof="full")  # a look at the footer alone would be for Parquet
-    stored = store.put(key, body)
+    stored = store.put_object(key, body)
     if not stored.existed:
-        store.prove(stored, body)
+        store.verify_object(stored, body)

@@ -18,38 +18,35 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from sqlalchemy import Connection, text
-
-from nightshift.backup import landing
-from nightshift.backup.client import ClientFailed, PgClient, find_client, refuse_without_client
+from nightshift.backup import target_columns
 from nightshift.backup.contents import read_entries
-from nightshift.backup.database_settings import bring_settings
-from nightshift.backup.emptiness import contents
-from nightshift.backup.existing import Existing, collision, existing
+from nightshift.backup.database_settings import restore_database_settings
+from nightshift.backup.existing_objects import ExistingObjects, find_collision, find_existing
 from nightshift.backup.extensions import made_beforehand
-from nightshift.backup.filling import Filled, Filler, Told
-from nightshift.backup.giving import give_away
-from nightshift.backup.lacking import Lacking
-from nightshift.backup.likeness import Another, tell_apart, unlike
-from nightshift.backup.opening import Backup
+from nightshift.backup.missing_prerequisites import MissingPrerequisites
+from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.backup.ownership import transfer_ownership
+from nightshift.backup.pg_tools import PgToolError, PgTools, find_pg_tools, refuse_without_client
+from nightshift.backup.preflight import list_user_objects, major_version_of, refuse_restore, server_major_version
 from nightshift.backup.properties import bring_properties
 from nightshift.backup.schema import SchemaRestore, schema_sql
+from nightshift.backup.schema_comparison import ScratchDatabaseFactory, diff_restored_schema, tell_apart
 from nightshift.backup.sequences import sequence_differences, set_sequences
-from nightshift.backup.surroundings import Surroundings, encoding_of, fit, surroundings
+from nightshift.backup.table_loader import LoadResult, TableLoader, Told
+from nightshift.backup.target_environment import TargetEnvironment, encoding_of, fit_schema, read_environment
 from nightshift.backup.views import compare_views
 from nightshift.database.connect import Database
 from nightshift.database.durability import flush_commits
-from nightshift.results import Refusal
 from nightshift.results.backup import RestoredBackup
 from nightshift.rows.postgres import PostgresConnection
 
 
-def quiet(_label: str, _rows: int) -> None:
+def ignore_progress(_label: str, _rows: int) -> None:
     """The listener of those who do not listen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class RestoreOptions:
     """How a backup is brought back.
 
     Attributes:
@@ -58,7 +55,7 @@ class Terms:
         client: directory with pg_dump and pg_restore; None: wherever they are found.
         into_existing: the database need not be empty, if it has nothing of what the backup makes.
         told: hears of rows that are in.
-        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`likeness`).
+        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`schema_comparison`).
     """
 
     workers: int = 2
@@ -66,13 +63,13 @@ class Terms:
     client: str | None = None
     dry_run: bool = False
     into_existing: bool = False
-    told: Told = quiet
-    another: Another | None = None
+    told: Told = ignore_progress
+    another: ScratchDatabaseFactory | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    filled: Filled
+    filled: LoadResult
     differences: list[str]
     environment: list[str]
     warnings: list[str] = field(default_factory=list)
@@ -80,7 +77,7 @@ class _Outcome:
     reworded: dict[str, str] = field(default_factory=dict)
 
 
-def restore_backup(backup: Backup, database: Database, terms: Terms) -> RestoredBackup:
+def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptions) -> RestoredBackup:
     """Bring a whole PostgreSQL backup back.
 
     Args:
@@ -91,32 +88,33 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
 
     Raises:
         BackupDamaged: objects are missing or altered; those that could be missed were missed before anything was made.
-        ClientFailed: nothing of the schema could be made.
+        PgToolError: nothing of the schema could be made.
         NightshiftError: the database was lost, or did not answer in time.
     """
-    started = time.monotonic()
-    manifest = backup.manifest
+    started, manifest = time.monotonic(), backup.manifest
     blank = RestoredBackup(
         name=manifest.name,
         target=database.target.database,
-        but_for=backup.unsaved(),
-        warnings=backup.gaps(),
+        but_for=backup.unsaved_warnings(),
+        warnings=backup.exclusion_warnings(),
         dry_run=terms.dry_run,
     )
     backup.check_objects()
     with database.connect() as connection:
-        version, around = major(connection), surroundings(connection)
+        version, around = server_major_version(connection), read_environment(connection)
         # A scratch database holds what was made beforehand for the rehearsal, and nothing else.
-        refusal = _judge(backup, version, () if terms.another or terms.into_existing else contents(connection))
-    client = find_client(terms.client, max(version, _major_of(manifest.client_version or manifest.server_version)))
+        found = () if terms.another or terms.into_existing else list_user_objects(connection)
+    refusal = refuse_restore(backup, version, found)
+    saved_by = major_version_of(manifest.client_version or manifest.server_version)
+    client = find_pg_tools(terms.client, max(version, saved_by))
     if refusal is None and client is None:
         refusal = refuse_without_client(version, terms.client)
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
     assert client is not None  # else it was refused
     assert manifest.schema.dump is not None
-    saved = backup.read(manifest.schema.dump)
-    if terms.into_existing and (refusal := collision(database, read_entries(saved), manifest.settings)):
+    saved = backup.read_part(manifest.schema.dump)
+    if terms.into_existing and (refusal := find_collision(database, read_entries(saved), manifest.settings)):
         return replace(blank, refusal=refusal, dry_run=False)
     if terms.dry_run:
         rows = {entry.label: entry.rows for entry in manifest.tables}
@@ -142,22 +140,22 @@ def restore_backup(backup: Backup, database: Database, terms: Terms) -> Restored
 
 
 def _fitted(
-    database: Database, client: PgClient, saved: bytes, terms: Terms, around: Surroundings
+    database: Database, client: PgTools, saved: bytes, terms: RestoreOptions, around: TargetEnvironment
 ) -> tuple[SchemaRestore, tuple[str, ...]]:
     """The schema as it can be made there, and what differs."""
-    there = Existing()
+    there = ExistingObjects()
     if terms.into_existing:
         with database.connect() as connection:
-            there = existing(connection, read_entries(saved))
-    fitted = fit(saved, around, owners=terms.owners, without=there.without)
+            there = find_existing(connection, read_entries(saved))
+    fitted = fit_schema(saved, around, owners=terms.owners, without=there.without)
     entries = read_entries(fitted.archive)
-    # A superuser gives each object away where it is made; everybody else at the end, see `giving`.
+    # A superuser gives each object away where it is made; everybody else at the end, see `ownership`.
     owners = terms.owners and around.superuser
     schema = SchemaRestore(
         client,
         database.target,
         fitted.archive,
-        Lacking(entries, owners=owners, without=fitted.without),
+        MissingPrerequisites(entries, owners=owners, without=fitted.without),
         owners=owners,
         made=made_beforehand(database, entries) if terms.another else frozenset(),
         there=there if terms.into_existing else None,
@@ -169,11 +167,11 @@ def _fitted(
 class _Task:
     """A restore on its way; `encoding` is the saved database's, where that is known."""
 
-    backup: Backup
+    backup: OpenedBackup
     database: Database
     schema: SchemaRestore
-    terms: Terms
-    around: Surroundings
+    terms: RestoreOptions
+    around: TargetEnvironment
     encoding: str | None
 
     @property
@@ -188,14 +186,19 @@ def _carry_out(task: _Task) -> _Outcome:
     manifest, database, schema, terms = task.backup.manifest, task.database, task.schema, task.terms
     differences = list(_before_rows(database, schema))
     with database.connect() as connection:
-        fields, routed = landing.fields(connection), landing.routed(connection)
-    misfits = {entry.label: landing.misfits(entry, fields.get(entry.table)) for entry in manifest.tables}
+        fields, routed = (
+            target_columns.load_target_columns(connection),
+            target_columns.hash_partition_routes(connection),
+        )
+    misfits = {
+        entry.label: target_columns.column_mismatches(entry, fields.get(entry.table)) for entry in manifest.tables
+    }
     for entry in manifest.tables:
-        cause = schema.lacking.cause(entry.schema, entry.name) if misfits[entry.label] else None
+        cause = schema.lacking.find_cause(entry.schema, entry.name) if misfits[entry.label] else None
         because = f" ({cause})" if cause else ""
         differences += [f"{entry.label}: {said}{because}" for said in misfits[entry.label]]
     fitting = [entry for entry in manifest.tables if not misfits[entry.label]]
-    filler = Filler(
+    filler = TableLoader(
         task.backup,
         partial(PostgresConnection, database.target),
         fields,
@@ -204,33 +207,33 @@ def _carry_out(task: _Task) -> _Outcome:
         routed=routed,
         digests=not task.other_encoding,
     )
-    filled = filler.fill(fitting, workers=terms.workers)
+    filled = filler.load_tables(fitting, workers=terms.workers)
     differences += sorted(filled.differences)
     if filled.left:
-        return _Outcome(filled, differences, list(schema.lacking.sentences()))
+        return _Outcome(filled, differences, list(schema.lacking.environment_sentences()))
     with database.connect() as connection:
         set_sequences(connection, manifest.sequences)
-    differences += schema.after_rows(jobs=terms.workers, seconds=task.seconds())
+    differences += schema.restore_post_data(jobs=terms.workers, seconds=task.seconds())
     with database.connect() as connection:
         differences += sequence_differences(connection, manifest.sequences)
         flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
     return _behind_rows(task, filled, differences)
 
 
-def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcome:
+def _behind_rows(task: _Task, filled: LoadResult, differences: list[str]) -> _Outcome:
     """Materialized views, settings, the look at the schema, owners where they come last, and the database's own."""
     manifest, database, schema, terms = task.backup.manifest, task.database, task.schema, task.terms
     compared = () if task.other_encoding else manifest.views
     views = compare_views(partial(PostgresConnection, database.target), compared, task.seconds())
     differences += views.differences
-    brought = bring_settings(database, manifest.settings, owners=terms.owners)
+    brought = restore_database_settings(database, manifest.settings, owners=terms.owners)
     warnings = list(brought.odd)
     differences += brought.refused
-    found = unlike(schema, seconds=task.seconds())
+    found = diff_restored_schema(schema, seconds=task.seconds())
     alike = tell_apart(found, task.backup, schema, terms.another, alone=not differences)
     warnings += alike.sentences
     differences += map(str, alike.others)
-    environment = [*brought.left_out, *brought.denied, *schema.lacking.sentences()]
+    environment = [*brought.left_out, *brought.denied, *schema.lacking.environment_sentences()]
     if task.other_encoding:
         environment.append(
             f"the database's encoding is {task.around.encoding}, and was {task.encoding}: rows were counted, and their"
@@ -238,7 +241,7 @@ def _behind_rows(task: _Task, filled: Filled, differences: list[str]) -> _Outcom
         )
     if terms.owners and not schema.owners:
         sql = schema_sql(schema.client, schema.archive, seconds=task.seconds(), without=schema.left_out).decode()
-        environment += give_away(database, sql, task.around)
+        environment += transfer_ownership(database, sql, task.around)
     if manifest.properties is not None:
         untouched = terms.another is not None or terms.into_existing
         properties = bring_properties(database, manifest.properties, owners=terms.owners, untouched=untouched)
@@ -251,49 +254,19 @@ def _before_rows(database: Database, schema: SchemaRestore) -> tuple[str, ...]:
     """Pre-data: all of it; where the server refuses a part, all else. Returns what it refused.
 
     Raises:
-        ClientFailed: not one thing could be made.
+        PgToolError: not one thing could be made.
     """
     try:
-        schema.before_rows(seconds=_left(database))
-    except ClientFailed as exc:
+        schema.restore_pre_data(seconds=_left(database))
+    except PgToolError as exc:
         if not exc.refused:
             raise
-        refused = schema.before_rows_in_part(seconds=_left(database))
+        refused = schema.restore_pre_data_lenient(seconds=_left(database))
         with database.connect() as connection:
-            if not contents(connection):
+            if not list_user_objects(connection):
                 raise
         return refused
     return ()
-
-
-def _judge(backup: Backup, version: int, found: tuple[str, ...]) -> Refusal | None:
-    """Why a backup cannot go into a database of this version that holds this."""
-    manifest = backup.manifest
-    if manifest.kind != "postgresql":
-        hint = "restore it into a file: sqlite:///…"
-        return Refusal(guard="other_kind", message=f"{manifest.name} is a backup of SQLite", hint=hint)
-    if manifest.schema.dump is None:
-        message = f"{manifest.name} holds rows without a schema: no pg_dump was at hand when it was made"
-        hint = "make the tables, and restore them one by one with --table"
-        return Refusal(guard="no_schema", message=message, hint=hint)
-    if version < _major_of(manifest.server_version):
-        message = f"the backup is of PostgreSQL {manifest.server_version}, the server is of {version}"
-        return Refusal(
-            guard="older_server", message=message, hint="restore it to a server of that version or a later one"
-        )
-    if found:
-        message = f"the database is not empty: {', '.join(found)}"
-        hint = "CREATE DATABASE a new one, and restore into that; or --into-existing, which refuses collisions alone"
-        return Refusal(guard="not_empty", message=message, hint=hint)
-    return None
-
-
-def major(connection: Connection) -> int:
-    return int(str(connection.execute(text("SHOW server_version_num")).scalar())) // 10_000
-
-
-def _major_of(version: str) -> int:
-    return int(version.split(".", maxsplit=1)[0])
 
 
 def _left(database: Database) -> float:

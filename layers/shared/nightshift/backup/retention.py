@@ -23,7 +23,7 @@ RECENT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RetentionCandidate:
     """A good backup, as far as retention cares.
 
     Attributes:
@@ -39,7 +39,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionPolicy:
     """How many of each kind.
 
     Attributes:
@@ -61,22 +61,24 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RetentionDecision:
     """What becomes of one backup.
 
     Attributes:
         rules: why it stays, e.g. `daily 2025-10-21`; none: it goes.
     """
 
-    backup: Candidate
+    backup: RetentionCandidate
     rules: tuple[str, ...]
 
     @property
-    def kept(self) -> bool:
+    def is_kept(self) -> bool:
         return bool(self.rules)
 
 
-def judge(backups: Iterable[Candidate], now: datetime, keep: Keep, *, made: str | None = None) -> tuple[Verdict, ...]:
+def apply_retention(
+    backups: Iterable[RetentionCandidate], now: datetime, keep: RetentionPolicy, *, made: str | None = None
+) -> tuple[RetentionDecision, ...]:
     """Decide on every backup.
 
     Args:
@@ -106,10 +108,12 @@ def judge(backups: Iterable[Candidate], now: datetime, keep: Keep, *, made: str 
     past = [one for one in ordered if one.as_of <= now]
     for proven in (True, False):
         _count([one for one in past if one.proven is proven], keep, "" if proven else "unproven ", rules)
-    return tuple(Verdict(one, tuple(rules[one.name])) for one in ordered)
+    return tuple(RetentionDecision(one, tuple(rules[one.name])) for one in ordered)
 
 
-def _count(ordered: Sequence[Candidate], keep: Keep, kind: str, rules: dict[str, list[str]]) -> None:
+def _count(
+    ordered: Sequence[RetentionCandidate], keep: RetentionPolicy, kind: str, rules: dict[str, list[str]]
+) -> None:
     """Keep the newest of each of the last days, weeks and months that have one."""
     zone = ZoneInfo(keep.zone)
     periods: tuple[tuple[str, int, Callable[[datetime], str]], ...] = (

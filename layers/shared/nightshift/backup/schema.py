@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nightshift.backup.client import ClientFailed, PgClient, database_argument
 from nightshift.backup.contents import read_entries
-from nightshift.backup.existing import Existing
-from nightshift.backup.lacking import Lacking
+from nightshift.backup.existing_objects import ExistingObjects
+from nightshift.backup.missing_prerequisites import MissingPrerequisites
+from nightshift.backup.pg_tools import PgToolError, PgTools, dbname_argument
 from nightshift.backup.secret_options import without_secrets
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.database.url import DatabaseTarget
@@ -52,7 +52,7 @@ class SchemaDump:
 
 
 def dump_schema(
-    client: PgClient,
+    client: PgTools,
     target: DatabaseTarget,
     *,
     seconds: float,
@@ -73,12 +73,12 @@ def dump_schema(
         unreadable: sequences that may not be read; since version 18 pg_dump asks where each stands.
 
     Raises:
-        ClientFailed: pg_dump failed, e.g. for want of a privilege.
+        PgToolError: pg_dump failed, e.g. for want of a privilege.
         ArchiveUnknown: pg_dump is of a version whose archives we cannot free of passwords.
         DatabaseUnavailable: the server could not be reached.
     """
     arguments = ["--format=custom", f"--section={PRE_DATA}", f"--section={POST_DATA}"]
-    arguments += ["--no-subscriptions", "--no-blobs", database_argument(target)]
+    arguments += ["--no-subscriptions", "--no-blobs", dbname_argument(target)]
     # Whoever wants to alter a table waits for the snapshot's locks, and pg_dump would wait behind him without an end.
     arguments.append(f"--lock-wait-timeout={LOCK_WAIT}")
     if snapshot is not None:
@@ -87,12 +87,12 @@ def dump_schema(
     arguments += [f"--exclude-schema={quote_identifier(name)}" for name in excluded]
     arguments += [f"--exclude-table={name.sql}" for name in without]
     arguments += [f"--exclude-table-data={name.sql}" for name in unreadable]
-    archive, left_out = without_secrets(client.run("pg_dump", arguments, target=target, seconds=seconds))
+    archive, left_out = without_secrets(client.run_tool("pg_dump", arguments, target=target, seconds=seconds))
     return SchemaDump(archive, schema_sql(client, archive, seconds=seconds), left_out)
 
 
 def schema_sql(
-    client: PgClient, archive: bytes, *, seconds: float, owners: bool = True, without: frozenset[int] = frozenset()
+    client: PgTools, archive: bytes, *, seconds: float, owners: bool = True, without: frozenset[int] = frozenset()
 ) -> bytes:
     """An archive as SQL.
 
@@ -100,11 +100,11 @@ def schema_sql(
         without: numbers of the entries to leave out.
 
     Raises:
-        ClientFailed: the archive cannot be read.
+        PgToolError: the archive cannot be read.
     """
     with _file(archive) as path:
         arguments = ["--file=-", *_chosen(path, archive, without), *(() if owners else _WITHOUT_OWNERS), str(path)]
-        return client.run("pg_restore", arguments, seconds=seconds)
+        return client.run_tool("pg_restore", arguments, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +118,24 @@ class SchemaRestore:
         there: what a database that was not empty had before; None: it was empty.
     """
 
-    client: PgClient
+    client: PgTools
     target: DatabaseTarget
     archive: bytes = field(repr=False)
-    lacking: Lacking = field(default_factory=lambda: Lacking((), owners=True))
+    lacking: MissingPrerequisites = field(default_factory=lambda: MissingPrerequisites((), owners=True))
     owners: bool = True
     made: frozenset[int] = frozenset()
-    there: Existing | None = None
+    there: ExistingObjects | None = None
 
-    def before_rows(self, *, seconds: float) -> None:
+    def restore_pre_data(self, *, seconds: float) -> None:
         """Pre-data: all of it or nothing.
 
         Raises:
-            ClientFailed: the database refused some of it, and has none.
+            PgToolError: the database refused some of it, and has none.
             DatabaseUnavailable: the server could not be reached.
         """
         self._strictly([f"--section={PRE_DATA}"], seconds)
 
-    def before_rows_in_part(self, *, seconds: float) -> tuple[str, ...]:
+    def restore_pre_data_lenient(self, *, seconds: float) -> tuple[str, ...]:
         """Pre-data where all of it is not to be had: what can be done is done; returns and raises as `after_rows`."""
         return self._leniently([f"--section={PRE_DATA}"], seconds)
 
@@ -144,7 +144,7 @@ class SchemaRestore:
         chosen = [f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"]
         self._strictly(chosen, seconds)
 
-    def after_rows(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
+    def restore_post_data(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
         """Post-data: what can be done is done.
 
         An index that cannot be built must not cost those behind it: on a bad day whatever comes back is wanted.
@@ -153,21 +153,21 @@ class SchemaRestore:
             jobs: connections that build at once.
 
         Returns:
-            what the database refused, a sentence each (`ClientFailed.refused`).
+            what the database refused, a sentence each (`PgToolError.refused`).
 
         Raises:
-            ClientFailed: it did not end in time.
+            PgToolError: it did not end in time.
             DatabaseUnavailable: the server could not be reached.
         """
         return self._leniently([f"--section={POST_DATA}", f"--jobs={jobs}"], seconds)
 
-    def without_rows(self, *, seconds: float) -> None:
+    def restore_schema_only(self, *, seconds: float) -> None:
         """All of it into an empty database that gets no rows; what that refuses is left out.
 
         Materialized views stay empty: what they are made of is, and there may be much to compute for nothing.
 
         Raises:
-            ClientFailed, DatabaseUnavailable: as `after_rows`.
+            PgToolError, DatabaseUnavailable: as `after_rows`.
         """
         refreshed = {entry.id for entry in read_entries(self.archive) if entry.kind == _REFRESH}
         replace(self, made=self.made | refreshed)._leniently([], seconds)
@@ -176,11 +176,11 @@ class SchemaRestore:
         """Go on behind whatever is refused; returns it."""
         try:
             self._run([*arguments, *self._owners()], seconds)
-        except ClientFailed as exc:
+        except PgToolError as exc:
             others = _OTHER_ERROR.findall(exc.detail or "")
             if not exc.refused and not others:
                 raise
-            return (*self.lacking.sift(exc.by_entry), *others)
+            return (*self.lacking.remove_entries(exc.by_entry), *others)
         return ()
 
     def _strictly(self, arguments: Sequence[str], seconds: float) -> None:
@@ -193,13 +193,13 @@ class SchemaRestore:
     @property
     def left_out(self) -> frozenset[int]:
         """Numbers of the entries that are not to be expected in the database."""
-        return self.lacking.ids
+        return self.lacking.entry_ids
 
     def _run(self, arguments: Sequence[str], seconds: float) -> None:
         with _file(self.archive) as path:
             chosen = _chosen(path, self.archive, self.made | self.left_out)
-            everything = [*arguments, *chosen, database_argument(self.target), str(path)]
-            self.client.run("pg_restore", everything, target=self.target, seconds=seconds)
+            everything = [*arguments, *chosen, dbname_argument(self.target), str(path)]
+            self.client.run_tool("pg_restore", everything, target=self.target, seconds=seconds)
 
 
 def _chosen(path: Path, archive: bytes, without: frozenset[int]) -> Sequence[str]:

@@ -22,9 +22,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.backup.scratch_role import Login, drop_leftover_roles
+from nightshift.backup.scratch_role import ScratchLogin, drop_leftover_roles
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.connect import Database, reason, sqlstate
+from nightshift.database.connect import Database, server_message, sqlstate
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 
 PREFIX = "nightshift_rehearsal_"
@@ -72,7 +72,7 @@ def scratch_database(
     *,
     warn: Warn,
     encoding: str | None = None,
-    login: Login | None = None,
+    login: ScratchLogin | None = None,
     prepare: Prepare = _as_it_is,
 ) -> Iterator[Database]:
     """A new, empty database on the server, with the encoding and collation of the one that `server` is connected to.
@@ -105,7 +105,7 @@ def scratch_database(
             )
 
 
-def drop_leftovers(server: Database) -> tuple[str, ...]:
+def drop_stale_databases(server: Database) -> tuple[str, ...]:
     """Drop what rehearsals that were killed have left; returns the names."""
     dropped: dict[str, str] = {}
     with server.connect(autocommit=True) as connection:
@@ -118,7 +118,7 @@ def drop_leftovers(server: Database) -> tuple[str, ...]:
 
 
 @contextmanager
-def _in_use(database: Database, login: Login | None) -> Iterator[None]:
+def _in_use(database: Database, login: ScratchLogin | None) -> Iterator[None]:
     """Have a connection there, by which others see that it is in use."""
     with ExitStack() as held:
         try:
@@ -135,7 +135,7 @@ def _in_use(database: Database, login: Login | None) -> Iterator[None]:
         yield
 
 
-def _create(server: Database, name: str, login: Login | None, encoding: str | None) -> None:
+def _create(server: Database, name: str, login: ScratchLogin | None, encoding: str | None) -> None:
     with server.connect(autocommit=True) as connection:
         like = connection.execute(text(_LOCALE)).one()
         options = _locale(like, encoding)
@@ -149,7 +149,7 @@ def _create(server: Database, name: str, login: Login | None, encoding: str | No
             hint = "ALTER ROLE … CREATEDB for nightshift's role, or set REHEARSE_DATABASE_URL to another server"
             raise NightshiftError(
                 "a database for the rehearsal could not be made",
-                detail=reason(exc),
+                detail=server_message(exc),
                 hint=hint if sqlstate(exc) == _DENIED else None,
             ) from exc
 
@@ -180,7 +180,7 @@ def _drop(server: Database, name: str) -> str | None:
                     connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quote_identifier(name)}{way}")
                 return None
             except (DBAPIError, DatabaseUnavailable) as exc:
-                words = exc.detail or exc.message if isinstance(exc, DatabaseUnavailable) else reason(exc)
+                words = exc.detail or exc.message if isinstance(exc, DatabaseUnavailable) else server_message(exc)
         if pause is not None:
             time.sleep(pause)
     return words

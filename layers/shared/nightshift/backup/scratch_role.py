@@ -24,9 +24,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.connect import Database, reason, sqlstate
+from nightshift.database.connect import Database, server_message, sqlstate
 from nightshift.errors import DatabaseUnavailable, NightshiftError
-from nightshift.results import Refusal
+from nightshift.results import GuardRefusal
 
 PREFIX = "nightshift_scratch_"
 _NAME = f"^{PREFIX}[0-9a-f]{{32}}$"
@@ -53,14 +53,14 @@ WHERE rolname ~ :name AND (rolvaliduntil < now() OR rolname = ANY (CAST(:known A
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class ScratchLogin:
     """A role and its password."""
 
     user: str
     password: str = field(repr=False)
 
 
-def needs_role(server: Database, production: Database, *, accepted: bool) -> bool | Refusal:
+def needs_role(server: Database, production: Database, *, accepted: bool) -> bool | GuardRefusal:
     """Whether a rehearsal on `server` needs a role of its own; a refusal where it does, and none can be made.
 
     Args:
@@ -79,7 +79,7 @@ def needs_role(server: Database, production: Database, *, accepted: bool) -> boo
         return True
     role = quote_identifier(here.rolname)
     missing = "CREATEROLE" if here.createdb else "CREATEROLE CREATEDB"
-    return Refusal(
+    return GuardRefusal(
         guard="own_rights",
         message=f"code in the backup would run with the rights of {here.rolname} on the server that it protects",
         hint=f"ALTER ROLE {role} {missing}, for a role without rights to be made for each rehearsal; or set"
@@ -89,7 +89,9 @@ def needs_role(server: Database, production: Database, *, accepted: bool) -> boo
 
 
 @contextmanager
-def scratch_role(server: Database, run_id: str, *, connections: int, warn: Callable[[str], None]) -> Iterator[Login]:
+def scratch_role(
+    server: Database, run_id: str, *, connections: int, warn: Callable[[str], None]
+) -> Iterator[ScratchLogin]:
     """A role without rights, for as long as the context lasts.
 
     Args:
@@ -99,7 +101,7 @@ def scratch_role(server: Database, run_id: str, *, connections: int, warn: Calla
     Raises:
         NightshiftError: it cannot be made.
     """
-    login = Login(PREFIX + run_id, secrets.token_urlsafe(32))
+    login = ScratchLogin(PREFIX + run_id, secrets.token_urlsafe(32))
     try:
         _create(server, login, connections)
         yield login
@@ -115,7 +117,7 @@ def drop_leftover_roles(connection: Connection, known: frozenset[str]) -> None:
             connection.exec_driver_sql(f"DROP ROLE {quote_identifier(name)}")
 
 
-def _create(server: Database, login: Login, connections: int) -> None:
+def _create(server: Database, login: ScratchLogin, connections: int) -> None:
     role = quote_identifier(login.user)
     seconds = min(server.deadline - time.monotonic(), _LONGEST_S) + _MARGIN_S
     with server.connect(autocommit=True) as connection:
@@ -134,7 +136,7 @@ def _create(server: Database, login: Login, connections: int) -> None:
             hint = "nightshift's role has to be allowed to make roles with a password, or set REHEARSE_DATABASE_URL"
             raise NightshiftError(
                 "a role for the rehearsal could not be made",
-                detail=reason(exc),
+                detail=server_message(exc),
                 hint=f"{hint} to another server" if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else None,
             ) from exc
 
@@ -145,7 +147,7 @@ def _drop(server: Database, name: str) -> str | None:
         with server.connect(autocommit=True) as connection:
             connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quote_identifier(name)}")
     except (DBAPIError, DatabaseUnavailable) as exc:
-        return exc.detail or exc.message if isinstance(exc, DatabaseUnavailable) else reason(exc)
+        return exc.detail or exc.message if isinstance(exc, DatabaseUnavailable) else server_message(exc)
     return None
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nightshift.backup.contents import Entry, read_entries, rewrite
+from nightshift.backup.contents import ArchiveEntry, read_entries, rewrite_entries
 
 _KINDS = {"FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING", "FOREIGN TABLE"}
 _IDENTIFIER = r'(?:"(?:[^"]|"")+"|[^\s"\'(),]+)'
@@ -41,10 +41,10 @@ def without_secrets(archive: bytes) -> tuple[bytes, tuple[str, ...]]:
         for entry in read_entries(archive)
         if (names := found.get(entry.id))
     )
-    return rewrite(archive, lambda entry: replace(entry, statement=_edited(entry))), told
+    return rewrite_entries(archive, lambda entry: replace(entry, statement=_edited(entry))), told
 
 
-def _left_out(entry: Entry) -> list[str]:
+def _left_out(entry: ArchiveEntry) -> list[str]:
     return sorted(
         {
             name
@@ -55,7 +55,7 @@ def _left_out(entry: Entry) -> list[str]:
     )
 
 
-def _edited(entry: Entry) -> str:
+def _edited(entry: ArchiveEntry) -> str:
     statement = entry.statement
     for options in reversed(list(_lists(entry)) if entry.kind in _KINDS else []):
         found = _OPTION.findall(options[2])
@@ -67,7 +67,7 @@ def _edited(entry: Entry) -> str:
     return statement
 
 
-def _lists(entry: Entry) -> Iterator[re.Match[str]]:
+def _lists(entry: ArchiveEntry) -> Iterator[re.Match[str]]:
     """The lists of options; those of columns say what is called how, and are left alone."""
     for options in _OPTIONS.finditer(entry.statement):
         if not _OF_A_COLUMN.search(entry.statement, 0, options.start()):

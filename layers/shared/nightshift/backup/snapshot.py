@@ -19,13 +19,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup import digest
-from nightshift.backup.aside import set_aside
-from nightshift.backup.survey import Relations, Survey, relations, survey
+from nightshift.backup.database_inventory import DatabaseInventory, RelationNames, list_relations, take_inventory
+from nightshift.backup.unreadable_objects import set_aside
 from nightshift.database.catalog import TableName, quote_literal
-from nightshift.database.connect import Database, is_lock_timeout, reason, refused_statement, sqlstate
+from nightshift.database.connect import Database, is_lock_timeout, refused_statement, server_message, sqlstate
 from nightshift.errors import NightshiftError
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import ConnectionLost, RowsLocked, StatementRefused
+from nightshift.rows.row_connection import ConnectionLost, RowsLocked, StatementRefused
 
 ATTEMPTS, TOGETHER = 5, 3
 """To lock all tables and find no new one: each waits for a lock as long as `connect.CONTROL_LOCK_TIMEOUT_S`. After some
@@ -66,7 +66,7 @@ _WITHOUT_INDEXES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class ExportedSnapshot:
     """A moment that lives as long as `connection`'s transaction.
 
     Attributes:
@@ -82,26 +82,26 @@ class Snapshot:
     version: str
     number: int
     replayed: datetime | None
-    survey: Survey
+    survey: DatabaseInventory
     connection: Connection
 
-    def join(self, connection: PostgresConnection) -> None:
+    def attach(self, connection: PostgresConnection) -> None:
         """Let a data connection look at the same moment; its transaction must not have begun.
 
         Raises:
             ConnectionLost: the session that holds the moment is gone.
             NightshiftError: the server refused.
         """
-        connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.run_statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
-            connection.run(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")
+            connection.run_statement(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")
         except StatementRefused as exc:
             raise ConnectionLost("the connection that held the snapshot was lost", detail=exc.detail) from exc
         connection.execute(digest.SESSION)
         connection.execute(_WITHOUT_INDEXES)
         connection.execute(f"SELECT length(set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', false))")
 
-    def check(self) -> None:
+    def check_alive(self) -> None:
         """Make sure that the locks were held all the time.
 
         Raises:
@@ -111,16 +111,16 @@ class Snapshot:
             # Locks go with their transaction, and that with its session: one that still answers has them.
             self.connection.execute(text("SELECT 1"))
         except (DBAPIError, OSError) as exc:
-            raise ConnectionLost("the connection that held the snapshot was lost", detail=reason(exc)) from exc
+            raise ConnectionLost("the connection that held the snapshot was lost", detail=server_message(exc)) from exc
 
 
 @contextmanager
 def snapshot_of(
     database: Database, schemas: Sequence[str] | None, exclude: Sequence[str] | None = None
-) -> Iterator[Snapshot]:
+) -> Iterator[ExportedSnapshot]:
     """Lock every table that may be read, and hold one moment of all.
 
-    A table that somebody holds in ACCESS EXCLUSIVE mode, and does not let go, is set aside (`Survey.aside`).
+    A table that somebody holds in ACCESS EXCLUSIVE mode, and does not let go, is set aside (`DatabaseInventory.aside`).
 
     Args:
         schemas: BACKUP_SCHEMAS.
@@ -152,26 +152,26 @@ def snapshot_of(
 
 def _attempt(
     connection: Connection, schemas: Sequence[str] | None, exclude: Sequence[str], *, one_by_one: bool
-) -> Snapshot | None:
+) -> ExportedSnapshot | None:
     """One attempt; None where a table appeared before its snapshot and after the locks."""
-    seen = relations(connection, schemas)
+    seen = list_relations(connection, schemas)
     connection.rollback()
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     names = seen.readable("r", "p").names("r", "p")
     busy = _lock_each(connection, names) if one_by_one else _lock_all(connection, names)
     row = connection.execute(text(_MOMENT)).one()
-    found = relations(connection, schemas)
+    found = list_relations(connection, schemas)
     if not _tables(found) <= _tables(seen):
         return None
     aside = set_aside(connection, found.rows, busy=busy, exclude=exclude)
-    return Snapshot(
+    return ExportedSnapshot(
         id=row.id,
         time=row.moment.astimezone(UTC),
         database=row.database,
         version=str(row.version).split()[0],
         number=row.number,
         replayed=row.replayed.astimezone(UTC) if row.standby and row.replayed else None,
-        survey=survey(connection, found, schemas, aside),
+        survey=take_inventory(connection, found, schemas, aside),
         connection=connection,
     )
 
@@ -200,8 +200,8 @@ def _lock_each(connection: Connection, names: Sequence[TableName]) -> tuple[Tabl
     return tuple(busy)
 
 
-def _tables(found: Relations) -> set[tuple[int, str, str]]:
-    return {(row.oid, row.nspname, row.relname) for row in found.of("r", "p")}
+def _tables(found: RelationNames) -> set[tuple[int, str, str]]:
+    return {(row.oid, row.nspname, row.relname) for row in found.of_kinds("r", "p")}
 
 
 def _explain(exc: DBAPIError, *, last: bool) -> None:
@@ -210,7 +210,7 @@ def _explain(exc: DBAPIError, *, last: bool) -> None:
         if last:
             raise RowsLocked(
                 "a table is locked against everybody",
-                detail=reason(exc),
+                detail=server_message(exc),
                 hint="see pg_locks for who holds ACCESS EXCLUSIVE; the next run tries again",
             ) from exc
         return

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from nightshift.errors import InvalidSettings
 
 if TYPE_CHECKING:
-    from nightshift.store import Store
-    from nightshift.wiring import Services
+    from nightshift.run_services import RunServices
+    from nightshift.store import ObjectStore
 
 
-def bucket_of(services: Services) -> str:
+def bucket_of(services: RunServices) -> str:
     """BACKUP_BUCKET, else ARCHIVE_BUCKET.
 
     Raises:
@@ -27,11 +27,11 @@ def bucket_of(services: Services) -> str:
     return bucket
 
 
-def open_store(services: Services) -> Store:
+def open_backup_store(services: RunServices) -> ObjectStore:
     """The bucket, ready for use; raises as `bucket_of` does."""
-    from nightshift.store import Store
+    from nightshift.store import ObjectStore
 
     settings, bucket = services.settings, bucket_of(services)
     # In the archive's own bucket the archive's key serves both.
     key = settings.backup_kms_key or (settings.archive_kms_key if bucket == settings.archive_bucket else None)
-    return Store(services.s3_client, bucket, key, settings.archive_proof)
+    return ObjectStore(services.s3_client, bucket, key, settings.archive_proof)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightshift.archive.events import Listener
-from nightshift.backup.manifest import Manifest, Place
-from nightshift.backup.progress import Kept, Unfinished
+from nightshift.backup.checkpoint import BackupCheckpoint, SavedTable
+from nightshift.backup.manifest import BackupManifest, BackupPath
 from nightshift.database.connect import Database
 from nightshift.settings import Settings
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class BackupTask:
     """What is to be backed up, and where to.
 
     Attributes:
@@ -27,21 +27,21 @@ class Task:
         now: the clock.
     """
 
-    place: Place
+    place: BackupPath
     as_of: datetime
     run_id: str
     settings: Settings
     database: Database
     source: Database
-    store: Store
+    store: ObjectStore
     listener: Listener
     now: Callable[[], datetime]
-    unfinished: Unfinished | None = None
-    previous: Manifest | None = None
+    unfinished: BackupCheckpoint | None = None
+    previous: BackupManifest | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class BackupOutcome:
     """What came of it.
 
     Attributes:
@@ -51,8 +51,8 @@ class Taken:
         tables: in the backup, or in what there is of it.
     """
 
-    manifest: Manifest | None
-    kept: tuple[Kept, ...]
+    manifest: BackupManifest | None
+    kept: tuple[SavedTable, ...]
     left: tuple[str, ...]
     tables: int
     warnings: tuple[str, ...] = ()

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
-from nightshift.backup.digest import SESSION, Sum, digest_sql
+from nightshift.backup.digest import SESSION, RowHashSum, digest_sql
 from nightshift.backup.manifest import ViewEntry
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds, Interrupted, RowsLocked, StatementRefused
+from nightshift.rows.row_connection import RowsLocked, StatementInterrupted, StatementRefused, TransactionLimits
 
 _VIEWS = """
 SELECT n.nspname, c.relname, c.oid, c.relfilenode,
@@ -101,7 +101,7 @@ def measure_views(
     for view in views:
         try:
             entries.append(_measured(connect, view, deadline))
-        except (Interrupted, RowsLocked, StatementRefused, _Unknown) as exc:
+        except (StatementInterrupted, RowsLocked, StatementRefused, _Unknown) as exc:
             said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
             missing.append(
                 f"a digest of the materialized view {view.name.label}, so that nobody will know whether a restore"
@@ -148,7 +148,7 @@ def compare_views(
         try:
             with closing(connect()) as connection:
                 _compare(connection, view, deadline - time.monotonic(), compared)
-        except (Interrupted, RowsLocked, StatementRefused) as exc:
+        except (StatementInterrupted, RowsLocked, StatementRefused) as exc:
             compared.differences.append(
                 f"the rows of the materialized view {view.label} are not known: {exc.detail or exc.message}"
             )
@@ -167,11 +167,13 @@ def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, co
         )
 
 
-def _sum(connection: PostgresConnection, name: TableName, columns: Sequence[str], seconds: float) -> Sum:
-    bounds = Bounds(seconds=seconds, lock_seconds=_LOCK_SECONDS, bytes=1 << 20, stop=lambda: False)
+def _sum(connection: PostgresConnection, name: TableName, columns: Sequence[str], seconds: float) -> RowHashSum:
+    bounds = TransactionLimits(seconds=seconds, lock_seconds=_LOCK_SECONDS, bytes=1 << 20, stop=lambda: False)
     connection.execute(
         f"SELECT length(set_config('statement_timeout', '{max(1, min(seconds, 2_000_000) * 1000):.0f}ms', true)"
         f" || set_config('lock_timeout', '{_LOCK_SECONDS * 1000:.0f}ms', true))"
     )
-    rows, total = (int(column[0].as_py()) for column in connection.read(digest_sql(name, columns), bounds).columns)
-    return Sum(rows, total)
+    rows, total = (
+        int(column[0].as_py()) for column in connection.read_table(digest_sql(name, columns), bounds).columns
+    )
+    return RowHashSum(rows, total)

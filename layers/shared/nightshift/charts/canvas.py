@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from PIL import Image, ImageDraw
 
-from nightshift.charts.fonts import font, has_glyph
+from nightshift.charts.fonts import has_glyph, load_font
 from nightshift.charts.png import indexed_png
 
 Point: TypeAlias = tuple[float, float]
@@ -35,7 +35,7 @@ NEAREST = 9
 taken for one another: a colour is off its cell's corner by (3, 3, 3) at the most, the other by 6 at least."""
 
 
-class Box(NamedTuple):
+class PixelBox(NamedTuple):
     """Whole pixels, the right and lower edges not included."""
 
     left: int
@@ -44,7 +44,7 @@ class Box(NamedTuple):
     bottom: int
 
 
-class Canvas:
+class ChartCanvas:
     """A picture in the making. Colours are written `#RRGGBB`, lengths are pixels."""
 
     def __init__(self, width: int, height: int, background: str) -> None:
@@ -54,16 +54,16 @@ class Canvas:
         self._colors = {self._background: True}
         """Colour → whether it is used flat alone, in the order of their use."""
 
-    def rectangle(self, box: Box, color: str) -> None:
+    def draw_rectangle(self, box: PixelBox, color: str) -> None:
         """Fill a box; an empty one is none."""
         self._image.paste(self._color(color), box)
 
-    def dashes(self, left: int, right: int, top: int, color: str, *, dash: int, gap: int, width: int) -> None:
+    def draw_dashes(self, left: int, right: int, top: int, color: str, *, dash: int, gap: int, width: int) -> None:
         """A horizontal line of dashes that begins with one."""
         for start in range(left, right, dash + gap):
-            self.rectangle(Box(start, top, min(start + dash, right), top + width), color)
+            self.draw_rectangle(PixelBox(start, top, min(start + dash, right), top + width), color)
 
-    def line(self, points: Sequence[Point], color: str, *, width: float) -> None:
+    def draw_line(self, points: Sequence[Point], color: str, *, width: float) -> None:
         """From point to point, with round corners and ends. Of a single point, a dot is left."""
 
         def draw(mask: ImageDraw.ImageDraw, fine: Sequence[Point]) -> None:
@@ -73,23 +73,23 @@ class Canvas:
 
         self._smooth(points, width, color, draw)
 
-    def dots(self, centers: Sequence[Point], color: str, *, diameter: float) -> None:
+    def draw_dots(self, centers: Sequence[Point], color: str, *, diameter: float) -> None:
         """A dot at each of the points."""
         self._smooth(centers, diameter, color, lambda mask, fine: _discs(mask, fine, diameter))
 
-    def text(self, at: Point, text: str, color: str, *, size: int, anchor: Anchor) -> None:
+    def draw_text(self, at: Point, text: str, color: str, *, size: int, anchor: Anchor) -> None:
         """Write a line, from a whole pixel on. A character that the font lacks is an empty box, and a warning."""
         for char in text:
             if not has_glyph(char):
                 warnings.warn(f"the font of charts has no glyph for {char!r}", stacklevel=2)
         whole = (round(at[0]), round(at[1]))
-        self._draw.text(whole, text, fill=self._color(color, flat=False), font=font(size), anchor=anchor)
+        self._draw.text(whole, text, fill=self._color(color, flat=False), font=load_font(size), anchor=anchor)
 
     def text_width(self, text: str, size: int) -> int:
         """How far a text reaches."""
-        return ceil(font(size).getlength(text))
+        return ceil(load_font(size).getlength(text))
 
-    def png(self) -> bytes:
+    def to_png(self) -> bytes:
         """The picture, without time or version."""
         colors = bytes(part for color in self._palette() for part in color)
         palette = Image.new("P", (1, 1))

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from math import isclose
 
-from nightshift.charts.canvas import Canvas, Point
+from nightshift.charts.canvas import ChartCanvas, Point
+from nightshift.charts.labels import WORDS, ChartLabels, Language
 from nightshift.charts.panel import (
     DISLIKES,
     DISLIKES_BEFORE,
@@ -26,14 +27,13 @@ from nightshift.charts.panel import (
     PAPER,
     SMALL,
     TEXT,
-    Key,
-    Panel,
+    ChartKey,
+    ChartPanel,
 )
-from nightshift.charts.scales import Days, Scale, count_ticks, share_ticks
-from nightshift.charts.words import WORDS, Language, Words
-from nightshift.results import DayVotes, Votes
+from nightshift.charts.scales import DayScale, ValueScale, count_ticks, share_ticks
+from nightshift.results import DayVotes, VoteTotals
 
-ByPlace = Mapping[int, Votes]
+ByPlace = Mapping[int, VoteTotals]
 """Votes of a day, by its distance from the last one: 0, -1, …"""
 WIDTH, HEIGHT = 960, 600
 """Pixels: words can still be read where Slack shows the picture at a third of that."""
@@ -73,20 +73,20 @@ def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Lang
         raise ValueError("a chart needs at least one day")
     last = max(one.day for one in days)
     by_place = {(one.day - last).days: one.votes for one in days}
-    words, axis = WORDS[language], Days(LEFT, RIGHT, max(MIN_DAYS, 1 - min(by_place)))
-    canvas = Canvas(WIDTH, HEIGHT, PAPER)
+    words, axis = WORDS[language], DayScale(LEFT, RIGHT, max(MIN_DAYS, 1 - min(by_place)))
+    canvas = ChartCanvas(WIDTH, HEIGHT, PAPER)
     _titles(canvas, last, by_place, words)
     _ratios(canvas, axis, by_place, threshold, words)
     _votes(canvas, axis, by_place, words)
     _dates(canvas, axis, last, min(by_place), words)
-    return canvas.png()
+    return canvas.to_png()
 
 
-def _titles(canvas: Canvas, last: date, by_place: ByPlace, words: Words) -> None:
+def _titles(canvas: ChartCanvas, last: date, by_place: ByPlace, words: ChartLabels) -> None:
     """What is drawn, and the last day in words."""
     days = 1 - min(by_place)
     title = words.title.format(days=days) if days > 1 else words.title_of_one
-    canvas.text((MARGIN, TITLE_BASE), title, INK, size=TITLE, anchor="ls")
+    canvas.draw_text((MARGIN, TITLE_BASE), title, INK, size=TITLE, anchor="ls")
     votes = by_place[0]
     told = [words.no_votes]
     if votes.ratio is not None:
@@ -96,35 +96,35 @@ def _titles(canvas: Canvas, last: date, by_place: ByPlace, words: Words) -> None
             f"{words.ratio} {votes.ratio:.1%}",
         ]
     line = "  ·  ".join([words.long_day(last), *told])
-    canvas.text((MARGIN, SUMMARY_BASE), line, MUTED, size=TEXT, anchor="ls")
+    canvas.draw_text((MARGIN, SUMMARY_BASE), line, MUTED, size=TEXT, anchor="ls")
 
 
-def _ratios(canvas: Canvas, axis: Days, by_place: ByPlace, threshold: float, words: Words) -> None:
+def _ratios(canvas: ChartCanvas, axis: DayScale, by_place: ByPlace, threshold: float, words: ChartLabels) -> None:
     """The line of ratios, and the threshold."""
     known = [votes.ratio for votes in by_place.values() if votes.ratio is not None]
     limit = min(1.1, ROOM_FOR_RATIOS * max(*known, threshold, 0.01))
-    panel = Panel(canvas, axis, Scale(*RATIOS, limit))
-    panel.frame(words.ratio, {tick: f"{tick:.0%}" for tick in share_ticks(limit)})
-    panel.key(Key(words.threshold.format(threshold=_percent(threshold)), INK, dashed=True))
-    panel.threshold(threshold, INK)
+    panel = ChartPanel(canvas, axis, ValueScale(*RATIOS, limit))
+    panel.draw_frame(words.ratio, {tick: f"{tick:.0%}" for tick in share_ticks(limit)})
+    panel.draw_key(ChartKey(words.threshold.format(threshold=_percent(threshold)), INK, dashed=True))
+    panel.draw_threshold(threshold, INK)
     pieces = list(_unbroken(panel, by_place))
     for piece in pieces:
-        canvas.line(piece, DISLIKES_BEFORE, width=LINE)
+        canvas.draw_line(piece, DISLIKES_BEFORE, width=LINE)
     dot = DOT if 1 - min(by_place) < MANY_DAYS else SMALL_DOT
-    canvas.dots([point for piece in pieces for point in piece], DISLIKES, diameter=dot)
+    canvas.draw_dots([point for piece in pieces for point in piece], DISLIKES, diameter=dot)
     ratio = by_place[0].ratio
     if ratio is not None:
-        canvas.dots([panel.point(0, ratio)], DISLIKES, diameter=LAST_DOT)
-        panel.figure(f"{ratio:.1%}", ratio)
+        canvas.draw_dots([panel.draw_point(0, ratio)], DISLIKES, diameter=LAST_DOT)
+        panel.draw_figure(f"{ratio:.1%}", ratio)
 
 
-def _unbroken(panel: Panel, by_place: ByPlace) -> Iterator[list[Point]]:
+def _unbroken(panel: ChartPanel, by_place: ByPlace) -> Iterator[list[Point]]:
     """The ratios as pieces of a line, which ends before a day without one."""
     piece: list[Point] = []
     for place in range(min(by_place), 1):
         votes = by_place.get(place)
         if votes is not None and votes.ratio is not None:
-            piece.append(panel.point(place, votes.ratio))
+            piece.append(panel.draw_point(place, votes.ratio))
         elif piece:
             yield piece
             piece = []
@@ -132,28 +132,28 @@ def _unbroken(panel: Panel, by_place: ByPlace) -> Iterator[list[Point]]:
         yield piece
 
 
-def _votes(canvas: Canvas, axis: Days, by_place: ByPlace, words: Words) -> None:
+def _votes(canvas: ChartCanvas, axis: DayScale, by_place: ByPlace, words: ChartLabels) -> None:
     """The votes, stacked: dislikes at the bottom, where they can be compared."""
     limit = ROOM_FOR_VOTES * max(1, *(votes.total for votes in by_place.values()))
-    panel = Panel(canvas, axis, Scale(*VOTES, limit))
-    panel.frame(words.votes, {tick: words.in_short(tick) for tick in count_ticks(limit)})
-    panel.key(Key(words.likes, LIKES), Key(words.dislikes, DISLIKES))
+    panel = ChartPanel(canvas, axis, ValueScale(*VOTES, limit))
+    panel.draw_frame(words.votes, {tick: words.in_short(tick) for tick in count_ticks(limit)})
+    panel.draw_key(ChartKey(words.likes, LIKES), ChartKey(words.dislikes, DISLIKES))
     for place, votes in by_place.items():
         bad, good = (DISLIKES_BEFORE, LIKES_BEFORE) if place else (DISLIKES, LIKES)
-        panel.bar(place, (votes.dislikes, bad), (votes.likes, good))
+        panel.draw_bar(place, (votes.dislikes, bad), (votes.likes, good))
     total = by_place[0].total
     if total:
-        panel.figure(_count(total, words), total)
+        panel.draw_figure(_count(total, words), total)
 
 
-def _dates(canvas: Canvas, axis: Days, last: date, first: int, words: Words) -> None:
+def _dates(canvas: ChartCanvas, axis: DayScale, last: date, first: int, words: ChartLabels) -> None:
     """Dates at even distances, counted back from the last day."""
-    for place in axis.told(first):
+    for place in axis.labelled_days(first):
         day, color = words.day(last + timedelta(days=place)), MUTED if place else INK
-        canvas.text((axis.center(place), DATES_BASE), day, color, size=SMALL, anchor="ms")
+        canvas.draw_text((axis.center_of(place), DATES_BASE), day, color, size=SMALL, anchor="ms")
 
 
-def _count(count: int, words: Words) -> str:
+def _count(count: int, words: ChartLabels) -> str:
     return f"{count:,}" if count < EXACT else words.in_short(count)
 
 

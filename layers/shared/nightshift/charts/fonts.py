@@ -43,7 +43,7 @@ def font_file() -> Path:
 
 
 @cache
-def font(size: int) -> ImageFont.FreeTypeFont:
+def load_font(size: int) -> ImageFont.FreeTypeFont:
     """The font in a size, in pixels.
 
     Raises:
@@ -59,4 +59,4 @@ def has_glyph(char: str) -> bool:
 
 
 def _drawn(char: str) -> bytes:
-    return bytes(font(PROBE).getmask(char))
+    return bytes(load_font(PROBE).getmask(char))

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nightshift.charts.canvas import Box, Canvas, Point
-from nightshift.charts.scales import Days, Scale
+from nightshift.charts.canvas import ChartCanvas, PixelBox, Point
+from nightshift.charts.scales import DayScale, ValueScale
 
 PAPER, INK, MUTED, GRID, BACKGROUND = "#FFFFFF", "#222222", "#5C5C5C", "#E4E4E4", "#F1F1EE"
 LIKES, LIKES_BEFORE = "#56A0D3", "#B9D6EA"
@@ -25,7 +25,7 @@ DASH, DASH_GAP, DASHES, DASH_WIDTH = 9, 6, 3, 2
 SWATCH, KEY_GAP, KEYS_APART = 14, 9, 24
 
 
-class Key(NamedTuple):
+class ChartKey(NamedTuple):
     """What a colour means: a square of it in the panel's key, or a few of its dashes."""
 
     label: str
@@ -34,7 +34,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class ChartPanel:
     """A part of a canvas.
 
     Attributes:
@@ -42,62 +42,64 @@ class Panel:
         scale: the axis of values.
     """
 
-    canvas: Canvas
-    days: Days
-    scale: Scale
+    canvas: ChartCanvas
+    days: DayScale
+    scale: ValueScale
 
-    def frame(self, title: str, labels: Mapping[float, str]) -> None:
+    def draw_frame(self, title: str, labels: Mapping[float, str]) -> None:
         """All that is below the data: title, the last day's background, a line and a label for each of the values."""
-        left, right = self.days.slot(0)
-        self.canvas.text((MARGIN, self.scale.top - TITLE_ABOVE), title, INK, size=TEXT, anchor="ls")
-        self.canvas.rectangle(Box(left, self.scale.top, right, self.scale.bottom), BACKGROUND)
+        left, right = self.days.slot_width(0)
+        self.canvas.draw_text((MARGIN, self.scale.top - TITLE_ABOVE), title, INK, size=TEXT, anchor="ls")
+        self.canvas.draw_rectangle(PixelBox(left, self.scale.top, right, self.scale.bottom), BACKGROUND)
         for value, label in labels.items():
-            row = self.scale.row(value)
-            self.canvas.rectangle(Box(self.days.left, row, self.days.right, row + 1), GRID if value else MUTED)
-            self.canvas.text((self.days.left - LABEL_GAP, row), label, MUTED, size=SMALL, anchor="rm")
+            row = self.scale.row_of(value)
+            self.canvas.draw_rectangle(
+                PixelBox(self.days.left, row, self.days.right, row + 1), GRID if value else MUTED
+            )
+            self.canvas.draw_text((self.days.left - LABEL_GAP, row), label, MUTED, size=SMALL, anchor="rm")
 
-    def key(self, *keys: Key) -> None:
+    def draw_key(self, *keys: ChartKey) -> None:
         """At the right of the title's line, where no data can be below it."""
         right, base = self.days.right, self.scale.top - TITLE_ABOVE
         for one in reversed(keys):
             right -= self.canvas.text_width(one.label, SMALL)
-            self.canvas.text((right, base), one.label, INK, size=SMALL, anchor="ls")
+            self.canvas.draw_text((right, base), one.label, INK, size=SMALL, anchor="ls")
             right -= KEY_GAP
             if one.dashed:
                 left = right - DASHES * (DASH + DASH_GAP) + DASH_GAP
                 self._dashes(left, right, base - SWATCH // 2, one.color)
             else:
                 left = right - SWATCH
-                self.canvas.rectangle(Box(left, base - SWATCH, right, base), one.color)
+                self.canvas.draw_rectangle(PixelBox(left, base - SWATCH, right, base), one.color)
             right = left - KEYS_APART
 
-    def threshold(self, value: float, color: str) -> None:
+    def draw_threshold(self, value: float, color: str) -> None:
         """A dashed line through all days."""
-        self._dashes(self.days.left, self.days.right, self.scale.row(value), color)
+        self._dashes(self.days.left, self.days.right, self.scale.row_of(value), color)
 
-    def bar(self, place: int, *parts: tuple[int, str]) -> None:
+    def draw_bar(self, place: int, *parts: tuple[int, str]) -> None:
         """A day's bar: counts and their colours from below, a row of paper between them.
 
         A part that is more than nothing can be seen, be it ever so small beside others.
         """
-        left, right = self.days.bar(place)
+        left, right = self.days.bar_of(place)
         total, bottom = 0, self.scale.bottom
         for count, color in parts:
             total += count
             if count:
-                top = min(self.scale.row(total), bottom - 1)
-                self.canvas.rectangle(Box(left, top, right, bottom), color)
+                top = min(self.scale.row_of(total), bottom - 1)
+                self.canvas.draw_rectangle(PixelBox(left, top, right, bottom), color)
                 bottom = top - 1
 
-    def point(self, place: int, value: float) -> Point:
+    def draw_point(self, place: int, value: float) -> Point:
         """Where a day's value lies."""
-        return self.days.center(place), self.scale.y(value)
+        return self.days.center_of(place), self.scale.y(value)
 
-    def figure(self, text: str, value: float) -> None:
+    def draw_figure(self, text: str, value: float) -> None:
         """The last day's figure, beside what it tells of: out there, nothing can run through it."""
-        at = (self.days.right + VALUE_GAP, self.scale.row(value))
-        self.canvas.text(at, text, INK, size=TEXT, anchor="lm")
+        at = (self.days.right + VALUE_GAP, self.scale.row_of(value))
+        self.canvas.draw_text(at, text, INK, size=TEXT, anchor="lm")
 
     def _dashes(self, left: int, right: int, row: int, color: str) -> None:
         top = row - DASH_WIDTH // 2
-        self.canvas.dashes(left, right, top, color, dash=DASH, gap=DASH_GAP, width=DASH_WIDTH)
+        self.canvas.draw_dashes(left, right, top, color, dash=DASH, gap=DASH_GAP, width=DASH_WIDTH)

@@ -19,7 +19,7 @@ MAX_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class DayScale:
     """The axis of days: one slot for each, in whole pixels, the last one at the right.
 
     Attributes:
@@ -32,7 +32,7 @@ class Days:
     right: int
     span: int
 
-    def slot(self, place: int) -> tuple[int, int]:
+    def slot_width(self, place: int) -> tuple[int, int]:
         """Both edges of a day's slot.
 
         Args:
@@ -40,18 +40,18 @@ class Days:
         """
         return self._edge(self.span - 1 + place), self._edge(self.span + place)
 
-    def center(self, place: int) -> float:
+    def center_of(self, place: int) -> float:
         """The middle of a day's slot."""
-        left, right = self.slot(place)
+        left, right = self.slot_width(place)
         return (left + right) / 2
 
-    def bar(self, place: int) -> tuple[int, int]:
+    def bar_of(self, place: int) -> tuple[int, int]:
         """Both edges of a day's bar: gaps are alike, where there is room for any."""
-        left, right = self.slot(place)
+        left, right = self.slot_width(place)
         gap = round((self.right - self.left) / self.span * BAR_GAP)
         return left + (gap + 1) // 2, right - gap // 2
 
-    def told(self, first: int) -> range:
+    def labelled_days(self, first: int) -> range:
         """Places of the days whose dates are written, counted back to the first: each, or whole weeks of many."""
         step = 1 if self.span <= WEEK else WEEK * ceil(self.span / MAX_DATES / WEEK)
         return range(0, first - 1, -step)
@@ -61,7 +61,7 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ValueScale:
     """The axis of values from 0 on, upwards.
 
     Attributes:
@@ -78,7 +78,7 @@ class Scale:
         """Where a value lies: 0 in the middle of its row."""
         return self.bottom + 0.5 - value / self.limit * (self.bottom - self.top)
 
-    def row(self, value: float) -> int:
+    def row_of(self, value: float) -> int:
         """The pixel row that a value lies in."""
         return floor(self.y(value))
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import nightshift
-from nightshift.cli.failures import Interrupted, as_answer, reported
+from nightshift.cli.failures import InterruptedByUser, as_answer, handle_errors
 
 COMMANDS = ("plan", "archives", "verify", "restore", "backups", "restore-backup", "invoke", "completion")
 """In the order in which an operator meets them; each is a module under `commands/`, with `_` for `-`."""
@@ -39,7 +39,7 @@ Examples:
 """
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """Imports a command when it is asked for, and turns every failure into one message and an exit status."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -48,7 +48,8 @@ class Commands(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"nightshift.cli.commands.{cmd_name.replace('-', '_')}").command
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"nightshift.cli.commands.{name}"), f"{name}_command")
         return command
 
     def main(
@@ -66,7 +67,7 @@ class Commands(click.Group):
         try:
             sys.exit(super().main(args, prog_name, complete_var, False, **more) or 0)
         except click.Abort:
-            failure: click.ClickException = Interrupted()
+            failure: click.ClickException = InterruptedByUser()
         except click.ClickException as exc:
             failure = exc
         failure.show()
@@ -74,11 +75,11 @@ class Commands(click.Group):
         sys.exit(failure.exit_code)
 
     def invoke(self, ctx: click.Context) -> object:
-        with reported(verbose=bool(ctx.params.get("verbose"))):
+        with handle_errors(verbose=bool(ctx.params.get("verbose"))):
             return super().invoke(ctx)
 
 
-@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(nightshift.__version__, prog_name="nightshift")
 @click.option("--verbose", is_flag=True, help="Show the log, and the trace of an unexpected error, on stderr.")
 @click.pass_context

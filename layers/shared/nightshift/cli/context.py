@@ -15,16 +15,16 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from nightshift.archive.events import Listener, ignore
+from nightshift.archive.events import Listener, ignore_events
 from nightshift.archive.inventory import known_tables, resolve_table
 from nightshift.database.connect import Database
 from nightshift.database.url import DatabaseTarget
 from nightshift.run import JobRun
+from nightshift.run_services import RunServices, RunWiring
 from nightshift.runtime import logger, open_database
-from nightshift.wiring import Services, Wiring
 
 if TYPE_CHECKING:
-    from nightshift.backup.bringing import Shelf
+    from nightshift.backup.restore_dispatch import BackupRepository
 
 SILENT = logging.CRITICAL + 1
 
@@ -32,35 +32,35 @@ _TOLD = ("table", "partition", "key", "damage", "reason", "detail", "error")
 """The fields of a log line that a warning shows: they name things, never values."""
 
 
-def make_wiring(listener: Listener = ignore) -> Wiring:
+def make_wiring(listener: Listener = ignore_events) -> RunWiring:
     """Wired to this process's environment. Metrics are for CloudWatch, and this is no Lambda, whatever was copied."""
     environ = {name: value for name, value in os.environ.items() if name != "AWS_LAMBDA_FUNCTION_NAME"}
-    return Wiring.from_env(environ, listener=listener)
+    return RunWiring.from_env(environ, listener=listener)
 
 
 @contextmanager
-def open_services(wiring: Wiring, run: JobRun) -> Iterator[Services]:
+def open_services(wiring: RunWiring, run: JobRun) -> Iterator[RunServices]:
     """The ports of a command that writes nothing through the frame."""
     with closing(open_database(wiring.settings, run)) as database:
-        yield Services(wiring, database)
+        yield RunServices(wiring, database)
 
 
-def backup_shelf(wiring: Wiring) -> tuple[Shelf, ZoneInfo]:
+def backup_shelf(wiring: RunWiring) -> tuple[BackupRepository, ZoneInfo]:
     """Where backups lie, and the zone of their names; no database is asked, for it may be lost.
 
     Raises:
         InvalidSettings: no bucket is named.
     """
-    from nightshift.backup.bringing import Shelf
-    from nightshift.backup.storage import open_store
+    from nightshift.backup.restore_dispatch import BackupRepository
+    from nightshift.backup.storage import open_backup_store
 
     nowhere = Database(DatabaseTarget(kind="sqlite"), deadline=0.0)
-    store = open_store(Services(wiring, nowhere))
-    return Shelf(store, wiring.settings.backup_prefix), ZoneInfo(wiring.settings.timezone)
+    store = open_backup_store(RunServices(wiring, nowhere))
+    return BackupRepository(store, wiring.settings.backup_prefix), ZoneInfo(wiring.settings.timezone)
 
 
 @contextmanager
-def backstage(*, verbose: bool) -> Iterator[None]:
+def redirect_output(*, verbose: bool) -> Iterator[None]:
     """Work is done in here and answers are printed outside: whatever prints or logs meanwhile cannot reach stdout.
 
     Args:
@@ -105,7 +105,7 @@ def known_label(written: str, labels: Sequence[str], *, kind: str) -> str:
     return label
 
 
-def archived_label(services: Services, written: str) -> str:
+def archived_label(services: RunServices, written: str) -> str:
     """The ledger's label that a written table name means.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import IO, Any
 import click
 
 from nightshift.errors import InvalidEvent, InvalidSettings, NightshiftError
-from nightshift.results import Status
+from nightshift.results import RunStatus
 
 
 class ExitCode(IntEnum):
@@ -29,15 +29,19 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-_BY_STATUS = {Status.FAILED: ExitCode.FAILED, Status.PARTIAL: ExitCode.PARTIAL, Status.REFUSED: ExitCode.REFUSED}
+_BY_STATUS = {
+    RunStatus.FAILED: ExitCode.FAILED,
+    RunStatus.PARTIAL: ExitCode.PARTIAL,
+    RunStatus.REFUSED: ExitCode.REFUSED,
+}
 
 
 def exit_code(status: str) -> ExitCode:
     """The exit status of a run that ended with `status`."""
-    return _BY_STATUS.get(Status(status), ExitCode.DONE)
+    return _BY_STATUS.get(RunStatus(status), ExitCode.DONE)
 
 
-class Failure(click.ClickException):
+class CommandFailure(click.ClickException):
     """An error as click shows it: on stderr, in the house's shape, with an exit status."""
 
     exit_code = ExitCode.FAILED
@@ -47,16 +51,16 @@ class Failure(click.ClickException):
         self.error = error
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"{click.style('error:', fg='red')} {told(self.error)}", file=file, err=True)
+        click.echo(f"{click.style('error:', fg='red')} {error_lines(self.error)}", file=file, err=True)
 
 
-class NotUnderstood(Failure):
+class UsageFailure(CommandFailure):
     """What the operator gave, on the command line or in the environment, cannot be meant."""
 
     exit_code = ExitCode.USAGE
 
 
-class Interrupted(click.ClickException):
+class InterruptedByUser(click.ClickException):
     """Ctrl-C; click's own way would be exit status 1."""
 
     exit_code = ExitCode.INTERRUPTED
@@ -68,7 +72,7 @@ class Interrupted(click.ClickException):
         click.echo(self.message, file=file, err=True)
 
 
-class Declined(click.ClickException):
+class DeclinedByUser(click.ClickException):
     """The operator was asked, and said no."""
 
     exit_code = ExitCode.REFUSED
@@ -82,15 +86,15 @@ class Declined(click.ClickException):
 
 _STATUS = {
     ExitCode.USAGE: "not_understood",
-    ExitCode.REFUSED: Status.REFUSED.value,
+    ExitCode.REFUSED: RunStatus.REFUSED.value,
     ExitCode.INTERRUPTED: "interrupted",
 }
 
 
 def as_answer(failure: click.ClickException) -> dict[str, Any]:
     """A failure as the one JSON object of a command: what stderr says, and what had been done before."""
-    answer: dict[str, Any] = {"status": _STATUS.get(ExitCode(failure.exit_code), Status.FAILED.value)}
-    error = failure.error if isinstance(failure, Failure) else NightshiftError(failure.format_message())
+    answer: dict[str, Any] = {"status": _STATUS.get(ExitCode(failure.exit_code), RunStatus.FAILED.value)}
+    error = failure.error if isinstance(failure, CommandFailure) else NightshiftError(failure.format_message())
     told = {"message": error.message, "detail": error.detail, "hint": error.hint}
     answer["error"] = {name: value for name, value in told.items() if value}
     if error.result is not None and hasattr(error.result, "to_json"):
@@ -98,7 +102,7 @@ def as_answer(failure: click.ClickException) -> dict[str, Any]:
     return answer
 
 
-def told(error: NightshiftError) -> str:
+def error_lines(error: NightshiftError) -> str:
     """Message, detail and hint, all but the first line indented."""
     lines = [error.message, *(error.detail or "").splitlines()]
     if error.hint:
@@ -107,22 +111,22 @@ def told(error: NightshiftError) -> str:
 
 
 @contextmanager
-def reported(*, verbose: bool) -> Iterator[None]:
+def handle_errors(*, verbose: bool) -> Iterator[None]:
     """Turn whatever a command raises into a message and an exit status."""
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
         raise
     except (KeyboardInterrupt, click.Abort):
-        raise Interrupted from None
+        raise InterruptedByUser from None
     except (InvalidEvent, InvalidSettings) as exc:
-        raise NotUnderstood(exc) from exc
+        raise UsageFailure(exc) from exc
     except NightshiftError as exc:
-        raise Failure(exc) from exc
+        raise CommandFailure(exc) from exc
     except Exception as exc:
         if verbose:
             traceback.print_exc()
-        raise Failure(_unexpected(exc)) from exc
+        raise CommandFailure(_unexpected(exc)) from exc
 
 
 def _unexpected(exc: Exception) -> NightshiftError:

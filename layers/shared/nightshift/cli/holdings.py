@@ -17,14 +17,14 @@ SETTLED = (ARCHIVED, RESTORED)
 
 
 @dataclass(slots=True)
-class Sum:
+class ObjectTotals:
     """Objects of one state; sizes that the ledger does not know count as none."""
 
     rows: int = 0
     bytes: int = 0
     objects: int = 0
 
-    def add(self, one: ArchivedObject) -> None:
+    def add_object(self, one: ArchivedObject) -> None:
         self.rows += one.rows or 0
         self.bytes += one.bytes or 0
         self.objects += 1
@@ -34,29 +34,29 @@ class Sum:
 
 
 @dataclass(slots=True)
-class Holding:
+class ArchiveSummary:
     """What is held of a table, or of one day of it."""
 
-    states: dict[str, Sum] = field(default_factory=dict)
+    states: dict[str, ObjectTotals] = field(default_factory=dict)
 
     @property
-    def archived(self) -> Sum:
-        return self.states.get(ARCHIVED, Sum())
+    def archived_totals(self) -> ObjectTotals:
+        return self.states.get(ARCHIVED, ObjectTotals())
 
     @property
-    def others(self) -> dict[str, Sum]:
+    def other_totals(self) -> dict[str, ObjectTotals]:
         """Every state but `archived`."""
         return {state: total for state, total in self.states.items() if state != ARCHIVED}
 
-    def add(self, one: ArchivedObject) -> None:
-        self.states.setdefault(one.state, Sum()).add(one)
+    def add_object(self, one: ArchivedObject) -> None:
+        self.states.setdefault(one.state, ObjectTotals()).add_object(one)
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.archived.to_json(), "states": {s: t.to_json() for s, t in sorted(self.states.items())}}
+        return {**self.archived_totals.to_json(), "states": {s: t.to_json() for s, t in sorted(self.states.items())}}
 
 
 @dataclass(slots=True)
-class TableHolding(Holding):
+class TableSummary(ArchiveSummary):
     """What is held of one table.
 
     Attributes:
@@ -67,13 +67,13 @@ class TableHolding(Holding):
     table: str = ""
     first: str | None = None
     last: str | None = None
-    days: dict[str, Holding] = field(default_factory=dict)
+    days: dict[str, ArchiveSummary] = field(default_factory=dict)
     _last_day: str = ""
 
-    def add(self, one: ArchivedObject) -> None:
+    def add_object(self, one: ArchivedObject) -> None:
         """Count an object; they come in order of their day, and within it of their oldest row."""
-        Holding.add(self, one)
-        self.days.setdefault(one.day, Holding()).add(one)
+        ArchiveSummary.add_object(self, one)
+        self.days.setdefault(one.day, ArchiveSummary()).add_object(one)
         if one.state != ARCHIVED:
             return
         self.first = self.first or one.first
@@ -84,31 +84,31 @@ class TableHolding(Holding):
     def to_json(self) -> dict[str, Any]:
         return {
             "table": self.table,
-            **self.archived.to_json(),
+            **self.archived_totals.to_json(),
             "first": self.first,
             "last": self.last,
-            "states": Holding.to_json(self)["states"],
+            "states": ArchiveSummary.to_json(self)["states"],
             "days": [{"dt": day, **holding.to_json()} for day, holding in self.days.items()],
         }
 
 
-def add_up(objects: Iterable[ArchivedObject]) -> list[TableHolding]:
+def add_up(objects: Iterable[ArchivedObject]) -> list[TableSummary]:
     """Per table, in the inventory's order."""
-    tables: dict[str, TableHolding] = {}
+    tables: dict[str, TableSummary] = {}
     for one in objects:
-        tables.setdefault(one.table, TableHolding(table=one.table)).add(one)
+        tables.setdefault(one.table, TableSummary(table=one.table)).add_object(one)
     return list(tables.values())
 
 
-def total(holdings: Iterable[Holding]) -> Holding:
+def total_summary(holdings: Iterable[ArchiveSummary]) -> ArchiveSummary:
     """All of them as one."""
-    whole = Holding()
+    whole = ArchiveSummary()
     for state, one in _sums(holdings):
-        at = whole.states.setdefault(state, Sum())
+        at = whole.states.setdefault(state, ObjectTotals())
         at.rows, at.bytes, at.objects = at.rows + one.rows, at.bytes + one.bytes, at.objects + one.objects
     return whole
 
 
-def _sums(holdings: Iterable[Holding]) -> Iterator[tuple[str, Sum]]:
+def _sums(holdings: Iterable[ArchiveSummary]) -> Iterator[tuple[str, ObjectTotals]]:
     for holding in holdings:
         yield from holding.states.items()

@@ -18,7 +18,7 @@ def job_names() -> list[str]:
     return sorted(app.parent.name for app in FUNCTIONS.glob("*/app.py"))
 
 
-def load(job: str, module: str) -> ModuleType:
+def load_job(job: str, module: str) -> ModuleType:
     """`<job>.<module>`, found beside us where `functions` is not on the path already."""
     if str(FUNCTIONS) not in sys.path:
         sys.path.append(str(FUNCTIONS))

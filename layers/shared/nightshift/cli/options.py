@@ -30,7 +30,7 @@ def timeout_option(default: int, help_text: str) -> Decorator:
     )
 
 
-class Day(click.ParamType[date]):
+class DayParameter(click.ParamType[date]):
     """A day as `dt` has it: YYYY-MM-DD."""
 
     name = "day"
@@ -49,9 +49,11 @@ class Day(click.ParamType[date]):
 
 def day_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--since` and `--until`, both days included."""
-    until = click.option("--until", type=Day(), callback=_not_before_since, help="Last day, included.")
+    until = click.option("--until", type=DayParameter(), callback=_not_before_since, help="Last day, included.")
     # Eager: it is known when `--until` is looked at, in whichever order they are written.
-    since = click.option("--since", type=Day(), is_eager=True, help="First day, included (dt, in the policy's zone).")
+    since = click.option(
+        "--since", type=DayParameter(), is_eager=True, help="First day, included (dt, in the policy's zone)."
+    )
     return since(until(command))
 
 

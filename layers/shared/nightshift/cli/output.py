@@ -66,17 +66,17 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int
     console.print(table)
 
 
-def fact(name: str, value: str) -> str:
+def print_fact(name: str, value: str) -> str:
     """One indented line of a summary."""
     return f"  {name:<12} {value}"
 
 
-def count(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """`1 row`, `1,234 rows`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def size(number: float) -> str:
+def format_size(number: float) -> str:
     """Bytes in powers of ten, as disks and bills have them: `13.2 MB`."""
     value = float(number)
     if value < 1000:
@@ -88,7 +88,7 @@ def size(number: float) -> str:
     return f"{value / 1000:,.1f} TB"
 
 
-def seconds(number: float) -> str:
+def format_seconds(number: float) -> str:
     """`0.4 s`, `75 s`, `2 h 5 min`."""
     if number < 9.95:
         return f"{number:.1f} s"
@@ -98,13 +98,13 @@ def seconds(number: float) -> str:
     return f"{hours:,} h {minutes} min"
 
 
-def usd(amount: float) -> str:
+def format_usd(amount: float) -> str:
     """Never a zero for what is not free."""
     if 0 < amount < 0.0001:
         return "< $0.0001"
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
-def moment(when: datetime | None) -> str:
+def format_moment(when: datetime | None) -> str:
     """ISO 8601 to the second, `-` for none."""
     return "-" if when is None else when.isoformat(timespec="seconds")

@@ -13,7 +13,7 @@ from nightshift.cli.output import console_for
 from nightshift.cli.watch import told_regularly
 
 
-class Bar:
+class ProgressBar:
     """How far something has come. Worker threads may call it."""
 
     def __init__(self, progress: Progress | None, title: str, unit: str) -> None:
@@ -25,13 +25,13 @@ class Bar:
         self._done = 0
         self._total: int | None = None
 
-    def expect(self, total: int) -> None:
+    def expect_rows(self, total: int) -> None:
         """So much there will be in all."""
         self._total = total
         if self._progress:
             self._progress.update(self._task, total=total)
 
-    def advance(self, by: int) -> None:
+    def advance_rows(self, by: int) -> None:
         """So much more is done."""
         with self._lock:
             self._done += by
@@ -46,10 +46,10 @@ class Bar:
 
 
 @contextmanager
-def bar(title: str, unit: str) -> Iterator[Bar]:
+def show_progress(title: str, unit: str) -> Iterator[ProgressBar]:
     """Tell how far something has come, for as long as the context lasts; a terminal's bar is gone afterwards."""
     if not sys.stderr.isatty():
-        silent = Bar(None, title, unit)
+        silent = ProgressBar(None, title, unit)
         with told_regularly(silent.words):
             yield silent
         return
@@ -58,4 +58,4 @@ def bar(title: str, unit: str) -> Iterator[Bar]:
         *(TextColumn(unit), TimeElapsedColumn()),
     )
     with Progress(*columns, console=console_for(sys.stderr), transient=True) as progress:
-        yield Bar(progress, title, unit)
+        yield ProgressBar(progress, title, unit)

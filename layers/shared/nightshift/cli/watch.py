@@ -19,7 +19,7 @@ _FACTS = ("table", "rows", "document", "key")
 
 
 @dataclass(slots=True)
-class Allowance:
+class TimeAllowance:
     """The context of a call from the command line: what Lambda's would say of the time that is left.
 
     Attributes:

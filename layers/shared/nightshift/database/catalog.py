@@ -51,7 +51,7 @@ class TableName:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """One column.
 
     Attributes:
@@ -68,7 +68,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ColumnComparison:
     """How a reference compares a referenced column with the one that references it.
 
     Attributes:
@@ -107,13 +107,13 @@ class ForeignKey:
     table_sql: str
     partition: TableName | None = None
     acts: bool = True
-    comparisons: tuple[Comparison, ...] = ()
-    actions: tuple[Comparison, ...] = ()
+    comparisons: tuple[ColumnComparison, ...] = ()
+    actions: tuple[ColumnComparison, ...] = ()
     temporal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Heap:
+class HeapTable:
     """One physical table: a plain table, or a leaf partition of one.
 
     Attributes:
@@ -159,8 +159,8 @@ class TableInfo:
 
     name: TableName
     kind: str
-    columns: tuple[Column, ...]
-    heaps: tuple[Heap, ...]
+    columns: tuple[TableColumn, ...]
+    heaps: tuple[HeapTable, ...]
     referenced_by: tuple[ForeignKey, ...] = ()
     hiding: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
@@ -168,7 +168,7 @@ class TableInfo:
     text_encoding_ok: bool = True
     may_read: bool = True
 
-    def column(self, name: str) -> Column | None:
+    def column(self, name: str) -> TableColumn | None:
         """The column of that name: to the letter, else folded to lower case."""
         by_name = {column.name: column for column in self.columns}
         return by_name.get(name) or by_name.get(name.lower())

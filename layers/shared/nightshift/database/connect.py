@@ -22,8 +22,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Resourc
 from sqlalchemy.pool import NullPool
 
 from nightshift.database import path_events
-from nightshift.database.opening import begin
 from nightshift.database.own_schema import find_schema_sql
+from nightshift.database.session_start import begin_session
 from nightshift.database.sqlstates import READ_ONLY_HINT, path_hint, server_hint
 from nightshift.database.tables import metadata
 from nightshift.database.url import DatabaseTarget
@@ -113,7 +113,7 @@ class Database:
                 hint=READ_ONLY_HINT,
             )
 
-    def renew(self, connection: Connection) -> None:
+    def refresh_timeouts(self, connection: Connection) -> None:
         """Fit a connection's time-outs to what is left of the budget by now; ends its transaction."""
         connection.rollback()
         if self.is_postgresql:
@@ -141,10 +141,10 @@ class Database:
             connection.execution_options(schema_translate_map={None: self.schema})
 
     def open_postgresql(self) -> pg8000.Connection:
-        """A new session, for the engine: see `opening`."""
+        """A new session, for the engine: see `session_start`."""
         connection = _open_postgresql(self.target)
         try:
-            begun = begin(connection, lambda: _open_postgresql(self.target))
+            begun = begin_session(connection, lambda: _open_postgresql(self.target))
         except BaseException:
             with suppress(pg8000.Error, OSError):
                 connection.close()
@@ -166,7 +166,7 @@ def _engine(database: Database) -> Engine:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
     engine = create_engine(target.sqlalchemy_url(), pool_pre_ping=True, creator=database.open_postgresql)
-    path_events.listen(engine)
+    path_events.listen_to_paths(engine)
     return engine
 
 
@@ -218,7 +218,7 @@ def require_file(path: str) -> None:
 
 def refused_statement(exc: DBAPIError) -> NightshiftError:
     """A control-plane statement that the database did not carry out, as an error for people."""
-    state, words = sqlstate(exc), reason(exc)
+    state, words = sqlstate(exc), server_message(exc)
     if exc.connection_invalidated:
         return DatabaseUnavailable(
             "the connection to the database was lost",
@@ -236,7 +236,7 @@ def _own_hint(exc: DBAPIError) -> str | None:
     return cause.args[0].get("H") if cause is not None and cause.args and isinstance(cause.args[0], dict) else None
 
 
-def for_people(exc: Exception) -> Exception:
+def to_user_error(exc: Exception) -> Exception:
     """A refused statement's exception as an error for people; any other as it is."""
     return refused_statement(exc) if isinstance(exc, DBAPIError) else exc
 
@@ -249,7 +249,7 @@ def _unreachable_hint(exc: Exception) -> str:
 def _unreached(exc: Exception) -> str:
     """The driver's words, and those of the operating system, which pg8000 chains alone: a name that nobody knows."""
     cause = (getattr(exc, "orig", None) or exc).__cause__
-    return f"{reason(exc)} {cause}" if isinstance(cause, OSError) else reason(exc)
+    return f"{server_message(exc)} {cause}" if isinstance(cause, OSError) else server_message(exc)
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:
@@ -273,7 +273,7 @@ def is_in_function(exc: DBAPIError) -> bool:
     return bool(cause is not None and cause.args and isinstance(cause.args[0], dict) and cause.args[0].get("W"))
 
 
-def reason(exc: BaseException) -> str:
+def server_message(exc: BaseException) -> str:
     """The driver's own words, without the statement or the connection's arguments."""
     cause: Any = getattr(exc, "orig", None) or exc
     if cause.args and isinstance(cause.args[0], dict):

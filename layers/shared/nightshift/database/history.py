@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
-from nightshift.database.tables import archive_object, is_there
+from nightshift.database.tables import archive_object, table_exists
 from nightshift.database.tables import run as run_table
 from nightshift.run import JobRun
 
@@ -63,7 +63,7 @@ def record_end(
     connection.commit()
 
 
-def prune(connection: Connection, *, before: datetime) -> int:
+def prune_history(connection: Connection, *, before: datetime) -> int:
     """Delete the rows of runs that began earlier, but for those that something still rests on. Commits.
 
     What stays: of each job the last run, and the last that was `ok`; each table's last proof for `has_worked_off`; and
@@ -123,7 +123,7 @@ def has_worked_off(connection: Connection, job: str, table: str, *, since: datet
         table: its label, see `catalog.TableName`.
         since: only a run that began then or later counts.
     """
-    if not (is_there(connection, run_table) and is_there(connection, archive_object)):
+    if not (table_exists(connection, run_table) and table_exists(connection, archive_object)):
         return False
     ledger = archive_object.c
     archived = select(ledger.run_id).where(ledger.table_name == table, ledger.state.in_(("archived", "restored")))

@@ -18,8 +18,8 @@ UNION SELECT CAST(CAST(relid AS oid) AS text) FROM own, pg_partition_ancestors(o
 """
 
 
-def family(connection: Connection, table: TableName) -> tuple[str, ...]:
-    """Identities (`Insertable.id`) of a table, its partitions and its ancestors; none where it does not exist.
+def partition_family(connection: Connection, table: TableName) -> tuple[str, ...]:
+    """Identities (`InsertTarget.id`) of a table, its partitions and its ancestors; none where it does not exist.
 
     PostgreSQL's OIDs. SQLite's tables have no identity but their name.
     """

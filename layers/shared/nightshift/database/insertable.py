@@ -9,11 +9,11 @@ from sqlalchemy import Connection, text
 
 from nightshift.database import postgres
 from nightshift.database.catalog import TableName
-from nightshift.database.sqlite import SHAPE_SQL, affinity, declared_type, is_strict
+from nightshift.database.sqlite import SHAPE_SQL, column_affinity, declared_type, is_strict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class InsertColumn:
     """A column that may be filled.
 
     Attributes:
@@ -42,7 +42,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Insertable:
+class InsertTarget:
     """A table that rows may go into.
 
     Attributes:
@@ -60,7 +60,7 @@ class Insertable:
     name: TableName
     id: str
     kind: str
-    slots: tuple[Slot, ...]
+    slots: tuple[InsertColumn, ...]
     unique: bool
     deferrable: bool = False
     altering: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Insertable:
     @property
     def shape_sql(self) -> str:
         """A query for the shape as it is now; equal to `shape` while what was described still holds."""
-        return postgres.shape_sql(self.name) if self.name.schema else SHAPE_SQL
+        return postgres.schema_hash_sql(self.name) if self.name.schema else SHAPE_SQL
 
 
 _TABLE = """
@@ -130,7 +130,7 @@ ORDER BY 1
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 
-def insertable(connection: Connection, name: TableName) -> Insertable | None:
+def find_insert_target(connection: Connection, name: TableName) -> InsertTarget | None:
     """Describe a table; None where no relation has that exact name."""
     if connection.dialect.name == "sqlite":
         return _sqlite(connection, name)
@@ -139,10 +139,10 @@ def insertable(connection: Connection, name: TableName) -> Insertable | None:
         return None
     kind = _KINDS[found.kind]
     if not found.may_use:
-        return Insertable(name=name, id=str(found.oid), kind=kind, slots=(), unique=False, may_insert=False)
-    shape: Any = connection.exec_driver_sql(postgres.shape_sql(name)).scalar()
+        return InsertTarget(name=name, id=str(found.oid), kind=kind, slots=(), unique=False, may_insert=False)
+    shape: Any = connection.exec_driver_sql(postgres.schema_hash_sql(name)).scalar()
     readable = found.may_use and found.may_insert
-    return Insertable(
+    return InsertTarget(
         name=name,
         id=str(found.oid),
         kind=kind,
@@ -156,16 +156,16 @@ def insertable(connection: Connection, name: TableName) -> Insertable | None:
     )
 
 
-def _slot(row: Any) -> Slot:
+def _slot(row: Any) -> InsertColumn:
     fills_itself = row.has_default or row.is_identity or row.is_generated
-    return Slot(
+    return InsertColumn(
         name=row.attname,
         type_name=row.declared,
         base_type=row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}",
         required=row.attnotnull and not fills_itself,
         generated=row.is_generated,
         default=bool(row.has_default or row.is_identity),
-        decimals=postgres.decimals(row.typname, row.typmod),
+        decimals=postgres.decimal_digits(row.typname, row.typmod),
         sequence=row.sequence,
         may_set=row.may_set,
     )
@@ -175,7 +175,7 @@ def _is_empty(connection: Connection, name: TableName) -> bool:
     return connection.exec_driver_sql(f"SELECT 1 FROM {name.sql} LIMIT 1").first() is None
 
 
-def _sqlite(connection: Connection, name: TableName) -> Insertable | None:
+def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
     found = connection.execute(
         text("SELECT name, type FROM sqlite_master WHERE name = :name AND type IN ('table', 'view')"),
         {"name": name.name},
@@ -191,10 +191,10 @@ def _sqlite(connection: Connection, name: TableName) -> Insertable | None:
         keyed = keyed or bool(row.pk)
         declared = declared_type(row.type, strict=strict)
         slots.append(
-            Slot(
+            InsertColumn(
                 name=row.name,
                 type_name=declared,
-                base_type=affinity(declared),
+                base_type=column_affinity(declared),
                 required=bool(row.notnull) and row.dflt_value is None and not row.pk,
                 generated=row.hidden in (2, 3),  # virtual and stored (sqlite.org/pragma.html#pragma_table_xinfo)
                 default=row.dflt_value is not None,
@@ -206,7 +206,7 @@ def _sqlite(connection: Connection, name: TableName) -> Insertable | None:
     )
     shape: Any = connection.exec_driver_sql(SHAPE_SQL).scalar()
     exact = TableName("", found.name)
-    return Insertable(
+    return InsertTarget(
         name=exact,
         id=found.name,
         kind=found.type,

@@ -41,7 +41,7 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
     with closing(_AdvisoryLock(database, lock_key(job))) as lock:
         held = lock.take()
         if held:
-            database.keep_lock = lock.keep
+            database.keep_lock = lock.keep_alive
         try:
             yield held
         finally:
@@ -67,7 +67,7 @@ class _AdvisoryLock:
         """Whether it is ours: it was, or nobody had it."""
         return bool(self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar())
 
-    def keep(self) -> None:
+    def keep_alive(self) -> None:
         """Make sure that it is ours still; see `Database.keep_lock`."""
         with self._mutex:
             try:

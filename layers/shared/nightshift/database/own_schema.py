@@ -33,7 +33,7 @@ def schema_of(connection: Connection) -> str | None:
     return found
 
 
-def own(table: Table | str, schema: str | None) -> str:
+def own_table(table: Table | str, schema: str | None) -> str:
     """One of our tables, quoted for SQL that is not SQLAlchemy's.
 
     Args:

@@ -140,7 +140,7 @@ ORDER BY 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class OwnTableFault:
     """What is wrong with one of our tables.
 
     Attributes:
@@ -169,7 +169,7 @@ class Fault:
         return self.remedy.startswith("REVOKE ")
 
 
-def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[Fault, ...]:
+def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[OwnTableFault, ...]:
     """What makes those of the tables that are there unsafe to use; reads nothing but the catalogue."""
     if connection.dialect.name == "sqlite":
         return _in_sqlite(connection, tables)
@@ -186,10 +186,10 @@ def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[Faul
         "keyed": [name for name, _ in keys],
         "keys": [columns for _, columns in keys],
     }
-    return tuple(Fault(row.name, row.what, row.remedy) for row in connection.execute(text(_FAULTS), wanted))
+    return tuple(OwnTableFault(row.name, row.what, row.remedy) for row in connection.execute(text(_FAULTS), wanted))
 
 
-def check_faults(faults: Collection[Fault]) -> None:
+def check_faults(faults: Collection[OwnTableFault]) -> None:
     """Refuse to work with tables that have any.
 
     Raises:
@@ -206,10 +206,11 @@ def check_faults(faults: Collection[Fault]) -> None:
         )
 
 
-def _in_sqlite(connection: Connection, tables: Collection[Table]) -> tuple[Fault, ...]:
+def _in_sqlite(connection: Connection, tables: Collection[Table]) -> tuple[OwnTableFault, ...]:
     names = ", ".join(f"'{table.name}'" for table in tables)
     found = connection.execute(text(_SQLITE.replace(":names", f"({names})")))
     said = {"trigger": "has the trigger {}", "view": "is no table", "table": "is no table"}
     return tuple(
-        Fault(row.name, said[row.type].format(row.object), f'DROP {row.type.upper()} "{row.object}"') for row in found
+        OwnTableFault(row.name, said[row.type].format(row.object), f'DROP {row.type.upper()} "{row.object}"')
+        for row in found
     )

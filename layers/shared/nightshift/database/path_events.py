@@ -12,14 +12,14 @@ from nightshift.database.search_path import (
     HANDED_OVER,
     OPEN_TO_EVENT_TRIGGERS,
     TAKEN_BACK,
-    defines,
+    is_definition,
     is_handed_over,
 )
 
 _HANDED = "nightshift.handed_over"
 
 
-def listen(engine: Engine) -> None:
+def listen_to_paths(engine: Engine) -> None:
     """Do so on an engine's connections."""
     event.listen(engine, "before_cursor_execute", _open_to_event_triggers)
     event.listen(engine, "after_cursor_execute", _take_path_back)
@@ -29,7 +29,7 @@ def listen(engine: Engine) -> None:
 
 def _open_to_event_triggers(_: Connection, cursor: Any, statement: str, *_more: object) -> None:
     """The cursor's own call, for it begins the transaction where there is none yet."""
-    if defines(statement):
+    if is_definition(statement):
         cursor.execute(OPEN_TO_EVENT_TRIGGERS)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import Column, Heap, TableInfo, TableName, quote_literal, split_name
+from nightshift.database.catalog import HeapTable, TableColumn, TableInfo, TableName, quote_literal, split_name
 from nightshift.database.references import referenced_by
 from nightshift.database.search_path import SCHEMAS
 from nightshift.errors import NightshiftError
@@ -118,12 +118,12 @@ ORDER BY 2
 """.replace("{row_security}", ROW_SECURITY)
 
 
-def shape_sql(heap: TableName) -> str:
-    """A query for a heap's shape as it is now; equal to `Heap.shape` while what was described still holds."""
+def schema_hash_sql(heap: TableName) -> str:
+    """A query for a heap's shape as it is now; equal to `HeapTable.shape` while what was described still holds."""
     return f"SELECT {_SHAPE} FROM pg_class c WHERE c.oid = {quote_literal(heap.sql)}::regclass"
 
 
-def describe(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
+def describe_table(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
     """Describe a table.
 
     Args:
@@ -211,13 +211,13 @@ def _check_first(found: Sequence[Any], written: str) -> None:
         )
 
 
-def _column(row: Any) -> Column:
+def _column(row: Any) -> TableColumn:
     base = row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
-    precision, scale = decimals(base, row.typmod) or (None, None)
-    return Column(row.attname, row.declared, base, precision, scale)
+    precision, scale = decimal_digits(base, row.typmod) or (None, None)
+    return TableColumn(row.attname, row.declared, base, precision, scale)
 
 
-def decimals(base_type: str, typmod: int) -> tuple[int, int] | None:
+def decimal_digits(base_type: str, typmod: int) -> tuple[int, int] | None:
     """Precision and scale of a `numeric(p, s)`; None where it has neither, or is another type."""
     if base_type != "numeric" or typmod < 4:
         return None
@@ -226,9 +226,9 @@ def decimals(base_type: str, typmod: int) -> tuple[int, int] | None:
     return packed >> 16 & 0xFFFF, ((packed & 0x7FF) ^ 0x400) - 0x400
 
 
-def _heap(row: Any) -> Heap:
+def _heap(row: Any) -> HeapTable:
     bounds = [match.group(1) for bound in row.path_bounds or () if (match := _UPPER.search(bound))]
-    return Heap(
+    return HeapTable(
         name=TableName(row.nspname, row.relname),
         bytes=row.bytes,
         blocks=row.blocks,

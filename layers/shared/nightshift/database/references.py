@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import Comparison, ForeignKey, OnDelete, TableName, quote_identifier
+from nightshift.database.catalog import ColumnComparison, ForeignKey, OnDelete, TableName, quote_identifier
 
 _ON_DELETE = {
     "a": OnDelete.NO_ACTION,
@@ -105,22 +105,24 @@ def referenced_by(connection: Connection, oid: int) -> tuple[ForeignKey, ...]:
     return tuple(_foreign_key(row) for row in connection.execute(text(_REFERENCED_BY), {"oid": oid}))
 
 
-def comparisons(
+def reference_comparisons(
     connection: Connection, parent: TableName, referenced: Sequence[str], child: TableName, columns: Sequence[str]
-) -> tuple[Comparison, ...]:
+) -> tuple[ColumnComparison, ...]:
     """How a foreign key from `child` to these unique columns of `parent` would compare them."""
     names = {"parent": parent.sql, "referenced": list(referenced), "child": child.sql, "columns": list(columns)}
-    return tuple(Comparison(row.collate, row.operator) for row in connection.execute(text(_COMPARISONS_OF), names))
+    return tuple(
+        ColumnComparison(row.collate, row.operator) for row in connection.execute(text(_COMPARISONS_OF), names)
+    )
 
 
-def followers(connection: Connection, table: TableName, columns: Sequence[str]) -> list[TableName]:
+def referencing_tables(connection: Connection, table: TableName, columns: Sequence[str]) -> list[TableName]:
     """The tables whose rows change by a foreign key's ON UPDATE when these columns of `table` do."""
     names = {"table": table.sql, "columns": list(columns)}
     return [TableName(row.nspname, row.relname) for row in connection.execute(text(_FOLLOWERS), names)]
 
 
-def joined(
-    comparisons: Sequence[Comparison], parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
+def join_condition(
+    comparisons: Sequence[ColumnComparison], parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
 ) -> str:
     """SQL condition that a row `child` references a row `parent`."""
     return " AND ".join(
@@ -134,10 +136,11 @@ def _foreign_key(row: Any) -> ForeignKey:
     part = TableName(row.part_schema, row.part_name) if row.in_part else None
     action, columns, referenced = _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced)
     comparisons = tuple(
-        Comparison(cast + collate, operator, other_cast) for cast, operator, other_cast, collate, _ in row.comparisons
+        ColumnComparison(cast + collate, operator, other_cast)
+        for cast, operator, other_cast, collate, _ in row.comparisons
     )
     actions = tuple(
-        Comparison(cast + (acts_by or collate), operator, other_cast)
+        ColumnComparison(cast + (acts_by or collate), operator, other_cast)
         for cast, operator, other_cast, collate, acts_by in row.comparisons
     )
     return ForeignKey(
@@ -166,7 +169,7 @@ def overdue_references(
         most: no more than these are counted.
     """
     # As when a referenced row goes: that finds what references it, and at times more.
-    join = joined(key.actions or key.comparisons, "parent", key.referenced, "child", key.columns)
+    join = join_condition(key.actions or key.comparisons, "parent", key.referenced, "child", key.columns)
     staying = f"(SELECT * FROM {key.table_sql} WHERE ({leaving}) IS NOT TRUE)" if leaving else key.table_sql
     statement = (
         f"SELECT count(*) FROM (SELECT 1 FROM {staying} child JOIN"

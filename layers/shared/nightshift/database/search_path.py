@@ -65,11 +65,11 @@ TAKEN_BACK = f"SELECT pg_catalog.length(pg_catalog.set_config('search_path', '{P
 """Statement that sets ours again; safe to read by any path."""
 
 
-def defines(statement: str) -> bool:
+def is_definition(statement: str) -> bool:
     """Whether a statement is one that event triggers are called for."""
     return _DEFINES.match(statement) is not None
 
 
 def is_handed_over(statement: str) -> bool:
     """Whether a statement runs, in part or whole, by the role's own path."""
-    return HANDED_OVER in statement or defines(statement)
+    return HANDED_OVER in statement or is_definition(statement)

@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from nightshift.database.catalog import (
-    Column,
-    Comparison,
+    ColumnComparison,
     ForeignKey,
-    Heap,
+    HeapTable,
     OnDelete,
+    TableColumn,
     TableInfo,
     TableName,
     quote_identifier,
@@ -30,7 +30,7 @@ SHAPE_SQL = "PRAGMA schema_version"
 """Grows with every change of the schema (https://www.sqlite.org/pragma.html#pragma_schema_version)."""
 
 
-def describe(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
+def describe_table(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
     """Describe a table; None where no table or view has that name. See `postgres.describe`."""
     parts = split_name(written)
     if parts is None or len(parts) != 1:
@@ -42,7 +42,7 @@ def describe(connection: Connection, written: str, timestamp: str) -> TableInfo 
     name, kind, sql = found[0]
     strict = is_strict(connection, name)
     columns = tuple(
-        Column(row.name, declared := declared_type(row.type, strict=strict), affinity(declared))
+        TableColumn(row.name, declared := declared_type(row.type, strict=strict), column_affinity(declared))
         for row in _rows(
             connection, "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", name
         )
@@ -73,7 +73,7 @@ def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
     """The columns of the primary key, in its order; the row identifier's name where there is none."""
     columns = _rows(connection, "SELECT name, pk FROM pragma_table_info(?) ORDER BY pk", table.name)
     key = tuple(row.name for row in columns if row.pk)
-    rowid = row_identifier([Column(row.name, "", "") for row in columns])
+    rowid = row_identifier([TableColumn(row.name, "", "") for row in columns])
     return key or ((rowid,) if rowid else ())
 
 
@@ -87,7 +87,7 @@ def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) 
     return False
 
 
-def row_identifier(columns: Sequence[Column]) -> str | None:
+def row_identifier(columns: Sequence[TableColumn]) -> str | None:
     """The name by which SQLite offers a row's identifier in this table: the first that no column bears.
 
     None where no name is left (https://www.sqlite.org/rowidtable.html).
@@ -115,7 +115,7 @@ def declared_type(written: str | None, *, strict: bool) -> str:
     return "" if written is None or (strict and written.upper() == "ANY") else written
 
 
-def affinity(declared: str) -> str:
+def column_affinity(declared: str) -> str:
     """The affinity of a declared type, by SQLite's five rules in their order.
 
     The fifth, `numeric`, is refined by what people declare: BOOLEAN holds integers, DATE and DATETIME hold text.
@@ -134,7 +134,7 @@ def affinity(declared: str) -> str:
     return "text" if "DATE" in upper or "TIME" in upper else "numeric"
 
 
-def _heap(connection: Connection, name: str, timestamp: str, rowid: str) -> Heap:
+def _heap(connection: Connection, name: str, timestamp: str, rowid: str) -> HeapTable:
     table = quote_identifier(name)
     top = connection.exec_driver_sql(f"SELECT max({rowid}) FROM {table}").scalar() or 0
     pages: Any = connection.exec_driver_sql(
@@ -145,7 +145,9 @@ def _heap(connection: Connection, name: str, timestamp: str, rowid: str) -> Heap
         first = _rows(connection, "SELECT name FROM pragma_index_info(?) WHERE seqno = 0", index.name)
         indexed = indexed or bool(first and first[0].name and first[0].name.lower() == timestamp.lower())
     shape: Any = connection.exec_driver_sql(SHAPE_SQL).scalar()
-    return Heap(TableName("", name), bytes=int(pages or 0), blocks=int(top), rows=-1.0, indexed=indexed, shape=shape)
+    return HeapTable(
+        TableName("", name), bytes=int(pages or 0), blocks=int(top), rows=-1.0, indexed=indexed, shape=shape
+    )
 
 
 def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
@@ -170,17 +172,17 @@ def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
                 columns := tuple(row._mapping["from"] for row in rows),
                 referenced := tuple(row.to or key[row.seq] for row in rows),
                 quote_identifier(child.name),
-                comparisons=(found := comparisons(connection, name, referenced, child.name, columns)),
-                actions=() if all(one.operator == "=" for one in found) else (Comparison(),) * len(found),
+                comparisons=(found := reference_comparisons(connection, name, referenced, child.name, columns)),
+                actions=() if all(one.operator == "=" for one in found) else (ColumnComparison(),) * len(found),
             )
             for rows in groups.values()
         ]
     return keys
 
 
-def comparisons(
+def reference_comparisons(
     connection: Connection, parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
-) -> tuple[Comparison, ...]:
+) -> tuple[ColumnComparison, ...]:
     """How a foreign key from `child` to these columns of `parent` compares them, on expressions of these columns.
 
     The collation is that of the left operand, so the referenced column's. A new row's value takes the referenced
@@ -193,15 +195,15 @@ def comparisons(
     ]
     pairs = zip(referenced, columns, strict=True)
     alike = (types[0].get(theirs.lower()) == types[1].get(mine.lower()) for theirs, mine in pairs)
-    return tuple(Comparison(operator="=" if same else "= +") for same in alike)
+    return tuple(ColumnComparison(operator="=" if same else "= +") for same in alike)
 
 
 def _conversion(declared: str) -> str:
     """The affinity of a declared type, as comparisons know it: all that is a number is one."""
     upper = declared.upper()
     if upper == "ANY" or any(word in upper for word in _TEXT):
-        return affinity(declared) if upper != "ANY" else upper
-    return "blob" if affinity(declared) == "blob" else "numeric"
+        return column_affinity(declared) if upper != "ANY" else upper
+    return "blob" if column_affinity(declared) == "blob" else "numeric"
 
 
 def _rows(connection: Connection, statement: str, *parameters: str) -> list[Any]:

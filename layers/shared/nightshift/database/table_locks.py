@@ -3,7 +3,7 @@
 Deleting runs share a table; a restore into it wants it alone. Nobody waits, so there is no deadlock: who comes second
 is told. Like the run's lock this is a courtesy that vanishes with its connection (PostgreSQL) or process (SQLite, where
 one file stands for all tables); what protects restored rows is looked at within each deleting transaction, see
-`archive.holds.Watch`.
+`archive.holds.HoldWatch`.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ run = Table(
 """The run history: `running`, then one of `results.Status` or `failed`. `result` is the answer, as JSON."""
 
 
-def is_there(connection: Connection, table: Table | str) -> bool:
+def table_exists(connection: Connection, table: Table | str) -> bool:
     """Whether one of our tables is there. SQLAlchemy's inspector could tell, at ten times the cost of a first call."""
     facts = {"name": table if isinstance(table, str) else table.name}
     if connection.dialect.name == "sqlite":

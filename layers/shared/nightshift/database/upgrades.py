@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn, CreateTable
 
-from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, reason, sqlstate
-from nightshift.database.own_schema import own, schema_of
+from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, server_message, sqlstate
+from nightshift.database.own_schema import own_table, schema_of
 from nightshift.database.own_tables import check_faults, find_faults
 from nightshift.database.tables import feedback_run, file_deletion, metadata, restored_object, revoke_grants
 from nightshift.errors import DatabaseUnavailable, NightshiftError
@@ -55,7 +55,7 @@ def ensure_tables(connection: Connection) -> None:
         denied = "GRANT CREATE ON SCHEMA to nightshift's role, or create the tables once as the owner"
         raise DatabaseUnavailable(
             "nightshift's own tables could not be made or upgraded",
-            detail=f"{reason(exc)}\ntables: {', '.join(sorted(metadata.tables))}",
+            detail=f"{server_message(exc)}\ntables: {', '.join(sorted(metadata.tables))}",
             hint=denied if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else None,
         ) from exc
 
@@ -203,4 +203,4 @@ def _name(connection: Connection, table: Table) -> str:
     """A table's name for `text()`, which reads a colon as a parameter."""
     if connection.dialect.name == "sqlite":
         return table.name
-    return own(table, schema_of(connection)).replace(":", r"\:")
+    return own_table(table, schema_of(connection)).replace(":", r"\:")

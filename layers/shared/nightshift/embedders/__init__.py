@@ -1,6 +1,6 @@
 """Embedding models behind one port: Amazon Titan on Bedrock, and a local one for trying things out."""
 
 from nightshift.embedders.make import make_embedder
-from nightshift.embedders.port import Embedded, Embedder, OutOfTime
+from nightshift.embedders.text_embedder import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
 
-__all__ = ["Embedded", "Embedder", "OutOfTime", "make_embedder"]
+__all__ = ["EmbeddingBatchResult", "EmbeddingDeadlineExceeded", "TextEmbedder", "make_embedder"]

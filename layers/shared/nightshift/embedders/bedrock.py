@@ -1,6 +1,6 @@
 """Amazon Bedrock's Titan Text Embeddings v2: the embedder that is deployed. The only place that calls bedrock-runtime.
 
-It takes one text a call, so several calls are under way at once; what they meet is dealt with in `asking`.
+It takes one text a call, so several calls are under way at once; what they meet is dealt with in `batch_calls`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nightshift.embedders import titan
-from nightshift.embedders.asking import Answer, ask_each
-from nightshift.embedders.port import Embedded
+from nightshift.embedders.batch_calls import EmbeddingResponse, embed_batch
+from nightshift.embedders.text_embedder import EmbeddingBatchResult
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -40,24 +40,24 @@ class BedrockEmbedder:
         Raises:
             InvalidSettings: not Titan v2, or not a dimension that it has.
         """
-        self.model = titan.identity(model_id, dimension)
+        self.model = titan.model_identity(model_id, dimension)
         self.dimension = dimension
         self._model_id = model_id
         self._workers = workers
         self._client: BedrockRuntimeClient | None = None
 
-    def embed(self, texts: Sequence[str], *, deadline: float) -> Embedded:
-        """Embed a batch, as `Embedder` has it."""
+    def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
+        """Embed a batch, as `TextEmbedder` has it."""
         ask = partial(self._ask, self._connected())
-        return ask_each(ask, texts, workers=self._workers, deadline=deadline)
+        return embed_batch(ask, texts, workers=self._workers, deadline=deadline)
 
-    def _ask(self, client: BedrockRuntimeClient, text: str) -> Answer:
+    def _ask(self, client: BedrockRuntimeClient, text: str) -> EmbeddingResponse:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             response = client.invoke_model(
                 modelId=self._model_id,
-                body=titan.request(text, self.dimension),
+                body=titan.request_body(text, self.dimension),
                 contentType="application/json",
                 accept="application/json",
             )
@@ -65,7 +65,7 @@ class BedrockEmbedder:
         except (ClientError, BotoCoreError) as exc:
             failure = _explained(exc, text)
         else:
-            return titan.answer(body, self.dimension)
+            return titan.read_response(body, self.dimension)
         # Out of the `except`, so that our error has no link to botocore's, which may quote the text.
         raise failure
 
@@ -92,6 +92,6 @@ class BedrockEmbedder:
 
 def _explained(exc: ClientError | BotoCoreError, text: str = "") -> Exception:
     """botocore is loaded by the first call: a run without documents needs none of it."""
-    from nightshift.embedders.bedrock_failures import explained
+    from nightshift.embedders.bedrock_failures import classify_error
 
-    return explained(exc, text)
+    return classify_error(exc, text)

@@ -13,7 +13,7 @@ from botocore import exceptions as botocore
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightshift.aws_failures import hint_of, words_of
-from nightshift.embedders.asking import Passing, Refused
+from nightshift.embedders.batch_calls import InputRejected, TransientError
 from nightshift.errors import EmbedderError
 
 MAX_TOLD = 300
@@ -41,8 +41,8 @@ _HINTS = {
 }
 
 
-def explained(exc: ClientError | BotoCoreError, text: str = "") -> Refused | Passing | EmbedderError:
-    """The failure as `asking` knows it; to be raised outside of the `except`, as botocore's own may quote the text."""
+def classify_error(exc: ClientError | BotoCoreError, text: str = "") -> InputRejected | TransientError | EmbedderError:
+    """The failure as `batch_calls` knows it; raise it outside of the `except`: botocore's own may quote the text."""
     words = _harmless(words_of(exc), text)
     if isinstance(exc, ClientError):
         return _answered(exc, words)
@@ -50,13 +50,13 @@ def explained(exc: ClientError | BotoCoreError, text: str = "") -> Refused | Pas
     if isinstance(exc, botocore.SSLError):
         return _hopeless(name, exc, words)
     if isinstance(exc, botocore.ConnectionError):
-        return Passing(f"no connection: {name}: {words}", hint=_NO_WAY)
+        return TransientError(f"no connection: {name}: {words}", hint=_NO_WAY)
     if isinstance(exc, botocore.HTTPClientError | botocore.IncompleteReadError):
-        return Passing(f"no answer: {name}")
+        return TransientError(f"no answer: {name}")
     return _hopeless(name, exc, words)
 
 
-def _answered(exc: ClientError, words: str) -> Refused | Passing | EmbedderError:
+def _answered(exc: ClientError, words: str) -> InputRejected | TransientError | EmbedderError:
     about, error = exc.response.get("ResponseMetadata", {}), exc.response.get("Error", {})
     status = int(about.get("HTTPStatusCode", 0))
     code = str(error.get("Code") or status)
@@ -64,12 +64,14 @@ def _answered(exc: ClientError, words: str) -> Refused | Passing | EmbedderError
         if _DAILY.search(words):
             return EmbedderError(f"the embedding model's daily quota is used up: {code}", detail=words, hint=_TOMORROW)
         retry_after = _seconds(about.get("HTTPHeaders", {}).get("retry-after"))
-        return Passing(_with_words(code, words), throttled=True, retry_after=retry_after, hint=_SLOWER)
+        return TransientError(_with_words(code, words), throttled=True, retry_after=retry_after, hint=_SLOWER)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
-        return Passing(_with_words(code, words), retry_after=_seconds(about.get("HTTPHeaders", {}).get("retry-after")))
+        return TransientError(
+            _with_words(code, words), retry_after=_seconds(about.get("HTTPHeaders", {}).get("retry-after"))
+        )
     told = str(error.get("Message", ""))[:MAX_TOLD]
     if code == "ValidationException" or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return Refused(_reason(code, told), told)
+        return InputRejected(_reason(code, told), told)
     return _hopeless(code, exc, words)
 
 

@@ -11,7 +11,7 @@ import math
 import re
 from array import array
 
-from nightshift.embedders.asking import Answer, Passing, Refused
+from nightshift.embedders.batch_calls import EmbeddingResponse, InputRejected, TransientError
 from nightshift.errors import EmbedderError, InvalidSettings
 
 MODEL = "amazon.titan-embed-text-v2:0"
@@ -24,7 +24,7 @@ _NAMED = re.compile(rf"(?:{_ARN}(?::foundation-model|\d{{12}}:inference-profile)
 _OPAQUE = re.compile(rf"{_ARN}\d{{12}}:(?:provisioned-model|application-inference-profile)/[A-Za-z0-9.:-]+")
 
 
-def identity(model_id: str, dimension: int) -> str:
+def model_identity(model_id: str, dimension: int) -> str:
     """What its vectors are to be remembered by.
 
     Every name that says so is the one model, wherever it runs: going to another region embeds nothing again. An ARN
@@ -49,17 +49,17 @@ def identity(model_id: str, dimension: int) -> str:
     return MODEL if _NAMED.fullmatch(model_id) else model_id
 
 
-def request(text: str, dimension: int) -> bytes:
+def request_body(text: str, dimension: int) -> bytes:
     """The body of InvokeModel; in ASCII, so that half a surrogate pair is Titan's to refuse, and no error of ours."""
     return json.dumps({"inputText": text, "dimensions": dimension, "normalize": True}).encode("ascii")
 
 
-def answer(body: bytes, dimension: int) -> Answer:
+def read_response(body: bytes, dimension: int) -> EmbeddingResponse:
     """What the model said.
 
     Raises:
-        Passing: this is no answer of Titan's; perhaps a page that a proxy shows for a moment.
-        Refused: nobody can search by this vector.
+        TransientError: this is no answer of Titan's; perhaps a page that a proxy shows for a moment.
+        InputRejected: nobody can search by this vector.
         EmbedderError: the vector has another length. That is no matter of one text, but of the model behind an ARN.
     """
     try:
@@ -68,7 +68,7 @@ def answer(body: bytes, dimension: int) -> Answer:
         vector = array("f", numbers)
         tokens = int(tokens)
     except (ValueError, KeyError, TypeError, OverflowError):
-        raise Passing("HTTP 200, but not the model's answer", nonsense=True) from None
+        raise TransientError("HTTP 200, but not the model's answer", nonsense=True) from None
     if len(vector) != dimension:
         raise EmbedderError(
             "the embedding model answers with vectors of another length",
@@ -76,5 +76,5 @@ def answer(body: bytes, dimension: int) -> Answer:
             hint=f"EMBEDDING_MODEL must be {MODEL}, or stand for it",
         )
     if not all(map(math.isfinite, vector)) or not any(vector):
-        raise Refused("the model's vector has no direction")
-    return Answer(vector, tokens)
+        raise InputRejected("the model's vector has no direction")
+    return EmbeddingResponse(vector, tokens)

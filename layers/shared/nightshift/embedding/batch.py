@@ -12,28 +12,28 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.database.connect import refused_statement, sqlstate
-from nightshift.embedders import Embedded, Embedder, OutOfTime
-from nightshift.embedding.progress import Progress
-from nightshift.embedding.session import Session
-from nightshift.embedding.switch import LOCK_SECONDS
-from nightshift.embedding.terms import Document, Key, Outcome, Shelf, State
-from nightshift.embedding.troubles import is_about_rows, is_busy
+from nightshift.embedders import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
+from nightshift.embedding.database_errors import is_busy, is_row_error
+from nightshift.embedding.document_store import DocumentStore
+from nightshift.embedding.model_migration import LOCK_SECONDS
+from nightshift.embedding.models import DocumentResult, EmbeddingState, Key, SourceDocument, VectorStore
+from nightshift.embedding.progress import EmbeddingStats
 from nightshift.errors import NightshiftError
 
 MOST_BUSY = 50
 """Locked documents after which the run stops trying: somebody holds more than single ones."""
 
 
-class Batcher:
+class BatchEmbedder:
     """Embeds batches of documents, and writes them to one shelf."""
 
     def __init__(
         self,
-        session: Session,
-        embedder: Embedder,
-        progress: Progress,
+        session: DocumentStore,
+        embedder: TextEmbedder,
+        progress: EmbeddingStats,
         *,
         deadline: float,
         now: Callable[[], datetime],
@@ -50,28 +50,29 @@ class Batcher:
         self._now = now
         self._listener = listener
 
-    def embed(self, shelf: Shelf, keys: Sequence[Key]) -> list[Key]:
+    def embed_documents(self, shelf: VectorStore, keys: Sequence[Key]) -> list[Key]:
         """Embed documents.
 
         Returns:
             those whose text has changed meanwhile.
 
         Raises:
-            OutOfTime: the model was not done by the deadline; what it had done is written. `left` has been counted.
-            EmbedderError, Overtaken, NightshiftError: nothing was written.
+            EmbeddingDeadlineExceeded: the deadline came before the model was done; what it had done is written, and
+                `left` is counted.
+            EmbedderError, ConcurrentModelChange, NightshiftError: nothing was written.
         """
         began = time.monotonic()
-        documents = self._session.texts(keys)
-        self._tell(Step.TAKEN, len(documents))
-        late: OutOfTime | None = None
+        documents = self._session.read_texts(keys)
+        self._tell(ProgressStep.TAKEN, len(documents))
+        late: EmbeddingDeadlineExceeded | None = None
         try:
             outcomes = self._outcomes(documents)
-        except OutOfTime as exc:
+        except EmbeddingDeadlineExceeded as exc:
             late, outcomes = exc, _outcomes(self._worded(documents), exc.embedded)
             self._progress.tokens += exc.embedded.tokens
             outcomes += _empty(documents)
             self._progress.left += len(documents) - len(outcomes)
-        self._tell(Step.ANSWERED, len(outcomes))
+        self._tell(ProgressStep.ANSWERED, len(outcomes))
         edited = self._written(shelf, outcomes) if outcomes else []
         self._progress.slowest = max(self._progress.slowest, time.monotonic() - began)
         if late is not None:
@@ -79,7 +80,7 @@ class Batcher:
             raise late
         return edited
 
-    def _outcomes(self, documents: Sequence[Document]) -> list[Outcome]:
+    def _outcomes(self, documents: Sequence[SourceDocument]) -> list[DocumentResult]:
         worded = self._worded(documents)
         if not worded:
             return _empty(documents)
@@ -87,16 +88,16 @@ class Batcher:
         self._progress.tokens += embedded.tokens
         return _outcomes(worded, embedded) + _empty(documents)
 
-    def _worded(self, documents: Sequence[Document]) -> list[Document]:
+    def _worded(self, documents: Sequence[SourceDocument]) -> list[SourceDocument]:
         return [document for document in documents if document.text.strip()]
 
-    def _written(self, shelf: Shelf, outcomes: Sequence[Outcome]) -> list[Key]:
+    def _written(self, shelf: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
         """Write a batch; where one row is in the way, each by itself, so that only that one is left."""
         try:
             return self._write(shelf, outcomes)
         except DBAPIError as exc:
             self._session.connection.rollback()
-            if not (is_busy(exc) or is_about_rows(exc)):
+            if not (is_busy(exc) or is_row_error(exc)):
                 raise
             if is_busy(exc) and not self._session.splits:
                 self._leave_locked(len(outcomes))
@@ -113,32 +114,34 @@ class Batcher:
                 self._leave(shelf, outcome, exc)
         return edited
 
-    def _write(self, shelf: Shelf, outcomes: Sequence[Outcome]) -> list[Key]:
+    def _write(self, shelf: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
         session = self._session
-        session.begin(LOCK_SECONDS)
-        written = session.write(shelf, outcomes, self._now())
-        self._tell(Step.COMMITTING, len(written))
+        session.begin_migration(LOCK_SECONDS)
+        written = session.write_vectors(shelf, outcomes, self._now())
+        self._tell(ProgressStep.COMMITTING, len(written))
         session.connection.commit()
         for outcome in outcomes:
             if outcome.document.id in written:
                 self._count(outcome)
-        self._tell(Step.COMMITTED, len(written))
+        self._tell(ProgressStep.COMMITTED, len(written))
         return [outcome.document.key for outcome in outcomes if outcome.document.id not in written]
 
-    def _leave(self, shelf: Shelf, outcome: Outcome, exc: DBAPIError) -> None:
+    def _leave(self, shelf: VectorStore, outcome: DocumentResult, exc: DBAPIError) -> None:
         """A row that cannot be written: left for the next run, or set aside where the database will never take it."""
         if is_busy(exc):
             self._leave_locked(1)
             return
-        if not is_about_rows(exc):
+        if not is_row_error(exc):
             raise refused_statement(exc) from exc
         code = sqlstate(exc) or type(exc).__name__
-        refused = Outcome(outcome.document, State.REFUSED, error=f"the database does not take its embedding ({code})")
-        if shelf is Shelf.STAGE:
+        refused = DocumentResult(
+            outcome.document, EmbeddingState.REFUSED, error=f"the database does not take its embedding ({code})"
+        )
+        if shelf is VectorStore.STAGE:
             self._write(shelf, [refused])
             return
-        self._session.begin(LOCK_SECONDS)
-        self._session.set_aside(refused, self._now())
+        self._session.begin_migration(LOCK_SECONDS)
+        self._session.mark_rejected(refused, self._now())
         self._session.connection.commit()
         self._count(refused)
 
@@ -146,19 +149,19 @@ class Batcher:
         self._progress.busy += count
         self._progress.left += count
 
-    def _count(self, outcome: Outcome) -> None:
-        if outcome.state is State.EMBEDDED:
+    def _count(self, outcome: DocumentResult) -> None:
+        if outcome.state is EmbeddingState.EMBEDDED:
             self._progress.embedded += 1
-        elif outcome.state is State.EMPTY:
+        elif outcome.state is EmbeddingState.EMPTY:
             self._progress.empty += 1
         else:
-            self._progress.poison(outcome.document.id, outcome.error or "refused")
+            self._progress.count_rejected(outcome.document.id, outcome.error or "refused")
 
-    def _tell(self, step: Step, rows: int) -> None:
-        self._listener(ChunkEvent(step=step, table=self._session.source.table.label, rows=rows))
+    def _tell(self, step: ProgressStep, rows: int) -> None:
+        self._listener(ProgressEvent(step=step, table=self._session.source.table.label, rows=rows))
 
 
-def _outcomes(documents: Sequence[Document], embedded: Embedded) -> list[Outcome]:
+def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResult) -> list[DocumentResult]:
     """What the model says of each document; nothing of those that it has not come to.
 
     Raises:
@@ -172,11 +175,11 @@ def _outcomes(documents: Sequence[Document], embedded: Embedded) -> list[Outcome
     found = []
     for index, (document, vector) in enumerate(zip(documents, embedded.vectors, strict=True)):
         if vector is not None:
-            found.append(Outcome(document, State.EMBEDDED, vector))
+            found.append(DocumentResult(document, EmbeddingState.EMBEDDED, vector))
         elif index in embedded.refused:
-            found.append(Outcome(document, State.REFUSED, error=embedded.refused[index][:500]))
+            found.append(DocumentResult(document, EmbeddingState.REFUSED, error=embedded.refused[index][:500]))
     return found
 
 
-def _empty(documents: Sequence[Document]) -> list[Outcome]:
-    return [Outcome(document, State.EMPTY) for document in documents if not document.text.strip()]
+def _empty(documents: Sequence[SourceDocument]) -> list[DocumentResult]:
+    return [DocumentResult(document, EmbeddingState.EMPTY) for document in documents if not document.text.strip()]

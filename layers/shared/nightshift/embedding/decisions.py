@@ -6,19 +6,19 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from nightshift.database.tables import embedding_decision, is_there
+from nightshift.database.tables import embedding_decision, table_exists
 from nightshift.run import JobRun
 
 
 def is_finished(connection: Connection, decision: str) -> bool:
     """Whether an earlier run has finished it."""
-    if not is_there(connection, embedding_decision):
+    if not table_exists(connection, embedding_decision):
         return False
     found = select(embedding_decision.c.run_id).where(embedding_decision.c.decision == decision)
     return connection.execute(found).first() is not None
 
 
-def finish(connection: Connection, decision: str, run: JobRun, now: datetime) -> None:
+def mark_decision_completed(connection: Connection, decision: str, run: JobRun, now: datetime) -> None:
     """Note that it is finished; commits."""
     if not is_finished(connection, decision):
         values = {"decision": decision, "run_id": run.run_id, "finished_at": now}

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from nightshift.database import postgres_access, sqlite
-from nightshift.database.catalog import Column, TableInfo, TableName
+from nightshift.database.catalog import TableColumn, TableInfo, TableName
 from nightshift.database.postgres import ROW_SECURITY
-from nightshift.results import Refusal
+from nightshift.guards import GuardRefused
 
 _COLUMN = """
 SELECT a.attnotnull AS filled, a.attgenerated::text <> '' AS generated,
@@ -27,43 +27,41 @@ WRITE_TABLE = "write `table` in [[embedding]] as the database has it: a name, or
 UNBOUND = "ALTER ROLE … BYPASSRLS for nightshift's role, or let it be a member of the table's owner"
 
 
-class Refused(Exception):
-    """A guard said no."""
-
-    def __init__(self, guard: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.refusal = Refusal(guard=guard, message=message, hint=hint)
-
-
 def known_table(written: str, info: TableInfo | None) -> TableInfo:
     """The table exists, is one, and we see all of its rows."""
     if info is None:
-        raise Refused("unknown_table", f"there is no table {written}", WRITE_TABLE)
+        raise GuardRefused("unknown_table", f"there is no table {written}", WRITE_TABLE)
     if info.name.name.startswith("nightshift_"):
-        raise Refused("unknown_table", f"{written} is one of nightshift's own tables", "take it out of [[embedding]]")
+        raise GuardRefused(
+            "unknown_table", f"{written} is one of nightshift's own tables", "take it out of [[embedding]]"
+        )
     if info.kind not in ("table", "partitioned", "table without rowid"):
-        raise Refused("unknown_table", f"{written} is a {info.kind}", "name in [[embedding]] the table that it shows")
+        raise GuardRefused(
+            "unknown_table", f"{written} is a {info.kind}", "name in [[embedding]] the table that it shows"
+        )
     if not info.may_read:
         hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role"
-        raise Refused("privilege", f"nightshift's role may not read {written}", hint)
+        raise GuardRefused("privilege", f"nightshift's role may not read {written}", hint)
     if ROW_SECURITY in info.hiding:
-        raise Refused("hidden_rows", f"{written}: {ROW_SECURITY} hides documents", UNBOUND)
+        raise GuardRefused("hidden_rows", f"{written}: {ROW_SECURITY} hides documents", UNBOUND)
     if info.has_children:
         what = f"{written} has tables that inherit from it, whose rows it shows as its own"
-        raise Refused("hidden_rows", what, "name a table from which none inherits in [[embedding]]")
+        raise GuardRefused("hidden_rows", what, "name a table from which none inherits in [[embedding]]")
     return info
 
 
-def known_column(info: TableInfo, written: str) -> Column:
+def known_column(info: TableInfo, written: str) -> TableColumn:
     """The table has that column."""
     column = info.column(written)
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
-        raise Refused("unknown_column", f"{info.name.label} has no column {written}", f"name one that it has: {names}")
+        raise GuardRefused(
+            "unknown_column", f"{info.name.label} has no column {written}", f"name one that it has: {names}"
+        )
     return column
 
 
-def unique(connection: Connection, table: TableName, column: str) -> None:
+def check_unique_key(connection: Connection, table: TableName, column: str) -> None:
     """No two rows have the same value in this column."""
     names = (column,)
     if connection.dialect.name == "postgresql":
@@ -71,14 +69,14 @@ def unique(connection: Connection, table: TableName, column: str) -> None:
     else:
         found = sqlite.primary_key(connection, table) == names or sqlite.is_unique(connection, table, names)
     if not found:
-        raise Refused(
+        raise GuardRefused(
             "not_unique",
             f"{table.label}.{column} is not unique: a vector could not be told whose it is",
             "name the primary key, or make the column UNIQUE",
         )
 
 
-def privileges(connection: Connection, table: TableName, *rights: str) -> None:
+def check_privileges(connection: Connection, table: TableName, *rights: str) -> None:
     """We may do with the table what has to be done."""
     if connection.dialect.name != "postgresql":
         return
@@ -86,10 +84,10 @@ def privileges(connection: Connection, table: TableName, *rights: str) -> None:
     if not found.scalar():
         asked = ", ".join(rights)
         hint = f"GRANT {asked} ON {table.sql} TO nightshift's role, which writes the vectors there"
-        raise Refused("privilege", f"nightshift's role may not {asked} in {table.label}", hint)
+        raise GuardRefused("privilege", f"nightshift's role may not {asked} in {table.label}", hint)
 
 
-def writable(connection: Connection, table: TableName, column: str) -> str | None:
+def check_writable(connection: Connection, table: TableName, column: str) -> str | None:
     """The vector's column can be written, and emptied; returns why its type cannot be changed, None where it can."""
     facts: Any
     if connection.dialect.name == "postgresql":
@@ -104,11 +102,11 @@ def writable(connection: Connection, table: TableName, column: str) -> str | Non
         fixed = None
     if facts.generated or facts.filled:
         what = "is generated" if facts.generated else "is NOT NULL, and documents without text have no embedding"
-        raise Refused("not_writable", f"{table.label}.{column} {what}", "name a plain column that may be NULL")
+        raise GuardRefused("not_writable", f"{table.label}.{column} {what}", "name a plain column that may be NULL")
     return fixed
 
 
-def fitting(label: str, declared: int | None, dimension: int, known: int | None, fixed: str | None) -> None:
+def check_dimension(label: str, declared: int | None, dimension: int, known: int | None, fixed: str | None) -> None:
     """The column takes the model's vectors, or may be changed so that it does.
 
     Args:
@@ -120,7 +118,9 @@ def fitting(label: str, declared: int | None, dimension: int, known: int | None,
         return
     what = f"{label} takes vectors of {declared} numbers, and the model makes {dimension}"
     if known != declared:
-        raise Refused("wrong_dimension", what, f"set EMBEDDING_DIMENSION to {declared}, or change the column's type")
+        raise GuardRefused(
+            "wrong_dimension", what, f"set EMBEDDING_DIMENSION to {declared}, or change the column's type"
+        )
     if fixed is not None:
         hint = f"{fixed}: change the column's type to {dimension} yourself, or go back to {declared}"
-        raise Refused("wrong_dimension", what, hint)
+        raise GuardRefused("wrong_dimension", what, hint)

@@ -13,10 +13,11 @@ from sqlalchemy import Connection, text
 
 from nightshift.database.operators import operator_sql
 from nightshift.database.search_path import HANDED_OVER
-from nightshift.embedding.session import Session, name, stamp, type_sql
-from nightshift.embedding.source import Source
-from nightshift.embedding.terms import Key, Model, Outcome, Shelf, State
-from nightshift.embedding.vectors import Form, as_text
+from nightshift.embedding.document_store import DocumentStore
+from nightshift.embedding.models import DocumentResult, EmbeddingModel, EmbeddingState, Key, VectorStore
+from nightshift.embedding.source import DocumentSource
+from nightshift.embedding.sql_text import format_timestamp, quoted_name, type_sql
+from nightshift.embedding.vectors import VectorFormat, as_text
 
 _ARRAYS = ", ".join(f"CAST(:{facts} AS text[])" for facts in ("ids", "hashes", "versions", "states", "errors"))
 _NEW = f"unnest({_ARRAYS}, string_to_array(:vectors, ';', '-')) n(id, hash, version, state, error, vector)"
@@ -29,13 +30,15 @@ _VALUES = (
 )
 
 
-class PostgresqlSession(Session):
+class PostgresqlDocumentStore(DocumentStore):
     """A session on PostgreSQL."""
 
     share, alone, handed = " FOR SHARE", " FOR UPDATE", f" AND {HANDED_OVER}"
     keys_sql = "SELECT CAST(k AS {type}) FROM unnest(CAST(:keys AS text[])) k"
 
-    def __init__(self, connection: Connection, source: Source, model: Model, *, staged: bool = True) -> None:
+    def __init__(
+        self, connection: Connection, source: DocumentSource, model: EmbeddingModel, *, staged: bool = True
+    ) -> None:
         super().__init__(connection, source, model, staged=staged)
         if "." in source.id.base_type:  # a type with operators of its own
             self.equal = operator_sql(connection, source.table, source.id.name)
@@ -46,23 +49,23 @@ class PostgresqlSession(Session):
         self.keys_sql = self.keys_sql.format(type=self.key_type)
         self.after_sql = f"CAST(:after AS {self.key_type})"
         self.key_sql = self.id_sql = f"CAST(d.{self.id} AS text)"
-        parts = ", ".join(f"CAST(d.{name(column)} AS text)" for column in source.texts)
+        parts = ", ".join(f"CAST(d.{quoted_name(column)} AS text)" for column in source.texts)
         self.text_sql = f"concat_ws(E'\\n\\n', {parts})"
         self.hash_sql = f"encode(sha256(convert_to({self.text_sql}, 'UTF8')), 'hex')"
 
-    def begin(self, seconds: float, *, one_moment: bool = False) -> None:
-        """See `Session.begin`; a deadlock is looked for after a second, by then we have given up."""
+    def begin_migration(self, seconds: float, *, one_moment: bool = False) -> None:
+        """See `DocumentStore.begin_migration`; a deadlock is looked for after a second, by then we have given up."""
         self.connection.rollback()
         level = "REPEATABLE READ" if one_moment else "READ COMMITTED"
         self.connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {level}")
         # Not by set_config(): a query would be the moment, and locks are to come first.
         self.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds * 1000:.0f}ms'")
 
-    def write(self, shelf: Shelf, outcomes: Sequence[Outcome], now: datetime) -> set[str]:
-        """See `Session.write`."""
-        self.hold(shelf)
+    def write_vectors(self, shelf: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
+        """See `DocumentStore.write_vectors`."""
+        self.lock_state(shelf)
         new = f"new AS (SELECT * FROM {_NEW})"
-        if shelf is Shelf.STAGE:
+        if shelf is VectorStore.STAGE:
             steps, columns, values = [new], f"{_COLUMNS}, vector", f"{_VALUES}, {self._cast('vector')} FROM new"
             table, changed = self.stage, f"{_changed(self.stage)}, vector = excluded.vector"
         else:
@@ -74,7 +77,8 @@ class PostgresqlSession(Session):
             table, changed = self.ledger, _changed(self.ledger)
         statement = (
             f"WITH {', '.join(steps)} INSERT INTO {table} ({columns}) {values}"
-            f" ON CONFLICT ({'document_id' if shelf is Shelf.STAGE else 'place, document_id'}) DO UPDATE SET {changed}"
+            f" ON CONFLICT ({'document_id' if shelf is VectorStore.STAGE else 'place, document_id'})"
+            f" DO UPDATE SET {changed}"
             " RETURNING document_id"
         )
         return {row.document_id for row in self._rows(text(statement), self._parameters(outcomes, now))}
@@ -87,7 +91,7 @@ class PostgresqlSession(Session):
             vector = self._cast("n.vector")
             update = f"UPDATE {self.documents} d SET {self.vector} = {vector} FROM new n WHERE {same} RETURNING {known}"
             return [f"kept AS ({update})"]
-        columns, values = self.columns("k.hash")
+        columns, values = self.vector_columns("k.hash")
         changed = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
         key = f"CAST(k.id AS {self.key_type})"
         return [
@@ -99,8 +103,8 @@ class PostgresqlSession(Session):
             f" ON CONFLICT (document_id) DO UPDATE SET {changed})",
         ]
 
-    def columns(self, hash_sql: str) -> tuple[list[str], str]:
-        """See `Session.columns`."""
+    def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
+        """See `DocumentStore.vector_columns`."""
         values = {
             "model": "CAST(:model AS text)",
             "dimension": "CAST(:dimension AS integer)",
@@ -110,15 +114,15 @@ class PostgresqlSession(Session):
         extras = self.place.extras
         return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
 
-    def set_aside(self, outcome: Outcome, now: datetime) -> None:
-        """See `Session.set_aside`."""
-        self.hold(Shelf.READERS)
+    def mark_rejected(self, outcome: DocumentResult, now: datetime) -> None:
+        """See `DocumentStore.mark_rejected`."""
+        self.lock_state(VectorStore.READERS)
         values = f"{_VALUES} FROM {_NEW}"
         statement = f"INSERT INTO {self.ledger} ({_COLUMNS}) {values} ON CONFLICT (place, document_id) DO UPDATE"
         self.connection.execute(text(f"{statement} SET {_changed(self.ledger)}"), self._parameters([outcome], now))
 
-    def remove_vanished(self) -> int:
-        """See `Session.remove_vanished`."""
+    def delete_orphaned_embeddings(self) -> int:
+        """See `DocumentStore.delete_orphaned_embeddings`."""
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
         gone = f"DELETE FROM {self.ledger} l WHERE l.place = :place AND NOT EXISTS ({there}) RETURNING l.document_id"
         steps = [f"gone AS ({gone})"]
@@ -132,7 +136,7 @@ class PostgresqlSession(Session):
         return int(row.n)
 
     def make_place(self) -> None:
-        """See `Session.make_place`."""
+        """See `DocumentStore.make_place`."""
         columns = [f"document_id {self.key_type} PRIMARY KEY", f"{self.vector} {type_sql(self.place.type_name)}"]
         columns += ["model text", "dimension integer", "content_hash text", "embedded_at timestamptz"]
         self.connection.execute(text(f"CREATE TABLE {self.readers} ({', '.join(columns)})"))
@@ -140,16 +144,18 @@ class PostgresqlSession(Session):
 
     def _cast(self, expression: str) -> str:
         """A vector that travelled as text, as its column wants it."""
-        if self.place.form is Form.BYTES:
+        if self.place.form is VectorFormat.BYTES:
             return f"decode({expression}, 'hex')"
         # Of the model's own dimension whatever the place's is: the stage may be for another one.
-        kind = self.place.type_name.partition("(")[0] if self.place.form is Form.VECTOR else self.place.type_name
+        kind = (
+            self.place.type_name.partition("(")[0] if self.place.form is VectorFormat.VECTOR else self.place.type_name
+        )
         return f"CAST({expression} AS {type_sql(kind)})"
 
-    def _parameters(self, outcomes: Sequence[Outcome], now: datetime) -> dict[str, object]:
+    def _parameters(self, outcomes: Sequence[DocumentResult], now: datetime) -> dict[str, object]:
         return {
             **self.facts,
-            "now": stamp(now),
+            "now": format_timestamp(now),
             "ids": [outcome.document.id for outcome in outcomes],
             "hashes": [outcome.document.hash for outcome in outcomes],
             "versions": [outcome.document.version for outcome in outcomes],
@@ -161,21 +167,21 @@ class PostgresqlSession(Session):
     def _keys(self, keys: Sequence[Key]) -> object:
         return list(keys)
 
-    def touch(self, seen: Sequence[tuple[str, str | None]]) -> None:
-        """See `Session.touch`."""
+    def touch_documents(self, seen: Sequence[tuple[str, str | None]]) -> None:
+        """See `DocumentStore.touch_documents`."""
         statement = (
             f"UPDATE {self.ledger} l SET version = n.version"
             " FROM unnest(CAST(:ids AS text[]), CAST(:versions AS text[])) n(id, version)"
             " WHERE l.place = :place AND l.document_id = n.id"
         )
         ids, versions = [id_ for id_, _ in seen], [version for _, version in seen]
-        self.connection.execute(text(statement), {"place": self.place.label, "ids": ids, "versions": versions})
+        self.connection.execute(text(statement), {"place": self.place.table_label, "ids": ids, "versions": versions})
         self.connection.commit()
 
 
 def _changed(table: str) -> str:
     """What an entry that is there already takes over from a new one."""
-    again = f"excluded.state = '{State.REFUSED}' AND {table}.text_hash = excluded.text_hash"
+    again = f"excluded.state = '{EmbeddingState.REFUSED}' AND {table}.text_hash = excluded.text_hash"
     columns = (column.strip() for column in _COLUMNS.split(",")[2:])
     taken = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")
     return f"{taken}, attempts = CASE WHEN {again} THEN {table}.attempts + 1 ELSE 1 END"

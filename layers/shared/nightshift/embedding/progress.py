@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightshift.results import PoisonedDocument
+from nightshift.results import RejectedDocument
 
 EXAMPLES = 10
 """Documents that are named at the most."""
 
 
 @dataclass(slots=True)
-class Progress:
+class EmbeddingStats:
     """Counts, as `results.EmbeddedTable` has them.
 
     Attributes:
@@ -27,7 +27,7 @@ class Progress:
     unchanged: int = 0
     removed: int = 0
     poisoned: int = 0
-    examples: list[PoisonedDocument] = field(default_factory=list)
+    examples: list[RejectedDocument] = field(default_factory=list)
     left: int = 0
     switched: bool = False
     tokens: int = 0
@@ -37,17 +37,17 @@ class Progress:
     slowest: float = 0.0
 
     @property
-    def moved(self) -> bool:
+    def has_moved(self) -> bool:
         """Whether the next run will find less to do."""
         return bool(self.embedded or self.poisoned or self.empty or self.removed or self.switched)
 
-    def poison(self, document: str, reason: str) -> None:
+    def count_rejected(self, document: str, reason: str) -> None:
         """Count a document that was set aside."""
         self.poisoned += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(PoisonedDocument(id=document, reason=reason))
+            self.examples.append(RejectedDocument(id=document, reason=reason))
 
-    def facts(self) -> dict[str, Any]:
+    def result_facts(self) -> dict[str, Any]:
         """The part of the result that is the same however the turn ended."""
         names = ("looked_at", "embedded", "unchanged", "removed", "poisoned", "left", "switched", "tokens")
         return {**{name: getattr(self, name) for name in names}, "examples": tuple(self.examples)}

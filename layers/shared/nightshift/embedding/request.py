@@ -17,7 +17,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Window(_Part):
+class ReembedWindow(_Part):
     """The votes that were counted: those in `[start, end)`."""
 
     start: AwareDatetime
@@ -44,7 +44,7 @@ class ReembedRequest(_Part):
 
     decision: str | None = Field(default=None, min_length=1, max_length=512)
     table: str | None = Field(default=None, max_length=512)
-    window: Window | None = None
+    window: ReembedWindow | None = None
     likes: int | None = None
     dislikes: int | None = None
     total: int | None = None
@@ -55,7 +55,7 @@ class ReembedRequest(_Part):
     scope: Scope | None = None
     continuation: int = Field(default=0, ge=0, le=1_000_000)
 
-    def continued(self, scope: Scope, *, force: bool) -> dict[str, Any]:
+    def next_request(self, scope: Scope, *, force: bool) -> dict[str, Any]:
         """The keys of the event that has the next run go on."""
         detail = self.model_dump(mode="json", exclude_none=True)
         detail |= {"scope": scope, "continuation": self.continuation + 1}

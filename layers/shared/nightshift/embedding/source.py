@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, text
 
 from nightshift.database import postgres, sqlite
-from nightshift.database.catalog import Column, TableInfo, TableName, quote_identifier, split_name
+from nightshift.database.catalog import TableColumn, TableInfo, TableName, quote_identifier, split_name
 from nightshift.database.search_path import SCHEMAS
 from nightshift.embedding import guards
-from nightshift.embedding.guards import Refused
-from nightshift.embedding.vectors import Form, declared_dimension, form_of
-from nightshift.policy.embedding import Embedding
+from nightshift.embedding.vectors import VectorFormat, declared_dimension, form_of
+from nightshift.guards import GuardRefused
+from nightshift.policy.embedding import EmbeddingPolicy
 
 DOCUMENT, VECTOR = "document_id", "embedding"
 """Columns that a table of embeddings must have."""
@@ -29,7 +29,7 @@ WHERE t.typname = 'vector' AND n.nspname = ANY ({SCHEMAS}) ORDER BY array_positi
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class VectorTarget:
     """Where readers look for vectors.
 
     Attributes:
@@ -45,30 +45,30 @@ class Place:
     table: TableName
     column: str
     type_name: str
-    form: Form
+    form: VectorFormat
     own: bool
     extras: tuple[str, ...] = ()
     missing: bool = False
     fixed: str | None = None
 
     @property
-    def label(self) -> str:
+    def table_label(self) -> str:
         """Names the place, for people and the ledger."""
         return self.table.label if self.own else f"{self.table.label}.{self.column}"
 
     @property
-    def declared(self) -> int | None:
+    def declared_type(self) -> int | None:
         """The only dimension that it takes; None: any."""
         return declared_dimension(self.type_name)
 
     @property
-    def stage(self) -> str:
+    def staging_target(self) -> str:
         """Name of the table in which another model's vectors are made ready."""
-        return "nightshift_embedding_stage_" + hashlib.sha256(self.label.encode()).hexdigest()[:12]
+        return "nightshift_embedding_stage_" + hashlib.sha256(self.table_label.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DocumentSource:
     """One policy's documents.
 
     Attributes:
@@ -78,87 +78,93 @@ class Source:
     """
 
     table: TableName
-    id: Column
+    id: TableColumn
     texts: tuple[str, ...]
     version: str | None
-    place: Place
+    place: VectorTarget
 
-    def made(self) -> Source:
+    def made(self) -> DocumentSource:
         """The same, now that the place has been made."""
         return replace(self, place=replace(self.place, missing=False))
 
 
-def look_up(connection: Connection, policy: Embedding, dimension: int) -> Source:
+def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: int) -> DocumentSource:
     """Find everything that a policy names, in one snapshot.
 
     Args:
         dimension: of the model's vectors, for a place that has to be made.
 
     Raises:
-        Refused: something is not there, or cannot be used.
+        GuardRefused: something is not there, or cannot be used.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     info = guards.known_table(policy.table, _describe(connection, policy.table))
     key = guards.known_column(info, policy.id)
-    guards.unique(connection, info.name, key.name)
+    guards.check_unique_key(connection, info.name, key.name)
     if connection.dialect.name == "sqlite" and key.base_type not in ("integer", "text"):
         what = f"{info.name.label}.{key.name} is {key.type_name or 'of no type'}"
-        raise Refused("wrong_type", what, "SQLite's documents need an id of integers or text")
+        raise GuardRefused("wrong_type", what, "SQLite's documents need an id of integers or text")
     texts = tuple(guards.known_column(info, name).name for name in policy.text)
     version = guards.known_column(info, policy.updated_at).name if policy.updated_at else None
     place = (
         _own_table(connection, info, policy.into, key, dimension) if policy.into else _column(connection, info, policy)
     )
     if place.column in (key.name, version, *texts) and not place.own:
-        raise Refused("wrong_type", f"{place.label} is the document's own", "name a column that holds nothing else")
-    return Source(info.name, key, texts, version, place)
+        raise GuardRefused(
+            "wrong_type", f"{place.table_label} is the document's own", "name a column that holds nothing else"
+        )
+    return DocumentSource(info.name, key, texts, version, place)
 
 
 def _describe(connection: Connection, written: str) -> TableInfo | None:
-    describe = postgres.describe if connection.dialect.name == "postgresql" else sqlite.describe
+    describe = postgres.describe_table if connection.dialect.name == "postgresql" else sqlite.describe_table
     return describe(connection, written, "")
 
 
-def _column(connection: Connection, info: TableInfo, policy: Embedding) -> Place:
+def _column(connection: Connection, info: TableInfo, policy: EmbeddingPolicy) -> VectorTarget:
     """A column of the documents' own table."""
     assert policy.embedding is not None  # the policy has one of the two
     column = guards.known_column(info, policy.embedding)
-    guards.privileges(connection, info.name, "UPDATE")
-    fixed = guards.writable(connection, info.name, column.name)
-    return Place(info.name, column.name, column.type_name, _form(connection, info, column), own=False, fixed=fixed)
+    guards.check_privileges(connection, info.name, "UPDATE")
+    fixed = guards.check_writable(connection, info.name, column.name)
+    return VectorTarget(
+        info.name, column.name, column.type_name, _form(connection, info, column), own=False, fixed=fixed
+    )
 
 
-def _own_table(connection: Connection, documents: TableInfo, written: str, key: Column, dimension: int) -> Place:
+def _own_table(
+    connection: Connection, documents: TableInfo, written: str, key: TableColumn, dimension: int
+) -> VectorTarget:
     """A table beside the documents, as it is or as it will be."""
     info = _describe(connection, written)
     if info is None:
         return _new_table(connection, documents, written, dimension)
     guards.known_table(written, info)
     if info.name == documents.name:
-        raise Refused(
+        raise GuardRefused(
             "wrong_place",
             f"{written} is the documents' table",
             "in place of `into` write `embedding`, for a column of its own",
         )
     document, column = guards.known_column(info, DOCUMENT), guards.known_column(info, VECTOR)
-    guards.unique(connection, info.name, document.name)
+    guards.check_unique_key(connection, info.name, document.name)
     if document.base_type != key.base_type:
         theirs = f"{documents.name.label}.{key.name} is {key.type_name}"
         what = f"{info.name.label}.{DOCUMENT} is {document.type_name}, and {theirs}"
-        raise Refused("wrong_type", what, "ALTER TABLE one of them, so that both have the same type")
-    guards.privileges(connection, info.name, "SELECT", "INSERT", "UPDATE", "DELETE")
-    fixed = guards.writable(connection, info.name, column.name)
+        raise GuardRefused("wrong_type", what, "ALTER TABLE one of them, so that both have the same type")
+    guards.check_privileges(connection, info.name, "SELECT", "INSERT", "UPDATE", "DELETE")
+    fixed = guards.check_writable(connection, info.name, column.name)
     extras = tuple(name for name in EXTRAS if info.column(name) is not None)
     form = _form(connection, info, column)
-    return Place(info.name, column.name, column.type_name, form, own=True, extras=extras, fixed=fixed)
+    return VectorTarget(info.name, column.name, column.type_name, form, own=True, extras=extras, fixed=fixed)
 
 
-def _new_table(connection: Connection, documents: TableInfo, written: str, dimension: int) -> Place:
+def _new_table(connection: Connection, documents: TableInfo, written: str, dimension: int) -> VectorTarget:
     """A table to be made: in the documents' schema where it names none, with pgvector where that is installed."""
     parts = split_name(written)
     if parts is None or (len(parts) == 2 and connection.dialect.name == "sqlite"):
-        raise Refused(
+        raise GuardRefused(
             "unknown_table",
             f"{written} is no name for a table",
             "write `into` in [[embedding]] as a name, or schema.name",
@@ -166,34 +172,36 @@ def _new_table(connection: Connection, documents: TableInfo, written: str, dimen
     # As PostgreSQL would read it in CREATE TABLE.
     names = [part if quoted else part.lower() for part, quoted in parts]
     if names[-1].startswith("nightshift_"):
-        raise Refused(
+        raise GuardRefused(
             "unknown_table", f"{written}: names like this are nightshift's own", "choose another name for `into`"
         )
     schema = names[0] if len(names) == 2 else documents.name.schema
     name, extras = TableName(schema, names[-1]), EXTRAS
     if connection.dialect.name == "sqlite":
-        return Place(name, VECTOR, "BLOB", Form.BYTES, own=True, extras=extras, missing=True)
+        return VectorTarget(name, VECTOR, "BLOB", VectorFormat.BYTES, own=True, extras=extras, missing=True)
     may = connection.execute(
         text("SELECT has_schema_privilege(n.oid, 'CREATE') FROM pg_namespace n WHERE n.nspname = :schema"),
         {"schema": schema},
     ).scalar()
     if may is None:
         hint = f"CREATE SCHEMA {quote_identifier(schema)}, or correct `into`"
-        raise Refused("unknown_table", f"there is no schema {schema} for {written}", hint)
+        raise GuardRefused("unknown_table", f"there is no schema {schema} for {written}", hint)
     if not may:
         hint = f"GRANT CREATE ON SCHEMA {quote_identifier(schema)} TO nightshift's role, or create the table yourself"
-        raise Refused("privilege", f"there is no table {written}, and nightshift's role may not make it", hint)
+        raise GuardRefused("privilege", f"there is no table {written}, and nightshift's role may not make it", hint)
     vector = connection.execute(text(_VECTOR)).scalar()
     if vector is None:
-        return Place(name, VECTOR, "bytea", Form.BYTES, own=True, extras=extras, missing=True)
-    return Place(name, VECTOR, f"{vector}({dimension})", Form.VECTOR, own=True, extras=extras, missing=True)
+        return VectorTarget(name, VECTOR, "bytea", VectorFormat.BYTES, own=True, extras=extras, missing=True)
+    return VectorTarget(
+        name, VECTOR, f"{vector}({dimension})", VectorFormat.VECTOR, own=True, extras=extras, missing=True
+    )
 
 
-def _form(connection: Connection, info: TableInfo, column: Column) -> Form:
+def _form(connection: Connection, info: TableInfo, column: TableColumn) -> VectorFormat:
     postgresql = connection.dialect.name == "postgresql"
     form = form_of(column, postgresql=postgresql)
     if form is None:
         what = f"{info.name.label}.{column.name} is {column.type_name or 'of no type'}"
         kinds = "vector, halfvec, bytea, json, jsonb, text, real[]" if postgresql else "BLOB, TEXT or JSON"
-        raise Refused("wrong_type", f"{what}: it cannot hold vectors", f"what can: {kinds}")
+        raise GuardRefused("wrong_type", f"{what}: it cannot hold vectors", f"what can: {kinds}")
     return form

@@ -13,10 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.embedding.session import Session, name, stamp
-from nightshift.embedding.source import Source
-from nightshift.embedding.terms import Key, Model, Outcome, Shelf, State
-from nightshift.embedding.vectors import Form, as_bytes, as_text
+from nightshift.embedding.document_store import DocumentStore
+from nightshift.embedding.models import DocumentResult, EmbeddingModel, EmbeddingState, Key, VectorStore
+from nightshift.embedding.source import DocumentSource
+from nightshift.embedding.sql_text import format_timestamp, quoted_name
+from nightshift.embedding.vectors import VectorFormat, as_bytes, as_text
 
 _COLUMNS = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
 _VALUES = ":place, :id, :hash, :version, :model, :dimension, :state, :error, 1, :round, :now"
@@ -33,7 +34,7 @@ def _hash(*parts: object) -> str:
     return hashlib.sha256(_text(*parts).encode("utf-8", "replace")).hexdigest()
 
 
-class SqliteSession(Session):
+class SqliteDocumentStore(DocumentStore):
     """A session on SQLite."""
 
     NOT_SAME = "IS NOT"
@@ -41,30 +42,32 @@ class SqliteSession(Session):
     after_sql = ":after"
     keys_sql = "SELECT value FROM json_each(:keys)"
 
-    def __init__(self, connection: Connection, source: Source, model: Model, *, staged: bool = True) -> None:
+    def __init__(
+        self, connection: Connection, source: DocumentSource, model: EmbeddingModel, *, staged: bool = True
+    ) -> None:
         super().__init__(connection, source, model, staged=staged)
         driver: Any = connection.connection.dbapi_connection
         driver.create_function("nightshift_text", -1, _text, deterministic=True)
         driver.create_function("nightshift_hash", -1, _hash, deterministic=True)
         self.key_sql = f"d.{self.id}"
         self.id_sql = f"CAST(d.{self.id} AS text)"
-        parts = ", ".join(f"d.{name(column)}" for column in source.texts)
+        parts = ", ".join(f"d.{quoted_name(column)}" for column in source.texts)
         self.text_sql, self.hash_sql = f"nightshift_text({parts})", f"nightshift_hash({parts})"
 
-    def begin(self, seconds: float, *, one_moment: bool = False) -> None:  # noqa: ARG002 - nobody else writes anyway
-        """See `Session.begin`; the first statement takes the lock, and waits as the connection does."""
+    def begin_migration(self, seconds: float, *, one_moment: bool = False) -> None:  # noqa: ARG002 - nobody else writes anyway
+        """See `DocumentStore.begin_migration`; the first statement takes the lock, and waits as the connection does."""
         self.connection.rollback()
 
-    def write(self, shelf: Shelf, outcomes: Sequence[Outcome], now: datetime) -> set[str]:
-        """See `Session.write`."""
-        self.hold(shelf)
-        if shelf is Shelf.STAGE:
+    def write_vectors(self, shelf: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
+        """See `DocumentStore.write_vectors`."""
+        self.lock_state(shelf)
+        if shelf is VectorStore.STAGE:
             statement = text(f"INSERT OR REPLACE INTO {self.stage} ({_COLUMNS}, vector) VALUES ({_VALUES}, :vector)")
             self.connection.execute(statement, [self._parameters(outcome, now) for outcome in outcomes])
             return {outcome.document.id for outcome in outcomes}
         return {outcome.document.id for outcome in outcomes if self._put(outcome, now)}
 
-    def _put(self, outcome: Outcome, now: datetime) -> bool:
+    def _put(self, outcome: DocumentResult, now: datetime) -> bool:
         """Write one vector where readers look, and note it; returns whether its text is as it was."""
         parameters = self._parameters(outcome, now)
         same = f"d.{self.id} = :key AND {self.hash_sql} = :hash"
@@ -76,7 +79,7 @@ class SqliteSession(Session):
         elif outcome.vector is None:
             put = f"DELETE FROM {self.readers} WHERE document_id = :key"
         else:
-            columns, values = self.columns(":hash")
+            columns, values = self.vector_columns(":hash")
             changed = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
             put = f"INSERT INTO {self.readers} ({', '.join(columns)}) VALUES (:key, :vector{values})"
             put += f" ON CONFLICT (document_id) DO UPDATE SET {changed}"
@@ -87,27 +90,27 @@ class SqliteSession(Session):
         self._note(parameters | {"version": version})
         return True
 
-    def columns(self, hash_sql: str) -> tuple[list[str], str]:
-        """See `Session.columns`."""
+    def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
+        """See `DocumentStore.vector_columns`."""
         values = {"model": ":model", "dimension": ":dimension", "content_hash": hash_sql, "embedded_at": ":now"}
         extras = self.place.extras
         return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
 
     def _note(self, parameters: dict[str, Any]) -> None:
-        again = f"excluded.state = '{State.REFUSED}' AND {self.ledger}.text_hash = excluded.text_hash"
+        again = f"excluded.state = '{EmbeddingState.REFUSED}' AND {self.ledger}.text_hash = excluded.text_hash"
         columns = [column.strip() for column in _COLUMNS.split(",")[2:]]
         changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")
         noted = f"INSERT INTO {self.ledger} ({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT (place, document_id)"
         noted += f" DO UPDATE SET {changed}, attempts = CASE WHEN {again} THEN attempts + 1 ELSE 1 END"
         self.connection.execute(text(noted), parameters)
 
-    def set_aside(self, outcome: Outcome, now: datetime) -> None:
-        """See `Session.set_aside`."""
-        self.hold(Shelf.READERS)
+    def mark_rejected(self, outcome: DocumentResult, now: datetime) -> None:
+        """See `DocumentStore.mark_rejected`."""
+        self.lock_state(VectorStore.READERS)
         self._note(self._parameters(outcome, now))
 
-    def remove_vanished(self) -> int:
-        """See `Session.remove_vanished`."""
+    def delete_orphaned_embeddings(self) -> int:
+        """See `DocumentStore.delete_orphaned_embeddings`."""
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
         gone = f"FROM {self.ledger} AS l WHERE l.place = :place AND NOT EXISTS ({there})"
         if self.place.own:
@@ -119,19 +122,19 @@ class SqliteSession(Session):
         return removed
 
     def make_place(self) -> None:
-        """See `Session.make_place`."""
+        """See `DocumentStore.make_place`."""
         key = "INTEGER" if self.source.id.base_type == "integer" else "TEXT"
         extras = "model TEXT, dimension INTEGER, content_hash TEXT, embedded_at TEXT"
         made = f"CREATE TABLE {self.readers} (document_id {key} PRIMARY KEY, {self.vector} BLOB, {extras})"
         self.connection.execute(text(made))
         self.connection.commit()
 
-    def _parameters(self, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    def _parameters(self, outcome: DocumentResult, now: datetime) -> dict[str, Any]:
         document, vector = outcome.document, outcome.vector
-        encode = as_bytes if self.place.form is Form.BYTES else lambda v: as_text(v, self.place.form)
+        encode = as_bytes if self.place.form is VectorFormat.BYTES else lambda v: as_text(v, self.place.form)
         return {
             **self.facts,
-            "now": stamp(now),
+            "now": format_timestamp(now),
             "key": document.key,
             "id": document.id,
             "hash": document.hash,
@@ -144,9 +147,9 @@ class SqliteSession(Session):
     def _keys(self, keys: Sequence[Key]) -> object:
         return json.dumps(list(keys))
 
-    def touch(self, seen: Sequence[tuple[str, str | None]]) -> None:
-        """See `Session.touch`."""
+    def touch_documents(self, seen: Sequence[tuple[str, str | None]]) -> None:
+        """See `DocumentStore.touch_documents`."""
         statement = f"UPDATE {self.ledger} SET version = :version WHERE place = :place AND document_id = :id"
-        rows = [{"place": self.place.label, "id": id_, "version": version} for id_, version in seen]
+        rows = [{"place": self.place.table_label, "id": id_, "version": version} for id_, version in seen]
         self.connection.execute(text(statement), rows)
         self.connection.commit()

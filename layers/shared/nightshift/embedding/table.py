@@ -15,26 +15,27 @@ from functools import partial
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
-from nightshift.archive.table_guards import repeated
+from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ignore_events
+from nightshift.archive.table_guards import duplicate_policy_refusal
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, refused_statement
-from nightshift.embedders import Embedder
-from nightshift.embedding.batch import Batcher
-from nightshift.embedding.guards import Refused, fitting
-from nightshift.embedding.postgresql import PostgresqlSession
-from nightshift.embedding.progress import Progress
+from nightshift.embedders import TextEmbedder
+from nightshift.embedding.batch import BatchEmbedder
+from nightshift.embedding.database_errors import is_out_of_time
+from nightshift.embedding.document_scan import PAGE, DocumentScan
+from nightshift.embedding.document_store import DocumentStore
+from nightshift.embedding.guards import check_dimension
+from nightshift.embedding.model_migration import ModelMigration
+from nightshift.embedding.models import DocumentFilter, EmbeddingModel, ModelState, VectorStore
+from nightshift.embedding.postgresql import PostgresqlDocumentStore
+from nightshift.embedding.progress import EmbeddingStats
 from nightshift.embedding.request import Scope
-from nightshift.embedding.session import Session
-from nightshift.embedding.source import Source, look_up
-from nightshift.embedding.sqlite import SqliteSession
-from nightshift.embedding.sweep import PAGE, Sweep
-from nightshift.embedding.switch import Switch
-from nightshift.embedding.terms import Choice, Model, Shelf, Standing
-from nightshift.embedding.troubles import is_out_of_time
+from nightshift.embedding.source import DocumentSource, resolve_policy
+from nightshift.embedding.sqlite import SqliteDocumentStore
 from nightshift.errors import NightshiftError
-from nightshift.policy.embedding import Embedding
-from nightshift.results import EmbeddedTable, Status
+from nightshift.guards import GuardRefused
+from nightshift.policy.embedding import EmbeddingPolicy
+from nightshift.results import EmbeddedTable, RunStatus
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 
@@ -44,31 +45,31 @@ LOCKED = "the switch to another model waits: somebody holds locks on the table, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class EmbeddingContext:
     """What one policy's turn needs."""
 
     run: JobRun
     settings: Settings
     database: Database
-    embedder: Embedder
-    policy: Embedding
+    embedder: TextEmbedder
+    policy: EmbeddingPolicy
     scope: Scope
     round: str
     """Names the run, or the series of runs, that this one belongs to."""
     among: Callable[[Connection], str] | None = None
     """Gives the query for the ids of the documents that `scope` means; None: it means all."""
     now: Callable[[], datetime]
-    listener: Listener = ignore
+    listener: Listener = ignore_events
     seen: set[TableName] = field(default_factory=set)
     """Tables that earlier policies of the run were about."""
 
     @property
-    def model(self) -> Model:
-        return Model(self.embedder.model, self.embedder.dimension, self.round)
+    def target_model(self) -> EmbeddingModel:
+        return EmbeddingModel(self.embedder.model, self.embedder.dimension, self.round)
 
 
 @dataclass(slots=True)
-class _Ended:
+class _RunState:
     """How a turn ended, as far as counts do not tell."""
 
     scope: Scope
@@ -76,13 +77,13 @@ class _Ended:
     warnings: tuple[str, ...] = ()
 
 
-def reembed_table(turn: Turn) -> EmbeddedTable:
+def reembed_table(turn: EmbeddingContext) -> EmbeddedTable:
     """Embed what is to be embedded.
 
     A failure does not raise: it is part of the result, together with what was written before it.
     """
     started = time.monotonic()
-    progress, ended = Progress(), _Ended(turn.scope)
+    progress, ended = EmbeddingStats(), _RunState(turn.scope)
     table, error = turn.policy.table, None
     try:
         with turn.database.connect() as connection:
@@ -92,8 +93,8 @@ def reembed_table(turn: Turn) -> EmbeddedTable:
                 _rehearse(connection, turn, source, progress, ended)
             else:
                 _work(connection, turn, source, progress, ended)
-    except Refused as refused:
-        return EmbeddedTable(table=table, status=Status.REFUSED, scope=turn.scope, refusal=refused.refusal)
+    except GuardRefused as refused:
+        return EmbeddedTable(table=table, status=RunStatus.REFUSED, scope=turn.scope, refusal=refused.refusal)
     except DBAPIError as exc:
         error = refused_statement(exc)
     except NightshiftError as exc:
@@ -104,80 +105,86 @@ def reembed_table(turn: Turn) -> EmbeddedTable:
         model=turn.embedder.model,
         dimension=turn.embedder.dimension,
         scope=ended.scope,
-        **progress.facts(),
-        moved=progress.moved,
+        **progress.result_facts(),
+        moved=progress.has_moved,
         seconds=time.monotonic() - started,
         warnings=(*progress.warnings(), *ended.warnings),
         error=error,
     )
 
 
-def _status(turn: Turn, progress: Progress, ended: _Ended, error: NightshiftError | None) -> Status:
+def _status(
+    turn: EmbeddingContext, progress: EmbeddingStats, ended: _RunState, error: NightshiftError | None
+) -> RunStatus:
     if error is not None:
-        return Status.FAILED
+        return RunStatus.FAILED
     if turn.run.dry_run:
-        return Status.DRY_RUN
+        return RunStatus.DRY_RUN
     if progress.left or not ended.in_time:
-        return Status.PARTIAL
-    return Status.OK if progress.moved else Status.NOTHING
+        return RunStatus.PARTIAL
+    return RunStatus.OK if progress.has_moved else RunStatus.NOTHING
 
 
-def _aim(connection: Connection, turn: Turn) -> Source:
-    """Look everything up; raises `Refused`."""
-    source = look_up(connection, turn.policy, turn.embedder.dimension)
+def _aim(connection: Connection, turn: EmbeddingContext) -> DocumentSource:
+    """Look everything up; raises `GuardRefused`."""
+    source = resolve_policy(connection, turn.policy, turn.embedder.dimension)
     connection.rollback()
     if source.table in turn.seen:
-        refusal = repeated(turn.policy.table)
-        raise Refused(refusal.guard, refusal.message, refusal.hint)
+        refusal = duplicate_policy_refusal(turn.policy.table)
+        raise GuardRefused(refusal.guard, refusal.message, refusal.hint)
     turn.seen.add(source.table)
     return source
 
 
-def _work(connection: Connection, turn: Turn, source: Source, progress: Progress, ended: _Ended) -> None:
+def _work(
+    connection: Connection, turn: EmbeddingContext, source: DocumentSource, progress: EmbeddingStats, ended: _RunState
+) -> None:
     """The turn itself; what it has done is in `progress` and `ended`, even where it raises."""
-    session = _session(connection, source, turn.model)
-    standing = session.standing()
+    session = _session(connection, source, turn.target_model)
+    standing = session.load_state()
     _fits(session, standing)
     if source.place.missing:
         session.make_place()
         source = source.made()
-        session = _session(connection, source, turn.model)
+        session = _session(connection, source, turn.target_model)
     if standing is None:
-        session.claim(None if session.occupied() else turn.model)
-        standing = session.standing() or Standing()
-    switch = Switch(session, turn.database)
-    if (standing.model, standing.dimension) == (turn.model.name, turn.model.dimension):
+        session.claim_vectors(None if session.has_vectors() else turn.target_model)
+        standing = session.load_state() or ModelState()
+    switch = ModelMigration(session, turn.database)
+    if (standing.model, standing.dimension) == (turn.target_model.name, turn.target_model.dimension):
         if standing.next_model is not None:
-            switch.abandon()
+            switch.abandon_staging()
         _embed_stale(turn, session, progress, ended)
         return
     ended.scope = "all"
-    switch.prepare(standing)
+    switch.prepare_staging(standing)
     ended.in_time = _staged(turn, session, progress)
     if not ended.in_time:
         return
-    _tell(turn, session, Step.PLANNED)
-    if not switch.swap(turn.now(), lambda: _tell(turn, session, Step.COMMITTING)):
+    _tell(turn, session, ProgressStep.PLANNED)
+    if not switch.cut_over(turn.now(), lambda: _tell(turn, session, ProgressStep.COMMITTING)):
         ended.in_time, ended.warnings = False, (LOCKED,)
         return
     progress.switched = True
-    _tell(turn, session, Step.SETTLED)
-    session = _session(connection, look_up(connection, turn.policy, turn.model.dimension), turn.model)
+    _tell(turn, session, ProgressStep.SETTLED)
+    session = _session(
+        connection, resolve_policy(connection, turn.policy, turn.target_model.dimension), turn.target_model
+    )
     connection.rollback()
-    ended.in_time = _sweep(turn, session, progress).run(Shelf.READERS, Choice(), counted=False)
+    ended.in_time = _sweep(turn, session, progress).scan_documents(VectorStore.READERS, DocumentFilter(), counted=False)
 
 
-def _embed_stale(turn: Turn, session: Session, progress: Progress, ended: _Ended) -> None:
+def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats, ended: _RunState) -> None:
     """Embed for the model that readers see."""
-    choice = Choice(trusting=turn.scope != "all", force=turn.run.force)
+    choice = DocumentFilter(trusting=turn.scope != "all", force=turn.run.force)
     if turn.among is not None:
         choice = replace(choice, among=turn.among(session.connection))
         session.connection.rollback()
-    ended.in_time = _sweep(turn, session, progress).run(Shelf.READERS, choice, counted=True)
+    ended.in_time = _sweep(turn, session, progress).scan_documents(VectorStore.READERS, choice, counted=True)
     if ended.in_time and turn.among is None:
-        turn.database.renew(session.connection)
+        turn.database.refresh_timeouts(session.connection)
         try:
-            progress.removed = session.remove_vanished()
+            progress.removed = session.delete_orphaned_embeddings()
         except DBAPIError as exc:
             session.connection.rollback()
             if not is_out_of_time(exc):
@@ -185,35 +192,37 @@ def _embed_stale(turn: Turn, session: Session, progress: Progress, ended: _Ended
             ended.in_time = False
 
 
-def _staged(turn: Turn, session: Session, progress: Progress) -> bool:
+def _staged(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats) -> bool:
     """Fill the stage until it is all but up to date; returns whether there was time."""
     counted = True
     while True:
         sweep = _sweep(turn, session, progress)
-        if not sweep.run(Shelf.STAGE, Choice(), counted=counted):
+        if not sweep.scan_documents(VectorStore.STAGE, DocumentFilter(), counted=counted):
             return False
         if sweep.stale <= turn.settings.embedding_batch:
             return True
         counted = False
 
 
-def _rehearse(connection: Connection, turn: Turn, source: Source, progress: Progress, ended: _Ended) -> None:
+def _rehearse(
+    connection: Connection, turn: EmbeddingContext, source: DocumentSource, progress: EmbeddingStats, ended: _RunState
+) -> None:
     """Count what would be embedded; nothing is written."""
-    session = _session(connection, source, turn.model)
-    standing = session.standing()
+    session = _session(connection, source, turn.target_model)
+    standing = session.load_state()
     _fits(session, standing)
-    wanted = (turn.model.name, turn.model.dimension)
-    choice, shelf = Choice(trusting=turn.scope != "all", force=turn.run.force), Shelf.READERS
-    if session.occupied() if standing is None else (standing.model, standing.dimension) != wanted:
+    wanted = (turn.target_model.name, turn.target_model.dimension)
+    choice, shelf = DocumentFilter(trusting=turn.scope != "all", force=turn.run.force), VectorStore.READERS
+    if session.has_vectors() if standing is None else (standing.model, standing.dimension) != wanted:
         staged = standing is not None and (standing.next_model, standing.next_dimension) == wanted
-        session = _session(connection, source, turn.model, staged=staged)
-        ended.scope, choice, shelf = "all", Choice(), Shelf.STAGE
+        session = _session(connection, source, turn.target_model, staged=staged)
+        ended.scope, choice, shelf = "all", DocumentFilter(), VectorStore.STAGE
     elif turn.among is not None:
         choice = replace(choice, among=turn.among(connection))
         connection.rollback()
     after = None
     while True:
-        page = session.page(shelf, choice, after, PAGE)
+        page = session.read_page(shelf, choice, after, PAGE)
         progress.looked_at += page.looked_at
         progress.embedded += len(page.stale)
         progress.unchanged += page.looked_at - len(page.stale)
@@ -222,22 +231,24 @@ def _rehearse(connection: Connection, turn: Turn, source: Source, progress: Prog
         after = page.last
 
 
-def _fits(session: Session, standing: Standing | None) -> None:
+def _fits(session: DocumentStore, standing: ModelState | None) -> None:
     place, known = session.place, standing.dimension if standing else None
-    fitting(place.label, place.declared, session.model.dimension, known, place.fixed)
+    check_dimension(place.table_label, place.declared_type, session.model.dimension, known, place.fixed)
 
 
-def _session(connection: Connection, source: Source, model: Model, *, staged: bool = True) -> Session:
-    kind = PostgresqlSession if connection.dialect.name == "postgresql" else SqliteSession
+def _session(
+    connection: Connection, source: DocumentSource, model: EmbeddingModel, *, staged: bool = True
+) -> DocumentStore:
+    kind = PostgresqlDocumentStore if connection.dialect.name == "postgresql" else SqliteDocumentStore
     return kind(connection, source, model, staged=staged)
 
 
-def _sweep(turn: Turn, session: Session, progress: Progress) -> Sweep:
+def _sweep(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats) -> DocumentScan:
     deadline = turn.database.deadline - WRITING_SECONDS
-    batcher = Batcher(session, turn.embedder, progress, deadline=deadline, now=turn.now, listener=turn.listener)
-    batch, renew = turn.settings.embedding_batch, partial(turn.database.renew, session.connection)
-    return Sweep(session, batcher, progress, batch=batch, deadline=deadline, renew=renew)
+    batcher = BatchEmbedder(session, turn.embedder, progress, deadline=deadline, now=turn.now, listener=turn.listener)
+    batch, renew = turn.settings.embedding_batch, partial(turn.database.refresh_timeouts, session.connection)
+    return DocumentScan(session, batcher, progress, batch=batch, deadline=deadline, renew=renew)
 
 
-def _tell(turn: Turn, session: Session, step: Step) -> None:
-    turn.listener(ChunkEvent(step=step, table=session.source.table.label))
+def _tell(turn: EmbeddingContext, session: DocumentStore, step: ProgressStep) -> None:
+    turn.listener(ProgressEvent(step=step, table=session.source.table.label))

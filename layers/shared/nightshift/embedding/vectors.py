@@ -17,12 +17,12 @@ import sys
 from array import array
 from enum import StrEnum
 
-from nightshift.database.catalog import Column
+from nightshift.database.catalog import TableColumn
 
 _SIZED = re.compile(r"^(.*(?:vector|halfvec)\"?)\((\d+)\)$")
 
 
-class Form(StrEnum):
+class VectorFormat(StrEnum):
     """What a column wants."""
 
     VECTOR = "vector"
@@ -31,21 +31,21 @@ class Form(StrEnum):
     ARRAY = "array"
 
 
-def form_of(column: Column, *, postgresql: bool) -> Form | None:
+def form_of(column: TableColumn, *, postgresql: bool) -> VectorFormat | None:
     """What a column can hold a vector as; None where it cannot."""
     if not postgresql:
         if column.type_name.upper() in ("JSON", "JSONB"):
-            return Form.JSON
-        return {"blob": Form.BYTES, "text": Form.JSON}.get(column.base_type)
+            return VectorFormat.JSON
+        return {"blob": VectorFormat.BYTES, "text": VectorFormat.JSON}.get(column.base_type)
     match column.base_type.rpartition(".")[2]:
         case "vector" | "halfvec":
-            return Form.VECTOR
+            return VectorFormat.VECTOR
         case "bytea":
-            return Form.BYTES
+            return VectorFormat.BYTES
         case "json" | "jsonb" | "text" | "varchar":
-            return Form.JSON
+            return VectorFormat.JSON
         case "_float4" | "_float8":
-            return Form.ARRAY
+            return VectorFormat.ARRAY
     return None
 
 
@@ -61,12 +61,12 @@ def with_dimension(type_name: str, dimension: int) -> str:
     return f"{match.group(1)}({dimension})" if match else type_name
 
 
-def as_text(vector: array[float], form: Form) -> str:
+def as_text(vector: array[float], form: VectorFormat) -> str:
     """The vector as a text that PostgreSQL casts, or decodes from hexadecimal digits, to the column's type."""
-    if form is Form.BYTES:
+    if form is VectorFormat.BYTES:
         return as_bytes(vector).hex()
     numbers = ("%.9g," * len(vector))[:-1] % tuple(vector)
-    return f"{{{numbers}}}" if form is Form.ARRAY else f"[{numbers}]"
+    return f"{{{numbers}}}" if form is VectorFormat.ARRAY else f"[{numbers}]"
 
 
 def as_bytes(vector: array[float]) -> bytes:

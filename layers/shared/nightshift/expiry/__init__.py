@@ -1,2 +1,5 @@
-"""Rows that have expired leave with everything that hangs on them: `graph` what that is, `discovery` how the database
-says so, `batch` one transaction of it, `table` one policy's turn, `outbox` and `drain` the files that they named."""
+"""Expired rows are deleted with all rows that depend on them.
+
+`graph` is the graph of dependent tables; `discovery` reads it from the database; `batch` is one transaction; `table`
+processes one policy; `outbox` and `outbox_worker` delete the files that the rows named.
+"""

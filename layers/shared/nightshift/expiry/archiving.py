@@ -20,23 +20,30 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from nightshift.archive.archiver import BRAKE, UNBOUNDED
-from nightshift.archive.ledger import Entry
-from nightshift.archive.seal import Seal
-from nightshift.archive.table import Engine
-from nightshift.archive.work import Limits
+from nightshift.archive.chunk_workers import MAX_CHUNK_OVERSHOOT, UNBOUNDED
+from nightshift.archive.ledger import LedgerEntry
+from nightshift.archive.ledger_commit import LedgerCommit
+from nightshift.archive.run_state import RunLimits
+from nightshift.archive.table import ArchiveContext
 from nightshift.database.catalog import TableInfo, TableName, quote_literal
 from nightshift.database.connect import Database
 from nightshift.database.search_path import HAND_OVER, HANDED_OVER, TAKEN_BACK
-from nightshift.expiry.graph import Node
-from nightshift.expiry.queueing import enqueue
-from nightshift.expiry.session import Busy, Gone, Rejected, stamp
-from nightshift.expiry.statements import Deletion, Key, Statements
+from nightshift.expiry.graph import CascadeTable
+from nightshift.expiry.outbox_entries import enqueue_files
+from nightshift.expiry.session import DeletionCounts, DeletionRejected, LockContention, format_timestamp
+from nightshift.expiry.statements import DeleteStatement, ExpiryStatements, Key
 from nightshift.rows import columns
-from nightshift.rows.axis import Axis
-from nightshift.rows.parquet import Day, by_day
+from nightshift.rows.parquet import ArchiveDay, by_day
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds, RowConnection, RowsLocked, RowTooBig, StatementRefused, TooLarge
+from nightshift.rows.row_connection import (
+    RowConnection,
+    RowsLocked,
+    RowTooBig,
+    StatementRefused,
+    TooLarge,
+    TransactionLimits,
+)
+from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun
 
 if TYPE_CHECKING:
@@ -51,26 +58,26 @@ SELECT CASE WHEN current_setting('track_counts')::boolean
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """One table of the cascade, as the archive sees it; see `archive.uploader.Origin`.
+class CascadeTableSource:
+    """One table of the cascade, as the archive sees it; see `archive.uploader.ArchiveSource`.
 
     Attributes:
         axis: None where rows lie under `today`.
     """
 
     info: TableInfo
-    axis: Axis | None
+    axis: TimestampColumn | None
     timezone: str
     today: date
 
-    def days(self, rows: pa.Table) -> Iterable[Day]:
+    def split_by_day(self, rows: pa.Table) -> Iterable[ArchiveDay]:
         """The rows, by the day under which they are archived."""
-        return [Day(self.today, rows, None, None)] if self.axis is None else by_day(rows, self.axis)
+        return [ArchiveDay(self.today, rows, None, None)] if self.axis is None else by_day(rows, self.axis)
 
 
 @dataclass
 class ArchiveSession:
-    """See `expiry.session.Session`; for PostgreSQL.
+    """See `expiry.session.DeletionSession`; for PostgreSQL.
 
     Attributes:
         connect: opens the data connection, and opens it again where it broke.
@@ -78,15 +85,15 @@ class ArchiveSession:
     """
 
     connect: Callable[[], RowConnection]
-    statements: Statements
-    seal: Seal
-    limits: Limits
+    statements: ExpiryStatements
+    seal: LedgerCommit
+    limits: RunLimits
     run_id: str
     as_of: datetime
     timezone: str
-    _entries: list[Entry] = field(init=False, default_factory=list)
+    _entries: list[LedgerEntry] = field(init=False, default_factory=list)
     _open: RowConnection | None = field(init=False, default=None)
-    _bounds: Bounds = field(init=False)
+    _bounds: TransactionLimits = field(init=False)
     _before: dict[TableName, pa.Table] | None = field(init=False, default=None)
     _deleted: int = field(init=False, default=0)
     _archived: int = field(init=False, default=0)
@@ -101,22 +108,22 @@ class ArchiveSession:
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
         """See `Session.transaction`."""
         self._entries, self._before = [], None
-        self._bounds = Bounds(
+        self._bounds = TransactionLimits(
             seconds=seconds,
             lock_seconds=self.limits.lock_seconds,
-            bytes=UNBOUNDED if single else self.limits.chunk_bytes * BRAKE,
+            bytes=UNBOUNDED if single else self.limits.chunk_bytes * MAX_CHUNK_OVERSHOOT,
             stop=lambda: time.monotonic() > self.limits.deadline,
         )
         try:
             with self._connection.transaction(self._bounds):
                 yield
         except (RowsLocked, TooLarge) as exc:
-            raise Busy(exc.message, detail=exc.detail) from exc
+            raise LockContention(exc.message, detail=exc.detail) from exc
         except StatementRefused as exc:
-            raise Rejected(exc.message, detail=exc.detail) from exc
+            raise DeletionRejected(exc.message, detail=exc.detail) from exc
         finally:
             if self._entries:
-                self.seal.uploader.discard([entry.key for entry in self._entries])
+                self.seal.uploader.abort_upload([entry.key for entry in self._entries])
 
     @property
     def _connection(self) -> RowConnection:
@@ -130,18 +137,18 @@ class ArchiveSession:
         """See `Session.run`."""
         if statement.startswith("INSERT"):
             return self._connection.execute(f"WITH put AS ({statement} RETURNING 1) SELECT count(*) FROM put")
-        self._connection.run(statement)
+        self._connection.run_statement(statement)
         return 0
 
     def keys(self, statement: str) -> list[Key]:
         """See `Session.keys`."""
-        return [tuple(row.values()) for row in self._connection.read(statement, self._bounds).to_pylist()]
+        return [tuple(row.values()) for row in self._connection.read_table(statement, self._bounds).to_pylist()]
 
     def number(self, statement: str) -> int:
         """See `Session.number`."""
         return self._connection.execute(statement)
 
-    def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
+    def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
         """See `Session.delete`; a circle has no one statement that could return the rows of several tables."""
         if self._has_triggers and self._before is None:
             self._deleted, self._archived = self._count_deleted(0), 0
@@ -157,7 +164,7 @@ class ArchiveSession:
         self.seal(self._connection, self.statements.cascade.root.label, entries)
 
     @property
-    def _nodes(self) -> Iterable[Node]:
+    def _nodes(self) -> Iterable[CascadeTable]:
         return self.statements.cascade.nodes.values()
 
     @property
@@ -172,66 +179,66 @@ class ArchiveSession:
         """Make sure that triggers have left it at what was archived.
 
         Raises:
-            Rejected: they have not.
+            DeletionRejected: they have not.
         """
         self._connection.execute(HAND_OVER)
-        self._connection.run("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
+        self._connection.run_statement("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
         self._connection.execute(TAKEN_BACK)
         if self._count_deleted(self._deleted + self._archived) - self._deleted != self._archived:
             names = ", ".join(f"{name} of {node.name.label}" for node in self._nodes for name in node.info.triggers)
-            raise Rejected(
+            raise DeletionRejected(
                 "other rows were deleted than were archived",
                 detail=f"other rows would go than are archived ({names})",
             )
 
-    def _read_as_it_is(self, node: Node) -> pa.Table:
-        gone = " OR ".join(f"({deletion.condition})" for deletion in self.statements.deletions(node.name))
+    def _read_as_it_is(self, node: CascadeTable) -> pa.Table:
+        gone = " OR ".join(f"({deletion.condition})" for deletion in self.statements.delete_statements(node.name))
         carried = self._carried(node)
         statement = f"SELECT {columns.select_list(carried)} FROM {node.name.sql} AS d WHERE {gone} FOR UPDATE OF d"
         return self._read(node, statement, carried)
 
-    def _carried(self, node: Node) -> list[columns.Carried]:
+    def _carried(self, node: CascadeTable) -> list[columns.ColumnEncoding]:
         axis = self._origin(node.info).axis
         return [
-            columns.carry(column, always_fits=axis is not None and column.name == axis.column)
+            columns.encode_column(column, always_fits=axis is not None and column.name == axis.column)
             for column in node.info.columns
         ]
 
-    def _read(self, node: Node, statement: str, carried: Sequence[columns.Carried]) -> pa.Table:
+    def _read(self, node: CascadeTable, statement: str, carried: Sequence[columns.ColumnEncoding]) -> pa.Table:
         try:
-            fetched = self._connection.read(statement, self._bounds)
+            fetched = self._connection.read_table(statement, self._bounds)
         except RowTooBig as exc:
             raise RowTooBig(f"{node.info.name.label}: {exc.message}: {exc.detail}") from exc
-        return columns.refine(fetched, carried) if fetched.num_rows else fetched
+        return columns.apply_types(fetched, carried) if fetched.num_rows else fetched
 
-    def _delete(self, deletion: Deletion) -> Gone:
+    def _delete(self, deletion: DeleteStatement) -> DeletionCounts:
         node, carried = deletion.node, self._carried(deletion.node)
-        parts = [f"gone AS ({deletion.sql} RETURNING d.*)"]
+        parts = [f"gone AS ({deletion.delete_sql} RETURNING d.*)"]
         for n, files in enumerate(node.files):
-            now = stamp(self.as_of, postgresql=True)
-            into = enqueue(files, "gone", self.run_id, now, postgresql=True, schema=self.statements.schema)
+            now = format_timestamp(self.as_of, postgresql=True)
+            into = enqueue_files(files, "gone", self.run_id, now, postgresql=True, schema=self.statements.schema)
             parts.append(f"queued_{n} AS ({into})")
         statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone WHERE {HANDED_OVER}"
         gone = self._read(node, statement, carried)
         rows = gone if self._before is None else self._before.pop(node.name, gone.slice(0, 0))
-        entries = self.seal.uploader.upload(self._origin(node.info), rows) if rows.num_rows else []
+        entries = self.seal.uploader.upload_rows(self._origin(node.info), rows) if rows.num_rows else []
         self._entries += entries
         self._archived += rows.num_rows
-        return Gone(
+        return DeletionCounts(
             deleted=gone.num_rows,
-            queued=sum(columns.filled(gone, files.key) for files in node.files) if gone.num_rows else 0,
+            queued=sum(columns.count_non_empty(gone, files.key) for files in node.files) if gone.num_rows else 0,
             objects=len(entries),
             bytes=sum(entry.bytes for entry in entries),
         )
 
-    def _origin(self, info: TableInfo) -> Origin:
+    def _origin(self, info: TableInfo) -> CascadeTableSource:
         axis = self.statements.due.axis if info.name == self.statements.cascade.root else None
-        return Origin(info, axis, self.timezone, self.as_of.date())
+        return CascadeTableSource(info, axis, self.timezone, self.as_of.date())
 
 
 @contextmanager
 def archive_session(
-    database: Database, engine: Engine, statements: Statements, run: JobRun, zone: ZoneInfo
+    database: Database, engine: ArchiveContext, statements: ExpiryStatements, run: JobRun, zone: ZoneInfo
 ) -> Iterator[ArchiveSession]:
     """A session that archives by `engine`, closed again."""
     assert engine.uploader is not None  # only a dry run has none
@@ -239,7 +246,7 @@ def archive_session(
     session = ArchiveSession(
         connect=lambda: PostgresConnection(database.target),
         statements=statements,
-        seal=Seal(engine.uploader, engine.ledger, engine.listener, postgresql=True),
+        seal=LedgerCommit(engine.uploader, engine.ledger, engine.listener, postgresql=True),
         limits=engine.limits,
         run_id=run.run_id,
         as_of=run.as_of.astimezone(zone),

@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nightshift.archive.events import ChunkEvent, Listener, Step, ignore
+from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.database.catalog import TableName
-from nightshift.database.postgres import shape_sql
+from nightshift.database.postgres import schema_hash_sql
 from nightshift.database.sqlite import SHAPE_SQL
 from nightshift.errors import ArchiveMismatch, TableChanged
-from nightshift.expiry.file_names import Nothing
-from nightshift.expiry.session import UNTOLD, Depended, Gone, Rejected, Session
-from nightshift.expiry.statements import Key, Statements
-from nightshift.rows.axis import parse_text
+from nightshift.expiry.file_names import NoFileNames
+from nightshift.expiry.session import UNTOLD, DeletionCounts, DeletionRejected, DeletionSession, UnexpiredDependentError
+from nightshift.expiry.statements import ExpiryStatements, Key
+from nightshift.rows.timestamp_column import parse_text
 
 LIVING = "a row that has not expired hangs on it"
 HELD = "a row that is held after a restore hangs on it"
@@ -22,7 +22,7 @@ STRAY = "a foreign key compares otherwise when a row goes: rows that reference r
 
 
 @dataclass(slots=True)
-class Batch:
+class ExpiryBatch:
     """What one transaction did, or was about to do.
 
     Attributes:
@@ -36,7 +36,7 @@ class Batch:
         listener: hears of each step.
     """
 
-    listener: Listener = ignore
+    listener: Listener = ignore_events
     taken: int = 0
     keys: list[Key] = field(default_factory=list)
     name: str = ""
@@ -47,21 +47,21 @@ class Batch:
     objects: int = 0
     bytes: int = 0
 
-    def add(self, table: TableName, gone: Gone) -> None:
+    def add_deletion(self, table: TableName, gone: DeletionCounts) -> None:
         """Count what a statement deleted."""
         self.deleted[table.label] = self.deleted.get(table.label, 0) + gone.deleted
         self.queued += gone.queued
         self.objects += gone.objects
         self.bytes += gone.bytes
-        self.tell(Step.DELETED, table, gone.deleted)
+        self.emit_progress(ProgressStep.DELETED, table, gone.deleted)
 
-    def tell(self, step: Step, table: TableName, rows: int) -> None:
+    def emit_progress(self, step: ProgressStep, table: TableName, rows: int) -> None:
         """Announce a step."""
-        self.listener(ChunkEvent(step=step, table=table.label, rows=rows))
+        self.listener(ProgressEvent(step=step, table=table.label, rows=rows))
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class BatchOptions:
     """Which rows a batch may take, and for how long.
 
     Attributes:
@@ -79,44 +79,54 @@ class Scope:
     spare: bool = False
 
 
-Closing = Callable[[Session, Statements, Batch, Scope], None]
+Closing = Callable[[DeletionSession, ExpiryStatements, ExpiryBatch, BatchOptions], None]
 """Takes what must go in the same batch, once what hangs on the taken rows is collected."""
 
 
-def expire(session: Session, statements: Statements, batch: Batch, scope: Scope, close: Closing | None = None) -> None:
+def delete_expired_batch(
+    session: DeletionSession,
+    statements: ExpiryStatements,
+    batch: ExpiryBatch,
+    scope: BatchOptions,
+    close: Closing | None = None,
+) -> None:
     """Delete expired rows with all that hangs on them, and commit.
 
     Args:
         batch: told as things happen, so that after a failure it says what was under way.
 
     Raises:
-        Busy, Rejected: the batch cannot go as it is.
+        Busy, DeletionRejected: the batch cannot go as it is.
         TableChanged, ArchiveMismatch: something is not as it was when the cascade was looked up.
         NightshiftError: the database failed.
     """
     root = statements.cascade.root
     with session.transaction(scope.seconds, single=scope.limit == 1):
-        create(session, statements)
-        batch.taken = session.run(statements.take(scope.limit, scope.left_out, scope.floor, spare=scope.spare))
+        create_key_tables(session, statements)
+        batch.taken = session.run(
+            statements.select_expired_sql(scope.limit, scope.left_out, scope.floor, spare=scope.spare)
+        )
         if not batch.taken:
             return
-        batch.tell(Step.TAKEN, root, batch.taken)
+        batch.emit_progress(ProgressStep.TAKEN, root, batch.taken)
         batch.latest = _point(session, statements)
         if scope.limit == 1:
-            batch.keys = session.keys(statements.taken())
-            batch.name = f"{root.label} ({', '.join(statements.named_by)}) = {_told(session.keys(statements.names()))}"
-        collect(session, statements)
+            batch.keys = session.keys(statements.taken_keys_sql())
+            batch.name = (
+                f"{root.label} ({', '.join(statements.named_by)}) = {_told(session.keys(statements.file_names_sql()))}"
+            )
+        collect_dependent_keys(session, statements)
         if close is not None:
             close(session, statements, batch, scope)
         before = _left_counts(session, statements)
         _check_free(session, statements)
         if scope.limit == 1:
             _check_files(session, statements)
-        for group in reversed(statements.cascade.groups):
+        for group in reversed(statements.cascade.deletion_groups):
             _delete(session, statements, group, batch)
         for table, had, has in zip(statements.left, before, _left_counts(session, statements), strict=True):
-            batch.add(table, Gone(has - had))
-        order = [table.label for group in reversed(statements.cascade.groups) for table in group]
+            batch.add_deletion(table, DeletionCounts(has - had))
+        order = [table.label for group in reversed(statements.cascade.deletion_groups) for table in group]
         batch.deleted = {label: batch.deleted[label] for label in order if label in batch.deleted}
         if batch.deleted[root.label] < batch.taken:
             raise ArchiveMismatch(
@@ -124,104 +134,108 @@ def expire(session: Session, statements: Statements, batch: Batch, scope: Scope,
                 detail=f"{root.label}: {batch.taken} taken, {batch.deleted[root.label]} deleted",
                 hint="look for triggers and rules on the table; nothing of this transaction was kept",
             )
-        statements.watch.check(session.number)
+        statements.watch.check_unchanged(session.number)
         _check_shapes(session, statements)
-        batch.tell(Step.COMMITTING, root, batch.taken)
+        batch.emit_progress(ProgressStep.COMMITTING, root, batch.taken)
         session.commit()
-    batch.tell(Step.COMMITTED, root, batch.taken)
+    batch.emit_progress(ProgressStep.COMMITTED, root, batch.taken)
 
 
 def _told(keys: Sequence[Key]) -> str:
     return ", ".join(f"({', '.join(map(str, key))})" for key in keys)
 
 
-def _point(session: Session, statements: Statements) -> int | None:
+def _point(session: DeletionSession, statements: ExpiryStatements) -> int | None:
     """When the last of the taken rows expired."""
-    ((latest,),) = session.keys(statements.latest())
+    ((latest,),) = session.keys(statements.latest_sql())
     return parse_text(latest) if statements.due.axis.kind == "text" else int(latest)
 
 
-def _left_counts(session: Session, statements: Statements) -> list[int]:
+def _left_counts(session: DeletionSession, statements: ExpiryStatements) -> list[int]:
     """Rows deleted so far of the tables that are left to the database, in the order of `statements.left`."""
     counts = statements.left_counts()
     return [int(count) for count in session.keys(counts)[0]] if counts else []
 
 
-def _check_free(session: Session, statements: Statements) -> None:
+def _check_free(session: DeletionSession, statements: ExpiryStatements) -> None:
     """Make sure that nothing goes that has to stay.
 
     Raises:
-        Depended: something would.
+        UnexpiredDependentError: something would.
     """
-    if living_among(session, statements):
-        raise Depended("rows that have not expired hang on expired ones", detail=LIVING)
+    if count_unexpired_dependents(session, statements):
+        raise UnexpiredDependentError("rows that have not expired hang on expired ones", detail=LIVING)
     if any(session.number(statement) for statement in statements.kept_back()):
-        raise Depended("rows that are held hang on expired ones", detail=HELD)
+        raise UnexpiredDependentError("rows that are held hang on expired ones", detail=HELD)
     if strays_beside(session, statements):
-        raise Depended("rows hang on expired ones by one comparison, and on others by another", detail=STRAY)
+        raise UnexpiredDependentError(
+            "rows hang on expired ones by one comparison, and on others by another", detail=STRAY
+        )
 
 
-def living_among(session: Session, statements: Statements) -> int:
+def count_unexpired_dependents(session: DeletionSession, statements: ExpiryStatements) -> int:
     """How many rows of the root are about to go although they have not expired."""
-    living = statements.living()
+    living = statements.count_unexpired_sql()
     return session.number(living) if living else 0
 
 
-def strays_beside(session: Session, statements: Statements) -> int:
+def strays_beside(session: DeletionSession, statements: ExpiryStatements) -> int:
     """How many rows the database would change or delete although they hang on rows that stay."""
-    return sum(session.number(statement) for statement in statements.strays())
+    return sum(session.number(statement) for statement in statements.strays_sql())
 
 
-def create(session: Session, statements: Statements) -> None:
+def create_key_tables(session: DeletionSession, statements: ExpiryStatements) -> None:
     """Make the key tables, empty."""
     for table in filter(statements.is_inner, statements.cascade.nodes):
-        for statement in statements.create(table):
+        for statement in statements.create_tables(table):
             session.run(statement)
 
 
-def collect(session: Session, statements: Statements, *, lock: bool = True) -> None:
+def collect_dependent_keys(session: DeletionSession, statements: ExpiryStatements, *, lock: bool = True) -> None:
     """Put the keys of everything that others hang on into the key tables, parents first, circle by circle."""
     cascade = statements.cascade
-    for group in cascade.groups:
+    for group in cascade.deletion_groups:
         inner = [table for table in group if statements.is_inner(table)]
         for table in inner:
-            for edge in cascade.into(table):
+            for edge in cascade.parent_edges(table):
                 if edge.parent not in group:
-                    session.run(statements.collect(edge, lock=lock))
-        within = [edge for table in inner for edge in cascade.into(table) if edge.parent in group]
+                    session.run(statements.collect_keys_sql(edge, lock=lock))
+        within = [edge for table in inner for edge in cascade.parent_edges(table) if edge.parent in group]
         rounds = 0
-        while within and sum(session.run(statements.collect(edge, rounds, lock=lock)) for edge in within):
+        while within and sum(session.run(statements.collect_keys_sql(edge, rounds, lock=lock)) for edge in within):
             rounds += 1
         if statements.postgresql:
             for table in inner:
-                session.run(statements.analyze(table))
+                session.run(statements.analyze_tables(table))
 
 
-def _delete(session: Session, statements: Statements, group: tuple[TableName, ...], batch: Batch) -> None:
-    deletions = [deletion for table in group for deletion in statements.deletions(table)]
+def _delete(
+    session: DeletionSession, statements: ExpiryStatements, group: tuple[TableName, ...], batch: ExpiryBatch
+) -> None:
+    deletions = [deletion for table in group for deletion in statements.delete_statements(table)]
     # A leaf is deleted by each of its references in turn; the tables of a circle at once.
     for some in [deletions] if len(group) > 1 else [[deletion] for deletion in deletions]:
         for deletion, gone in zip(some, session.delete(some), strict=True):
-            batch.add(deletion.node.name, gone)
+            batch.add_deletion(deletion.node.name, gone)
 
 
-def _check_files(session: Session, statements: Statements) -> None:
+def _check_files(session: DeletionSession, statements: ExpiryStatements) -> None:
     """Make sure that the files of one expired row can be told. Of several rows at once the outbox does, without a word.
 
     Raises:
-        Rejected: they cannot.
+        DeletionRejected: they cannot.
     """
     for node in statements.cascade.nodes.values():
         for files in node.files:
             for value, said in session.keys(
                 f"SELECT value, said FROM ({statements.told_of(node, files)}) told WHERE bucket IS NULL LIMIT 1"
             ):
-                told = files.reading.tell(value, said)
-                why = told.why if isinstance(told, Nothing) else UNTOLD
-                raise Rejected("files of rows cannot be told", detail=f"{node.name.label}.{files.key} {why}")
+                told = files.reading.emit_warnings(value, said)
+                why = told.why if isinstance(told, NoFileNames) else UNTOLD
+                raise DeletionRejected("files of rows cannot be told", detail=f"{node.name.label}.{files.key} {why}")
 
 
-def _check_shapes(session: Session, statements: Statements) -> None:
+def _check_shapes(session: DeletionSession, statements: ExpiryStatements) -> None:
     """Make sure that what was looked up still holds: a new foreign key may delete rows that nobody has counted.
 
     Every table was deleted from by now, so nobody can alter one of them before we commit.
@@ -231,7 +245,7 @@ def _check_shapes(session: Session, statements: Statements) -> None:
     """
     for node in statements.cascade.nodes.values():
         for heap in node.info.heaps:
-            shape = shape_sql(heap.name) if statements.postgresql else SHAPE_SQL
+            shape = schema_hash_sql(heap.name) if statements.postgresql else SHAPE_SQL
             if session.number(shape) == heap.shape:
                 continue
             raise TableChanged(

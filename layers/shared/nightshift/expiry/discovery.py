@@ -12,21 +12,24 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.table_guards import known_table
+from nightshift.archive.table_guards import check_table_known
 from nightshift.database import postgres, postgres_access, references, sqlite
 from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_identifier
-from nightshift.database.connect import reason
-from nightshift.expiry.graph import Cascade, Edge, FileColumns, Named, Node
-from nightshift.expiry.guards import Refused, check, check_lasting, no_privilege
+from nightshift.database.connect import server_message
+from nightshift.expiry.graph import CascadeGraph, CascadeTable, FileColumns, FileReference, ReferenceEdge
+from nightshift.expiry.guards import check_guards, check_lasting, no_privilege
 from nightshift.expiry.places import file_columns, is_text
-from nightshift.policy.expiry import Dependent, Expiry
+from nightshift.guards import GuardRefused
+from nightshift.policy.expiry import DependentPolicy, ExpiryPolicy
 from nightshift.settings import Settings
 
 
-class Discovery:
+class CascadeDiscovery:
     """One look at the database, from an expiring table down."""
 
-    def __init__(self, connection: Connection, policy: Expiry, settings: Settings, named: Sequence[Named] = ()) -> None:
+    def __init__(
+        self, connection: Connection, policy: ExpiryPolicy, settings: Settings, named: Sequence[FileReference] = ()
+    ) -> None:
         """Args:
         named: places in which rows name files by any policy: they do so whichever policy deletes them.
         """
@@ -37,14 +40,14 @@ class Discovery:
         self._postgresql = connection.dialect.name == "postgresql"
         self._infos: dict[TableName, TableInfo] = {}
         self._reached: dict[TableName, None] = {}
-        self._edges: dict[Edge, None] = {}
-        self._loose: dict[Edge, None] = {}
+        self._edges: dict[ReferenceEdge, None] = {}
+        self._loose: dict[ReferenceEdge, None] = {}
 
-    def cascade(self) -> Cascade:
+    def discover_cascade(self) -> CascadeGraph:
         """The whole of it.
 
         Raises:
-            Refused: something cannot be deleted, or is not as the policy says.
+            GuardRefused: something cannot be deleted, or is not as the policy says.
         """
         root = self._described(self._policy.table, timestamp=self._policy.expires_at)
         stated = [(self._described(d.table).name, d) for d in self._policy.dependents]
@@ -53,11 +56,11 @@ class Discovery:
         self._as_expected(root.name)
         nodes = {name: self._node(name) for name in self._reached}
         self._files_found(nodes)
-        cascade = Cascade(root.name, nodes, tuple(self._edges), tuple(self._loose))
-        check(self._connection, self._policy, cascade)
+        cascade = CascadeGraph(root.name, nodes, tuple(self._edges), tuple(self._loose))
+        check_guards(self._connection, self._policy, cascade)
         return cascade
 
-    def _follow(self, root: TableName, stated: Sequence[tuple[TableName, Dependent]]) -> None:
+    def _follow(self, root: TableName, stated: Sequence[tuple[TableName, DependentPolicy]]) -> None:
         """Every table that can be reached, each looked at once."""
         waiting = [root]
         while waiting:
@@ -69,13 +72,13 @@ class Discovery:
                 self._edges[edge] = None
                 waiting.append(edge.child)
 
-    def _by_foreign_key(self, parent: TableName) -> Iterable[Edge]:
+    def _by_foreign_key(self, parent: TableName) -> Iterable[ReferenceEdge]:
         for key in self._infos[parent].referenced_by:
             # SQLite's names come as they are; PostgreSQL's are labels.
             label = key.table if self._postgresql else TableName("", key.table).label
             loose = key.on_delete in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT)
             child = TableName.of(label) if loose else self._described(label).name
-            edge = Edge(
+            edge = ReferenceEdge(
                 parent,
                 key.referenced,
                 child,
@@ -94,52 +97,54 @@ class Discovery:
                 yield edge
 
     def _by_policy(
-        self, root: TableName, parent: TableName, stated: Sequence[tuple[TableName, Dependent]]
-    ) -> Iterable[Edge]:
+        self, root: TableName, parent: TableName, stated: Sequence[tuple[TableName, DependentPolicy]]
+    ) -> Iterable[ReferenceEdge]:
         for child, dependent in stated:
             if (self._described(dependent.references).name if dependent.references else root) != parent:
                 continue
             columns = self._columns(child, dependent.columns)
             referenced = self._columns(parent, dependent.referenced) if dependent.referenced else self._key(parent)
             if len(columns) != len(referenced):
-                raise Refused(
+                raise GuardRefused(
                     "unknown_column",
                     f"{child.label}: {len(columns)} columns cannot reference {len(referenced)} of {parent.label}",
                     "name as many `referenced` columns as `columns`",
                 )
             comparisons = (
-                references.comparisons(self._connection, parent, referenced, child, columns)
+                references.reference_comparisons(self._connection, parent, referenced, child, columns)
                 if self._postgresql
-                else sqlite.comparisons(self._connection, parent.name, referenced, child.name, columns)
+                else sqlite.reference_comparisons(self._connection, parent.name, referenced, child.name, columns)
             )
             indexed = self._indexed(child, columns)
-            edge = Edge(parent, referenced, child, columns, indexed=indexed, comparisons=comparisons)
+            edge = ReferenceEdge(parent, referenced, child, columns, indexed=indexed, comparisons=comparisons)
             self._unambiguous(edge)
             self._comparable(edge)
             yield edge
 
-    def _unambiguous(self, edge: Edge) -> None:
+    def _unambiguous(self, edge: ReferenceEdge) -> None:
         """What is referenced names one row: else rows of a living one would go with an expired one."""
         is_unique = postgres_access.is_unique if self._postgresql else sqlite.is_unique
         if edge.referenced != self._key(edge.parent) and not is_unique(self._connection, edge.parent, edge.referenced):
-            raise Refused(
+            raise GuardRefused(
                 "wrong_reference",
                 f"{edge.parent.label} ({', '.join(edge.referenced)}) is not unique: several rows may have the same",
                 "reference its primary key in [[expiry.dependents]], or make the columns UNIQUE",
             )
 
-    def _comparable(self, edge: Edge) -> None:
+    def _comparable(self, edge: ReferenceEdge) -> None:
         """The database can compare both sides of a reference that it does not know of."""
         mine, theirs = (", ".join(map(quote_identifier, names)) for names in (edge.columns, edge.referenced))
         try:
             with self._connection.begin_nested():
                 self._connection.exec_driver_sql(
-                    f"SELECT 1 FROM {edge.child.sql} c JOIN {edge.parent.sql} p ON {edge.matches('p', 'c')} LIMIT 0"
+                    f"SELECT 1 FROM {edge.child.sql} c JOIN {edge.parent.sql} p"
+                    f" ON {edge.match_condition('p', 'c')} LIMIT 0"
                 )
         except DBAPIError as exc:
-            raise Refused(
+            raise GuardRefused(
                 "wrong_reference",
-                f"{edge.child.label} ({mine}) cannot be compared with {edge.parent.label} ({theirs}): {reason(exc)}",
+                f"{edge.child.label} ({mine}) cannot be compared with {edge.parent.label} ({theirs}):"
+                f" {server_message(exc)}",
                 "name columns of types that can be compared in [[expiry.dependents]], or change the type of one",
             ) from exc
 
@@ -148,10 +153,10 @@ class Discovery:
         known = next((info for info in self._infos.values() if info.name.label == written), None)
         if known is not None:
             return known
-        describe = postgres.describe if self._postgresql else sqlite.describe
+        describe = postgres.describe_table if self._postgresql else sqlite.describe_table
         info = describe(self._connection, written, timestamp)
-        if refusal := known_table(written, info):
-            raise Refused.of(refusal)
+        if refusal := check_table_known(written, info):
+            raise GuardRefused.from_refusal(refusal)
         assert info is not None  # known_table has refused otherwise
         if not info.may_read:
             raise no_privilege(info.name)
@@ -164,7 +169,7 @@ class Discovery:
             column = info.column(name)
             if column is None:
                 known = ", ".join(c.name for c in info.columns[:20])
-                raise Refused("unknown_column", f"{table.label} has no column {name}", f"its columns: {known}")
+                raise GuardRefused("unknown_column", f"{table.label} has no column {name}", f"its columns: {known}")
             found.append(column.name)
         return tuple(found)
 
@@ -172,21 +177,21 @@ class Discovery:
         (name,) = self._columns(table, [written])
         column = self._infos[table].column(name)
         if column is None or not is_text(column, postgresql=self._postgresql):
-            raise Refused(
+            raise GuardRefused(
                 "wrong_type",
                 f"{table.label}.{name} is {column.type_name if column else 'unknown'}: it cannot name a file",
                 "name a column that holds text, one file each, in [[expiry.files]]",
             )
         return name
 
-    def _node(self, table: TableName) -> Node:
+    def _node(self, table: TableName) -> CascadeTable:
         info, key = self._infos[table], self._key(table)
         if self._postgresql:
-            same = references.comparisons(self._connection, table, key, table, key)
-            return Node(info, key, self._files(table), same)
+            same = references.reference_comparisons(self._connection, table, key, table, key)
+            return CascadeTable(info, key, self._files(table), same)
         # Other columns may be equal by one collation and not by another, or null.
         rowid = sqlite.row_identifier(info.columns)
-        return Node(info, (rowid,) if rowid else (), self._files(table), primary=key)
+        return CascadeTable(info, (rowid,) if rowid else (), self._files(table), primary=key)
 
     def _key(self, table: TableName) -> tuple[str, ...]:
         find = postgres_access.primary_key if self._postgresql else sqlite.primary_key
@@ -204,7 +209,7 @@ class Discovery:
             column = self._text_column(table, entry.bucket_column) if entry.bucket_column else None
             files = file_columns(entry, key, column, self._settings)
             if not files.reading.reach.buckets:
-                raise Refused(
+                raise GuardRefused(
                     "no_bucket",
                     f"nobody says in which bucket the files of {table.label} are",
                     "name `bucket` or `buckets` in [[expiry.files]], or set EXPIRE_FILES_BUCKET",
@@ -213,21 +218,21 @@ class Discovery:
         found += [place.files for place in self._named if place.table == table]
         return tuple(dict.fromkeys(found))
 
-    def _files_found(self, nodes: dict[TableName, Node]) -> None:
+    def _files_found(self, nodes: dict[TableName, CascadeTable]) -> None:
         for entry in self._policy.files:
             name = self._described(entry.table).name
             if name not in nodes:
-                raise Refused(
+                raise GuardRefused(
                     "unknown_table",
                     f"{name.label} does not hang on {self._policy.table}: its files would never be deleted",
                     "name in [[expiry.files]] the table itself, or one that references it",
                 )
 
-    def _all_led_somewhere(self, stated: Sequence[tuple[TableName, Dependent]]) -> None:
+    def _all_led_somewhere(self, stated: Sequence[tuple[TableName, DependentPolicy]]) -> None:
         reached = {edge.child for edge in self._edges}
         for child, dependent in stated:
             if child not in reached:
-                raise Refused(
+                raise GuardRefused(
                     "unknown_table",
                     f"{child.label} hangs on {dependent.references}, which does not hang on {self._policy.table}",
                     "correct `references` in [[expiry.dependents]]: it is the expiring table, or one that hangs on it",
@@ -240,13 +245,13 @@ class Discovery:
         listed = {self._described(name).name for name in self._policy.cascade} - {root}
         reached = {edge.child for edge in self._edges} - {root}
         if more := sorted(name.label for name in reached - listed):
-            raise Refused(
+            raise GuardRefused(
                 "unexpected_cascade",
                 f"rows of {', '.join(more)} would be deleted with {root.label}, and `cascade` does not list them",
                 "add them to `cascade`, or make their foreign keys ON DELETE SET NULL",
             )
         if fewer := sorted(name.label for name in listed - reached):
-            raise Refused(
+            raise GuardRefused(
                 "unexpected_cascade",
                 f"`cascade` lists {', '.join(fewer)}, but no reference leads there from {root.label}",
                 "state it in [[expiry.dependents]], or take it off the list",

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from nightshift.archive.holds import NOTHING_HELD, Holds
 from nightshift.database.catalog import TableName
-from nightshift.rows.axis import Axis, parse_text
+from nightshift.rows.timestamp_column import TimestampColumn, parse_text
 
 _SECOND = timedelta(seconds=1)
 _AROUND = timedelta(hours=26)
@@ -25,7 +25,7 @@ _AROUND = timedelta(hours=26)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueCondition:
     """SQL conditions of one run, on rows of the expiring table.
 
     Attributes:
@@ -35,7 +35,7 @@ class Due:
         notes: warnings of the guards.
     """
 
-    axis: Axis
+    axis: TimestampColumn
     as_of: datetime
     held: Holds = NOTHING_HELD
     notes: tuple[str, ...] = ()
@@ -43,51 +43,58 @@ class Due:
     restored: Holds = NOTHING_HELD
 
     @property
-    def sql(self) -> str:
+    def due_sql(self) -> str:
         """The rows `c` that have expired and are free to go."""
         return self.sql_on("c")
 
     def sql_on(self, row: str) -> str:
         """The rows that have expired and are free to go, by their alias."""
-        return self.expired + self.held.sql + "".join(f" AND NOT {carrying}" for carrying in self.beneath(row))
+        return (
+            self.is_expired
+            + self.held.not_held_condition
+            + "".join(f" AND NOT {carrying}" for carrying in self.beneath(row))
+        )
 
     @property
-    def expired(self) -> str:
-        """The rows that have expired; marks never do, see `Axis.before`, and null is no time."""
+    def is_expired(self) -> str:
+        """The rows that have expired; marks never do, see `TimestampColumn.before_condition`, and null is no time."""
         axis = self.axis
-        condition = axis.before(axis.at(self.as_of))
-        if axis.kind in ("timestamp", "text") and (window := not_yet(axis.zone, self.as_of)) is not None:
-            lo, hi = (axis.literal(axis.wall(time)) for time in window)
-            condition += f" AND NOT ({axis.sql} >= {lo} AND {axis.sql} < {hi})"
+        condition = axis.before_condition(axis.to_epoch(self.as_of))
+        if (
+            axis.kind in ("timestamp", "text")
+            and (window := ambiguous_wall_clock_window(axis.zone, self.as_of)) is not None
+        ):
+            lo, hi = (axis.literal_sql(axis.to_wall_clock(time)) for time in window)
+            condition += f" AND NOT ({axis.epoch_sql} >= {lo} AND {axis.epoch_sql} < {hi})"
         return condition
 
 
-def count_due(connection: Connection, due: Due, table: TableName) -> int:
+def count_due(connection: Connection, due: DueCondition, table: TableName) -> int:
     """How many rows have expired."""
-    return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table.sql} c WHERE {due.sql}").scalar_one())
+    return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table.sql} c WHERE {due.due_sql}").scalar_one())
 
 
-def count_held(connection: Connection, due: Due, table: TableName) -> int:
+def count_held(connection: Connection, due: DueCondition, table: TableName) -> int:
     """How many rows have expired and are not free to go, because they or rows that hang on them are held."""
-    if due.sql == due.expired:
+    if due.due_sql == due.is_expired:
         return 0
-    held = f"SELECT count(*) FROM {table.sql} c WHERE {due.expired} AND ({due.sql}) IS NOT TRUE"
+    held = f"SELECT count(*) FROM {table.sql} c WHERE {due.is_expired} AND ({due.due_sql}) IS NOT TRUE"
     return int(connection.exec_driver_sql(held).scalar_one())
 
 
-def oldest_due(connection: Connection, due: Due, table: TableName) -> datetime | None:
+def oldest_due(connection: Connection, due: DueCondition, table: TableName) -> datetime | None:
     """When the oldest row that is there expired; aware, in the policy's zone; None where none has."""
-    axis, oldest = due.axis, f"SELECT min({due.axis.sql}) FROM {table.sql} c WHERE {due.sql}"
+    axis, oldest = due.axis, f"SELECT min({due.axis.epoch_sql}) FROM {table.sql} c WHERE {due.due_sql}"
     if connection.dialect.name == "postgresql":
         oldest = f"SELECT {axis.point_sql(oldest)}"
     point = connection.exec_driver_sql(oldest).scalar()
     point = parse_text(point) if isinstance(point, str) else point
     if point is None:
         return None
-    return axis.moment(int(point)) or datetime.min.replace(tzinfo=axis.zone)
+    return axis.to_datetime(int(point)) or datetime.min.replace(tzinfo=axis.zone)
 
 
-def not_yet(zone: ZoneInfo, as_of: datetime) -> tuple[datetime, datetime] | None:
+def ambiguous_wall_clock_window(zone: ZoneInfo, as_of: datetime) -> tuple[datetime, datetime] | None:
     """The wall-clock times before `as_of`'s own that stand for moments not before it.
 
     At a change of the clocks at `T`, the times from `T + min` to `T + max` of the two offsets are shown twice, or not

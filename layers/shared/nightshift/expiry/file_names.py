@@ -50,7 +50,7 @@ ANY = "*"
 NOT_LISTED = "names the bucket"
 
 
-class Named(NamedTuple):
+class NamedFiles(NamedTuple):
     """An object."""
 
     bucket: str
@@ -58,7 +58,7 @@ class Named(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class NoFileNames:
     """A value names no object that may be deleted.
 
     Attributes:
@@ -69,7 +69,7 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class FileScope:
     """Where files may be deleted.
 
     Attributes:
@@ -81,7 +81,7 @@ class Reach:
     buckets: frozenset[str] = frozenset()
     own: frozenset[tuple[str, str]] = frozenset()
 
-    def refused(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+    def outside_scope(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         """Those of some keys of one bucket that may not be deleted, and why."""
         if not bucket or bucket not in self.buckets:
             return dict.fromkeys(keys, "NotListed" if bucket else "NoBucket")
@@ -102,7 +102,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FileNameReading:
     """How the values of a file column are read.
 
     Attributes:
@@ -110,33 +110,33 @@ class Reading:
         prefix: what comes before values that are no address.
     """
 
-    reach: Reach = Reach()
+    reach: FileScope = FileScope()
     strip: str = ""
     prefix: str = ""
 
-    def tell(self, value: str, bucket: str | None) -> Named | Nothing:
+    def emit_warnings(self, value: str, bucket: str | None) -> NamedFiles | NoFileNames:
         """What a value names.
 
         Args:
             bucket: that the row names, else the policy.
         """
         named = self._read(value, bucket or "")
-        if isinstance(named, Nothing):
+        if isinstance(named, NoFileNames):
             return named
         if not named.bucket:
-            return Nothing("does not say in which bucket")
+            return NoFileNames("does not say in which bucket")
         if named.bucket not in self.reach.buckets:
-            return Nothing(f"{NOT_LISTED} {named.bucket[:80]}, which the policy does not list")
+            return NoFileNames(f"{NOT_LISTED} {named.bucket[:80]}, which the policy does not list")
         if self.reach.is_own(*named):
-            return Nothing("names an object of nightshift's own")
+            return NoFileNames("names an object of nightshift's own")
         return named
 
-    def _read(self, value: str, bucket: str) -> Named | Nothing:
+    def _read(self, value: str, bucket: str) -> NamedFiles | NoFileNames:
         if self.strip and value.startswith(self.strip):
             rest = value[len(self.strip) :]
             plain = _url_key(rest) if self.strip.startswith("http") else rest
             return (
-                Nothing("holds a URL that has no one reading")
+                NoFileNames("holds a URL that has no one reading")
                 if plain is None
                 else _checked(bucket, plain, self.prefix)
             )
@@ -148,21 +148,21 @@ class Reading:
         return _checked(bucket, value, self.prefix)
 
 
-def reach_of(settings: Settings, buckets: Collection[str]) -> Reach:
+def reach_of(settings: Settings, buckets: Collection[str]) -> FileScope:
     """Where files of the given buckets, and of the settings' own, may be deleted."""
     listed = frozenset(b for b in (*buckets, settings.expire_files_bucket) if b and not is_alias(b))
     places = [(settings.archive_bucket, settings.archive_prefix)]
     places.append((settings.backup_bucket or settings.archive_bucket, settings.backup_prefix))
     own = ((ANY if is_alias(bucket) else bucket, prefix.strip("/")) for bucket, prefix in places if bucket)
-    return Reach(listed, frozenset(own))
+    return FileScope(listed, frozenset(own))
 
 
-def shown(value: str) -> str:
+def shorten_name(value: str) -> str:
     """A value for a report: no signature, no login, no line of any length."""
     return re.sub(r"//[^/@]*@", "//", value.partition("?")[0])[:120]
 
 
-def other_readings(value: str, named: Named) -> dict[str, str]:
+def other_readings(value: str, named: NamedFiles) -> dict[str, str]:
     """Keys that a value may have been meant for, where its own names nothing → what to do about it."""
     key = named.key
     found = {key.lstrip("/"): 'strip = "/" in [[expiry.files]]'} if key.startswith("/") else {}
@@ -178,14 +178,14 @@ def other_readings(value: str, named: Named) -> dict[str, str]:
     return {other: remedy for other, remedy in found.items() if other and other != key}
 
 
-def _checked(bucket: str, key: str, prefix: str = "") -> Named | Nothing:
+def _checked(bucket: str, key: str, prefix: str = "") -> NamedFiles | NoFileNames:
     if _NO_KEY.search(key):
-        return Nothing(_kind(key))
+        return NoFileNames(_kind(key))
     if not key or key != key.strip(" \t\n\r"):
-        return Nothing("holds blanks around a key")
+        return NoFileNames("holds blanks around a key")
     if len((prefix + key).encode("utf-8", "surrogatepass")) > MOST_BYTES:
-        return Nothing("holds more than a key can")
-    return Named(bucket, prefix + key)
+        return NoFileNames("holds more than a key can")
+    return NamedFiles(bucket, prefix + key)
 
 
 def _url_key(rest: str) -> str | None:

@@ -20,9 +20,9 @@ from nightshift.expiry.file_names import (
     ODD_QUERY,
     QUERY,
     URL_KEY,
-    Named,
-    Reach,
-    Reading,
+    FileNameReading,
+    FileScope,
+    NamedFiles,
 )
 
 _ADDRESS = "(?:s3[an]?://|arn:aws[a-z-]*:s3:::)"
@@ -37,7 +37,9 @@ _UTF8 = (
 _FUNCTIONS = ("nightshift_file_bucket", "nightshift_file_key")
 
 
-def told_sql(reading: Reading, value: str, bucket: str, *, postgresql: bool, odd: str | None = None) -> tuple[str, str]:
+def told_sql(
+    reading: FileNameReading, value: str, bucket: str, *, postgresql: bool, odd: str | None = None
+) -> tuple[str, str]:
     """SQL for the bucket and the key that a value names; one of them is NULL where it names nothing.
 
     Args:
@@ -54,12 +56,12 @@ def told_sql(reading: Reading, value: str, bucket: str, *, postgresql: bool, odd
     return where, key
 
 
-def odd_sql(reading: Reading, value: str) -> str:
+def odd_sql(reading: FileNameReading, value: str) -> str:
     """PostgreSQL's condition that a value may be no plain key; cheap, for it is asked of every value."""
     return f"({_begins(value, reading.strip)} OR {_odd(value)})" if reading.strip else _odd(value)
 
 
-def tellable_sql(reading: Reading, bucket: str, key: str) -> str:
+def tellable_sql(reading: FileNameReading, bucket: str, key: str) -> str:
     """PostgreSQL's condition that a bucket and a key, as `told_sql` has them, are of an object that may be deleted."""
     listed = ", ".join(map(quote_literal, sorted(reading.reach.buckets))) or "NULL"
     parts = [f"{bucket} IN ({listed})", f"octet_length({key}) <= {MOST_BYTES}"]
@@ -70,7 +72,7 @@ def tellable_sql(reading: Reading, bucket: str, key: str) -> str:
     return " AND ".join(parts)
 
 
-def exactly(text: str, *, postgresql: bool) -> str:
+def exact_text_sql(text: str, *, postgresql: bool) -> str:
     """SQL for a text that is compared byte by byte, whatever its column's collation."""
     return f'({text}) COLLATE "C"' if postgresql else f"({text}) COLLATE BINARY"
 
@@ -80,7 +82,7 @@ def address_sql(value: str, *, postgresql: bool) -> str:
     return f"{'strpos' if postgresql else 'instr'}({value}, ':') > 0"
 
 
-def teach(connection: Connection) -> None:
+def create_name_functions(connection: Connection) -> None:
     """Give SQLite the functions that `told_sql` calls."""
     driver = connection.connection.driver_connection
     assert driver is not None  # it is open
@@ -89,19 +91,21 @@ def teach(connection: Connection) -> None:
 
 
 def _told(value: str, bucket: str | None, packed: str) -> tuple[str | None, str]:
-    named = _unpacked(packed).tell(str(value), bucket)
-    return (named.bucket, named.key) if isinstance(named, Named) else (None, "")
+    named = _unpacked(packed).emit_warnings(str(value), bucket)
+    return (named.bucket, named.key) if isinstance(named, NamedFiles) else (None, "")
 
 
-def _packed(reading: Reading) -> str:
+def _packed(reading: FileNameReading) -> str:
     reach = reading.reach
     return json.dumps([sorted(reach.buckets), sorted(reach.own), reading.strip, reading.prefix])
 
 
 @cache
-def _unpacked(packed: str) -> Reading:
+def _unpacked(packed: str) -> FileNameReading:
     buckets, own, strip, prefix = json.loads(packed)
-    return Reading(Reach(frozenset(buckets), frozenset((place, inside) for place, inside in own)), strip, prefix)
+    return FileNameReading(
+        FileScope(frozenset(buckets), frozenset((place, inside) for place, inside in own)), strip, prefix
+    )
 
 
 def _odd(value: str) -> str:
@@ -112,7 +116,7 @@ def _odd(value: str) -> str:
     return f"({marks} OR {value} LIKE '%./%' OR {value} LIKE '%.' OR {value} < '0' OR {ranges})"
 
 
-def _odd_key(reading: Reading, value: str) -> str:
+def _odd_key(reading: FileNameReading, value: str) -> str:
     """The key; NULL where there is none."""
     host, path = (_url_key(value, quote_literal(_url(key=True, path=path))) for path in (False, True))
     address = _checked(f"substring({value} from '^{_ADDRESS}[^/]+/(.+)$')")
@@ -130,7 +134,7 @@ def _odd_key(reading: Reading, value: str) -> str:
     )
 
 
-def _odd_bucket(reading: Reading, value: str, bucket: str) -> str:
+def _odd_bucket(reading: FileNameReading, value: str, bucket: str) -> str:
     stripped = f"WHEN {_begins(value, reading.strip)} THEN {bucket} " if reading.strip else ""
     return (
         f"CASE {stripped}WHEN {_is_address(value)} THEN substring({value} from '^{_ADDRESS}([^/]+)/')"

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 
-from nightshift.database.catalog import Comparison, TableInfo, TableName, quote_identifier, quote_literal
-from nightshift.database.references import joined
-from nightshift.expiry.file_names import Reading
-from nightshift.expiry.file_names_sql import address_sql, exactly, told_sql
+from nightshift.database.catalog import ColumnComparison, TableInfo, TableName, quote_identifier, quote_literal
+from nightshift.database.references import join_condition
+from nightshift.expiry.file_names import FileNameReading
+from nightshift.expiry.file_names_sql import address_sql, exact_text_sql, told_sql
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class ReferenceEdge:
     """A reference: `child.columns` hold the values of `parent.referenced`.
 
     Attributes:
@@ -38,17 +38,17 @@ class Edge:
     indexed: bool = True
     partition: TableName | None = None
     cascades: bool = False
-    comparisons: tuple[Comparison, ...] = ()
-    actions: tuple[Comparison, ...] = ()
+    comparisons: tuple[ColumnComparison, ...] = ()
+    actions: tuple[ColumnComparison, ...] = ()
 
-    def matches(self, parent: str, child: str, *, acting: bool = False) -> str:
+    def match_condition(self, parent: str, child: str, *, acting: bool = False) -> str:
         """SQL condition that a row `child` references a row `parent`.
 
         Args:
             acting: as the database compares when a referenced row goes.
         """
         comparisons = self.actions if acting else self.comparisons
-        return joined(comparisons, parent, self.referenced, child, self.columns)
+        return join_condition(comparisons, parent, self.referenced, child, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class FileColumns:
     key: str
     bucket: str | None = None
     bucket_column: str | None = None
-    reading: Reading = field(default_factory=Reading)
+    reading: FileNameReading = field(default_factory=FileNameReading)
     check: bool = True
 
     @property
-    def named(self) -> str:
+    def named_files(self) -> str:
         """SQL condition that a row names a file. By length: some collations take other text for empty, too."""
         return f"length({quote_identifier(self.key)}) > 0"
 
@@ -82,7 +82,7 @@ class FileColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class FileReference:
     """Where rows name files: a table and its columns.
 
     Attributes:
@@ -95,7 +95,7 @@ class Named:
     indexed: bool
     rows: float
 
-    def joins(self, outbox: str, *, addresses: bool, postgresql: bool) -> list[str]:
+    def join_conditions(self, outbox: str, *, addresses: bool, postgresql: bool) -> list[str]:
         """SQL to join `FROM` with, of which each finds the rows of the outbox whose file a row names, written one way.
 
         Byte by byte: the column's own comparison stands before it, for an index; SQLite's text may be stored as a blob.
@@ -104,12 +104,12 @@ class Named:
             addresses: there may be addresses in the column; all of them are read then, one by one.
         """
         key, reading = f"f.{quote_identifier(self.files.key)}", self.files.reading
-        exact = exactly(f"CAST({key} AS text)", postgresql=postgresql)
+        exact = exact_text_sql(f"CAST({key} AS text)", postgresql=postgresql)
         rest, inside = f"{outbox}.object_key", ""
         if reading.prefix:
             inside = f" AND substr({rest}, 1, {len(reading.prefix)}) = {quote_literal(reading.prefix)}"
             rest = f"substr({rest}, {len(reading.prefix) + 1})"
-        same = f"{outbox}.bucket = {exactly(self.files.bucket_sql('f.'), postgresql=postgresql)}{inside}"
+        same = f"{outbox}.bucket = {exact_text_sql(self.files.bucket_sql('f.'), postgresql=postgresql)}{inside}"
         joins = []
         for way in [rest, *([f"({quote_literal(reading.strip)} || {rest})"] if reading.strip else [])]:
             about = f"{key} = {way}" if postgresql else f"{key} IN ({way}, CAST({way} AS blob))"
@@ -121,14 +121,14 @@ class Named:
 
     def _addresses(self, *, postgresql: bool) -> str:
         """SQL for the files that addresses in the column name."""
-        text = exactly(f"CAST(f.{quote_identifier(self.files.key)} AS text)", postgresql=postgresql)
-        bucket = exactly(self.files.bucket_sql("f."), postgresql=postgresql)
+        text = exact_text_sql(f"CAST(f.{quote_identifier(self.files.key)} AS text)", postgresql=postgresql)
+        bucket = exact_text_sql(self.files.bucket_sql("f."), postgresql=postgresql)
         condition = address_sql(text, postgresql=postgresql)
         rows = f"SELECT {text} AS value, {bucket} AS bucket FROM {self.table.sql} f WHERE {condition}"
         told = told_sql(self.files.reading, "v.value", "v.bucket", postgresql=postgresql)
         return f"SELECT {told[0]} AS bucket, {told[1]} AS object_key FROM ({rows}) v"
 
-    def addresses(self, *, postgresql: bool) -> str:
+    def address_columns(self, *, postgresql: bool) -> str:
         """SQL that tells whether there are addresses in the column; an index answers it where there is one.
 
         Letters sort before what follows them in every collation, so that all of a scheme lie together.
@@ -138,12 +138,12 @@ class Named:
             schemes = (("http", "httq"), ("s3", "s4"), ("arn", "aro"))
             ranges = " OR ".join(f"({key} >= '{low}' AND {key} < '{high}')" for low, high in schemes)
             ranges = f"({ranges}) AND "
-        condition = address_sql(exactly(f"CAST({key} AS text)", postgresql=postgresql), postgresql=postgresql)
+        condition = address_sql(exact_text_sql(f"CAST({key} AS text)", postgresql=postgresql), postgresql=postgresql)
         return f"SELECT EXISTS (SELECT 1 FROM {self.table.sql} f WHERE {ranges}{condition})"
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class CascadeTable:
     """One table of the cascade.
 
     Attributes:
@@ -156,12 +156,12 @@ class Node:
     info: TableInfo
     key: tuple[str, ...]
     files: tuple[FileColumns, ...] = ()
-    same: tuple[Comparison, ...] = ()
+    same: tuple[ColumnComparison, ...] = ()
     primary: tuple[str, ...] = ()
 
     def is_same(self, one: str, other: str) -> str:
         """SQL condition that `one` and `other` are the same row."""
-        return joined(self.same or (Comparison(),) * len(self.key), one, self.key, other, self.key)
+        return join_condition(self.same or (ColumnComparison(),) * len(self.key), one, self.key, other, self.key)
 
     @property
     def name(self) -> TableName:
@@ -169,7 +169,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Cascade:
+class CascadeGraph:
     """An expiring table and all that hangs on it.
 
     Attributes:
@@ -181,12 +181,12 @@ class Cascade:
     """
 
     root: TableName
-    nodes: dict[TableName, Node]
-    edges: tuple[Edge, ...]
-    loose: tuple[Edge, ...] = ()
+    nodes: dict[TableName, CascadeTable]
+    edges: tuple[ReferenceEdge, ...]
+    loose: tuple[ReferenceEdge, ...] = ()
 
     @property
-    def unindexed(self) -> list[str]:
+    def unindexed_edges(self) -> list[str]:
         """A warning for each reference that no index serves."""
         return [
             f"no index on {edge.child.label} ({', '.join(edge.columns)}):"
@@ -195,20 +195,20 @@ class Cascade:
             if not edge.indexed
         ]
 
-    def into(self, table: TableName) -> list[Edge]:
+    def parent_edges(self, table: TableName) -> list[ReferenceEdge]:
         """The references by which rows of `table` hang on others."""
         return [edge for edge in self.edges if edge.child == table]
 
-    def out_of(self, table: TableName) -> list[Edge]:
+    def child_edges(self, table: TableName) -> list[ReferenceEdge]:
         """The references by which others hang on rows of `table`."""
         return [edge for edge in self.edges if edge.parent == table]
 
     @property
-    def dissolved(self) -> tuple[Edge, ...]:
+    def dissolved_edges(self) -> tuple[ReferenceEdge, ...]:
         """The references by which the database changes rows of these tables."""
         return tuple(edge for edge in self.loose if edge.child in self.nodes)
 
-    def carrying(self, held: Mapping[TableName, str], row: str) -> tuple[str, ...]:
+    def file_tables(self, held: Mapping[TableName, str], row: str) -> tuple[str, ...]:
         """SQL conditions of rows of the root on which rows hang, whether directly or not, that meet a condition.
 
         Args:
@@ -222,17 +222,17 @@ class Cascade:
 
     def _carrying(self, held: Mapping[TableName, str], parent: str, path: tuple[TableName, ...]) -> Iterator[str]:
         row = f"h{len(path)}"
-        for edge in self.out_of(path[-1]):
+        for edge in self.child_edges(path[-1]):
             if edge.child in path:
                 continue
             conditions = [held[edge.child]] if edge.child in held else []
             conditions += self._carrying(held, row, (*path, edge.child))
             if conditions:
-                found = f"{edge.matches(parent, row)} AND ({' OR '.join(conditions)})"
+                found = f"{edge.match_condition(parent, row)} AND ({' OR '.join(conditions)})"
                 yield f"EXISTS (SELECT 1 FROM {edge.child.sql} {row} WHERE {found})"
 
     @cached_property
-    def by_itself(self) -> frozenset[TableName]:
+    def database_cascaded(self) -> frozenset[TableName]:
         """Tables that the database empties as it should without our doing: every reference to them cascades, they name
         no files, nothing else of theirs changes meanwhile, and the same holds for all that hangs on them."""
         found = {
@@ -240,16 +240,16 @@ class Cascade:
             for name, node in self.nodes.items()
             if name != self.root
             and not node.files
-            and all(edge.cascades and not edge.actions for edge in self.into(name))
+            and all(edge.cascades and not edge.actions for edge in self.parent_edges(name))
             and all(edge.child != name for edge in self.loose)
             and not any(edge.parent == name and edge.actions for edge in self.loose)
         }
-        while more := {name for name in found if any(edge.child not in found for edge in self.out_of(name))}:
+        while more := {name for name in found if any(edge.child not in found for edge in self.child_edges(name))}:
             found -= more
         return frozenset(found)
 
     @cached_property
-    def groups(self) -> tuple[tuple[TableName, ...], ...]:
+    def deletion_groups(self) -> tuple[tuple[TableName, ...], ...]:
         """The tables, parents before children; those of one circle together."""
         reach = {table: self._reached_from(table) for table in self.nodes}
         group_of = {

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from nightshift.archive.table_guards import CHILDREN_CURE, UTF8_CURE, hiding_cure, replicable, returned
+from nightshift.archive.table_guards import (
+    CHILDREN_CURE,
+    UTF8_CURE,
+    already_restored_refusal,
+    check_replicable,
+    hiding_cure,
+)
 from nightshift.database import postgres_access, references
 from nightshift.database.catalog import ForeignKey, TableName
-from nightshift.expiry.graph import Cascade, Edge, Node
-from nightshift.policy.expiry import Expiry
-from nightshift.results import Refusal
-from nightshift.rows.marks import EXACT
+from nightshift.expiry.graph import CascadeGraph, CascadeTable, ReferenceEdge
+from nightshift.guards import GuardRefused
+from nightshift.policy.expiry import ExpiryPolicy
+from nightshift.rows.reserved_names import EXACT
 
 
-class Refused(Exception):
-    """A guard said no."""
-
-    def __init__(self, guard: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.refusal = Refusal(guard=guard, message=message, hint=hint)
-
-    @classmethod
-    def of(cls, refusal: Refusal) -> Refused:
-        """One that a guard of the archive has written."""
-        return cls(refusal.guard, refusal.message, refusal.hint)
-
-
-def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
+def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeGraph) -> None:
     """Ask every guard about every table.
 
     Raises:
-        Refused: one of them said no.
+        GuardRefused: one of them said no.
     """
     _key_tables(connection)
     for node in cascade.nodes.values():
         _nothing_hidden(node)
         _privileges(connection, node)
         if connection.dialect.name == "postgresql" and (
-            refusal := replicable(connection, node.info.heaps, node.name.label)
+            refusal := check_replicable(connection, node.info.heaps, node.name.label)
         ):
-            raise Refused.of(refusal)
+            raise GuardRefused.from_refusal(refusal)
         _can_be_told_apart(cascade, node)
         if policy.archive:
             _archivable(connection, node)
@@ -49,14 +42,14 @@ def check(connection: Connection, policy: Expiry, cascade: Cascade) -> None:
             _can_be_closed(connection, cascade, edge)
 
 
-def check_lasting(edge: Edge, key: ForeignKey) -> None:
+def check_lasting(edge: ReferenceEdge, key: ForeignKey) -> None:
     """A row hangs on one row, not on several that cover its period together.
 
     Raises:
-        Refused: the foreign key is temporal.
+        GuardRefused: the foreign key is temporal.
     """
     if key.temporal:
-        raise Refused(
+        raise GuardRefused(
             "temporal_key",
             f"{edge.child.label} references {edge.parent.label} by a temporal key ({key.name}):"
             " a row may hang on an expired row and a living one at once",
@@ -67,25 +60,25 @@ def check_lasting(edge: Edge, key: ForeignKey) -> None:
 def _key_tables(connection: Connection) -> None:
     """We may make the temporary tables that hold keys."""
     if connection.dialect.name == "postgresql" and not postgres_access.may_make_temporary(connection):
-        raise Refused(
+        raise GuardRefused(
             "privilege",
             "nightshift's role may not make temporary tables",
             "GRANT TEMPORARY ON DATABASE … TO nightshift's role",
         )
 
 
-def _nothing_hidden(node: Node) -> None:
+def _nothing_hidden(node: CascadeTable) -> None:
     """No rule, trigger, security policy or inheritance stands between us and the rows."""
     if node.info.hiding or node.info.has_children:
         what = ", ".join(node.info.hiding) or "a table that inherits from it"
-        raise Refused(
+        raise GuardRefused(
             "hidden_rows",
             f"{node.name.label}: {what} can keep rows from a DELETE",
             hiding_cure(node.info.hiding) if node.info.hiding else CHILDREN_CURE,
         )
 
 
-def _privileges(connection: Connection, node: Node) -> None:
+def _privileges(connection: Connection, node: CascadeTable) -> None:
     """We may read and delete the rows, and lock them, which PostgreSQL allows to those who may update them."""
     may = all(heap.may_delete for heap in node.info.heaps)
     if may and (connection.dialect.name != "postgresql" or postgres_access.may_lock(connection, node.name)):
@@ -93,52 +86,52 @@ def _privileges(connection: Connection, node: Node) -> None:
     raise no_privilege(node.name)
 
 
-def no_privilege(table: TableName) -> Refused:
+def no_privilege(table: TableName) -> GuardRefused:
     """We may not do with a table's rows what has to be done."""
-    return Refused(
+    return GuardRefused(
         "privilege",
         f"nightshift's role may not read, lock and delete in {table.label}",
         f"GRANT SELECT, UPDATE, DELETE ON {table.sql}, and USAGE on its schema, TO nightshift's role",
     )
 
 
-def _can_be_told_apart(cascade: Cascade, node: Node) -> None:
+def _can_be_told_apart(cascade: CascadeGraph, node: CascadeTable) -> None:
     """What others hang on has a key."""
-    if (node.name == cascade.root or cascade.out_of(node.name)) and not node.key:
-        raise Refused(
+    if (node.name == cascade.root or cascade.child_edges(node.name)) and not node.key:
+        raise GuardRefused(
             "no_key",
             f"{node.name.label} has no primary key, and rows hang on it",
             "give it one: without it, its expired rows could not be told from others",
         )
 
 
-def _archivable(connection: Connection, node: Node) -> None:
+def _archivable(connection: Connection, node: CascadeTable) -> None:
     """The archive can hold the table's rows, once."""
     info, label = node.info, node.name.label
     if connection.dialect.name != "postgresql":
         what = "rows of a cascade can be archived from PostgreSQL only"
-        raise Refused("archive", what, "take archive = true out of the policy")
+        raise GuardRefused("archive", what, "take archive = true out of the policy")
     if not info.text_encoding_ok:
         what = "the database's encoding is SQL_ASCII: its text may not be valid UTF-8"
-        raise Refused("encoding", what, UTF8_CURE)
+        raise GuardRefused("encoding", what, UTF8_CURE)
     if info.column(EXACT) is not None:
         what = f"{label} has a column {EXACT}, a name that nightshift uses"
-        raise Refused("reserved_name", what, "rename the column")
-    if refusal := returned(connection, node.name, label):
-        raise Refused.of(refusal)
+        raise GuardRefused("reserved_name", what, "rename the column")
+    if refusal := already_restored_refusal(connection, node.name, label):
+        raise GuardRefused.from_refusal(refusal)
 
 
-def _can_be_closed(connection: Connection, cascade: Cascade, edge: Edge) -> None:
-    """No row of the cascade is changed before it is archived, except by the reference itself (see `closing`)."""
-    if edge in cascade.dissolved and not cascade.nodes[edge.parent].key:
-        raise Refused(
+def _can_be_closed(connection: Connection, cascade: CascadeGraph, edge: ReferenceEdge) -> None:
+    """No row of the cascade is changed before it is archived, except by the reference itself (see `final_steps`)."""
+    if edge in cascade.dissolved_edges and not cascade.nodes[edge.parent].key:
+        raise GuardRefused(
             "no_key",
             f"{edge.parent.label} has no primary key, and rows of {edge.child.label} lose their reference when it goes",
             "give it one: without it, what is archived could have lost it already",
         )
-    for table in references.followers(connection, edge.child, edge.columns):
+    for table in references.referencing_tables(connection, edge.child, edge.columns):
         if table in cascade.nodes:
-            raise Refused(
+            raise GuardRefused(
                 "archive",
                 f"{table.label} follows changes of {edge.child.label} by ON UPDATE, and these follow a deletion from"
                 f" {edge.parent.label} ({edge.name}): its rows could be archived otherwise than they were",
@@ -146,13 +139,13 @@ def _can_be_closed(connection: Connection, cascade: Cascade, edge: Edge) -> None
             )
 
 
-def _no_circle(cascade: Cascade) -> None:
+def _no_circle(cascade: CascadeGraph) -> None:
     """Each table's rows can be returned by a statement of their own."""
-    circle = next((group for group in cascade.groups if len(group) > 1), ())
-    loose = [edge.name for edge in cascade.dissolved if edge.parent in circle and edge.child in circle]
+    circle = next((group for group in cascade.deletion_groups if len(group) > 1), ())
+    loose = [edge.name for edge in cascade.dissolved_edges if edge.parent in circle and edge.child in circle]
     if circle:
         names = ", ".join(name.label for name in circle)
-        raise Refused(
+        raise GuardRefused(
             "archive",
             f"{names} reference each other in a circle: their rows cannot be archived one table after the other",
             f"take `archive = true` out of the policy, or drop {loose[0]}: it would be dissolved before it is archived"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from nightshift.archive.holds import UNWATCHED, Holds, Watch
+from nightshift.archive.holds import UNWATCHED, Holds, HoldWatch
 from nightshift.database.catalog import TableName, quote_identifier
-from nightshift.expiry.due import Due
-from nightshift.expiry.graph import Cascade, Edge
+from nightshift.expiry.due import DueCondition
+from nightshift.expiry.graph import CascadeGraph, ReferenceEdge
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,29 @@ class KeyTables:
         watch: notices holds that come while the run goes on.
     """
 
-    cascade: Cascade
-    due: Due
+    cascade: CascadeGraph
+    due: DueCondition
     postgresql: bool
     left: frozenset[TableName] = frozenset()
-    dissolved: tuple[Edge, ...] = ()
+    dissolved: tuple[ReferenceEdge, ...] = ()
     schema: str | None = None
     held: Mapping[TableName, Holds] = field(default_factory=dict)
-    watch: Watch = UNWATCHED
+    watch: HoldWatch = UNWATCHED
 
     def is_inner(self, table: TableName) -> bool:
         """Whether rows that we delete hang on `table`, so that its keys must be known before that."""
         return table == self.cascade.root or bool(self._needed(table))
 
-    def _ours(self, table: TableName) -> list[Edge]:
+    def _ours(self, table: TableName) -> list[ReferenceEdge]:
         """The references by which rows that we delete hang on `table`."""
-        return [edge for edge in self.cascade.out_of(table) if edge.child not in self.left]
+        return [edge for edge in self.cascade.child_edges(table) if edge.child not in self.left]
 
-    def _needed(self, table: TableName) -> list[Edge]:
+    def _needed(self, table: TableName) -> list[ReferenceEdge]:
         """The references for which the keys of `table` must be known."""
         dissolved = [edge for edge in self.dissolved if edge.parent == table]
         return [*self._ours(table), *self._acting(table), *dissolved]
 
-    def kept(self, table: TableName) -> tuple[str, ...]:
+    def key_columns(self, table: TableName) -> tuple[str, ...]:
         """The columns of an inner table that its children and its own deletion go by.
 
         In SQLite a copy would not compare as the column does: there its children are found by way of the table itself.
@@ -59,7 +59,7 @@ class KeyTables:
         number = list(self.cascade.nodes).index(table)
         return f"{'pg_temp' if self.postgresql else 'temp'}.nightshift_keys_{number}"
 
-    def create(self, table: TableName) -> list[str]:
+    def create_tables(self, table: TableName) -> list[str]:
         """An empty key table, gone again when the transaction ends (PostgreSQL) or when it is made anew (SQLite)."""
         name = self.key_table(table).partition(".")[2]
         chosen = f"SELECT {self._copied(table)} FROM {table.sql} c WHERE false"
@@ -76,8 +76,8 @@ class KeyTables:
         """What a key table holds of a row `c`."""
         # Named: SQLite would call a copied "rowid" by the column that is an alias of it; then "rowid" would be the key
         # table's own.
-        columns = [f"c.{name} AS {name}" for name in map(quote_identifier, self.kept(table))]
-        at = [f"{self.due.axis.sql} AS {self._at}"] if table == self.cascade.root else []
+        columns = [f"c.{name} AS {name}" for name in map(quote_identifier, self.key_columns(table))]
+        at = [f"{self.due.axis.epoch_sql} AS {self._at}"] if table == self.cascade.root else []
         return ", ".join([*columns, f"{step} AS {self._step}", *at])
 
     @cached_property
@@ -92,20 +92,20 @@ class KeyTables:
 
     def _free(self, name: str) -> str:
         """A name that no copied column bears."""
-        taken = {column.lower() for table in self.cascade.nodes for column in self.kept(table)}
+        taken = {column.lower() for table in self.cascade.nodes for column in self.key_columns(table)}
         while name in taken:
             name += "_"
         return name
 
     def _in_circle(self, table: TableName) -> bool:
-        group = next(group for group in self.cascade.groups if table in group)
-        return any(edge.parent in group for edge in self.cascade.into(table))
+        group = next(group for group in self.cascade.deletion_groups if table in group)
+        return any(edge.parent in group for edge in self.cascade.parent_edges(table))
 
-    def _acting(self, table: TableName) -> list[Edge]:
+    def _acting(self, table: TableName) -> list[ReferenceEdge]:
         """The references by which the database finds other rows when one of `table` goes than it allowed in."""
         edges = (*self.cascade.edges, *self.cascade.loose) if self.cascade.nodes[table].key else ()
         return [edge for edge in edges if edge.parent == table and edge.actions]
 
-    def analyze(self, table: TableName) -> str:
+    def analyze_tables(self, table: TableName) -> str:
         """Tell the planner how many keys there are: it would guess, and read large tables whole."""
         return f"ANALYZE {self.key_table(table)}"

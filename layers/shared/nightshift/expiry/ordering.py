@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.errors import NightshiftError
-from nightshift.expiry.discovery import Discovery
-from nightshift.expiry.graph import Cascade, Edge
-from nightshift.expiry.guards import Refused
-from nightshift.policy.expiry import Expiry
+from nightshift.expiry.discovery import CascadeDiscovery
+from nightshift.expiry.graph import CascadeGraph, ReferenceEdge
+from nightshift.guards import GuardRefused
+from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.settings import Settings
 
 
@@ -30,11 +30,13 @@ class OrderedPolicy:
         warnings: which rows of later policies lose references by it, because no order keeps them.
     """
 
-    policy: Expiry
+    policy: ExpiryPolicy
     warnings: tuple[str, ...] = ()
 
 
-def order_policies(connection: Connection, policies: Sequence[Expiry], settings: Settings) -> tuple[OrderedPolicy, ...]:
+def order_policies(
+    connection: Connection, policies: Sequence[ExpiryPolicy], settings: Settings
+) -> tuple[OrderedPolicy, ...]:
     """Return the policies, those that archive before those that would change or delete their rows."""
     if len(policies) == 1 or not any(policy.archive for policy in policies):
         return tuple(map(OrderedPolicy, policies))
@@ -49,14 +51,14 @@ def order_policies(connection: Connection, policies: Sequence[Expiry], settings:
     return tuple(ordered)
 
 
-_Found = tuple[Expiry, Cascade | None]
+_Found = tuple[ExpiryPolicy, CascadeGraph | None]
 
 
-def _cascade(connection: Connection, policy: Expiry, settings: Settings) -> Cascade | None:
+def _cascade(connection: Connection, policy: ExpiryPolicy, settings: Settings) -> CascadeGraph | None:
     """All that hangs on the policy's table; None where its turn will be refused, or fail."""
     try:
-        return Discovery(connection, policy, settings).cascade()
-    except (Refused, NightshiftError, DBAPIError):
+        return CascadeDiscovery(connection, policy, settings).discover_cascade()
+    except (GuardRefused, NightshiftError, DBAPIError):
         return None
     finally:
         connection.rollback()
@@ -75,14 +77,14 @@ def _comes_before(one: _Found, other: _Found, found: Sequence[_Found]) -> bool:
     return (shared and not other_policy.archive) or bool(_dissolved(other_cascade, policy, cascade))
 
 
-def _dissolved(cascade: Cascade | None, other: Expiry, below: Cascade | None) -> list[Edge]:
+def _dissolved(cascade: CascadeGraph | None, other: ExpiryPolicy, below: CascadeGraph | None) -> list[ReferenceEdge]:
     """The references that a policy's turn dissolves of rows that another one archives."""
     if cascade is None or below is None or not other.archive:
         return []
     return [edge for edge in cascade.loose if edge.child in below.nodes]
 
 
-def _sentence(other: Expiry, edge: Edge) -> str:
+def _sentence(other: ExpiryPolicy, edge: ReferenceEdge) -> str:
     return (
         f"rows of {edge.child.label} that the policy for {other.table} archives later lose their"
         f" {', '.join(edge.columns)} where it names a row that is deleted now ({edge.name})"

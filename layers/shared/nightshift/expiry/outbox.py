@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select
 
 from nightshift.database.durability import flush_commits
-from nightshift.database.own_schema import own, schema_of
+from nightshift.database.own_schema import own_table, schema_of
 from nightshift.database.tables import file_deletion
-from nightshift.expiry.file_names_sql import teach
-from nightshift.expiry.graph import Named
-from nightshift.expiry.session import WORK_MEM, stamp
+from nightshift.expiry.file_names_sql import create_name_functions
+from nightshift.expiry.graph import FileReference
+from nightshift.expiry.session import WORK_MEM, format_timestamp
 
 FIRST_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(days=1)
@@ -33,7 +33,7 @@ Key = str
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OutboxBatch:
     """Files of one bucket that were put in, or failed, together.
 
     Attributes:
@@ -51,7 +51,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingFiles:
     """Files of an entry that are not gone.
 
     Attributes:
@@ -62,10 +62,10 @@ class Left:
     reason: str | None
 
 
-class Outbox:
+class FileOutbox:
     """The outbox of one database, as one run sees it."""
 
-    def __init__(self, as_of: datetime, named: Sequence[Named]) -> None:
+    def __init__(self, as_of: datetime, named: Sequence[FileReference]) -> None:
         """Args:
         as_of: aware; what is to be tried later than that is left alone.
         named: every place in which rows name files.
@@ -73,7 +73,7 @@ class Outbox:
         self._as_of = as_of
         self._named = named
 
-    def look(self, connection: Connection, after: int, limit: int) -> list[Entry]:
+    def fetch_due(self, connection: Connection, after: int, limit: int) -> list[OutboxBatch]:
         """Entries whose time has come; none where there are no more. Ends the transaction.
 
         Args:
@@ -81,7 +81,7 @@ class Outbox:
             limit: so many at the most.
         """
         postgresql = connection.dialect.name == "postgresql"
-        due = self._due(own(file_deletion, schema_of(connection)), after, limit, postgresql=postgresql)
+        due = self._due(own_table(file_deletion, schema_of(connection)), after, limit, postgresql=postgresql)
         if not self._files(connection, due, postgresql=postgresql):
             connection.rollback()
             return []
@@ -97,7 +97,7 @@ class Outbox:
     def _due(self, outbox: str, after: int, limit: int, *, postgresql: bool) -> str:
         return (
             f"SELECT id, run_id, bucket, object_keys, files, attempts FROM {outbox}"
-            f" WHERE next_try <= '{stamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
+            f" WHERE next_try <= '{format_timestamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
             f" ORDER BY id LIMIT {limit}"
         )
 
@@ -110,7 +110,7 @@ class Outbox:
         counted = f"SELECT CAST(coalesce(sum(files), 0) AS bigint) FROM ({due}) due"
         files = int(connection.exec_driver_sql(counted).scalar_one())
         if not postgresql:
-            teach(connection)
+            create_name_functions(connection)
             return files
         one_by_one = all(named.indexed and files < _MANY * named.rows for named in self._named)
         loops = "on" if one_by_one else "off"
@@ -127,8 +127,8 @@ class Outbox:
             each, gather = "json_array_elements_text(CAST(d.object_keys AS json))", "CAST(json_agg(object_key) AS text)"
         joins = []
         for named in self._named:
-            addresses = bool(connection.exec_driver_sql(named.addresses(postgresql=postgresql)).scalar_one())
-            joins += named.joins("o", addresses=addresses, postgresql=postgresql)
+            addresses = bool(connection.exec_driver_sql(named.address_columns(postgresql=postgresql)).scalar_one())
+            joins += named.join_conditions("o", addresses=addresses, postgresql=postgresql)
         found = " UNION ".join(f"SELECT o.id, o.object_key FROM opened o {join}" for join in joins)
         return (
             f"WITH due AS ({due}), opened AS (SELECT d.id, d.bucket, o.value AS object_key FROM due d, {each} o),"
@@ -138,12 +138,12 @@ class Outbox:
             " FROM due d LEFT JOIN kept k ON k.id = d.id ORDER BY d.id"
         )
 
-    def gone(self, connection: Connection, entries: Sequence[Entry]) -> None:
+    def mark_deleted(self, connection: Connection, entries: Sequence[OutboxBatch]) -> None:
         """Drop entries: of each of their files S3 said that it is gone, or a row still names it. The caller commits."""
         if entries:
             connection.execute(delete(file_deletion).where(file_deletion.c.id.in_([entry.id for entry in entries])))
 
-    def failed(self, connection: Connection, entry: Entry, left: Sequence[Left]) -> None:
+    def reschedule(self, connection: Connection, entry: OutboxBatch, left: Sequence[RemainingFiles]) -> None:
         """Put what is left of an entry in its place; each further failure waits twice as long, up to a day.
 
         The caller commits. Nothing happens where the entry is gone: another run has settled it.
@@ -165,13 +165,13 @@ class Outbox:
             connection.execute(insert(file_deletion).values(values))
 
 
-def waiting(connection: Connection) -> int:
+def count_pending(connection: Connection) -> int:
     """Files in the outbox, whenever they are due."""
     counted = select(func.coalesce(func.sum(file_deletion.c.files), 0))
     return int(connection.execute(counted).scalar_one())
 
 
-def _entry(number: int, run_id: str, bucket: str, attempts: int, keys: str, kept: str | None) -> Entry:
+def _entry(number: int, run_id: str, bucket: str, attempts: int, keys: str, kept: str | None) -> OutboxBatch:
     named = dict.fromkeys(json.loads(kept) if kept else ())
     wanted = [key for key in json.loads(keys) if key not in named] if named else json.loads(keys)
-    return Entry(number, run_id, bucket, attempts, wanted, list(named))
+    return OutboxBatch(number, run_id, bucket, attempts, wanted, list(named))

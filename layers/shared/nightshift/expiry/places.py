@@ -8,32 +8,32 @@ from math import inf
 from sqlalchemy import Connection
 
 from nightshift.database import postgres, postgres_access, sqlite
-from nightshift.database.catalog import Column, TableName
+from nightshift.database.catalog import TableColumn, TableName
 from nightshift.database.own_schema import schema_of
-from nightshift.database.tables import archive_object, is_there
-from nightshift.expiry.file_names import Reading, reach_of
-from nightshift.expiry.graph import FileColumns, Named
-from nightshift.policy.expiry import Expiry, Files
+from nightshift.database.tables import archive_object, table_exists
+from nightshift.expiry.file_names import FileNameReading, reach_of
+from nightshift.expiry.graph import FileColumns, FileReference
+from nightshift.policy.expiry import ExpiryPolicy, FilesPolicy
 from nightshift.settings import Settings
 
 
-def is_text(column: Column, *, postgresql: bool) -> bool:
+def is_text(column: TableColumn, *, postgresql: bool) -> bool:
     """Whether a column can name files; SQLite's hold what they are given. `citext` comes with its schema's name."""
     return not postgresql or column.base_type.rpartition(".")[2] in ("text", "varchar", "bpchar", "citext")
 
 
-def file_columns(entry: Files, key: str, column: str | None, settings: Settings) -> FileColumns:
-    reading = Reading(reach_of(settings, entry.named_buckets), entry.strip, entry.prefix)
+def file_columns(entry: FilesPolicy, key: str, column: str | None, settings: Settings) -> FileColumns:
+    reading = FileNameReading(reach_of(settings, entry.named_buckets), entry.strip, entry.prefix)
     return FileColumns(key, entry.bucket or settings.expire_files_bucket, column, reading, entry.check)
 
 
-def archived_place(connection: Connection) -> list[Named]:
+def archived_place(connection: Connection) -> list[FileReference]:
     """The ledger of the archive, whose rows name objects too; wherever they lie, they are no expired row's files."""
-    if not is_there(connection, archive_object):
+    if not table_exists(connection, archive_object):
         return []
     # By its bare name, as every table of ours.
     return [
-        Named(
+        FileReference(
             TableName(schema_of(connection) or "", archive_object.name),
             FileColumns("object_key", None, "bucket"),
             indexed=True,
@@ -43,8 +43,8 @@ def archived_place(connection: Connection) -> list[Named]:
 
 
 def named_places(
-    connection: Connection, policies: Iterable[Expiry], settings: Settings
-) -> tuple[list[Named], list[str]]:
+    connection: Connection, policies: Iterable[ExpiryPolicy], settings: Settings
+) -> tuple[list[FileReference], list[str]]:
     """Every place in which rows name files, by whichever policy; what is not there names none.
 
     Apart from the cascades: a policy that is refused must not cost another table's rows their files.
@@ -54,7 +54,7 @@ def named_places(
         others.
     """
     postgresql = connection.dialect.name == "postgresql"
-    describe = postgres.describe if postgresql else sqlite.describe
+    describe = postgres.describe_table if postgresql else sqlite.describe_table
     places, hidden = [], []
     for entry in (entry for policy in policies for entry in policy.files):
         info = describe(connection, entry.table, "")
@@ -72,5 +72,5 @@ def named_places(
         indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
         indexed = indexed and not key.base_type.endswith(".citext")  # its index knows no case, and a key does
         files = file_columns(entry, key.name, more[0].name if more and more[0] else None, settings)
-        places.append(Named(info.name, files, indexed, info.rows))
+        places.append(FileReference(info.name, files, indexed, info.rows))
     return places, hidden

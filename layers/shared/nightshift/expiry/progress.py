@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightshift.expiry.batch import LIVING, Batch, Scope
-from nightshift.expiry.session import Busy, Depended, Rejected
+from nightshift.expiry.batch import LIVING, BatchOptions, ExpiryBatch
+from nightshift.expiry.session import DeletionRejected, LockContention, UnexpiredDependentError
 from nightshift.expiry.statements import Key
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ NAMED = 3
 
 
 @dataclass(slots=True)
-class Progress:
+class BatchProgress:
     """What has been committed so far, and how it goes on."""
 
     size: int = FIRST_BATCH
@@ -46,7 +46,7 @@ class Progress:
     busy_in_a_row: int = 0
     spare: bool = False
 
-    def add(self, batch: Batch, root: str, seconds: float, most: int) -> None:
+    def add_batch(self, batch: ExpiryBatch, root: str, seconds: float, most: int) -> None:
         """Count a committed batch, and cut the next by it."""
         # More than were taken, where expired rows hang on expired ones.
         self.expired += batch.deleted[root]
@@ -60,11 +60,11 @@ class Progress:
         ideal = batch.taken * BATCH_SECONDS / max(seconds, 0.001)
         self.size = int(max(1, min(ideal, self.size * GROWTH, most)))
 
-    def scope(self, size: int, seconds: float) -> Scope:
+    def batch_options(self, size: int, seconds: float) -> BatchOptions:
         """What the next batch may take."""
-        return Scope(size, [key for _, key in self.left_out], self.floor, seconds, self.spare)
+        return BatchOptions(size, [key for _, key in self.left_out], self.floor, seconds, self.spare)
 
-    def facts(self) -> dict[str, Any]:
+    def result_facts(self) -> dict[str, Any]:
         """What was committed and what was left out, as `ExpiredTable` has it."""
         return {
             "expired": self.expired,
@@ -76,7 +76,7 @@ class Progress:
             "failed": self.failed,
         }
 
-    def shrink(self, batch: Batch, exc: Busy | Rejected, *, can_spare: bool) -> None:
+    def shrink_batch(self, batch: ExpiryBatch, exc: LockContention | DeletionRejected, *, can_spare: bool) -> None:
         """Learn from a batch that did not go through.
 
         Args:
@@ -90,9 +90,9 @@ class Progress:
         if self.size > 1:
             self.size = max(1, min(self.size, batch.taken or self.size) // GROWTH)
             return
-        self.busy += isinstance(exc, Busy | Depended)
-        self.busy_in_a_row += isinstance(exc, Busy)
-        self.failed += not isinstance(exc, Busy | Depended)
+        self.busy += isinstance(exc, LockContention | UnexpiredDependentError)
+        self.busy_in_a_row += isinstance(exc, LockContention)
+        self.failed += not isinstance(exc, LockContention | UnexpiredDependentError)
         self.left_out += [(batch.latest or 0, key) for key in batch.keys]
         self._go_on(batch.latest)
         self.why.setdefault(str(exc.detail), []).append(batch.name)

@@ -19,25 +19,25 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier
-from nightshift.database.connect import is_in_function, is_lock_timeout, reason, refused_statement, sqlstate
+from nightshift.database.connect import is_in_function, is_lock_timeout, refused_statement, server_message, sqlstate
 from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlstates import is_about_rows
 from nightshift.errors import NightshiftError
-from nightshift.expiry.file_names_sql import teach
-from nightshift.expiry.queueing import enqueue
-from nightshift.expiry.statements import Deletion, Key, Statements
+from nightshift.expiry.file_names_sql import create_name_functions
+from nightshift.expiry.outbox_entries import enqueue_files
+from nightshift.expiry.statements import DeleteStatement, ExpiryStatements, Key
 
 
-class Busy(NightshiftError):
+class LockContention(NightshiftError):
     """Somebody else was in the way, or there was too much for the time: a lock, a deadlock, a time-out. Nothing was
     changed."""
 
 
-class Rejected(NightshiftError):
+class DeletionRejected(NightshiftError):
     """The database refused to delete some row: a trigger, a constraint. Nothing was changed."""
 
 
-class Depended(Rejected):
+class UnexpiredDependentError(DeletionRejected):
     """A row that has not expired hangs on one that has: both stay until it has, too. Nothing was changed."""
 
 
@@ -52,7 +52,7 @@ _BUSY = {"55P03", "40P01", "40001", "57014"}
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DeletionCounts:
     """What one deletion did.
 
     Attributes:
@@ -66,7 +66,7 @@ class Gone:
     bytes: int = 0
 
 
-class Session(Protocol):
+class DeletionSession(Protocol):
     """What a batch asks of its connection."""
 
     @contextmanager
@@ -78,7 +78,7 @@ class Session(Protocol):
             single: it is about one expired row, which must go whatever hangs on it.
 
         Raises:
-            Busy, Rejected: the batch could not be deleted as it is; a smaller one may.
+            LockContention, DeletionRejected: the batch could not be deleted as it is; a smaller one may.
         """
 
     def run(self, statement: str) -> int:
@@ -87,7 +87,7 @@ class Session(Protocol):
     def keys(self, statement: str) -> list[Key]:
         """The rows of a statement that yields nothing but text."""
 
-    def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
+    def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
         """Delete, and queue the files of what is deleted; several deletions are one circle, and go at once."""
 
     def number(self, statement: str) -> int:
@@ -101,7 +101,7 @@ class ControlSession:
     """A session on the control plane's own connection."""
 
     def __init__(
-        self, connection: Connection, statements: Statements, run_id: str, as_of: datetime, lock_seconds: float
+        self, connection: Connection, statements: ExpiryStatements, run_id: str, as_of: datetime, lock_seconds: float
     ) -> None:
         """Args:
         as_of: aware; the files may be deleted from then on.
@@ -113,16 +113,16 @@ class ControlSession:
         self._lock_seconds = lock_seconds
         self._until = 0.0
         self._postgresql = statements.postgresql
-        self._now = stamp(as_of, postgresql=statements.postgresql)
+        self._now = format_timestamp(as_of, postgresql=statements.postgresql)
         if not self._postgresql:
             # Else SQLite would not see to ON DELETE SET NULL; within a transaction the pragma does nothing.
             connection.rollback()
             connection.connection.cursor().execute("PRAGMA foreign_keys = ON")
-            teach(connection)
+            create_name_functions(connection)
 
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:  # noqa: ARG002 - no row passes here
-        """See `Session.transaction`."""
+        """See `DeletionSession.transaction`."""
         self._until = time.monotonic() + seconds
         try:
             self._begin(seconds)
@@ -148,43 +148,43 @@ class ControlSession:
         )
 
     def run(self, statement: str) -> int:
-        """See `Session.run`."""
+        """See `DeletionSession.run`."""
         if time.monotonic() > self._until:
-            raise Busy("too much for the time", detail="it takes longer than a batch may")
+            raise LockContention("too much for the time", detail="it takes longer than a batch may")
         return self._connection.exec_driver_sql(statement).rowcount
 
     def keys(self, statement: str) -> list[Key]:
-        """See `Session.keys`."""
+        """See `DeletionSession.keys`."""
         return [tuple(row) for row in self._connection.exec_driver_sql(statement)]
 
     def number(self, statement: str) -> int:
-        """See `Session.number`."""
+        """See `DeletionSession.number`."""
         return int(self._connection.exec_driver_sql(statement).scalar_one())
 
-    def delete(self, deletions: Sequence[Deletion]) -> list[Gone]:
-        """See `Session.delete`."""
+    def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
+        """See `DeletionSession.delete`."""
         if not self._postgresql:
             return self._in_turn(deletions)
         return self._at_once(deletions)
 
     def commit(self) -> None:
-        """See `Session.commit`."""
+        """See `DeletionSession.commit`."""
         self._connection.commit()
 
-    def _at_once(self, deletions: Sequence[Deletion]) -> list[Gone]:
+    def _at_once(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
         """One statement: each deletion, and what it returns into the outbox.
 
         Triggers of any kind are called by the role's own search_path: the deletions are parts of a statement that has
         handed it over before it asks for their rows.
         """
         if time.monotonic() > self._until:
-            raise Busy("too much for the time", detail="it takes longer than a batch may")
+            raise LockContention("too much for the time", detail="it takes longer than a batch may")
         parts, counts = [], []
         for n, deletion in enumerate(deletions):
-            parts.append(f"gone_{n} AS ({deletion.sql} RETURNING {_returned(deletion)})")
+            parts.append(f"gone_{n} AS ({deletion.delete_sql} RETURNING {_returned(deletion)})")
             queued = []
             for m, files in enumerate(deletion.node.files):
-                into = enqueue(
+                into = enqueue_files(
                     files, f"gone_{n}", self._run_id, self._now, postgresql=True, schema=self._statements.schema
                 )
                 parts.append(f"queued_{n}_{m} AS ({into} RETURNING files)")
@@ -193,9 +193,9 @@ class ControlSession:
         row = self._connection.exec_driver_sql(
             f"WITH {', '.join(parts)} SELECT {', '.join(counts)} WHERE {HANDED_OVER}"
         ).one()
-        return [Gone(int(row[2 * n]), int(row[2 * n + 1])) for n in range(len(deletions))]
+        return [DeletionCounts(int(row[2 * n]), int(row[2 * n + 1])) for n in range(len(deletions))]
 
-    def _in_turn(self, deletions: Sequence[Deletion]) -> list[Gone]:
+    def _in_turn(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
         """First the files, then the rows: nobody else can write in between.
 
         Rows are counted, for SQLite does not tell of those that it deletes by ON DELETE CASCADE; in a circle it does.
@@ -203,26 +203,26 @@ class ControlSession:
         queued = [self._queued(deletion) for deletion in deletions]
         before = [self.number(deletion.count_sql) for deletion in deletions]
         for deletion in deletions:
-            self.run(deletion.sql)
+            self.run(deletion.delete_sql)
         left = [self.number(deletion.count_sql) for deletion in deletions]
-        return [Gone(had - has, files) for had, has, files in zip(before, left, queued, strict=True)]
+        return [DeletionCounts(had - has, files) for had, has, files in zip(before, left, queued, strict=True)]
 
-    def _queued(self, deletion: Deletion) -> int:
+    def _queued(self, deletion: DeleteStatement) -> int:
         """Put the files that rows to be deleted name into the outbox; returns how many."""
         source, queued = f"(SELECT * FROM {deletion.node.name.sql} AS d WHERE {deletion.condition})", 0
         for files in deletion.node.files:
-            queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named}")
-            self.run(enqueue(files, source, self._run_id, self._now, postgresql=False, schema=None))
+            queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named_files}")
+            self.run(enqueue_files(files, source, self._run_id, self._now, postgresql=False, schema=None))
         return queued
 
 
-def stamp(moment: datetime, *, postgresql: bool) -> str:
+def format_timestamp(moment: datetime, *, postgresql: bool) -> str:
     """A moment as SQLAlchemy's `DateTime` writes it, for SQL made here."""
     moment = moment.astimezone(UTC)
     return moment.isoformat() if postgresql else moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def _returned(deletion: Deletion) -> str:
+def _returned(deletion: DeleteStatement) -> str:
     """The columns that the outbox needs of deleted rows."""
     named = [name for f in deletion.node.files for name in (f.key, f.bucket_column) if name]
     return ", ".join(f"d.{quote_identifier(name)}" for name in dict.fromkeys(named)) or "1"
@@ -232,9 +232,9 @@ def _translated(exc: DBAPIError) -> NightshiftError:
     """What a failed statement means for the batch, in the driver's first words: its detail may quote rows."""
     state = sqlstate(exc) or ""
     if is_lock_timeout(exc) or state in _BUSY:
-        return Busy("rows are locked by somebody else", detail=reason(exc))
+        return LockContention("rows are locked by somebody else", detail=server_message(exc))
     if is_about_rows(state, in_function=is_in_function(exc)) if state else type(exc).__name__ == "IntegrityError":
-        return Rejected("the database refused to delete rows", detail=reason(exc))
+        return DeletionRejected("the database refused to delete rows", detail=server_message(exc))
     error = refused_statement(exc)
     error.message = "the database refused a statement"
     if error.hint and error.hint.startswith("GRANT SELECT"):

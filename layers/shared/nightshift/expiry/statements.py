@@ -13,16 +13,16 @@ from dataclasses import dataclass
 
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal
 from nightshift.database.values import output_of
-from nightshift.expiry.graph import Edge, FileColumns, Node
+from nightshift.expiry.graph import CascadeTable, FileColumns, ReferenceEdge
 from nightshift.expiry.key_tables import KeyTables
-from nightshift.expiry.queueing import told
+from nightshift.expiry.outbox_entries import reported_files
 
 Key = tuple[str, ...]
 """The values of a row's key, as text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class DeleteStatement:
     """Rows `d` of one table that are to go: those for which `condition` holds.
 
     Attributes:
@@ -31,12 +31,12 @@ class Deletion:
             and every look at a dependent row would go to another page.
     """
 
-    node: Node
+    node: CascadeTable
     condition: str
     join: tuple[str, str] | None = None
 
     @property
-    def sql(self) -> str:
+    def delete_sql(self) -> str:
         """The statement; RETURNING may follow, of columns of `d`."""
         if self.join is None:
             return f"DELETE FROM {self.node.name.sql} AS d WHERE {self.condition}"
@@ -48,10 +48,10 @@ class Deletion:
 
 
 @dataclass(frozen=True)
-class Statements(KeyTables):
+class ExpiryStatements(KeyTables):
     """Writes the SQL for one cascade, in the dialect of its database."""
 
-    def take(
+    def select_expired_sql(
         self,
         limit: int | None,
         left_out: Sequence[Key] = (),
@@ -70,13 +70,13 @@ class Statements(KeyTables):
             lock: nobody may change these rows until the transaction ends.
         """
         root, axis = self.cascade.root, self.due.axis
-        chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.sql}{self._but(left_out)}"
+        chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.due_sql}{self._but(left_out)}"
         if spare:
-            chosen += self.spared
+            chosen += self.spared_sql
         if floor is not None:
-            chosen += f" AND {axis.sql} >= {axis.literal(floor)}"
+            chosen += f" AND {axis.epoch_sql} >= {axis.literal_sql(floor)}"
         if limit is not None:
-            chosen += f" ORDER BY {axis.sql} LIMIT {limit}"
+            chosen += f" ORDER BY {axis.epoch_sql} LIMIT {limit}"
             chosen += " FOR UPDATE SKIP LOCKED" if lock and self.postgresql else ""
         return f"INSERT INTO {self.key_table(root)} {chosen}"
 
@@ -84,58 +84,59 @@ class Statements(KeyTables):
         """Put the rows whose keys a table holds into the root's key table, locked."""
         root = self.cascade.root
         wanted = f"EXISTS (SELECT 1 FROM {keys} t WHERE {self.cascade.nodes[root].is_same('t', 'c')})"
-        chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.sql} AND {wanted} FOR UPDATE"
+        chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.due_sql} AND {wanted} FOR UPDATE"
         return f"INSERT INTO {self.key_table(root)} {chosen}"
 
     @property
-    def spared(self) -> str:
+    def spared_sql(self) -> str:
         """Conditions, AND in front, that no living row of the root hangs on its row `c` directly; empty where no row of
         it can hang on another."""
         root = self.cascade.root
         return "".join(
             f" AND NOT EXISTS (SELECT 1 FROM {root.sql} l"
-            f" WHERE {edge.matches('c', 'l')} AND ({self.due.sql_on('l')}) IS NOT TRUE)"
-            for edge in self.cascade.into(root)
+            f" WHERE {edge.match_condition('c', 'l')} AND ({self.due.sql_on('l')}) IS NOT TRUE)"
+            for edge in self.cascade.parent_edges(root)
             if edge.parent == root and edge.partition is None
         )
 
-    def latest(self) -> str:
+    def latest_sql(self) -> str:
         """When the last of the taken rows expired, as text: a point on the axis, or what SQLite has."""
         latest = f"SELECT max({self._at}) FROM {self.key_table(self.cascade.root)}"
         return f"SELECT CAST({self.due.axis.point_sql(latest)} AS text)" if self.postgresql else latest
 
-    def living(self) -> str | None:
+    def count_unexpired_sql(self) -> str | None:
         """SQL that counts rows of the root that have not expired, or are held, and yet hang on a row that goes; None
         where no reference leads back to the root."""
         root = self.cascade.root
-        if not self.cascade.into(root):
+        if not self.cascade.parent_edges(root):
             return None
-        return f"SELECT count(*) FROM {root.sql} c WHERE {self.known(root, 'c')} AND ({self.due.sql}) IS NOT TRUE"
+        known = self.known_keys_sql(root, "c")
+        return f"SELECT count(*) FROM {root.sql} c WHERE {known} AND ({self.due.due_sql}) IS NOT TRUE"
 
-    def strays(self) -> list[str]:
+    def strays_sql(self) -> list[str]:
         """SQL that counts rows which the database would delete, change or stumble over although they hang on rows that
         stay: for each foreign key that finds other rows when a referenced one goes than it allowed in."""
         return [
-            f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self.gone(edge)}"
-            f" WHERE {edge.matches('k', 'd', acting=True)})"
-            f" AND NOT EXISTS (SELECT 1 FROM {self.gone(edge)} WHERE {edge.matches('k', 'd')})"
+            f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self.gone_sql(edge)}"
+            f" WHERE {edge.match_condition('k', 'd', acting=True)})"
+            f" AND NOT EXISTS (SELECT 1 FROM {self.gone_sql(edge)} WHERE {edge.match_condition('k', 'd')})"
             + "".join(f" AND NOT ({deletion.condition})" for deletion in self._deletions_of(edge.child))
             for table in self.cascade.nodes
             for edge in self._acting(table)
         ]
 
-    def _deletions_of(self, table: TableName) -> list[Deletion]:
-        return self.deletions(table) if table in self.cascade.nodes else []
+    def _deletions_of(self, table: TableName) -> list[DeleteStatement]:
+        return self.delete_statements(table) if table in self.cascade.nodes else []
 
     def kept_back(self) -> list[str]:
         """SQL that counts rows that are held and yet about to go, a statement a table and way."""
         return [
             f"{deletion.count_sql} AND ({held.condition})"
             for table, held in self.held.items()
-            for deletion in self.deletions(table)
+            for deletion in self.delete_statements(table)
         ]
 
-    def taken(self) -> str:
+    def taken_keys_sql(self) -> str:
         """The keys of the taken rows, as text."""
         key = self.cascade.nodes[self.cascade.root].key
         return f"SELECT {', '.join(map(self._as_text, key))} FROM {self.key_table(self.cascade.root)}"
@@ -146,13 +147,13 @@ class Statements(KeyTables):
         node = self.cascade.nodes[self.cascade.root]
         return node.primary or node.key
 
-    def names(self) -> str:
+    def file_names_sql(self) -> str:
         """What people call the taken rows, as text."""
         root = self.cascade.root
         columns = ", ".join(map(self._as_text, self.named_by))
-        return f"SELECT {columns} FROM {root.sql} d WHERE {self.known(root, 'd')}"
+        return f"SELECT {columns} FROM {root.sql} d WHERE {self.known_keys_sql(root, 'd')}"
 
-    def collect(self, edge: Edge, after: int | None = None, *, lock: bool = True) -> str:
+    def collect_keys_sql(self, edge: ReferenceEdge, after: int | None = None, *, lock: bool = True) -> str:
         """Put the keys of an inner table's rows that hang on known ones by `edge` into its key table, once each.
 
         Args:
@@ -162,26 +163,26 @@ class Statements(KeyTables):
         child = edge.child
         found = f"SELECT {self._copied(child, 0 if after is None else after + 1)} FROM {child.sql} c"
         found += f" WHERE {self._hangs(edge, 'c', after)}"
-        if len(self.cascade.into(child)) > 1 or child == self.cascade.root:
-            found += f" AND NOT ({self.known(child, 'c')})"
+        if len(self.cascade.parent_edges(child)) > 1 or child == self.cascade.root:
+            found += f" AND NOT ({self.known_keys_sql(child, 'c')})"
         found += " FOR UPDATE OF c" if lock and self.postgresql else ""
         return f"INSERT INTO {self.key_table(child)} {found}"
 
-    def deletions(self, table: TableName) -> list[Deletion]:
+    def delete_statements(self, table: TableName) -> list[DeleteStatement]:
         """What to delete of a table: by its own keys where they are known, else by each of its references."""
         if table in self.left:
             return []
         node = self.cascade.nodes[table]
         if self.is_inner(table):
             join = (self.key_table(table), node.is_same("k", "d")) if self.postgresql else None
-            return [Deletion(node, self.known(table, "d"), join)]
+            return [DeleteStatement(node, self.known_keys_sql(table, "d"), join)]
         return [
-            Deletion(
+            DeleteStatement(
                 node,
                 self._hangs(edge, "d"),
-                (self.key_table(edge.parent), edge.matches("k", "d")) if self._is_copied(edge) else None,
+                (self.key_table(edge.parent), edge.match_condition("k", "d")) if self._is_copied(edge) else None,
             )
-            for edge in self.cascade.into(table)
+            for edge in self.cascade.parent_edges(table)
         ]
 
     def left_counts(self) -> str | None:
@@ -193,12 +194,14 @@ class Statements(KeyTables):
         ]
         return f"SELECT {', '.join(f'CAST({count} AS text)' for count in counts)}" if counts else None
 
-    def told_of(self, node: Node, files: FileColumns) -> str:
+    def told_of(self, node: CascadeTable, files: FileColumns) -> str:
         """As `told`, for the rows of a table that are to go."""
-        gone = " OR ".join(f"({deletion.condition})" for deletion in self.deletions(node.name)) or "1 = 0"
-        return told(files, f"(SELECT d.* FROM {node.name.sql} AS d WHERE {gone}) gone", postgresql=self.postgresql)
+        gone = " OR ".join(f"({deletion.condition})" for deletion in self.delete_statements(node.name)) or "1 = 0"
+        return reported_files(
+            files, f"(SELECT d.* FROM {node.name.sql} AS d WHERE {gone}) gone", postgresql=self.postgresql
+        )
 
-    def known(self, table: TableName, row: str) -> str:
+    def known_keys_sql(self, table: TableName, row: str) -> str:
         """Condition that a row of an inner table is among the known ones."""
         node, known = self.cascade.nodes[table], self.key_table(table)
         if self.postgresql:
@@ -206,24 +209,27 @@ class Statements(KeyTables):
         (key,) = map(quote_identifier, node.key)
         return f"{row}.{key} IN (SELECT {key} FROM {known})"
 
-    def _hangs(self, edge: Edge, row: str, after: int | None = None) -> str:
+    def _hangs(self, edge: ReferenceEdge, row: str, after: int | None = None) -> str:
         """Condition that a row of the child hangs on a known one by `edge`."""
         step = "" if after is None else f" AND {'k' if self._is_copied(edge) else 'n'}.{self._step} = {after}"
         if self.postgresql:
-            return f"EXISTS (SELECT 1 FROM {self.gone(edge)} WHERE {edge.matches('k', row)}{step})"
+            return f"EXISTS (SELECT 1 FROM {self.gone_sql(edge)} WHERE {edge.match_condition('k', row)}{step})"
         # Outwards from whichever side no index leads to: SQLite does not know how many keys there are.
         (key,) = map(quote_identifier, self.cascade.nodes[edge.child].key)
         n, k, same = f"{self.key_table(edge.parent)} n", f"{edge.parent.sql} k", self.cascade.nodes[edge.parent].is_same
-        found = f"{n} CROSS JOIN {k} ON {same('k', 'n')} CROSS JOIN {edge.child.sql} h ON {edge.matches('k', 'h')}"
+        found = (
+            f"{n} CROSS JOIN {k} ON {same('k', 'n')} CROSS JOIN {edge.child.sql} h ON {edge.match_condition('k', 'h')}"
+        )
         if edge.actions:
-            found = f"{edge.child.sql} h CROSS JOIN {k} ON {edge.matches('k', 'h')} CROSS JOIN {n} ON {same('k', 'n')}"
+            match = edge.match_condition("k", "h")
+            found = f"{edge.child.sql} h CROSS JOIN {k} ON {match} CROSS JOIN {n} ON {same('k', 'n')}"
         return f"{row}.{key} IN (SELECT h.{key} FROM {found} WHERE 1{step})"
 
-    def _is_copied(self, edge: Edge) -> bool:
+    def _is_copied(self, edge: ReferenceEdge) -> bool:
         """Whether the parent's key table holds what the child references."""
         return self.postgresql and edge.partition is None
 
-    def gone(self, edge: Edge) -> str:
+    def gone_sql(self, edge: ReferenceEdge) -> str:
         """The known rows `k` of a parent, with the columns that are referenced."""
         known = self.key_table(edge.parent)
         if self._is_copied(edge):

@@ -1,6 +1,6 @@
-"""Feedback: what users think of the answers, counted in the database and decided like a statistician would.
+"""The engine of `feedback`: the users' ratings of one day, and whether to start re-embedding.
 
-`window` says which day is meant; `source` and `ratings` find the votes; `counting` counts them; `statistics` and
-`decision` are pure; `ledger` remembers what was decided, once a window; `announcing` tells the bus; `assessment` is the
-whole of it; `disliked` names the documents behind disliked answers, for whoever embeds them again.
+`windows` says which day is meant; `source` and `ratings` find the votes; `daily_counts` counts them; `statistics` and
+`decision` are pure; `decision_log` records each decision once; `event_publisher` sends it to the bus; `evaluation` does
+all of these in order; `disliked` lists the documents behind disliked answers, for `reembed`.
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nightshift.feedback.statistics import least_difference, wilson
-from nightshift.results import FeedbackReason, FeedbackState, Interval, Votes
+from nightshift.feedback.statistics import least_difference, wilson_interval
+from nightshift.results import ConfidenceInterval, FeedbackReason, FeedbackState, VoteTotals
 from nightshift.settings import Settings
 
 MAX_UNKNOWN_SHARE = 0.1
@@ -14,7 +14,7 @@ MAX_UNKNOWN_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class DecisionRules:
     """What is decided by.
 
     Attributes:
@@ -28,7 +28,7 @@ class Rules:
     confidence: float
 
     @classmethod
-    def of(cls, settings: Settings) -> Rules:
+    def from_settings(cls, settings: Settings) -> DecisionRules:
         return cls(
             threshold=settings.feedback_threshold,
             min_votes=settings.feedback_min_votes,
@@ -37,7 +37,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class DecisionContext:
     """What is known of the time before.
 
     Attributes:
@@ -46,21 +46,23 @@ class Past:
         superseded: a later window was decided on already.
     """
 
-    week: Votes = field(default_factory=Votes)
+    week: VoteTotals = field(default_factory=VoteTotals)
     cooling_until: datetime | None = None
     superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class FeedbackDecision:
     """A window's state, why, and the interval that it rests on."""
 
     state: FeedbackState
     reason: FeedbackReason
-    interval: Interval | None
+    interval: ConfidenceInterval | None
 
 
-def decide(votes: Votes, past: Past, rules: Rules, *, as_of: datetime, unknown: int = 0) -> Decision:
+def make_decision(
+    votes: VoteTotals, past: DecisionContext, rules: DecisionRules, *, as_of: datetime, unknown: int = 0
+) -> FeedbackDecision:
     """Decide on a window.
 
     Args:
@@ -68,15 +70,15 @@ def decide(votes: Votes, past: Past, rules: Rules, *, as_of: datetime, unknown: 
         unknown: its ratings that the settings do not name.
         as_of: aware; the time that the run stands for.
     """
-    interval = wilson(votes, rules.confidence)
+    interval = wilson_interval(votes, rules.confidence)
     if unknown > MAX_UNKNOWN_SHARE * (votes.total + unknown):
-        return Decision(state=FeedbackState.TOO_FEW, reason=FeedbackReason.UNKNOWN_VALUES, interval=interval)
+        return FeedbackDecision(state=FeedbackState.TOO_FEW, reason=FeedbackReason.UNKNOWN_VALUES, interval=interval)
     state, reason = _judged(votes, interval, past, rules, as_of)
-    return Decision(state=state, reason=reason, interval=interval)
+    return FeedbackDecision(state=state, reason=reason, interval=interval)
 
 
 def _judged(
-    votes: Votes, interval: Interval | None, past: Past, rules: Rules, as_of: datetime
+    votes: VoteTotals, interval: ConfidenceInterval | None, past: DecisionContext, rules: DecisionRules, as_of: datetime
 ) -> tuple[FeedbackState, FeedbackReason]:
     ratio = votes.ratio
     if interval is None or ratio is None:
@@ -94,7 +96,7 @@ def _judged(
     return FeedbackState.HEALTHY, FeedbackReason.WITHIN
 
 
-def _certain(past: Past, as_of: datetime) -> tuple[FeedbackState, FeedbackReason]:
+def _certain(past: DecisionContext, as_of: datetime) -> tuple[FeedbackState, FeedbackReason]:
     """Too many dislikes, beyond doubt: re-embedding starts unless it has, or the window is history."""
     if past.superseded:
         return FeedbackState.CAUTION, FeedbackReason.SUPERSEDED

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from nightshift.errors import InvalidSettings
-from nightshift.feedback.guards import Refused
 from nightshift.feedback.source import find_source
+from nightshift.guards import GuardRefused
 from nightshift.settings import Settings
 
 
@@ -36,10 +36,10 @@ def disliked_documents(connection: Connection, settings: Settings, start: dateti
     zone = ZoneInfo(settings.timezone)
     try:
         source = find_source(connection, settings, until=end)
-    except Refused as refused:
+    except GuardRefused as refused:
         raise refused.as_error() from None
-    within = source.between(start.astimezone(zone), end.astimezone(zone))
+    within = source.between_condition(start.astimezone(zone), end.astimezone(zone))
     return (
-        f"SELECT DISTINCT CAST({source.document} AS text) AS id FROM {source.votes(within)}"
+        f"SELECT DISTINCT CAST({source.document} AS text) AS id FROM {source.votes_sql(within)}"
         f" AND {source.ratings.dislikes} AND {source.document} IS NOT NULL"
     )

@@ -15,8 +15,8 @@ from itertools import combinations
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import Column, quote_identifier, quote_literal
-from nightshift.feedback.guards import Refused
+from nightshift.database.catalog import TableColumn, quote_identifier, quote_literal
+from nightshift.guards import GuardRefused
 from nightshift.settings import Settings
 
 _TEXTS = {"text", "varchar", "bpchar", "name"}
@@ -35,7 +35,7 @@ WHERE n.nspname || '.' || t.typname = :type
 
 
 @dataclass(frozen=True, slots=True)
-class Ratings:
+class RatingValues:
     """SQL conditions on the rating column; no row meets two of them.
 
     Attributes:
@@ -53,11 +53,11 @@ class Ratings:
     words: tuple[str, ...]
 
 
-def make_ratings(connection: Connection, column: Column, settings: Settings) -> Ratings:
+def make_ratings(connection: Connection, column: TableColumn, settings: Settings) -> RatingValues:
     """The conditions for the values that FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL name.
 
     Raises:
-        Refused: the column's type is none for ratings or has no such value, or a value is both.
+        GuardRefused: the column's type is none for ratings or has no such value, or a value is both.
     """
     literals = _Literals(connection, column)
     neutral = settings.feedback_neutral or ()
@@ -67,7 +67,7 @@ def make_ratings(connection: Connection, column: Column, settings: Settings) -> 
     likes, dislikes = literals.among(meant["a like"]), literals.among(meant["a dislike"])
     known = [literals.among(values) for values in meant.values() if values]
     given = literals.given()
-    return Ratings(
+    return RatingValues(
         likes=likes,
         dislikes=dislikes,
         unknown=" AND ".join([given, *(f"NOT ({condition})" for condition in known)]),
@@ -81,7 +81,7 @@ def make_ratings(connection: Connection, column: Column, settings: Settings) -> 
 def _check_overlap(meant: Mapping[str, Sequence[str]]) -> None:
     for one, other in combinations(meant, 2):
         if both := sorted(set(meant[one]) & set(meant[other])):
-            raise Refused(
+            raise GuardRefused(
                 "overlap",
                 f"{', '.join(both)} is {one} and {other}",
                 "a value of the rating column has one of FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL only",
@@ -91,7 +91,7 @@ def _check_overlap(meant: Mapping[str, Sequence[str]]) -> None:
 class _Literals:
     """Writes values as literals of one column's type."""
 
-    def __init__(self, connection: Connection, column: Column) -> None:
+    def __init__(self, connection: Connection, column: TableColumn) -> None:
         self._connection = connection
         self._column = column
         sqlite = connection.dialect.name == "sqlite"
@@ -108,7 +108,7 @@ class _Literals:
             return
         self._labels = frozenset(connection.execute(text(_LABELS), {"type": column.base_type}).scalars())
         if not self._labels:
-            raise Refused(
+            raise GuardRefused(
                 "wrong_type",
                 f"the rating column {column.name} is {column.type_name}",
                 "FEEDBACK_RATING needs text, a boolean, a number or an enum",
@@ -144,7 +144,7 @@ class _Literals:
                 return f"{number:f}"
         elif self._labels is None or word in self._labels:
             return quote_literal(word)
-        raise Refused(
+        raise GuardRefused(
             "impossible_value",
             f"the rating column {self._column.name} is {self._column.type_name}: it cannot hold the value {word}",
             "correct FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL, or FEEDBACK_RATING",

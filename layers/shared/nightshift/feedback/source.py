@@ -14,15 +14,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, text
 
 from nightshift.archive.epochs import check_unit
-from nightshift.archive.table_guards import axis_kind, plain_times
+from nightshift.archive.table_guards import check_plain_times, timestamp_kind
 from nightshift.database import postgres, sqlite
-from nightshift.database.catalog import Column, TableInfo, TableName, quote_identifier
+from nightshift.database.catalog import TableColumn, TableInfo, TableName, quote_identifier
 from nightshift.database.postgres import ROW_SECURITY
 from nightshift.database.postgres_access import is_indexed
 from nightshift.database.search_path import HANDED_OVER
-from nightshift.feedback.guards import Refused
-from nightshift.feedback.ratings import Ratings, make_ratings
-from nightshift.rows.axis import Axis
+from nightshift.feedback.ratings import RatingValues, make_ratings
+from nightshift.guards import GuardRefused
+from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.settings import Settings
 
 LARGE = 256 * 1024 * 1024
@@ -30,7 +30,7 @@ LARGE = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class VoteSource:
     """The votes of one table.
 
     Attributes:
@@ -44,8 +44,8 @@ class Source:
 
     table: TableName
     rows: str
-    axis: Axis
-    ratings: Ratings
+    axis: TimestampColumn
+    ratings: RatingValues
     key: str | None
     group: str | None
     comment: str | None
@@ -53,16 +53,17 @@ class Source:
     identity: str
     warnings: tuple[str, ...] = ()
 
-    def between(self, start: datetime, end: datetime) -> str:
+    def between_condition(self, start: datetime, end: datetime) -> str:
         """SQL condition: the time lies in `[start, end)`; literals of the column's own type, so that its index serves.
 
         Args:
             start, end: aware, in the report's zone.
         """
-        column, axis = self.axis.sql, self.axis
-        return f"{column} >= {axis.literal(axis.at(start))} AND {column} < {axis.literal(axis.at(end))}"
+        column, axis = self.axis.epoch_sql, self.axis
+        first, last = axis.literal_sql(axis.to_epoch(start)), axis.literal_sql(axis.to_epoch(end))
+        return f"{column} >= {first} AND {column} < {last}"
 
-    def votes(self, within: str, *, day: str = "0") -> str:
+    def votes_sql(self, within: str, *, day: str = "0") -> str:
         """What follows FROM, up to a WHERE with a condition: the rows that count as votes.
 
         Without a key these are all rows. With one, of each answer's ratings of one day the last counts, and of two at
@@ -74,8 +75,10 @@ class Source:
         """
         if self.key is None:
             return f"{self.rows} WHERE {within}"
-        columns = dict.fromkeys([self.ratings.column, self.axis.sql, self.key, self.group, self.comment, self.document])
-        order = f"{self.axis.sql} DESC, CASE WHEN {self.ratings.dislikes} THEN 0 ELSE 1 END"
+        columns = dict.fromkeys(
+            [self.ratings.column, self.axis.epoch_sql, self.key, self.group, self.comment, self.document]
+        )
+        order = f"{self.axis.epoch_sql} DESC, CASE WHEN {self.ratings.dislikes} THEN 0 ELSE 1 END"
         return (
             f"(SELECT {', '.join(name for name in columns if name)}, row_number() OVER"
             f" (PARTITION BY {self.key}, {day} ORDER BY {order}) AS nightshift_place"
@@ -84,7 +87,7 @@ class Source:
         )
 
 
-def begin(connection: Connection) -> None:
+def begin_reading(connection: Connection) -> None:
     """Have the transaction see one snapshot, whatever is written meanwhile; the first statement of a transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
@@ -92,7 +95,7 @@ def begin(connection: Connection) -> None:
         connection.exec_driver_sql("SELECT set_config('jit', 'off', true)")
 
 
-def find_source(connection: Connection, settings: Settings, *, until: datetime) -> Source:
+def find_source(connection: Connection, settings: Settings, *, until: datetime) -> VoteSource:
     """Look the votes up.
 
     Args:
@@ -100,26 +103,26 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
         until: aware; what came later is not looked at.
 
     Raises:
-        Refused: there are no such table or columns, or they cannot be counted.
+        GuardRefused: there are no such table or columns, or they cannot be counted.
     """
     info = _table(connection, settings)
     column = _column(info, "FEEDBACK_TIME", settings.feedback_time)
-    kind = axis_kind(column, settings.feedback_epoch, postgresql=connection.dialect.name == "postgresql")
+    kind = timestamp_kind(column, settings.feedback_epoch, postgresql=connection.dialect.name == "postgresql")
     if kind is None:
-        raise Refused(
+        raise GuardRefused(
             "wrong_type",
             f"the time column {column.name} is {column.type_name or 'of no type'}",
             "FEEDBACK_TIME needs a number with FEEDBACK_EPOCH, or without it timestamptz, timestamp or date",
         )
-    axis = Axis(column.name, kind, ZoneInfo(settings.timezone), column.base_type)
+    axis = TimestampColumn(column.name, kind, ZoneInfo(settings.timezone), column.base_type)
     if refusal := check_unit(connection, axis, info):
         what = refusal.message.replace("the policy says `epoch`", "FEEDBACK_EPOCH is set")
         hint = "let FEEDBACK_EPOCH be the unit of the numbers (s, ms, us or ns); for times that are none, unset it"
-        raise Refused(refusal.guard, what.replace("the policy", "FEEDBACK_EPOCH"), hint)
+        raise GuardRefused(refusal.guard, what.replace("the policy", "FEEDBACK_EPOCH"), hint)
     rating = _column(info, "FEEDBACK_RATING", settings.feedback_rating)
     ratings = make_ratings(connection, rating, settings)
-    if refusal := plain_times(connection, axis, info.name, settings.feedback_table, until):
-        raise Refused(
+    if refusal := check_plain_times(connection, axis, info.name, settings.feedback_table, until):
+        raise GuardRefused(
             refusal.guard, refusal.message, "store local times without a zone; for numbers, set FEEDBACK_EPOCH"
         )
     counted: list[object] = [
@@ -134,7 +137,7 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
     # What was counted before there were these settings keeps its identity.
     counted += [key] if key else []
     counted += [{"neutral": sorted(settings.feedback_neutral)}] if settings.feedback_neutral else []
-    return Source(
+    return VoteSource(
         table=info.name,
         rows=_rows(info),
         axis=axis,
@@ -158,22 +161,22 @@ def _rows(info: TableInfo) -> str:
 def _table(connection: Connection, settings: Settings) -> TableInfo:
     written = settings.feedback_table
     if connection.dialect.name == "sqlite":
-        info = sqlite.describe(connection, written, settings.feedback_time)
+        info = sqlite.describe_table(connection, written, settings.feedback_time)
     else:
         info = postgres.describe_for_reading(connection, written)
     if info is None or info.name.name.startswith("nightshift_"):
         what = f"there is no table {written}" if info is None else f"{written} is one of nightshift's own tables"
-        raise Refused(
+        raise GuardRefused(
             "unknown_table", what, "write FEEDBACK_TABLE as the database has it: a table or view, or schema.name"
         )
     if not info.may_read:
-        raise Refused(
+        raise GuardRefused(
             "privilege",
             f"nightshift's role may not read {info.name.label}",
             f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role",
         )
     if ROW_SECURITY in info.hiding:
-        raise Refused(
+        raise GuardRefused(
             "hidden_rows",
             f"{info.name.label}: {ROW_SECURITY} hides rows from nightshift's role, and their votes with them",
             "ALTER ROLE … BYPASSRLS for nightshift's role, or let it be a member of the table's owner",
@@ -181,11 +184,11 @@ def _table(connection: Connection, settings: Settings) -> TableInfo:
     return info
 
 
-def _column(info: TableInfo, setting: str, written: str) -> Column:
+def _column(info: TableInfo, setting: str, written: str) -> TableColumn:
     column = info.column(written)
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
-        raise Refused(
+        raise GuardRefused(
             "unknown_column", f"{info.name.label} has no column {written}", f"{setting} has to be one of these: {names}"
         )
     return column
@@ -195,12 +198,12 @@ def _optional(info: TableInfo, setting: str, written: str | None) -> str | None:
     return None if written is None else quote_identifier(_column(info, setting, written).name)
 
 
-def _slow(connection: Connection, info: TableInfo, time: Column) -> list[str]:
+def _slow(connection: Connection, info: TableInfo, time: TableColumn) -> list[str]:
     """A warning where every count has to read the whole of a large table."""
     if connection.dialect.name == "postgresql":
         if is_indexed(connection, info.name, [time.name]):
             return []
-        info = postgres.describe(connection, info.name.sql, time.name) or info
+        info = postgres.describe_table(connection, info.name.sql, time.name) or info
     if all(heap.indexed for heap in info.heaps) or sum(heap.bytes for heap in info.heaps) < LARGE:
         return []
     return [f"no index begins with {info.name.label}.{time.name}: the whole table is read for each count"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from nightshift.results import Interval, Votes
+from nightshift.results import ConfidenceInterval, VoteTotals
 
 
-def wilson(votes: Votes, confidence: float) -> Interval | None:
+def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval | None:
     """The interval in which the true negative ratio lies with this confidence, half of the doubt on either side.
 
     E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
@@ -35,10 +35,10 @@ def wilson(votes: Votes, confidence: float) -> Interval | None:
     # At either end the two terms are equal on paper; in floating point they miss each other by a hair.
     low = max(0.0, centre - half) if votes.dislikes else 0.0
     high = min(1.0, centre + half) if votes.likes else 1.0
-    return Interval(low=low, high=high, confidence=confidence)
+    return ConfidenceInterval(low=low, high=high, confidence=confidence)
 
 
-def least_difference(votes: Votes, before: Votes, confidence: float) -> float | None:
+def least_difference(votes: VoteTotals, before: VoteTotals, confidence: float) -> float | None:
     """By how much a negative ratio lies above an earlier one at the least: the lower end of the difference's interval.
 
     R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine 17
@@ -51,7 +51,7 @@ def least_difference(votes: Votes, before: Votes, confidence: float) -> float | 
     Returns:
         -1 to 1; None where either has no votes.
     """
-    now, then = wilson(votes, confidence), wilson(before, confidence)
+    now, then = wilson_interval(votes, confidence), wilson_interval(before, confidence)
     if now is None or then is None or votes.ratio is None or before.ratio is None:
         return None
     return votes.ratio - before.ratio - math.hypot(votes.ratio - now.low, then.high - before.ratio)

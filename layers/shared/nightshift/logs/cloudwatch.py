@@ -61,7 +61,7 @@ class TokenRefused(LogsUnavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class LogEvent:
     """One event; times in milliseconds since 1970."""
 
     timestamp: int
@@ -72,14 +72,14 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LogPage:
     """Some events by time, maybe none, and the token of the next page; None: this is the last."""
 
-    events: tuple[Event, ...]
+    events: tuple[LogEvent, ...]
     token: str | None
 
 
-class CloudWatch:
+class CloudWatchLogs:
     """CloudWatch Logs of one account and region."""
 
     def __init__(
@@ -92,7 +92,7 @@ class CloudWatch:
         self._sleep = sleep
         self._client: Any = None
 
-    def page(self, group: str, start_ms: int, end_ms: int, token: str | None, *, deadline: float) -> Page:
+    def fetch_page(self, group: str, start_ms: int, end_ms: int, token: str | None, *, deadline: float) -> LogPage:
         """One page of a group's events.
 
         Args:
@@ -121,12 +121,12 @@ class CloudWatch:
                 raise TokenRefused(exc.message, detail=exc.detail) from exc
             raise
         events = tuple(
-            Event(e["timestamp"], e["logStreamName"], e["message"], e.get("ingestionTime"), e["eventId"])
+            LogEvent(e["timestamp"], e["logStreamName"], e["message"], e.get("ingestionTime"), e["eventId"])
             for e in answer["events"]
         )
-        return Page(events, answer.get("nextToken"))
+        return LogPage(events, answer.get("nextToken"))
 
-    def keep(self, group: str, days: int, *, deadline: float) -> bool:
+    def set_retention(self, group: str, days: int, *, deadline: float) -> bool:
         """Set a group's retention where it differs.
 
         Returns:
@@ -182,7 +182,7 @@ class CloudWatch:
 
 
 def make_client() -> Any:
-    """boto3's client, from the environment; asking again is `CloudWatch`'s own affair."""
+    """boto3's client, from the environment; asking again is `CloudWatchLogs`'s own affair."""
     import boto3
     from botocore.config import Config
 

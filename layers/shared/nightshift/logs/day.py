@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from nightshift.logs.cloudwatch import CloudWatch, check_retention
-from nightshift.logs.files import FilesSaved, save_directory
+from nightshift.logs.cloudwatch import CloudWatchLogs, check_retention
+from nightshift.logs.files import FileExportResult, save_directory
 from nightshift.logs.groups import GroupProgress, GroupsSaved, retain_groups, save_groups
 from nightshift.logs.late import EarlierLogs, LateSaved, save_late_events
-from nightshift.logs.sink import SavedPart, Sink
+from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.logs.window import LogWindow, day_before
 from nightshift.settings import Settings
 
@@ -57,7 +57,7 @@ def check_settings(settings: Settings) -> None:
 
 def save_day(
     settings: Settings,
-    sink: Sink,
+    sink: LogUploader,
     *,
     as_of: datetime,
     deadline: float,
@@ -65,7 +65,7 @@ def save_day(
     earlier: EarlierLogs | None = None,
     before: Mapping[str, GroupProgress] | None = None,
     record: Callable[[GroupProgress], None] = lambda _: None,
-    cloudwatch: CloudWatch | None = None,
+    cloudwatch: CloudWatchLogs | None = None,
 ) -> DayLogs:
     """Save the logs of the calendar day before `as_of`, in TIMEZONE, and of days before it that no backup has.
 
@@ -86,7 +86,7 @@ def save_day(
     if previous is not None:
         window = replace(window, start=min(window.start, day_before(previous, settings.timezone).end))
     before = before or {}
-    groups, files, asked = GroupsSaved(), FilesSaved(), cloudwatch or CloudWatch()
+    groups, files, asked = GroupsSaved(), FileExportResult(), cloudwatch or CloudWatchLogs()
     if names := settings.backup_log_groups:
         groups = save_groups(asked, sink, names, window, deadline=deadline, before=before, record=record)
     late = _late(groups, earlier, window, before, sink, asked, deadline)
@@ -117,8 +117,8 @@ def _late(
     earlier: EarlierLogs | None,
     window: LogWindow,
     before: Mapping[str, GroupProgress],
-    sink: Sink,
-    cloudwatch: CloudWatch,
+    sink: LogUploader,
+    cloudwatch: CloudWatchLogs,
     deadline: float,
 ) -> list[LateSaved]:
     """The late events of the groups that are saved whole; of the others the next backup saves what is left first."""
@@ -143,8 +143,8 @@ def _shown(at_ms: int | None) -> str:
     return datetime.fromtimestamp((at_ms or 0) / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def retain(
-    settings: Settings, saved: DayLogs, *, deadline: float, cloudwatch: CloudWatch | None = None
+def apply_log_retention(
+    settings: Settings, saved: DayLogs, *, deadline: float, cloudwatch: CloudWatchLogs | None = None
 ) -> tuple[str, ...]:
     """Give the groups whose day was saved whole the retention that is set. To be called once the manifest is written.
 
@@ -157,4 +157,4 @@ def retain(
     if days is None:
         return ()
     groups = [group.group for group in saved.groups if group.done]
-    return retain_groups(cloudwatch or CloudWatch(), groups, days, deadline=deadline)[1] if groups else ()
+    return retain_groups(cloudwatch or CloudWatchLogs(), groups, days, deadline=deadline)[1] if groups else ()

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from nightshift.logs.listing import LogFile, list_files, open_file
-from nightshift.logs.sink import SavedPart, Sink
-from nightshift.rows.lines import FILES, LINES, Gathering
+from nightshift.logs.log_uploader import LogUploader, SavedPart
+from nightshift.rows.log_records import FILES, LINES, ParquetBuffer
 
 MAX_LINE = 1 << 20
 _LINE_BYTES = 100
@@ -33,7 +33,7 @@ _GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SavedFile:
+class SavedLogFile:
     """A file that was saved; `size` and `sha256` are of its contents, unpacked where it was packed."""
 
     path: str
@@ -45,7 +45,7 @@ class SavedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilesSaved:
+class FileExportResult:
     """What became of a directory.
 
     Attributes:
@@ -55,7 +55,7 @@ class FilesSaved:
     """
 
     parts: tuple[SavedPart, ...] = ()
-    files: tuple[SavedFile, ...] = ()
+    files: tuple[SavedLogFile, ...] = ()
     missing: tuple[str, ...] = ()
     late: bool = False
 
@@ -64,7 +64,7 @@ class FilesSaved:
         return sum(file.lines for file in self.files)
 
 
-def save_directory(sink: Sink, directory: str, *, since_ms: int, deadline: float) -> FilesSaved:
+def save_directory(sink: LogUploader, directory: str, *, since_ms: int, deadline: float) -> FileExportResult:
     """Save a directory and those below it.
 
     Args:
@@ -75,7 +75,7 @@ def save_directory(sink: Sink, directory: str, *, since_ms: int, deadline: float
         StoreError, ArchiveMismatch: S3 did not take a part.
     """
     if not os.path.isdir(directory):
-        return FilesSaved(missing=(f"log directory {_shown(directory)}: there is none",))
+        return FileExportResult(missing=(f"log directory {_shown(directory)}: there is none",))
     saver = _Saver(sink, directory, deadline)
     known: set[tuple[int, int]] = set()
     for _ in range(2):
@@ -91,14 +91,14 @@ def save_directory(sink: Sink, directory: str, *, since_ms: int, deadline: float
 class _Saver:
     """Files on their way into parts."""
 
-    sink: Sink
+    sink: LogUploader
     directory: str
     deadline: float
     parts: list[SavedPart] = field(default_factory=list)
-    files: list[SavedFile] = field(default_factory=list)
+    files: list[SavedLogFile] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     late: bool = False
-    _lines: Gathering = field(default_factory=lambda: Gathering(LINES, {}))
+    _lines: ParquetBuffer = field(default_factory=lambda: ParquetBuffer(LINES, {}))
 
     def miss(self, path: str, why: OSError | str) -> None:
         """Name what is not saved."""
@@ -124,18 +124,18 @@ class _Saver:
                 self.miss(file.path, exc)
         return lost
 
-    def finish(self) -> FilesSaved:
+    def finish(self) -> FileExportResult:
         """Write what is left, and the list of files."""
         if self._lines.rows:
             self._write()
         if self.files:
-            listing = Gathering(FILES, {})
-            columns = [[getattr(file, name) for file in self.files] for name in SavedFile.__slots__]
-            listing.add(columns, 0)
+            listing = ParquetBuffer(FILES, {})
+            columns = [[getattr(file, name) for file in self.files] for name in SavedLogFile.__slots__]
+            listing.add_record(columns, 0)
             # Its rows are no lines: a manifest's parts count those of logs alone.
-            self.parts.append(replace(self.sink.write("files", 1, listing.encode()), rows=0))
+            self.parts.append(replace(self.sink.upload_part("files", 1, listing.encode_file()), rows=0))
         missing = tuple(dict.fromkeys(self.missing))
-        return FilesSaved(parts=tuple(self.parts), files=tuple(self.files), missing=missing, late=self.late)
+        return FileExportResult(parts=tuple(self.parts), files=tuple(self.files), missing=missing, late=self.late)
 
     def _over(self) -> bool:
         self.late = self.late or time.monotonic() > self.deadline
@@ -166,7 +166,7 @@ class _Saver:
             elif whole.left:
                 self.miss(file.path, f"shorter by {whole.left} bytes than it was: somebody has cut it")
         self.files.append(
-            SavedFile(
+            SavedLogFile(
                 path=_shown(file.path),
                 size=at,
                 sha256=digest.hexdigest(),
@@ -179,12 +179,12 @@ class _Saver:
     def _gather(self, path: str, number: int, positions: list[int], lines: list[bytes]) -> None:
         numbers = range(number + 1, number + 1 + len(lines))
         columns = [[_shown(path)] * len(lines), numbers, positions, lines]
-        self._lines.add(columns, sum(map(len, lines)) + _LINE_BYTES * len(lines))
+        self._lines.add_record(columns, sum(map(len, lines)) + _LINE_BYTES * len(lines))
         if self._lines.size >= self.sink.part_bytes:
             self._write()
 
     def _write(self) -> None:
-        self.parts.append(self.sink.write("lines", len(self.parts) + 1, self._lines.encode()))
+        self.parts.append(self.sink.upload_part("lines", len(self.parts) + 1, self._lines.encode_file()))
 
 
 class _Bounded(io.RawIOBase):

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
-from nightshift.logs.cloudwatch import CloudWatch, Event, LogsOutOfTime, LogsUnavailable, TokenRefused
+from nightshift.logs.cloudwatch import CloudWatchLogs, LogEvent, LogsOutOfTime, LogsUnavailable, TokenRefused
 from nightshift.logs.late import EVENT_BYTES
-from nightshift.logs.sink import SavedPart, Sink
+from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.logs.window import LogWindow
-from nightshift.rows.lines import EVENTS, Gathering
+from nightshift.rows.log_records import EVENTS, ParquetBuffer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +98,8 @@ Record = Callable[[GroupProgress], None]
 
 
 def save_groups(
-    cloudwatch: CloudWatch,
-    sink: Sink,
+    cloudwatch: CloudWatchLogs,
+    sink: LogUploader,
     groups: Iterable[str],
     window: LogWindow,
     *,
@@ -137,7 +137,7 @@ def save_groups(
 
 
 def save_group(
-    cloudwatch: CloudWatch, sink: Sink, window: LogWindow, progress: GroupProgress, *, deadline: float
+    cloudwatch: CloudWatchLogs, sink: LogUploader, window: LogWindow, progress: GroupProgress, *, deadline: float
 ) -> Iterator[GroupProgress]:
     """Save one group from where it stands.
 
@@ -161,10 +161,10 @@ def save_group(
 
 
 def _pages(
-    cloudwatch: CloudWatch, sink: Sink, window: LogWindow, progress: GroupProgress, deadline: float
+    cloudwatch: CloudWatchLogs, sink: LogUploader, window: LogWindow, progress: GroupProgress, deadline: float
 ) -> Iterator[GroupProgress]:
     metadata = {"nightshift.log_group": progress.group, "nightshift.window": f"{window.start} / {window.end}"}
-    gathering = Gathering(EVENTS, metadata)
+    gathering = ParquetBuffer(EVENTS, metadata)
     start = progress.start_ms if progress.token else progress.last_ms
     start = window.start_ms if start is None else start
     if start >= window.end_ms:
@@ -173,7 +173,7 @@ def _pages(
         if time.monotonic() > deadline:
             break
         try:
-            page = cloudwatch.page(progress.group, start, window.end_ms, progress.token, deadline=deadline)
+            page = cloudwatch.fetch_page(progress.group, start, window.end_ms, progress.token, deadline=deadline)
         except LogsOutOfTime:
             break
         if page.token is not None and page.token == progress.token and not page.events:
@@ -188,10 +188,10 @@ def _pages(
     yield progress
 
 
-def _gather(events: Iterable[Event], gathering: Gathering, progress: GroupProgress) -> GroupProgress:
+def _gather(events: Iterable[LogEvent], gathering: ParquetBuffer, progress: GroupProgress) -> GroupProgress:
     """Take the events that are not saved yet; the progress with the last millisecond that was seen."""
     last, ids, ordered = progress.last_ms, set(progress.ids), progress.ordered
-    fresh: list[Event] = []
+    fresh: list[LogEvent] = []
     for event in events:
         if last is not None and event.timestamp == last and event.event_id in ids:
             continue
@@ -203,18 +203,18 @@ def _gather(events: Iterable[Event], gathering: Gathering, progress: GroupProgre
             ids.add(event.event_id)
         fresh.append(event)
     if fresh:
-        columns = [[getattr(event, name) for event in fresh] for name in Event.__slots__]
-        gathering.add(columns, sum(len(event.message) + EVENT_BYTES for event in fresh))
+        columns = [[getattr(event, name) for event in fresh] for name in LogEvent.__slots__]
+        gathering.add_record(columns, sum(len(event.message) + EVENT_BYTES for event in fresh))
     return replace(progress, last_ms=last, ids=tuple(sorted(ids)), ordered=ordered)
 
 
-def _written(sink: Sink, gathering: Gathering, progress: GroupProgress) -> GroupProgress:
-    part = sink.write(progress.group, len(progress.parts) + 1, gathering.encode())
+def _written(sink: LogUploader, gathering: ParquetBuffer, progress: GroupProgress) -> GroupProgress:
+    part = sink.upload_part(progress.group, len(progress.parts) + 1, gathering.encode_file())
     return replace(progress, parts=(*progress.parts, part))
 
 
 def retain_groups(
-    cloudwatch: CloudWatch, groups: Iterable[str], days: int, *, deadline: float
+    cloudwatch: CloudWatchLogs, groups: Iterable[str], days: int, *, deadline: float
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Set the retention of groups where it differs. Only once what it may take away is in a backup that exists.
 
@@ -225,7 +225,7 @@ def retain_groups(
     warnings: list[str] = []
     for group in groups:
         try:
-            if cloudwatch.keep(group, days, deadline=deadline):
+            if cloudwatch.set_retention(group, days, deadline=deadline):
                 retained.append(group)
         except LogsUnavailable as exc:
             warnings.append(f"log group {group}: its retention was not set: {exc.sentence}")

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nightshift.errors import NightshiftError
-from nightshift.logs.cloudwatch import CloudWatch, Event, LogsUnavailable
-from nightshift.logs.sink import SavedPart, Sink
-from nightshift.rows.lines import EVENTS, Gathering
+from nightshift.logs.cloudwatch import CloudWatchLogs, LogEvent, LogsUnavailable
+from nightshift.logs.log_uploader import LogUploader, SavedPart
+from nightshift.rows.log_records import EVENTS, ParquetBuffer
 
 EVENT_BYTES = 150
 """What an event takes beside its message."""
@@ -53,7 +53,7 @@ class LateSaved:
 
 
 def save_late_events(
-    cloudwatch: CloudWatch, sink: Sink, group: str, earlier: EarlierLogs, *, end_ms: int, deadline: float
+    cloudwatch: CloudWatchLogs, sink: LogUploader, group: str, earlier: EarlierLogs, *, end_ms: int, deadline: float
 ) -> LateSaved:
     """Save the events of a range that the backup before could not see.
 
@@ -71,7 +71,7 @@ def save_late_events(
             if time.monotonic() > deadline:
                 why = "the time was over"
                 break
-            page = cloudwatch.page(group, earlier.start_ms, end_ms, token, deadline=deadline)
+            page = cloudwatch.fetch_page(group, earlier.start_ms, end_ms, token, deadline=deadline)
             late.take(page.events)
             if page.token is None:
                 break
@@ -89,7 +89,7 @@ def save_late_events(
 class _Late:
     """Late events on their way into objects."""
 
-    def __init__(self, sink: Sink, group: str, earlier: EarlierLogs) -> None:
+    def __init__(self, sink: LogUploader, group: str, earlier: EarlierLogs) -> None:
         self.parts: list[SavedPart] = []
         self.warning = ""
         self._sink = sink
@@ -97,24 +97,26 @@ class _Late:
         self._earlier = earlier
         self._since = earlier.read_ms - CLOCKS_APART_MS
         self._saved: frozenset[str] | None = None
-        self._gathering = Gathering(EVENTS, {"nightshift.log_group": group, "nightshift.window": "late"})
+        self._gathering = ParquetBuffer(EVENTS, {"nightshift.log_group": group, "nightshift.window": "late"})
 
-    def take(self, events: tuple[Event, ...]) -> None:
+    def take(self, events: tuple[LogEvent, ...]) -> None:
         """Gather those that are not saved yet."""
         fresh = [e for e in events if e.ingestion_time is None or e.ingestion_time >= self._since]
         if fresh and self._saved is None:
             self._saved = self._ids()
         fresh = [event for event in fresh if event.event_id not in (self._saved or ())]
         if fresh:
-            columns = [[getattr(event, name) for event in fresh] for name in Event.__slots__]
-            self._gathering.add(columns, sum(len(event.message) + EVENT_BYTES for event in fresh))
+            columns = [[getattr(event, name) for event in fresh] for name in LogEvent.__slots__]
+            self._gathering.add_record(columns, sum(len(event.message) + EVENT_BYTES for event in fresh))
         if self._gathering.size >= self._sink.part_bytes:
             self.write()
 
     def write(self) -> None:
         """Write what is gathered."""
         if self._gathering.rows:
-            self.parts.append(self._sink.write(f"{self._group}/late", len(self.parts) + 1, self._gathering.encode()))
+            self.parts.append(
+                self._sink.upload_part(f"{self._group}/late", len(self.parts) + 1, self._gathering.encode_file())
+            )
 
     def _ids(self) -> frozenset[str]:
         try:

@@ -27,7 +27,7 @@ def _several(value: object) -> object:
 Columns = Annotated[tuple[Name, ...], BeforeValidator(_several), Field(min_length=1, max_length=32)]
 
 
-class Embedding(BaseModel):
+class EmbeddingPolicy(BaseModel):
     """One table's documents; see the module's text for the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

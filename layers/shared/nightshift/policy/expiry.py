@@ -43,7 +43,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Files(_Part):
+class FilesPolicy(_Part):
     """Files that a table's rows name."""
 
     table: Name
@@ -70,7 +70,7 @@ class Files(_Part):
         return self
 
 
-class Dependent(_Part):
+class DependentPolicy(_Part):
     """A reference that the database does not know of."""
 
     table: Name
@@ -79,7 +79,7 @@ class Dependent(_Part):
     referenced: Names | None = None
 
 
-class Expiry(_Part):
+class ExpiryPolicy(_Part):
     """One table's expiry; see the module's text for the fields."""
 
     table: Name
@@ -88,8 +88,8 @@ class Expiry(_Part):
     epoch: EpochUnit | None = None
     archive: bool = False
     cascade: list[Name] | None = None
-    files: list[Files] = []
-    dependents: list[Dependent] = []
+    files: list[FilesPolicy] = []
+    dependents: list[DependentPolicy] = []
 
     @property
     def zone(self) -> ZoneInfo:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from nightshift.errors import InvalidSettings
-from nightshift.policy.retention import Policy
+from nightshift.policy.retention import RetentionRule
 from nightshift.settings import Settings
 
 if TYPE_CHECKING:
-    from nightshift.policy.embedding import Embedding
-    from nightshift.policy.expiry import Expiry
+    from nightshift.policy.embedding import EmbeddingPolicy
+    from nightshift.policy.expiry import ExpiryPolicy
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -22,15 +22,15 @@ SECTIONS = ("retention", "expiry", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
-class Policies:
+class PolicyFile:
     """All policies of one deployment, in the order in which they are worked off."""
 
-    retention: tuple[Policy, ...] = ()
-    expiry: tuple[Expiry, ...] = ()
-    embedding: tuple[Embedding, ...] = ()
+    retention: tuple[RetentionRule, ...] = ()
+    expiry: tuple[ExpiryPolicy, ...] = ()
+    embedding: tuple[EmbeddingPolicy, ...] = ()
 
 
-def load_policies(settings: Settings, fetch: Callable[[str], str]) -> Policies:
+def load_policies(settings: Settings, fetch: Callable[[str], str]) -> PolicyFile:
     """The deployment's policies: from the file that `NIGHTSHIFT_CONFIG` names, or the defaults.
 
     Args:
@@ -45,14 +45,14 @@ def load_policies(settings: Settings, fetch: Callable[[str], str]) -> Policies:
     return parse_policies(fetch(source), settings, source=source)
 
 
-def default_policies(settings: Settings) -> Policies:
+def default_policies(settings: Settings) -> PolicyFile:
     """Without a policy file: `conversation_log` by `created_at`, `LOG_RETENTION_DAYS`. Nothing expires: whose files
     nobody names would be orphaned."""
     given = {"table": "conversation_log", "keep_days": settings.log_retention_days, "timezone": settings.timezone}
-    return Policies(retention=(Policy.model_validate(given),))
+    return PolicyFile(retention=(RetentionRule.model_validate(given),))
 
 
-def parse_policies(text: str, settings: Settings, *, source: str) -> Policies:
+def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
     """Read a policy file.
 
     Args:
@@ -81,26 +81,26 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> Policies:
     kept = {"keep_days": settings.log_retention_days, **defaults}
     # Who writes about other things only goes on archiving what was archived without a file.
     retention = (
-        _entries(Policy, "retention", document, kept, problems)
+        _entries(RetentionRule, "retention", document, kept, problems)
         if "retention" in document
         else [*default_policies(settings).retention]
     )
-    expiry: list[Expiry] = []
+    expiry: list[ExpiryPolicy] = []
     if "expiry" in document:
-        from nightshift.policy.expiry import Expiry  # its models take time to build: not for the other jobs
+        from nightshift.policy.expiry import ExpiryPolicy  # its models take time to build: not for the other jobs
 
-        expiry = _entries(Expiry, "expiry", document, defaults, problems)
-    embedding: list[Embedding] = []
+        expiry = _entries(ExpiryPolicy, "expiry", document, defaults, problems)
+    embedding: list[EmbeddingPolicy] = []
     if "embedding" in document:
-        from nightshift.policy.embedding import Embedding  # as above
+        from nightshift.policy.embedding import EmbeddingPolicy  # as above
 
-        embedding = _entries(Embedding, "embedding", document, {}, problems)
+        embedding = _entries(EmbeddingPolicy, "embedding", document, {}, problems)
     problems += _repeated([policy.table for policy in retention])
     problems += _repeated([policy.table for policy in expiry])
     problems += _repeated([policy.table for policy in embedding])
     if problems:
         raise InvalidSettings("the policy file is not usable", detail="\n".join(f"{source}: {p}" for p in problems))
-    return Policies(tuple(retention), tuple(expiry), tuple(embedding))
+    return PolicyFile(tuple(retention), tuple(expiry), tuple(embedding))
 
 
 def _is_list(section: object) -> bool:

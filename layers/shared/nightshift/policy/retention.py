@@ -27,7 +27,7 @@ from nightshift.settings import EpochUnit, TimeZone
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
 
 
-class Policy(BaseModel):
+class RetentionRule(BaseModel):
     """One table's retention; see the module's text for the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

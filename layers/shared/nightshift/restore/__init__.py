@@ -1,5 +1,5 @@
-"""The way back: archived rows return to a table, exactly once.
+"""The engine of `restore`: archived rows return into a table.
 
-`request` is what the operator asks for; `fit` lays archived columns over a table's columns, by name; `target` finds or
-makes the table; `landing` puts one object's rows into it in one transaction; `restorer` works the objects off.
+`request` is the event; `column_fit` maps archived columns to the columns of a table, by name; `target` finds or makes
+the table; `object_loader` loads one object in one transaction; `restorer` loads all of them.
 """

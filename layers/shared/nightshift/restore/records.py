@@ -15,19 +15,19 @@ from sqlalchemy import Connection, FromClause, Select, delete, exists, func, quo
 from sqlalchemy import table as any_table
 
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
-from nightshift.archive.ledger import batches
+from nightshift.archive.ledger import split_keys
 from nightshift.database.catalog import TableName, quote_literal, quote_nullable
-from nightshift.database.own_schema import own
-from nightshift.database.tables import archive_object, is_there, restored_object
+from nightshift.database.own_schema import own_table
+from nightshift.database.tables import archive_object, restored_object, table_exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class RestoreRecords:
     """What one run writes of its restores.
 
     Attributes:
         source: the archive's label of the table.
-        target: the table being filled; `target_id` the table itself, see `Insertable.id`.
+        target: the table being filled; `target_id` the table itself, see `InsertTarget.id`.
         family: identities of that table, its partitions and its ancestors.
         takes_over: objects are on record for one of them, from before it took the original's place.
         schema: of nightshift's own tables, see `Database.schema`.
@@ -47,7 +47,7 @@ class Records:
     postgresql: bool
     schema: str | None
 
-    def claim(self, one: ArchivedObject, timestamp: str | None) -> str:
+    def claim_objects(self, one: ArchivedObject, timestamp: str | None) -> str:
         """SQL that records an object, and yields 1, or 0 where it is on record already.
 
         Args:
@@ -68,7 +68,7 @@ class Records:
         """SQL that yields whether an object came into this table, or a part of it, before it was the original."""
         return f"SELECT count(*) FROM {self._records} WHERE {self._this(one)} AND NOT into_original"
 
-    def adopt(self, one: ArchivedObject, timestamp: str | None) -> str:
+    def adopt_objects(self, one: ArchivedObject, timestamp: str | None) -> str:
         """SQL that makes such an object's record one of the original; yields how many records it had."""
         label = quote_literal(self.target.label)
         return self._counted(
@@ -81,11 +81,11 @@ class Records:
     def leave_archive(self, one: ArchivedObject) -> str:
         """SQL that takes an object out of the archive, for its rows are in the table; yields 1, or 0 if it was not."""
         return self._counted(
-            f"UPDATE {own(archive_object, self.schema)} SET state = '{RESTORED}'"
+            f"UPDATE {own_table(archive_object, self.schema)} SET state = '{RESTORED}'"
             f" WHERE object_key = {quote_literal(one.key)} AND state = '{ARCHIVED}'"
         )
 
-    def existing(self, one: ArchivedObject, rows: int) -> str:
+    def existing_objects(self, one: ArchivedObject, rows: int) -> str:
         """SQL that notes how many rows the target had already."""
         return self._counted(f"UPDATE {self._records} SET existing_count = {rows} WHERE {self._this(one)}")
 
@@ -101,7 +101,7 @@ class Records:
 
     @property
     def _records(self) -> str:
-        return own(restored_object, self.schema)
+        return own_table(restored_object, self.schema)
 
     @property
     def _original(self) -> str:
@@ -121,13 +121,13 @@ class Records:
         return quote_literal(moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"))
 
 
-def done(connection: Connection, identities: Sequence[str]) -> frozenset[str]:
+def mark_done(connection: Connection, identities: Sequence[str]) -> frozenset[str]:
     """Keys of the objects that are in a table, or a family of tables, whatever it was called when they came."""
     c = restored_object.c
     return frozenset(_found(connection, select(c.object_key).where(c.target_id.in_(identities))))
 
 
-def sources(connection: Connection, target_id: str) -> frozenset[str]:
+def list_sources(connection: Connection, target_id: str) -> frozenset[str]:
     """The tables that the rows of a table came from, as far as nightshift brought them."""
     c = restored_object.c
     return frozenset(_found(connection, select(c.source_table).where(c.target_id == target_id).distinct()))
@@ -139,7 +139,7 @@ def is_known(connection: Connection, target: TableName) -> bool:
     return bool(_found(connection, select(c.object_key).where(c.target_table == target.label).limit(1)))
 
 
-def forget(connection: Connection, target_id: str, table: TableName | None) -> None:
+def forget_objects(connection: Connection, target_id: str, table: TableName | None) -> None:
     """Drop the records of a table that is empty, or not there any more: what they tell of is gone. Commits.
 
     Args:
@@ -160,22 +160,22 @@ def _named(table: TableName) -> FromClause:
 
 def _found(connection: Connection, statement: Select[Any]) -> list[str]:
     """Before the first real run there is no table to look at."""
-    if not is_there(connection, restored_object):
+    if not table_exists(connection, restored_object):
         return []
     return list(connection.execute(statement).scalars())
 
 
-def hold_anew(connection: Connection, keys: Sequence[str], until: datetime | None) -> None:
+def renew_hold(connection: Connection, keys: Sequence[str], until: datetime | None) -> None:
     """Set the hold of objects that are in their original table already. Commits."""
     c = restored_object.c
     hold = update(restored_object).values(hold_until=until and until.astimezone(UTC))
-    for some in batches(keys):
+    for some in split_keys(keys):
         connection.execute(hold.where(c.object_key.in_(some), c.into_original))
     connection.commit()
 
 
-def count(connection: Connection, run_id: str, keys: Sequence[str]) -> int:
+def count_objects(connection: Connection, run_id: str, keys: Sequence[str]) -> int:
     """How many of a run's objects are on record, as a connection sees it that wrote none of them."""
     c = restored_object.c
     of_run = select(func.count()).where(c.run_id == run_id)
-    return sum(int(connection.execute(of_run.where(c.object_key.in_(some))).scalar_one()) for some in batches(keys))
+    return sum(int(connection.execute(of_run.where(c.object_key.in_(some))).scalar_one()) for some in split_keys(keys))

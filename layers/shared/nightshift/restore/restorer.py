@@ -14,17 +14,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from nightshift.archive.events import ChunkEvent, Listener, Step
+from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.proof import ObjectDamaged, prove
-from nightshift.archive.work import Limits
-from nightshift.restore.fillers import Filler
-from nightshift.restore.landing import Landed, land
-from nightshift.restore.layout import Destination
-from nightshift.restore.records import Records
+from nightshift.archive.object_verification import ObjectDamaged, verify_object
+from nightshift.archive.run_state import RunLimits
+from nightshift.restore.destination import RestoreDestination
+from nightshift.restore.object_loader import LoadedObject, load_object
+from nightshift.restore.records import RestoreRecords
+from nightshift.restore.row_loaders import RowLoader
 from nightshift.rows.reader import ArchiveFile
-from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, RowsLocked
-from nightshift.store import Store
+from nightshift.rows.row_connection import ConnectionLost, RowsLocked, StatementInterrupted, TransactionLimits
+from nightshift.store import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ LEAST_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Tally:
+class RestoreStats:
     """What has been committed so far; shared by the workers."""
 
     rows: int = 0
@@ -48,7 +48,7 @@ class Tally:
     damaged: list[ObjectDamaged] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, one: ArchivedObject, landed: Landed | None) -> None:
+    def add_object(self, one: ArchivedObject, landed: LoadedObject | None) -> None:
         """Count an object that is through; None: it needed nothing."""
         with self.lock:
             if landed is None:
@@ -62,16 +62,16 @@ class Tally:
             self.keys.append(one.key)
 
 
-class Restorer:
+class ObjectRestorer:
     """Restores objects into one table."""
 
     def __init__(
         self,
-        store: Store,
-        connect: Callable[[], Filler],
-        destination: Destination,
-        records: Records,
-        limits: Limits,
+        store: ObjectStore,
+        connect: Callable[[], RowLoader],
+        destination: RestoreDestination,
+        records: RestoreRecords,
+        limits: RunLimits,
         listener: Listener,
         keep_lock: Callable[[], None],
     ) -> None:
@@ -81,7 +81,7 @@ class Restorer:
             connect: opens a data connection; each worker has its own.
             keep_lock: see `Database.keep_lock`.
         """
-        self.tally = Tally()
+        self.tally = RestoreStats()
         self._store = store
         self._connect = connect
         self._destination = destination
@@ -93,7 +93,7 @@ class Restorer:
         self._slowest = LEAST_SECONDS
         self._queue: deque[ArchivedObject] = deque()
 
-    def run(self, objects: Sequence[ArchivedObject]) -> int:
+    def restore_objects(self, objects: Sequence[ArchivedObject]) -> int:
         """Restore the objects, oldest first.
 
         Returns:
@@ -103,7 +103,7 @@ class Restorer:
             NightshiftError: the first failure that is not a damaged object.
         """
         self._queue.extend(objects)
-        self._tell(Step.PLANNED, sum(one.rows or 0 for one in objects), "")
+        self._tell(ProgressStep.PLANNED, sum(one.rows or 0 for one in objects), "")
         workers = min(self._limits.workers, len(objects)) if self._records.postgresql else 1
         with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
             futures = [pool.submit(self._work) for _ in range(workers)]
@@ -134,7 +134,7 @@ class Restorer:
         except IndexError:
             return None
 
-    def _object(self, filler: Filler, one: ArchivedObject) -> Filler:
+    def _object(self, filler: RowLoader, one: ArchivedObject) -> RowLoader:
         """One object, through whatever comes in its way; returns the connection to go on with."""
         started = time.monotonic()
         try:
@@ -146,9 +146,9 @@ class Restorer:
             return filler
         for attempt in range(1, RETRIES + 1):
             try:
-                self.tally.add(one, self._land(filler, one, file))
-            except (RowsLocked, Interrupted, ConnectionLost):
-                self._tell(Step.ROLLED_BACK, 0, one.key)
+                self.tally.add_object(one, self._land(filler, one, file))
+            except (RowsLocked, StatementInterrupted, ConnectionLost):
+                self._tell(ProgressStep.ROLLED_BACK, 0, one.key)
                 if self._out_of_time():
                     self._queue.appendleft(one)
                     return filler
@@ -163,28 +163,28 @@ class Restorer:
         return filler
 
     def _fetch(self, one: ArchivedObject) -> ArchiveFile:
-        file = prove(self._store, one, tries=RETRIES)
-        self._tell(Step.PROVEN, file.rows, one.key)
+        file = verify_object(self._store, one, tries=RETRIES)
+        self._tell(ProgressStep.PROVEN, file.rows, one.key)
         return file
 
-    def _land(self, filler: Filler, one: ArchivedObject, file: ArchiveFile) -> Landed | None:
+    def _land(self, filler: RowLoader, one: ArchivedObject, file: ArchiveFile) -> LoadedObject | None:
         self._keep_lock()
         fit = self._destination.fits[one.fingerprint]
-        landed = land(
+        landed = load_object(
             filler,
             self._records,
             one,
             file,
             fit,
             self._bounds(),
-            before_commit=lambda: self._tell(Step.COMMITTING, file.rows, one.key),
+            before_commit=lambda: self._tell(ProgressStep.COMMITTING, file.rows, one.key),
         )
         if landed is not None:
-            self._tell(Step.COMMITTED, file.rows, one.key)
+            self._tell(ProgressStep.COMMITTED, file.rows, one.key)
         return landed
 
-    def _bounds(self) -> Bounds:
-        return Bounds(
+    def _bounds(self) -> TransactionLimits:
+        return TransactionLimits(
             seconds=max(LEAST_SECONDS, self._limits.deadline - time.monotonic()),
             lock_seconds=self._limits.lock_seconds,
             bytes=self._limits.chunk_bytes,
@@ -194,6 +194,6 @@ class Restorer:
     def _out_of_time(self) -> bool:
         return self._stop.is_set() or time.monotonic() > self._limits.deadline
 
-    def _tell(self, step: Step, rows: int, key: str) -> None:
+    def _tell(self, step: ProgressStep, rows: int, key: str) -> None:
         label = self._destination.table.name.label
-        self._listener(ChunkEvent(step=step, table=label, rows=rows, keys=(key,) if key else ()))
+        self._listener(ProgressEvent(step=step, table=label, rows=rows, keys=(key,) if key else ()))

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject, inventory, known_tables, resolve_table
+from nightshift.archive.inventory import (
+    ARCHIVED,
+    RESTORED,
+    ArchivedObject,
+    known_tables,
+    list_archived_objects,
+    resolve_table,
+)
 from nightshift.restore.request import RestoreRequest
-from nightshift.results import Refusal
+from nightshift.results import GuardRefusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class ObjectSelection:
     """The objects of one request.
 
     Attributes:
@@ -26,24 +33,24 @@ class Selection:
     returned: Sequence[ArchivedObject]
 
 
-def select(connection: Connection, bucket: str, request: RestoreRequest) -> Selection | Refusal:
+def select_objects(connection: Connection, bucket: str, request: RestoreRequest) -> ObjectSelection | GuardRefusal:
     """The objects that the request names."""
     labels = known_tables(connection, bucket)
     label = resolve_table(request.table, labels)
     if label is None:
         known = ", ".join(labels[:20]) or "none yet"
-        return Refusal(
+        return GuardRefusal(
             guard="unknown_table",
             message=f"nothing of a table {request.table} is archived in {bucket}",
             hint=f"archived tables: {known}; write schema.table where a name stands in several schemas",
         )
-    found = inventory(
+    found = list_archived_objects(
         connection, bucket, table=label, since=request.since, until=request.until, states=(ARCHIVED, RESTORED)
     )
     if request.objects:
         wanted = {name: [one for one in found if _is_called(one, name)] for name in request.objects}
         if strangers := [name for name, hits in wanted.items() if not hits]:
-            return Refusal(
+            return GuardRefusal(
                 guard="unknown_object",
                 message=f"no object of {label} in the archive is called {', '.join(strangers[:5])}",
                 hint="`nightshift archives` lists what is archived; what the ledger does not know is none of ours",
@@ -54,7 +61,7 @@ def select(connection: Connection, bucket: str, request: RestoreRequest) -> Sele
     wanted_states = (ARCHIVED, RESTORED) if request.objects and not request.into_original else (ARCHIVED,)
     chosen = [one for one in found if one.state in wanted_states]
     returned = [one for one in found if one.state not in wanted_states]
-    return Selection(label=label, chosen=chosen, returned=returned)
+    return ObjectSelection(label=label, chosen=chosen, returned=returned)
 
 
 def _is_called(one: ArchivedObject, name: str) -> bool:

@@ -8,43 +8,49 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.archiver import UNBOUNDED
+from nightshift.archive.chunk_workers import UNBOUNDED
 from nightshift.archive.events import Listener
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.proof import ObjectDamaged, prove
-from nightshift.archive.work import Limits
+from nightshift.archive.object_verification import ObjectDamaged, verify_object
+from nightshift.archive.run_state import RunLimits
 from nightshift.database.catalog import TableName
-from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, reason, refused_statement, sqlstate
-from nightshift.database.identity import family
-from nightshift.database.insertable import Insertable
+from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, refused_statement, server_message, sqlstate
+from nightshift.database.identity import partition_family
+from nightshift.database.insertable import InsertTarget
 from nightshift.database.table_locks import TableLocks
 from nightshift.errors import NightshiftError
 from nightshift.restore import records as book
-from nightshift.restore.fillers import Filler, PostgresFiller, SqliteFiller
-from nightshift.restore.layout import Destination, Shape, lay_out, make
-from nightshift.restore.records import Records
+from nightshift.restore.destination import ColumnSet, RestoreDestination, make_destination, plan_destination
+from nightshift.restore.outcome import build_result, partial_result, restore_status
+from nightshift.restore.records import RestoreRecords
 from nightshift.restore.request import RestoreRequest
-from nightshift.restore.restorer import RETRIES, Restorer, Tally
-from nightshift.restore.selection import Selection, select
-from nightshift.restore.target import find, is_ours, judge, keyless
-from nightshift.restore.telling import busy, differing, not_there, only_damaged, told, warned, without_a_place
+from nightshift.restore.restore_warnings import (
+    busy_refusal,
+    damaged_object_warnings,
+    dropped_column_warnings,
+    not_there,
+    only_damaged,
+    selection_warnings,
+)
+from nightshift.restore.restorer import RETRIES, ObjectRestorer, RestoreStats
+from nightshift.restore.row_loaders import loader_factory
+from nightshift.restore.selection import ObjectSelection, select_objects
+from nightshift.restore.target import check_has_key, check_known_rows, check_target, find_target
 from nightshift.restore.trial import WAY_OUT, try_out
-from nightshift.results import Refusal, RestoreResult, Status
+from nightshift.results import GuardRefusal, RestoreResult, RunStatus
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds, StatementRefused
-from nightshift.rows.sqlite import SqliteConnection
+from nightshift.rows.row_connection import StatementRefused, TransactionLimits
 from nightshift.run import JobRun
-from nightshift.store import Store
+from nightshift.store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class RestoreContext:
     """What a restore needs, whichever table it is.
 
     Attributes:
@@ -53,14 +59,14 @@ class Way:
     """
 
     database: Database
-    store: Store
-    limits: Limits
+    store: ObjectStore
+    limits: RunLimits
     listener: Listener
     zone: ZoneInfo
     now: datetime
 
 
-def restore_table(way: Way, run: JobRun) -> RestoreResult:
+def restore_table(way: RestoreContext, run: JobRun) -> RestoreResult:
     """Restore what `run.request` asks for.
 
     Raises:
@@ -78,66 +84,71 @@ def restore_table(way: Way, run: JobRun) -> RestoreResult:
             raise
         except DBAPIError as exc:
             error = refused_statement(exc)
-            if sqlstate(exc) == INSUFFICIENT_PRIVILEGE and "for schema" in reason(exc):
+            if sqlstate(exc) == INSUFFICIENT_PRIVILEGE and "for schema" in server_message(exc):
                 hint = "GRANT CREATE ON SCHEMA … TO nightshift's role, or name a table that is there with --into"
-                error = NightshiftError("no table could be made", detail=reason(exc), hint=hint)
+                error = NightshiftError("no table could be made", detail=server_message(exc), hint=hint)
             raise error.about(request.table) from exc
     return replace(result, seconds=time.monotonic() - started)
 
 
-def _restore(way: Way, run: JobRun, connection: Connection, locks: TableLocks) -> RestoreResult:
+def _restore(way: RestoreContext, run: JobRun, connection: Connection, locks: TableLocks) -> RestoreResult:
     request: RestoreRequest = run.request
-    selection = select(connection, way.store.bucket, request)
-    if isinstance(selection, Refusal):
-        return RestoreResult(status=Status.REFUSED, table=request.table, refusal=selection)
+    selection = select_objects(connection, way.store.bucket, request)
+    if isinstance(selection, GuardRefusal):
+        return RestoreResult(status=RunStatus.REFUSED, table=request.table, refusal=selection)
     label = selection.label
-    found = find(connection, request, label)
-    if isinstance(found, Refusal):
-        return RestoreResult(status=Status.REFUSED, table=label, refusal=found)
+    found = find_target(connection, request, label)
+    if isinstance(found, GuardRefusal):
+        return RestoreResult(status=RunStatus.REFUSED, table=label, refusal=found)
     name, table = found
     if request.into_original and not run.dry_run and locks.take([name], alone=True):
-        return RestoreResult(status=Status.REFUSED, table=label, refusal=busy(name.label))
+        return RestoreResult(status=RunStatus.REFUSED, table=label, refusal=busy_refusal(name.label))
     return _restore_into(way, run, connection, selection, name, table)
 
 
 def _restore_into(
-    way: Way, run: JobRun, connection: Connection, selection: Selection, name: TableName, table: Insertable | None
+    way: RestoreContext,
+    run: JobRun,
+    connection: Connection,
+    selection: ObjectSelection,
+    name: TableName,
+    table: InsertTarget | None,
 ) -> RestoreResult:
     """Restore what was selected into a table; nobody else deletes from it or restores into it meanwhile."""
     request: RestoreRequest = run.request
     label = selection.label
     facts = partial(RestoreResult, table=label, into=name.label, into_original=request.into_original)
-    if table is not None and (refusal := judge(table) or is_ours(connection, request, label, table)):
-        return facts(status=Status.REFUSED, refusal=refusal)
+    if table is not None and (refusal := check_target(table) or check_known_rows(connection, request, label, table)):
+        return facts(status=RunStatus.REFUSED, refusal=refusal)
     fresh = table is None or (table.empty and not request.into_original)
     relatives, on_record = _on_record(connection, request, name, table)
     # What is on record for the original and still archived is there from before it was the original: to be taken over.
     left = [one for one in selection.chosen if request.into_original or one.key not in on_record]
     back = [one for one in selection.returned if one.key in on_record] if request.into_original else []
     hold_until = request.hold_until(way.now, way.zone)
-    warnings = warned(request, selection, back, hold_until, way.now)
+    warnings = selection_warnings(request, selection, back, hold_until, way.now)
     facts = partial(facts, already=len(selection.chosen) - len(left) + len(back), warnings=warnings)
     if not left:
-        return facts(status=Status.NOTHING, hold_until=_hold_anew(run, connection, back, hold_until))
-    if refusal := keyless(request, label, table):
-        return facts(status=Status.REFUSED, refusal=refusal)
+        return facts(status=RunStatus.NOTHING, hold_until=_hold_anew(run, connection, back, hold_until))
+    if refusal := check_has_key(request, label, table):
+        return facts(status=RunStatus.REFUSED, refusal=refusal)
     connection.rollback()  # SQLite's writers need not wait for S3
     shapes, damaged = _shapes(way.store, left)
     if not shapes:
-        return only_damaged(facts(status=Status.PARTIAL, damaged=told(damaged)), damaged)
-    destination = lay_out(connection, request, name, table, shapes)
-    if isinstance(destination, Refusal):
-        return facts(status=Status.REFUSED, refusal=destination)
-    warnings += without_a_place(request, destination)
+        return only_damaged(facts(status=RunStatus.PARTIAL, damaged=damaged_object_warnings(damaged)), damaged)
+    destination = plan_destination(connection, request, name, table, shapes)
+    if isinstance(destination, GuardRefusal):
+        return facts(status=RunStatus.REFUSED, refusal=destination)
+    warnings += dropped_column_warnings(request, destination)
     facts = partial(facts, columns=destination.notes, warnings=warnings, hold_until=hold_until)
     if run.dry_run:
-        return _foretold(way, destination, left, partial(facts, damaged=told(damaged)))
+        return _foretold(way, destination, left, partial(facts, damaged=damaged_object_warnings(damaged)))
     _hold_anew(run, connection, back, hold_until)
     if table is None or table.empty:
         # SQLite's tables have no identity but their name; PostgreSQL's new one has an identity of its own.
-        book.forget(connection, table.id if table else name.name, name if table else None)
-    destination = make(connection, destination)
-    records = Records(
+        book.forget_objects(connection, table.id if table else name.name, name if table else None)
+    destination = make_destination(connection, destination)
+    records = RestoreRecords(
         source=label,
         target=name,
         target_id=destination.table.id,
@@ -157,33 +168,40 @@ def _restore_into(
 
 
 def _foretold(
-    way: Way, destination: Destination, objects: Sequence[ArchivedObject], facts: Callable[..., RestoreResult]
+    way: RestoreContext,
+    destination: RestoreDestination,
+    objects: Sequence[ArchivedObject],
+    facts: Callable[..., RestoreResult],
 ) -> RestoreResult:
     """What a dry run answers."""
     if refusal := _tried(way, destination, objects):
-        return facts(status=Status.REFUSED, refusal=refusal)
+        return facts(status=RunStatus.REFUSED, refusal=refusal)
     rows, size = sum(one.rows or 0 for one in objects), sum(one.bytes or 0 for one in objects)
-    return facts(status=Status.DRY_RUN, rows=rows, objects=len(objects), bytes=size)
+    return facts(status=RunStatus.DRY_RUN, rows=rows, objects=len(objects), bytes=size)
 
 
-def _tried(way: Way, destination: Destination, objects: Sequence[ArchivedObject]) -> Refusal | None:
+def _tried(
+    way: RestoreContext, destination: RestoreDestination, objects: Sequence[ArchivedObject]
+) -> GuardRefusal | None:
     """Whether the values of some objects fit the table; nobody has tried in SQLite, where it would lock the file."""
     if not destination.exists or not way.database.is_postgresql:
         return None
     left = max(1.0, way.limits.deadline - time.monotonic())
-    bounds = Bounds(left, way.limits.lock_seconds, UNBOUNDED, stop=lambda: time.monotonic() > way.limits.deadline)
+    bounds = TransactionLimits(
+        left, way.limits.lock_seconds, UNBOUNDED, stop=lambda: time.monotonic() > way.limits.deadline
+    )
     with closing(PostgresConnection(way.database.target)) as connection:
         return try_out(way.store, connection, destination, objects, bounds)
 
 
 def _on_record(
-    connection: Connection, request: RestoreRequest, name: TableName, table: Insertable | None
+    connection: Connection, request: RestoreRequest, name: TableName, table: InsertTarget | None
 ) -> tuple[tuple[str, ...], frozenset[str]]:
     """What the table is in the records, and which objects it has by them; an empty table has none."""
     if table is None:
         return (), frozenset()
-    identities = family(connection, name) if request.into_original else (table.id,)
-    return identities, frozenset() if table.empty else book.done(connection, identities)
+    identities = partition_family(connection, name) if request.into_original else (table.id,)
+    return identities, frozenset() if table.empty else book.mark_done(connection, identities)
 
 
 def _hold_anew(
@@ -192,28 +210,30 @@ def _hold_anew(
     """Set the hold of objects that were there already, if one was asked for; returns what was set."""
     if run.request.hold is None or run.dry_run or not back:
         return None
-    book.hold_anew(connection, [one.key for one in back], until)
+    book.renew_hold(connection, [one.key for one in back], until)
     return until
 
 
-def _shapes(store: Store, objects: Sequence[ArchivedObject]) -> tuple[dict[str | None, Shape], list[ObjectDamaged]]:
+def _shapes(
+    store: ObjectStore, objects: Sequence[ArchivedObject]
+) -> tuple[dict[str | None, ColumnSet], list[ObjectDamaged]]:
     """The columns of each kind of object, oldest first, read from one sound object each; and the damaged ones met."""
-    shapes: dict[str | None, Shape] = {}
+    shapes: dict[str | None, ColumnSet] = {}
     damaged: list[ObjectDamaged] = []
     for one in objects:
         if one.fingerprint not in shapes:
             try:
-                shapes[one.fingerprint] = prove(store, one, tries=RETRIES).columns
+                shapes[one.fingerprint] = verify_object(store, one, tries=RETRIES).columns
             except ObjectDamaged as exc:
                 damaged.append(exc)
     return shapes, damaged
 
 
 def _fill(
-    way: Way,
+    way: RestoreContext,
     connection: Connection,
-    destination: Destination,
-    records: Records,
+    destination: RestoreDestination,
+    records: RestoreRecords,
     objects: Sequence[ArchivedObject],
     lost: Sequence[ObjectDamaged],
     facts: Callable[..., RestoreResult],
@@ -225,69 +245,45 @@ def _fill(
     Args:
         lost: damaged objects without any sound one of their kind.
     """
-    connect = _connector(way.database, destination, always_stage=records.takes_over)
-    restorer = Restorer(way.store, connect, destination, records, way.limits, way.listener, way.database.keep_lock)
+    connect = loader_factory(way.database, destination, always_stage=records.takes_over)
+    restorer = ObjectRestorer(
+        way.store, connect, destination, records, way.limits, way.listener, way.database.keep_lock
+    )
     tally = restorer.tally
     tally.damaged += lost
     try:
-        remaining = restorer.run(objects)
-        way.database.renew(connection)
+        remaining = restorer.restore_objects(objects)
+        way.database.refresh_timeouts(connection)
         _check(connection, destination, records, tally, fresh=fresh and not remaining)
     except DBAPIError as exc:
         error = refused_statement(exc).about(destination.table.name.label)
-        error.result = _so_far(facts, tally, len(objects) + len(lost))
+        error.result = partial_result(facts, tally, len(objects) + len(lost))
         raise error from exc
     except NightshiftError as exc:
-        exc.result = _so_far(facts, tally, len(objects) + len(lost))
+        exc.result = partial_result(facts, tally, len(objects) + len(lost))
         exc.hint = exc.hint or (WAY_OUT if isinstance(exc, StatementRefused) else None)
         exc.about(destination.table.name.label)
         raise
-    result = _outcome(facts, tally, remaining=remaining, status=_status(tally, remaining))
+    result = build_result(facts, tally, remaining=remaining, status=restore_status(tally, remaining))
     if tally.damaged and not tally.keys and not remaining:
         return only_damaged(result, tally.damaged)
     return result
 
 
-def _so_far(facts: Callable[..., RestoreResult], tally: Tally, objects: int) -> RestoreResult:
-    """What stands of a run that failed."""
-    left = objects - len(tally.keys) - tally.already - len(tally.damaged)
-    return _outcome(facts, tally, remaining=left, status=Status.PARTIAL)
-
-
-def _status(tally: Tally, remaining: int) -> Status:
-    if remaining or tally.damaged:
-        return Status.PARTIAL
-    return Status.OK if tally.keys else Status.NOTHING
-
-
-def _outcome(facts: Callable[..., RestoreResult], tally: Tally, **more: Any) -> RestoreResult:
-    found = facts(**more)
-    return replace(
-        found,
-        rows=tally.rows,
-        existing=tally.existing,
-        objects=len(tally.keys),
-        bytes=tally.bytes,
-        hold_until=found.hold_until if tally.keys else None,
-        already=found.already + tally.already,
-        damaged=told(tally.damaged),
-        warnings=(*found.warnings, *differing(tally)),
-    )
-
-
-def _connector(database: Database, destination: Destination, *, always_stage: bool) -> Callable[[], Filler]:
-    if database.is_postgresql:
-        return lambda: PostgresFiller(PostgresConnection(database.target), destination, always_stage=always_stage)
-    return lambda: SqliteFiller(SqliteConnection(database.target.path, ()), destination)
-
-
-def _check(connection: Connection, destination: Destination, records: Records, tally: Tally, *, fresh: bool) -> None:
+def _check(
+    connection: Connection,
+    destination: RestoreDestination,
+    records: RestoreRecords,
+    tally: RestoreStats,
+    *,
+    fresh: bool,
+) -> None:
     """What we think we committed is what another connection sees: the report must not rest on a driver's word.
 
     Raises:
         ArchiveMismatch: it is not.
     """
-    recorded = book.count(connection, records.run_id, tally.keys)
+    recorded = book.count_objects(connection, records.run_id, tally.keys)
     if recorded != len(tally.keys):
         raise not_there(destination, f"{len(tally.keys)} objects were restored, {recorded} are on record")
     if fresh:

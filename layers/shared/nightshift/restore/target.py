@@ -8,10 +8,10 @@ from sqlalchemy import Connection, text
 
 from nightshift.archive.table_guards import hiding_cure
 from nightshift.database.catalog import TableName, split_name
-from nightshift.database.insertable import Insertable, insertable
+from nightshift.database.insertable import InsertTarget, find_insert_target
 from nightshift.restore import records
 from nightshift.restore.request import RestoreRequest
-from nightshift.results import Refusal
+from nightshift.results import GuardRefusal
 
 SUFFIX = "_restored"
 BACK_INTO_IT = "to bring its rows back into it, use --into-original"
@@ -30,11 +30,13 @@ def source_name(label: str) -> TableName:
     return TableName(parts[0] if len(parts) == 2 else "", parts[-1])
 
 
-def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[TableName, Insertable | None] | Refusal:
+def find_target(
+    connection: Connection, request: RestoreRequest, label: str
+) -> tuple[TableName, InsertTarget | None] | GuardRefusal:
     """Which table the request means, and what it is; None: it does not exist."""
     source = source_name(label)
     if request.into_original:
-        found = insertable(connection, source)
+        found = find_insert_target(connection, source)
         if found is None:
             return _no(
                 "unknown_table",
@@ -52,7 +54,7 @@ def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[T
     for name in candidates:
         if name == source:
             return _no("same_table", f"{request.into} is the table that the rows came from", BACK_INTO_IT)
-        if found := insertable(connection, name):
+        if found := find_insert_target(connection, name):
             if name.schema and _related(connection, source, found):
                 parts = f"{request.into} and {label} are parts of one partitioned table"
                 return _no("same_table", parts, BACK_INTO_IT)
@@ -63,10 +65,12 @@ def find(connection: Connection, request: RestoreRequest, label: str) -> tuple[T
     return made, None
 
 
-def _beside(connection: Connection, source: TableName, label: str) -> tuple[TableName, Insertable | None] | Refusal:
+def _beside(
+    connection: Connection, source: TableName, label: str
+) -> tuple[TableName, InsertTarget | None] | GuardRefusal:
     """The table of the restore's own."""
     own = own_name(source)
-    found = insertable(connection, own)
+    found = find_insert_target(connection, own)
     if found is not None and own.schema and _related(connection, source, found):
         hint = "use --into-original: it takes over what was restored there"
         return _no("same_table", f"{own.label} and {label} are parts of one partitioned table", hint)
@@ -82,7 +86,7 @@ def own_name(source: TableName) -> TableName:
     return TableName(source.schema, name)
 
 
-def _related(connection: Connection, source: TableName, found: Insertable) -> bool:
+def _related(connection: Connection, source: TableName, found: InsertTarget) -> bool:
     return bool(connection.execute(text(_RELATED), {"source": source.sql, "target": found.id}).scalar())
 
 
@@ -99,7 +103,7 @@ def _readings(written: str, schema: str) -> list[TableName] | None:
     ]
 
 
-def judge(table: Insertable) -> Refusal | None:
+def check_target(table: InsertTarget) -> GuardRefusal | None:
     """Refuse a table that would not take rows as they are."""
     label = table.name.label
     if table.name.name.startswith("nightshift_"):
@@ -130,7 +134,9 @@ def judge(table: Insertable) -> Refusal | None:
     return None
 
 
-def is_ours(connection: Connection, request: RestoreRequest, label: str, table: Insertable) -> Refusal | None:
+def check_known_rows(
+    connection: Connection, request: RestoreRequest, label: str, table: InsertTarget
+) -> GuardRefusal | None:
     """Refuse a table with rows of which it is not known where they came from: they could come twice.
 
     The original, and a table that the operator names, may hold rows of anybody's; one that was made anew under the name
@@ -138,7 +144,7 @@ def is_ours(connection: Connection, request: RestoreRequest, label: str, table: 
     """
     if table.empty or request.into_original:
         return None
-    sources = records.sources(connection, table.id)
+    sources = records.list_sources(connection, table.id)
     if sources == {label} or (request.into is not None and (sources or not records.is_known(connection, table.name))):
         return None
     return _no(
@@ -148,7 +154,7 @@ def is_ours(connection: Connection, request: RestoreRequest, label: str, table: 
     )
 
 
-def keyless(request: RestoreRequest, label: str, table: Insertable | None) -> Refusal | None:
+def check_has_key(request: RestoreRequest, label: str, table: InsertTarget | None) -> GuardRefusal | None:
     """Refuse an original in SQLite that may hold archived rows already, and has no key to tell them by.
 
     PostgreSQL's records name the table itself; SQLite's a name, under which rows may have come some other way.
@@ -159,5 +165,5 @@ def keyless(request: RestoreRequest, label: str, table: Insertable | None) -> Re
     return _no("no_key", f"{label} holds rows and has no key to tell archived ones by", hint)
 
 
-def _no(guard: str, message: str, hint: str) -> Refusal:
-    return Refusal(guard=guard, message=message, hint=hint)
+def _no(guard: str, message: str, hint: str) -> GuardRefusal:
+    return GuardRefusal(guard=guard, message=message, hint=hint)

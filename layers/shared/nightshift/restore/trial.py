@@ -15,16 +15,16 @@ from dataclasses import replace
 from typing import Any
 
 from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.proof import ObjectDamaged, prove
+from nightshift.archive.object_verification import ObjectDamaged, verify_object
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal
-from nightshift.database.insertable import Insertable
-from nightshift.restore.fillers import PostgresFiller
-from nightshift.restore.fit import Fit
-from nightshift.restore.layout import Destination
-from nightshift.results import Refusal
+from nightshift.database.insertable import InsertTarget
+from nightshift.restore.column_fit import ColumnFit
+from nightshift.restore.destination import RestoreDestination
+from nightshift.restore.row_loaders import PostgresRowLoader
+from nightshift.results import GuardRefusal
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.source import Bounds, StatementRefused
-from nightshift.store import Store
+from nightshift.rows.row_connection import StatementRefused, TransactionLimits
+from nightshift.store import ObjectStore
 
 WAY_OUT = (
     "restore into a table of its own (leave out --into and --into-original): everything comes back there; where a type"
@@ -54,24 +54,24 @@ WHERE k.conrelid = {table}::regclass AND k.contype = 'f' AND k.confrelid <> k.co
 
 
 def try_out(
-    store: Store,
+    store: ObjectStore,
     connection: PostgresConnection,
-    destination: Destination,
+    destination: RestoreDestination,
     objects: Sequence[ArchivedObject],
-    bounds: Bounds,
-) -> Refusal | None:
+    bounds: TransactionLimits,
+) -> GuardRefusal | None:
     """Try some objects; the first that does not go is a refusal."""
     table = destination.table
     trial = replace(destination, table=replace(table, name=TRIAL, unique=False))
-    filler = PostgresFiller(connection, trial, always_stage=False)
+    filler = PostgresRowLoader(connection, trial, always_stage=False)
     for one in _samples(objects, destination):
         try:
-            file, fit = prove(store, one), destination.fits[one.fingerprint]
-            filler.prepare(file, fit, bounds)
+            file, fit = verify_object(store, one), destination.fits[one.fingerprint]
+            filler.prepare_stage(file, fit, bounds)
             with connection.transaction(bounds):
                 for statement in _like(table, fit):
-                    connection.run(statement)
-                filler.fill(file, fit, bounds)
+                    connection.run_statement(statement)
+                filler.load_rows(file, fit, bounds)
                 gone = _missing_reference(connection, table.name, bounds)
         except ObjectDamaged:
             continue
@@ -85,14 +85,14 @@ def try_out(
     return None
 
 
-def _samples(objects: Sequence[ArchivedObject], destination: Destination) -> Iterator[ArchivedObject]:
+def _samples(objects: Sequence[ArchivedObject], destination: RestoreDestination) -> Iterator[ArchivedObject]:
     """The oldest and the newest object of each kind."""
     for fingerprint in destination.fits:
         alike = [one for one in objects if one.fingerprint == fingerprint]
         yield from alike[:1] + alike[1:][-1:]
 
 
-def _like(table: Insertable, fit: Fit) -> Iterator[str]:
+def _like(table: InsertTarget, fit: ColumnFit) -> Iterator[str]:
     """SQL for a table like the one that is to be filled, without the columns that only defaults would fill."""
     yield f"CREATE TEMP TABLE {TRIAL.name} (LIKE {table.name.sql} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
     filled = {one.slot.name for one in fit.filled}
@@ -101,9 +101,9 @@ def _like(table: Insertable, fit: Fit) -> Iterator[str]:
             yield f"ALTER TABLE {TRIAL.sql} DROP COLUMN {quote_identifier(slot.name)} CASCADE"
 
 
-def _missing_reference(connection: PostgresConnection, table: TableName, bounds: Bounds) -> str | None:
+def _missing_reference(connection: PostgresConnection, table: TableName, bounds: TransactionLimits) -> str | None:
     """The table that lacks a row which the tried ones reference, with the foreign key's name."""
-    found: Any = connection.read(_REFERENCES.format(table=quote_literal(table.sql)), bounds)
+    found: Any = connection.read_table(_REFERENCES.format(table=quote_literal(table.sql)), bounds)
     for key in found.to_pylist():
         lacking = (
             f"SELECT count(*) FROM (SELECT 1 FROM {TRIAL.sql} c WHERE {key['given']}"
@@ -114,8 +114,8 @@ def _missing_reference(connection: PostgresConnection, table: TableName, bounds:
     return None
 
 
-def _refused(table: Insertable, one: ArchivedObject, said: str, hint: str) -> Refusal:
-    return Refusal(
+def _refused(table: InsertTarget, one: ArchivedObject, said: str, hint: str) -> GuardRefusal:
+    return GuardRefusal(
         guard="impossible_values",
         message=f"archived rows do not fit {table.name.label} as it is now: {said} (tried: {one.uri})",
         hint=hint,

@@ -11,32 +11,40 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nightshift.results.backup import BackupResult, RestoredBackup
-    from nightshift.results.cleanup import CleanupResult, Estimate, TableResult
-    from nightshift.results.common import GRAVITY, Attachment, JobResult, Refusal, RunRefused, Status, gravest
+    from nightshift.results.cleanup import CleanupEstimate, CleanupResult, TableResult
+    from nightshift.results.common import (
+        SEVERITY,
+        GuardRefusal,
+        JobResult,
+        MessageAttachment,
+        RunRefused,
+        RunStatus,
+        worst_status,
+    )
     from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
     from nightshift.results.feedback import (
+        ConfidenceInterval,
         DayVotes,
         FeedbackFigures,
         FeedbackReason,
         FeedbackResult,
         FeedbackState,
         GroupVotes,
-        Interval,
         UnknownRating,
-        Votes,
+        VoteTotals,
     )
-    from nightshift.results.reembed import EmbeddedTable, PoisonedDocument, ReembedResult
+    from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
     from nightshift.results.restore import DamagedObject, RestoreResult
 
 __all__ = [
-    "GRAVITY",
-    "Attachment",
+    "SEVERITY",
     "BackupResult",
+    "CleanupEstimate",
     "CleanupResult",
+    "ConfidenceInterval",
     "DamagedObject",
     "DayVotes",
     "EmbeddedTable",
-    "Estimate",
     "ExpiredTable",
     "ExpiryResult",
     "FeedbackFigures",
@@ -46,37 +54,37 @@ __all__ = [
     "FileFailures",
     "FilesResult",
     "GroupVotes",
-    "Interval",
+    "GuardRefusal",
     "JobResult",
-    "PoisonedDocument",
+    "MessageAttachment",
     "ReembedResult",
-    "Refusal",
+    "RejectedDocument",
     "RestoreResult",
     "RestoredBackup",
     "RunRefused",
-    "Status",
+    "RunStatus",
     "TableResult",
     "UnknownRating",
-    "Votes",
-    "gravest",
+    "VoteTotals",
+    "worst_status",
 ]
 
 _MODULES = {
     "backup": ("BackupResult", "RestoredBackup"),
-    "cleanup": ("CleanupResult", "Estimate", "TableResult"),
+    "cleanup": ("CleanupEstimate", "CleanupResult", "TableResult"),
     "expiry": ("ExpiredTable", "ExpiryResult", "FileFailures", "FilesResult"),
     "feedback": (
+        "ConfidenceInterval",
         "DayVotes",
         "FeedbackFigures",
         "FeedbackReason",
         "FeedbackResult",
         "FeedbackState",
         "GroupVotes",
-        "Interval",
         "UnknownRating",
-        "Votes",
+        "VoteTotals",
     ),
-    "reembed": ("EmbeddedTable", "PoisonedDocument", "ReembedResult"),
+    "reembed": ("EmbeddedTable", "ReembedResult", "RejectedDocument"),
     "restore": ("DamagedObject", "RestoreResult"),
 }
 """Which module has which names; `common` has the others."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from nightshift.results.common import Attachment, Refusal, Status, iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +48,11 @@ class BackupResult:
     missing: tuple[str, ...] = ()
     unsaved: int = 0
     warnings: tuple[str, ...] = ()
-    refusal: Refusal | None = None
+    refusal: GuardRefusal | None = None
     dry_run: bool = False
     already: bool = False
     seconds: float = 0.0
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
 
     @property
     def shrunk(self) -> bool:
@@ -60,24 +60,24 @@ class BackupResult:
         return self.previous_bytes is not None and self.name is not None and 2 * self.bytes < self.previous_bytes
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunStatus:
         if self.refusal is not None:
-            return Status.REFUSED
+            return RunStatus.REFUSED
         if self.dry_run:
-            return Status.DRY_RUN
+            return RunStatus.DRY_RUN
         if self.left or self.unsaved:
-            return Status.PARTIAL
-        return Status.NOTHING if self.already or self.name is None else Status.OK
+            return RunStatus.PARTIAL
+        return RunStatus.NOTHING if self.already or self.name is None else RunStatus.OK
 
     @property
     def complete(self) -> bool:
-        return self.status in (Status.OK, Status.NOTHING)
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "name": self.name,
             "location": self.location,
-            "snapshot_time": iso(self.snapshot_time),
+            "snapshot_time": format_iso(self.snapshot_time),
             "tables": self.tables,
             "rows": self.rows,
             "bytes": self.bytes,
@@ -88,8 +88,8 @@ class BackupResult:
             "previous_bytes": self.previous_bytes,
             "shrunk": self.shrunk,
             "proven_name": self.proven_name,
-            "proven_at": iso(self.proven_at),
-            "unproven_since": iso(self.unproven_since),
+            "proven_at": format_iso(self.proven_at),
+            "unproven_since": format_iso(self.unproven_since),
             "pruned": list(self.pruned),
             "already": self.already,
             "seconds": round(self.seconds, 3),
@@ -136,24 +136,24 @@ class RestoredBackup:
     by_table: Mapping[str, int] = field(default_factory=dict)
     reworded: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    refusal: Refusal | None = None
+    refusal: GuardRefusal | None = None
     dry_run: bool = False
     seconds: float = 0.0
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunStatus:
         if self.refusal is not None:
-            return Status.REFUSED
+            return RunStatus.REFUSED
         if self.dry_run:
-            return Status.DRY_RUN
+            return RunStatus.DRY_RUN
         if self.name is None:
-            return Status.NOTHING
-        return Status.PARTIAL if self.left_tables or self.differences else Status.OK
+            return RunStatus.NOTHING
+        return RunStatus.PARTIAL if self.left_tables or self.differences else RunStatus.OK
 
     @property
     def complete(self) -> bool:
-        return self.status in (Status.OK, Status.NOTHING)
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import Attachment, Refusal, Status, gravest, iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso, worst_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class CleanupEstimate:
     """What a dry run expects of a real one.
 
     Attributes:
@@ -53,7 +53,7 @@ class TableResult:
     """
 
     table: str
-    status: Status
+    status: RunStatus
     cutoff: datetime | None = None
     archived_rows: int = 0
     deleted_rows: int = 0
@@ -63,8 +63,8 @@ class TableResult:
     oldest_overdue: datetime | None = None
     partitions_dropped: int = 0
     vacuumed: bool = False
-    refusal: Refusal | None = None
-    estimate: Estimate | None = None
+    refusal: GuardRefusal | None = None
+    estimate: CleanupEstimate | None = None
     warnings: tuple[str, ...] = ()
     refused_rows: int = 0
     refused: tuple[str, ...] = ()
@@ -80,14 +80,14 @@ class TableResult:
         out: dict[str, Any] = {
             "table": self.table,
             "status": self.status.value,
-            "cutoff": iso(self.cutoff),
+            "cutoff": format_iso(self.cutoff),
             "archived_rows": self.archived_rows,
             "deleted_rows": self.deleted_rows,
             "objects": self.objects,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "rows_per_second": round(self.rows_per_second),
-            "oldest_overdue": iso(self.oldest_overdue),
+            "oldest_overdue": format_iso(self.oldest_overdue),
         }
         if self.partitions_dropped:
             out["partitions_dropped"] = self.partitions_dropped
@@ -119,16 +119,16 @@ class CleanupResult:
     """What one run of `cleanup` did, table by table."""
 
     tables: tuple[TableResult, ...]
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
     orphans_removed: int = 0
 
     @property
-    def status(self) -> Status:
-        return gravest(table.status for table in self.tables)
+    def status(self) -> RunStatus:
+        return worst_status(table.status for table in self.tables)
 
     @property
     def complete(self) -> bool:
-        return self.status in (Status.OK, Status.NOTHING)
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         return {"tables": [table.to_json() for table in self.tables], "orphans_removed": self.orphans_removed}

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 
-class Status(StrEnum):
+class RunStatus(StrEnum):
     """How a run, or one table of it, ended. A run that failed raises; `failed` is the state of one table in it."""
 
     OK = "ok"
@@ -20,17 +20,17 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-GRAVITY = (Status.FAILED, Status.REFUSED, Status.PARTIAL, Status.OK, Status.DRY_RUN, Status.NOTHING)
+SEVERITY = (RunStatus.FAILED, RunStatus.REFUSED, RunStatus.PARTIAL, RunStatus.OK, RunStatus.DRY_RUN, RunStatus.NOTHING)
 """Which status wins when several tables ended differently, first wins."""
 
 
-def gravest(statuses: Iterable[Status]) -> Status:
+def worst_status(statuses: Iterable[RunStatus]) -> RunStatus:
     """The one status that stands for all of `statuses`; `nothing` for none."""
-    return min(statuses, key=GRAVITY.index, default=Status.NOTHING)
+    return min(statuses, key=SEVERITY.index, default=RunStatus.NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attachment:
+class MessageAttachment:
     """A file for the Slack reader.
 
     Attributes:
@@ -49,7 +49,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class GuardRefusal:
     """A guard that said no.
 
     Attributes:
@@ -70,14 +70,14 @@ class JobResult(Protocol):
     """What the frame needs of any job's result."""
 
     @property
-    def status(self) -> Status: ...
+    def status(self) -> RunStatus: ...
 
     @property
     def complete(self) -> bool:
         """True where nothing is left to do for this `as_of`."""
 
     @property
-    def attachments(self) -> tuple[Attachment, ...]: ...
+    def attachments(self) -> tuple[MessageAttachment, ...]: ...
 
     def to_json(self) -> dict[str, Any]:
         """The job's own part of the answer."""
@@ -88,11 +88,11 @@ class RunRefused:
     """The frame itself refused: another run of the same job holds the lock."""
 
     reason: str
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
 
     @property
-    def status(self) -> Status:
-        return Status.REFUSED
+    def status(self) -> RunStatus:
+        return RunStatus.REFUSED
 
     @property
     def complete(self) -> bool:
@@ -102,6 +102,6 @@ class RunRefused:
         return {"reason": self.reason}
 
 
-def iso(moment: datetime | None) -> str | None:
+def format_iso(moment: datetime | None) -> str | None:
     """ISO 8601, as answers have it."""
     return None if moment is None else moment.isoformat()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import Attachment, Refusal, Status, gravest, iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso, worst_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class ExpiredTable:
     """
 
     table: str
-    status: Status
+    status: RunStatus
     expired: int = 0
     deleted_rows: Mapping[str, int] = field(default_factory=dict)
     archived_rows: int = 0
@@ -40,7 +40,7 @@ class ExpiredTable:
     held: int = 0
     oldest_overdue: datetime | None = None
     seconds: float = 0.0
-    refusal: Refusal | None = None
+    refusal: GuardRefusal | None = None
     warnings: tuple[str, ...] = ()
     error: NightshiftError | None = None
 
@@ -57,7 +57,7 @@ class ExpiredTable:
             "expired": self.expired,
             "deleted_rows": dict(self.deleted_rows),
             "seconds": round(self.seconds, 3),
-            "oldest_overdue": iso(self.oldest_overdue),
+            "oldest_overdue": format_iso(self.oldest_overdue),
         }
         counts = {"archived_rows": self.archived_rows, "objects": self.objects, "bytes": self.bytes}
         left = {"busy": self.busy, "failed": self.failed, "held": self.held}
@@ -135,21 +135,21 @@ class ExpiryResult:
 
     tables: tuple[ExpiredTable, ...]
     files: FilesResult = FilesResult()
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunStatus:
         """Files that wait make a run `partial`: their rows are gone, and they are not."""
         statuses = [table.status for table in self.tables]
         if self.files.waiting or self.files.failed:
-            statuses.append(Status.PARTIAL)
+            statuses.append(RunStatus.PARTIAL)
         elif self.files.deleted or self.files.kept:
-            statuses.append(Status.OK)
-        return gravest(statuses)
+            statuses.append(RunStatus.OK)
+        return worst_status(statuses)
 
     @property
     def complete(self) -> bool:
-        return self.status in (Status.OK, Status.NOTHING)
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     @property
     def oldest_overdue(self) -> datetime | None:

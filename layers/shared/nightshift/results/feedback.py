@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from nightshift.results.common import Attachment, Refusal, Status, iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso
 
 
 class FeedbackState(StrEnum):
@@ -42,7 +42,7 @@ class FeedbackReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Votes:
+class VoteTotals:
     """Likes and dislikes that were counted; other values of the rating column are none."""
 
     likes: int = 0
@@ -57,8 +57,8 @@ class Votes:
         """Share of dislikes, 0 to 1; None without votes."""
         return self.dislikes / self.total if self.total else None
 
-    def __add__(self, other: Votes) -> Votes:
-        return Votes(likes=self.likes + other.likes, dislikes=self.dislikes + other.dislikes)
+    def __add__(self, other: VoteTotals) -> VoteTotals:
+        return VoteTotals(likes=self.likes + other.likes, dislikes=self.dislikes + other.dislikes)
 
     def to_json(self) -> dict[str, Any]:
         ratio = None if self.ratio is None else round(self.ratio, 6)
@@ -87,7 +87,7 @@ class UnknownRating:
 class FeedbackFigures:
     """The figures of one decision, or of another count of the same window."""
 
-    votes: Votes
+    votes: VoteTotals
     unknown: int
     threshold: float
     min_votes: int
@@ -101,7 +101,7 @@ class FeedbackFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class ConfidenceInterval:
     """Wilson's interval of a ratio: where the true one lies with this confidence."""
 
     low: float
@@ -117,7 +117,7 @@ class GroupVotes:
     """The votes of one topic or model in the window."""
 
     group: str
-    votes: Votes
+    votes: VoteTotals
 
     def to_json(self) -> dict[str, Any]:
         return {"group": self.group, **self.votes.to_json()}
@@ -128,7 +128,7 @@ class DayVotes:
     """The votes of one day, in the report's zone."""
 
     day: date
-    votes: Votes
+    votes: VoteTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,16 +162,16 @@ class FeedbackResult:
     table: str
     start: datetime
     end: datetime
-    votes: Votes = Votes()
+    votes: VoteTotals = VoteTotals()
     unknown: int = 0
     unknown_ratings: tuple[UnknownRating, ...] = ()
-    interval: Interval | None = None
+    interval: ConfidenceInterval | None = None
     threshold: float = 0.3
     min_votes: int = 30
     state: FeedbackState = FeedbackState.TOO_FEW
     reason: FeedbackReason = FeedbackReason.NO_VOTES
-    previous: Votes | None = None
-    week: Votes | None = None
+    previous: VoteTotals | None = None
+    week: VoteTotals | None = None
     late: int = 0
     worst: tuple[GroupVotes, ...] = ()
     comments: int | None = None
@@ -184,27 +184,27 @@ class FeedbackResult:
     on_record: FeedbackFigures | None = None
     started: bool = False
     dry_run: bool = False
-    refusal: Refusal | None = None
+    refusal: GuardRefusal | None = None
     warnings: tuple[str, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunStatus:
         if self.refusal is not None:
-            return Status.REFUSED
+            return RunStatus.REFUSED
         if self.dry_run:
-            return Status.DRY_RUN
-        return Status.OK if self.votes.total or self.unknown else Status.NOTHING
+            return RunStatus.DRY_RUN
+        return RunStatus.OK if self.votes.total or self.unknown else RunStatus.NOTHING
 
     @property
     def complete(self) -> bool:
-        return self.status in (Status.OK, Status.NOTHING)
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         """The job's part of the answer."""
         out: dict[str, Any] = {
             "table": self.table,
-            "window": {"start": iso(self.start), "end": iso(self.end)},
+            "window": {"start": format_iso(self.start), "end": format_iso(self.end)},
             **self.votes.to_json(),
             "unknown": self.unknown,
             "unknown_ratings": [one.to_json() for one in self.unknown_ratings],
@@ -228,7 +228,7 @@ class FeedbackResult:
         if self.comments is not None:
             out["comments"] = self.comments
         if self.cooling_until is not None:
-            out["cooling_until"] = iso(self.cooling_until)
+            out["cooling_until"] = format_iso(self.cooling_until)
         if self.refusal:
             out["refusal"] = self.refusal.to_json()
         if self.warnings:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import Attachment, Refusal, Status, gravest
+from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, worst_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoisonedDocument:
+class RejectedDocument:
     """A document that the model does not take; it is set aside until its text changes.
 
     Attributes:
@@ -46,7 +46,7 @@ class EmbeddedTable:
     """
 
     table: str
-    status: Status
+    status: RunStatus
     model: str = ""
     dimension: int = 0
     scope: str = "stale"
@@ -55,13 +55,13 @@ class EmbeddedTable:
     unchanged: int = 0
     removed: int = 0
     poisoned: int = 0
-    examples: tuple[PoisonedDocument, ...] = ()
+    examples: tuple[RejectedDocument, ...] = ()
     left: int = 0
     switched: bool = False
     moved: bool = False
     tokens: int = 0
     seconds: float = 0.0
-    refusal: Refusal | None = None
+    refusal: GuardRefusal | None = None
     warnings: tuple[str, ...] = ()
     error: NightshiftError | None = None
 
@@ -109,15 +109,15 @@ class ReembedResult:
     decision: str | None = None
     done_before: bool = False
     continues: bool = False
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = ()
 
     @property
-    def status(self) -> Status:
-        return gravest(table.status for table in self.tables)
+    def status(self) -> RunStatus:
+        return worst_status(table.status for table in self.tables)
 
     @property
     def complete(self) -> bool:
-        return self.status in (Status.OK, Status.NOTHING)
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         return {

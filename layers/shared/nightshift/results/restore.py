@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from nightshift.results.common import Attachment, Refusal, Status, iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class DamagedObject:
     """An object of the archive that is not what the ledger vouches for.
 
     Attributes:
-        damage: in one word, see `archive.proof.Damage`.
+        damage: in one word, see `archive.object_verification.ObjectDamage`.
         what: what was seen.
     """
 
@@ -39,7 +39,7 @@ class RestoreResult:
         warnings: what the operator should know, a sentence each.
     """
 
-    status: Status
+    status: RunStatus
     table: str
     into: str | None = None
     into_original: bool = False
@@ -54,12 +54,12 @@ class RestoreResult:
     damaged: tuple[DamagedObject, ...] = ()
     hold_until: datetime | None = None
     warnings: tuple[str, ...] = ()
-    refusal: Refusal | None = None
-    attachments: tuple[Attachment, ...] = ()
+    refusal: GuardRefusal | None = None
+    attachments: tuple[MessageAttachment, ...] = ()
 
     @property
     def complete(self) -> bool:
-        return self.status in (Status.OK, Status.NOTHING)
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -78,7 +78,7 @@ class RestoreResult:
             "warnings": list(self.warnings),
         }
         if self.hold_until:
-            out["hold_until"] = iso(self.hold_until)
+            out["hold_until"] = format_iso(self.hold_until)
         if self.refusal:
             out["refusal"] = self.refusal.to_json()
         return out

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightshift.database.catalog import Column, quote_identifier, quote_literal
+from nightshift.database.catalog import TableColumn, quote_identifier, quote_literal
 from nightshift.database.values import output_of
 from nightshift.errors import NightshiftError
-from nightshift.rows.marks import EXACT, TYPE_KEY
+from nightshift.rows.reserved_names import EXACT, TYPE_KEY
 
 MAX_DIGITS = 38
 """Of a 128-bit decimal."""
@@ -71,7 +71,7 @@ _MARKS = {"json": "\tas text"}
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ColumnEncoding:
     """One column's way into Arrow.
 
     Attributes:
@@ -80,13 +80,13 @@ class Carried:
         fits: SQL condition under which the typed form holds the value; None: always.
     """
 
-    column: Column
+    column: TableColumn
     select: str
     cast: pa.DataType | None = None
     fits: str | None = None
 
 
-def carry(column: Column, *, always_fits: bool = False) -> Carried:
+def encode_column(column: TableColumn, *, always_fits: bool = False) -> ColumnEncoding:
     """Decide how a column travels.
 
     Args:
@@ -96,25 +96,25 @@ def carry(column: Column, *, always_fits: bool = False) -> Carried:
     base = column.base_type
     if base == "numeric" and (decimal := _decimal(column)) is not None:
         fits = _FITS["numeric"].format(name)
-        return Carried(column, _printed_if(fits, name), decimal, fits)
+        return ColumnEncoding(column, _printed_if(fits, name), decimal, fits)
     if base == "json":
-        return Carried(column, name, pa.string())
+        return ColumnEncoding(column, name, pa.string())
     if base not in _AS_IS:
         return carry_as_text(column)
     if base not in _FITS or always_fits:
-        return Carried(column, name)
+        return ColumnEncoding(column, name)
     fits = _FITS[base].format(name)
-    return Carried(column, f"CASE WHEN {fits} THEN {name} END", fits=fits)
+    return ColumnEncoding(column, f"CASE WHEN {fits} THEN {name} END", fits=fits)
 
 
-def carry_as_text(column: Column, name: str | None = None) -> Carried:
+def carry_as_text(column: TableColumn, name: str | None = None) -> ColumnEncoding:
     """A column as PostgreSQL's text, whatever its type.
 
     Args:
         name: its name in the file; None: its own.
     """
     known_as = column if name is None else replace(column, name=name)
-    return Carried(known_as, output_of(quote_identifier(column.name)))
+    return ColumnEncoding(known_as, output_of(quote_identifier(column.name)))
 
 
 def _printed_if(condition: str, name: str) -> str:
@@ -122,7 +122,7 @@ def _printed_if(condition: str, name: str) -> str:
     return f"CASE WHEN {condition} THEN pg_catalog.concat({name}) END"
 
 
-def _decimal(column: Column) -> pa.DataType | None:
+def _decimal(column: TableColumn) -> pa.DataType | None:
     """Parquet's decimal for a `numeric(p, s)`; PostgreSQL allows more digits, negative scales, and no limits at all."""
     precision, scale = column.precision, column.scale
     if precision is None or scale is None or not 0 <= scale <= precision <= MAX_DIGITS:
@@ -130,7 +130,7 @@ def _decimal(column: Column) -> pa.DataType | None:
     return pa.decimal128(precision, scale)
 
 
-def select_list(carried: Sequence[Carried]) -> str:
+def select_list(carried: Sequence[ColumnEncoding]) -> str:
     """The SQL list that fetches all columns, `_nightshift_exact` last where a column may need it."""
     parts = [f"{c.select} AS {quote_identifier(c.column.name)}" for c in carried]
     risky = [c for c in carried if c.fits]
@@ -148,12 +148,12 @@ def select_list(carried: Sequence[Carried]) -> str:
     return ", ".join(parts)
 
 
-def filled(rows: pa.Table, name: str) -> int:
+def count_non_empty(rows: pa.Table, name: str) -> int:
     """How many rows have text in a column, and not an empty one."""
     return int(pc.sum(pc.not_equal(rows.column(name).cast(pa.string()), "")).as_py() or 0)
 
 
-def refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
+def apply_types(table: pa.Table, carried: Sequence[ColumnEncoding]) -> pa.Table:
     """Give a fetched table its final types, and every field the name of its database type.
 
     Raises:
@@ -165,7 +165,7 @@ def refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
         raise NightshiftError("a column cannot be carried into Parquet", detail=str(exc).splitlines()[0][:200]) from exc
 
 
-def _refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
+def _refine(table: pa.Table, carried: Sequence[ColumnEncoding]) -> pa.Table:
     arrays, fields = [], []
     for index, way in enumerate(carried):
         array = table.column(index)
@@ -183,7 +183,7 @@ def _refine(table: pa.Table, carried: Sequence[Carried]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def fingerprint(columns: Sequence[Column]) -> str:
+def fingerprint_rows(columns: Sequence[TableColumn]) -> str:
     """SHA-256 over names and declared types, in order: equal exactly where the tables' shapes are.
 
     So are the types in the files: `json`, which was Parquet's JSON until November 2026, is told apart by a mark.

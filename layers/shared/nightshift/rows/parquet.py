@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightshift.errors import NightshiftError
-from nightshift.rows.axis import Axis
-from nightshift.rows.points import floored, is_sorted_by, sort_keys
+from nightshift.rows.points import floor_timestamps, is_sorted_by, sort_keys
+from nightshift.rows.timestamp_column import TimestampColumn
 
 # Arrow's usual allocator holds on to what was freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with
 # jemalloc, which not every platform's wheel carries.
@@ -36,7 +36,7 @@ _FEW = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class ArchiveDay:
     """The rows of one calendar day (in the policy's zone), oldest first.
 
     Attributes:
@@ -62,7 +62,7 @@ class ParquetFile:
     rows: int
 
 
-def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
+def by_day(table: pa.Table, axis: TimestampColumn) -> Iterator[ArchiveDay]:
     """Sort rows by time and cut them at the zone's midnights.
 
     Args:
@@ -77,7 +77,7 @@ def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
         if len(keys) > 1 and not _ascending(keys):
             order = pc.sort_indices(keys)
             table, keys = table.take(order), keys.take(order)
-        points = floored(keys)
+        points = floor_timestamps(keys)
     start, count = 0, len(points)
     while start < count:
         first = points[start].as_py()
@@ -85,14 +85,14 @@ def by_day(table: pa.Table, axis: Axis) -> Iterator[Day]:
         end = count
         if midnight is not None and points[count - 1].as_py() >= midnight:
             end = bisect.bisect_left(range(count), midnight, lo=start, key=lambda i: points[i].as_py())
-        yield Day(axis.day(first), table.slice(start, end - start), first, points[end - 1].as_py())
+        yield ArchiveDay(axis.to_day(first), table.slice(start, end - start), first, points[end - 1].as_py())
         start = end
 
 
-class Encoder:
+class ParquetEncoder:
     """Writes files of one table, all in the same way."""
 
-    def __init__(self, axis: Axis | None, metadata: Mapping[str, str]) -> None:
+    def __init__(self, axis: TimestampColumn | None, metadata: Mapping[str, str]) -> None:
         """Args:
         axis: rows come sorted by its column; None: in no order.
         metadata: goes into the files' key-value metadata.
@@ -101,7 +101,7 @@ class Encoder:
         self._metadata = {key: value.encode() for key, value in metadata.items()}
         self._dictionary: list[str] | None = None
 
-    def encode(self, table: pa.Table) -> ParquetFile:
+    def encode_rows(self, table: pa.Table) -> ParquetFile:
         """Write one file.
 
         Raises:
@@ -128,7 +128,7 @@ class Encoder:
             return ParquetFile(buffer.to_pybytes(), pq.read_metadata(pa.BufferReader(buffer)).num_rows)
 
 
-def _sorted_by(table: pa.Table, axis: Axis | None) -> list[pq.SortingColumn] | None:
+def _sorted_by(table: pa.Table, axis: TimestampColumn | None) -> list[pq.SortingColumn] | None:
     if axis is None or not is_sorted_by(table, axis):
         return None
     return [pq.SortingColumn(table.schema.get_field_index(axis.column))]

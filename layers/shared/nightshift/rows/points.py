@@ -11,18 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightshift.errors import NightshiftError
-from nightshift.rows.axis import Axis, parse_text
-from nightshift.rows.marks import EXACT
+from nightshift.rows.reserved_names import EXACT
+from nightshift.rows.timestamp_column import TimestampColumn, parse_text
 
 
-def sort_keys(table: pa.Table, axis: Axis) -> pa.Array:
+def sort_keys(table: pa.Table, axis: TimestampColumn) -> pa.Array:
     """What orders the rows by time: their points, or numbers with a fraction that `floored` makes points of.
 
     Raises:
         NightshiftError: a text is no time.
     """
     column = table.column(axis.column).combine_chunks()
-    if axis.unit is not None:
+    if axis.epoch_unit is not None:
         return _numbers(column, table, axis)
     if axis.kind == "text":
         points = pa.array([parse_text(value) for value in column.to_pylist()], pa.int64())
@@ -38,18 +38,18 @@ def sort_keys(table: pa.Table, axis: Axis) -> pa.Array:
     return column.cast(pa.int64())
 
 
-def floored(keys: pa.Array) -> pa.Array:
+def floor_timestamps(keys: pa.Array) -> pa.Array:
     """The points of sort keys, as 64-bit integers."""
     return keys if pa.types.is_integer(keys.type) else pc.floor(keys).cast(pa.int64(), safe=False)
 
 
-def is_sorted_by(table: pa.Table, axis: Axis) -> bool:
+def is_sorted_by(table: pa.Table, axis: TimestampColumn) -> bool:
     """Whether rows in the order of their sort keys lie in that of the column itself, as a reader compares it."""
     column = table.column(axis.column)
-    return axis.unit is None or not (pa.types.is_string(column.type) or column.null_count)
+    return axis.epoch_unit is None or not (pa.types.is_string(column.type) or column.null_count)
 
 
-def _numbers(column: pa.Array, table: pa.Table, axis: Axis) -> pa.Array:
+def _numbers(column: pa.Array, table: pa.Table, axis: TimestampColumn) -> pa.Array:
     if column.null_count:
         return _of_every_class(column, table, axis)
     if pa.types.is_string(column.type):
@@ -58,7 +58,7 @@ def _numbers(column: pa.Array, table: pa.Table, axis: Axis) -> pa.Array:
     return column.cast(pa.int64()) if pa.types.is_integer(column.type) else column
 
 
-def _of_every_class(column: pa.Array, table: pa.Table, axis: Axis) -> pa.Array:
+def _of_every_class(column: pa.Array, table: pa.Table, axis: TimestampColumn) -> pa.Array:
     """SQLite: values whose storage class is not the column's stand in the row's exact literals."""
     exact = table.column(EXACT).to_pylist()
     values = [

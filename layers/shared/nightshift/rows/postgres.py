@@ -17,13 +17,13 @@ from adbc_driver_postgresql import StatementOptions, dbapi
 
 from nightshift.database import search_path
 from nightshift.database.durability import DURABLE
-from nightshift.database.opening import settings_sql
+from nightshift.database.session_start import settings_sql
 from nightshift.database.sqlstates import first_line, is_about_rows, server_hint
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable
-from nightshift.rows.postgres_errors import is_in_function, line_of, translate
-from nightshift.rows.session import SESSION, connect
-from nightshift.rows.source import Bounds, ConnectionLost, Interrupted, TooLarge
+from nightshift.rows.postgres_errors import is_in_function, line_of, translate_error
+from nightshift.rows.row_connection import ConnectionLost, StatementInterrupted, TooLarge, TransactionLimits
+from nightshift.rows.session import SESSION, open_connection
 
 BATCH_BYTES = 4 << 20
 """Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
@@ -46,7 +46,7 @@ class PostgresConnection:
         self.healthy = True
         self._handed_over = False
         try:
-            self._connection = connect(target)
+            self._connection = open_connection(target)
             path = {} if target.search_path is None else {search_path.ROLES_PATH: target.search_path}
             self._set(SESSION | path)
             # English messages, where we may choose: see `_SAID`. Only a superuser may, so a refusal is no news.
@@ -69,7 +69,7 @@ class PostgresConnection:
         self._connection.commit()
 
     @contextmanager
-    def transaction(self, bounds: Bounds) -> Iterator[None]:
+    def transaction(self, bounds: TransactionLimits) -> Iterator[None]:
         """See `rows.source.RowConnection.transaction`."""
         self._handed_over = False
         budget = f"{max(1, min(bounds.seconds, 2_000_000) * 1000):.0f}ms"
@@ -85,8 +85,8 @@ class PostgresConnection:
             raise
         self._rollback()
 
-    def stream(self, statement: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-        """See `rows.source.RowConnection.stream`."""
+    def stream_rows(self, statement: str, bounds: TransactionLimits) -> Iterator[pa.RecordBatch]:
+        """See `rows.row_connection.stream_rows`."""
         size = 0
         with self._connection.cursor() as cursor:
             try:
@@ -97,24 +97,24 @@ class PostgresConnection:
                     if size > bounds.bytes:
                         raise TooLarge("a chunk is larger than expected", detail=f"over {bounds.bytes} bytes")
                     if bounds.stop():
-                        raise Interrupted("the run was told to stop")
+                        raise StatementInterrupted("the run was told to stop")
                     yield batch
             except _DRIVER_ERRORS as exc:
-                raise translate(exc) from exc
+                raise translate_error(exc) from exc
         self._take_path_back(statement)
 
-    def read(self, statement: str, bounds: Bounds) -> pa.Table:
-        """See `rows.source.RowConnection.read`."""
-        batches = list(self.stream(statement, bounds))
+    def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
+        """See `rows.row_connection.read_table`."""
+        batches = list(self.stream_rows(statement, bounds))
         return pa.Table.from_batches(batches) if batches else pa.table({})
 
-    def load(
+    def load_rows(
         self,
         schema: str,
         table: str,
         form: pa.Schema,
         batches: Iterator[pa.RecordBatch],
-        bounds: Bounds,
+        bounds: TransactionLimits,
         *,
         hand_over: bool = False,
     ) -> int:
@@ -129,7 +129,7 @@ class PostgresConnection:
             the number of rows that the server took.
 
         Raises:
-            Interrupted, ConnectionLost, StatementRefused: as elsewhere; whatever `batches` raises.
+            StatementInterrupted, ConnectionLost, StatementRefused: as elsewhere; whatever `batches` raises.
         """
         raised: list[BaseException] = []
 
@@ -137,7 +137,7 @@ class PostgresConnection:
             try:
                 for batch in batches:
                     if bounds.stop():
-                        raise Interrupted("the run was told to stop")
+                        raise StatementInterrupted("the run was told to stop")
                     yield batch
             except BaseException as exc:
                 raised.append(exc)  # the driver passes on its text at most
@@ -152,7 +152,7 @@ class PostgresConnection:
         except _DRIVER_ERRORS as exc:
             if raised:
                 raise raised[0] from None
-            raise translate(exc) from exc
+            raise translate_error(exc) from exc
         if hand_over:
             self._take_path_back(search_path.HANDED_OVER)
         return loaded
@@ -165,19 +165,19 @@ class PostgresConnection:
                 row: Any = cursor.fetchone()
                 answer = int(row[0])
         except _DRIVER_ERRORS as exc:
-            raise translate(exc) from exc
+            raise translate_error(exc) from exc
         self._take_path_back(statement)
         return answer
 
-    def run(self, statement: str) -> None:
-        """See `rows.source.RowConnection.run`."""
-        if search_path.defines(statement):
+    def run_statement(self, statement: str) -> None:
+        """See `rows.row_connection.run_statement`."""
+        if search_path.is_definition(statement):
             self.execute(search_path.OPEN_TO_EVENT_TRIGGERS)
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
         except _DRIVER_ERRORS as exc:
-            raise translate(exc) from exc
+            raise translate_error(exc) from exc
         self._take_path_back(statement)
 
     def _take_path_back(self, statement: str) -> None:
@@ -197,7 +197,7 @@ class PostgresConnection:
             state = getattr(exc, "sqlstate", None)
             if state and state != _UNKNOWN_OUTCOME and is_about_rows(state, in_function=is_in_function(str(exc))):
                 # A constraint or a trigger that is due last. The server said no: the outcome is known.
-                raise translate(exc) from exc
+                raise translate_error(exc) from exc
             self.healthy = False
             raise ConnectionLost("the answer to COMMIT was not success", detail=line_of(exc)) from exc
 

@@ -11,7 +11,7 @@ from nightshift.database.sqlstates import (
     server_hint,
 )
 from nightshift.errors import NightshiftError
-from nightshift.rows.source import ConnectionLost, Interrupted, RowsLocked, RowTooBig, StatementRefused
+from nightshift.rows.row_connection import ConnectionLost, RowsLocked, RowTooBig, StatementInterrupted, StatementRefused
 
 _READ_ONLY = "25006"
 _LOCKED = {"55P03"}
@@ -36,7 +36,7 @@ _SAID = {
 }
 
 
-def translate(exc: Exception) -> NightshiftError:
+def translate_error(exc: Exception) -> NightshiftError:
     """Sort an error by its SQLSTATE (PostgreSQL manual, appendix A).
 
     Only the first line is kept: the server's DETAIL may quote a row.
@@ -55,7 +55,7 @@ def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
     if state in _LOCKED:
         return RowsLocked("rows or a table are locked by somebody else", detail=said)
     if state in _INTERRUPTED:
-        return Interrupted("the server ended a statement", detail=said)
+        return StatementInterrupted("the server ended a statement", detail=said)
     if state is not None and state.startswith(("08", "57P")):
         return ConnectionLost("the connection to the database was lost", detail=said)
     if state == _READ_ONLY:

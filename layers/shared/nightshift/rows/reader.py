@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightshift.errors import ArchiveMismatch
-from nightshift.rows.marks import EXACT, TYPE_KEY
+from nightshift.rows.reserved_names import EXACT, TYPE_KEY
 
 BATCH_ROWS = 8192
 
@@ -29,7 +29,7 @@ class ArchivedColumn:
     arrow: pa.DataType
 
     @property
-    def decimals(self) -> tuple[int, int] | None:
+    def is_decimal(self) -> tuple[int, int] | None:
         """Precision and scale, where it is carried as a decimal."""
         return (self.arrow.precision, self.arrow.scale) if pa.types.is_decimal(self.arrow) else None
 
@@ -70,7 +70,7 @@ class ArchiveFile:
         self.metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
         self.schema = schema
 
-    def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    def read_batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Every row, `rows` at a time.
 
         Raises:
@@ -92,7 +92,7 @@ class ArchiveFile:
             ArchiveMismatch: a page cannot be decoded, or holds what its type cannot mean, e.g. text that is not UTF-8.
         """
         rows = 0
-        for batch in self.batches():
+        for batch in self.read_batches():
             try:
                 batch.validate(full=True)
             except pa.ArrowException as exc:
@@ -101,7 +101,7 @@ class ArchiveFile:
             rows += batch.num_rows
         return rows
 
-    def largest(self, column: str) -> int | None:
+    def largest_batch(self, column: str) -> int | None:
         """The greatest value of an integer column; None where it has none, or holds no integers.
 
         Raises:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from nightshift.rows.marks import EXACT
+from nightshift.rows.reserved_names import EXACT
 
 BOM = b"\xef\xbb\xbf"
 MAX_BYTES = 4 << 20
@@ -32,10 +32,10 @@ class CsvSample:
         self._body = bytearray()
 
     @property
-    def content(self) -> bytes:
+    def to_csv(self) -> bytes:
         return bytes(self._body)
 
-    def add(self, table: pa.Table) -> None:
+    def add_rows(self, table: pa.Table) -> None:
         """Append rows, header first; rows past the limit are ignored, in number or in bytes."""
         if self.full or table.num_rows == 0:
             return

@@ -6,8 +6,8 @@ import re
 
 from adbc_driver_postgresql import dbapi
 
-from nightshift.database.opening import MEANING, UNLIMITED
 from nightshift.database.search_path import PINNED
+from nightshift.database.session_start import MEANING, UNLIMITED
 from nightshift.database.url import DatabaseTarget
 
 SESSION = {
@@ -35,7 +35,7 @@ _OPTIONS_REFUSED = re.compile("startup parameter|command-line option", re.IGNORE
 """In the words of PgBouncer, or of Amazon's proxy."""
 
 
-def connect(target: DatabaseTarget) -> dbapi.Connection:
+def open_connection(target: DatabaseTarget) -> dbapi.Connection:
     """A connection whose driver knows the types by their names.
 
     It asks for these as it connects, by operators and functions without a schema, and where every name comes quoted

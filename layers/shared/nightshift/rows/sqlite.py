@@ -16,12 +16,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from nightshift.database.catalog import Column, quote_identifier
+from nightshift.database.catalog import TableColumn, quote_identifier
 from nightshift.database.connect import open_sqlite
 from nightshift.errors import NightshiftError
-from nightshift.rows.marks import EXACT, TYPE_KEY
 from nightshift.rows.reader import ArchiveFile
-from nightshift.rows.source import Bounds, Interrupted, RowsLocked, StatementRefused, TooLarge
+from nightshift.rows.reserved_names import EXACT, TYPE_KEY
+from nightshift.rows.row_connection import (
+    RowsLocked,
+    StatementInterrupted,
+    StatementRefused,
+    TooLarge,
+    TransactionLimits,
+)
 
 _ARROW = {
     "integer": pa.int64(),
@@ -35,7 +41,7 @@ _EXACT_IN_DOUBLE = 1 << 53
 _FETCH = 2048
 
 
-def select_list(columns: Sequence[Column]) -> str:
+def select_list(columns: Sequence[TableColumn]) -> str:
     """The SQL list that fetches all columns."""
     return ", ".join(quote_identifier(column.name) for column in columns)
 
@@ -45,7 +51,7 @@ class SqliteConnection:
 
     healthy = True
 
-    def __init__(self, path: str, columns: Sequence[Column]) -> None:
+    def __init__(self, path: str, columns: Sequence[TableColumn]) -> None:
         self._connection = open_sqlite(path)
         # Undecodable text must not fail half-way: it travels as bytes, exactly.
         self._connection.text_factory = _decode
@@ -53,7 +59,7 @@ class SqliteConnection:
         self._columns = columns
 
     @contextmanager
-    def transaction(self, bounds: Bounds) -> Iterator[None]:
+    def transaction(self, bounds: TransactionLimits) -> Iterator[None]:
         """See `rows.source.RowConnection.transaction`. Takes the write lock at once."""
         self._connection.execute(f"PRAGMA busy_timeout = {bounds.lock_seconds * 1000:.0f}")
         try:
@@ -63,8 +69,8 @@ class SqliteConnection:
             with suppress(sqlite3.Error):
                 self._connection.rollback()
 
-    def stream(self, statement: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-        """See `rows.source.RowConnection.stream`."""
+    def stream_rows(self, statement: str, bounds: TransactionLimits) -> Iterator[pa.RecordBatch]:
+        """See `rows.row_connection.stream_rows`."""
         size = 0
         cursor = self._run(statement)
         while rows := cursor.fetchmany(_FETCH):
@@ -73,18 +79,18 @@ class SqliteConnection:
             if size > bounds.bytes:
                 raise TooLarge("a chunk is larger than expected", detail=f"over {bounds.bytes} bytes")
             if bounds.stop():
-                raise Interrupted("the run was told to stop")
+                raise StatementInterrupted("the run was told to stop")
             yield batch
 
-    def read(self, statement: str, bounds: Bounds) -> pa.Table:
-        """See `rows.source.RowConnection.read`."""
-        batches = list(self.stream(statement, bounds))
+    def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
+        """See `rows.row_connection.read_table`."""
+        batches = list(self.stream_rows(statement, bounds))
         table = pa.Table.from_batches(batches) if batches else pa.table({})
         if EXACT in table.column_names and table.column(EXACT).null_count == table.num_rows:
             table = table.drop_columns([EXACT])
         return table
 
-    def insert(self, table: str, columns: Mapping[str, str], file: ArchiveFile, bounds: Bounds) -> int:
+    def insert_rows(self, table: str, columns: Mapping[str, str], file: ArchiveFile, bounds: TransactionLimits) -> int:
         """Put archived rows into a table; rows whose keys it has already are left out.
 
         Args:
@@ -96,9 +102,9 @@ class SqliteConnection:
         """
         names = ", ".join(quote_identifier(name) for name in columns.values())
         added = 0
-        for batch in file.batches():
+        for batch in file.read_batches():
             if bounds.stop():
-                raise Interrupted("the run was told to stop")
+                raise StatementInterrupted("the run was told to stop")
             for places, rows in _to_sqlite(batch, list(columns)):
                 statement = f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"
                 added += self._run_many(statement, rows)
@@ -107,7 +113,7 @@ class SqliteConnection:
     def count_missing(self, table: str, columns: Mapping[str, str], file: ArchiveFile) -> int:
         """How many archived rows stand nowhere in a table with just these values; arguments as for `insert`."""
         missing = 0
-        for batch in file.batches():
+        for batch in file.read_batches():
             for places, rows in _to_sqlite(batch, list(columns)):
                 pairs = zip(columns.values(), places.split(", "), strict=True)
                 same = " AND ".join(f"{quote_identifier(name)} IS {place} COLLATE BINARY" for name, place in pairs)
@@ -121,8 +127,8 @@ class SqliteConnection:
         row = cursor.fetchone() if cursor.description else None
         return int(row[0]) if row else cursor.rowcount
 
-    def run(self, statement: str) -> None:
-        """See `rows.source.RowConnection.run`."""
+    def run_statement(self, statement: str) -> None:
+        """See `rows.row_connection.run_statement`."""
         self._run(statement)
 
     def commit(self) -> None:
@@ -206,7 +212,7 @@ def _value(literal: str) -> int | float | str | bytes:
     return int(literal) if literal.lstrip("-").isdigit() else float(literal)
 
 
-def _to_arrow(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> pa.RecordBatch:
+def _to_arrow(rows: Sequence[tuple[Any, ...]], columns: Sequence[TableColumn]) -> pa.RecordBatch:
     arrays, fields = [], []
     misfits: dict[int, dict[str, str]] = {}
     for column, fetched in zip(columns, zip(*rows, strict=True), strict=True):

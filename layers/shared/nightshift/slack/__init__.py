@@ -1,1 +1,4 @@
-"""The Slack layer: words (`texts`, `words`), facts to Block Kit (`blocks`, one file per job), sending (`notifier`)."""
+"""The Slack layer.
+
+`catalogs` and `formatter` hold the words, `renderer` and one module a job build the messages, `notifier` sends them.
+"""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from nightshift.results import BackupResult, Status
-from nightshift.slack.markup import DASH, code, fact, prose
-from nightshift.slack.message import Block, Draft, header, section
-from nightshift.slack.report import Report, run_lines
-from nightshift.slack.words import Words
+from nightshift.results import BackupResult, RunStatus
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
+from nightshift.slack.report import ReportFrame, run_lines
 
 PROVEN_FOR = timedelta(days=8)
 """A weekly rehearsal, and a day of grace: a proof that is older is worth a warning."""
@@ -25,36 +25,36 @@ MAX_SHOWN = 80
 """Characters of a backup's name."""
 
 
-def backup(result: BackupResult, report: Report, words: Words) -> Draft:
+def render_backup(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `backup`; of one that failed, the part below the failure."""
-    head = section(list(_head(result, report, words)))
+    head = section_block(list(_head(result, report, words)))
     lists = (
-        *listed(words.phrases.not_in_backup.of(len(result.missing)), result.missing, words),
-        *listed(words.phrases.warnings_told.of(len(result.warnings)), result.warnings, words),
+        *join_lines(words.phrases.not_in_backup.form_of(len(result.missing)), result.missing, words),
+        *join_lines(words.phrases.warnings_told.form_of(len(result.warnings)), result.warnings, words),
     )
-    if report.error is not None or result.status in (Status.REFUSED, Status.NOTHING):
-        return Draft(head=(head,), items=lists)
-    return Draft(head=(header(_title(result, words)), head), items=lists)
+    if report.error is not None or result.status in (RunStatus.REFUSED, RunStatus.NOTHING):
+        return MessageDraft(head=(head,), items=lists)
+    return MessageDraft(head=(header_block(_title(result, words)), head), items=lists)
 
 
-def listed(title: str, sentences: Sequence[str], words: Words) -> Iterator[Block]:
+def join_lines(title: str, sentences: Sequence[str], words: MessageFormatter) -> Iterator[Block]:
     """Sentences below a title; the last line counts those that are not shown. Nothing where there are none."""
     if sentences:
         hidden = len(sentences) - MAX_LISTED
-        more = [words.phrases.entries_left_out.of(hidden)] if hidden > 0 else []
-        yield section([title, *(f"• {prose(one, MAX_SENTENCE)}" for one in sentences[:MAX_LISTED]), *more])
+        more = [words.phrases.entries_left_out.form_of(hidden)] if hidden > 0 else []
+        yield section_block([title, *(f"• {format_prose(one, MAX_SENTENCE)}" for one in sentences[:MAX_LISTED]), *more])
 
 
-def _title(result: BackupResult, words: Words) -> str:
+def _title(result: BackupResult, words: MessageFormatter) -> str:
     phrases = words.phrases
-    if result.status is Status.DRY_RUN:
+    if result.status is RunStatus.DRY_RUN:
         title = phrases.backup_preview_title
     else:
         title = phrases.backup_unfinished_title if result.left else phrases.backup_title
     return title.format(name=result.name or DASH)
 
 
-def _head(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
+def _head(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """The verdict and the figures."""
     phrases = words.phrases
     if report.error is not None:
@@ -62,13 +62,15 @@ def _head(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
         if result.tables or result.pruned:
             yield from _figures(result, report, words)
         return
-    if result.status is Status.REFUSED:
-        yield phrases.refused.format(guard=prose(words.guard(result.refusal.guard)) if result.refusal else DASH)
+    if result.status is RunStatus.REFUSED:
+        yield phrases.refused.format(
+            guard=format_prose(words.guard_name(result.refusal.guard)) if result.refusal else DASH
+        )
         if result.refusal:
-            yield fact(phrases.reason, prose(result.refusal.message))
-            yield fact(phrases.hint, prose(result.refusal.hint))
+            yield format_fact(phrases.reason, format_prose(result.refusal.message))
+            yield format_fact(phrases.hint, format_prose(result.refusal.hint))
         yield phrases.no_backup_made
-    elif result.status is Status.NOTHING:
+    elif result.status is RunStatus.NOTHING:
         yield phrases.backed_up_before.format(name=_name(result.name)) if result.name else phrases.nothing_to_save
     else:
         yield from _verdict(result, words)
@@ -79,45 +81,45 @@ def _head(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
         yield phrases.preview_note
 
 
-def _verdict(result: BackupResult, words: Words) -> Iterator[str]:
+def _verdict(result: BackupResult, words: MessageFormatter) -> Iterator[str]:
     """What is not as it should be with this backup as a whole."""
     phrases = words.phrases
     if result.left:
-        yield phrases.backup_goes_on.of(result.left)
+        yield phrases.backup_goes_on.form_of(result.left)
     elif result.unsaved:
-        yield phrases.backup_lacks.of(result.unsaved)
+        yield phrases.backup_lacks.form_of(result.unsaved)
     elif _is_a_backup(result) and result.shrunk and result.previous_bytes:
-        yield phrases.backup_shrunk.format(before=words.size(result.previous_bytes))
+        yield phrases.backup_shrunk.format(before=words.format_size(result.previous_bytes))
     if result.groups > 1:
-        yield phrases.backup_in_groups.of(result.groups)
+        yield phrases.backup_in_groups.form_of(result.groups)
 
 
-def _figures(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
+def _figures(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     phrases = words.phrases
     change = _change(result, words) if report.error is None and _is_a_backup(result) else ""
-    yield fact(phrases.whole_size, words.size(result.bytes), note=change)
-    yield fact(phrases.saved_tables, phrases.pieces.of(result.tables), note=words.rows(result.rows))
+    yield format_fact(phrases.whole_size, words.format_size(result.bytes), note=change)
+    yield format_fact(phrases.saved_tables, phrases.pieces.form_of(result.tables), note=words.format_rows(result.rows))
     if result.log_events:
-        yield fact(phrases.saved_logs, phrases.log_events.of(result.log_events))
+        yield format_fact(phrases.saved_logs, phrases.log_events.form_of(result.log_events))
     if result.snapshot_time is not None:
-        yield fact(phrases.snapshot_time, prose(words.moment(result.snapshot_time)))
+        yield format_fact(phrases.snapshot_time, format_prose(words.format_moment(result.snapshot_time)))
     if result.location:
-        yield fact(phrases.kept_in, code(result.location))
+        yield format_fact(phrases.kept_in, format_code(result.location))
     if result.pruned:
         names = [_name(name) for name in result.pruned[:MAX_PRUNED]]
-        more = [phrases.others.of(len(result.pruned) - MAX_PRUNED)] if len(result.pruned) > MAX_PRUNED else []
+        more = [phrases.others.form_of(len(result.pruned) - MAX_PRUNED)] if len(result.pruned) > MAX_PRUNED else []
         label = phrases.would_prune if report.dry_run else phrases.pruned
-        yield fact(label, phrases.pieces.of(len(result.pruned)), note=", ".join([*names, *more]))
+        yield format_fact(label, phrases.pieces.form_of(len(result.pruned)), note=", ".join([*names, *more]))
     if not report.dry_run:
-        yield fact(phrases.took, words.duration(result.seconds))
+        yield format_fact(phrases.took, words.format_duration(result.seconds))
 
 
 def _is_a_backup(result: BackupResult) -> bool:
     """It is whole, so that its size can be compared with another's."""
-    return result.status is Status.OK
+    return result.status is RunStatus.OK
 
 
-def _change(result: BackupResult, words: Words) -> str:
+def _change(result: BackupResult, words: MessageFormatter) -> str:
     """The size against the backup before."""
     phrases = words.phrases
     if not result.previous_bytes:
@@ -127,7 +129,7 @@ def _change(result: BackupResult, words: Words) -> str:
     return phrases.since_previous.format(change=way.format(percent=f"{abs(percent):,.1f}"))
 
 
-def _proven(result: BackupResult, report: Report, words: Words) -> Iterator[str]:
+def _proven(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """The newest backup that is known to come back, and a warning where that is long ago."""
     phrases = words.phrases
     if result.proven_at is None:
@@ -135,14 +137,14 @@ def _proven(result: BackupResult, report: Report, words: Words) -> Iterator[str]
             yield phrases.none_proven
         return
     age = max(timedelta(0), report.as_of - result.proven_at)
-    yield fact(
+    yield format_fact(
         phrases.proven_backup,
         _name(result.proven_name),
-        note=phrases.ago.format(duration=words.duration(age.total_seconds())),
+        note=phrases.ago.format(duration=words.format_duration(age.total_seconds())),
     )
     if age > PROVEN_FOR:
         yield phrases.proven_long_ago
 
 
 def _name(name: str | None) -> str:
-    return code(name, MAX_SHOWN) if name else DASH
+    return format_code(name, MAX_SHOWN) if name else DASH

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nightshift.slack.english_guards import GUARDS
-from nightshift.slack.phrases import Phrases, Plural, same
+from nightshift.slack.message_catalog import MessageCatalog, PluralForms, invariant_plural
 
-ENGLISH = Phrases(
+ENGLISH = MessageCatalog(
     cleanup_title="💾 DB Cleanup Report",
     preview_title="🧪 DB Cleanup Report (preview)",
     restore_title="♻️ DB Restore Report",
@@ -33,19 +33,19 @@ ENGLISH = Phrases(
     nothing_to_restore="✅ No objects to restore.",
     restored_in_part="⚠️ Restored in part.",
     nothing_restored="No rows were restored.",
-    damaged=Plural("❌ {count} damaged object was not restored", "❌ {count} damaged objects were not restored"),
+    damaged=PluralForms("❌ {count} damaged object was not restored", "❌ {count} damaged objects were not restored"),
     about_columns="💡 About the columns",
     nothing_expired="✅ No expired jobs. (as of {moment})",
-    files_failed=Plural(
+    files_failed=PluralForms(
         "❌ {count} file was not deleted and will be tried again.",
         "❌ {count} files were not deleted and will be tried again.",
     ),
-    files_waiting=same("⏳ Files waiting to be deleted: {count}"),
-    rows_busy=Plural(
+    files_waiting=invariant_plural("⏳ Files waiting to be deleted: {count}"),
+    rows_busy=PluralForms(
         "⏳ {count} row that is in use was left for the next run.",
         "⏳ {count} rows that are in use were left for the next run.",
     ),
-    rows_failed=Plural(
+    rows_failed=PluralForms(
         "❌ The database refused to delete {count} row.", "❌ The database refused to delete {count} rows."
     ),
     feedback_preview_note="💡 This is a preview. No decision was recorded, and no re-embedding was started.",
@@ -59,14 +59,14 @@ ENGLISH = Phrases(
     nothing_embedded="No documents were embedded.",
     embedded_before="✅ This request was finished before. Nothing was done again.",
     model_switched="🔀 Searches use the new model's embeddings from now on.",
-    embedding_goes_on=Plural(
+    embedding_goes_on=PluralForms(
         "⏳ {count} document is left and will be done right away.",
         "⏳ {count} documents are left and will be done right away.",
     ),
-    embedding_left=Plural(
+    embedding_left=PluralForms(
         "⏳ {count} document is left for the next run.", "⏳ {count} documents are left for the next run."
     ),
-    poisoned=Plural(
+    poisoned=PluralForms(
         "⚠️ {count} document that the model does not take was set aside until its text changes",
         "⚠️ {count} documents that the model does not take were set aside until their text changes",
     ),
@@ -74,39 +74,39 @@ ENGLISH = Phrases(
     nothing_to_save="✅ There is nothing to back up.",
     no_backup_made="No backup was made.",
     backup_shrunk="🚨 Less than half of the backup before ({before}). Look whether data has been lost.",
-    backup_lacks=Plural(
+    backup_lacks=PluralForms(
         "🚨 {count} item could not be saved; all the rest was. See below for the cause.",
         "🚨 {count} items could not be saved; all the rest was. See below for the causes.",
     ),
-    backup_goes_on=Plural(
+    backup_goes_on=PluralForms(
         "{count} table is left for the next run. Until then nothing can be restored from it.",
         "{count} tables are left for the next run. Until then nothing can be restored from it.",
     ),
-    backup_in_groups=same("⚠️ Saved as {count} groups of tables, each of a moment of its own."),
+    backup_in_groups=invariant_plural("⚠️ Saved as {count} groups of tables, each of a moment of its own."),
     none_proven="⚠️ No backup has been proven by a restore yet.",
     proven_long_ago="⚠️ No restore has been proven for a long time. Look whether the rehearsal runs.",
-    not_in_backup=same("💡 Not in the backup: {count}"),
-    warnings_told=same("⚠️ Warnings: {count}"),
+    not_in_backup=invariant_plural("💡 Not in the backup: {count}"),
+    warnings_told=invariant_plural("⚠️ Warnings: {count}"),
     no_backup_yet="⚠️ There is no backup that could be restored.",
     comes_back="✅ Proven: schema, row counts and contents came back as they were saved.",
     comes_back_but_for="✅ Proven, except for what is listed below.",
-    environment_differs=same("🧭 What this server or the role cannot have: {count}"),
+    environment_differs=invariant_plural("🧭 What this server or the role cannot have: {count}"),
     is_as_saved="✅ What was restored is as it was saved.",
     is_as_saved_but_for="✅ What was restored is as it was saved, except for what is listed below.",
     not_stamped="⚠️ Nothing differs, but the backup could not be marked as proven.",
     not_as_saved="🚨 What was restored is not as it was saved.",
-    differs=same("📌 Differences: {count}"),
-    but_for=same("📌 Could not come back as it was: {count}"),
-    tables_not_restored=same("⏳ Tables not restored for want of time: {count}"),
+    differs=invariant_plural("📌 Differences: {count}"),
+    but_for=invariant_plural("📌 Could not come back as it was: {count}"),
+    tables_not_restored=invariant_plural("⏳ Tables not restored for want of time: {count}"),
     table_failed="❌ Failed: {error}",
     table_failed_above="❌ Stopped by the error above. This was done before:",
     preview_note="💡 This is a preview. Nothing was stored or deleted.",
     run_refused="⏸️ {job} was skipped: the same job is already running.",
     unexpected="An unexpected error occurred.",
     look_in_log="The CloudWatch log has the cause.",
-    tables_left_out=Plural("… and {count} more table", "… and {count} more tables"),
-    warnings_left_out=Plural("… and {count} more warning", "… and {count} more warnings"),
-    entries_left_out=same("… and {count} more"),
+    tables_left_out=PluralForms("… and {count} more table", "… and {count} more tables"),
+    warnings_left_out=PluralForms("… and {count} more warning", "… and {count} more warnings"),
+    entries_left_out=invariant_plural("… and {count} more"),
     backup_file="Backup file",
     backup_rows="Backed up",
     cutoff="Cutoff date",
@@ -173,23 +173,23 @@ ENGLISH = Phrases(
     detail="Detail",
     attempt="Attempt",
     request_id="Request ID",
-    rows=Plural("{count} row", "{count} rows"),
-    files=Plural("{count} Parquet file", "{count} Parquet files"),
-    tables=Plural("{count} table", "{count} tables"),
-    pieces=same("{count}"),
-    others=same("and {count} more"),
-    expired=Plural("{count} row", "{count} rows"),
-    dependents=Plural("{count} dependent row", "{count} dependent rows"),
-    other_tables=Plural("{count} other table", "{count} other tables"),
-    backed_up=Plural("{count} row backed up", "{count} rows backed up"),
-    files_deleted=Plural("{count} file deleted", "{count} files deleted"),
-    files_to_delete=Plural("{count} file to delete", "{count} files to delete"),
-    files_kept=Plural("{count} file kept, still in use", "{count} files kept, still in use"),
-    failed_among=same("{count} failed among them"),
-    votes=Plural("{count} vote", "{count} votes"),
-    ratings=Plural("{count} rating", "{count} ratings"),
-    documents=Plural("{count} document", "{count} documents"),
-    log_events=Plural("{count} event", "{count} events"),
+    rows=PluralForms("{count} row", "{count} rows"),
+    files=PluralForms("{count} Parquet file", "{count} Parquet files"),
+    tables=PluralForms("{count} table", "{count} tables"),
+    pieces=invariant_plural("{count}"),
+    others=invariant_plural("and {count} more"),
+    expired=PluralForms("{count} row", "{count} rows"),
+    dependents=PluralForms("{count} dependent row", "{count} dependent rows"),
+    other_tables=PluralForms("{count} other table", "{count} other tables"),
+    backed_up=PluralForms("{count} row backed up", "{count} rows backed up"),
+    files_deleted=PluralForms("{count} file deleted", "{count} files deleted"),
+    files_to_delete=PluralForms("{count} file to delete", "{count} files to delete"),
+    files_kept=PluralForms("{count} file kept, still in use", "{count} files kept, still in use"),
+    failed_among=invariant_plural("{count} failed among them"),
+    votes=PluralForms("{count} vote", "{count} votes"),
+    ratings=PluralForms("{count} rating", "{count} ratings"),
+    documents=PluralForms("{count} document", "{count} documents"),
+    log_events=PluralForms("{count} event", "{count} events"),
     since_previous="{change} against the backup before",
     same_size="no change",
     larger="▲ {percent}%",
@@ -202,7 +202,7 @@ ENGLISH = Phrases(
     from_to="{before} → {now}",
     interval="{confidence} interval {low} to {high}",
     long_or_short_day="{hours} hours, for the clocks changed",
-    dimensions=Plural("{count} dimension", "{count} dimensions"),
+    dimensions=PluralForms("{count} dimension", "{count} dimensions"),
     none="none",
     vacuumed="done",
     share_of_table="{share} of the table",

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import GRAVITY, ExpiredTable, ExpiryResult, FilesResult, Status
-from nightshift.slack.markup import DASH, code, fact, prose
-from nightshift.slack.message import Draft, section
-from nightshift.slack.report import Report
-from nightshift.slack.words import Words
+from nightshift.results import SEVERITY, ExpiredTable, ExpiryResult, FilesResult, RunStatus
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.messages import MessageDraft, section_block
+from nightshift.slack.report import ReportFrame
 
 MAX_DEPENDENTS = 5
 """Tables named of those that hang on a policy's; the others are summed up."""
@@ -29,7 +29,7 @@ MAX_SHOWN = 80
 _BETWEEN = " · "
 
 
-def expiry(result: ExpiryResult, report: Report, words: Words) -> Draft:
+def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `expire_jobs`; of one that failed, the part below the failure."""
     phrases = words.phrases
     tables = _told(result, report, words)
@@ -39,64 +39,66 @@ def expiry(result: ExpiryResult, report: Report, words: Words) -> Draft:
     if len(tables) == 1:
         ((table, lines),) = tables
         first = _first([*_counts(table, words), *deleted], report, words)
-        return Draft(head=(section([*first, *lines, *trouble, *note]),))
+        return MessageDraft(head=(section_block([*first, *lines, *trouble, *note]),))
     first = _first(deleted, report, words) if tables or deleted else [_nothing(report, words)]
     if any(lines for _, lines in tables):
-        items = tuple(section([_line(table, words), *lines]) for table, lines in tables)
-        return Draft(head=(section([*first, *trouble, *note]),), items=items, left_out=phrases.tables_left_out)
+        items = tuple(section_block([_line(table, words), *lines]) for table, lines in tables)
+        return MessageDraft(
+            head=(section_block([*first, *trouble, *note]),), items=items, left_out=phrases.tables_left_out
+        )
     shown = [_line(table, words) for table, _ in tables[:MAX_TABLES]]
     hidden = len(tables) - len(shown)
-    more = [phrases.tables_left_out.of(hidden)] if hidden else []
-    return Draft(head=(section([*first, *shown, *more, *trouble, *note]),))
+    more = [phrases.tables_left_out.form_of(hidden)] if hidden else []
+    return MessageDraft(head=(section_block([*first, *shown, *more, *trouble, *note]),))
 
 
-def _told(result: ExpiryResult, report: Report, words: Words) -> list[tuple[ExpiredTable, list[str]]]:
+def _told(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> list[tuple[ExpiredTable, list[str]]]:
     """The tables that something happened to, each with its trouble; the gravest first."""
     tables = [(table, list(_trouble(table, report, words))) for table in result.tables]
     told = [(table, lines) for table, lines in tables if lines or _happened(table)]
-    return sorted(told, key=lambda entry: (GRAVITY.index(entry[0].status), not entry[1]))
+    return sorted(told, key=lambda entry: (SEVERITY.index(entry[0].status), not entry[1]))
 
 
 def _happened(table: ExpiredTable) -> bool:
     rows = table.expired or table.archived_rows or any(table.deleted_rows.values())
-    return bool(rows) or table.status is Status.FAILED
+    return bool(rows) or table.status is RunStatus.FAILED
 
 
-def _first(parts: list[str], report: Report, words: Words) -> list[str]:
+def _first(parts: list[str], report: ReportFrame, words: MessageFormatter) -> list[str]:
     """What is gone, on one line; of a failed run, below the sentence that says so."""
     phrases = words.phrases
     if report.error is not None:
         return [phrases.table_failed_above, *([f"- {_BETWEEN.join(parts)}"] if parts else [])]
     title = phrases.expiry_preview_title if report.dry_run else phrases.expiry_title
     again = [f"{phrases.attempt} {phrases.nth.format(attempt=report.attempt)}"] if report.attempt > 1 else []
-    return [f"{title}: {_BETWEEN.join([*parts, prose(words.clock(report.as_of)), *again])}"]
+    return [f"{title}: {_BETWEEN.join([*parts, format_prose(words.format_clock(report.as_of)), *again])}"]
 
 
-def _nothing(report: Report, words: Words) -> str:
+def _nothing(report: ReportFrame, words: MessageFormatter) -> str:
     if report.error is not None:
         return words.phrases.untouched
-    return words.phrases.nothing_expired.format(moment=prose(words.clock(report.as_of)))
+    return words.phrases.nothing_expired.format(moment=format_prose(words.format_clock(report.as_of)))
 
 
-def _line(table: ExpiredTable, words: Words) -> str:
+def _line(table: ExpiredTable, words: MessageFormatter) -> str:
     """One policy among several."""
-    return f"{'❌' if table.status is Status.FAILED else '•'} {_BETWEEN.join(_counts(table, words))}"
+    return f"{'❌' if table.status is RunStatus.FAILED else '•'} {_BETWEEN.join(_counts(table, words))}"
 
 
-def _counts(table: ExpiredTable, words: Words) -> Iterator[str]:
+def _counts(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
     """What left a policy's table, what went with it, and what was archived before."""
     phrases = words.phrases
-    yield f"{_name(table.table)} {phrases.expired.of(table.expired)}"
+    yield f"{_name(table.table)} {phrases.expired.form_of(table.expired)}"
     dependents = _dependents(table)
     if dependents:
         total = sum(count for _, count in dependents)
         named = [f"{_name(name)} {count:,}" for name, count in dependents[:MAX_DEPENDENTS]]
         others = dependents[MAX_DEPENDENTS:]
         if others:
-            named.append(f"{phrases.other_tables.of(len(others))} {sum(count for _, count in others):,}")
-        yield f"{phrases.dependents.of(total)} ({', '.join(named)})"
+            named.append(f"{phrases.other_tables.form_of(len(others))} {sum(count for _, count in others):,}")
+        yield f"{phrases.dependents.form_of(total)} ({', '.join(named)})"
     if table.archived_rows:
-        yield phrases.backed_up.of(table.archived_rows)
+        yield phrases.backed_up.form_of(table.archived_rows)
 
 
 def _dependents(table: ExpiredTable) -> list[tuple[str, int]]:
@@ -107,62 +109,66 @@ def _dependents(table: ExpiredTable) -> list[tuple[str, int]]:
     return sorted(((name, count) for name, count in rows.items() if count > 0), key=lambda entry: -entry[1])
 
 
-def _files(files: FilesResult, report: Report, words: Words) -> Iterator[str]:
+def _files(files: FilesResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     phrases = words.phrases
     if report.dry_run and files.queued:
-        yield phrases.files_to_delete.of(files.queued)
+        yield phrases.files_to_delete.form_of(files.queued)
     if files.deleted:
-        yield phrases.files_deleted.of(files.deleted)
+        yield phrases.files_deleted.form_of(files.deleted)
     if files.kept:
-        yield phrases.files_kept.of(files.kept)
+        yield phrases.files_kept.form_of(files.kept)
 
 
-def _trouble(table: ExpiredTable, report: Report, words: Words) -> Iterator[str]:
+def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """What the reader should know of a table beside its counts."""
     phrases = words.phrases
     if table.error is not None and table.error is not report.error:
-        yield phrases.table_failed.format(error=prose(table.error.message))
+        yield phrases.table_failed.format(error=format_prose(table.error.message))
         if table.error.hint:
-            yield fact(phrases.hint, prose(table.error.hint))
-    if table.status is Status.REFUSED:
+            yield format_fact(phrases.hint, format_prose(table.error.hint))
+    if table.status is RunStatus.REFUSED:
         yield from _refused(table, words)
     if table.failed:
-        yield phrases.rows_failed.of(table.failed)
+        yield phrases.rows_failed.form_of(table.failed)
     if table.busy:
-        yield phrases.rows_busy.of(table.busy)
-    if table.status is Status.PARTIAL and not (table.failed or table.busy):
+        yield phrases.rows_busy.form_of(table.busy)
+    if table.status is RunStatus.PARTIAL and not (table.failed or table.busy):
         yield phrases.partial
     if table.oldest_overdue is not None:
-        ago = words.duration(max(0.0, (report.as_of - table.oldest_overdue).total_seconds()))
-        yield fact(phrases.oldest_overdue, phrases.expired_ago.format(duration=ago))
-    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in table.warnings[:MAX_WARNINGS])
+        ago = words.format_duration(max(0.0, (report.as_of - table.oldest_overdue).total_seconds()))
+        yield format_fact(phrases.oldest_overdue, phrases.expired_ago.format(duration=ago))
+    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in table.warnings[:MAX_WARNINGS])
     if len(table.warnings) > MAX_WARNINGS:
-        yield phrases.warnings_left_out.of(len(table.warnings) - MAX_WARNINGS)
+        yield phrases.warnings_left_out.form_of(len(table.warnings) - MAX_WARNINGS)
 
 
-def _refused(table: ExpiredTable, words: Words) -> Iterator[str]:
+def _refused(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
     phrases, refusal = words.phrases, table.refusal
-    yield phrases.refused.format(guard=prose(words.guard(refusal.guard)) if refusal else DASH)
+    yield phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)) if refusal else DASH)
     if refusal:
-        yield fact(phrases.reason, prose(refusal.message))
-        yield fact(phrases.hint, prose(refusal.hint))
+        yield format_fact(phrases.reason, format_prose(refusal.message))
+        yield format_fact(phrases.hint, format_prose(refusal.hint))
 
 
-def _file_trouble(files: FilesResult, words: Words) -> Iterator[str]:
+def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
     """Files that should be gone and are not: by reason where S3 gave one; where nobody asked it yet, how many."""
     phrases = words.phrases
     if files.failed:
-        yield phrases.files_failed.of(files.failed)
+        yield phrases.files_failed.form_of(files.failed)
         for one in files.failures[:MAX_REASONS]:
-            yield fact(code(one.code, MAX_SHOWN), phrases.pieces.of(one.count), note=code(one.bucket, MAX_SHOWN))
+            yield format_fact(
+                format_code(one.code, MAX_SHOWN),
+                phrases.pieces.form_of(one.count),
+                note=format_code(one.bucket, MAX_SHOWN),
+            )
         if len(files.failures) > MAX_REASONS:
-            yield phrases.entries_left_out.of(sum(one.count for one in files.failures[MAX_REASONS:]))
+            yield phrases.entries_left_out.form_of(sum(one.count for one in files.failures[MAX_REASONS:]))
     if files.waiting > files.failed:
-        among = f" ({phrases.failed_among.of(files.failed)})" if files.failed else ""
-        yield f"{phrases.files_waiting.of(files.waiting)}{among}"
-    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in files.warnings[:MAX_WARNINGS])
+        among = f" ({phrases.failed_among.form_of(files.failed)})" if files.failed else ""
+        yield f"{phrases.files_waiting.form_of(files.waiting)}{among}"
+    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in files.warnings[:MAX_WARNINGS])
 
 
 def _name(table: str) -> str:
     """A table's name, with its schema where that is not the usual one."""
-    return code(table.removeprefix("public."), MAX_SHOWN)
+    return format_code(table.removeprefix("public."), MAX_SHOWN)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 from nightshift.results import FeedbackFigures, FeedbackResult, FeedbackState, GroupVotes
 from nightshift.results.feedback import show_rating
-from nightshift.slack.markup import DASH, code, fact, link, prose
-from nightshift.slack.message import Block, Draft, header, section
-from nightshift.slack.report import Report
-from nightshift.slack.words import Words
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import DASH, format_code, format_fact, format_link, format_prose
+from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
+from nightshift.slack.report import ReportFrame
 
 MAX_GROUPS = 3
 """Topics or models named."""
@@ -29,57 +29,57 @@ MAX_DIGITS = 4
 DAY = 24
 
 
-def feedback(result: FeedbackResult, report: Report, words: Words) -> Draft:
+def render_feedback(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `feedback`; of one that failed, the part below the failure."""
     phrases = words.phrases
     if report.error is not None:
-        form = section([phrases.table_failed_above, *_form(result, report, words)])
-        return Draft(head=(form, section(list(_details(result, report, words)))))
-    title = header(phrases.feedback_preview_title if report.dry_run else phrases.feedback_title)
+        form = section_block([phrases.table_failed_above, *_form(result, report, words)])
+        return MessageDraft(head=(form, section_block(list(_details(result, report, words)))))
+    title = header_block(phrases.feedback_preview_title if report.dry_run else phrases.feedback_title)
     if result.refusal is not None:
-        return Draft(head=(title, _refused(result, report, words)))
-    return Draft(
-        head=(title, section(_form(result, report, words)), section(list(_details(result, report, words)))),
+        return MessageDraft(head=(title, _refused(result, report, words)))
+    return MessageDraft(
+        head=(title, section_block(_form(result, report, words)), section_block(list(_details(result, report, words)))),
     )
 
 
-def _form(result: FeedbackResult, report: Report, words: Words) -> list[str]:
+def _form(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
     """The report as it always was."""
     phrases, votes = words.phrases, result.votes
     lines = [
-        fact(phrases.likes, f"{votes.likes:,}"),
-        fact(phrases.dislikes, f"{votes.dislikes:,}"),
-        fact(phrases.total_votes, f"{votes.total:,}"),
-        fact(phrases.negative_ratio, DASH if votes.ratio is None else f"{votes.ratio:.1%}"),
-        fact(phrases.state, phrases.states[result.state]),
-        fact(phrases.created_at, prose(words.minute(report.as_of))),
+        format_fact(phrases.likes, f"{votes.likes:,}"),
+        format_fact(phrases.dislikes, f"{votes.dislikes:,}"),
+        format_fact(phrases.total_votes, f"{votes.total:,}"),
+        format_fact(phrases.negative_ratio, DASH if votes.ratio is None else f"{votes.ratio:.1%}"),
+        format_fact(phrases.state, phrases.states[result.state]),
+        format_fact(phrases.created_at, format_prose(words.format_minute(report.as_of))),
     ]
     if result.dashboard_url:
-        lines.append(link(result.dashboard_url, phrases.dashboard))
+        lines.append(format_link(result.dashboard_url, phrases.dashboard))
     return lines
 
 
-def _details(result: FeedbackResult, report: Report, words: Words) -> Iterator[str]:
+def _details(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """Why, what follows from it, and what else there is to know."""
     phrases = words.phrases
-    yield fact(phrases.verdict, _verdict(result, words))
+    yield format_fact(phrases.verdict, _verdict(result, words))
     yield from _consequences(result, report, words)
-    yield fact(phrases.window, prose(_day(result)), note=_hours(result, words))
+    yield format_fact(phrases.window, format_prose(_day(result)), note=_hours(result, words))
     yield from _unknown(result, words)
     yield from _history(result, words)
     if result.comments is not None:
-        yield fact(phrases.comments, phrases.pieces.of(result.comments))
+        yield format_fact(phrases.comments, phrases.pieces.form_of(result.comments))
     yield from _groups(result.worst, words)
     if report.attempt > 1:
-        yield fact(phrases.attempt, phrases.nth.format(attempt=report.attempt))
-    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
+        yield format_fact(phrases.attempt, phrases.nth.format(attempt=report.attempt))
+    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
     if len(result.warnings) > MAX_WARNINGS:
-        yield phrases.warnings_left_out.of(len(result.warnings) - MAX_WARNINGS)
+        yield phrases.warnings_left_out.form_of(len(result.warnings) - MAX_WARNINGS)
     if report.dry_run and report.error is None:
         yield phrases.feedback_preview_note
 
 
-def _verdict(result: FeedbackResult, words: Words) -> str:
+def _verdict(result: FeedbackResult, words: MessageFormatter) -> str:
     """The sentence behind the state, with the numbers that were weighed."""
     phrases, ratio, interval = words.phrases, result.votes.ratio, result.interval
     week = result.week.ratio if result.week else None
@@ -95,13 +95,13 @@ def _verdict(result: FeedbackResult, words: Words) -> str:
         threshold=_short(result.threshold),
         interval=weighed,
         week=DASH if week is None else _percent(week, interval.low if interval else None),
-        total=phrases.votes.of(result.votes.total),
-        min_votes=phrases.votes.of(result.min_votes),
-        unknown=phrases.ratings.of(result.unknown),
+        total=phrases.votes.form_of(result.votes.total),
+        min_votes=phrases.votes.form_of(result.min_votes),
+        unknown=phrases.ratings.form_of(result.unknown),
     )
 
 
-def _consequences(result: FeedbackResult, report: Report, words: Words) -> Iterator[str]:
+def _consequences(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """What was started, or why nothing was."""
     phrases = words.phrases
     retraining = result.state is FeedbackState.RETRAINING
@@ -109,20 +109,22 @@ def _consequences(result: FeedbackResult, report: Report, words: Words) -> Itera
         again = retraining and not result.started and report.error is None
         yield f"{phrases.decided_before} {phrases.not_started_again}" if again else phrases.decided_before
     if result.since is not None:
-        yield fact(phrases.counted_now, _figures(result.since, words))
+        yield format_fact(phrases.counted_now, _figures(result.since, words))
     if result.on_record is not None:
-        yield fact(phrases.on_record, _figures(result.on_record, words))
+        yield format_fact(phrases.on_record, _figures(result.on_record, words))
     if result.started:
         yield phrases.retraining_started
     elif retraining and report.error is not None:
         yield phrases.start_unknown
     if result.cooling_until is not None:
-        yield fact(phrases.cooling, phrases.until.format(moment=prose(words.moment(result.cooling_until))))
+        yield format_fact(
+            phrases.cooling, phrases.until.format(moment=format_prose(words.format_moment(result.cooling_until)))
+        )
     if retraining and result.decision:
-        yield fact(phrases.decision, code(result.decision))
+        yield format_fact(phrases.decision, format_code(result.decision))
 
 
-def _figures(figures: FeedbackFigures, words: Words) -> str:
+def _figures(figures: FeedbackFigures, words: MessageFormatter) -> str:
     """The figures of a decision, or of another count, in one line."""
     phrases, votes = words.phrases, figures.votes
     told = phrases.figures.format(
@@ -130,28 +132,30 @@ def _figures(figures: FeedbackFigures, words: Words) -> str:
         dislikes=f"{votes.dislikes:,}",
         ratio=DASH if votes.ratio is None else _percent(votes.ratio, figures.threshold),
         threshold=_short(figures.threshold),
-        min_votes=phrases.votes.of(figures.min_votes),
+        min_votes=phrases.votes.form_of(figures.min_votes),
         confidence=_short(figures.confidence),
     )
     unknown = [f"{phrases.unknown_ratings} {figures.unknown:,}"] if figures.unknown else []
     return " · ".join([*([phrases.states[figures.state]] if figures.state else []), told, *unknown])
 
 
-def _unknown(result: FeedbackResult, words: Words) -> Iterator[str]:
+def _unknown(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
     """Values of the rating column that the settings do not name, the most frequent by name."""
     phrases = words.phrases
     if not (result.unknown or result.unknown_ratings):
         return
     named = []
     for one in result.unknown_ratings[:MAX_UNKNOWN]:
-        resembles = f" ({phrases.resembles.format(value=code(one.resembles, MAX_NAME))})" if one.resembles else ""
-        named.append(f"{code(show_rating(one.value), MAX_NAME)} {one.count:,}{resembles}")
-    yield f"⚠️ {phrases.unknown_ratings}: {phrases.ratings.of(result.unknown)}" + (
+        resembles = (
+            f" ({phrases.resembles.format(value=format_code(one.resembles, MAX_NAME))})" if one.resembles else ""
+        )
+        named.append(f"{format_code(show_rating(one.value), MAX_NAME)} {one.count:,}{resembles}")
+    yield f"⚠️ {phrases.unknown_ratings}: {phrases.ratings.form_of(result.unknown)}" + (
         f" – {', '.join(named)}" if named else ""
     )
 
 
-def _history(result: FeedbackResult, words: Words) -> Iterator[str]:
+def _history(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
     """How the window compares with those before it."""
     phrases, now = words.phrases, result.votes.ratio
     before = result.previous.ratio if result.previous else None
@@ -159,44 +163,44 @@ def _history(result: FeedbackResult, words: Words) -> Iterator[str]:
         points = round(100 * (now - before), 1)
         told = phrases.points_up if points > 0 else phrases.points_down if points < 0 else phrases.points
         change = phrases.from_to.format(before=f"{before:.1%}", now=f"{now:.1%}")
-        yield fact(phrases.change, told.format(points=f"{abs(points):.1f}"), note=change)
+        yield format_fact(phrases.change, told.format(points=f"{abs(points):.1f}"), note=change)
     if result.week is not None and result.week.ratio is not None:
-        yield fact(phrases.week, f"{result.week.ratio:.1%}", note=phrases.votes.of(result.week.total))
+        yield format_fact(phrases.week, f"{result.week.ratio:.1%}", note=phrases.votes.form_of(result.week.total))
     if result.late:
-        yield fact(phrases.late, phrases.pieces.of(result.late))
+        yield format_fact(phrases.late, phrases.pieces.form_of(result.late))
 
 
-def _groups(worst: tuple[GroupVotes, ...], words: Words) -> Iterator[str]:
+def _groups(worst: tuple[GroupVotes, ...], words: MessageFormatter) -> Iterator[str]:
     """Where the dislikes come from."""
     phrases = words.phrases
     if worst:
         yield f"{phrases.worst_groups}:"
     for one in worst[:MAX_GROUPS]:
         told = phrases.group.format(
-            group=code(one.group, MAX_NAME),
+            group=format_code(one.group, MAX_NAME),
             ratio=DASH if one.votes.ratio is None else f"{one.votes.ratio:.1%}",
-            total=phrases.votes.of(one.votes.total),
+            total=phrases.votes.form_of(one.votes.total),
             dislikes=f"{one.votes.dislikes:,}",
         )
         yield f"• {told}"
     if len(worst) > MAX_GROUPS:
-        yield phrases.entries_left_out.of(len(worst) - MAX_GROUPS)
+        yield phrases.entries_left_out.form_of(len(worst) - MAX_GROUPS)
 
 
-def _refused(result: FeedbackResult, report: Report, words: Words) -> Block:
+def _refused(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Block:
     phrases, refusal = words.phrases, result.refusal
     assert refusal is not None
     lines = [
-        phrases.refused.format(guard=prose(words.guard(refusal.guard))),
-        fact(phrases.reason, prose(refusal.message)),
-        fact(phrases.hint, prose(refusal.hint)),
-        fact(phrases.table, code(result.table)),
-        fact(phrases.window, prose(_day(result)), note=_hours(result, words)),
-        fact(phrases.created_at, prose(words.minute(report.as_of))),
+        phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard))),
+        format_fact(phrases.reason, format_prose(refusal.message)),
+        format_fact(phrases.hint, format_prose(refusal.hint)),
+        format_fact(phrases.table, format_code(result.table)),
+        format_fact(phrases.window, format_prose(_day(result)), note=_hours(result, words)),
+        format_fact(phrases.created_at, format_prose(words.format_minute(report.as_of))),
     ]
     if report.attempt > 1:
-        lines.append(fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
-    return section(lines)
+        lines.append(format_fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
+    return section_block(lines)
 
 
 def _day(result: FeedbackResult) -> str:
@@ -204,7 +208,7 @@ def _day(result: FeedbackResult) -> str:
     return f"{result.start.date().isoformat()} {result.start.tzname() or ''}".rstrip()
 
 
-def _hours(result: FeedbackResult, words: Words) -> str:
+def _hours(result: FeedbackResult, words: MessageFormatter) -> str:
     """How long a day was that had other than 24 hours; counted in time that passed, not on the clock's face."""
     hours = (result.end.timestamp() - result.start.timestamp()) / 3600
     return "" if hours == DAY else words.phrases.long_or_short_day.format(hours=f"{hours:,g}")

@@ -41,24 +41,24 @@ _ZERO_WIDTH_JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 
-def prose(text: str, limit: int = MAX_PROSE) -> str:
+def format_prose(text: str, limit: int = MAX_PROSE) -> str:
     """A sentence, on one line. Its single backticks stay markup: hints quote commands that way."""
-    return clip(_escape(" ".join(_clean(text).split())).replace("```", "'''"), limit) or DASH
+    return clip_text(_escape(" ".join(_clean(text).split())).replace("```", "'''"), limit) or DASH
 
 
-def code(text: str, limit: int = MAX_NAME) -> str:
+def format_code(text: str, limit: int = MAX_NAME) -> str:
     """A name (table, file, key), on one line, shown as it is."""
-    name = clip(_escape(" ".join(_clean(text).split())).replace("`", "'"), limit - 2)
+    name = clip_text(_escape(" ".join(_clean(text).split())).replace("`", "'"), limit - 2)
     return f"`{name}`" if name else DASH
 
 
-def fenced(text: str, limit: int = MAX_DETAIL) -> str:
+def format_fenced(text: str, limit: int = MAX_DETAIL) -> str:
     """Several lines, shown as they are."""
     inside = _escape(_clean(text).strip()).replace("```", "'''")
-    return f"```\n{clip(inside, limit - 8)}\n```"
+    return f"```\n{clip_text(inside, limit - 8)}\n```"
 
 
-def link(url: str, label: str) -> str:
+def format_link(url: str, label: str) -> str:
     """A link; the label alone where `url` is no address of the web, or longer than anybody would type.
 
     Args:
@@ -69,17 +69,17 @@ def link(url: str, label: str) -> str:
     return f"<{address}|{label}>" if _ADDRESS.match(address) and len(address) <= MAX_URL else label
 
 
-def verbatim(text: str, limit: int) -> str:
+def escape_verbatim(text: str, limit: int) -> str:
     """Text of our own making, already cleaned, with its lines."""
-    return clip(_escape(text), limit)
+    return clip_text(_escape(text), limit)
 
 
-def fact(label: str, value: str, *, note: str = "") -> str:
+def format_fact(label: str, value: str, *, note: str = "") -> str:
     """A line of a report: `- label: value (note)`; `value` and `note` are markup already."""
     return f"- {label}: {value} ({note})" if note else f"- {label}: {value}"
 
 
-def clip(markup: str, limit: int) -> str:
+def clip_text(markup: str, limit: int) -> str:
     """Cut markup down to `limit` characters."""
     if len(markup) <= limit:
         return markup
@@ -90,7 +90,7 @@ def clip(markup: str, limit: int) -> str:
     return markup[:end] + ELLIPSIS
 
 
-def plain(markup: str) -> str:
+def plain_text(markup: str) -> str:
     """Markup as the reader sees it."""
     text = re.sub(r"```\n?(.*?)\n?```", r"\1", markup, flags=re.DOTALL)
     text = re.sub(r"`([^`\n]+)`", r"\1", text)

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import SecretStr
 
 from nightshift.errors import NotifyError
-from nightshift.results import Attachment
+from nightshift.results import MessageAttachment
 from nightshift.settings import Settings
-from nightshift.slack.message import Message, as_text
-from nightshift.slack.texts import PHRASES, Language
-from nightshift.slack.words import excerpt
+from nightshift.slack.catalogs import PHRASES, Language
+from nightshift.slack.formatter import excerpt_text
+from nightshift.slack.messages import SlackMessage, as_text
 
 if TYPE_CHECKING:
     from slack_sdk.web import WebClient
@@ -32,7 +32,7 @@ UPLOAD_REQUESTS = 3
 """`files.getUploadURLExternal`, the bytes, `files.completeUploadExternal`."""
 
 
-class Log(Protocol):
+class NotifierLog(Protocol):
     """What is used of a logger; both the standard library's and Powertools' will do."""
 
     def info(self, msg: str, /, *args: object) -> None: ...
@@ -40,14 +40,14 @@ class Log(Protocol):
     def warning(self, msg: str, /, *args: object) -> None: ...
 
 
-class Notifier(Protocol):
+class MessageNotifier(Protocol):
     """Whoever carries messages to the reader."""
 
-    def send(self, message: Message, attachments: Sequence[Attachment] = (), *, deadline: float) -> None:
+    def send(self, message: SlackMessage, attachments: Sequence[MessageAttachment] = (), *, deadline: float) -> None:
         """Send a message and its files.
 
         Args:
-            message: as `blocks.render` makes it.
+            message: as `renderer.render_result` makes it.
             attachments: the files.
             deadline: `time.monotonic()` value to be done by.
 
@@ -83,17 +83,17 @@ class SlackNotifier:
         self._api_url = api_url
         self._sleep = sleep
 
-    def send(self, message: Message, attachments: Sequence[Attachment] = (), *, deadline: float) -> None:
-        """As `Notifier.send`; rate limits and passing trouble are waited for, up to the deadline."""
-        from nightshift.slack.patience import Patience
+    def send(self, message: SlackMessage, attachments: Sequence[MessageAttachment] = (), *, deadline: float) -> None:
+        """As `MessageNotifier.send`; rate limits and passing trouble are waited for, up to the deadline."""
+        from nightshift.slack.retry_budget import RetryBudget
 
-        patience = Patience(deadline, self._sleep)
-        channel, thread = patience.ask("chat.postMessage", partial(self._post, message))
+        patience = RetryBudget(deadline, self._sleep)
+        channel, thread = patience.call_with_retry("chat.postMessage", partial(self._post, message))
         for file in attachments:
             upload = partial(self._upload, file, channel, thread)
-            patience.ask(f"upload of {file.filename}", upload, requests=UPLOAD_REQUESTS)
+            patience.call_with_retry(f"upload of {file.filename}", upload, requests=UPLOAD_REQUESTS)
 
-    def _post(self, message: Message, timeout: int) -> tuple[str, str | None]:
+    def _post(self, message: SlackMessage, timeout: int) -> tuple[str, str | None]:
         """Post the message.
 
         Returns: the channel's ID and the message's time stamp. An upload takes no name of a channel, but Slack
@@ -109,7 +109,7 @@ class SlackNotifier:
         )
         return posted.get("channel", self._channel), posted.get("ts")
 
-    def _upload(self, file: Attachment, channel: str, thread: str | None, timeout: int) -> None:
+    def _upload(self, file: MessageAttachment, channel: str, thread: str | None, timeout: int) -> None:
         """Take all three steps; until the last of them a file is nobody's, so a failed upload starts over."""
         self._client.timeout = timeout
         self._client.files_upload_v2(
@@ -117,7 +117,7 @@ class SlackNotifier:
             content=file.content,
             channel=channel,
             thread_ts=thread,
-            initial_comment=excerpt(self._phrases, file),
+            initial_comment=excerpt_text(self._phrases, file),
         )
 
     @cached_property
@@ -137,25 +137,25 @@ class SlackNotifier:
 class ConsoleNotifier:
     """Stands in where Slack is not set up: the message goes to the log and the run goes on."""
 
-    def __init__(self, log: Log, reason: str) -> None:
+    def __init__(self, log: NotifierLog, reason: str) -> None:
         """Args: log: where to; reason: why not Slack."""
         self._log = log
         self._reason = reason
 
     def send(
         self,
-        message: Message,
-        attachments: Sequence[Attachment] = (),
+        message: SlackMessage,
+        attachments: Sequence[MessageAttachment] = (),
         *,
         deadline: float,  # noqa: ARG002 - a log is written at once
     ) -> None:
-        """As `Notifier.send`; never fails. Files are named, not shown: a log is no place for rows."""
+        """As `MessageNotifier.send`; never fails. Files are named, not shown: a log is no place for rows."""
         self._log.warning("Slack was not told: %s", self._reason)
         files = ", ".join(file.filename for file in attachments)
         self._log.info("message for Slack:\n%s%s", as_text(message), f"\n[{files}]" if files else "")
 
 
-def make_notifier(settings: Settings, token: SecretStr | None, log: Log) -> SlackNotifier | ConsoleNotifier:
+def make_notifier(settings: Settings, token: SecretStr | None, log: NotifierLog) -> SlackNotifier | ConsoleNotifier:
     """The notifier that the settings ask for.
 
     Args:

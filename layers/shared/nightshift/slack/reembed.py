@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import GRAVITY, EmbeddedTable, PoisonedDocument, ReembedResult, Status
-from nightshift.slack.markup import DASH, code, fact, prose
-from nightshift.slack.message import Draft, header, section
-from nightshift.slack.report import Report, run_lines
-from nightshift.slack.words import Words
+from nightshift.results import SEVERITY, EmbeddedTable, ReembedResult, RejectedDocument, RunStatus
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.messages import MessageDraft, header_block, section_block
+from nightshift.slack.report import ReportFrame, run_lines
 
 MAX_POISONED = 3
 """Documents named of those that were set aside."""
@@ -22,106 +22,114 @@ MAX_WARNINGS, MAX_WARNING = 3, 250
 """Warnings shown of one table, and characters of each."""
 
 
-def reembed(result: ReembedResult, report: Report, words: Words) -> Draft:
+def render_reembed(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `reembed`; of one that failed, the part below the failure."""
     phrases = words.phrases
     if result.done_before and report.error is None:
-        return Draft(head=(section([phrases.embedded_before, *_decision(result, words), *run_lines(report, words)]),))
+        return MessageDraft(
+            head=(section_block([phrases.embedded_before, *_decision(result, words), *run_lines(report, words)]),)
+        )
     told = [table for table in sorted(result.tables, key=_gravity) if not _quiet(table)]
     if not told and report.error is None:
-        return Draft(head=(section(_nothing(result, report, words)),))
+        return MessageDraft(head=(section_block(_nothing(result, report, words)),))
     above = phrases.table_failed_above if told else phrases.nothing_embedded
     run = run_lines(report, words) if report.error is None else []
     head = [*([above] if report.error is not None else []), *_decision(result, words), *run]
     if report.dry_run and report.error is None:
         head.append(phrases.preview_note)
-    title = (header(phrases.reembed_preview_title if report.dry_run else phrases.reembed_title),)
-    items = [[fact(phrases.table, code(table.table)), *_table(table, result, report, words)] for table in told]
+    title = (header_block(phrases.reembed_preview_title if report.dry_run else phrases.reembed_title),)
+    items = [
+        [format_fact(phrases.table, format_code(table.table)), *_table(table, result, report, words)] for table in told
+    ]
     first = title if report.error is None else ()
     if len(items) == 1:
-        return Draft(head=(*first, section([*items[0], *head] if report.error is None else [*head, *items[0]])))
-    return Draft(
-        head=(*first, section(head)), items=tuple(section(item) for item in items), left_out=phrases.tables_left_out
+        return MessageDraft(
+            head=(*first, section_block([*items[0], *head] if report.error is None else [*head, *items[0]]))
+        )
+    return MessageDraft(
+        head=(*first, section_block(head)),
+        items=tuple(section_block(item) for item in items),
+        left_out=phrases.tables_left_out,
     )
 
 
 def _gravity(table: EmbeddedTable) -> int:
-    return GRAVITY.index(table.status)
+    return SEVERITY.index(table.status)
 
 
 def _quiet(table: EmbeddedTable) -> bool:
     """Nothing was due, and nothing else is to be said."""
     trouble = table.poisoned or table.left or table.warnings or table.removed or table.switched
-    return table.status in (Status.NOTHING, Status.DRY_RUN) and not (table.embedded or trouble)
+    return table.status in (RunStatus.NOTHING, RunStatus.DRY_RUN) and not (table.embedded or trouble)
 
 
-def _nothing(result: ReembedResult, report: Report, words: Words) -> list[str]:
+def _nothing(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
     """Every document has its embedding."""
     phrases = words.phrases
     lines = [phrases.nothing_to_embed, *_decision(result, words)]
     unchanged = sum(table.unchanged for table in result.tables)
     if unchanged:
-        lines.append(fact(phrases.unchanged, phrases.documents.of(unchanged)))
+        lines.append(format_fact(phrases.unchanged, phrases.documents.form_of(unchanged)))
     lines += run_lines(report, words)
     return [*lines, phrases.preview_note] if report.dry_run else lines
 
 
-def _table(table: EmbeddedTable, result: ReembedResult, report: Report, words: Words) -> Iterator[str]:
+def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """What became of one table's documents."""
     phrases = words.phrases
     if table.error is not None and table.error is not report.error:
-        yield phrases.table_failed.format(error=prose(table.error.message))
+        yield phrases.table_failed.format(error=format_prose(table.error.message))
         if table.error.hint:
-            yield fact(phrases.hint, prose(table.error.hint))
-    if table.status is Status.REFUSED:
+            yield format_fact(phrases.hint, format_prose(table.error.hint))
+    if table.status is RunStatus.REFUSED:
         refusal = table.refusal
-        yield phrases.refused.format(guard=prose(words.guard(refusal.guard)) if refusal else DASH)
+        yield phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)) if refusal else DASH)
         if refusal:
-            yield fact(phrases.reason, prose(refusal.message))
-            yield fact(phrases.hint, prose(refusal.hint))
-    if table.embedded or table.status is not Status.REFUSED:
+            yield format_fact(phrases.reason, format_prose(refusal.message))
+            yield format_fact(phrases.hint, format_prose(refusal.hint))
+    if table.embedded or table.status is not RunStatus.REFUSED:
         yield from _figures(table, words)
     if table.switched:
         yield phrases.model_switched
     if table.left:
-        yield (phrases.embedding_goes_on if result.continues else phrases.embedding_left).of(table.left)
+        yield (phrases.embedding_goes_on if result.continues else phrases.embedding_left).form_of(table.left)
     yield from _poisoned(table, words)
-    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in table.warnings[:MAX_WARNINGS])
+    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in table.warnings[:MAX_WARNINGS])
     if len(table.warnings) > MAX_WARNINGS:
-        yield phrases.warnings_left_out.of(len(table.warnings) - MAX_WARNINGS)
+        yield phrases.warnings_left_out.form_of(len(table.warnings) - MAX_WARNINGS)
 
 
-def _figures(table: EmbeddedTable, words: Words) -> Iterator[str]:
+def _figures(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
     phrases = words.phrases
     if table.model:
-        yield fact(phrases.model, code(table.model), note=phrases.dimensions.of(table.dimension))
-    due = phrases.to_embed if table.status is Status.DRY_RUN else phrases.embedded
-    yield fact(due, phrases.documents.of(table.embedded))
+        yield format_fact(phrases.model, format_code(table.model), note=phrases.dimensions.form_of(table.dimension))
+    due = phrases.to_embed if table.status is RunStatus.DRY_RUN else phrases.embedded
+    yield format_fact(due, phrases.documents.form_of(table.embedded))
     if table.unchanged:
-        yield fact(phrases.unchanged, phrases.documents.of(table.unchanged))
+        yield format_fact(phrases.unchanged, phrases.documents.form_of(table.unchanged))
     if table.removed:
-        yield fact(phrases.removed, phrases.documents.of(table.removed))
+        yield format_fact(phrases.removed, phrases.documents.form_of(table.removed))
     if table.tokens:
-        yield fact(phrases.tokens, f"{table.tokens:,}")
-    if table.status is not Status.DRY_RUN:
-        yield fact(phrases.took, words.duration(table.seconds))
+        yield format_fact(phrases.tokens, f"{table.tokens:,}")
+    if table.status is not RunStatus.DRY_RUN:
+        yield format_fact(phrases.took, words.format_duration(table.seconds))
 
 
-def _poisoned(table: EmbeddedTable, words: Words) -> Iterator[str]:
+def _poisoned(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
     """Documents that were set aside, the first of them by name."""
     if not table.poisoned:
         return
-    yield words.phrases.poisoned.of(table.poisoned)
+    yield words.phrases.poisoned.form_of(table.poisoned)
     shown = table.examples[:MAX_POISONED]
     yield from (_named(document) for document in shown)
     if shown and table.poisoned > len(shown):
-        yield words.phrases.entries_left_out.of(table.poisoned - len(shown))
+        yield words.phrases.entries_left_out.form_of(table.poisoned - len(shown))
 
 
-def _named(document: PoisonedDocument) -> str:
-    return f"• {code(document.id, MAX_ID)}: {prose(document.reason, MAX_REASON)}"
+def _named(document: RejectedDocument) -> str:
+    return f"• {format_code(document.id, MAX_ID)}: {format_prose(document.reason, MAX_REASON)}"
 
 
-def _decision(result: ReembedResult, words: Words) -> list[str]:
+def _decision(result: ReembedResult, words: MessageFormatter) -> list[str]:
     """What asked for it, where that was `feedback`."""
-    return [fact(words.phrases.decision, code(result.decision))] if result.decision else []
+    return [format_fact(words.phrases.decision, format_code(result.decision))] if result.decision else []

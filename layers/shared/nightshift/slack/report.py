@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightshift.results import JobResult
-from nightshift.slack.markup import fact, prose
-from nightshift.slack.words import Words
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import format_fact, format_prose
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportFrame:
     """One run, told.
 
     Attributes:
@@ -42,10 +42,10 @@ class Report:
             raise ValueError("a report needs a result or an error")
 
 
-def run_lines(report: Report, words: Words) -> list[str]:
+def run_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
     """The lines about the run itself, whatever the job did."""
     phrases = words.phrases
-    lines = [fact(phrases.ran_at, prose(words.moment(report.as_of)))]
+    lines = [format_fact(phrases.ran_at, format_prose(words.format_moment(report.as_of)))]
     if report.attempt > 1:
-        lines.append(fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
+        lines.append(format_fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
     return lines

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nightshift.results import DamagedObject, RestoreResult, Status
-from nightshift.slack.markup import DASH, code, fact, prose
-from nightshift.slack.message import Block, Draft, header, section
-from nightshift.slack.report import Report, run_lines
-from nightshift.slack.words import Words
+from nightshift.results import DamagedObject, RestoreResult, RunStatus
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
+from nightshift.slack.report import ReportFrame, run_lines
 
 MAX_DAMAGED = 5
 """Damaged objects named."""
@@ -24,34 +24,34 @@ MAX_DAMAGE, MAX_SEEN = 50, 200
 """Characters of what a damaged object suffers from and of what was seen: all that are named fit into one section."""
 
 
-def restore(result: RestoreResult, report: Report, words: Words) -> Draft:
+def render_restore(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `restore`; of one that failed, the part below the failure."""
-    head = section(list(_head(result, report, words)))
+    head = section_block(list(_head(result, report, words)))
     if report.error is not None:
-        return Draft(head=(head,), items=_lists(result, words))
-    if result.status is Status.NOTHING:
-        return Draft(head=(head,))
+        return MessageDraft(head=(head,), items=_lists(result, words))
+    if result.status is RunStatus.NOTHING:
+        return MessageDraft(head=(head,))
     phrases = words.phrases
-    title = header(phrases.restore_preview_title if report.dry_run else phrases.restore_title)
-    return Draft(head=(title, head), items=_lists(result, words))
+    title = header_block(phrases.restore_preview_title if report.dry_run else phrases.restore_title)
+    return MessageDraft(head=(title, head), items=_lists(result, words))
 
 
-def _head(result: RestoreResult, report: Report, words: Words) -> Iterator[str]:
+def _head(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """The verdict and the figures."""
     phrases = words.phrases
     if report.error is not None:
         yield phrases.table_failed_above
         yield from _figures(result, report, words)
-    elif result.status is Status.NOTHING:
+    elif result.status is RunStatus.NOTHING:
         yield phrases.nothing_to_restore
         yield from _places(result, words)
         yield from _count(phrases.restored_before, result.already, words)
         yield from _warnings(result)
     else:
-        if result.status is Status.REFUSED:
+        if result.status is RunStatus.REFUSED:
             yield from _refused(result, words)
         else:
-            if result.status is Status.PARTIAL:
+            if result.status is RunStatus.PARTIAL:
                 yield phrases.restored_in_part
             yield from _figures(result, report, words)
         yield from run_lines(report, words)
@@ -59,72 +59,79 @@ def _head(result: RestoreResult, report: Report, words: Words) -> Iterator[str]:
             yield phrases.preview_note
 
 
-def _refused(result: RestoreResult, words: Words) -> Iterator[str]:
+def _refused(result: RestoreResult, words: MessageFormatter) -> Iterator[str]:
     phrases, refusal = words.phrases, result.refusal
-    yield phrases.refused.format(guard=prose(words.guard(refusal.guard)) if refusal else DASH)
+    yield phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)) if refusal else DASH)
     if refusal:
-        yield fact(phrases.reason, prose(refusal.message))
-        yield fact(phrases.hint, prose(refusal.hint))
+        yield format_fact(phrases.reason, format_prose(refusal.message))
+        yield format_fact(phrases.hint, format_prose(refusal.hint))
     yield from _places(result, words)
-    yield fact(phrases.restored_rows, words.rows(result.rows)) if result.rows else phrases.nothing_restored
+    yield (
+        format_fact(phrases.restored_rows, words.format_rows(result.rows)) if result.rows else phrases.nothing_restored
+    )
 
 
-def _places(result: RestoreResult, words: Words) -> Iterator[str]:
+def _places(result: RestoreResult, words: MessageFormatter) -> Iterator[str]:
     """The table that was archived, and the table that is filled."""
     phrases = words.phrases
-    yield fact(phrases.restore_table, code(result.table))
+    yield format_fact(phrases.restore_table, format_code(result.table))
     if result.into is not None:
         note = phrases.the_original if result.into_original else ""
-        yield fact(phrases.restored_into, code(result.into), note=note)
+        yield format_fact(phrases.restored_into, format_code(result.into), note=note)
 
 
-def _figures(result: RestoreResult, report: Report, words: Words) -> Iterator[str]:
+def _figures(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     phrases = words.phrases
     yield from _places(result, words)
-    yield fact(phrases.expected_restore if report.dry_run else phrases.restored_rows, words.rows(result.rows))
+    yield format_fact(
+        phrases.expected_restore if report.dry_run else phrases.restored_rows, words.format_rows(result.rows)
+    )
     if result.existing:
-        yield fact(phrases.existing_keys, words.rows(result.existing), note=phrases.left_alone)
-    yield fact(phrases.objects, phrases.pieces.of(result.objects), note=words.size(result.bytes))
+        yield format_fact(phrases.existing_keys, words.format_rows(result.existing), note=phrases.left_alone)
+    yield format_fact(phrases.objects, phrases.pieces.form_of(result.objects), note=words.format_size(result.bytes))
     yield from _count(phrases.restored_before, result.already, words)
     yield from _count(phrases.objects_left, result.remaining, words, note=phrases.goes_on)
     if result.hold_until is not None:
-        until = phrases.until.format(moment=prose(words.moment(result.hold_until)))
-        yield fact(phrases.hold, until, note=phrases.hold_means)
+        until = phrases.until.format(moment=format_prose(words.format_moment(result.hold_until)))
+        yield format_fact(phrases.hold, until, note=phrases.hold_means)
     yield from _warnings(result)
     if not report.dry_run:
         speed = result.rows / result.seconds if result.seconds > 0 else 0.0
-        yield fact(phrases.took, words.duration(result.seconds), note=words.rate(speed) if speed >= 1 else "")
+        yield format_fact(
+            phrases.took, words.format_duration(result.seconds), note=words.format_rate(speed) if speed >= 1 else ""
+        )
 
 
 def _warnings(result: RestoreResult) -> Iterator[str]:
-    yield from (f"⚠️ {prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
+    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
 
 
-def _count(label: str, count: int, words: Words, *, note: str = "") -> Iterator[str]:
+def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -> Iterator[str]:
     """How many, where there are any."""
     if count:
-        yield fact(label, words.phrases.pieces.of(count), note=note)
+        yield format_fact(label, words.phrases.pieces.form_of(count), note=note)
 
 
-def _lists(result: RestoreResult, words: Words) -> tuple[Block, ...]:
+def _lists(result: RestoreResult, words: MessageFormatter) -> tuple[Block, ...]:
     """What is damaged, and what differs between archive and table."""
     phrases = words.phrases
     found = []
     if result.damaged:
         named = [_damaged(one, words) for one in result.damaged[:MAX_DAMAGED]]
-        found.append(_list(phrases.damaged.of(len(result.damaged)), named, len(result.damaged), words))
+        found.append(_list(phrases.damaged.form_of(len(result.damaged)), named, len(result.damaged), words))
     if result.columns:
-        notes = [prose(note) for note in result.columns[:MAX_NOTES]]
+        notes = [format_prose(note) for note in result.columns[:MAX_NOTES]]
         found.append(_list(phrases.about_columns, notes, len(result.columns), words))
     return tuple(found)
 
 
-def _damaged(one: DamagedObject, words: Words) -> str:
-    return f"{code(one.key)}: {prose(words.damage(one.damage), MAX_DAMAGE)} ({prose(one.what, MAX_SEEN)})"
+def _damaged(one: DamagedObject, words: MessageFormatter) -> str:
+    damage = format_prose(words.damage_name(one.damage), MAX_DAMAGE)
+    return f"{format_code(one.key)}: {damage} ({format_prose(one.what, MAX_SEEN)})"
 
 
-def _list(title: str, entries: Sequence[str], total: int, words: Words) -> Block:
+def _list(title: str, entries: Sequence[str], total: int, words: MessageFormatter) -> Block:
     """Entries below a title; the last line counts those that are not shown."""
     hidden = total - len(entries)
-    more = [words.phrases.entries_left_out.of(hidden)] if hidden else []
-    return section([title, *(f"• {entry}" for entry in entries), *more])
+    more = [words.phrases.entries_left_out.form_of(hidden)] if hidden else []
+    return section_block([title, *(f"• {entry}" for entry in entries), *more])

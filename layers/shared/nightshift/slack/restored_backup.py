@@ -7,37 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import RestoredBackup, Status
-from nightshift.slack.backup import listed
-from nightshift.slack.markup import DASH, code, fact, prose
-from nightshift.slack.message import Draft, header, section
-from nightshift.slack.report import Report, run_lines
-from nightshift.slack.words import Words
+from nightshift.results import RestoredBackup, RunStatus
+from nightshift.slack.backup import join_lines
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.messages import MessageDraft, header_block, section_block
+from nightshift.slack.report import ReportFrame, run_lines
 
 REHEARSAL = "rehearse"
 """The job that restores for nothing but the proof."""
 
 
-def restored_backup(result: RestoredBackup, report: Report, words: Words) -> Draft:
+def render_restored_backup(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `rehearse` or `restore_backup`; of one that failed, the part below the failure."""
     phrases = words.phrases
-    head = section(list(_head(result, report, words)))
+    head = section_block(list(_head(result, report, words)))
     lists = (
-        *listed(phrases.differs.of(len(result.differences)), result.differences, words),
-        *listed(phrases.but_for.of(len(result.but_for)), result.but_for, words),
-        *listed(phrases.environment_differs.of(len(result.environment)), result.environment, words),
-        *listed(phrases.warnings_told.of(len(result.warnings)), result.warnings, words),
+        *join_lines(phrases.differs.form_of(len(result.differences)), result.differences, words),
+        *join_lines(phrases.but_for.form_of(len(result.but_for)), result.but_for, words),
+        *join_lines(phrases.environment_differs.form_of(len(result.environment)), result.environment, words),
+        *join_lines(phrases.warnings_told.form_of(len(result.warnings)), result.warnings, words),
     )
-    if report.error is not None or result.status in (Status.REFUSED, Status.NOTHING):
-        return Draft(head=(head,), items=lists)
-    return Draft(head=(header(_title(result, report, words)), head), items=lists)
+    if report.error is not None or result.status in (RunStatus.REFUSED, RunStatus.NOTHING):
+        return MessageDraft(head=(head,), items=lists)
+    return MessageDraft(head=(header_block(_title(result, report, words)), head), items=lists)
 
 
-def _is_rehearsal(result: RestoredBackup, report: Report) -> bool:
+def _is_rehearsal(result: RestoredBackup, report: ReportFrame) -> bool:
     return result.scratch or report.job == REHEARSAL
 
 
-def _title(result: RestoredBackup, report: Report, words: Words) -> str:
+def _title(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> str:
     phrases = words.phrases
     if _is_rehearsal(result, report):
         title = phrases.rehearsal_preview_title if report.dry_run else phrases.rehearsal_title
@@ -46,7 +46,7 @@ def _title(result: RestoredBackup, report: Report, words: Words) -> str:
     return title.format(name=result.name or DASH)
 
 
-def _head(result: RestoredBackup, report: Report, words: Words) -> Iterator[str]:
+def _head(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """The verdict and the figures."""
     phrases = words.phrases
     if report.error is not None:
@@ -54,13 +54,15 @@ def _head(result: RestoredBackup, report: Report, words: Words) -> Iterator[str]
         if result.tables:
             yield from _figures(result, report, words)
         return
-    if result.status is Status.REFUSED:
-        yield phrases.refused.format(guard=prose(words.guard(result.refusal.guard)) if result.refusal else DASH)
+    if result.status is RunStatus.REFUSED:
+        yield phrases.refused.format(
+            guard=format_prose(words.guard_name(result.refusal.guard)) if result.refusal else DASH
+        )
         if result.refusal:
-            yield fact(phrases.reason, prose(result.refusal.message))
-            yield fact(phrases.hint, prose(result.refusal.hint))
+            yield format_fact(phrases.reason, format_prose(result.refusal.message))
+            yield format_fact(phrases.hint, format_prose(result.refusal.hint))
         yield phrases.nothing_restored
-    elif result.status is Status.NOTHING:
+    elif result.status is RunStatus.NOTHING:
         yield phrases.no_backup_yet
     else:
         yield from _verdict(result, report, words)
@@ -70,13 +72,13 @@ def _head(result: RestoredBackup, report: Report, words: Words) -> Iterator[str]
         yield phrases.preview_note
 
 
-def _verdict(result: RestoredBackup, report: Report, words: Words) -> Iterator[str]:
+def _verdict(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """Whether it came back as it was; differences are listed below."""
     phrases = words.phrases
     if result.differences:
         yield phrases.not_as_saved
     if result.left_tables:
-        yield phrases.tables_not_restored.of(result.left_tables)
+        yield phrases.tables_not_restored.form_of(result.left_tables)
     if result.differences or result.left_tables or report.dry_run:
         return
     others = result.but_for or result.environment
@@ -88,12 +90,12 @@ def _verdict(result: RestoredBackup, report: Report, words: Words) -> Iterator[s
         yield phrases.not_stamped
 
 
-def _figures(result: RestoredBackup, report: Report, words: Words) -> Iterator[str]:
+def _figures(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     phrases = words.phrases
     if result.target:
         note = phrases.scratch_database if result.scratch else ""
-        yield fact(phrases.target_database, code(result.target), note=note)
-    yield fact(phrases.saved_tables, phrases.pieces.of(result.tables), note=words.rows(result.rows))
-    yield fact(phrases.whole_size, words.size(result.bytes))
+        yield format_fact(phrases.target_database, format_code(result.target), note=note)
+    yield format_fact(phrases.saved_tables, phrases.pieces.form_of(result.tables), note=words.format_rows(result.rows))
+    yield format_fact(phrases.whole_size, words.format_size(result.bytes))
     if not report.dry_run:
-        yield fact(phrases.took, words.duration(result.seconds))
+        yield format_fact(phrases.took, words.format_duration(result.seconds))

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from nightshift.errors import ArchiveMismatch, ObjectAbsent, StoreError
 from nightshift.store.client import DELETE_BATCH
-from nightshift.store.failures import code_of, explained, is_denied, store_error
+from nightshift.store.store_errors import code_of, error_context, is_denied, store_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -50,7 +50,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ObjectInfo:
     """An object that S3 says it has; `etag` changes with its bytes, and a listing tells no version."""
 
     key: str
@@ -60,7 +60,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Store:
+class ObjectStore:
     """One bucket.
 
     Attributes:
@@ -82,7 +82,7 @@ class Store:
     def client(self) -> S3Client:
         return self.connect()
 
-    def put(
+    def put_object(
         self,
         key: str,
         body: bytes,
@@ -99,7 +99,7 @@ class Store:
         answer: Any = {}
         existed = False
         condition: dict[str, Any] = {} if overwrite else {"IfNoneMatch": "*"}
-        with explained("S3 did not take an object", self.bucket, key):
+        with error_context("S3 did not take an object", self.bucket, key):
             try:
                 answer = self.client.put_object(
                     Bucket=self.bucket,
@@ -118,7 +118,7 @@ class Store:
                     raise
         return StoredObject(key, len(body), digest.hexdigest(), answer.get("VersionId"), existed)
 
-    def prove(self, stored: StoredObject, body: bytes) -> StoredObject:
+    def verify_object(self, stored: StoredObject, body: bytes) -> StoredObject:
         """Make sure that what lies in S3 is `body`.
 
         Returns:
@@ -128,7 +128,7 @@ class Store:
             ArchiveMismatch: S3 holds other bytes under the key.
             StoreError: S3 could not be asked.
         """
-        with explained("an object could not be read back", self.bucket, stored.key):
+        with error_context("an object could not be read back", self.bucket, stored.key):
             version = self._compare(stored, body) if self.proof == "full" else self._check_head(stored, body)
         return StoredObject(stored.key, stored.size, stored.sha256, stored.version_id or version, stored.existed)
 
@@ -161,7 +161,7 @@ class Store:
             raise _mismatch(self.bucket, stored, "the Parquet footer differs")
         return answer.get("VersionId")
 
-    def get(self, key: str, version_id: str | None = None) -> bytes:
+    def get_object(self, key: str, version_id: str | None = None) -> bytes:
         """A whole small object, e.g. a policy file.
 
         Raises:
@@ -170,29 +170,31 @@ class Store:
         with self._asking("an object could not be read", key):
             return self.client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"].read()
 
-    def find(self, key: str, version_id: str | None = None) -> bytes | None:
+    def get_or_none(self, key: str, version_id: str | None = None) -> bytes | None:
         """A whole object, or None where S3 says that it has none.
 
         Raises:
             StoreError: S3 could not be asked, or refused to tell.
         """
         try:
-            return self.get(key, version_id)
+            return self.get_object(key, version_id)
         except ObjectAbsent:
             return None
 
-    def list(self, prefix: str) -> Iterator[Found]:
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects whose keys begin with `prefix`, by key, as readers without versions see them.
 
         Raises:
             StoreError: S3 refused to tell.
         """
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        with explained("objects could not be listed", self.bucket, prefix):
+        with error_context("objects could not be listed", self.bucket, prefix):
             for page in pages:
-                yield from (Found(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ()))
+                yield from (
+                    ObjectInfo(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ())
+                )
 
-    def head(self, key: str, version_id: str | None = None) -> Found | None:
+    def head_object(self, key: str, version_id: str | None = None) -> ObjectInfo | None:
         """What S3 says of an object, or None where it has none; without a version, the one that readers see.
 
         Raises:
@@ -203,7 +205,7 @@ class Store:
                 answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ObjectAbsent:
             return None
-        return Found(key, answer["ContentLength"], answer["ETag"], answer.get("VersionId"))
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"], answer.get("VersionId"))
 
     @contextmanager
     def _asking(self, message: str, key: str) -> Iterator[None]:
@@ -213,7 +215,7 @@ class Store:
         request for an object carries no prefix. A listing of the one key does.
         """
         try:
-            with explained(message, self.bucket, key):
+            with error_context(message, self.bucket, key):
                 yield
         except StoreError as exc:
             if not is_denied(exc.__cause__) or self._is_listed(key):
@@ -228,27 +230,27 @@ class Store:
             return True
         return any(entry["Key"] == key for entry in found.get("Contents", ()))
 
-    def remove(self, found: Found) -> None:
+    def delete_if_unchanged(self, found: ObjectInfo) -> None:
         """Delete one object, unless somebody has overwritten it since it was looked up (`If-Match`).
 
         Raises:
             StoreError: S3 refused, for that or another reason.
         """
-        with explained("an object could not be deleted", self.bucket, found.key):
+        with error_context("an object could not be deleted", self.bucket, found.key):
             self.client.delete_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag)
 
-    def lock(self, key: str, until: datetime) -> None:
+    def lock_object(self, key: str, until: datetime) -> None:
         """Let nobody delete or overwrite an object until then, but a role that may lift it (GOVERNANCE mode).
 
         Raises:
             StoreError: S3 refused, e.g. because the bucket has no Object Lock.
         """
-        with explained("an object could not be locked", self.bucket, key):
+        with error_context("an object could not be locked", self.bucket, key):
             self.client.put_object_retention(
                 Bucket=self.bucket, Key=key, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until}
             )
 
-    def delete(self, keys: Iterable[str]) -> Iterator[str]:
+    def delete_objects(self, keys: Iterable[str]) -> Iterator[str]:
         """Delete objects, up to 1,000 a request.
 
         Yields:

@@ -24,7 +24,7 @@ _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;", "\n
 _patience = threading.local()
 
 
-class OutOfTime(BotoCoreError):
+class S3DeadlineExceeded(BotoCoreError):
     """A request was not sent: it would have been too late."""
 
     fmt = "the time is over"
@@ -35,7 +35,7 @@ def sending_until(deadline: float) -> Iterator[None]:
     """Let this thread's requests be sent, and sent again, before this `time.monotonic()` value alone.
 
     Raises:
-        OutOfTime: a request was held back, as one is that was given up an hour ago by an environment that then slept.
+        S3DeadlineExceeded: a request was held back, e.g. one that an environment gave up before it slept for an hour.
     """
     _patience.deadline = deadline
     try:
@@ -84,7 +84,7 @@ def _write_keys(params: dict[str, Any], context: dict[str, Any], **_: object) ->
 
 def _must_be_in_time(**_: object) -> None:
     if time.monotonic() > getattr(_patience, "deadline", float("inf")):
-        raise OutOfTime
+        raise S3DeadlineExceeded
 
 
 def _must_be_an_answer(response_dict: dict[str, Any], **_: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightshift.store.client import sending_until
-from nightshift.store.failures import code_of
+from nightshift.store.store_errors import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from nightshift.store.client import DELETE_BATCH, sending_until
-from nightshift.store.failures import code_of
+from nightshift.store.store_errors import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,7 +36,7 @@ _FAILURES = (ClientError, BotoCoreError, ResponseParserError)
 
 
 @dataclass(slots=True)
-class Removal:
+class RemovalResult:
     """What became of some keys of one bucket.
 
     Attributes:
@@ -52,7 +52,9 @@ class Removal:
     silent: bool = False
 
 
-def remove(client: S3Client, bucket: str, keys: Sequence[str], *, versions: bool, deadline: float) -> Removal:
+def remove_objects(
+    client: S3Client, bucket: str, keys: Sequence[str], *, versions: bool, deadline: float
+) -> RemovalResult:
     """Delete files.
 
     Args:
@@ -60,7 +62,7 @@ def remove(client: S3Client, bucket: str, keys: Sequence[str], *, versions: bool
         versions: all versions of each file, not only the one that readers see.
         deadline: `time.monotonic()` value after which nothing is sent.
     """
-    removal = Removal()
+    removal = RemovalResult()
     # Without a key, a request to delete would be about the bucket itself.
     removal.failed |= dict.fromkeys((key for key in keys if not key), _NO_KEY)
     keys = [key for key in keys if key]
@@ -76,7 +78,7 @@ def remove(client: S3Client, bucket: str, keys: Sequence[str], *, versions: bool
     return removal
 
 
-def _batch(client: S3Client, bucket: str, keys: Sequence[str], removal: Removal, deadline: float) -> None:
+def _batch(client: S3Client, bucket: str, keys: Sequence[str], removal: RemovalResult, deadline: float) -> None:
     """Up to 1,000 keys, sent again as long as S3 asks for it."""
     pause, left = PAUSE_S, list(keys)
     for attempt in range(1, TRIES + 1):
@@ -97,7 +99,7 @@ def _batch(client: S3Client, bucket: str, keys: Sequence[str], removal: Removal,
     return None
 
 
-def _sorted_out(answer: Any, keys: Sequence[str], removal: Removal) -> list[str]:
+def _sorted_out(answer: Any, keys: Sequence[str], removal: RemovalResult) -> list[str]:
     """Take S3's word for each key; returns those that are not gone."""
     refused = {entry.get("Key", ""): entry.get("Code", _UNANSWERED) for entry in answer.get("Errors", ())}
     if refused and not refused.keys() <= set(keys):
@@ -116,7 +118,7 @@ def _one_by_one(
     client: S3Client,
     bucket: str,
     keys: Sequence[str],
-    removal: Removal,
+    removal: RemovalResult,
     deadline: float,
 ) -> None:
     """Keys in turn, as long as S3 answers and there is time.
@@ -146,7 +148,7 @@ def _the_key(client: S3Client, bucket: str, key: str) -> str | None:
     return None if answer["ResponseMetadata"]["HTTPStatusCode"] == _NO_CONTENT else _UNANSWERED
 
 
-def _refused_whole(exc: Exception, keys: Sequence[str], removal: Removal) -> None:
+def _refused_whole(exc: Exception, keys: Sequence[str], removal: RemovalResult) -> None:
     """S3 took none of them: for a reason that lies in the bucket or its name, or because it is not there."""
     removal.failed |= dict.fromkeys(keys, code_of(exc))
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(exc, ClientError) else 0

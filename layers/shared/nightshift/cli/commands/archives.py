@@ -55,7 +55,7 @@ Examples:
 )
 @json_option
 @click.pass_context
-def command(
+def archives_command(
     ctx: click.Context,
     table: str | None,
     since: date | None,
@@ -72,12 +72,12 @@ def command(
         if any(value for value in ctx.params.values()):
             raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
         return
-    from nightshift.archive.inventory import inventory
+    from nightshift.archive.inventory import list_archived_objects
     from nightshift.cli import context, holdings, output
     from nightshift.cli.views import archives as view
     from nightshift.run import JobRun
 
-    with context.backstage(verbose=ctx.obj):
+    with context.redirect_output(verbose=ctx.obj):
         wiring = context.make_wiring()
         run = JobRun(job="archives", as_of=wiring.now())
         with context.open_services(wiring, run) as services:
@@ -85,17 +85,17 @@ def command(
             label = context.archived_label(services, table) if table is not None else None
             with services.database.connect() as connection:
                 states = None if every_state else holdings.SETTLED
-                found = inventory(connection, bucket, table=label, since=since, until=until, states=states)
+                found = list_archived_objects(connection, bucket, table=label, since=since, until=until, states=states)
     tables = holdings.add_up(found)
     prefix = wiring.settings.archive_prefix
     if as_json:
-        whole = holdings.total(tables).to_json()
+        whole = holdings.total_summary(tables).to_json()
         output.print_json({"bucket": bucket, "prefix": prefix, **whole, "tables": [one.to_json() for one in tables]})
     else:
-        view.show(f"s3://{bucket}", tables, by=by or ("day" if table else "table"))
+        view.show_archives(f"s3://{bucket}", tables, by=by or ("day" if table else "table"))
 
 
-@command.command("ddl", epilog=DDL_EPILOG)
+@archives_command.command("ddl", epilog=DDL_EPILOG)
 @click.argument("table")
 @click.option("--engine", type=click.Choice(["athena", "duckdb", "spark"]), required=True, help="SQL dialect.")
 @day_options
@@ -104,15 +104,15 @@ def ddl_command(
     ctx: click.Context, table: str, engine: Literal["athena", "duckdb", "spark"], since: date | None, until: date | None
 ) -> None:
     """Print a view over a table's archived objects."""
-    from nightshift.archive.ddl import ddl
+    from nightshift.archive.ddl import create_table_sql
     from nightshift.cli import context
     from nightshift.run import JobRun
 
-    with context.backstage(verbose=ctx.obj):
+    with context.redirect_output(verbose=ctx.obj):
         wiring = context.make_wiring()
         with context.open_services(wiring, JobRun(job="archives", as_of=wiring.now())) as services:
             label = context.archived_label(services, table)
-            sql = ddl(
+            sql = create_table_sql(
                 services.database,
                 services.archive_store(),
                 wiring.settings.archive_prefix,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nightshift.cli.failures import ExitCode
-from nightshift.cli.options import Day, json_option
+from nightshift.cli.options import DayParameter, json_option
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -64,7 +64,7 @@ Examples:
 @click.option("--deep", is_flag=True, help="Read every object, and compare its SHA-256.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, deep: bool, as_json: bool) -> None:
+def backups_command(ctx: click.Context, deep: bool, as_json: bool) -> None:
     """List every backup, newest first: its state, its contents, and whether a restore drill has proven it.
 
     A backup is good if it is finished and none of its objects is missing.
@@ -73,11 +73,11 @@ def command(ctx: click.Context, deep: bool, as_json: bool) -> None:
         if deep or as_json:
             raise click.UsageError(f"options go behind {ctx.invoked_subcommand}")
         return
-    from nightshift.backup.inventory import State, find_backups
+    from nightshift.backup.inventory import BackupState, find_backups
     from nightshift.cli import context, output, progress
     from nightshift.cli.views import backups as view
 
-    with context.backstage(verbose=ctx.obj), progress.bar("reading backups", "objects"):
+    with context.redirect_output(verbose=ctx.obj), progress.show_progress("reading backups", "objects"):
         wiring = context.make_wiring()
         shelf, zone = context.backup_shelf(wiring)
         found = find_backups(shelf.store, shelf.prefix, deep=deep)
@@ -85,53 +85,53 @@ def command(ctx: click.Context, deep: bool, as_json: bool) -> None:
     if as_json:
         output.print_json({"place": place, "backups": [view.to_json(one, wiring.now()) for one in found]})
     else:
-        view.show(place, found, zone, wiring.now())
-    ctx.exit(ExitCode.PARTIAL if any(one.state is State.DAMAGED for one in found) else ExitCode.DONE)
+        view.show_backups(place, found, zone, wiring.now())
+    ctx.exit(ExitCode.PARTIAL if any(one.state is BackupState.DAMAGED for one in found) else ExitCode.DONE)
 
 
-@command.command("pin", short_help="Exempt a backup from retention.", epilog=PIN_EPILOG)
+@backups_command.command("pin", short_help="Exempt a backup from retention.", epilog=PIN_EPILOG)
 @click.argument("name")
-@click.option("--until", type=Day(), help="Last day, included, in TIMEZONE. Default: no end.")
+@click.option("--until", type=DayParameter(), help="Last day, included, in TIMEZONE. Default: no end.")
 @click.option("--reason", default="", help="Reason, stored with the pin.")
 @json_option
 @click.pass_context
-def pin(ctx: click.Context, name: str, until: date | None, reason: str, as_json: bool) -> None:
+def pin_command(ctx: click.Context, name: str, until: date | None, reason: str, as_json: bool) -> None:
     """Exempt a backup from retention until the pin ends. A new pin replaces an earlier one.
 
     S3's lifecycle rules do not respect pins.
     """
-    from nightshift.backup.opening import Backup
-    from nightshift.backup.pins import Pin, pin_backup
+    from nightshift.backup.opened_backup import OpenedBackup
+    from nightshift.backup.pins import BackupPin, pin_backup
     from nightshift.cli import context, output
 
-    with context.backstage(verbose=ctx.obj):
+    with context.redirect_output(verbose=ctx.obj):
         wiring = context.make_wiring()
         shelf, zone = context.backup_shelf(wiring)
         now = wiring.now()
         end = _end_of(until, zone)
         if end is not None and end <= now:
             raise click.BadParameter(f"{until} is over", param_hint="--until")
-        place = Backup.open(shelf.store, shelf.prefix, name).place
-        pin_backup(shelf.store, place, Pin(name=name, pinned_at=now, until=end, reason=reason))
+        place = OpenedBackup.open_named(shelf.store, shelf.prefix, name).place
+        pin_backup(shelf.store, place, BackupPin(name=name, pinned_at=now, until=end, reason=reason))
     if as_json:
         output.print_json({"name": name, "pinned": True, "pinned_until": end.isoformat() if end else None})
     else:
         click.echo(f"{name} is kept {f'until {until}, that day included' if until else 'without an end'}")
 
 
-@command.command("unpin", short_help="Return a backup to retention.", epilog=UNPIN_EPILOG)
+@backups_command.command("unpin", short_help="Return a backup to retention.", epilog=UNPIN_EPILOG)
 @click.argument("name")
 @json_option
 @click.pass_context
-def unpin(ctx: click.Context, name: str, as_json: bool) -> None:
+def unpin_command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Delete a backup's pin. The next run of `backup` applies retention to it."""
-    from nightshift.backup.opening import Backup
+    from nightshift.backup.opened_backup import OpenedBackup
     from nightshift.backup.pins import unpin_backup
     from nightshift.cli import context, output
 
-    with context.backstage(verbose=ctx.obj):
+    with context.redirect_output(verbose=ctx.obj):
         shelf, _ = context.backup_shelf(context.make_wiring())
-        was_pinned = unpin_backup(shelf.store, Backup.open(shelf.store, shelf.prefix, name).place)
+        was_pinned = unpin_backup(shelf.store, OpenedBackup.open_named(shelf.store, shelf.prefix, name).place)
     if as_json:
         output.print_json({"name": name, "pinned": False, "was_pinned": was_pinned})
     else:

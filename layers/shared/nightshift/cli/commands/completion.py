@@ -20,7 +20,7 @@ Examples:
 @click.command("completion", short_help="Print a completion script for bash, zsh or fish.", epilog=EPILOG)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
-def command(ctx: click.Context, shell: str) -> None:
+def completion_command(ctx: click.Context, shell: str) -> None:
     """Print a script that completes commands and options on TAB. It reads no database."""
     root = ctx.find_root()
     kind = get_completion_class(shell)

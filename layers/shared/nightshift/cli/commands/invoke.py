@@ -32,7 +32,7 @@ Examples:
 """
 
 
-class Job(click.ParamType[str]):
+class JobParameter(click.ParamType[str]):
     """The name of a folder under `functions/`."""
 
     name = "job"
@@ -47,7 +47,7 @@ class Job(click.ParamType[str]):
 
 
 @click.command("invoke", short_help="Run a job once, in this process.", epilog=EPILOG)
-@click.argument("job", type=Job())
+@click.argument("job", type=JobParameter())
 @click.option(
     "--event",
     "source",
@@ -57,19 +57,19 @@ class Job(click.ParamType[str]):
 @timeout_option(14_400, "Time after which the job ends; the next run continues.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer on one line, and nothing else on stdout.")
 @click.pass_context
-def command(ctx: click.Context, job: str, source: Path | None, timeout: int, as_json: bool) -> None:
+def invoke_command(ctx: click.Context, job: str, source: Path | None, timeout: int, as_json: bool) -> None:
     """Run a job once in this process, and print its answer as JSON.
 
     During the run, stderr shows the time and the last step every ten seconds.
     """
     from nightshift.cli import context, output
-    from nightshift.cli.watch import Allowance, signs_of_life
+    from nightshift.cli.watch import TimeAllowance, signs_of_life
     from nightshift.runtime import logger
 
     event = _event(source)
     log = logging.getLogger(logger.name)
-    with context.backstage(verbose=ctx.obj), signs_of_life(job, log):
-        answer = jobs.load(job, "app").lambda_handler(event, Allowance(time.monotonic() + timeout))
+    with context.redirect_output(verbose=ctx.obj), signs_of_life(job, log):
+        answer = jobs.load_job(job, "app").lambda_handler(event, TimeAllowance(time.monotonic() + timeout))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:

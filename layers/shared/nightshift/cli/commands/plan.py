@@ -11,11 +11,11 @@ from nightshift.cli.failures import exit_code
 from nightshift.cli.options import json_option
 
 if TYPE_CHECKING:
-    from nightshift.policy.retention import Policy
+    from nightshift.policy.retention import RetentionRule
     from nightshift.results import CleanupResult
     from nightshift.run import JobRun
+    from nightshift.run_services import RunServices
     from nightshift.settings import Settings
-    from nightshift.wiring import Services
 
 EPILOG = """
 \b
@@ -38,30 +38,30 @@ Examples:
 @click.option("--as-of", metavar="ISO", help="Plan as of this day or moment; without a zone in TIMEZONE. Default: now.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, table: str | None, as_of: str | None, as_json: bool) -> None:
+def plan_command(ctx: click.Context, table: str | None, as_of: str | None, as_json: bool) -> None:
     """Show what cleanup would do: expected rows, bytes, objects, seconds and cost, the oldest due row, and every guard
     that would refuse. The command reads the database and writes nothing. It requires none of nightshift's own tables.
     """
     from nightshift.cli import context, output
     from nightshift.cli.views import plan as view
     from nightshift.run import parse_event
-    from nightshift.runtime import to_answer
+    from nightshift.runtime import to_response
 
     started = time.monotonic()
-    with context.backstage(verbose=ctx.obj):
+    with context.redirect_output(verbose=ctx.obj):
         wiring = context.make_wiring()
         event = {"dry_run": True, **({"scheduled_time": _moment(as_of, wiring.settings)} if as_of else {})}
         run = parse_event("cleanup", event, None, now=wiring.now())
         with context.open_services(wiring, run) as services:
             result = _plan(run, services, table)
     if as_json:
-        output.print_json(to_answer(run, result, round((time.monotonic() - started) * 1000)))
+        output.print_json(to_response(run, result, round((time.monotonic() - started) * 1000)))
     else:
-        view.show(run, result)
+        view.show_plan(run, result)
     ctx.exit(exit_code(result.status))
 
 
-def _plan(run: JobRun, services: Services, table: str | None) -> CleanupResult:
+def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResult:
     """The dry run of every policy, or of one.
 
     Raises:
@@ -86,7 +86,7 @@ def _plan(run: JobRun, services: Services, table: str | None) -> CleanupResult:
     return CleanupResult(tables=tables)
 
 
-def _policy(written: str, policies: tuple[Policy, ...]) -> Policy:
+def _policy(written: str, policies: tuple[RetentionRule, ...]) -> RetentionRule:
     """The policy of a table, whether either of them names the schema or not."""
     from nightshift.archive.inventory import resolve_table
     from nightshift.cli.context import known_label

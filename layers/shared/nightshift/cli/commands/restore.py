@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nightshift.cli.failures import Declined, exit_code
+from nightshift.cli.failures import DeclinedByUser, exit_code
 from nightshift.cli.options import day_options, json_option, timeout_option
 
 if TYPE_CHECKING:
     from nightshift.archive.events import Listener
-    from nightshift.cli.progress import Bar
+    from nightshift.cli.progress import ProgressBar
 
 EPILOG = """
 \b
@@ -81,7 +81,9 @@ def _renames(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...
 @timeout_option(86_400, "Time after which the run ends; a second run continues.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, *, dry_run: bool, yes: bool, timeout: int, as_json: bool, **asked: Any) -> None:
+def restore_command(
+    ctx: click.Context, /, *, dry_run: bool, yes: bool, timeout: int, as_json: bool, **asked: Any
+) -> None:
     """Restore archived rows of TABLE into TABLE_restored, or into the table that an option names.
 
     Every object is verified before its rows are inserted. Rows whose keys the table has already are left alone. A
@@ -100,7 +102,7 @@ def command(ctx: click.Context, /, *, dry_run: bool, yes: bool, timeout: int, as
 
         print_json(answer)
     else:
-        view.show(answer)
+        view.show_restore(answer)
     ctx.exit(exit_code(answer["status"]))
 
 
@@ -144,7 +146,7 @@ def _confirm(event: dict[str, Any]) -> None:
         err=True,
     )
     if not click.confirm("Go on?", err=True):
-        raise Declined
+        raise DeclinedByUser
 
 
 def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str, Any]:
@@ -158,18 +160,23 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
     """
     from nightshift.cli import context, jobs, progress
     from nightshift.cli.views import restore as view
-    from nightshift.cli.watch import Allowance
+    from nightshift.cli.watch import TimeAllowance
     from nightshift.errors import NightshiftError
     from nightshift.restore.request import RestoreRequest
     from nightshift.results import RestoreResult
     from nightshift.runtime import run_job
 
-    with context.backstage(verbose=verbose), progress.bar("restoring", "rows") as bar:
+    with context.redirect_output(verbose=verbose), progress.show_progress("restoring", "rows") as bar:
         wiring = context.make_wiring(_listener(bar))
-        work = jobs.load("restore", "job").restore
+        work = jobs.load_job("restore", "job").restore
         try:
             return run_job(
-                "restore", event, Allowance(time.monotonic() + timeout), lambda: wiring, work, request=RestoreRequest
+                "restore",
+                event,
+                TimeAllowance(time.monotonic() + timeout),
+                lambda: wiring,
+                work,
+                request=RestoreRequest,
             )
         except NightshiftError as exc:
             if isinstance(exc.result, RestoreResult) and exc.result.objects:
@@ -177,13 +184,13 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
             raise
 
 
-def _listener(bar: Bar) -> Listener:
-    from nightshift.archive.events import ChunkEvent, Step
+def _listener(bar: ProgressBar) -> Listener:
+    from nightshift.archive.events import ProgressEvent, ProgressStep
 
-    def listen(event: ChunkEvent) -> None:
-        if event.step == Step.PLANNED:
-            bar.expect(event.rows)
-        elif event.step == Step.COMMITTED:
-            bar.advance(event.rows)
+    def listen(event: ProgressEvent) -> None:
+        if event.step == ProgressStep.PLANNED:
+            bar.expect_rows(event.rows)
+        elif event.step == ProgressStep.COMMITTED:
+            bar.advance_rows(event.rows)
 
     return listen

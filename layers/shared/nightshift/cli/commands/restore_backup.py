@@ -13,9 +13,9 @@ from nightshift.cli.failures import exit_code
 from nightshift.cli.options import json_option, timeout_option
 
 if TYPE_CHECKING:
-    from nightshift.backup.bringing import Shelf
-    from nightshift.backup.filling import Told
-    from nightshift.cli.progress import Bar
+    from nightshift.backup.restore_dispatch import BackupRepository
+    from nightshift.backup.table_loader import Told
+    from nightshift.cli.progress import ProgressBar
     from nightshift.results.backup import RestoredBackup
     from nightshift.settings import Settings
 
@@ -65,7 +65,7 @@ Examples:
 )
 @json_option
 @click.pass_context
-def command(
+def restore_backup_command(
     ctx: click.Context,
     name: str,
     variable: str,
@@ -82,20 +82,20 @@ def command(
     compared with the backup. The command line takes no URL, because every user of the machine can read it. During the
     run, stderr shows the inserted rows: a bar on a terminal, a line every ten seconds elsewhere.
     """
-    from nightshift.backup.bringing import bring_back
-    from nightshift.backup.places import restore_target
-    from nightshift.backup.request import RestoreBackupRequest
-    from nightshift.backup.restore import Terms
+    from nightshift.backup.requests import RestoreBackupRequest
+    from nightshift.backup.restore import RestoreOptions
+    from nightshift.backup.restore_dispatch import run_restore
+    from nightshift.backup.targets import restore_target
     from nightshift.cli import context, progress
     from nightshift.cli.views import restore_backup as view
 
-    with context.backstage(verbose=ctx.obj), progress.bar("restoring", "rows") as bar:
+    with context.redirect_output(verbose=ctx.obj), progress.show_progress("restoring", "rows") as bar:
         wiring = context.make_wiring()
         settings = _aimed(wiring.settings, variable)
         request = RestoreBackupRequest(backup=name, table=table, owners=not no_owner, into_existing=into_existing)
         target = restore_target(settings)
         shelf, _ = context.backup_shelf(wiring)
-        terms = Terms(
+        terms = RestoreOptions(
             workers=settings.backup_workers,
             owners=not no_owner,
             client=settings.backup_pg_client,
@@ -104,8 +104,8 @@ def command(
             told=_told(bar, shelf, name, table),
         )
         deadline = time.monotonic() + timeout
-        result: RestoredBackup = bring_back(request, shelf, target, terms, deadline=deadline)
-    view.show(result, as_json=as_json)
+        result: RestoredBackup = run_restore(request, shelf, target, terms, deadline=deadline)
+    view.show_restored_backup(result, as_json=as_json)
     ctx.exit(exit_code(result.status.value))
 
 
@@ -125,7 +125,7 @@ def _aimed(settings: Settings, variable: str) -> Settings:
     return settings.model_copy(update={"restore_database_url": SecretStr(url), "restore_database_secret_arn": None})
 
 
-def _told(bar: Bar, shelf: Shelf, name: str, table: str | None) -> Told:
+def _told(bar: ProgressBar, shelf: BackupRepository, name: str, table: str | None) -> Told:
     """Moves the bar; how far there is to go is asked at the first step."""
     first = threading.Event()
     lock = threading.Lock()
@@ -134,8 +134,8 @@ def _told(bar: Bar, shelf: Shelf, name: str, table: str | None) -> Told:
         with lock:
             if not first.is_set():
                 first.set()
-                manifest = shelf.open(name).manifest
-                bar.expect(sum(t.rows for t in manifest.tables if table is None or t.label == _label))
-        bar.advance(rows)
+                manifest = shelf.open_backup(name).manifest
+                bar.expect_rows(sum(t.rows for t in manifest.tables if table is None or t.label == _label))
+        bar.advance_rows(rows)
 
     return told

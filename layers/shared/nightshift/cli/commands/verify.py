@@ -11,8 +11,8 @@ from nightshift.cli.failures import ExitCode
 from nightshift.cli.options import day_options, json_option
 
 if TYPE_CHECKING:
-    from nightshift.archive.verify import Depth, Verification
-    from nightshift.wiring import Services
+    from nightshift.archive.verify import Depth, VerificationReport
+    from nightshift.run_services import RunServices
 
 EPILOG = """
 \b
@@ -42,7 +42,7 @@ Examples:
 )
 @json_option
 @click.pass_context
-def command(
+def verify_command(
     ctx: click.Context,
     table: str | None,
     since: date | None,
@@ -55,19 +55,19 @@ def command(
     """Verify the archive of TABLE, or of every table: read each object and compare it with the ledger."""
     if quick and values:
         raise click.UsageError("--quick and --values cannot both be given")
-    from nightshift.archive.verify import verify
+    from nightshift.archive.verify import verify_archive
     from nightshift.cli import context, output, progress
     from nightshift.cli.views import verify as view
     from nightshift.run import JobRun
 
     depth: Depth = "quick" if quick else "values" if values else "full"
-    with context.backstage(verbose=ctx.obj), progress.bar("verifying", "objects") as bar:
+    with context.redirect_output(verbose=ctx.obj), progress.show_progress("verifying", "objects") as bar:
         wiring = context.make_wiring()
         with context.open_services(wiring, JobRun(job="verify", as_of=wiring.now())) as services:
             store = services.archive_store()
             label = context.archived_label(services, table) if table is not None else None
-            bar.expect(_expected(services, label, since, until))
-            found = verify(
+            bar.expect_rows(_expected(services, label, since, until))
+            found = verify_archive(
                 services.database,
                 store,
                 wiring.settings.archive_prefix,
@@ -76,26 +76,26 @@ def command(
                 until=until,
                 depth=depth,
                 repair=repair,
-                progress=lambda _: bar.advance(1),
+                progress=lambda _: bar.advance_rows(1),
             )
     if as_json:
         output.print_json(found.to_json())
     else:
-        view.show(found, repaired=repair)
+        view.show_verification(found, repaired=repair)
     ctx.exit(_code(found))
 
 
-def _expected(services: Services, label: str | None, since: date | None, until: date | None) -> int:
+def _expected(services: RunServices, label: str | None, since: date | None, until: date | None) -> int:
     """How many objects will be proven."""
-    from nightshift.archive.inventory import inventory
+    from nightshift.archive.inventory import list_archived_objects
     from nightshift.cli.holdings import SETTLED
 
     bucket = services.archive_bucket
     with services.database.connect() as connection:
-        return len(inventory(connection, bucket, table=label, since=since, until=until, states=SETTLED))
+        return len(list_archived_objects(connection, bucket, table=label, since=since, until=until, states=SETTLED))
 
 
-def _code(found: Verification) -> ExitCode:
+def _code(found: VerificationReport) -> ExitCode:
     if found.damaged or found.unproven:
         return ExitCode.FAILED
-    return ExitCode.DONE if found.sound else ExitCode.PARTIAL
+    return ExitCode.DONE if found.is_sound else ExitCode.PARTIAL

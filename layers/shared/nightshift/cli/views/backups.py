@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import click
 
 from nightshift.backup.inventory import FoundBackup
-from nightshift.backup.pins import Pin
-from nightshift.cli.output import fact, moment, print_table, size
+from nightshift.backup.pins import BackupPin
+from nightshift.cli.output import format_moment, format_size, print_fact, print_table
 
 
-def show(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now: datetime) -> None:
+def show_backups(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now: datetime) -> None:
     """Print a line a backup, and below them what is wrong or missing.
 
     Args:
@@ -28,13 +28,13 @@ def show(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now: dateti
     print_table(("backup", "state", "proven", "pinned", "tables", "rows", "size"), lines, text=4)
     for one in backups:
         if one.pin is not None and one.is_pinned(now) and one.pin.reason:
-            click.echo(f"\n{one.name}: pinned\n{fact('reason', one.pin.reason)}")
+            click.echo(f"\n{one.name}: pinned\n{print_fact('reason', one.pin.reason)}")
         for reason in one.reasons[:10]:
-            click.echo(f"\n{one.name}: {one.state}\n{fact('damage', reason)}")
+            click.echo(f"\n{one.name}: {one.state}\n{print_fact('damage', reason)}")
         for sentence in one.proven.but_for if one.proven else ():
-            click.echo(f"\n{one.name}: proven, but for\n{fact('not proven', sentence)}")
+            click.echo(f"\n{one.name}: proven, but for\n{print_fact('not proven', sentence)}")
         for missing in one.manifest.missing if one.manifest else ():
-            click.echo(f"\n{one.name}: does not hold\n{fact('missing', missing)}")
+            click.echo(f"\n{one.name}: does not hold\n{print_fact('missing', missing)}")
 
 
 def to_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
@@ -64,11 +64,11 @@ def to_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
 
 
 def _line(one: FoundBackup, zone: ZoneInfo, now: datetime) -> tuple[str, ...]:
-    proven = moment(one.proven.proven_at.astimezone(zone)) if one.proven else "-"
+    proven = format_moment(one.proven.proven_at.astimezone(zone)) if one.proven else "-"
     pinned = _until(one.pin, zone) if one.pin is not None and one.is_pinned(now) else "-"
     tables, rows = (f"{len(one.manifest.tables):,}", f"{one.manifest.rows:,}") if one.manifest else ("-", "-")
-    return (one.name, one.state.value, proven, pinned, tables, rows, size(one.bytes))
+    return (one.name, one.state.value, proven, pinned, tables, rows, format_size(one.bytes))
 
 
-def _until(pin: Pin, zone: ZoneInfo) -> str:
-    return "yes" if pin.until is None else f"until {moment(pin.until.astimezone(zone))}"
+def _until(pin: BackupPin, zone: ZoneInfo) -> str:
+    return "yes" if pin.until is None else f"until {format_moment(pin.until.astimezone(zone))}"

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import click
 
-from nightshift.cli.failures import told
-from nightshift.cli.output import moment, print_table, seconds, size, usd
+from nightshift.cli.failures import error_lines
+from nightshift.cli.output import format_moment, format_seconds, format_size, format_usd, print_table
 from nightshift.errors import NightshiftError
 from nightshift.results import CleanupResult, TableResult
 from nightshift.run import JobRun
@@ -15,9 +15,9 @@ from nightshift.run import JobRun
 HEAD = ("table", "status", "cutoff", "oldest due", "rows", "share", "size", "objects", "time", "cost")
 
 
-def show(run: JobRun, result: CleanupResult) -> None:
+def show_plan(run: JobRun, result: CleanupResult) -> None:
     """Print the table, then what would be refused and why."""
-    click.echo(f"cleanup as of {moment(run.as_of)}: what it would do. Nothing was written.\n")
+    click.echo(f"cleanup as of {format_moment(run.as_of)}: what it would do. Nothing was written.\n")
     rows = [_row(table) for table in result.tables]
     if len(rows) > 1:
         rows.append(_total(result))
@@ -37,10 +37,10 @@ def _row(table: TableResult) -> tuple[str, ...]:
         _day(table.oldest_overdue),
         f"{expected.rows:,}",
         f"{expected.share:.1%}",
-        size(expected.bytes),
+        format_size(expected.bytes),
         f"{expected.objects:,}",
-        seconds(expected.seconds),
-        usd(expected.usd),
+        format_seconds(expected.seconds),
+        format_usd(expected.usd),
     )
 
 
@@ -52,10 +52,10 @@ def _total(result: CleanupResult) -> tuple[str, ...]:
         *("", "", ""),
         f"{sum(e.rows for e in going):,}",
         "",
-        size(sum(e.bytes for e in going)),
+        format_size(sum(e.bytes for e in going)),
         f"{sum(e.objects for e in going):,}",
-        seconds(sum(e.seconds for e in going)),
-        usd(sum(e.usd for e in going)),
+        format_seconds(sum(e.seconds for e in going)),
+        format_usd(sum(e.usd for e in going)),
     )
 
 
@@ -68,8 +68,8 @@ def _remarks(table: TableResult) -> list[str]:
     remarks = []
     if table.refusal is not None:
         why = NightshiftError(table.refusal.message, hint=table.refusal.hint)
-        remarks.append(f"refused ({table.refusal.guard}): {told(why)}")
+        remarks.append(f"refused ({table.refusal.guard}): {error_lines(why)}")
     if table.error is not None:
-        remarks.append(f"failed: {table.table}: {told(table.error)}")
+        remarks.append(f"failed: {table.table}: {error_lines(table.error)}")
     remarks += [f"warning: {table.table}: {warning}" for warning in table.warnings]
     return remarks

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from nightshift.cli.failures import told
-from nightshift.cli.output import count, fact, moment, seconds, size
+from nightshift.cli.failures import error_lines
+from nightshift.cli.output import format_count, format_moment, format_seconds, format_size, print_fact
 from nightshift.errors import NightshiftError
 from nightshift.results import RestoreResult
 
@@ -22,14 +22,14 @@ _ENDS = {
 }
 
 
-def show(answer: Mapping[str, Any]) -> None:
+def show_restore(answer: Mapping[str, Any]) -> None:
     """Print where the rows are, how many, and whatever is not as one would think."""
     click.echo("\n".join(_lines(answer)))
 
 
 def show_before_failure(done: RestoreResult) -> None:
     """Tell on stderr what stands although the run failed."""
-    rows, objects = count(done.rows, "row"), count(done.objects, "object")
+    rows, objects = format_count(done.rows, "row"), format_count(done.objects, "object")
     click.echo(f"restored before the failure: {rows} in {objects} into {done.into}; run it again to go on", err=True)
 
 
@@ -40,7 +40,7 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
         return
     if refusal := answer.get("refusal"):
         yield f"{answer['table']}: {_ENDS['refused']}"
-        yield f"  ({refusal['guard']}) {told(NightshiftError(refusal['message'], hint=refusal['hint']))}"
+        yield f"  ({refusal['guard']}) {error_lines(NightshiftError(refusal['message'], hint=refusal['hint']))}"
         return
     if answer["status"] == "nothing" and not answer["already"]:
         yield f"{answer['table']}: nothing is archived of what was asked for"
@@ -48,24 +48,26 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"{answer['table']}: {_ENDS[answer['status']]}"
     yield from _figures(answer)
     if hold := answer.get("hold_until"):
-        yield fact("hold", f"no job deletes these rows until {moment(datetime.fromisoformat(hold))}")
+        yield print_fact("hold", f"no job deletes these rows until {format_moment(datetime.fromisoformat(hold))}")
     for note in answer["columns"]:
-        yield fact("column", note)
+        yield print_fact("column", note)
     for one in answer["damaged"]:
-        yield fact("damaged", f"{one['key']}: {one['damage']}: {one['what']}")
+        yield print_fact("damaged", f"{one['key']}: {one['damage']}: {one['what']}")
     for warning in answer.get("warnings", ()):
-        yield fact("warning", warning)
+        yield print_fact("warning", warning)
 
 
 def _figures(answer: Mapping[str, Any]) -> Iterator[str]:
-    yield fact("into", answer["into"] + (", the original" if answer["into_original"] else ""))
+    yield print_fact("into", answer["into"] + (", the original" if answer["into_original"] else ""))
     if answer["status"] != "nothing":
-        spent = "" if answer["status"] == "dry_run" else f", {seconds(answer['seconds'])}"
-        yield fact("rows", f"{answer['restored_rows']:,}")
-        yield fact("objects", f"{answer['objects']:,}, {size(answer['bytes'])}{spent}")
+        spent = "" if answer["status"] == "dry_run" else f", {format_seconds(answer['seconds'])}"
+        yield print_fact("rows", f"{answer['restored_rows']:,}")
+        yield print_fact("objects", f"{answer['objects']:,}, {format_size(answer['bytes'])}{spent}")
     if answer["existing_rows"]:
-        yield fact("left alone", f"{count(answer['existing_rows'], 'row')}: the table has their keys already")
+        yield print_fact(
+            "left alone", f"{format_count(answer['existing_rows'], 'row')}: the table has their keys already"
+        )
     if answer["already"]:
-        yield fact("already", f"{count(answer['already'], 'object')} restored there by an earlier run")
+        yield print_fact("already", f"{format_count(answer['already'], 'object')} restored there by an earlier run")
     if answer["remaining"]:
-        yield fact("remaining", f"{count(answer['remaining'], 'object')}: run the command again to go on")
+        yield print_fact("remaining", f"{format_count(answer['remaining'], 'object')}: run the command again to go on")

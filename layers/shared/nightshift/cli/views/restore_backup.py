@@ -6,21 +6,21 @@ from collections.abc import Iterator
 
 import click
 
-from nightshift.cli.failures import told
-from nightshift.cli.output import count, fact, print_json, seconds, size
+from nightshift.cli.failures import error_lines
+from nightshift.cli.output import format_count, format_seconds, format_size, print_fact, print_json
 from nightshift.errors import NightshiftError
-from nightshift.results import Status
+from nightshift.results import RunStatus
 from nightshift.results.backup import RestoredBackup
 
 _ENDS = {
-    Status.OK: "restored; all of it is as it was saved",
-    Status.DRY_RUN: "would be restored; nothing was written",
-    Status.REFUSED: "refused, nothing was touched",
-    Status.NOTHING: "nothing to restore",
+    RunStatus.OK: "restored; all of it is as it was saved",
+    RunStatus.DRY_RUN: "would be restored; nothing was written",
+    RunStatus.REFUSED: "refused, nothing was touched",
+    RunStatus.NOTHING: "nothing to restore",
 }
 
 
-def show(result: RestoredBackup, *, as_json: bool) -> None:
+def show_restored_backup(result: RestoredBackup, *, as_json: bool) -> None:
     """Print the verdict, the figures, and every difference."""
     if as_json:
         print_json({"status": result.status.value, **result.to_json(), "by_table": dict(result.by_table)})
@@ -29,28 +29,30 @@ def show(result: RestoredBackup, *, as_json: bool) -> None:
 
 
 def _lines(result: RestoredBackup) -> Iterator[str]:
-    others = (result.but_for or result.environment) and result.status is Status.OK
+    others = (result.but_for or result.environment) and result.status is RunStatus.OK
     but_for = ", except for what is named below" if others else ""
     yield f"{result.name}: {_ENDS.get(result.status) or _partial(result)}{but_for}"
     if result.refusal is not None:
-        yield f"  ({result.refusal.guard}) {told(NightshiftError(result.refusal.message, hint=result.refusal.hint))}"
+        refused = NightshiftError(result.refusal.message, hint=result.refusal.hint)
+        yield f"  ({result.refusal.guard}) {error_lines(refused)}"
         return
-    yield fact("into", str(result.target))
-    spent = f", {seconds(result.seconds)}" if result.seconds else ""
-    yield fact("tables", f"{result.tables:,}, {count(result.rows, 'row')}, {size(result.bytes)}{spent}")
+    yield print_fact("into", str(result.target))
+    spent = f", {format_seconds(result.seconds)}" if result.seconds else ""
+    yield print_fact(
+        "tables", f"{result.tables:,}, {format_count(result.rows, 'row')}, {format_size(result.bytes)}{spent}"
+    )
     for difference in result.differences:
-        yield fact("difference", difference)
+        yield print_fact("difference", difference)
     for one in result.but_for:
-        yield fact("except for", one)
+        yield print_fact("except for", one)
     for sentence in result.environment:
-        yield fact("environment", sentence)
+        yield print_fact("environment", sentence)
     for warning in result.warnings:
-        yield fact("warning", warning)
+        yield print_fact("warning", warning)
 
 
 def _partial(result: RestoredBackup) -> str:
     if result.left_tables:
-        return (
-            f"time was over: {count(result.left_tables, 'table')} did not come back, drop the database and begin again"
-        )
-    return f"restored, and {count(len(result.differences), 'thing')} not as it was saved"
+        left = format_count(result.left_tables, "table")
+        return f"time was over: {left} did not come back, drop the database and begin again"
+    return f"restored, and {format_count(len(result.differences), 'thing')} not as it was saved"

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import click
 
-from nightshift.archive.proof import Damage
-from nightshift.archive.verify import Verification
-from nightshift.cli.output import count, fact, size
+from nightshift.archive.object_verification import ObjectDamage
+from nightshift.archive.verify import VerificationReport
+from nightshift.cli.output import format_count, format_size, print_fact
 
 _DEPTHS = {"quick": "by existence and size", "full": "byte by byte", "values": "byte by byte and value by value"}
 
 
-def show(found: Verification, *, repaired: bool) -> None:
+def show_verification(found: VerificationReport, *, repaired: bool) -> None:
     """Print the verdict, then every object that is not as it should be, by name.
 
     Args:
@@ -22,24 +22,26 @@ def show(found: Verification, *, repaired: bool) -> None:
     click.echo("\n".join(_lines(found, repaired=repaired)))
 
 
-def _lines(found: Verification, *, repaired: bool) -> Iterator[str]:
-    proven = f"{count(found.objects, 'object')}, {count(found.rows, 'row')}, {size(found.bytes)}"
-    yield f"{'sound' if found.sound else 'not sound'}: {proven} proven {_DEPTHS[found.depth]}"
+def _lines(found: VerificationReport, *, repaired: bool) -> Iterator[str]:
+    proven = f"{format_count(found.objects, 'object')}, {format_count(found.rows, 'row')}, {format_size(found.bytes)}"
+    yield f"{'sound' if found.is_sound else 'not sound'}: {proven} proven {_DEPTHS[found.depth]}"
     for one in found.damaged:
-        yield fact("damaged", f"{one.key}: {one.damage}: {one.what}")
+        yield print_fact("damaged", f"{one.key}: {one.damage}: {one.what}")
     for noted in found.unproven:
-        yield fact("unproven", f"{noted.key}: {noted.why}")
+        yield print_fact("unproven", f"{noted.key}: {noted.why}")
     for noted in (*found.unfinished, *found.unknown):
-        yield fact("orphan", f"{noted.key}: {noted.why}")
+        yield print_fact("orphan", f"{noted.key}: {noted.why}")
     for noted in found.in_progress:
-        yield fact("in progress", f"{noted.key}: {noted.why}")
+        yield print_fact("in progress", f"{noted.key}: {noted.why}")
     for noted in found.overwritten:
-        yield fact("hidden", f"{noted.key}: {noted.why}; the recorded version is sound")
+        yield print_fact("hidden", f"{noted.key}: {noted.why}; the recorded version is sound")
     for one in found.damaged_restored:
-        yield fact("restored", f"{one.key}: {one.damage}: {one.what}; its rows are in their table, nothing is lost")
+        yield print_fact(
+            "restored", f"{one.key}: {one.damage}: {one.what}; its rows are in their table, nothing is lost"
+        )
     for done in found.repaired:
-        yield fact("repaired", f"{done.key}: {done.how}" + (f" to {done.to}" if done.to else ""))
-    if any(one.damage != Damage.FROZEN.value for one in found.damaged):
+        yield print_fact("repaired", f"{done.key}: {done.how}" + (f" to {done.to}" if done.to else ""))
+    if any(one.damage != ObjectDamage.FROZEN.value for one in found.damaged):
         yield "look for older versions of the damaged objects in the bucket, or for a copy in another region"
     if (found.unfinished or found.unknown) and not repaired:
         yield "nightshift verify --repair takes the orphans out of the readers' sight"

@@ -1,0 +1,159 @@
+"""The protocol: rows leave the database in the very transaction that makes their objects part of the archive.
+
+A chunk on PostgreSQL, on one data connection:
+
+1. `BEGIN`, timeouts from what is left of the run's budget;
+2. `COPY (DELETE … RETURNING …) TO STDOUT`: what is exported *is* what is deleted, in one statement;
+3. the objects are intended in the ledger (committed, on the control connection), written and proven (`uploader`);
+4. their ledger rows turn `archived`, in the same transaction as 2;
+5. `COMMIT`. Deletion and record are one atom.
+
+Whoever dies before 5 has deleted nothing, and the objects are orphans that a later run sweeps. A COMMIT without an
+answer is settled by asking the ledger. SQLite locks the whole file against writers, so there the rows are only read
+in step 2; the deletion runs after the proof, in a short transaction that goes through only if it returns exactly the
+rows that were archived.
+
+Rejected: SELECT, then DELETE by the same condition (rows that come between are lost); DELETE by captured keys (an
+update that comes between is lost, and a key is needed); moving rows to a staging table first (everything is written
+twice).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nightshift.archive.deletion_check import DeletionCheck
+from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
+from nightshift.archive.ledger import ArchiveLedger, LedgerEntry
+from nightshift.archive.ledger_commit import LedgerCommit
+from nightshift.archive.target import CleanupTarget
+from nightshift.archive.uploader import ArchiveUploader
+from nightshift.database.catalog import HeapTable
+from nightshift.errors import TableChanged
+from nightshift.rows import columns
+from nightshift.rows.row_connection import RowConnection, StatementInterrupted, TransactionLimits
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ChunkArchiver:
+    """Moves chunks of one table from its database into the archive."""
+
+    def __init__(
+        self, target: CleanupTarget, uploader: ArchiveUploader, ledger: ArchiveLedger, listener: Listener
+    ) -> None:
+        self.target = target
+        self.uploader = uploader
+        self._listener = listener
+        self._returning = DeletionCheck(target)
+        self._seal = LedgerCommit(uploader, ledger, listener, postgresql=target.is_postgresql)
+
+    def archive_chunk(
+        self,
+        connection: RowConnection,
+        heap: HeapTable,
+        condition: str,
+        bounds: TransactionLimits,
+        *,
+        skip_locked: bool = False,
+        limit: int | None = None,
+    ) -> tuple[pa.Table, list[LedgerEntry]]:
+        """Archive and delete the rows of one chunk.
+
+        Args:
+            condition: SQL, which rows of the heap are due and in the chunk.
+            skip_locked: leave rows that somebody else has locked.
+            limit: take so many rows at the most (PostgreSQL).
+
+        Returns:
+            the rows that left the database, and the objects that hold them now.
+
+        Raises:
+            NightshiftError: nothing was deleted; what was written is removed, now or by a later run.
+        """
+        try:
+            if self.target.is_postgresql:
+                statement = self.target.delete_sql(heap, condition, skip_locked=skip_locked, limit=limit)
+                rows, entries = self._in_one(connection, heap, statement, bounds)
+            else:
+                rows, entries = self._in_two(connection, heap, condition, bounds)
+        except BaseException:
+            self._tell(ProgressStep.ROLLED_BACK)
+            raise
+        if entries:
+            self._tell(ProgressStep.COMMITTED, rows.num_rows, sum(e.bytes for e in entries), [e.key for e in entries])
+        return rows, entries
+
+    def _in_one(
+        self, connection: RowConnection, heap: HeapTable, statement: str, bounds: TransactionLimits
+    ) -> tuple[pa.Table, list[LedgerEntry]]:
+        """PostgreSQL: delete, upload, record, commit."""
+        with connection.transaction(bounds):
+            before = self._returning.count_before(connection)
+            fetched = connection.read_table(statement, bounds)
+            self._returning.check_deleted(connection, before, fetched.num_rows)
+            self._tell(ProgressStep.STREAMED, fetched.num_rows)
+            if fetched.num_rows == 0:
+                return fetched, []
+            self.check_schema_unchanged(connection, heap)
+            rows = self.apply_column_types(fetched)
+            entries = self.uploader.upload_rows(self.target, rows)
+            self.commit_chunk(connection, entries)
+        return rows, entries
+
+    def _in_two(
+        self, connection: RowConnection, heap: HeapTable, condition: str, bounds: TransactionLimits
+    ) -> tuple[pa.Table, list[LedgerEntry]]:
+        """SQLite: read and upload without a lock; delete only what has not changed since."""
+        rows = connection.read_table(self.target.select_sql(heap, condition), bounds)
+        self._tell(ProgressStep.STREAMED, rows.num_rows)
+        if rows.num_rows == 0:
+            return rows, []
+        entries = self.uploader.upload_rows(self.target, rows)
+        keys = [entry.key for entry in entries]
+        try:
+            with connection.transaction(bounds):
+                before = self._returning.count_before(connection)
+                deleted = connection.read_table(self.target.delete_sql(heap, condition), bounds)
+                self._returning.check_deleted(connection, before, deleted.num_rows)
+                self.check_schema_unchanged(connection, heap)
+                if not deleted.equals(rows):
+                    raise StatementInterrupted("rows changed while they were archived")
+                self.commit_chunk(connection, entries)
+        except BaseException:
+            self.uploader.abort_upload(keys)
+            raise
+        return rows, entries
+
+    def check_schema_unchanged(self, connection: RowConnection, heap: HeapTable) -> None:
+        """Make sure that what the guards saw still holds: a column or a cascade may have come since.
+
+        Call it in the transaction, after the statement that locked the heap: until the transaction ends nobody can
+        change its columns, keys, triggers or rules.
+
+        Raises:
+            TableChanged: something has changed.
+        """
+        self.target.watch.check_unchanged(connection.execute)
+        if connection.execute(self.target.shape_sql(heap)) != heap.shape:
+            raise TableChanged(
+                "the table was altered while it was archived",
+                detail=f"{heap.name.label}: its columns, keys, triggers or rules are not what they were",
+                hint="nothing of this chunk was deleted; the next run takes the table as it is then",
+            )
+
+    def commit_chunk(self, connection: RowConnection, entries: Sequence[LedgerEntry]) -> None:
+        """Record the objects in the transaction that removes their rows, and commit; see `LedgerCommit`."""
+        self._seal(connection, self.target.info.name.label, entries)
+
+    def apply_column_types(self, rows: pa.Table) -> pa.Table:
+        """Give fetched rows their final types."""
+        if not self.target.is_postgresql or rows.num_columns == 0:
+            return rows
+        return columns.apply_types(rows, self.target.column_encodings())
+
+    def _tell(self, step: ProgressStep, rows: int = 0, size: int = 0, keys: Sequence[str] = ()) -> None:
+        label = self.target.info.name.label
+        self._listener(ProgressEvent(step=step, table=label, rows=rows, bytes=size, keys=tuple(keys)))

@@ -1,0 +1,300 @@
+"""Works a table off with several connections at once, chunk by chunk, within its limits.
+
+Each worker has a data connection of its own and takes the next chunk when it is done with one. The archiver decides
+what becomes of a chunk that does not go through at once: too large, it is split; locked, it is taken again without
+the locked rows; refused, it goes without the rows that are; interrupted by the server, it is tried again; out of time,
+it is left for the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nightshift.archive.chunk_allocator import ChunkRange
+from nightshift.archive.chunk_archiver import ChunkArchiver
+from nightshift.archive.left_out_rows import MOST_REFUSED, MOST_REFUSED_ALONE, MOST_WHOLE, NOTHING_LEFT, LeftOut
+from nightshift.archive.run_state import ArchiveStats, RunLimits, ScanRange
+from nightshift.archive.trying import find_refused
+from nightshift.rows.row_connection import (
+    RowConnection,
+    RowsLocked,
+    StatementInterrupted,
+    StatementRefused,
+    TooLarge,
+    TransactionLimits,
+)
+from nightshift.rows.sample import CsvSample
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+MAX_CHUNK_OVERSHOOT = 4
+"""A chunk may hold this many times the bytes it aims at before it is undone and split."""
+
+RETRIES = 3
+"""Tries of a chunk that the server undid through no fault of its own (deadlock, serialization failure)."""
+
+FALLBACK_ROW_LIMIT = 10_000
+"""Rows at a time where a chunk cannot be split by its interval."""
+
+UNBOUNDED = 1 << 62
+"""Bytes: no limit, for a single row and for a whole partition, which is written piece by piece."""
+
+LEAST_SECONDS = 1.0
+"""With less time left than this no chunk is started."""
+
+
+class _Whole(Exception):
+    """A chunk is not to be tried again as it is."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """Holds the findings of a chunk's tries.
+
+    Attributes:
+        skip_locked: somebody else has locked some of its rows.
+        refusal: the database refuses some of them; None: it has not yet.
+        without: those, once they are found.
+    """
+
+    skip_locked: bool = False
+    refusal: StatementRefused | None = None
+    without: LeftOut = NOTHING_LEFT
+
+
+class ChunkWorkerPool:
+    """Archives the due rows of one table."""
+
+    def __init__(
+        self,
+        mover: ChunkArchiver,
+        connect: Callable[[], RowConnection],
+        limits: RunLimits,
+        tally: ArchiveStats,
+        sample: CsvSample,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            connect: opens a data connection; each worker has its own.
+            tally: counts what was committed, whatever happens next.
+            sample: collects the first rows that were committed.
+        """
+        self.mover = mover
+        self.connect = connect
+        self.limits = limits
+        self.tally = tally
+        self._sample = sample
+        self._stop = threading.Event()
+        self._slowest = LEAST_SECONDS
+
+    def archive_ranges(self, fields: Sequence[ScanRange]) -> None:
+        """Work the fields off, in order.
+
+        Raises:
+            NightshiftError: the first failure; chunks committed before it stay committed.
+        """
+        workers = self.limits.workers if self.mover.target.is_postgresql else 1
+        with ThreadPoolExecutor(workers, thread_name_prefix="archive") as pool:
+            futures = [pool.submit(self._work, fields) for _ in range(workers)]
+            try:
+                for future in futures:
+                    future.result()
+            finally:
+                # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch.
+                self._stop.set()
+        if (refusal := self.tally.refused.first) and self.tally.refused.whole and not self.tally.rows:
+            raise refusal  # nothing could go: no matter of single rows
+
+    def transaction_limits(self, *, size: int | None = None) -> TransactionLimits:
+        """What a transaction that begins now may take."""
+        return TransactionLimits(
+            seconds=max(LEAST_SECONDS, self.limits.deadline - time.monotonic()),
+            lock_seconds=self.limits.lock_seconds,
+            bytes=size or self.limits.chunk_bytes * MAX_CHUNK_OVERSHOOT,
+            stop=lambda: self._stop.is_set() or time.monotonic() > self.limits.deadline,
+        )
+
+    def has_time(self) -> bool:
+        """Whether a chunk may still be started: it must have twice the time that the slowest needed."""
+        return not self._stop.is_set() and self.limits.deadline - time.monotonic() > 2 * self._slowest
+
+    def _work(self, fields: Sequence[ScanRange]) -> None:
+        connection = self.connect()
+        try:
+            for stretch in fields:
+                while self.has_time():
+                    chunk = stretch.carver.next_chunk()
+                    if chunk is None:
+                        break
+                    self._chunk(connection, stretch, chunk)
+                    if not connection.healthy:
+                        connection.close()
+                        connection = self.connect()
+                else:
+                    self.tally.out_of_time = self.tally.out_of_time or stretch.carver.has_remaining
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            connection.close()
+
+    def _chunk(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange) -> None:
+        """One chunk, through whatever comes in its way."""
+        known = _Known()
+        for attempt in range(1, RETRIES + 1):
+            try:
+                if known.refusal is not None:
+                    known.without = self._find_refused(connection, stretch, chunk, known)
+                self._move(connection, stretch, chunk, skip_locked=known.skip_locked, without=known.without)
+            except TooLarge:
+                if not stretch.carver.split_chunk(chunk):
+                    self._piecemeal(connection, stretch, chunk)
+                return
+            except (RowsLocked, StatementRefused, StatementInterrupted, _Whole) as exc:
+                if self._is_over(stretch, chunk, known, exc, last=attempt == RETRIES):
+                    return
+            else:
+                return
+        if known.refusal is None:
+            stretch.carver.return_chunk(chunk)
+        elif not stretch.carver.split_chunk(chunk):
+            self._leave(known.refusal)  # its rows are refused together, and none of them alone
+
+    def _is_over(self, stretch: ScanRange, chunk: ChunkRange, known: _Known, exc: Exception, *, last: bool) -> bool:
+        """Learn from a try that did not go through; whether the chunk is not to be tried again."""
+        match exc:
+            case RowsLocked():
+                if known.skip_locked or not self.mover.target.is_postgresql:
+                    # Not single rows but the table: every other chunk would wait as long for nothing.
+                    logger.warning("the table is locked, left for the next run", extra={"detail": exc.detail})
+                    self.tally.locked += 1
+                    self._stop.set()
+                    return True
+                known.skip_locked = True
+            case StatementRefused():
+                if not exc.about_rows:
+                    raise exc
+                known.refusal = exc
+            case StatementInterrupted():
+                if not self.has_time():
+                    stretch.carver.return_chunk(chunk)
+                    self.tally.out_of_time = True
+                    return True
+                if last:
+                    raise exc
+            case _:
+                return True
+        return False
+
+    def _find_refused(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange, known: _Known) -> LeftOut:
+        """Find the rows of a chunk that the database refuses.
+
+        Raises:
+            _Whole: there is nothing to be done without them now.
+        """
+        refused, refusal = self.tally.refused, known.refusal
+        assert refusal is not None  # else nothing is to be found
+        refused.first = refused.first or refusal
+        if not self.mover.target.is_postgresql:
+            # One writer at a time, and no server to ask: halves, down to the single row.
+            if refused.rows >= MOST_REFUSED_ALONE or not stretch.carver.split_chunk(chunk):
+                self._leave(refusal, chunk if chunk.width == 1 else None)
+            raise _Whole
+        most, condition = MOST_REFUSED - refused.rows, stretch.condition(chunk)
+        try:
+            if most > 0:
+                return find_refused(
+                    connection, stretch.heap, condition, self.transaction_limits(), most, skip_locked=known.skip_locked
+                )
+        except StatementRefused:
+            logger.warning("refused rows could not be looked for", exc_info=True)
+        self._leave(refusal)
+        raise _Whole
+
+    def _leave(self, refusal: StatementRefused, row: ChunkRange | None = None) -> None:
+        """Leave a chunk where it is, for the database refuses some of it."""
+        logger.warning("rows were refused, and left", extra={"detail": refusal.detail})
+        with self.tally.lock:
+            refused = self.tally.refused
+            if row is not None:
+                refused.add_rows(LeftOut(1, "", (f"row {row.lo}: {refusal.detail}",)))
+                return
+            refused.whole += 1
+            if refused.whole >= MOST_WHOLE:
+                self._stop.set()
+
+    def _piecemeal(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange) -> None:
+        """A chunk that is too large and cannot be split, e.g. a bulk load under one timestamp: by number of rows."""
+        limit = FALLBACK_ROW_LIMIT if self.mover.target.is_postgresql else 1
+        known = _Known()
+        while self.has_time():
+            try:
+                if known.refusal is not None and not known.without.but:
+                    known.without = self._find_refused(connection, stretch, chunk, known)
+                if self._move(connection, stretch, chunk, limit=limit, without=known.without) < limit:
+                    return
+                known.without = replace(known.without, rows=0, named=(), cut=False)  # counted
+            except TooLarge:
+                limit = max(1, limit // 10)
+            except StatementRefused as exc:
+                if not exc.about_rows:
+                    raise
+                if known.refusal is not None:
+                    self._leave(exc)
+                    return
+                known.refusal = exc
+            except _Whole:
+                return
+        stretch.carver.return_chunk(chunk)
+        self.tally.out_of_time = True
+
+    def _move(
+        self,
+        connection: RowConnection,
+        stretch: ScanRange,
+        chunk: ChunkRange,
+        *,
+        skip_locked: bool = False,
+        limit: int | None = None,
+        without: LeftOut = NOTHING_LEFT,
+    ) -> int:
+        """Move a chunk, or `limit` rows of it, count it, and learn from it; returns the number of rows.
+
+        Args:
+            without: rows of it that are left out.
+        """
+        started = time.monotonic()
+        # A single row must go, whatever its size.
+        bounds = self.transaction_limits(size=UNBOUNDED if limit == 1 else None)
+        condition = stretch.condition(chunk) + without.but
+        rows, entries = self.mover.archive_chunk(
+            connection, stretch.heap, condition, bounds, skip_locked=skip_locked, limit=limit
+        )
+        now = time.monotonic()
+        with self.tally.lock:
+            self.tally.add_chunk(stretch.heap, entries)
+            self.tally.refused.add_rows(without)
+            self.tally.locked += int(skip_locked)
+            self._slowest = max(self._slowest, now - started)
+            self._take_sample(rows)
+        if limit is None:
+            left = self.limits.deadline - now
+            stretch.carver.record_timing(chunk, rows.num_rows, rows.nbytes, seconds=now - started, seconds_left=left)
+        return int(rows.num_rows)
+
+    def _take_sample(self, rows: pa.Table) -> None:
+        """The rows are archived by now: a sample that fails must not look as if they were not."""
+        try:
+            self._sample.add_rows(rows)
+        except Exception:
+            logger.exception("no sample could be taken", extra={"table": self.mover.target.info.name.label})

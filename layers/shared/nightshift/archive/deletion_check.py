@@ -1,0 +1,135 @@
+"""Triggers that change what a deletion is, noticed within the transaction that deletes.
+
+Rows that a trigger puts back would be archived again every night: noticed in the first chunk. Only what this
+transaction itself has inserted counts: an application may insert old rows whenever it likes. Rows of the table that a
+trigger deletes beside those of the chunk would leave without being archived: noticed in every chunk, for a trigger may
+do so for some rows alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from nightshift.archive.target import CleanupTarget
+from nightshift.database.catalog import quote_literal
+from nightshift.database.search_path import HAND_OVER, TAKEN_BACK
+from nightshift.errors import RowsReturn, RowsVanish
+from nightshift.rows.row_connection import RowConnection
+
+_COUNTED = """
+SELECT CASE WHEN current_setting('track_counts')::boolean THEN
+  (SELECT coalesce(sum(pg_stat_get_xact_tuples_{what}(t.relid)), 0)::bigint FROM (
+     SELECT relid::oid FROM pg_partition_tree({table}::regclass) UNION SELECT {table}::regclass::oid) t)
+ELSE {untracked} END
+"""
+"""Rows that this session has inserted or deleted. Those of earlier transactions may be among them: only a difference
+tells."""
+
+_FULL_ID = "(pg_current_xact_id()::text::bigint + age(pg_current_xact_id()::xid) - age(xmin))::text::xid8"
+
+_OURS = (
+    # Transactions as young as this one are few; of those, only it and its subtransactions can be in progress.
+    "CASE WHEN age(xmin) > age(pg_current_xact_id()::xid) THEN false"
+    f" ELSE pg_xact_status({_FULL_ID}) = 'in progress' END"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableCounts:
+    """Of the table, before a deletion.
+
+    Attributes:
+        inserted: rows that this session has inserted (PostgreSQL); the number of due rows (SQLite).
+        deleted: rows that this session has deleted (PostgreSQL); the number of rows (SQLite).
+    """
+
+    inserted: int = 0
+    deleted: int = 0
+
+
+class DeletionCheck:
+    """Watches the deletions from a table that has triggers; shared by its workers."""
+
+    def __init__(self, target: CleanupTarget) -> None:
+        self._target = target
+        self._leave_for_good = threading.Event()
+        """One chunk has been seen to."""
+
+    def count_before(self, connection: RowConnection) -> TableCounts:
+        """To be called in a deletion's transaction, before it; what it returns is for `check`."""
+        if not self._target.info.triggers:
+            return TableCounts()
+        inserted = 0 if self._leave_for_good.is_set() else self._inserted(connection, untracked=0)
+        return TableCounts(inserted, self._deleted(connection, untracked=0))
+
+    def check_deleted(self, connection: RowConnection, before: TableCounts, deleted: int) -> None:
+        """To be called after it: what was deleted is gone, and nothing else is.
+
+        Args:
+            deleted: number of rows.
+
+        Raises:
+            RowsReturn: some of it is there again.
+            RowsVanish: more rows are gone.
+        """
+        if not self._target.info.triggers or not deleted:
+            return
+        if self._target.is_postgresql:
+            connection.execute(HAND_OVER)
+            connection.run_statement("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
+            connection.execute(TAKEN_BACK)
+        self._check_others(connection, before.deleted, deleted)
+        if self._leave_for_good.is_set():
+            return
+        if self._target.is_postgresql:
+            back = self._inserted(connection, untracked=1) > before.inserted and self._has_due_rows_of_ours(connection)
+        else:
+            back = self._inserted(connection) > before.inserted - deleted
+        if back:
+            raise RowsReturn(
+                f"rows of {self._target.info.name.label} are back as soon as they are deleted:"
+                f" {', '.join(self._names)} {'put' if len(self._names) > 1 else 'puts'} them there",
+                hint="disable the trigger; nothing of this chunk was deleted",
+            )
+        self._leave_for_good.set()
+
+    def _check_others(self, connection: RowConnection, before: int, deleted: int) -> None:
+        if self._target.is_postgresql:
+            others = self._deleted(connection, untracked=deleted) - before - deleted
+        else:
+            others = before - deleted - self._deleted(connection)
+        if others > 0:
+            raise RowsVanish(
+                f"more rows of {self._target.info.name.label} would go than are archived:"
+                f" {', '.join(self._names)} {'delete' if len(self._names) > 1 else 'deletes'} them",
+                hint="disable the trigger, or have it leave the table's other rows alone; nothing of this chunk was"
+                " deleted",
+            )
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._target.info.triggers
+
+    def _inserted(self, connection: RowConnection, untracked: int = 0) -> int:
+        """PostgreSQL: rows inserted, as the server counts them, or `untracked`. SQLite: due rows, for nobody else can
+        write meanwhile."""
+        if not self._target.is_postgresql:
+            return connection.execute(
+                f"SELECT count(*) FROM {self._target.info.name.sql} WHERE {self._target.due_condition}"
+            )
+        return self._counted(connection, "inserted", untracked)
+
+    def _deleted(self, connection: RowConnection, untracked: int = 0) -> int:
+        """PostgreSQL: rows deleted, as the server counts them, or `untracked`. SQLite: all rows."""
+        if not self._target.is_postgresql:
+            return connection.execute(f"SELECT count(*) FROM {self._target.info.name.sql}")
+        return self._counted(connection, "deleted", untracked)
+
+    def _counted(self, connection: RowConnection, what: str, untracked: int) -> int:
+        table = quote_literal(self._target.info.name.sql)
+        return connection.execute(_COUNTED.format(what=what, table=table, untracked=untracked))
+
+    def _has_due_rows_of_ours(self, connection: RowConnection) -> bool:
+        found = f"SELECT 1 FROM {self._target.info.name.sql} WHERE {self._target.due_condition} AND {_OURS} LIMIT 1"
+        return bool(connection.execute(f"SELECT count(*) FROM ({found}) f"))

@@ -1,0 +1,191 @@
+"""Looks at a table before and after: where the due rows lie, how many there are, which one is the oldest left.
+
+Nothing here reads more than it must. How many rows are due is counted only where a guard or a dry run needs to know.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.archive.chunk_allocator import ChunkAllocator, ChunkRange
+from nightshift.archive.run_state import ScanRange
+from nightshift.archive.target import CleanupTarget
+from nightshift.database.catalog import HeapTable
+from nightshift.database.connect import server_message
+from nightshift.rows.timestamp_column import parse_text, years_of
+
+MIN_INDEX_CORRELATION = 0.5
+"""Correlation of the timestamp with the physical order from which an interval of time is a stretch of the table."""
+
+MAX_INDEX_SCAN_FRACTION = 0.05
+"""Share of a table up to which its due rows are fetched one by one rather than by reading every page."""
+
+_SQLITE_FIRST_ROWS = 20_000
+
+
+def plan_scan_ranges(
+    connection: Connection, target: CleanupTarget, heaps: Sequence[HeapTable], target_bytes: int, workers: int
+) -> list[ScanRange]:
+    """The stretches to work off, one a heap; heaps in which an index shows that nothing is due are left out."""
+    fields = []
+    for heap in heaps:
+        if not target.is_postgresql:
+            rows = ChunkRange(_lowest_rowid(connection, target, heap), heap.blocks + 1)
+            carver = ChunkAllocator(rows, _SQLITE_FIRST_ROWS, target_bytes)
+            fields.append(ScanRange(heap=heap, carver=carver, condition=target.ctid_range_condition))
+        elif not heap.indexed:
+            fields.append(_by_place(target, heap, target_bytes, workers))
+        elif (span := _span(connection, target, heap)) is not None:
+            by_time = _serves(heap, span)
+            fields.append(
+                _by_time(target, heap, span, target_bytes, workers)
+                if by_time
+                else _by_place(target, heap, target_bytes, workers)
+            )
+    return fields
+
+
+def _serves(heap: HeapTable, span: tuple[int, int, int]) -> bool:
+    """Whether to go by the index on the timestamp.
+
+    By time, chunks can end at midnights and each day becomes one object; nothing that is not due is read. But where
+    the table does not lie in time order every chunk would visit pages all over it, so a large share of it is better
+    read page by page, at the price of more and smaller objects.
+    """
+    lo, cutoff, top = span
+    in_order = heap.correlation is None or abs(heap.correlation) >= MIN_INDEX_CORRELATION
+    return in_order or (cutoff - lo) / max(1, top - lo) <= MAX_INDEX_SCAN_FRACTION
+
+
+def _by_place(target: CleanupTarget, heap: HeapTable, target_bytes: int, workers: int) -> ScanRange:
+    bytes_a_block = max(8192, heap.bytes // max(1, heap.blocks))
+    width = max(1, target_bytes // bytes_a_block)
+    return ScanRange(
+        heap=heap,
+        carver=ChunkAllocator(ChunkRange(0, heap.blocks), width, target_bytes, workers),
+        condition=target.ctid_range_condition,
+    )
+
+
+def _by_time(
+    target: CleanupTarget, heap: HeapTable, span: tuple[int, int, int], target_bytes: int, workers: int
+) -> ScanRange:
+    lo, cutoff, top = span
+    bytes_a_point = max(heap.bytes, 1) / max(1, top - lo)
+    width = max(1, int(target_bytes / bytes_a_point))
+
+    def to_midnight(start: int, end: int) -> int:
+        """End a chunk with a day where it spans several, so that a day stays one object."""
+        midnight = target.axis.day_start(target.axis.to_day(end))
+        return midnight if midnight > start else end
+
+    carver = ChunkAllocator(ChunkRange(lo, cutoff), width, target_bytes, workers, align=to_midnight)
+    return ScanRange(heap=heap, carver=carver, condition=target.time_range_condition)
+
+
+def _span(connection: Connection, target: CleanupTarget, heap: HeapTable) -> tuple[int, int, int] | None:
+    """Oldest point, cutoff and youngest point of a heap with an index; None where nothing is due."""
+    axis, name = target.axis, heap.name.sql
+    oldest = axis.point_sql(f"SELECT min({axis.epoch_sql}) FROM ONLY {name} WHERE {target.due_condition}")
+    # The youngest that is a time: an index walks past the marks at its top.
+    last = "'infinity'" if axis.epoch_unit is None else axis.literal_sql(years_of(axis.epoch_unit)[1])
+    youngest = axis.point_sql(f"SELECT max({axis.epoch_sql}) FROM ONLY {name} WHERE {axis.epoch_sql} < {last}")
+    row = connection.exec_driver_sql(f"SELECT {oldest}, {youngest}").one()
+    if row[0] is None:
+        return None
+    # PostgreSQL 13 extracts epochs as floating point: begin a little earlier than it says.
+    return int(row[0]) - 1, axis.to_epoch(target.cutoff), int(row[1])
+
+
+def _lowest_rowid(connection: Connection, target: CleanupTarget, heap: HeapTable) -> int:
+    lowest = connection.exec_driver_sql(f"SELECT min({target.rowid_column}) FROM {heap.name.sql}").scalar()
+    return int(lowest or 0)
+
+
+def expected_due(connection: Connection, target: CleanupTarget) -> int:
+    """Due rows as the planner expects them, from its statistics; 0 where it keeps none (SQLite)."""
+    if not target.is_postgresql:
+        return 0
+    statement = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {target.info.name.sql} WHERE {target.due_condition}"
+    plan = connection.exec_driver_sql(statement).scalar_one()
+    return int((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])
+
+
+def count_up_to(connection: Connection, target: CleanupTarget, most: int | None, condition: str = "") -> int:
+    """How many rows there are for which a condition holds; the count ends at `most`."""
+    rows = f"SELECT 1 FROM {target.info.name.sql}" + (f" WHERE {condition}" if condition else "")
+    if most is None:
+        counted = rows.replace("SELECT 1", "SELECT count(*)", 1)
+    else:
+        counted = f"SELECT count(*) FROM ({rows} LIMIT {most}) counted"
+    return int(connection.exec_driver_sql(counted).scalar_one())
+
+
+def count_due(connection: Connection, target: CleanupTarget) -> tuple[int, int]:
+    """Due rows, and all rows; both counted."""
+    table = target.info.name.sql
+    counted = f"SELECT count(*) FILTER (WHERE {target.due_condition}), count(*) FROM {table}"
+    due, total = connection.exec_driver_sql(counted).one()
+    return int(due), int(total)
+
+
+def oldest_due(
+    connection: Connection, target: CleanupTarget, heaps: Sequence[HeapTable] | None = None
+) -> datetime | None:
+    """The timestamp of the oldest row that is still due.
+
+    Args:
+        heaps: look only at the pages that were appended to these since they were described, which is cheap right
+            after a large
+            deletion, when an index still leads through every dead row; None: look at the whole table.
+
+    Returns:
+        aware, in the policy's zone; `datetime.min` in that zone for a row before year 1.
+    """
+    axis = target.axis
+    if heaps is None:
+        sources = [(target.info.name.sql, target.due_condition)]
+    else:
+        sources = [
+            (f"ONLY {heap.name.sql}", f"{target.due_condition} AND ctid >= '({heap.blocks},0)'") for heap in heaps
+        ]
+    points = []
+    for source, condition in sources:
+        if target.is_postgresql:
+            sql = axis.point_sql(f"SELECT min({axis.epoch_sql}) FROM {source} WHERE {condition}")
+            point = connection.exec_driver_sql(f"SELECT {sql}").scalar()
+        else:
+            point = connection.exec_driver_sql(f"SELECT min({axis.epoch_sql}) FROM {source} WHERE {condition}").scalar()
+            point = parse_text(point) if isinstance(point, str) else point
+        if point is not None:
+            points.append(int(point))
+    if not points:
+        return None
+    return axis.to_datetime(min(points)) or datetime.min.replace(tzinfo=axis.zone)
+
+
+def vacuum_table(connection: Connection, heap: HeapTable, deadline: float) -> str | None:
+    """`VACUUM (ANALYZE)` one heap on an autocommit connection.
+
+    Returns:
+        None, or why it did not go through: a warning, for the archive is done.
+    """
+    left = deadline - time.monotonic()
+    if left < 1:
+        return f"VACUUM of {heap.name.label}: no time left"
+    notices = connection.connection.driver_connection.notices  # type: ignore[union-attr]  # pg8000's
+    notices.clear()
+    try:
+        connection.exec_driver_sql(f"SET statement_timeout = '{left:.0f}s'")
+        connection.exec_driver_sql(f"VACUUM (ANALYZE) {heap.name.sql}")
+    except DBAPIError as exc:
+        return f"VACUUM of {heap.name.label}: {server_message(exc)}"
+    # Without the privilege PostgreSQL only warns, and leaves the table as it is.
+    warned = [notice[b"M"].decode() for notice in notices if notice.get(b"V", notice.get(b"S")) == b"WARNING"]
+    return f"VACUUM of {heap.name.label}: {warned[0]}" if warned else None

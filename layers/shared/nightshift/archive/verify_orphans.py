@@ -1,0 +1,215 @@
+"""Objects that lie where the archive lies and are no part of it: found, and on request taken out of the readers' sight.
+
+The bucket is listed first and the ledger read afterwards. An object's intent is committed before its first byte goes
+to S3, so whatever was listed and is not on record then is nobody's unfinished work. The ledger is read under the lock
+of `cleanup`: what is `pending` while we hold it belongs to a run that is dead. The lock is a courtesy; what makes a
+repair safe is the claim (see `ledger`): a run that lives after all finds its row claimed, and its deletion is undone.
+
+An unknown object is never deleted. It may be the only copy of rows whose ledger was lost, so it is copied to
+`_set_aside/`, where no engine looks, the copy is compared byte for byte, and only then is the original removed. It is
+left alone wherever it could be somebody else's: a clone of the database, another deployment under the same prefix, and
+a ledger restored from a backup all have objects here that this ledger does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.ledger import SWEEP_LIMIT, ArchiveLedger, split_keys
+from nightshift.archive.verify_report import RepairedEntry, UnverifiedObject
+from nightshift.archive.verify_scope import SUFFIX, VerificationScope, object_directories
+from nightshift.database.connect import Database
+from nightshift.database.lock import run_lock
+from nightshift.database.tables import archive_object, table_exists
+from nightshift.database.tables import run as run_table
+from nightshift.errors import ArchiveMismatch, StoreError
+from nightshift.rows.reader import ArchiveFile
+from nightshift.store import ObjectInfo, ObjectStore
+
+QUARANTINE_PREFIX = "_set_aside"
+"""Engines take names that begin with an underscore for hidden."""
+MAX_BYTES = 1 << 30
+"""More than any object of ours; a larger one is not read into memory."""
+
+_UNFINISHED = ("pending", "sweeping", "swept")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class OrphanReport:
+    """What lies there, and the ledger as it was read with it."""
+
+    ledger: list[ArchivedObject]
+    unfinished: list[UnverifiedObject] = field(default_factory=list)
+    in_progress: list[UnverifiedObject] = field(default_factory=list)
+    unknown: list[UnverifiedObject] = field(default_factory=list)
+    repaired: list[RepairedEntry] = field(default_factory=list)
+
+
+def find_strays(
+    database: Database, store: ObjectStore, prefix: str, scope: VerificationScope, *, repair: bool
+) -> OrphanReport:
+    """Compare the bucket with the ledger.
+
+    Raises:
+        StoreError: the bucket cannot be listed.
+        sqlalchemy.exc.DBAPIError: the ledger cannot be read, or changed.
+    """
+    listed = _listed(database, store, prefix, scope)
+    with run_lock(database, "cleanup") as held:
+        with database.connect() as connection:
+            ledger = scope.list_objects(connection, store.bucket)
+        if held and repair:
+            found, unknown = _compare(database, store, ledger, listed)
+            _remove_unfinished(database, store, found)
+            _set_aside_unknown(database, store, found, unknown)
+            return found
+    # Looking on needs no lock: a cleanup that is due meanwhile must not be refused for it.
+    found, _ = _compare(database, store, ledger, listed)
+    if not held:
+        found.in_progress, found.unfinished = found.unfinished, []
+    return found
+
+
+def _compare(
+    database: Database, store: ObjectStore, ledger: list[ArchivedObject], listed: Mapping[str, ObjectInfo]
+) -> tuple[OrphanReport, Mapping[str, ObjectInfo]]:
+    """What is unfinished and what is unknown, and the latter's listing."""
+    unknown = _unknown(database, store.bucket, ledger, listed)
+    found = OrphanReport(ledger, unfinished=_present(store, ledger, listed), unknown=list(unknown.values()))
+    return found, {key: listed[key] for key in unknown}
+
+
+def _listed(database: Database, store: ObjectStore, prefix: str, scope: VerificationScope) -> dict[str, ObjectInfo]:
+    """Parquet objects in the archive's places, by key."""
+    places = ["/".join(part for part in (prefix.strip("/"), "table=") if part)]
+    if scope.table is not None:
+        with database.connect() as connection:
+            places = [
+                f"{path}/"
+                for path in object_directories(VerificationScope(scope.table).list_objects(connection, store.bucket))
+            ]
+    return {
+        found.key: found
+        for place in places
+        for found in store.list_objects(place)
+        if found.key.endswith(SUFFIX) and scope.covers_key(found.key)
+    }
+
+
+def _present(
+    store: ObjectStore, ledger: Sequence[ArchivedObject], listed: Mapping[str, ObjectInfo]
+) -> list[UnverifiedObject]:
+    """Unfinished objects that S3 has at this moment: since the listing a run may have written, or swept, some."""
+    suspects = [
+        one for one in ledger if one.state in _UNFINISHED and (one.state != _UNFINISHED[-1] or one.key in listed)
+    ]
+    return [
+        UnverifiedObject(one.key, one.table, one.state) for one in suspects if store.head_object(one.key) is not None
+    ]
+
+
+def _unknown(
+    database: Database, bucket: str, ledger: Sequence[ArchivedObject], listed: Mapping[str, ObjectInfo]
+) -> dict[str, UnverifiedObject]:
+    """Listed objects without a row in this bucket's ledger, by key."""
+    known = {one.key for one in ledger}
+    keys = [key for key in listed if key not in known]
+    elsewhere: dict[str, str] = {}
+    with database.connect() as connection:
+        if keys and table_exists(connection, archive_object):
+            columns = select(archive_object.c.object_key, archive_object.c.bucket)
+            for some in split_keys(keys):
+                rows = connection.execute(columns.where(archive_object.c.object_key.in_(some)))
+                elsewhere.update((row.object_key, row.bucket) for row in rows)
+    notes = {}
+    for key in keys:
+        if elsewhere.get(key) != bucket:
+            there = (
+                f"the ledger has it in bucket {elsewhere[key]}" if key in elsewhere else "the ledger has no such key"
+            )
+            notes[key] = UnverifiedObject(key, None, there)
+    return notes
+
+
+def _remove_unfinished(database: Database, store: ObjectStore, found: OrphanReport) -> None:
+    """Through the ledger's own protocol, so that it can never meet a late COMMIT."""
+    gone: set[str] = set()
+    # It stamps and names nothing: no entry is made.
+    with closing(ArchiveLedger(database, store.bucket, "", _NEVER)) as ledger:
+        for some in split_keys([one.key for one in found.unfinished], SWEEP_LIMIT):
+            swept = list(store.delete_objects(ledger.claim_orphans(some)))
+            ledger.mark_orphans_deleted(swept)
+            gone.update(swept)
+    found.repaired += [RepairedEntry(one.key, "removed") for one in found.unfinished if one.key in gone]
+    found.unfinished = [one for one in found.unfinished if one.key not in gone]
+
+
+def _set_aside_unknown(
+    database: Database, store: ObjectStore, found: OrphanReport, unknown: Mapping[str, ObjectInfo]
+) -> None:
+    with database.connect() as connection:
+        places = object_directories(VerificationScope().list_objects(connection, store.bucket))
+    left = []
+    for note in found.unknown:
+        why, to = note.why, None
+        if not note.key.startswith(tuple(f"{place}/" for place in places)):
+            why = "no table of this ledger lies there"
+        elif note.why.startswith("the ledger has no"):
+            why, to = _set_aside(database, store, unknown[note.key])
+        if to is not None:
+            found.repaired.append(RepairedEntry(note.key, "set aside", to))
+        else:
+            left.append(replace(note, why=why))
+    found.unknown = left
+
+
+def _set_aside(database: Database, store: ObjectStore, listed: ObjectInfo) -> tuple[str, str | None]:
+    """Copy, prove, remove; returns why not, or where to. A repetition after a crash finds its copy, and goes on."""
+    if listed.size > MAX_BYTES:
+        return f"{listed.size} bytes: larger than any object of nightshift's", None
+    try:
+        now = store.head_object(listed.key)
+        body = store.get_or_none(listed.key)
+        if now is None or body is None:
+            return "it is gone by now", None
+        run_id = _run_of(body)
+        if run_id is not None and not _has_finished(database, run_id):
+            return f"written by run {run_id}, which this database has not seen to its end: another deployment's", None
+        to = _aside(listed.key)
+        copy = replace(store, proof="full")
+        copy.verify_object(copy.put_object(to, body), body)
+        store.delete_if_unchanged(now)
+    except (StoreError, ArchiveMismatch) as exc:
+        return f"could not be set aside: {exc.message}", None
+    return "", to
+
+
+def _aside(key: str) -> str:
+    """`<prefix>/table=…` → `<prefix>/_set_aside/table=…`."""
+    head, mark, rest = f"/{key}".partition("/table=")
+    return f"{head}/{QUARANTINE_PREFIX}{mark}{rest}".removeprefix("/")
+
+
+def _run_of(body: bytes) -> str | None:
+    """The run that wrote a file; None where it is none of nightshift's."""
+    try:
+        return ArchiveFile(body).metadata.get("nightshift.run_id")
+    except ArchiveMismatch:
+        return None
+
+
+def _has_finished(database: Database, run_id: str) -> bool:
+    """Whether a run ended in this database. All its objects are on record then, in every copy made since.
+
+    A run that merely began here may have gone on elsewhere: in the original of which this database is a clone.
+    """
+    finished = select(run_table.c.run_id).where(run_table.c.run_id == run_id, run_table.c.finished_at.is_not(None))
+    with database.connect() as connection:
+        return table_exists(connection, run_table) and connection.execute(finished).first() is not None

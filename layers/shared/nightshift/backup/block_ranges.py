@@ -1,0 +1,89 @@
+"""A table cut into pieces that several connections read at once: ranges of its pages.
+
+Rows of one snapshot stand still: an update makes a new version of a row elsewhere, that this snapshot does not see. So
+each row of the snapshot lies in just one range, whatever writers do meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nightshift.backup.database_inventory import SourceTable
+from nightshift.backup.digest import HASH, computed_hash, row_hash
+from nightshift.backup.snapshot import TID_RANGE_SCANS
+from nightshift.database.catalog import TableColumn, quote_identifier
+from nightshift.rows.columns import ColumnEncoding, carry_as_text, encode_column, select_list
+from nightshift.rows.reserved_names import EXACT
+
+BLOCKS_PER_RANGE = 8192
+"""Pages of a piece, 64 MB: small enough that the connections end at about the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRange:
+    """Some pages of a table; all where both ends are open.
+
+    Attributes:
+        first: the first page; None: from the beginning.
+        end: the page behind the last one; None: to the end, however far that has moved.
+    """
+
+    source: SourceTable
+    first: int | None = None
+    end: int | None = None
+
+    def select_sql(self, carried: Sequence[ColumnEncoding]) -> str:
+        """The query that reads its rows, each with its hash behind its columns, and those of generated columns last."""
+        fetched = [select_list(carried)] if carried else []
+        columns = [column.name for column in self.source.columns]
+        computed = [column.name for column in self.source.computed]
+        hashed = f"{row_hash(columns)} AS {HASH}"
+        bounds = [f"ctid >= '({self.first},0)'"] if self.first is not None else []
+        bounds += [f"ctid < '({self.end},0)'"] if self.end is not None else []
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+        source = f"FROM ONLY {self.source.name.sql}{where}"
+        if not computed:
+            return f"SELECT {', '.join([*fetched, hashed])} {source}"
+        # OFFSET keeps the server from writing the rows' hash out once for each generated column.
+        inner = f"SELECT {', '.join([*map(quote_identifier, [*columns, *computed]), hashed])} {source} OFFSET 0"
+        sums = [f"{computed_hash(name)} AS {HASH}_{place}" for place, name in enumerate(computed)]
+        return f"SELECT {', '.join([*fetched, HASH, *sums])} FROM ({inner}) hashed"
+
+
+def split_into_ranges(source: SourceTable, version: int) -> list[BlockRange]:
+    """Cut a table.
+
+    Args:
+        version: the server's `server_version_num`; older ones would read the whole table for each range.
+    """
+    if source.blocks is None or source.blocks <= BLOCKS_PER_RANGE or version < TID_RANGE_SCANS:
+        return [BlockRange(source)]
+    starts = [*range(0, source.blocks, BLOCKS_PER_RANGE)]
+    ends: list[int | None] = [*starts[1:], None]
+    return [BlockRange(source, first, end) for first, end in zip(starts, ends, strict=True)]
+
+
+def largest_first(sources: Sequence[SourceTable]) -> Iterator[SourceTable]:
+    """Tables in the order in which to save them: the largest first, so that all connections have work to the end; and
+    those that hang together one after the other, so that a deadline seldom parts them."""
+    families: dict[int, list[SourceTable]] = {}
+    for source in sources:
+        families.setdefault(source.kin, []).append(source)
+    for family in sorted(families.values(), key=lambda some: -sum(one.bytes for one in some)):
+        yield from sorted(family, key=lambda one: (-one.bytes, one.name.label))
+
+
+def column_encodings(source: SourceTable) -> tuple[ColumnEncoding, ...]:
+    """How its columns travel: by the archive's own rules, but for what those cannot know."""
+    return tuple(_carried(column) for column in source.columns)
+
+
+def _carried(column: TableColumn) -> ColumnEncoding:
+    name = name_in_file(column.name)
+    return encode_column(column) if name == column.name else carry_as_text(column, name)
+
+
+def name_in_file(column: str) -> str:
+    """A column's name in Parquet: its own, unless the format has given that one away (`_nightshift_exact`)."""
+    return f"{column}_" if column.rstrip("_") == EXACT else column

@@ -1,0 +1,35 @@
+"""What cannot be relied on in a backup whose tables are of several moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nightshift.backup.database_inventory import DatabaseInventory
+from nightshift.backup.manifest import SnapshotGroup
+
+_NAMED = 10
+"""Names that a sentence has room for."""
+
+
+def cross_snapshot_warnings(survey: DatabaseInventory, groups: Sequence[SnapshotGroup]) -> tuple[str, ...]:
+    """What may not hold between tables of different moments, a sentence each; nothing where all are of one.
+
+    A row may have come, or the one that it references gone, in between. Or it has moved from one partition to another,
+    and is saved twice, or not at all.
+    """
+    return tuple(_parted(survey, groups))
+
+
+def _parted(survey: DatabaseInventory, groups: Sequence[SnapshotGroup]) -> Iterator[str]:
+    group_of = {label: number for number, group in enumerate(groups) for label in group.tables}
+    keys = {f"{one} → {other}" for one, other in survey.references if group_of.get(one) != group_of.get(other)}
+    if keys:
+        yield f"foreign keys between tables of different moments may not hold: {_some(keys)}"
+    families = {label for label, leaves in survey.partitions.items() if len({group_of.get(one) for one in leaves}) > 1}
+    if families:
+        yield f"rows may have moved between partitions of different moments: those of {_some(families)}"
+
+
+def _some(names: set[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(sorted(names)[:_NAMED]) + more

@@ -1,0 +1,268 @@
+"""Takes one backup: rows and schema of one moment, the day's logs, and the manifest last of all.
+
+Where it may die: before the manifest there is no backup, only objects of a run that the next one finds in its own
+history and collects; behind it there is a whole one. A second delivery finds the manifest and does nothing. Two runs at
+once are kept apart by the run lock, and if that is lost by the history (see `orphans`) and by S3, which takes the
+first manifest alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from nightshift.backup import checkpoint
+from nightshift.backup.checkpoint import BackupCheckpoint, SavedTable
+from nightshift.backup.consistency import cross_snapshot_warnings
+from nightshift.backup.earlier_logs import earlier_logs
+from nightshift.backup.manifest import BackupManifest, BackupPart, LogCheckpoint, SchemaFiles, SnapshotGroup, to_json
+from nightshift.backup.orphans import hold_run_alive
+from nightshift.backup.pg_tools import find_pg_tools, no_client
+from nightshift.backup.schema import dump_schema
+from nightshift.backup.snapshot import ExportedSnapshot, snapshot_of
+from nightshift.backup.sqlite_backup import save_file
+from nightshift.backup.table_exporter import ExportResult, TableExporter
+from nightshift.backup.task import BackupOutcome, BackupTask
+from nightshift.backup.uploader import SQL, BackupUploader
+from nightshift.backup.views import MeasuredViews, measure_views
+from nightshift.errors import InvalidSettings, NightshiftError, StoreError
+from nightshift.logs.day import DayLogs, apply_log_retention, save_day
+from nightshift.logs.groups import GroupProgress
+from nightshift.logs.log_uploader import LogUploader
+from nightshift.rows.postgres import PostgresConnection
+
+FINISH_SECONDS = 20.0
+FINISH_SHARE = 0.1
+"""What is kept of a run's time for the logs, the locks and the manifest: 20 s, or a tenth of a short run."""
+CLOCKS_APART = timedelta(minutes=5)
+"""By which our clock may be ahead of S3's."""
+
+
+def create_backup(task: BackupTask) -> BackupOutcome:
+    """Take a backup, or as much of it as there is time for.
+
+    Raises:
+        NightshiftError: of its many kinds; there is no backup then, and nothing of this run is part of a later one.
+    """
+    left = task.database.deadline - time.monotonic()
+    stop_at = task.database.deadline - min(FINISH_SECONDS, left * FINISH_SHARE)
+    parcels = BackupUploader(task.store, task.place, task.run_id, task.listener)
+    try:
+        return (_postgresql if task.database.is_postgresql else _sqlite)(task, parcels, stop_at)
+    finally:
+        parcels.close()
+
+
+def _postgresql(task: BackupTask, parcels: BackupUploader, stop_at: float) -> BackupOutcome:
+    settings, database = task.settings, task.source
+    with (
+        snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot,
+        ThreadPoolExecutor(1, thread_name_prefix="schema") as background,
+    ):
+        earlier = _still_good(task.unfinished, snapshot)
+        known = {one.entry.label for one in earlier}
+        schema = background.submit(_schema, task, snapshot, parcels, stop_at)
+        saver = TableExporter(database.target, snapshot, parcels, task.run_id, task.listener, stop_at)
+        todo = [source for source in snapshot.survey.sources if source.name.label not in known]
+        saved = saver.export_tables(todo, max(1, min(settings.backup_workers, len(todo))))
+        snapshot.check_alive()
+        kept = (*earlier, *(SavedTable(snapshot.time, entry) for entry in saved.entries))
+        if saved.left:
+            return _continued(task, kept, saved)
+        unsaved = (*snapshot.survey.aside.unsaved, *saved.unsaved)
+        if unsaved and not kept:
+            raise NightshiftError("not one table could be saved", detail="\n".join(unsaved[:10]))
+        views = measure_views(partial(_joined, task, snapshot), snapshot.survey.views, stop_at)
+        manifest = _manifest_of(task, snapshot, kept, saved, views, schema)
+        snapshot.check_alive()  # pg_dump looked at tables that only our locks kept as they were
+    return _finish(task, parcels, manifest, kept, cross_snapshot_warnings(snapshot.survey, manifest.groups), stop_at)
+
+
+def _joined(task: BackupTask, snapshot: ExportedSnapshot) -> PostgresConnection:
+    """A data connection that looks at the snapshot's moment; raises as `ExportedSnapshot.attach`."""
+    connection = PostgresConnection(task.source.target)
+    try:
+        snapshot.attach(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _still_good(unfinished: BackupCheckpoint | None, snapshot: ExportedSnapshot) -> tuple[SavedTable, ...]:
+    """Tables of earlier runs that fit the schema of now: it is saved by the run that finishes."""
+    sources = {source.name.label: source for source in snapshot.survey.sources}
+    kept = unfinished.kept if unfinished else ()
+    return tuple(one for one in kept if one.entry.label in sources and one.is_unchanged(sources[one.entry.label]))
+
+
+def _continued(task: BackupTask, kept: tuple[SavedTable, ...], saved: ExportResult) -> BackupOutcome:
+    if not saved.entries:
+        largest = max(saved.left, key=lambda source: source.bytes)
+        raise NightshiftError(
+            "not one table could be saved whole within the run's time",
+            detail=f"{len(saved.left)} tables are left; the largest is {largest.name.label}, {largest.bytes:,} bytes",
+            hint="a table is of one moment, and so has to fit into one run: give the function more memory (and with it "
+            "CPU and network) and more BACKUP_WORKERS, partition the table (each partition is one of its own), or run "
+            "the job on a host, which knows no end",
+        )
+    with task.database.connect() as connection:
+        checkpoint.save_checkpoint(connection, task.place.name, task.as_of, kept)
+    return BackupOutcome(None, kept, tuple(source.name.label for source in saved.left), len(kept))
+
+
+def _schema(
+    task: BackupTask, snapshot: ExportedSnapshot, parcels: BackupUploader, stop_at: float
+) -> tuple[SchemaFiles, str | None, str]:
+    """The schema in S3, the client's version, and what is missing of it."""
+    major = snapshot.number // 10_000
+    client = find_pg_tools(task.settings.backup_pg_client, major)
+    if client is None:
+        return SchemaFiles(), None, f"the schema: {no_client(major, task.settings.backup_pg_client)}"
+    dumped = dump_schema(
+        client,
+        task.source.target,
+        seconds=stop_at - time.monotonic(),
+        snapshot=snapshot.id,
+        excluded=snapshot.survey.excluded,
+        without=snapshot.survey.aside.undumped,
+        unreadable=snapshot.survey.aside.sequences,
+    )
+    dump = parcels.upload("schema", parcels.object_key("schema.dump"), dumped.archive)
+    sql = parcels.upload("schema", parcels.object_key("schema.sql"), dumped.sql, kind=SQL)
+    secrets = f"passwords of other servers: {'; '.join(dumped.left_out)}" if dumped.left_out else ""
+    return SchemaFiles(dump=dump, sql=sql), client.version, secrets
+
+
+def _manifest_of(
+    task: BackupTask,
+    snapshot: ExportedSnapshot,
+    kept: Sequence[SavedTable],
+    saved: ExportResult,
+    views: MeasuredViews,
+    schema: Future[tuple[SchemaFiles, str | None, str]],
+) -> BackupManifest:
+    files, client_version, missing = schema.result()
+    moments = sorted({one.moment for one in kept} or {snapshot.time})
+    return BackupManifest(
+        name=task.place.name,
+        as_of=task.as_of,
+        run_id=task.run_id,
+        database=snapshot.database,
+        kind="postgresql",
+        server_version=snapshot.version,
+        client_version=client_version,
+        groups=tuple(
+            SnapshotGroup(snapshot_time=moment, tables=tuple(sorted(k.entry.label for k in kept if k.moment == moment)))
+            for moment in moments
+        ),
+        tables=tuple(sorted((one.entry for one in kept), key=lambda entry: (entry.schema, entry.name))),
+        sequences=snapshot.survey.sequences,
+        settings=snapshot.survey.settings,
+        properties=snapshot.survey.properties,
+        replayed_at=snapshot.replayed,
+        views=views.entries,
+        schema=files,
+        unsaved=(*snapshot.survey.aside.unsaved, *saved.unsaved),
+        missing=(
+            *saved.unsaved,
+            *snapshot.survey.missing,
+            *saved.missing,
+            *views.missing,
+            *([missing] if missing else []),
+        ),
+    )
+
+
+def _finish(
+    task: BackupTask,
+    parcels: BackupUploader,
+    manifest: BackupManifest,
+    kept: tuple[SavedTable, ...],
+    missing: tuple[str, ...],
+    stop_at: float,
+) -> BackupOutcome:
+    """The logs, the locks, and the manifest.
+
+    Logs have the time that the rows left over, and half of what was kept for the end. Those that it does not suffice
+    for are told as missing, and the next backup goes on with them: the database's does not wait.
+    """
+    logs = _logs(task, deadline=(stop_at + task.database.deadline) / 2)
+    manifest = replace(
+        manifest,
+        logs_left=tuple(LogCheckpoint(group=one.group, from_ms=one.last_ms or 0, ids=one.ids) for one in logs.later),
+        logs=tuple(BackupPart(key=one.key, rows=one.rows, bytes=one.bytes, sha256=one.sha256) for one in logs.parts),
+        missing=(*manifest.missing, *missing, *logs.missing),
+    )
+    days = task.settings.backup_object_lock_days
+    # The role may lock for so many days, by S3's clock, and not a second more.
+    until = None if days is None else task.now() + timedelta(days=days) - CLOCKS_APART
+    if until is not None:
+        parcels.lock_objects(manifest.list_objects(), until)
+    with hold_run_alive(task.database, task.run_id):
+        parcels.check_objects_present(manifest.list_objects())
+        parcels.upload_manifest(to_json(manifest))
+    # Only now: a short retention takes events away at once.
+    said = [
+        *_about_standby(manifest),
+        *logs.warnings,
+        *apply_log_retention(task.settings, logs, deadline=task.database.deadline),
+    ]
+    if until is not None:
+        try:
+            parcels.lock_manifest(until)
+        except StoreError as exc:  # too late to call it no backup
+            said.append(f"the manifest is not under Object Lock: {exc.message}")
+    if task.unfinished is not None:
+        with task.database.connect() as connection:
+            checkpoint.clear_checkpoint(connection)
+    return BackupOutcome(manifest, kept, (), len(manifest.tables), tuple(said))
+
+
+def _about_standby(manifest: BackupManifest) -> Iterator[str]:
+    if manifest.replayed_at is not None:
+        yield (
+            "rows were read from a standby, whose last replayed transaction was committed at"
+            f" {manifest.replayed_at.isoformat(timespec='seconds')}; later ones are not in the backup"
+        )
+
+
+def _logs(task: BackupTask, deadline: float) -> DayLogs:
+    """The day's logs, and whatever the backup before has left of its own."""
+    previous = task.previous
+    left = previous.logs_left if previous else ()
+    return save_day(
+        task.settings,
+        LogUploader(task.store, task.place.folder, f"{task.run_id}/logs"),
+        as_of=task.as_of,
+        deadline=deadline,
+        previous=previous.as_of if previous else None,
+        earlier=earlier_logs(task.store, task.place.prefix, previous, task.settings.timezone) if previous else None,
+        before={one.group: GroupProgress(group=one.group, last_ms=one.from_ms, ids=one.ids) for one in left},
+    )
+
+
+def _sqlite(task: BackupTask, parcels: BackupUploader, stop_at: float) -> BackupOutcome:
+    import sqlite3
+
+    if task.settings.backup_exclude_rows:
+        raise InvalidSettings("BACKUP_EXCLUDE_ROWS is for PostgreSQL", hint="unset it: a SQLite file is saved whole")
+    target = task.database.target
+    saved = save_file(target.path, parcels, task.now, stop_at)
+    manifest = BackupManifest(
+        name=task.place.name,
+        as_of=task.as_of,
+        run_id=task.run_id,
+        database=target.path.rpartition("/")[2],
+        kind="sqlite",
+        server_version=sqlite3.sqlite_version,
+        groups=(SnapshotGroup(snapshot_time=saved.moment, tables=(saved.entry.label,)),),
+        tables=(saved.entry,),
+        missing=saved.missing,
+    )
+    kept = (SavedTable(saved.moment, saved.entry),)
+    return replace(_finish(task, parcels, manifest, kept, (), stop_at), tables=saved.tables)

@@ -1,0 +1,271 @@
+"""What there is to save in a PostgreSQL database, read in the transaction whose snapshot the rows are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.backup.database_settings import settings_of
+from nightshift.backup.exclusions import find_exclusions
+from nightshift.backup.manifest import DatabaseProperties, DatabaseSetting, SequenceState
+from nightshift.backup.outside_references import needs_outside
+from nightshift.backup.properties import properties_of
+from nightshift.backup.unreadable_objects import UnreadableObjects
+from nightshift.backup.views import FilledView, filled_views
+from nightshift.database.catalog import TableColumn, TableName
+from nightshift.database.postgres import decimal_digits
+from nightshift.errors import InvalidSettings, NightshiftError
+
+_OURS = """
+    n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
+    AND (CAST(:schemas AS text[]) IS NULL OR n.nspname = ANY (CAST(:schemas AS text[])))
+    AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = CAST('pg_class' AS regclass) AND d.objid = c.oid
+                    AND d.deptype = 'e')
+"""
+"""Which relations `c` in schemas `n` are saved: not what is temporary, nor what an extension brings along."""
+
+_RELATIONS = f"""
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
+       has_schema_privilege(n.oid, 'USAGE') AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+         ELSE has_table_privilege(c.oid, 'SELECT') END AS may_read
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE (c.relkind IN ('r', 'p', 'S', 'f') OR c.relkind = 'm' AND c.relispopulated) AND {_OURS}
+ORDER BY c.oid
+"""
+
+_SIZES = """
+SELECT c.oid, pg_table_size(c.oid) AS bytes, c.reltuples,
+       CASE WHEN a.amname = 'heap'
+         THEN pg_relation_size(c.oid) / CAST(current_setting('block_size') AS int) END AS blocks
+FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = ANY (CAST(:oids AS oid[]))
+"""
+
+_COLUMNS = """
+WITH RECURSIVE base(relid, attnum, typid, typmod) AS (
+  SELECT attrelid, attnum, atttypid, atttypmod FROM pg_attribute
+  WHERE attrelid = ANY (CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped AND attgenerated <> 'v'
+  UNION ALL
+  SELECT b.relid, b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid
+  WHERE t.typtype = 'd'
+)
+SELECT a.attrelid, a.attname, a.attgenerated <> '' AS computed, format_type(a.atttypid, a.atttypmod) AS declared,
+       n.nspname, t.typname, b.typmod
+FROM base b JOIN pg_attribute a ON a.attrelid = b.relid AND a.attnum = b.attnum
+JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
+ORDER BY a.attrelid, a.attnum
+"""
+
+_KIN = """
+SELECT conrelid AS one, confrelid AS other, contype::text AS how FROM pg_constraint WHERE contype = 'f'
+UNION ALL SELECT inhrelid, inhparent, 'i' FROM pg_inherits
+"""
+
+_PARTITIONS = """
+WITH RECURSIVE below(root, oid) AS (
+  SELECT c.oid, i.inhrelid FROM pg_class c JOIN pg_inherits i ON i.inhparent = c.oid
+  WHERE c.relkind = 'p' AND NOT c.relispartition
+  UNION ALL SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.oid
+)
+SELECT n.nspname, c.relname, b.oid AS leaf FROM below b JOIN pg_class c ON c.oid = b.root
+JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+
+_OTHERS = """
+SELECT nspname FROM pg_namespace
+WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND nspname <> ALL (CAST(:schemas AS text[])) ORDER BY 1
+"""
+
+_A_STATEMENT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """One table that holds rows.
+
+    Attributes:
+        columns: those that hold values of their own, in their order.
+        computed: the stored generated ones.
+        blocks: 8 kB pages of its heap; None where it is kept in another way.
+        bytes, rows: on disk, and the planner's estimate (negative: never analysed).
+        kin: a number that it shares with the tables that foreign keys or inheritance tie it to.
+    """
+
+    oid: int
+    name: TableName
+    columns: tuple[TableColumn, ...]
+    computed: tuple[TableColumn, ...]
+    blocks: int | None
+    bytes: int
+    rows: float
+    kin: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseInventory:
+    """All that is to be saved.
+
+    Attributes:
+        excluded: schemas that are not to be saved.
+        references: pairs of labels: the first table has a foreign key to the second.
+        partitions: labels of partitioned tables, each with those of its partitions that hold rows.
+        views: materialized views that hold rows.
+        aside: tables and sequences that are not saved.
+        missing: what will not be saved, a sentence each.
+    """
+
+    sources: tuple[SourceTable, ...]
+    sequences: tuple[SequenceState, ...]
+    settings: tuple[DatabaseSetting, ...]
+    properties: DatabaseProperties
+    excluded: tuple[str, ...]
+    references: tuple[tuple[str, str], ...]
+    partitions: Mapping[str, Sequence[str]]
+    views: tuple[FilledView, ...]
+    aside: UnreadableObjects
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RelationNames:
+    """Names and kinds; `kind` is pg_class's letter."""
+
+    rows: tuple[Any, ...]
+
+    def of_kinds(self, *kinds: str) -> list[Any]:
+        return [row for row in self.rows if row.kind in kinds]
+
+    def without_names(self, oids: frozenset[int]) -> RelationNames:
+        return RelationNames(tuple(row for row in self.rows if row.oid not in oids))
+
+    def readable(self, *kinds: str) -> RelationNames:
+        """Those of these kinds that our role may read."""
+        return RelationNames(tuple(row for row in self.of_kinds(*kinds) if row.may_read))
+
+    def names(self, *kinds: str) -> list[TableName]:
+        return [TableName(row.nspname, row.relname) for row in self.of_kinds(*kinds)]
+
+
+def list_relations(connection: Connection, schemas: Sequence[str] | None) -> RelationNames:
+    """What the chosen schemas hold.
+
+    Raises:
+        InvalidSettings: a schema of that name is not there.
+        NightshiftError: the database's text has no known encoding.
+    """
+    if schemas is not None:
+        known = set(connection.execute(text("SELECT nspname FROM pg_namespace")).scalars())
+        if unknown := [name for name in schemas if name not in known]:
+            raise InvalidSettings(
+                "a schema to save does not exist",
+                detail=f"BACKUP_SCHEMAS: {', '.join(unknown)}",
+                hint="names are taken to the letter, without quotes; nothing was written",
+            )
+    if connection.execute(text("SHOW server_encoding")).scalar() == "SQL_ASCII":
+        raise NightshiftError("the database's text has no encoding (SQL_ASCII)", hint="back it up with pg_dump")
+    wanted = {"schemas": None if schemas is None else list(schemas)}
+    return RelationNames(tuple(connection.execute(text(_RELATIONS), wanted)))
+
+
+def take_inventory(
+    connection: Connection, found: RelationNames, schemas: Sequence[str] | None, aside: UnreadableObjects
+) -> DatabaseInventory:
+    """Look closer, in the snapshot's own transaction.
+
+    Args:
+        aside: what is not to be read.
+    """
+    found = found.without_names(aside.oids)
+    tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of_kinds("r")}
+    listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
+    columns: dict[int, list[TableColumn]] = {oid: [] for oid in tables}
+    computed: dict[int, list[TableColumn]] = {oid: [] for oid in tables}
+    for row in connection.execute(text(_COLUMNS), listed):
+        (computed if row.computed else columns)[row.attrelid].append(_column(row))
+    kin, references = _families(connection, tables)
+    sources = tuple(
+        SourceTable(
+            oid=row.oid,
+            name=tables[row.oid],
+            columns=tuple(columns[row.oid]),
+            computed=tuple(computed[row.oid]),
+            blocks=row.blocks,
+            bytes=row.bytes,
+            rows=row.reltuples,
+            kin=kin.get(row.oid, row.oid),
+        )
+        for row in connection.execute(text(_SIZES), listed)
+    )
+    excluded = _others(connection, schemas)
+    return DatabaseInventory(
+        sources=sources,
+        excluded=excluded,
+        sequences=tuple(_sequences(connection, found.names("S"))),
+        settings=settings_of(connection),
+        properties=properties_of(connection),
+        references=references,
+        partitions=_partitions(connection, tables),
+        views=filled_views(connection, [row.oid for row in found.of_kinds("m")]),
+        aside=aside,
+        missing=(
+            *aside.unsaved,
+            *aside.excluded,
+            *find_exclusions(connection, found.names("f")),
+            *(needs_outside(connection, schemas, excluded) if schemas else ()),
+        ),
+    )
+
+
+def _column(row: Any) -> TableColumn:
+    base = row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
+    precision, scale = decimal_digits(base, row.typmod) or (None, None)
+    return TableColumn(row.attname, row.declared, base, precision, scale)
+
+
+def _families(
+    connection: Connection, tables: dict[int, TableName]
+) -> tuple[dict[int, int], tuple[tuple[str, str], ...]]:
+    """Tables that hang together, by one of them each; and who references whom."""
+    leader: dict[int, int] = {}
+
+    def lead(oid: int) -> int:
+        while (above := leader.setdefault(oid, oid)) != oid:
+            leader[oid] = leader[above]
+            oid = above
+        return oid
+
+    references = []
+    for row in connection.execute(text(_KIN)):
+        leader[lead(row.one)] = lead(row.other)
+        if row.how == "f" and row.one in tables and row.other in tables:
+            references.append((tables[row.one].label, tables[row.other].label))
+    return {oid: lead(oid) for oid in tables}, tuple(references)
+
+
+def _partitions(connection: Connection, tables: Mapping[int, TableName]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(text(_PARTITIONS)):
+        if row.leaf in tables:
+            found.setdefault(TableName(row.nspname, row.relname).label, []).append(tables[row.leaf].label)
+    return found
+
+
+def _sequences(connection: Connection, names: Sequence[TableName]) -> Iterator[SequenceState]:
+    """Where they stand now: later than the snapshot, so that no value that it shows is given twice."""
+    for start in range(0, len(names), _A_STATEMENT):
+        some = names[start : start + _A_STATEMENT]
+        query = " UNION ALL ".join(
+            f"SELECT {number} AS n, last_value, is_called FROM {name.sql}" for number, name in enumerate(some)
+        )
+        for number, last_value, is_called in connection.exec_driver_sql(query):
+            name = some[number]
+            yield SequenceState(schema=name.schema, name=name.name, last_value=last_value, is_called=is_called)
+
+
+def _others(connection: Connection, schemas: Sequence[str] | None) -> tuple[str, ...]:
+    """Schemas that are not to be saved."""
+    if schemas is None:
+        return ()
+    return tuple(connection.execute(text(_OTHERS), {"schemas": list(schemas)}).scalars())

@@ -1,0 +1,118 @@
+"""What cannot be made where a backup is restored, and what hangs on it: told as such, and no fault of the backup.
+
+Event triggers, extensions that are not trusted, foreign-data wrappers and the like are for superusers; an extension may
+not be installed, or may be in one database of a server only (pg_cron); a role, a library or a locale may be absent. All
+the rest is restored and compared, and these are left out on both sides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from nightshift.backup.contents import ArchiveEntry
+from nightshift.backup.pg_tools import RefusedEntry, told_once
+
+_DENIED = re.compile("permission denied|must be |only superuser|only roles with", re.IGNORECASE)
+_ABSENT = re.compile(
+    '^role ".*" does not exist|could not access file|could not load library|could not open ', re.DOTALL
+)
+_NOT_SAVED = re.compile('^schema ".*" does not exist')
+"""Said of an extension whose schema is not among those that were saved."""
+_OF_THE_SERVER = {"EXTENSION", "COLLATION", "ACCESS METHOD", "TEXT SEARCH DICTIONARY"}
+"""Kinds of objects that are made of files of the server: whatever it refuses of them, the backup is as it should be."""
+
+_FOR_THE_FEW = {
+    *("EVENT TRIGGER", "EXTENSION", "FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING", "FOREIGN TABLE"),
+    *("PUBLICATION", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "PROCEDURAL LANGUAGE", "CAST", "TRANSFORM"),
+    *("FUNCTION", "PROCEDURE", "AGGREGATE", "TYPE", "SHELL TYPE", "OPERATOR CLASS", "OPERATOR FAMILY", "ACCESS METHOD"),
+    *("TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE", "SECURITY LABEL", "COMMENT"),
+}
+"""Kinds of objects that may take more than a database's owner. What the server refuses of a table, an index or a
+trigger is no matter of the role: code in the backup asked for more than it may."""
+
+
+def _first_line(entry: ArchiveEntry) -> str:
+    return entry.statement.partition("\n")[0]
+
+
+class MissingPrerequisites:
+    """The objects of one archive that the role could not make."""
+
+    def __init__(self, entries: Sequence[ArchiveEntry], *, owners: bool, without: frozenset[int] = frozenset()) -> None:
+        """Nothing is lacking yet.
+
+        Args:
+            owners: they are brought back.
+            without: numbers of entries that are told of elsewhere.
+        """
+        self._entries = {entry.id: entry for entry in entries}
+        self._without = without
+        self._untold = {e.id for e in entries if not owners and _is_its_owners(e)}
+        self._found: set[int] = set()
+        self._words: dict[int, str] = {}
+
+    @property
+    def entry_ids(self) -> frozenset[int]:
+        """Numbers of entries that nobody should look for."""
+        return frozenset(self._found | self._untold | self._without)
+
+    def remove_entries(self, refused: Sequence[RefusedEntry]) -> tuple[str, ...]:
+        """Take note of what the role may not make; returns what was refused for other reasons, a sentence each."""
+        about = {one: self._entry_of(one) for one in refused if not _is_told(one)}
+        for one, entry in about.items():
+            if entry is not None and _is_no_fault(entry, one.words):
+                self._found.add(entry.id)
+                self._words.setdefault(entry.id, one.words)
+        self._found = self._with_dependents(self._found)
+        return told_once(one for one, entry in about.items() if entry is None or entry.id not in self.entry_ids)
+
+    def _entry_of(self, one: RefusedEntry) -> ArchiveEntry | None:
+        if one.entry:
+            return self._entries.get(one.entry)
+        return next((entry for entry in self._entries.values() if _first_line(entry) == one.command), None)
+
+    def environment_sentences(self) -> Iterator[str]:
+        """What is lacking: the server's words, and all that they cost."""
+        told: set[int] = set()
+        for words in dict.fromkeys(self._words.values()):
+            lost = self._with_dependents({number for number, said in self._words.items() if said == words})
+            names = [self._entries[number].name for number in sorted(lost - told - self._untold)]
+            told |= lost
+            if names:
+                yield f"left out, as the server said {words!r}: {', '.join(names)}"
+
+    def find_cause(self, schema: str, table: str) -> str | None:
+        """Why a table could not be made, where that is no fault of the backup."""
+        wanted = {e.id for e in self._entries.values() if (e.kind, e.schema, e.tag) == ("TABLE", schema, table)}
+        for number, words in self._words.items():
+            if wanted & self._with_dependents({number}):
+                return f"{self._entries[number].name}: {words}"
+        return None
+
+    def _with_dependents(self, numbers: set[int]) -> set[int]:
+        found = set(numbers)
+        size = -1
+        while size != len(found):
+            size = len(found)
+            found |= {entry.id for entry in self._entries.values() if entry.needs & found}
+        return found
+
+
+def _is_told(one: RefusedEntry) -> bool:
+    """Whether an object has no owner as there is no such object: that was said when it was made."""
+    given = one.command.startswith("ALTER ") and " OWNER TO " in one.command
+    return given and "does not exist" in one.words and not one.words.startswith("role ")
+
+
+def _is_its_owners(entry: ArchiveEntry) -> bool:
+    """The schema `public` is in a dump for the owner that it was given; an extension's comment is for who made that."""
+    return (entry.kind, entry.tag) == ("SCHEMA", "public") or (
+        entry.kind == "COMMENT" and entry.tag.startswith("EXTENSION ")
+    )
+
+
+def _is_no_fault(entry: ArchiveEntry, words: str) -> bool:
+    """Whether what the server said of an entry is about the server, or about us."""
+    denied = entry.kind in _FOR_THE_FEW and _DENIED.search(words)
+    return bool(denied or (entry.kind in _OF_THE_SERVER and not _NOT_SAVED.search(words)) or _ABSENT.search(words))

@@ -1,0 +1,161 @@
+"""A backup, opened: its manifest read, its objects there, and each of them proven before anything is made of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from nightshift.backup.manifest import (
+    BackupManifest,
+    BackupPart,
+    VerificationRecord,
+    read_manifest,
+    read_proven,
+    sha256_of,
+)
+from nightshift.backup.paths import BackupPath
+from nightshift.backup.strict_model import ManifestDamaged
+from nightshift.errors import NightshiftError, StoreError
+from nightshift.store import ObjectStore
+
+RECENT_PACKS = 3
+"""Packs of 4 MB that a restore holds in memory: its workers take tables by size, and packs hold tables of one size."""
+
+_HINT = "nothing was made of it; nightshift backups says which others there are"
+
+
+class BackupNotFound(NightshiftError):
+    """There is no backup of that name: none was begun, or none was finished."""
+
+
+class BackupDamaged(NightshiftError):
+    """Objects of a backup are missing, or are not what its manifest says; `detail` names them."""
+
+
+class _RecentPacks:
+    """The packs that were read last, by their keys. Thread-safe; each is read by one thread, and others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+
+    def find(self, key: str, read: Callable[[], bytes]) -> bytes:
+        """A pack's bytes, read if they are not at hand."""
+        with self._lock:
+            body = self._bodies.get(key)
+            if body is None:
+                body = self._bodies[key] = read()
+            self._bodies.move_to_end(key)
+            while len(self._bodies) > RECENT_PACKS:
+                self._bodies.popitem(last=False)
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBackup:
+    """A backup that exists.
+
+    Attributes:
+        manifest_sha256: of the manifest's bytes.
+    """
+
+    store: ObjectStore
+    place: BackupPath
+    manifest: BackupManifest
+    manifest_sha256: str
+    _packs: _RecentPacks = field(default_factory=_RecentPacks, init=False, repr=False, compare=False)
+
+    @classmethod
+    def open_named(cls, store: ObjectStore, prefix: str, name: str) -> OpenedBackup:
+        """Read a backup's manifest.
+
+        Args:
+            prefix: BACKUP_PREFIX.
+
+        Raises:
+            BackupNotFound: it has none.
+            ManifestDamaged: it is not as it was written.
+            StoreError: S3 could not be asked.
+        """
+        place = BackupPath(prefix, name)
+        body = store.get_or_none(place.manifest_key)
+        if body is None:
+            raise BackupNotFound(
+                f"there is no backup {name}",
+                detail=f"s3://{store.bucket}/{place.manifest_key} does not exist",
+                hint="one without a manifest was never finished; nightshift backups lists those that were",
+            )
+        manifest = read_manifest(body, key=place.manifest_key)
+        if manifest.name != name:
+            detail = f"{place.manifest_key} is the manifest of {manifest.name}"
+            raise BackupDamaged("the manifest is another backup's", detail=detail, hint=_HINT)
+        return cls(store, place, manifest, sha256_of(body))
+
+    def exclusion_warnings(self) -> tuple[str, ...]:
+        """What nobody can bring back out of it, and nobody expects of it, a sentence each: it was never in it."""
+        manifest = self.manifest
+        return tuple(f"the backup does not hold {one}" for one in manifest.missing if one not in manifest.unsaved)
+
+    def unsaved_warnings(self) -> tuple[str, ...]:
+        """What should be in it and could not be saved, a sentence each."""
+        return tuple(f"the backup does not hold {one}" for one in self.manifest.unsaved)
+
+    def verification_record(self) -> VerificationRecord | None:
+        """A rehearsal's stamp, where there is one for this manifest; none where S3 does not give it."""
+        try:
+            body = self.store.get_or_none(self.place.verification_key)
+            found = read_proven(body, key=self.place.verification_key) if body is not None else None
+        except (ManifestDamaged, StoreError):
+            return None
+        return found if found and found.manifest_sha256 == self.manifest_sha256 else None
+
+    def auxiliary_objects(self) -> tuple[BackupPart, ...]:
+        """The objects that no restore reads: logs, and the schema as people read it."""
+        sql = self.manifest.schema.sql
+        return (*self.manifest.logs, *([sql] if sql else []))
+
+    def check_objects(self) -> None:
+        """Make sure that every object is there and has its size; a listing tells, nothing is read.
+
+        Raises:
+            BackupDamaged: some are missing or cut; every one is named.
+            StoreError: S3 could not be asked.
+        """
+        sizes = {found.key: found.size for found in self.store.list_objects(self.place.folder)}
+        wrong = []
+        for part in self.manifest.list_objects():
+            size = sizes.get(self.place.object_key(part))
+            if size is None:
+                wrong.append(f"{part.key}: is missing")
+            elif size != part.bytes:
+                wrong.append(f"{part.key}: has {size} bytes, not {part.bytes}")
+        if wrong:
+            raise BackupDamaged(f"{self.manifest.name} is damaged", detail="\n".join(wrong[:20]), hint=_HINT)
+
+    def read_part(self, part: BackupPart) -> bytes:
+        """The bytes of a part, on its SHA-256; the packs that were read last are kept.
+
+        Raises:
+            BackupDamaged: it is missing, or its bytes are others.
+            StoreError: S3 could not be asked.
+        """
+        if part.pack is None:
+            return self._read(part)
+        pack = self._packs.find(part.key, partial(self._read, part.object))
+        return _proven(self.manifest.name, part, pack[part.pack.offset : part.pack.offset + part.bytes])
+
+    def _read(self, part: BackupPart) -> bytes:
+        body = self.store.get_or_none(self.place.object_key(part))
+        if body is None:
+            raise BackupDamaged(f"{self.manifest.name} is damaged", detail=f"{part.key}: is missing", hint=_HINT)
+        return _proven(self.manifest.name, part, body)
+
+
+def _proven(name: str, part: BackupPart, body: bytes) -> bytes:
+    if len(body) != part.bytes or sha256_of(body) != part.sha256:
+        detail = f"{part.key}: its SHA-256 is not the manifest's"
+        raise BackupDamaged(f"{name} is damaged", detail=detail, hint=_HINT)
+    return body

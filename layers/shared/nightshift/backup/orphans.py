@@ -1,0 +1,156 @@
+"""Objects that no manifest lists: what runs left that were killed, failed, or had to begin a table anew.
+
+Whose objects they are, their keys say: the run that wrote them. Only those of runs in our own history are taken:
+another database may have its backups under the same prefix, by mistake, and be writing one right now. Nor is anything
+touched under a manifest that cannot be read: what lies there may be all that is left of a backup.
+
+The run lock says that no other run of ours is alive, and a lock can be lost. So a run that never ended is first
+declared dead in the history, and only then loses its objects; and a run writes its manifest with its own row there
+locked, and only while nobody has declared it dead. One row, one lock, one winner: no manifest without its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, update
+
+from nightshift.backup.inventory import BackupState, FoundBackup
+from nightshift.backup.manifest import MANIFEST, PROVEN, BackupPath
+from nightshift.database.connect import Database
+from nightshift.database.tables import run as run_table
+from nightshift.database.tables import table_exists
+from nightshift.errors import RunAborted
+from nightshift.store import ObjectStore
+from nightshift.store.removal import remove_objects
+
+JOB = "backup"
+_RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanCleanup:
+    """What became of them.
+
+    Attributes:
+        removed: objects that are gone.
+        warnings: what is odd, a sentence each.
+    """
+
+    removed: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def known_run_ids(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
+    """Those of the runs that are in this database's history of backups; a database that was never run on has none."""
+    wanted = sorted(set(run_ids))
+    query = select(run_table.c.run_id).where(run_table.c.job == JOB, run_table.c.run_id.in_(wanted))
+    known = wanted and table_exists(connection, run_table)
+    found = frozenset(connection.execute(query).scalars()) if known else frozenset()
+    connection.rollback()
+    return found
+
+
+@contextmanager
+def hold_run_alive(database: Database, run_id: str) -> Iterator[None]:
+    """For as long as a manifest is being written: nobody has declared this run dead, and nobody can.
+
+    SQLite's lock is the kernel's and cannot be lost; a row's lock would keep the application from writing.
+
+    Raises:
+        RunAborted: somebody has; its objects may be gone.
+    """
+    with database.connect() as connection:
+        mine = select(run_table.c.status).where(run_table.c.run_id == run_id).with_for_update()
+        status = connection.execute(mine).scalar()
+        if not database.is_postgresql:
+            connection.rollback()
+        if status != _RUNNING:
+            raise RunAborted(
+                "another run has taken this one for dead",
+                detail=f"run {run_id} is recorded as {status}",
+                hint="its connection to the database was lost for a while;"
+                " the other run, or the next, takes the backup",
+            )
+        yield
+        connection.rollback()
+
+
+def delete_orphans(
+    store: ObjectStore,
+    database: Database,
+    prefix: str,
+    backups: Iterable[FoundBackup],
+    *,
+    kept: frozenset[str],
+    versions: bool,
+) -> OrphanCleanup:
+    """Remove leftovers.
+
+    Args:
+        backups: all, as the inventory judged them.
+        kept: full keys of objects of a backup that is being continued.
+        versions: delete the objects' versions as well (Object Lock).
+
+    Raises:
+        StoreError: S3 did not list them.
+        sqlalchemy.exc.DBAPIError: the history could not be asked.
+    """
+    unlisted: dict[tuple[str, str], list[str]] = {}
+    for backup in backups:
+        place = BackupPath(prefix, backup.name)
+        for key, run_id in _unlisted(store, place, backup):
+            if key not in kept:
+                unlisted.setdefault((place.manifest_key if backup.manifest is None else "", run_id), []).append(key)
+    with database.connect() as connection:
+        ours = _declared_dead(connection, {run_id for _, run_id in unlisted if run_id})
+    # Only now, when no dead run can write one any more: is there still no manifest?
+    finished = {manifest for manifest, _ in unlisted if manifest and store.head_object(manifest)}
+    # A stamp without a manifest is nobody's: it says nothing any more.
+    ready = [(run_id, keys) for (manifest, run_id), keys in unlisted.items() if manifest not in finished]
+    keys = [key for run_id, some in ready if not run_id or run_id in ours for key in some]
+    strange = [some[0] for run_id, some in ready if run_id and run_id not in ours]
+    warnings = [f"objects of {len(strange)} unknown runs were left alone, e.g. {strange[0]}"] if strange else []
+    removal = (
+        remove_objects(store.client, store.bucket, keys, versions=versions, deadline=database.deadline)
+        if keys
+        else None
+    )
+    if removal is not None and removal.failed:
+        code = next(iter(removal.failed.values()))
+        warnings.append(f"{len(removal.failed)} leftovers could not be deleted: {code}; the next run tries again")
+    return OrphanCleanup(0 if removal is None else len(removal.gone), tuple(warnings))
+
+
+def _declared_dead(connection: Connection, run_ids: set[str]) -> frozenset[str]:
+    """Those that are ours; none of them can finish a backup any more."""
+    if not run_ids:
+        return frozenset()
+    never_ended = run_table.c.run_id.in_(sorted(run_ids)) & (run_table.c.job == JOB) & (run_table.c.status == _RUNNING)
+    connection.execute(update(run_table).where(never_ended).values(status="failed", error="it never ended"))
+    connection.commit()
+    return known_run_ids(connection, run_ids)
+
+
+def _unlisted(store: ObjectStore, place: BackupPath, backup: FoundBackup) -> Iterator[tuple[str, str]]:
+    """Keys that are not the backup's, each with the run that its name says."""
+    if backup.state is BackupState.DAMAGED:
+        return
+    listed = {part.key for part in backup.manifest.list_objects()} if backup.manifest else set()
+    if (
+        backup.manifest is not None
+        and len(listed) + 1 + (backup.proven is not None) + (backup.pin is not None) == backup.objects
+    ):
+        return  # all are: no need to list them again
+    listing = [found.key for found in store.list_objects(place.folder)]
+    if backup.manifest is None and place.manifest_key in listing:
+        return  # written since the inventory looked
+    for key in listing:
+        inner = key.removeprefix(place.folder)
+        run_id, slash, _ = inner.partition("/")
+        if inner == MANIFEST or inner in listed or (inner == PROVEN and backup.manifest is not None):
+            continue
+        if slash or inner == PROVEN:
+            yield key, run_id if slash else ""

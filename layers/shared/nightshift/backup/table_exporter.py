@@ -1,0 +1,289 @@
+"""Saves the rows of a snapshot: several connections, each streaming one piece of a table after the other.
+
+A row that PostgreSQL cannot send, or a page that it cannot read, costs its table alone: that is named among what is
+missing, and the others go on.
+
+A table is saved once all its pieces were read and all its parts were proven in S3. What is not when the time is over is
+left for another snapshot, whole: parts of one table from two moments would be no table at all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
+from nightshift.backup.block_ranges import BlockRange, column_encodings, largest_first, split_into_ranges
+from nightshift.backup.database_inventory import SourceTable
+from nightshift.backup.digest import RowHashSum
+from nightshift.backup.manifest import BackupPart, ComputedColumn, SavedColumn, TableEntry
+from nightshift.backup.pack_writer import SMALL, PackWriter
+from nightshift.backup.snapshot import ExportedSnapshot
+from nightshift.backup.uploader import BackupUploader
+from nightshift.database.url import DatabaseTarget
+from nightshift.errors import ArchiveMismatch
+from nightshift.rows.columns import apply_types
+from nightshift.rows.parquet import ParquetEncoder
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.row_connection import (
+    RowsLocked,
+    StatementInterrupted,
+    StatementRefused,
+    TransactionLimits,
+    rebatch,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_BYTES = 12 << 20
+"""Arrow memory of one part's rows; see benchmarks/backup.py for what two connections take with it."""
+
+LIMIT_SECONDS = 1.0
+"""How often a connection's `statement_timeout` is set to the time that is left; a small table takes a hundredth."""
+
+_UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What became of the tables.
+
+    Attributes:
+        entries: those that are in S3, whole.
+        left: those for which the time did not suffice.
+        missing: sentences for the manifest.
+        unsaved: sentences about tables whose rows the database could not give.
+    """
+
+    entries: tuple[TableEntry, ...]
+    left: tuple[SourceTable, ...]
+    missing: tuple[str, ...]
+    unsaved: tuple[str, ...]
+
+
+class _Table:
+    """One table on its way; its pieces may be read by several threads."""
+
+    def __init__(self, source: SourceTable, run_id: str) -> None:
+        self.source = source
+        self.carried = column_encodings(source)
+        self.encoder = ParquetEncoder(None, {"nightshift.table": source.name.label, "nightshift.run_id": run_id})
+        self.sum = RowHashSum()
+        self.left = 0
+        self.refused: str | None = None
+        self.parts: dict[int, Future[BackupPart]] = {}
+        self.numbers = 0
+
+    def entry(self) -> TableEntry:
+        """As the manifest has it.
+
+        Raises:
+            ArchiveMismatch: the parts have more or fewer rows than the server hashed.
+        """
+        parts = [part.result() for _, part in sorted(self.parts.items())]
+        name, total = self.source.name, self.sum if self.carried else RowHashSum()
+        if sum(part.rows for part in parts) != total.rows:
+            raise ArchiveMismatch(
+                "row counts differ", detail=f"{name.label}: {total.rows} rows read, others in Parquet"
+            )
+        return TableEntry(
+            schema=name.schema,
+            name=name.name,
+            rows=total.rows,
+            digest=total.digest(),
+            bytes=sum(part.bytes for part in parts),
+            columns=tuple(SavedColumn(name=c.name, type=c.type_name) for c in self.source.columns),
+            computed=tuple(
+                ComputedColumn(name=c.name, type=c.type_name, digest=total.digest_computed(place))
+                for place, c in enumerate(self.source.computed)
+            ),
+            parts=tuple(parts),
+        )
+
+
+class TableExporter:
+    """Saves tables of one snapshot."""
+
+    def __init__(
+        self,
+        target: DatabaseTarget,
+        snapshot: ExportedSnapshot,
+        parcels: BackupUploader,
+        run_id: str,
+        listener: Listener,
+        deadline: float,
+    ) -> None:
+        """Args:
+        deadline: `time.monotonic()` value after which no row is read any more.
+        """
+        self._target = target
+        self._snapshot = snapshot
+        self._parcels = parcels
+        self._packer = PackWriter(parcels)
+        self._run_id = run_id
+        self._listener = listener
+        self._deadline = deadline
+        self._pieces: deque[tuple[_Table, BlockRange]] = deque()
+        self._lock = threading.Lock()
+        self._failed = threading.Event()
+
+    def export_tables(self, sources: Sequence[SourceTable], workers: int) -> ExportResult:
+        """Save tables, the largest first.
+
+        Args:
+            workers: connections that read at once.
+
+        Raises:
+            StoreError, ArchiveMismatch, NightshiftError: S3 or the database failed; nothing of it is part of a backup.
+        """
+        tables = [_Table(source, self._run_id) for source in largest_first(sources)]
+        for table in tables:
+            pieces = split_into_ranges(table.source, self._snapshot.number)
+            table.left = len(pieces)
+            self._pieces.extend((table, piece) for piece in pieces)
+            self._tell(ProgressStep.PLANNED, table, max(0, int(table.source.rows)))
+        with ThreadPoolExecutor(workers, thread_name_prefix="backup") as pool:
+            readers = [pool.submit(self._work) for _ in range(workers)]
+            try:
+                for reader in readers:
+                    reader.result()
+            finally:
+                self._failed.set()  # whatever ended us ends the others
+        self._packer.send_open_pack()
+        for table in tables:
+            for part in table.parts.values():
+                part.result()
+        refused = [table for table in tables if table.refused is not None]
+        done = [table for table in tables if not table.left]
+        missing = [
+            f"the rows of {table.source.name.label}, which has no stored columns: {table.sum.rows}"
+            for table in done
+            if table.sum.rows and not table.carried
+        ]
+        return ExportResult(
+            entries=tuple(table.entry() for table in done),
+            left=tuple(table.source for table in tables if table.left and table not in refused),
+            missing=tuple(missing),
+            unsaved=tuple(f"the rows of {table.source.name.label}: {table.refused}" for table in refused),
+        )
+
+    def _work(self) -> None:
+        """One connection's part: piece after piece until there is none, or no time."""
+        try:
+            while self._read_on():
+                pass
+        except StatementInterrupted:
+            if not self._stopped():  # by somebody else
+                self._failed.set()
+                raise
+        except BaseException:
+            self._failed.set()
+            raise
+
+    def _read_on(self) -> bool:
+        """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
+        connection = PostgresConnection(self._target)
+        try:
+            self._snapshot.attach(connection)
+            limited = -LIMIT_SECONDS
+            while (taken := self._take()) is not None:
+                if time.monotonic() - limited >= LIMIT_SECONDS:
+                    self._limit(connection)
+                    limited = time.monotonic()
+                try:
+                    self._read(connection, *taken)
+                except StatementRefused as exc:  # a value that is too large, a damaged page: another table may be read
+                    taken[0].refused = f"{exc.message}: {exc.detail}" + (f" ({exc.hint})" if exc.hint else "")
+                    return True
+        finally:
+            connection.close()
+        return False
+
+    def _take(self) -> tuple[_Table, BlockRange] | None:
+        with self._lock:
+            while self._pieces and not self._stopped():
+                table, piece = self._pieces.popleft()
+                if table.refused is None:
+                    return table, piece
+        return None
+
+    def _limit(self, connection: PostgresConnection) -> None:
+        """Let the server end a statement at the deadline: while it says nothing, nobody here looks at the clock."""
+        left = max(1, int((self._deadline - time.monotonic()) * 1000))
+        connection.execute(f"SELECT length(set_config('statement_timeout', '{min(left, 2_000_000_000)}ms', true))")
+
+    def _read(self, connection: PostgresConnection, table: _Table, piece: BlockRange) -> None:
+        bounds = TransactionLimits(
+            seconds=max(0.001, self._deadline - time.monotonic()), lock_seconds=0, bytes=_UNLIMITED, stop=self._stopped
+        )
+        hashes = RowHashSum()
+        try:
+            for rows in rebatch(self._rows(connection, table, piece, bounds, hashes), PART_BYTES):
+                self._ship(table, rows)
+        except RowsLocked as exc:
+            raise RowsLocked(
+                "somebody wants to alter a table that is being backed up",
+                detail=f"{table.source.name.label}: {exc.detail}",
+                hint="the backup gave way, and is taken again by the next run",
+            ) from exc
+        with self._lock:
+            table.sum.merge(hashes)
+            table.left -= 1
+
+    def _rows(
+        self,
+        connection: PostgresConnection,
+        table: _Table,
+        piece: BlockRange,
+        bounds: TransactionLimits,
+        hashes: RowHashSum,
+    ) -> Iterator[pa.RecordBatch]:
+        """A piece's rows, their hashes summed and taken off."""
+        for batch in connection.stream_rows(piece.select_sql(table.carried), bounds):
+            width = batch.num_columns - 1 - len(table.source.computed)
+            hashes.add(batch.column(width), batch.columns[width + 1 :])
+            if width:
+                yield batch.select(range(width))
+
+    def _ship(self, table: _Table, rows: pa.Table) -> None:
+        label = table.source.name.label
+        self._tell(ProgressStep.STREAMED, table, rows.num_rows)
+        file = table.encoder.encode_rows(apply_types(rows, table.carried))
+        if file.rows != rows.num_rows:
+            raise ArchiveMismatch("row counts differ", detail=f"{label}: {rows.num_rows} read, {file.rows} in Parquet")
+        with self._lock:
+            number = table.numbers = table.numbers + 1
+        name = f"{folder_of(table.source)}/part-{number:05}.parquet"
+        if len(file.body) < SMALL:
+            part = self._packer.add_file(name, file.body, rows=file.rows)
+        else:
+            part = self._parcels.upload_async(label, self._parcels.object_key("data", name), file.body, rows=file.rows)
+        part.add_done_callback(self._sent)
+        with self._lock:
+            table.parts[number] = part
+
+    def _sent(self, part: Future[BackupPart]) -> None:
+        if part.cancelled() or part.exception() is not None:
+            self._failed.set()
+
+    def _stopped(self) -> bool:
+        return self._failed.is_set() or time.monotonic() > self._deadline
+
+    def _tell(self, step: ProgressStep, table: _Table, rows: int) -> None:
+        self._listener(ProgressEvent(step=step, table=table.source.name.label, rows=rows))
+
+
+def folder_of(source: SourceTable) -> str:
+    """The folder of a table's parts: its name, whatever could be misread in a key escaped."""
+    name = source.name
+    return ".".join(_escaped(part) for part in (name.schema, name.name) if part)
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-" else "".join(f"%{b:02X}" for b in c.encode()) for c in text)

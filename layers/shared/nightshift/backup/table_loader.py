@@ -1,0 +1,283 @@
+"""Rows back into the tables of a fresh schema: several connections, each part proven before a row of it is taken.
+
+A part is fetched, its SHA-256 compared, and put into its table in one transaction (`part_loader`). When a table's last
+part is in, its digest is taken and compared; the other connections go on meanwhile. Several parts of one table go in at
+once.
+
+What the server refuses costs the part alone: on a bad day whatever comes back is wanted. The table is named, with the
+server's words and how many of its rows are in. A damaged part, or a lost server, ends it all.
+
+Rows that may belong into other partitions than they came from (`target_columns.hash_partition_routes`) are gathered in
+a temporary table of their partition's form, compared there, and inserted into the table above, all in one transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from nightshift.backup import digest
+from nightshift.backup.digest import RowHashSum
+from nightshift.backup.manifest import BackupPart, ComputedColumn, TableEntry
+from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.backup.part_loader import PartLoader
+from nightshift.backup.target_columns import TargetColumns
+from nightshift.database.catalog import TableName, quote_identifier
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.row_connection import StatementInterrupted, StatementRefused, TransactionLimits
+
+_LEAF = TableName("pg_temp", "nightshift_leaf")
+_LOCK_SECONDS = 30.0
+_IN_ORDER = "SELECT length(set_config('enable_seqscan', 'on', false))"
+
+Told = Callable[[str, int], None]
+"""Called by a worker's thread when rows are committed: the table's label, and how many."""
+
+
+@dataclass(slots=True)
+class LoadResult:
+    """What came of it.
+
+    Attributes:
+        rows: by table, of tables that had their turn: those that are in.
+        bytes: of the parts that were put in.
+        left: tables that are not complete, for want of time.
+        differences: tables whose rows were refused, or whose digest is not the manifest's, a sentence each.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    left: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+class TableLoader:
+    """Fills tables."""
+
+    def __init__(
+        self,
+        backup: OpenedBackup,
+        connect: Callable[[], PostgresConnection],
+        fields: TargetColumns,
+        *,
+        deadline: float,
+        told: Told,
+        routed: Mapping[TableName, TableName] | None = None,
+        digests: bool = True,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            connect: opens a data connection; each worker has its own.
+            fields: of the tables, which must fit (`target_columns.column_mismatches`).
+            deadline: `time.monotonic()` value after which nothing more is begun.
+            routed: tables whose rows go in through another one, see `target_columns.hash_partition_routes`.
+            digests: compare them; those of one text differ from encoding to encoding.
+        """
+        self._backup = backup
+        self._connect = connect
+        self._fields = fields
+        self._deadline = deadline
+        self._told = told
+        self._routed = routed or {}
+        self._digests = digests
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._queue: deque[tuple[TableEntry, tuple[BackupPart, ...]]] = deque()
+        self._waiting: Counter[str] = Counter()
+        self._refused: dict[str, str] = {}
+        self._filled = LoadResult()
+
+    def load_tables(self, entries: Sequence[TableEntry], *, workers: int) -> LoadResult:
+        """Put every row back, largest tables first, and those that are in packs alone one pack after the other.
+
+        Raises:
+            BackupDamaged, ArchiveMismatch: a part is not what the manifest says; parts before it are in.
+            NightshiftError: the database was lost, or somebody held a lock.
+        """
+        for entry in sorted(entries, key=_order_key):
+            if not entry.parts:
+                self._compare(entry, RowHashSum())
+                continue
+            units = [entry.parts] if self._is_one_unit(entry) else [(part,) for part in entry.parts]
+            self._queue.extend((entry, unit) for unit in units)
+            self._waiting[entry.label] = len(units)
+        workers = max(1, min(workers, len(self._queue)))
+        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
+            futures = [pool.submit(self._work) for _ in range(workers)]
+            try:
+                for future in futures:
+                    future.result()
+            finally:
+                self._stop.set()  # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch
+        self._filled.left = len(entries) - len(self._filled.rows)
+        return self._filled
+
+    def _work(self) -> None:
+        try:
+            while self._fill():
+                pass
+        except StatementInterrupted:
+            if time.monotonic() < self._deadline and not self._stop.is_set():
+                raise  # it was not our own time that was over
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _fill(self) -> bool:
+        """One connection's part; False once nothing is left. One on which something was refused is not used again."""
+        with closing(self._connect()) as connection:
+            connection.execute(digest.SESSION)
+            connection.execute(_IN_ORDER)
+            connection.commit()
+            loader = PartLoader(connection)
+            while (unit := self._next()) is not None:
+                try:
+                    self._one(connection, loader, *unit)
+                except StatementRefused as exc:
+                    self._refuse(*unit, exc)
+                    return True
+        return False
+
+    def _next(self) -> tuple[TableEntry, tuple[BackupPart, ...]] | None:
+        with self._lock:
+            over = self._stop.is_set() or time.monotonic() >= self._deadline
+            return self._queue.popleft() if self._queue and not over else None
+
+    def _is_one_unit(self, entry: TableEntry) -> bool:
+        """Whether a table's rows go in, and are looked at, in one transaction."""
+        return entry.table in self._routed or len(entry.parts) == 1
+
+    def _one(
+        self, connection: PostgresConnection, loader: PartLoader, entry: TableEntry, parts: Sequence[BackupPart]
+    ) -> None:
+        """A table's parts, in one transaction; none of them: the look at a table that has them all."""
+        bounds = self._bounds()
+        with connection.transaction(bounds):
+            if not parts:
+                self._compare(entry, self._look(connection, entry, entry.table, bounds))
+                return
+            if (above := self._routed.get(entry.table)) is not None:
+                found: RowHashSum | None = self._route(connection, loader, entry, parts, above, bounds)
+            else:
+                for part in parts:
+                    self._put(loader, entry, part, entry.table, bounds)
+                found = self._look(connection, entry, entry.table, bounds) if self._is_one_unit(entry) else None
+            connection.commit()
+        if found is not None:
+            self._compare(entry, found)
+        self._told(entry.label, sum(part.rows for part in parts))
+        with self._lock:
+            self._filled.bytes += sum(part.bytes for part in parts)
+        self._had_its_turn(entry)
+
+    def _route(
+        self,
+        connection: PostgresConnection,
+        loader: PartLoader,
+        entry: TableEntry,
+        parts: Sequence[BackupPart],
+        above: TableName,
+        bounds: TransactionLimits,
+    ) -> RowHashSum:
+        """All of a partition's rows by way of the table above it; returns what they came to before that."""
+        connection.run_statement(
+            f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql} INCLUDING GENERATED) ON COMMIT DROP"
+        )
+        for part in parts:
+            self._put(loader, entry, part, _LEAF, bounds)
+            loader.empty_stage()
+        found = self._look(connection, entry, _LEAF, bounds)
+        connection.execute(_through(above, entry))
+        return found
+
+    def _had_its_turn(self, entry: TableEntry) -> None:
+        """Behind the last of a table's parts comes the look at it; those of one unit were looked at on their way."""
+        with self._lock:
+            self._waiting[entry.label] -= 1
+            if not self._waiting[entry.label] and not self._is_one_unit(entry):
+                self._queue.appendleft((entry, ()))
+
+    def _refuse(self, entry: TableEntry, parts: Sequence[BackupPart], exc: StatementRefused) -> None:
+        """Keep what the server said first of a table's rows."""
+        said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
+        with self._lock:
+            self._refused.setdefault(entry.label, said)
+        if parts:
+            self._had_its_turn(entry)
+        if not parts or self._is_one_unit(entry):
+            self._compare(entry, RowHashSum())
+
+    def _put(
+        self, loader: PartLoader, entry: TableEntry, part: BackupPart, table: TableName, bounds: TransactionLimits
+    ) -> None:
+        loader.load(entry, self._fields[entry.table], part, self._backup.read_part(part), table, bounds)
+
+    def _look(
+        self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: TransactionLimits
+    ) -> RowHashSum:
+        """What stands in a table: rows, and the sums of their hashes."""
+        computed = [column.name for column in self._computed(entry)]
+        statement = digest.digest_sql(table, [column.name for column in entry.columns], computed)
+        rows, total, *more = (int(column[0].as_py()) for column in connection.read_table(statement, bounds).columns)
+        return RowHashSum(rows, total, more)
+
+    def _computed(self, entry: TableEntry) -> list[ComputedColumn]:
+        """The generated columns that were saved and are there."""
+        there = self._fields[entry.table]
+        return [column for column in entry.computed if column.name in there and there[column.name].computed]
+
+    def _compare(self, entry: TableEntry, found: RowHashSum) -> None:
+        """What came back beside what was saved."""
+        rows = found.rows
+        with self._lock:
+            self._filled.rows[entry.label] = rows
+            if (said := self._refused.get(entry.label)) is not None:
+                self._filled.differences.append(f"{entry.label}: {rows} of {entry.rows} rows came back: {said}")
+            elif rows != entry.rows:
+                self._filled.differences.append(f"{entry.label}: {rows} rows came back, {entry.rows} were saved")
+            elif self._digests and found.digest() != entry.digest:
+                self._filled.differences.append(f"{entry.label}: its rows are not those that were saved (digest)")
+            elif self._digests:
+                self._filled.differences += _computed_differences(entry, self._computed(entry), found)
+
+    def _bounds(self) -> TransactionLimits:
+        left = max(1.0, self._deadline - time.monotonic())
+        return TransactionLimits(seconds=left, lock_seconds=_LOCK_SECONDS, bytes=1 << 40, stop=self._out_of_time)
+
+    def _out_of_time(self) -> bool:
+        return self._stop.is_set() or time.monotonic() >= self._deadline
+
+
+def _order_key(entry: TableEntry) -> tuple[bool, int, str, int]:
+    """Returns the sort key of a table: by size alone, each pack would be fetched again and again."""
+    packs = [(part.key, part.pack.offset) for part in entry.parts if part.pack]
+    if not packs or len(packs) < len(entry.parts):
+        return False, -entry.bytes, "", 0
+    return True, 0, *packs[0]
+
+
+def _computed_differences(entry: TableEntry, there: Sequence[ComputedColumn], found: RowHashSum) -> Iterator[str]:
+    """Generated columns that are not as they were saved."""
+    for place, column in enumerate(there):
+        if found.digest_computed(place) != column.digest:
+            yield (
+                f"{entry.label}: the generated column {column.name} holds other values than were saved, as its"
+                " expression yields others by now; in the database that was saved, an UPDATE of the columns that it is"
+                " made of brings it up to date (SET a = a)"
+            )
+    yield from (f"{entry.label}: the generated column {c.name} is gone" for c in entry.computed if c not in there)
+
+
+def _through(above: TableName, entry: TableEntry) -> str:
+    """SQL that gives the rows of a partition to the table above it, and yields one number."""
+    names = ", ".join(quote_identifier(column.name) for column in entry.columns)
+    return (
+        f"WITH added AS (INSERT INTO {above.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {_LEAF.sql}"
+        " RETURNING 1) SELECT count(*) FROM added"
+    )

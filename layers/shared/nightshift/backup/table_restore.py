@@ -1,0 +1,181 @@
+"""One table out of a backup, into a database that goes on living: rows that somebody deleted come back.
+
+The table is either there, empty, with the columns that were saved, or it is made from the backup's schema as it was
+without indexes, keys and triggers, for those may want other tables. Its sequences are left alone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+
+from sqlalchemy import text
+
+from nightshift.backup import target_columns
+from nightshift.backup.contents import ArchiveEntry, read_entries
+from nightshift.backup.manifest import BackupManifest, TableEntry
+from nightshift.backup.missing_prerequisites import MissingPrerequisites
+from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.backup.ownership import transfer_ownership
+from nightshift.backup.pg_tools import find_pg_tools, refuse_without_client
+from nightshift.backup.preflight import server_major_version
+from nightshift.backup.restore import RestoreOptions
+from nightshift.backup.schema import SchemaRestore, schema_sql
+from nightshift.backup.table_loader import TableLoader
+from nightshift.backup.target_environment import TargetEnvironment, fit_schema, read_environment
+from nightshift.database.catalog import quote_identifier, split_name
+from nightshift.database.connect import Database
+from nightshift.database.insertable import InsertTarget, find_insert_target
+from nightshift.results import GuardRefusal
+from nightshift.results.backup import RestoredBackup
+from nightshift.rows.postgres import PostgresConnection
+
+
+def restore_table(backup: OpenedBackup, database: Database, table: str, terms: RestoreOptions) -> RestoredBackup:
+    """Bring one table's rows back.
+
+    Args:
+        table: as people write it: `schema.table`, or the name alone where only one schema has it.
+
+    Returns:
+        what came back; a refusal where nothing was touched.
+
+    Raises:
+        BackupDamaged: the table's objects are not what the manifest says; of its rows none or some came back.
+        NightshiftError: the table could not be made, or the database was lost. Rows that it refuses are a difference.
+    """
+    started = time.monotonic()
+    blank = RestoredBackup(name=backup.manifest.name, target=database.target.database, dry_run=terms.dry_run)
+    entry = _entry(backup.manifest, table)
+    if isinstance(entry, GuardRefusal):
+        return replace(blank, refusal=entry, dry_run=False)
+    with database.connect() as connection:
+        found, version = find_insert_target(connection, entry.table), server_major_version(connection)
+        fields = target_columns.load_target_columns(connection)
+    refusal = _judge(backup, entry, found, target_columns.column_mismatches(entry, fields.get(entry.table)))
+    if refusal is not None:
+        return replace(blank, refusal=refusal, dry_run=False)
+    if terms.dry_run:
+        by_table = {entry.label: entry.rows}
+        return replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table=by_table)
+    made = None if found else _make(backup, database, entry, terms, version)
+    if isinstance(made, GuardRefusal):
+        return replace(blank, refusal=made)
+    if made is not None:
+        with database.connect() as connection:
+            fields = target_columns.load_target_columns(connection)
+    connect = partial(PostgresConnection, database.target)
+    filler = TableLoader(backup, connect, fields, deadline=database.deadline, told=terms.told)
+    filled = filler.load_tables([entry], workers=terms.workers)
+    note = "made from the backup, without indexes, keys and triggers: schema.sql in the backup has them"
+    return replace(
+        blank,
+        tables=len(filled.rows),
+        rows=sum(filled.rows.values()),
+        bytes=filled.bytes,
+        left_tables=filled.left,
+        differences=tuple(filled.differences),
+        environment=() if made is None else (*made.environment, *made.give(database)),
+        by_table=filled.rows,
+        warnings=() if found else (f"{entry.label} was {note}",),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _entry(manifest: BackupManifest, written: str) -> TableEntry | GuardRefusal:
+    """The table that a written name means; a backup of SQLite has one file, and no table of that name."""
+    if manifest.kind != "postgresql":
+        hint = "restore it whole, into a new file, and copy the table from there"
+        return GuardRefusal(guard="other_kind", message=f"{manifest.name} is a backup of SQLite", hint=hint)
+    exact = manifest.find_table(written)
+    parts = [part for part, _ in split_name(written) or ()]
+    named = [t for t in manifest.tables if parts in ([t.name], [t.schema, t.name])]
+    if exact is not None or len(named) == 1:
+        return exact or named[0]
+    known = ", ".join(entry.label for entry in manifest.tables[:20]) or "none"
+    return GuardRefusal(
+        guard="unknown_table",
+        message=f"{manifest.name} has {'several tables' if named else 'no table'} {written}",
+        hint=f"write it like schema.table; of a partitioned table each partition is one; it has: {known}",
+    )
+
+
+def _judge(
+    backup: OpenedBackup, entry: TableEntry, found: InsertTarget | None, misfits: tuple[str, ...]
+) -> GuardRefusal | None:
+    """Why the rows cannot go there."""
+    manifest, label = backup.manifest, entry.label
+    if found is None:
+        hint = "CREATE the table first, with the columns that were saved"
+        message = f"{label} does not exist, and the backup has no schema to make it from"
+        return None if manifest.schema.dump else GuardRefusal(guard="no_schema", message=message, hint=hint)
+    if found.kind != "table":
+        message = f"{label} is a {found.kind}"
+        return GuardRefusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")
+    if not found.may_insert:
+        hint = "GRANT SELECT, INSERT on it, and USAGE on its schema, to the role of the URL"
+        return GuardRefusal(guard="unusable_table", message=f"{label} may not be read and filled by us", hint=hint)
+    if not found.empty:
+        return GuardRefusal(guard="not_empty", message=f"{label} has rows", hint="rename it, and a table will be made")
+    if found.altering:
+        message = f"{label}: {', '.join(found.altering)} could change rows on their way in, or keep them out"
+        return GuardRefusal(
+            guard="altered_rows", message=message, hint="disable them until it is restored (ALTER TABLE … DISABLE)"
+        )
+    if misfits:
+        message = f"{label} is not the table that was saved: {'; '.join(misfits[:5])}"
+        return GuardRefusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A table that was made from the backup's schema.
+
+    Attributes:
+        environment: what differs by the server's doing, a sentence each.
+        gifts: SQL with its ownership and grants; empty: they are given already, or were not asked for.
+    """
+
+    environment: tuple[str, ...]
+    gifts: str
+    around: TargetEnvironment
+
+    def give(self, database: Database) -> tuple[str, ...]:
+        """Give it to its owner, once its rows are in; returns what could not be given."""
+        return transfer_ownership(database, self.gifts, self.around) if self.gifts else ()
+
+
+def _make(
+    backup: OpenedBackup, database: Database, entry: TableEntry, terms: RestoreOptions, version: int
+) -> GuardRefusal | _Made:
+    """Make the table from the backup's schema."""
+    client = find_pg_tools(terms.client, version)
+    if client is None:
+        return refuse_without_client(version, terms.client)
+    assert backup.manifest.schema.dump is not None  # else it was refused
+    archive = backup.read_part(backup.manifest.schema.dump)
+    with database.connect() as connection:
+        known = text("SELECT count(*) FROM pg_namespace WHERE nspname = :name")
+        if not connection.execute(known, {"name": entry.schema}).scalar():
+            connection.exec_driver_sql(f"CREATE SCHEMA {quote_identifier(entry.schema)}")
+        connection.commit()
+        around = read_environment(connection)
+    entries = read_entries(archive)
+    others = frozenset(one.id for one in entries if not _is_about(one, entry))
+    fitted = fit_schema(archive, around, owners=terms.owners, without=others)
+    owners = terms.owners and around.superuser
+    lacking = MissingPrerequisites(entries, owners=owners, without=fitted.without)
+    schema = SchemaRestore(client, database.target, fitted.archive, lacking, owners=owners)
+    seconds = database.deadline - time.monotonic()
+    schema.one_table(entry.schema, entry.name, seconds=seconds)
+    if owners or not terms.owners:
+        return _Made(fitted.environment, "", around)
+    sql = schema_sql(client, fitted.archive, seconds=seconds, without=fitted.without)
+    return _Made(fitted.environment, sql.decode(), around)
+
+
+def _is_about(one: ArchiveEntry, entry: TableEntry) -> bool:
+    """Whether an entry of the archive makes the table, or grants something on it."""
+    return one.schema == entry.schema and one.tag in (entry.name, f"TABLE {entry.name}")

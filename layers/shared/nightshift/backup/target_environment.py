@@ -1,0 +1,236 @@
+"""Roles and tablespaces that a server has, and an archive of pg_dump made to fit them.
+
+An archive names what belongs to the server that it is from: owners, roles in grants, policies, default privileges and
+user mappings, and tablespaces. pg_restore fails, object by object, where one of them is missing: a table for its
+tablespace, all grants on an object for one role of them. So the statements are edited before: what names a role that
+does not exist is left out, and what would lie in a tablespace that cannot be used lies in the database's own. Each
+role and each tablespace is one sentence for the report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection, text
+
+from nightshift.backup.contents import ArchiveEntry, read_entries, rewrite_entries
+from nightshift.database.catalog import quote_identifier
+
+_SET_OPTION = 160_000
+"""The first version in which membership in a role does not imply that SET ROLE is allowed."""
+
+_WHO = """
+SELECT current_user AS role, rolsuper, CAST(current_setting('server_version_num') AS int) AS version,
+       pg_encoding_to_char(encoding) AS encoding
+FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()
+"""
+_ROLES = "SELECT rolname, rolsuper, pg_has_role(oid, '{privilege}') AS ours FROM pg_roles"
+_TABLESPACES = """
+SELECT spcname FROM pg_tablespace s WHERE has_tablespace_privilege(s.oid, 'CREATE')
+  OR s.oid = (SELECT dattablespace FROM pg_database WHERE datname = current_database())
+"""
+
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s"\',;()]+)'
+_STATEMENT = re.compile(r"""(?:[^;"']|"(?:[^"]|"")*"|'(?:[^']|'')*')+;\s*""")
+_GRANTEE = re.compile(rf" (?:TO|FROM) ({_NAME})(?: WITH GRANT OPTION)?;\s*\Z")
+GRANTOR = re.compile(rf"^SET SESSION AUTHORIZATION ({_NAME});\s*\Z")
+_OF_ROLE = re.compile(rf"^ALTER DEFAULT PRIVILEGES FOR ROLE ({_NAME}) ")
+_POLICY = re.compile(
+    rf"^(CREATE POLICY {_NAME} ON (?:{_NAME}\.)?{_NAME}(?: AS RESTRICTIVE)?(?: FOR [A-Z]+)?) TO "
+    rf"({_NAME}(?:, {_NAME})*)(?= USING \(| WITH CHECK \(|;)"
+)
+_MAPPING = re.compile(rf"^CREATE USER MAPPING (?:IF NOT EXISTS )?FOR ({_NAME}) SERVER ")
+_ENCODING = re.compile("SET client_encoding = '(.*)';")
+_NO_ROLES = {"PUBLIC", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER", "USER"}
+_OWNED = {
+    *("TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "FOREIGN TABLE", "SCHEMA", "STATISTICS"),
+    *("FUNCTION", "PROCEDURE", "AGGREGATE", "TYPE", "SHELL TYPE", "DOMAIN", "COLLATION", "CONVERSION", "OPERATOR"),
+    *("OPERATOR CLASS", "OPERATOR FAMILY", "TEXT SEARCH DICTIONARY", "TEXT SEARCH CONFIGURATION", "PUBLICATION"),
+    *("FOREIGN DATA WRAPPER", "SERVER", "EVENT TRIGGER", "PROCEDURAL LANGUAGE"),
+}
+"""Kinds of objects with owners of their own; indexes, constraints and the like have their table's."""
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEnvironment:
+    """What a server offers to the role that restores.
+
+    Attributes:
+        role: its name.
+        roles: that exist.
+        ours: roles that things may be given to: those that SET ROLE may become.
+        superusers: whose members nobody should be made for it.
+        tablespaces: that may be used.
+        encoding: of the database.
+    """
+
+    role: str
+    superuser: bool
+    roles: frozenset[str]
+    ours: frozenset[str]
+    superusers: frozenset[str]
+    tablespaces: frozenset[str]
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class FittedSchema:
+    """An archive that names nothing that the server does not have.
+
+    Attributes:
+        without: numbers of entries that cannot be had at all.
+        environment: what differs, a sentence each.
+    """
+
+    archive: bytes = field(repr=False)
+    without: frozenset[int] = frozenset()
+    environment: tuple[str, ...] = ()
+
+
+def read_environment(connection: Connection) -> TargetEnvironment:
+    """What there is where a connection leads to. Ends the transaction."""
+    me = connection.execute(text(_WHO)).one()
+    privilege = "SET" if me.version >= _SET_OPTION else "MEMBER"
+    roles = list(connection.execute(text(_ROLES.format(privilege=privilege))))
+    found = TargetEnvironment(
+        role=me.role,
+        superuser=me.rolsuper,
+        roles=frozenset(row.rolname for row in roles),
+        ours=frozenset(row.rolname for row in roles if row.ours),
+        superusers=frozenset(row.rolname for row in roles if row.rolsuper),
+        tablespaces=frozenset(connection.execute(text(_TABLESPACES)).scalars()),
+        encoding=me.encoding,
+    )
+    connection.rollback()
+    return found
+
+
+def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
+    """The encoding of the database that an archive is from; None where it does not say."""
+    found = (_ENCODING.search(entry.statement) for entry in entries if entry.kind == "ENCODING")
+    return next((match[1] for match in found if match), None)
+
+
+def fit_schema(
+    archive: bytes, around: TargetEnvironment, *, owners: bool, without: frozenset[int] = frozenset()
+) -> FittedSchema:
+    """Edit an archive for a server.
+
+    Args:
+        owners: owners and grants are brought back; without, they are nobody's affair.
+        without: numbers of entries that are not wanted.
+
+    Raises:
+        ArchiveUnknown: it cannot be read.
+    """
+    fitting = _Fitting(around, owners)
+    entries = read_entries(archive)
+    edited = {entry.id: entry if entry.id in without else fitting.edited(entry) for entry in entries}
+    # Edits change nothing where nothing is missing, and the archive stays as it is, byte for byte.
+    fitted = rewrite_entries(archive, lambda entry: edited[entry.id])
+    return FittedSchema(fitted, without | fitting.without, tuple(fitting.sentences()))
+
+
+class _Fitting:
+    """The edits of one archive, and what was left out for whom."""
+
+    def __init__(self, around: TargetEnvironment, owners: bool) -> None:
+        self._around = around
+        self._owners = owners
+        self._roles: dict[str, list[str]] = {}
+        self._tablespaces: dict[str, list[str]] = {}
+        self.without: set[int] = set()
+
+    def edited(self, entry: ArchiveEntry) -> ArchiveEntry:
+        """An entry as it can be made here."""
+        if entry.tablespace and entry.tablespace not in self._around.tablespaces:
+            self._tablespaces.setdefault(entry.tablespace, []).append(entry.name)
+            entry = replace(entry, tablespace=None)
+        if self._owners and entry.owner and entry.owner not in self._around.roles:
+            self._leave(entry.owner, f"the ownership of {entry.name}", told=entry.kind in _OWNED)
+            if (entry.kind, entry.tag) == ("SCHEMA", "public"):  # it is there for its owner alone
+                self.without.add(entry.id)
+            entry = replace(entry, owner=None)
+        if entry.kind == "POLICY":
+            return self._policy(entry)
+        if entry.kind == "USER MAPPING" and (found := _MAPPING.match(entry.statement)) and self._is_gone(found[1]):
+            self._leave(unquoted_name(found[1]), entry.name)
+            self.without.add(entry.id)
+        if self._owners and entry.kind in ("ACL", "DEFAULT ACL"):
+            return self._grants(entry)
+        return entry
+
+    def sentences(self) -> Iterator[str]:
+        """What was left out, a role or a tablespace each."""
+        for role, left in sorted(self._roles.items()):
+            yield f"role {role} does not exist here; left out: {join_names(left)}"
+        for tablespace, moved in sorted(self._tablespaces.items()):
+            yield (
+                f"tablespace {tablespace} does not exist here, or may not be used; in the database's own are:"
+                f" {join_names(moved)}"
+            )
+
+    def _policy(self, entry: ArchiveEntry) -> ArchiveEntry:
+        found = _POLICY.match(entry.statement)
+        if found is None:
+            return entry
+        names = re.findall(_NAME, found[2])
+        kept = [name for name in names if not self._is_gone(name)]
+        for name in names:
+            if name not in kept:
+                self._leave(unquoted_name(name), entry.name)
+        if not kept:
+            self.without.add(entry.id)
+        if not kept or kept == names:
+            return entry
+        return replace(entry, statement=f"{found[1]} TO {', '.join(kept)}{entry.statement[found.end() :]}")
+
+    def _grants(self, entry: ArchiveEntry) -> ArchiveEntry:
+        statements = statements_of(entry.statement)
+        kept = [one for one in statements if not self._leaves(one, entry)]
+        if not any(_GRANTEE.search(one) for one in kept):
+            self.without.add(entry.id)
+        return entry if kept == statements else replace(entry, statement="".join(kept))
+
+    def _leaves(self, statement: str, entry: ArchiveEntry) -> bool:
+        """Whether a statement of grants names a role that is gone."""
+        found = [pattern.search(statement) for pattern in (_GRANTEE, GRANTOR, _OF_ROLE)]
+        gone = [match[1] for match in found if match and self._is_gone(match[1])]
+        for name in gone:
+            what = "default privileges" if entry.kind == "DEFAULT ACL" else f"grants on {entry.tag}"
+            self._leave(unquoted_name(name), what)
+        return bool(gone)
+
+    def _is_gone(self, name: str) -> bool:
+        return name.upper() not in _NO_ROLES and unquoted_name(name) not in self._around.roles
+
+    def _leave(self, role: str, what: str, *, told: bool = True) -> None:
+        left = self._roles.setdefault(role, [])
+        if told and what not in left:
+            left.append(what)
+
+
+def statements_of(grants: str) -> list[str]:
+    """The statements of an entry with grants."""
+    return _STATEMENT.findall(grants)
+
+
+def unquoted_name(name: str) -> str:
+    """A name as the catalogue has it, of one as SQL has it."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Names for people, of many the first."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def member_hint(around: TargetEnvironment, role: str) -> str:
+    """What lets things be given to a role."""
+    if role in around.superusers:
+        return "a superuser has to restore"
+    return f"GRANT {quote_identifier(role)} TO {quote_identifier(around.role)}"

@@ -1,0 +1,138 @@
+"""Tables and sequences that a backup does not save: for want of a right or a lock, or as settings say. Each is named.
+
+A table that the role may not read, or that somebody holds in ACCESS EXCLUSIVE mode, is left out of pg_dump as well,
+which would fail for it: its definition is missing with its rows. Of a table whose rows row level security hides,
+and of one in BACKUP_EXCLUDE_ROWS, the definition is saved. The backup is `partial` for all but the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import TableName, quote_identifier, split_name
+from nightshift.errors import InvalidSettings
+
+_HIDDEN = """
+SELECT c.oid, pg_get_userbyid(c.relowner) AS owner, c.relforcerowsecurity AS forced, current_user AS role
+FROM pg_class c WHERE c.oid = ANY (CAST(:oids AS oid[])) AND row_security_active(c.oid) ORDER BY c.oid
+"""
+
+_BELOW = """
+WITH RECURSIVE below(oid) AS (
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p')
+  UNION SELECT i.inhrelid FROM below b JOIN pg_class c ON c.oid = b.oid AND c.relkind = 'p'
+  JOIN pg_inherits i ON i.inhparent = b.oid
+) SELECT oid FROM below
+"""
+
+_READ_ALL = "GRANT pg_read_all_data TO {role}, or keep their schemas out of BACKUP_SCHEMAS"
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableObjects:
+    """Rows and tables that are not saved.
+
+    Attributes:
+        oids: of the relations that nothing is read of.
+        undumped: tables without a definition in the backup.
+        sequences: of which the definition alone is saved.
+        unsaved: sentences about what should have been saved.
+        excluded: sentences about what settings leave out.
+    """
+
+    oids: frozenset[int] = frozenset()
+    undumped: tuple[TableName, ...] = ()
+    sequences: tuple[TableName, ...] = ()
+    unsaved: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+
+def set_aside(
+    connection: Connection, relations: Sequence[Any], *, busy: Sequence[TableName], exclude: Sequence[str]
+) -> UnreadableObjects:
+    """Tell what cannot be saved, or is not to be.
+
+    Args:
+        relations: rows of the survey: `oid`, `nspname`, `relname`, `kind`, `may_read`.
+        busy: tables whose lock was not to be had.
+        exclude: BACKUP_EXCLUDE_ROWS.
+
+    Raises:
+        InvalidSettings: a table of it does not exist.
+    """
+    role = quote_identifier(str(connection.execute(text("SELECT current_user")).scalar()))
+    closed = [row for row in relations if row.kind in ("r", "p") and not row.may_read]
+    sequences = [row for row in relations if row.kind == "S" and not row.may_read]
+    locked = [row for row in relations if _name(row) in busy and row.may_read and row.kind in ("r", "p")]
+    left_out = _excluded(connection, exclude) - {row.oid for row in (*closed, *locked)}
+    rest = [row for row in relations if row.kind == "r" and row.may_read and row.oid not in left_out]
+    hidden = list(connection.execute(text(_HIDDEN), {"oids": "{" + ",".join(str(row.oid) for row in rest) + "}"}))
+    # The cure comes before the names: a message cuts a long list short.
+    unsaved: list[str] = []
+    if closed:
+        names, cure = _names(closed), _READ_ALL.format(role=role)
+        unsaved.append(f"tables that {role} may not read, neither rows nor definition ({cure}): {names}")
+    if sequences:
+        names, cure = _names(sequences), _READ_ALL.format(role=role)
+        unsaved.append(f"where sequences stand that {role} may not read ({cure}): {names}")
+    if locked:
+        unsaved.append(
+            "tables that somebody held in ACCESS EXCLUSIVE mode, neither rows nor definition (pg_locks says who, and"
+            f" the next backup tries again): {_names(locked)}"
+        )
+    by_oid = {row.oid: row for row in relations}
+    unsaved += _about_hidden([(by_oid[row.oid], row) for row in hidden], role)
+    excluded = [row for row in relations if row.oid in left_out and row.kind == "r"]
+    return UnreadableObjects(
+        oids=frozenset(row.oid for row in (*closed, *sequences, *locked, *hidden)) | left_out,
+        undumped=tuple(map(_name, (*closed, *locked))),
+        sequences=tuple(map(_name, sequences)),
+        unsaved=tuple(unsaved),
+        excluded=(f"rows that BACKUP_EXCLUDE_ROWS leaves out: {_names(excluded)}",) if excluded else (),
+    )
+
+
+def _about_hidden(found: Sequence[tuple[Any, Any]], role: str) -> Iterator[str]:
+    if not found:
+        return
+    cures = [f"ALTER ROLE {role} BYPASSRLS"]
+    owners = sorted({row.owner for _, row in found if not row.forced and quote_identifier(row.owner) != role})
+    if owners:
+        cures.append(f"GRANT {', '.join(map(quote_identifier, owners))} TO {role}")
+    forced = [relation for relation, row in found if row.forced and quote_identifier(row.owner) == role]
+    cures += [f"ALTER TABLE {_name(relation).sql} NO FORCE ROW LEVEL SECURITY" for relation in forced[:3]]
+    names = _names([relation for relation, _ in found])
+    yield f"rows that row level security hides from {role} (to save them: {', or '.join(cures)}): {names}"
+
+
+def _excluded(connection: Connection, names: Sequence[str]) -> frozenset[int]:
+    """The tables of BACKUP_EXCLUDE_ROWS, with their partitions."""
+    found: set[int] = set()
+    unknown = []
+    for name in names:
+        parts = [part for part, _ in split_name(name) or ()]
+        wanted = {"schema": parts[0], "name": parts[1]} if len(parts) == 2 else None
+        oids = set(connection.execute(text(_BELOW), wanted).scalars()) if wanted else set()
+        found |= oids
+        if not oids:
+            unknown.append(name)
+    if unknown:
+        raise InvalidSettings(
+            "a table whose rows are not to be saved does not exist",
+            detail=f"BACKUP_EXCLUDE_ROWS: {', '.join(unknown)}",
+            hint='write it like schema.table, or "Schema"."Table" for names with capitals; nothing was written',
+        )
+    return frozenset(found)
+
+
+def _name(row: Any) -> TableName:
+    return TableName(row.nspname, row.relname)
+
+
+def _names(rows: Sequence[Any]) -> str:
+    return ", ".join(_name(row).label for row in rows)

@@ -1,0 +1,150 @@
+"""nightshift's own tables in a schema of their own (NIGHTSHIFT_SCHEMA): made, and moved there once.
+
+They move in one transaction, tables and all that is in them, while no other job runs: each holds its run lock, and the
+move takes all of these. Where one is not to be had the tables stay for this time, and the run works where they are.
+Found in two schemas at once they are nobody's to choose from, and refused.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.database.catalog import quote_identifier
+from nightshift.database.connect import Database, server_message
+from nightshift.database.lock import lock_key
+from nightshift.database.own_tables import STAGE, OwnTableFault, check_faults
+from nightshift.database.search_path import SCHEMAS
+from nightshift.database.tables import metadata
+from nightshift.errors import DatabaseUnavailable, OwnTablesRefused
+
+JOBS = ("backup", "cleanup", "expire_jobs", "feedback", "reembed", "rehearse", "restore", "restore_backup")
+
+_PLACES = f"""
+SELECT CAST(n.nspname AS text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ANY (CAST(:names AS text[]))
+  AND n.nspname = ANY (ARRAY[CAST(:schema AS name), CAST(:wanted AS name)] || {SCHEMAS})
+GROUP BY 1 ORDER BY 1
+"""
+
+_ELSEWHERE = """
+SELECT CAST(n.nspname AS text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ANY (CAST(:names AS text[])) AND c.relkind = 'r' AND pg_get_userbyid(c.relowner) = current_user
+  AND n.nspname !~ '^pg_' AND NOT EXISTS (
+    SELECT 1 FROM pg_class o JOIN pg_namespace p ON p.oid = o.relnamespace
+    WHERE p.nspname = :schema AND o.relname = ANY (CAST(:names AS text[])))
+GROUP BY 1 ORDER BY 1
+"""
+
+_TABLES = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = :schema AND c.relkind = 'r'
+  AND (c.relname = ANY (CAST(:names AS text[])) OR starts_with(c.relname, :stage))
+ORDER BY 1
+"""
+
+_SCHEMA = """
+SELECT n.nspowner = me.oid OR pg_has_role(n.nspowner, d.datdba, 'USAGE') AS owned,
+       pg_get_userbyid(n.nspowner) AS owner, me.rolname AS me,
+       ARRAY(SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') FROM aclexplode(n.nspacl) a
+             LEFT JOIN pg_roles r ON r.oid = a.grantee
+             WHERE a.privilege_type = 'CREATE' AND a.grantee NOT IN (n.nspowner, me.oid)
+               AND (a.grantee = 0 OR NOT pg_has_role(a.grantee, d.datdba, 'USAGE')) ORDER BY 1) AS others
+FROM pg_roles me JOIN pg_database d ON d.datname = current_database() AND me.rolname = current_user
+LEFT JOIN pg_namespace n ON n.nspname = :wanted
+WHERE n.oid IS NOT NULL
+"""
+
+
+def check_place(connection: Connection, schema: str | None, wanted: str | None) -> None:
+    """Make sure that our tables are in one schema; ends the transaction.
+
+    Args:
+        schema: where they have been found, or are to be made.
+        wanted: NIGHTSHIFT_SCHEMA.
+
+    Raises:
+        OwnTablesRefused: they are in two, or in one that is not looked at without NIGHTSHIFT_SCHEMA.
+    """
+    if connection.dialect.name == "sqlite":
+        return
+    facts = {"names": list(metadata.tables), "schema": schema, "wanted": wanted}
+    places = list(connection.execute(text(_PLACES if wanted else _ELSEWHERE), facts).scalars())
+    connection.rollback()
+    if places and not wanted:
+        raise OwnTablesRefused(
+            "nightshift's own tables are in a schema that is not looked at",
+            detail=f"{', '.join(places)}; new ones would be made in {schema}, without what the ledger knows",
+            hint=f"set NIGHTSHIFT_SCHEMA={places[0]}; for new tables all the same, set it to {schema}",
+        )
+    if len(places) > 1:
+        raise OwnTablesRefused(
+            "nightshift's own tables are in two schemas",
+            detail=", ".join(places),
+            hint="those of one are the archive's ledger: keep these, and DROP the tables nightshift_… of the other",
+        )
+
+
+def settle_schema(database: Database, job: str) -> bool:
+    """Have our tables in the schema that is wanted; call it under the run lock of `job`.
+
+    Returns:
+        False where they could not be moved, because another job is running.
+
+    Raises:
+        DatabaseUnavailable: the schema could not be made, or the tables not be moved; nothing was changed.
+        OwnTablesRefused: somebody else owns the schema, or may create in it.
+    """
+    wanted = database.wanted_schema
+    if wanted is None or not database.is_postgresql:
+        return True
+    with database.connect() as connection:
+        try:
+            if not _has_schema(connection, wanted):
+                connection.exec_driver_sql(f"CREATE SCHEMA {quote_identifier(wanted)}")
+            check_faults(_faults(connection, wanted))
+            settled = database.schema == wanted or _move(connection, str(database.schema), wanted, job)
+            connection.commit()
+        except DBAPIError as exc:
+            connection.rollback()
+            raise DatabaseUnavailable(
+                f"nightshift's own tables could not be moved to the schema {wanted}",
+                detail=server_message(exc),
+                hint=f"as the database's owner: CREATE SCHEMA {quote_identifier(wanted)} AUTHORIZATION nightshift's"
+                " role, which must own the tables as well; or unset NIGHTSHIFT_SCHEMA",
+            ) from exc
+    if settled:
+        database.schema = wanted
+    return settled
+
+
+def _has_schema(connection: Connection, wanted: str) -> bool:
+    found = text("SELECT count(*) FROM pg_namespace WHERE nspname = :wanted")
+    return bool(connection.execute(found, {"wanted": wanted}).scalar())
+
+
+def _faults(connection: Connection, wanted: str) -> list[OwnTableFault]:
+    """What makes a schema unsafe for our tables."""
+    schema = quote_identifier(wanted)
+    found = connection.execute(text(_SCHEMA), {"wanted": wanted}).one()
+    faults = [
+        OwnTableFault(
+            f"schema {wanted}", f"lets {other} create in it", f"REVOKE CREATE ON SCHEMA {schema} FROM {other}"
+        )
+        for other in found.others
+    ]
+    if not found.owned:
+        remedy = f"ALTER SCHEMA {schema} OWNER TO {quote_identifier(found.me)}"
+        faults.append(OwnTableFault(f"schema {wanted}", f"belongs to {found.owner}", remedy))
+    return faults
+
+
+def _move(connection: Connection, schema: str, wanted: str, job: str) -> bool:
+    for other in JOBS:
+        taken = text("SELECT pg_try_advisory_xact_lock(:key)")
+        if other != job and not connection.execute(taken, {"key": lock_key(other)}).scalar():
+            return False
+    facts: dict[str, object] = {"schema": schema, "names": list(metadata.tables), "stage": STAGE}
+    for table in list(connection.execute(text(_TABLES), facts).scalars()):
+        connection.exec_driver_sql(f"ALTER TABLE {table} SET SCHEMA {quote_identifier(wanted)}")
+    return True

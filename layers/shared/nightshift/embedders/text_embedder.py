@@ -1,0 +1,69 @@
+"""What `reembed` asks of an embedding model, whichever it is.
+
+A document that the model does not take is no error: it is named among `refused`, and its neighbours are embedded. An
+error is what concerns them all: no access, no such model, no time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nightshift.errors import EmbedderError
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingBatchResult:
+    """What became of one batch.
+
+    Attributes:
+        vectors: one for each text, in their order, of the model's dimension, `float32`, finite, not all zero;
+            None: refused, or (in `EmbeddingDeadlineExceeded` alone) not come to.
+        refused: index of a text → why the model does not take it. It never quotes the text.
+        tokens: what the model counted, and bills; 0 where it does not count.
+    """
+
+    vectors: list[array[float] | None]
+    refused: dict[int, str] = field(default_factory=dict)
+    tokens: int = 0
+
+
+class TextEmbedder(Protocol):
+    """Turns texts into vectors; vectors of equal `model` and `dimension` may be compared with each other."""
+
+    @property
+    def model(self) -> str:
+        """Names the model, to be kept beside each vector: another name means that the text is embedded again."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+
+    def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
+        """Embed a batch.
+
+        Args:
+            texts: any number of them, of any length.
+            deadline: a `time.monotonic()` value; nothing is sent after it, and nothing waited for.
+
+        Raises:
+            EmbeddingDeadlineExceeded: the deadline came first; it carries what was embedded before.
+            EmbedderError: the model cannot be used; no use in trying another batch.
+        """
+
+
+class EmbeddingDeadlineExceeded(EmbedderError):
+    """The model was throttled or slow until the deadline.
+
+    Args:
+        message, detail, hint: as in every `NightshiftError`.
+        embedded: what was embedded (and is paid for) before; the texts without a vector that are not refused are left.
+    """
+
+    def __init__(
+        self, message: str, embedded: EmbeddingBatchResult, *, detail: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.embedded = embedded

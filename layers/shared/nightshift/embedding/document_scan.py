@@ -1,0 +1,133 @@
+"""One way through all documents in the order of their ids: what is stale is embedded, batch by batch.
+
+A page's documents are looked at, and no more than their ids are kept, so that memory does not grow with the table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.embedders import EmbeddingDeadlineExceeded
+from nightshift.embedding.batch import MOST_BUSY, BatchEmbedder
+from nightshift.embedding.database_errors import is_out_of_time
+from nightshift.embedding.document_store import DocumentStore
+from nightshift.embedding.models import DocumentFilter, Key, VectorStore
+from nightshift.embedding.progress import EmbeddingStats
+
+PAGE = 1000
+"""Documents that are looked at by one statement."""
+AGAIN = 3
+"""How often a document that was edited while it was embedded is tried again by the same sweep."""
+
+
+class DocumentScan:
+    """A sweep over one shelf."""
+
+    def __init__(
+        self,
+        session: DocumentStore,
+        batcher: BatchEmbedder,
+        progress: EmbeddingStats,
+        *,
+        batch: int,
+        deadline: float,
+        renew: Callable[[], None],
+    ) -> None:
+        """Args:
+        batch: documents of one transaction.
+        deadline: `time.monotonic()` value by which everything has to be done.
+        renew: fits the connection's time-outs to what is left of the run.
+        """
+        self._renew = renew
+        self._session = session
+        self._batcher = batcher
+        self._progress = progress
+        self._batch = batch
+        self._deadline = deadline
+        self._edited: list[Key] = []
+        self.stale = 0
+
+    def scan_documents(self, shelf: VectorStore, choice: DocumentFilter, *, counted: bool) -> bool:
+        """Sweep; `stale` says afterwards how many documents were to be embedded.
+
+        Args:
+            counted: the documents that are looked at count in the result: not those of a second look.
+
+        Returns:
+            whether there was time for all of them; else `left` is counted.
+
+        Raises:
+            as `BatchEmbedder.embed_documents`, but for `EmbeddingDeadlineExceeded`.
+        """
+        self.stale = 0
+        after: Key | None = None
+        waiting: list[Key] = []
+        while True:
+            if not self._time_left():
+                return self._out_of_time(shelf, choice, after, waiting)
+            page = self._session.read_page(shelf, choice, after, PAGE)
+            self.stale += len(page.stale)
+            if counted:
+                self._progress.looked_at += page.looked_at
+                self._progress.unchanged += page.looked_at - len(page.stale)
+            if page.touched and shelf is VectorStore.READERS:
+                self._session.touch_documents(page.touched)
+            waiting += page.stale
+            least = 1 if page.last is None else self._batch
+            while len(waiting) >= least:
+                keys, waiting = waiting[: self._batch], waiting[self._batch :]
+                if not self._embed(shelf, keys):
+                    return self._out_of_time(
+                        shelf, choice, after=page.last, waiting=waiting, more=page.last is not None
+                    )
+            if page.last is None:
+                return self._embed_again(shelf)
+            after = page.last
+
+    def _embed(self, shelf: VectorStore, keys: list[Key]) -> bool:
+        """Embed a batch; returns whether there may be another one."""
+        if not self._time_left() or self._progress.busy >= MOST_BUSY:
+            self._progress.left += len(keys)
+            return False
+        try:
+            self._edited += self._batcher.embed_documents(shelf, keys)
+        except EmbeddingDeadlineExceeded:
+            return False
+        return True
+
+    def _embed_again(self, shelf: VectorStore) -> bool:
+        """Those that were edited; such as are gone are not met again."""
+        in_time = True
+        for _ in range(AGAIN):
+            keys, self._edited = self._edited, []
+            while keys and in_time:
+                in_time = self._embed(shelf, keys[: self._batch])
+                keys = keys[self._batch :]
+            self._progress.left += len(keys)
+        self._progress.edited += len(self._edited)
+        self._progress.left += len(self._edited)
+        return in_time and not self._edited
+
+    def _out_of_time(
+        self, shelf: VectorStore, choice: DocumentFilter, after: Key | None, waiting: list[Key], *, more: bool = True
+    ) -> bool:
+        self._progress.left += len(waiting) + len(self._edited) + (self._beyond(shelf, choice, after) if more else 0)
+        self._edited = []
+        return False
+
+    def _beyond(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
+        """What has not been looked at; 1 where there are too many to be counted in what is left of the time."""
+        self._renew()
+        try:
+            return self._session.count_remaining(shelf, choice, after)
+        except DBAPIError as exc:
+            self._session.connection.rollback()
+            if not is_out_of_time(exc):
+                raise
+            return 1
+
+    def _time_left(self) -> bool:
+        return self._deadline - time.monotonic() > 2 * self._progress.slowest

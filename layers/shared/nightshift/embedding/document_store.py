@@ -1,0 +1,290 @@
+"""What is asked of the database in which the documents are. Each method is one transaction, or none at all.
+
+Vectors lie on one of two shelves: with the readers, in the policy's place and noted in the ledger, or on the stage, a
+table of ours where another model's vectors are made ready. Every transaction that writes first holds on to the place's
+own row and sees that it still says which model is where: a run that has lost its lock, and is overtaken by another one
+with another model, writes nothing any more.
+
+Documents are compared by the SHA-256 of their text, in the database: only texts to be embedded leave it. Where a policy
+names `updated_at`, a value that is still the one that the ledger knows spares even that. It is compared for equality,
+not with the time of the embedding: a transaction that began long ago may commit an old time today.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, text
+
+from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.tables import embedding, embedding_place, table_exists
+from nightshift.embedding.models import (
+    ConcurrentModelChange,
+    DocumentFilter,
+    DocumentPage,
+    DocumentResult,
+    EmbeddingModel,
+    EmbeddingState,
+    Key,
+    ModelState,
+    SourceDocument,
+    VectorStore,
+)
+from nightshift.embedding.source import DocumentSource
+from nightshift.embedding.sql_text import quoted_name, type_sql
+
+
+class DocumentStore(ABC):
+    """A connection to the documents' database, and what is asked there in SQL that both databases understand."""
+
+    NOT_SAME = "IS DISTINCT FROM"
+
+    def __init__(
+        self, connection: Connection, source: DocumentSource, model: EmbeddingModel, *, staged: bool = True
+    ) -> None:
+        """Nothing is asked yet; not `staged`: the stage, if there is any, is not for this model."""
+        self._staged = staged
+        self.connection = connection
+        self.source = source
+        self.place = source.place
+        self.model = model
+        self.documents = source.table.sql.replace(":", r"\:")
+        self.readers = self.place.table.sql.replace(":", r"\:")
+        schema = schema_of(connection)
+        self.ledger, self.standings, self.stage = (
+            type_sql(own_table(table, schema)) for table in (embedding, embedding_place, self.place.staging_target)
+        )
+        self.id = quoted_name(source.id.name)
+        self.vector = quoted_name(self.place.column)
+        self.version = f"CAST(d.{quoted_name(source.version)} AS text)" if source.version else "CAST(NULL AS text)"
+        self.facts = {
+            "place": self.place.table_label,
+            "model": model.name,
+            "dimension": model.dimension,
+            "round": model.round,
+        }
+
+    # ---- Looking
+
+    def read_page(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None, limit: int) -> DocumentPage:
+        """The next documents in the order of their ids, compared with what their vectors on a shelf were made from."""
+        parameters = {**self.facts, "limit": limit} | ({} if after is None else {"after": after})
+        rows = self._rows(text(self._page_sql(shelf, choice, first=after is None)), parameters)
+        self.connection.rollback()
+        touched = tuple((row.id, row.version) for row in rows if row.touched and not row.stale)
+        last = rows[-1].key if len(rows) == limit else None
+        return DocumentPage(len(rows), tuple(row.key for row in rows if row.stale), touched, last)
+
+    def count_remaining(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
+        """How many documents beyond `after` are to be embedded, for all that can be told without reading them."""
+        where = self._beyond(choice, first=after is None)
+        maybe = f"({self._certain(shelf, choice)}" + ("" if choice.force else f" OR NOT ({self._same_version()})") + ")"
+        found = f"SELECT count(*) AS n FROM {self.documents} d {self._known(shelf)} WHERE {where} AND {maybe}"
+        [row] = self._rows(text(found), dict(self.facts) | ({} if after is None else {"after": after}))
+        self.connection.rollback()
+        return int(row.n)
+
+    def read_texts(self, keys: Sequence[Key]) -> list[SourceDocument]:
+        """The documents of these keys that are still there."""
+        found = (
+            f"SELECT {self.key_sql} AS key, {self.id_sql} AS id, {self.text_sql} AS text, {self.hash_sql} AS hash,"
+            f" {self.version} AS version FROM {self.documents} d WHERE d.{self.id} {self.among} ({self.keys_sql})"
+        )
+        rows = self._rows(text(found), {"keys": self._keys(keys)})
+        self.connection.rollback()
+        return [SourceDocument(row.key, row.id, row.text, row.hash, row.version) for row in rows]
+
+    def load_state(self) -> ModelState | None:
+        """What the place's row says; None where there is none."""
+        if not table_exists(self.connection, embedding_place):
+            self.connection.rollback()
+            return None
+        found = f"SELECT * FROM {self.standings} WHERE place = :place"
+        rows = self._rows(text(found), {"place": self.place.table_label})
+        self.connection.rollback()
+        names = ("model", "dimension", "next_model", "next_dimension", "next_type")
+        return ModelState(*(getattr(rows[0], column) for column in names)) if rows else None
+
+    def has_vectors(self) -> bool:
+        """Whether readers find any vector."""
+        if self.place.missing:
+            return False
+        found = f"SELECT 1 FROM {self.readers} WHERE {self.vector} IS NOT NULL LIMIT 1"
+        there = bool(self._rows(text(found), {}))
+        self.connection.rollback()
+        return there
+
+    def _page_sql(self, shelf: VectorStore, choice: DocumentFilter, *, first: bool) -> str:
+        """The page is taken first, whatever the planner thinks: no more than its texts are ever hashed."""
+        beyond = self._beyond(choice, first=first)
+        page = f"SELECT * FROM {self.documents} d WHERE {beyond} ORDER BY d.{self.id} LIMIT :limit"
+        stale = f"CASE WHEN {self._certain(shelf, choice)} THEN 1"
+        if choice.force:
+            stale += " ELSE 0 END"
+        else:
+            trusted = f" WHEN {self._same_version()} THEN 0" if choice.trusting else ""
+            stale += f"{trusted} WHEN l.text_hash <> {self.hash_sql} THEN 1 ELSE 0 END"
+        return (
+            f"SELECT {self.key_sql} AS key, {self.id_sql} AS id, {self.version} AS version, {stale} AS stale,"
+            f" CASE WHEN l.version {self.NOT_SAME} {self.version} THEN 1 ELSE 0 END AS touched"
+            f" FROM ({page}) d {self._known(shelf)} ORDER BY d.{self.id}"
+        )
+
+    def _beyond(self, choice: DocumentFilter, *, first: bool) -> str:
+        where = f"d.{self.id} IS NOT NULL" if first else f"d.{self.id} {self.above} {self.after_sql}"
+        if choice.among is None:
+            return where
+        among = choice.among.replace(":", r"\:")
+        return f"{where} AND {self.id_sql} IN (SELECT w.id FROM ({among}) w)"
+
+    def _known(self, shelf: VectorStore) -> str:
+        """Joins what is known of a document on a shelf, as `l`, and its vector, as `e`."""
+        noted = self._stage_or_nothing if shelf is VectorStore.STAGE else self._ledger_or_nothing
+        join = f"LEFT JOIN {noted} l ON l.place = :place AND l.document_id = {self.id_sql}"
+        if shelf is VectorStore.READERS and self.place.own and not self.place.missing:
+            join += f" LEFT JOIN {self.readers} e ON e.document_id {self.equal} d.{self.id}"
+        return join
+
+    def _certain(self, shelf: VectorStore, choice: DocumentFilter) -> str:
+        """A document has to be embedded whatever its text is."""
+        if self.place.missing and shelf is VectorStore.READERS:
+            return "1 = 1"
+        vector = "l.vector" if shelf is VectorStore.STAGE else f"{'e' if self.place.own else 'd'}.{self.vector}"
+        lost = f"(l.state = '{EmbeddingState.EMBEDDED}' AND {vector} IS NULL)"
+        known = f"l.document_id IS NULL OR l.model <> :model OR l.dimension <> :dimension OR {lost}"
+        return f"({known} OR l.round <> :round)" if choice.force else f"({known})"
+
+    def _same_version(self) -> str:
+        return f"COALESCE(l.version = {self.version}, 1 = 0)"
+
+    # ---- Writing
+
+    @abstractmethod
+    def begin_migration(self, seconds: float, *, one_moment: bool = False) -> None:
+        """Begin a transaction that writes.
+
+        Args:
+            seconds: what a statement waits for somebody else's lock.
+            one_moment: all of its queries see what was committed when the first of them began.
+        """
+
+    @abstractmethod
+    def write_vectors(self, shelf: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
+        """Put vectors on a shelf, and note what they were made from; nothing is committed yet.
+
+        Returns:
+            the ids of those that were: of a document whose text has changed meanwhile, nothing is written.
+
+        Raises:
+            ConcurrentModelChange: readers see another model by now, or another one is being made ready.
+        """
+
+    @abstractmethod
+    def mark_rejected(self, outcome: DocumentResult, now: datetime) -> None:
+        """Note that a document of the readers' shelf was refused, and leave its vector alone; not committed yet."""
+
+    @abstractmethod
+    def touch_documents(self, seen: Sequence[tuple[str, str | None]]) -> None:
+        """Note the `updated_at` of documents of the readers' shelf whose text is as it was; commits."""
+
+    @abstractmethod
+    def delete_orphaned_embeddings(self) -> int:
+        """Remove the embeddings of documents that are gone; commits, and returns how many."""
+
+    @abstractmethod
+    def make_place(self) -> None:
+        """Make the table of the embeddings; commits."""
+
+    @cached_property
+    def _ledger_or_nothing(self) -> str:
+        return self.ledger if table_exists(self.connection, embedding) else _NOTHING
+
+    @cached_property
+    def _stage_or_nothing(self) -> str:
+        return self.stage if self._staged and table_exists(self.connection, self.place.staging_target) else _NOTHING
+
+    def lock_state(self, shelf: VectorStore, *, alone: bool = False) -> None:
+        """Hold on to the place's row, or keep others from doing so; raises `ConcurrentModelChange` as `write` does."""
+        prefix = "next_" if shelf is VectorStore.STAGE else ""
+        held = (
+            f"SELECT 1 AS held FROM {self.standings} WHERE place = :place"
+            f" AND {prefix}model = :model AND {prefix}dimension = :dimension{self.alone if alone else self.share}"
+        )
+        if not self._rows(text(held), self.facts):
+            raise ConcurrentModelChange(
+                "another run has changed the model of the embeddings",
+                detail=self.place.table_label,
+                hint="deploy one EMBEDDING_MODEL; the next run goes on with it",
+            )
+
+    def claim_vectors(self, model: EmbeddingModel | None) -> None:
+        """Say whose vectors readers find in a place of which nothing has been said; commits.
+
+        Args:
+            model: None: somebody else's.
+        """
+        made = f"INSERT INTO {self.standings} (place, model, dimension) VALUES (:place, :model, :dimension)"
+        facts = (None, None) if model is None else (model.name, model.dimension)
+        parameters = {"place": self.place.table_label, "model": facts[0], "dimension": facts[1]}
+        self.connection.execute(text(f"{made} ON CONFLICT (place) DO NOTHING"), parameters)
+        self.connection.commit()
+
+    def put_standing(self, **facts: object) -> None:
+        """Change what the place's row says, or make it; not committed yet."""
+        columns = ", ".join(facts)
+        made = f"INSERT INTO {self.standings} (place, {columns}) VALUES (:place, {_binds(facts)})"
+        changed = ", ".join(f"{column} = excluded.{column}" for column in facts)
+        statement = text(f"{made} ON CONFLICT (place) DO UPDATE SET {changed}")
+        self.connection.execute(statement, {"place": self.place.table_label, **facts})
+
+    # ---- What the databases say differently
+
+    splits = True
+    """One locked document does not keep the others of a batch from being written."""
+
+    @abstractmethod
+    def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
+        """The columns of a table of embeddings, and the values of those behind the vector, each after a comma.
+
+        Args:
+            hash_sql: the hash of the text that was embedded.
+        """
+
+    share = alone = ""
+    """Ends a SELECT that holds on to rows, together with others or alone."""
+    equal, above, among = "=", ">", "IN"
+    """Operators on documents' keys."""
+    handed = ""
+    """Ends the condition of a statement that changes a table of the user's, see `database.search_path`."""
+    key_sql: str
+    """A document's key, of alias `d`; likewise the next three."""
+    id_sql: str
+    text_sql: str
+    hash_sql: str
+    after_sql: str
+    """`:after`, of the key's type."""
+    keys_sql: str
+    """A query for the keys in `:keys`."""
+
+    @abstractmethod
+    def _keys(self, keys: Sequence[Key]) -> object:
+        """The parameter of `keys_sql`."""
+
+    def _rows(self, statement: TextClause, parameters: dict[str, Any]) -> list[Any]:
+        return list(self.connection.execute(statement, parameters))
+
+
+_NOTHING = (
+    "(SELECT CAST(NULL AS text) AS place, CAST(NULL AS text) AS document_id, CAST(NULL AS text) AS text_hash,"
+    " CAST(NULL AS text) AS version, CAST(NULL AS text) AS model, CAST(NULL AS integer) AS dimension,"
+    " CAST(NULL AS text) AS state, CAST(NULL AS text) AS round, CAST(NULL AS text) AS vector WHERE 1 = 0)"
+)
+"""Stands for a ledger or a stage that has not been made, as in a dry run."""
+
+
+def _binds(facts: dict[str, object]) -> str:
+    return ", ".join(f":{column}" for column in facts)

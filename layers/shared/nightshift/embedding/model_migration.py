@@ -1,0 +1,213 @@
+"""Another model for all documents at once: readers never see vectors of two models.
+
+All documents are embedded beside the readers' place first, on a stage, over as many runs as that takes; readers see the
+old model all the while. Documents that are edited or added meanwhile are caught up with, sweep after sweep, until one
+finds no more than a batch of them. Then one transaction, in which the application's writers wait and its readers do
+not, puts the stage's vectors in the place of the old ones, and the ledger's rows with them. A document without a vector
+of its current text on the stage is left without any: refused, empty, or edited since the last sweep; the sweep after
+the switch embeds the latter.
+
+Where the column's type names a dimension, and it is another, the column's type is changed in the same transaction;
+indexes on it are rebuilt by PostgreSQL, with their own settings. For that moment readers wait, too. A reader in a
+transaction of REPEATABLE READ that began before may then find no document at all: PostgreSQL's manual, "Caveats" of
+MVCC, has that of every ALTER TABLE that rewrites a table. None finds a mixture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from nightshift.database.catalog import quote_literal
+from nightshift.database.connect import Database
+from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.tables import revoke_grants
+from nightshift.embedding.database_errors import is_busy, is_out_of_time
+from nightshift.embedding.document_store import DocumentStore
+from nightshift.embedding.models import EmbeddingState, ModelState, VectorStore
+from nightshift.embedding.sql_text import format_timestamp, type_sql
+from nightshift.embedding.vectors import with_dimension
+from nightshift.errors import NightshiftError
+
+LOCK_SECONDS = 0.8
+"""What a statement waits for somebody else's lock. PostgreSQL looks for a deadlock after a second, and might end the
+application's statement rather than ours."""
+TRIES = 10
+"""How often a switch asks for its lock; writers that come meanwhile wait behind it, and then have a turn."""
+
+
+class ModelMigration:
+    """One place's way from the model that readers see to another."""
+
+    def __init__(self, session: DocumentStore, database: Database) -> None:
+        """Nothing is asked yet."""
+        self._session = session
+        self._database = database
+        self._postgresql = database.is_postgresql
+        self._type = with_dimension(session.place.type_name, session.model.dimension)
+
+    @property
+    def _retyped(self) -> bool:
+        return self._type != self._session.place.type_name
+
+    def prepare_staging(self, standing: ModelState) -> None:
+        """Have a stage for the model: what an earlier run has put there is kept, another model's is not."""
+        session, model = self._session, self._session.model
+        wanted = (model.name, model.dimension, self._type)
+        session.begin_migration(LOCK_SECONDS)
+        # Two runs at once: the second waits here for the first.
+        self._run(f"SELECT 1 FROM {session.standings} WHERE place = :place{session.alone}")
+        if (standing.next_model, standing.next_dimension, standing.next_type) != wanted:
+            self._drop()
+        session.connection.execute(text(f"CREATE TABLE IF NOT EXISTS {session.stage} ({self._columns()})"))
+        revoke_grants(session.connection, [session.place.staging_target])
+        session.put_standing(next_model=wanted[0], next_dimension=wanted[1], next_type=wanted[2])
+        session.connection.commit()
+
+    def abandon_staging(self) -> None:
+        """Forget a stage: readers see the wanted model again."""
+        session = self._session
+        session.begin_migration(LOCK_SECONDS)
+        self._drop()
+        session.put_standing(next_model=None, next_dimension=None, next_type=None)
+        session.connection.commit()
+
+    def cut_over(self, now: datetime, announce: Callable[[], None]) -> bool:
+        """Show the stage's vectors to readers.
+
+        Args:
+            announce: called when all is done but the commit.
+
+        Returns:
+            False where the application's locks, or the deadline, stood in the way: nothing has changed.
+
+        Raises:
+            Overtaken: another run has switched.
+            NightshiftError: something keeps vectors from being replaced.
+        """
+        for _ in range(TRIES if self._postgresql else 1):
+            if time.monotonic() > self._database.deadline:
+                break
+            self._database.refresh_timeouts(self._session.connection)
+            try:
+                self._swap_once(now, announce)
+                return True
+            except DBAPIError as exc:
+                self._session.connection.rollback()
+                if not (is_busy(exc) or is_out_of_time(exc)):
+                    raise
+        return False
+
+    def _swap_once(self, now: datetime, announce: Callable[[], None]) -> None:
+        session = self._session
+        # One moment: a document that is deleted between two statements would be in the ledger, and nowhere else.
+        session.begin_migration(LOCK_SECONDS, one_moment=True)
+        self._lock()
+        session.lock_state(VectorStore.STAGE, alone=True)
+        self._run(f"DELETE FROM {session.ledger} WHERE place = :place")
+        columns = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
+        listed = ", ".join(f"s.{column.strip()}" for column in columns.split(","))
+        current = f"{session.id_sql} = s.document_id AND {session.hash_sql} = s.text_hash"
+        staged = f"{session.stage} s JOIN {session.documents} d ON {current}"
+        self._run(f"INSERT INTO {session.ledger} ({columns}) SELECT {listed} FROM {staged}")
+        changes = self._own_table() if session.place.own else self._column()
+        for statement in changes:
+            self._run(statement, now=format_timestamp(now))
+        self._prove()
+        self._drop()
+        facts = {
+            "model": session.model.name,
+            "dimension": session.model.dimension,
+            "switched_at": format_timestamp(now),
+        }
+        session.put_standing(**facts, next_model=None, next_dimension=None, next_type=None)
+        announce()
+        session.connection.commit()
+
+    def _lock(self) -> None:
+        """Nobody writes to the place until we are through; nobody reads it where its type changes."""
+        if self._postgresql:
+            mode = "ACCESS EXCLUSIVE" if self._retyped else "EXCLUSIVE"
+            self._run(f"LOCK TABLE {self._session.readers} IN {mode} MODE")
+
+    def _column(self) -> list[str]:
+        """Statements that replace the vectors in a column of the documents."""
+        session = self._session
+        if self._retyped:
+            return self._rewritten(session.id)
+        document = f"UPDATE {session.documents} AS d SET {session.vector} ="
+        noted = f"SELECT 1 FROM {session.ledger} l WHERE l.place = :place AND l.document_id = {session.id_sql}"
+        bare = f"d.{session.vector} IS NOT NULL AND NOT EXISTS ({noted} AND l.state = '{EmbeddingState.EMBEDDED}')"
+        return [
+            f"{document} NULL WHERE {bare}{session.handed}",
+            f"{document} s.vector FROM {self._ready()}"
+            f" WHERE s.document_id = {session.id_sql} AND s.vector IS NOT NULL{session.handed}",
+        ]
+
+    def _own_table(self) -> list[str]:
+        """Statements that replace the rows of a table of embeddings."""
+        session = self._session
+        columns, values = session.vector_columns("s.text_hash")
+        current = f"{self._ready()} JOIN {session.documents} d ON {session.id_sql} = s.document_id"
+        vector = "NULL" if self._retyped else "s.vector"
+        filled = f"SELECT d.{session.id}, {vector}{values} FROM {current} WHERE s.vector IS NOT NULL{session.handed}"
+        return [
+            f"DELETE FROM {session.readers} WHERE 1 = 1{session.handed}",
+            f"INSERT INTO {session.readers} ({', '.join(columns)}) {filled}",
+            *(self._rewritten("document_id") if self._retyped else ()),
+        ]
+
+    def _rewritten(self, key: str) -> list[str]:
+        """Statements that change the column's type, and fill it while the table is rewritten: so each of its indexes is
+        built once, in bulk. Filling it afterwards, vector by vector, takes an HNSW index several times as long."""
+        session, wanted = self._session, type_sql(self._type)
+        function = type_sql(own_table(f"{session.place.staging_target}_of", schema_of(session.connection)))
+        place = quote_literal(session.place.table_label).replace(":", r"\:")
+        ready = f"SELECT s.vector FROM {self._ready(place)} WHERE s.document_id = $1"
+        body = quote_literal(ready.replace(r"\:", ":")).replace(":", r"\:")
+        column = f"ALTER COLUMN {session.vector} TYPE {wanted} USING {function}(CAST({key} AS text))"
+        return [
+            f"CREATE FUNCTION {function}(text) RETURNS {wanted.partition('(')[0]} LANGUAGE sql STABLE AS {body}",
+            f"ALTER TABLE {session.readers} {column}",
+            f"DROP FUNCTION {function}(text)",
+        ]
+
+    def _ready(self, place: str = ":place") -> str:
+        """What of the stage is of the documents' current text, as `s`: the ledger has been told by now."""
+        same = f"l.place = {place} AND l.document_id = s.document_id"
+        return f"{self._session.stage} s JOIN {self._session.ledger} l ON {same}"
+
+    def _prove(self) -> None:
+        """What readers would find is what the ledger says: a trigger or a rule may have kept a row as it was."""
+        session = self._session
+        found = f"SELECT count(*) FROM {session.readers} WHERE {session.vector} IS NOT NULL"
+        noted = f"SELECT count(*) FROM {session.ledger} WHERE place = :place AND state = '{EmbeddingState.EMBEDDED}'"
+        [row] = session.connection.execute(text(f"SELECT ({found}) AS found, ({noted}) AS noted"), session.facts)
+        if row.found == row.noted:
+            return
+        session.connection.rollback()
+        raise NightshiftError(
+            "the embeddings could not be switched to another model",
+            detail=f"{session.place.table_label}: {row.noted} vectors were written, and {row.found} are there",
+            hint="a trigger or a rule on the table changes what is written; readers see the old model",
+        )
+
+    def _columns(self) -> str:
+        """The stage's: the ledger's own, and the vector."""
+        moment = "timestamptz" if self._postgresql else "text"
+        return (
+            "place text NOT NULL, document_id text PRIMARY KEY, text_hash text NOT NULL, version text,"
+            " model text NOT NULL, dimension integer NOT NULL, state text NOT NULL, error text,"
+            f" attempts integer NOT NULL, round text NOT NULL, embedded_at {moment} NOT NULL,"
+            f" vector {type_sql(self._type)}"
+        )
+
+    def _drop(self) -> None:
+        self._session.connection.execute(text(f"DROP TABLE IF EXISTS {self._session.stage}"))
+
+    def _run(self, statement: str, **parameters: object) -> None:
+        self._session.connection.execute(text(statement), {**self._session.facts, **parameters})

@@ -1,0 +1,104 @@
+"""The words in which the engine talks of documents and their embeddings."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nightshift.errors import NightshiftError
+
+Key = str | int
+"""A document's id: as text on PostgreSQL, as it is on SQLite."""
+
+
+class VectorStore(StrEnum):
+    """Where a vector lies."""
+
+    READERS = "readers"
+    STAGE = "stage"
+
+
+class EmbeddingState(StrEnum):
+    """What the ledger says of a document."""
+
+    EMBEDDED = "embedded"
+    EMPTY = "empty"
+    REFUSED = "refused"
+
+
+class ConcurrentModelChange(NightshiftError):
+    """Another run has changed the model of the place meanwhile. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """What vectors are made with; `round` names the series of runs that ours belongs to."""
+
+    name: str
+    dimension: int
+    round: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """Which documents are looked at, and which of them are embedded.
+
+    Attributes:
+        among: a query for the ids of those that are looked at, as text; None: all.
+        trusting: a document whose `updated_at` is as it was is taken to be unchanged.
+        force: all are embedded that this round has not yet been at, changed or not.
+    """
+
+    among: str | None = None
+    trusting: bool = True
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Documents in the order of their ids.
+
+    Attributes:
+        looked_at: how many.
+        stale: those that are to be embedded.
+        touched: ids of others, whose text is as it was though their `updated_at` is not; with the latter.
+        last: from where to go on; None: there are no more.
+    """
+
+    looked_at: int
+    stale: tuple[Key, ...]
+    touched: tuple[tuple[str, str | None], ...]
+    last: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDocument:
+    """A document to be embedded."""
+
+    key: Key
+    id: str
+    text: str
+    hash: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentResult:
+    """What became of a document: a vector, or none, and then why."""
+
+    document: SourceDocument
+    state: EmbeddingState
+    vector: array[float] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What a place's row says; see `tables.embedding_place`."""
+
+    model: str | None = None
+    dimension: int | None = None
+    next_model: str | None = None
+    next_dimension: int | None = None
+    next_type: str | None = None

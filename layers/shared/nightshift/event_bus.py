@@ -1,0 +1,94 @@
+"""The event bus: what one job tells the others, and whoever else listens. The only place that speaks EventBridge.
+
+Delivery is at least once, and so is sending: who cannot tell whether an event arrived sends it again, with the same
+detail. Receivers go by what the detail names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nightshift.errors import BusError
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE = "nightshift"
+MAX_ENTRY = 256 * 1024
+"""Bytes of one entry (EventBridge API reference, PutEvents)."""
+
+_HINTS = {
+    "AccessDeniedException": "the role needs events:PutEvents on the bus",
+    "ResourceNotFoundException": "EVENT_BUS does not exist; deploy the stack or correct the name",
+}
+
+
+class EventBus:
+    """One EventBridge bus."""
+
+    def __init__(self, name: str) -> None:
+        """Args: name: the bus, by name or ARN; nothing is connected yet."""
+        self.name = name
+        self._client: EventBridgeClient | None = None
+
+    def put_events(self, kind: str, detail: Mapping[str, Any], *, time: datetime) -> str:
+        """Send an event.
+
+        Args:
+            kind: its `detail-type`.
+            detail: its facts; JSON.
+            time: aware; what the event stands for, not when it is sent.
+
+        Returns:
+            the event's ID.
+
+        Raises:
+            BusError: the bus did not take it, as far as can be told.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        entry: Any = {
+            "EventBusName": self.name,
+            "Source": SOURCE,
+            "DetailType": kind,
+            "Detail": json.dumps(detail, ensure_ascii=False),
+            "Time": time,
+        }
+        try:
+            answer = self._connected().put_events(Entries=[entry])
+        except ClientError as exc:
+            raise self._error(kind, str(exc.response.get("Error", {}).get("Code", "refused")), exc) from exc
+        except BotoCoreError as exc:
+            raise self._error(kind, type(exc).__name__, exc) from exc
+        # A 200 says that the request was understood; each entry has its own fate.
+        [sent] = answer.get("Entries") or [{}]
+        if not sent.get("EventId"):
+            raise self._error(kind, sent.get("ErrorCode") or "no answer for the event", told=sent.get("ErrorMessage"))
+        return sent["EventId"]
+
+    def _connected(self) -> EventBridgeClient:
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            config = Config(
+                connect_timeout=5,
+                read_timeout=15,
+                retries={"mode": "standard", "max_attempts": 4},
+                user_agent_extra="nightshift",
+            )
+            self._client = boto3.session.Session().client("events", config=config)
+        return self._client
+
+    def _error(self, kind: str, code: str, exc: Exception | None = None, told: str | None = None) -> BusError:
+        from nightshift.aws_failures import hint_of, words_of
+
+        words = words_of(exc) if exc is not None else told
+        return BusError(
+            f"the event bus was not told: {code}",
+            detail=f"{self.name}: {kind}" + (f": {words}" if words else ""),
+            hint=_HINTS.get(code) or (exc and hint_of(exc)) or "the next run sends it again",
+        )

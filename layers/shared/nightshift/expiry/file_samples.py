@@ -1,0 +1,240 @@
+"""Before the first row of a table goes: do its file columns name files?
+
+S3 says of a key that never was that it is deleted. So a wrong prefix or bucket would pass for success, and leave every
+file where it is, with nothing that names it any more. Some of the keys of the oldest due rows are therefore looked up
+first, and where these are few, keys of other rows. S3 is asked for a listing of one key, which needs no right to read a
+file, and tells a missing key from a missing right. No transaction is open meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from nightshift.expiry.batch import collect_dependent_keys, create_key_tables
+from nightshift.expiry.file_names import NOT_LISTED, NamedFiles, NoFileNames, other_readings, shorten_name
+from nightshift.expiry.graph import CascadeTable, FileColumns
+from nightshift.expiry.outbox_entries import reported_files
+from nightshift.expiry.progress import FIRST_BATCH
+from nightshift.expiry.session import DeletionSession
+from nightshift.expiry.statements import ExpiryStatements
+from nightshift.guards import GuardRefused
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SAMPLE = 20
+"""Keys of a column that are looked up."""
+READ = 200
+"""Values of a column that are read, for the most telling of them."""
+FEWEST = 10
+"""Keys that must have been looked up before missing ones stop the policy: files may be missing for good reasons."""
+NEARLY_ALL = 0.9
+SECONDS = 20.0
+SHARE = 0.1
+"""What looking up may take of a run's time."""
+THREADS = 8
+_DENIED = ("AccessDenied", "403", "AllAccessDisabled")
+
+
+@dataclass(slots=True)
+class FileTally:
+    """What a policy's turn knows of its files.
+
+    Attributes:
+        queued: put into the outbox.
+        looked_up: keys of due rows that S3 was asked about beforehand.
+        absent: those of them that name no object.
+        warnings: what the operator should know.
+    """
+
+    queued: int = 0
+    looked_up: int = 0
+    absent: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """Some values of a file column, each with the bucket that its row or the policy says."""
+
+    label: str
+    files: FileColumns
+    due: dict[tuple[str, str | None], NamedFiles | NoFileNames]
+    others: dict[tuple[str, str | None], NamedFiles | NoFileNames]
+
+
+def sample_files(
+    session: DeletionSession, statements: ExpiryStatements, connect: Callable[[], S3Client], deadline: float
+) -> FileTally:
+    """Look some files up.
+
+    Args:
+        connect: gives boto3's client; asked where there is something to look up.
+        deadline: `time.monotonic()` value.
+
+    Raises:
+        GuardRefused: the columns do not name files, or in a bucket that is not there.
+    """
+    tally = FileTally()
+    for column in _columns(session, statements, deadline - time.monotonic()):
+        _check_values(column, tally)
+        if column.files.check:
+            now = time.monotonic()
+            s3 = _S3(connect, now + min(SECONDS, SHARE * (deadline - now)))
+            _check_keys(column, s3, tally)
+    return tally
+
+
+def _columns(session: DeletionSession, statements: ExpiryStatements, seconds: float) -> list[_Column]:
+    """What the file columns hold, in the oldest due rows and in any."""
+    nodes = [node for node in statements.cascade.nodes.values() if node.files]
+    if not nodes:
+        return []
+    found = []
+    with session.transaction(seconds, single=False):
+        create_key_tables(session, statements)
+        # Files of rows that were archived and came back went with them the first time.
+        fresh = replace(statements, due=replace(statements.due, held=statements.due.restored))
+        if not session.run(fresh.select_expired_sql(FIRST_BATCH, lock=False)):
+            return []
+        collect_dependent_keys(session, statements, lock=False)
+        for node in nodes:
+            for files in node.files:
+                due = _values(session, files, statements.told_of(node, files))
+                anywhere = reported_files(files, node.name.sql, postgresql=statements.postgresql)
+                others = _values(session, files, anywhere) if 0 < len(due) < SAMPLE else {}
+                found.append(_Column(_label(node, files), files, due, others))
+    return found
+
+
+def _values(
+    session: DeletionSession, files: FileColumns, source: str
+) -> dict[tuple[str, str | None], NamedFiles | NoFileNames]:
+    rows = session.keys(f"SELECT value, said FROM ({source}) told LIMIT {READ}")
+    return {(value, said): files.reading.emit_warnings(value, said) for value, said in rows}
+
+
+def _check_values(column: _Column, tally: FileTally) -> None:
+    """Values that name no file by what they are: rows with one stay; where nearly all are, the whole table does."""
+    wrong = [(value, named.why) for (value, _), named in column.due.items() if isinstance(named, NoFileNames)]
+    if not wrong:
+        return
+    value, why = wrong[0]
+    what = f"{column.label} {why}, e.g. {shorten_name(value)!r}"
+    if len(wrong) >= NEARLY_ALL * len(column.due):
+        guard = "no_bucket" if why.startswith(NOT_LISTED) else "not_a_key"
+        raise GuardRefused(guard, what, "correct the column, or `buckets`, `strip` and `prefix` in [[expiry.files]]")
+    tally.warnings.append(
+        f"{what}: rows with such a value stay ({len(wrong)} of {len(column.due)} that were looked at)"
+    )
+
+
+def _check_keys(column: _Column, s3: _S3, tally: FileTally) -> None:
+    """Look keys up, those first that could be meant otherwise."""
+    due = _chosen(column.due)
+    wanted = {**due, **_chosen(column.others, SAMPLE - len(due))}
+    asked = s3.ask(wanted)
+    answers = {named: there for named, there in asked.items() if isinstance(there, bool)}
+    reached = {named.bucket for named in answers}
+    for named, code in asked.items():
+        if isinstance(code, str) and not (code in _DENIED and named.bucket in reached):
+            _refuse_bucket(column, named.bucket, code)
+            tally.warnings.append(f"{column.label}: files were not looked up before rows went: S3 says {code}")
+            return
+    if denied := [named for named in asked if named not in answers]:
+        # A role that is bound to a prefix: for what a row or two name outside of it no table has to stay.
+        tally.warnings.append(
+            f"{column.label}: of {len(asked)} keys, {len(denied)} lie where S3 does not let the role look"
+            f" ({denied[0].bucket}, e.g. {shorten_name(denied[0].key)!r}); if it may not delete there, their files stay"
+        )
+    missing = [named for named, there in answers.items() if not there]
+    for named in missing:
+        _refuse_misread(column, wanted[named], named, s3)
+    if len(answers) >= FEWEST and len(missing) >= NEARLY_ALL * len(answers):
+        raise GuardRefused(
+            "absent_files",
+            f"{column.label}: of {len(answers)} keys that were looked up, {len(missing)} name no file in"
+            f" {missing[0].bucket}, e.g. {shorten_name(missing[0].key)!r}",
+            "correct `bucket`, or `prefix` and `strip` in [[expiry.files]]; `check = false` takes them as they are",
+        )
+    absent = [named for named in missing if named in due]
+    tally.looked_up += sum(named in answers for named in due)
+    tally.absent += len(absent)
+    if absent:
+        tally.warnings.append(
+            f"{column.label}: of {len(due)} keys that were looked up before, {len(absent)} named no file in"
+            f" {absent[0].bucket}, e.g. {shorten_name(absent[0].key)!r}"
+        )
+
+
+def _chosen(
+    values: Mapping[tuple[str, str | None], NamedFiles | NoFileNames], most: int = SAMPLE
+) -> dict[NamedFiles, str]:
+    """What to look up: half of it what could be meant otherwise, where there is such."""
+    named = {name: value for (value, _), name in values.items() if isinstance(name, NamedFiles)}
+    doubtful = [name for name, value in named.items() if other_readings(value, name)][: max(0, most // 2)]
+    chosen = dict.fromkeys([*doubtful, *named])
+    return {name: named[name] for name in list(chosen)[: max(0, most)]}
+
+
+def _refuse_bucket(column: _Column, bucket: str, code: str) -> None:
+    if code == "NoSuchBucket":
+        raise GuardRefused(
+            "no_bucket", f"{column.label}: there is no bucket {bucket}", "correct the name in [[expiry.files]]"
+        )
+    if code in _DENIED:
+        raise GuardRefused(
+            "no_bucket",
+            f"{column.label}: S3 does not let the role look into {bucket}: {code}",
+            "correct the name, or allow s3:ListBucket there (docs/jobs/expire_jobs.md); `check = false` skips this",
+        )
+
+
+def _refuse_misread(column: _Column, value: str, named: NamedFiles, s3: _S3) -> None:
+    """A key that names nothing, while what it may have been meant for is there."""
+    others = other_readings(value, named)
+    for other, there in s3.ask([NamedFiles(named.bucket, key) for key in others]).items():
+        if there is True:
+            raise GuardRefused(
+                "not_a_key",
+                f"{column.label}: {named.bucket} has no {shorten_name(named.key)!r},"
+                f" but it has {shorten_name(other.key)!r}",
+                others[other.key],
+            )
+
+
+class _S3:
+    """Says whether objects are there."""
+
+    def __init__(self, connect: Callable[[], S3Client], deadline: float) -> None:
+        self._connect = connect
+        self._deadline = deadline
+
+    def ask(self, names: Iterable[NamedFiles]) -> dict[NamedFiles, bool | str]:
+        """Whether there is each; S3's code where it does not say.
+
+        It is asked no more where it does not answer the first, but for a missing right: other keys may have it.
+        """
+        wanted = list(names)
+        if not wanted:
+            return {}
+        from nightshift.store.lookup import has_object  # loads boto3: for those who look up
+
+        client, first = self._connect(), wanted[0]
+
+        def there(name: NamedFiles) -> bool | str:
+            return has_object(client, name.bucket, name.key, self._deadline)
+
+        answers = {first: there(first)}
+        if isinstance(answers[first], str) and answers[first] not in _DENIED:
+            return answers
+        with ThreadPoolExecutor(THREADS, "look-up") as pool:
+            return answers | dict(zip(wanted[1:], pool.map(there, wanted[1:]), strict=True))
+
+
+def _label(node: CascadeTable, files: FileColumns) -> str:
+    return f"{node.name.label}.{files.key}"

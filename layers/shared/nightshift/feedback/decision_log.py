@@ -1,0 +1,238 @@
+"""What was decided, once a window, and what was counted, day by day.
+
+A decision is written in one transaction with the look at the past that it rests on; deciders wait for each other, so
+that no two windows start re-embedding because neither saw the other. Its name is made of the source and the window:
+whoever decides on a window, however often, means the same decision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    ScalarSelect,
+    and_,
+    bindparam,
+    insert,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.tables import feedback_day, feedback_run
+from nightshift.database.upgrades import columns_there
+from nightshift.feedback.decision import DecisionRules
+from nightshift.feedback.source import VoteSource
+from nightshift.feedback.windows import FeedbackWindow
+from nightshift.results import ConfidenceInterval, FeedbackReason, FeedbackState, VoteTotals
+
+DECIDING = int.from_bytes(hashlib.sha256(b"nightshift:feedback:decision").digest()[:8], "big", signed=True)
+"""Key of the advisory lock that deciders hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord:
+    """A decision as it was written down.
+
+    Attributes:
+        votes, unknown, week, rules, interval: that it was decided on; `week` is None where it was not kept.
+        event: detail of the event that it sends; None: it starts nothing.
+        sent: the event is known to have been taken.
+        as_of: aware; of the run that decided.
+    """
+
+    decision: str
+    start: datetime
+    votes: VoteTotals
+    unknown: int
+    week: VoteTotals | None
+    rules: DecisionRules
+    interval: ConfidenceInterval | None
+    state: FeedbackState
+    reason: FeedbackReason
+    cooling_until: datetime | None
+    event: Mapping[str, Any] | None
+    sent: bool
+    as_of: datetime
+
+    @property
+    def is_event_pending(self) -> bool:
+        """It starts re-embedding, and nobody knows that the bus was told."""
+        return self.event is not None and not self.sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionHistory:
+    """What was decided before.
+
+    Attributes:
+        own: on this window.
+        before: on the window before.
+        started: the table's last decision that starts re-embedding, however its votes were counted.
+        superseded: a later window of the table was decided on.
+    """
+
+    own: DecisionRecord | None = None
+    before: DecisionRecord | None = None
+    started: DecisionRecord | None = None
+    superseded: bool = False
+
+
+def note_sent(connection: Connection, recorded: DecisionRecord, event_id: str, *, now: datetime) -> None:
+    """Note that the bus took a decision's event. The caller commits."""
+    of_decision = feedback_run.c.decision == recorded.decision
+    connection.execute(update(feedback_run).where(of_decision).values(event_id=event_id, event_sent_at=_utc(now)))
+
+
+def decision_name(source: VoteSource, window: FeedbackWindow) -> str:
+    """Names the decision on a window, the same whoever decides; 32 hexadecimal digits."""
+    return hashlib.sha256(f"{source.identity} {window.start.isoformat()}".encode()).hexdigest()[:32]
+
+
+class DecisionLog:
+    """The decisions on one source. Transactions are the caller's."""
+
+    def __init__(self, connection: Connection, source: VoteSource) -> None:
+        self._connection = connection
+        self._source = source
+        # Before the first real run there are no tables, and a dry run makes none.
+        there = columns_there(connection).get(feedback_run.name, frozenset())
+        self._there = bool(there)
+        # Nor does it upgrade one.
+        self._columns = [
+            column if column.name in there else null().label(column.name) for column in feedback_run.columns
+        ]
+
+    def acquire_decision_lock(self) -> None:
+        """Wait until nobody else decides; until the transaction ends. SQLite has one writer at a time anyway."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DECIDING})
+
+    def load_history(self, window: FeedbackWindow, *, anew: bool = False) -> DecisionHistory:
+        """What a decision on a window rests on, in one statement.
+
+        Args:
+            anew: what it rests on but for an earlier decision on this very window.
+        """
+        if not self._there:
+            return DecisionHistory()
+        run = feedback_run.c
+        own, before = (decision_name(self._source, one) for one in (window, window.before_by_days(1)))
+        of_table = run.table_name == self._source.table.label
+        started = and_(of_table, run.state == FeedbackState.RETRAINING.value)
+        if anew:
+            started = and_(started, run.decision != own)
+        wanted = or_(
+            run.decision.in_([own, before]),
+            run.id == _last(run.as_of, where=started),
+            run.id == _last(run.window_start, where=of_table),
+        )
+        found = {row.decision: _recorded(row) for row in self._connection.execute(select(*self._columns).where(wanted))}
+        starts = [one for one in found.values() if one.state is FeedbackState.RETRAINING]
+        starts = [one for one in starts if not (anew and one.decision == own)]
+        return DecisionHistory(
+            own=found.get(own),
+            before=found.get(before),
+            started=max(starts, key=lambda one: one.as_of, default=None),
+            superseded=any(one.start > window.start for one in found.values()),
+        )
+
+    def record_decision(self, decided: DecisionRecord, **grounds: Any) -> None:
+        """Write a decision down, with the other columns of `nightshift_feedback_run`."""
+        rules, interval, week = decided.rules, decided.interval, decided.week
+        columns = {
+            "decision": decided.decision,
+            "source": self._source.identity,
+            "table_name": self._source.table.label,
+            "window_start": decided.start,
+            "likes": decided.votes.likes,
+            "dislikes": decided.votes.dislikes,
+            "unknown": decided.unknown,
+            "week_likes": None if week is None else week.likes,
+            "week_dislikes": None if week is None else week.dislikes,
+            "low": None if interval is None else interval.low,
+            "high": None if interval is None else interval.high,
+            "confidence": rules.confidence,
+            "threshold": rules.threshold,
+            "min_votes": rules.min_votes,
+            "state": decided.state.value,
+            "reason": decided.reason.value,
+            "cooling_until": decided.cooling_until,
+            "event": None if decided.event is None else json.dumps(decided.event, ensure_ascii=False),
+            "as_of": decided.as_of,
+            **grounds,
+        }
+        self._connection.execute(insert(feedback_run).values({name: _utc(value) for name, value in columns.items()}))
+
+    def known_days(self, days: Sequence[date]) -> dict[date, VoteTotals]:
+        """The days among these that were counted before."""
+        if not self._there:
+            return {}
+        table = feedback_day.c
+        known = select(table.day, table.likes, table.dislikes).where(
+            table.source == self._source.identity, table.day.between(min(days).isoformat(), max(days).isoformat())
+        )
+        found = {
+            date.fromisoformat(day): VoteTotals(likes=likes, dislikes=dislikes)
+            for day, likes, dislikes in self._connection.execute(known)
+        }
+        return {day: found[day] for day in days if day in found}
+
+    def save_daily_counts(self, counted: Mapping[date, VoteTotals], *, as_of: datetime) -> None:
+        """Keep the counts of days; they replace what was counted before."""
+        rows = [
+            {"day": day.isoformat(), "likes": votes.likes, "dislikes": votes.dislikes}
+            for day, votes in sorted(counted.items())
+        ]
+        days = own_table(feedback_day, schema_of(self._connection)).replace(":", r"\:")
+        remember = text(
+            f"INSERT INTO {days} (source, day, likes, dislikes, counted_as_of)"
+            " VALUES (:source, :day, :likes, :dislikes, :as_of) ON CONFLICT (source, day) DO UPDATE"
+            " SET likes = excluded.likes, dislikes = excluded.dislikes, counted_as_of = excluded.counted_as_of"
+        ).bindparams(bindparam("as_of", type_=DateTime(timezone=True)))
+        self._connection.execute(
+            remember, [{**row, "source": self._source.identity, "as_of": as_of.astimezone(UTC)} for row in rows]
+        )
+
+
+def _last(column: ColumnElement[datetime], *, where: ColumnElement[bool]) -> ScalarSelect[int]:
+    """The number of the decision that comes last by a time."""
+    return select(feedback_run.c.id).where(where).order_by(column.desc()).limit(1).scalar_subquery()
+
+
+def _recorded(row: Any) -> DecisionRecord:
+    return DecisionRecord(
+        decision=row.decision,
+        start=_aware(row.window_start),
+        votes=VoteTotals(likes=row.likes, dislikes=row.dislikes),
+        unknown=row.unknown or 0,
+        week=None if row.week_likes is None else VoteTotals(likes=row.week_likes, dislikes=row.week_dislikes),
+        rules=DecisionRules(threshold=row.threshold, min_votes=row.min_votes, confidence=row.confidence),
+        interval=None if row.low is None else ConfidenceInterval(low=row.low, high=row.high, confidence=row.confidence),
+        state=FeedbackState(row.state),
+        reason=FeedbackReason(row.reason),
+        cooling_until=None if row.cooling_until is None else _aware(row.cooling_until),
+        event=None if row.event is None else json.loads(row.event),
+        sent=row.event_sent_at is not None,
+        as_of=_aware(row.as_of),
+    )
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _aware(moment: datetime) -> datetime:
+    """SQLite gives times back without the zone that they were stored in: UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

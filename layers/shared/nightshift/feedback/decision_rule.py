@@ -1,0 +1,112 @@
+"""The second step: a window's decision, made once and found ever after, in one transaction.
+
+Whether a window is history is not asked of the clock but of the ledger, as a run is a function of its event: one that a
+later decision has overtaken starts nothing; the newest does, however late it is delivered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from nightshift.feedback.decision import DecisionContext, DecisionRules, FeedbackDecision, make_decision
+from nightshift.feedback.decision_log import DecisionLog, DecisionRecord, decision_name
+from nightshift.feedback.event_publisher import event_detail
+from nightshift.feedback.vote_counts import VoteCounts
+from nightshift.results import FeedbackReason
+from nightshift.run import JobRun
+from nightshift.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionOutcome:
+    """What follows from what was seen.
+
+    Attributes:
+        own: the decision on this window, as it is on record; in a dry run, as it would be made now.
+        on_record: what an earlier run decided on this window.
+        late: votes of the window before that came after it was decided on.
+        owed: the decision whose event is to be sent, this window's or an earlier one's.
+    """
+
+    own: DecisionRecord
+    on_record: DecisionRecord | None
+    late: int
+    owed: DecisionRecord | None
+
+
+def decide_once(
+    connection: Connection, run: JobRun, settings: Settings, seen: VoteCounts, *, now: datetime
+) -> DecisionOutcome:
+    """Look the decision up, or make it and write it down. Ends the transaction; a dry run writes nothing.
+
+    Args:
+        now: aware, for the record.
+    """
+    ledger = DecisionLog(connection, seen.source)
+    if run.dry_run:
+        ruling = _ruled(ledger, run, settings, seen, now)
+        connection.rollback()
+        return ruling
+    ledger.acquire_decision_lock()
+    ledger.save_daily_counts(seen.fresh, as_of=run.as_of)
+    ruling = _ruled(ledger, run, settings, seen, now)
+    connection.commit()
+    return ruling
+
+
+def _ruled(ledger: DecisionLog, run: JobRun, settings: Settings, seen: VoteCounts, now: datetime) -> DecisionOutcome:
+    window, cooling = seen.window, timedelta(hours=settings.feedback_cooldown_hours)
+    history = ledger.load_history(window, anew=run.dry_run)
+    earlier, started = history.before, history.started
+    late = max(0, seen.previous_week.total - earlier.votes.total) if earlier else 0
+    own = None if run.dry_run else history.own
+    if own is None:
+        until = started.as_of + cooling if started is not None and cooling else None
+        past = DecisionContext(week=seen.current_week, cooling_until=until, superseded=history.superseded)
+        counted = seen.counted
+        decision = make_decision(
+            counted.votes, past, DecisionRules.from_settings(settings), as_of=run.as_of, unknown=counted.unknown
+        )
+        own = _recorded(run, settings, seen, decision, until)
+        if not run.dry_run:
+            ledger.record_decision(own, window_end=window.end, zone=window.zone.key, run_id=run.run_id, decided_at=now)
+    last = own if own.event is not None and history.own is None else started
+    owed = last if _is_owed(last, own, run, cooling) else None
+    return DecisionOutcome(own=own, on_record=history.own, late=late, owed=owed)
+
+
+def _is_owed(last: DecisionRecord | None, own: DecisionRecord, run: JobRun, cooling: timedelta) -> bool:
+    """Whether the event of the table's last start is to be sent: none but the last can be owed.
+
+    Not this window's alone: as long as an earlier one holds this one back, it is sent by the run that it holds back.
+    """
+    if last is None or not last.is_event_pending:
+        return False
+    return last.decision == own.decision or run.as_of < last.as_of + cooling
+
+
+def _recorded(
+    run: JobRun, settings: Settings, seen: VoteCounts, decision: FeedbackDecision, until: datetime | None
+) -> DecisionRecord:
+    name = decision_name(seen.source, seen.window)
+    event = None
+    if decision.reason is FeedbackReason.CERTAIN and decision.interval is not None:
+        event = event_detail(name, seen, decision.interval, threshold=settings.feedback_threshold)
+    return DecisionRecord(
+        decision=name,
+        start=seen.window.start,
+        votes=seen.counted.votes,
+        unknown=seen.counted.unknown,
+        week=seen.current_week,
+        rules=DecisionRules.from_settings(settings),
+        interval=decision.interval,
+        state=decision.state,
+        reason=decision.reason,
+        cooling_until=until if decision.reason is FeedbackReason.COOLING_DOWN else None,
+        event=event,
+        sent=False,
+        as_of=run.as_of,
+    )

@@ -1,0 +1,69 @@
+"""Which day is reported: the whole calendar day before the run's own, in the report's zone.
+
+Days are counted on the calendar, never by 24 hours: a day at a change of the clocks has 23 or 25 of them. Where clocks
+skip a midnight, the day begins with the first moment that it has; a day that a zone left out altogether (Apia,
+30 December 2011) has none, and no votes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from nightshift.errors import InvalidEvent
+
+WEEK = 7
+CHART_DAYS = 30
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackWindow:
+    """One calendar day in a zone."""
+
+    day: date
+    zone: ZoneInfo
+
+    @property
+    def start(self) -> datetime:
+        """The day's first moment; aware, in the zone."""
+        # Python reads a midnight that the clocks skip by the offset before it: that is the moment of the change.
+        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=self.zone)
+
+    @property
+    def end(self) -> datetime:
+        """The next day's first moment."""
+        return FeedbackWindow(self.day + _DAY, self.zone).start
+
+    def before_by_days(self, days: int) -> FeedbackWindow:
+        """The window of so many days earlier."""
+        return FeedbackWindow(self.day - timedelta(days=days), self.zone)
+
+    @property
+    def week_window(self) -> tuple[date, ...]:
+        """The seven days before, oldest first."""
+        return tuple(self.day - timedelta(days=back) for back in range(WEEK, 0, -1))
+
+    @property
+    def chart_days(self) -> tuple[date, ...]:
+        """The days of the chart, oldest first, this one last."""
+        return tuple(self.day - timedelta(days=back) for back in range(CHART_DAYS - 1, -1, -1))
+
+
+def window_of(as_of: datetime, zone: ZoneInfo) -> FeedbackWindow:
+    """The window that a run of `as_of` reports.
+
+    Args:
+        as_of: aware.
+
+    Raises:
+        InvalidEvent: the calendar has no month before that day.
+    """
+    try:
+        window = FeedbackWindow(as_of.astimezone(zone).date() - _DAY, zone)
+        window.before_by_days(CHART_DAYS + 1)
+    except OverflowError as exc:
+        raise InvalidEvent("scheduled_time is out of range", detail=f"scheduled_time: {as_of.isoformat()}") from exc
+    return window

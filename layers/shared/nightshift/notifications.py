@@ -1,0 +1,63 @@
+"""One run, told on Slack: facts to message to channel. Whatever goes wrong here, the run itself is over and stays as it
+ended."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from aws_lambda_powertools import Logger
+
+from nightshift import secrets
+from nightshift.errors import NightshiftError
+from nightshift.results import JobResult, RunStatus
+from nightshift.run import JobRun
+from nightshift.settings import Settings
+from nightshift.slack.notifier import make_notifier
+from nightshift.slack.renderer import render_result
+from nightshift.slack.report import ReportFrame
+
+HOURLY = "expire_jobs"
+"""The job that runs so often that nobody wants to hear that it had nothing to do."""
+
+LAST_SECOND = 1.0
+"""Left over before the run's deadline for what comes after the message."""
+
+
+def notify(
+    settings: Settings,
+    run: JobRun,
+    logger: Logger,
+    *,
+    duration_ms: int,
+    request_id: str | None,
+    result: JobResult | None = None,
+    error: Exception | None = None,
+) -> bool:
+    """Send a run's message, with its attachments; an hourly run that found nothing to do is not worth one.
+
+    Returns:
+        False where it could not be sent; the log says why.
+    """
+    nothing = result is not None and error is None and result.status is RunStatus.NOTHING
+    if nothing and run.job == HOURLY and settings.expire_quiet:
+        return True
+    report = ReportFrame(
+        job=run.job,
+        as_of=run.as_of,
+        dry_run=run.dry_run,
+        duration_ms=duration_ms,
+        result=result,
+        error=error,
+        attempt=run.attempt,
+        request_id=request_id,
+    )
+    try:
+        notifier = make_notifier(settings, secrets.slack_token(settings), logger)
+        message = render_result(report, settings.report_language, ZoneInfo(settings.timezone))
+        notifier.send(message, result.attachments if result else (), deadline=run.deadline - LAST_SECOND)
+    except Exception as exc:
+        logger.warning(
+            "Slack was not told", extra={"error": str(exc) if isinstance(exc, NightshiftError) else repr(exc)}
+        )
+        return False
+    return True

@@ -1,0 +1,178 @@
+"""Lays archived columns over a table's columns, by name.
+
+Between archive and restore a table lives on: columns are added, dropped, renamed, widened. What fits is decided from
+declared types alone, before the first row, and by one rule: a value must come back as it was. So a type may become
+itself, a wider one of its kind, or text; whatever could round, cut or reinterpret a value is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nightshift.database.insertable import InsertColumn
+from nightshift.rows.reader import ArchivedColumn
+
+_NUMBERS = {
+    "smallint": {"integer", "bigint", "numeric", "real", "double precision"},
+    "integer": {"bigint", "numeric", "double precision"},
+    "bigint": {"numeric"},
+    "real": {"double precision"},
+}
+"""Numeric types that hold every value of another (PostgreSQL manual, 8.1)."""
+
+_SIZED = re.compile(r"(character varying|bit varying|numeric|timestamp|time|interval)(?:\((-?\d+)(?:,(-?\d+))?\))?(.*)")
+_TEXT = {"text", "character varying"}
+
+_AFFINITIES = (("INT", "integer"), ("CHAR|CLOB|TEXT", "text"), ("BLOB|^$", "blob"), ("REAL|FLOA|DOUB", "real"))
+"""SQLite's first four rules, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnAssignment:
+    """A table's column and the archived column that fills it."""
+
+    slot: InsertColumn
+    source: ArchivedColumn
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFit:
+    """How the rows of one set of archived columns go into a table.
+
+    Attributes:
+        notes: what differs, a sentence each.
+        left_out: archived columns that have no place in the table.
+    """
+
+    filled: tuple[ColumnAssignment, ...]
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    def name_of(self, archived: str | None) -> str | None:
+        """What the table calls an archived column; None where it has no place there."""
+        return next((filled.slot.name for filled in self.filled if filled.source.name == archived), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMismatch:
+    """Why they cannot.
+
+    Attributes:
+        problems: a sentence each.
+    """
+
+    problems: tuple[str, ...]
+
+
+def map_columns(
+    columns: Sequence[ArchivedColumn],
+    slots: Sequence[InsertColumn],
+    rename: Mapping[str, str],
+    widens: Callable[[str, str], bool],
+) -> ColumnFit | ColumnMismatch:
+    """Match archived columns with a table's.
+
+    Args:
+        columns: of the archived rows.
+        slots: the table's columns.
+        rename: archived name → the table's name.
+        widens: the database's rule: `widens` or `sqlite_widens`.
+    """
+    by_name = {rename.get(column.name, column.name): column for column in columns}
+    filled: list[ColumnAssignment] = []
+    notes: list[str] = []
+    problems = [f"rename: no archived column {name}" for name in rename if name not in {c.name for c in columns}]
+    problems += duplicate_targets(columns, rename)
+    for slot in slots:
+        source = by_name.pop(slot.name, None)
+        if slot.generated:
+            notes.append(f"{slot.name}: computed again by the database")
+        elif source is None:
+            notes.append(f"{slot.name}: not in the archive, filled with {slot.filling}")
+            if slot.required:
+                problems.append(f"{slot.name} is NOT NULL without a default, and the archive has no such column")
+        elif not widens(source.type_name, slot.type_name) or not _keeps_digits(source, slot):
+            problems.append(f"{slot.name} is {slot.type_name} now, was {source.type_name}: values could change")
+        else:
+            filled.append(ColumnAssignment(slot, source))
+            notes += _changes(slot, source)
+    targets = {slot.name for slot in slots}
+    problems += [f"rename: the table has no column {new}" for new in rename.values() if new not in targets]
+    left_out = tuple(column.name for column in by_name.values())
+    notes += [f"{name}: no longer in the table, left out" for name in left_out]
+    if not filled:
+        problems.append("no archived column has a place in the table")
+    return ColumnMismatch(tuple(problems)) if problems else ColumnFit(tuple(filled), tuple(notes), left_out)
+
+
+def _changes(slot: InsertColumn, source: ArchivedColumn) -> list[str]:
+    notes = [] if slot.name == source.name else [f"{slot.name}: filled from {source.name}"]
+    if slot.type_name != source.type_name:
+        notes.append(f"{slot.name}: {source.type_name or 'no type'} became {slot.type_name or 'no type'}")
+    return notes
+
+
+def duplicate_targets(columns: Sequence[ArchivedColumn], rename: Mapping[str, str]) -> list[str]:
+    """A sentence for each name that two archived columns would have."""
+    names = [rename.get(column.name, column.name) for column in columns]
+    return [f"two archived columns would fill {name}" for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _keeps_digits(source: ArchivedColumn, slot: InsertColumn) -> bool:
+    """Whether a decimal has room: a domain may have been defined anew since, under its old name."""
+    if source.is_decimal is None or slot.decimals is None:
+        return True
+    (precision, scale), (wider, finer) = source.is_decimal, slot.decimals
+    return finer >= scale and wider - finer >= precision - scale
+
+
+def is_safe_cast(old: str, new: str) -> bool:
+    """Whether every value of one declared type comes through in another, unchanged."""
+    if old == new or new in _TEXT or new in _NUMBERS.get(old, ()):
+        return True
+    before, after = _SIZED.fullmatch(old), _SIZED.fullmatch(new)
+    if not before or not after or (before[1], before[4]) != (after[1], after[4]):
+        return old.startswith("character(") and bool(after) and _longer(old, new)
+    if after[2] is None:
+        return True
+    if before[2] is None:
+        return False
+    if before[1] == "numeric":
+        return _holds_decimal(before, after)
+    return int(before[2]) <= int(after[2])
+
+
+def sqlite_widens(old: str, new: str) -> bool:
+    """The same for SQLite, where a declared type does no more than convert: by its affinity.
+
+    A numeric column made integers of whole numbers, so only another numeric one shows them as they were.
+    """
+    before, after = _affinity(old), _affinity(new)
+    return old == new or before == after or (after == "blob" and before != "numeric")
+
+
+def _affinity(declared: str) -> str:
+    """By SQLite's own five rules (https://www.sqlite.org/datatype3.html, section 3.1).
+
+    `database.sqlite` reads DATE as text and BOOLEAN as an integer, as people use them. To SQLite both are numeric.
+    """
+    return next((affinity for words, affinity in _AFFINITIES if re.search(words, declared.upper())), "numeric")
+
+
+def _longer(old: str, new: str) -> bool:
+    """`character(n)` into `character varying(m)`."""
+    sizes = re.fullmatch(r"character\((\d+)\)", old), re.fullmatch(r"character varying\((\d+)\)", new)
+    return bool(sizes[0] and sizes[1] and int(sizes[0][1]) <= int(sizes[1][1]))
+
+
+def _holds_decimal(before: re.Match[str], after: re.Match[str]) -> bool:
+    """Digits before and after the point must both have room; a scale left out is 0."""
+    (precision, scale), (wider, finer) = ((int(m[2]), int(m[3] or 0)) for m in (before, after))
+    return finer >= scale and wider - finer >= precision - scale
+
+
+def common_type(types: Sequence[str], widens: Callable[[str, str], bool], anything: str) -> str:
+    """The one type that holds the values of all: one of them, the newest first, or `anything`."""
+    return next((wide for wide in reversed(types) if all(widens(old, wide) for old in types)), anything)

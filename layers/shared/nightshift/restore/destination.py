@@ -1,0 +1,216 @@
+"""Lays a set of archived columns out over one table: the one that is there, or one that is made for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, text
+
+from nightshift.database.catalog import TableName, quote_identifier, split_name
+from nightshift.database.insertable import InsertColumn, InsertTarget, find_insert_target
+from nightshift.database.search_path import HAND_OVER, TAKEN_BACK
+from nightshift.database.sqlite import column_affinity
+from nightshift.database.values import RECAST
+from nightshift.restore.column_fit import (
+    ColumnFit,
+    ColumnMismatch,
+    common_type,
+    duplicate_targets,
+    is_safe_cast,
+    map_columns,
+    sqlite_widens,
+)
+from nightshift.restore.request import RestoreRequest
+from nightshift.results import GuardRefusal
+from nightshift.rows.reader import ArchivedColumn
+
+ColumnSet = tuple[ArchivedColumn, ...]
+"""The columns that some objects were archived with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreDestination:
+    """A table that is ready to be filled.
+
+    Attributes:
+        table: as it is, or will be made.
+        exists: it stands in the database already.
+        fits: how rows go into it, by the fingerprint of their columns.
+        types: the archived types that the database still has, and each one's full name (PostgreSQL).
+        recast: those of the latter to which a cast from text is another function than their input.
+        notes: what differs, a sentence each, said once.
+    """
+
+    table: InsertTarget
+    exists: bool
+    fits: Mapping[str | None, ColumnFit]
+    types: Mapping[str, str]
+    recast: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def plan_destination(
+    connection: Connection,
+    request: RestoreRequest,
+    name: TableName,
+    found: InsertTarget | None,
+    shapes: Mapping[str | None, ColumnSet],
+) -> RestoreDestination | GuardRefusal:
+    """Fit every shape to the table; where it does not exist, plan one that holds them all.
+
+    Args:
+        shapes: of the objects to restore, by fingerprint, oldest first.
+    """
+    types = _existing_types(connection, list(shapes.values())) if name.schema else {}
+    shapes = {fingerprint: _in_full(shape, types) for fingerprint, shape in shapes.items()}
+    every = list(shapes.values())
+    if problems := [problem for shape in every for problem in duplicate_targets(shape, request.rename)]:
+        return _impossible(name, problems)
+    table, notes = (found, []) if found is not None else _planned(connection, name, every, request.rename)
+    if found is not None and request.into is None and not request.into_original:
+        table = _extended(connection, found, every, request.rename)
+    rule = is_safe_cast if name.schema else sqlite_widens
+    fits: dict[str | None, ColumnFit] = {}
+    for fingerprint, shape in shapes.items():
+        fitting = map_columns(shape, table.slots, request.rename, rule)
+        if isinstance(fitting, ColumnMismatch):
+            return _impossible(name, fitting.problems)
+        fits[fingerprint] = fitting
+    said = [*notes, *(note for fitting in fits.values() for note in fitting.notes)]
+    said += [
+        f"{slot.name}: its sequence cannot be moved, no privilege; see that it is past the restored values"
+        for slot in table.slots
+        if slot.sequence and not slot.may_set
+    ]
+    recast = {one for one in types.values() if connection.execute(text(_IS_RECAST), {"name": one}).scalar()}
+    return RestoreDestination(
+        table=table,
+        exists=found is not None,
+        fits=fits,
+        types=types,
+        recast=frozenset(recast),
+        notes=tuple(dict.fromkeys(said)),
+    )
+
+
+def _impossible(name: TableName, problems: Sequence[str]) -> GuardRefusal:
+    return GuardRefusal(
+        guard="impossible_columns",
+        message=f"archived rows do not fit {name.label}: {'; '.join(dict.fromkeys(problems))}",
+        hint="restore into a table of its own (leave out --into), name renamed columns with --rename OLD=NEW,"
+        " or choose days with --since and --until",
+    )
+
+
+def _planned(
+    connection: Connection, name: TableName, shapes: Sequence[ColumnSet], rename: Mapping[str, str]
+) -> tuple[InsertTarget, list[str]]:
+    """A table for all shapes: the newest one's columns in their order, then those that only older ones have."""
+    types: dict[str, list[str]] = {}
+    for shape in reversed(shapes):
+        for column in shape:
+            types.setdefault(rename.get(column.name, column.name), []).insert(0, column.type_name)
+    slots, notes = [], []
+    for column_name, declared in types.items():
+        chosen = (
+            common_type(declared, is_safe_cast, "text") if name.schema else common_type(declared, sqlite_widens, "")
+        )
+        if name.schema and not _type_exists(connection, chosen):
+            notes.append(f"{column_name}: the type {chosen} is gone, restored as text")
+            chosen = "text"
+        base = _base_type(connection, chosen) if name.schema else column_affinity(chosen)
+        slots.append(InsertColumn(name=column_name, type_name=chosen, base_type=base))
+    return InsertTarget(name=name, id="", kind="table", slots=tuple(slots), unique=False, empty=True), notes
+
+
+def make_destination(connection: Connection, destination: RestoreDestination) -> RestoreDestination:
+    """Create the table, or add the columns that it lacks, as planned; commits. Returns it as it stands."""
+    table = destination.table
+    found = find_insert_target(connection, table.name)
+    known = {slot.name for slot in found.slots} if found else set()
+    missing = [f"{quote_identifier(slot.name)} {slot.type_name}" for slot in table.slots if slot.name not in known]
+    if not missing:
+        return destination
+    if destination.exists:
+        for column in missing:
+            connection.exec_driver_sql(f"ALTER TABLE {table.name.sql} ADD COLUMN {column}")
+    else:
+        connection.exec_driver_sql(f"CREATE TABLE {table.name.sql} ({', '.join(missing)})")
+    connection.commit()
+    made = find_insert_target(connection, table.name)
+    assert made is not None  # it was there a moment ago
+    return replace(destination, table=made, exists=True)
+
+
+def _extended(
+    connection: Connection, table: InsertTarget, shapes: Sequence[ColumnSet], rename: Mapping[str, str]
+) -> InsertTarget:
+    """Our own `_restored` table, with the columns that further shapes bring."""
+    planned, _ = _planned(connection, table.name, shapes, rename)
+    known = {slot.name for slot in table.slots}
+    return replace(table, slots=(*table.slots, *(slot for slot in planned.slots if slot.name not in known)))
+
+
+def _in_full(shape: ColumnSet, types: Mapping[str, str]) -> ColumnSet:
+    return tuple(replace(column, type_name=types.get(column.type_name, column.type_name)) for column in shape)
+
+
+def _existing_types(connection: Connection, shapes: Sequence[ColumnSet]) -> dict[str, str]:
+    """The archived types that there are, by the names that they were archived with.
+
+    A name may be from a session that found the type by its search_path, or from a database that has it elsewhere.
+    """
+    found: dict[str, str] = {}
+    for name in sorted({column.type_name for shape in shapes for column in shape}):
+        known = name if _type_exists(connection, name) else _searched(connection, name)
+        if known is not None:
+            found[name] = known
+    return found
+
+
+def _searched(connection: Connection, name: str) -> str | None:
+    """The full name of a type that the role's own search_path leads to; None where there is none."""
+    parsed = _TYPE.fullmatch(name)
+    if parsed is None:
+        return None
+    plain, size, array = parsed.groups()
+    parts = split_name(plain)
+    if parts is None:
+        return None
+    connection.exec_driver_sql(HAND_OVER)
+    looked_up = text("SELECT CAST(pg_catalog.to_regtype(:name) AS pg_catalog.oid)")
+    oid = connection.execute(looked_up, {"name": quote_identifier(parts[-1][0])}).scalar()
+    connection.exec_driver_sql(TAKEN_BACK)
+    full = connection.execute(text("SELECT format_type(CAST(:oid AS oid), NULL)"), {"oid": oid}).scalar()
+    return None if oid is None else f"{full}{size or ''}{array or ''}"
+
+
+_TYPE = re.compile(r"(.*?)(\([^()]*\))?((?:\[\])*)")
+"""A type of a user's, as PostgreSQL prints it: its name, its modifiers, and that it is an array."""
+
+
+def _type_exists(connection: Connection, name: str) -> bool:
+    return connection.execute(text("SELECT to_regtype(:name) IS NOT NULL"), {"name": name}).scalar() is True
+
+
+_BASE = """
+WITH RECURSIVE base(oid) AS (
+  SELECT CAST(to_regtype(:name) AS oid)
+  UNION ALL
+  SELECT t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
+)
+"""
+
+_BASE_TYPE = f"""{_BASE}
+SELECT CASE WHEN n.nspname = 'pg_catalog' THEN t.typname ELSE n.nspname || '.' || t.typname END
+FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace
+"""
+
+_IS_RECAST = f"{_BASE} SELECT {RECAST.format(type='t.oid')} FROM base JOIN pg_type t USING (oid) WHERE t.typtype <> 'd'"
+
+
+def _base_type(connection: Connection, name: str) -> str:
+    """The name of the type beneath a declared one, as `catalog.Column.base_type` has it."""
+    return str(connection.execute(text(_BASE_TYPE), {"name": name}).scalar())

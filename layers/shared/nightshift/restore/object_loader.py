@@ -1,0 +1,147 @@
+"""Puts the rows of one object into the table: all of them, in one transaction, or none.
+
+In that transaction, in this order: the object is put on record for the target (a second restore of it waits here and
+then goes away empty-handed); the rows go in, keys that the table has already being left alone, or are found there,
+where the table was filled before it took the original's place; for the original its ledger row leaves the archive;
+sequences are moved past what came in; then COMMIT. The bytes were proven before it began. A COMMIT without an answer
+is settled by trying again: the record tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.errors import ArchiveMismatch, TableChanged
+from nightshift.restore.column_fit import ColumnFit
+from nightshift.restore.records import RestoreRecords
+from nightshift.restore.row_loaders import RowLoader
+from nightshift.rows.reader import ArchiveFile
+from nightshift.rows.row_connection import StatementRefused, TransactionLimits
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedObject:
+    """What became of an object.
+
+    Attributes:
+        rows: inserted.
+        existing: left out, because the table had their keys.
+        differing: of those, how many stand in the table with other values.
+    """
+
+    rows: int
+    existing: int
+    differing: int = 0
+
+
+def load_object(
+    filler: RowLoader,
+    records: RestoreRecords,
+    one: ArchivedObject,
+    file: ArchiveFile,
+    fit: ColumnFit,
+    bounds: TransactionLimits,
+    *,
+    before_commit: Callable[[], None],
+) -> LoadedObject | None:
+    """Restore one object.
+
+    Args:
+        file: its bytes, proven.
+        before_commit: called when nothing but COMMIT is left.
+
+    Returns:
+        None where it was in the target already, or is no part of the archive any more.
+
+    Raises:
+        NightshiftError: nothing was changed; after `ConnectionLost` try again, it may have gone through.
+    """
+    connection = filler.connection
+    timestamp = fit.name_of(file.metadata.get("nightshift.timestamp"))
+    filler.prepare_stage(file, fit, bounds)
+    with connection.transaction(bounds):
+        if records.takes_over and connection.execute(records.brought_before(one)):
+            landed = _take_over(filler, records, one, file, fit, bounds, timestamp)
+        elif connection.execute(records.claim_objects(one, timestamp)) != 1:
+            # On record already: perhaps by us, a moment ago, when the answer to COMMIT was lost.
+            existing = connection.execute(records.existing_of_this_run(one))
+            return None if existing < 0 else LoadedObject(file.rows - existing, existing)
+        else:
+            landed = _bring(filler, records, one, file, fit, bounds)
+        if records.into_original and connection.execute(records.leave_archive(one)) != 1:
+            return None
+        filler.advance_sequences(file, fit)
+        before_commit()
+        connection.commit()
+    return landed
+
+
+def _bring(
+    filler: RowLoader,
+    records: RestoreRecords,
+    one: ArchivedObject,
+    file: ArchiveFile,
+    fit: ColumnFit,
+    bounds: TransactionLimits,
+) -> LoadedObject:
+    """Insert the rows, and see what became of each."""
+    added = filler.load_rows(file, fit, bounds)
+    _check_shape(filler)
+    existing = file.rows - added
+    if existing < 0 or (existing and not filler.destination.table.unique):
+        raise ArchiveMismatch(
+            "row counts differ, and nothing of the object was restored",
+            detail=f"{one.uri}: {file.rows} rows in the object, the database took {added}",
+        )
+    if not existing:
+        return LoadedObject(added, 0)
+    filler.connection.execute(records.existing_objects(one, existing))
+    return LoadedObject(added, existing, filler.count_differing(file, fit))
+
+
+def _take_over(
+    filler: RowLoader,
+    records: RestoreRecords,
+    one: ArchivedObject,
+    file: ArchiveFile,
+    fit: ColumnFit,
+    bounds: TransactionLimits,
+    timestamp: str | None,
+) -> LoadedObject:
+    """An object that was restored into another table, which has taken the original's place since, or a part of it.
+
+    Its rows must be there as they came. Where some were changed or deleted meanwhile, and the table has a key, the rest
+    is brought as ever; without a key nobody can tell which of them are missing.
+
+    Raises:
+        StatementRefused: so it is.
+    """
+    filler.connection.execute(records.adopt_objects(one, timestamp))
+    missing = filler.look_for(file, fit, bounds)
+    _check_shape(filler)
+    if missing == 0:
+        return LoadedObject(0, file.rows)
+    if not filler.destination.table.unique:
+        raise StatementRefused(
+            "rows that were restored here have been changed or deleted since",
+            detail=f"{one.uri}: {missing} of {file.rows} rows are not in the table as they came",
+            hint="the table has no key to tell them by: restore into a table of its own, and put right by hand",
+        )
+    return _bring(filler, records, one, file, fit, bounds)
+
+
+def _check_shape(filler: RowLoader) -> None:
+    """Make sure that the table is still the one that was judged: from here on our lock on it keeps changes out.
+
+    Raises:
+        TableChanged: its columns, triggers or rules are not what they were.
+    """
+    table = filler.destination.table
+    if filler.connection.execute(table.shape_sql) != table.shape:
+        raise TableChanged(
+            "the table was altered while it was filled",
+            detail=f"{table.name.label}: its columns, keys, triggers or rules are not what they were",
+            hint="what was restored before stands; run it again, and the rest goes into the table as it is then",
+        )

@@ -1,0 +1,180 @@
+"""What a run is wired to: settings, clients, the clock; built on the first use, and never at import.
+
+`RunWiring` outlives a run in a warm environment; `RunServices` are the ports of one run.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightshift import secrets
+from nightshift.archive.events import Listener, ignore_events
+from nightshift.database.connect import Database
+from nightshift.errors import InvalidSettings
+from nightshift.settings import Settings
+
+if TYPE_CHECKING:
+    from nightshift.embedders.text_embedder import TextEmbedder
+    from nightshift.event_bus import EventBus
+    from nightshift.store import ObjectStore
+
+
+@dataclass(frozen=True)
+class RunWiring:
+    """What outlives a run in a warm environment."""
+
+    environ: Mapping[str, str]
+    listener: Listener = ignore_events
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], *, listener: Listener = ignore_events) -> RunWiring:
+        """Nothing is read or connected yet: a setting that is wrong must be a run's error, not an import's."""
+        return cls(environ, listener)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises `InvalidSettings`."""
+        return Settings.from_env(self.environ)
+
+    @cached_property
+    def report_settings(self) -> Settings:
+        """The settings, or where they are unusable just those of the report, so that Slack hears of it.
+
+        Raises `InvalidSettings` where not even these are usable.
+        """
+        try:
+            return self.settings
+        except InvalidSettings:
+            names = ("TIMEZONE", "REPORT_LANGUAGE")
+            return Settings.from_env(
+                {name: value for name, value in self.environ.items() if name.startswith("SLACK_") or name in names}
+            )
+
+    @property
+    def s3_client(self) -> Future[Any]:
+        """boto3's client, begun in the background at the first mention and kept while the environment is warm.
+
+        Building it takes longer than anything else before the first row moves (0.1 s and more), and the database is
+        being asked meanwhile. One that could not be built is tried again by the next run.
+        """
+        client: Future[Any] | None = self.__dict__.get("_s3_client")
+        if client is None or (client.done() and client.exception() is not None):
+            builder = ThreadPoolExecutor(1, thread_name_prefix="s3-client")
+            client = builder.submit(_make_client)
+            # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
+            client.add_done_callback(lambda _: gc.freeze())
+            builder.shutdown(wait=False)
+            self.__dict__["_s3_client"] = client
+        return client
+
+    @cached_property
+    def bus(self) -> EventBus:
+        """The event bus."""
+        from nightshift.event_bus import EventBus
+
+        return EventBus(self.settings.event_bus)
+
+    @cached_property
+    def embedder(self) -> TextEmbedder:
+        """The embedding model, with its connections and whatever it had to load; raises as `make_embedder` does."""
+        from nightshift.embedders import make_embedder
+
+        return make_embedder(self.settings)
+
+    def now(self) -> datetime:
+        """The only clock."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class RunServices:
+    """A job's ports: what one run may use."""
+
+    wiring: RunWiring
+    database: Database
+
+    @property
+    def settings(self) -> Settings:
+        return self.wiring.settings
+
+    @property
+    def listener(self) -> Listener:
+        return self.wiring.listener
+
+    def now(self) -> datetime:
+        return self.wiring.now()
+
+    @property
+    def archive_bucket(self) -> str:
+        """The archive's bucket.
+
+        Raises:
+            InvalidSettings: ARCHIVE_BUCKET is not set.
+        """
+        if self.settings.archive_bucket is None:
+            raise InvalidSettings(
+                "settings are not usable",
+                detail="ARCHIVE_BUCKET: is not set",
+                hint="name the bucket that the archive goes to; nothing was read or written",
+            )
+        return self.settings.archive_bucket
+
+    def prepare_archive(self) -> None:
+        """Check that there is a bucket, and begin to build the client; raises as `archive_bucket` does."""
+        if self.archive_bucket:
+            self.wiring.s3_client  # noqa: B018 - the first mention begins it
+
+    def archive_store(self) -> ObjectStore:
+        """The archive's bucket, ready for use; raises as `archive_bucket` does."""
+        from nightshift.store import ObjectStore
+
+        settings, bucket = self.settings, self.archive_bucket
+        return ObjectStore(self.wiring.s3_client.result, bucket, settings.archive_kms_key, settings.archive_proof)
+
+    def s3_client(self) -> Any:
+        """boto3's client, for buckets that are not the archive's."""
+        return self.wiring.s3_client.result()
+
+    def embedder(self) -> TextEmbedder:
+        """The embedding model, kept while the environment is warm; raises as `make_embedder` does."""
+        return self.wiring.embedder
+
+    def fetch_text(self, location: str) -> str:
+        """The text behind a path, `s3://bucket/key` or `ssm:/name`.
+
+        Raises:
+            InvalidSettings, StoreError, SecretUnavailable: it cannot be read.
+        """
+        if location.startswith("s3://"):
+            from nightshift.store import ObjectStore
+
+            bucket, _, key = location.removeprefix("s3://").partition("/")
+            return ObjectStore(self.wiring.s3_client.result, bucket).get_object(key).decode("utf-8")
+        if location.startswith("ssm:"):
+            return secrets.read_parameter(location.removeprefix("ssm:"))
+        try:
+            return Path(location).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InvalidSettings(
+                "the policy file cannot be read", detail=f"NIGHTSHIFT_CONFIG: {location}: {type(exc).__name__}"
+            ) from None
+
+
+def _make_client() -> Any:
+    """boto3 is loaded here, by the thread that builds the client: a dry run needs neither."""
+    from botocore.exceptions import BotoCoreError
+
+    from nightshift.aws_failures import unusable_client
+    from nightshift.store import make_client
+
+    try:
+        return make_client()
+    except (BotoCoreError, ValueError) as exc:  # ValueError: an AWS_ENDPOINT_URL that is no URL
+        raise unusable_client("S3", exc) from exc

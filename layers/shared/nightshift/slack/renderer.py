@@ -1,0 +1,118 @@
+"""Facts in, one message out: the only renderer. A new job adds its function to `RENDERERS`.
+
+A failure shows what the error says of itself: message, detail, hint. An exception that was not raised on purpose
+may quote rows, SQL or a connection string, so nothing of it is shown but its type; the log has the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from importlib import import_module
+from typing import Any
+
+from nightshift.errors import NightshiftError
+from nightshift.results import JobResult, RunRefused
+from nightshift.slack.catalogs import PHRASES, Language
+from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.markup import format_code, format_fact, format_fenced, format_prose
+from nightshift.slack.messages import MessageDraft, SlackMessage, as_text, header_block, section_block
+from nightshift.slack.report import ReportFrame, run_lines
+
+__all__ = ["RENDERERS", "ReportFrame", "SlackMessage", "as_text", "render_result"]
+
+RENDERERS = {
+    "BackupResult": "backup",
+    "CleanupResult": "cleanup",
+    "ExpiryResult": "expiry",
+    "FeedbackResult": "feedback",
+    "ReembedResult": "reembed",
+    "RestoreResult": "restore",
+    "RestoredBackup": "restored_backup",
+}
+"""The module that renders a result, with the function `render_…` of its name."""
+
+
+def render_result(report: ReportFrame, language: Language, zone: tzinfo) -> SlackMessage:
+    """Make the message of one run.
+
+    Args:
+        report: the facts.
+        language: `ko` or `en`.
+        zone: the reader's time zone.
+    """
+    words = MessageFormatter(PHRASES[language], zone)
+    if report.error is not None:
+        return _failure(report.error, report, words).truncate_to_limits()
+    return _outcome(report, words).truncate_to_limits()
+
+
+def _outcome(report: ReportFrame, words: MessageFormatter) -> MessageDraft:
+    return _renderer(report.result)(report.result, report, words)
+
+
+def _renderer(result: object) -> Callable[[Any, ReportFrame, MessageFormatter], MessageDraft]:
+    """The function that tells of such a result; loaded now, for a function has results of one kind."""
+    if isinstance(result, RunRefused):
+        return _run_refused
+    name = RENDERERS.get(type(result).__name__)
+    if name is None:
+        return _finished
+    renderer: Callable[[Any, ReportFrame, MessageFormatter], MessageDraft] = getattr(
+        import_module(f"nightshift.slack.{name}"), f"render_{name}"
+    )
+    return renderer
+
+
+def _failure(error: Exception, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
+    phrases = words.phrases
+    if isinstance(error, NightshiftError):
+        message, detail, hint = format_prose(error.message), error.detail, error.hint
+    else:
+        message, detail, hint = f"{phrases.unexpected} {format_code(_type(error))}", None, phrases.look_in_log
+    lines = [format_fact(phrases.error, message)]
+    if hint:
+        lines.append(format_fact(phrases.hint, format_prose(hint)))
+    lines += [*run_lines(report, words), format_fact(phrases.took, words.format_duration(report.duration_ms / 1000))]
+    if report.request_id:
+        lines.append(format_fact(phrases.request_id, format_code(report.request_id)))
+    if report.dry_run:
+        lines.append(phrases.preview_note)
+    title = header_block(phrases.failed_title.format(job=words.job_name(report.job)))
+    details = (section_block([f"{phrases.detail}:", format_fenced(detail)]),) if detail else ()
+    head = (title, section_block(lines), *details)
+    if _renderer(report.result) is _finished:
+        return MessageDraft(head=head)
+    done = _outcome(report, words)  # shown as far as there is room: the failure comes first
+    return MessageDraft(head=head, items=(*done.head, *done.items), left_out=done.left_out)
+
+
+def _run_refused(result: RunRefused, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
+    phrases = words.phrases
+    sentence = phrases.run_refused.format(job=format_prose(words.job_name(report.job)))
+    return MessageDraft(
+        head=(
+            section_block(
+                [sentence, format_fact(phrases.reason, format_prose(result.reason)), *run_lines(report, words)]
+            ),
+        )
+    )
+
+
+def _finished(result: JobResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
+    """For a job that has no message of its own: that it ran, and whether it got everything done."""
+    phrases = words.phrases
+    sentence = phrases.done if result.complete else phrases.done_in_part
+    took = format_fact(phrases.took, words.format_duration(report.duration_ms / 1000))
+    return MessageDraft(
+        head=(
+            section_block(
+                [sentence.format(job=format_prose(words.job_name(report.job))), *run_lines(report, words), took]
+            ),
+        )
+    )
+
+
+def _type(error: Exception) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
