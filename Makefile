@@ -32,10 +32,11 @@ demo: setup ## one night from end to end, on this machine
 test: lint ## all that CI runs: lint, then the tests
 	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: setup sam ## ruff, mypy, cfn-lint, sam validate
+lint: setup sam ## ruff, mypy, names and imports, cfn-lint, sam validate
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/python -m tools.names
 	@.venv-sam/bin/cfn-lint template.yaml
 	@$(SAM) validate --lint
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ FOREIGN_NAMES = ("TIMEZONE", "REPORT_LANGUAGE", "TZ")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in the background with SIGINT ignored, and so do all its children: none would end on it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # pg8000 drops its socket unclosed where the server vanishes during log-in or close; no harm, but not ours to mend.
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
     # A slow machine is no wrong answer: hypothesis would fail what takes 200 ms.

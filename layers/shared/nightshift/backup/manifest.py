@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from nightshift.backup.entries import (
     BackupPart,
@@ -28,12 +28,9 @@ from nightshift.backup.entries import (
     TableEntry,
     ViewEntry,
 )
-from nightshift.backup.manifest_checksum import SEAL, has_valid_checksum, validation_errors, with_checksum
+from nightshift.backup.manifest_checksum import SEAL, has_valid_checksum, with_checksum
 from nightshift.backup.paths import MANIFEST, PROVEN, BackupPath, backup_name, repository_prefix
 from nightshift.backup.strict_model import HINT, ManifestDamaged, StrictModel, parse_strict
-
-if TYPE_CHECKING:
-    from nightshift.backup.pins import BackupPin
 
 __all__ = [
     "MANIFEST",
@@ -213,7 +210,7 @@ def sha256_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def to_json(facts: BackupManifest | VerificationRecord | BackupPin | TableEntry) -> bytes:
+def to_json(facts: StrictModel) -> bytes:
     """As it is written to S3, or kept beside a backup that is not finished."""
     plain = {name: _plain(value) for name, value in asdict(facts).items() if name != SEAL}
     return json.dumps(
@@ -246,6 +243,38 @@ def read_proven(body: bytes, *, key: str) -> VerificationRecord:
 def read_entry(body: str) -> TableEntry:
     """Read a table's entry as `nightshift_backup` keeps it; raises as `read_manifest` does."""
     return parse_strict(TableEntry, body.encode(), "nightshift_backup")
+
+
+def validation_errors(manifest: BackupManifest) -> Iterator[str]:
+    """What contradicts itself, a sentence each."""
+    labels = [table.label for table in manifest.tables]
+    if len(set(labels)) != len(labels):
+        yield "a table is in it twice"
+    if sorted(label for group in manifest.groups for label in group.tables) != sorted(labels):
+        yield "its groups are not its tables"
+    yield from _about_objects(manifest)
+    for table in manifest.tables:
+        if table.bytes != sum(part.bytes for part in table.parts):
+            yield f"{table.label}: its parts have other bytes"
+        if manifest.kind == "postgresql" and table.rows != sum(part.rows for part in table.parts):
+            yield f"{table.label}: its parts have other rows"
+
+
+def _about_objects(manifest: BackupManifest) -> Iterator[str]:
+    """Objects that are listed twice; packs whose parts say different things of them, overlap, or reach beyond them."""
+    objects: dict[str, list[BackupPart]] = {}
+    for part in manifest.list_parts():
+        objects.setdefault(part.key, []).append(part)
+    if any(len(parts) > 1 and any(part.pack is None for part in parts) for parts in objects.values()):
+        yield "an object is in it twice"
+    for key, parts in objects.items():
+        if len({part.object for part in parts}) > 1 and all(part.pack for part in parts):
+            yield f"{key}: its parts are of different objects"
+        ranges = sorted((part.pack.offset, part.bytes) for part in parts if part.pack)
+        ends = [offset + size for offset, size in ranges]
+        limits = [*(offset for offset, _ in ranges[1:]), parts[0].object.bytes]
+        if ranges and (ranges[0][0] < 0 or any(end > limit for end, limit in zip(ends, limits, strict=True))):
+            yield f"{key}: its parts overlap, or reach beyond it"
 
 
 def _plain(value: Any) -> Any:

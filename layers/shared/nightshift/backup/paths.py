@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:
-    from nightshift.backup.manifest import BackupPart
+from nightshift.backup.entries import BackupPart
 
 MANIFEST = "manifest.json"
 PROVEN = "proven.json"

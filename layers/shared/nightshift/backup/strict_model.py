@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import Field
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -22,6 +23,7 @@ class StrictModel:
     """A dataclass that pydantic reads: no unknown key, no value of another type."""
 
     __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
 

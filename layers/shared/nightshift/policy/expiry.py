@@ -39,11 +39,11 @@ from nightshift.settings import BucketName, EpochUnit, TimeZone, is_alias
 Names = Annotated[list[Name], Field(min_length=1, max_length=32)]
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class FilesPolicy(_Part):
+class FilesPolicy(_Section):
     """Files that a table's rows name."""
 
     table: Name
@@ -70,7 +70,7 @@ class FilesPolicy(_Part):
         return self
 
 
-class DependentPolicy(_Part):
+class DependentPolicy(_Section):
     """A reference that the database does not know of."""
 
     table: Name
@@ -79,7 +79,7 @@ class DependentPolicy(_Part):
     referenced: Names | None = None
 
 
-class ExpiryPolicy(_Part):
+class ExpiryPolicy(_Section):
     """One table's expiry; see the module's text for the fields."""
 
     table: Name
