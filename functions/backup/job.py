@@ -1,4 +1,4 @@
-"""The `backup` job: a backup for this `as_of`, once; what dead runs left, collected; what retention gives up, gone."""
+"""Runs one backup for `as_of` (idempotent), deletes objects left by crashed runs, then applies retention."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def during_the_first_write(monkeypatch: pytest.MonkeyPatch, shelf: Shelf, hook: 
             hook()
         return write_part(*args)
 
-    monkeypatch.setattr(type(shelf.sink), "write", hooked)
+    monkeypatch.setattr(type(shelf.sink), "upload_part", hooked)
     return happened
 
 

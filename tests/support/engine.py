@@ -60,7 +60,7 @@ def aim(house: House, policy: RetentionRule) -> CleanupTarget:
 
 
 def paths(house: House, policy: RetentionRule) -> list[str]:
-    """How each heap with something to look at would be walked: `by_place` or `by_time`."""
+    """How each heap with something to look at would be walked: `ctid_range_condition` or `time_range_condition`."""
     target = aim(house, policy)
     with database_of(house) as database, database.connect() as connection:
         fields = plan_scan_ranges(connection, target, target.info.heaps, 1 << 20, 1)

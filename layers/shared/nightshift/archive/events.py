@@ -1,4 +1,4 @@
-"""What the engines tell whoever listens: a progress bar, a log, a test that waits for a moment.
+"""Progress events, consumed by the progress bar, the log and the tests.
 
 A listener is called in the worker's own thread, synchronously, right after the named step; it must be quick and must
 not raise.

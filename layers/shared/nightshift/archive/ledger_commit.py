@@ -1,4 +1,4 @@
-"""The end of each archiving transaction: objects and deletion become one atom, or neither has happened."""
+"""Commits the ledger entries and the deletion in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workers of one table share: their limits, the stretches to work off, and the count of what is committed."""
+"""State shared by the workers of one table: limits, scan ranges and committed totals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at a table before and after: where the due rows lie, how many there are, which one is the oldest left.
+"""Plans the scan of a table and reports counts and the oldest remaining due row.
 
 Nothing here reads more than it must. How many rows are due is counted only where a guard or a dry run needs to know.
 """

@@ -1,4 +1,4 @@
-"""One table from policy to result: describe, guard, archive, tidy, tell."""
+"""Processes one policy: reads the catalog, runs the guards, archives due rows, vacuums, and returns the result."""
 
 from __future__ import annotations
 

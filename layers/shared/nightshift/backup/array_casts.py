@@ -1,4 +1,4 @@
-"""One expression in two wordings: what PostgreSQL writes of it before it has been restored, and afterwards.
+"""Normalises array casts, which PostgreSQL prints differently before and after a restore.
 
 `status IN ('new', 'done')` on a `varchar` compares texts. PostgreSQL keeps that as a conversion of the whole list, and
 writes it so; read back, the conversion goes to each entry, and from then on it is written so. Hardly a database that

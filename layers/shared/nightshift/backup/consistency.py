@@ -1,4 +1,4 @@
-"""What cannot be relied on in a backup whose tables are of several moments."""
+"""Lists consistency warnings for a backup whose tables come from more than one snapshot."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _NAMED = 10
 def cross_snapshot_warnings(survey: DatabaseInventory, groups: Sequence[SnapshotGroup]) -> tuple[str, ...]:
     """What may not hold between tables of different moments, a sentence each; nothing where all are of one.
 
-    A row may have come, or the one that it references gone, in between. Or it has moved from one partition to another,
-    and is saved twice, or not at all.
+    Between two snapshots a referenced row may have been added or deleted, and a row may have moved between partitions,
+    so it can be saved twice or not at all.
     """
     return tuple(_parted(survey, groups))
 

@@ -6,8 +6,8 @@ touched under a manifest that cannot be read: what lies there may be all that is
 
 The run lock says that no other run of ours is alive, and a lock can be lost. So a run that never ended is first
 declared dead in the history, and only then loses its objects; and a run writes its manifest with its own row there
-locked, and only while nobody has declared it dead. One row, one lock, one winner: no manifest without its parts.
-"""
+locked, and only while nobody has declared it dead. Both sides lock the same run row, so a manifest can never be written
+after its objects were deleted."""
 
 from __future__ import annotations
 

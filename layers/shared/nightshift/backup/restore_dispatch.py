@@ -1,4 +1,4 @@
-"""A restore as it is asked for, by an event or on the command line: which backup, whole or one table, into what."""
+"""Dispatches a restore request (from an event or the CLI) to the whole-database, single-table or SQLite restore."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Two schemas side by side: what pg_dump says of one and of the other, entry by entry.
 
-Only what differs by nature is left out: which versions wrote it, the random tokens that frame it since 2025
-(`\\restrict`), and the wording that a restore changes (`array_casts`). What is left is compared to the letter, in no
-order: pg_dump puts what does not depend on each other in an order of its own choice.
+Ignores text that always differs: version comments, pg_dump's random `\\restrict` tokens (since 2025), and the wording
+that a restore changes (`array_casts`). The rest is compared to the letter, in no order: pg_dump orders objects that do
+not depend on each other as it likes.
 """
 
 from __future__ import annotations

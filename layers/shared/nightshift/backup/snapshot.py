@@ -36,9 +36,9 @@ TID_RANGE_SCANS = 140_000
 """The first version that reads a range of a table's pages without looking at the others."""
 
 LOCK_SECONDS = 10.0
-"""How long a data connection waits for a table that the snapshot has locked already. It only has to where somebody
-has asked for ACCESS EXCLUSIVE since: he waits for us, and whoever comes waits behind him, the application too. Then the
-backup gives way, as it would never end otherwise."""
+"""Lock timeout of data connections. A pending ACCESS EXCLUSIVE request queues behind our snapshot and blocks the
+application behind it, so the backup aborts after this time.
+"""
 
 _UNDEFINED = {"42P01", "3F000"}
 

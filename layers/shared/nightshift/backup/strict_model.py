@@ -1,4 +1,4 @@
-"""JSON read to the letter: what is not as it was written is refused by name."""
+"""Parses JSON strictly: unknown keys and wrong types are errors that name the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes a backup's objects to S3: each under a key that nobody had, each proven, several on their way at once."""
+"""Uploads backup objects concurrently under new keys and verifies each one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking a model that takes one text a call: several calls at once, again where that may help, never past the deadline.
+"""Embeds a batch through a one-text-per-call model: concurrent calls, retries for transient errors, and a deadline.
 
 The service's own word decides what a failure means (`InputRejected`, `TransientError`), but not whose fault it is.
 Bedrock says `ValidationException` of a text that is too long, and of a model that does not exist; it answers 500 to a

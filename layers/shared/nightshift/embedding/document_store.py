@@ -222,7 +222,7 @@ class DocumentStore(ABC):
             )
 
     def claim_vectors(self, model: EmbeddingModel | None) -> None:
-        """Say whose vectors readers find in a place of which nothing has been said; commits.
+        """Records the model of existing vectors for a target that has no state row yet; commits.
 
         Args:
             model: None: somebody else's.

@@ -1,4 +1,4 @@
-"""The words in which the engine talks of documents and their embeddings."""
+"""Data classes of the embedding engine."""
 
 from __future__ import annotations
 

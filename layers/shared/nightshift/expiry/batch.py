@@ -1,5 +1,4 @@
-"""One transaction: some expired rows, everything that hangs on them, and their files into the outbox. All of it or
-nothing."""
+"""Deletes a batch of expired rows with all dependent rows and enqueues their files, in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the database what hangs on an expiring table, and the policy what the database does not know.
+"""Builds the dependency graph of an expiring table from foreign keys and from the policy's `dependents`.
 
 Foreign keys are followed whatever their ON DELETE says, except where it says SET NULL or SET DEFAULT: then the
 referencing rows are meant to stay, and the database sees to that itself. What cannot be deleted as a whole, or was not

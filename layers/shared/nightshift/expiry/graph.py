@@ -233,8 +233,9 @@ class CascadeGraph:
 
     @cached_property
     def database_cascaded(self) -> frozenset[TableName]:
-        """Tables that the database empties as it should without our doing: every reference to them cascades, they name
-        no files, nothing else of theirs changes meanwhile, and the same holds for all that hangs on them."""
+        """Tables whose rows ON DELETE CASCADE removes, so that no statement of ours is needed. They name no
+        files, and no other change of theirs is expected; the same holds for all tables that depend on them.
+        """
         found = {
             name
             for name, node in self.nodes.items()

@@ -1,4 +1,4 @@
-"""The SQL of one transaction: which expired rows it takes, what hangs on them, and how all of it goes.
+"""Builds the SQL that selects expired rows, collects dependent keys and deletes both.
 
 Keys stay in the server: those of the taken rows, and of every row that others hang on, are put into temporary tables
 (*key tables*), level by level and locked, before anything is deleted. From then on nobody can hang a new row on a taken

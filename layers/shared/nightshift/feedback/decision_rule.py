@@ -1,8 +1,7 @@
 """The second step: a window's decision, made once and found ever after, in one transaction.
 
-Whether a window is history is not asked of the clock but of the ledger, as a run is a function of its event: one that a
-later decision has overtaken starts nothing; the newest does, however late it is delivered.
-"""
+A window is superseded when a later one has been decided, not when it is old: only the newest decision may start
+re-embedding, however late its event arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One window, from the votes to the event: look, decide, tell.
+"""Evaluates one day: counts votes, records a decision once, publishes its event.
 
 Three steps, each whole by itself. *Look* reads one snapshot and writes nothing. *Decide* is one transaction: the past
 is read, and the decision written, under a lock. *Tell* sends what is owed. A run may die between any two of them, and

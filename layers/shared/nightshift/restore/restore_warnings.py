@@ -1,4 +1,4 @@
-"""What a run has to tell besides its figures: damaged objects, and values that are in the archive's objects alone."""
+"""Builds the warnings of a restore: damaged objects and archived values that were not restored."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def check_target(table: InsertTarget) -> GuardRefusal | None:
 def check_known_rows(
     connection: Connection, request: RestoreRequest, label: str, table: InsertTarget
 ) -> GuardRefusal | None:
-    """Refuse a table with rows of which it is not known where they came from: they could come twice.
+    """Refuses a non-empty target whose rows were not restored by nightshift, since rows could be duplicated.
 
     The original, and a table that the operator names, may hold rows of anybody's; one that was made anew under the name
     of an earlier target may hold what that one held.

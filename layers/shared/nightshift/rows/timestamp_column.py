@@ -1,4 +1,4 @@
-"""A table's timestamp column as a line of integers.
+"""Maps a timestamp column of any type to integers (epoch units) and back, in the policy's time zone.
 
 Whatever the column's type, chunks are intervals on a line, days are intervals on it, and a cutoff is a point. A
 `TimestampColumn` says how that line is written in SQL and how it lies against the calendar of the policy's time zone:

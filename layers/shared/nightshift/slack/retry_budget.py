@@ -1,4 +1,4 @@
-"""Asking Slack again, and when to stop: one rule for the API and for the upload of bytes.
+"""Retry policy shared by Slack API calls and file uploads, bounded by the run's deadline.
 
 Slack's SDK has retry handlers, but they sleep without knowing the deadline and the upload of bytes goes round
 them, so they stay switched off and every call goes through here. Asked again is what may pass: rate limits, for
