@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from nightshift.backup.manifest import BackupPart, SharedObject, backup_name, to
 from nightshift.errors import StoreError
 from nightshift.store import ObjectStore, make_client
 from tests.backup.stock import MIDNIGHT, PREFIX, RUN, Stock, body_of
+from tests.support.backups import resealed
 from tests.support.s3_faults import access_denied, call_before
 from tests.support.s3_proxy import S3Proxy
 
@@ -58,6 +60,16 @@ def test_what_there_is_newest_first(store: ObjectStore, stock: Stock) -> None:
 def test_an_empty_house(store: ObjectStore) -> None:
     assert find_backups(store, PREFIX) == ()
     assert newest_good(()) is newest_proven(()) is find_backup(store, PREFIX, NAME) is None
+
+
+def test_a_manifest_from_before_packs_is_good(store: ObjectStore, stock: Stock) -> None:
+    key = f"{PREFIX}/{stock.backup()}/manifest.json"
+    facts = json.loads(stock.get(key))
+    parts = [*(part for table in facts["tables"] for part in table["parts"]), *facts["logs"], facts["schema"]["dump"]]
+    assert [part.pop("pack") for part in parts] == [None] * len(parts)
+    stock.put(key, resealed(facts))
+    (found,) = find_backups(store, PREFIX, deep=True)
+    assert found.is_good, found.reasons
 
 
 def test_a_backup_without_a_manifest_is_unfinished(store: ObjectStore, stock: Stock) -> None:
