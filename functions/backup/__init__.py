@@ -1,1 +1,1 @@
-"""`backup`: the whole database of one moment, and the day's logs, on S3."""
+"""`backup`: saves the whole database from one snapshot, and the day's logs, to S3."""

@@ -65,7 +65,7 @@ def backup(run: JobRun, services: RunServices) -> BackupResult:
 
 @dataclass(frozen=True, slots=True)
 class BackupRun:
-    """One run, and what it found.
+    """One run, with the backups that it found.
 
     Attributes:
         found: the backups that there are, newest first.
@@ -106,7 +106,7 @@ class BackupRun:
             return replace(waiting, kept=kept)
 
     def check_time(self) -> None:
-        """Refuse a time long before our newest backup: a backup holds the database of now, under whatever name.
+        """Refuses a time long before our newest backup: a backup holds the current database, whatever its name.
 
         Raises:
             InvalidEvent: there is a backup of more than a day later; retention would take the new one at once.
@@ -121,7 +121,7 @@ class BackupRun:
             )
 
     def delete_orphans(self, waiting: BackupCheckpoint | None) -> OrphanCleanup:
-        """Remove what dead runs left."""
+        """Deletes objects that dead runs left."""
         kept: set[str] = set()
         if waiting is not None:
             place = BackupPath(self.backup_prefix, waiting.name)
@@ -165,7 +165,7 @@ class BackupRun:
         return found.manifest
 
     def damaged_warnings(self) -> tuple[str, ...]:
-        """Backups that were whole once; whoever relies on them has to know."""
+        """Returns warnings about damaged backups that were complete once."""
         return tuple(
             f"{one.name} is damaged, and cannot be relied on: {'; '.join(one.reasons[:3])}"
             for one in self.found
@@ -196,7 +196,7 @@ class BackupRun:
         return replace(facts, tables=taken.tables, warnings=(*said, *taken.warnings))
 
     def describe_backup(self, manifest: BackupManifest) -> BackupResult:
-        """What a finished backup comes to, beside those before it."""
+        """Returns the facts of a finished backup, beside those before it."""
         groups = manifest.groups
         return replace(
             self._history(BackupPath(self.backup_prefix, manifest.name)),
@@ -211,7 +211,7 @@ class BackupRun:
         )
 
     def prune_backups(self, made: str | None = None, *, dry_run: bool = False) -> PruneResult:
-        """Let retention decide, by what there is now; never against the backup that this run has made."""
+        """Applies retention to the backups that exist now; never deletes the backup that this run has made."""
         settings, now = self.services.settings, self.services.now()
         keep = RetentionPolicy(
             daily=settings.backup_keep_daily,
@@ -232,7 +232,7 @@ class BackupRun:
         )
 
     def preview_backup(self) -> BackupResult:
-        """What a run would do; rows are the planner's estimate, bytes those on disk."""
+        """Returns the expected result of a run; rows are the planner's estimate, bytes those on disk."""
         database = self.services.database
         facts = replace(
             self._history(BackupPath(self.backup_prefix, self.name)),

@@ -1,1 +1,1 @@
-"""`cleanup`: rows older than their retention leave the database for Parquet on S3, exactly once."""
+"""`cleanup`: moves rows older than their retention from the database to Parquet on S3, exactly once."""

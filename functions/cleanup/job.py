@@ -1,7 +1,7 @@
-"""The `cleanup` job: every policy's table in turn, one result.
+"""The `cleanup` job: processes every policy's table in turn, and returns one result.
 
 A table that a guard refuses does not stop the others. A table that fails does not stop them either: its failure is
-raised once all have had their turn, so that one broken table cannot let another grow for months.
+raised after all have been processed, so that one broken table cannot let another grow for months.
 """
 
 from __future__ import annotations

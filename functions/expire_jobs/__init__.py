@@ -1,1 +1,1 @@
-"""`expire_jobs`: rows whose time is over leave the database with all that hangs on them, and their files leave S3."""
+"""`expire_jobs`: deletes expired rows with all their dependent rows from the database, and their files from S3."""

@@ -1,7 +1,7 @@
-"""The `expire_jobs` job: every policy's table in turn (see `expiry.ordering`), and beside it the files of what is gone.
+"""The `expire_jobs` job: processes every policy's table in turn (see `expiry.ordering`), and deletes the rows' files.
 
 A table that is refused or fails does not stop the others, nor the files that earlier runs left. The first failure is
-raised once all have had their turn.
+raised after all have been processed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from nightshift.run_services import RunServices
 
 
 def expire_jobs(run: JobRun, services: RunServices) -> ExpiryResult:
-    """Delete what has expired, with all that hangs on it, and the files that it named.
+    """Deletes expired rows with their dependent rows, and the files that they name.
 
     Raises:
         InvalidSettings: no policy says what expires.
@@ -94,7 +94,7 @@ def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, .
 
 
 def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:
-    """The result, with what the tables' turns know of it."""
+    """Returns the result with the counts of the tables added."""
     return replace(
         files,
         queued=sum(tally.queued for tally in tallies),
@@ -107,7 +107,7 @@ def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:
 def _turns(
     run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy], named: Sequence[FileReference]
 ) -> Iterator[ExpiryContext]:
-    """One for each policy, in an order in which none changes what another archives."""
+    """Yields a context for each policy, in an order in which none changes rows that another archives."""
     with services.database.connect() as connection:
         ordered = order_policies(connection, policies, services.settings)
     seen: set[TableName] = set()

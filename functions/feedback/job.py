@@ -1,6 +1,6 @@
-"""The `feedback` job: yesterday's votes counted and decided on, with a chart of the last thirty days.
+"""The `feedback` job: counts yesterday's votes, decides on them, and draws a chart of the last thirty days.
 
-A chart that cannot be drawn is a warning: the numbers, and what follows from them, are what the run is for.
+A chart that cannot be drawn is a warning: the run is for the numbers, and their consequences.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def feedback(run: JobRun, services: RunServices) -> FeedbackResult:
     """Count, decide, start re-embedding where that was decided, and draw.
 
     Raises:
-        BusError: re-embedding was decided on, and the bus was not told; `result` holds the report, with its chart.
+        BusError: re-embedding was decided on, and the event was not sent; `result` holds the report, with its chart.
         NightshiftError: the database refused.
     """
     settings = services.settings

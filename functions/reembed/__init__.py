@@ -1,1 +1,1 @@
-"""`reembed`: documents get embeddings of their current text by the current model, and readers never see two models."""
+"""`reembed`: embeds the current text of documents with the current model. Readers never see vectors of two models."""

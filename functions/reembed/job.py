@@ -1,8 +1,8 @@
-"""The `reembed` job: every policy's documents in turn, over as many runs as it takes.
+"""The `reembed` job: processes every policy's documents in turn, over as many runs as that takes.
 
-A table that is refused or fails does not stop the others; the first failure is raised once all have had their turn.
-What is left when time is over goes on in another run: an event says so on the bus, to which this job listens. A run
-that got nothing done raises instead, for the next one would not either.
+A table that is refused or fails does not stop the others; the first failure is raised after all have been processed.
+If documents are left when the time is over, an event on the bus, to which this job listens, starts another run. A run
+that made no progress raises instead, because the next one would not make any either.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 
 UNFINISHED = "ReembedUnfinished"
-"""The event by which a run has the next one go on."""
+"""The event by which a run starts the next one."""
 
 
 def reembed(run: JobRun, services: RunServices) -> ReembedResult:
@@ -75,7 +75,7 @@ def _policies(services: RunServices) -> tuple[EmbeddingPolicy, ...]:
 
 
 def _documents(request: ReembedRequest, services: RunServices) -> tuple[Scope, Callable[[Connection], str] | None]:
-    """Which documents are looked at, and the query for them where they are not all."""
+    """Returns the scope, and the query for its documents unless it means all."""
     settings, window = services.settings, request.window
     telling = settings.feedback_document is not None and window is not None
     scope: Scope = request.scope or ("disliked" if telling else "stale")
@@ -91,7 +91,7 @@ def _documents(request: ReembedRequest, services: RunServices) -> tuple[Scope, C
 
 
 def _noted(request: ReembedRequest, run: JobRun) -> str | None:
-    """What is noted as finished: who forces a decision's documents asks for more than the decision did."""
+    """Returns the name to record as finished: forcing a decision's documents does more than the decision did."""
     if request.decision is None:
         return None
     return f"{request.decision} (forced)" if run.force else request.decision

@@ -1,1 +1,1 @@
-"""`rehearse`: the newest backup is restored into a scratch database, looked at, and stamped. Weekly."""
+"""`rehearse`: restores the newest backup into a scratch database, compares it, and records the proof. Weekly."""

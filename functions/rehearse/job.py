@@ -1,4 +1,4 @@
-"""The `rehearse` job: one backup, restored for real where nobody lives, and stamped if all of it came back."""
+"""The `rehearse` job: restores one backup into a scratch database, and records the proof if all of it was restored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nightshift.run_services import RunServices
 
 
 def rehearse(run: JobRun, services: RunServices) -> RestoredBackup:
-    """Rehearse; `run.request` is a `backup.request.RehearseRequest`.
+    """Rehearse; `run.request` is a `backup.requests.RehearseRequest`.
 
     Raises:
         NightshiftError: there is something wrong with the backup, or it could not be restored.

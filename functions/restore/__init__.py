@@ -1,1 +1,1 @@
-"""`restore`: archived rows return to a table, exactly once. Invoked by hand; no schedule starts it."""
+"""`restore`: returns archived rows to a table, exactly once. Invoked by hand; no schedule starts it."""

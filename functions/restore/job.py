@@ -1,4 +1,4 @@
-"""The `restore` job: what the event asks for, back into a table, one result."""
+"""The `restore` job: restores the rows that the event names into a table, and returns one result."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`restore_backup`: a backup becomes a database again, or one table of it. Invoked by hand; no schedule starts it."""
+"""`restore_backup`: restores a backup, or one table of it, into a database. Invoked by hand; no schedule starts it."""

@@ -1,4 +1,4 @@
-"""The `restore_backup` job: what the event asks for, into RESTORE_DATABASE_URL, one result."""
+"""The `restore_backup` job: restores the backup that the event names into RESTORE_DATABASE_URL; returns one result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nightshift.run_services import RunServices
 
 
 def restore_backup(run: JobRun, services: RunServices) -> RestoredBackup:
-    """Restore a backup; `run.request` is a `backup.request.RestoreBackupRequest`.
+    """Restore a backup; `run.request` is a `backup.requests.RestoreBackupRequest`.
 
     The frame keeps its lock and its record in DATABASE_URL's database; where that one is lost, so is this way, and the
     command line's remains.

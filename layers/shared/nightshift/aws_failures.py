@@ -1,4 +1,4 @@
-"""Failures of AWS and of boto3: their own words, and what to do where the cause is this process's configuration.
+"""Explains failures of AWS and of boto3: their messages, and the remedy where this process's configuration is wrong.
 
 boto3 itself reads AWS_DEFAULT_REGION, and never AWS_REGION (botocore's `configprovider`); Lambda sets both.
 """

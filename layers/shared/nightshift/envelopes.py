@@ -1,11 +1,11 @@
 """Finds a job's own keys inside the envelope that delivered them.
 
-Five shapes are understood, each checked to the last key, since a `dry_run` that is overlooked deletes rows:
+Five shapes are accepted. Each is checked to the last key, since a `dry_run` that is overlooked deletes rows:
 
 * no envelope: the schedule's own input, or an operator's;
-* EventBridge, from a rule or from a schedule without an input of its own: the keys stand in `detail`, which
+* EventBridge, from a rule or from a schedule without an input of its own: the keys are in `detail`, which
   Scheduler writes as text (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html);
-* HTTP, from a function URL, API Gateway (1.0 and 2.0) or a load balancer: the keys stand in the JSON body. A request
+* HTTP, from a function URL, API Gateway (1.0 and 2.0) or a load balancer: the keys are in the JSON body. A request
   without a body runs nothing, and a query string carries no keys: browsers and link previews send both unasked;
 * Lambda's record of a failed invocation: `requestPayload` is the event that failed
   (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html);

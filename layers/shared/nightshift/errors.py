@@ -1,4 +1,4 @@
-"""Errors that tell the reader what is wrong, what was seen, and what to do.
+"""Exceptions of nightshift, each with a message, the observed detail and a hint.
 
 Every error that leaves a job is a `NightshiftError`. It is logged once, at the edge (`runtime.run_job`),
 shown on Slack, and re-raised so that Lambda's retries, queues and alarms see it. No part of an error may
@@ -25,7 +25,7 @@ class NightshiftError(Exception):
         self.detail = detail
         self.hint = hint
         self.result: object | None = None
-        """What the job had done when it failed (`results.JobResult`), where it can tell."""
+        """The job's result when it failed (`results.JobResult`), where it is known."""
 
     def about(self, table: str) -> Self:
         """Say which table this is about, where nothing in it does."""
@@ -67,7 +67,7 @@ class OwnTablesRefused(NightshiftError):
 
 
 class LockLost(NightshiftError):
-    """Another run may be at work: the lock that keeps two apart is not ours any more. What was committed stands."""
+    """Another run may be at work: the lock that keeps two apart is not ours any more. Committed work stays."""
 
 
 class StoreError(NightshiftError):
@@ -83,7 +83,7 @@ class ColdStorage(StoreError):
 
 
 class ArchiveMismatch(NightshiftError):
-    """What lies in the archive is not what was sent; the rows stayed in the database."""
+    """The archive holds other content than was sent; the rows stayed in the database."""
 
 
 class TableChanged(NightshiftError):
@@ -99,7 +99,7 @@ class RowsVanish(NightshiftError):
 
 
 class CommitUnknown(NightshiftError):
-    """The connection was lost during COMMIT and the ledger could not be asked what became of it."""
+    """The connection was lost during COMMIT and the ledger could not be asked for the outcome."""
 
 
 class BusError(NightshiftError):

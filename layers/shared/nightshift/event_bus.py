@@ -1,7 +1,7 @@
-"""The event bus: what one job tells the others, and whoever else listens. The only place that speaks EventBridge.
+"""Sends events to EventBridge, for other jobs and external subscribers. No other module calls EventBridge.
 
-Delivery is at least once, and so is sending: who cannot tell whether an event arrived sends it again, with the same
-detail. Receivers go by what the detail names.
+Delivery is at least once, and so is sending: a sender that does not know whether an event arrived sends it again, with
+the same detail. Receivers identify an event by its detail.
 """
 
 from __future__ import annotations

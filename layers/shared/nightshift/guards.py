@@ -1,4 +1,4 @@
-"""The exception by which a guard refuses a policy, before a row is counted, written or sent."""
+"""Defines the exception of a guard that refuses a policy, before a row is counted, written or sent."""
 
 from __future__ import annotations
 

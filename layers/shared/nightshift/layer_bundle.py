@@ -1,4 +1,4 @@
-"""Modules from a layer's bundles: byte code that is found by one look into an index and read by one call.
+"""Imports modules from a layer's bundles: byte code is found by one index look-up and read by one call.
 
 A cold start loads 400 modules. Python looks for each in every folder of the path, asks for the times of two files,
 opens and reads one: a twentieth of the start, and more where the layer's file system is cold as well. The layers are
@@ -6,7 +6,8 @@ built with all their byte code in one file each (`layers/byte_code.py`). After `
 folders below the layers' root in those first.
 
 Everything else stays as it was: the order of `sys.path`, libraries, data files, `__file__`, the sources behind a
-stack trace. What no bundle has is found the ordinary way, and all of it where there is none, or one of another Python.
+stack trace. Modules that no bundle has are found the ordinary way: all of them where there is no bundle, or only one
+of another Python version.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class _Finder(FileFinder):
 
 
 def install_bundles(site: str) -> None:
-    """Have what is imported from now on, from `site` and below, looked up in the bundles that lie there."""
+    """Have imports from `site` and below looked up, from now on, in the bundles that lie there."""
     tables: dict[str, list[tuple[_Bundle, _Table]]] = {}
     for name in sorted(os.listdir(site)):
         if name.endswith(SUFFIX):

@@ -1,6 +1,6 @@
-"""Metrics in CloudWatch's embedded format: a log line that CloudWatch turns into numbers, so no call and no permission.
+"""Writes metrics in CloudWatch's embedded format: log lines that CloudWatch parses, so no call and no permission.
 
-Namespace `nightshift`, dimension `service` = the job. Written only where somebody collects them: on Lambda.
+Namespace `nightshift`, dimension `service` = the job. Written only on Lambda, where they are collected.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _add_feedback(metrics: Metrics, result: FeedbackResult, _as_of: datetime) ->
 
 
 def _add_reembed(metrics: Metrics, result: ReembedResult, _as_of: datetime) -> None:
-    """What a preview would embed is not embedded."""
+    """Adds the document counts, without those of previews, which embed nothing."""
     done = [table for table in result.tables if table.status is not RunStatus.DRY_RUN]
     metrics.add_metric("DocumentsEmbedded", "Count", sum(table.embedded for table in done))
     metrics.add_metric("DocumentsPoisoned", "Count", sum(table.poisoned for table in done))
@@ -116,7 +116,7 @@ def _add_restored_backup(metrics: Metrics, result: RestoredBackup, _as_of: datet
 
 
 def _overdue_seconds(table: TableResult) -> float:
-    """How far past its cutoff the oldest row is that a run left behind; 0 where it left none."""
+    """Returns the seconds from the oldest row that a run left behind to the cutoff; 0 where it left none."""
     if table.cutoff is None or table.oldest_overdue is None:
         return 0.0
     return (table.cutoff - table.oldest_overdue).total_seconds()

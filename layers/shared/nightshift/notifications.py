@@ -1,5 +1,7 @@
-"""One run, told on Slack: facts to message to channel. Whatever goes wrong here, the run itself is over and stays as it
-ended."""
+"""Reports a run on Slack: builds the message and sends it to the channel.
+
+An error here does not change the result of the run, which has ended.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""One invocation: the event that started it, turned into typed facts.
+"""Parses the event of an invocation into a `JobRun`.
 
 `as_of` is the *scheduled* time, never the time of delivery: a retry or a late delivery of the same event
 computes the same cutoff. The keys are `{"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": false, …}`, bare or in one
 of the envelopes that `envelopes` knows.
 
-An unknown key is refused by name: `{"dry-run": true}` must not delete anything. A job that is asked for something,
-like `restore`, brings a model of its own keys.
+An unknown key is refused by name: `{"dry-run": true}` must not delete anything. A job with keys of its own, such as
+`restore`, supplies a model of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nightshift.envelopes import unwrap_event
 from nightshift.errors import InvalidEvent
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""How far in the future a scheduled time may lie: clocks differ, schedules do not run early."""
+"""Largest distance of a scheduled time into the future: clocks differ, schedules do not run early."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -44,7 +44,7 @@ class LambdaContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """What a job knows about the run that it is part of.
+    """Facts of the current run, for its job.
 
     Attributes:
         job: the job's name, as its folder under `functions/` is called.
@@ -86,8 +86,8 @@ class _Input(BaseModel):
 def interrupt_on_sigterm() -> Iterator[None]:
     """Let SIGTERM stop a run as Ctrl-C does: by `KeyboardInterrupt`, which undoes what is under way and is recorded.
 
-    By itself SIGTERM would end the process on the spot: as safe, but nobody would be told. Only a process's main thread
-    may listen to signals; in another thread nothing changes.
+    By itself SIGTERM would end the process on the spot: as safe, but nothing would be reported. Only a process's main
+    thread may listen to signals; in another thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -171,7 +171,7 @@ def _parse_input(given: Mapping[str, Any], request: type[BaseModel] | None) -> t
 
 
 def _checked(model: type[M], given: Mapping[str, Any], problems: list[str], unknown: list[bool]) -> M | None:
-    """Validate; what is wrong goes to `problems`, and to `unknown` whether it was an unknown key."""
+    """Validate; appends each error to `problems`, and to `unknown` whether it was an unknown key."""
     try:
         return model.model_validate(dict(given))
     except ValidationError as exc:

@@ -1,4 +1,4 @@
-"""What a run is wired to: settings, clients, the clock; built on the first use, and never at import.
+"""Provides settings, clients and the clock to a run; they are built on first use, and never at import.
 
 `RunWiring` outlives a run in a warm environment; `RunServices` are the ports of one run.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunWiring:
-    """What outlives a run in a warm environment."""
+    """Settings and clients that are kept between runs in a warm environment."""
 
     environ: Mapping[str, str]
     listener: Listener = ignore_events

@@ -1,9 +1,9 @@
-"""`run_job()`: the frame of every handler.
+"""Runs a job once, for every handler: `run_job()`.
 
 event → `JobRun` → settings → single-run lock → start recorded → the job → result recorded → metrics → Slack → answer.
 
-A failure is recorded, told on Slack with what the reader can do, and *re-raised*, so that Lambda's retries, queues
-and alarms see it. Slack being down is a warning and a metric, never a failed run.
+A failure is recorded, reported on Slack with a hint, and *re-raised*, so that Lambda's retries, queues and alarms see
+it. If Slack is down, the run logs a warning and a metric, and does not fail.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from nightshift.settings import Settings
 
 REPORT_SECONDS = 15.0
 REPORT_SHARE = 0.1
-"""What the frame keeps of the run's time for recording and reporting: 15 s, or a tenth of a short run."""
+"""Time of the run that is reserved for recording and reporting: 15 s, or a tenth of a short run."""
 
 logger = Logger(service="nightshift", stream=sys.stderr)
 
@@ -185,7 +185,7 @@ def open_database(settings: Settings, run: JobRun) -> Database:
 
 
 def to_response(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:
-    """What a handler returns of a run that ended."""
+    """Returns a handler's answer for a run that ended."""
     return {
         "job": run.job,
         "status": result.status.value,
@@ -198,7 +198,7 @@ def to_response(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, A
 
 
 def _explained(exc: Exception) -> Exception:
-    """What a library raised as an error for people, where somebody knows one; else the exception itself."""
+    """Returns the error for users that explains a library's exception; without one, the exception itself."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from nightshift.aws_failures import unusable_client
@@ -212,7 +212,7 @@ def _explained(exc: Exception) -> Exception:
 
 
 def _failed(run: JobRun, wires: RunWiring, error: Exception, started: float, context: LambdaContext | None) -> None:
-    """Tell of a failure, wherever it happened; telling must not hide it."""
+    """Report a failure, wherever it happened; an error while reporting must not hide it."""
     if isinstance(error, NightshiftError):
         logger.error(
             "run failed", extra={"job": run.job, "error": error.message, "detail": error.detail, "hint": error.hint}

@@ -1,4 +1,4 @@
-"""Secrets from where they are kept: the environment, Secrets Manager, or SSM Parameter Store.
+"""Reads secrets from the environment, Secrets Manager, or SSM Parameter Store.
 
 Each run reads them anew, so a rotated password holds from the next run on: Powertools would remember a value for
 minutes, which a retry in a warm environment spends on failing again. Nothing here is imported before a secret is asked
@@ -23,12 +23,12 @@ def database_url(settings: Settings) -> SecretStr:
 
 
 def restore_database_url(settings: Settings) -> SecretStr | None:
-    """Where `restore_backup` restores to; see `_url`."""
+    """Returns the URL of the database that `restore_backup` restores to; see `_url`."""
     return _url("RESTORE_DATABASE_SECRET_ARN", settings.restore_database_secret_arn) or settings.restore_database_url
 
 
 def rehearse_database_url(settings: Settings) -> SecretStr | None:
-    """Where rehearsals restore to; see `_url`."""
+    """Returns the URL of the database that rehearsals restore to; see `_url`."""
     return _url("REHEARSE_DATABASE_SECRET_ARN", settings.rehearse_database_secret_arn) or settings.rehearse_database_url
 
 

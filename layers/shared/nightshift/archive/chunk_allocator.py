@@ -1,10 +1,9 @@
-"""Carves a table into chunks that fit memory and time, and learns from each.
+"""Splits a table into chunks that fit memory and time, and adjusts their width by each finished one.
 
 A table is an interval: of 8 kB blocks (PostgreSQL), of rowids (SQLite), or of points on its timestamp's axis where an
 index serves and only a part of the table is due. Either way every row is visited once, so the work is linear in what
-is read; there is no OFFSET and no look-up by key. A chunk's width is not planned but steered: each finished chunk
-tells how many bytes and seconds its width was worth, and the next is cut accordingly. One that proves too large is
-given back in halves.
+is read; there is no OFFSET and no look-up by key. A chunk's width is not planned but adjusted: the bytes and seconds
+of each finished chunk determine the width of the next. A chunk that proves too large is returned in halves.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 GROWTH = 4
-"""How much wider than the last a chunk may be: an empty stretch must not lead to a huge chunk behind it."""
+"""Largest growth of a chunk's width over the last: an empty range must not lead to a huge chunk behind it."""
 
 EMPTY_GROWTH = 16
 """The same after a chunk without rows: decades between two rows are crossed in a few steps."""
@@ -37,7 +36,7 @@ class ChunkAllocator:
     """Hands out the chunks of one interval to several workers.
 
     Attributes:
-        rest: what nobody has taken yet.
+        rest: the part that is not taken yet.
         width: of the next chunk.
         target_bytes: Arrow bytes that a chunk should hold.
         align: moves a chunk's end to a good place between its `lo` and its `hi`, e.g. a midnight.
@@ -76,8 +75,8 @@ class ChunkAllocator:
         """Steer by a chunk that went through.
 
         Args:
-            rows, size: what it held; Arrow bytes.
-            seconds: what it took.
+            rows, size: its rows, and their Arrow bytes.
+            seconds: its duration.
             seconds_left: until the run must end; a chunk should not take more than a quarter of it.
         """
         with self._lock:

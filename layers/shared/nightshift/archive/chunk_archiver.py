@@ -1,17 +1,17 @@
-"""The protocol: rows leave the database in the very transaction that makes their objects part of the archive.
+"""Archives and deletes a chunk: one transaction deletes the rows and makes their objects part of the archive.
 
 A chunk on PostgreSQL, on one data connection:
 
 1. `BEGIN`, timeouts from what is left of the run's budget;
-2. `COPY (DELETE … RETURNING …) TO STDOUT`: what is exported *is* what is deleted, in one statement;
+2. `COPY (DELETE … RETURNING …) TO STDOUT`: the exported rows *are* the deleted ones, by one statement;
 3. the objects are intended in the ledger (committed, on the control connection), written and proven (`uploader`);
 4. their ledger rows turn `archived`, in the same transaction as 2;
-5. `COMMIT`. Deletion and record are one atom.
+5. `COMMIT`. Deletion and record are atomic.
 
-Whoever dies before 5 has deleted nothing, and the objects are orphans that a later run sweeps. A COMMIT without an
-answer is settled by asking the ledger. SQLite locks the whole file against writers, so there the rows are only read
-in step 2; the deletion runs after the proof, in a short transaction that goes through only if it returns exactly the
-rows that were archived.
+A run that dies before 5 has deleted nothing, and its objects are orphans that a later run deletes. After a COMMIT
+without an answer, the ledger is read for the outcome. SQLite locks the whole file against writers, so there the rows
+are only read in step 2; the deletion runs after the proof, in a short transaction that commits only if it returns
+exactly the rows that were archived.
 
 Rejected: SELECT, then DELETE by the same condition (rows that come between are lost); DELETE by captured keys (an
 update that comes between is lost, and a key is needed); moving rows to a staging table first (everything is written
@@ -71,7 +71,7 @@ class ChunkArchiver:
             the rows that left the database, and the objects that hold them now.
 
         Raises:
-            NightshiftError: nothing was deleted; what was written is removed, now or by a later run.
+            NightshiftError: nothing was deleted; written objects are removed, now or by a later run.
         """
         try:
             if self.target.is_postgresql:
@@ -106,7 +106,7 @@ class ChunkArchiver:
     def _in_two(
         self, connection: RowConnection, heap: HeapTable, condition: str, bounds: TransactionLimits
     ) -> tuple[pa.Table, list[LedgerEntry]]:
-        """SQLite: read and upload without a lock; delete only what has not changed since."""
+        """SQLite: read and upload without a lock; delete only rows that have not changed since."""
         rows = connection.read_table(self.target.select_sql(heap, condition), bounds)
         self._tell(ProgressStep.STREAMED, rows.num_rows)
         if rows.num_rows == 0:
@@ -128,7 +128,7 @@ class ChunkArchiver:
         return rows, entries
 
     def check_schema_unchanged(self, connection: RowConnection, heap: HeapTable) -> None:
-        """Make sure that what the guards saw still holds: a column or a cascade may have come since.
+        """Make sure that the table is as the guards saw it: a column or a cascade may have been added since.
 
         Call it in the transaction, after the statement that locked the heap: until the transaction ends nobody can
         change its columns, keys, triggers or rules.

@@ -1,9 +1,8 @@
-"""Works a table off with several connections at once, chunk by chunk, within its limits.
+"""Archives a table chunk by chunk over several connections at once, within its limits.
 
-Each worker has a data connection of its own and takes the next chunk when it is done with one. The archiver decides
-what becomes of a chunk that does not go through at once: too large, it is split; locked, it is taken again without
-the locked rows; refused, it goes without the rows that are; interrupted by the server, it is tried again; out of time,
-it is left for the next run.
+Each worker has a data connection of its own and takes the next chunk when it is done with one. A chunk that fails is
+handled by its cause: too large, it is split; locked, it is taken again without the locked rows; refused, it is archived
+without the refused rows; interrupted by the server, it is tried again; out of time, it is left for the next run.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ class ChunkWorkerPool:
 
         Args:
             connect: opens a data connection; each worker has its own.
-            tally: counts what was committed, whatever happens next.
+            tally: counts committed work, whatever happens next.
             sample: collects the first rows that were committed.
         """
         self.mover = mover
@@ -116,7 +115,7 @@ class ChunkWorkerPool:
             raise refusal  # nothing could go: no matter of single rows
 
     def transaction_limits(self, *, size: int | None = None) -> TransactionLimits:
-        """What a transaction that begins now may take."""
+        """Returns the limits of a transaction that begins now."""
         return TransactionLimits(
             seconds=max(LEAST_SECONDS, self.limits.deadline - time.monotonic()),
             lock_seconds=self.limits.lock_seconds,
@@ -149,7 +148,7 @@ class ChunkWorkerPool:
             connection.close()
 
     def _chunk(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange) -> None:
-        """One chunk, through whatever comes in its way."""
+        """Archive one chunk, and handle its failures."""
         known = _Known()
         for attempt in range(1, RETRIES + 1):
             try:

@@ -1,8 +1,8 @@
-"""SQL that makes the archive of a table readable where it lies, for the engine of the reader's choice.
+"""Generates SQL that makes the archive of a table readable in place, for an engine of the reader's choice.
 
-A bucket holds more than the archive: objects of runs that died, and objects whose rows are in their table again. The
-ledger alone tells which are committed, so the SQL names exactly these, and has to be printed again when that changes.
-Rejected: a table over the whole place, which every tool would make, and which counts rows twice.
+A bucket holds more than the archive: objects of runs that died, and objects whose rows are in their table again. Only
+the ledger records which are committed, so the SQL names exactly these, and has to be printed again when that changes.
+Rejected: a table over the whole location, which every tool would make, and which counts rows twice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""An Athena table over the place of a table's objects, and a view that lets the committed ones through.
+"""Generates an Athena table over the location of a table's objects, and a view of the committed ones.
 
-Two objects are needed: a table reads all that lies in its location, the orphans of crashed runs and restored objects
+Both are needed: a table reads all that lies in its location, the orphans of crashed runs and restored objects
 among it. Days are projected, so that no partition has to be registered (Athena user guide, "partition projection").
 `"$path"` is the one hidden column that Athena allows in a view.
 

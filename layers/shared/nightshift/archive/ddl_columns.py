@@ -1,7 +1,7 @@
-"""The columns of a table over its whole archive: objects of many years, which were not all archived with the same ones.
+"""Merges the columns of a table's archived objects, which were not all archived with the same ones over the years.
 
 Columns are joined by name. Where a column's type changed, it gets the widest type that holds every value exactly, or
-text; which of that an engine can read from the files as they are is said in the DDL.
+text. The DDL says which of these an engine can read from the files as they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A DuckDB view over the committed objects, one `read_parquet` for each set of columns.
+"""Generates a DuckDB view over the committed objects, with one `read_parquet` for each set of columns.
 
 DuckDB could join the sets itself (`union_by_name`), but takes the first type it meets that is "wider", JSON for text
 among them, and fails on the values. And a column of the path silently replaces a column of that name in the files:
@@ -6,7 +6,7 @@ where the table has one, or prefixes differ in theirs, the day is read off the f
 every file is opened whatever day is asked for.
 
 Rows with values in `_nightshift_exact` are read apart: DuckDB's times know `infinity` and `24:00`, and the other rows'
-filters still reach the files. Floats are read as what may be NaN, whatever the statistics of older files say.
+filters still reach the files. Floats are read as possibly NaN, regardless of the statistics of older files.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _branch(archive: ArchivedTable, shape: FileSchema) -> str:
 
 
 def _notes(archive: ArchivedTable) -> list[str]:
-    """Comments on what DuckDB cannot read as it is."""
+    """Comments on columns that DuckDB cannot read as they are."""
     loose = dict.fromkeys(name for shape in archive.shapes for name in shape.loose)
     return [
         f"-- column {comment_text(name)}: objects until November 2026 hold it as Parquet's JSON, which DuckDB refuses"

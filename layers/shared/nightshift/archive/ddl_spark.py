@@ -1,6 +1,6 @@
-"""A Spark table over the place of a table's objects, and a view that lets the committed ones through.
+"""Generates a Spark table over the location of a table's objects, and a view of the committed ones.
 
-The columns are declared because Spark cannot find them out: it refuses to infer a Parquet `uuid`, but reads one that is
+The columns are declared because Spark cannot infer them: it refuses to infer a Parquet `uuid`, but reads one that is
 declared as 16 bytes, of which the view makes text. `time` is read as microseconds since midnight, which every version
 can. `_metadata.file_name` is Spark's hidden column (3.3 and later); `TIMESTAMP_NTZ` needs 3.4.
 """

@@ -1,4 +1,4 @@
-"""What the DDL of every engine is made of: names, comments, and the facts at its head."""
+"""Builds the parts that the DDL of all engines shares: names, comments, and the header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nightshift.errors import NightshiftError
 
 @dataclass(frozen=True, slots=True)
 class ArchivedTable:
-    """What is to be declared.
+    """A table with its committed objects and merged columns, for the DDL.
 
     Attributes:
         label: the table's, in the ledger.

@@ -1,9 +1,9 @@
-"""Triggers that change what a deletion is, noticed within the transaction that deletes.
+"""Detects triggers that restore deleted rows or delete others, within the deleting transaction.
 
-Rows that a trigger puts back would be archived again every night: noticed in the first chunk. Only what this
-transaction itself has inserted counts: an application may insert old rows whenever it likes. Rows of the table that a
-trigger deletes beside those of the chunk would leave without being archived: noticed in every chunk, for a trigger may
-do so for some rows alone.
+Rows that a trigger puts back would be archived again every night. The first chunk is checked for them. Only rows that
+this transaction itself has inserted count: an application may insert old rows at any time. Rows of the table that a
+trigger deletes beside those of the chunk would be lost without being archived. Every chunk is checked for them, because
+a trigger may do so for some rows only.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class DeletionCheck:
         """One chunk has been seen to."""
 
     def count_before(self, connection: RowConnection) -> TableCounts:
-        """To be called in a deletion's transaction, before it; what it returns is for `check`."""
+        """To be called in a deletion's transaction, before it; the result is for `check_deleted`."""
         if not self._target.info.triggers:
             return TableCounts()
         inserted = 0 if self._leave_for_good.is_set() else self._inserted(connection, untracked=0)
         return TableCounts(inserted, self._deleted(connection, untracked=0))
 
     def check_deleted(self, connection: RowConnection, before: TableCounts, deleted: int) -> None:
-        """To be called after it: what was deleted is gone, and nothing else is.
+        """To be called after it: checks that the deleted rows are gone, and no others.
 
         Args:
             deleted: number of rows.

@@ -1,6 +1,6 @@
-"""The part of a table's turn that moves rows: partitions, chunks, then tidying up and a look at what is left.
+"""Archives the due rows of a table: whole partitions, then chunks; vacuums it, and checks the remaining due rows.
 
-Apart from `table` because it loads Arrow and its drivers, which a dry run and a refusal have no use for.
+It is separate from `table` because it loads Arrow and its drivers, which a dry run or a refusal does not need.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def process_due_rows(
     tally: ArchiveStats,
     started: float,
 ) -> TableResult:
-    """Archive and delete what is due in a table that passed its guards.
+    """Archive and delete the due rows of a table that passed its guards.
 
     Args:
-        sample: collects the first rows; None: nobody wants any.
-        tally: counts what was committed, whatever happens next.
+        sample: collects the first rows; None: no sample.
+        tally: counts committed work, whatever happens next.
         started: `time.monotonic()` value.
     """
     try:
@@ -69,7 +69,7 @@ def process_due_rows(
 def _finish(
     connection: Connection, engine: ArchiveContext, target: CleanupTarget, tally: ArchiveStats, started: float
 ) -> TableResult:
-    """After the last chunk: check the count, vacuum, and look for what is still due."""
+    """After the last chunk: check the count, vacuum, and look for rows that are still due."""
     _check_count(engine, target, tally)
     engine.database.refresh_timeouts(connection)
     heaps = [heap for heap in target.info.heaps if heap.name.label in tally.deleted_by_heap]
@@ -134,7 +134,7 @@ def _work(connection: Connection, engine: ArchiveContext, archiver: ChunkWorkerP
 
 
 def _vacuum(engine: ArchiveContext, heaps: Sequence[HeapTable], tally: ArchiveStats) -> tuple[bool, tuple[str, ...]]:
-    """Vacuum what lost many rows; returns whether all of that went through, and warnings."""
+    """Vacuum heaps that lost many rows; returns whether all of that went through, and warnings."""
     if not engine.database.is_postgresql:
         return False, ()
     large = [heap for heap in heaps if _is_large(tally.deleted_by_heap[heap.name.label], heap)]
@@ -151,10 +151,10 @@ def _is_large(deleted: int, heap: HeapTable) -> bool:
 
 
 def _check_count(engine: ArchiveContext, target: CleanupTarget, tally: ArchiveStats) -> None:
-    """What we think we committed is what another connection sees: the report must not rest on a driver's word.
+    """Checks the committed counts over another connection: the report must not rest on a driver's word.
 
     Raises:
-        ArchiveMismatch: it is not.
+        ArchiveMismatch: they differ.
     """
     assert engine.ledger is not None  # only a dry run has none
     objects, rows = engine.ledger.count_archived(tally.keys)

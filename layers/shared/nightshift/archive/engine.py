@@ -1,4 +1,4 @@
-"""The engine of one run: opened with all that a job needs to archive, closed without leaving threads or connections."""
+"""Opens and closes the archive engine of one run; closing leaves no threads or connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def limits_of(settings: Settings, database: Database) -> RunLimits:
-    """What a run may use, by the settings."""
+    """Returns the limits of a run, from the settings."""
     return RunLimits(
         workers=settings.workers,
         chunk_bytes=settings.cleanup_chunk_mb << 20,
@@ -72,7 +72,7 @@ def open_engine(
 
 
 def delete_orphaned_objects(engine: ArchiveContext) -> int:
-    """Remove from S3 what crashed runs left unfinished; returns how many objects.
+    """Remove objects from S3 that crashed runs left unfinished; returns their number.
 
     Raises:
         NightshiftError: S3 or the ledger cannot be asked.

@@ -1,10 +1,10 @@
-"""Judges if numbers are times in the unit that a policy says.
+"""Checks that the numbers in a timestamp column are times in the unit that the policy states.
 
-No row goes by a wrong unit: `TimestampColumn.before_condition` takes a number for a time only where it lies between the
-years 2000 and 2100, and no number does in two units. What is left is to say so, for seconds that are taken for
-milliseconds would stay for ever. So values from all parts of the table are sorted by the unit that fits them. One in a
-hundred in another unit is refused; fewer are a warning. Numbers that fit no unit may be marks (`0` or `9999999999` for
-never): they say nothing, as long as there are times beside them, or hardly two that differ.
+A wrong unit deletes no row: `TimestampColumn.before_condition` takes a number for a time only where it lies between the
+years 2000 and 2100, and no number does in two units. But it must be reported, because seconds that are taken for
+milliseconds would stay forever. So values from all parts of the table are sorted by the unit that fits them. If one in
+a hundred has another unit, the table is refused; fewer are a warning. Numbers that fit no unit may be marks (`0` or
+`9999999999` for never). They are ignored as long as there are times beside them, or hardly two that differ.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LAST_INT4 = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class EpochJudgement:
-    """Holds the verdict on a column's values.
+    """The verdict on a column's values.
 
     Attributes:
         refusal: why they cannot be used; None where they can.
@@ -193,7 +193,7 @@ def _add(found: _Fits, fit: str, count: int, different: int) -> None:
 
 
 def _fit(axis: TimestampColumn, *, on_postgresql: bool) -> str:
-    """SQL for what a value `v` is."""
+    """SQL that classifies a value `v`."""
     cases = [] if on_postgresql else ["WHEN typeof(v) NOT IN ('integer', 'real') THEN 'words'"]
     cases.append("WHEN v >= -1 AND v <= 1 THEN 'mark'")
     if axis.epoch_unit != "s":

@@ -1,6 +1,6 @@
-"""Guards: each looks at one thing and says no before anything is touched.
+"""Guards: each checks one condition and refuses the table before anything is touched.
 
-A guard returns a `GuardRefusal` (what is wrong, what to do) or None. They run on catalogue facts and cheap look-ups, in
+A guard returns a `GuardRefusal` (problem and remedy) or None. They run on catalogue facts and cheap look-ups, in
 the order of `GUARDS`; the first refusal ends it for that table, and only for that table.
 """
 
@@ -42,7 +42,7 @@ EXPIRY_TAKES_TREES = "archive the table by an [[expiry]] entry with archive = tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardContext:
-    """What the guards look at."""
+    """Facts of a table and its policy, for the guards."""
 
     policy: RetentionRule
     info: TableInfo
@@ -59,10 +59,10 @@ class GuardContext:
 
 @dataclass(frozen=True, slots=True)
 class DueVolume:
-    """How much is due, of how much.
+    """Number of due rows and of all rows, with the limit on their ratio.
 
     Attributes:
-        limit: share that the operator allows; None where nobody said.
+        limit: share that the operator allows; None where none is set.
         first_time: no run has ever worked this table's backlog off.
     """
 
@@ -148,7 +148,7 @@ def check_privileges(case: GuardContext) -> GuardRefusal | None:
 def check_cascades(case: GuardContext) -> GuardRefusal | None:
     """No foreign key would delete rows that nobody archived, and none makes the deletion fail.
 
-    A CASCADE is refused even if no row hangs on a due one now: one could between the look and the deletion.
+    A CASCADE is refused even if no row depends on a due one now: one could be added before the deletion.
     """
     for key in case.info.referenced_by:
         if key.on_delete is OnDelete.CASCADE:
@@ -256,12 +256,12 @@ def check_due_volume(table: str, volume: DueVolume) -> GuardRefusal | None:
 
 
 def check_holds(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
-    """The table still has the columns that holds on restored rows go by."""
+    """The table still has the columns that holds on restored rows use."""
     return unknown_holds_refusal(case.policy.table, target.held)
 
 
 def check_not_already_archived(case: GuardContext) -> GuardRefusal | None:
-    """No row of the table is in the archive still: one that a restore brought, before the table took this place."""
+    """No row of the table is in the archive still: one that a restore inserted, before the table took this place."""
     return already_restored_refusal(case.connection, case.info.name, case.policy.table)
 
 

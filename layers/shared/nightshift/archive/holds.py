@@ -1,9 +1,9 @@
-"""Rows that were restored into their table and must not leave it yet, by whatever job and path.
+"""Finds holds: restored rows that no job may delete yet.
 
 A restore into the original table may set a hold. Until it is over, no run takes rows of the days that the restored
-objects stand for, by the column that they were archived by; rows of these days that were never away wait as well, which
-costs nothing but time. Rows that were archived without a time, because they hung on expired ones, cannot be told from
-others: all rows of their table wait.
+objects have, by the column that they were archived by; rows of these days that were never away wait as well, which
+costs nothing but time. Rows that were archived without a time, because they depended on expired ones, cannot be
+distinguished from others: all rows of their table wait.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
     # Nobody has written down the unit: the same days lie far apart in different ones.
     **dict.fromkeys(("int2", "int4", "int8", "float4", "float8", "numeric", "integer", "real"), _EPOCHS),
 }
-"""How a column may tell days, by its base type."""
+"""Kinds of axis from which a column's days can be read, by its base type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """What a run must leave alone in one table.
+    """Holds on one table: rows that a run must not delete.
 
     Attributes:
         condition: SQL, true of rows that are held; empty where none are.
         until: when the last of them is over, aware; None where there is none.
         whole: all rows are held.
-        lost: columns that the table has no more, or of a type that tells no days: nobody can say what is held.
+        lost: columns that the table has no more, or of a type that tells no days: the held rows are unknown.
     """
 
     condition: str = ""

@@ -1,4 +1,4 @@
-"""What is archived: the ledger, read for people and for the way back. Changes nothing."""
+"""Reads the ledger for listings and restores. Changes nothing."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def list_archived_objects(
 
 
 def returned_beside(connection: Connection, label: str, identities: Sequence[str]) -> int:
-    """How many archived objects of a table a restore has brought into a table that stands in its place by now.
+    """Returns the number of a table's archived objects that were restored into the table now in its place.
 
     Args:
-        identities: of the table that stands there, see `database.identity`.
+        identities: of the table that is there now, see `database.identity`.
     """
     if not table_exists(connection, restored_object):
         return 0

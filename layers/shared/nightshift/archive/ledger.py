@@ -1,12 +1,12 @@
-"""The ledger: which objects exist, and which of them are the archive.
+"""The ledger: records all objects, and which of them belong to the archive.
 
 An object's life: `pending` (committed on a connection of its own before the first byte goes to S3), then `archived`,
-written in the transaction that deletes its rows. Whatever else a crash leaves is `pending` and is swept by a later
-run.
+written in the transaction that deletes its rows. An object that a crash leaves is `pending`, and a later run deletes
+it.
 
-Sweeping cannot meet a late COMMIT. The sweeper first turns the row `pending → swept`, skipping rows that a living
-transaction has locked; the archiver turns it `pending → archived` and insists that it found it so. One row, one lock,
-one winner: either the deletion commits and the object stays, or the row is swept, the deletion's transaction fails,
+This cleanup cannot meet a late COMMIT. It first updates the row `pending → sweeping`, skipping rows that a living
+transaction has locked. The archiver updates it `pending → archived` and fails if it was not `pending`. Both lock the
+same row: either the deletion commits and the object stays, or the object is deleted, the deletion's transaction fails,
 and its rows stay.
 """
 
@@ -38,7 +38,7 @@ def split_keys(keys: Sequence[str], size: int = KEYS_A_STATEMENT) -> Iterator[Se
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """What the ledger says of a proven object.
+    """Ledger entry of a verified object.
 
     Attributes:
         first, last: oldest and youngest timestamp in it, ISO 8601.
@@ -144,7 +144,7 @@ class ArchiveLedger:
         return changed.format(values=f"(SELECT {names} FROM (VALUES {values})) AS v")
 
     def is_committed(self, keys: Sequence[str]) -> bool:
-        """What became of a transaction whose COMMIT was not answered.
+        """Returns whether a transaction whose COMMIT was not answered was committed.
 
         Waits for the transaction to end, if the server still has it: its lock on these rows tells.
 
@@ -172,7 +172,7 @@ class ArchiveLedger:
         return objects, rows
 
     def mark_foreign(self, key: str) -> None:
-        """Somebody else's object lies under this key: the sweeper must leave it alone."""
+        """Record that another writer's object lies under this key, so that no run deletes it."""
         with self._control() as connection:
             connection.execute(update(archive_object).where(archive_object.c.object_key == key).values(state="foreign"))
             connection.commit()

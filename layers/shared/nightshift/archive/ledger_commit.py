@@ -27,7 +27,7 @@ class LedgerCommit:
         """Record and commit.
 
         Args:
-            table: for whoever listens.
+            table: for the progress events.
 
         Raises:
             ArchiveMismatch: the ledger has not all of them as intended: another run swept them.
@@ -57,7 +57,7 @@ class LedgerCommit:
             raise
 
     def _settle(self, keys: Sequence[str], cause: ConnectionLost) -> None:
-        """Find out what became of a COMMIT."""
+        """Find out the outcome of a COMMIT."""
         try:
             committed = self.ledger.is_committed(keys)
         except (DBAPIError, NightshiftError) as exc:

@@ -1,4 +1,4 @@
-"""What a run leaves of a table because the database refuses to delete it: counted, and named in part."""
+"""Counts rows that the database refuses to delete and a run leaves, and names some of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LeftOut:
 
 @dataclass(slots=True)
 class LeftOutRows:
-    """What was left of a table because the database refused it; shared by its workers.
+    """Counters of a table's rows that the database refused to delete, shared by its workers.
 
     Attributes:
         rows: known by name or place.
@@ -53,14 +53,14 @@ class LeftOutRows:
     first: NightshiftError | None = None
 
     def add_rows(self, left: LeftOut) -> None:
-        """Count what a chunk went without."""
+        """Count the rows that a chunk left out."""
         self.rows += left.rows
         self.named += left.named[: MOST_NAMED - len(self.named)]
         self.whole += left.cut
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence about the rows, and one about what else was left."""
+        """A sentence about the rows, and one about the chunks that were left."""
         said = []
         if self.rows:
             shown = "; ".join(self.named)

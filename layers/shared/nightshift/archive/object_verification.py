@@ -1,4 +1,4 @@
-"""Proves an object of the archive again: that S3 still holds, byte for byte, what the ledger vouches for."""
+"""Verifies that an archived object in S3 is byte for byte the one that the ledger records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightshift.store import ObjectStore
 
 
 class ObjectDamage(StrEnum):
-    """What can be wrong with an object."""
+    """Kinds of damage to an archived object."""
 
     MISSING = "missing"
     WRONG_SIZE = "wrong size"
@@ -26,12 +26,12 @@ THAW = "thaw it first: aws s3api restore-object"
 
 
 class ObjectDamaged(ArchiveMismatch):
-    """An object is not what the ledger vouches for.
+    """An object differs from its ledger entry.
 
     Attributes:
         damage: in one word.
         key, fingerprint: of the object.
-        what: what was seen.
+        what: the observed difference.
     """
 
     def __init__(self, damage: ObjectDamage, one: ArchivedObject, what: str) -> None:

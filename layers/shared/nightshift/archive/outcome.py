@@ -1,4 +1,4 @@
-"""A table's result: its facts, with what was committed so far."""
+"""Builds a table's result from its facts and the committed work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATE = "due rows came or moved while the run went on; the next run takes them"
 def build_table_result(
     of: CleanupTarget | RetentionRule, tally: ArchiveStats, status: RunStatus, started: float, **more: Any
 ) -> TableResult:
-    """The facts of a table, with what was committed so far."""
+    """The facts of a table, with the work committed so far."""
     if isinstance(of, CleanupTarget) and of.beyond:
         more["warnings"] = (*of.beyond, *more.get("warnings", ()))
     return TableResult(

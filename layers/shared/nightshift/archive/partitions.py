@@ -1,10 +1,10 @@
-"""Whole partitions: exported, proven, dropped, leaving no dead row behind.
+"""Archives whole partitions and drops them, which leaves no dead rows.
 
 A leaf partition whose upper bound is not past the cutoff holds only due rows, now and later. It is locked against
 writers (readers go on), read to its end, written and proven, and dropped in the same transaction that records its
-objects. Where that cannot be had quickly (locks, no time for the whole of it, no ownership, foreign keys that point
-at the table) its rows go chunk by chunk instead, as any other table's, and the empty partition is dropped by the next
-run.
+objects. Where that is not possible quickly (locks, no time for the whole of it, no ownership, foreign keys that point
+at the table), its rows are archived chunk by chunk, as any other table's, and the next run drops the empty
+partition.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from nightshift.rows.row_connection import RowConnection, RowsLocked, StatementI
 logger = logging.getLogger(__name__)
 
 BYTES_A_SECOND = 25 << 20
-"""What a run is trusted to export at the least. A partition that would take more than half of the time left goes by
-rows."""
+"""Export rate that a run is assumed to reach at least. A partition that would take more than half of the time left is
+archived by rows."""
 
 
 def droppable_partitions(connection: Connection, target: CleanupTarget) -> list[HeapTable]:

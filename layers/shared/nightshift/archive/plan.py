@@ -1,4 +1,4 @@
-"""The dry run: what a real run would do, counted where that is cheap to know and estimated where it is not."""
+"""Computes the result of a dry run: counts where they are cheap, and estimates elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STORAGE_USD = 0.025 / 1024**3
 def estimate_due_rows(
     connection: Connection, target: CleanupTarget, *, chunk_bytes: int, ledger_exists: bool
 ) -> CleanupEstimate:
-    """Count what is due and estimate the rest.
+    """Count the due rows and estimate the rest.
 
     Args:
         chunk_bytes: as a real run would aim at.

@@ -14,7 +14,7 @@ from nightshift.database.catalog import HeapTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """What a run may use.
+    """Limits of a run.
 
     Attributes:
         workers: data connections at once.
@@ -31,7 +31,7 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRange:
-    """A stretch of one heap to be worked off: a carver, and what its intervals mean in SQL."""
+    """A range of one heap to be archived: its chunk allocator, and the SQL conditions of its intervals."""
 
     heap: HeapTable
     carver: ChunkAllocator
@@ -40,7 +40,7 @@ class ScanRange:
 
 @dataclass(slots=True)
 class ArchiveStats:
-    """What has been committed so far; shared by the workers."""
+    """Counters of committed work, shared by the workers."""
 
     rows: int = 0
     bytes: int = 0

@@ -32,7 +32,7 @@ _SQLITE_FIRST_ROWS = 20_000
 def plan_scan_ranges(
     connection: Connection, target: CleanupTarget, heaps: Sequence[HeapTable], target_bytes: int, workers: int
 ) -> list[ScanRange]:
-    """The stretches to work off, one a heap; heaps in which an index shows that nothing is due are left out."""
+    """The ranges to archive, one a heap; heaps in which an index shows that nothing is due are left out."""
     fields = []
     for heap in heaps:
         if not target.is_postgresql:
@@ -52,7 +52,7 @@ def plan_scan_ranges(
 
 
 def _serves(heap: HeapTable, span: tuple[int, int, int]) -> bool:
-    """Whether to go by the index on the timestamp.
+    """Whether to use the index on the timestamp.
 
     By time, chunks can end at midnights and each day becomes one object; nothing that is not due is read. But where
     the table does not lie in time order every chunk would visit pages all over it, so a large share of it is better
@@ -118,7 +118,7 @@ def expected_due(connection: Connection, target: CleanupTarget) -> int:
 
 
 def count_up_to(connection: Connection, target: CleanupTarget, most: int | None, condition: str = "") -> int:
-    """How many rows there are for which a condition holds; the count ends at `most`."""
+    """Returns the number of rows that meet a condition; the count ends at `most`."""
     rows = f"SELECT 1 FROM {target.info.name.sql}" + (f" WHERE {condition}" if condition else "")
     if most is None:
         counted = rows.replace("SELECT 1", "SELECT count(*)", 1)

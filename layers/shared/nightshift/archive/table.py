@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveContext:
-    """What archiving a table needs, whichever table it is.
+    """Dependencies and state for archiving tables, shared by all tables of a run.
 
     Attributes:
         uploader, ledger: None in a dry run, which writes nothing.
@@ -53,7 +53,7 @@ class ArchiveContext:
         now: when the run began; aware.
         locks: None in a dry run.
         seen: tables that have had their turn, under whatever spelling.
-        later: tables of the policies that are still to come, as `guards.Case` has them.
+        later: tables of the policies that are still to come, as `guards.GuardContext` has them.
         leaving: in a dry run, condition of the rows that would be gone by now, by the table's label.
     """
 
@@ -85,7 +85,7 @@ def archive_table(
 ) -> TableResult:
     """Archive the due rows of one policy's table.
 
-    A failure does not raise: it is part of the result, together with what was committed before it.
+    A failure does not raise: it is part of the result, together with the work committed before it.
     """
     started = time.monotonic()
     tally = ArchiveStats()
@@ -127,7 +127,7 @@ def archive_table(
 def _aim(
     connection: Connection, engine: ArchiveContext, run: JobRun, policy: RetentionRule
 ) -> tuple[CleanupTarget, list[str]] | GuardRefusal:
-    """Describe the table and ask the guards; what they have to say to a dry run comes with it."""
+    """Describe the table and ask the guards; returns their notes for a dry run with it."""
     postgresql = engine.database.is_postgresql
     describe = postgres.describe_table if postgresql else sqlite.describe_table
     info = describe(connection, policy.table, policy.timestamp)
@@ -177,7 +177,7 @@ def _aim(
 
 
 def _beyond(connection: Connection, run: JobRun, target: CleanupTarget) -> tuple[str, ...]:
-    """What the archive cannot hold; only a dry run has the time to look at rows' sizes."""
+    """Returns warnings about values that the archive cannot hold; only a dry run has time to check rows' sizes."""
     sizes = check_sizes(connection, target.info, target.due_condition) if run.dry_run else ()
     return check_columns(connection, target.info) + sizes
 

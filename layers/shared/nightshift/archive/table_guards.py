@@ -1,4 +1,4 @@
-"""Guards that need no more than the table: for every job that deletes rows."""
+"""Guards that need only the table, for every job that deletes rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nightshift.rows.timestamp_column import Kind, TimestampColumn, epoch_kind
 _TWO = "[0-9][0-9]"
 _DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
 _PLAIN_TIMES = (_DAY, f"{_DAY}[ T]{_TWO}:{_TWO}", f"{_DAY}[ T]{_TWO}:{_TWO}:{_TWO}")
-"""How SQLite's text may tell a time: whatever follows may be a zone, and there are many ways to write one."""
+"""Patterns of a time in SQLite's text: whatever follows may be a zone, and there are many ways to write one."""
 
 _NOT_REPLICABLE = {"55000", "42P10"}
 """SQLSTATE: no replica identity; one that a publication's WHERE or column list goes beyond."""
@@ -42,12 +42,12 @@ _HIDING_CURES = {
 
 
 def hiding_cure(hiding: Sequence[str]) -> str:
-    """What to do about rules, triggers and the like that stand between a statement and the rows."""
+    """Returns the remedy for rules, triggers and the like that come between a statement and the rows."""
     return "; ".join(cure for kind, cure in _HIDING_CURES.items() if any(one.startswith(kind) for one in hiding))
 
 
 def timestamp_kind(column: TableColumn, epoch: str | None, *, postgresql: bool) -> Kind | None:
-    """How a column can serve as the timestamp; None where it cannot."""
+    """Returns the kind of axis for a timestamp column; None where the column cannot serve as one."""
     if epoch is not None:
         return epoch_kind(epoch) if column.base_type in (NUMBERS if postgresql else AFFINITIES) else None
     match column.base_type:

@@ -1,4 +1,4 @@
-"""One table that is due: which rows, in which heaps, and the SQL that takes them."""
+"""Describes a table with due rows: their conditions, heaps, and the SQL that reads and deletes them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class CleanupTarget:
     Attributes:
         cutoff: aware, in the policy's zone.
         server_version: PostgreSQL's major version; 0 for SQLite.
-        held: what nothing may be taken from yet.
-        beyond: what the archive cannot hold of it, a sentence each.
+        held: rows that may not be taken yet.
+        beyond: values of it that the archive cannot hold, a sentence each.
         notes: warnings of the guards.
         watch: notices holds that come while the run goes on.
     """
@@ -75,7 +75,7 @@ class CleanupTarget:
         return f"({self.due_condition}) IS NOT TRUE"
 
     def column_encodings(self) -> Sequence[ColumnEncoding]:
-        """How each column travels (PostgreSQL)."""
+        """Returns the encoding of each column in Arrow (PostgreSQL)."""
         from nightshift.rows import columns  # Arrow is loaded where rows move, and not for a look at them
 
         return [columns.encode_column(c, always_fits=c.name == self.axis.column) for c in self.info.columns]

@@ -1,4 +1,4 @@
-"""Due rows that the database refuses to delete: found by trying, left where they are, and named.
+"""Finds due rows that the database refuses to delete, by trying, so that a run leaves and names them.
 
 A trigger or a constraint may refuse a single row, and one refused row undoes its whole chunk. So the server tries the
 rows of a refused chunk by halves, each in a subtransaction, down to the single rows that are in the way; all of it is
@@ -19,7 +19,7 @@ from nightshift.database.sqlstates import first_line
 from nightshift.rows.row_connection import RowConnection, TransactionLimits
 
 MOST_SECONDS = 30.0
-"""What trying the rows of one chunk may take."""
+"""Time limit for trying the rows of one chunk."""
 
 _TRY = """
 DECLARE
@@ -108,7 +108,7 @@ def find_refused(
 
 
 def _names(connection: RowConnection, heap: HeapTable, places: str, bounds: TransactionLimits) -> list[str]:
-    """What to call the rows at these places, in their order: by the primary key, or else by the place."""
+    """Returns names of the rows at these places, in their order: the primary key, or else the place."""
     key = _texts(connection, _KEY.format(heap=quote_literal(heap.name.sql)), bounds)
     shown = f"({', '.join(key)}) = (" if key else "ctid "
     values = ", ".join(f"format('%s', t.{quote_identifier(column)})" for column in key) or "format('%s', p.place)"

@@ -1,6 +1,6 @@
-"""What the archive of a PostgreSQL table cannot hold: said before anything goes, by columns and a look at some rows.
+"""Finds values of a PostgreSQL table that the archive cannot hold, from its columns and some rows, before the deletion.
 
-A row is not looked at on its way.
+Rows are not checked while they are archived.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def check_sizes(connection: Connection, info: TableInfo, condition: str) -> tupl
 
 
 def name_largest(connection: Connection, info: TableInfo, condition: str) -> str:
-    """What to call the largest row for which a condition holds: by its primary key, or by its place."""
+    """Returns the name of the largest row that meets a condition: its primary key, or its place."""
     key = postgres_access.primary_key(connection, info.name)
     shown = (
         ", ".join(f"{output_of('t.' + quote_identifier(column))}" for column in key) or "t.ctid, t.tableoid::regclass"

@@ -1,4 +1,4 @@
-"""Takes rows to S3: cut by day, intended in the ledger, written, proven. Deletes nothing; see `chunk_workers`."""
+"""Uploads rows to S3: splits them by day, records the intent in the ledger, writes and verifies. Deletes no rows."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ArchiveUploader:
         """Write and prove the objects that hold `rows`.
 
         Raises:
-            StoreError, ArchiveMismatch: S3 did not take them, or holds something else; what was written is removed.
+            StoreError, ArchiveMismatch: S3 did not take them, or holds other bytes; written objects are removed.
             NightshiftError: the rows could not be encoded.
         """
         days = list(target.split_by_day(rows))
@@ -95,7 +95,7 @@ class ArchiveUploader:
         return entries
 
     def abort_upload(self, keys: Sequence[str]) -> None:
-        """Remove objects whose rows stay in the database. What cannot be removed now, a later run sweeps."""
+        """Remove objects whose rows stay in the database. Those that cannot be removed now are left to a later run."""
         if time.monotonic() > self._deadline:
             return
         with suppress(DBAPIError, NightshiftError):

@@ -1,6 +1,6 @@
-"""Proves the archive again from S3: every object that the ledger vouches for, and nothing else in its place.
+"""Verifies the archive in S3: every object in the ledger is there and intact, and no other is in its place.
 
-What S3 answers is the only evidence: an error of S3's proves nothing and is never called damage. Reading changes
+Only answers of S3 are evidence: an error of S3's proves nothing and is never reported as damage. Reading changes
 nothing. A repair touches orphans only (see `verify_orphans`); an object that is missing or altered cannot be repaired
 from here, and is named.
 """

@@ -1,6 +1,6 @@
-"""Proves many objects at once, a few bodies in memory at a time; results come in the order asked for.
+"""Verifies many objects at once, with a few bodies in memory at a time; results come in the order asked for.
 
-Every object is looked up first (HEAD): an object that has grown to gigabytes is told from its size and never read.
+Every object is looked up first (HEAD): an object that has grown to gigabytes is detected by its size and never read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class ObjectVerification:
-    """What became of one object; with none of the three, it is proven and readers see it."""
+    """Verification result of one object; with none of the three, it is verified and readers see it."""
 
     one: ArchivedObject
     damage: ObjectDamaged | None = None
@@ -95,7 +95,7 @@ def _read(store: ObjectStore, one: ArchivedObject, depth: Depth) -> None:
 
 
 class _Room:
-    """Memory for bodies: whoever asks for more than is free waits; a body larger than all of it comes in alone."""
+    """Memory for bodies: a request for more than is free waits; a body larger than all of it is admitted alone."""
 
     def __init__(self, size: int) -> None:
         self._size = size

@@ -1,9 +1,10 @@
-"""Objects that lie where the archive lies and are no part of it: found, and on request taken out of the readers' sight.
+"""Finds objects in the archive's location that are not part of it, and on request removes or sets them aside.
 
-The bucket is listed first and the ledger read afterwards. An object's intent is committed before its first byte goes
-to S3, so whatever was listed and is not on record then is nobody's unfinished work. The ledger is read under the lock
-of `cleanup`: what is `pending` while we hold it belongs to a run that is dead. The lock is a courtesy; what makes a
-repair safe is the claim (see `ledger`): a run that lives after all finds its row claimed, and its deletion is undone.
+The bucket is listed first and the ledger read afterwards. An object's intent is committed before its first byte goes to
+S3, so an object that was listed and is not on record then is no unfinished work of a run. The ledger is read under the
+lock of `cleanup`: entries that are `pending` while we hold it belong to a run that is dead. The lock is not needed for
+safety; the claim makes a repair safe (see `ledger`): a run that lives after all finds its row claimed, and its deletion
+is undone.
 
 An unknown object is never deleted. It may be the only copy of rows whose ledger was lost, so it is copied to
 `_set_aside/`, where no engine looks, the copy is compared byte for byte, and only then is the original removed. It is
@@ -43,7 +44,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(slots=True)
 class OrphanReport:
-    """What lies there, and the ledger as it was read with it."""
+    """Objects found in the archive's location, and the ledger as it was read with them."""
 
     ledger: list[ArchivedObject]
     unfinished: list[UnverifiedObject] = field(default_factory=list)
@@ -80,7 +81,7 @@ def find_strays(
 def _compare(
     database: Database, store: ObjectStore, ledger: list[ArchivedObject], listed: Mapping[str, ObjectInfo]
 ) -> tuple[OrphanReport, Mapping[str, ObjectInfo]]:
-    """What is unfinished and what is unknown, and the latter's listing."""
+    """Returns the unfinished and the unknown objects, and the listing of the latter."""
     unknown = _unknown(database, store.bucket, ledger, listed)
     found = OrphanReport(ledger, unfinished=_present(store, ledger, listed), unknown=list(unknown.values()))
     return found, {key: listed[key] for key in unknown}

@@ -1,4 +1,4 @@
-"""What a verification found: facts for the command line, as text or JSON."""
+"""Defines the result of a verification, for the command line as text or JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class DamagedArchiveObject:
-    """An object that is not what the ledger vouches for.
+    """An object that differs from its ledger entry.
 
     Attributes:
         damage: in one word or two, see `object_verification.ObjectDamage`.
@@ -50,10 +50,10 @@ class RepairedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationReport:
-    """What `verify` found.
+    """Result of `verify`.
 
     Attributes:
-        objects, rows, bytes: proven to be what the ledger vouches for; with depth `quick` just by existence and size.
+        objects, rows, bytes: verified against the ledger; with depth `quick` just by existence and size.
         damaged: objects of the archive that are not what they were.
         damaged_restored: objects whose rows are in their table again; nothing is lost with them.
         unproven: objects that S3 did not let us read, which says nothing about them.

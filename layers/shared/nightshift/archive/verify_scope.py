@@ -1,4 +1,4 @@
-"""Which part of the archive is meant: a table as people write it, and a span of days."""
+"""Selects a part of the archive: a table as people write it, and a span of days."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The brake on abnormal volume: a run takes no more of a table than it should, unless somebody says so.
+"""Refuses a run that would take an abnormal share of a table, unless the operator forces it.
 
-Rows are counted, in the snapshot in which the table was described. The planner's statistics do not do: after an UPDATE
-of all rows, a TRUNCATE and a load, or a mass deletion they are of another table. A count ends where its answer is
-certain: at the number of due rows from which the brake holds at all, and at the number of rows of which the due ones
-are no more than the limit. So a nightly run reads its due rows once more (by the index, where there is one), and a few
-times as many of the others; the whole table is counted only where more than the limit is due.
+Rows are counted, in the snapshot in which the table was described. The planner's statistics are not enough: after an
+UPDATE of all rows, a TRUNCATE and a load, or a mass deletion they are of another table. A count ends where its answer
+is certain: at the number of due rows from which the limit applies at all, and at the number of rows of which the due
+ones are no more than the limit. So a nightly run reads its due rows once more (by the index, where there is one), and
+a few times as many of the others; the whole table is counted only where more than the limit is due.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Backups: a whole database of one moment in S3, the way back, and the proof that it works.
+"""Takes whole-database backups to S3, restores them, and verifies them by restores.
 
-A backup is what its manifest says, and it exists because its manifest does: that is written last. See `manifest`.
+A backup exists once its manifest has been written, which is last. The manifest describes the backup. See `manifest`.
 """

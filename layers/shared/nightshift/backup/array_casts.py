@@ -1,8 +1,8 @@
 """Normalises array casts, which PostgreSQL prints differently before and after a restore.
 
-`status IN ('new', 'done')` on a `varchar` compares texts. PostgreSQL keeps that as a conversion of the whole list, and
-writes it so; read back, the conversion goes to each entry, and from then on it is written so. Hardly a database that
-was made by its own DDL is without one.
+`status IN ('new', 'done')` on a `varchar` compares texts. PostgreSQL stores a cast of the whole array and prints it so.
+When it parses that text again, it moves the cast to each element, and prints that from then on. Almost every database
+that was created by its own DDL has such a cast.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TOKEN = re.compile(
 
 
 def normalise_array_casts(sql: str) -> str:
-    """SQL in which a conversion of a list is one of each of its entries, as PostgreSQL itself reads it."""
+    """Returns the SQL with each cast of an array replaced by casts of its elements, as PostgreSQL itself parses it."""
     pieces, at = [], 0
     while (start := sql.find(_OPENING, at)) >= 0:
         entries, end = _entries(sql, start + len(_OPENING))
@@ -33,7 +33,7 @@ def normalise_array_casts(sql: str) -> str:
 
 
 def _entries(sql: str, at: int) -> tuple[list[str], int]:
-    """The entries of a list that begins here, and where its bracket has closed; none where it never does."""
+    """Returns the elements of the array that begins at `at`, and the position of its end; none if it never ends."""
     entries: list[str] = []
     begun, depth = at, 0
     for token in _TOKEN.finditer(sql, at):

@@ -1,7 +1,7 @@
-"""A table cut into pieces that several connections read at once: ranges of its pages.
+"""Splits a table into page ranges that several connections read at once.
 
-Rows of one snapshot stand still: an update makes a new version of a row elsewhere, that this snapshot does not see. So
-each row of the snapshot lies in just one range, whatever writers do meanwhile.
+Rows of one snapshot do not move: an update writes a new version of a row elsewhere, which this snapshot does not see.
+So each row of the snapshot lies in exactly one range, whatever other sessions write in the meantime.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ def split_into_ranges(source: SourceTable, version: int) -> list[BlockRange]:
 
 
 def largest_first(sources: Sequence[SourceTable]) -> Iterator[SourceTable]:
-    """Tables in the order in which to save them: the largest first, so that all connections have work to the end; and
-    those that hang together one after the other, so that a deadline seldom parts them."""
+    """Yields tables in the order of saving: the largest first, so that all connections have work to the end.
+    Related tables follow each other, so that a deadline seldom separates them.
+    """
     families: dict[int, list[SourceTable]] = {}
     for source in sources:
         families.setdefault(source.kin, []).append(source)
@@ -75,7 +76,7 @@ def largest_first(sources: Sequence[SourceTable]) -> Iterator[SourceTable]:
 
 
 def column_encodings(source: SourceTable) -> tuple[ColumnEncoding, ...]:
-    """How its columns travel: by the archive's own rules, but for what those cannot know."""
+    """Returns the encoding of each column: the archive's rules, except for column names that Parquet cannot have."""
     return tuple(_carried(column) for column in source.columns)
 
 

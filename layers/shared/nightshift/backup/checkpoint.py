@@ -1,9 +1,9 @@
-"""A backup that one run could not finish: which tables are in S3 already, each with its moment.
+"""Stores the state of a backup that one run could not finish: the tables already in S3, each with its snapshot's time.
 
-Written only when a run ends in order, its time being over. A run that was killed or failed leaves nothing here: what it
-wrote is collected, and the next run begins anew, with all tables of one moment. And a snapshot dies with the session
-that exported it: on Lambda that is the end of the invocation (a session kept open over the freeze between two would
-hold back VACUUM for as long), so a backup that is continued is one of groups of tables, each of one moment.
+A checkpoint is written only when a run ends in order because its time is over. A run that was killed or failed leaves
+none: its objects are deleted, and the next run starts again, with all tables from one snapshot. A snapshot dies with
+the session that exported it. On Lambda that is the end of the invocation: a session kept open over the freeze between
+two would hold back VACUUM for as long. So a continued backup consists of groups of tables, each from one snapshot.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class SavedTable:
     entry: TableEntry
 
     def is_unchanged(self, source: SourceTable) -> bool:
-        """Whether the table has the columns that it was saved with; the schema is saved last.
+        """Returns whether the table has the columns that it was saved with; the schema is saved last.
 
-        One without columns is looked at again: what is to be said of its rows was not kept.
+        A table without columns is examined again: warnings about its rows were not kept.
         """
         saved = [(c.name, c.type) for c in self.entry.columns] + [(c.name, c.type) for c in self.entry.computed]
         return bool(source.columns) and saved == [(c.name, c.type_name) for c in (*source.columns, *source.computed)]
@@ -40,7 +40,7 @@ class BackupCheckpoint:
     """A backup to go on with.
 
     Attributes:
-        as_of: aware UTC; what the backup stands for.
+        as_of: aware UTC; scheduled time of the backup.
     """
 
     name: str
@@ -63,7 +63,7 @@ def load_checkpoint(connection: Connection) -> BackupCheckpoint | None:
 
 
 def save_checkpoint(connection: Connection, name: str, as_of: datetime, kept: Sequence[SavedTable]) -> None:
-    """Write down what there is, in place of what was known before."""
+    """Stores the checkpoint; replaces the previous one."""
     connection.execute(delete(table))
     connection.execute(
         insert(table),
@@ -82,7 +82,7 @@ def save_checkpoint(connection: Connection, name: str, as_of: datetime, kept: Se
 
 
 def clear_checkpoint(connection: Connection) -> None:
-    """The backup is finished."""
+    """Deletes the checkpoint of a finished backup."""
     connection.execute(delete(table))
     connection.commit()
 

@@ -12,7 +12,7 @@ _NAMED = 10
 
 
 def cross_snapshot_warnings(survey: DatabaseInventory, groups: Sequence[SnapshotGroup]) -> tuple[str, ...]:
-    """What may not hold between tables of different moments, a sentence each; nothing where all are of one.
+    """Returns warnings about possible inconsistencies across snapshots, a sentence each; none for a single one.
 
     Between two snapshots a referenced row may have been added or deleted, and a row may have moved between partitions,
     so it can be saved twice or not at all.

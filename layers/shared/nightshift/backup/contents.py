@@ -1,8 +1,8 @@
-"""The table of contents of an archive of pg_dump (custom format): read, and written anew with other statements.
+"""Reads the table of contents of a pg_dump archive (custom format), and rewrites it with other statements.
 
 pg_restore lists it for people, and cannot change it. The format is PostgreSQL's own (`pg_backup_archiver.c`), and has
-been extended three times since version 12; an archive of a version that is not known is not touched. Only archives
-without rows are understood: of others, positions of data would have to be moved.
+been extended three times since version 12. An archive of an unknown version is not changed. Only archives without rows
+are supported: in others, data offsets would have to be moved.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _texts(entry: ArchiveEntry) -> tuple[str, str, str]:
 
 
 _Places = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-"""Where in the archive the texts of `_texts` begin and end."""
+"""Start and end positions in the archive of the texts of `_texts`."""
 
 
 class _Reader:
@@ -103,7 +103,7 @@ class _Reader:
             )
 
     def entries(self) -> Iterator[tuple[ArchiveEntry, _Places]]:
-        """Each entry, and where in the archive its texts are."""
+        """Yields each entry with the positions of its texts in the archive."""
         if self._version >= _ALGORITHM:
             self._byte()
         else:

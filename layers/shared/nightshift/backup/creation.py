@@ -1,9 +1,9 @@
-"""Takes one backup: rows and schema of one moment, the day's logs, and the manifest last of all.
+"""Takes one backup: rows and schema from one snapshot, the day's logs, and finally the manifest.
 
-Where it may die: before the manifest there is no backup, only objects of a run that the next one finds in its own
-history and collects; behind it there is a whole one. A second delivery finds the manifest and does nothing. Two runs at
-once are kept apart by the run lock, and if that is lost by the history (see `orphans`) and by S3, which takes the
-first manifest alone.
+A run that dies before it writes the manifest leaves no backup, only objects that the next run finds through its history
+and deletes. A run that dies afterwards leaves a complete backup. A second delivery finds the manifest and does nothing.
+The run lock keeps two runs apart. If the lock is lost, the history (see `orphans`) and S3, which accepts only the first
+manifest, do.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from nightshift.rows.postgres import PostgresConnection
 
 FINISH_SECONDS = 20.0
 FINISH_SHARE = 0.1
-"""What is kept of a run's time for the logs, the locks and the manifest: 20 s, or a tenth of a short run."""
+"""Time of a run that is reserved for the logs, the locks and the manifest: 20 s, or a tenth of a short run."""
 CLOCKS_APART = timedelta(minutes=5)
-"""By which our clock may be ahead of S3's."""
+"""Maximum by which our clock may be ahead of S3's."""
 
 
 def create_backup(task: BackupTask) -> BackupOutcome:
@@ -118,7 +118,7 @@ def _continued(task: BackupTask, kept: tuple[SavedTable, ...], saved: ExportResu
 def _schema(
     task: BackupTask, snapshot: ExportedSnapshot, parcels: BackupUploader, stop_at: float
 ) -> tuple[SchemaFiles, str | None, str]:
-    """The schema in S3, the client's version, and what is missing of it."""
+    """Returns the schema's files in S3, the client's version, and a sentence if the schema could not be saved."""
     major = snapshot.number // 10_000
     client = find_pg_tools(task.settings.backup_pg_client, major)
     if client is None:

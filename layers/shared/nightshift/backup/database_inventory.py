@@ -1,4 +1,4 @@
-"""What there is to save in a PostgreSQL database, read in the transaction whose snapshot the rows are read by."""
+"""Lists the objects of a PostgreSQL database to save, in the transaction whose snapshot the rows are read by."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OURS = """
     AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = CAST('pg_class' AS regclass) AND d.objid = c.oid
                     AND d.deptype = 'e')
 """
-"""Which relations `c` in schemas `n` are saved: not what is temporary, nor what an extension brings along."""
+"""SQL condition for the relations `c` in schemas `n` to save: neither temporary nor created by an extension."""
 
 _RELATIONS = f"""
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
@@ -149,7 +149,7 @@ class RelationNames:
 
 
 def list_relations(connection: Connection, schemas: Sequence[str] | None) -> RelationNames:
-    """What the chosen schemas hold.
+    """Returns the relations in the chosen schemas.
 
     Raises:
         InvalidSettings: a schema of that name is not there.
@@ -227,7 +227,7 @@ def _column(row: Any) -> TableColumn:
 def _families(
     connection: Connection, tables: dict[int, TableName]
 ) -> tuple[dict[int, int], tuple[tuple[str, str], ...]]:
-    """Tables that hang together, by one of them each; and who references whom."""
+    """Returns tables with the number of their group of related ones, and pairs of referencing and referenced tables."""
     leader: dict[int, int] = {}
 
     def lead(oid: int) -> int:
@@ -253,7 +253,7 @@ def _partitions(connection: Connection, tables: Mapping[int, TableName]) -> dict
 
 
 def _sequences(connection: Connection, names: Sequence[TableName]) -> Iterator[SequenceState]:
-    """Where they stand now: later than the snapshot, so that no value that it shows is given twice."""
+    """Yields the current states of sequences: later than the snapshot, so that no value in it is assigned twice."""
     for start in range(0, len(names), _A_STATEMENT):
         some = names[start : start + _A_STATEMENT]
         query = " UNION ALL ".join(

@@ -1,11 +1,11 @@
-"""What is set for a database itself (`ALTER DATABASE … SET`), for all its sessions or for one role's.
+"""Saves and restores the settings of the database itself (`ALTER DATABASE … SET`), for all sessions or for one role's.
 
-No dump of a schema has it, and yet an application may not find its tables without it; nor do we: where `search_path` is
-set, nightshift's own tables lie where it leads.
+No schema dump contains them. Without them an application may not find its tables, nor nightshift its own, which lie in
+the first schema of `search_path`.
 
-It is brought back last of all, for it holds for whoever connects from then on, pg_restore among them. Each is a
-transaction of its own, and what the server refuses is told, not raised. Where nobody could connect any more, for a
-library that is to be loaded and is not there, they are all taken back.
+They are restored last, because they apply to every later session, pg_restore's among them. Each is a transaction of its
+own. Settings that the server refuses are reported, not raised. If no new session can connect any more, because a
+library to preload is missing, all of them are reset.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ ORDER BY 1 NULLS FIRST, u.place
 """
 
 _LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
-"""Settings that are kept as lists of quoted names, and would be quoted once more (`variable_is_guc_list_quote` of
-pg_dump; extensions cannot have such ones). All others are kept to the letter."""
+"""Settings that are stored as lists of quoted names, and would be quoted once more (`variable_is_guc_list_quote` of
+pg_dump; extensions cannot have such settings). All others are kept verbatim.
+"""
 
 _DENIED = "42501"
 
 
 @dataclass(slots=True)
 class SettingsRestoreResult:
-    """What came of it, a sentence each.
+    """Result of restoring the settings, a sentence each.
 
     Attributes:
-        refused: what the server would not have.
-        denied: what this role may not set.
-        left_out: what was not tried.
-        odd: what is set, and was not saved.
+        refused: settings that the server refused.
+        denied: settings that this role may not set.
+        left_out: settings that were not tried.
+        odd: settings that are set, and were not saved.
     """
 
     refused: list[str] = field(default_factory=list)
@@ -56,7 +57,7 @@ class SettingsRestoreResult:
 
 
 def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
-    """What is set for the database that this is a connection to, or for a role in it."""
+    """Returns the settings of the connected database, and of roles in it."""
     found = connection.execute(text(_SETTINGS))
     return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in found)
 
@@ -64,7 +65,7 @@ def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
 def restore_database_settings(
     database: Database, saved: Sequence[DatabaseSetting], *, owners: bool
 ) -> SettingsRestoreResult:
-    """Set what was set, and look at what is.
+    """Restores the saved settings, and compares them with the current ones.
 
     Args:
         owners: those of roles as well; without, they are left out.
@@ -124,7 +125,7 @@ def _set(connection: Connection, one: DatabaseSetting, brought: SettingsRestoreR
 
 
 def _may_connect(database: Database) -> bool:
-    """Whether a new session comes about; those that there are know nothing of what was set."""
+    """Returns whether a new session can connect; existing sessions are not affected by the new settings."""
     try:
         PostgresConnection(database.target).close()
     except DatabaseUnavailable:

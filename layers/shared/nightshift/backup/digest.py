@@ -1,16 +1,16 @@
-"""The digest of a table: what its rows are, in no order, as the server itself sees them.
+"""Computes the digest of a table: an order-independent hash of its rows, as the server itself prints them.
 
-Every row's text is hashed by the server (`hashtextextended`, 64 bits), and the hashes are summed: an order-free sum
-that any number of connections can make piece by piece, and that counts equal rows as often as they are there. The
-digest is the SHA-256 of row count and sum. It tells a backup that came back whole from one that did not; it is no seal
-against somebody who means harm, for which the parts' own SHA-256 stand.
+The server hashes every row's text (`hashtextextended`, 64 bits), and the hashes are summed. Any number of connections
+can compute the sum piece by piece, and equal rows count as often as they occur. The digest is the SHA-256 of row count
+and sum. It detects a backup that was not restored completely. It does not protect against deliberate changes; the
+SHA-256 of the parts does.
 
 The text of a row depends on the session: take every digest on a `rows.postgres.PostgresConnection`, after `SESSION`, on
 both sides. The columns are the stored ones in their order. A stored generated column has a digest of its own, of the
 rows with its values: a restore computes them anew, and a function may have changed since they were stored.
 
-PostgreSQL promises the same hash for the same text on the servers of one byte order; all that Lambda and RDS run on
-have the same.
+PostgreSQL promises the same hash for the same text on servers of one byte order. All processors of Lambda and RDS have
+the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SESSION = "SELECT length(set_config('search_path', '', false))"
 """Statement that makes the names in `regclass` values and their like say their schema, whatever the role's own path."""
 
 HASH = "_nightshift_hash"
-"""Name of the column with a row's hash, while rows are on their way."""
+"""Name of the column with a row's hash, in transferred batches."""
 
 
 def row_hash(columns: Sequence[str]) -> str:

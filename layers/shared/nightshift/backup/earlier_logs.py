@@ -1,4 +1,4 @@
-"""Reads the log events of the backup before: the next one saves those that came too late for it."""
+"""Reads the log events of the previous backup: the next one saves events that arrived too late for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MS = 1000
 
 
 def earlier_logs(store: ObjectStore, prefix: str, previous: BackupManifest, timezone: str) -> EarlierLogs:
-    """Return what a backup holds of log groups; its objects are read when an event's id is asked for.
+    """Returns the log events that a backup holds; its objects are read when an event's id is asked for.
 
     Args:
         prefix: BACKUP_PREFIX.

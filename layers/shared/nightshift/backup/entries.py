@@ -1,4 +1,4 @@
-"""The tables, views and objects that a manifest lists, and the properties of the database itself."""
+"""Data classes of the manifest: tables, views, objects, and the properties of the database itself."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class DatabaseProperties(StrictModel):
         connection_limit: -1: none.
         provider: of the collation: `c` (libc), `i` (ICU) or `b` (builtin).
         locale, rules: of ICU and builtin ones.
-        collation_version: as the collation's library told when the database was made.
+        collation_version: as the collation's library reported it when the database was created.
         grants: of all but the owner; those by default are spelt out.
     """
 

@@ -1,4 +1,4 @@
-"""Finds what a backup of PostgreSQL does not hold, so that manifest, report and restore can name it.
+"""Finds database content that a backup of PostgreSQL cannot include, so that manifest, report and restore can name it.
 
 docs/backup.md lists all kinds of objects that pg_dump and pg_dumpall know, and for each whether it is saved.
 """
@@ -67,7 +67,7 @@ _SHOWN = 20
 
 
 def find_exclusions(connection: Connection, foreign: Sequence[TableName]) -> Iterator[str]:
-    """What will not be saved, a sentence each.
+    """Yields a sentence for each kind of content that will not be saved.
 
     Args:
         foreign: the foreign tables that there are.

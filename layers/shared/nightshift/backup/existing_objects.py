@@ -1,8 +1,8 @@
-"""A database that is not empty, as a target: what it has of the names in a backup, and what stays as it is.
+"""Compares a non-empty target database with a backup: name collisions, and objects that stay as they are.
 
-A hosted database comes with extensions, schemas (`auth`, `storage`) and a `public` of its own. A backup goes into it
-where not one of its objects has the name of one that is there, an extension's own among them. Schemas and extensions
-of the same name are no collision: they are left as they are, with their owner, grants and comment.
+A hosted database comes with extensions, schemas (`auth`, `storage`) and a `public` of its own. A backup is restored
+into it if none of its objects has the name of an existing one, an extension's own among them. Schemas and extensions
+of the same name are not collisions: they are left as they are, with their owner, grants and comment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CLASSES = {
     **{kind: kind for kind in ("TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY")},
     **{kind: kind for kind in ("EVENT TRIGGER", "PUBLICATION", "FOREIGN DATA WRAPPER", "SERVER")},
 }
-"""Which kinds of an archive's entries share their names."""
+"""Namespaces of the kinds of an archive's entries: kinds with the same one cannot have the same names."""
 
 _NAMES = """
 SELECT 'relation' AS class, CAST(n.nspname AS text) AS schema, CAST(c.relname AS text) AS name
@@ -72,7 +72,7 @@ class ExistingObjects:
         without: numbers of entries that are not made: schemas and extensions that are there, and what is set for them.
         schemas: that hold nothing of the backup.
         tables: and views and sequences in those that do.
-        environment: what stays as it is, for the report.
+        environment: sentences on unchanged objects, for the report.
     """
 
     without: frozenset[int] = frozenset()
@@ -84,7 +84,7 @@ class ExistingObjects:
 def find_collision(
     database: Database, entries: Sequence[ArchiveEntry], settings: Sequence[DatabaseSetting]
 ) -> GuardRefusal | None:
-    """A refusal that names what a backup would make and a database has already, by kind and name; None: nothing.
+    """Returns a refusal that names colliding objects of backup and database, by kind and name; None without any.
 
     Args:
         settings: of the saved database.

@@ -1,7 +1,7 @@
-"""Extensions that are for superusers, made for a rehearsal by our own role while the scratch database is empty.
+"""Creates extensions that only a superuser may create, with our own role, while the scratch database is empty.
 
-Their scripts are files of the server. Made are those alone that the saved database has: a name in a dump is no reason.
-What cannot be made is told by whoever needs it.
+Their scripts are files of the server. Only extensions that the saved database has are created: a name in a dump is not
+enough. Extensions that cannot be created are reported by the code that needs them.
 """
 
 from __future__ import annotations

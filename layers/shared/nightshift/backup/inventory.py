@@ -1,11 +1,11 @@
-"""Which backups there are, and whether each is good: told from what lies in S3 alone.
+"""Lists the backups and checks each one, using only the objects in S3.
 
-A backup is *good* when its manifest can be read, says that it is of this name, and every object that it lists is there
-with its size; a deep look also reads every object and compares its SHA-256. Anything less is *damaged*, with reasons
-that name what is wrong, or *unfinished*, where there is no manifest. A good one is *proven* when a rehearsal's stamp
-names this very manifest. Where S3 does not answer, nothing is said about any of them: an error is no missing object.
+A backup is *good* when its manifest can be read, has this name, and every object that it lists exists with its size; a
+deep check also reads every object and compares its SHA-256. Otherwise it is *damaged*, with reasons that name the
+damage, or *unfinished*, if there is no manifest. A good one is *proven* when a rehearsal's verification record names
+this very manifest. If S3 does not answer, no backup is judged: an error does not mean a missing object.
 
-One listing looks at all of them: a request for a thousand objects, and one for each manifest and stamp.
+One listing covers all of them: a request for a thousand objects, and one for each manifest and verification record.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from nightshift.errors import ColdStorage, ObjectAbsent
 from nightshift.store import ObjectStore
 
 NAME = re.compile(r"backup_\d{4}_\d{2}_\d{2}_\d{4}")
-"""The folders that are backups'; others under the prefix are somebody else's."""
+"""Names of backups' folders; other folders under the prefix belong to somebody else."""
 _BEGINNING = "backup_"
 
 _FURTHEST_ZONE = timedelta(hours=15)
-"""Clocks are never further than this from UTC; TIMEZONE may have been another one then."""
+"""Maximum difference of local time from UTC; TIMEZONE may have been different then."""
 
 READERS, DEEP_READERS = 8, 2
-"""Backups looked at together; each holds one object at a time in memory."""
+"""Backups checked at once; each holds one object at a time in memory."""
 
 
 class BackupState(StrEnum):
-    """What a backup is worth."""
+    """State of a backup."""
 
     GOOD = "good"
     UNFINISHED = "unfinished"
@@ -61,11 +61,11 @@ class FoundBackup:
     Attributes:
         manifest: where it could be read, also that of a damaged backup.
         manifest_sha256: of its bytes, hex.
-        proven: a rehearsal's stamp for this manifest.
+        proven: a rehearsal's verification record for this manifest.
         pin: an operator's, active or over.
         reasons: why it is not good, a sentence each.
-        remarks: what is odd without harm to the backup, e.g. a stamp for another manifest.
-        objects, bytes: what lies in the folder, listed in the manifest or not.
+        remarks: oddities that do not harm the backup, e.g. a verification record for another manifest.
+        objects, bytes: in the folder, listed in the manifest or not.
     """
 
     name: str
@@ -89,12 +89,12 @@ class FoundBackup:
         return self.is_good and self.proven is not None
 
     def is_pinned(self, now: datetime) -> bool:
-        """Whether an operator wants to keep it, at an aware time."""
+        """Returns whether an operator's pin is active at an aware time."""
         return self.pin is not None and self.pin.is_active(now)
 
     @property
     def as_of(self) -> datetime | None:
-        """Aware; the time that it stands for, where its manifest tells."""
+        """Scheduled time of the backup, aware; None without a readable manifest."""
         return None if self.manifest is None else self.manifest.as_of
 
 
@@ -109,7 +109,7 @@ def find_backups(store: ObjectStore, prefix: str, *, deep: bool = False) -> tupl
         newest first, by name.
 
     Raises:
-        StoreError: S3 did not tell.
+        StoreError: S3 did not answer.
     """
     folders: dict[str, dict[str, int]] = {}
     start = repository_prefix(prefix)
@@ -147,7 +147,7 @@ def _moment(backup: FoundBackup) -> tuple[datetime, str]:
 
 
 def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], deep: bool) -> FoundBackup:
-    """Tell what a folder is worth.
+    """Returns the state of a backup's folder.
 
     Args:
         sizes: of its objects, by their keys below the folder.
@@ -192,7 +192,7 @@ def _about_the_manifest(manifest: BackupManifest, place: BackupPath) -> Iterator
 
 
 def _fits(name: str, as_of: datetime) -> bool:
-    """Whether some zone's clocks could have shown the name's time then; retention goes by `as_of`."""
+    """Returns whether the name's time matches `as_of` in some time zone; retention uses `as_of`."""
     try:
         shown = datetime.strptime(name, "backup_%Y_%m_%d_%H%M").replace(tzinfo=UTC)
     except ValueError:
@@ -203,7 +203,7 @@ def _fits(name: str, as_of: datetime) -> bool:
 def _about_the_parts(
     store: ObjectStore, place: BackupPath, manifest: BackupManifest, sizes: Mapping[str, int], deep: bool
 ) -> Iterator[str]:
-    """What is wrong with the objects, each by its key."""
+    """Yields a sentence for each object that is missing, altered or of the wrong size, with its key."""
     for part in manifest.list_objects():
         if part.key not in sizes:
             yield f"missing: {part.key}"
@@ -227,7 +227,7 @@ def _about_the_bytes(store: ObjectStore, place: BackupPath, part: BackupPart) ->
 def _stamp(
     store: ObjectStore, place: BackupPath, manifest_sha256: str
 ) -> tuple[VerificationRecord | None, tuple[str, ...]]:
-    """The rehearsal's stamp, where it is for this manifest; else a remark."""
+    """Returns the verification record if it is for this manifest; else a remark."""
     try:
         stamp = read_proven(store.get_object(place.verification_key), key=place.verification_key)
     except ObjectAbsent:

@@ -1,13 +1,13 @@
-"""What a backup is: its manifest, the stamp that a rehearsal puts beside it, and where both lie.
+"""Data classes of a backup: its manifest, the verification record of a rehearsal, and the layout of its objects.
 
     <BACKUP_PREFIX>/<name>/manifest.json      written last; without it there is no backup
                            proven.json        a rehearsal restored it and found all of it (an object of its own, so that
                                               S3 Object Lock on the manifest holds)
                            pinned.json        an operator wants to keep it, see `pins`
-                           <run_id>/…         what the manifest lists
+                           <run_id>/…         objects that the manifest lists
 
-A manifest is read strictly: an unknown key, a missing one, counts that do not add up, another seal than its own, and it
-is none. Keys in it are relative to `<BACKUP_PREFIX>/<name>/`: a backup that was copied elsewhere, whole, is still one.
+A manifest is parsed strictly: an unknown key, a missing one, inconsistent counts or a wrong checksum make it invalid.
+Its keys are relative to `<BACKUP_PREFIX>/<name>/`, so that a complete copy elsewhere is a valid backup, too.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class SnapshotGroup(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceState(StrictModel):
-    """Where a sequence stood: at the snapshot or later, never before (PostgreSQL keeps no older state of it)."""
+    """State of a sequence at the snapshot or later, never before (PostgreSQL keeps no older state of it)."""
 
     schema: str
     name: str
@@ -81,7 +81,7 @@ class SequenceState(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSetting(StrictModel):
-    """What `ALTER DATABASE … SET` says; where `role` is given, for that one's sessions alone.
+    """A setting of `ALTER DATABASE … SET`; with `role`, for that role's sessions alone.
 
     `value` is as pg_db_role_setting has it. No report tells it: people keep keys of their applications there.
     """
@@ -101,7 +101,7 @@ class SchemaFiles(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCheckpoint(StrictModel):
-    """From where the next backup goes on with logs that this one has not whole.
+    """Position from which the next backup continues with logs that this one has saved only in part.
 
     Attributes:
         group: of CloudWatch; or a directory's, as `logs.day` calls it.
@@ -127,10 +127,10 @@ class BackupManifest(StrictModel):
         replayed_at: of one that was read from a standby: when the last transaction that it had replayed was committed.
         groups: one for a backup of one moment.
         logs: objects with the day's logs.
-        logs_left: what the next backup has to save of them.
-        missing: what the backup does not hold, a sentence each.
+        logs_left: positions from which the next backup continues.
+        missing: content that the backup does not hold, a sentence each.
         unsaved: those of `missing` that it should hold: tables that could not be read, and the like.
-        seal: of all the rest, see `manifest_checksum`; written by `to_json`, and only there in what was read.
+        seal: checksum of all the rest, see `manifest_checksum`; set by `to_json`, and only present after reading.
     """
 
     version: Literal[1] = 1
@@ -184,14 +184,14 @@ class BackupManifest(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationRecord(StrictModel):
-    """A rehearsal's stamp.
+    """Verification record that a rehearsal writes.
 
     Attributes:
-        manifest_sha256: of the manifest's bytes; the stamp is for that one alone.
+        manifest_sha256: of the manifest's bytes; the record is for that one alone.
         run_id: of the rehearsal.
         proven_at: aware UTC.
         server_version: of the server that it was restored to.
-        but_for: what the proof does not cover, a sentence each.
+        but_for: limits of the proof, a sentence each.
         reworded: definitions that the server words differently once restored, with a SHA-256 of how (`schema_diff`).
     """
 
@@ -236,7 +236,7 @@ def read_manifest(body: bytes, *, key: str) -> BackupManifest:
 
 
 def read_proven(body: bytes, *, key: str) -> VerificationRecord:
-    """Read a rehearsal's stamp; raises as `read_manifest` does."""
+    """Reads a verification record; raises as `read_manifest` does."""
     return parse_strict(VerificationRecord, body, key)
 
 
@@ -246,7 +246,7 @@ def read_entry(body: str) -> TableEntry:
 
 
 def validation_errors(manifest: BackupManifest) -> Iterator[str]:
-    """What contradicts itself, a sentence each."""
+    """Yields a sentence for each contradiction within a manifest."""
     labels = [table.label for table in manifest.tables]
     if len(set(labels)) != len(labels):
         yield "a table is in it twice"

@@ -1,7 +1,7 @@
-"""The checksum of a manifest.
+"""Computes and checks the checksum of a manifest.
 
-No other object vouches for a manifest before a rehearsal has restored it. So it carries the SHA-256 of its other keys.
-The checksum detects corruption and accidental edits; it is not a signature.
+Before a rehearsal has restored the backup, no other object confirms its manifest. So the manifest carries the SHA-256
+of its other keys. The checksum detects corruption and accidental edits; it is not a signature.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SEAL = "seal"
 
 
 def with_checksum(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts with their seal, last.
+    """Returns the facts with their checksum, last.
 
     Args:
         facts: of JSON's own types.
@@ -23,7 +23,7 @@ def with_checksum(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_valid_checksum(body: bytes) -> bool:
-    """Whether a JSON object says what it did when it was sealed; its white space is nobody's business."""
+    """Returns whether a JSON object matches its checksum; white space is ignored."""
     facts = json.loads(body)
     return bool(facts.pop(SEAL, None) == _seal(facts))
 

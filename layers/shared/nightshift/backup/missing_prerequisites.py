@@ -1,8 +1,8 @@
-"""What cannot be made where a backup is restored, and what hangs on it: told as such, and no fault of the backup.
+"""Finds objects that cannot be created in the target, and their dependents. None of them is a fault of the backup.
 
 Event triggers, extensions that are not trusted, foreign-data wrappers and the like are for superusers; an extension may
 not be installed, or may be in one database of a server only (pg_cron); a role, a library or a locale may be absent. All
-the rest is restored and compared, and these are left out on both sides.
+other objects are restored and compared, and these are left out on both sides.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class MissingPrerequisites:
         """Nothing is lacking yet.
 
         Args:
-            owners: they are brought back.
-            without: numbers of entries that are told of elsewhere.
+            owners: they are restored.
+            without: numbers of entries that are reported elsewhere.
         """
         self._entries = {entry.id: entry for entry in entries}
         self._without = without
@@ -54,11 +54,11 @@ class MissingPrerequisites:
 
     @property
     def entry_ids(self) -> frozenset[int]:
-        """Numbers of entries that nobody should look for."""
+        """Numbers of entries that are not expected in the database."""
         return frozenset(self._found | self._untold | self._without)
 
     def remove_entries(self, refused: Sequence[RefusedEntry]) -> tuple[str, ...]:
-        """Take note of what the role may not make; returns what was refused for other reasons, a sentence each."""
+        """Records entries that the role may not create; returns those refused for other reasons, a sentence each."""
         about = {one: self._entry_of(one) for one in refused if not _is_told(one)}
         for one, entry in about.items():
             if entry is not None and _is_no_fault(entry, one.words):
@@ -73,7 +73,7 @@ class MissingPrerequisites:
         return next((entry for entry in self._entries.values() if _first_line(entry) == one.command), None)
 
     def environment_sentences(self) -> Iterator[str]:
-        """What is lacking: the server's words, and all that they cost."""
+        """Yields a sentence for each reason of the server: its words, and the objects that are missing for it."""
         told: set[int] = set()
         for words in dict.fromkeys(self._words.values()):
             lost = self._with_dependents({number for number, said in self._words.items() if said == words})
@@ -83,7 +83,7 @@ class MissingPrerequisites:
                 yield f"left out, as the server said {words!r}: {', '.join(names)}"
 
     def find_cause(self, schema: str, table: str) -> str | None:
-        """Why a table could not be made, where that is no fault of the backup."""
+        """Returns the reason why a table could not be created if that is no fault of the backup; else None."""
         wanted = {e.id for e in self._entries.values() if (e.kind, e.schema, e.tag) == ("TABLE", schema, table)}
         for number, words in self._words.items():
             if wanted & self._with_dependents({number}):
@@ -100,7 +100,7 @@ class MissingPrerequisites:
 
 
 def _is_told(one: RefusedEntry) -> bool:
-    """Whether an object has no owner as there is no such object: that was said when it was made."""
+    """Returns whether an object has no owner because it does not exist, which has been reported already."""
     given = one.command.startswith("ALTER ") and " OWNER TO " in one.command
     return given and "does not exist" in one.words and not one.words.startswith("role ")
 
@@ -113,6 +113,6 @@ def _is_its_owners(entry: ArchiveEntry) -> bool:
 
 
 def _is_no_fault(entry: ArchiveEntry, words: str) -> bool:
-    """Whether what the server said of an entry is about the server, or about us."""
+    """Returns whether the server's message on an entry concerns the server or our role, not the backup."""
     denied = entry.kind in _FOR_THE_FEW and _DENIED.search(words)
     return bool(denied or (entry.kind in _OF_THE_SERVER and not _NOT_SAVED.search(words)) or _ABSENT.search(words))

@@ -1,4 +1,4 @@
-"""A backup, opened: its manifest read, its objects there, and each of them proven before anything is made of it."""
+"""Opens a backup: reads its manifest, checks that its objects exist, and verifies each object before it is used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HINT = "nothing was made of it; nightshift backups says which others there are"
 
 
 class BackupNotFound(NightshiftError):
-    """There is no backup of that name: none was begun, or none was finished."""
+    """No backup has that name: none was begun, or none was finished."""
 
 
 class BackupDamaged(NightshiftError):
@@ -95,16 +95,16 @@ class OpenedBackup:
         return cls(store, place, manifest, sha256_of(body))
 
     def exclusion_warnings(self) -> tuple[str, ...]:
-        """What nobody can bring back out of it, and nobody expects of it, a sentence each: it was never in it."""
+        """Returns a warning for each kind of content that a backup cannot include."""
         manifest = self.manifest
         return tuple(f"the backup does not hold {one}" for one in manifest.missing if one not in manifest.unsaved)
 
     def unsaved_warnings(self) -> tuple[str, ...]:
-        """What should be in it and could not be saved, a sentence each."""
+        """Returns a warning for each object that should be in the backup and could not be saved."""
         return tuple(f"the backup does not hold {one}" for one in self.manifest.unsaved)
 
     def verification_record(self) -> VerificationRecord | None:
-        """A rehearsal's stamp, where there is one for this manifest; none where S3 does not give it."""
+        """Returns the verification record for this manifest; None if there is none, or S3 does not return it."""
         try:
             body = self.store.get_or_none(self.place.verification_key)
             found = read_proven(body, key=self.place.verification_key) if body is not None else None
@@ -118,7 +118,7 @@ class OpenedBackup:
         return (*self.manifest.logs, *([sql] if sql else []))
 
     def check_objects(self) -> None:
-        """Make sure that every object is there and has its size; a listing tells, nothing is read.
+        """Checks by a listing that every object exists and has its size; nothing is read.
 
         Raises:
             BackupDamaged: some are missing or cut; every one is named.

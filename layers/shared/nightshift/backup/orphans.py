@@ -1,13 +1,14 @@
-"""Objects that no manifest lists: what runs left that were killed, failed, or had to begin a table anew.
+"""Deletes objects that no manifest lists, of runs that were killed, failed, or had to start a table again.
 
-Whose objects they are, their keys say: the run that wrote them. Only those of runs in our own history are taken:
-another database may have its backups under the same prefix, by mistake, and be writing one right now. Nor is anything
-touched under a manifest that cannot be read: what lies there may be all that is left of a backup.
+An object's key names the run that wrote it. Only objects of runs in our own history are deleted: another database may
+have its backups under the same prefix, by mistake, and be writing one right now. Nothing is deleted under a manifest
+that cannot be read: the objects there may be all that is left of a backup.
 
-The run lock says that no other run of ours is alive, and a lock can be lost. So a run that never ended is first
-declared dead in the history, and only then loses its objects; and a run writes its manifest with its own row there
-locked, and only while nobody has declared it dead. Both sides lock the same run row, so a manifest can never be written
-after its objects were deleted."""
+The run lock guarantees that no other run of ours is alive, and a lock can be lost. So a run that never ended is first
+declared dead in the history, and only then loses its objects. A run locks its own row there while it writes its
+manifest, and writes it only if it has not been declared dead. Both sides lock the same run row, so a manifest can never
+be written after its objects were deleted.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +33,11 @@ _RUNNING = "running"
 
 @dataclass(frozen=True, slots=True)
 class OrphanCleanup:
-    """What became of them.
+    """Result of deleting orphans.
 
     Attributes:
         removed: objects that are gone.
-        warnings: what is odd, a sentence each.
+        warnings: oddities, a sentence each.
     """
 
     removed: int = 0
@@ -55,7 +56,7 @@ def known_run_ids(connection: Connection, run_ids: Iterable[str]) -> frozenset[s
 
 @contextmanager
 def hold_run_alive(database: Database, run_id: str) -> Iterator[None]:
-    """For as long as a manifest is being written: nobody has declared this run dead, and nobody can.
+    """Holds the run alive while its manifest is written: it has not been declared dead, and cannot be.
 
     SQLite's lock is the kernel's and cannot be lost; a row's lock would keep the application from writing.
 

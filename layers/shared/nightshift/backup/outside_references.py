@@ -1,9 +1,9 @@
-"""What chosen schemas need of schemas that are not saved: found when a backup is taken, not on the day of a restore.
+"""Finds dependencies of the chosen schemas on schemas that are not saved, when a backup is taken, not during a restore.
 
-PostgreSQL keeps a record of what depends on what (`pg_depend`): types of columns, functions in defaults, checks,
+PostgreSQL records dependencies in `pg_depend`: types of columns, functions in defaults, checks,
 indexes, triggers and policies, parents of tables, referenced tables, sequences, collations, schemas of extensions.
-An extension's own objects are no need: it is saved by its name. The text of functions is in no record; where it names
-a schema, that is told as such.
+An extension's own objects do not count: it is saved by its name. The text of functions is not recorded; a schema that
+it names is reported as such.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ ORDER BY 1
 
 
 def needs_outside(connection: Connection, schemas: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    """What the backup of some schemas will lack, a sentence for each schema to add.
+    """Yields a sentence for each schema to add, with the objects that the backup would lack without it.
 
     Args:
         schemas: the chosen ones.

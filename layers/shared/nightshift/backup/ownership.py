@@ -1,10 +1,11 @@
-"""Owners and grants, given by a role that is no superuser, once all else is restored.
+"""Transfers owners and grants, as a role that is no superuser, after all other objects are restored.
 
-pg_restore gives each object away where it makes it. A role of a managed server fails there: it is not a member of the
-owner, or the owner may create nothing in the schema yet (since PostgreSQL 15 `public` is closed), as grants come last
-in an archive. So everything is restored as the restoring role's own, compared, and given away at the end:
-the owners-to-be get USAGE and CREATE on the schemas for that time, grants are made as the new owner (SET ROLE), and
-schemas go last. What the server refuses stays as it is, and is one sentence for each role.
+pg_restore sets each object's owner when it creates it. On a managed server that fails: the restoring role is not a
+member of the owner, or the owner may not create anything in the schema yet (since PostgreSQL 15 `public` is closed),
+as grants come last in an archive. So everything is restored as the restoring role's own, compared, and then
+transferred. Meanwhile the new owners have USAGE and CREATE on the schemas. Grants are made as the new owner (SET ROLE),
+and schemas are transferred last. Objects that the server refuses to transfer stay as they are, with one sentence for
+each role.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from nightshift.database.connect import Database, server_message, sqlstate
 _ENTRY = re.compile(r"^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)\n--\n", re.MULTILINE)
 _OWNER = re.compile(r'\n(ALTER [^\n]+ OWNER TO (?:"(?:[^"\n]|"")+"|[^\s"]+);)\s*\Z')
 _SETTING = re.compile(r"^SET default_\w+ = .*;\n", re.MULTILINE)
-"""Stands behind an entry for the sake of the next one."""
+"""Setting that pg_dump writes after an entry for the next one."""
 _END = "--\n-- PostgreSQL database dump complete\n--\n"
 _ABSENT = {"42P01", "42883", "42704", "3F000", "42703"}
-"""What is not there was not restored, and is told as such."""
+"""SQLSTATEs of objects that do not exist: they were not restored, and are reported as such."""
 _MAY_CREATE = "SELECT has_schema_privilege(CAST(:role AS name), CAST(:schema AS text), '{privilege}')"
 
 
@@ -63,7 +64,7 @@ class _Refused:
 
 
 def transfer_ownership(database: Database, sql: str, around: TargetEnvironment) -> tuple[str, ...]:
-    """Give restored objects to their owners, and grant what was granted.
+    """Transfers restored objects to their owners, and restores their grants.
 
     Args:
         sql: of the archive (`schema.schema_sql`), which names no role that does not exist.
@@ -131,7 +132,7 @@ class _Giver:
         return self._refusal(statement, as_role=owner)
 
     def sentences(self) -> Iterator[str]:
-        """What was refused, a role each."""
+        """Yields a sentence for each role with the objects that it was not given."""
         for role, refused in sorted(self._refused.items()):
             words = f" ({refused.words})" if refused.words else ""
             cure = "" if role in self._around.ours else f"; to give them: {member_hint(self._around, role)}"
@@ -145,7 +146,7 @@ class _Giver:
             refused.names.append(name)
 
     def _refusal(self, statement: str, *, as_role: str | None = None) -> str | None:
-        """Run a statement; the server's words where it refuses, none where what it is about is not there."""
+        """Runs a statement; returns the server's words if it refuses, None if its object does not exist."""
         try:
             if as_role is not None:
                 self._connection.exec_driver_sql(f"SET ROLE {quote_identifier(as_role)}")
@@ -161,7 +162,7 @@ class _Giver:
 
 
 def _gifts(sql: str) -> Iterator[_Gift]:
-    """What an archive's SQL gives to whom, in its order."""
+    """Yields the owner and grant statements of an archive's SQL, in its order."""
     sql = sql.partition(_END)[0]
     marks = list(_ENTRY.finditer(sql))
     for mark, after in zip(marks, [*marks[1:], None], strict=True):

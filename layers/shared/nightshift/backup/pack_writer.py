@@ -1,7 +1,7 @@
-"""Small Parquet files of many tables in one object, a pack: a ZIP archive without compression.
+"""Writes small Parquet files of many tables into one object, a pack: a ZIP archive without compression.
 
 A service has a hundred small tables. With an object for each, a backup sends two requests a table, a restore one, and
-Object Lock one more. The manifest says where in the pack a part lies (`entries.Pack`); `unzip` opens the pack, too.
+Object Lock one more. The manifest has a part's position in its pack (`entries.SharedObject`); `unzip` opens packs, too.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class PackWriter:
 
 
 def _zipped(members: Sequence[_Member]) -> tuple[bytes, list[int]]:
-    """The ZIP archive, and where in it each member's bytes begin."""
+    """Returns the ZIP archive, and the offset of each member's bytes in it."""
     buffer, offsets = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for member in members:

@@ -47,7 +47,7 @@ class PartLoader:
 
         Raises:
             ArchiveMismatch: the file has other columns than the manifest names, or other rows went in.
-            Interrupted, ConnectionLost, StatementRefused: as of `PostgresConnection.load_rows`.
+            StatementInterrupted, ConnectionLost, StatementRefused: as of `PostgresConnection.load_rows`.
         """
         file = ArchiveFile(body)
         if [column.name for column in file.columns] != [name_in_file(column.name) for column in entry.columns]:

@@ -1,4 +1,4 @@
-"""Where backups lie: names and keys."""
+"""Builds the names and the S3 keys of backups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PINNED = "pinned.json"
 
 @dataclass(frozen=True, slots=True)
 class BackupPath:
-    """Where the backup of this name lies, under BACKUP_PREFIX."""
+    """Key prefix of one backup, below BACKUP_PREFIX."""
 
     prefix: str
     name: str
@@ -48,5 +48,5 @@ def repository_prefix(prefix: str) -> str:
 
 
 def backup_name(as_of: datetime, timezone: str) -> str:
-    """The name of the backup that stands for this moment, by the clocks of this zone."""
+    """Returns the name of the backup of this time, by the clocks of this zone."""
     return as_of.astimezone(ZoneInfo(timezone)).strftime("backup_%Y_%m_%d_%H%M")

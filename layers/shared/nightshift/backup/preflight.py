@@ -1,7 +1,7 @@
 """Checks before a restore: the backup fits the server, and the database is empty.
 
-Empty is a database as CREATE DATABASE makes it, with extensions or without. Anything of somebody's own, be it only a
-type or a schema, could stand in the way of what comes, or be taken for it afterwards.
+A database is empty if it is as CREATE DATABASE makes it, with extensions or without. Any object of a user, even a type
+or a schema, could prevent the restore of another, or be taken for a restored one afterwards.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ORDER BY f.kind = 'table' DESC, 1 LIMIT :limit
 
 
 def list_user_objects(connection: Connection, *, limit: int = 5) -> tuple[str, ...]:
-    """What a PostgreSQL database holds of its users' own, up to `limit` things by kind and name; nothing: it is empty.
+    """Returns up to `limit` objects of users in a PostgreSQL database, by kind and name; none: it is empty.
 
     What belongs to an extension does not count.
     """
@@ -56,7 +56,7 @@ def list_user_objects(connection: Connection, *, limit: int = 5) -> tuple[str, .
 
 
 def refuse_restore(backup: OpenedBackup, version: int, found: tuple[str, ...]) -> GuardRefusal | None:
-    """Why a backup cannot go into a database of this version that holds this."""
+    """Returns the refusal if a backup cannot be restored into a database with this version and content; else None."""
     manifest = backup.manifest
     if manifest.kind != "postgresql":
         hint = "restore it into a file: sqlite:///…"

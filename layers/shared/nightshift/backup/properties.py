@@ -1,8 +1,8 @@
 """Reads a database's own properties: owner, grants, comment, limit, encoding, collation, extensions' versions.
 
-`pg_dump --create` saves most of it, with a CREATE DATABASE; but a restore goes into a database that somebody has made.
-What can be changed there is made as it was, last of all; encoding and collation cannot, and where they differ that is
-said, with the statement that makes a database as it was.
+`pg_dump --create` saves most of them, with a CREATE DATABASE; but a restore goes into a database that already exists.
+Properties that can be changed there are restored last. Encoding and collation cannot be changed; if they differ, that
+is reported, with the statement that creates a database like the saved one.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _PROVIDERS = {"i": "icu", "b": "builtin"}
 
 @dataclass(slots=True)
 class BroughtProperties:
-    """What came of it, a sentence each.
+    """Result of restoring the properties, a sentence each.
 
     Attributes:
-        environment: what this server or role cannot have as it was.
-        warnings: what is as it was, and yet may behave otherwise.
+        environment: properties that this server or role cannot restore.
+        warnings: properties that are restored, and yet may behave differently.
     """
 
     environment: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ def properties_of(connection: Connection) -> DatabaseProperties:
 
 
 def unlike_properties(saved: DatabaseProperties, found: DatabaseProperties) -> BroughtProperties:
-    """What is not as it was, and stays so in a database that exists."""
+    """Returns the differences from the saved properties that an existing database cannot change."""
     brought = BroughtProperties()
     if saved.locale_words() != found.locale_words():
         brought.environment.append(
@@ -101,7 +101,7 @@ def creation_options(saved: DatabaseProperties) -> str:
 def bring_properties(
     database: Database, saved: DatabaseProperties, *, owners: bool, untouched: bool
 ) -> BroughtProperties:
-    """Make a database what it was, as far as the server and the role let us.
+    """Restores the properties of a database, as far as the server and the role allow.
 
     Args:
         owners: its owner and grants too.
@@ -162,7 +162,7 @@ def _change(
     brought: BroughtProperties,
     is_done: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Carry statements out; tell which are left to do where the server does not."""
+    """Runs statements; reports them as left to do if the server refuses one."""
     said = "the role has no right to"
     try:
         for statement in statements:

@@ -1,11 +1,12 @@
-"""Takes away the backups that retention has given up: the manifest first.
+"""Deletes the backups that retention no longer keeps, the manifest first.
 
-Once its manifest is gone a backup does not exist any more, so a run that dies half-way leaves objects that are nobody's
-(the next run collects them), and never a backup that looks whole and is not. Where S3 keeps the manifest, as Object
-Lock makes it do, the backup is left whole, named, and tried again by the next run.
+Once its manifest is deleted a backup does not exist any more. So a run that dies half-way leaves objects without a
+backup (the next run deletes them), and never a backup that looks complete and is not. If S3 refuses to delete the
+manifest, as under Object Lock, the backup is left whole, named, and tried again by the next run.
 
 Under Object Lock the versions themselves are deleted, which S3 refuses as long as the lock holds. Without it the
-objects are: in a bucket with versions that hides them, and the bucket's own rules decide how long they can be had back.
+objects are deleted: in a bucket with versions that hides them, and the bucket's own rules decide how long they can be
+recovered.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ _LOCKED = "AccessDenied"
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What retention came to.
+    """Result of applying retention.
 
     Attributes:
         names: backups that are gone; in a dry run, that would go.
-        warnings: what could not be deleted, a sentence each.
+        warnings: backups that could not be deleted, a sentence each.
     """
 
     names: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class PruneResult:
 def retention_candidates(
     backups: Iterable[FoundBackup], now: datetime, ours: Collection[str] | None = None
 ) -> tuple[RetentionCandidate, ...]:
-    """The good backups, as `judge` wants them. What is damaged or unfinished is nothing that retention may touch.
+    """Returns the good backups, as input of `apply_retention`. Retention must not delete damaged or unfinished ones.
 
     Args:
         now: aware; pins that are over by then do not count.
@@ -64,12 +65,12 @@ def prune_backups(
     deadline: float,
     dry_run: bool = False,
 ) -> PruneResult:
-    """Delete what no rule keeps, oldest first.
+    """Deletes the backups that no rule keeps, oldest first.
 
     Args:
         prefix: BACKUP_PREFIX.
-        verdicts: of `judge`.
-        now: aware; as for `candidates`.
+        verdicts: of `apply_retention`.
+        now: aware; as for `retention_candidates`.
         locked: backups lie under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
         deadline: `time.monotonic()` value after which nothing is deleted any more.
 

@@ -1,10 +1,10 @@
-"""A rehearsal: the newest backup is restored for real, looked at, stamped, and thrown away.
+"""Rehearses a restore: restores the newest backup into a scratch database, compares it, and drops the database.
 
-A backup that nobody has restored is a hope. The stamp (`proven.json`) names the manifest that it is for by its SHA-256,
-and is an object of its own: the manifest may be under S3 Object Lock. Only what came back without any difference is
-stamped (but for what PostgreSQL itself words differently, see `schema_comparison`), and only once every other object
-was read as well: logs, and the schema for people. The stamp names what the proof does not cover: what the backup does
-not hold, materialized views that were older than their tables, and what the server or the role cannot have
+Only a restore proves a backup. The verification record (`proven.json`) names its manifest by the SHA-256, and is an
+object of its own: the manifest may be under S3 Object Lock. It is written only if the restore had no difference (except
+for definitions that PostgreSQL itself words differently, see `schema_comparison`), and only once every other object was
+read as well: logs, and the schema for people. The record names the limits of the proof: content that the backup does
+not hold, materialized views that were older than their tables, and properties that the server or the role cannot have
 (`RestoredBackup.environment`).
 """
 
@@ -44,14 +44,14 @@ NOTHING = "there is no good backup to rehearse"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehearsalEnvironment:
-    """Where a rehearsal takes place.
+    """Environment of a rehearsal.
 
     Attributes:
         store, prefix: where backups lie.
         server: any database of the server on which the scratch database is made; SQLite's needs none.
         production: the database whose backups these are.
         own_rights: code in the backup may run with the rights of `server`'s role.
-        now: aware; what the stamp says.
+        now: aware; time of the verification record.
     """
 
     store: ObjectStore
@@ -65,13 +65,13 @@ class RehearsalEnvironment:
 def rehearse_backup(
     run: JobRun, stage: RehearsalEnvironment, terms: RestoreOptions, *, name: str | None = None
 ) -> RestoredBackup:
-    """Restore a backup into a scratch database, and stamp it where all of it came back.
+    """Restores a backup into a scratch database, and writes the verification record if all of it was restored.
 
     Args:
         name: of the backup; None: the newest good one.
 
     Raises:
-        BackupAbsent, BackupDamaged, ManifestDamaged: the named backup is none.
+        BackupNotFound, BackupDamaged, ManifestDamaged: the named backup is none.
         NightshiftError: it could not be restored.
     """
     chosen = name
@@ -112,7 +112,7 @@ def rehearse_backup(
 def _on_a_server(
     run: JobRun, stage: RehearsalEnvironment, backup: OpenedBackup, terms: RestoreOptions, *, as_another: bool
 ) -> tuple[RestoredBackup, str]:
-    """Restore into a scratch database; returns what came back, and the server's version."""
+    """Restores into a scratch database; returns the result, and the server's version."""
     dropped = drop_stale_databases(stage.server)
     warnings = [f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped]
     entries = read_entries(backup.read_part(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
@@ -142,7 +142,7 @@ def _restored(
 
 
 def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator[str]:
-    """What a rehearsal without them leaves unproven."""
+    """Yields a sentence on owners and grants if a rehearsal leaves them unproven."""
     owners = {entry.owner for entry in entries if entry.owner}
     with server.connect() as connection:
         roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
@@ -154,10 +154,10 @@ def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator
 def _stamp(
     run: JobRun, stage: RehearsalEnvironment, backup: OpenedBackup, version: str, result: RestoredBackup
 ) -> None:
-    """Write the stamp; one for another manifest, of a backup that was taken anew under its name, makes way.
+    """Writes the verification record; replaces one for another manifest, of an earlier backup with the same name.
 
     Raises:
-        BackupAbsent: retention has taken the backup away meanwhile.
+        BackupNotFound: retention has taken the backup away meanwhile.
     """
     if (
         OpenedBackup.open_named(stage.store, stage.prefix, backup.manifest.name).manifest_sha256

@@ -1,8 +1,9 @@
-"""A backup that is read from a standby: rows and schema from there, nightshift's own tables on the primary.
+"""Selects the database to read rows from: a standby, or the primary. Nightshift's own tables stay on the primary.
 
-A standby lets nobody write, and nightshift's history and lock have to be written. So DATABASE_URL stays the primary's,
+A standby is read-only, and nightshift has to write its history and lock. So DATABASE_URL stays the primary's,
 and BACKUP_REPLICA_HOST names the standby, which has the same roles and passwords. Snapshots can be exported there
-(PostgreSQL manual, "Snapshot Synchronization Functions"). The backup is of what the standby had replayed by then.
+(PostgreSQL manual, "Snapshot Synchronization Functions"). The backup has the transactions that the standby had replayed
+by then.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SYSTEM = "SELECT CAST(system_identifier AS text) FROM pg_control_system()"
 
 
 def backup_source(settings: Settings, database: Database) -> Database:
-    """Where rows are read: the standby of BACKUP_REPLICA_HOST, else the database itself.
+    """Returns the database to read rows from: the standby of BACKUP_REPLICA_HOST, else the database itself.
 
     Raises:
         InvalidSettings: the host is none of this database's standbys.
@@ -46,7 +47,7 @@ def backup_source(settings: Settings, database: Database) -> Database:
 
 
 def _system(database: Database) -> str | None:
-    """What a primary and its standbys have in common; None where the role may not ask."""
+    """Returns the system identifier, which a primary shares with its standbys; None if the role may not read it."""
     with database.connect() as connection, suppress(DBAPIError):
         return str(connection.execute(text(_SYSTEM)).scalar())
     return None

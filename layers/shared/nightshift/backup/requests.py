@@ -1,4 +1,4 @@
-"""What an event may ask of `restore_backup` and `rehearse`."""
+"""Event keys of `restore_backup` and `rehearse`."""
 
 from __future__ import annotations
 

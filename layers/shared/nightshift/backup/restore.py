@@ -1,15 +1,15 @@
-"""`restore_backup`: a backup becomes a database again, or one table of it.
+"""Restores a PostgreSQL backup into an empty database (job `restore_backup`).
 
-Into an empty database and nothing else. First the schema without what guards or speeds up rows, in one transaction;
-then the rows, on several connections; sequences; indexes, keys, triggers, policies; the database's own settings; and
-then a look at what has come of it: every table's digest, every sequence, and what pg_dump says of the schema, beside
-the backup. What is not the same is told, never hidden.
+The schema is created first, without constraints, indexes and triggers, in one transaction. Then come the rows, on
+several connections; sequences; indexes, keys, triggers, policies; the database's own settings. Finally the result is
+compared with the backup: every table's digest, every sequence, and the schema as pg_dump prints it. Every difference is
+reported.
 
-On a bad day whatever comes back is wanted: what the server refuses, be it an object, a table's rows or an index, costs
-nothing but itself. Damaged objects and a lost server end a restore.
+A partial restore is better than none. If the server refuses an object, a table's rows or an index, the restore goes on
+without it. Damaged objects and a lost server end a restore.
 
-A restore that ends half-way leaves a database that is no longer empty: drop it, make it anew, begin again. To go on
-where it stopped was rejected: a restore that is right is worth more than one that is half as long.
+A restore that ends half-way leaves a database that is no longer empty: drop it, create it again, and start over.
+Resuming was rejected: correctness is worth more than half the time.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from nightshift.rows.postgres import PostgresConnection
 
 
 def ignore_progress(_label: str, _rows: int) -> None:
-    """The listener of those who do not listen."""
+    """Listener that ignores all progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
-    """How a backup is brought back.
+    """Options of a restore.
 
     Attributes:
         workers: connections that move rows, or build indexes, at once.
         owners: owners and grants too; their roles must exist.
         client: directory with pg_dump and pg_restore; None: wherever they are found.
         into_existing: the database need not be empty, if it has nothing of what the backup makes.
-        told: hears of rows that are in.
+        told: listener, called for loaded rows.
         another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`schema_comparison`).
     """
 
@@ -78,13 +78,13 @@ class _Outcome:
 
 
 def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptions) -> RestoredBackup:
-    """Bring a whole PostgreSQL backup back.
+    """Restores a whole PostgreSQL backup.
 
     Args:
         database: an empty one; its deadline is the restore's.
 
     Returns:
-        what came back, with every difference; a refusal where nothing was touched.
+        the result, with every difference; a refusal if nothing was changed.
 
     Raises:
         BackupDamaged: objects are missing or altered; those that could be missed were missed before anything was made.
@@ -142,7 +142,7 @@ def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptio
 def _fitted(
     database: Database, client: PgTools, saved: bytes, terms: RestoreOptions, around: TargetEnvironment
 ) -> tuple[SchemaRestore, tuple[str, ...]]:
-    """The schema as it can be made there, and what differs."""
+    """Returns the schema as it can be created there, and the differences."""
     there = ExistingObjects()
     if terms.into_existing:
         with database.connect() as connection:
@@ -251,7 +251,7 @@ def _behind_rows(task: _Task, filled: LoadResult, differences: list[str]) -> _Ou
 
 
 def _before_rows(database: Database, schema: SchemaRestore) -> tuple[str, ...]:
-    """Pre-data: all of it; where the server refuses a part, all else. Returns what it refused.
+    """Restores pre-data: all of it, or all that the server does not refuse. Returns the refusals.
 
     Raises:
         PgToolError: not one thing could be made.

@@ -21,7 +21,7 @@ from nightshift.store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class BackupRepository:
-    """Where backups lie; `prefix` is BACKUP_PREFIX."""
+    """Bucket and prefix of the backups; `prefix` is BACKUP_PREFIX."""
 
     store: ObjectStore
     prefix: str

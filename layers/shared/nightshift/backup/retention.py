@@ -1,12 +1,13 @@
-"""Which backups stay, and by which rule: a pure function of their times, and of whether a rehearsal has restored them.
+"""Decides which backups to keep, and by which rule: a pure function of their times, and of their proofs by a rehearsal.
 
-Of each of the last days, weeks and months that *have* a backup, the newest stays; a month of failures therefore ages
-nothing. Backups that a rehearsal has restored ("proven") and those that nobody has tried are counted apart: a crowd of
-untried ones cannot push out the one that is known to come back. Whatever the numbers are, the newest backup, the newest
-proven one and the only one stay.
+Of each of the last days, weeks and months that *have* a backup, the newest is kept; a month of failures therefore
+expires nothing. Backups that a rehearsal has restored ("proven") and others are counted separately: any number of
+unproven backups cannot displace a proven one. Retention never deletes the newest backup, the newest proven one, or the
+last remaining one.
 
-Backups of the last 24 hours stay, too: two of one afternoon, before and after a migration, are both wanted. So does
-what an operator has pinned (see `pins`), and what the run itself has made. All of these are counted like others.
+Backups of the last 24 hours are kept, too: two of one afternoon, before and after a migration, are both wanted. So are
+backups that an operator has pinned (see `pins`), and the one that the run itself has made. All of these are counted
+like others.
 
 Rejected: counting days of the calendar (a week of failed runs would delete the week before it), and counting both kinds
 together (rehearsals are weekly, so the newest of a day is seldom a proven one).
@@ -40,7 +41,7 @@ class RetentionCandidate:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How many of each kind.
+    """Number of backups to keep of each kind.
 
     Attributes:
         daily: at least 1.
@@ -62,7 +63,7 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetentionDecision:
-    """What becomes of one backup.
+    """Decision on one backup.
 
     Attributes:
         rules: why it stays, e.g. `daily 2025-10-21`; none: it goes.

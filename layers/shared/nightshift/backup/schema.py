@@ -1,14 +1,14 @@
-"""A schema out of a database and into another: pg_dump's archive of all that is no row, and pg_restore by its sections.
+"""Saves a schema as a pg_dump archive without rows, and restores it with pg_restore, section by section.
 
-Saved are the sections pre-data and post-data, from the snapshot that the rows come from: types, domains, tables,
+The archive holds the sections pre-data and post-data, from the snapshot of the rows: types, domains, tables,
 sequences, defaults, constraints, indexes, views, functions, triggers, policies, comments, extensions, owners, grants,
 and for each materialized view that held rows the REFRESH that fills it again. `--schema-only` was rejected: it leaves
-those out. Roles are the server's, and no part of it; nor are passwords of other servers (`secret_options`), nor
-subscriptions, which hold one as well and would tie a copy to that server, nor large objects: pg_dump up to 16 counts
-them as schema, and they would come back empty.
-`ALTER DATABASE … SET` goes its own way (`database_settings`).
+those out. Roles belong to the server, and are not saved. Nor are passwords of other servers (`secret_options`);
+subscriptions, which hold one as well and would tie a copy to that server; or large objects: pg_dump up to 16 counts
+them as schema, and they would be restored empty.
+`ALTER DATABASE … SET` is saved by `database_settings`.
 
-Rows go in between the two sections: triggers and foreign keys do not exist yet, and each index is built once.
+Rows are loaded between the two sections: triggers and foreign keys do not exist yet, and each index is built once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nightshift.database.url import DatabaseTarget
 
 PRE_DATA, POST_DATA = "pre-data", "post-data"
 LOCK_WAIT = "10s"
-"""How long pg_dump waits for a table."""
+"""Lock timeout of pg_dump."""
 _OTHER_ERROR = re.compile(r"^error: (?!could not execute query)(.*)", re.MULTILINE)
 _REFRESH = "MATERIALIZED VIEW DATA"
 _WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
@@ -70,7 +70,7 @@ def dump_schema(
             rejected: pg_dump then leaves out extensions and whatever else belongs to no schema, and takes `public`,
             which every new database has, for one to be made.
         without: tables to leave out: those that cannot be locked, for which pg_dump would fail.
-        unreadable: sequences that may not be read; since version 18 pg_dump asks where each stands.
+        unreadable: sequences that may not be read; since version 18 pg_dump reads the state of each.
 
     Raises:
         PgToolError: pg_dump failed, e.g. for want of a privilege.
@@ -109,10 +109,10 @@ def schema_sql(
 
 @dataclass(frozen=True, slots=True)
 class SchemaRestore:
-    """Brings an archive back into one database.
+    """Restores an archive into one database.
 
     Attributes:
-        lacking: takes note of what cannot be made here.
+        lacking: records objects that cannot be created here.
         owners: owners and grants too; without, all belongs to the role that restores.
         made: numbers of entries that are in the database already.
         there: what a database that was not empty had before; None: it was empty.
@@ -127,7 +127,7 @@ class SchemaRestore:
     there: ExistingObjects | None = None
 
     def restore_pre_data(self, *, seconds: float) -> None:
-        """Pre-data: all of it or nothing.
+        """Restores pre-data: all of it or nothing.
 
         Raises:
             PgToolError: the database refused some of it, and has none.
@@ -136,18 +136,18 @@ class SchemaRestore:
         self._strictly([f"--section={PRE_DATA}"], seconds)
 
     def restore_pre_data_lenient(self, *, seconds: float) -> tuple[str, ...]:
-        """Pre-data where all of it is not to be had: what can be done is done; returns and raises as `after_rows`."""
+        """Restores pre-data as far as possible, if all of it is not; returns and raises as `restore_post_data`."""
         return self._leniently([f"--section={PRE_DATA}"], seconds)
 
     def one_table(self, schema: str, name: str, *, seconds: float) -> None:
-        """A table alone, as it is before its rows come: no index, no key; raises as `before_rows` does."""
+        """A table alone, as it is before its rows come: no index, no key; raises as `restore_pre_data` does."""
         chosen = [f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"]
         self._strictly(chosen, seconds)
 
     def restore_post_data(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
-        """Post-data: what can be done is done.
+        """Restores post-data as far as possible.
 
-        An index that cannot be built must not cost those behind it: on a bad day whatever comes back is wanted.
+        An index that cannot be built must not prevent the next ones: a partial restore is better than none.
 
         Args:
             jobs: connections that build at once.
@@ -162,12 +162,12 @@ class SchemaRestore:
         return self._leniently([f"--section={POST_DATA}", f"--jobs={jobs}"], seconds)
 
     def restore_schema_only(self, *, seconds: float) -> None:
-        """All of it into an empty database that gets no rows; what that refuses is left out.
+        """Restores all of it into an empty database that gets no rows; refused objects are left out.
 
-        Materialized views stay empty: what they are made of is, and there may be much to compute for nothing.
+        Materialized views stay empty: their tables are, and there may be much to compute for nothing.
 
         Raises:
-            PgToolError, DatabaseUnavailable: as `after_rows`.
+            PgToolError, DatabaseUnavailable: as `restore_post_data`.
         """
         refreshed = {entry.id for entry in read_entries(self.archive) if entry.kind == _REFRESH}
         replace(self, made=self.made | refreshed)._leniently([], seconds)
@@ -213,7 +213,7 @@ def _chosen(path: Path, archive: bytes, without: frozenset[int]) -> Sequence[str
 
 @contextmanager
 def _file(content: bytes) -> Iterator[Path]:
-    """An archive on disk, where pg_restore finds its way in it; gone afterwards."""
+    """Yields the path of the archive on disk, where pg_restore can seek in it; deletes it afterwards."""
     with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
         path = Path(directory) / "schema.dump"
         path.write_bytes(content)

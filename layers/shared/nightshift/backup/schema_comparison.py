@@ -1,11 +1,11 @@
-"""Whether a schema came back as it was; and what PostgreSQL itself words differently once it is restored.
+"""Compares a restored schema with the saved one, and finds definitions that PostgreSQL itself words differently.
 
-`NULL::integer` in a view becomes `NULL::integer AS int4`, and the columns of a child go where its parent has them: who
-reads a definition back may write another one, and no backup is at fault. A list of all such cases would never be whole.
-So a rehearsal asks the server: the saved schema goes into a second empty database, by pg_restore and nothing else, and
-what is worded there as in the database that was filled is worded by PostgreSQL. Only definitions that are there on both
-sides and differ may pass so; what is gone is gone. The stamp keeps a digest of each, by which a restore of that backup
-knows them again.
+`NULL::integer` in a view becomes `NULL::integer AS int4`, and the columns of a child move to their position in its
+parent: PostgreSQL may print a parsed definition differently, and that is no fault of the backup. A list of all such
+cases would never be complete. So a rehearsal asks the server: the saved schema is restored into a second empty
+database, by pg_restore alone. A definition that is worded there as in the filled database is PostgreSQL's own wording.
+This applies only to definitions that exist on both sides and differ, never to missing ones. The verification record
+keeps a digest of each, by which a restore of that backup recognises them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ UNTOLD = (
 
 
 def diff_restored_schema(schema: SchemaRestore, *, seconds: float) -> tuple[SchemaDifference, ...]:
-    """What pg_dump says of the restored database, beside what it said then.
+    """Returns the differences between pg_dump's output of the restored database and the saved schema.
 
     Extensions that were there before are no difference, nor is all else in a database that was not empty.
 
     Raises:
-        ClientFailed, DatabaseUnavailable: as `dump_schema`.
+        PgToolError, DatabaseUnavailable: as `dump_schema`.
     """
     saved = schema_sql(
         schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=schema.left_out
@@ -52,7 +52,7 @@ def diff_restored_schema(schema: SchemaRestore, *, seconds: float) -> tuple[Sche
 
 @dataclass(frozen=True, slots=True)
 class SchemaComparison:
-    """What is not as it was saved.
+    """Differences of a restored schema from the saved one.
 
     Attributes:
         others: differences that are not known to be PostgreSQL's own wording.
@@ -73,7 +73,7 @@ def tell_apart(
     *,
     alone: bool,
 ) -> SchemaComparison:
-    """Find which differences are PostgreSQL's own wording: a rehearsal asks the server, a restore the stamp.
+    """Finds differences of PostgreSQL's own wording: by the server in a rehearsal, else by the verification record.
 
     Args:
         differences: of the schema.
@@ -107,7 +107,7 @@ def find_equivalent_differences(
     settings: Sequence[DatabaseSetting],
     another: ScratchDatabaseFactory,
 ) -> tuple[SchemaDifference, ...]:
-    """Which differences of definitions are the server's own doing.
+    """Returns the differences of definitions that the server itself causes.
 
     Args:
         schema: restored, into a database that is as it was but for these.

@@ -1,4 +1,4 @@
-"""Two schemas side by side: what pg_dump says of one and of the other, entry by entry.
+"""Compares two schemas, entry by entry, in the output of pg_dump.
 
 Ignores text that always differs: version comments, pg_dump's random `\\restrict` tokens (since 2025), and the wording
 that a restore changes (`array_casts`). The rest is compared to the letter, in no order: pg_dump orders objects that do
@@ -23,7 +23,7 @@ _PREAMBLE = "preamble"
 
 
 class DifferenceKind(StrEnum):
-    """In which way an entry differs."""
+    """Kind of difference of an entry."""
 
     GONE = "did not come back"
     ADDED = "is not in the backup"
@@ -48,12 +48,12 @@ class SchemaDifference:
 
 
 def normalise_schema(sql: str) -> str:
-    """A schema's SQL without what differs from one pg_dump to the next."""
+    """Returns a schema's SQL without text that differs from one pg_dump to the next."""
     return _BY_NATURE.sub("", sql)
 
 
 def schema_differences(saved: str, found: str) -> tuple[SchemaDifference, ...]:
-    """What is not the same in two schemas.
+    """Returns the differences of two schemas.
 
     Args:
         saved: SQL as pg_dump or pg_restore writes it: how it should be.

@@ -1,14 +1,14 @@
-"""A database for one rehearsal: made, used, dropped on every way out.
+"""Creates a database for one rehearsal, and drops it however the rehearsal ends.
 
-It holds a copy of everything, so nobody but its owner may connect to it, from its first moment: it is made closed, and
-opened once the public's privileges are gone. A rehearsal that was killed leaves its own
-behind; the next one drops it. Which those are, the server tells: a rehearsal that lives has a connection there from
-beginning to end, and DROP DATABASE without FORCE leaves a database alone that has any.
+It holds a copy of everything, so only its owner may connect to it, from its first moment: it is created closed, and
+opened once the public's privileges are revoked. A rehearsal that was killed leaves its database behind; the next one
+drops it. The server knows which databases these are: a running rehearsal has a connection to its database from
+beginning to end, and DROP DATABASE without FORCE refuses a database that has any.
 
 DROP DATABASE … WITH (FORCE) refuses a role that is no superuser where it meets an autovacuum worker, which belongs to
 one; DROP DATABASE alone ends such workers itself and waits up to 5 s for others (PostgreSQL, `procarray.c`:
-`TerminateOtherDBBackends`, `CountOtherDBBackends`). So both are tried in turn. A database that stays all the same is a
-warning: what was proven is proven.
+`TerminateOtherDBBackends`, `CountOtherDBBackends`). So both are tried in turn. A database that cannot be dropped is a
+warning: the proof remains valid.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def scratch_database(
 
 
 def drop_stale_databases(server: Database) -> tuple[str, ...]:
-    """Drop what rehearsals that were killed have left; returns the names."""
+    """Drops databases of rehearsals that were killed; returns the names."""
     dropped: dict[str, str] = {}
     with server.connect(autocommit=True) as connection:
         for name, owner in list(connection.execute(text(_LEFTOVERS), {"name": _NAME})):

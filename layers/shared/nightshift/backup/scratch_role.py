@@ -1,11 +1,11 @@
-"""The role that a rehearsal logs in as: it owns the scratch databases, and may do nothing elsewhere.
+"""Creates the role that a rehearsal logs in as: it owns the scratch databases, and has no rights elsewhere.
 
-What is restored runs code of everybody who could make a table in the saved database: functions in checks, indexes,
-generated columns and views. With our rights it could change our password. SET ROLE would not hold it, for the code can
-RESET it; a login of its own does. It has a password for this run alone, which the server's log never sees: what is sent
-is the SCRAM verifier. A rehearsal that was killed leaves its role behind; the next one drops it.
+A restore runs code of everybody who could create a table in the saved database: functions in checks, indexes,
+generated columns and views. With our rights it could change our password. SET ROLE would not stop it, because the code
+can RESET it; a login of its own does. Its password is for this run alone, and the server's log never has it: only the
+SCRAM verifier is sent. A rehearsal that was killed leaves its role behind; the next one drops it.
 
-Where no such role can be made the rehearsal is refused, unless it takes place on another server, under a role without
+If no such role can be created the rehearsal is refused, unless it takes place on another server, under a role without
 rights on this one, or REHEARSE_WITH_OWN_RIGHTS accepts it.
 """
 
@@ -61,7 +61,7 @@ class ScratchLogin:
 
 
 def needs_role(server: Database, production: Database, *, accepted: bool) -> bool | GuardRefusal:
-    """Whether a rehearsal on `server` needs a role of its own; a refusal where it does, and none can be made.
+    """Returns whether a rehearsal on `server` needs a role of its own; a refusal if it does, and none can be created.
 
     Args:
         production: the database whose backups these are.

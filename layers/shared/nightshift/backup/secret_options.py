@@ -1,8 +1,8 @@
-"""Passwords of other servers, left out of a saved schema: options of user mappings, foreign servers and the like.
+"""Removes passwords of other servers from a saved schema: options of user mappings, foreign servers and the like.
 
-Of a user mapping stays its user's name alone; of foreign-data wrappers, servers and foreign tables stay the options
-that are no secret by their name and hold no login. A foreign-data wrapper of somebody's own may give any name to its
-password: what looks like one goes.
+A user mapping keeps only its user's name. Foreign-data wrappers, servers and foreign tables keep the options whose
+names are not secret and whose values hold no login. A user's own foreign-data wrapper may give any name to its
+password, so every option that looks like a password is removed.
 """
 
 from __future__ import annotations

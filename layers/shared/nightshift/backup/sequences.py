@@ -1,4 +1,4 @@
-"""Sequences of a restored database: moved to where they stood, and compared."""
+"""Sets the sequences of a restored database to their saved states, and compares them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _A_STATEMENT = 200
 
 
 def set_sequences(connection: Connection, states: tuple[SequenceState, ...]) -> None:
-    """Move them, many at a time; one that is refused is found by who compares, and costs no other its place."""
+    """Sets them, many at a time; a refused one is found by the comparison, and does not affect the others."""
     for start in range(0, len(states), _A_STATEMENT):
         some = states[start : start + _A_STATEMENT]
         if not _moved(connection, some):
@@ -40,7 +40,7 @@ def _moved(connection: Connection, states: tuple[SequenceState, ...]) -> bool:
 
 
 def sequence_differences(connection: Connection, states: tuple[SequenceState, ...]) -> Iterator[str]:
-    """Compare sequences, many at a time; yields a sentence for each that is not there or stands elsewhere."""
+    """Compare sequences, many at a time; yields a sentence for each that is missing or differs."""
     for start in range(0, len(states), _A_STATEMENT):
         some = states[start : start + _A_STATEMENT]
         known = ", ".join(f"to_regclass({quote_literal(_sql(state))}) IS NOT NULL" for state in some)

@@ -1,11 +1,11 @@
-"""One moment of a database, for as many connections as want to read it.
+"""Exports one snapshot of a database, for any number of connections to read it.
 
-A snapshot alone is not enough: TRUNCATE and ALTER TABLE empty or rewrite a table under those who look at an older
-moment (PostgreSQL's manual, "Caveats" of MVCC). So every table is locked first (ACCESS SHARE: against those two and
-their like, not against anybody's rows), and the snapshot is taken after that: LOCK TABLE takes none by itself. A table
-that appears in between is not locked, and the whole is done again. pg_dump takes its snapshot before its locks.
+A snapshot alone is not enough: TRUNCATE and ALTER TABLE empty or rewrite a table under sessions with an older snapshot
+(PostgreSQL's manual, "Caveats" of MVCC). So every table is locked first (ACCESS SHARE, which conflicts with those two
+and the like, not with changes of rows), and the snapshot is taken after that: LOCK TABLE takes none by itself. A table
+that appears in between is not locked, and both steps are repeated. pg_dump takes its snapshot before its locks.
 
-The session that exported the snapshot holds the locks until the end, and is asked at the end whether it still does.
+The session that exported the snapshot holds the locks until the end. At the end it is checked that it still does.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def _lock_all(connection: Connection, names: Sequence[TableName]) -> tuple[Table
 
 
 def _lock_each(connection: Connection, names: Sequence[TableName]) -> tuple[TableName, ...]:
-    """Lock what can be locked; returns the tables that somebody else holds."""
+    """Locks the tables one by one; returns those that another session holds."""
     busy = []
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {EACH_LOCK_MS}")
     for name in names:

@@ -1,7 +1,7 @@
 """Saves a SQLite database: the whole file, as it was at one moment, in pieces.
 
-The copy is made by SQLite's own backup interface, page by page under its read lock: writers wait, or write to their
-WAL. `VACUUM INTO` was rejected: it gives new rowids to rows whose table does not name them.
+SQLite's own backup interface makes the copy, page by page under its read lock: writers wait, or write to their
+WAL. `VACUUM INTO` was rejected: it assigns new rowids to rows whose table does not name them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _copy(path: str, copy: Path, now: Callable[[], datetime]) -> datetime:
 
 
 def _look(copy: Path) -> tuple[int, int, tuple[str, ...]]:
-    """Rows, tables, and what is wrong with the file, if anything is."""
+    """Returns the rows, the tables, and the errors of the file that SQLite finds."""
     with closing(sqlite3.connect(copy)) as connection:
         found = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()

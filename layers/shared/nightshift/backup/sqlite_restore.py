@@ -1,4 +1,4 @@
-"""A backup of SQLite becomes a file again: its pieces in their order, each proven, and the whole as well."""
+"""Restores a SQLite database file from its pieces, and verifies each piece and the whole file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nightshift.results import GuardRefusal
 from nightshift.results.backup import RestoredBackup
 
 _OF_A_FILE = ("-wal", "-journal")
-"""What SQLite puts beside a database and reads when it is opened, by the ends of their names."""
+"""Suffixes of files that SQLite puts beside a database and reads when it opens the database."""
 
 
 def restore_sqlite_file(backup: OpenedBackup, path: Path, terms: RestoreOptions, *, deadline: float) -> RestoredBackup:
@@ -73,7 +73,7 @@ def _write(
     """Write a file beside, prove it and give it its name.
 
     Returns:
-        what SQLite finds wrong with it; None where the time was over, and no file was made.
+        errors that SQLite finds in it; None if the time was over, and no file was made.
     """
     with tempfile.TemporaryDirectory(prefix=".nightshift-", dir=path.parent) as directory:
         beside = Path(directory) / "restored"
@@ -97,7 +97,7 @@ def _write(
 
 
 def _judge(backup: OpenedBackup, path: Path) -> GuardRefusal | None:
-    """Why the file cannot be made there.
+    """Returns the refusal if the file cannot be written there; else None.
 
     SQLite takes a log or a journal that lies beside a file for that file's own, whatever it was of: pages of the
     database that is gone would be put into the one that came back (sqlite.org/howtocorrupt.html, "mispairing").
@@ -115,7 +115,7 @@ def _judge(backup: OpenedBackup, path: Path) -> GuardRefusal | None:
 
 
 def _unsound(path: Path) -> tuple[str, ...]:
-    """What SQLite itself finds wrong with a file."""
+    """Returns the errors that SQLite itself finds in a file."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]

@@ -1,4 +1,4 @@
-"""The bucket that backups lie in."""
+"""Opens the bucket of the backups."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ManifestDamaged(NightshiftError):
-    """A manifest or a stamp is not as it was written; whatever lies beside it, it is no backup."""
+    """A manifest or a verification record is not as it was written; objects beside it do not make it a backup."""
 
 
 class StrictModel:

@@ -1,10 +1,10 @@
 """Saves the rows of a snapshot: several connections, each streaming one piece of a table after the other.
 
-A row that PostgreSQL cannot send, or a page that it cannot read, costs its table alone: that is named among what is
-missing, and the others go on.
+If PostgreSQL cannot send a row, or cannot read a page, only its table is lost: it is named in `missing`, and the export
+goes on with the others.
 
-A table is saved once all its pieces were read and all its parts were proven in S3. What is not when the time is over is
-left for another snapshot, whole: parts of one table from two moments would be no table at all.
+A table is saved once all its pieces were read and all its parts were verified in S3. An unfinished table is left for
+another snapshot as a whole when the time is over: parts from two snapshots would not be consistent.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ PART_BYTES = 12 << 20
 """Arrow memory of one part's rows; see benchmarks/backup.py for what two connections take with it."""
 
 LIMIT_SECONDS = 1.0
-"""How often a connection's `statement_timeout` is set to the time that is left; a small table takes a hundredth."""
+"""Interval at which a connection's `statement_timeout` is set to the time left; a small table takes a hundredth."""
 
 _UNLIMITED = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What became of the tables.
+    """Result of exporting the tables.
 
     Attributes:
         entries: those that are in S3, whole.
@@ -68,7 +68,7 @@ class ExportResult:
 
 
 class _Table:
-    """One table on its way; its pieces may be read by several threads."""
+    """Export of one table; its pieces may be read by several threads."""
 
     def __init__(self, source: SourceTable, run_id: str) -> None:
         self.source = source
@@ -81,7 +81,7 @@ class _Table:
         self.numbers = 0
 
     def entry(self) -> TableEntry:
-        """As the manifest has it.
+        """Returns the manifest's entry of the table.
 
         Raises:
             ArchiveMismatch: the parts have more or fewer rows than the server hashed.
@@ -214,7 +214,7 @@ class TableExporter:
         return None
 
     def _limit(self, connection: PostgresConnection) -> None:
-        """Let the server end a statement at the deadline: while it says nothing, nobody here looks at the clock."""
+        """Lets the server end a statement at the deadline: while it is silent, our side cannot check the clock."""
         left = max(1, int((self._deadline - time.monotonic()) * 1000))
         connection.execute(f"SELECT length(set_config('statement_timeout', '{min(left, 2_000_000_000)}ms', true))")
 
@@ -280,7 +280,7 @@ class TableExporter:
 
 
 def folder_of(source: SourceTable) -> str:
-    """The folder of a table's parts: its name, whatever could be misread in a key escaped."""
+    """Returns the folder of a table's parts: its name, with ambiguous characters escaped."""
     name = source.name
     return ".".join(_escaped(part) for part in (name.schema, name.name) if part)
 

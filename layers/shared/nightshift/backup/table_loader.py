@@ -1,14 +1,14 @@
-"""Rows back into the tables of a fresh schema: several connections, each part proven before a row of it is taken.
+"""Loads rows into the tables of a fresh schema: several connections, each verifying a part before it loads it.
 
-A part is fetched, its SHA-256 compared, and put into its table in one transaction (`part_loader`). When a table's last
-part is in, its digest is taken and compared; the other connections go on meanwhile. Several parts of one table go in at
-once.
+A part is fetched, its SHA-256 compared, and loaded into its table in one transaction (`part_loader`). After a table's
+last part, its digest is computed and compared, while the other connections go on. Several parts of one table are loaded
+at once.
 
-What the server refuses costs the part alone: on a bad day whatever comes back is wanted. The table is named, with the
-server's words and how many of its rows are in. A damaged part, or a lost server, ends it all.
+If the server refuses a part, only that part is lost: a partial restore is better than none. The table is reported, with
+the server's words and the number of its rows that were loaded. A damaged part, or a lost server, ends the restore.
 
 Rows that may belong into other partitions than they came from (`target_columns.hash_partition_routes`) are gathered in
-a temporary table of their partition's form, compared there, and inserted into the table above, all in one transaction.
+a temporary table with their partition's columns, compared there, and inserted into the parent, all in one transaction.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ Told = Callable[[str, int], None]
 
 @dataclass(slots=True)
 class LoadResult:
-    """What came of it.
+    """Result of loading the tables.
 
     Attributes:
-        rows: by table, of tables that had their turn: those that are in.
+        rows: loaded rows, by table, of processed tables.
         bytes: of the parts that were put in.
         left: tables that are not complete, for want of time.
         differences: tables whose rows were refused, or whose digest is not the manifest's, a sentence each.
@@ -94,7 +94,7 @@ class TableLoader:
         self._filled = LoadResult()
 
     def load_tables(self, entries: Sequence[TableEntry], *, workers: int) -> LoadResult:
-        """Put every row back, largest tables first, and those that are in packs alone one pack after the other.
+        """Loads every row, largest tables first, and those that are in packs alone one pack after the other.
 
         Raises:
             BackupDamaged, ArchiveMismatch: a part is not what the manifest says; parts before it are in.
@@ -150,13 +150,13 @@ class TableLoader:
             return self._queue.popleft() if self._queue and not over else None
 
     def _is_one_unit(self, entry: TableEntry) -> bool:
-        """Whether a table's rows go in, and are looked at, in one transaction."""
+        """Returns whether a table's rows are loaded and compared in one transaction."""
         return entry.table in self._routed or len(entry.parts) == 1
 
     def _one(
         self, connection: PostgresConnection, loader: PartLoader, entry: TableEntry, parts: Sequence[BackupPart]
     ) -> None:
-        """A table's parts, in one transaction; none of them: the look at a table that has them all."""
+        """Loads a table's parts in one transaction; without parts, compares a table that has them all."""
         bounds = self._bounds()
         with connection.transaction(bounds):
             if not parts:
@@ -185,7 +185,7 @@ class TableLoader:
         above: TableName,
         bounds: TransactionLimits,
     ) -> RowHashSum:
-        """All of a partition's rows by way of the table above it; returns what they came to before that."""
+        """Loads a partition's rows through its parent; returns their hash sums from before that."""
         connection.run_statement(
             f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql} INCLUDING GENERATED) ON COMMIT DROP"
         )
@@ -197,14 +197,14 @@ class TableLoader:
         return found
 
     def _had_its_turn(self, entry: TableEntry) -> None:
-        """Behind the last of a table's parts comes the look at it; those of one unit were looked at on their way."""
+        """Enqueues the comparison after a table's last part; tables of one unit have been compared already."""
         with self._lock:
             self._waiting[entry.label] -= 1
             if not self._waiting[entry.label] and not self._is_one_unit(entry):
                 self._queue.appendleft((entry, ()))
 
     def _refuse(self, entry: TableEntry, parts: Sequence[BackupPart], exc: StatementRefused) -> None:
-        """Keep what the server said first of a table's rows."""
+        """Records the server's first refusal of a table's rows."""
         said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
         with self._lock:
             self._refused.setdefault(entry.label, said)
@@ -221,7 +221,7 @@ class TableLoader:
     def _look(
         self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: TransactionLimits
     ) -> RowHashSum:
-        """What stands in a table: rows, and the sums of their hashes."""
+        """Returns the rows of a table, and the sums of their hashes."""
         computed = [column.name for column in self._computed(entry)]
         statement = digest.digest_sql(table, [column.name for column in entry.columns], computed)
         rows, total, *more = (int(column[0].as_py()) for column in connection.read_table(statement, bounds).columns)
@@ -233,7 +233,7 @@ class TableLoader:
         return [column for column in entry.computed if column.name in there and there[column.name].computed]
 
     def _compare(self, entry: TableEntry, found: RowHashSum) -> None:
-        """What came back beside what was saved."""
+        """Compares the loaded rows of a table with the saved ones, and records the difference."""
         rows = found.rows
         with self._lock:
             self._filled.rows[entry.label] = rows

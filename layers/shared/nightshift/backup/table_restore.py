@@ -1,7 +1,7 @@
-"""One table out of a backup, into a database that goes on living: rows that somebody deleted come back.
+"""Restores one table of a backup into a database in use, e.g. to get deleted rows back.
 
-The table is either there, empty, with the columns that were saved, or it is made from the backup's schema as it was
-without indexes, keys and triggers, for those may want other tables. Its sequences are left alone.
+The table must be empty with the saved columns. If it does not exist, it is created from the backup's schema, without
+indexes, keys and triggers, because those may need other tables. Its sequences are left alone.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from nightshift.rows.postgres import PostgresConnection
 
 
 def restore_table(backup: OpenedBackup, database: Database, table: str, terms: RestoreOptions) -> RestoredBackup:
-    """Bring one table's rows back.
+    """Restores one table's rows.
 
     Args:
         table: as people write it: `schema.table`, or the name alone where only one schema has it.
 
     Returns:
-        what came back; a refusal where nothing was touched.
+        the result; a refusal if nothing was changed.
 
     Raises:
         BackupDamaged: the table's objects are not what the manifest says; of its rows none or some came back.
@@ -104,7 +104,7 @@ def _entry(manifest: BackupManifest, written: str) -> TableEntry | GuardRefusal:
 def _judge(
     backup: OpenedBackup, entry: TableEntry, found: InsertTarget | None, misfits: tuple[str, ...]
 ) -> GuardRefusal | None:
-    """Why the rows cannot go there."""
+    """Returns the refusal if the rows cannot be loaded into the table; else None."""
     manifest, label = backup.manifest, entry.label
     if found is None:
         hint = "CREATE the table first, with the columns that were saved"
@@ -134,7 +134,7 @@ class _Made:
     """A table that was made from the backup's schema.
 
     Attributes:
-        environment: what differs by the server's doing, a sentence each.
+        environment: differences that the server causes, a sentence each.
         gifts: SQL with its ownership and grants; empty: they are given already, or were not asked for.
     """
 
@@ -143,7 +143,7 @@ class _Made:
     around: TargetEnvironment
 
     def give(self, database: Database) -> tuple[str, ...]:
-        """Give it to its owner, once its rows are in; returns what could not be given."""
+        """Transfers it to its owner after its rows are loaded; returns the refusals."""
         return transfer_ownership(database, self.gifts, self.around) if self.gifts else ()
 
 
@@ -177,5 +177,5 @@ def _make(
 
 
 def _is_about(one: ArchiveEntry, entry: TableEntry) -> bool:
-    """Whether an entry of the archive makes the table, or grants something on it."""
+    """Returns whether an entry of the archive creates the table, or grants something on it."""
     return one.schema == entry.schema and one.tag in (entry.name, f"TABLE {entry.name}")

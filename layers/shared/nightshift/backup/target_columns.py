@@ -1,4 +1,4 @@
-"""The tables that rows go into, as they stand: their columns, their types, and what those types are made of."""
+"""Reads the tables that rows are loaded into: their columns, their types, and the base types of those."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def load_target_columns(connection: Connection) -> TargetColumns:
 
 
 def column_mismatches(entry: TableEntry, columns: Mapping[str, TargetColumn] | None) -> tuple[str, ...]:
-    """Why a table's saved rows cannot go into a table as they are, a sentence each."""
+    """Returns a sentence for each reason why a table's saved rows cannot be loaded into a table."""
     if columns is None:
         return ("it does not exist",)
     return tuple(_misfits(entry, columns))
@@ -125,7 +125,7 @@ def _plain(kind: str) -> str:
 
 
 def map_columns(columns: Sequence[ArchivedColumn], into: Sequence[TargetColumn]) -> list[ColumnMapping]:
-    """How each column of a file goes into the field beside it, which must fit (`misfits`)."""
+    """Returns the mapping of each column of a file to the field beside it, which must fit (`column_mismatches`)."""
     return [
         ColumnMapping(
             source=column,

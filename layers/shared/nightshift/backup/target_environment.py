@@ -1,10 +1,10 @@
-"""Roles and tablespaces that a server has, and an archive of pg_dump made to fit them.
+"""Reads the roles and tablespaces of a server, and edits a pg_dump archive to fit them.
 
-An archive names what belongs to the server that it is from: owners, roles in grants, policies, default privileges and
-user mappings, and tablespaces. pg_restore fails, object by object, where one of them is missing: a table for its
-tablespace, all grants on an object for one role of them. So the statements are edited before: what names a role that
-does not exist is left out, and what would lie in a tablespace that cannot be used lies in the database's own. Each
-role and each tablespace is one sentence for the report.
+An archive names objects of its own server: owners, roles in grants, policies, default privileges and user mappings, and
+tablespaces. If one of them is missing, pg_restore fails object by object: a table for its tablespace, all grants on an
+object for one role of them. So the statements are edited before: statements that name a missing role are left out, and
+objects of an unusable tablespace are created in the database's own. Each role and each tablespace is one sentence for
+the report.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class TargetEnvironment:
-    """What a server offers to the role that restores.
+    """Rights and objects that a server offers to the role that restores.
 
     Attributes:
         role: its name.
@@ -81,8 +81,8 @@ class FittedSchema:
     """An archive that names nothing that the server does not have.
 
     Attributes:
-        without: numbers of entries that cannot be had at all.
-        environment: what differs, a sentence each.
+        without: numbers of entries that are left out altogether.
+        environment: differences, a sentence each.
     """
 
     archive: bytes = field(repr=False)
@@ -91,7 +91,7 @@ class FittedSchema:
 
 
 def read_environment(connection: Connection) -> TargetEnvironment:
-    """What there is where a connection leads to. Ends the transaction."""
+    """Reads the environment of the connected database. Ends the transaction."""
     me = connection.execute(text(_WHO)).one()
     privilege = "SET" if me.version >= _SET_OPTION else "MEMBER"
     roles = list(connection.execute(text(_ROLES.format(privilege=privilege))))
@@ -120,7 +120,7 @@ def fit_schema(
     """Edit an archive for a server.
 
     Args:
-        owners: owners and grants are brought back; without, they are nobody's affair.
+        owners: owners and grants are restored; otherwise they are ignored.
         without: numbers of entries that are not wanted.
 
     Raises:
@@ -135,7 +135,7 @@ def fit_schema(
 
 
 class _Fitting:
-    """The edits of one archive, and what was left out for whom."""
+    """Edits of one archive, and the omissions by role."""
 
     def __init__(self, around: TargetEnvironment, owners: bool) -> None:
         self._around = around
@@ -164,7 +164,7 @@ class _Fitting:
         return entry
 
     def sentences(self) -> Iterator[str]:
-        """What was left out, a role or a tablespace each."""
+        """Yields a sentence for each missing role or tablespace, with the objects that were left out or moved."""
         for role, left in sorted(self._roles.items()):
             yield f"role {role} does not exist here; left out: {join_names(left)}"
         for tablespace, moved in sorted(self._tablespaces.items()):
@@ -196,7 +196,7 @@ class _Fitting:
         return entry if kept == statements else replace(entry, statement="".join(kept))
 
     def _leaves(self, statement: str, entry: ArchiveEntry) -> bool:
-        """Whether a statement of grants names a role that is gone."""
+        """Returns whether a statement of grants names a missing role, and records that it is left out."""
         found = [pattern.search(statement) for pattern in (_GRANTEE, GRANTOR, _OF_ROLE)]
         gone = [match[1] for match in found if match and self._is_gone(match[1])]
         for name in gone:
@@ -230,7 +230,7 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def member_hint(around: TargetEnvironment, role: str) -> str:
-    """What lets things be given to a role."""
+    """Returns the condition under which a role can be made an owner."""
     if role in around.superusers:
         return "a superuser has to restore"
     return f"GRANT {quote_identifier(role)} TO {quote_identifier(around.role)}"

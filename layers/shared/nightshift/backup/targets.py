@@ -1,4 +1,4 @@
-"""Where backups are restored to: databases other than the one that the service lives in."""
+"""Resolves the databases that backups are restored to: others than the one that the service uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backup is taken of and for, and what comes of it."""
+"""Data classes of a backup: its task and its outcome."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from nightshift.store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class BackupTask:
-    """What is to be backed up, and where to.
+    """Source and destination of one backup.
 
     Attributes:
-        as_of: what the backup stands for; of one that is continued, its own.
+        as_of: scheduled time of the backup; of one that is continued, its own.
         database: with nightshift's own tables.
         source: where rows are read: the same, or a standby of it.
-        unfinished: what earlier runs have of it.
+        unfinished: checkpoint of earlier runs.
         previous: the backup before, whose logs end where these begin.
         now: the clock.
     """
@@ -42,7 +42,7 @@ class BackupTask:
 
 @dataclass(frozen=True, slots=True)
 class BackupOutcome:
-    """What came of it.
+    """Outcome of one backup run.
 
     Attributes:
         manifest: of the finished backup; None where tables are left.

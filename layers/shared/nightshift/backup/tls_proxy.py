@@ -1,14 +1,15 @@
-"""TLS for PostgreSQL's own tools where their libpq was built without it: a forwarder within this process.
+"""TLS for PostgreSQL's own tools whose libpq was built without it: a proxy within this process.
 
-pg_dump speaks plainly to a Unix socket in a directory that only we may enter; what it says goes on to the server over
-TLS, under the very `SSLContext` that the control plane uses, so that both trust the same certificates and refuse the
-same. Every target that may speak TLS is reached this way, whatever the tools can do by themselves: one way, one set of
+pg_dump connects without TLS to a Unix socket in a directory that only we may enter. The proxy forwards its bytes to the
+server over TLS, with the `SSLContext` of the control plane, so that both trust the same certificates and refuse the
+same. Every target that may use TLS is reached through the proxy, even if the tools support TLS: one path, one set of
 rules.
 
-Bytes are passed on as they are, but for one message. A server that speaks TLS offers SCRAM-SHA-256-PLUS beside
-SCRAM-SHA-256; libpq takes that offer over a plain socket for the work of somebody in between, as it is, and hangs up.
-So that one word is taken out of the offer, and the login goes on without channel binding: the tunnel has verified the
-server itself. `pg8000` in front of the server as a proxy of logins was rejected: the tunnel never sees a password.
+Bytes are forwarded unchanged, except for one message. A server with TLS offers SCRAM-SHA-256-PLUS beside
+SCRAM-SHA-256. Over a plain socket libpq takes that offer for the work of a proxy, which it is, and disconnects.
+So the proxy removes that mechanism from the offer, and the login goes on without channel binding: the proxy has
+verified the server itself. `pg8000` in front of the server as a proxy of logins was rejected: this proxy never sees a
+password.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @contextmanager
 def pg_environment(target: DatabaseTarget) -> Iterator[dict[str, str]]:
-    """The variables by which libpq in a child process reaches `target`, for as long as the context lasts.
+    """Yields the environment variables by which libpq in a child process reaches `target`, while the context lasts.
 
     The password is among them, read afresh: a child's environment is its own, its arguments are everybody's to read.
     The database's name is not.

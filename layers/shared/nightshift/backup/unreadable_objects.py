@@ -1,8 +1,8 @@
-"""Tables and sequences that a backup does not save: for want of a right or a lock, or as settings say. Each is named.
+"""Finds tables and sequences that a backup does not save: for lack of a right or a lock, or by settings. It names each.
 
-A table that the role may not read, or that somebody holds in ACCESS EXCLUSIVE mode, is left out of pg_dump as well,
-which would fail for it: its definition is missing with its rows. Of a table whose rows row level security hides,
-and of one in BACKUP_EXCLUDE_ROWS, the definition is saved. The backup is `partial` for all but the last.
+A table that the role may not read, or that another session holds in ACCESS EXCLUSIVE mode, is excluded from pg_dump as
+well, which would fail for it: its definition is missing with its rows. If row level security hides a table's rows, or
+the table is in BACKUP_EXCLUDE_ROWS, its definition is saved. The backup is `partial` in all cases but the last.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class UnreadableObjects:
         oids: of the relations that nothing is read of.
         undumped: tables without a definition in the backup.
         sequences: of which the definition alone is saved.
-        unsaved: sentences about what should have been saved.
-        excluded: sentences about what settings leave out.
+        unsaved: sentences about objects that should have been saved.
+        excluded: sentences about objects that settings leave out.
     """
 
     oids: frozenset[int] = frozenset()
@@ -55,7 +55,7 @@ class UnreadableObjects:
 def set_aside(
     connection: Connection, relations: Sequence[Any], *, busy: Sequence[TableName], exclude: Sequence[str]
 ) -> UnreadableObjects:
-    """Tell what cannot be saved, or is not to be.
+    """Returns the objects that cannot be saved, or are excluded by settings.
 
     Args:
         relations: rows of the survey: `oid`, `nspname`, `relname`, `kind`, `may_read`.

@@ -14,7 +14,7 @@ from nightshift.errors import ArchiveMismatch
 from nightshift.store import ObjectStore, StoredObject
 
 UPLOADS = 3
-"""Objects on their way at once, and so in memory; who has another one waits."""
+"""Concurrent uploads, and so objects in memory; further ones wait."""
 
 OBJECT_LOCK_THREADS = 10
 """Objects that are put under Object Lock at once: a request each without a body, and the manifest waits for all."""
@@ -24,7 +24,7 @@ PARQUET, ZIP = "application/vnd.apache.parquet", "application/zip"
 
 
 class BackupUploader:
-    """The way to one backup's folder. Thread-safe."""
+    """Uploads the objects of one backup. Thread-safe."""
 
     def __init__(self, store: ObjectStore, place: BackupPath, run_id: str, listener: Listener) -> None:
         self._store = store
@@ -37,7 +37,7 @@ class BackupUploader:
         self._room = threading.BoundedSemaphore(UPLOADS)
 
     def close(self) -> None:
-        """Wait for what is under way; drop what is not."""
+        """Waits for running uploads; drops pending ones."""
         self._pool.shutdown(cancel_futures=True)
 
     def object_key(self, *names: str) -> str:
@@ -49,7 +49,7 @@ class BackupUploader:
 
         Args:
             label: what it is part of, for who listens.
-            key: from `key`.
+            key: from `object_key`.
 
         Raises:
             StoreError, ArchiveMismatch: S3 did not take it, or holds something else.
@@ -62,7 +62,7 @@ class BackupUploader:
         return BackupPart(key=key, rows=rows, bytes=len(body), sha256=stored.sha256)
 
     def upload_async(self, label: str, key: str, body: bytes, *, rows: int, kind: str = PARQUET) -> Future[BackupPart]:
-        """As `send`, in the background; waits for room first."""
+        """As `upload`, in the background; waits for room first."""
         self._room.acquire()
         try:
             future = self._pool.submit(self.upload, label, key, body, rows=rows, kind=kind)
@@ -83,7 +83,7 @@ class BackupUploader:
                 done.result()
 
     def lock_manifest(self, until: datetime) -> None:
-        """As `lock`, of the manifest."""
+        """As `lock_objects`, of the manifest."""
         self._store.lock_object(self._place.manifest_key, until)
 
     def check_objects_present(self, parts: Iterable[BackupPart]) -> None:

@@ -1,11 +1,11 @@
-"""Materialized views: their rows are hashed when a backup is taken, and once more when a restore has filled them.
+"""Hashes the rows of materialized views when a backup is taken, and again after a restore has filled them.
 
-PostgreSQL lets nobody put rows into one: a restore refreshes it from tables that are of the backup's moment, while the
-rows that it held may be older, of tables that have lost rows since (cleanup does that every night). No backup is at
-fault then, and yet these rows do not come back: the restore, and the proof, name the view with both counts.
+PostgreSQL allows no inserts into a materialized view. A restore refreshes it from tables of the backup's snapshot,
+while the saved rows may be older, from tables that have lost rows since (cleanup does that every night). That is no
+fault of the backup, and yet these rows are not restored: the restore, and the proof, name the view with both counts.
 
-REFRESH without CONCURRENTLY is no matter of snapshots: whoever looks afterwards sees the new rows, whatever the moment.
-Such a view is found by its file, and has no digest.
+REFRESH without CONCURRENTLY ignores snapshots: later readers see the new rows, whatever their snapshot.
+Such a view is detected by its file, and has no digest.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class FilledView:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredViews:
-    """What a backup knows of materialized views; `missing`: a sentence for each of which it does not."""
+    """Materialized views of a backup with their digests; `missing`: a sentence for each view without one."""
 
     entries: tuple[ViewEntry, ...] = ()
     missing: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class MeasuredViews:
 
 @dataclass(slots=True)
 class ComparedViews:
-    """What became of them, a sentence each.
+    """Result of comparing the views, a sentence each.
 
     Attributes:
         stale: they hold other rows than before, of tables that are as they were.
@@ -92,7 +92,7 @@ def measure_views(
 
     Args:
         connect: opens a data connection that looks at the snapshot's moment.
-        deadline: `time.monotonic()` value; views that it does not suffice for are told.
+        deadline: `time.monotonic()` value; views that it does not suffice for are reported.
 
     Raises:
         ConnectionLost: the server is gone.

@@ -1,1 +1,1 @@
-"""Pictures for the Slack reader. Pillow belongs to this room alone, and only the function that draws carries it."""
+"""Charts for the Slack reader. Only this package uses Pillow, and only the function that draws has it in its layer."""

@@ -1,10 +1,10 @@
-"""A small drawing surface: rectangles, dashes, smooth lines, dots and text, kept as a PNG of few colours.
+"""A small drawing surface: rectangles, dashes, smooth lines, dots and text, saved as a PNG of few colours.
 
-Coordinates are pixels from the upper left corner, and pixel 3 covers 3 to 4. Rectangles lie on whole pixels, for
-nothing is as sharp. Lines and dots may lie anywhere: Pillow draws no smooth shapes, so theirs are drawn on a mask that
-is `FINER` times as large, and the colour goes through the mask's mean. Text is smoothed by FreeType.
+Coordinates are pixels from the upper left corner, and pixel 3 covers 3 to 4. Rectangles lie on whole pixels, because
+that is sharpest. Lines and dots may lie anywhere. Pillow draws no smooth shapes, so they are drawn on a mask `FINER`
+times as large, and the colour is blended by the mask's mean. Text is smoothed by FreeType.
 
-A picture of flat colours is kept with a palette: written in half the time that red, green and blue of each pixel
+A picture of flat colours is saved with a palette: it is written in half the time that red, green and blue of each pixel
 would take, in less than half the bytes.
 """
 
@@ -23,11 +23,11 @@ from nightshift.charts.png import indexed_png
 Point: TypeAlias = tuple[float, float]
 Rgb: TypeAlias = tuple[int, int, int]
 Anchor: TypeAlias = Literal["ls", "ms", "rs", "la", "lm", "rm"]
-"""Where a text's point is, in Pillow's letters: left, middle, right; base line (s), ascender (a), middle (m)."""
+"""Position of a text's point, in Pillow's letters: left, middle, right; base line (s), ascender (a), middle (m)."""
 
 FINER = 4
 COLORS = 256
-"""What a palette holds."""
+"""Maximum number of colours in a palette."""
 SHADES = FINER**2
 """Steps between a colour and the background: as many as the mean of so many pixels can have."""
 NEAREST = 9
@@ -86,7 +86,7 @@ class ChartCanvas:
         self._draw.text(whole, text, fill=self._color(color, flat=False), font=load_font(size), anchor=anchor)
 
     def text_width(self, text: str, size: int) -> int:
-        """How far a text reaches."""
+        """Returns the width of a text."""
         return ceil(load_font(size).getlength(text))
 
     def to_png(self) -> bytes:

@@ -1,11 +1,11 @@
-"""The chart of `feedback`: how users liked the answers, day by day, as a PNG.
+"""Draws the chart of `feedback`: how users liked the answers, day by day, as a PNG.
 
-Above, the negative ratio against the threshold; below, the votes that it is made of, for a high ratio of three votes
-is none. The days share one axis and the last one, which the report is about, stands out. A day without votes has no
-ratio: the line breaks there rather than touch zero.
+The upper panel has the negative ratio against the threshold; the lower one the votes that it is made of, because a high
+ratio of three votes means nothing. The days share one axis. The last one, which the report is about, is highlighted. A
+day without votes has no ratio: the line breaks there rather than touch zero.
 
 The same days give the same bytes, whatever the process's locale, time zone and other threads: nothing is set for the
-process, and the PNG carries neither time nor version.
+process, and the PNG has neither time nor version.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ LINE, DOT, SMALL_DOT, LAST_DOT = 3, 7, 4, 15
 ROOM_FOR_RATIOS, ROOM_FOR_VOTES = 1.25, 1.12
 """Times the largest value."""
 EXACT = 100_000
-"""Counts below are told to the last vote."""
+"""Counts below are shown to the last vote."""
 
 
 def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Language) -> bytes:
@@ -83,7 +83,7 @@ def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Lang
 
 
 def _titles(canvas: ChartCanvas, last: date, by_place: ByPlace, words: ChartLabels) -> None:
-    """What is drawn, and the last day in words."""
+    """Draws the chart's title, and the last day in words."""
     days = 1 - min(by_place)
     title = words.title.format(days=days) if days > 1 else words.title_of_one
     canvas.draw_text((MARGIN, TITLE_BASE), title, INK, size=TITLE, anchor="ls")

@@ -1,8 +1,8 @@
-"""The one font of every chart: NanumGothic, which has Hangul; a system's own fonts are never asked.
+"""Loads the one font of every chart: NanumGothic, which has Hangul. A system's own fonts are never used.
 
 Lambda's image has no fonts at all, and Pillow's own has no Hangul. The font comes with the package
-koreanize-matplotlib. That package is looked up and never imported: its import wants Matplotlib and `distutils`, and
-neither is there. Text is laid out by Pillow itself: Raqm is not on every machine, and the same words must take the
+koreanize-matplotlib. That package is located and never imported: its import needs Matplotlib and `distutils`, and
+neither is installed. Text is laid out by Pillow itself: Raqm is not on every machine, and the same words must take the
 same pixels on all of them.
 """
 
@@ -25,7 +25,7 @@ PROBE = 16
 
 @cache
 def font_file() -> Path:
-    """Where the font is.
+    """Returns the path of the font.
 
     Raises:
         NightshiftError: it is not installed.
@@ -54,7 +54,7 @@ def load_font(size: int) -> ImageFont.FreeTypeFont:
 
 @cache
 def has_glyph(char: str) -> bool:
-    """Whether the font can write this character; in place of others it draws an empty box and says nothing."""
+    """Returns whether the font has this character; for others it draws an empty box without an error."""
     return char.isspace() or _drawn(char) != _drawn(NO_CHARACTER)
 
 

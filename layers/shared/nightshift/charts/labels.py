@@ -1,6 +1,6 @@
-"""What charts say, in Korean and English. Dates are put together here: `strftime` would ask the process's locale.
+"""Words of the charts, in Korean and English. Dates are formatted here: `strftime` would use the process's locale.
 
-Words only, no emoji: the font has none, and a missing glyph is an empty box.
+There are no emoji: the font has none, and a missing glyph is an empty box.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ChartLabels(NamedTuple):
     day: Callable[[date], str]
     full_day: Callable[[date, str], str]
     units: tuple[tuple[int, str], ...]
-    """Largest first; a count of at least one of them is told in it."""
+    """Largest first; a count of at least one of them is shown in it."""
 
     def long_day(self, day: date) -> str:
         """With its weekday and year."""

@@ -1,7 +1,7 @@
-"""A panel of a chart with a slot for each day: title, key, lines, labels, and what makes the last day stand out.
+"""Draws a panel of a chart with a slot for each day: title, key, lines, labels, and the highlighted last day.
 
-It has little more ink than its data. Colours are Okabe and Ito's blue and vermilion, which colour-blind readers tell
-apart, and everybody by their lightness in grey; days before the last one have them pale.
+It has little more ink than its data. Colours are Okabe and Ito's blue and vermilion, which colour-blind readers can
+distinguish, as everybody can by their lightness in grey; days before the last one have them pale.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SWATCH, KEY_GAP, KEYS_APART = 14, 9, 24
 
 
 class ChartKey(NamedTuple):
-    """What a colour means: a square of it in the panel's key, or a few of its dashes."""
+    """Key of a colour: a square of it in the panel's key, or a few of its dashes."""
 
     label: str
     color: str
@@ -92,11 +92,11 @@ class ChartPanel:
                 bottom = top - 1
 
     def draw_point(self, place: int, value: float) -> Point:
-        """Where a day's value lies."""
+        """Returns the position of a day's value."""
         return self.days.center_of(place), self.scale.y(value)
 
     def draw_figure(self, text: str, value: float) -> None:
-        """The last day's figure, beside what it tells of: out there, nothing can run through it."""
+        """Draws the last day's figure right of its data, where no line can cross it."""
         at = (self.days.right + VALUE_GAP, self.scale.row_of(value))
         self.canvas.draw_text(at, text, INK, size=TEXT, anchor="lm")
 

@@ -1,7 +1,7 @@
-"""A picture with a palette as a PNG: three chunks, and neither time nor version (W3C, PNG Specification, section 5).
+"""Writes a picture with a palette as a PNG: three chunks, without time or version (W3C, PNG Specification, section 5).
 
-Pillow writes PNGs, too. To do so it imports five image formats, which takes longer than to draw a chart; and where
-most pixels are like their neighbours, rows as they are at a low level of zlib's take half its time.
+Pillow writes PNGs, too, but imports five image formats for it, which takes longer than to draw a chart. If most pixels
+equal their neighbours, unfiltered rows at a low level of zlib take half of Pillow's time.
 """
 
 from __future__ import annotations

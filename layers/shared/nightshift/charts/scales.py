@@ -1,4 +1,4 @@
-"""Where days and values lie in a chart, and which of them are told at its axes. Numbers only, nothing is drawn."""
+"""Computes positions of days and values in a chart, and the ticks of its axes. Numbers only, nothing is drawn."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ValueScale:
     limit: float
 
     def y(self, value: float) -> float:
-        """Where a value lies: 0 in the middle of its row."""
+        """Returns the vertical position of a value: 0 is in the middle of its row."""
         return self.bottom + 0.5 - value / self.limit * (self.bottom - self.top)
 
     def row_of(self, value: float) -> int:
@@ -84,7 +84,7 @@ class ValueScale:
 
 
 def share_ticks(limit: float) -> list[float]:
-    """Shares at even distances that are told at an axis, 1 at the most.
+    """Returns the shares of an axis's ticks, at even distances, 1 at the most.
 
     >>> share_ticks(0.16)
     [0.0, 0.05, 0.1, 0.15]
@@ -95,7 +95,7 @@ def share_ticks(limit: float) -> list[float]:
 
 
 def count_ticks(limit: float) -> list[int]:
-    """Whole counts at even distances that are told at an axis; round ones, which are still exact when told in short.
+    """Returns the whole counts of an axis's ticks, at even distances; round ones, exact in short form.
 
     >>> count_ticks(133)
     [0, 40, 80, 120]

@@ -1,4 +1,4 @@
-"""The command `nightshift`: its subcommands, loaded when they are called, and its one way to fail."""
+"""The command `nightshift`: loads its subcommands when they are called, and reports every failure the same way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import nightshift
 from nightshift.cli.failures import InterruptedByUser, as_answer, handle_errors
 
 COMMANDS = ("plan", "archives", "verify", "restore", "backups", "restore-backup", "invoke", "completion")
-"""In the order in which an operator meets them; each is a module under `commands/`, with `_` for `-`."""
+"""Commands in the order in which an operator needs them; each is a module under `commands/`, with `_` for `-`."""
 
 EPILOG = """
 \b

@@ -1,4 +1,4 @@
-"""What a command works with: the handlers' own wiring and database, with the logs turned down.
+"""Wiring and services of the commands: the handlers' own, with the log reduced to warnings.
 
 A command that writes nothing needs no frame: no lock, no record, no Slack.
 """
@@ -46,7 +46,7 @@ def open_services(wiring: RunWiring, run: JobRun) -> Iterator[RunServices]:
 
 
 def backup_shelf(wiring: RunWiring) -> tuple[BackupRepository, ZoneInfo]:
-    """Where backups lie, and the zone of their names; no database is asked, for it may be lost.
+    """Returns the repository of the backups, and the zone of their names; no database is used, because it may be lost.
 
     Raises:
         InvalidSettings: no bucket is named.
@@ -61,7 +61,7 @@ def backup_shelf(wiring: RunWiring) -> tuple[BackupRepository, ZoneInfo]:
 
 @contextmanager
 def redirect_output(*, verbose: bool) -> Iterator[None]:
-    """Work is done in here and answers are printed outside: whatever prints or logs meanwhile cannot reach stdout.
+    """Keeps output of the work within from stdout; answers are printed outside the context.
 
     Args:
         verbose: leave the log as it is; else only its warnings are shown, as one line each.
@@ -84,7 +84,7 @@ def redirect_output(*, verbose: bool) -> Iterator[None]:
 
 
 class _PlainWarnings(logging.Handler):
-    """Warnings for people. Errors are raised too, and told by `failures`."""
+    """Warnings for people. Errors are raised too, and reported by `failures`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.WARNING:

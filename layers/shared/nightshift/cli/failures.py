@@ -1,6 +1,6 @@
-"""How a command ends: its exit status, and what stderr says where it did not do what was asked.
+"""Converts a command's failure to its exit status and one message on stderr.
 
-One message, never a trace (but with `--verbose`), and never a secret: errors on purpose carry none, and of an
+The message never has a trace (except with `--verbose`), and never a secret: errors on purpose carry none, and of an
 unexpected one only the class is named.
 """
 
@@ -19,7 +19,7 @@ from nightshift.results import RunStatus
 
 
 class ExitCode(IntEnum):
-    """What scripts may rely on."""
+    """Exit statuses, which scripts may rely on."""
 
     DONE = 0
     FAILED = 1
@@ -55,7 +55,7 @@ class CommandFailure(click.ClickException):
 
 
 class UsageFailure(CommandFailure):
-    """What the operator gave, on the command line or in the environment, cannot be meant."""
+    """The operator's input, on the command line or in the environment, is invalid."""
 
     exit_code = ExitCode.USAGE
 
@@ -92,7 +92,7 @@ _STATUS = {
 
 
 def as_answer(failure: click.ClickException) -> dict[str, Any]:
-    """A failure as the one JSON object of a command: what stderr says, and what had been done before."""
+    """Returns a failure as the one JSON object of a command: the text on stderr, and the work done before."""
     answer: dict[str, Any] = {"status": _STATUS.get(ExitCode(failure.exit_code), RunStatus.FAILED.value)}
     error = failure.error if isinstance(failure, CommandFailure) else NightshiftError(failure.format_message())
     told = {"message": error.message, "detail": error.detail, "hint": error.hint}
@@ -112,7 +112,7 @@ def error_lines(error: NightshiftError) -> str:
 
 @contextmanager
 def handle_errors(*, verbose: bool) -> Iterator[None]:
-    """Turn whatever a command raises into a message and an exit status."""
+    """Converts every exception of a command to a message and an exit status."""
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, BrokenPipeError):

@@ -1,6 +1,6 @@
-"""The inventory added up: per table and per day, state by state.
+"""Sums up the inventory: per table and per day, state by state.
 
-Only `archived` objects are the archive; rows that were restored into their table are no part of it any more. So a
+Only `archived` objects are the archive; rows that were restored into their table are not part of it any more. So a
 figure without a state's name counts `archived` alone.
 """
 
@@ -35,7 +35,7 @@ class ObjectTotals:
 
 @dataclass(slots=True)
 class ArchiveSummary:
-    """What is held of a table, or of one day of it."""
+    """Totals of the objects of one table, or of one day of it."""
 
     states: dict[str, ObjectTotals] = field(default_factory=dict)
 
@@ -57,7 +57,7 @@ class ArchiveSummary:
 
 @dataclass(slots=True)
 class TableSummary(ArchiveSummary):
-    """What is held of one table.
+    """Totals of the objects of one table.
 
     Attributes:
         first, last: oldest and youngest archived timestamp, ISO 8601 in the policy's zone; None where none is known.

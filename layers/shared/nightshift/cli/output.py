@@ -1,4 +1,4 @@
-"""How facts look on stdout: numbers, sizes, times, tables, JSON.
+"""Formats facts for stdout: numbers, sizes, times, tables, JSON.
 
 On a terminal rich may colour and fold; in a pipe there is no colour, no box and no width, so that `grep` and `awk` see
 whole lines.

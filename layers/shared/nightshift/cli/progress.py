@@ -1,4 +1,4 @@
-"""How far a command has come, on stderr: a bar on a terminal, and elsewhere a line every few seconds."""
+"""Shows the progress of a command on stderr: a bar on a terminal, and elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nightshift.cli.watch import told_regularly
 
 
 class ProgressBar:
-    """How far something has come. Worker threads may call it."""
+    """Progress of a command. Worker threads may call it."""
 
     def __init__(self, progress: Progress | None, title: str, unit: str) -> None:
         self._progress = progress
@@ -47,7 +47,7 @@ class ProgressBar:
 
 @contextmanager
 def show_progress(title: str, unit: str) -> Iterator[ProgressBar]:
-    """Tell how far something has come, for as long as the context lasts; a terminal's bar is gone afterwards."""
+    """Shows progress while the context lasts; a terminal's bar disappears afterwards."""
     if not sys.stderr.isatty():
         silent = ProgressBar(None, title, unit)
         with told_regularly(silent.words):

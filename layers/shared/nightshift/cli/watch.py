@@ -1,4 +1,4 @@
-"""What an operator sees of a job while it runs in this process, and the time that it is given."""
+"""Shows an operator the progress of a job while it runs in this process, and limits its time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _LastWords(logging.Handler):
 
 @contextmanager
 def signs_of_life(job: str, log: logging.Logger) -> Iterator[None]:
-    """Say on stderr, every few seconds, that a job is running, for how long, and what it logged last."""
+    """Prints to stderr, every few seconds, that a job is running, for how long, and its last log line."""
     last = _LastWords()
 
     def words(seconds: float) -> str:

@@ -1,2 +1,2 @@
-"""The control plane: addresses and TLS (`url`), connections (`connect`), what users' tables look like (`catalog` and
+"""The control plane: addresses and TLS (`url`), connections (`connect`), descriptions of users' tables (`catalog` and
 one module a dialect), our own tables (`tables`), the single-run lock (`lock`), the run history (`history`)."""

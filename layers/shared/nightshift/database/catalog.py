@@ -1,4 +1,4 @@
-"""What a user's table looks like: the facts that guards and planners need, in one frozen description.
+"""Describes a user's table: the facts that guards and planners need, in one frozen description.
 
 Names are found the way people write them: `conversation_log`, `app.Events`, `"My Schema"."Table.x"`. A quoted part is
 taken to the letter; an unquoted one too, and folded to lower case where that alone exists, as PostgreSQL would.
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class OnDelete(StrEnum):
-    """What a foreign key does to the referencing rows when the referenced one goes."""
+    """Action of a foreign key on the referencing rows when the referenced one is deleted."""
 
     NO_ACTION = "NO ACTION"
     RESTRICT = "RESTRICT"
@@ -69,7 +69,7 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class ColumnComparison:
-    """How a reference compares a referenced column with the one that references it.
+    """SQL by which a reference compares a referenced column with the one that references it.
 
     Attributes:
         referenced: follows the referenced column: a cast, a COLLATE clause.
@@ -96,7 +96,7 @@ class ForeignKey:
             NOT ENFORCED (PostgreSQL 18).
         comparisons: by which the database finds a new row's referenced one, column by column.
         actions: by which it finds the rows that reference one that goes, where that is another way; else empty.
-        temporal: its last columns are periods (PostgreSQL 18): a row may hang on several rows at once.
+        temporal: its last columns are periods (PostgreSQL 18): a row may depend on several rows at once.
     """
 
     table: str
@@ -125,7 +125,7 @@ class HeapTable:
         may_delete: we may read and delete its rows.
         may_drop: we may drop it.
         upper_bound: the partition's exclusive upper bound on the policy's timestamp, as the database prints it.
-        parent: the partitioned table that it hangs on directly.
+        parent: the partitioned table that it belongs to directly.
         shape: a number that changes with its columns, keys, triggers and rules, see `postgres.shape_sql`.
     """
 
@@ -147,11 +147,11 @@ class TableInfo:
     """All that is known of one table.
 
     Attributes:
-        kind: `table`, `partitioned`, or what else the name turned out to be, e.g. `view`.
+        kind: `table`, `partitioned`, or another kind of relation, e.g. `view`.
         heaps: where its rows lie; one for a plain table.
         referenced_by: foreign keys of other tables (and its own) that point at it.
         hiding: names of rules, triggers or settings that can keep rows from a DELETE or hide them from a SELECT.
-        triggers: names of the other triggers that run on a DELETE: no look at the table can tell what they will do.
+        triggers: names of the other triggers that run on a DELETE: their effect cannot be read from the table.
         has_children: other tables inherit from it (classic inheritance, not partitioning).
         text_encoding_ok: the database's text is UTF-8.
         may_read: we may use its schema and read the table by its own name, whatever its partitions allow.

@@ -1,4 +1,4 @@
-"""The control plane: a few short statements on connections of their own, SQLAlchemy on pg8000 or sqlite3.
+"""Opens the control plane's connections, for a few short statements: SQLAlchemy on pg8000 or sqlite3.
 
 Connections are pooled for one run and closed with it: a warm Lambda environment must not trust a socket that slept for
 a week. Every connection gets a statement and a lock timeout, so that no look-up can outlive the run.
@@ -49,7 +49,7 @@ def do_nothing() -> None:
 
 
 class Database:
-    """The control plane's way to one database."""
+    """The control plane's access to one database."""
 
     def __init__(
         self, target: DatabaseTarget, *, deadline: float, check: Callable[[Connection], None] | None = None
@@ -57,7 +57,7 @@ class Database:
         """Nothing is opened yet.
 
         Args:
-            target: where.
+            target: the database.
             deadline: `time.monotonic()` value that no statement may outlive.
             check: raises where this is no database to work with; called with the first connection.
         """
@@ -66,7 +66,7 @@ class Database:
         self._check = check
         self.wanted_schema: str | None = None  # NIGHTSHIFT_SCHEMA
         self.schema: str | None = None
-        """Where nightshift's own tables are, or are to be made; None: PostgreSQL's role has no schema, or SQLite."""
+        """Schema of our own tables, existing or to be made; None: PostgreSQL's role has no schema, or SQLite."""
         self.keep_lock: Callable[[], None] = do_nothing
         """Called before each step of a run: raises `LockLost` where its lock is somebody else's by now."""
         self._read_only: str | None = None
@@ -114,7 +114,7 @@ class Database:
             )
 
     def refresh_timeouts(self, connection: Connection) -> None:
-        """Fit a connection's time-outs to what is left of the budget by now; ends its transaction."""
+        """Fit a connection's time-outs to the remaining budget; ends its transaction."""
         connection.rollback()
         if self.is_postgresql:
             self._set_timeouts(connection)

@@ -1,11 +1,11 @@
-"""Commits outlive a crash of the server before anything outside the database rests on them.
+"""Makes commits durable against a crash of the server before anything outside the database relies on them.
 
 With `synchronous_commit = off` PostgreSQL answers COMMIT before the record of it is on disk, and a crash takes the last
 commits back: rows whose files S3 has deleted, a ledger that does not know its objects. The setting may come from the
 server, the database, the role or the role in a database; every connection of ours undoes it for its session.
 
-What others have committed that way, a trigger with `SET LOCAL synchronous_commit = off` among them, is seen before it
-is durable. `flush_commits` waits for that, too: the log is written in order.
+Commits of others with that setting, such as by a trigger with `SET LOCAL synchronous_commit = off`, are visible before
+they are durable. `flush_commits` waits for these, too: the log is written in order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DURABLE = (
 
 
 def flush_commits(connection: Connection) -> None:
-    """Commit, and return when all that anybody has committed by then is on disk.
+    """Commit, and return when all commits of all sessions up to then are on disk.
 
     A commit flushes the log only where its transaction has written something: this writes a few bytes, and no table.
     """

@@ -1,4 +1,4 @@
-"""The run history: every run leaves a row that says when it began, how it ended, and what it did."""
+"""Records the run history: one row a run with its start, its end and its result."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ def record_end(
 
 
 def prune_history(connection: Connection, *, before: datetime) -> int:
-    """Delete the rows of runs that began earlier, but for those that something still rests on. Commits.
+    """Delete the rows of runs that began earlier, except those that are still needed. Commits.
 
-    What stays: of each job the last run, and the last that was `ok`; each table's last proof for `has_worked_off`; and
-    of `backup` all rows, without what they told: objects in S3 are ours where the history has their run.
+    These rows stay: of each job the last run, and the last that was `ok`; each table's last proof for `has_worked_off`;
+    and of `backup` all rows, without their results: objects in S3 are ours where the history has their run.
 
     Args:
         before: aware.
 
     Returns:
-        How many rows were deleted.
+        The number of deleted rows.
     """
     c, later = run_table.c, run_table.alias("later")
     newest = select(func.max(later.c.started_at)).where(later.c.job == c.job)

@@ -1,4 +1,4 @@
-"""Which table is it, whatever it is called: its own identity, and that of the family of partitions it belongs to."""
+"""Identifies a table independently of its name: its own identity, and those of its family of partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be known of a table before rows are put into it."""
+"""Describes a table for the insertion of rows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class InsertTarget:
 
     Attributes:
         id: the table itself, whatever its name: PostgreSQL's OID; SQLite's has no other than its name.
-        kind: `table`, `partitioned`, or what it is instead.
+        kind: `table`, `partitioned`, or another kind.
         unique: it has a unique or exclusion constraint or index: rows can collide.
         deferrable: one of them is checked late, which rules ON CONFLICT out.
         altering: rules and triggers that could change a row, keep it out or take it away again, foreign partitions, and
@@ -70,7 +70,7 @@ class InsertTarget:
 
     @property
     def shape_sql(self) -> str:
-        """A query for the shape as it is now; equal to `shape` while what was described still holds."""
+        """A query for the shape as it is now; equal to `shape` while the description still holds."""
         return postgres.schema_hash_sql(self.name) if self.name.schema else SHAPE_SQL
 
 

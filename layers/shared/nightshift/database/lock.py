@@ -1,13 +1,13 @@
-"""One run of a job at a time, as a courtesy.
+"""Locks a job, so that one run works at a time.
 
-The lock keeps two runs from doing the same work and from sweeping each other's unfinished objects. It is not what
-makes the archive exactly-once: that is the transaction (see `archive.archiver`), which holds even if the lock is lost
+The lock keeps two runs from doing the same work and from deleting each other's unfinished objects. It does not make the
+archive exactly-once: the transaction does (see `archive.chunk_archiver`), which holds even if the lock is lost
 half-way. It vanishes with its holder, so that no crash can leave it behind: a session-level advisory lock on a
 connection that does nothing else (PostgreSQL), or a lock on a file beside the database (SQLite).
 
 It may also vanish from under its holder, whose connection the server or the network has ended. So a run asks for it
-again before each of its steps (`Database.keep_lock`), which costs one round trip: whoever has it is given it once more,
-and so is a run that has lost it while nobody else came.
+again before each of its steps (`Database.keep_lock`), which costs one round trip: its holder is given it once more, and
+so is a run that has lost it while no other run took it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _AdvisoryLock:
             )
 
     def close(self) -> None:
-        """Give it back: it goes with the connection, but the server takes its time to notice, and the next run may come
+        """Release it: it ends with the connection, but the server takes its time to notice, and the next run may begin
         at once."""
         with suppress(SQLAlchemyError):
             self._connection.execute(text("SELECT pg_advisory_unlock_all()"))

@@ -1,9 +1,9 @@
-"""Which operators compare values of a user's columns, by their full names.
+"""Looks up the full names of the operators that compare values of a user's columns.
 
-Types may bring operators of their own (citext, ltree, hstore, pgvector), in whatever schema; a bare `=` would find them
-only by the search path, and by it those of anybody who may create objects in one of its schemas (CVE-2018-1058). So
-they are taken from the catalogue: a foreign key's from its constraint, any other from the type's default operator class
-for B-trees, by which ORDER BY and unique indexes go, too. They are written as `OPERATOR(schema.=)`.
+Types may have operators of their own (citext, ltree, hstore, pgvector), in any schema; a bare `=` would find them only
+by the search path, and by it those of anybody who may create objects in one of its schemas (CVE-2018-1058). So they are
+taken from the catalogue: a foreign key's from its constraint, any other from the type's default operator class for
+B-trees, which ORDER BY and unique indexes use, too. They are written as `OPERATOR(schema.=)`.
 """
 
 from __future__ import annotations

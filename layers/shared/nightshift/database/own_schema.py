@@ -1,4 +1,4 @@
-"""Where nightshift's own tables are: in one schema, which SQLAlchemy's statements and ours are told by name."""
+"""Finds the schema of nightshift's own tables, which SQLAlchemy's statements and ours name explicitly."""
 
 from __future__ import annotations
 

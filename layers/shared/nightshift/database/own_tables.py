@@ -1,8 +1,8 @@
-"""Whether our own tables are ours alone: nobody else's code runs in them, and nobody else writes them.
+"""Checks that only nightshift writes its own tables, and that no other code runs in them.
 
-Who may create tables could have made one of ours before we did, with a trigger that runs with our rights; who may write
-the ledger can have archived objects deleted. One query of the catalogue finds what is wrong, each fault with the
-statement that mends it.
+A role that may create tables could have made one of ours before we did, with a trigger that runs with our rights. A
+role that may write the ledger can have archived objects deleted. One query of the catalogue finds the faults, each with
+the statement that fixes it.
 
 An owner is trusted who is our own role, one that it is a member of, or one with the rights of the database's owner. For
 a superuser membership says nothing: it is a member of every role.
@@ -141,12 +141,12 @@ ORDER BY 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class OwnTableFault:
-    """What is wrong with one of our tables.
+    """Fault of one of our tables.
 
     Attributes:
         table: its name.
         what: the rest of the sentence.
-        remedy: the SQL statement that mends it.
+        remedy: the SQL statement that fixes it.
     """
 
     table: str
@@ -170,7 +170,7 @@ class OwnTableFault:
 
 
 def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[OwnTableFault, ...]:
-    """What makes those of the tables that are there unsafe to use; reads nothing but the catalogue."""
+    """Returns the faults that make existing ones of the tables unsafe to use; reads only the catalogue."""
     if connection.dialect.name == "sqlite":
         return _in_sqlite(connection, tables)
     keys = [

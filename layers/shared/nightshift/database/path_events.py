@@ -42,7 +42,7 @@ def _take_path_back(connection: Connection, cursor: Any, statement: str, *_: obj
 
 
 def _hand_path_over(connection: Connection) -> None:
-    """What such statements have left for COMMIT to call runs by the role's path, too."""
+    """Hands the path over before COMMIT after such statements: deferred triggers run by the role's path, too."""
     if connection.info.pop(_HANDED, False):
         _driver(connection).execute_simple(HAND_OVER)
 

@@ -119,7 +119,7 @@ ORDER BY 2
 
 
 def schema_hash_sql(heap: TableName) -> str:
-    """A query for a heap's shape as it is now; equal to `HeapTable.shape` while what was described still holds."""
+    """A query for a heap's shape as it is now; equal to `HeapTable.shape` while the description still holds."""
     return f"SELECT {_SHAPE} FROM pg_class c WHERE c.oid = {quote_literal(heap.sql)}::regclass"
 
 
@@ -160,7 +160,7 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
 
 
 def describe_for_reading(connection: Connection, written: str) -> TableInfo | None:
-    """As `describe`, for who only reads: name, kind, columns, and whether rows are hidden from a SELECT.
+    """As `describe_table`, for jobs that only read: name, kind, columns, and whether rows are hidden from a SELECT.
 
     No more is looked up, which takes a fifth of the time. Views and foreign tables are described, too.
     """

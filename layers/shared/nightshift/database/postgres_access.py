@@ -1,4 +1,4 @@
-"""How to get at rows of a PostgreSQL table: its keys and indexes, and what our role may do."""
+"""Looks up keys and indexes of a PostgreSQL table, and our role's privileges on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""References between PostgreSQL's tables, and how each compares what it references."""
+"""Looks up references between PostgreSQL's tables, and the comparison of each with the referenced columns."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def referenced_by(connection: Connection, oid: int) -> tuple[ForeignKey, ...]:
 def reference_comparisons(
     connection: Connection, parent: TableName, referenced: Sequence[str], child: TableName, columns: Sequence[str]
 ) -> tuple[ColumnComparison, ...]:
-    """How a foreign key from `child` to these unique columns of `parent` would compare them."""
+    """Returns the comparisons that a foreign key from `child` to these unique columns of `parent` would use."""
     names = {"parent": parent.sql, "referenced": list(referenced), "child": child.sql, "columns": list(columns)}
     return tuple(
         ColumnComparison(row.collate, row.operator) for row in connection.execute(text(_COMPARISONS_OF), names)
@@ -161,7 +161,7 @@ def _foreign_key(row: Any) -> ForeignKey:
 def overdue_references(
     connection: Connection, table: TableName, key: ForeignKey, overdue: str, *, leaving: str | None, most: int
 ) -> int:
-    """How many references to rows that are due there are through `key`.
+    """Returns the number of references to due rows through `key`.
 
     Args:
         overdue: SQL condition on the referenced table's own column names.

@@ -1,8 +1,8 @@
-"""nightshift's own tables in a schema of their own (NIGHTSHIFT_SCHEMA): made, and moved there once.
+"""Creates the schema of nightshift's own tables (NIGHTSHIFT_SCHEMA), and moves them there once.
 
 They move in one transaction, tables and all that is in them, while no other job runs: each holds its run lock, and the
-move takes all of these. Where one is not to be had the tables stay for this time, and the run works where they are.
-Found in two schemas at once they are nobody's to choose from, and refused.
+move takes all of these. If one is not free, the tables stay for this time, and the run works where they are. Tables in
+two schemas at once are refused, because the right ones are unknown.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _has_schema(connection: Connection, wanted: str) -> bool:
 
 
 def _faults(connection: Connection, wanted: str) -> list[OwnTableFault]:
-    """What makes a schema unsafe for our tables."""
+    """Returns the faults that make a schema unsafe for our tables."""
     schema = quote_identifier(wanted)
     found = connection.execute(text(_SCHEMA), {"wanted": wanted}).one()
     faults = [

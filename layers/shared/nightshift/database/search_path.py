@@ -1,21 +1,21 @@
-"""Whose names SQL means: on every connection PostgreSQL's own, and nobody else's (CVE-2018-1058).
+"""Sets `search_path` so that unqualified names in SQL mean only PostgreSQL's own objects (CVE-2018-1058).
 
-A name without a schema is looked for in the schemas of `search_path`, and so are operators and functions: whoever may
-create objects in one of these could have his own code run by our statements, with our rights. So `search_path` is set
-to PostgreSQL's own schema as a connection opens, by a statement that names every function's schema; all else that our
-statements mean is written with its schema.
+A name without a schema is looked for in the schemas of `search_path`, and so are operators and functions: a role that
+may create objects in one of these could have its own code run by our statements, with our rights. So `search_path` is
+set to PostgreSQL's own schema as a connection opens, by a statement that names every function's schema; all else that
+our statements mean is written with its schema.
 
-What the role's own path was is kept in two settings of the session, for three purposes. Tables that a policy names
+The role's own path is kept in two settings of the session, for three purposes. Tables that a policy names
 without a schema are looked for in its schemas, in the catalogue. Triggers, defaults and constraints of a user's table
 may rely on it, for they run in our session. A statement that changes such a table has `HANDED_OVER` among its
 conditions: by the time it is true the statement has been read, operators and all, by our path, and the role's own one
 is set for what the statement calls. And event triggers may rely on it, which are called for what we make. Such a
 statement has no condition; it is read by PostgreSQL's own schema first and the role's path behind it, which is safe
-where it names nothing but types, and objects with their schemas (see `defines`).
+where it names nothing but types, and objects with their schemas (see `is_definition`).
 
 `TAKEN_BACK` must follow before the next statement is read; both planes see to that (`database.path_events`,
-`rows.postgres`), and to the path of what is left for COMMIT. BEFORE triggers of a whole statement are called before any
-condition is looked at: they have the role's path only where the statement that changes rows is part of another one,
+`rows.postgres`), and to the path of deferred triggers at COMMIT. BEFORE triggers of a whole statement are called before
+any condition is looked at: they have the role's path only where the statement that changes rows is part of another one,
 which has the condition.
 """
 
@@ -59,7 +59,7 @@ OPEN_TO_EVENT_TRIGGERS = (
     "SELECT pg_catalog.length(pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog',"
     f" NULLIF(pg_catalog.current_setting('{ROLES_PATH}', true), '')), true))"
 )
-"""Statement that sets the path by which a statement that `defines` something is read."""
+"""Statement that sets the path by which a statement that `is_definition` something is read."""
 
 TAKEN_BACK = f"SELECT pg_catalog.length(pg_catalog.set_config('search_path', '{PINNED}', true))"
 """Statement that sets ours again; safe to read by any path."""

@@ -1,10 +1,10 @@
-"""How a session on PostgreSQL begins: what the server, the database or the role have set gives way to what we need.
+"""Starts a session on PostgreSQL: overrides settings of the server, the database or the role by the ones we need.
 
-Settings that end work quietly, or change what a statement means, are set for each session, in one round trip. Whatever
-our role may not set, or no session can, is found out by the same statement and named: a read-only database, triggers
-and foreign keys that are switched off, and a pool that lends a server's session for one transaction at a time. There
+Settings that end work quietly, or change the meaning of a statement, are set for each session, in one round trip. The
+same statement finds and names those that our role may not set, or no session can: a read-only database, triggers and
+foreign keys that are switched off, and a pool that lends a server's session for one transaction at a time. There
 settings, temporary tables and the run's lock would be somebody else's a moment later, and theirs ours; so such a pool
-is told apart before anything is set.
+is detected before anything is set.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _NEW = ("idle_session_timeout", "transaction_timeout")
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """What is known of a session.
+    """Facts of a session.
 
     Attributes:
         search_path: the role's own.
@@ -60,7 +60,7 @@ class SessionStart:
 
 
 def settings_sql(settings: Mapping[str, str]) -> str:
-    """Expressions that set parameters for the session, each name with its schema; what the server has not is let be."""
+    """Expressions that set parameters for the session, each name with its schema; unknown parameters are skipped."""
     calls = []
     for name, value in settings.items():
         call = f"pg_catalog.set_config('{name}', {quote_literal(value)}, false)"

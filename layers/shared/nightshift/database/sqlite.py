@@ -1,7 +1,7 @@
 """Reads SQLite's catalogue into `catalog.TableInfo`.
 
 SQLite has types for values, not for columns: a column's declared type only gives it an *affinity*
-(https://www.sqlite.org/datatype3.html, section 3.1). The affinity stands as the column's base type here.
+(https://www.sqlite.org/datatype3.html, section 3.1). The affinity is the column's base type here.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
 def reference_comparisons(
     connection: Connection, parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
 ) -> tuple[ColumnComparison, ...]:
-    """How a foreign key from `child` to these columns of `parent` compares them, on expressions of these columns.
+    """Returns the comparisons of a foreign key from `child` to these columns of `parent`, on expressions of them.
 
     The collation is that of the left operand, so the referenced column's. A new row's value takes the referenced
     column's affinity first (https://www.sqlite.org/foreignkeys.html, section 3). Between columns of two affinities the

@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL is about: rows, or us and the server (manual, appendix A); what may be shown of it."""
+"""Classifies errors of PostgreSQL: about rows, or about us and the server (manual, appendix A); redacts messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNDEFINED = ("42883", "42P01", "42704")
 
 
 def path_hint(state: str | None, *, in_function: bool) -> str | None:
-    """What to do about a function of the application's that looks for something by `search_path`; None for others.
+    """Returns the remedy for a function of the application's that relies on `search_path`; None for other errors.
 
     Such a one runs wherever a statement is planned, where an index or a CHECK calls it and it is of SQL: the server
     puts its text in its place.
@@ -91,7 +91,7 @@ _ROLE = re.compile(r'role "([^"]+)"')
 
 
 def server_hint(state: str | None, words: str) -> str | None:
-    """What to do about an error of the server's, or of SQLite, by its code and words; None where nobody knows."""
+    """Returns the remedy for an error of the server or of SQLite, by its code and words; None where none is known."""
     if (role := _ROLE.search(words)) and state in (None, "22023", "28000", "42501", "42704"):
         if "does not exist" in words:
             return f"CREATE ROLE {role[1]}, or correct the name"

@@ -1,9 +1,9 @@
-"""Runs that delete rows, and those that bring rows back, exclude each other table by table.
+"""Locks tables, so that runs that delete rows and runs that restore rows exclude each other.
 
-Deleting runs share a table; a restore into it wants it alone. Nobody waits, so there is no deadlock: who comes second
-is told. Like the run's lock this is a courtesy that vanishes with its connection (PostgreSQL) or process (SQLite, where
-one file stands for all tables); what protects restored rows is looked at within each deleting transaction, see
-`archive.holds.HoldWatch`.
+Deleting runs share a table; a restore into it needs it alone. No run waits, so there is no deadlock: the second is
+refused. Like the run's lock this one is not needed for safety, and ends with its connection (PostgreSQL) or process
+(SQLite, where one file stands for all tables). The holds that protect restored rows are checked within each deleting
+transaction, see `archive.holds.HoldWatch`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TableLocks:
         self._file: int | None = None
 
     def take(self, tables: Sequence[TableName], *, alone: bool = False) -> TableName | None:
-        """Lock tables until `release`; returns one that somebody else has, None where all are locked now.
+        """Lock tables until `release`; returns one that another run has, None where all are locked now.
 
         Args:
             alone: nobody else may have them; else others may that do not want them alone.

@@ -1,4 +1,4 @@
-"""Our own tables in the user's database. Each is named `nightshift_…` and made on the first real run."""
+"""Defines our own tables in the user's database. Each is named `nightshift_…` and made on the first real run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ restored_object = Table(
     Column("restored_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("object_key", "target_id"),
 )
-"""What was restored where: one row an object and target, written in the transaction that inserts the object's rows.
+"""Record of restored objects: one row an object and target, written in the transaction that inserts the object's rows.
 
 `target_id` is the table itself, whatever it is called later: PostgreSQL's OID; SQLite has none, there it is the name.
 `existing_count` rows were left out because the target had their keys already. Until `hold_until` no run deletes the
@@ -127,7 +127,7 @@ embedding = Table(
     Column("round", Text, nullable=False),
     Column("embedded_at", DateTime(timezone=True), nullable=False),
 )
-"""What each document was embedded from, and with what. A row is written in the transaction that writes its vector.
+"""Source and model of each document's embedding. A row is written in the transaction that writes its vector.
 
 `place` says where the vectors are, e.g. `public.document.embedding`. `text_hash` is the SHA-256 of the text, `version`
 its `updated_at` at the time, as text. States: `embedded`, `empty` (there is no text, and no vector), `refused` (by the
@@ -146,7 +146,7 @@ embedding_place = Table(
     Column("next_type", Text),
     Column("switched_at", DateTime(timezone=True)),
 )
-"""Which model's vectors readers find in a place, and which one is being made ready beside it, in a stage of its own.
+"""Models of a place: the one whose vectors readers find, and the one being prepared beside it in a stage of its own.
 
 No `model`: there were vectors before we came, of whatever model. `next_type` is the stage's type of vector.
 """
@@ -192,7 +192,7 @@ feedback_run = Table(
     UniqueConstraint("source", "window_start"),
     Index("nightshift_feedback_run_table_window", "table_name", "window_start"),
 )
-"""What `feedback` decided: one row a window, written once, with the votes and the rules that it was decided on.
+"""Decisions of `feedback`: one row a window, written once, with the votes and the rules that it was decided on.
 
 `source` tells the same table's votes apart where they are counted in different ways. `unknown` ratings are no setting's
 values; they and the seven days before, `week_…`, are null in decisions of earlier versions. `event`
@@ -258,7 +258,7 @@ def table_exists(connection: Connection, table: Table | str) -> bool:
 
 
 def revoke_grants(connection: Connection, names: Collection[str]) -> None:
-    """Take from new tables of ours what others were given by default: that is meant for the application's tables."""
+    """Revoke default grants to others from new tables of ours: these are meant for the application's tables."""
     for fault in find_faults(connection, metadata.tables.values()):
         if fault.is_grant and fault.relname in names:
             connection.exec_driver_sql(fault.remedy)

@@ -1,4 +1,4 @@
-"""Makes our own tables, and those that an earlier version left into what this version works with.
+"""Creates our own tables, and upgrades those of an earlier version.
 
 All of it is one transaction, under a lock of its own, and keeps every row; nothing is written where nothing is to be
 done. A table is old where it lacks a column that this version has.
@@ -94,7 +94,7 @@ def old_tables(connection: Connection) -> frozenset[str]:
 
 
 def check_readable(connection: Connection) -> None:
-    """Make sure that what is only read, in a dry run or by a command, can be read; ends the transaction.
+    """Make sure that tables that are only read, in a dry run or by a command, can be read; ends the transaction.
 
     Raises:
         DatabaseUnavailable: a table is of an earlier version.

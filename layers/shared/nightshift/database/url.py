@@ -1,9 +1,9 @@
-"""One database address, understood once, spoken to two drivers.
+"""Parses a database URL once, for two drivers.
 
 The control plane (SQLAlchemy on pg8000) and the data plane (libpq inside ADBC) must reach the *same* server under
 the *same* TLS rules. `DatabaseTarget` parses the URL and gives each driver its own dialect of it. libpq's names for
 TLS modes are used (https://www.postgresql.org/docs/current/libpq-ssl.html); pg8000 has none of its own: left alone
-it falls back to plain text without a word, so every mode from `require` up gets an explicit `ssl.SSLContext`.
+it falls back to plain text silently, so every mode from `require` up gets an explicit `ssl.SSLContext`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Password = Callable[[], str | None]
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTarget:
-    """Where the database is and how to log in.
+    """Address and login of a database.
 
     Attributes:
         kind: `postgresql` or `sqlite`.

@@ -1,6 +1,6 @@
-"""A value's text and a text's value in PostgreSQL, by the output and the input function of the value's type.
+"""Converts values to text and back in PostgreSQL, by the output and the input function of the value's type.
 
-A cast to text or from it may be somebody's own function (CREATE CAST), and make of a value what it likes; PostgreSQL's
+A cast to text or from it may be somebody's own function (CREATE CAST), and change a value in any way; PostgreSQL's
 own prints an `inet` otherwise than the type does. The names are qualified: others could be found for them.
 """
 
@@ -29,8 +29,8 @@ def input_of(text: str, declared: str, *, recast: bool) -> str:
 
     Args:
         declared: the type to read it as.
-        recast: see `RECAST`; then the text goes the way of JSON, which calls the input function, for four times the
-            price of a cast.
+        recast: see `RECAST`; then the text is converted through JSON, which calls the input function, at four times
+            the cost of a cast.
     """
     if not recast:
         return f"CAST({text} AS {declared})"

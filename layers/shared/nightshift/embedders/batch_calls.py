@@ -1,9 +1,10 @@
 """Embeds a batch through a one-text-per-call model: concurrent calls, retries for transient errors, and a deadline.
 
-The service's own word decides what a failure means (`InputRejected`, `TransientError`), but not whose fault it is.
-Bedrock says `ValidationException` of a text that is too long, and of a model that does not exist; it answers 500 to a
-text that its model chokes on, and to everybody while it is down. So no text is given up before the model has taken
-another: one of the same batch, else `PROBE`. Else one wrong setting would set every document aside.
+The error code of the service decides how to react (`InputRejected`, `TransientError`), but not whose fault the error
+is. Bedrock answers `ValidationException` both for a text that is too long and for a model that does not exist. It
+answers 500 for a text that its model cannot process, and for every text while it is down. So no text is given up before
+the model has accepted another: one of the same batch, else `PROBE`. Otherwise one wrong setting would set every
+document aside.
 
 botocore's retries stay switched off: they sleep without knowing the deadline.
 """
@@ -23,7 +24,7 @@ from nightshift.errors import EmbedderError
 
 FIRST_WAIT_S, MAX_WAIT_S = 0.2, 20.0
 """Longest wait before the second try, doubled each time, and where that ends; the wait is a random part of it, so that
-those who were turned away together do not come back together."""
+calls that were throttled together are not repeated together."""
 MAX_TRIES = 6
 """So often a text may fail, where the model is well, before it is given up. Throttling does not count."""
 PROBE = "nightshift"
@@ -40,7 +41,7 @@ class EmbeddingResponse:
 
 
 class InputRejected(Exception):
-    """The model does not take what it was sent.
+    """The model does not accept the text.
 
     Args:
         reason: fit to be shown: it quotes nothing.
@@ -134,12 +135,12 @@ def _gathered(
 
 
 def _outcome(future: Future[EmbeddingResponse | str | None]) -> EmbeddingResponse | str | None:
-    """What the worker returned or raised; None where it was not come to, or is still under way."""
+    """Returns the worker's result, or raises its error; None if the call was not started, or is still running."""
     return future.result() if future.done() and not future.cancelled() else None
 
 
 class _Batch:
-    """What the workers of one batch know of each other."""
+    """State shared by the workers of one batch."""
 
     def __init__(self, ask: Ask, deadline: float) -> None:
         self._ask = ask
@@ -155,7 +156,7 @@ class _Batch:
         self._stopped.set()
 
     def embed(self, text: str) -> EmbeddingResponse | str | None:
-        """The text's vector, why it is refused, or None where time was over; whatever it raises is the batch's end."""
+        """Returns the vector, the reason of a refusal, or None if time was over; any exception ends the batch."""
         try:
             return self._embed(text)
         except BaseException:
@@ -190,7 +191,7 @@ class _Batch:
         return now + pause < self._deadline and not self._stopped.wait(pause)
 
     def _takes_others(self, *, now: bool = False) -> bool:
-        """Whether the model took a text of this batch (`now`: takes one at this moment); False: it cannot be told."""
+        """Returns whether the model accepted a text of this batch (`now`: accepts one right now); False: unknown."""
         with self._probing:
             if self._accepted.is_set() and not now:
                 return True

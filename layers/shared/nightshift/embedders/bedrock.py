@@ -1,6 +1,6 @@
-"""Amazon Bedrock's Titan Text Embeddings v2: the embedder that is deployed. The only place that calls bedrock-runtime.
+"""Embeds texts with Amazon Bedrock's Titan Text Embeddings v2, as deployed. The only module that calls bedrock-runtime.
 
-It takes one text a call, so several calls are under way at once; what they meet is dealt with in `batch_calls`.
+Titan takes one text a call, so several calls run at once; `batch_calls` handles their errors.
 """
 
 from __future__ import annotations

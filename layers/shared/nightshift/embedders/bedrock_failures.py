@@ -1,4 +1,4 @@
-"""What a failed call of Amazon Bedrock means.
+"""Classifies failed calls of Amazon Bedrock.
 
 Codes: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html#API_runtime_InvokeModel_Errors
 and https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html.
@@ -86,7 +86,7 @@ def _harmless(words: str, text: str) -> str:
 
 
 def _reason(code: str, told: str) -> str:
-    """Why, in our words: Bedrock's may quote the text."""
+    """Returns the reason in our words: Bedrock's may quote the text."""
     for pattern, unit in ((_TOO_MANY_TOKENS, "tokens"), (_TOO_MANY_CHARACTERS, "characters")):
         if found := pattern.search(told):
             most, has = map(int, found.groups())

@@ -1,8 +1,8 @@
-"""An embedder without network or model: hashed runs of letters, by scikit-learn. For the demo, tests and trying out.
+"""Embeds texts without network or model: hashed character n-grams, by scikit-learn. For the demo, tests and trials.
 
-Texts that share words come out close to each other, and that is all it knows of meaning. Runs of letters within words
-rather than words, so that Korean endings and particles do not make another word of each; hashed rather than learned,
-so that a text's vector depends on nothing but the text.
+Texts that share words get similar vectors; the embedder knows nothing else of meaning. N-grams within words are used
+rather than words, so that Korean endings and particles do not make a different word of each. They are hashed rather
+than learned, so that a text's vector depends on nothing but the text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightshift.embedders.text_embedder import EmbeddingBatchResult, EmbeddingDe
 from nightshift.errors import InvalidSettings
 
 MODEL = "local-hashing-v1"
-"""To be counted up with whatever changes the vector of a text."""
+"""Increment the number with every change of the vectors."""
 LETTERS = (2, 4)
 """Lengths of the runs."""
 MAX_NUMBERS = 1 << 21

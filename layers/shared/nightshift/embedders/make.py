@@ -1,4 +1,4 @@
-"""Which embedding model the settings ask for."""
+"""Creates the embedding model that the settings name."""
 
 from __future__ import annotations
 

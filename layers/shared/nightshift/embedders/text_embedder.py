@@ -1,7 +1,7 @@
-"""What `reembed` asks of an embedding model, whichever it is.
+"""Port of `reembed` to an embedding model.
 
-A document that the model does not take is no error: it is named among `refused`, and its neighbours are embedded. An
-error is what concerns them all: no access, no such model, no time.
+A document that the model does not accept is no error: it is named in `refused`, and its neighbours are embedded. An
+error affects all documents: no access, no such model, no time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nightshift.errors import EmbedderError
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingBatchResult:
-    """What became of one batch.
+    """Result of embedding one batch.
 
     Attributes:
         vectors: one for each text, in their order, of the model's dimension, `float32`, finite, not all zero;

@@ -1,7 +1,7 @@
-"""Amazon Titan Text Embeddings v2: which names it goes by, what it is asked, what it answers.
+"""Requests and responses of Amazon Titan Text Embeddings v2, and the names of the model.
 
-Request and answer: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html. It
-takes 8,192 tokens and 50,000 characters; these limits are left to the model to hold, as it is it that counts tokens.
+Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html. Titan
+accepts 8,192 tokens and 50,000 characters. The model enforces these limits itself, because only it counts tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OPAQUE = re.compile(rf"{_ARN}\d{{12}}:(?:provisioned-model|application-inferenc
 
 
 def model_identity(model_id: str, dimension: int) -> str:
-    """What its vectors are to be remembered by.
+    """Returns the name of the model that is stored with its vectors.
 
     Every name that says so is the one model, wherever it runs: going to another region embeds nothing again. An ARN
     that does not tell which model is behind it stands for itself.
@@ -55,11 +55,11 @@ def request_body(text: str, dimension: int) -> bytes:
 
 
 def read_response(body: bytes, dimension: int) -> EmbeddingResponse:
-    """What the model said.
+    """Parses the model's response.
 
     Raises:
         TransientError: this is no answer of Titan's; perhaps a page that a proxy shows for a moment.
-        InputRejected: nobody can search by this vector.
+        InputRejected: the vector cannot be used for search.
         EmbedderError: the vector has another length. That is no matter of one text, but of the model behind an ARN.
     """
     try:

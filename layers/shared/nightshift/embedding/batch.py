@@ -1,7 +1,7 @@
-"""One batch: read, embedded outside any transaction, and written with what the ledger says of it in one.
+"""Embeds one batch: reads it, embeds it outside any transaction, and writes vectors and ledger in one transaction.
 
-A process that dies anywhere leaves each document with its old embedding or its new one, and a ledger in step. A
-document that is edited in between keeps what it had: its new text is still to be embedded.
+A process that dies at any point leaves each document with its old embedding or its new one, and a consistent ledger. A
+document that is edited in between keeps its old embedding; its new text is still to be embedded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_BUSY = 50
 
 
 class BatchEmbedder:
-    """Embeds batches of documents, and writes them to one shelf."""
+    """Embeds batches of documents, and writes them to one vector store."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class BatchEmbedder:
         return [document for document in documents if document.text.strip()]
 
     def _written(self, shelf: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
-        """Write a batch; where one row is in the way, each by itself, so that only that one is left."""
+        """Writes a batch; if one row fails, writes each by itself, so that only that one is left."""
         try:
             return self._write(shelf, outcomes)
         except DBAPIError as exc:
@@ -162,7 +162,7 @@ class BatchEmbedder:
 
 
 def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResult) -> list[DocumentResult]:
-    """What the model says of each document; nothing of those that it has not come to.
+    """Returns the model's result for each document that it has processed.
 
     Raises:
         NightshiftError: it does not say it of as many documents as it was asked.

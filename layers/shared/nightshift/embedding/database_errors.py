@@ -1,4 +1,4 @@
-"""What a statement that failed says about what to do next."""
+"""Classifies errors of SQL statements by the reaction that they need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ view's condition, a trigger's exception."""
 
 
 def is_busy(exc: DBAPIError) -> bool:
-    """Somebody else was in the way: a lock, a deadlock."""
+    """Returns whether another session caused the error: a lock, a deadlock."""
     return is_lock_timeout(exc) or sqlstate(exc) in _BUSY
 
 

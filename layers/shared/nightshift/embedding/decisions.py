@@ -1,4 +1,4 @@
-"""Decisions of `feedback` that were finished: the event that brings one may be delivered twice."""
+"""Records finished decisions of `feedback`: the event of a decision may be delivered twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightshift.run import JobRun
 
 
 def is_finished(connection: Connection, decision: str) -> bool:
-    """Whether an earlier run has finished it."""
+    """Returns whether an earlier run has finished the decision."""
     if not table_exists(connection, embedding_decision):
         return False
     found = select(embedding_decision.c.run_id).where(embedding_decision.c.decision == decision)

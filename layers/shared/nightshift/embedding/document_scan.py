@@ -1,6 +1,6 @@
-"""One way through all documents in the order of their ids: what is stale is embedded, batch by batch.
+"""Scans all documents once, in the order of their ids, and embeds the stale ones batch by batch.
 
-A page's documents are looked at, and no more than their ids are kept, so that memory does not grow with the table.
+Of a page's documents only the ids are kept, so that memory does not grow with the table.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from nightshift.embedding.progress import EmbeddingStats
 PAGE = 1000
 """Documents that are looked at by one statement."""
 AGAIN = 3
-"""How often a document that was edited while it was embedded is tried again by the same sweep."""
+"""Number of times that one scan embeds a document again that was edited while it was embedded."""
 
 
 class DocumentScan:
-    """A sweep over one shelf."""
+    """A scan of all documents, for one vector store."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class DocumentScan:
         return True
 
     def _embed_again(self, shelf: VectorStore) -> bool:
-        """Those that were edited; such as are gone are not met again."""
+        """Embeds edited documents again; deleted ones are skipped."""
         in_time = True
         for _ in range(AGAIN):
             keys, self._edited = self._edited, []
@@ -119,7 +119,7 @@ class DocumentScan:
         return False
 
     def _beyond(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
-        """What has not been looked at; 1 where there are too many to be counted in what is left of the time."""
+        """Returns the number of documents not yet examined; 1 if counting them would take longer than the time left."""
         self._renew()
         try:
             return self._session.count_remaining(shelf, choice, after)

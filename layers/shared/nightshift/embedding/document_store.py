@@ -1,12 +1,12 @@
-"""What is asked of the database in which the documents are. Each method is one transaction, or none at all.
+"""Queries of the documents' database. Each method is one transaction, or none at all.
 
-Vectors lie on one of two shelves: with the readers, in the policy's place and noted in the ledger, or on the stage, a
-table of ours where another model's vectors are made ready. Every transaction that writes first holds on to the place's
-own row and sees that it still says which model is where: a run that has lost its lock, and is overtaken by another one
-with another model, writes nothing any more.
+There are two vector stores: the readers', which is the policy's target and recorded in the ledger, and the stage, a
+table of ours where vectors of another model are prepared. Every transaction that writes first locks the target's
+state row and checks that the models there are still the same. So a run that has lost its lock, and was overtaken by
+another run with another model, writes nothing any more.
 
-Documents are compared by the SHA-256 of their text, in the database: only texts to be embedded leave it. Where a policy
-names `updated_at`, a value that is still the one that the ledger knows spares even that. It is compared for equality,
+Documents are compared by the SHA-256 of their text, in the database: only texts to be embedded leave it. If a policy
+names `updated_at`, a value equal to the one in the ledger makes even that unnecessary. It is compared for equality,
 not with the time of the embedding: a transaction that began long ago may commit an old time today.
 """
 
@@ -39,7 +39,7 @@ from nightshift.embedding.sql_text import quoted_name, type_sql
 
 
 class DocumentStore(ABC):
-    """A connection to the documents' database, and what is asked there in SQL that both databases understand."""
+    """A connection to the documents' database, with the queries that both databases understand."""
 
     NOT_SAME = "IS DISTINCT FROM"
 
@@ -71,7 +71,7 @@ class DocumentStore(ABC):
     # ---- Looking
 
     def read_page(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None, limit: int) -> DocumentPage:
-        """The next documents in the order of their ids, compared with what their vectors on a shelf were made from."""
+        """Returns the next documents in the order of their ids, compared with the source of their stored vectors."""
         parameters = {**self.facts, "limit": limit} | ({} if after is None else {"after": after})
         rows = self._rows(text(self._page_sql(shelf, choice, first=after is None)), parameters)
         self.connection.rollback()
@@ -80,7 +80,7 @@ class DocumentStore(ABC):
         return DocumentPage(len(rows), tuple(row.key for row in rows if row.stale), touched, last)
 
     def count_remaining(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
-        """How many documents beyond `after` are to be embedded, for all that can be told without reading them."""
+        """Returns the number of documents after `after` to be embedded, as far as it is known without reading them."""
         where = self._beyond(choice, first=after is None)
         maybe = f"({self._certain(shelf, choice)}" + ("" if choice.force else f" OR NOT ({self._same_version()})") + ")"
         found = f"SELECT count(*) AS n FROM {self.documents} d {self._known(shelf)} WHERE {where} AND {maybe}"
@@ -99,7 +99,7 @@ class DocumentStore(ABC):
         return [SourceDocument(row.key, row.id, row.text, row.hash, row.version) for row in rows]
 
     def load_state(self) -> ModelState | None:
-        """What the place's row says; None where there is none."""
+        """Returns the target's state row; None if there is none."""
         if not table_exists(self.connection, embedding_place):
             self.connection.rollback()
             return None
@@ -110,7 +110,7 @@ class DocumentStore(ABC):
         return ModelState(*(getattr(rows[0], column) for column in names)) if rows else None
 
     def has_vectors(self) -> bool:
-        """Whether readers find any vector."""
+        """Returns whether the readers' store has any vector."""
         if self.place.missing:
             return False
         found = f"SELECT 1 FROM {self.readers} WHERE {self.vector} IS NOT NULL LIMIT 1"
@@ -119,7 +119,7 @@ class DocumentStore(ABC):
         return there
 
     def _page_sql(self, shelf: VectorStore, choice: DocumentFilter, *, first: bool) -> str:
-        """The page is taken first, whatever the planner thinks: no more than its texts are ever hashed."""
+        """Returns SQL that selects the page first, whatever the planner thinks: only its texts are hashed."""
         beyond = self._beyond(choice, first=first)
         page = f"SELECT * FROM {self.documents} d WHERE {beyond} ORDER BY d.{self.id} LIMIT :limit"
         stale = f"CASE WHEN {self._certain(shelf, choice)} THEN 1"
@@ -142,7 +142,7 @@ class DocumentStore(ABC):
         return f"{where} AND {self.id_sql} IN (SELECT w.id FROM ({among}) w)"
 
     def _known(self, shelf: VectorStore) -> str:
-        """Joins what is known of a document on a shelf, as `l`, and its vector, as `e`."""
+        """Returns SQL that joins a document's ledger entry for a store, as `l`, and its vector, as `e`."""
         noted = self._stage_or_nothing if shelf is VectorStore.STAGE else self._ledger_or_nothing
         join = f"LEFT JOIN {noted} l ON l.place = :place AND l.document_id = {self.id_sql}"
         if shelf is VectorStore.READERS and self.place.own and not self.place.missing:
@@ -174,7 +174,7 @@ class DocumentStore(ABC):
 
     @abstractmethod
     def write_vectors(self, shelf: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
-        """Put vectors on a shelf, and note what they were made from; nothing is committed yet.
+        """Writes vectors to a store with the hashes of their texts; nothing is committed yet.
 
         Returns:
             the ids of those that were: of a document whose text has changed meanwhile, nothing is written.
@@ -185,11 +185,11 @@ class DocumentStore(ABC):
 
     @abstractmethod
     def mark_rejected(self, outcome: DocumentResult, now: datetime) -> None:
-        """Note that a document of the readers' shelf was refused, and leave its vector alone; not committed yet."""
+        """Records that a document of the readers' store was refused, and keeps its vector; not committed yet."""
 
     @abstractmethod
     def touch_documents(self, seen: Sequence[tuple[str, str | None]]) -> None:
-        """Note the `updated_at` of documents of the readers' shelf whose text is as it was; commits."""
+        """Records the `updated_at` of documents of the readers' store whose text is unchanged; commits."""
 
     @abstractmethod
     def delete_orphaned_embeddings(self) -> int:
@@ -234,7 +234,7 @@ class DocumentStore(ABC):
         self.connection.commit()
 
     def put_standing(self, **facts: object) -> None:
-        """Change what the place's row says, or make it; not committed yet."""
+        """Changes the target's state row, or creates it; not committed yet."""
         columns = ", ".join(facts)
         made = f"INSERT INTO {self.standings} (place, {columns}) VALUES (:place, {_binds(facts)})"
         changed = ", ".join(f"{column} = excluded.{column}" for column in facts)

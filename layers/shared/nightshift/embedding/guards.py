@@ -1,4 +1,4 @@
-"""What documents and the place of their embeddings must be like before anything is touched."""
+"""Checks the documents and the target of their embeddings before anything is written."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def check_unique_key(connection: Connection, table: TableName, column: str) -> N
 
 
 def check_privileges(connection: Connection, table: TableName, *rights: str) -> None:
-    """We may do with the table what has to be done."""
+    """Checks that our role has the needed rights on the table."""
     if connection.dialect.name != "postgresql":
         return
     found = connection.execute(text(_RIGHTS), {"table": table.sql, "rights": list(rights)})

@@ -1,16 +1,16 @@
-"""Another model for all documents at once: readers never see vectors of two models.
+"""Migrates all documents to another model at once: readers never see vectors of two models.
 
-All documents are embedded beside the readers' place first, on a stage, over as many runs as that takes; readers see the
-old model all the while. Documents that are edited or added meanwhile are caught up with, sweep after sweep, until one
-finds no more than a batch of them. Then one transaction, in which the application's writers wait and its readers do
-not, puts the stage's vectors in the place of the old ones, and the ledger's rows with them. A document without a vector
-of its current text on the stage is left without any: refused, empty, or edited since the last sweep; the sweep after
-the switch embeds the latter.
+First all documents are embedded into a stage beside the readers' store, over as many runs as that takes; readers see
+the old model all the while. Scans repeat for documents that are edited or added meanwhile, until one finds no more than
+a batch of them. Then one transaction, in which the application's writers wait and its readers do not, replaces the old
+vectors by the stage's, and the ledger's rows with them. A document without a vector of its current text on the stage is
+left without any: it was refused, is empty, or was edited since the last scan. The scan after the switch embeds the
+edited ones.
 
-Where the column's type names a dimension, and it is another, the column's type is changed in the same transaction;
+If the column's type names a dimension, and it is another, the column's type is changed in the same transaction;
 indexes on it are rebuilt by PostgreSQL, with their own settings. For that moment readers wait, too. A reader in a
 transaction of REPEATABLE READ that began before may then find no document at all: PostgreSQL's manual, "Caveats" of
-MVCC, has that of every ALTER TABLE that rewrites a table. None finds a mixture.
+MVCC, has that of every ALTER TABLE that rewrites a table. No reader finds a mixture.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ from nightshift.embedding.vectors import with_dimension
 from nightshift.errors import NightshiftError
 
 LOCK_SECONDS = 0.8
-"""What a statement waits for somebody else's lock. PostgreSQL looks for a deadlock after a second, and might end the
-application's statement rather than ours."""
+"""Lock timeout of a statement. PostgreSQL looks for a deadlock after a second, and might end the
+application's statement rather than ours.
+"""
 TRIES = 10
-"""How often a switch asks for its lock; writers that come meanwhile wait behind it, and then have a turn."""
+"""Number of times that a switch asks for its lock; writers wait behind each request, and then have a turn."""
 
 
 class ModelMigration:
-    """One place's way from the model that readers see to another."""
+    """Migration of one target from the model that readers see to another."""
 
     def __init__(self, session: DocumentStore, database: Database) -> None:
         """Nothing is asked yet."""
@@ -55,7 +56,7 @@ class ModelMigration:
         return self._type != self._session.place.type_name
 
     def prepare_staging(self, standing: ModelState) -> None:
-        """Have a stage for the model: what an earlier run has put there is kept, another model's is not."""
+        """Prepares a stage for the model: vectors of earlier runs are kept, another model's are not."""
         session, model = self._session, self._session.model
         wanted = (model.name, model.dimension, self._type)
         session.begin_migration(LOCK_SECONDS)
@@ -83,10 +84,10 @@ class ModelMigration:
             announce: called when all is done but the commit.
 
         Returns:
-            False where the application's locks, or the deadline, stood in the way: nothing has changed.
+            False if the application's locks, or the deadline, prevented it: nothing has changed.
 
         Raises:
-            Overtaken: another run has switched.
+            ConcurrentModelChange: another run has switched.
             NightshiftError: something keeps vectors from being replaced.
         """
         for _ in range(TRIES if self._postgresql else 1):
@@ -129,7 +130,7 @@ class ModelMigration:
         session.connection.commit()
 
     def _lock(self) -> None:
-        """Nobody writes to the place until we are through; nobody reads it where its type changes."""
+        """Locks the target: no one else can write to it until the commit, nor read it if its type changes."""
         if self._postgresql:
             mode = "ACCESS EXCLUSIVE" if self._retyped else "EXCLUSIVE"
             self._run(f"LOCK TABLE {self._session.readers} IN {mode} MODE")
@@ -177,12 +178,12 @@ class ModelMigration:
         ]
 
     def _ready(self, place: str = ":place") -> str:
-        """What of the stage is of the documents' current text, as `s`: the ledger has been told by now."""
+        """Returns SQL for the staged rows of current texts, as `s`: the ledger has been updated by now."""
         same = f"l.place = {place} AND l.document_id = s.document_id"
         return f"{self._session.stage} s JOIN {self._session.ledger} l ON {same}"
 
     def _prove(self) -> None:
-        """What readers would find is what the ledger says: a trigger or a rule may have kept a row as it was."""
+        """Checks that readers would find what the ledger records: a trigger or a rule may have kept a row as it was."""
         session = self._session
         found = f"SELECT count(*) FROM {session.readers} WHERE {session.vector} IS NOT NULL"
         noted = f"SELECT count(*) FROM {session.ledger} WHERE place = :place AND state = '{EmbeddingState.EMBEDDED}'"

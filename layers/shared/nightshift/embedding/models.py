@@ -13,14 +13,14 @@ Key = str | int
 
 
 class VectorStore(StrEnum):
-    """Where a vector lies."""
+    """Store of a vector."""
 
     READERS = "readers"
     STAGE = "stage"
 
 
 class EmbeddingState(StrEnum):
-    """What the ledger says of a document."""
+    """State of a document in the ledger."""
 
     EMBEDDED = "embedded"
     EMPTY = "empty"
@@ -33,7 +33,7 @@ class ConcurrentModelChange(NightshiftError):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """What vectors are made with; `round` names the series of runs that ours belongs to."""
+    """Model of new vectors; `round` names the series of runs that ours belongs to."""
 
     name: str
     dimension: int
@@ -42,7 +42,7 @@ class EmbeddingModel:
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """Which documents are looked at, and which of them are embedded.
+    """Selection of the documents to examine, and of those among them to embed.
 
     Attributes:
         among: a query for the ids of those that are looked at, as text; None: all.
@@ -85,7 +85,7 @@ class SourceDocument:
 
 @dataclass(frozen=True, slots=True)
 class DocumentResult:
-    """What became of a document: a vector, or none, and then why."""
+    """Result for one document: a vector, or the reason why there is none."""
 
     document: SourceDocument
     state: EmbeddingState
@@ -95,7 +95,7 @@ class DocumentResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What a place's row says; see `tables.embedding_place`."""
+    """State row of a target; see `tables.embedding_place`."""
 
     model: str | None = None
     dimension: int | None = None

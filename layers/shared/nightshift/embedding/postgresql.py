@@ -1,7 +1,7 @@
-"""PostgreSQL's part of a session: a batch is one statement, its rows travel as texts.
+"""Document store on PostgreSQL: a batch is one statement, and its rows are sent as texts.
 
-A document's row is changed only where its text is still the one that was embedded. PostgreSQL looks again at a row that
-somebody else has changed while we waited for it (READ COMMITTED), so that holds for edits that are under way, too.
+A document's row is changed only if its text is still the one that was embedded. PostgreSQL checks again a row that
+another session has changed while we waited for it (READ COMMITTED), so that holds for edits in progress, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _VALUES = (
 
 
 class PostgresqlDocumentStore(DocumentStore):
-    """A session on PostgreSQL."""
+    """Document store on PostgreSQL."""
 
     share, alone, handed = " FOR SHARE", " FOR UPDATE", f" AND {HANDED_OVER}"
     keys_sql = "SELECT CAST(k AS {type}) FROM unnest(CAST(:keys AS text[])) k"
@@ -180,7 +180,7 @@ class PostgresqlDocumentStore(DocumentStore):
 
 
 def _changed(table: str) -> str:
-    """What an entry that is there already takes over from a new one."""
+    """Returns the assignments by which a new ledger entry updates an existing one."""
     again = f"excluded.state = '{EmbeddingState.REFUSED}' AND {table}.text_hash = excluded.text_hash"
     columns = (column.strip() for column in _COLUMNS.split(",")[2:])
     taken = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")

@@ -1,4 +1,4 @@
-"""What one policy's turn has done so far."""
+"""Counts the work of one policy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EmbeddingStats:
 
     @property
     def has_moved(self) -> bool:
-        """Whether the next run will find less to do."""
+        """Returns whether the next run will find less to do."""
         return bool(self.embedded or self.poisoned or self.empty or self.removed or self.switched)
 
     def count_rejected(self, document: str, reason: str) -> None:
@@ -48,12 +48,12 @@ class EmbeddingStats:
             self.examples.append(RejectedDocument(id=document, reason=reason))
 
     def result_facts(self) -> dict[str, Any]:
-        """The part of the result that is the same however the turn ended."""
+        """Returns the part of the result that does not depend on the run's end."""
         names = ("looked_at", "embedded", "unchanged", "removed", "poisoned", "left", "switched", "tokens")
         return {**{name: getattr(self, name) for name in names}, "examples": tuple(self.examples)}
 
     def warnings(self) -> tuple[str, ...]:
-        """What the reader should know beside."""
+        """Returns warnings about documents without an embedding, a sentence each."""
         said = {
             f"{self.empty} documents have no text, and so no embedding": self.empty,
             f"{self.busy} documents were left: somebody else has them locked": self.busy,

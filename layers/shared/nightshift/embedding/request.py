@@ -1,7 +1,7 @@
-"""What `reembed` is asked for: the event's own keys.
+"""Parses the event keys of `reembed`.
 
-`FeedbackThresholdExceeded` brings all but the last two; they are facts, and go on in the events that this job sends. An
-operator may send none of them.
+`FeedbackThresholdExceeded` has all of them but the last two. They are facts, and are passed on in the events that this
+job sends. An operator may omit all of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a policy means in the database: where documents and their vectors are, and that all of it can be used."""
+"""Resolves a policy in the database: finds the documents and the target of their vectors, and checks both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WHERE t.typname = 'vector' AND n.nspname = ANY ({SCHEMAS}) ORDER BY array_positi
 
 @dataclass(frozen=True, slots=True)
 class VectorTarget:
-    """Where readers look for vectors.
+    """Target of the vectors, where readers find them.
 
     Attributes:
         table: of the vectors.

@@ -1,6 +1,6 @@
-"""SQLite's part of a session: row after row, for there is one writer at a time, and nobody between two statements.
+"""Document store on SQLite: row after row, because there is only one writer, and nobody writes between two statements.
 
-SQLite has no SHA-256; it borrows Python's, and so the text is joined by Python there, too.
+SQLite has no SHA-256; it uses Python's. So Python joins the text there, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VALUES = ":place, :id, :hash, :version, :model, :dimension, :state, :error, 1, 
 
 
 def _text(*parts: object) -> str:
-    """A document's text: what of its columns is not NULL, with blank lines between."""
+    """Returns a document's text: its columns that are not NULL, with blank lines between."""
     return "\n\n".join(
         part.decode(errors="replace") if isinstance(part, bytes) else str(part) for part in parts if part is not None
     )
@@ -35,7 +35,7 @@ def _hash(*parts: object) -> str:
 
 
 class SqliteDocumentStore(DocumentStore):
-    """A session on SQLite."""
+    """Document store on SQLite."""
 
     NOT_SAME = "IS NOT"
     splits = False

@@ -1,7 +1,7 @@
-"""One policy's turn: look everything up, switch to another model where the settings name one, embed what is stale.
+"""Processes one policy: resolves it, migrates to another model if the settings name one, embeds stale documents.
 
-Which model readers see is kept in the database, place by place. Where there were vectors before we came, nobody knows
-by which model they were made: then all of them are replaced, as in a switch.
+The database records the model that readers see, for each target. The model of vectors from before nightshift is
+unknown: then all of them are replaced, as in a migration.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from nightshift.run import JobRun
 from nightshift.settings import Settings
 
 WRITING_SECONDS = 3.0
-"""What is kept of the run's time for what comes after the model's last answer."""
+"""Time of a run that is reserved for the work after the model's last answer."""
 LOCKED = "the switch to another model waits: somebody holds locks on the table, or there was no time left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingContext:
-    """What one policy's turn needs."""
+    """Inputs for processing one policy."""
 
     run: JobRun
     settings: Settings
@@ -70,7 +70,7 @@ class EmbeddingContext:
 
 @dataclass(slots=True)
 class _RunState:
-    """How a turn ended, as far as counts do not tell."""
+    """State of a run besides its counts."""
 
     scope: Scope
     in_time: bool = True
@@ -78,7 +78,7 @@ class _RunState:
 
 
 def reembed_table(turn: EmbeddingContext) -> EmbeddedTable:
-    """Embed what is to be embedded.
+    """Embeds a policy's stale documents.
 
     A failure does not raise: it is part of the result, together with what was written before it.
     """
@@ -139,7 +139,7 @@ def _aim(connection: Connection, turn: EmbeddingContext) -> DocumentSource:
 def _work(
     connection: Connection, turn: EmbeddingContext, source: DocumentSource, progress: EmbeddingStats, ended: _RunState
 ) -> None:
-    """The turn itself; what it has done is in `progress` and `ended`, even where it raises."""
+    """Processes the policy; its work is counted in `progress` and `ended`, even if it raises."""
     session = _session(connection, source, turn.target_model)
     standing = session.load_state()
     _fits(session, standing)

@@ -1,4 +1,4 @@
-"""How a vector is written into a column, by the column's type.
+"""Formats vectors for a column, by the column's type.
 
 | column | holds |
 |---|---|
@@ -7,7 +7,7 @@
 | `json`, `jsonb`, `text`, TEXT | a JSON array |
 | `real[]`, `double precision[]` | itself |
 
-Nine digits are what it takes to write a `float32` so that it reads back as it was.
+A `float32` needs nine digits to be read back exactly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SIZED = re.compile(r"^(.*(?:vector|halfvec)\"?)\((\d+)\)$")
 
 
 class VectorFormat(StrEnum):
-    """What a column wants."""
+    """Format of a vector in a column."""
 
     VECTOR = "vector"
     BYTES = "bytes"
@@ -32,7 +32,7 @@ class VectorFormat(StrEnum):
 
 
 def form_of(column: TableColumn, *, postgresql: bool) -> VectorFormat | None:
-    """What a column can hold a vector as; None where it cannot."""
+    """Returns the format of vectors in a column; None if it cannot hold any."""
     if not postgresql:
         if column.type_name.upper() in ("JSON", "JSONB"):
             return VectorFormat.JSON

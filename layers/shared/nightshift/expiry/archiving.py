@@ -1,7 +1,7 @@
-"""The session of a policy with `archive = true`: rows are in the archive before their deletion commits.
+"""The session of a policy with `archive = true`, which archives rows before their deletion commits.
 
-It runs on a data connection and by `cleanup`'s engine. Each deletion is `COPY (DELETE … RETURNING …)`: what is archived
-*is* what is deleted. Its objects are written and proven while the transaction is open, and become part of the archive
+It uses a data connection and `cleanup`'s engine. Each deletion is `COPY (DELETE … RETURNING …)`: the archived rows
+*are* the deleted rows. Its objects are written and proven while the transaction is open, and become part of the archive
 in the commit that deletes the rows. Dependent rows often have no timestamp: they lie under the day of the run, the
 expired rows themselves under the day of their `expires_at`.
 
@@ -106,7 +106,7 @@ class ArchiveSession:
 
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
-        """See `Session.transaction`."""
+        """See `DeletionSession.transaction`."""
         self._entries, self._before = [], None
         self._bounds = TransactionLimits(
             seconds=seconds,
@@ -134,29 +134,29 @@ class ArchiveSession:
         return self._open
 
     def run(self, statement: str) -> int:
-        """See `Session.run`."""
+        """See `DeletionSession.run`."""
         if statement.startswith("INSERT"):
             return self._connection.execute(f"WITH put AS ({statement} RETURNING 1) SELECT count(*) FROM put")
         self._connection.run_statement(statement)
         return 0
 
     def keys(self, statement: str) -> list[Key]:
-        """See `Session.keys`."""
+        """See `DeletionSession.keys`."""
         return [tuple(row.values()) for row in self._connection.read_table(statement, self._bounds).to_pylist()]
 
     def number(self, statement: str) -> int:
-        """See `Session.number`."""
+        """See `DeletionSession.number`."""
         return self._connection.execute(statement)
 
     def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """See `Session.delete`; a circle has no one statement that could return the rows of several tables."""
+        """See `DeletionSession.delete`; a circle has no one statement that could return the rows of several tables."""
         if self._has_triggers and self._before is None:
             self._deleted, self._archived = self._count_deleted(0), 0
             self._before = {node.name: self._read_as_it_is(node) for node in self._nodes}
         return [self._delete(deletion) for deletion in deletions]
 
     def commit(self) -> None:
-        """See `Session.commit`."""
+        """See `DeletionSession.commit`."""
         if self._has_triggers:
             self._check_deleted()
         # From here on the seal decides what becomes of the objects: it alone may know that COMMIT's outcome is unknown.
@@ -176,10 +176,10 @@ class ArchiveSession:
         return self._connection.execute(_DELETED.format(heaps=heaps, untracked=untracked))
 
     def _check_deleted(self) -> None:
-        """Make sure that triggers have left it at what was archived.
+        """Make sure that triggers have not changed the number of deleted rows from that of the archived ones.
 
         Raises:
-            DeletionRejected: they have not.
+            DeletionRejected: they have.
         """
         self._connection.execute(HAND_OVER)
         self._connection.run_statement("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT

@@ -1,4 +1,4 @@
-"""The outbox is emptied in a thread of its own, while rows are deleted in another."""
+"""Empties the outbox in a thread of its own, while rows are deleted in another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from nightshift.expiry.outbox_worker import OutboxWorker
 
 SWITCH_S = 0.0005
-"""How long a thread may compute while others wait. Python's own 5 ms are as long as most answers of the database take:
+"""Time that a thread may compute while others wait. Python's own 5 ms are as long as most answers of the database take:
 the thread that deletes rows would wait for the ones that write XML after every statement, for half of the run."""
 
 
@@ -17,7 +17,7 @@ class BackgroundOutboxWorker:
     """A drain in a thread of its own, for as long as the context lasts.
 
     Raises:
-        what the drain raised, on leaving, unless something else is raised already.
+        the drain's exception, on leaving, unless another one is raised already.
     """
 
     def __init__(self, drain: OutboxWorker) -> None:

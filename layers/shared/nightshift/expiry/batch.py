@@ -22,11 +22,11 @@ STRAY = "a foreign key compares otherwise when a row goes: rows that reference r
 
 @dataclass(slots=True)
 class ExpiryBatch:
-    """What one transaction did, or was about to do.
+    """Progress of one transaction.
 
     Attributes:
         taken: expired rows.
-        keys, name: their keys, and what people call it, where the batch is one row.
+        keys, name: their keys, and a name for people, where the batch is one row.
         latest: when the last of them expired, a point on the axis.
         deleted: rows by table, in the order of deletion.
         is_other: it has become one of other rows, which must go before those that it was about to take.
@@ -47,7 +47,7 @@ class ExpiryBatch:
     bytes: int = 0
 
     def add_deletion(self, table: TableName, gone: DeletionCounts) -> None:
-        """Count what a statement deleted."""
+        """Count the rows that a statement deleted."""
         self.deleted[table.label] = self.deleted.get(table.label, 0) + gone.deleted
         self.queued += gone.queued
         self.objects += gone.objects
@@ -61,14 +61,14 @@ class ExpiryBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """Which rows a batch may take, and for how long.
+    """Selection and time limit of a batch.
 
     Attributes:
         limit: so many at the most.
         left_out: rows that are not to be tried again.
         floor: only rows that expired then or later, a point on the axis; None: all.
-        seconds: what the transaction may take.
-        spare: leave out rows on which living rows of the same table hang directly.
+        seconds: limit of the transaction.
+        spare: leave out rows on which living rows of the same table depend directly.
     """
 
     limit: int
@@ -89,14 +89,14 @@ def delete_expired_batch(
     scope: BatchOptions,
     close: Closing | None = None,
 ) -> None:
-    """Delete expired rows with all that hangs on them, and commit.
+    """Delete expired rows with all their dependent rows, and commit.
 
     Args:
-        batch: told as things happen, so that after a failure it says what was under way.
+        batch: updated at each step, so that after a failure it shows the work under way.
 
     Raises:
         Busy, DeletionRejected: the batch cannot go as it is.
-        TableChanged, ArchiveMismatch: something is not as it was when the cascade was looked up.
+        TableChanged, ArchiveMismatch: something has changed since the cascade was looked up.
         NightshiftError: the database failed.
     """
     root = statements.cascade.root
@@ -145,7 +145,7 @@ def _told(keys: Sequence[Key]) -> str:
 
 
 def _point(session: DeletionSession, statements: ExpiryStatements) -> int | None:
-    """When the last of the taken rows expired."""
+    """Returns the point at which the last of the taken rows expired."""
     ((latest,),) = session.keys(statements.latest_sql())
     return parse_text(latest) if statements.due.axis.kind == "text" else int(latest)
 
@@ -157,10 +157,10 @@ def _left_counts(session: DeletionSession, statements: ExpiryStatements) -> list
 
 
 def _check_free(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that nothing goes that has to stay.
+    """Make sure that no row is deleted that has to stay.
 
     Raises:
-        UnexpiredDependentError: something would.
+        UnexpiredDependentError: one would be.
     """
     if count_unexpired_dependents(session, statements):
         raise UnexpiredDependentError("rows that have not expired hang on expired ones", detail=LIVING)
@@ -173,13 +173,13 @@ def _check_free(session: DeletionSession, statements: ExpiryStatements) -> None:
 
 
 def count_unexpired_dependents(session: DeletionSession, statements: ExpiryStatements) -> int:
-    """How many rows of the root are about to go although they have not expired."""
+    """Returns the number of the root's rows that would be deleted although they have not expired."""
     living = statements.count_unexpired_sql()
     return session.number(living) if living else 0
 
 
 def strays_beside(session: DeletionSession, statements: ExpiryStatements) -> int:
-    """How many rows the database would change or delete although they hang on rows that stay."""
+    """Returns the number of rows that the database would change or delete although they depend on rows that stay."""
     return sum(session.number(statement) for statement in statements.strays_sql())
 
 
@@ -191,7 +191,7 @@ def create_key_tables(session: DeletionSession, statements: ExpiryStatements) ->
 
 
 def collect_dependent_keys(session: DeletionSession, statements: ExpiryStatements, *, lock: bool = True) -> None:
-    """Put the keys of everything that others hang on into the key tables, parents first, circle by circle."""
+    """Put the keys of all rows on which others depend into the key tables, parents first, circle by circle."""
     cascade = statements.cascade
     for group in cascade.deletion_groups:
         inner = [table for table in group if statements.is_inner(table)]
@@ -219,7 +219,7 @@ def _delete(
 
 
 def _check_files(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that the files of one expired row can be told. Of several rows at once the outbox does, without a word.
+    """Make sure that the files of a single expired row can be identified. For several, the outbox does so silently.
 
     Raises:
         DeletionRejected: they cannot.
@@ -235,7 +235,7 @@ def _check_files(session: DeletionSession, statements: ExpiryStatements) -> None
 
 
 def _check_shapes(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that what was looked up still holds: a new foreign key may delete rows that nobody has counted.
+    """Make sure that the tables are unchanged since the look-up: a new foreign key may delete uncounted rows.
 
     Every table was deleted from by now, so nobody can alter one of them before we commit.
 

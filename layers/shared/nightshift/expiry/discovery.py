@@ -1,8 +1,8 @@
 """Builds the dependency graph of an expiring table from foreign keys and from the policy's `dependents`.
 
-Foreign keys are followed whatever their ON DELETE says, except where it says SET NULL or SET DEFAULT: then the
-referencing rows are meant to stay, and the database sees to that itself. What cannot be deleted as a whole, or was not
-expected, is refused before anything is touched.
+Foreign keys are followed regardless of their ON DELETE action, unless it is SET NULL or SET DEFAULT: then the
+referencing rows are meant to stay, and the database sees to that itself. A cascade that cannot be deleted as a whole,
+or was not expected, is refused before anything is touched.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nightshift.settings import Settings
 
 
 class CascadeDiscovery:
-    """One look at the database, from an expiring table down."""
+    """Discovery of a cascade, from an expiring table down."""
 
     def __init__(
         self, connection: Connection, policy: ExpiryPolicy, settings: Settings, named: Sequence[FileReference] = ()
@@ -122,7 +122,7 @@ class CascadeDiscovery:
             yield edge
 
     def _unambiguous(self, edge: ReferenceEdge) -> None:
-        """What is referenced names one row: else rows of a living one would go with an expired one."""
+        """Checks that the referenced columns are unique: else dependents of a living row would be deleted, too."""
         is_unique = postgres_access.is_unique if self._postgresql else sqlite.is_unique
         if edge.referenced != self._key(edge.parent) and not is_unique(self._connection, edge.parent, edge.referenced):
             raise GuardRefused(
@@ -239,7 +239,7 @@ class CascadeDiscovery:
                 )
 
     def _as_expected(self, root: TableName) -> None:
-        """Where the policy lists the tables that may lose rows, those are the tables that would."""
+        """Checks that the cascade reaches exactly the tables that the policy lists, if it lists any."""
         if self._policy.cascade is None:
             return
         listed = {self._described(name).name for name in self._policy.cascade} - {root}

@@ -1,4 +1,4 @@
-"""The dry run of one table: what a real one would delete, counted, and nothing locked, changed or kept."""
+"""Counts the rows that a run would delete for one table; locks, changes and keeps nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HELD = "rows of restored days, and rows on which such rows hang, are left alone 
 
 
 def held_rows(connection: Connection, statements: ExpiryStatements) -> tuple[int, tuple[str, ...]]:
-    """How many expired rows must stay because of holds, and what is to be said of holds."""
+    """Returns the number of expired rows that must stay because of holds, and the notes about the holds."""
     due, holds = statements.due, [statements.due.held, *statements.held.values()]
     until = max((held.until for held in holds if held.until is not None), default=None)
     if until is None:
@@ -39,13 +39,13 @@ def held_rows(connection: Connection, statements: ExpiryStatements) -> tuple[int
 def preview_expiry(
     connection: Connection, session: DeletionSession, statements: ExpiryStatements, seconds: float
 ) -> tuple[ExpiredTable, int]:
-    """Count what has expired and all that hangs on it.
+    """Count the expired rows and all their dependent rows.
 
     Args:
-        seconds: what it may take.
+        seconds: time limit.
 
     Returns:
-        the result, and how many files would be put into the outbox.
+        the result, and the number of files that would be put into the outbox.
     """
     started, cascade = time.monotonic(), statements.cascade
     rows: dict[str, int] = {}
@@ -86,7 +86,7 @@ def preview_expiry(
 
 
 def _triggers(cascade: CascadeGraph) -> list[str]:
-    """What runs as rows are deleted, table by table."""
+    """Returns a note for each table on the triggers that run as its rows are deleted."""
     return [
         f"{node.name.label}: {', '.join(node.info.triggers)} will run as rows are deleted; a dry run cannot try it"
         for node in cascade.nodes.values()
@@ -97,7 +97,7 @@ def _triggers(cascade: CascadeGraph) -> list[str]:
 def _untold(
     session: DeletionSession, statements: ExpiryStatements, node: CascadeTable, files: FileColumns
 ) -> Iterator[str]:
-    """A warning of the rows whose files cannot be told: they will stay."""
+    """A warning of the rows whose files cannot be identified: they will stay."""
     told = statements.told_of(node, files)
     if count := session.number(f"SELECT count(*) FROM ({told}) told WHERE bucket IS NULL"):
         yield f"{node.name.label}.{files.key}: {count} values name no file that may be deleted: what they hang on stays"

@@ -1,5 +1,7 @@
-"""Which rows have expired: a point on the axis of `expires_at`, and in the hours around a change of the clocks an
-interval in front of it that has not.
+"""Builds the SQL conditions of expired rows.
+
+Rows have expired up to a point on the axis of `expires_at`. In the hours around a change of the clocks an interval in
+front of that point has not expired.
 
 A column without a time zone holds what a wall clock shows. Where clocks go back, it shows an hour twice; where they go
 forward, it leaves one out, which `created_at + 24 hours` may still hit. Such a value stands for the *later* of the two
@@ -31,7 +33,7 @@ class DueCondition:
     Attributes:
         held: restored rows of the table itself.
         restored: these, and those that are held no more.
-        beneath: gives SQL conditions of rows, by their alias, on which others hang that are held.
+        beneath: gives SQL conditions of rows, by their alias, on which held rows depend.
         notes: warnings of the guards.
     """
 
@@ -70,12 +72,12 @@ class DueCondition:
 
 
 def count_due(connection: Connection, due: DueCondition, table: TableName) -> int:
-    """How many rows have expired."""
+    """Returns the number of rows that have expired and may be deleted."""
     return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table.sql} c WHERE {due.due_sql}").scalar_one())
 
 
 def count_held(connection: Connection, due: DueCondition, table: TableName) -> int:
-    """How many rows have expired and are not free to go, because they or rows that hang on them are held."""
+    """Returns the number of expired rows that may not be deleted, because they or their dependent rows are held."""
     if due.due_sql == due.is_expired:
         return 0
     held = f"SELECT count(*) FROM {table.sql} c WHERE {due.is_expired} AND ({due.due_sql}) IS NOT TRUE"
@@ -83,7 +85,7 @@ def count_held(connection: Connection, due: DueCondition, table: TableName) -> i
 
 
 def oldest_due(connection: Connection, due: DueCondition, table: TableName) -> datetime | None:
-    """When the oldest row that is there expired; aware, in the policy's zone; None where none has."""
+    """Returns the time at which the oldest due row expired; aware, in the policy's zone; None where none has."""
     axis, oldest = due.axis, f"SELECT min({due.axis.epoch_sql}) FROM {table.sql} c WHERE {due.due_sql}"
     if connection.dialect.name == "postgresql":
         oldest = f"SELECT {axis.point_sql(oldest)}"

@@ -1,11 +1,12 @@
-"""Which object of S3 a value of a file column names: bucket and key, or none that may be deleted.
+"""Parses values of file columns into bucket and key of an S3 object, or none that may be deleted.
 
 A value is a key as it stands, or an address that names its bucket: `s3://bucket/key`, `arn:aws:s3:::bucket/key`, or a
-URL of S3's own, whose path is percent-encoded and may carry a signature. Each has one reading. What has none, or more
-than one, names nothing: another scheme's address, a list, blanks around, a query behind a bare key. Nor does what lies
-in a bucket that the policy does not list, or below a prefix that nightshift keeps for itself.
+URL of S3's own, whose path is percent-encoded and may carry a signature. Each has one reading. A value with none, or
+more than one, names nothing: another scheme's address, a list, blanks around, a query behind a bare key. Nor does an
+object in a bucket that the policy does not list, or below a prefix that nightshift keeps for itself.
 
-`tell` is that rule in Python; `file_names_sql` is the same one in PostgreSQL's SQL, for rows that never come here.
+`FileNameReading` is that rule in Python; `file_names_sql` is the same one in PostgreSQL's SQL, for rows that stay in
+the server.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class NoFileNames:
     """A value names no object that may be deleted.
 
     Attributes:
-        why: what the value is, for a sentence that begins with its column.
+        why: the kind of value, for a sentence that begins with its column.
     """
 
     why: str
@@ -70,11 +71,11 @@ class NoFileNames:
 
 @dataclass(frozen=True, slots=True)
 class FileScope:
-    """Where files may be deleted.
+    """Buckets in which files may be deleted, and prefixes in them that are protected.
 
     Attributes:
         buckets: those that the policy lists, and no other.
-        own: bucket and prefix of what is nightshift's own: archive and backups; `ANY` for a bucket that is known by
+        own: bucket and prefix of nightshift's own objects, archive and backups; `ANY` for a bucket that is known by
             an alias alone.
     """
 
@@ -103,11 +104,11 @@ class FileScope:
 
 @dataclass(frozen=True, slots=True)
 class FileNameReading:
-    """How the values of a file column are read.
+    """Rules for reading the values of a file column.
 
     Attributes:
-        strip: what values may begin with that is no part of a key.
-        prefix: what comes before values that are no address.
+        strip: beginning of values that is no part of a key.
+        prefix: prefix of values that are no address.
     """
 
     reach: FileScope = FileScope()
@@ -115,7 +116,7 @@ class FileNameReading:
     prefix: str = ""
 
     def emit_warnings(self, value: str, bucket: str | None) -> NamedFiles | NoFileNames:
-        """What a value names.
+        """Returns the object that a value names, or the reason why it names none.
 
         Args:
             bucket: that the row names, else the policy.
@@ -149,7 +150,7 @@ class FileNameReading:
 
 
 def reach_of(settings: Settings, buckets: Collection[str]) -> FileScope:
-    """Where files of the given buckets, and of the settings' own, may be deleted."""
+    """Returns the scope in which files of the given buckets, and of the settings' own, may be deleted."""
     listed = frozenset(b for b in (*buckets, settings.expire_files_bucket) if b and not is_alias(b))
     places = [(settings.archive_bucket, settings.archive_prefix)]
     places.append((settings.backup_bucket or settings.archive_bucket, settings.backup_prefix))
@@ -163,7 +164,7 @@ def shorten_name(value: str) -> str:
 
 
 def other_readings(value: str, named: NamedFiles) -> dict[str, str]:
-    """Keys that a value may have been meant for, where its own names nothing → what to do about it."""
+    """Keys that a value may have been meant for, where its own names nothing → the remedy."""
     key = named.key
     found = {key.lstrip("/"): 'strip = "/" in [[expiry.files]]'} if key.startswith("/") else {}
     if key.startswith(f"{named.bucket}/"):
@@ -189,7 +190,7 @@ def _checked(bucket: str, key: str, prefix: str = "") -> NamedFiles | NoFileName
 
 
 def _url_key(rest: str) -> str | None:
-    """What a URL's end stands for: its path, decoded, without a query that names no version."""
+    """Returns the key in a URL's end: its decoded path, without a query; None where the query names a version."""
     path = re.fullmatch(rf"({URL_KEY}){QUERY}", rest, re.DOTALL)
     return None if path is None or re.search(r"[?&]versionId=", rest) else _decoded(path[1])
 

@@ -1,7 +1,7 @@
-"""`file_names.Reading.tell` in SQL: for rows of which only a count comes back.
+"""Builds the rules of `file_names.FileNameReading` in SQL, for rows of which only a count is returned.
 
-PostgreSQL has it as expressions; nearly all values are plain keys, which a few cheap looks tell from the rest. SQLite
-calls the Python function itself.
+PostgreSQL has it as expressions; nearly all values are plain keys, which a few cheap checks separate from the rest.
+SQLite calls the Python function itself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def told_sql(
 
     Args:
         value, bucket: SQL of the value, as `exactly` has it, and of the bucket that the row or the policy says.
-        odd: a column that holds what `odd_sql` says of the value: it is worked out once then, not for each of the two.
+        odd: a column that holds the result of `odd_sql` for the value: it is computed once then, not twice.
     """
     if not postgresql:
         given = f"{value}, {bucket}, {quote_literal(_packed(reading))}"
@@ -168,7 +168,7 @@ def _checked(key: str, prefix: str = "") -> str:
 
 
 def _url_key(url: str, pattern: str) -> str:
-    """What a URL's end stands for: its path, decoded, without a query that names no version."""
+    """Returns SQL for the key in a URL's end: its decoded path, without a query; NULL where that names a version."""
     return f"CASE WHEN {url} !~ '[?&]versionId=' THEN {_decoded(f'substring({url} from {pattern})')} END"
 
 

@@ -1,9 +1,9 @@
-"""Before the first row of a table goes: do its file columns name files?
+"""Checks that a table's file columns name files, before its first row is deleted.
 
-S3 says of a key that never was that it is deleted. So a wrong prefix or bucket would pass for success, and leave every
-file where it is, with nothing that names it any more. Some of the keys of the oldest due rows are therefore looked up
+S3 reports a key that never existed as deleted. So a wrong prefix or bucket would look like success, and leave every
+file in place, with no row that names it any more. Some of the keys of the oldest due rows are therefore looked up
 first, and where these are few, keys of other rows. S3 is asked for a listing of one key, which needs no right to read a
-file, and tells a missing key from a missing right. No transaction is open meanwhile.
+file, and distinguishes a missing key from a missing right. No transaction is open meanwhile.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ FEWEST = 10
 NEARLY_ALL = 0.9
 SECONDS = 20.0
 SHARE = 0.1
-"""What looking up may take of a run's time."""
+"""Share of a run's time for looking files up."""
 THREADS = 8
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
 
 
 @dataclass(slots=True)
 class FileTally:
-    """What a policy's turn knows of its files.
+    """Counts and warnings about the files of a policy's turn.
 
     Attributes:
         queued: put into the outbox.
         looked_up: keys of due rows that S3 was asked about beforehand.
         absent: those of them that name no object.
-        warnings: what the operator should know.
+        warnings: for the operator.
     """
 
     queued: int = 0
@@ -90,7 +90,7 @@ def sample_files(
 
 
 def _columns(session: DeletionSession, statements: ExpiryStatements, seconds: float) -> list[_Column]:
-    """What the file columns hold, in the oldest due rows and in any."""
+    """Returns values of the file columns, from the oldest due rows and from any rows."""
     nodes = [node for node in statements.cascade.nodes.values() if node.files]
     if not nodes:
         return []
@@ -119,7 +119,7 @@ def _values(
 
 
 def _check_values(column: _Column, tally: FileTally) -> None:
-    """Values that name no file by what they are: rows with one stay; where nearly all are, the whole table does."""
+    """Check for values whose form names no file: rows with one stay; where nearly all are, the policy is refused."""
     wrong = [(value, named.why) for (value, _), named in column.due.items() if isinstance(named, NoFileNames)]
     if not wrong:
         return
@@ -174,7 +174,7 @@ def _check_keys(column: _Column, s3: _S3, tally: FileTally) -> None:
 def _chosen(
     values: Mapping[tuple[str, str | None], NamedFiles | NoFileNames], most: int = SAMPLE
 ) -> dict[NamedFiles, str]:
-    """What to look up: half of it what could be meant otherwise, where there is such."""
+    """Returns the objects to look up: up to half of them those with another possible reading."""
     named = {name: value for (value, _), name in values.items() if isinstance(name, NamedFiles)}
     doubtful = [name for name, value in named.items() if other_readings(value, name)][: max(0, most // 2)]
     chosen = dict.fromkeys([*doubtful, *named])
@@ -195,7 +195,7 @@ def _refuse_bucket(column: _Column, bucket: str, code: str) -> None:
 
 
 def _refuse_misread(column: _Column, value: str, named: NamedFiles, s3: _S3) -> None:
-    """A key that names nothing, while what it may have been meant for is there."""
+    """Refuse a key that names nothing, while another reading of its value names an object."""
     others = other_readings(value, named)
     for other, there in s3.ask([NamedFiles(named.bucket, key) for key in others]).items():
         if there is True:

@@ -2,9 +2,9 @@
 
 By ON DELETE SET NULL or SET DEFAULT the database changes rows that reference one that goes. Where such a row is due
 itself, with some expired row that this batch has not taken, it would be archived by a later batch without its
-reference. So that expired row goes in the same batch, or before it: where there are too many, the batch becomes one of
-theirs. What is never reached is chains of references through several tables, longer than a batch has time for: those
-stay, and are named.
+reference. So that expired row is deleted in the same batch, or before it: where there are too many, the batch becomes
+one of theirs. Chains of references through several tables that are longer than a batch has time for are never reached:
+those rows stay, and are named.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TAKEN = "pg_temp.nightshift_taken"
 def close_table(
     session: DeletionSession, statements: ExpiryStatements, batch: ExpiryBatch, scope: BatchOptions
 ) -> None:
-    """Take the expired rows without which due rows would lose a reference; what hangs on them is collected.
+    """Take the expired rows without which due rows would lose a reference; their dependent rows are collected.
 
     Raises:
         LockContention: there are too many for the time, or somebody else has locked one.
@@ -69,7 +69,7 @@ def _create(statements: ExpiryStatements) -> list[str]:
 
 
 def _missing(session: DeletionSession, statements: ExpiryStatements) -> int:
-    """How many expired rows would have to go, too; their keys are in the root's table of rows above."""
+    """Returns the number of further expired rows to delete; their keys are in the root's table of rows above."""
     cascade = statements.cascade
     for name in filter(statements.is_inner, cascade.nodes):
         session.run(f"TRUNCATE {_above(statements, name)}")
@@ -84,7 +84,7 @@ def _missing(session: DeletionSession, statements: ExpiryStatements) -> int:
 
 
 def _seeds(statements: ExpiryStatements, edge: ReferenceEdge) -> list[str]:
-    """What stands directly above rows that lose a reference by `edge` and do not go in this batch."""
+    """Returns SQL for the rows directly above those that lose a reference by `edge` and are not in this batch."""
     root = statements.cascade.root
     stays = "".join(f" AND NOT ({deletion.condition})" for deletion in statements.delete_statements(edge.child))
     if edge.child != root:
@@ -108,7 +108,7 @@ def _seeds(statements: ExpiryStatements, edge: ReferenceEdge) -> list[str]:
 
 
 def _climb(statements: ExpiryStatements, edge: ReferenceEdge) -> str:
-    """The rows on which those above hang by `edge`."""
+    """The rows on which those above depend by `edge`."""
     same = statements.cascade.nodes[edge.child].is_same("a", "d")
     known = f"{_above(statements, edge.child)} a JOIN {edge.child.sql} d ON {same}"
     return _put(statements, edge, f"{known} JOIN {_parents(edge)} p ON {edge.match_condition('p', 'd')}")
@@ -135,7 +135,7 @@ def _candidates(statements: ExpiryStatements) -> str:
 
 
 def _last(statements: ExpiryStatements, limit: int) -> str:
-    """Those that were found last, instead of all that are taken: nothing may be left that has to go before them."""
+    """Those that were found last, instead of all that are taken: no row may be left that has to go before them."""
     key = _key(statements, statements.cascade.root, "c")
     return f"SELECT {key} FROM ({_candidates(statements)}) c ORDER BY nightshift_order DESC LIMIT {limit}"
 

@@ -1,4 +1,4 @@
-"""What hangs on an expiring table, as a graph: tables, the references between them, and the order of deletion.
+"""The dependency graph of an expiring table: its tables, the references between them, and the order of deletion.
 
 An edge leads from a referenced table (parent) to a referencing one (child): a foreign key, or a reference that the
 policy states. Tables that reference each other in a circle form one *group*; groups have an order, parents first, and
@@ -53,7 +53,7 @@ class ReferenceEdge:
 
 @dataclass(frozen=True, slots=True)
 class FileColumns:
-    """Which column of a table names files in S3, and in which bucket.
+    """The column of a table that names files in S3, and their bucket.
 
     Attributes:
         bucket: of all its files; with a `bucket_column`, of those whose row does not say it.
@@ -83,11 +83,11 @@ class FileColumns:
 
 @dataclass(frozen=True, slots=True)
 class FileReference:
-    """Where rows name files: a table and its columns.
+    """A place in which rows name files: a table and its columns.
 
     Attributes:
         indexed: an index leads from a key to the rows that name it.
-        rows: of the table, as the planner knows them; negative: nobody has counted.
+        rows: of the table, as the planner knows them; negative: not counted.
     """
 
     table: TableName
@@ -150,7 +150,7 @@ class CascadeTable:
         key: the columns that tell its rows apart; empty where it has none. SQLite: the row identifier.
         same: how these are compared.
         primary: the columns of the primary key, where they are others.
-        files: what its rows name in S3.
+        files: its columns that name files in S3.
     """
 
     info: TableInfo
@@ -170,13 +170,13 @@ class CascadeTable:
 
 @dataclass(frozen=True)
 class CascadeGraph:
-    """An expiring table and all that hangs on it.
+    """An expiring table and all tables that depend on it.
 
     Attributes:
         root: the expiring table's name.
         nodes: every table, the root among them.
         edges: every reference between them, none twice.
-        loose: each reference that the database dissolves, by ON DELETE SET NULL or SET DEFAULT: nothing hangs on it,
+        loose: each reference that the database dissolves, by ON DELETE SET NULL or SET DEFAULT: no row depends on it,
             but it changes rows of the child, which may have to go as well.
     """
 
@@ -196,11 +196,11 @@ class CascadeGraph:
         ]
 
     def parent_edges(self, table: TableName) -> list[ReferenceEdge]:
-        """The references by which rows of `table` hang on others."""
+        """The references by which rows of `table` depend on others."""
         return [edge for edge in self.edges if edge.child == table]
 
     def child_edges(self, table: TableName) -> list[ReferenceEdge]:
-        """The references by which others hang on rows of `table`."""
+        """The references by which others depend on rows of `table`."""
         return [edge for edge in self.edges if edge.parent == table]
 
     @property
@@ -209,7 +209,7 @@ class CascadeGraph:
         return tuple(edge for edge in self.loose if edge.child in self.nodes)
 
     def file_tables(self, held: Mapping[TableName, str], row: str) -> tuple[str, ...]:
-        """SQL conditions of rows of the root on which rows hang, whether directly or not, that meet a condition.
+        """SQL conditions of rows of the root on which rows depend, directly or not, that meet a condition.
 
         Args:
             held: by table; on the table's own column names.
@@ -276,6 +276,6 @@ class CascadeGraph:
         return reached
 
     def _leads(self) -> list[tuple[TableName, TableName]]:
-        """Parent and child of every reference that has a say in the order."""
+        """Parent and child of every reference that affects the order."""
         loose = (edge for edge in self.loose if edge.child in self.nodes and edge.child != edge.parent)
         return [(edge.parent, edge.child) for edge in (*self.edges, *loose)]

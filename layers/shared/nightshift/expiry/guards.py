@@ -1,4 +1,4 @@
-"""What a cascade must be like before anything of it is deleted. Each guard says no to the whole policy."""
+"""Checks a cascade before any of its rows is deleted. Each guard refuses the whole policy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeG
     """Ask every guard about every table.
 
     Raises:
-        GuardRefused: one of them said no.
+        GuardRefused: one of them refused.
     """
     _key_tables(connection)
     for node in cascade.nodes.values():
@@ -43,7 +43,7 @@ def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeG
 
 
 def check_lasting(edge: ReferenceEdge, key: ForeignKey) -> None:
-    """A row hangs on one row, not on several that cover its period together.
+    """A row depends on one row, not on several that cover its period together.
 
     Raises:
         GuardRefused: the foreign key is temporal.
@@ -87,7 +87,7 @@ def _privileges(connection: Connection, node: CascadeTable) -> None:
 
 
 def no_privilege(table: TableName) -> GuardRefused:
-    """We may not do with a table's rows what has to be done."""
+    """We lack a privilege on a table's rows that the deletion needs."""
     return GuardRefused(
         "privilege",
         f"nightshift's role may not read, lock and delete in {table.label}",
@@ -96,7 +96,7 @@ def no_privilege(table: TableName) -> GuardRefused:
 
 
 def _can_be_told_apart(cascade: CascadeGraph, node: CascadeTable) -> None:
-    """What others hang on has a key."""
+    """Checks that a table on which others depend has a key."""
     if (node.name == cascade.root or cascade.child_edges(node.name)) and not node.key:
         raise GuardRefused(
             "no_key",

@@ -1,4 +1,4 @@
-"""The key tables of one transaction: what each holds, and the SQL that makes them; `statements` says what for."""
+"""Defines the contents of a transaction's key tables and the SQL that creates them; `statements` explains their use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class KeyTables:
         left: tables that are left to the database, which deletes their rows by ON DELETE CASCADE.
         dissolved: references that the database dissolves, of rows that must be archived as they were.
         schema: of nightshift's own tables, see `Database.schema`.
-        held: the holds on tables that hang on the root, where there are any.
+        held: the holds on tables that depend on the root, where there are any.
         watch: notices holds that come while the run goes on.
     """
 
@@ -34,11 +34,11 @@ class KeyTables:
     watch: HoldWatch = UNWATCHED
 
     def is_inner(self, table: TableName) -> bool:
-        """Whether rows that we delete hang on `table`, so that its keys must be known before that."""
+        """Whether rows that we delete depend on `table`, so that its keys must be known before that."""
         return table == self.cascade.root or bool(self._needed(table))
 
     def _ours(self, table: TableName) -> list[ReferenceEdge]:
-        """The references by which rows that we delete hang on `table`."""
+        """The references by which rows that we delete depend on `table`."""
         return [edge for edge in self.cascade.child_edges(table) if edge.child not in self.left]
 
     def _needed(self, table: TableName) -> list[ReferenceEdge]:
@@ -47,9 +47,9 @@ class KeyTables:
         return [*self._ours(table), *self._acting(table), *dissolved]
 
     def key_columns(self, table: TableName) -> tuple[str, ...]:
-        """The columns of an inner table that its children and its own deletion go by.
+        """The columns of an inner table that its children and its own deletion use.
 
-        In SQLite a copy would not compare as the column does: there its children are found by way of the table itself.
+        In SQLite a copy would not compare as the column does: there its children are found through the table itself.
         """
         edges = self._needed(table) if self.postgresql else []
         referenced = [column for edge in edges for column in edge.referenced]
@@ -73,7 +73,7 @@ class KeyTables:
         return made
 
     def _copied(self, table: TableName, step: int = 0) -> str:
-        """What a key table holds of a row `c`."""
+        """Returns the SQL list of the values that a key table holds of a row `c`."""
         # Named: SQLite would call a copied "rowid" by the column that is an alias of it; then "rowid" would be the key
         # table's own.
         columns = [f"c.{name} AS {name}" for name in map(quote_identifier, self.key_columns(table))]
@@ -107,5 +107,5 @@ class KeyTables:
         return [edge for edge in edges if edge.parent == table and edge.actions]
 
     def analyze_tables(self, table: TableName) -> str:
-        """Tell the planner how many keys there are: it would guess, and read large tables whole."""
+        """Analyze the key tables: without the number of keys the planner would guess, and read large tables whole."""
         return f"ANALYZE {self.key_table(table)}"

@@ -1,9 +1,9 @@
-"""The order in which the policies of one run have their turns.
+"""Orders the policies of one run.
 
-A policy's turn changes rows of others: ON DELETE SET NULL and SET DEFAULT empty their references, and what hangs on two
-expired rows goes with the first of them. So a policy that archives comes before those that would change its rows, or
-delete them without an archive; otherwise the order is that of the file. Refusing such policies, as cleanup does, was
-rejected: there is nothing for an operator to decide.
+A policy's turn changes rows of others: ON DELETE SET NULL and SET DEFAULT empty their references, and a row that
+depends on two expired rows is deleted with the first of them. So a policy that archives comes before those that would
+change its rows, or delete them without an archive; otherwise the order is that of the file. Refusing such policies, as
+cleanup does, was rejected: there is nothing for an operator to decide.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _Found = tuple[ExpiryPolicy, CascadeGraph | None]
 
 
 def _cascade(connection: Connection, policy: ExpiryPolicy, settings: Settings) -> CascadeGraph | None:
-    """All that hangs on the policy's table; None where its turn will be refused, or fail."""
+    """The cascade of the policy's table; None where its turn will be refused, or fail."""
     try:
         return CascadeDiscovery(connection, policy, settings).discover_cascade()
     except (GuardRefused, NightshiftError, DBAPIError):

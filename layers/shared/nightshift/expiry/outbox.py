@@ -1,9 +1,9 @@
-"""The outbox: files whose rows are gone. Looked up, told to S3, and settled when S3 has answered for each.
+"""The outbox: a queue of files whose rows are gone. Entries are read, deleted from S3, and settled by S3's answers.
 
-An entry is up to a thousand files of one bucket: what one request to S3 takes. No transaction is open while S3 works:
-whoever dies in between leaves every entry as it was, and deleting a file twice is harmless. What S3 refuses stays in,
-in an entry of its own for each reason, to be tried again later. A file that some row still names, or names again, is
-not deleted: it leaves the outbox, and comes back when that row goes.
+An entry is up to a thousand files of one bucket, the limit of one request to S3. No transaction is open while S3 works:
+a run that dies in between leaves every entry as it was, and deleting a file twice is harmless. Files that S3 refuses
+stay, in an entry of their own for each reason, to be tried again later. A file that some row still names, or names
+again, is not deleted: it leaves the outbox, and is put in again when that row is deleted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class OutboxBatch:
     """Files of one bucket that were put in, or failed, together.
 
     Attributes:
-        attempts: tries in vain.
+        attempts: failed tries.
         keys: of the files that are to be deleted.
         kept: keys of those that a row still names.
     """
@@ -55,7 +55,7 @@ class RemainingFiles:
     """Files of an entry that are not gone.
 
     Attributes:
-        reason: why; None: nobody tried.
+        reason: why; None: not tried.
     """
 
     keys: list[Key]
@@ -67,7 +67,7 @@ class FileOutbox:
 
     def __init__(self, as_of: datetime, named: Sequence[FileReference]) -> None:
         """Args:
-        as_of: aware; what is to be tried later than that is left alone.
+        as_of: aware; entries to be tried later than that are left alone.
         named: every place in which rows name files.
         """
         self._as_of = as_of
@@ -102,10 +102,10 @@ class FileOutbox:
         )
 
     def _files(self, connection: Connection, due: str, *, postgresql: bool) -> int:
-        """How many files there are. Makes ready for the look at who names them: tells the planner how to go about it.
+        """Returns the number of files, and sets the planner up for the search of the rows that name them.
 
-        Nobody has counted what was put into the outbox a moment ago: it may take that for a row or two, and look
-        through a table of files once for each of them.
+        The planner has no statistics of entries that were just put into the outbox: it may assume a row or two, and
+        read a table of files once for each of them.
         """
         counted = f"SELECT CAST(coalesce(sum(files), 0) AS bigint) FROM ({due}) due"
         files = int(connection.exec_driver_sql(counted).scalar_one())
@@ -144,7 +144,7 @@ class FileOutbox:
             connection.execute(delete(file_deletion).where(file_deletion.c.id.in_([entry.id for entry in entries])))
 
     def reschedule(self, connection: Connection, entry: OutboxBatch, left: Sequence[RemainingFiles]) -> None:
-        """Put what is left of an entry in its place; each further failure waits twice as long, up to a day.
+        """Replace an entry by its remaining files; each further failure waits twice as long, up to a day.
 
         The caller commits. Nothing happens where the entry is gone: another run has settled it.
         """

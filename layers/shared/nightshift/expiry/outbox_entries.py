@@ -1,4 +1,4 @@
-"""The SQL by which the files that rows name come into the outbox."""
+"""Builds the SQL that puts the files that rows name into the outbox."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FILES_AN_ENTRY = 1000
 
 
 def reported_files(files: FileColumns, source: str, *, postgresql: bool) -> str:
-    """SQL for the files that rows of `source` name: as `value` and `said`, what a row holds; as `bucket` and
-    `object_key`, what that stands for. The bucket is NULL where it stands for nothing that may be deleted."""
+    """SQL for the files that rows of `source` name: the row's own values as `value` and `said`, the object that they
+    name as `bucket` and `object_key`. The bucket is NULL where they name no object that may be deleted."""
     reading = files.reading
     text = exact_text_sql(f"CAST({quote_identifier(files.key)} AS text)", postgresql=postgresql)
     said = exact_text_sql(files.bucket_sql(), postgresql=postgresql)

@@ -1,7 +1,7 @@
-"""Empties the outbox: look, delete from S3, settle; beside the deletion of rows, or after it.
+"""Empties the outbox: reads entries, deletes their files from S3, settles them; during or after the deletion of rows.
 
-The files of a claim go to S3 a thousand a request, several requests at once. S3 that does not answer at all ends the
-draining of this run: what was tried keeps its reason, the rest was never touched.
+The files of a claim go to S3 a thousand a request, several requests at once. If S3 does not answer at all, the worker
+stops for this run: the tried files keep their reason, the rest stays untouched.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ LEAST_SECONDS = 2.0
 
 @dataclass(slots=True)
 class DeletionResults:
-    """What S3 said of the files of one claim.
+    """S3's answers for the files of one claim.
 
     Attributes:
         gone: how many files.
-        failed: the others, by bucket and key: why; None: nobody tried.
+        failed: the others, by bucket and key: why; None: not tried.
     """
 
     gone: int = 0
     failed: dict[Bucket, dict[Key, str | None]] = field(default_factory=dict)
 
     def keys_left(self, entry: OutboxBatch) -> list[RemainingFiles]:
-        """What is left of an entry, by reason."""
+        """Returns the remaining files of an entry, by reason."""
         failed = self.failed.get(entry.bucket)
         if failed is None:
             return []
@@ -65,7 +65,7 @@ class DeletionResults:
 
 
 class OutboxWorker:
-    """One run's way through the outbox."""
+    """Worker that empties the outbox in one run."""
 
     def __init__(
         self,
@@ -101,11 +101,11 @@ class OutboxWorker:
         self._silent.set()
 
     def rewind(self) -> None:
-        """Begin at the beginning: what was put in out of turn, or not tried."""
+        """Begin at the beginning: entries that were put in out of turn, or not tried."""
         self._after = 0
 
     def work_off_batches(self) -> None:
-        """Take what is due now, until nothing is left, time is short or S3 is silent."""
+        """Take due entries, until none is left, time is short or S3 does not answer."""
         with self._database.connect() as connection, _requests() as pool:
             while not self._silent.is_set() and self._has_time():
                 started = time.monotonic()
@@ -124,7 +124,7 @@ class OutboxWorker:
         """Nothing to do: without a thread of its own the drain works when it is told to."""
 
     def result(self, warnings: tuple[str, ...] = ()) -> FilesResult:
-        """What became of the files; asks the outbox what is left in it."""
+        """Returns the result for the files; counts the files left in the outbox."""
         with self._database.connect() as connection:
             left = count_pending(connection)
         failures = tuple(
@@ -188,7 +188,7 @@ class OutboxWorker:
         return removal
 
     def _settle(self, connection: Connection, claim: Sequence[OutboxBatch], answers: DeletionResults) -> None:
-        """Write down what S3 has said."""
+        """Record S3's answers."""
         left = [(entry, answers.keys_left(entry)) for entry in claim]
         self._outbox.mark_deleted(connection, [entry for entry, rest in left if not rest])
         for entry, rest in left:
@@ -207,7 +207,7 @@ class OutboxWorker:
 
 @contextmanager
 def _requests() -> Iterator[ThreadPoolExecutor]:
-    """Threads that nobody waits for at the end: S3 may never answer, and what is not on its way by then never will."""
+    """Threads that are not joined at the end: S3 may never answer, and requests that are not sent by then never are."""
     pool = ThreadPoolExecutor(REQUESTS, "delete-files")
     try:
         yield pool
@@ -221,7 +221,7 @@ def _is_whole(entry: OutboxBatch, left: Sequence[RemainingFiles]) -> bool:
 
 
 def _next(removals: Iterator[RemovalResult], keys: Sequence[str]) -> RemovalResult:
-    """What became of a request; of one that has no answer when time is over, and of all after it, that it has none."""
+    """Returns the result of a request; without an answer in time a failure, and untried keys for all after it."""
     from nightshift.store.removal import RemovalResult
 
     try:

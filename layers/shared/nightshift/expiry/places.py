@@ -1,4 +1,4 @@
-"""Where rows name files: the columns that the policies say, in whatever table, and the archive's ledger."""
+"""Lists the places in which rows name files: the columns of all policies, in any table, and the archive's ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nightshift.settings import Settings
 
 
 def is_text(column: TableColumn, *, postgresql: bool) -> bool:
-    """Whether a column can name files; SQLite's hold what they are given. `citext` comes with its schema's name."""
+    """Whether a column can name files; SQLite's hold any value. `citext` comes with its schema's name."""
     return not postgresql or column.base_type.rpartition(".")[2] in ("text", "varchar", "bpchar", "citext")
 
 
@@ -45,12 +45,12 @@ def archived_place(connection: Connection) -> list[FileReference]:
 def named_places(
     connection: Connection, policies: Iterable[ExpiryPolicy], settings: Settings
 ) -> tuple[list[FileReference], list[str]]:
-    """Every place in which rows name files, by whichever policy; what is not there names none.
+    """Every place in which rows name files, by any policy; places that do not exist name none.
 
     Apart from the cascades: a policy that is refused must not cost another table's rows their files.
 
     Returns:
-        the places, and why there is one into which we cannot look: files that its rows name could not be told from
+        the places, and the reason why one cannot be read: files that its rows name could not be distinguished from
         others.
     """
     postgresql = connection.dialect.name == "postgresql"

@@ -1,4 +1,4 @@
-"""How one policy's turn goes: what was committed, what was left out, and how large the next batch is."""
+"""Tracks one policy's turn: committed work, rows left out, and the size of the next batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nightshift.expiry.statements import Key
 logger = logging.getLogger(__name__)
 
 FIRST_BATCH = 500
-"""Rows of the first batch: small, for nobody knows yet what hangs on them."""
+"""Rows of the first batch: small, because the number of dependent rows is unknown."""
 GROWTH = 4
 BATCH_SECONDS = 3.0
-"""What a batch should take: its locks are held as long."""
+"""Duration that a batch should have: its locks are held as long."""
 LEAST_SECONDS = 1.0
 """With less time left no batch is started."""
 MOST_LEFT_OUT = 100
@@ -29,7 +29,7 @@ NAMED = 3
 
 @dataclass(slots=True)
 class BatchProgress:
-    """What has been committed so far, and how it goes on."""
+    """Counters of committed work and of rows left out, and the size of the next batch."""
 
     size: int = FIRST_BATCH
     slowest: float = LEAST_SECONDS
@@ -61,11 +61,11 @@ class BatchProgress:
         self.size = int(max(1, min(ideal, self.size * GROWTH, most)))
 
     def batch_options(self, size: int, seconds: float) -> BatchOptions:
-        """What the next batch may take."""
+        """Returns the selection and time limit of the next batch."""
         return BatchOptions(size, [key for _, key in self.left_out], self.floor, seconds, self.spare)
 
     def result_facts(self) -> dict[str, Any]:
-        """What was committed and what was left out, as `ExpiredTable` has it."""
+        """Returns the committed work and the rows left out, as fields of `ExpiredTable`."""
         return {
             "expired": self.expired,
             "deleted_rows": dict(self.deleted),
@@ -80,8 +80,7 @@ class BatchProgress:
         """Learn from a batch that did not go through.
 
         Args:
-            can_spare: rows on which living ones hang can be told from others, mostly: then they need not be found one
-                by one.
+            can_spare: rows on which living ones depend can mostly be distinguished: they need not be found one by one.
         """
         if can_spare and not self.spare and exc.detail == LIVING:
             self.spare = True
@@ -100,11 +99,11 @@ class BatchProgress:
 
     @property
     def warnings(self) -> list[str]:
-        """Why rows were left out, each reason with the first of its rows."""
+        """Returns a warning for each reason why rows were left out, with the first of its rows."""
         return [f"rows were left out: {why}{_some(rows)}" for why, rows in self.why.items()]
 
     def _go_on(self, point: int | None) -> None:
-        """Leave what expired before this moment behind: it is gone, left out, or locked by somebody else."""
+        """Skip rows that expired before this moment: they are gone, left out, or locked by another session."""
         self.floor = self.floor if point is None else point
         self.left_out = [(at, key) for at, key in self.left_out if at == self.floor]
         if len(self.left_out) >= MOST_LEFT_OUT and self.floor is not None:

@@ -1,9 +1,9 @@
 """The connection on which a cascade is deleted: SQLAlchemy's, on pg8000 or sqlite3. Only counts pass through it.
 
-On PostgreSQL a table's rows are deleted and their files put into the outbox by one statement, so that what is queued is
-what was deleted, to the row. Tables that reference each other in a circle are deleted by one statement too: PostgreSQL
-checks foreign keys when a statement ends. SQLite has one writer at a time, and can check them when the transaction
-ends.
+On PostgreSQL a table's rows are deleted and their files put into the outbox by one statement, so that exactly the files
+of the deleted rows are queued. Tables that reference each other in a circle are deleted by one statement too:
+PostgreSQL checks foreign keys when a statement ends. SQLite has one writer at a time, and can check them when the
+transaction ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nightshift.expiry.statements import DeleteStatement, ExpiryStatements, Key
 
 
 class LockContention(NightshiftError):
-    """Somebody else was in the way, or there was too much for the time: a lock, a deadlock, a time-out. Nothing was
+    """Another session was in the way, or there was too much for the time: a lock, a deadlock, a time-out. Nothing was
     changed."""
 
 
@@ -38,14 +38,14 @@ class DeletionRejected(NightshiftError):
 
 
 class UnexpiredDependentError(DeletionRejected):
-    """A row that has not expired hangs on one that has: both stay until it has, too. Nothing was changed."""
+    """A row that has not expired depends on one that has: both stay until it has, too. Nothing was changed."""
 
 
 UNTOLD = "names no file that may be deleted"
-"""What there is to say of a row whose file cannot be told, where nobody has looked at it more closely."""
+"""Warning for a row whose file cannot be identified, where it was not checked more closely."""
 
 WORK_MEM = "32MB"
-"""What the server may take for a statement's keys and files before it writes them to disk; its own 4 MB hold those of
+"""Memory of the server for a statement's keys and files before it writes them to disk; its own 4 MB hold those of
 a few thousand rows."""
 
 _BUSY = {"55P03", "40P01", "40001", "57014"}
@@ -53,7 +53,7 @@ _BUSY = {"55P03", "40P01", "40001", "57014"}
 
 @dataclass(frozen=True, slots=True)
 class DeletionCounts:
-    """What one deletion did.
+    """Counts of one deletion.
 
     Attributes:
         queued: files put into the outbox.
@@ -67,15 +67,15 @@ class DeletionCounts:
 
 
 class DeletionSession(Protocol):
-    """What a batch asks of its connection."""
+    """Connection of a batch, as a protocol."""
 
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
         """A transaction: rolled back on every way out except through `commit()`.
 
         Args:
-            seconds: what it may take.
-            single: it is about one expired row, which must go whatever hangs on it.
+            seconds: time limit.
+            single: it is about one expired row, which must go with all its dependent rows.
 
         Raises:
             LockContention, DeletionRejected: the batch could not be deleted as it is; a smaller one may.
@@ -88,7 +88,7 @@ class DeletionSession(Protocol):
         """The rows of a statement that yields nothing but text."""
 
     def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """Delete, and queue the files of what is deleted; several deletions are one circle, and go at once."""
+        """Delete, and queue the files of the deleted rows; several deletions are one circle, and go at once."""
 
     def number(self, statement: str) -> int:
         """The one integer that a statement yields."""
@@ -105,7 +105,7 @@ class ControlSession:
     ) -> None:
         """Args:
         as_of: aware; the files may be deleted from then on.
-        lock_seconds: what a statement waits for somebody else's lock.
+        lock_seconds: time that a statement waits for another session's lock.
         """
         self._connection = connection
         self._statements = statements
@@ -172,7 +172,7 @@ class ControlSession:
         self._connection.commit()
 
     def _at_once(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """One statement: each deletion, and what it returns into the outbox.
+        """One statement: each deletion, and the insertion of its files into the outbox.
 
         Triggers of any kind are called by the role's own search_path: the deletions are parts of a statement that has
         handed it over before it asks for their rows.
@@ -229,7 +229,7 @@ def _returned(deletion: DeleteStatement) -> str:
 
 
 def _translated(exc: DBAPIError) -> NightshiftError:
-    """What a failed statement means for the batch, in the driver's first words: its detail may quote rows."""
+    """Returns the batch's error for a failed statement, with the driver's first line: its detail may quote rows."""
     state = sqlstate(exc) or ""
     if is_lock_timeout(exc) or state in _BUSY:
         return LockContention("rows are locked by somebody else", detail=server_message(exc))

@@ -1,9 +1,10 @@
 """Builds the SQL that selects expired rows, collects dependent keys and deletes both.
 
-Keys stay in the server: those of the taken rows, and of every row that others hang on, are put into temporary tables
-(*key tables*), level by level and locked, before anything is deleted. From then on nobody can hang a new row on a taken
-one, or change one of these rows, until the transaction ends. (By a foreign key, that is. Where only the policy knows of
-a reference, a row that comes in this very moment stays behind without its parent; nothing in the database forbids it.)
+Keys stay in the server: those of the taken rows, and of every row on which others depend, are put into temporary tables
+(*key tables*), level by level and locked, before anything is deleted. From then on nobody can add a row that references
+a taken one, or change one of these rows, until the transaction ends. (This holds for foreign keys. Where only the
+policy knows of a reference, a row that is added in this moment is left without its parent; the database does not forbid
+it.)
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class ExpiryStatements(KeyTables):
             limit: so many at the most; None: all, unlocked, for a dry run.
             left_out: rows that are not to be tried again.
             floor: only rows that expired then or later, a point on the axis.
-            spare: leave out rows on which living rows of the same table hang directly.
+            spare: leave out rows on which living rows of the same table depend directly.
             lock: nobody may change these rows until the transaction ends.
         """
         root, axis = self.cascade.root, self.due.axis
@@ -89,8 +90,8 @@ class ExpiryStatements(KeyTables):
 
     @property
     def spared_sql(self) -> str:
-        """Conditions, AND in front, that no living row of the root hangs on its row `c` directly; empty where no row of
-        it can hang on another."""
+        """Conditions, AND in front, that no living row of the root depends on its row `c` directly; empty where no row
+        of it can depend on another."""
         root = self.cascade.root
         return "".join(
             f" AND NOT EXISTS (SELECT 1 FROM {root.sql} l"
@@ -100,12 +101,12 @@ class ExpiryStatements(KeyTables):
         )
 
     def latest_sql(self) -> str:
-        """When the last of the taken rows expired, as text: a point on the axis, or what SQLite has."""
+        """Returns SQL for the time at which the last of the taken rows expired, as text: a point, or SQLite's value."""
         latest = f"SELECT max({self._at}) FROM {self.key_table(self.cascade.root)}"
         return f"SELECT CAST({self.due.axis.point_sql(latest)} AS text)" if self.postgresql else latest
 
     def count_unexpired_sql(self) -> str | None:
-        """SQL that counts rows of the root that have not expired, or are held, and yet hang on a row that goes; None
+        """SQL that counts rows of the root that have not expired, or are held, and yet depend on a row that goes; None
         where no reference leads back to the root."""
         root = self.cascade.root
         if not self.cascade.parent_edges(root):
@@ -114,7 +115,7 @@ class ExpiryStatements(KeyTables):
         return f"SELECT count(*) FROM {root.sql} c WHERE {known} AND ({self.due.due_sql}) IS NOT TRUE"
 
     def strays_sql(self) -> list[str]:
-        """SQL that counts rows which the database would delete, change or stumble over although they hang on rows that
+        """SQL that counts rows which the database would delete, change or reject although they depend on rows that
         stay: for each foreign key that finds other rows when a referenced one goes than it allowed in."""
         return [
             f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self.gone_sql(edge)}"
@@ -143,18 +144,18 @@ class ExpiryStatements(KeyTables):
 
     @property
     def named_by(self) -> tuple[str, ...]:
-        """The columns by which people tell rows of the root apart."""
+        """The columns by which people distinguish rows of the root."""
         node = self.cascade.nodes[self.cascade.root]
         return node.primary or node.key
 
     def file_names_sql(self) -> str:
-        """What people call the taken rows, as text."""
+        """Returns SQL for the names of the taken rows, as text, for people."""
         root = self.cascade.root
         columns = ", ".join(map(self._as_text, self.named_by))
         return f"SELECT {columns} FROM {root.sql} d WHERE {self.known_keys_sql(root, 'd')}"
 
     def collect_keys_sql(self, edge: ReferenceEdge, after: int | None = None, *, lock: bool = True) -> str:
-        """Put the keys of an inner table's rows that hang on known ones by `edge` into its key table, once each.
+        """Put the keys of an inner table's rows that depend on known ones by `edge` into its key table, once each.
 
         Args:
             after: within a circle, the round whose finds are followed now; None: all rows known so far.
@@ -169,7 +170,7 @@ class ExpiryStatements(KeyTables):
         return f"INSERT INTO {self.key_table(child)} {found}"
 
     def delete_statements(self, table: TableName) -> list[DeleteStatement]:
-        """What to delete of a table: by its own keys where they are known, else by each of its references."""
+        """Returns the deletions of a table: by its own keys where they are known, else by each of its references."""
         if table in self.left:
             return []
         node = self.cascade.nodes[table]
@@ -186,7 +187,7 @@ class ExpiryStatements(KeyTables):
         ]
 
     def left_counts(self) -> str | None:
-        """SQL for how many rows of each table that is left to the database this session has deleted, as text: in this
+        """SQL for the number of rows of each table left to the database that this session has deleted, as text: in this
         transaction, and in those that its statistics have not passed on yet. None where there is no such table."""
         counts = [
             " + ".join(f"pg_stat_get_xact_tuples_deleted({quote_literal(heap.name.sql)}::regclass)" for heap in heaps)
@@ -210,7 +211,7 @@ class ExpiryStatements(KeyTables):
         return f"{row}.{key} IN (SELECT {key} FROM {known})"
 
     def _hangs(self, edge: ReferenceEdge, row: str, after: int | None = None) -> str:
-        """Condition that a row of the child hangs on a known one by `edge`."""
+        """Condition that a row of the child depends on a known one by `edge`."""
         step = "" if after is None else f" AND {'k' if self._is_copied(edge) else 'n'}.{self._step} = {after}"
         if self.postgresql:
             return f"EXISTS (SELECT 1 FROM {self.gone_sql(edge)} WHERE {edge.match_condition('k', row)}{step})"
@@ -226,7 +227,7 @@ class ExpiryStatements(KeyTables):
         return f"{row}.{key} IN (SELECT h.{key} FROM {found} WHERE 1{step})"
 
     def _is_copied(self, edge: ReferenceEdge) -> bool:
-        """Whether the parent's key table holds what the child references."""
+        """Whether the parent's key table holds the columns that the child references."""
         return self.postgresql and edge.partition is None
 
     def gone_sql(self, edge: ReferenceEdge) -> str:

@@ -1,4 +1,4 @@
-"""One policy's turn: look the cascade up, then batch by batch until nothing is due or time is short.
+"""Runs one policy: looks up the cascade, then deletes batch by batch until nothing is due or time is short.
 
 A batch that meets a lock or is refused is tried again in smaller parts, down to the single row that is in the way. That
 one is left out, and everything else goes on.
@@ -60,18 +60,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_SECONDS = 60.0
-"""What a batch of several rows may take before it is tried again in parts."""
+"""Time limit of a batch of several rows before it is tried again in parts."""
 MOST_BUSY = 5
 """Locked rows in a row before the run stops trying: somebody holds more than single ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryContext:
-    """What one policy's turn needs."""
+    """Dependencies of one policy's turn."""
 
     run: JobRun
     moment: datetime
-    """What had expired by then is due; aware."""
+    """Rows that had expired by then are due; aware."""
     settings: Settings
     database: Database
     policy: ExpiryPolicy
@@ -85,7 +85,7 @@ class ExpiryContext:
     s3_client: Callable[[], S3Client]
     """Gives boto3's client; asked where files are looked up."""
     named: Sequence[FileReference] = ()
-    """Where rows name files, by every policy of the run."""
+    """Places in which rows name files, by every policy of the run."""
     seen: set[TableName] = field(default_factory=set)
     """Tables that earlier policies of the run were about."""
     warnings: tuple[str, ...] = ()
@@ -93,12 +93,12 @@ class ExpiryContext:
 
 
 def expire_table(turn: ExpiryContext) -> tuple[ExpiredTable, FileTally]:
-    """Delete what has expired.
+    """Delete the expired rows.
 
-    A failure does not raise: it is part of the result, together with what was committed before it.
+    A failure does not raise: it is part of the result, together with the work committed before it.
 
     Returns:
-        the result, and what is known of the files.
+        the result, and the counts of the files.
     """
     started, tally = time.monotonic(), FileTally()
     progress = BatchProgress(size=min(FIRST_BATCH, turn.settings.expire_batch))
@@ -135,7 +135,7 @@ def expire_table(turn: ExpiryContext) -> tuple[ExpiredTable, FileTally]:
 
 
 def _beyond(connection: Connection, turn: ExpiryContext, statements: ExpiryStatements) -> tuple[str, ...]:
-    """What the archive cannot hold of the cascade; only a dry run has the time to look at rows' sizes."""
+    """Returns warnings about values that the archive cannot hold; only a dry run has time to check rows' sizes."""
     if not turn.policy.archive:
         return ()
     cascade, said = statements.cascade, list[str]()
@@ -153,7 +153,7 @@ def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
     """Look everything up, in one snapshot.
 
     Raises:
-        GuardRefused: the table, its column or what hangs on it cannot be used.
+        GuardRefused: the table, its column or its dependents cannot be used.
     """
     postgresql = turn.database.is_postgresql
     if postgresql:
@@ -194,10 +194,10 @@ def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
 def _statements(
     connection: Connection, cascade: CascadeGraph, axis: TimestampColumn, turn: ExpiryContext, notes: tuple[str, ...]
 ) -> ExpiryStatements:
-    """What is to be deleted, but for what is held.
+    """Returns the statements that delete the cascade, without held rows.
 
     Raises:
-        GuardRefused: nobody can tell which rows are held.
+        GuardRefused: the held rows are unknown.
     """
     postgresql, zone, now = turn.database.is_postgresql, turn.policy.zone, turn.moment
     holds: dict[TableName, Holds] = {}

@@ -17,7 +17,7 @@ from nightshift.results import ExpiredTable, RunStatus
 def table_result(
     connection: Connection, statements: ExpiryStatements, progress: BatchProgress, started: float, *, in_time: bool
 ) -> ExpiredTable:
-    """The result, with a look at what is still due."""
+    """The result, with the oldest row that is still due."""
     cascade = statements.cascade
     oldest = oldest_due(connection, statements.due, cascade.root)
     left = count_due(connection, statements.due, cascade.root) if in_time and oldest else 0

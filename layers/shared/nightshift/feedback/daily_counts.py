@@ -1,4 +1,4 @@
-"""Counts votes, in the database: one statement a question, and a handful of rows for an answer."""
+"""Counts votes in the database: one statement for each question, which returns a handful of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALUE_LENGTH = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyCounts:
-    """What a window's rows say.
+    """Counts of one window's votes.
 
     Attributes:
         worst: groups with enough votes that do not do better than the window as a whole, highest negative ratio first;
@@ -141,7 +141,7 @@ def _votes(row: Any) -> VoteTotals:
 
 
 def _times(condition: str) -> str:
-    """How often a condition holds. FILTER stops at nulls as WHERE does."""
+    """Returns SQL that counts the rows for which a condition holds. FILTER ignores nulls as WHERE does."""
     return f"count(*) FILTER (WHERE {condition})"
 
 

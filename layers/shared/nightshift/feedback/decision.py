@@ -1,4 +1,4 @@
-"""What a window's votes mean. Pure: the same votes and the same past give the same decision."""
+"""Decides on a window's votes. Pure: the same votes and the same past give the same decision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_UNKNOWN_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRules:
-    """What is decided by.
+    """Rules of a decision.
 
     Attributes:
         threshold: the negative ratio above which something is wrong.
@@ -38,11 +38,11 @@ class DecisionRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionContext:
-    """What is known of the time before.
+    """Earlier windows and decisions that a decision depends on.
 
     Attributes:
         week: the seven windows before, together.
-        cooling_until: re-embedding is not started again before; None: it was not started of late.
+        cooling_until: re-embedding is not started again before; None: it was not started recently.
         superseded: a later window was decided on already.
     """
 

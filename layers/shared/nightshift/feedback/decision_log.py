@@ -1,8 +1,8 @@
-"""What was decided, once a window, and what was counted, day by day.
+"""Stores the decision on each window, once, and the counts of each day.
 
-A decision is written in one transaction with the look at the past that it rests on; deciders wait for each other, so
-that no two windows start re-embedding because neither saw the other. Its name is made of the source and the window:
-whoever decides on a window, however often, means the same decision.
+A decision is written in the transaction that reads the past which it rests on. Deciders wait for each other, so that
+two windows cannot both start re-embedding because neither saw the other. The name of a decision is computed from the
+source and the window, so that every decider on a window uses the same name, however often.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ class DecisionRecord:
 
     @property
     def is_event_pending(self) -> bool:
-        """It starts re-embedding, and nobody knows that the bus was told."""
+        """Returns whether the decision starts re-embedding, and its event is not known to be sent."""
         return self.event is not None and not self.sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionHistory:
-    """What was decided before.
+    """Earlier decisions on a source.
 
     Attributes:
         own: on this window.
@@ -115,15 +115,15 @@ class DecisionLog:
         ]
 
     def acquire_decision_lock(self) -> None:
-        """Wait until nobody else decides; until the transaction ends. SQLite has one writer at a time anyway."""
+        """Waits for other deciders; holds the lock until the transaction ends. SQLite has one writer anyway."""
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DECIDING})
 
     def load_history(self, window: FeedbackWindow, *, anew: bool = False) -> DecisionHistory:
-        """What a decision on a window rests on, in one statement.
+        """Returns the earlier decisions that a decision on a window rests on, in one statement.
 
         Args:
-            anew: what it rests on but for an earlier decision on this very window.
+            anew: ignore an earlier decision on this very window.
         """
         if not self._there:
             return DecisionHistory()

@@ -1,7 +1,8 @@
-"""The second step: a window's decision, made once and found ever after, in one transaction.
+"""Decides on a window once, and returns the recorded decision afterwards, in one transaction (the second step).
 
 A window is superseded when a later one has been decided, not when it is old: only the newest decision may start
-re-embedding, however late its event arrives."""
+re-embedding, however late its event arrives.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +22,11 @@ from nightshift.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionOutcome:
-    """What follows from what was seen.
+    """Result of deciding on a window.
 
     Attributes:
         own: the decision on this window, as it is on record; in a dry run, as it would be made now.
-        on_record: what an earlier run decided on this window.
+        on_record: an earlier run's decision on this window.
         late: votes of the window before that came after it was decided on.
         owed: the decision whose event is to be sent, this window's or an earlier one's.
     """
@@ -78,7 +79,7 @@ def _ruled(ledger: DecisionLog, run: JobRun, settings: Settings, seen: VoteCount
 
 
 def _is_owed(last: DecisionRecord | None, own: DecisionRecord, run: JobRun, cooling: timedelta) -> bool:
-    """Whether the event of the table's last start is to be sent: none but the last can be owed.
+    """Returns whether the event of the table's last start is to be sent: only the last can be pending.
 
     Not this window's alone: as long as an earlier one holds this one back, it is sent by the run that it holds back.
     """

@@ -1,4 +1,4 @@
-"""The documents behind disliked answers: whoever embeds them again asks here, not the votes themselves."""
+"""Finds the documents behind disliked answers, for code that embeds them again."""
 
 from __future__ import annotations
 

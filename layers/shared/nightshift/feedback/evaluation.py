@@ -1,8 +1,9 @@
 """Evaluates one day: counts votes, records a decision once, publishes its event.
 
-Three steps, each whole by itself. *Look* reads one snapshot and writes nothing. *Decide* is one transaction: the past
-is read, and the decision written, under a lock. *Tell* sends what is owed. A run may die between any two of them, and
-the next delivery goes on from there: a window is decided on once, and its event is sent until the bus has it.
+There are three steps, each complete by itself. *Look* reads one snapshot and writes nothing. *Decide* is one
+transaction: it reads the past and writes the decision, under a lock. *Tell* sends the pending event. A run may die
+between any two of them, and the next delivery goes on from there: a window is decided on once, and its event is sent
+until the bus has it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from nightshift.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackDependencies:
-    """What an assessment may use.
+    """Dependencies of an evaluation.
 
     Attributes:
         bus: called where an event is to be sent.
@@ -97,7 +98,7 @@ def _blank(run: JobRun, settings: Settings, window: FeedbackWindow) -> FeedbackR
 
 
 def _told(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, settings: Settings) -> FeedbackResult:
-    """The report: the figures of the decision, made now or before, and what else was counted now."""
+    """Returns the report: the figures of the decision, made now or before, and the other current counts."""
     counted, own, window = seen.counted, ruling.own, seen.window
     week = own.week if own.week is not None else seen.current_week
     on_record, now = ruling.on_record, _figures_now(seen, settings)

@@ -1,7 +1,8 @@
-"""The event that starts re-embedding: what it says, and sending it until the bus has it.
+"""Builds the event that starts re-embedding, and sends it until the bus has it.
 
-It is owed from the moment that the decision is committed. Who dies before noting that it was sent, or never heard the
-bus's answer, leaves it owed, and it is sent again, word for word: at least once. Receivers go by the decision's name.
+The event is pending from the moment that the decision is committed. A run that dies before it notes the sending, or
+never receives the bus's answer, leaves it pending, and it is sent again, word for word: at least once. Receivers
+deduplicate by the decision's name.
 """
 
 from __future__ import annotations

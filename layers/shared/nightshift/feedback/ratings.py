@@ -1,9 +1,9 @@
-"""Which values of the rating column are a like, which a dislike, and which are unknown, as SQL conditions.
+"""Classifies values of the rating column as likes, dislikes or unknown, by SQL conditions.
 
 The values come from the environment as text, and are compared in the column's own type, so that no row is cast and an
-index that has the column serves: numbers as numbers, booleans as booleans, labels of an enum as these. A value that the
+index on the column can be used: numbers as numbers, booleans as booleans, labels of an enum as these. A value that the
 column cannot hold is refused: it would make a report of no votes, for ever. A value that no setting names is unknown:
-it is counted and named, never taken for the value that it resembles. Null and blank text are no votes.
+it is counted and named, never counted as a value that it resembles. Null and blank text are no votes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SQLITE_NUMBERS = {"integer", "real"}
 _INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63, "integer": 2**63}
 """Type → the first number too large for it."""
 _TRUE, _FALSE = {"true", "t", "yes", "on", "1"}, {"false", "f", "no", "off", "0"}
-"""What PostgreSQL reads as booleans."""
+"""Texts that PostgreSQL reads as booleans."""
 
 _LABELS = """
 SELECT e.enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace

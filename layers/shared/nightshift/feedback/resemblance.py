@@ -13,13 +13,13 @@ and bytes of no width, spaces, and punctuation such as the underscore."""
 
 
 def find_resembling(value: str, words: Iterable[str]) -> str | None:
-    """The first of some words that a value equals but for case, spaces, punctuation, and an emoji's variant."""
+    """Returns the first of the words that a value equals except for case, spaces, punctuation and emoji variants."""
     folded = _fold(value)
     return next((word for word in words if folded and _fold(word) == folded), None)
 
 
 def _fold(value: str) -> str:
-    """What is left of a value without the differences that `find_resembling` passes over."""
+    """Returns a value without the differences that `find_resembling` ignores."""
     text = unicodedata.normalize("NFKC", value).casefold()
     kept = "".join(
         char for char in text if ord(char) not in _SKIN_TONES and not unicodedata.category(char).startswith(_NO_LETTERS)

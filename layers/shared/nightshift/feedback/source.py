@@ -1,6 +1,6 @@
-"""Where the votes are: the table and columns that the settings name, looked up and found fit for counting.
+"""Finds the table and columns of the votes that the settings name, and checks that they can be counted.
 
-Names are found as people write them, see `database.catalog`. A view will do as well as a table: nothing is written.
+Names are resolved as people write them, see `database.catalog`. A view is as good as a table: nothing is written.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class VoteSource:
         return f"{column} >= {first} AND {column} < {last}"
 
     def votes_sql(self, within: str, *, day: str = "0") -> str:
-        """What follows FROM, up to a WHERE with a condition: the rows that count as votes.
+        """Returns SQL to follow FROM, up to a WHERE with a condition: the rows that count as votes.
 
         Without a key these are all rows. With one, of each answer's ratings of one day the last counts, and of two at
         one moment the dislike; a row without a key stands for itself.

@@ -1,6 +1,6 @@
-"""How sure a ratio is: Wilson's score interval, and Newcombe's for the difference of two ratios.
+"""Computes confidence intervals: Wilson's score interval, and Newcombe's for the difference of two ratios.
 
-The plain interval, ratio ± z·σ, was rejected: it has no width where all votes are dislikes, so that 2 of 2 would look
+The plain interval, ratio ± z·σ, was rejected: it has no width if all votes are dislikes, so that 2 of 2 would look
 certain, and it reaches below 0. Wilson's keeps its confidence for few votes and for ratios near 0 and 1.
 """
 

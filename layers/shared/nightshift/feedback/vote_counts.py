@@ -1,4 +1,4 @@
-"""The first step: everything that the database says about a window, from one snapshot, and nothing written."""
+"""Reads everything that the database has on a window, from one snapshot, and writes nothing (the first step)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nightshift.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteCounts:
-    """What was seen.
+    """Votes of a window and of the days before it.
 
     Attributes:
         days: every day of the chart, the week before among them, counted now or before.
@@ -45,7 +45,7 @@ def count_votes(connection: Connection, settings: Settings, window: FeedbackWind
     """Count a window, the one before, and what else of the chart no run has counted yet. Ends the transaction.
 
     Raises:
-        Refused: the votes cannot be counted.
+        GuardRefused: the votes cannot be counted.
     """
     begin_reading(connection)
     source = find_source(connection, settings, until=window.end)

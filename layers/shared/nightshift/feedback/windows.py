@@ -1,7 +1,7 @@
-"""Which day is reported: the whole calendar day before the run's own, in the report's zone.
+"""Computes the reported day: the whole calendar day before the run's own, in the report's zone.
 
-Days are counted on the calendar, never by 24 hours: a day at a change of the clocks has 23 or 25 of them. Where clocks
-skip a midnight, the day begins with the first moment that it has; a day that a zone left out altogether (Apia,
+Days are calendar days, not periods of 24 hours: a day at a change of the clocks has 23 or 25 of them. If clocks
+skip a midnight, the day begins with its first existing moment. A day that a zone left out altogether (Apia,
 30 December 2011) has none, and no votes.
 """
 

@@ -1,4 +1,4 @@
-"""The day's logs, saved beside the database: events of CloudWatch log groups, or the files of a host's directory.
+"""Saves the day's logs beside the database backup: events of CloudWatch log groups, or the files of a host's directory.
 
-Logs never stop a backup. What could not be saved is told in a sentence each, and the manifest has it under `missing`.
+Logs never stop a backup. The manifest lists logs that could not be saved under `missing`, a sentence each.
 """

@@ -1,9 +1,9 @@
-"""CloudWatch Logs: events page by page, and retention. The only place that calls it.
+"""Reads events of CloudWatch Logs page by page, and sets retention. The only module that calls it.
 
 FilterLogEvents returns up to 10,000 events or 1 MB a page, by time; a page may be empty and yet name a next one, and
 its `endTime` still belongs to the range, other than GetLogEvents' (CloudWatch Logs API reference). It allows few
-requests a second for a whole account, so that a refusal to answer quickly is usual: it is asked again, more slowly each
-time, as long as there is time.
+requests a second for a whole account, so that throttling is usual: a throttled request is repeated, with growing
+pauses, as long as there is time.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from nightshift.errors import InvalidSettings, NightshiftError
 
 TRIES = 9
 PAUSE_S, MAX_PAUSE_S = 0.5, 20.0
-"""Before the second try; twice as long before each further one, up to the latter: about a minute in all."""
+"""Pause before the second try, and its maximum; doubled before each further one: about a minute in all."""
 
 RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288),
     3653,
 )
-"""What PutRetentionPolicy takes (API reference)."""
+"""Numbers of days that PutRetentionPolicy accepts (API reference)."""
 
 _AGAIN = {
     *("ThrottlingException", "Throttling", "LimitExceededException", "ServiceUnavailableException"),
@@ -47,7 +47,7 @@ class LogsUnavailable(NightshiftError):
 
     @property
     def sentence(self) -> str:
-        """Return what went wrong, in its words, and what to do, for a list of what is missing."""
+        """Returns the error in its words, and the remedy, for a list of missing logs."""
         said = f"{self.message}: {self.words}" if self.words else self.message
         return f"{said} ({self.hint})" if self.hint else said
 
@@ -206,7 +206,7 @@ def check_retention(days: int) -> None:
 
 
 def _judged(exc: Exception) -> tuple[str, bool]:
-    """What went wrong, in a word, and whether asking again may help; raises what is no answer of CloudWatch's."""
+    """Returns the error in a word, and whether a retry may help; raises errors that are no answer of CloudWatch's."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from botocore.parsers import ResponseParserError
 

@@ -1,8 +1,8 @@
-"""The day's logs of a deployment: whatever its settings name, in one call.
+"""Saves the day's logs of a deployment, from all sources in its settings, in one call.
 
-A day begins where the logs of the backup before end: at midnight, unless there were nights without a backup, or nights
-whose time was over before their logs were. What came too late for that backup is saved beside it (see `late`). So an
-event that is not in one backup is in the next.
+A day begins at the end of the previous backup's logs: at midnight, unless there were nights without a backup, or nights
+whose time was over before their logs were saved. Events that arrived too late for the previous backup are saved, too
+(see `late`). So an event that is not in one backup is in the next.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from nightshift.logs.window import LogWindow, day_before
 from nightshift.settings import Settings
 
 _DIRECTORY = "files:"
-"""Tells a directory from a log group, in whose name there is no colon."""
+"""Prefix that distinguishes a directory from a log group, whose name has no colon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayLogs:
-    """What was saved.
+    """Result of saving a day's logs.
 
     Attributes:
         parts: every object.
         events: events of groups and lines of files.
-        missing: what was not saved, a sentence each: for the manifest.
+        missing: logs that were not saved, a sentence each: for the manifest.
         warnings: what the operator should know, a sentence each.
         left: groups that ran out of time: a later invocation may go on with `groups`.
         later: from where the next day's run has to begin with what is not saved whole, `before` of its call.
@@ -75,7 +75,7 @@ def save_day(
         previous: `as_of` of the backup before; None: there is none.
         earlier: what that backup holds of the groups; None: its late events are not looked for.
         before: how far an earlier invocation got with the groups, or what the backup before has as `later`.
-        record: is told how far each group is, after every object.
+        record: callback for the progress of each group, after every object.
 
     Raises:
         InvalidSettings: see `check_settings`.
@@ -134,7 +134,7 @@ def _late(
 
 
 def _start(before: Mapping[str, GroupProgress], name: str, window: LogWindow) -> int:
-    """From where a group or a directory is saved; milliseconds since 1970."""
+    """Returns the time from which a group or a directory is saved; milliseconds since 1970."""
     begun = before[name].last_ms if name in before else None
     return window.start_ms if begun is None else min(begun, window.start_ms)
 

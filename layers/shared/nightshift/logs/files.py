@@ -1,12 +1,12 @@
-"""A directory of log files, as it was when the run began: rotated, packed, open and growing ones.
+"""Saves a directory of log files as it was at the start of the run: rotated, compressed, open and growing ones.
 
-The directory is listed first; of every file as many bytes are read as it had then. A file that was rotated since is
-known by its inode and found under its new name. One that is gone is named, and the directory is looked at once more:
-whatever packed it has left something new there.
+The directory is listed first, and each file is read up to its size at that time. A file that was rotated since is
+identified by its inode and found under its new name. A missing file is named, and the directory is listed once more:
+the program that compressed it has left a new file there.
 
-Files that were last written before the window are in an earlier backup. Lines are bytes, with their line ends; one that
-is longer than `MAX_LINE` goes on in the next row. Packed files (gzip) are unpacked; one that is cut off is saved as far
-as it goes.
+Files that were last written before the window are in an earlier backup. Lines are bytes, with their line ends; a line
+longer than `MAX_LINE` continues in the next row. Compressed files (gzip) are decompressed; a truncated one is saved as
+far as it can be read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nightshift.rows.log_records import FILES, LINES, ParquetBuffer
 
 MAX_LINE = 1 << 20
 _LINE_BYTES = 100
-"""What a line takes beside its bytes."""
+"""Memory of a line besides its bytes."""
 _LINES_A_TIME = 10_000
 _GZIP = b"\x1f\x8b"
 
@@ -46,7 +46,7 @@ class SavedLogFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileExportResult:
-    """What became of a directory.
+    """Result of saving a directory.
 
     Attributes:
         parts: the lines, and behind them one object that lists the files.
@@ -89,7 +89,7 @@ def save_directory(sink: LogUploader, directory: str, *, since_ms: int, deadline
 
 @dataclass(slots=True)
 class _Saver:
-    """Files on their way into parts."""
+    """Packs files into parts."""
 
     sink: LogUploader
     directory: str
@@ -101,12 +101,12 @@ class _Saver:
     _lines: ParquetBuffer = field(default_factory=lambda: ParquetBuffer(LINES, {}))
 
     def miss(self, path: str, why: OSError | str) -> None:
-        """Name what is not saved."""
+        """Records a path that is not saved."""
         told = _shown(why) if isinstance(why, str) else os.strerror(why.errno or 0)
         self.missing.append(f"log file {_shown(path)}: {told}")
 
     def save(self, files: list[LogFile]) -> int:
-        """Save files in turn; how many of them were gone."""
+        """Saves files one by one; returns the number of missing ones."""
         lost = 0
         for number, file in enumerate(files):
             if self._over():
@@ -125,7 +125,7 @@ class _Saver:
         return lost
 
     def finish(self) -> FileExportResult:
-        """Write what is left, and the list of files."""
+        """Writes the remaining lines, and the list of files."""
         if self._lines.rows:
             self._write()
         if self.files:
@@ -225,5 +225,5 @@ def _some_lines(source: io.BufferedIOBase) -> Iterator[list[bytes]]:
 
 
 def _shown(path: str) -> str:
-    """A path as text, whatever bytes it has."""
+    """Returns a path as text, even if its bytes are not valid UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

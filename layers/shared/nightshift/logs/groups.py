@@ -1,11 +1,11 @@
-"""The day's events of CloudWatch log groups, every one once, in parts of bounded size; stopped and resumed at will.
+"""Saves the day's events of CloudWatch log groups, every one once, in parts of bounded size. It can stop and resume.
 
-Events come by time. After each part the caller is told how far it got: the token of the next page, and, as tokens live
-for 24 hours only, the last event's time with the ids of all events of that millisecond. A later invocation goes on by
-the token, or by that time: events of the same millisecond that have been saved are known by their ids. Should events
-ever come out of order, a lost token means that the group begins anew.
+Events are returned by time. After each part the caller is told the progress: the token of the next page, and, because
+tokens live for 24 hours only, the last event's time with the ids of all events of that millisecond. A later invocation
+continues with the token, or from that time: events of the same millisecond that have been saved are recognised by their
+ids. If events are ever out of order, a lost token means that the group starts again.
 
-An event that reaches CloudWatch after the run, stamped with the day before, is the next backup's: see `late`.
+An event of the day before that reaches CloudWatch after the run belongs to the next backup: see `late`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nightshift.rows.log_records import EVENTS, ParquetBuffer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupProgress:
-    """How far a group is saved.
+    """Progress of saving one group.
 
     Attributes:
         token: CloudWatch's, of the first page that is not in `parts`.
@@ -49,7 +49,7 @@ class GroupProgress:
         return sum(part.rows for part in self.parts)
 
     def later(self, start_ms: int) -> GroupProgress:
-        """What another day's run goes on with: the parts are in a backup by then, and the token is too old.
+        """Returns the progress for another day's run: the parts are in a backup by then, and the token has expired.
 
         Args:
             start_ms: where this run began; it is where the next one has to, if events did not come by time.
@@ -72,7 +72,7 @@ class GroupProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupsSaved:
-    """What became of all groups.
+    """Result of saving all groups.
 
     Attributes:
         groups: how far each is saved.
@@ -94,7 +94,7 @@ class GroupsSaved:
 
 
 Record = Callable[[GroupProgress], None]
-"""Is told after every part; what it has kept, a later invocation need not save again."""
+"""Callback after every part; a later invocation need not save again the progress that it has stored."""
 
 
 def save_groups(
@@ -139,7 +139,7 @@ def save_groups(
 def save_group(
     cloudwatch: CloudWatchLogs, sink: LogUploader, window: LogWindow, progress: GroupProgress, *, deadline: float
 ) -> Iterator[GroupProgress]:
-    """Save one group from where it stands.
+    """Saves one group, starting from its progress.
 
     Yields:
         how far it is, after every part and at the end; the last one is `done`, unless the time was over.

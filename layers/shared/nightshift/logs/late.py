@@ -1,8 +1,8 @@
-"""Events that reached CloudWatch too late for the backup before: agents that were cut off send such.
+"""Saves events that reached CloudWatch too late for the previous backup, e.g. from agents that were disconnected.
 
-The range of that backup is read once more. An event that was ingested before it read cannot be late; of the others,
-those are saved whose ids are not in its objects. An event that comes later still, more than a day behind its range, is
-in no backup: the log group itself has it.
+The range of that backup is read once more. An event that was ingested before its read cannot be late. Of the others,
+those are saved whose ids are not in its objects. An event that arrives still later, more than a day after its range, is
+in no backup: only the log group has it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.rows.log_records import EVENTS, ParquetBuffer
 
 EVENT_BYTES = 150
-"""What an event takes beside its message."""
+"""Memory of an event besides its message."""
 CLOCKS_APART_MS = 300_000
-"""By which CloudWatch's clock may be behind ours, and an event's appearance behind its ingestion."""
+"""Maximum by which CloudWatch's clock may be behind ours, and an event's appearance behind its ingestion."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierLogs:
-    """What the backup before has of log groups.
+    """Log events in the previous backup.
 
     Attributes:
         start_ms: where its range began; milliseconds since 1970, as all times here.
@@ -39,7 +39,7 @@ class EarlierLogs:
 
 @dataclass(frozen=True, slots=True)
 class LateSaved:
-    """What became of one group's late events.
+    """Result of saving one group's late events.
 
     Attributes:
         parts: objects with them.
@@ -87,7 +87,7 @@ def save_late_events(
 
 
 class _Late:
-    """Late events on their way into objects."""
+    """Packs late events into objects."""
 
     def __init__(self, sink: LogUploader, group: str, earlier: EarlierLogs) -> None:
         self.parts: list[SavedPart] = []
@@ -100,7 +100,7 @@ class _Late:
         self._gathering = ParquetBuffer(EVENTS, {"nightshift.log_group": group, "nightshift.window": "late"})
 
     def take(self, events: tuple[LogEvent, ...]) -> None:
-        """Gather those that are not saved yet."""
+        """Gathers the events that are not saved yet."""
         fresh = [e for e in events if e.ingestion_time is None or e.ingestion_time >= self._since]
         if fresh and self._saved is None:
             self._saved = self._ids()
@@ -112,7 +112,7 @@ class _Late:
             self.write()
 
     def write(self) -> None:
-        """Write what is gathered."""
+        """Writes the gathered events."""
         if self._gathering.rows:
             self.parts.append(
                 self._sink.upload_part(f"{self._group}/late", len(self.parts) + 1, self._gathering.encode_file())

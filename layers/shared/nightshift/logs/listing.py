@@ -1,7 +1,7 @@
-"""What files lie below a directory, and each of them opened by its inode, whatever it is called by now.
+"""Lists the files below a directory, and opens each by its inode, whatever its name is by then.
 
-Links are not followed, since others than the directory's owner may say where they lead; those that lead to nothing
-that is listed anyway are told. What else is no regular file is left alone.
+Links are not followed, because others than the directory's owner may control their targets. Links to files that are not
+listed anyway are reported. Other entries that are no regular files are ignored.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _NOT_IT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
-"""Why a name does not open where something else has taken the file's place: nothing, a link, a pipe."""
+"""Errors of opening a name when the file has been replaced: by nothing, a link, a pipe."""
 
 Miss = Callable[[str, OSError | str], None]
-"""Is told of a path that is not looked at, and why."""
+"""Callback for a skipped path, with the reason."""
 
 LINKS_TOLD = 5
-"""Links that are told by name; a directory of containers' logs may hold hundreds."""
+"""Links that are reported by name; a directory of containers' logs may hold hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def list_files(directory: str, miss: Miss) -> list[LogFile]:
 
 
 def _tell_links(directory: str, links: list[str], listed: set[tuple[int, int]], miss: Miss) -> None:
-    """Tell the links that lead to nothing that is listed."""
+    """Reports the links to files that are not listed."""
     outside = [path for path in links if not _is_listed(directory, path, listed)]
     for path in outside[:LINKS_TOLD]:
         try:
@@ -76,7 +76,7 @@ def _tell_links(directory: str, links: list[str], listed: set[tuple[int, int]], 
 
 
 def _is_listed(directory: str, path: str, listed: set[tuple[int, int]]) -> bool:
-    """Whether a link leads to a file that is listed, or to a directory below the one that is."""
+    """Returns whether a link leads to a listed file, or to a directory below the listed one."""
     link = os.path.join(directory, path)
     try:
         about = os.stat(link)

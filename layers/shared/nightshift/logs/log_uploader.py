@@ -1,4 +1,4 @@
-"""Where saved logs go: objects of a backup, each proven as soon as it is written."""
+"""Uploads saved logs as objects of a backup, and verifies each one as soon as it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nightshift.rows.parquet import ParquetFile
 from nightshift.store import ObjectStore
 
 PART_BYTES = 32 * 1024 * 1024
-"""Of text that one object holds, before it is packed: what is in memory at once."""
+"""Bytes of text in one object, before compression: they are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

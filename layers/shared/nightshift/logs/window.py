@@ -1,4 +1,4 @@
-"""Which events are the day's: those of the calendar day before the run's own, in the deployment's zone."""
+"""Computes the period of the day's logs: the calendar day before the run's own, in the deployment's zone."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The policy file: what is kept how long, and what goes when. TOML, one section a table and job."""
+"""The policy file: retention, expiry and embedding of tables. TOML, one section a table and job."""

@@ -1,4 +1,4 @@
-"""What `reembed` embeds: one `[[embedding]]` entry a table of documents.
+"""Policies of `reembed`: one `[[embedding]]` entry a table of documents.
 
     [[embedding]]
     table = "document"               # schema.table; quote odd names as in SQL

@@ -1,4 +1,4 @@
-"""What `expire_jobs` deletes: one `[[expiry]]` entry a table whose rows say themselves when they end.
+"""Policies of `expire_jobs`: one `[[expiry]]` entry a table with a column of expiry times.
 
     [[expiry]]
     table = "job"                    # schema.table; quote odd names as in SQL
@@ -8,22 +8,22 @@
     archive = true                   # rows go to the Parquet archive before they are deleted
     cascade = ["payment", "report"]  # the tables that may lose rows with it; another that a key reaches is refused
 
-    [[expiry.files]]                 # S3 files that rows name, of the table itself or of one that hangs on it
+    [[expiry.files]]                 # S3 files that rows name, of the table itself or of a dependent one
     table = "job_file"
     key = "s3_key"                   # the column with the object's key
     bucket = "uploads"               # or bucket_column = "…"; default: EXPIRE_FILES_BUCKET
     buckets = ["uploads", "scans"]   # those that rows may name, beside `bucket` and EXPIRE_FILES_BUCKET
-    prefix = "media/"                # what comes before a value that is no address
-    strip = "/"                      # what a value may begin with that is no part of the key
+    prefix = "media/"                # prefix of values that are no address
+    strip = "/"                      # beginning of values that is no part of the key
     check = false                    # do not look up in S3, before rows go, whether some of the keys name files
 
-    [[expiry.dependents]]            # a table that hangs on another without a foreign key
+    [[expiry.dependents]]            # a table that depends on another without a foreign key
     table = "sms_log"
     columns = ["job_id"]
     references = "job"               # default: the entry's own table
     referenced = ["id"]              # default: its primary key
 
-What hangs on the table by foreign keys needs no entry: the database knows it.
+Tables that depend on the table by foreign keys need no entry: the database knows them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads the policy file: every entry that is wrong is named in one error, and nothing is done by half of a file."""
+"""Reads the policy file; one error names every wrong entry, and a file with errors is not used at all."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _is_list(section: object) -> bool:
 def _entries(
     model: type[M], section: str, document: dict[str, Any], defaults: dict[str, Any], problems: list[str]
 ) -> list[M]:
-    """A section's entries that are as they should be; what is wrong with the others goes to `problems`."""
+    """A section's valid entries; the errors of the others are added to `problems`."""
     entries = document.get(section, [])
     if not isinstance(entries, list):
         problems.append(f"{section}: should be written [[{section}]]")

@@ -1,4 +1,4 @@
-"""What `cleanup` archives: one `[[retention]]` entry a table.
+"""Policies of `cleanup`: one `[[retention]]` entry a table.
 
     [[retention]]
     table = "app.conversation_log"   # schema.table; quote odd names as in SQL: '"My Schema"."Table.x"'
@@ -8,7 +8,7 @@
     epoch = "ms"                     # for columns of numbers: "s", "ms", "us" or "ns"
     max_share = 0.5                  # refuse to take more than this share of the table without `force`
 
-The cutoff is the beginning of a day in the policy's zone: with `keep_days = 30` a run on 15 October, whatever the
+The cutoff is the beginning of a day in the policy's zone: with `keep_days = 30` a run on 15 October, at any
 hour, takes the rows of 14 September and older. So each day is archived whole, and every run of one day agrees on the
 cutoff.
 """

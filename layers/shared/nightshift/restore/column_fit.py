@@ -1,8 +1,8 @@
-"""Lays archived columns over a table's columns, by name.
+"""Matches archived columns with a table's columns, by name.
 
-Between archive and restore a table lives on: columns are added, dropped, renamed, widened. What fits is decided from
-declared types alone, before the first row, and by one rule: a value must come back as it was. So a type may become
-itself, a wider one of its kind, or text; whatever could round, cut or reinterpret a value is refused.
+Between archive and restore a table lives on: columns are added, dropped, renamed, widened. The match is decided from
+declared types alone, before the first row, and by one rule: a restored value must equal the archived one. So a type may
+become itself, a wider one of its kind, or text; a type that could round, cut or reinterpret a value is refused.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class ColumnAssignment:
 
 @dataclass(frozen=True, slots=True)
 class ColumnFit:
-    """How the rows of one set of archived columns go into a table.
+    """Assignment of one set of archived columns to a table's columns.
 
     Attributes:
-        notes: what differs, a sentence each.
+        notes: the differences, a sentence each.
         left_out: archived columns that have no place in the table.
     """
 
@@ -51,13 +51,13 @@ class ColumnFit:
     left_out: tuple[str, ...] = ()
 
     def name_of(self, archived: str | None) -> str | None:
-        """What the table calls an archived column; None where it has no place there."""
+        """Returns the table's name of an archived column; None where it has no place there."""
         return next((filled.slot.name for filled in self.filled if filled.source.name == archived), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMismatch:
-    """Why they cannot.
+    """Reasons why archived columns do not fit a table.
 
     Attributes:
         problems: a sentence each.

@@ -1,4 +1,4 @@
-"""Lays a set of archived columns out over one table: the one that is there, or one that is made for them."""
+"""Plans the table that sets of archived columns are restored into: an existing one, or one that is created for them."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class RestoreDestination:
 
     Attributes:
         table: as it is, or will be made.
-        exists: it stands in the database already.
+        exists: it is in the database already.
         fits: how rows go into it, by the fingerprint of their columns.
         types: the archived types that the database still has, and each one's full name (PostgreSQL).
         recast: those of the latter to which a cast from text is another function than their input.
-        notes: what differs, a sentence each, said once.
+        notes: the differences, a sentence each, each reported once.
     """
 
     table: InsertTarget
@@ -126,7 +126,7 @@ def _planned(
 
 
 def make_destination(connection: Connection, destination: RestoreDestination) -> RestoreDestination:
-    """Create the table, or add the columns that it lacks, as planned; commits. Returns it as it stands."""
+    """Create the table, or add the columns that it lacks, as planned; commits. Returns it as it is then."""
     table = destination.table
     found = find_insert_target(connection, table.name)
     known = {slot.name for slot in found.slots} if found else set()
@@ -147,7 +147,7 @@ def make_destination(connection: Connection, destination: RestoreDestination) ->
 def _extended(
     connection: Connection, table: InsertTarget, shapes: Sequence[ColumnSet], rename: Mapping[str, str]
 ) -> InsertTarget:
-    """Our own `_restored` table, with the columns that further shapes bring."""
+    """Our own `_restored` table, with the additional columns of further shapes."""
     planned, _ = _planned(connection, table.name, shapes, rename)
     known = {slot.name for slot in table.slots}
     return replace(table, slots=(*table.slots, *(slot for slot in planned.slots if slot.name not in known)))

@@ -1,10 +1,10 @@
-"""Puts the rows of one object into the table: all of them, in one transaction, or none.
+"""Inserts the rows of one object into the table: all of them, in one transaction, or none.
 
-In that transaction, in this order: the object is put on record for the target (a second restore of it waits here and
-then goes away empty-handed); the rows go in, keys that the table has already being left alone, or are found there,
-where the table was filled before it took the original's place; for the original its ledger row leaves the archive;
-sequences are moved past what came in; then COMMIT. The bytes were proven before it began. A COMMIT without an answer
-is settled by trying again: the record tells.
+The steps of that transaction, in this order: the object is recorded for the target (a second restore of it waits here
+and then does nothing); the rows are inserted except for keys that the table has already, or are found there, where the
+table was filled before it took the original's place; for the original, its ledger row leaves the archive; sequences are
+moved past the inserted values; then COMMIT. The bytes were verified before it began. After a COMMIT without an answer
+the load is tried again: the record shows the outcome.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from nightshift.rows.row_connection import StatementRefused, TransactionLimits
 
 @dataclass(frozen=True, slots=True)
 class LoadedObject:
-    """What became of an object.
+    """Row counts of a loaded object.
 
     Attributes:
         rows: inserted.
         existing: left out, because the table had their keys.
-        differing: of those, how many stand in the table with other values.
+        differing: of those, the number that the table has with other values.
     """
 
     rows: int
@@ -86,7 +86,7 @@ def _bring(
     fit: ColumnFit,
     bounds: TransactionLimits,
 ) -> LoadedObject:
-    """Insert the rows, and see what became of each."""
+    """Insert the rows, and count the outcomes."""
     added = filler.load_rows(file, fit, bounds)
     _check_shape(filler)
     existing = file.rows - added
@@ -113,7 +113,7 @@ def _take_over(
     """An object that was restored into another table, which has taken the original's place since, or a part of it.
 
     Its rows must be there as they came. Where some were changed or deleted meanwhile, and the table has a key, the rest
-    is brought as ever; without a key nobody can tell which of them are missing.
+    is inserted as usual; without a key the missing ones cannot be identified.
 
     Raises:
         StatementRefused: so it is.

@@ -12,7 +12,7 @@ from nightshift.results import RestoreResult, RunStatus
 
 
 def partial_result(facts: Callable[..., RestoreResult], tally: RestoreStats, objects: int) -> RestoreResult:
-    """What stands of a run that failed."""
+    """Returns the result of a run that failed, with the committed work."""
     left = objects - len(tally.keys) - tally.already - len(tally.damaged)
     return build_result(facts, tally, remaining=left, status=RunStatus.PARTIAL)
 

@@ -23,7 +23,7 @@ from nightshift.database.tables import archive_object, restored_object, table_ex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRecords:
-    """What one run writes of its restores.
+    """SQL for the records of one run's restores.
 
     Attributes:
         source: the archive's label of the table.
@@ -90,7 +90,7 @@ class RestoreRecords:
         return self._counted(f"UPDATE {self._records} SET existing_count = {rows} WHERE {self._this(one)}")
 
     def existing_of_this_run(self, one: ArchivedObject) -> str:
-        """SQL that yields what `existing` noted in this run; -1 where it was not this run that restored the object."""
+        """SQL that yields the count of `existing_objects` in this run; -1 where another run restored the object."""
         return (
             f"SELECT coalesce((SELECT existing_count FROM {self._records} WHERE {self._this(one)}"
             f" AND run_id = {quote_literal(self.run_id)}), -1)"
@@ -128,7 +128,7 @@ def mark_done(connection: Connection, identities: Sequence[str]) -> frozenset[st
 
 
 def list_sources(connection: Connection, target_id: str) -> frozenset[str]:
-    """The tables that the rows of a table came from, as far as nightshift brought them."""
+    """The tables that the rows of a table came from, as far as nightshift restored them."""
     c = restored_object.c
     return frozenset(_found(connection, select(c.source_table).where(c.target_id == target_id).distinct()))
 
@@ -140,10 +140,10 @@ def is_known(connection: Connection, target: TableName) -> bool:
 
 
 def forget_objects(connection: Connection, target_id: str, table: TableName | None) -> None:
-    """Drop the records of a table that is empty, or not there any more: what they tell of is gone. Commits.
+    """Drop the records of a table that is empty, or not there any more: the recorded rows are gone. Commits.
 
     Args:
-        table: looked at by the same statement: what another restore brings meanwhile, rows and records, stays.
+        table: checked by the same statement: rows and records that another restore adds meanwhile stay.
     """
     c = restored_object.c
     dropped = delete(restored_object).where(c.target_id == target_id, ~c.into_original)
@@ -175,7 +175,7 @@ def renew_hold(connection: Connection, keys: Sequence[str], until: datetime | No
 
 
 def count_objects(connection: Connection, run_id: str, keys: Sequence[str]) -> int:
-    """How many of a run's objects are on record, as a connection sees it that wrote none of them."""
+    """Returns the number of a run's objects on record, read over a connection that wrote none of them."""
     c = restored_object.c
     of_run = select(func.count()).where(c.run_id == run_id)
     return sum(int(connection.execute(of_run.where(c.object_key.in_(some))).scalar_one()) for some in split_keys(keys))

@@ -1,4 +1,4 @@
-"""What the operator asks for: the keys of a restore's event, checked as a whole."""
+"""Parses and checks the keys of a restore's event."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ class RestoreRequest(BaseModel):
         return self
 
     def hold_until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
-        """When the hold is over, aware; None where there is none.
+        """Returns the end of the hold, aware; None where there is none.
 
         Args:
-            now: what a duration is counted from.
+            now: start of a duration.
             zone: in which a day without a time begins.
         """
         if not self.into_original:

@@ -22,10 +22,10 @@ def selection_warnings(
     hold_until: datetime | None,
     now: datetime,
 ) -> tuple[str, ...]:
-    """What the operator should know of the selection.
+    """Returns the warnings about the selection.
 
     Args:
-        back: objects that are in the original as it stands.
+        back: objects that are in the original as it is now.
     """
     returned = len(selection.returned)
     if not request.into_original:
@@ -73,7 +73,7 @@ def damaged_object_warnings(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedOb
 
 
 def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> RestoreResult:
-    """What a run found that could restore nothing: what was left of an earlier one, or a failure.
+    """Returns the result of a run that could restore no object, if an earlier run restored some; else fails.
 
     Raises:
         ArchiveMismatch: nothing of the request has ever been restored.

@@ -1,7 +1,7 @@
-"""Works a list of objects off with several connections at once, one object and one transaction after the other.
+"""Restores a list of objects over several connections at once, each connection one object and transaction at a time.
 
-An object that proves damaged is named and left; the others go on. Whatever else fails stops the run, with what was
-committed before it standing: the next run goes on from there.
+A damaged object is named and left; the others go on. Any other failure stops the run, and the work committed before it
+stays: the next run continues from there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LEAST_SECONDS = 1.0
 
 @dataclass(slots=True)
 class RestoreStats:
-    """What has been committed so far; shared by the workers."""
+    """Counters of committed work, shared by the workers."""
 
     rows: int = 0
     existing: int = 0
@@ -97,7 +97,7 @@ class ObjectRestorer:
         """Restore the objects, oldest first.
 
         Returns:
-            how many are left for want of time.
+            the number of objects left for lack of time.
 
         Raises:
             NightshiftError: the first failure that is not a damaged object.
@@ -135,7 +135,7 @@ class ObjectRestorer:
             return None
 
     def _object(self, filler: RowLoader, one: ArchivedObject) -> RowLoader:
-        """One object, through whatever comes in its way; returns the connection to go on with."""
+        """Restore one object, and handle its failures; returns the connection to go on with."""
         started = time.monotonic()
         try:
             file = self._fetch(one)

@@ -1,4 +1,4 @@
-"""How rows get into a table of either database, within a transaction that somebody else begins and commits."""
+"""Inserts rows into a table of either database, within a transaction that the caller begins and commits."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class RowLoader(Protocol):
     def destination(self) -> RestoreDestination: ...
 
     def prepare_stage(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> None:
-        """Do what must be committed before the transaction begins."""
+        """Do the work that must be committed before the transaction begins."""
 
     def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
         """Insert a file's rows, leaving out those whose keys the table has; returns how many went in."""
 
     def count_differing(self, file: ArchiveFile, fit: ColumnFit) -> int:
-        """After `fill`: how many of the file's rows stand nowhere in the table with just these values."""
+        """After `load_rows`: the number of the file's rows that the table lacks with these values."""
 
     def look_for(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """The same before `fill`, which may follow."""
+        """The same before `load_rows`, which may follow."""
 
     def advance_sequences(self, file: ArchiveFile, fit: ColumnFit) -> None:
         """Move sequences past the values that came in."""

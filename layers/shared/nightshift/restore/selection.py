@@ -1,4 +1,4 @@
-"""Which objects a request means: those of a table, of some days, or by name."""
+"""Selects the objects of a request: those of a table, of some days, or by name."""
 
 from __future__ import annotations
 

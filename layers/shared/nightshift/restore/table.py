@@ -1,4 +1,4 @@
-"""One restore from request to result: select objects, judge and lay out the table, fill it, tell."""
+"""Runs a restore: selects objects, checks and plans the table, fills it, and returns the result."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from nightshift.store import ObjectStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreContext:
-    """What a restore needs, whichever table it is.
+    """Dependencies of a restore, the same for every table.
 
     Attributes:
         zone: in which a hold's day begins.
@@ -70,7 +70,7 @@ def restore_table(way: RestoreContext, run: JobRun) -> RestoreResult:
     """Restore what `run.request` asks for.
 
     Raises:
-        NightshiftError: something failed; its `result` holds what was committed before.
+        NightshiftError: something failed; its `result` holds the work committed before.
     """
     request: RestoreRequest = run.request
     started = time.monotonic()
@@ -114,7 +114,7 @@ def _restore_into(
     name: TableName,
     table: InsertTarget | None,
 ) -> RestoreResult:
-    """Restore what was selected into a table; nobody else deletes from it or restores into it meanwhile."""
+    """Restore the selected objects into a table; no other run deletes from it or restores into it meanwhile."""
     request: RestoreRequest = run.request
     label = selection.label
     facts = partial(RestoreResult, table=label, into=name.label, into_original=request.into_original)
@@ -173,7 +173,7 @@ def _foretold(
     objects: Sequence[ArchivedObject],
     facts: Callable[..., RestoreResult],
 ) -> RestoreResult:
-    """What a dry run answers."""
+    """Returns the result of a dry run."""
     if refusal := _tried(way, destination, objects):
         return facts(status=RunStatus.REFUSED, refusal=refusal)
     rows, size = sum(one.rows or 0 for one in objects), sum(one.bytes or 0 for one in objects)
@@ -197,7 +197,7 @@ def _tried(
 def _on_record(
     connection: Connection, request: RestoreRequest, name: TableName, table: InsertTarget | None
 ) -> tuple[tuple[str, ...], frozenset[str]]:
-    """What the table is in the records, and which objects it has by them; an empty table has none."""
+    """Returns the table's identities in the records, and its objects by these; an empty table has none."""
     if table is None:
         return (), frozenset()
     identities = partition_family(connection, name) if request.into_original else (table.id,)
@@ -240,7 +240,7 @@ def _fill(
     *,
     fresh: bool,
 ) -> RestoreResult:
-    """Fill the table, and tell what came of it, whichever way it ends.
+    """Fill the table, and return the result, or attach it to the error.
 
     Args:
         lost: damaged objects without any sound one of their kind.
@@ -278,10 +278,10 @@ def _check(
     *,
     fresh: bool,
 ) -> None:
-    """What we think we committed is what another connection sees: the report must not rest on a driver's word.
+    """Checks the committed counts over another connection: the report must not rest on a driver's word.
 
     Raises:
-        ArchiveMismatch: it is not.
+        ArchiveMismatch: they differ.
     """
     recorded = book.count_objects(connection, records.run_id, tally.keys)
     if recorded != len(tally.keys):

@@ -1,4 +1,4 @@
-"""The table that archived rows go into: found and judged."""
+"""Finds and checks the table that archived rows go into."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def source_name(label: str) -> TableName:
 def find_target(
     connection: Connection, request: RestoreRequest, label: str
 ) -> tuple[TableName, InsertTarget | None] | GuardRefusal:
-    """Which table the request means, and what it is; None: it does not exist."""
+    """Returns the name of the request's table, and its description; None: it does not exist."""
     source = source_name(label)
     if request.into_original:
         found = find_insert_target(connection, source)
@@ -91,7 +91,7 @@ def _related(connection: Connection, source: TableName, found: InsertTarget) -> 
 
 
 def _readings(written: str, schema: str) -> list[TableName] | None:
-    """What a written name may mean: to the letter, then in lower case where it is not quoted, as PostgreSQL has it."""
+    """Returns the meanings of a written name: exact, then in lower case where it is not quoted, as in PostgreSQL."""
     parts = split_name(written)
     if parts is None or (schema == "" and len(parts) > 1):
         return None

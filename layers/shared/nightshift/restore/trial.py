@@ -1,9 +1,9 @@
-"""The part of a dry run that tries: whether a table of today takes archived values, before the first row goes there.
+"""Tries in a dry run whether today's table accepts archived values, before the first row is inserted.
 
 Declared types can be compared; labels of an enum, the checks of a domain or a table, and lengths that became shorter
-are about values. So the oldest and the newest object of each kind are put into a temporary table like the one that is
-to be filled, by the way that a restore would take, and all of it is undone (PostgreSQL). Foreign keys are looked up,
-one query each.
+are about values. So the oldest and the newest object of each kind are loaded into a temporary table like the one that
+is to be filled, as a restore would load them, and all of it is undone (PostgreSQL). Foreign keys are looked up, one
+query each.
 
 Rejected: the table itself within a transaction (a dry run writes nothing); every object (it would be the restore).
 """

@@ -1,7 +1,7 @@
-"""The facts that a job returns. Slack text, JSON answers and CLI tables are all made from these, elsewhere.
+"""Data classes that the jobs return. Slack text, JSON answers and CLI tables are all made from them, elsewhere.
 
-Each job's facts have a module of their own, loaded when somebody asks for them: no function pays for another's at its
-cold start.
+Each job's classes have a module of their own, loaded on first use, so that no function loads another's at its cold
+start.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ _MODULES = {
     "reembed": ("EmbeddedTable", "ReembedResult", "RejectedDocument"),
     "restore": ("DamagedObject", "RestoreResult"),
 }
-"""Which module has which names; `common` has the others."""
+"""Names by their module; `common` has the others."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What `backup`, `rehearse` and `restore_backup` return."""
+"""Results of `backup`, `rehearse` and `restore_backup`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupResult:
-    """What one run of `backup` did.
+    """Result of one run of `backup`.
 
     Attributes:
         name: of the backup, e.g. `backup_2025_10_21_0000`; None: there is none.
@@ -24,10 +24,10 @@ class BackupResult:
         log_events: events of log groups, or lines of log files, that were saved.
         previous_bytes: of the backup before; None: there is none.
         proven_name, proven_at: the newest backup that a rehearsal has restored, and when.
-        unproven_since: what the oldest good backup stands for, where none was ever proven; None: there is no other one.
+        unproven_since: time of the oldest good backup, where none was ever proven; None: there is no other one.
         pruned: backups that retention removed, `would_prune` in a dry run.
         unsaved: how much of `missing` should be in the backup, and could not be saved; it is `partial` then.
-        missing: what the backup does not hold, a sentence each, e.g. large objects, or the schema for want of a client.
+        missing: content not in the backup, a sentence each, e.g. large objects, or the schema for lack of a client.
         warnings: what the operator should know, a sentence each.
     """
 
@@ -104,21 +104,21 @@ class BackupResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoredBackup:
-    """What a restore of a backup did, a rehearsal's among them.
+    """Result of restoring a backup, in a rehearsal or not.
 
     Attributes:
         name: of the backup.
         target: the database that was filled, by its name; never its address or login.
         tables, rows, bytes: restored.
         left_tables: not restored because time was over.
-        differences: what is not as the manifest says, a sentence each; empty: proven.
-        but_for: what could not come back as it was by the nature of the backup, a sentence each, e.g. rows that could
+        differences: from the manifest, a sentence each; empty: proven.
+        but_for: content that by its nature could not be restored as it was, a sentence each, e.g. rows that could
             not be saved, a materialized view that was older than its tables; a proof names it.
         reworded: definitions that PostgreSQL words differently once restored, with a digest of how.
-        environment: what is otherwise for the server's or the role's sake, e.g. a tablespace that is not there, a
+        environment: differences due to the server or the role, e.g. a tablespace that is not there, a
             sentence each; no fault of the backup, and a proof names it.
-        proven: schema, counts and digests are all as they were but for these two, and the backup is stamped so
-            (rehearsal only). What PostgreSQL itself words differently once it is restored is a warning then.
+        proven: schema, counts and digests are all as they were except for these two, and the verification record says
+            so (rehearsal only). Definitions that PostgreSQL itself words differently once restored are a warning then.
         scratch: the database was made for this run, and is dropped again.
     """
 

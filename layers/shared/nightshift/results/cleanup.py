@@ -1,4 +1,4 @@
-"""What `cleanup` returns: facts table by table."""
+"""Result of `cleanup`, table by table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupEstimate:
-    """What a dry run expects of a real one.
+    """Estimate that a dry run makes of a real one.
 
     Attributes:
         rows: overdue rows, counted.
@@ -33,7 +33,7 @@ class CleanupEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableResult:
-    """What `cleanup` did to one table.
+    """Result of `cleanup` for one table.
 
     Attributes:
         table: `schema.table`, as the policy names it.
@@ -116,7 +116,7 @@ class TableResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupResult:
-    """What one run of `cleanup` did, table by table."""
+    """Result of one run of `cleanup`, table by table."""
 
     tables: tuple[TableResult, ...]
     attachments: tuple[MessageAttachment, ...] = ()

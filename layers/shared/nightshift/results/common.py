@@ -1,4 +1,4 @@
-"""What any job returns, and how it ended."""
+"""Results common to all jobs, and their statuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 class RunStatus(StrEnum):
-    """How a run, or one table of it, ended. A run that failed raises; `failed` is the state of one table in it."""
+    """Status of a finished run, or of one table of it. A run that failed raises; `failed` is for one table in it."""
 
     OK = "ok"
     NOTHING = "nothing"
@@ -21,7 +21,7 @@ class RunStatus(StrEnum):
 
 
 SEVERITY = (RunStatus.FAILED, RunStatus.REFUSED, RunStatus.PARTIAL, RunStatus.OK, RunStatus.DRY_RUN, RunStatus.NOTHING)
-"""Which status wins when several tables ended differently, first wins."""
+"""Precedence of statuses if several tables ended differently; the first wins."""
 
 
 def worst_status(statuses: Iterable[RunStatus]) -> RunStatus:
@@ -67,7 +67,7 @@ class GuardRefusal:
 
 
 class JobResult(Protocol):
-    """What the frame needs of any job's result."""
+    """Interface of any job's result that the frame needs."""
 
     @property
     def status(self) -> RunStatus: ...

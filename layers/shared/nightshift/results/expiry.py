@@ -1,4 +1,4 @@
-"""What `expire_jobs` returns: what left each table, and what became of the files."""
+"""Result of `expire_jobs`: deleted rows of each table, and the files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiredTable:
-    """What became of one policy's table and of all that hangs on it.
+    """Result for one policy's table and all its dependent rows.
 
     Attributes:
         table: `schema.table`, as the database has it; as the policy names it where a guard refused before that.
@@ -21,9 +21,9 @@ class ExpiredTable:
         deleted_rows: rows by table, the table itself among them, in the order of deletion; what the database changes by
             itself, e.g. by ON DELETE SET NULL, is not counted.
         archived_rows, objects, bytes: what went to the archive first, where the policy asks for it.
-        busy: due rows left for the next run because somebody held a lock on them or on what hangs on them.
+        busy: due rows left for the next run because another session locked them or their dependent rows.
         failed: due rows that the database refused to delete; `warnings` says why.
-        held: expired rows that stay because a restore holds them, or rows that hang on them.
+        held: expired rows that are kept because a restore holds them, or their dependent rows.
         oldest_overdue: when the oldest row expired that is still there and not held; None: none is.
         error: what a `failed` table failed with; the counts say what was committed before.
     """
@@ -46,7 +46,7 @@ class ExpiredTable:
 
     @property
     def dependent_rows(self) -> int:
-        """Rows that went because they hung on expired ones."""
+        """Number of deleted rows that depended on expired ones."""
         return sum(self.deleted_rows.values()) - self.expired
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class FileFailures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesResult:
-    """What became of the files of rows that are gone, of this run and of earlier ones.
+    """Result for the files of deleted rows, of this run and of earlier ones.
 
     Attributes:
         queued: keys that this run put into the outbox; in a dry run, that it would.
@@ -131,7 +131,7 @@ class FilesResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryResult:
-    """What one run of `expire_jobs` did."""
+    """Result of one run of `expire_jobs`."""
 
     tables: tuple[ExpiredTable, ...]
     files: FilesResult = FilesResult()
@@ -153,7 +153,7 @@ class ExpiryResult:
 
     @property
     def oldest_overdue(self) -> datetime | None:
-        """When the oldest row expired that is still there."""
+        """Returns the expiry time of the oldest overdue row that still exists."""
         return min((t.oldest_overdue for t in self.tables if t.oldest_overdue is not None), default=None)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `feedback` returns: how users liked a window's answers, what was decided, and why."""
+"""Result of `feedback`: how users liked a window's answers, the decision, and its reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus
 
 
 class FeedbackState(StrEnum):
-    """What a window's votes say."""
+    """State of a window by its votes."""
 
     HEALTHY = "healthy"
     CAUTION = "caution"
@@ -20,7 +20,7 @@ class FeedbackState(StrEnum):
 
 
 class FeedbackReason(StrEnum):
-    """Why a window is in its state."""
+    """Reason for a window's state."""
 
     WITHIN = "within"
     """The negative ratio is not above the threshold, nor clearly worse than the week before."""
@@ -133,7 +133,7 @@ class DayVotes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackResult:
-    """What one run of `feedback` counted and decided.
+    """Result of one run of `feedback`: counts and decision.
 
     Attributes:
         table: `schema.table`, as the database has it.
@@ -237,7 +237,7 @@ class FeedbackResult:
 
 
 def show_rating(value: str) -> str:
-    """A value with its code points, where it has characters that cannot be seen or told apart by eye."""
+    """Returns a value, with its code points if it has invisible or confusable characters."""
     if value.isascii() and value.isprintable():
         return value
     shown = "".join(char if char.isprintable() else "\ufffd" for char in value)

@@ -1,4 +1,4 @@
-"""What `reembed` returns: which documents were embedded again, and which could not be."""
+"""Result of `reembed`: the documents that were embedded again, and those that could not be."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RejectedDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedTable:
-    """What became of one policy's documents.
+    """Result for one policy's documents.
 
     Attributes:
         table: `schema.table`, as the database has it.
@@ -97,7 +97,7 @@ class EmbeddedTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReembedResult:
-    """What one run of `reembed` did.
+    """Result of one run of `reembed`.
 
     Attributes:
         decision: the decision of `feedback` that asked for it; None: somebody else did.

@@ -1,4 +1,4 @@
-"""What `restore` returns."""
+"""Result of `restore`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DamagedObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreResult:
-    """What one run of `restore` did.
+    """Result of one run of `restore`.
 
     Attributes:
         table: the archive's name of the table, or what was asked for where it has no such table.

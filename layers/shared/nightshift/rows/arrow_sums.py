@@ -1,4 +1,4 @@
-"""Sums over Arrow columns that Arrow's own would get wrong."""
+"""Sums Arrow columns exactly where Arrow's own sum would overflow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How archived columns go back into PostgreSQL: over the wire as they are, or through a stage and a cast.
+"""Maps archived columns to PostgreSQL columns: sent directly, or through a stage table and a cast.
 
 The driver sends each Arrow type in the binary form of one PostgreSQL type. Where that is the column's own type, rows go
-straight into the table. Whatever travelled as text, or has values in `_nightshift_exact`, goes into a temporary table
-of carrier types first, and on from there through the type's own input function.
+straight into the table. Columns that were archived as text, or have values in `_nightshift_exact`, go into a temporary
+table of carrier types first, and from there through the type's own input function.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CARRIERS: tuple[tuple[pa.DataType, str, frozenset[str]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """One archived column on its way into one table column.
+    """Mapping of one archived column to one table column.
 
     Attributes:
         base_type: of the table's column.
@@ -82,7 +82,7 @@ def stage_columns(ways: Sequence[ColumnMapping], file: ArchiveFile) -> str:
 
 
 def stage_select(ways: Sequence[ColumnMapping], file: ArchiveFile, stage: str) -> str:
-    """The query that reads a stage's rows as what they were."""
+    """The query that reads a stage's rows with their original types."""
     return f"SELECT {', '.join(_read(way, number, exact=file.exact) for number, way in enumerate(ways))} FROM {stage}"
 
 
@@ -117,7 +117,7 @@ def _feed(file: ArchiveFile, names: Sequence[tuple[str, str]]) -> tuple[pa.Schem
 def differing_rows_sql(
     table: str, ways: Sequence[ColumnMapping], file: ArchiveFile, stage: str, timestamp: str | None
 ) -> str:
-    """SQL that counts the rows of a stage that stand nowhere in the table, to the letter of the table's own types.
+    """SQL that counts the rows of a stage that are not in the table, compared exactly in the table's own types.
 
     Args:
         timestamp: the table's name of the column that the archive was sorted by; rows that are equal are equal there

@@ -1,10 +1,10 @@
-"""How each PostgreSQL type travels: as itself where Arrow and Parquet carry all its values, else as PostgreSQL's text.
+"""Maps each PostgreSQL type to an Arrow and Parquet type that carries all its values, or else to PostgreSQL's text.
 
 The text is the one that the type's own output function prints (`database.values`): no cast stands between.
 
-The map is explicit: a type that is not in it travels as text on purpose. Three families are carried typed although a
+The map is explicit: a type that is not in it is carried as text on purpose. Three families are carried typed although a
 few of their values do not fit (`infinity`, years past 294246, `24:00`, `NaN` in a numeric): such a value is null in
-its typed column, and its exact text stands in the row's `_nightshift_exact` column, a JSON object by column name.
+its typed column, and its exact text is in the row's `_nightshift_exact` column, a JSON object by column name.
 That column exists only in files that need it. So ordinary queries see proper types, and a restore sees every value.
 
 `json` is text, and not Parquet's JSON as `jsonb` is: PostgreSQL takes half a surrogate pair for a character there, and
@@ -67,12 +67,12 @@ _FITS = {
 
 
 _MARKS = {"json": "\tas text"}
-"""What tells a column from one of the same declared type that older files hold in another form."""
+"""Marks that distinguish a column from one of the same declared type that older files hold in another form."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnEncoding:
-    """One column's way into Arrow.
+    """Encoding of one column in Arrow.
 
     Attributes:
         select: the SQL expression to fetch.
@@ -87,7 +87,7 @@ class ColumnEncoding:
 
 
 def encode_column(column: TableColumn, *, always_fits: bool = False) -> ColumnEncoding:
-    """Decide how a column travels.
+    """Decide the encoding of a column.
 
     Args:
         always_fits: the caller's predicate already keeps awkward values out (the policy's own timestamp).
@@ -149,7 +149,7 @@ def select_list(carried: Sequence[ColumnEncoding]) -> str:
 
 
 def count_non_empty(rows: pa.Table, name: str) -> int:
-    """How many rows have text in a column, and not an empty one."""
+    """Returns the number of rows with non-empty text in a column."""
     return int(pc.sum(pc.not_equal(rows.column(name).cast(pa.string()), "")).as_py() or 0)
 
 

@@ -1,4 +1,4 @@
-"""Log events and lines of log files into Parquet: gathered until they make a file, then encoded like any other rows.
+"""Writes log events and lines of log files to Parquet: gathers them until they fill a file, then encodes it like rows.
 
 The columns name their PostgreSQL types, as the archive's do, so that the same reader reads them.
 """
@@ -74,7 +74,7 @@ class ParquetBuffer:
 
     Attributes:
         rows: gathered since the last file.
-        size: their bytes, as whoever added them counts.
+        size: their bytes, as the caller counts them.
     """
 
     def __init__(self, schema: pa.Schema, metadata: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
-"""Rows into Parquet: one file a day, sorted by time, with statistics and a page index.
+"""Writes rows to Parquet: one file a day, sorted by time, with statistics and a page index.
 
-Floats have neither, nor a dictionary: NaN has no place between a minimum and a maximum, and engines that go by these
-pass it over (`x <> 1`); a dictionary's values are compared bit by bit, as if -0 were not 0.
+Floats have neither, nor a dictionary: NaN has no place between a minimum and a maximum, and engines that use these
+skip it (`x <> 1`); a dictionary's values are compared bit by bit, as if -0 were not 0.
 
 The format is plain Parquet 2.6 with zstd, so that Athena, DuckDB, Spark and pyarrow read it as it is. Dictionary
 encoding is chosen by looking: it halves the cost of columns with few values and doubles that of columns with many,
@@ -136,7 +136,7 @@ def _sorted_by(table: pa.Table, axis: TimestampColumn | None) -> list[pq.Sorting
 
 @contextmanager
 def _explained(done: str, table: pa.Table) -> Iterator[None]:
-    """Turn what Arrow raises where memory ends into an error that says what to do."""
+    """Turn Arrow's exceptions where memory ends into an error with a remedy."""
     try:
         yield
     except (pa.ArrowException, MemoryError, OSError) as exc:

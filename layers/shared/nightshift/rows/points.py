@@ -1,4 +1,4 @@
-"""The timestamps of fetched rows as points on their table's axis."""
+"""Converts the timestamps of fetched rows to points on their table's axis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nightshift.rows.timestamp_column import TimestampColumn, parse_text
 
 
 def sort_keys(table: pa.Table, axis: TimestampColumn) -> pa.Array:
-    """What orders the rows by time: their points, or numbers with a fraction that `floored` makes points of.
+    """Returns the keys that sort rows by time: points, or fractional numbers for `floor_timestamps`.
 
     Raises:
         NightshiftError: a text is no time.

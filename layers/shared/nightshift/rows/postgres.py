@@ -1,4 +1,4 @@
-"""Streams rows out of PostgreSQL and back: binary COPY, translated from and to Arrow in C by ADBC's driver.
+"""Streams rows out of and into PostgreSQL by binary COPY, which ADBC's driver translates to and from Arrow in C.
 
 The driver turns every statement that returns rows into a `COPY (…) TO STDOUT`, `DELETE … RETURNING` included (legal
 since PostgreSQL 9.6). COPY takes no bind parameters, so statements arrive with quoted identifiers and literals
@@ -29,13 +29,13 @@ BATCH_BYTES = 4 << 20
 """Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
 
 _DRIVER_ERRORS = (dbapi.Error, pa.ArrowException, OSError)
-"""How the server's errors arrive: through DBAPI, or through Arrow's C stream, whose numbers pyarrow maps to its own."""
+"""Forms of the server's errors: through DBAPI, or through Arrow's C stream, whose numbers pyarrow maps to its own."""
 
 _UNKNOWN_OUTCOME = "40003"
 
 
 class PostgresConnection:
-    """One data connection; see `rows.source.RowConnection`."""
+    """One data connection; see `rows.row_connection.RowConnection`."""
 
     def __init__(self, target: DatabaseTarget) -> None:
         """Connect.
@@ -70,7 +70,7 @@ class PostgresConnection:
 
     @contextmanager
     def transaction(self, bounds: TransactionLimits) -> Iterator[None]:
-        """See `rows.source.RowConnection.transaction`."""
+        """See `rows.row_connection.RowConnection.transaction`."""
         self._handed_over = False
         budget = f"{max(1, min(bounds.seconds, 2_000_000) * 1000):.0f}ms"
         try:
@@ -158,7 +158,7 @@ class PostgresConnection:
         return loaded
 
     def execute(self, statement: str) -> int:
-        """See `rows.source.RowConnection.execute`."""
+        """See `rows.row_connection.RowConnection.execute`."""
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -187,7 +187,7 @@ class PostgresConnection:
             self.execute(search_path.TAKEN_BACK)
 
     def commit(self) -> None:
-        """See `rows.source.RowConnection.commit`."""
+        """See `rows.row_connection.RowConnection.commit`."""
         if self._handed_over:
             # For what the statement has left for COMMIT to call.
             self.execute(search_path.HAND_OVER)
@@ -202,7 +202,7 @@ class PostgresConnection:
             raise ConnectionLost("the answer to COMMIT was not success", detail=line_of(exc)) from exc
 
     def close(self) -> None:
-        """See `rows.source.RowConnection.close`."""
+        """See `rows.row_connection.RowConnection.close`."""
         with suppress(Exception):
             self._connection.close()
 
@@ -215,6 +215,6 @@ class PostgresConnection:
 
 
 def _said(exc: dbapi.Error) -> str:
-    """The server's own words, without what libpq says of the address before them."""
+    """The server's own message, without libpq's text on the address before it."""
     line = first_line(str(exc)).rpartition("failed: ")[2].strip()
     return f"{line} (SQLSTATE {exc.sqlstate})" if exc.sqlstate else line or type(exc).__name__

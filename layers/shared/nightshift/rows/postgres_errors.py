@@ -1,4 +1,4 @@
-"""What the data plane's driver raises, as errors for the engine, sorted by SQLSTATE."""
+"""Translates exceptions of the data plane's driver into errors for the engine, by SQLSTATE."""
 
 from __future__ import annotations
 
@@ -94,5 +94,5 @@ def is_in_function(message: str) -> bool:
 
 
 def line_of(exc: Exception) -> str:
-    """The first line of what the driver says."""
+    """The first line of the driver's message."""
     return first_line(str(exc)) or type(exc).__name__

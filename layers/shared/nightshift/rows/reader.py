@@ -1,4 +1,4 @@
-"""Archived files, read again: their columns as they were declared, their rows as Arrow batches."""
+"""Reads archived files: their columns as they were declared, their rows as Arrow batches."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ArchiveFile:
             how many rows there are.
 
         Raises:
-            ArchiveMismatch: a page cannot be decoded, or holds what its type cannot mean, e.g. text that is not UTF-8.
+            ArchiveMismatch: a page cannot be decoded, or holds invalid values, e.g. text that is not UTF-8.
         """
         rows = 0
         for batch in self.read_batches():

@@ -1,4 +1,4 @@
-"""The names that the format adds to a file. Kept apart: who only asks for a name need not load Arrow."""
+"""The names that the format adds to a file, in a module of their own so that their users need not load Arrow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the archive asks of a database's data plane, and the ways in which it may fail."""
+"""Defines the data connection that the archive needs from a database, and its errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nightshift.errors import NightshiftError
 
 
 class RowsLocked(NightshiftError):
-    """Somebody else holds a lock that we need, and did not let go in time. Nothing was changed."""
+    """Another session holds a lock that we need, and did not release it in time. Nothing was changed."""
 
 
 class StatementInterrupted(NightshiftError):
@@ -51,7 +51,7 @@ class ConnectionLost(NightshiftError):
 
 @dataclass(frozen=True, slots=True)
 class TransactionLimits:
-    """What one chunk may take.
+    """Limits of the transaction of one chunk.
 
     Attributes:
         seconds: for the whole transaction, upload included.

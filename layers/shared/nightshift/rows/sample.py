@@ -1,4 +1,4 @@
-"""The first rows of an archive as CSV, for the Slack reader: bounded, and opened by Excel as it is (UTF-8 with BOM)."""
+"""Writes the first rows of an archive as CSV for Slack: bounded, and readable by Excel as it is (UTF-8 with BOM)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOM = b"\xef\xbb\xbf"
 MAX_BYTES = 4 << 20
 
 _FORMULA = r"^[=+\-@\t\r]"
-"""Where a spreadsheet begins to calculate (OWASP, CSV injection): some people write chat logs, others open them."""
+"""Characters that start a spreadsheet formula (OWASP, CSV injection): chat logs hold text of strangers."""
 _NUMBER = r"^[+-]?[0-9.]+$"
 
 

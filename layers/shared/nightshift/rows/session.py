@@ -1,4 +1,4 @@
-"""How a session of the data plane begins: logged in, and set."""
+"""Opens a session of the data plane: logs in, and sets its parameters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_connection(target: DatabaseTarget) -> dbapi.Connection:
 
     It asks for these as it connects, by operators and functions without a schema, and where every name comes quoted
     (`quote_all_identifiers`) it knows none. So the session is told at log-in. Some pools and proxies refuse to be told
-    anything there: `database.opening` has seen that behind one of them nothing can be taken for PostgreSQL's own.
+    anything there: `database.session_start` has seen that behind one of them nothing can be taken for PostgreSQL's own.
     """
     try:
         return dbapi.connect(target.libpq_uri(options=_AT_LOGIN), autocommit=False)

@@ -1,8 +1,8 @@
-"""Reads rows out of SQLite, and puts them back.
+"""Reads rows from SQLite, and inserts archived rows.
 
 SQLite is for small services and local runs, so the standard library's driver does: it alone keeps SQLite's rule that
-every *value* has a type of its own. A column travels as its affinity says; a value of another storage class is null
-there and stands exactly, as SQL, in `_nightshift_exact` (see `rows.columns`).
+every *value* has a type of its own. A column is carried by its affinity; a value of another storage class is null
+there, and its exact SQL literal is in `_nightshift_exact` (see `rows.columns`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def select_list(columns: Sequence[TableColumn]) -> str:
 
 
 class SqliteConnection:
-    """One data connection; see `rows.source.RowConnection`."""
+    """One data connection; see `rows.row_connection.RowConnection`."""
 
     healthy = True
 
@@ -60,7 +60,7 @@ class SqliteConnection:
 
     @contextmanager
     def transaction(self, bounds: TransactionLimits) -> Iterator[None]:
-        """See `rows.source.RowConnection.transaction`. Takes the write lock at once."""
+        """See `rows.row_connection.RowConnection.transaction`. Takes the write lock at once."""
         self._connection.execute(f"PRAGMA busy_timeout = {bounds.lock_seconds * 1000:.0f}")
         try:
             self._run("BEGIN IMMEDIATE")
@@ -111,7 +111,7 @@ class SqliteConnection:
         return added
 
     def count_missing(self, table: str, columns: Mapping[str, str], file: ArchiveFile) -> int:
-        """How many archived rows stand nowhere in a table with just these values; arguments as for `insert`."""
+        """Returns the number of archived rows that a table lacks with these values; arguments as for `insert_rows`."""
         missing = 0
         for batch in file.read_batches():
             for places, rows in _to_sqlite(batch, list(columns)):
@@ -122,7 +122,7 @@ class SqliteConnection:
         return missing
 
     def execute(self, statement: str) -> int:
-        """See `rows.source.RowConnection.execute`; for a change, the number of rows changed."""
+        """See `rows.row_connection.RowConnection.execute`; for a change, the number of rows changed."""
         cursor = self._run(statement)
         row = cursor.fetchone() if cursor.description else None
         return int(row[0]) if row else cursor.rowcount
@@ -132,7 +132,7 @@ class SqliteConnection:
         self._run(statement)
 
     def commit(self) -> None:
-        """See `rows.source.RowConnection.commit`. SQLite's answer cannot get lost."""
+        """See `rows.row_connection.RowConnection.commit`. SQLite's answer cannot get lost."""
         try:
             self._run("COMMIT")
         except NightshiftError:
@@ -141,7 +141,7 @@ class SqliteConnection:
             raise
 
     def close(self) -> None:
-        """See `rows.source.RowConnection.close`."""
+        """See `rows.row_connection.RowConnection.close`."""
         with suppress(sqlite3.Error):
             self._connection.close()
 
@@ -205,7 +205,7 @@ _LITERAL = re.compile(r"(?P<cast>CAST\()?x'(?P<hex>[0-9a-f]*)'(?(cast) AS TEXT\)
 
 
 def _value(literal: str) -> int | float | str | bytes:
-    """What `_literal` wrote, read again."""
+    """Returns the value of a literal that `_literal` wrote."""
     if match := _LITERAL.fullmatch(literal):
         text = match["text"]
         return bytes.fromhex(match["hex"]) if text is None else text.replace("''", "'")

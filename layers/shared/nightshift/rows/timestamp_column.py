@@ -1,7 +1,7 @@
 """Maps a timestamp column of any type to integers (epoch units) and back, in the policy's time zone.
 
-Whatever the column's type, chunks are intervals on a line, days are intervals on it, and a cutoff is a point. A
-`TimestampColumn` says how that line is written in SQL and how it lies against the calendar of the policy's time zone:
+For every column type, chunks and days are intervals on a line, and a cutoff is a point. A `TimestampColumn` defines how
+that line is written in SQL and how it maps to the calendar of the policy's time zone:
 
 | kind          | one unit      | zero                        | column                                   |
 |---------------|---------------|-----------------------------|------------------------------------------|
@@ -30,7 +30,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 """Of a number that tells a time; what `epoch` in a policy may be."""
 
 UNITS: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-"""How many make a second."""
+"""Units in a second."""
 
 _EPOCH_KINDS: dict[Unit, Kind] = {"s": "epoch_s", "ms": "epoch_ms", "us": "epoch_us", "ns": "epoch_ns"}
 _FINITE_TYPES = ("timestamptz", "timestamp", "date")
@@ -50,7 +50,7 @@ class TimestampColumn:
     Attributes:
         column: its exact name.
         zone: the policy's time zone.
-        type: the column's base type, see `catalog.Column`; of consequence where numbers tell the time.
+        type: the column's base type, see `catalog.Column`; of consequence where the times are numbers.
     """
 
     column: str
@@ -65,7 +65,7 @@ class TimestampColumn:
 
     @property
     def epoch_sql(self) -> str:
-        """The value; null where it cannot be compared as what it is."""
+        """The value; null where it cannot be compared as its type."""
         name = quote_identifier(self.column)
         if self.epoch_unit is None or self.type not in ("text", "blob"):
             return name

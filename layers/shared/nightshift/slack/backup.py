@@ -1,7 +1,7 @@
-"""The message of `backup`: that last night's backup is there, how large it is, and when one was last seen to come back.
+"""Renders the message of `backup`: last night's backup, its size, and the last proof by a rehearsal.
 
-What should frighten comes right below the title: a backup that shrank to less than half. What nobody will look for
-unless told comes at the end, by name: what is not in the backup, and warnings.
+An alarming change is shown right below the title: a backup that shrank to less than half. The end lists by name the
+content that is not in the backup, and warnings, because nobody would look for these.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PROVEN_FOR = timedelta(days=8)
 MAX_PRUNED = 5
 """Backups named of those that retention removed."""
 MAX_LISTED, MAX_SENTENCE = 5, 300
-"""Sentences shown of what is missing, and of warnings; characters of each."""
+"""Sentences shown about missing content, and as warnings; characters of each."""
 MAX_SHOWN = 80
 """Characters of a backup's name."""
 
@@ -82,7 +82,7 @@ def _head(result: BackupResult, report: ReportFrame, words: MessageFormatter) ->
 
 
 def _verdict(result: BackupResult, words: MessageFormatter) -> Iterator[str]:
-    """What is not as it should be with this backup as a whole."""
+    """Yields warnings about the backup as a whole."""
     phrases = words.phrases
     if result.left:
         yield phrases.backup_goes_on.form_of(result.left)
@@ -130,7 +130,7 @@ def _change(result: BackupResult, words: MessageFormatter) -> str:
 
 
 def _proven(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """The newest backup that is known to come back, and a warning where that is long ago."""
+    """Yields the newest proven backup, and a warning if that is long ago."""
     phrases = words.phrases
     if result.proven_at is None:
         if _is_a_backup(result):  # else nobody may have looked

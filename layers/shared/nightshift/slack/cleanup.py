@@ -1,7 +1,7 @@
-"""The message of `cleanup`: one table reads as it always has, several stand one below the other, trouble first.
+"""Renders the message of `cleanup`: one table in the known form, several one below the other, those with trouble first.
 
-Tables with nothing due share a line, so that the few that matter are seen. Every table says how old the oldest
-row is that should be gone by now: a run that is green while nothing is cleaned would show there.
+Tables with nothing due share a line, so that the few that matter are seen. Every table shows the age of the oldest
+overdue row: a run that succeeds without cleaning anything would show there.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _tell(
 
 
 def _failed(table: TableResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """Why a table failed, unless the whole message is about just that."""
+    """Returns the error of a table, unless it is the error of the whole message."""
     phrases, error = words.phrases, table.error
     if error is None or error is report.error:
         return [phrases.table_failed_above]
@@ -159,7 +159,7 @@ def _quiet(tables: Sequence[TableResult], words: MessageFormatter, *, named: boo
 
 
 def _summary(loud: Sequence[TableResult], words: MessageFormatter) -> list[str]:
-    """What the run came to over all its tables."""
+    """Returns the totals of the run over all its tables."""
     phrases = words.phrases
     estimates = [table.estimate for table in loud if table.status is RunStatus.DRY_RUN and table.estimate]
     if estimates:

@@ -1,4 +1,4 @@
-"""Why a guard says no, in English: by its name."""
+"""Names of the guards in English, which say why they refuse."""
 
 from __future__ import annotations
 

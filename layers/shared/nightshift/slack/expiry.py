@@ -1,8 +1,8 @@
-"""The message of `expire_jobs`: one line an hour, and more only where something did not go as it should.
+"""Renders the message of `expire_jobs`: one line an hour, and more only about problems.
 
-The line counts what is gone: the policy's rows, what hung on them, the files. Whatever stayed although it was due
+The line counts the deleted rows of the policy, their dependent rows, and the files. Due data that was not deleted
 follows below, each on a line of its own: rows that the database refused to delete, rows in use, files that S3 kept.
-Of several policies each has its line, and tables with nothing due have none.
+With several policies each has its line, and tables with nothing due have none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nightshift.slack.messages import MessageDraft, section_block
 from nightshift.slack.report import ReportFrame
 
 MAX_DEPENDENTS = 5
-"""Tables named of those that hang on a policy's; the others are summed up."""
+"""Dependent tables that are named; the others are summed up."""
 MAX_TABLES = 10
 """Policies shown where none of them has trouble."""
 MAX_REASONS = 3
@@ -65,7 +65,7 @@ def _happened(table: ExpiredTable) -> bool:
 
 
 def _first(parts: list[str], report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """What is gone, on one line; of a failed run, below the sentence that says so."""
+    """Returns the deletions on one line; in a failed run, below the sentence that says so."""
     phrases = words.phrases
     if report.error is not None:
         return [phrases.table_failed_above, *([f"- {_BETWEEN.join(parts)}"] if parts else [])]
@@ -86,7 +86,7 @@ def _line(table: ExpiredTable, words: MessageFormatter) -> str:
 
 
 def _counts(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
-    """What left a policy's table, what went with it, and what was archived before."""
+    """Yields the counts of a policy's deleted rows, dependent rows and archived rows."""
     phrases = words.phrases
     yield f"{_name(table.table)} {phrases.expired.form_of(table.expired)}"
     dependents = _dependents(table)
@@ -102,7 +102,7 @@ def _counts(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
 
 
 def _dependents(table: ExpiredTable) -> list[tuple[str, int]]:
-    """Rows that hung on expired ones, by table, most first; of the table itself where it refers to itself."""
+    """Returns the dependent rows, by table, most first; of the table itself if it refers to itself."""
     rows = dict(table.deleted_rows)
     if table.table in rows:
         rows[table.table] -= table.expired
@@ -120,7 +120,7 @@ def _files(files: FilesResult, report: ReportFrame, words: MessageFormatter) -> 
 
 
 def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """What the reader should know of a table beside its counts."""
+    """Yields the problems of a table besides its counts."""
     phrases = words.phrases
     if table.error is not None and table.error is not report.error:
         yield phrases.table_failed.format(error=format_prose(table.error.message))
@@ -151,7 +151,7 @@ def _refused(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
 
 
 def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
-    """Files that should be gone and are not: by reason where S3 gave one; where nobody asked it yet, how many."""
+    """Yields files that were not deleted: by S3's reason; if S3 was not asked yet, their number."""
     phrases = words.phrases
     if files.failed:
         yield phrases.files_failed.form_of(files.failed)

@@ -1,8 +1,8 @@
-"""The message of `feedback`: the report as its readers have always had it, and below it why it says what it says.
+"""Renders the message of `feedback`: the report in the form that its readers know, and below it the reasons.
 
-The first paragraph is the form that they know, line by line. The second gives the sentence behind the state with every
-number that was weighed, what was done about it, and what else the votes show. A number that decided is never rounded
-onto the one that it was held against: `30.04%` is above `30%`, and `30.0%` would not be.
+The first paragraph is the known form, line by line. The second has the sentence on the state with every number that was
+compared, the consequences, and other facts about the votes. A deciding number is never rounded to the number that it
+was compared with: `30.04%` is above `30%`, and `30.0%` would not be.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_NAME = 80
 MAX_WARNINGS, MAX_WARNING = 3, 250
 """Warnings shown, and characters of each."""
 MAX_DIGITS = 4
-"""Decimals of a percentage, where fewer would not tell it from another."""
+"""Decimals of a percentage, if fewer would not distinguish it from another."""
 DAY = 24
 
 
@@ -60,7 +60,7 @@ def _form(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) 
 
 
 def _details(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Why, what follows from it, and what else there is to know."""
+    """Yields the reasons, the consequences, and other facts about the votes."""
     phrases = words.phrases
     yield format_fact(phrases.verdict, _verdict(result, words))
     yield from _consequences(result, report, words)
@@ -102,7 +102,7 @@ def _verdict(result: FeedbackResult, words: MessageFormatter) -> str:
 
 
 def _consequences(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """What was started, or why nothing was."""
+    """Yields the actions that were started, or the reasons why none was."""
     phrases = words.phrases
     retraining = result.state is FeedbackState.RETRAINING
     if result.decided_before:
@@ -156,7 +156,7 @@ def _unknown(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
 
 
 def _history(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
-    """How the window compares with those before it."""
+    """Yields a comparison of the window with those before it."""
     phrases, now = words.phrases, result.votes.ratio
     before = result.previous.ratio if result.previous else None
     if now is not None and before is not None:
@@ -171,7 +171,7 @@ def _history(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
 
 
 def _groups(worst: tuple[GroupVotes, ...], words: MessageFormatter) -> Iterator[str]:
-    """Where the dislikes come from."""
+    """Yields the groups with the highest negative ratios."""
     phrases = words.phrases
     if worst:
         yield f"{phrases.worst_groups}:"
@@ -209,13 +209,13 @@ def _day(result: FeedbackResult) -> str:
 
 
 def _hours(result: FeedbackResult, words: MessageFormatter) -> str:
-    """How long a day was that had other than 24 hours; counted in time that passed, not on the clock's face."""
+    """Returns the length of a day that had other than 24 hours, in elapsed time, not by the clock's face."""
     hours = (result.end.timestamp() - result.start.timestamp()) / 3600
     return "" if hours == DAY else words.phrases.long_or_short_day.format(hours=f"{hours:,g}")
 
 
 def _percent(share: float, *others: float | None) -> str:
-    """One decimal; as many more as it takes to tell it from others that it is not equal to."""
+    """Returns a percentage with one decimal, or as many as distinguish it from unequal others."""
     for digits in range(1, MAX_DIGITS):
         told = f"{share:.{digits}%}"
         if all(other is None or other == share or f"{other:.{digits}%}" != told for other in others):

@@ -36,7 +36,7 @@ class MessageFormatter:
         return self._local(when).replace(tzinfo=None).isoformat(sep=" ", timespec="minutes")
 
     def format_clock(self, when: datetime) -> str:
-        """`09:00 KST`, for what is told within the hour."""
+        """`09:00 KST`, for reports within the hour."""
         when = self._local(when)
         return f"{when:%H:%M} {when.tzname() or ''}".rstrip()
 

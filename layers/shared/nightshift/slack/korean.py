@@ -1,4 +1,4 @@
-"""Every word of nightshift's on Slack in Korean."""
+"""All Korean phrases of the Slack messages."""
 
 from __future__ import annotations
 

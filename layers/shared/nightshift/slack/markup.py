@@ -1,9 +1,9 @@
-"""Slack's `mrkdwn`: the one place where foreign text becomes markup.
+"""Converts foreign text to Slack's `mrkdwn`; no other module does.
 
 Slack decodes three entities and no more, so `& < >` alone are escaped; with `<` gone, no value can mention
-`<!channel>` or forge a link (the one link that is made, `link`, has an encoded address). A value is one line wherever
-it stands beside other facts: a newline in a table's name cannot add a fact that nobody reported. Everything that is
-cut ends in `…` and never inside an entity or a character that is made of several code points.
+`<!channel>` or forge a link (the one link that is made, `link`, has an encoded address). A value beside other facts is
+always one line: a newline in a table's name cannot add a fact that nobody reported. Truncated text ends in `…` and is
+never cut inside an entity or a character that is made of several code points.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LONGEST_ENTITY = 5
 
 _IN_URLS = "%/:=?#[]@!$&'()*+,;~"
-"""What may stand in an address as it is; everything else, `<`, `|` and `>` above all, is percent-encoded."""
+"""Characters that an address keeps as they are; all others, `<`, `|` and `>` above all, are percent-encoded."""
 _ADDRESS = re.compile(r"https?://[^/?#]")
 _LINK = re.compile(r"<https?://[^<>|]+\|([^<>|]+)>")
 

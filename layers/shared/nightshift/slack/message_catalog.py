@@ -1,8 +1,8 @@
-"""What nightshift can say on Slack: one `MessageCatalog` for each language, so that a missing phrase is a type error.
+"""Data class of all Slack phrases: one `MessageCatalog` for each language, so that a missing phrase is a type error.
 
-Blanks are filled by `str.format` with text that is escaped elsewhere (`markup`). What the engine says of itself
-(messages, details and hints of errors and guards, notes on columns) is English and is shown as it is, inside a frame
-of these phrases.
+Blanks are filled by `str.format` with text that is escaped elsewhere (`markup`). Texts of the engine
+(messages, details and hints of errors and guards, notes on columns) are English and are shown as they are, inside a
+frame of these phrases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A Slack message that cannot break Slack's limits, whatever the facts in it.
+"""Builds Slack messages that cannot exceed Slack's limits, whatever their facts.
 
 Block Kit is plain data here, not `slack_sdk.models`: a run without a token then never pays for importing the SDK
 (77 ms of a cold start). The tests hold every message against the SDK's own models.
@@ -32,7 +32,7 @@ _MORE = PluralForms(ELLIPSIS, ELLIPSIS)
 
 @dataclass(frozen=True, slots=True)
 class SlackMessage:
-    """What is sent.
+    """A message as it is sent.
 
     Attributes:
         text: for notifications and screen readers, which do not show blocks.
@@ -102,7 +102,7 @@ def as_text(message: SlackMessage) -> str:
 
 
 def _seen(blocks: Sequence[Block]) -> str:
-    """One paragraph per block; a title stands right above the first."""
+    """Returns one paragraph per block; a title is right above the first."""
     paragraphs = []
     for block in blocks:
         text = plain_text("\n".join(_texts(block)))

@@ -1,9 +1,9 @@
-"""Telling Slack. The message goes first and its files follow in its thread: no file can lose the message, and the
+"""Sends messages to Slack: the message first, then its files in its thread. So no file can lose the message, and the
 order stays right although Slack finishes uploads in its own time.
 
-`slack_sdk`, and with it the rule for asking again, is imported on the first send (77 ms of a cold start that a refused
+`slack_sdk`, and with it the retry policy, is imported on the first send (77 ms of a cold start that a refused
 or failing start need not pay).
-Nothing here writes the token anywhere: not to logs, not to errors, not to a repr.
+No code here writes the token anywhere: not to logs, not to errors, not to a repr.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UPLOAD_REQUESTS = 3
 
 
 class NotifierLog(Protocol):
-    """What is used of a logger; both the standard library's and Powertools' will do."""
+    """Methods of a logger that are used; the standard library's and Powertools' have them."""
 
     def info(self, msg: str, /, *args: object) -> None: ...
 
@@ -41,7 +41,7 @@ class NotifierLog(Protocol):
 
 
 class MessageNotifier(Protocol):
-    """Whoever carries messages to the reader."""
+    """Port that sends messages to the reader."""
 
     def send(self, message: SlackMessage, attachments: Sequence[MessageAttachment] = (), *, deadline: float) -> None:
         """Send a message and its files.

@@ -1,7 +1,7 @@
-"""The message of `reembed`: how many documents got a new embedding, and by name those that the model did not take.
+"""Renders the message of `reembed`: the number of embedded documents, and the ids of those that the model refused.
 
-Few lines: a large collection takes several invocations, and each of them tells of its part. Of a document nothing is
-shown but its id and what the model said of it.
+It has few lines: a large collection takes several invocations, and each of them reports its part. Only the id of a
+document and the model's error are shown.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _nothing(result: ReembedResult, report: ReportFrame, words: MessageFormatter
 
 
 def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """What became of one table's documents."""
+    """Yields the results of one table's documents."""
     phrases = words.phrases
     if table.error is not None and table.error is not report.error:
         yield phrases.table_failed.format(error=format_prose(table.error.message))
@@ -131,5 +131,5 @@ def _named(document: RejectedDocument) -> str:
 
 
 def _decision(result: ReembedResult, words: MessageFormatter) -> list[str]:
-    """What asked for it, where that was `feedback`."""
+    """Returns the decision of `feedback` that requested the run, if one did."""
     return [format_fact(words.phrases.decision, format_code(result.decision))] if result.decision else []

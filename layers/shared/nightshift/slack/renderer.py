@@ -1,7 +1,7 @@
-"""Facts in, one message out: the only renderer. A new job adds its function to `RENDERERS`.
+"""Renders the facts of a run as one message: the only renderer. A new job adds its function to `RENDERERS`.
 
-A failure shows what the error says of itself: message, detail, hint. An exception that was not raised on purpose
-may quote rows, SQL or a connection string, so nothing of it is shown but its type; the log has the rest.
+A failure shows the error's message, detail and hint. An exception that was not raised on purpose
+may quote rows, SQL or a connection string, so only its type is shown; the log has the rest.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _outcome(report: ReportFrame, words: MessageFormatter) -> MessageDraft:
 
 
 def _renderer(result: object) -> Callable[[Any, ReportFrame, MessageFormatter], MessageDraft]:
-    """The function that tells of such a result; loaded now, for a function has results of one kind."""
+    """Returns the function that renders such a result; loaded now, because a function has results of one kind."""
     if isinstance(result, RunRefused):
         return _run_refused
     name = RENDERERS.get(type(result).__name__)

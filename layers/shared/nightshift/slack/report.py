@@ -1,4 +1,4 @@
-"""What the frame knows of a run once it is over: the facts that every message is made from."""
+"""Facts of a finished run, from which every message is made."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nightshift.slack.markup import format_fact, format_prose
 
 @dataclass(frozen=True)
 class ReportFrame:
-    """One run, told.
+    """Facts of one run.
 
     Attributes:
         job: the job's name, as its folder under `functions/` is called.
-        as_of: aware; the scheduled time that the run stands for.
+        as_of: aware; the scheduled time of the run.
         dry_run: whether the run was to write nothing.
         duration_ms: how long it took.
         result: what the job returned, or had done before it failed; None where that is not known.
@@ -25,7 +25,7 @@ class ReportFrame:
         request_id: Lambda's name for the invocation, to be found in the log.
 
     Raises:
-        ValueError: there is neither a result nor an error, so nothing to tell.
+        ValueError: there is neither a result nor an error, so nothing to report.
     """
 
     job: str

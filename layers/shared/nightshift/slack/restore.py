@@ -1,6 +1,6 @@
-"""The message of `restore`: what came back, where it stands now, and whatever is not as one would think.
+"""Renders the message of `restore`: the restored rows, their table, and anything unexpected.
 
-The figures come first and are always shown. What is damaged comes next, by name: nobody will look for it unless told.
+The figures come first and are always shown. Damaged objects come next, by name, because nobody would look for them.
 Notes on columns come last. Both lists are cut to a length that can be read; the answer and the log have all of it.
 """
 
@@ -21,7 +21,7 @@ MAX_NOTES = 5
 MAX_WARNINGS, MAX_WARNING = 3, 400
 """Warnings shown, and characters of each."""
 MAX_DAMAGE, MAX_SEEN = 50, 200
-"""Characters of what a damaged object suffers from and of what was seen: all that are named fit into one section."""
+"""Characters of a damaged object's damage and of the finding: all that are named fit into one section."""
 
 
 def render_restore(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
@@ -107,13 +107,13 @@ def _warnings(result: RestoreResult) -> Iterator[str]:
 
 
 def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -> Iterator[str]:
-    """How many, where there are any."""
+    """Yields the count as a line; nothing for zero."""
     if count:
         yield format_fact(label, words.phrases.pieces.form_of(count), note=note)
 
 
 def _lists(result: RestoreResult, words: MessageFormatter) -> tuple[Block, ...]:
-    """What is damaged, and what differs between archive and table."""
+    """Returns the lists of damaged objects and of differences between archive and table."""
     phrases = words.phrases
     found = []
     if result.damaged:

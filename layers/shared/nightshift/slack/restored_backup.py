@@ -1,6 +1,6 @@
-"""The message of a backup that was put back: by a rehearsal, or by somebody on a bad day.
+"""Renders the message of a restored backup, for rehearsals and for real restores.
 
-The verdict comes first: it came back as it was saved, or it did not, and where it differs.
+The verdict comes first: the backup was restored as it was saved, or not, and the differences.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _head(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) 
 
 
 def _verdict(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Whether it came back as it was; differences are listed below."""
+    """Yields the verdict, e.g. that the backup was restored as it was saved; differences are listed below."""
     phrases = words.phrases
     if result.differences:
         yield phrases.not_as_saved

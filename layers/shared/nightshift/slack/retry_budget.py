@@ -1,7 +1,7 @@
 """Retry policy shared by Slack API calls and file uploads, bounded by the run's deadline.
 
-Slack's SDK has retry handlers, but they sleep without knowing the deadline and the upload of bytes goes round
-them, so they stay switched off and every call goes through here. Asked again is what may pass: rate limits, for
+Slack's SDK has retry handlers, but they sleep without knowing the deadline and the upload of bytes bypasses
+them, so they stay switched off and every call goes through here. Transient errors are retried: rate limits, for
 as long as Slack says; server errors; lost connections. A request whose answer was lost may have been carried
 out, so a message can appear twice; that is better than not at all.
 """
@@ -52,18 +52,18 @@ HINTS = {
     "token_expired": "renew SLACK_BOT_TOKEN",
     "token_revoked": "renew SLACK_BOT_TOKEN",
 }
-"""What the operator can do, by Slack's error code (https://docs.slack.dev/reference/methods/chat.postMessage)."""
+"""Actions for the operator, by Slack's error code (https://docs.slack.dev/reference/methods/chat.postMessage)."""
 
 
 _CODE = re.compile(r"[a-z][a-z0-9_:.,]{1,99}")
-"""How Slack names errors and scopes; anything else is not repeated."""
+"""Pattern of Slack's names of errors and scopes; other text is not repeated."""
 
 _NOT_SLACK = "another server answers: check SLACK_API_URL and any proxy"
 
 
 @dataclass(frozen=True, slots=True)
 class SlackFailure:
-    """Why a try failed.
+    """Reason of a failed try.
 
     Attributes:
         reason: what Slack or the network said; free of secrets.
@@ -123,7 +123,7 @@ class RetryBudget:
 
 
 def explain_failure(exc: Exception) -> SlackFailure:
-    """What a failed request means. Of an unknown exception only the type is told: its text may quote a header."""
+    """Classifies a failed request. Of an unknown exception only the type is shown: its text may quote a header."""
     from slack_sdk.errors import SlackApiError
 
     if isinstance(exc, SlackApiError):

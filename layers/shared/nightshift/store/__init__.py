@@ -1,4 +1,4 @@
-"""The only door to S3."""
+"""All access to S3."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""One bucket: put, prove, get, delete in thousands.
+"""Writes, verifies, reads and deletes objects of one bucket.
 
-`put` sends the SHA-256 along (S3 refuses a body that does not match) and `If-None-Match: *` (S3 refuses to
-overwrite). `prove` then asks S3 what it *holds*. By default that means every byte, compared with the bytes in memory:
-on the loopback it costs about 3 % of a run, within an AWS region one GET an object, and it needs no trust in
-anybody's checksum header.
+`put_object` sends the SHA-256 along (S3 refuses a body that does not match) and `If-None-Match: *` (S3 refuses to
+overwrite). `verify_object` then checks what S3 *holds*. By default it compares every byte with the bytes in memory: on
+the loopback it costs about 3 % of a run, within an AWS region one GET an object, and it needs no trust in a checksum
+header.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StoredObject:
     Attributes:
         sha256: hex digest of the bytes sent.
         existed: S3 said that the key was taken: by an earlier try of ours whose answer was lost, or by a stranger;
-            `prove` tells which.
+            `verify_object` finds out which.
     """
 
     key: str
@@ -119,7 +119,7 @@ class ObjectStore:
         return StoredObject(key, len(body), digest.hexdigest(), answer.get("VersionId"), existed)
 
     def verify_object(self, stored: StoredObject, body: bytes) -> StoredObject:
-        """Make sure that what lies in S3 is `body`.
+        """Make sure that the object in S3 is `body`.
 
         Returns:
             `stored`, its version filled in where the PUT's answer was lost.
@@ -195,7 +195,7 @@ class ObjectStore:
                 )
 
     def head_object(self, key: str, version_id: str | None = None) -> ObjectInfo | None:
-        """What S3 says of an object, or None where it has none; without a version, the one that readers see.
+        """Returns S3's facts of an object, or None where it has none; without a version, the one that readers see.
 
         Raises:
             StoreError: S3 could not be asked, or refused to tell.
@@ -209,7 +209,7 @@ class ObjectStore:
 
     @contextmanager
     def _asking(self, message: str, key: str) -> Iterator[None]:
-        """As `explained`; and where S3 answers 403, make sure that it has the object.
+        """As `error_context`; and where S3 answers 403, make sure that it has the object.
 
         It answers so, too, for objects that are missing, to roles that may list the keys below a prefix alone: a
         request for an object carries no prefix. A listing of the one key does.

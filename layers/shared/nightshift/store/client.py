@@ -1,4 +1,4 @@
-"""boto3's S3 client, as everything here uses it."""
+"""Builds the boto3 S3 client that all of nightshift uses."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _must_be_in_time(**_: object) -> None:
 def _must_be_an_answer(response_dict: dict[str, Any], **_: object) -> None:
     """Take for the failure that it is a 200 without the element that S3 always sends, e.g. a proxy's page.
 
-    In its quiet mode DeleteObjects says nothing of what it has deleted, so that anything else would pass for success.
+    In its quiet mode DeleteObjects does not list deleted keys, so that any other answer would look like success.
     """
     if response_dict["status_code"] == 200 and b"<DeleteResult" not in response_dict["body"]:
         response_dict["status_code"] = 502

@@ -1,4 +1,4 @@
-"""Whether an object of the application is there, in any bucket, without the right to read it."""
+"""Checks that an object of the application exists, in any bucket, without the right to read it."""
 
 from __future__ import annotations
 

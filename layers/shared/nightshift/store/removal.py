@@ -1,7 +1,7 @@
-"""Deletes files of the application, in any bucket, and believes nothing but S3's word.
+"""Deletes files of the application, in any bucket, and counts only those that S3 confirms.
 
 S3 answers DeleteObjects in its quiet mode with the keys that it did *not* delete, and why (S3 API reference): half of
-the work of a list of a thousand that it did. A key that never existed counts as deleted, which is what is wanted. Keys
+the work of a list of a thousand that it did. A key that never existed counts as deleted, as it should. Keys
 that S3 asks to send again later (`SlowDown`, `InternalError`) are sent again, each time after a longer pause.
 """
 
@@ -30,19 +30,19 @@ _UNANSWERED = "NotConfirmed"
 _NO_KEY = "NoKey"
 
 _NO_CONTENT = 204
-"""What S3 answers to DeleteObject."""
+"""Status of S3's answer to DeleteObject."""
 
 _FAILURES = (ClientError, BotoCoreError, ResponseParserError)
 
 
 @dataclass(slots=True)
 class RemovalResult:
-    """What became of some keys of one bucket.
+    """Result of deleting some keys of one bucket.
 
     Attributes:
-        gone: S3 said so.
+        gone: keys that S3 confirms as deleted.
         failed: key → S3's code, or the kind of failure where S3 did not answer.
-        untried: nobody asked S3 about these.
+        untried: keys that were not sent.
         silent: S3 as a whole did not answer, or asked for patience longer than ours: sending more makes no sense now.
     """
 

@@ -1,4 +1,4 @@
-"""S3's refusals as errors for people."""
+"""Translates S3's refusals into errors for users."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HINTS = {
 
 
 def code_of(exc: Exception) -> str:
-    """S3's own code of what went wrong, or HTTP's; the kind of failure where nobody answered."""
+    """S3's own error code, or HTTP's; the kind of failure where no answer came."""
     if not isinstance(exc, ClientError):
         return type(exc).__name__
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
@@ -36,7 +36,7 @@ def is_denied(exc: BaseException | None) -> bool:
 
 @contextmanager
 def error_context(message: str, bucket: str, key: str) -> Iterator[None]:
-    """Turn what boto3 raises into a `StoreError` that names the object."""
+    """Turn boto3's exceptions into a `StoreError` that names the object."""
     try:
         yield
     except (ClientError, BotoCoreError) as exc:

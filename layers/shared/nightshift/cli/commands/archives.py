@@ -1,4 +1,4 @@
-"""`nightshift archives`: what lies in the archive, from the ledger alone; `archives ddl`: SQL to query it in place."""
+"""`nightshift archives`: lists the archive, from the ledger alone; `archives ddl`: prints SQL to query it in place."""
 
 from __future__ import annotations
 

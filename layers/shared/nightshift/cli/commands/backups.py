@@ -1,4 +1,4 @@
-"""`nightshift backups`: which backups there are, and what each is worth; `backups pin`, `backups unpin`: keep one."""
+"""`nightshift backups`: lists the backups with their states; `backups pin`, `backups unpin`: keep one."""
 
 from __future__ import annotations
 

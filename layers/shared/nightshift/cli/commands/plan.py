@@ -1,4 +1,4 @@
-"""`nightshift plan`: what the next cleanup would take, table by table, without writing anything or telling anybody."""
+"""`nightshift plan`: shows what the next cleanup would archive, table by table, without writes or messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nightshift restore`: archived rows back into a table, by the same job that Lambda runs."""
+"""`nightshift restore`: restores archived rows into a table, by the same job that Lambda runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Examples:
 
 
 _ABSENT: tuple[object, ...] = (None, False, [], {})
-"""An option that was not given. An empty text was: a script's variable that is not set must not mean the default."""
+"""Values of options that were not given. An empty text was given: an unset variable in a script is no default."""
 
 
 def _renames(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -113,7 +113,7 @@ def _event(*, since: date | None, until: date | None, objects: tuple[str, ...], 
 
 
 def _check(event: dict[str, Any]) -> None:
-    """Find out here what the frame would find out: a slip of the keyboard is no failed run that Slack must hear of.
+    """Checks here what the frame would check: a typing error is no failed run that Slack must report.
 
     Raises:
         InvalidEvent, InvalidSettings: as the run would.
@@ -156,7 +156,7 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
         timeout: seconds.
 
     Raises:
-        NightshiftError: it failed; stderr has been told what it had restored before.
+        NightshiftError: it failed; stderr has the rows that it had restored before.
     """
     from nightshift.cli import context, jobs, progress
     from nightshift.cli.views import restore as view

@@ -1,4 +1,4 @@
-"""`nightshift restore-backup`: a backup becomes a database again. It needs S3 and the new database, nothing else."""
+"""`nightshift restore-backup`: restores a backup into a database. It needs only S3 and the new database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nightshift verify`: whether S3 still holds what the ledger vouches for."""
+"""`nightshift verify`: checks that S3 still holds the objects in the ledger."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def verify_command(
 
 
 def _expected(services: RunServices, label: str | None, since: date | None, until: date | None) -> int:
-    """How many objects will be proven."""
+    """Returns the number of objects to verify."""
     from nightshift.archive.inventory import list_archived_objects
     from nightshift.cli.holdings import SETTLED
 

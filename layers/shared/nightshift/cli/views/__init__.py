@@ -1,1 +1,1 @@
-"""Facts as people read them. Pure: a view is given facts and returns what is printed."""
+"""Formats facts for people. Pure: a view is given facts and returns the text to print."""

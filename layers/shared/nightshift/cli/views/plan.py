@@ -16,7 +16,7 @@ HEAD = ("table", "status", "cutoff", "oldest due", "rows", "share", "size", "obj
 
 
 def show_plan(run: JobRun, result: CleanupResult) -> None:
-    """Print the table, then what would be refused and why."""
+    """Prints the table, then the expected refusals with their reasons."""
     click.echo(f"cleanup as of {format_moment(run.as_of)}: what it would do. Nothing was written.\n")
     rows = [_row(table) for table in result.tables]
     if len(rows) > 1:
@@ -45,7 +45,7 @@ def _row(table: TableResult) -> tuple[str, ...]:
 
 
 def _total(result: CleanupResult) -> tuple[str, ...]:
-    """What would really be done: a refused table's share is no part of it."""
+    """Returns the totals of a real run; refused tables do not count."""
     going = [table.estimate for table in result.tables if table.estimate is not None and table.refusal is None]
     return (
         "total",

@@ -23,18 +23,18 @@ _ENDS = {
 
 
 def show_restore(answer: Mapping[str, Any]) -> None:
-    """Print where the rows are, how many, and whatever is not as one would think."""
+    """Prints the table, the number of rows, and anything unexpected."""
     click.echo("\n".join(_lines(answer)))
 
 
 def show_before_failure(done: RestoreResult) -> None:
-    """Tell on stderr what stands although the run failed."""
+    """Prints to stderr the rows that were restored although the run failed."""
     rows, objects = format_count(done.rows, "row"), format_count(done.objects, "object")
     click.echo(f"restored before the failure: {rows} in {objects} into {done.into}; run it again to go on", err=True)
 
 
 def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    """The verdict, the figures, and what is worth knowing."""
+    """Yields the verdict, the figures, and remarks."""
     if "restored_rows" not in answer:
         yield f"restore: {_ENDS[answer['status']]}: {answer['reason']}"  # the frame's word: the job had no turn
         return

@@ -1,4 +1,4 @@
-"""What a restore of a backup did, for people."""
+"""Prints the result of restoring a backup, for people."""
 
 from __future__ import annotations
 
