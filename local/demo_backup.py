@@ -180,7 +180,7 @@ def _change_a_byte(s3: EmbeddedS3, name: str) -> str:
 
 
 def _is_refused(stage: Stage, target: str, name: str, key: str) -> bool:
-    """Whether the backup is refused, and the object that is not as it was is named."""
+    """Returns whether the backup is refused, and the object that is not as it was is named."""
     try:
         _restore(target, name)
     except NightshiftError as error:

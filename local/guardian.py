@@ -75,7 +75,7 @@ class Guarded:
 
     @property
     def running(self) -> bool:
-        """Whether the server still runs."""
+        """Returns whether the server still runs."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:

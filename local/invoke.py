@@ -88,7 +88,7 @@ def _read(arguments: list[str]) -> tuple[str, object]:
 
 
 def _has_servers() -> bool:
-    """Whether the caller names servers of their own."""
+    """Returns whether the caller names servers of their own."""
     return any(os.environ.get(name) for name in DEPENDS_ON)
 
 

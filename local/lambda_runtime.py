@@ -185,7 +185,7 @@ class LambdaRuntime:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _await_ready(self) -> bool:
-        """Whether the emulator listens; False where it ended, as it does when its port is taken."""
+        """Returns whether the emulator listens; False where it ended, as it does when its port is taken."""
         give_up = time.monotonic() + START_PATIENCE_S
         while self._server.running and time.monotonic() < give_up:
             with socket.socket() as probe:

@@ -265,7 +265,7 @@ def _temp_root(user: tuple[int, int] | None) -> str | None:
 
 
 def _can_enter(path: Path, uid: int) -> bool:
-    """Whether a user without groups may traverse every directory down to this one."""
+    """Returns whether a user without groups may traverse every directory down to this one."""
     for directory in (path := path.resolve(), *path.parents):
         status = directory.stat()
         if not status.st_mode & (0o100 if status.st_uid == uid else 0o001):

@@ -41,7 +41,7 @@ def test_small_tables_share_an_object(backups: BackupHouse, proxy: S3Proxy, post
 def test_each_pack_is_fetched_once(
     backups: BackupHouse, proxy: S3Proxy, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the sizes of the tables that share it: they are saved one family after the other."""
+    """A restore takes tables in the order of their packs; by size, it would fetch packs again."""
     monkeypatch.setattr(pack_writer, "PACK_BYTES", 60_000)
     for family in range(10):
         backups.sql(f"CREATE TABLE f{family} (k int, v text) PARTITION BY LIST (k)")

@@ -69,7 +69,7 @@ def picture(png: bytes) -> Image.Image:
 
 
 def has(image: Image.Image, color: str) -> bool:
-    """Whether any pixel has exactly this colour."""
+    """Returns whether any pixel has exactly this colour."""
     wanted = tuple(bytes.fromhex(color.removeprefix("#")))
     colors = image.getcolors(image.width * image.height)
     assert colors is not None

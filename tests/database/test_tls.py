@@ -50,7 +50,7 @@ def root_cert(tmp_path: Path) -> Path:
 
 
 def over_the_control_plane(target: DatabaseTarget) -> bool:
-    """Whether the connection is encrypted."""
+    """Returns whether the connection is encrypted."""
     with Database(target, deadline=time.monotonic() + 60).connect() as connection:
         return bool(connection.execute(text(ENCRYPTED)).scalar())
 

@@ -29,12 +29,12 @@ CHANGES = {
 
 
 def passed(wall: datetime, zone: ZoneInfo, as_of: datetime) -> bool:
-    """Whether the later of the moments for which a wall's time can stand lies before `as_of`."""
+    """Returns whether the later of the moments for which a wall's time can stand lies before `as_of`."""
     return max(wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)) < as_of
 
 
 def taken(wall: datetime, zone: ZoneInfo, as_of: datetime) -> bool:
-    """Whether a run at `as_of` takes it."""
+    """Returns whether a run at `as_of` takes it."""
     window = ambiguous_wall_clock_window(zone, as_of)
     return wall < as_of.astimezone(zone).replace(tzinfo=None) and not (window and window[0] <= wall < window[1])
 

@@ -75,7 +75,7 @@ class Scene(ABC):
 
     @abstractmethod
     def done(self) -> bool:
-        """Whether the work is done, all of it and nothing else."""
+        """Returns whether the work is done, all of it and nothing else."""
 
     def untouched(self) -> bool:
         return self.state() == self.before

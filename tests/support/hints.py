@@ -162,7 +162,7 @@ class Reader:
 
 
 def is_handed_on(node: ast.AST, local: Names) -> bool:
-    """Whether a hint is the caller's own parameter, or that of another error or refusal, and no text beside."""
+    """Returns whether a hint is the caller's own parameter, or that of another error or refusal, and no text beside."""
     parts = node.values if isinstance(node, ast.BoolOp) else [node]
     return all(
         (isinstance(one, ast.Name) and one.id == "hint" and "hint" not in local)
@@ -203,7 +203,7 @@ def words_of_test(module: Module, function: str) -> str:
 
 
 def is_told_apart(texts: list[str], others: list[str], said: str) -> bool:
-    """Whether a test says words in a row of a hint's texts that no other hint has."""
+    """Returns whether a test says words in a row of a hint's texts that no other hint has."""
     lengths = [len(text.split()) for text in texts]
     enough = next((least for least in (WORDS, 2, 1) if max(lengths, default=0) >= least), 0)
     whole = [text for text, length in zip(texts, lengths, strict=True) if length >= enough]

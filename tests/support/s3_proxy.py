@@ -44,7 +44,7 @@ class Fault:
     happened: threading.Event = field(default_factory=threading.Event)
 
     def claims(self, request: Request) -> bool:
-        """Whether this request is the fault's; counts as fired if so. Call under the proxy's lock."""
+        """Returns whether this request is the fault's; counts as fired if so. Call under the proxy's lock."""
         if self.method not in (None, request.method) or self.target not in request.target:
             return False
         if self.times is not None and self.fired >= self.times:

@@ -17,10 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-import yaml
+from tools.cloudformation import TEMPLATE, read_template
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = ROOT / "template.yaml"
 PSEUDO = {
     "AWS::AccountId": "123456789012",
     "AWS::Partition": "aws",
@@ -36,31 +35,9 @@ Json = Any
 Template = dict[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, read as their long forms."""
-
-
-def _tag(loader: _Loader, suffix: str, node: yaml.Node) -> Json:
-    value: Json
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _tag)
-
-
 def load(path: Path = TEMPLATE) -> Template:
-    """The template as it is written, intrinsic functions in their long form."""
-    template: Template = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    return template
+    """Returns the template as it is written, intrinsic functions in their long form."""
+    return read_template(path)
 
 
 def alter(template: Template, where: str, what: Json) -> None:

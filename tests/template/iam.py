@@ -45,7 +45,7 @@ class Grant:
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
     def covers(self, call: Call) -> bool:
-        """Whether this is about the call."""
+        """Returns whether this is about the call."""
         return (
             matches(self.action.lower(), call.action.lower())
             and matches(self.resource, call.resource)
@@ -102,7 +102,7 @@ def listed(value: Any) -> list[str]:
 
 
 def lists_all(statement: Mapping[str, Any]) -> bool:
-    """Whether it allows a listing that no prefix bounds."""
+    """Returns whether it allows a listing that no prefix bounds."""
     lists = any(action.startswith("s3:ListBucket") for action in listed(statement["Action"]))
     return lists and "s3:prefix" not in statement.get("Condition", {}).get("StringLike", {})
 

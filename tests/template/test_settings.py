@@ -229,7 +229,7 @@ def test_every_parameter_is_explained_used_grouped_and_has_a_legal_default() -> 
 
 
 def _accepts(spec: dict[str, Any], value: str) -> bool:
-    """Whether CloudFormation would take this value for a parameter."""
+    """Returns whether CloudFormation would take this value for a parameter."""
     if "AllowedValues" in spec and value not in map(str, spec["AllowedValues"]):
         return False
     if spec["Type"] == "Number":

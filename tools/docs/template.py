@@ -4,42 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tools.cloudformation import read_template
 from tools.docs import markdown
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 OPERATORS = {"GreaterThanOrEqualToThreshold": "≥", "GreaterThanThreshold": ">"}
-
-
-class _TaggedLoader(yaml.SafeLoader):
-    """Reads CloudFormation's short tags as their long forms."""
-
-
-def _construct_tag(loader: _TaggedLoader, suffix: str, node: yaml.Node) -> Any:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {suffix: value}
-
-
-_TaggedLoader.add_multi_constructor("!", _construct_tag)
 
 
 @cache
 def load_template() -> Mapping[str, Any]:
     """Returns template.yaml."""
-    text = TEMPLATE.read_text(encoding="utf-8")
-    loaded: Mapping[str, Any] = yaml.load(text, _TaggedLoader)  # noqa: S506 - a SafeLoader
-    return loaded
+    return read_template()
 
 
 def functions() -> Mapping[str, Mapping[str, Any]]:
@@ -112,7 +88,7 @@ def alarm_table() -> str:
     for resource in load_template()["Resources"].values():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             alarm = resource["Properties"]
-            name = alarm["AlarmName"]["Sub"].removeprefix("${AWS::StackName}-")
+            name = alarm["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
             threshold = alarm["Threshold"]
             limit = f"`{threshold['Ref']}`" if isinstance(threshold, dict) else str(threshold)
             metric = alarm.get("MetricName") or alarm["Metrics"][0]["Label"]

@@ -185,7 +185,7 @@ def _checked(model: type[M], given: Mapping[str, Any], problems: list[str], unkn
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a number, or text that reads as one."""
+    """Returns whether it is a number, or text that reads as one."""
     if not isinstance(value, (int, float, str)):
         return False
     try:

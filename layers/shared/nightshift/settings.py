@@ -71,7 +71,7 @@ _ALIASES = ("-s3alias", "--ol-s3")
 
 
 def is_alias(bucket: str) -> bool:
-    """Whether a name is that of an access point, which leads to a bucket of another name."""
+    """Returns whether a name is that of an access point, which leads to a bucket of another name."""
     return bucket.endswith(_ALIASES)
 
 

@@ -95,7 +95,7 @@ class Journey:
         return self.away.execute(sql, "copy")
 
     def same(self, sql: str) -> bool:
-        """Whether a query has one answer on both sides."""
+        """Returns whether a query has one answer on both sides."""
         return self.there(sql) == self.house.sql(sql)
 
     def dumped(self, url: str) -> set[str]:

@@ -185,7 +185,7 @@ def test_whoever_a_tool_has_started_ends_with_it(tmp_path: Path) -> None:
 
 
 def _has_ended(process: int) -> bool:
-    """Whether a process that somebody has killed is gone, once the kernel has got round to it."""
+    """Returns whether a process that somebody has killed is gone, once the kernel has got round to it."""
     try:
         handle = os.pidfd_open(process)
     except ProcessLookupError:

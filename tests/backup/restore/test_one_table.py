@@ -107,7 +107,7 @@ def test_what_the_role_may_not_do(saved: Vault) -> None:
 
 
 def test_an_object_that_is_missing(saved: Vault) -> None:
-    """Nobody looks for the others first: one table is wanted in a hurry."""
+    """A restore of one table checks the objects of that table alone."""
     (entry,) = (entry for entry in saved.manifest()["tables"] if entry["name"] == "t")
     saved.remove(saved.manifest()["schema"]["sql"]["key"])
     saved.target = saved.house.url

@@ -137,7 +137,7 @@ class Vault:
         return {n: self.postgres.execute(f"SELECT last_value, is_called FROM {n}", database)[0] for n in names}
 
     def is_empty(self, url: str) -> bool:
-        """Whether a database has no relation, type, function or schema of its users'."""
+        """Returns whether a database has no relation, type, function or schema of its users'."""
         catalogs = ("pg_class", "pg_type", "pg_proc", "pg_namespace")
         counts = " + ".join(f"(SELECT count(*) FROM {name} WHERE oid >= 16384)" for name in catalogs)
         found = self.postgres.execute(f"SELECT {counts}", url.rpartition("/")[2])

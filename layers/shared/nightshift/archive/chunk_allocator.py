@@ -105,6 +105,6 @@ class ChunkAllocator:
 
     @property
     def has_remaining(self) -> bool:
-        """Whether something is left to take."""
+        """Returns whether something is left to take."""
         with self._lock:
             return bool(self._returned) or self.rest.width > 0

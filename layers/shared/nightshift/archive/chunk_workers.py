@@ -124,7 +124,7 @@ class ChunkWorkerPool:
         )
 
     def has_time(self) -> bool:
-        """Whether a chunk may still be started: it must have twice the time that the slowest needed."""
+        """Returns whether a chunk may still be started: it must have twice the time that the slowest needed."""
         return not self._stop.is_set() and self.limits.deadline - time.monotonic() > 2 * self._slowest
 
     def _work(self, fields: Sequence[ScanRange]) -> None:

@@ -178,7 +178,7 @@ def _digits(kind: str) -> tuple[int, int] | None:
 
 
 def _widens(kind: str, declared: str) -> bool:
-    """Whether Trino's and Spark's Parquet readers both take a file's `kind` for the declared one."""
+    """Returns whether Trino's and Spark's Parquet readers both take a file's `kind` for the declared one."""
     if kind == declared or (kind, declared) in {("float", "double"), ("json", "text")}:
         return True
     return (kind in _INTEGERS and declared in _INTEGERS) or (kind.startswith("decimal") and declared.startswith("dec"))

@@ -92,7 +92,7 @@ def _notes(archive: ArchivedTable) -> list[str]:
 
 
 def _may_lack(kind: str) -> bool:
-    """Whether a column of this kind may be null where a value stands in `_nightshift_exact`."""
+    """Returns whether a column of this kind may be null where a value stands in `_nightshift_exact`."""
     return kind in _BESIDE or kind.startswith("decimal")
 
 

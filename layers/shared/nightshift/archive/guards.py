@@ -217,7 +217,7 @@ def check_dissolved_references(case: GuardContext, target: CleanupTarget) -> Gua
 
 
 def _may_mean(written: str, label: str) -> bool:
-    """Whether a policy's name may be that of a table, in whatever case, and in whatever schema where it says none."""
+    """Returns whether a policy's name may mean a table, in any case, and in any schema where it names none."""
     one, other = ([part.lower() for part, _ in split_name(name) or ()] for name in (written, label))
     shared = min(len(one), len(other))
     return shared > 0 and one[-shared:] == other[-shared:]

@@ -52,7 +52,7 @@ def plan_scan_ranges(
 
 
 def _serves(heap: HeapTable, span: tuple[int, int, int]) -> bool:
-    """Whether to use the index on the timestamp.
+    """Returns whether to use the index on the timestamp.
 
     By time, chunks can end at midnights and each day becomes one object; nothing that is not due is read. But where
     the table does not lie in time order every chunk would visit pages all over it, so a large share of it is better

@@ -101,7 +101,7 @@ def check_plain_times(
 
 
 def check_replicable(connection: Connection, heaps: Sequence[HeapTable], written: str) -> GuardRefusal | None:
-    """Whether every publication of deletions can tell the rows of these tables apart (PostgreSQL).
+    """Checks that every publication of deletions can identify the rows of these tables (PostgreSQL).
 
     The server itself is asked: it looks as it prepares a DELETE, and EXPLAIN prepares one without running it.
     """
@@ -130,7 +130,7 @@ def duplicate_policy_refusal(written: str) -> GuardRefusal:
 
 
 def already_restored_refusal(connection: Connection, name: TableName, written: str) -> GuardRefusal | None:
-    """Whether rows of archived objects are in the table again."""
+    """Returns a refusal if rows of archived objects are in the table again."""
     count = returned_beside(connection, name.label, partition_family(connection, name))
     if not count:
         return None
@@ -142,7 +142,7 @@ def already_restored_refusal(connection: Connection, name: TableName, written: s
 
 
 def unknown_holds_refusal(written: str, held: Holds) -> GuardRefusal | None:
-    """Whether restored rows are held by columns that the table has no more: nobody can tell which ones they are."""
+    """Returns a refusal if restored rows are held by columns that the table no longer has."""
     if not held.lost:
         return None
     return make_refusal(

@@ -72,7 +72,7 @@ def name_largest(connection: Connection, info: TableInfo, condition: str) -> str
 
 
 def _names_large_objects(connection: Connection, info: TableInfo, column: TableColumn) -> bool:
-    """Whether a column's type is made for large objects, or some of its first values are their numbers."""
+    """Returns whether a column's type is made for large objects, or some of its first values are their numbers."""
     if column.type_name.rpartition(".")[2] == "lo":
         return True
     if column.base_type != "oid":

@@ -68,7 +68,7 @@ def _prove_one(store: ObjectStore, one: ArchivedObject, depth: Depth, room: _Roo
 
 
 def _look_up(store: ObjectStore, one: ArchivedObject) -> str | None:
-    """Whether the recorded version exists and has its size; returns what hides it from readers without versions."""
+    """Checks that the recorded version exists and has its size; returns a reason that hides it from readers."""
     seen = recorded = store.head_object(one.key)
     hidden = None
     if one.version_id is not None and (seen is None or seen.version_id != one.version_id):

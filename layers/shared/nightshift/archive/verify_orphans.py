@@ -207,7 +207,7 @@ def _run_of(body: bytes) -> str | None:
 
 
 def _has_finished(database: Database, run_id: str) -> bool:
-    """Whether a run ended in this database. All its objects are on record then, in every copy made since.
+    """Returns whether a run ended in this database. All its objects are on record then, in every copy made since.
 
     A run that merely began here may have gone on elsewhere: in the original of which this database is a clone.
     """

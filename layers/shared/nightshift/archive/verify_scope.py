@@ -35,7 +35,7 @@ class VerificationScope:
         )
 
     def covers_key(self, key: str) -> bool:
-        """Whether an object's key names a day of this part; without bounds, any key does."""
+        """Returns whether an object's key names a day of this part; without bounds, any key does."""
         if self.since is None and self.until is None:
             return True
         day = key.rpartition(_DAY)[2].partition("/")[0] if _DAY in key else ""

@@ -50,14 +50,14 @@ def create_backup(task: BackupTask) -> BackupOutcome:
     """
     left = task.database.deadline - time.monotonic()
     stop_at = task.database.deadline - min(FINISH_SECONDS, left * FINISH_SHARE)
-    parcels = BackupUploader(task.store, task.place, task.run_id, task.listener)
+    uploader = BackupUploader(task.store, task.place, task.run_id, task.listener)
     try:
-        return (_postgresql if task.database.is_postgresql else _sqlite)(task, parcels, stop_at)
+        return (_postgresql if task.database.is_postgresql else _sqlite)(task, uploader, stop_at)
     finally:
-        parcels.close()
+        uploader.close()
 
 
-def _postgresql(task: BackupTask, parcels: BackupUploader, stop_at: float) -> BackupOutcome:
+def _postgresql(task: BackupTask, uploader: BackupUploader, stop_at: float) -> BackupOutcome:
     settings, database = task.settings, task.source
     with (
         snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot,
@@ -65,8 +65,8 @@ def _postgresql(task: BackupTask, parcels: BackupUploader, stop_at: float) -> Ba
     ):
         earlier = _still_good(task.unfinished, snapshot)
         known = {one.entry.label for one in earlier}
-        schema = background.submit(_schema, task, snapshot, parcels, stop_at)
-        saver = TableExporter(database.target, snapshot, parcels, task.run_id, task.listener, stop_at)
+        schema = background.submit(_schema, task, snapshot, uploader, stop_at)
+        saver = TableExporter(database.target, snapshot, uploader, task.run_id, task.listener, stop_at)
         todo = [source for source in snapshot.survey.sources if source.name.label not in known]
         saved = saver.export_tables(todo, max(1, min(settings.backup_workers, len(todo))))
         snapshot.check_alive()
@@ -79,7 +79,7 @@ def _postgresql(task: BackupTask, parcels: BackupUploader, stop_at: float) -> Ba
         views = measure_views(partial(_joined, task, snapshot), snapshot.survey.views, stop_at)
         manifest = _manifest_of(task, snapshot, kept, saved, views, schema)
         snapshot.check_alive()  # pg_dump looked at tables that only our locks kept as they were
-    return _finish(task, parcels, manifest, kept, cross_snapshot_warnings(snapshot.survey, manifest.groups), stop_at)
+    return _finish(task, uploader, manifest, kept, cross_snapshot_warnings(snapshot.survey, manifest.groups), stop_at)
 
 
 def _joined(task: BackupTask, snapshot: ExportedSnapshot) -> PostgresConnection:
@@ -116,7 +116,7 @@ def _continued(task: BackupTask, kept: tuple[SavedTable, ...], saved: ExportResu
 
 
 def _schema(
-    task: BackupTask, snapshot: ExportedSnapshot, parcels: BackupUploader, stop_at: float
+    task: BackupTask, snapshot: ExportedSnapshot, uploader: BackupUploader, stop_at: float
 ) -> tuple[SchemaFiles, str | None, str]:
     """Returns the schema's files in S3, the client's version, and a sentence if the schema could not be saved."""
     major = snapshot.number // 10_000
@@ -132,8 +132,8 @@ def _schema(
         without=snapshot.survey.aside.undumped,
         unreadable=snapshot.survey.aside.sequences,
     )
-    dump = parcels.upload("schema", parcels.object_key("schema.dump"), dumped.archive)
-    sql = parcels.upload("schema", parcels.object_key("schema.sql"), dumped.sql, kind=SQL)
+    dump = uploader.upload("schema", uploader.object_key("schema.dump"), dumped.archive)
+    sql = uploader.upload("schema", uploader.object_key("schema.sql"), dumped.sql, kind=SQL)
     secrets = f"passwords of other servers: {'; '.join(dumped.left_out)}" if dumped.left_out else ""
     return SchemaFiles(dump=dump, sql=sql), client.version, secrets
 
@@ -180,7 +180,7 @@ def _manifest_of(
 
 def _finish(
     task: BackupTask,
-    parcels: BackupUploader,
+    uploader: BackupUploader,
     manifest: BackupManifest,
     kept: tuple[SavedTable, ...],
     missing: tuple[str, ...],
@@ -202,10 +202,10 @@ def _finish(
     # The role may lock for so many days, by S3's clock, and not a second more.
     until = None if days is None else task.now() + timedelta(days=days) - CLOCKS_APART
     if until is not None:
-        parcels.lock_objects(manifest.list_objects(), until)
+        uploader.lock_objects(manifest.list_objects(), until)
     with hold_run_alive(task.database, task.run_id):
-        parcels.check_objects_present(manifest.list_objects())
-        parcels.upload_manifest(to_json(manifest))
+        uploader.check_objects_present(manifest.list_objects())
+        uploader.upload_manifest(to_json(manifest))
     # Only now: a short retention takes events away at once.
     said = [
         *_about_standby(manifest),
@@ -214,7 +214,7 @@ def _finish(
     ]
     if until is not None:
         try:
-            parcels.lock_manifest(until)
+            uploader.lock_manifest(until)
         except StoreError as exc:  # too late to call it no backup
             said.append(f"the manifest is not under Object Lock: {exc.message}")
     if task.unfinished is not None:
@@ -246,13 +246,13 @@ def _logs(task: BackupTask, deadline: float) -> DayLogs:
     )
 
 
-def _sqlite(task: BackupTask, parcels: BackupUploader, stop_at: float) -> BackupOutcome:
+def _sqlite(task: BackupTask, uploader: BackupUploader, stop_at: float) -> BackupOutcome:
     import sqlite3
 
     if task.settings.backup_exclude_rows:
         raise InvalidSettings("BACKUP_EXCLUDE_ROWS is for PostgreSQL", hint="unset it: a SQLite file is saved whole")
     target = task.database.target
-    saved = save_file(target.path, parcels, task.now, stop_at)
+    saved = save_file(target.path, uploader, task.now, stop_at)
     manifest = BackupManifest(
         name=task.place.name,
         as_of=task.as_of,
@@ -265,4 +265,4 @@ def _sqlite(task: BackupTask, parcels: BackupUploader, stop_at: float) -> Backup
         missing=saved.missing,
     )
     kept = (SavedTable(saved.moment, saved.entry),)
-    return replace(_finish(task, parcels, manifest, kept, (), stop_at), tables=saved.tables)
+    return replace(_finish(task, uploader, manifest, kept, (), stop_at), tables=saved.tables)

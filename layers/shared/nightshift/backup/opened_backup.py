@@ -22,7 +22,7 @@ from nightshift.errors import NightshiftError, StoreError
 from nightshift.store import ObjectStore
 
 RECENT_PACKS = 3
-"""Packs of 4 MB that a restore holds in memory: its workers take tables by size, and packs hold tables of one size."""
+"""Packs of 4 MB that a restore holds in memory: its workers take tables in the order of their packs."""
 
 _HINT = "nothing was made of it; nightshift backups says which others there are"
 

@@ -40,8 +40,8 @@ class _Member:
 class PackWriter:
     """Puts small files into packs and sends each pack when it is full. Thread-safe."""
 
-    def __init__(self, parcels: BackupUploader) -> None:
-        self._parcels = parcels
+    def __init__(self, uploader: BackupUploader) -> None:
+        self._uploader = uploader
         self._lock = threading.Lock()
         self._open: list[_Member] = []
         self._bytes = 0
@@ -54,7 +54,7 @@ class PackWriter:
             name: of the file in the pack; each only once.
 
         Returns:
-            the part, which is done once its pack is proven in S3; not before `flush` for those of the last pack.
+            the part, which is done once its pack is proven in S3; for the last pack after `send_open_pack`.
         """
         member = _Member(name, body, rows, Future())
         with self._lock:
@@ -75,7 +75,7 @@ class PackWriter:
     def _take(self) -> tuple[str, list[_Member]]:
         taken, self._open, self._bytes = self._open, [], 0
         self._sent += 1
-        return self._parcels.object_key("data", f"pack-{self._sent:05}.zip"), taken
+        return self._uploader.object_key("data", f"pack-{self._sent:05}.zip"), taken
 
     def _send(self, key: str, members: list[_Member]) -> None:
         """Send a pack in the background; its members' parts are done with it."""
@@ -91,7 +91,7 @@ class PackWriter:
                     member.part.set_result(_part(sent.result(), member, offset))
 
         rows = sum(member.rows for member in members)
-        self._parcels.upload_async("small tables", key, body, rows=rows, kind=ZIP).add_done_callback(settle)
+        self._uploader.upload_async("small tables", key, body, rows=rows, kind=ZIP).add_done_callback(settle)
 
 
 def _zipped(members: Sequence[_Member]) -> tuple[bytes, list[int]]:

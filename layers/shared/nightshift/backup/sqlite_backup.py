@@ -44,7 +44,7 @@ class SavedDatabase:
     missing: tuple[str, ...]
 
 
-def save_file(path: str, parcels: BackupUploader, now: Callable[[], datetime], deadline: float) -> SavedDatabase:
+def save_file(path: str, uploader: BackupUploader, now: Callable[[], datetime], deadline: float) -> SavedDatabase:
     """Copy a database and save the copy.
 
     Raises:
@@ -59,7 +59,7 @@ def save_file(path: str, parcels: BackupUploader, now: Callable[[], datetime], d
             rows, tables, missing = _look(copy)
         except sqlite3.Error as exc:
             raise NightshiftError("the SQLite database cannot be copied", detail=f"{path}: {exc}") from exc
-        entry = _send(copy, parcels, rows, deadline)
+        entry = _send(copy, uploader, rows, deadline)
     return SavedDatabase(entry, tables, moment, missing)
 
 
@@ -85,7 +85,7 @@ def _look(copy: Path) -> tuple[int, int, tuple[str, ...]]:
     return rows, len(found), () if said == "ok" else ("whatever SQLite cannot read of it: the file is damaged",)
 
 
-def _send(copy: Path, parcels: BackupUploader, rows: int, deadline: float) -> TableEntry:
+def _send(copy: Path, uploader: BackupUploader, rows: int, deadline: float) -> TableEntry:
     parts: list[BackupPart] = []
     whole = hashlib.sha256()
     with copy.open("rb") as file:
@@ -98,7 +98,7 @@ def _send(copy: Path, parcels: BackupUploader, rows: int, deadline: float) -> Ta
                 )
             whole.update(piece)
             parts.append(
-                parcels.upload(FILE, parcels.object_key("data", FILE, f"part-{len(parts) + 1:05}.sqlite"), piece)
+                uploader.upload(FILE, uploader.object_key("data", FILE, f"part-{len(parts) + 1:05}.sqlite"), piece)
             )
     return TableEntry(
         schema="",

@@ -114,7 +114,7 @@ class TableExporter:
         self,
         target: DatabaseTarget,
         snapshot: ExportedSnapshot,
-        parcels: BackupUploader,
+        uploader: BackupUploader,
         run_id: str,
         listener: Listener,
         deadline: float,
@@ -124,8 +124,8 @@ class TableExporter:
         """
         self._target = target
         self._snapshot = snapshot
-        self._parcels = parcels
-        self._packer = PackWriter(parcels)
+        self._uploader = uploader
+        self._packer = PackWriter(uploader)
         self._run_id = run_id
         self._listener = listener
         self._deadline = deadline
@@ -263,7 +263,9 @@ class TableExporter:
         if len(file.body) < SMALL:
             part = self._packer.add_file(name, file.body, rows=file.rows)
         else:
-            part = self._parcels.upload_async(label, self._parcels.object_key("data", name), file.body, rows=file.rows)
+            part = self._uploader.upload_async(
+                label, self._uploader.object_key("data", name), file.body, rows=file.rows
+            )
         part.add_done_callback(self._sent)
         with self._lock:
             table.parts[number] = part

@@ -184,7 +184,7 @@ _PART = r'\s*(?:"((?:[^"]|"")+)"|([^".]+?))\s*(\.|$)'
 
 
 def _is_odd(part: str) -> bool:
-    """Whether `split_name` could misread it."""
+    """Returns whether `split_name` could misread it."""
     return "." in part or '"' in part or part != part.strip()
 
 

@@ -253,7 +253,7 @@ def _unreached(exc: Exception) -> str:
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:
-    """Whether a statement gave up waiting for somebody else's lock (SQLSTATE 55P03, or SQLite's busy)."""
+    """Returns whether a statement gave up waiting for somebody else's lock (SQLSTATE 55P03, or SQLite's busy)."""
     import sqlite3
 
     if isinstance(exc.orig, sqlite3.OperationalError):
@@ -268,7 +268,7 @@ def sqlstate(exc: DBAPIError) -> str | None:
 
 
 def is_in_function(exc: DBAPIError) -> bool:
-    """Whether an error arose in a function that the statement called, e.g. a trigger's: then its context tells."""
+    """Returns whether an error arose in a function that the statement called, e.g. a trigger's, by its context."""
     cause: Any = exc.orig
     return bool(cause is not None and cause.args and isinstance(cause.args[0], dict) and cause.args[0].get("W"))
 

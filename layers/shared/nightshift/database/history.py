@@ -115,7 +115,7 @@ def _worked_off(result: str) -> list[str]:
 
 
 def has_worked_off(connection: Connection, job: str, table: str, *, since: datetime | None = None) -> bool:
-    """Whether a run of `job` has archived rows of a table, and has left none of them that was due.
+    """Returns whether a run of `job` has archived rows of a table, and has left none of them that was due.
 
     A run that found nothing proves nothing: its date may lie before the first row.
 

@@ -64,7 +64,7 @@ class _AdvisoryLock:
         self._connection = self._open()
 
     def take(self) -> bool:
-        """Whether it is ours: it was, or nobody had it."""
+        """Returns whether it is ours: it was, or nobody had it."""
         return bool(self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar())
 
     def keep_alive(self) -> None:

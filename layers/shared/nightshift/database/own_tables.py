@@ -160,12 +160,12 @@ class OwnTableFault:
 
     @property
     def is_key(self) -> bool:
-        """Whether it lacks a unique key, as a table of an earlier version may."""
+        """Returns whether it lacks a unique key, as a table of an earlier version may."""
         return " ADD UNIQUE " in self.remedy
 
     @property
     def is_grant(self) -> bool:
-        """Whether somebody else was given a privilege, and no more."""
+        """Returns whether somebody else was given a privilege, and no more."""
         return self.remedy.startswith("REVOKE ")
 
 

@@ -39,28 +39,28 @@ def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
 
 
 def is_indexed(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Whether a usable index begins with just these columns, in whatever order."""
+    """Returns whether a usable index begins with just these columns, in whatever order."""
     found = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
     return bool(found.scalar())
 
 
 def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Whether no two rows can have the same values in these columns, nulls apart."""
+    """Returns whether no two rows can have the same values in these columns, nulls apart."""
     found = connection.execute(text(_UNIQUE), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
     return bool(found.scalar())
 
 
 def may_lock(connection: Connection, table: TableName) -> bool:
-    """Whether we may delete rows by the table's own name and lock them, which is for those who may update them."""
+    """Returns whether we may delete rows of the table and lock them; PostgreSQL lets roles lock that may update."""
     allowed = " AND ".join(f"has_table_privilege(CAST(:name AS regclass), '{right}')" for right in ("UPDATE", "DELETE"))
     return bool(connection.execute(text(f"SELECT {allowed}"), {"name": table.sql}).scalar())
 
 
 def may_make_temporary(connection: Connection) -> bool:
-    """Whether we may make temporary tables."""
+    """Returns whether we may make temporary tables."""
     return bool(connection.execute(text("SELECT has_database_privilege(current_database(), 'TEMP')")).scalar())
 
 
 def counts_rows(connection: Connection) -> bool:
-    """Whether the server counts what each transaction does to a table (`track_counts`, on unless switched off)."""
+    """Returns whether the server counts each transaction's changes of a table (`track_counts`, on by default)."""
     return connection.execute(text("SHOW track_counts")).scalar() == "on"

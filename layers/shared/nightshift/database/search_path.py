@@ -66,10 +66,10 @@ TAKEN_BACK = f"SELECT pg_catalog.length(pg_catalog.set_config('search_path', '{P
 
 
 def is_definition(statement: str) -> bool:
-    """Whether a statement is one that event triggers are called for."""
+    """Returns whether a statement is one that event triggers are called for."""
     return _DEFINES.match(statement) is not None
 
 
 def is_handed_over(statement: str) -> bool:
-    """Whether a statement runs, in part or whole, by the role's own path."""
+    """Returns whether a statement runs, in part or whole, by the role's own path."""
     return HANDED_OVER in statement or is_definition(statement)

@@ -78,7 +78,7 @@ def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
 
 
 def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Whether no two rows can have the same values in these columns, nulls apart."""
+    """Returns whether no two rows can have the same values in these columns, nulls apart."""
     indexes = 'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial'
     for index in _rows(connection, indexes, table.name):
         parts = _rows(connection, "SELECT name FROM pragma_index_info(?)", index.name)
@@ -97,7 +97,7 @@ def row_identifier(columns: Sequence[TableColumn]) -> str | None:
 
 
 def is_strict(connection: Connection, name: str) -> bool:
-    """Whether a table is STRICT; SQLite knows such tables since 3.37."""
+    """Returns whether a table is STRICT; SQLite knows such tables since 3.37."""
     import sqlite3  # not for PostgreSQL's cold starts
 
     if sqlite3.sqlite_version_info < (3, 37):

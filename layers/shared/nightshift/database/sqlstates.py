@@ -13,7 +13,7 @@ _THE_SERVER_S = ("08", "53", "57", "58", "XX")
 
 
 def is_about_rows(state: str, *, in_function: bool) -> bool:
-    """Whether other rows may go through where a statement was refused.
+    """Returns whether other rows may go through where a statement was refused.
 
     Args:
         in_function: the error arose in a function that the statement called, e.g. a trigger's: a missing privilege or
@@ -124,5 +124,5 @@ def first_line(message: str) -> str:
 
 
 def is_oversized(message: str) -> bool:
-    """Whether something would be longer than 1 GB; PostgreSQL's codes for this are those of many errors."""
+    """Returns whether something would be longer than 1 GB; PostgreSQL's codes for this are those of many errors."""
     return "invalid memory alloc request size" in message or "string buffer" in message

@@ -246,7 +246,7 @@ run = Table(
 
 
 def table_exists(connection: Connection, table: Table | str) -> bool:
-    """Whether one of our tables is there. SQLAlchemy's inspector could tell, at ten times the cost of a first call."""
+    """Returns whether one of our tables exists; SQLAlchemy's inspector costs ten times as much on its first call."""
     facts = {"name": table if isinstance(table, str) else table.name}
     if connection.dialect.name == "sqlite":
         found = text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name")

@@ -97,7 +97,7 @@ class FileScope:
         return sorted({prefix for place, prefix in self.own if place in (bucket, ANY)})
 
     def is_own(self, bucket: str, key: str) -> bool:
-        """Whether an object is nightshift's; for some servers slashes in front are no part of a key."""
+        """Returns whether an object is nightshift's; for some servers slashes in front are no part of a key."""
         key = key.lstrip("/")
         return any(not own or key == own or key.startswith(f"{own}/") for own in self.own_prefixes(bucket))
 

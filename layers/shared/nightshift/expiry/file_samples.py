@@ -215,7 +215,7 @@ class _S3:
         self._deadline = deadline
 
     def ask(self, names: Iterable[NamedFiles]) -> dict[NamedFiles, bool | str]:
-        """Whether there is each; S3's code where it does not say.
+        """Returns whether each file exists, or S3's error code where it does not say.
 
         It is asked no more where it does not answer the first, but for a missing right: other keys may have it.
         """

@@ -34,7 +34,7 @@ class KeyTables:
     watch: HoldWatch = UNWATCHED
 
     def is_inner(self, table: TableName) -> bool:
-        """Whether rows that we delete depend on `table`, so that its keys must be known before that."""
+        """Returns whether rows that we delete depend on `table`, so that its keys must be known before that."""
         return table == self.cascade.root or bool(self._needed(table))
 
     def _ours(self, table: TableName) -> list[ReferenceEdge]:

@@ -65,7 +65,7 @@ def _cascade(connection: Connection, policy: ExpiryPolicy, settings: Settings) -
 
 
 def _comes_before(one: _Found, other: _Found, found: Sequence[_Found]) -> bool:
-    """Whether `one` has to have its turn before `other`."""
+    """Returns whether `one` has to have its turn before `other`."""
     (policy, cascade), (other_policy, other_cascade) = one, other
     if one is other or cascade is None or other_cascade is None:
         return False

@@ -216,7 +216,7 @@ def _requests() -> Iterator[ThreadPoolExecutor]:
 
 
 def _is_whole(entry: OutboxBatch, left: Sequence[RemainingFiles]) -> bool:
-    """Whether nobody has tried any of it, so that it stays as it is."""
+    """Returns whether nobody has tried any of it, so that it stays as it is."""
     return not entry.kept and [(part.keys, part.reason) for part in left] == [(entry.keys, None)]
 
 

@@ -18,7 +18,7 @@ from nightshift.settings import Settings
 
 
 def is_text(column: TableColumn, *, postgresql: bool) -> bool:
-    """Whether a column can name files; SQLite's hold any value. `citext` comes with its schema's name."""
+    """Returns whether a column can name files; SQLite's hold any value. `citext` comes with its schema's name."""
     return not postgresql or column.base_type.rpartition(".")[2] in ("text", "varchar", "bpchar", "citext")
 
 

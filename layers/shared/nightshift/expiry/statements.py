@@ -227,7 +227,7 @@ class ExpiryStatements(KeyTables):
         return f"{row}.{key} IN (SELECT h.{key} FROM {found} WHERE 1{step})"
 
     def _is_copied(self, edge: ReferenceEdge) -> bool:
-        """Whether the parent's key table holds the columns that the child references."""
+        """Returns whether the parent's key table holds the columns that the child references."""
         return self.postgresql and edge.partition is None
 
     def gone_sql(self, edge: ReferenceEdge) -> str:

@@ -121,7 +121,7 @@ def duplicate_targets(columns: Sequence[ArchivedColumn], rename: Mapping[str, st
 
 
 def _keeps_digits(source: ArchivedColumn, slot: InsertColumn) -> bool:
-    """Whether a decimal has room: a domain may have been defined anew since, under its old name."""
+    """Returns whether a decimal has room: a domain may have been defined anew since, under its old name."""
     if source.is_decimal is None or slot.decimals is None:
         return True
     (precision, scale), (wider, finer) = source.is_decimal, slot.decimals
@@ -129,7 +129,7 @@ def _keeps_digits(source: ArchivedColumn, slot: InsertColumn) -> bool:
 
 
 def is_safe_cast(old: str, new: str) -> bool:
-    """Whether every value of one declared type comes through in another, unchanged."""
+    """Returns whether every value of one declared type comes through in another, unchanged."""
     if old == new or new in _TEXT or new in _NUMBERS.get(old, ()):
         return True
     before, after = _SIZED.fullmatch(old), _SIZED.fullmatch(new)

@@ -134,7 +134,7 @@ def list_sources(connection: Connection, target_id: str) -> frozenset[str]:
 
 
 def is_known(connection: Connection, target: TableName) -> bool:
-    """Whether any table of that name was ever filled by a restore."""
+    """Returns whether any table of that name was ever filled by a restore."""
     c = restored_object.c
     return bool(_found(connection, select(c.object_key).where(c.target_table == target.label).limit(1)))
 

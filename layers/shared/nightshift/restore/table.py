@@ -183,7 +183,7 @@ def _foretold(
 def _tried(
     way: RestoreContext, destination: RestoreDestination, objects: Sequence[ArchivedObject]
 ) -> GuardRefusal | None:
-    """Whether the values of some objects fit the table; nobody has tried in SQLite, where it would lock the file."""
+    """Checks that the values of some objects fit the table; not in SQLite, where that would lock the file."""
     if not destination.exists or not way.database.is_postgresql:
         return None
     left = max(1.0, way.limits.deadline - time.monotonic())

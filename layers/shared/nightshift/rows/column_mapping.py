@@ -60,7 +60,7 @@ class ColumnMapping:
 
 
 def can_copy_directly(ways: Sequence[ColumnMapping], file: ArchiveFile) -> bool:
-    """Whether the rows of a file can go into the table as they are."""
+    """Returns whether the rows of a file can go into the table as they are."""
     return not file.exact and all(way.same and way.base_type in _carrier(way.source.arrow)[1] for way in ways)
 
 

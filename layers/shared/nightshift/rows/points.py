@@ -44,7 +44,7 @@ def floor_timestamps(keys: pa.Array) -> pa.Array:
 
 
 def is_sorted_by(table: pa.Table, axis: TimestampColumn) -> bool:
-    """Whether rows in the order of their sort keys lie in that of the column itself, as a reader compares it."""
+    """Returns whether the order of the sort keys is the order of the column itself, as a reader compares it."""
     column = table.column(axis.column)
     return axis.epoch_unit is None or not (pa.types.is_string(column.type) or column.null_count)
 

@@ -89,7 +89,7 @@ def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
 
 
 def is_in_function(message: str) -> bool:
-    """Whether an error arose in a function that the statement called; in other languages than C's nobody can tell."""
+    """Returns whether an error arose in a function that the statement called, by the English word of its context."""
     return "\nCONTEXT:  PL/" in message or "\nCONTEXT:  SQL " in message
 
 

@@ -223,7 +223,7 @@ class ObjectStore:
             raise ObjectAbsent(f"{message}: NoSuchKey", detail=exc.detail, hint=exc.hint) from exc
 
     def _is_listed(self, key: str) -> bool:
-        """Whether a listing shows an object; True where S3 does not tell."""
+        """Returns whether a listing shows an object; True where S3 does not tell."""
         try:
             found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
         except (ClientError, BotoCoreError):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def has_object(client: S3Client, bucket: str, key: str, deadline: float) -> bool | str:
-    """Whether there is such an object; S3's code where it does not say. By a listing, which reads no object.
+    """Returns whether an object exists, or S3's error code where it does not say; lists, and reads no object.
 
     Args:
         deadline: `time.monotonic()` value after which nothing is sent.

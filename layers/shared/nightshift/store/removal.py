@@ -156,7 +156,7 @@ def _refused_whole(exc: Exception, keys: Sequence[str], removal: RemovalResult) 
 
 
 def _is_about_a_key(exc: Exception) -> bool:
-    """Whether one key may have spoiled the request for all."""
+    """Returns whether one key may have spoiled the request for all."""
     return code_of(exc) in ("MalformedXML", "InvalidRequest", "KeyTooLongError", "InvalidURI")
 
 

@@ -30,7 +30,7 @@ def code_of(exc: Exception) -> str:
 
 
 def is_denied(exc: BaseException | None) -> bool:
-    """Whether S3 refused for want of a right, or says no more than that."""
+    """Returns whether S3 refused for want of a right, or says no more than that."""
     return isinstance(exc, ClientError) and code_of(exc) in ("AccessDenied", "403")
 
 
