@@ -27,7 +27,7 @@ from benchmarks.arena import SERVER_SETTINGS
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
 from nightshift.charts.feedback import feedback_chart
-from nightshift.results import DayVotes, VoteTotals
+from nightshift.results.feedback import DayVotes, VoteTotals
 
 LAST = date(2025, 10, 16)
 """The last day that has votes; days are Seoul's."""

@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.errors import NightshiftError
-from nightshift.results import (
-    SEVERITY,
-    BackupResult,
-    CleanupEstimate,
-    CleanupResult,
-    GuardRefusal,
-    RestoredBackup,
-    RunRefused,
-    RunStatus,
-    TableResult,
-    worst_status,
-)
+from nightshift.results.backup import BackupResult, RestoredBackup
+from nightshift.results.cleanup import CleanupEstimate, CleanupResult, TableResult
+from nightshift.results.common import SEVERITY, GuardRefusal, RunRefused, RunStatus, worst_status
 
 CUTOFF = datetime(2025, 9, 15, tzinfo=UTC)
 

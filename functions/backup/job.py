@@ -22,7 +22,7 @@ from nightshift.backup.storage import open_backup_store
 from nightshift.backup.task import BackupOutcome, BackupTask
 from nightshift.errors import ArchiveMismatch, InvalidEvent
 from nightshift.logs.day import check_settings
-from nightshift.results import BackupResult
+from nightshift.results.backup import BackupResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 from nightshift.store import ObjectStore

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from nightshift.archive.engine import delete_orphaned_objects, open_engine
 from nightshift.archive.table import archive_table
 from nightshift.policy.file import load_policies
-from nightshift.results import CleanupResult, MessageAttachment, TableResult
+from nightshift.results.cleanup import CleanupResult, TableResult
+from nightshift.results.common import MessageAttachment
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 

@@ -28,7 +28,7 @@ from nightshift.expiry.places import archived_place, named_places
 from nightshift.expiry.table import ExpiryContext, expire_table
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.policy.file import load_policies
-from nightshift.results import ExpiredTable, ExpiryResult, FilesResult
+from nightshift.results.expiry import ExpiredTable, ExpiryResult, FilesResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 

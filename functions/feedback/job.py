@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from nightshift.errors import NightshiftError
 from nightshift.feedback.evaluation import FeedbackDependencies, evaluate_feedback
-from nightshift.results import FeedbackResult, MessageAttachment
+from nightshift.results.common import MessageAttachment
+from nightshift.results.feedback import FeedbackResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 from nightshift.settings import Settings

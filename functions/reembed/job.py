@@ -20,7 +20,8 @@ from nightshift.errors import InvalidSettings, NightshiftError
 from nightshift.feedback.disliked import disliked_documents
 from nightshift.policy.embedding import EmbeddingPolicy
 from nightshift.policy.file import load_policies
-from nightshift.results import EmbeddedTable, ReembedResult, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.reembed import EmbeddedTable, ReembedResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 

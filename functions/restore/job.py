@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from nightshift.archive.engine import limits_of
 from nightshift.restore.table import RestoreContext, restore_table
-from nightshift.results import RestoreResult
+from nightshift.results.restore import RestoreResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 

@@ -11,7 +11,7 @@ import pytest
 
 from nightshift.errors import ArchiveMismatch, InvalidEvent, InvalidSettings
 from nightshift.metrics import emit_metrics
-from nightshift.results import BackupResult
+from nightshift.results.backup import BackupResult
 from tests.support.backups import NAME, NEXT, NEXT_NAME, BackupHouse
 from tests.support.handler import run_job
 from tests.support.logs_server import LogsServer, Trouble

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from nightshift.charts.feedback import feedback_chart
-from nightshift.results import DayVotes, VoteTotals
+from nightshift.results.feedback import DayVotes, VoteTotals
 
 LAST = date(2025, 10, 16)
 THRESHOLD = 0.3

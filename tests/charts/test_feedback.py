@@ -31,7 +31,7 @@ from nightshift.charts.panel import (
     MUTED,
     PAPER,
 )
-from nightshift.results import DayVotes, VoteTotals
+from nightshift.results.feedback import DayVotes, VoteTotals
 from tests.charts.example import LAST, NO_VOTES, THRESHOLD, days, example, getting_worse
 
 ROOT = Path(__file__).parents[2]

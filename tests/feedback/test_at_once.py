@@ -12,7 +12,7 @@ from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.event_bus import EventBus
 from nightshift.feedback.evaluation import FeedbackDependencies, evaluate_feedback
-from nightshift.results import FeedbackResult
+from nightshift.results.feedback import FeedbackResult
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from tests.support.feedback import AS_OF, BAD, NEXT_DAY, VotingHouse

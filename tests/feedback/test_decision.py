@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.feedback.decision import DecisionContext, DecisionRules, make_decision
-from nightshift.results import FeedbackReason, FeedbackState, VoteTotals
+from nightshift.results.feedback import FeedbackReason, FeedbackState, VoteTotals
 
 AS_OF = datetime(2025, 10, 17, tzinfo=UTC)
 

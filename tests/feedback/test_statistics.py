@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightshift.feedback.statistics import least_difference, wilson_interval
-from nightshift.results import VoteTotals
+from nightshift.results.feedback import VoteTotals
 
 counts = st.integers(0, 10**9)
 votes = st.builds(lambda likes, dislikes: VoteTotals(likes=likes, dislikes=dislikes), counts, counts)

@@ -14,19 +14,11 @@ import pytest
 from local.chatlog import connect
 from nightshift.errors import NightshiftError
 from nightshift.metrics import emit_metrics
-from nightshift.results import (
-    BackupResult,
-    EmbeddedTable,
-    ExpiredTable,
-    ExpiryResult,
-    FeedbackResult,
-    FilesResult,
-    GuardRefusal,
-    ReembedResult,
-    RestoredBackup,
-    RunStatus,
-    VoteTotals,
-)
+from nightshift.results.backup import BackupResult, RestoredBackup
+from nightshift.results.common import GuardRefusal, RunStatus
+from nightshift.results.expiry import ExpiredTable, ExpiryResult, FilesResult
+from nightshift.results.feedback import FeedbackResult, VoteTotals
+from nightshift.results.reembed import EmbeddedTable, ReembedResult
 from tests.support.house import House
 
 LOG = """

@@ -7,36 +7,23 @@ from typing import Any
 from hypothesis import strategies as st
 
 from nightshift.errors import NightshiftError
-from nightshift.results import (
-    BackupResult,
-    CleanupEstimate,
-    CleanupResult,
+from nightshift.results.backup import BackupResult, RestoredBackup
+from nightshift.results.cleanup import CleanupEstimate, CleanupResult, TableResult
+from nightshift.results.common import GuardRefusal, JobResult, MessageAttachment, RunRefused, RunStatus
+from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
+from nightshift.results.feedback import (
     ConfidenceInterval,
-    DamagedObject,
     DayVotes,
-    EmbeddedTable,
-    ExpiredTable,
-    ExpiryResult,
     FeedbackFigures,
     FeedbackReason,
     FeedbackResult,
     FeedbackState,
-    FileFailures,
-    FilesResult,
     GroupVotes,
-    GuardRefusal,
-    JobResult,
-    MessageAttachment,
-    ReembedResult,
-    RejectedDocument,
-    RestoredBackup,
-    RestoreResult,
-    RunRefused,
-    RunStatus,
-    TableResult,
     UnknownRating,
     VoteTotals,
 )
+from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
+from nightshift.results.restore import DamagedObject, RestoreResult
 
 HOSTILE = (
     "&",

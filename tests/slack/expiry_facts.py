@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from nightshift.results import ExpiredTable, ExpiryResult, FileFailures, FilesResult, GuardRefusal, JobResult, RunStatus
+from nightshift.results.common import GuardRefusal, JobResult, RunStatus
+from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
 from nightshift.slack.catalogs import Language
 from tests.slack import facts
 from tests.slack.facts import AS_OF

@@ -8,17 +8,9 @@ from textwrap import dedent
 from zoneinfo import ZoneInfo
 
 from nightshift.errors import StoreError
-from nightshift.results import (
-    CleanupEstimate,
-    CleanupResult,
-    DamagedObject,
-    GuardRefusal,
-    JobResult,
-    MessageAttachment,
-    RestoreResult,
-    RunStatus,
-    TableResult,
-)
+from nightshift.results.cleanup import CleanupEstimate, CleanupResult, TableResult
+from nightshift.results.common import GuardRefusal, JobResult, MessageAttachment, RunStatus
+from nightshift.results.restore import DamagedObject, RestoreResult
 from nightshift.slack.catalogs import Language
 from nightshift.slack.renderer import ReportFrame, as_text, render_result
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from nightshift.results import (
+from nightshift.results.common import GuardRefusal, JobResult, RunStatus
+from nightshift.results.feedback import (
     ConfidenceInterval,
-    EmbeddedTable,
     FeedbackReason,
     FeedbackResult,
     FeedbackState,
     GroupVotes,
-    GuardRefusal,
-    JobResult,
-    ReembedResult,
-    RejectedDocument,
-    RunStatus,
     VoteTotals,
 )
+from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
 from nightshift.slack.catalogs import Language
 from nightshift.slack.renderer import ReportFrame, SlackMessage, as_text, render_result
 from tests.slack.facts import SEOUL

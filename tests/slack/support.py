@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from local.slack import CHANNEL, UPLOAD
-from nightshift.results import MessageAttachment
+from nightshift.results.common import MessageAttachment
 from nightshift.slack.messages import MessageDraft, SlackMessage, header_block, section_block
 from nightshift.slack.notifier import SlackNotifier
 

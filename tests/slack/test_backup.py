@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nightshift.results import BackupResult, GuardRefusal, JobResult, RestoredBackup, RunRefused
+from nightshift.results.backup import BackupResult, RestoredBackup
+from nightshift.results.common import GuardRefusal, JobResult, RunRefused
 from nightshift.slack.catalogs import Language
 from nightshift.slack.renderer import ReportFrame, as_text, render_result
 from tests.slack.facts import LOST, lines

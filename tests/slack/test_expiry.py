@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from nightshift.results import ExpiredTable, FileFailures, FilesResult, RunRefused, RunStatus
+from nightshift.results.common import RunRefused, RunStatus
+from nightshift.results.expiry import ExpiredTable, FileFailures, FilesResult
 from nightshift.slack.catalogs import Language
 from tests.slack.expiry_facts import (
     CART,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nightshift.results import FeedbackFigures, FeedbackState, UnknownRating, VoteTotals
+from nightshift.results.feedback import FeedbackFigures, FeedbackState, UnknownRating, VoteTotals
 from tests.slack.feedback_facts import BAD, HEALTHY, told
 
 

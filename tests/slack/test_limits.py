@@ -16,7 +16,8 @@ from slack_sdk.models.blocks import Block
 
 from local.slack_rules import check_message
 from nightshift.errors import NightshiftError
-from nightshift.results import CleanupResult, JobResult, RunStatus, TableResult
+from nightshift.results.cleanup import CleanupResult, TableResult
+from nightshift.results.common import JobResult, RunStatus
 from nightshift.slack import renderer
 from nightshift.slack.catalogs import Language
 from nightshift.slack.markup import clip_text, format_code, format_fenced, format_prose, plain_text

@@ -11,7 +11,9 @@ from aws_lambda_powertools import Logger
 from local.slack import CHANNEL, SlackServer
 from nightshift.errors import NightshiftError
 from nightshift.notifications import notify
-from nightshift.results import CleanupResult, ExpiredTable, FilesResult, JobResult, RunRefused, RunStatus
+from nightshift.results.cleanup import CleanupResult
+from nightshift.results.common import JobResult, RunRefused, RunStatus
+from nightshift.results.expiry import ExpiredTable, FilesResult
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from tests.slack.expiry_facts import EXPIRED, NO_FILES, NOTHING_EXPIRED, swept

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from nightshift.errors import EmbedderError
-from nightshift.results import GuardRefusal, ReembedResult, RejectedDocument, RunRefused, RunStatus
+from nightshift.results.common import GuardRefusal, RunRefused, RunStatus
+from nightshift.results.reembed import ReembedResult, RejectedDocument
 from nightshift.slack.catalogs import Language
 from tests.slack import feedback_facts
 from tests.slack.facts import LOST, lines

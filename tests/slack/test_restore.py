@@ -9,7 +9,8 @@ import pytest
 
 from nightshift.archive.object_verification import ObjectDamage
 from nightshift.errors import ArchiveMismatch
-from nightshift.results import GuardRefusal, JobResult, RestoreResult, RunRefused, RunStatus
+from nightshift.results.common import GuardRefusal, JobResult, RunRefused, RunStatus
+from nightshift.results.restore import RestoreResult
 from nightshift.slack.catalogs import ENGLISH, KOREAN, Language
 from tests.slack import facts
 from tests.slack.facts import DAMAGED, KEY, LOST, RESTORED, lines

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from nightshift.errors import StoreError
-from nightshift.results import MessageAttachment, RunRefused, RunStatus
+from nightshift.results.common import MessageAttachment, RunRefused, RunStatus
 from nightshift.slack.catalogs import Language
 from nightshift.slack.renderer import ReportFrame
 from tests.slack.facts import AS_OF, CSV, CUTOFF, DONE, KEY, LOST, cleaned, lines, told

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nightshift.errors import StoreError
-from nightshift.results import ExpiredTable, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.expiry import ExpiredTable
 from tests.slack.expiry_facts import CART, EXPIRED, NOTHING_EXPIRED, PARTIAL, REFUSED, STUCK, swept, told
 from tests.slack.facts import LOST, lines
 

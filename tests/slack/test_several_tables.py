@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from nightshift.errors import StoreError
-from nightshift.results import RunStatus
+from nightshift.results.common import RunStatus
 from tests.slack.facts import CSV, CUTOFF, DONE, KEY, LOST, NOTHING, PARTIAL, PREVIEW, REFUSED, cleaned, lines, told
 
 

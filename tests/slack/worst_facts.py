@@ -5,30 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from nightshift.errors import NightshiftError
-from nightshift.results import (
-    BackupResult,
-    CleanupResult,
-    DamagedObject,
-    DayVotes,
-    EmbeddedTable,
-    ExpiredTable,
-    ExpiryResult,
-    FeedbackReason,
-    FeedbackResult,
-    FeedbackState,
-    FileFailures,
-    FilesResult,
-    GroupVotes,
-    GuardRefusal,
-    MessageAttachment,
-    ReembedResult,
-    RejectedDocument,
-    RestoredBackup,
-    RestoreResult,
-    RunStatus,
-    TableResult,
-    VoteTotals,
-)
+from nightshift.results.backup import BackupResult, RestoredBackup
+from nightshift.results.cleanup import CleanupResult, TableResult
+from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus
+from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
+from nightshift.results.feedback import DayVotes, FeedbackReason, FeedbackResult, FeedbackState, GroupVotes, VoteTotals
+from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
+from nightshift.results.restore import DamagedObject, RestoreResult
 
 
 def worst_cleanup(worst: str, status: RunStatus, count: int) -> CleanupResult:

@@ -19,7 +19,7 @@ from nightshift.backup import schema, snapshot
 from nightshift.backup.inventory import BackupState, FoundBackup, find_backups
 from nightshift.backup.manifest import BackupManifest, BackupPart, BackupPath, TableEntry
 from nightshift.backup.manifest_checksum import SEAL, with_checksum
-from nightshift.results import BackupResult
+from nightshift.results.backup import BackupResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 from nightshift.store import ObjectStore

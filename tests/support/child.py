@@ -34,7 +34,7 @@ from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
 from nightshift.embedding.request import ReembedRequest
 from nightshift.restore.request import RestoreRequest
-from nightshift.results import JobResult
+from nightshift.results.common import JobResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 

@@ -20,7 +20,7 @@ from nightshift.database.connect import Database
 from nightshift.database.upgrades import ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.policy.retention import RetentionRule
-from nightshift.results import TableResult
+from nightshift.results.cleanup import TableResult
 from nightshift.rows.sample import CsvSample
 from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun

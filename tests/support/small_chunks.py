@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from nightshift.archive.engine import delete_orphaned_objects, open_engine
 from nightshift.archive.table import archive_table
 from nightshift.policy.file import load_policies
-from nightshift.results import CleanupResult
+from nightshift.results.cleanup import CleanupResult
 from nightshift.rows.sample import CsvSample
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices

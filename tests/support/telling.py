@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from nightshift.embedders import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
-from nightshift.results import ReembedResult
+from nightshift.results.reembed import ReembedResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices, RunWiring
 from reembed.job import reembed

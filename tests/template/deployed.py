@@ -20,7 +20,7 @@ from local.event_bus import EventBusServer
 from local.s3 import EmbeddedS3
 from nightshift.archive.events import ProgressStep
 from nightshift.database.connect import Database
-from nightshift.results import ReembedResult
+from nightshift.results.reembed import ReembedResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 from tests.support import s3_faults as faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from nightshift.errors import InvalidSettings
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 
 class GuardRefused(Exception):

@@ -10,20 +10,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nightshift.errors import NotifyError
-from nightshift.results import JobResult, RunStatus
+from nightshift.results.common import JobResult, RunStatus
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Metrics
 
-    from nightshift.results import (
-        BackupResult,
-        CleanupResult,
-        ExpiryResult,
-        FeedbackResult,
-        ReembedResult,
-        RestoredBackup,
-        TableResult,
-    )
+    from nightshift.results.backup import BackupResult, RestoredBackup
+    from nightshift.results.cleanup import CleanupResult, TableResult
+    from nightshift.results.expiry import ExpiryResult
+    from nightshift.results.feedback import FeedbackResult
+    from nightshift.results.reembed import ReembedResult
 
 NAMESPACE = "nightshift"
 

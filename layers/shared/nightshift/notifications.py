@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 
 from nightshift import secrets
 from nightshift.errors import NightshiftError
-from nightshift.results import JobResult, RunStatus
+from nightshift.results.common import JobResult, RunStatus
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from nightshift.slack.notifier import make_notifier

@@ -33,7 +33,7 @@ from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
 from nightshift.metrics import emit_metrics
 from nightshift.notifications import notify
-from nightshift.results import JobResult, RunRefused
+from nightshift.results.common import JobResult, RunRefused
 from nightshift.run import JobRun, LambdaContext, interrupt_on_sigterm, parse_event
 from nightshift.run_services import RunServices, RunWiring
 from nightshift.settings import Settings

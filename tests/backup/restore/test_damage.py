@@ -14,7 +14,7 @@ from nightshift.backup.restore import RestoreOptions, restore_backup
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import NightshiftError
-from nightshift.results import RunStatus
+from nightshift.results.common import RunStatus
 from nightshift.store import ObjectStore
 from tests.backup.restore.vault import NAME, NEXT, NEXT_NAME, Vault
 

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import Any
 
-from nightshift.results import RunRefused
+from nightshift.results.common import RunRefused
 from nightshift.run import JobRun, LambdaContext
 from nightshift.run_services import RunServices, RunWiring
 from nightshift.runtime import run_job

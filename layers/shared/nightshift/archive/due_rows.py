@@ -24,7 +24,8 @@ from nightshift.archive.unarchivable import name_largest
 from nightshift.database.catalog import HeapTable
 from nightshift.database.connect import Database, is_lock_timeout, server_message
 from nightshift.errors import ArchiveMismatch
-from nightshift.results import RunStatus, TableResult
+from nightshift.results.cleanup import TableResult
+from nightshift.results.common import RunStatus
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import RowConnection, RowTooBig
 from nightshift.rows.sample import CsvSample

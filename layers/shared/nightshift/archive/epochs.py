@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from nightshift.archive.table_guards import make_refusal
 from nightshift.database.catalog import HeapTable, TableInfo, TableName, quote_identifier
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 from nightshift.rows.timestamp_column import UNITS, TimestampColumn, Unit, years_of
 
 NAMES: Mapping[Unit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}

@@ -28,7 +28,7 @@ from nightshift.archive.target import CleanupTarget
 from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier, split_name
 from nightshift.policy.retention import RetentionRule
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 from nightshift.rows.reserved_names import EXACT
 
 DEFAULT_MAX_SHARE = 0.5

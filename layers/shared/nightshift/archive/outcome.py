@@ -10,7 +10,8 @@ from nightshift.archive.holds import Holds
 from nightshift.archive.run_state import ArchiveStats
 from nightshift.archive.target import CleanupTarget
 from nightshift.policy.retention import RetentionRule
-from nightshift.results import RunStatus, TableResult
+from nightshift.results.cleanup import TableResult
+from nightshift.results.common import RunStatus
 
 LOCKED = "rows locked by somebody else were left for the next run"
 HELD = "rows of restored days are left alone until {}"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from nightshift.archive.statistics import count_due
 from nightshift.archive.target import CleanupTarget
 from nightshift.database.tables import archive_object
-from nightshift.results import CleanupEstimate
+from nightshift.results.cleanup import CleanupEstimate
 
 COMPRESSION = 0.25
 """Parquet bytes per byte of table, where the ledger knows no better (chat logs measured 0.2 to 0.3)."""

@@ -32,7 +32,8 @@ from nightshift.database.table_locks import TableLocks
 from nightshift.database.tables import archive_object, table_exists
 from nightshift.errors import NightshiftError, RowsReturn, RowsVanish
 from nightshift.policy.retention import RetentionRule
-from nightshift.results import GuardRefusal, RunStatus, TableResult
+from nightshift.results.cleanup import TableResult
+from nightshift.results.common import GuardRefusal, RunStatus
 from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun
 

@@ -13,7 +13,7 @@ from nightshift.archive.inventory import returned_beside
 from nightshift.database.catalog import HeapTable, TableColumn, TableInfo, TableName
 from nightshift.database.connect import server_message, sqlstate
 from nightshift.database.identity import partition_family
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 from nightshift.rows.timestamp_column import Kind, TimestampColumn, epoch_kind
 
 _TWO = "[0-9][0-9]"

@@ -17,7 +17,7 @@ from nightshift.archive.guards import DEFAULT_MAX_SHARE, USUAL_SHARE_FROM_ROWS, 
 from nightshift.archive.statistics import count_up_to
 from nightshift.archive.target import CleanupTarget
 from nightshift.database.history import has_worked_off
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 
 def check_volume(connection: Connection, target: CleanupTarget, limit: float | None) -> GuardRefusal | None:

@@ -17,7 +17,7 @@ from nightshift.backup.database_settings import settings_of
 from nightshift.backup.manifest import DatabaseSetting
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 _SHOWN = 50
 

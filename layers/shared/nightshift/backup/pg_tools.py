@@ -20,7 +20,7 @@ from pathlib import Path
 from nightshift.backup import tls_proxy
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable, NightshiftError
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 PROGRAMS = ("pg_dump", "pg_restore")
 LAYER = Path("/opt/pgclient")

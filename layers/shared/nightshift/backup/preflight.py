@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from nightshift.backup.opened_backup import OpenedBackup
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 _FOUND = """
 WITH users AS (

@@ -32,8 +32,8 @@ from nightshift.backup.scratch_role import needs_role, scratch_role
 from nightshift.backup.sqlite_restore import restore_sqlite_file
 from nightshift.backup.target_environment import encoding_of
 from nightshift.database.connect import Database
-from nightshift.results import GuardRefusal
 from nightshift.results.backup import RestoredBackup
+from nightshift.results.common import GuardRefusal
 from nightshift.run import JobRun
 from nightshift.store import ObjectStore
 

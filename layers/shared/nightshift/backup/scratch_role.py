@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.database.connect import Database, server_message, sqlstate
 from nightshift.errors import DatabaseUnavailable, NightshiftError
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 PREFIX = "nightshift_scratch_"
 _NAME = f"^{PREFIX}[0-9a-f]{{32}}$"

@@ -15,8 +15,8 @@ from nightshift.backup.manifest import TableEntry
 from nightshift.backup.opened_backup import BackupDamaged, OpenedBackup
 from nightshift.backup.restore import RestoreOptions
 from nightshift.errors import NightshiftError
-from nightshift.results import GuardRefusal
 from nightshift.results.backup import RestoredBackup
+from nightshift.results.common import GuardRefusal
 
 _OF_A_FILE = ("-wal", "-journal")
 """Suffixes of files that SQLite puts beside a database and reads when it opens the database."""

@@ -27,8 +27,8 @@ from nightshift.backup.target_environment import TargetEnvironment, fit_schema, 
 from nightshift.database.catalog import quote_identifier, split_name
 from nightshift.database.connect import Database
 from nightshift.database.insertable import InsertTarget, find_insert_target
-from nightshift.results import GuardRefusal
 from nightshift.results.backup import RestoredBackup
+from nightshift.results.common import GuardRefusal
 from nightshift.rows.postgres import PostgresConnection
 
 

@@ -31,7 +31,7 @@ from nightshift.charts.panel import (
     ChartPanel,
 )
 from nightshift.charts.scales import DayScale, ValueScale, count_ticks, share_ticks
-from nightshift.results import DayVotes, VoteTotals
+from nightshift.results.feedback import DayVotes, VoteTotals
 
 ByPlace = Mapping[int, VoteTotals]
 """Votes of a day, by its distance from the last one: 0, -1, …"""

@@ -15,7 +15,7 @@ from typing import IO, Any
 import click
 
 from nightshift.errors import InvalidEvent, InvalidSettings, NightshiftError
-from nightshift.results import RunStatus
+from nightshift.results.common import RunStatus
 
 
 class ExitCode(IntEnum):

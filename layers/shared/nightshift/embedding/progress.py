@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightshift.results import RejectedDocument
+from nightshift.results.reembed import RejectedDocument
 
 EXAMPLES = 10
 """Documents that are named at the most."""

@@ -35,7 +35,8 @@ from nightshift.embedding.sqlite import SqliteDocumentStore
 from nightshift.errors import NightshiftError
 from nightshift.guards import GuardRefused
 from nightshift.policy.embedding import EmbeddingPolicy
-from nightshift.results import EmbeddedTable, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.reembed import EmbeddedTable
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 

@@ -18,7 +18,8 @@ from nightshift.expiry.due import count_held, oldest_due
 from nightshift.expiry.graph import CascadeGraph, CascadeTable, FileColumns
 from nightshift.expiry.session import DeletionSession
 from nightshift.expiry.statements import DeleteStatement, ExpiryStatements
-from nightshift.results import ExpiredTable, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.expiry import ExpiredTable
 
 LEFT = "{} rows that have not expired hang on expired ones: these will be left, with all that hangs on them"
 

@@ -22,7 +22,7 @@ from nightshift.database.connect import Database
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.file_names import FileScope
 from nightshift.expiry.outbox import Bucket, FileOutbox, Key, OutboxBatch, RemainingFiles, count_pending
-from nightshift.results import FileFailures, FilesResult
+from nightshift.results.expiry import FileFailures, FilesResult
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

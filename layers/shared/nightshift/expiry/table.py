@@ -49,7 +49,8 @@ from nightshift.expiry.statements import ExpiryStatements
 from nightshift.expiry.table_results import failed_result, stopped_result, table_result
 from nightshift.guards import GuardRefused
 from nightshift.policy.expiry import ExpiryPolicy
-from nightshift.results import ExpiredTable, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.expiry import ExpiredTable
 from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun
 from nightshift.settings import Settings

@@ -11,7 +11,8 @@ from nightshift.expiry.dry_run import held_rows
 from nightshift.expiry.due import count_due, oldest_due
 from nightshift.expiry.progress import BatchProgress
 from nightshift.expiry.statements import ExpiryStatements
-from nightshift.results import ExpiredTable, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.expiry import ExpiredTable
 
 
 def table_result(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from nightshift.feedback.resemblance import find_resembling
 from nightshift.feedback.source import VoteSource
 from nightshift.feedback.windows import FeedbackWindow
-from nightshift.results import GroupVotes, UnknownRating, VoteTotals
+from nightshift.results.feedback import GroupVotes, UnknownRating, VoteTotals
 
 WORST = 5
 """Groups that are named."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nightshift.feedback.statistics import least_difference, wilson_interval
-from nightshift.results import ConfidenceInterval, FeedbackReason, FeedbackState, VoteTotals
+from nightshift.results.feedback import ConfidenceInterval, FeedbackReason, FeedbackState, VoteTotals
 from nightshift.settings import Settings
 
 MAX_UNKNOWN_SHARE = 0.1

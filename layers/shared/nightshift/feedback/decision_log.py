@@ -35,7 +35,7 @@ from nightshift.database.upgrades import columns_there
 from nightshift.feedback.decision import DecisionRules
 from nightshift.feedback.source import VoteSource
 from nightshift.feedback.windows import FeedbackWindow
-from nightshift.results import ConfidenceInterval, FeedbackReason, FeedbackState, VoteTotals
+from nightshift.results.feedback import ConfidenceInterval, FeedbackReason, FeedbackState, VoteTotals
 
 DECIDING = int.from_bytes(hashlib.sha256(b"nightshift:feedback:decision").digest()[:8], "big", signed=True)
 """Key of the advisory lock that deciders hold."""

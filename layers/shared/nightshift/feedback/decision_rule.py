@@ -15,7 +15,7 @@ from nightshift.feedback.decision import DecisionContext, DecisionRules, Feedbac
 from nightshift.feedback.decision_log import DecisionLog, DecisionRecord, decision_name
 from nightshift.feedback.event_publisher import event_detail
 from nightshift.feedback.vote_counts import VoteCounts
-from nightshift.results import FeedbackReason
+from nightshift.results.feedback import FeedbackReason
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 

@@ -25,7 +25,7 @@ from nightshift.feedback.event_publisher import publish_event
 from nightshift.feedback.vote_counts import VoteCounts, count_votes
 from nightshift.feedback.windows import FeedbackWindow, window_of
 from nightshift.guards import GuardRefused
-from nightshift.results import DayVotes, FeedbackFigures, FeedbackResult
+from nightshift.results.feedback import DayVotes, FeedbackFigures, FeedbackResult
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from nightshift.event_bus import EventBus
 from nightshift.feedback.decision_log import DecisionRecord, note_sent
 from nightshift.feedback.vote_counts import VoteCounts
-from nightshift.results import ConfidenceInterval
+from nightshift.results.feedback import ConfidenceInterval
 
 KIND = "FeedbackThresholdExceeded"
 

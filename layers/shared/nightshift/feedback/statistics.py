@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from nightshift.results import ConfidenceInterval, VoteTotals
+from nightshift.results.feedback import ConfidenceInterval, VoteTotals
 
 
 def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval | None:

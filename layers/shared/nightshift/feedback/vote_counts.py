@@ -11,7 +11,7 @@ from nightshift.feedback.daily_counts import DailyCounts, count_days, count_wind
 from nightshift.feedback.decision_log import DecisionLog
 from nightshift.feedback.source import VoteSource, begin_reading, find_source
 from nightshift.feedback.windows import FeedbackWindow
-from nightshift.results import VoteTotals
+from nightshift.results.feedback import VoteTotals
 from nightshift.settings import Settings
 
 

@@ -23,7 +23,7 @@ from nightshift.restore.column_fit import (
     sqlite_widens,
 )
 from nightshift.restore.request import RestoreRequest
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 from nightshift.rows.reader import ArchivedColumn
 
 ColumnSet = tuple[ArchivedColumn, ...]

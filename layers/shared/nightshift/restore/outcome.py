@@ -8,7 +8,8 @@ from typing import Any
 
 from nightshift.restore.restore_warnings import damaged_object_warnings, differing_rows_warning
 from nightshift.restore.restorer import RestoreStats
-from nightshift.results import RestoreResult, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.restore import RestoreResult
 
 
 def partial_result(facts: Callable[..., RestoreResult], tally: RestoreStats, objects: int) -> RestoreResult:

@@ -12,7 +12,8 @@ from nightshift.restore.destination import RestoreDestination
 from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import RestoreStats
 from nightshift.restore.selection import ObjectSelection
-from nightshift.results import DamagedObject, GuardRefusal, RestoreResult
+from nightshift.results.common import GuardRefusal
+from nightshift.results.restore import DamagedObject, RestoreResult
 
 
 def selection_warnings(

@@ -16,7 +16,7 @@ from nightshift.archive.inventory import (
     resolve_table,
 )
 from nightshift.restore.request import RestoreRequest
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,8 @@ from nightshift.restore.row_loaders import loader_factory
 from nightshift.restore.selection import ObjectSelection, select_objects
 from nightshift.restore.target import check_has_key, check_known_rows, check_target, find_target
 from nightshift.restore.trial import WAY_OUT, try_out
-from nightshift.results import GuardRefusal, RestoreResult, RunStatus
+from nightshift.results.common import GuardRefusal, RunStatus
+from nightshift.results.restore import RestoreResult
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import StatementRefused, TransactionLimits
 from nightshift.run import JobRun

@@ -11,7 +11,7 @@ from nightshift.database.catalog import TableName, split_name
 from nightshift.database.insertable import InsertTarget, find_insert_target
 from nightshift.restore import records
 from nightshift.restore.request import RestoreRequest
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 
 SUFFIX = "_restored"
 BACK_INTO_IT = "to bring its rows back into it, use --into-original"

@@ -21,7 +21,7 @@ from nightshift.database.insertable import InsertTarget
 from nightshift.restore.column_fit import ColumnFit
 from nightshift.restore.destination import RestoreDestination
 from nightshift.restore.row_loaders import PostgresRowLoader
-from nightshift.results import GuardRefusal
+from nightshift.results.common import GuardRefusal
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import StatementRefused, TransactionLimits
 from nightshift.store import ObjectStore

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightshift.results import SEVERITY, CleanupResult, MessageAttachment, RunStatus, TableResult
+from nightshift.results.cleanup import CleanupResult, TableResult
+from nightshift.results.common import SEVERITY, MessageAttachment, RunStatus
 from nightshift.slack.formatter import MessageFormatter, excerpt_text
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block

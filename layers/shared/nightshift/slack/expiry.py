@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import SEVERITY, ExpiredTable, ExpiryResult, FilesResult, RunStatus
+from nightshift.results.common import SEVERITY, RunStatus
+from nightshift.results.expiry import ExpiredTable, ExpiryResult, FilesResult
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import MessageDraft, section_block

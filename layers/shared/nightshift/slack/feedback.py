@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import FeedbackFigures, FeedbackResult, FeedbackState, GroupVotes
-from nightshift.results.feedback import show_rating
+from nightshift.results.feedback import FeedbackFigures, FeedbackResult, FeedbackState, GroupVotes, show_rating
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_link, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from nightshift.results import MessageAttachment
+from nightshift.results.common import MessageAttachment
 from nightshift.slack.catalogs import MessageCatalog
 
 

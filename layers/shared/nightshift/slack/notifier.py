@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import SecretStr
 
 from nightshift.errors import NotifyError
-from nightshift.results import MessageAttachment
+from nightshift.results.common import MessageAttachment
 from nightshift.settings import Settings
 from nightshift.slack.catalogs import PHRASES, Language
 from nightshift.slack.formatter import excerpt_text

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import SEVERITY, EmbeddedTable, ReembedResult, RejectedDocument, RunStatus
+from nightshift.results.common import SEVERITY, RunStatus
+from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import MessageDraft, header_block, section_block

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results import JobResult, RunRefused
+from nightshift.results.common import JobResult, RunRefused
 from nightshift.slack.catalogs import PHRASES, Language
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_fenced, format_prose

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightshift.results import JobResult
+from nightshift.results.common import JobResult
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_fact, format_prose
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nightshift.results import DamagedObject, RestoreResult, RunStatus
+from nightshift.results.common import RunStatus
+from nightshift.results.restore import DamagedObject, RestoreResult
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block

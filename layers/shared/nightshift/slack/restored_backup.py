@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nightshift.results import RestoredBackup, RunStatus
+from nightshift.results.backup import RestoredBackup
+from nightshift.results.common import RunStatus
 from nightshift.slack.backup import join_lines
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose

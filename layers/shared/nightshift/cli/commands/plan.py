@@ -12,7 +12,7 @@ from nightshift.cli.options import json_option
 
 if TYPE_CHECKING:
     from nightshift.policy.retention import RetentionRule
-    from nightshift.results import CleanupResult
+    from nightshift.results.cleanup import CleanupResult
     from nightshift.run import JobRun
     from nightshift.run_services import RunServices
     from nightshift.settings import Settings
@@ -71,7 +71,7 @@ def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResul
     from nightshift.archive.table import archive_table
     from nightshift.database.upgrades import check_readable
     from nightshift.policy.file import load_policies
-    from nightshift.results import CleanupResult
+    from nightshift.results.cleanup import CleanupResult
 
     settings = services.settings
     with services.database.connect() as connection:

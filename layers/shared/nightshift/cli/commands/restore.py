@@ -163,7 +163,7 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
     from nightshift.cli.watch import TimeAllowance
     from nightshift.errors import NightshiftError
     from nightshift.restore.request import RestoreRequest
-    from nightshift.results import RestoreResult
+    from nightshift.results.restore import RestoreResult
     from nightshift.runtime import run_job
 
     with context.redirect_output(verbose=verbose), progress.show_progress("restoring", "rows") as bar:

@@ -9,7 +9,7 @@ import click
 from nightshift.cli.failures import error_lines
 from nightshift.cli.output import format_moment, format_seconds, format_size, format_usd, print_table
 from nightshift.errors import NightshiftError
-from nightshift.results import CleanupResult, TableResult
+from nightshift.results.cleanup import CleanupResult, TableResult
 from nightshift.run import JobRun
 
 HEAD = ("table", "status", "cutoff", "oldest due", "rows", "share", "size", "objects", "time", "cost")

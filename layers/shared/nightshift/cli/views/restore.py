@@ -11,7 +11,7 @@ import click
 from nightshift.cli.failures import error_lines
 from nightshift.cli.output import format_count, format_moment, format_seconds, format_size, print_fact
 from nightshift.errors import NightshiftError
-from nightshift.results import RestoreResult
+from nightshift.results.restore import RestoreResult
 
 _ENDS = {
     "ok": "restored",

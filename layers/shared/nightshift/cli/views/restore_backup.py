@@ -9,8 +9,8 @@ import click
 from nightshift.cli.failures import error_lines
 from nightshift.cli.output import format_count, format_seconds, format_size, print_fact, print_json
 from nightshift.errors import NightshiftError
-from nightshift.results import RunStatus
 from nightshift.results.backup import RestoredBackup
+from nightshift.results.common import RunStatus
 
 _ENDS = {
     RunStatus.OK: "restored; all of it is as it was saved",
