@@ -23,7 +23,7 @@ from nightshift.policy.retention import RetentionRule
 from nightshift.restore.request import RestoreRequest
 from nightshift.run import _Input
 from nightshift.settings import Settings
-from nightshift.slack.english_guards import GUARDS
+from nightshift.slack.phrases.catalog import PHRASES
 from tools.docs.blocks import BLOCK, ROOT, fill_blocks, pages
 from tools.docs.jobs import in_words
 from tools.docs.settings import SET_BY_LAMBDA, described_fields
@@ -145,7 +145,7 @@ def test_every_guard_is_on_the_page_of_its_job(package: str, jobs: set[str]) -> 
     assert len(raised) > 5
     assert raised <= set(re.findall(r"`(\w+)`", text))
     archives = guards_of("archive")  # expiry and restores use some of its guards
-    assert listed <= raised | archives | GUARDS.keys(), "a guard that no longer exists"
+    assert listed <= raised | archives | PHRASES["en"].guards.keys(), "a guard that no longer exists"
 
 
 @pytest.mark.parametrize(

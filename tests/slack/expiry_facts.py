@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from nightshift.results.common import GuardRefusal, JobResult, RunStatus
 from nightshift.results.expiry import ExpiredTable, ExpiryResult, FileFailures, FilesResult
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from tests.slack import facts
 from tests.slack.facts import AS_OF
 

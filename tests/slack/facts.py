@@ -11,7 +11,7 @@ from nightshift.errors import StoreError
 from nightshift.results.cleanup import CleanupEstimate, CleanupResult, TableResult
 from nightshift.results.common import GuardRefusal, JobResult, MessageAttachment, RunStatus
 from nightshift.results.restore import DamagedObject, RestoreResult
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from nightshift.slack.renderer import ReportFrame, as_text, render_result
 
 SEOUL = ZoneInfo("Asia/Seoul")

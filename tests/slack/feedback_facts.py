@@ -15,7 +15,7 @@ from nightshift.results.feedback import (
     VoteTotals,
 )
 from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from nightshift.slack.renderer import ReportFrame, SlackMessage, as_text, render_result
 from tests.slack.facts import SEOUL
 

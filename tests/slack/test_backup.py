@@ -10,7 +10,7 @@ import pytest
 
 from nightshift.results.backup import BackupResult, RestoredBackup
 from nightshift.results.common import GuardRefusal, JobResult, RunRefused
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from nightshift.slack.renderer import ReportFrame, as_text, render_result
 from tests.slack.facts import LOST, lines
 

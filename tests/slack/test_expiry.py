@@ -9,7 +9,7 @@ import pytest
 
 from nightshift.results.common import RunRefused, RunStatus
 from nightshift.results.expiry import ExpiredTable, FileFailures, FilesResult
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from tests.slack.expiry_facts import (
     CART,
     DENIED,

@@ -11,7 +11,7 @@ import pytest
 from nightshift.errors import BusError
 from nightshift.results.common import RunRefused
 from nightshift.results.feedback import ConfidenceInterval, FeedbackReason, FeedbackState, GroupVotes, VoteTotals
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from tests.slack.facts import lines
 from tests.slack.feedback_facts import AS_OF, BAD, EMPTY, HEALTHY, REFUSED, told
 

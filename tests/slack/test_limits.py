@@ -19,9 +19,9 @@ from nightshift.errors import NightshiftError
 from nightshift.results.cleanup import CleanupResult, TableResult
 from nightshift.results.common import JobResult, RunStatus
 from nightshift.slack import renderer
-from nightshift.slack.catalogs import Language
 from nightshift.slack.markup import clip_text, format_code, format_fenced, format_prose, plain_text
 from nightshift.slack.messages import MAX_MESSAGE
+from nightshift.slack.phrases.forms import Language
 from nightshift.slack.renderer import ReportFrame, SlackMessage, as_text, render_result
 from tests.slack.any_facts import HOSTILE, RESULTS, WORST, errors, results, some_text
 from tests.slack.worst_facts import (

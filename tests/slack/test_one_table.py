@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nightshift.results.common import GuardRefusal
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from tests.slack.facts import CSV, DONE, KEY, NOTHING, PARTIAL, PREVIEW, REFUSED, cleaned, lines, told
 
 

@@ -9,7 +9,7 @@ import pytest
 from nightshift.errors import EmbedderError
 from nightshift.results.common import GuardRefusal, RunRefused, RunStatus
 from nightshift.results.reembed import ReembedResult, RejectedDocument
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from tests.slack import feedback_facts
 from tests.slack.facts import LOST, lines
 from tests.slack.feedback_facts import CURRENT, DOCUMENTS, POISONED, embedded

@@ -9,7 +9,7 @@ import pytest
 
 from nightshift.errors import StoreError
 from nightshift.results.common import MessageAttachment, RunRefused, RunStatus
-from nightshift.slack.catalogs import Language
+from nightshift.slack.phrases.forms import Language
 from nightshift.slack.renderer import ReportFrame
 from tests.slack.facts import AS_OF, CSV, CUTOFF, DONE, KEY, LOST, cleaned, lines, told
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from string import Formatter
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from nightshift.slack.catalogs import ENGLISH, KOREAN, PHRASES, MessageCatalog, PluralForms
+from nightshift import slack
 from nightshift.slack.formatter import MessageFormatter
+from nightshift.slack.phrases.catalog import PHRASES, MessageCatalog
+from nightshift.slack.phrases.forms import Phrase, PluralForms
 
 HANGUL = re.compile("[가-힣]")
 SEOUL = ZoneInfo("Asia/Seoul")
+KOREAN, ENGLISH = PHRASES["ko"], PHRASES["en"]
+KEYS = sorted(
+    name for part in MessageCatalog.__mro__ for name, value in vars(part).items() if isinstance(value, Phrase)
+)
+NAMES = [name for name in KEYS if isinstance(getattr(ENGLISH, name), Mapping)]
+SOURCES = "".join(path.read_text(encoding="utf-8") for path in Path(slack.__file__).parent.glob("*.py"))
 
 
 def spoken(phrases: MessageCatalog, name: str) -> list[str]:
@@ -28,7 +37,7 @@ def blanks(phrase: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(phrase) if name}
 
 
-@pytest.mark.parametrize("name", MessageCatalog._fields)
+@pytest.mark.parametrize("name", KEYS)
 def test_both_languages_fill_the_same_blanks(name: str) -> None:
     korean, english = spoken(KOREAN, name), spoken(ENGLISH, name)
     assert [blanks(phrase) for phrase in korean] == [blanks(phrase) for phrase in english]
@@ -36,9 +45,15 @@ def test_both_languages_fill_the_same_blanks(name: str) -> None:
     assert not any(HANGUL.search(phrase) for phrase in english)
 
 
-def test_both_languages_know_the_same_guards_and_jobs() -> None:
-    assert KOREAN.guards.keys() == ENGLISH.guards.keys()
-    assert KOREAN.jobs.keys() == ENGLISH.jobs.keys()
+@pytest.mark.parametrize("name", KEYS)
+def test_every_phrase_is_shown_somewhere(name: str) -> None:
+    assert re.search(rf"phrases\.{name}\b", SOURCES)
+
+
+def test_names_are_known_in_both_languages() -> None:
+    assert set(NAMES) == {"damages", "guards", "jobs", "states", "verdicts"}
+    for name in NAMES:
+        assert getattr(KOREAN, name).keys() == getattr(ENGLISH, name).keys()
     assert all(HANGUL.search(title) for title in KOREAN.guards.values())
 
 

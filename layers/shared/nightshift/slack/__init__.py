@@ -1,4 +1,5 @@
 """Builds and sends the Slack messages.
 
-`catalogs` and `formatter` hold the words, `renderer` and one module a job build the messages, `notifier` sends them.
+`phrases` has the words, `formatter` the numbers and times. `renderer` and one module a job build the messages,
+`notifier` sends them.
 """

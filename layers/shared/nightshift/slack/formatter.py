@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from nightshift.results.common import MessageAttachment
-from nightshift.slack.catalogs import MessageCatalog
+from nightshift.slack.phrases.catalog import MessageCatalog
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nightshift.slack.catalogs import PluralForms
 from nightshift.slack.markup import ELLIPSIS, escape_verbatim, format_prose, plain_text
+from nightshift.slack.phrases.forms import PluralForms
 
 MAX_BLOCKS = 50
 MAX_HEADER = 150

@@ -20,9 +20,10 @@ from pydantic import SecretStr
 from nightshift.errors import NotifyError
 from nightshift.results.common import MessageAttachment
 from nightshift.settings import Settings
-from nightshift.slack.catalogs import PHRASES, Language
 from nightshift.slack.formatter import excerpt_text
 from nightshift.slack.messages import SlackMessage, as_text
+from nightshift.slack.phrases.catalog import PHRASES
+from nightshift.slack.phrases.forms import Language
 
 if TYPE_CHECKING:
     from slack_sdk.web import WebClient

@@ -13,10 +13,11 @@ from typing import Any
 
 from nightshift.errors import NightshiftError
 from nightshift.results.common import JobResult, RunRefused
-from nightshift.slack.catalogs import PHRASES, Language
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_fenced, format_prose
 from nightshift.slack.messages import MessageDraft, SlackMessage, as_text, header_block, section_block
+from nightshift.slack.phrases.catalog import PHRASES
+from nightshift.slack.phrases.forms import Language
 from nightshift.slack.report import ReportFrame, run_lines
 
 __all__ = ["RENDERERS", "ReportFrame", "SlackMessage", "as_text", "render_result"]

@@ -1,0 +1,1 @@
+"""Phrases of the Slack messages, each in Korean and English side by side."""
