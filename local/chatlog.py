@@ -101,7 +101,11 @@ def connect(url: str) -> pg8000.native.Connection:
     """A plain connection to a PostgreSQL URL."""
     parts = urlsplit(url)
     return pg8000.native.Connection(
-        parts.username or "postgres", parts.hostname or "127.0.0.1", parts.path.lstrip("/"), parts.port or 5432
+        parts.username or "postgres",
+        parts.hostname or "127.0.0.1",
+        parts.path.lstrip("/"),
+        parts.port or 5432,
+        ssl_context=False,  # servers here have no TLS, and pg8000 would load the machine's authorities to ask
     )
 
 

@@ -120,7 +120,7 @@ class EmbeddedPostgres:
 
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run one statement on a connection of its own, outside a transaction block, and return its rows."""
-        connection = pg8000.native.Connection("postgres", "127.0.0.1", database, self._port)
+        connection = pg8000.native.Connection("postgres", "127.0.0.1", database, self._port, ssl_context=False)
         try:
             return [tuple(row) for row in connection.run(sql) or ()]
         finally:

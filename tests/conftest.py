@@ -16,6 +16,7 @@ from local.artefact import describe
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
+from tests.support.aws_models import share_models
 
 POSTGRES_VERSION = int(os.environ.get("NIGHTSHIFT_TEST_POSTGRES", "18"))
 """16 or 18: which server the tests run against."""
@@ -35,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # pg8000 drops its socket unclosed where the server vanishes during log-in or close; no harm, but not ours to mend.
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+    share_models()
     # A slow machine is no wrong answer: hypothesis would fail what takes 200 ms.
     hypothesis.settings.register_profile("patient", deadline=None)
     hypothesis.settings.load_profile("patient")
@@ -89,7 +91,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """URL of an empty PostgreSQL database of the test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    yield postgres.create_database(name)
+    yield postgres.create_database(name, strategy="file_copy")
     postgres.drop_database(name)
 
 

@@ -20,9 +20,10 @@ from cleanup import app as cleanup_app
 from expire_jobs import app as expire_jobs_app
 from feedback import app as feedback_app
 from restore import app as restore_app
+from tests.support.aws_models import share_models
 
 __all__ = ["backup_app", "cleanup_app", "expire_jobs_app", "feedback_app", "nightshift", "restore_app", "slack_sdk"]
 
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
-# botocore keeps the parsed description of S3 in its default session: most of what a client costs.
+share_models()
 boto3.client("s3", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()

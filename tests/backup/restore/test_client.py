@@ -83,7 +83,9 @@ def test_time_is_over(postgres: EmbeddedPostgres, database: str) -> None:
     client = find_pg_tools(None, 18)
     assert client is not None
     postgres.execute("CREATE TABLE t (a int)", database.rpartition("/")[2])
-    other = pg8000.native.Connection("postgres", "127.0.0.1", database.rpartition("/")[2], postgres.port)
+    other = pg8000.native.Connection(
+        "postgres", "127.0.0.1", database.rpartition("/")[2], postgres.port, ssl_context=False
+    )
     try:
         other.run("BEGIN")
         other.run("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
