@@ -8,11 +8,10 @@ without the refused rows; interrupted by the server, it is tried again; out of t
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nightshift.archive.chunk_allocator import ChunkRange
@@ -20,6 +19,7 @@ from nightshift.archive.chunk_archiver import ChunkArchiver
 from nightshift.archive.left_out_rows import MOST_REFUSED, MOST_REFUSED_ALONE, MOST_WHOLE, NOTHING_LEFT, LeftOut
 from nightshift.archive.run_state import ArchiveStats, RunLimits, ScanRange
 from nightshift.archive.trying import find_refused
+from nightshift.concurrency import WorkerPool
 from nightshift.rows.row_connection import (
     RowConnection,
     RowsLocked,
@@ -46,9 +46,6 @@ FALLBACK_ROW_LIMIT = 10_000
 
 UNBOUNDED = 1 << 62
 """Bytes: no limit, for a single row and for a whole partition, which is written piece by piece."""
-
-LEAST_SECONDS = 1.0
-"""With less time left than this no chunk is started."""
 
 
 class _Whole(Exception):
@@ -93,8 +90,7 @@ class ChunkWorkerPool:
         self.limits = limits
         self.tally = tally
         self._sample = sample
-        self._stop = threading.Event()
-        self._slowest = LEAST_SECONDS
+        self.pool = WorkerPool("archive", limits.deadline)
 
     def archive_ranges(self, fields: Sequence[ScanRange]) -> None:
         """Work the fields off, in order.
@@ -103,35 +99,24 @@ class ChunkWorkerPool:
             NightshiftError: the first failure; chunks committed before it stay committed.
         """
         workers = self.limits.workers if self.mover.target.is_postgresql else 1
-        with ThreadPoolExecutor(workers, thread_name_prefix="archive") as pool:
-            futures = [pool.submit(self._work, fields) for _ in range(workers)]
-            try:
-                for future in futures:
-                    future.result()
-            finally:
-                # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch.
-                self._stop.set()
+        self.pool.run(partial(self._work, fields), workers)
         if (refusal := self.tally.refused.first) and self.tally.refused.whole and not self.tally.rows:
             raise refusal  # nothing could go: no matter of single rows
 
     def transaction_limits(self, *, size: int | None = None) -> TransactionLimits:
         """Returns the limits of a transaction that begins now."""
         return TransactionLimits(
-            seconds=max(LEAST_SECONDS, self.limits.deadline - time.monotonic()),
+            seconds=self.pool.seconds_left(),
             lock_seconds=self.limits.lock_seconds,
             bytes=size or self.limits.chunk_bytes * MAX_CHUNK_OVERSHOOT,
-            stop=lambda: self._stop.is_set() or time.monotonic() > self.limits.deadline,
+            stop=self.pool.is_over,
         )
-
-    def has_time(self) -> bool:
-        """Returns whether a chunk may still be started: it must have twice the time that the slowest needed."""
-        return not self._stop.is_set() and self.limits.deadline - time.monotonic() > 2 * self._slowest
 
     def _work(self, fields: Sequence[ScanRange]) -> None:
         connection = self.connect()
         try:
             for stretch in fields:
-                while self.has_time():
+                while self.pool.has_time():
                     chunk = stretch.carver.next_chunk()
                     if chunk is None:
                         break
@@ -141,9 +126,6 @@ class ChunkWorkerPool:
                         connection = self.connect()
                 else:
                     self.tally.out_of_time = self.tally.out_of_time or stretch.carver.has_remaining
-        except BaseException:
-            self._stop.set()
-            raise
         finally:
             connection.close()
 
@@ -177,7 +159,7 @@ class ChunkWorkerPool:
                     # Not single rows but the table: every other chunk would wait as long for nothing.
                     logger.warning("the table is locked, left for the next run", extra={"detail": exc.detail})
                     self.tally.locked += 1
-                    self._stop.set()
+                    self.pool.stop()
                     return True
                 known.skip_locked = True
             case StatementRefused():
@@ -185,7 +167,7 @@ class ChunkWorkerPool:
                     raise exc
                 known.refusal = exc
             case StatementInterrupted():
-                if not self.has_time():
+                if not self.pool.has_time():
                     stretch.carver.return_chunk(chunk)
                     self.tally.out_of_time = True
                     return True
@@ -230,13 +212,13 @@ class ChunkWorkerPool:
                 return
             refused.whole += 1
             if refused.whole >= MOST_WHOLE:
-                self._stop.set()
+                self.pool.stop()
 
     def _piecemeal(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange) -> None:
         """A chunk that is too large and cannot be split, e.g. a bulk load under one timestamp: by number of rows."""
         limit = FALLBACK_ROW_LIMIT if self.mover.target.is_postgresql else 1
         known = _Known()
-        while self.has_time():
+        while self.pool.has_time():
             try:
                 if known.refusal is not None and not known.without.but:
                     known.without = self._find_refused(connection, stretch, chunk, known)
@@ -280,11 +262,11 @@ class ChunkWorkerPool:
             connection, stretch.heap, condition, bounds, skip_locked=skip_locked, limit=limit
         )
         now = time.monotonic()
+        self.pool.record_duration(now - started)
         with self.tally.lock:
             self.tally.add_chunk(stretch.heap, entries)
             self.tally.refused.add_rows(without)
             self.tally.locked += int(skip_locked)
-            self._slowest = max(self._slowest, now - started)
             self._take_sample(rows)
         if limit is None:
             left = self.limits.deadline - now

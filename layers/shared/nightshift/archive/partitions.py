@@ -54,7 +54,7 @@ def drop_partitions(archiver: ChunkWorkerPool, heaps: list[HeapTable]) -> list[H
     left = []
     for heap in heaps:
         seconds = archiver.limits.deadline - time.monotonic()
-        if not archiver.has_time() or heap.bytes / BYTES_A_SECOND > seconds / 2:
+        if not archiver.pool.has_time() or heap.bytes / BYTES_A_SECOND > seconds / 2:
             left.append(heap)
             continue
         connection = archiver.connect()

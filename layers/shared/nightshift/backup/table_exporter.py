@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from nightshift.backup.manifest import BackupPart, ComputedColumn, SavedColumn, 
 from nightshift.backup.pack_writer import SMALL, PackWriter
 from nightshift.backup.snapshot import ExportedSnapshot
 from nightshift.backup.uploader import BackupUploader
+from nightshift.concurrency import WorkerPool
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import ArchiveMismatch
 from nightshift.rows.columns import apply_types
@@ -128,10 +129,9 @@ class TableExporter:
         self._packer = PackWriter(uploader)
         self._run_id = run_id
         self._listener = listener
-        self._deadline = deadline
+        self._pool = WorkerPool("backup", deadline)
         self._pieces: deque[tuple[_Table, BlockRange]] = deque()
         self._lock = threading.Lock()
-        self._failed = threading.Event()
 
     def export_tables(self, sources: Sequence[SourceTable], workers: int) -> ExportResult:
         """Save tables, the largest first.
@@ -148,13 +148,7 @@ class TableExporter:
             table.left = len(pieces)
             self._pieces.extend((table, piece) for piece in pieces)
             self._tell(ProgressStep.PLANNED, table, max(0, int(table.source.rows)))
-        with ThreadPoolExecutor(workers, thread_name_prefix="backup") as pool:
-            readers = [pool.submit(self._work) for _ in range(workers)]
-            try:
-                for reader in readers:
-                    reader.result()
-            finally:
-                self._failed.set()  # whatever ended us ends the others
+        self._pool.run(self._work, workers)
         self._packer.send_open_pack()
         for table in tables:
             for part in table.parts.values():
@@ -179,12 +173,8 @@ class TableExporter:
             while self._read_on():
                 pass
         except StatementInterrupted:
-            if not self._stopped():  # by somebody else
-                self._failed.set()
+            if not self._pool.is_over():  # by somebody else
                 raise
-        except BaseException:
-            self._failed.set()
-            raise
 
     def _read_on(self) -> bool:
         """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
@@ -207,7 +197,7 @@ class TableExporter:
 
     def _take(self) -> tuple[_Table, BlockRange] | None:
         with self._lock:
-            while self._pieces and not self._stopped():
+            while self._pieces and not self._pool.is_over():
                 table, piece = self._pieces.popleft()
                 if table.refused is None:
                     return table, piece
@@ -215,12 +205,12 @@ class TableExporter:
 
     def _limit(self, connection: PostgresConnection) -> None:
         """Lets the server end a statement at the deadline: while it is silent, our side cannot check the clock."""
-        left = max(1, int((self._deadline - time.monotonic()) * 1000))
+        left = int(self._pool.seconds_left(0.001) * 1000)
         connection.execute(f"SELECT length(set_config('statement_timeout', '{min(left, 2_000_000_000)}ms', true))")
 
     def _read(self, connection: PostgresConnection, table: _Table, piece: BlockRange) -> None:
         bounds = TransactionLimits(
-            seconds=max(0.001, self._deadline - time.monotonic()), lock_seconds=0, bytes=_UNLIMITED, stop=self._stopped
+            seconds=self._pool.seconds_left(0.001), lock_seconds=0, bytes=_UNLIMITED, stop=self._pool.is_over
         )
         hashes = RowHashSum()
         try:
@@ -272,10 +262,7 @@ class TableExporter:
 
     def _sent(self, part: Future[BackupPart]) -> None:
         if part.cancelled() or part.exception() is not None:
-            self._failed.set()
-
-    def _stopped(self) -> bool:
-        return self._failed.is_set() or time.monotonic() > self._deadline
+            self._pool.stop()
 
     def _tell(self, step: ProgressStep, table: _Table, rows: int) -> None:
         self._listener(ProgressEvent(step=step, table=table.source.name.label, rows=rows))

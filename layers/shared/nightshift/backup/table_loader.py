@@ -14,10 +14,8 @@ a temporary table with their partition's columns, compared there, and inserted i
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -27,6 +25,7 @@ from nightshift.backup.manifest import BackupPart, ComputedColumn, TableEntry
 from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.backup.part_loader import PartLoader
 from nightshift.backup.target_columns import TargetColumns
+from nightshift.concurrency import WorkerPool
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import StatementInterrupted, StatementRefused, TransactionLimits
@@ -82,11 +81,10 @@ class TableLoader:
         self._backup = backup
         self._connect = connect
         self._fields = fields
-        self._deadline = deadline
         self._told = told
         self._routed = routed or {}
         self._digests = digests
-        self._stop = threading.Event()
+        self._pool = WorkerPool("restore", deadline)
         self._lock = threading.Lock()
         self._queue: deque[tuple[TableEntry, tuple[BackupPart, ...]]] = deque()
         self._waiting: Counter[str] = Counter()
@@ -107,14 +105,7 @@ class TableLoader:
             units = [entry.parts] if self._is_one_unit(entry) else [(part,) for part in entry.parts]
             self._queue.extend((entry, unit) for unit in units)
             self._waiting[entry.label] = len(units)
-        workers = max(1, min(workers, len(self._queue)))
-        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
-            futures = [pool.submit(self._work) for _ in range(workers)]
-            try:
-                for future in futures:
-                    future.result()
-            finally:
-                self._stop.set()  # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch
+        self._pool.run(self._work, max(1, min(workers, len(self._queue))))
         self._filled.left = len(entries) - len(self._filled.rows)
         return self._filled
 
@@ -123,11 +114,8 @@ class TableLoader:
             while self._fill():
                 pass
         except StatementInterrupted:
-            if time.monotonic() < self._deadline and not self._stop.is_set():
+            if not self._pool.is_over():
                 raise  # it was not our own time that was over
-        except BaseException:
-            self._stop.set()
-            raise
 
     def _fill(self) -> bool:
         """One connection's part; False once nothing is left. One on which something was refused is not used again."""
@@ -146,8 +134,7 @@ class TableLoader:
 
     def _next(self) -> tuple[TableEntry, tuple[BackupPart, ...]] | None:
         with self._lock:
-            over = self._stop.is_set() or time.monotonic() >= self._deadline
-            return self._queue.popleft() if self._queue and not over else None
+            return self._queue.popleft() if self._queue and not self._pool.is_over() else None
 
     def _is_one_unit(self, entry: TableEntry) -> bool:
         """Returns whether a table's rows are loaded and compared in one transaction."""
@@ -247,11 +234,9 @@ class TableLoader:
                 self._filled.differences += _computed_differences(entry, self._computed(entry), found)
 
     def _bounds(self) -> TransactionLimits:
-        left = max(1.0, self._deadline - time.monotonic())
-        return TransactionLimits(seconds=left, lock_seconds=_LOCK_SECONDS, bytes=1 << 40, stop=self._out_of_time)
-
-    def _out_of_time(self) -> bool:
-        return self._stop.is_set() or time.monotonic() >= self._deadline
+        return TransactionLimits(
+            seconds=self._pool.seconds_left(), lock_seconds=_LOCK_SECONDS, bytes=1 << 40, stop=self._pool.is_over
+        )
 
 
 def _order_key(entry: TableEntry) -> tuple[bool, int, str, int]:

@@ -11,13 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.object_verification import ObjectDamaged, verify_object
 from nightshift.archive.run_state import RunLimits
+from nightshift.concurrency import WorkerPool
 from nightshift.restore.destination import RestoreDestination
 from nightshift.restore.object_loader import LoadedObject, load_object
 from nightshift.restore.records import RestoreRecords
@@ -30,9 +30,6 @@ logger = logging.getLogger(__name__)
 
 RETRIES = 3
 """Tries of an object that S3, a lock or the server stopped."""
-
-LEAST_SECONDS = 1.0
-"""With less time left than this no object is started."""
 
 
 @dataclass(slots=True)
@@ -89,8 +86,7 @@ class ObjectRestorer:
         self._limits = limits
         self._listener = listener
         self._keep_lock = keep_lock
-        self._stop = threading.Event()
-        self._slowest = LEAST_SECONDS
+        self._pool = WorkerPool("restore", limits.deadline)
         self._queue: deque[ArchivedObject] = deque()
 
     def restore_objects(self, objects: Sequence[ArchivedObject]) -> int:
@@ -105,14 +101,7 @@ class ObjectRestorer:
         self._queue.extend(objects)
         self._tell(ProgressStep.PLANNED, sum(one.rows or 0 for one in objects), "")
         workers = min(self._limits.workers, len(objects)) if self._records.postgresql else 1
-        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
-            futures = [pool.submit(self._work) for _ in range(workers)]
-            try:
-                for future in futures:
-                    future.result()
-            finally:
-                # Ctrl-C and SIGTERM arrive here too: the workers roll back at their next batch.
-                self._stop.set()
+        self._pool.run(self._work, workers)
         return len(self._queue)
 
     def _work(self) -> None:
@@ -120,14 +109,11 @@ class ObjectRestorer:
         try:
             while (one := self._next()) is not None:
                 filler = self._object(filler, one)
-        except BaseException:
-            self._stop.set()
-            raise
         finally:
             filler.connection.close()
 
     def _next(self) -> ArchivedObject | None:
-        if self._stop.is_set() or self._limits.deadline - time.monotonic() < 2 * self._slowest:
+        if not self._pool.has_time():
             return None
         try:
             return self._queue.popleft()
@@ -149,7 +135,7 @@ class ObjectRestorer:
                 self.tally.add_object(one, self._land(filler, one, file))
             except (RowsLocked, StatementInterrupted, ConnectionLost):
                 self._tell(ProgressStep.ROLLED_BACK, 0, one.key)
-                if self._out_of_time():
+                if self._pool.is_over():
                     self._queue.appendleft(one)
                     return filler
                 if attempt == RETRIES:
@@ -159,7 +145,7 @@ class ObjectRestorer:
                     filler = self._connect()
             else:
                 break
-        self._slowest = max(self._slowest, time.monotonic() - started)
+        self._pool.record_duration(time.monotonic() - started)
         return filler
 
     def _fetch(self, one: ArchivedObject) -> ArchiveFile:
@@ -185,14 +171,11 @@ class ObjectRestorer:
 
     def _bounds(self) -> TransactionLimits:
         return TransactionLimits(
-            seconds=max(LEAST_SECONDS, self._limits.deadline - time.monotonic()),
+            seconds=self._pool.seconds_left(),
             lock_seconds=self._limits.lock_seconds,
             bytes=self._limits.chunk_bytes,
-            stop=self._out_of_time,
+            stop=self._pool.is_over,
         )
-
-    def _out_of_time(self) -> bool:
-        return self._stop.is_set() or time.monotonic() > self._limits.deadline
 
     def _tell(self, step: ProgressStep, rows: int, key: str) -> None:
         label = self._destination.table.name.label
