@@ -14,7 +14,7 @@ import pytest
 from local.s3 import EmbeddedS3
 from nightshift.logs.cloudwatch import make_client as make_logs_client
 from nightshift.logs.log_uploader import LogUploader, SavedPart
-from nightshift.store import ObjectStore
+from nightshift.store import ObjectStore, ObjectWriter
 from tests.support.logs_server import LogsServer
 
 FOLDER = "backup/backup_2025_10_21_0000/"
@@ -31,7 +31,9 @@ class Shelf:
         """Every row of some parts, in their order; each part is as it says."""
         found: list[dict[str, Any]] = []
         for part in parts:
-            body = self.s3.client().get_object(Bucket=self.sink.store.bucket, Key=FOLDER + part.key)["Body"].read()
+            body = (
+                self.s3.client().get_object(Bucket=self.sink.writer.store.bucket, Key=FOLDER + part.key)["Body"].read()
+            )
             rows = pq.read_table(io.BytesIO(body)).to_pylist()
             assert (part.bytes, part.rows) == (len(body), 0 if rows and "modified" in rows[0] else len(rows))
             found += rows
@@ -65,7 +67,8 @@ def make_shelf(clean_environment: pytest.MonkeyPatch, s3: EmbeddedS3, bucket: st
     """Makes a shelf whose parts hold so many bytes."""
     for name, value in s3.env.items():
         clean_environment.setenv(name, value)
-    return lambda part_bytes: Shelf(LogUploader(ObjectStore(s3.client, bucket), FOLDER, "0199/logs", part_bytes), s3)
+    writer = ObjectWriter(ObjectStore(s3.client, bucket))
+    return lambda part_bytes: Shelf(LogUploader(writer, FOLDER, "0199/logs", part_bytes), s3)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from nightshift.logs.late import CLOCKS_APART_MS, EarlierLogs
 from nightshift.logs.log_uploader import LogUploader
 from nightshift.logs.window import day_before
 from nightshift.settings import Settings
-from nightshift.store import ObjectStore, make_client
+from nightshift.store import ObjectStore, ObjectWriter, make_client
 from tests.logs.conftest import FOLDER, Shelf, logs_client
 from tests.support.logs_server import LogsServer, Trouble
 from tests.support.s3_faults import access_denied
@@ -240,7 +240,8 @@ def test_an_s3_that_refuses_is_no_missing_log(
     with S3Proxy(shelf.s3.endpoint) as proxy:
         clean_environment.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         denied = proxy.inject(access_denied(), method="PUT")
-        behind = LogUploader(ObjectStore(cache(make_client), shelf.sink.store.bucket), FOLDER, "0199/logs")
+        writer = ObjectWriter(ObjectStore(cache(make_client), shelf.sink.writer.store.bucket))
+        behind = LogUploader(writer, FOLDER, "0199/logs")
         with pytest.raises(StoreError):
             save(Shelf(behind, shelf.s3), BACKUP_LOG_GROUPS="/a")
         assert denied.fired == 1

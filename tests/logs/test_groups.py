@@ -70,7 +70,7 @@ def test_an_event_comes_as_it_was(logs: LogsServer, shelf: Shelf) -> None:
     }
     (part,) = saved.parts
     assert part.key.startswith("0199/logs/aws_lambda_app/part-00001-") and saved.events == 1
-    file = ArchiveFile(shelf.sink.store.get_object(FOLDER + part.key))
+    file = ArchiveFile(shelf.sink.writer.store.get_object(FOLDER + part.key))
     assert file.columns[0].type_name == "timestamp(3) with time zone"
     assert file.metadata["nightshift.log_group"] == GROUP
 
@@ -283,7 +283,7 @@ def test_retention_is_set_where_it_differs(logs: LogsServer) -> None:
 
 
 def test_no_region_is_told(shelf: Shelf, clean_environment: pytest.MonkeyPatch) -> None:
-    shelf.sink.store.connect()  # S3 has its client already
+    shelf.sink.writer.store.connect()  # S3 has its client already
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         clean_environment.delenv(name)
     saved = save_groups(CloudWatchLogs(), shelf.sink, [GROUP], WINDOW, deadline=time.monotonic() + 60)

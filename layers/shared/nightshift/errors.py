@@ -86,6 +86,10 @@ class ArchiveMismatch(NightshiftError):
     """The archive holds other content than was sent; the rows stayed in the database."""
 
 
+class KeyTaken(ArchiveMismatch):
+    """Another object lies under a key that was to be new; it was left alone."""
+
+
 class TableChanged(NightshiftError):
     """A table's columns, keys, triggers or rules changed while it was archived; the chunk was undone."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.exc import DBAPIError
@@ -14,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.ledger import ArchiveLedger, LedgerEntry
 from nightshift.database.catalog import TableInfo, TableName
-from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
+from nightshift.errors import ArchiveMismatch, KeyTaken, NightshiftError, StoreError
 from nightshift.rows.columns import fingerprint_rows
 from nightshift.rows.parquet import ArchiveDay, ParquetEncoder, ParquetFile
 from nightshift.rows.timestamp_column import TimestampColumn
-from nightshift.store import ObjectStore, StoredObject
+from nightshift.store import ObjectStore, ObjectWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,17 +59,16 @@ class ArchiveUploader:
         deadline: `time.monotonic()` value after which nothing is tidied any more.
         """
         self._deadline = deadline
-        self._store = store
         self._ledger = ledger
         self._prefix = prefix.strip("/")
         self._run_id = run_id
         self._listener = listener
         self._encoders: dict[TableName, ParquetEncoder] = {}
-        self._pool = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="upload")
+        self._writer = ObjectWriter(store, UPLOAD_THREADS)
 
     def close(self) -> None:
         """Wait for the uploads under way."""
-        self._pool.shutdown(cancel_futures=True)
+        self._writer.close()
 
     def upload_rows(self, target: ArchiveSource, rows: pa.Table) -> list[LedgerEntry]:
         """Write and prove the objects that hold `rows`.
@@ -108,7 +108,7 @@ class ArchiveUploader:
             how many objects S3 says are gone.
         """
         orphans = self._ledger.claim_orphans(keys)
-        gone = list(self._store.delete_objects(orphans))
+        gone = list(self._writer.store.delete_objects(orphans))
         self._ledger.mark_orphans_deleted(gone)
         return len(gone)
 
@@ -118,13 +118,13 @@ class ArchiveUploader:
         The intent is committed while the first day is encoded; nothing goes to S3 before it is on record.
         """
         encoder = self._encoder(target)
-        intent = self._pool.submit(self._intend, target, days, keys)
+        intent = self._writer.submit(partial(self._intend, target, days, keys))
         futures: list[Future[LedgerEntry]] = []
         try:
             for day, key in zip(days, keys, strict=True):
                 file = encoder.encode_rows(day.rows)
                 intent.result()
-                futures.append(self._pool.submit(self._store_day, target, day, key, file))
+                futures.append(self._writer.submit(partial(self._store_day, target, day, key, file)))
             return [future.result() for future in futures]
         finally:
             # After a failure nobody may still be writing when the objects are swept.
@@ -153,9 +153,19 @@ class ArchiveUploader:
         return self._encoders[name]
 
     def _store_day(self, target: ArchiveSource, day: ArchiveDay, key: str, file: ParquetFile) -> LedgerEntry:
-        stored = self._store.put_object(key, file.body)
-        self._tell(ProgressStep.UPLOADED, target, file.rows, stored.size, [key])
-        proven = self._prove(stored, file.body)
+        try:
+            proven = self._writer.write(
+                key,
+                file.body,
+                uploaded=lambda stored: self._tell(ProgressStep.UPLOADED, target, file.rows, stored.size, [key]),
+            )
+        except KeyTaken as exc:
+            self._ledger.mark_foreign(key)
+            raise StoreError(
+                "an object of somebody else lies under our key",
+                detail=exc.detail,
+                hint="it was left alone; nothing but nightshift should write under ARCHIVE_PREFIX",
+            ) from exc
         return LedgerEntry(
             key=key,
             rows=file.rows,
@@ -166,19 +176,6 @@ class ArchiveUploader:
             last=_iso(target, day.last),
             fingerprint=fingerprint_rows(target.info.columns),
         )
-
-    def _prove(self, stored: StoredObject, body: bytes) -> StoredObject:
-        try:
-            return self._store.verify_object(stored, body)
-        except ArchiveMismatch as exc:
-            if not stored.existed:
-                raise
-            self._ledger.mark_foreign(stored.key)
-            raise StoreError(
-                "an object of somebody else lies under our key",
-                detail=exc.detail,
-                hint="it was left alone; nothing but nightshift should write under ARCHIVE_PREFIX",
-            ) from exc
 
     def _key(self, table: TableName, day: ArchiveDay) -> str:
         parts = [self._prefix] if self._prefix else []

@@ -191,7 +191,7 @@ def _finish(
     Logs have the time that the rows left over, and half of what was kept for the end. Those that it does not suffice
     for are told as missing, and the next backup goes on with them: the database's does not wait.
     """
-    logs = _logs(task, deadline=(stop_at + task.database.deadline) / 2)
+    logs = _logs(task, uploader, deadline=(stop_at + task.database.deadline) / 2)
     manifest = replace(
         manifest,
         logs_left=tuple(LogCheckpoint(group=one.group, from_ms=one.last_ms or 0, ids=one.ids) for one in logs.later),
@@ -231,13 +231,13 @@ def _about_standby(manifest: BackupManifest) -> Iterator[str]:
         )
 
 
-def _logs(task: BackupTask, deadline: float) -> DayLogs:
+def _logs(task: BackupTask, uploader: BackupUploader, deadline: float) -> DayLogs:
     """The day's logs, and whatever the backup before has left of its own."""
     previous = task.previous
     left = previous.logs_left if previous else ()
     return save_day(
         task.settings,
-        LogUploader(task.store, task.place.folder, f"{task.run_id}/logs"),
+        LogUploader(uploader.writer, task.place.folder, f"{task.run_id}/logs"),
         as_of=task.as_of,
         deadline=deadline,
         previous=previous.as_of if previous else None,

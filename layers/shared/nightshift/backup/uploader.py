@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.backup.manifest import BackupPart, BackupPath
-from nightshift.errors import ArchiveMismatch
-from nightshift.store import ObjectStore, StoredObject
+from nightshift.errors import ArchiveMismatch, KeyTaken
+from nightshift.store import PARQUET, ObjectStore, ObjectWriter
 
 UPLOADS = 3
 """Concurrent uploads, and so objects in memory; further ones wait."""
@@ -20,7 +19,7 @@ OBJECT_LOCK_THREADS = 10
 """Objects that are put under Object Lock at once: a request each without a body, and the manifest waits for all."""
 
 JSON, SQL, BINARY = "application/json", "application/sql", "application/octet-stream"
-PARQUET, ZIP = "application/vnd.apache.parquet", "application/zip"
+ZIP = "application/zip"
 
 
 class BackupUploader:
@@ -28,17 +27,14 @@ class BackupUploader:
 
     def __init__(self, store: ObjectStore, place: BackupPath, run_id: str, listener: Listener) -> None:
         self._store = store
-        # Proof by a Parquet file's footer says nothing about other objects.
-        self._whole = replace(store, proof="full")
         self._place = place
         self._run_id = run_id
         self._listener = listener
-        self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
-        self._room = threading.BoundedSemaphore(UPLOADS)
+        self.writer = ObjectWriter(store, UPLOADS)
 
     def close(self) -> None:
-        """Waits for running uploads; drops pending ones."""
-        self._pool.shutdown(cancel_futures=True)
+        """Wait for running uploads; drop pending ones."""
+        self.writer.close()
 
     def object_key(self, *names: str) -> str:
         """A key of this run's, relative to the backup's folder."""
@@ -55,22 +51,18 @@ class BackupUploader:
             StoreError, ArchiveMismatch: S3 did not take it, or holds something else.
         """
         self._tell(ProgressStep.INTENT, label, key, rows)
-        stored = self._store.put_object(self._place.folder + key, body, content_type=kind)
-        self._tell(ProgressStep.UPLOADED, label, key, rows, len(body))
-        self._prove(stored, body, kind)
+        stored = self.writer.write(
+            self._place.folder + key,
+            body,
+            kind=kind,
+            uploaded=lambda _: self._tell(ProgressStep.UPLOADED, label, key, rows, len(body)),
+        )
         self._tell(ProgressStep.PROVEN, label, key, rows, len(body))
         return BackupPart(key=key, rows=rows, bytes=len(body), sha256=stored.sha256)
 
     def upload_async(self, label: str, key: str, body: bytes, *, rows: int, kind: str = PARQUET) -> Future[BackupPart]:
         """As `upload`, in the background; waits for room first."""
-        self._room.acquire()
-        try:
-            future = self._pool.submit(self.upload, label, key, body, rows=rows, kind=kind)
-        except BaseException:
-            self._room.release()
-            raise
-        future.add_done_callback(lambda _: self._room.release())
-        return future
+        return self.writer.submit(partial(self.upload, label, key, body, rows=rows, kind=kind))
 
     def lock_objects(self, parts: Iterable[BackupPart], until: datetime) -> None:
         """Put objects under S3 Object Lock; only once all of them are there, so that no leftover is ever locked.
@@ -112,21 +104,15 @@ class BackupUploader:
         """
         key = self._place.manifest_key
         self._tell(ProgressStep.COMMITTING, self._place.name, key)
-        stored = self._store.put_object(key, body, content_type=JSON)
         try:
-            self._whole.verify_object(stored, body)
-        except ArchiveMismatch as exc:
-            if not stored.existed:
-                raise
+            self.writer.write(key, body, kind=JSON)
+        except KeyTaken as exc:
             raise ArchiveMismatch(
                 "a backup of this name exists already, and is not this run's",
                 detail=exc.detail,
                 hint="it was left alone; give each database a BACKUP_PREFIX of its own",
             ) from exc
         self._tell(ProgressStep.COMMITTED, self._place.name, key, 0, len(body))
-
-    def _prove(self, stored: StoredObject, body: bytes, kind: str) -> None:
-        (self._store if kind == PARQUET else self._whole).verify_object(stored, body)
 
     def _tell(self, step: ProgressStep, label: str, key: str, rows: int = 0, size: int = 0) -> None:
         self._listener(ProgressEvent(step=step, table=label, rows=rows, bytes=size, keys=(key,)))

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from nightshift.rows.parquet import ParquetFile
-from nightshift.store import ObjectStore
+from nightshift.store import ObjectWriter
 
 PART_BYTES = 32 * 1024 * 1024
 """Bytes of text in one object, before compression: they are in memory at once."""
@@ -32,7 +32,7 @@ class LogUploader:
         part_bytes: see `PART_BYTES`.
     """
 
-    store: ObjectStore
+    writer: ObjectWriter
     folder: str
     below: str
     part_bytes: int = PART_BYTES
@@ -49,7 +49,7 @@ class LogUploader:
         """
         # The last piece keeps a part that nobody recorded, because its run died, out of the way of the next one.
         key = f"{self.below}/{folder_name(name)}/part-{number:05}-{uuid.uuid4().hex[:8]}.parquet"
-        stored = self.store.verify_object(self.store.put_object(self.folder + key, file.body), file.body)
+        stored = self.writer.write(self.folder + key, file.body)
         return SavedPart(key=key, rows=file.rows, bytes=stored.size, sha256=stored.sha256)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightshift.errors import ArchiveMismatch, ObjectAbsent, StoreError
+from nightshift.errors import ArchiveMismatch, KeyTaken, ObjectAbsent, StoreError
 from nightshift.store.client import DELETE_BATCH
 from nightshift.store.store_errors import code_of, error_context, is_denied, store_error
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Proof = Literal["full", "head"]
+
+PARQUET = "application/vnd.apache.parquet"
 
 _READ_SIZE = 1 << 20
 _FOOTER_TAIL = 8
@@ -87,7 +89,7 @@ class ObjectStore:
         key: str,
         body: bytes,
         *,
-        content_type: str = "application/vnd.apache.parquet",
+        content_type: str = PARQUET,
         overwrite: bool = False,
     ) -> StoredObject:
         """Write an object, whole; under a key that must not exist yet, unless it may be overwritten.
@@ -125,7 +127,7 @@ class ObjectStore:
             `stored`, its version filled in where the PUT's answer was lost.
 
         Raises:
-            ArchiveMismatch: S3 holds other bytes under the key.
+            ArchiveMismatch: S3 holds other bytes under the key; `KeyTaken`: they are not ours.
             StoreError: S3 could not be asked.
         """
         with error_context("an object could not be read back", self.bucket, stored.key):
@@ -280,7 +282,8 @@ def _version(version_id: str | None) -> dict[str, Any]:
 
 
 def _mismatch(bucket: str, stored: StoredObject, what: str) -> ArchiveMismatch:
-    return ArchiveMismatch(
+    kind = KeyTaken if stored.existed else ArchiveMismatch
+    return kind(
         "what S3 holds is not what was sent",
         detail=f"s3://{bucket}/{stored.key}: {what}",
         hint="nothing was deleted from the database; if it happens again, look at what stands between us and S3",
