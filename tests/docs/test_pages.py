@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +22,7 @@ from nightshift.restore.request import RestoreRequest
 from nightshift.run import _Input
 from nightshift.settings import Settings
 from nightshift.slack.phrases.catalog import PHRASES
+from tests.support.guards import guards_of
 from tools.docs.blocks import BLOCK, ROOT, fill_blocks, pages
 from tools.docs.jobs import in_words
 from tools.docs.settings import SET_BY_LAMBDA, described_fields
@@ -105,26 +104,6 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = page.parent / path if path else page
         assert target.is_file(), link
         assert not anchor or anchor in anchors(target), link
-
-
-SHARED = ROOT / "layers" / "shared" / "nightshift"
-REFUSING = {"make_refusal", "_no", "GuardRefused"}
-"""Functions and exceptions whose first argument is a guard's name."""
-
-
-@cache
-def calls_in(package: str) -> tuple[ast.Call, ...]:
-    modules = [ast.parse(path.read_text(encoding="utf-8")) for path in (SHARED / package).glob("*.py")]
-    return tuple(node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call))
-
-
-def guards_of(package: str) -> set[str]:
-    """The names of the guards that refuse in a package."""
-    found = [word.value for call in calls_in(package) for word in call.keywords if word.arg == "guard"]
-    for call in calls_in(package):
-        if ast.unparse(call.func).rpartition(".")[2] in REFUSING:
-            found += call.args[:1]
-    return {str(name.value) for name in found if isinstance(name, ast.Constant)}
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_backup_that_goes_on_is_none_yet() -> None:
     seen = told(replace(DONE, left=7, bytes=1, pruned=(), proven_at=None)).splitlines()
     assert seen[:3] == lines("""
         ⏳ 백업 진행 중: backup_2025_10_21_0000
-        남은 테이블 7개를 다음 실행에서 이어서 저장합니다. 그때까지는 복원에 쓸 수 없습니다.
+        남은 테이블 7개를 다음 실행에서 이어서 저장합니다. 모두 저장할 때까지 이 백업으로는 복원할 수 없습니다.
         - 용량: 1 B
     """)
     assert not [line for line in seen if "🚨" in line or "복원이 확인된" in line], (
@@ -173,7 +173,8 @@ def test_a_second_delivery() -> None:
 def test_a_refusal() -> None:
     assert told(BackupResult(refusal=REFUSAL, warnings=("w",))).splitlines() == lines("""
         ⛔ 안전장치가 작동해 중단했습니다: 데이터베이스 권한 부족
-        - 사유: one table may not be read
+        - 사유: nightshift가 사용하는 데이터베이스 계정에 필요한 권한이 없습니다.
+        - 상세 내용: one table may not be read
         - 조치 방법: grant it
         새로 만들어진 백업은 없습니다.
         - 실행 시간: 2025-10-21 00:00:00 KST
@@ -218,7 +219,7 @@ def test_a_rehearsal_that_proves_the_backup() -> None:
         - 소요 시간: 1분 1초
         - 실행 시간: 2025-10-21 00:00:00 KST
     """)
-    assert "⚠️ 다른 점은 없지만" in told(replace(REHEARSED, proven=False), job="rehearse")
+    assert "⚠️ 차이는 없지만" in told(replace(REHEARSED, proven=False), job="rehearse")
 
 
 def test_a_rehearsal_that_finds_differences() -> None:
@@ -270,7 +271,7 @@ def test_previews_and_refusals_of_a_restore() -> None:
     assert told(preview, job="restore_backup", dry_run=True).startswith("🧪 백업 복원 (미리보기): backup_2025")
     assert told(preview, job="rehearse", dry_run=True).startswith("🧪 백업 복원 리허설 (미리보기): backup_2025")
     assert "✅" not in told(preview, job="rehearse", dry_run=True), "a preview proves nothing"
-    assert told(RestoredBackup(name=NAME, refusal=REFUSAL), job="restore_backup").splitlines()[3] == (
+    assert told(RestoredBackup(name=NAME, refusal=REFUSAL), job="restore_backup").splitlines()[4] == (
         "복원된 행은 없습니다."
     )
 

@@ -167,7 +167,8 @@ def test_a_run_that_ran_out_of_time_says_that_it_goes_on() -> None:
             """
             🧹 만료 작업 정리: session 0건 · 09:00 KST
             ⛔ 안전장치가 작동해 중단했습니다: 실제로 연결된 테이블이 정책의 목록과 다름
-            - 사유: public.invoice would lose rows
+            - 사유: 정책의 cascade 목록에 없는 행이 삭제되거나, 목록에 있는 행이 삭제되지 않을 수 있습니다.
+            - 상세 내용: public.invoice would lose rows
             - 조치 방법: name it in cascade
             """,
         ),

@@ -232,7 +232,8 @@ def test_a_refusal_shows_no_figures() -> None:
     assert told(REFUSED, attempt=2).splitlines() == lines("""
         🧠 AI Feedback Loop Report
         ⛔ 안전장치가 작동해 중단했습니다: 컬럼을 찾을 수 없음
-        - 사유: there is no column "rating"
+        - 사유: 설정에 적힌 컬럼이 테이블에 없거나, 서로 참조하는 컬럼의 개수가 다릅니다.
+        - 상세 내용: there is no column "rating"
         - 조치 방법: set FEEDBACK_RATING
         - 테이블: public.conversation_log
         - 집계 대상: 2025-10-16 KST

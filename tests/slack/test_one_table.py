@@ -104,7 +104,8 @@ def test_a_partial_run_names_the_oldest_row_left_and_that_it_goes_on() -> None:
             """
             💾 DB Cleanup Report
             ⛔ 안전장치가 작동해 중단했습니다: 삭제 대상이 비정상적으로 많음
-            - 사유: 98 % of the rows are due
+            - 사유: 삭제 대상 행의 비율이 허용 한도를 넘었습니다. 보관 기간이 잘못 설정되었을 수 있습니다.
+            - 상세 내용: 98 % of the rows are due
             - 조치 방법: check keep_days, or force
             - 삭제 기준일: 2025-09-15
             - 실행 시간: 2025-10-15 09:00:00 KST

@@ -111,7 +111,7 @@ def test_poisoned_documents_are_named_and_counted() -> None:
     table = replace(DOCUMENTS, poisoned=12, examples=(POISONED, long, POISONED, POISONED))
     _, *seen = told(embedded(table)).partition("⚠️ ")
     assert "".join(seen).splitlines()[:5] == lines(f"""
-        ⚠️ 모델이 받지 않아 제외한 문서: 12건 (본문이 바뀌면 다시 시도합니다)
+        ⚠️ 모델이 거부해 제외한 문서: 12건 (본문이 바뀌면 다시 시도합니다)
         • doc-17: ValidationException: too many input tokens
         • {"x" * 77}…: {"y" * 159}…
         • doc-17: ValidationException: too many input tokens

@@ -150,7 +150,8 @@ def test_every_kind_of_damage_has_a_name_in_both_languages() -> None:
             """
             ♻️ DB Restore Report
             ⛔ 안전장치가 작동해 중단했습니다: 컬럼 구성이 맞지 않음
-            - 사유: feedback: text does not fit integer
+            - 사유: 보관된 행의 컬럼과 복원할 테이블의 컬럼을 서로 맞출 수 없습니다.
+            - 상세 내용: feedback: text does not fit integer
             - 조치 방법: use --rename
             - 대상 테이블: public.conversation_log
             - 복원 위치: public.users

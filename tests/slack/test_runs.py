@@ -18,7 +18,7 @@ def test_a_lock_held_elsewhere() -> None:
     refused = RunRefused(reason="run 0198 holds the lock")
     assert told(refused).splitlines() == lines("""
         ⏸️ DB Cleanup 실행을 건너뛰었습니다. 같은 작업이 이미 실행 중입니다.
-        - 사유: run 0198 holds the lock
+        - 상세 내용: run 0198 holds the lock
         - 실행 시간: 2025-10-15 09:00:00 KST
     """)
     assert told(refused, "en").startswith("⏸️ DB Cleanup was skipped: the same job is already running.")

@@ -15,6 +15,7 @@ from nightshift import slack
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.phrases.catalog import PHRASES, MessageCatalog
 from nightshift.slack.phrases.forms import Phrase, PluralForms
+from tests.support.guards import all_guards
 
 HANGUL = re.compile("[가-힣]")
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -22,7 +23,9 @@ KOREAN, ENGLISH = PHRASES["ko"], PHRASES["en"]
 KEYS = sorted(
     name for part in MessageCatalog.__mro__ for name, value in vars(part).items() if isinstance(value, Phrase)
 )
-NAMES = [name for name in KEYS if isinstance(getattr(ENGLISH, name), Mapping)]
+KOREAN_ALONE = "guard_reasons"
+"""In English the refusal's message is its reason."""
+NAMES = [name for name in KEYS if isinstance(getattr(ENGLISH, name), Mapping) and name != KOREAN_ALONE]
 SOURCES = "".join(path.read_text(encoding="utf-8") for path in Path(slack.__file__).parent.glob("*.py"))
 
 
@@ -40,7 +43,8 @@ def blanks(phrase: str) -> set[str]:
 @pytest.mark.parametrize("name", KEYS)
 def test_both_languages_fill_the_same_blanks(name: str) -> None:
     korean, english = spoken(KOREAN, name), spoken(ENGLISH, name)
-    assert [blanks(phrase) for phrase in korean] == [blanks(phrase) for phrase in english]
+    if name != KOREAN_ALONE:
+        assert [blanks(phrase) for phrase in korean] == [blanks(phrase) for phrase in english]
     assert all(phrase.strip() for phrase in korean + english)
     assert not any(HANGUL.search(phrase) for phrase in english)
 
@@ -54,7 +58,15 @@ def test_names_are_known_in_both_languages() -> None:
     assert set(NAMES) == {"damages", "guards", "jobs", "states", "verdicts"}
     for name in NAMES:
         assert getattr(KOREAN, name).keys() == getattr(ENGLISH, name).keys()
-    assert all(HANGUL.search(title) for title in KOREAN.guards.values())
+
+
+def test_every_guard_of_the_product_has_a_name_and_a_reason() -> None:
+    raised = all_guards()
+    assert len(raised) > 40
+    assert raised == KOREAN.guards.keys() == ENGLISH.guards.keys() == KOREAN.guard_reasons.keys()
+    assert all(HANGUL.search(told) for told in [*KOREAN.guards.values(), *KOREAN.guard_reasons.values()])
+    assert all(reason.endswith("니다.") for reason in KOREAN.guard_reasons.values())
+    assert ENGLISH.guard_reasons == {}
 
 
 @pytest.mark.parametrize(

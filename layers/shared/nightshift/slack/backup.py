@@ -14,7 +14,7 @@ from nightshift.results.common import RunStatus
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, run_lines
+from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
 
 PROVEN_FOR = timedelta(days=8)
 """A weekly rehearsal, and a day of grace: a proof that is older is worth a warning."""
@@ -64,12 +64,7 @@ def _head(result: BackupResult, report: ReportFrame, words: MessageFormatter) ->
             yield from _figures(result, report, words)
         return
     if result.status is RunStatus.REFUSED:
-        yield phrases.refused.format(
-            guard=format_prose(words.guard_name(result.refusal.guard)) if result.refusal else DASH
-        )
-        if result.refusal:
-            yield format_fact(phrases.reason, format_prose(result.refusal.message))
-            yield format_fact(phrases.hint, format_prose(result.refusal.hint))
+        yield from refusal_lines(result.refusal, words)
         yield phrases.no_backup_made
     elif result.status is RunStatus.NOTHING:
         yield phrases.backed_up_before.format(name=_name(result.name)) if result.name else phrases.nothing_to_save

@@ -16,7 +16,7 @@ from nightshift.results.common import SEVERITY, MessageAttachment, RunStatus
 from nightshift.slack.formatter import MessageFormatter, excerpt_text
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, run_lines
+from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
 
 MAX_NAMES = 5
 """Tables named on a line that several share."""
@@ -119,13 +119,8 @@ def _archived(table: TableResult, csv: MessageAttachment | None, words: MessageF
 
 
 def _refused(table: TableResult, words: MessageFormatter) -> TableLines:
-    phrases, refusal = words.phrases, table.refusal
-    first = [phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)) if refusal else DASH)]
-    if refusal:
-        first += [
-            format_fact(phrases.reason, format_prose(refusal.message)),
-            format_fact(phrases.hint, format_prose(refusal.hint)),
-        ]
+    phrases = words.phrases
+    first = refusal_lines(table.refusal, words)
     if table.cutoff:
         first.append(format_fact(phrases.cutoff, _date(table.cutoff)))
     if table.archived_rows:

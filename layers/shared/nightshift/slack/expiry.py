@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from nightshift.results.common import SEVERITY, RunStatus
 from nightshift.results.expiry import ExpiredTable, ExpiryResult, FilesResult
 from nightshift.slack.formatter import MessageFormatter
-from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import MessageDraft, section_block
-from nightshift.slack.report import ReportFrame
+from nightshift.slack.report import ReportFrame, refusal_lines
 
 MAX_DEPENDENTS = 5
 """Dependent tables that are named; the others are summed up."""
@@ -128,7 +128,7 @@ def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) 
         if table.error.hint:
             yield format_fact(phrases.hint, format_prose(table.error.hint))
     if table.status is RunStatus.REFUSED:
-        yield from _refused(table, words)
+        yield from refusal_lines(table.refusal, words)
     if table.failed:
         yield phrases.rows_failed.form_of(table.failed)
     if table.busy:
@@ -141,14 +141,6 @@ def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) 
     yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in table.warnings[:MAX_WARNINGS])
     if len(table.warnings) > MAX_WARNINGS:
         yield phrases.warnings_left_out.form_of(len(table.warnings) - MAX_WARNINGS)
-
-
-def _refused(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
-    phrases, refusal = words.phrases, table.refusal
-    yield phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)) if refusal else DASH)
-    if refusal:
-        yield format_fact(phrases.reason, format_prose(refusal.message))
-        yield format_fact(phrases.hint, format_prose(refusal.hint))
 
 
 def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:

@@ -13,7 +13,7 @@ from nightshift.results.feedback import FeedbackFigures, FeedbackResult, Feedbac
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_link, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame
+from nightshift.slack.report import ReportFrame, refusal_lines
 
 MAX_GROUPS = 3
 """Topics or models named."""
@@ -187,12 +187,9 @@ def _groups(worst: tuple[GroupVotes, ...], words: MessageFormatter) -> Iterator[
 
 
 def _refused(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Block:
-    phrases, refusal = words.phrases, result.refusal
-    assert refusal is not None
+    phrases = words.phrases
     lines = [
-        phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard))),
-        format_fact(phrases.reason, format_prose(refusal.message)),
-        format_fact(phrases.hint, format_prose(refusal.hint)),
+        *refusal_lines(result.refusal, words),
         format_fact(phrases.table, format_code(result.table)),
         format_fact(phrases.window, format_prose(_day(result)), note=_hours(result, words)),
         format_fact(phrases.created_at, format_prose(words.format_minute(report.as_of))),

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from nightshift.results.common import SEVERITY, RunStatus
 from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
 from nightshift.slack.formatter import MessageFormatter
-from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, run_lines
+from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
 
 MAX_POISONED = 3
 """Documents named of those that were set aside."""
@@ -83,11 +83,7 @@ def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, wor
         if table.error.hint:
             yield format_fact(phrases.hint, format_prose(table.error.hint))
     if table.status is RunStatus.REFUSED:
-        refusal = table.refusal
-        yield phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)) if refusal else DASH)
-        if refusal:
-            yield format_fact(phrases.reason, format_prose(refusal.message))
-            yield format_fact(phrases.hint, format_prose(refusal.hint))
+        yield from refusal_lines(table.refusal, words)
     if table.embedded or table.status is not RunStatus.REFUSED:
         yield from _figures(table, words)
     if table.switched:

@@ -94,7 +94,7 @@ def _run_refused(result: RunRefused, report: ReportFrame, words: MessageFormatte
     return MessageDraft(
         head=(
             section_block(
-                [sentence, format_fact(phrases.reason, format_prose(result.reason)), *run_lines(report, words)]
+                [sentence, format_fact(phrases.detail, format_prose(result.reason)), *run_lines(report, words)]
             ),
         )
     )

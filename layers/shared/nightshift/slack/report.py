@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightshift.results.common import JobResult
+from nightshift.results.common import GuardRefusal, JobResult
 from nightshift.slack.formatter import MessageFormatter
-from nightshift.slack.markup import format_fact, format_prose
+from nightshift.slack.markup import DASH, format_fact, format_prose
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,16 @@ def run_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
     if report.attempt > 1:
         lines.append(format_fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
     return lines
+
+
+def refusal_lines(refusal: GuardRefusal | None, words: MessageFormatter) -> list[str]:
+    """The guard that refused, its reason, and the remedy."""
+    phrases = words.phrases
+    if refusal is None:
+        return [phrases.refused.format(guard=DASH)]
+    lines = [phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)))]
+    reason = phrases.guard_reasons.get(refusal.guard)
+    if reason:
+        lines.append(format_fact(phrases.reason, reason))
+    lines.append(format_fact(phrases.detail if reason else phrases.reason, format_prose(refusal.message)))
+    return [*lines, format_fact(phrases.hint, format_prose(refusal.hint))]

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from nightshift.results.common import RunStatus
 from nightshift.results.restore import DamagedObject, RestoreResult
 from nightshift.slack.formatter import MessageFormatter
-from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, run_lines
+from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
 
 MAX_DAMAGED = 5
 """Damaged objects named."""
@@ -61,11 +61,8 @@ def _head(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -
 
 
 def _refused(result: RestoreResult, words: MessageFormatter) -> Iterator[str]:
-    phrases, refusal = words.phrases, result.refusal
-    yield phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)) if refusal else DASH)
-    if refusal:
-        yield format_fact(phrases.reason, format_prose(refusal.message))
-        yield format_fact(phrases.hint, format_prose(refusal.hint))
+    phrases = words.phrases
+    yield from refusal_lines(result.refusal, words)
     yield from _places(result, words)
     yield (
         format_fact(phrases.restored_rows, words.format_rows(result.rows)) if result.rows else phrases.nothing_restored

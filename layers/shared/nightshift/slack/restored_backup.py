@@ -11,9 +11,9 @@ from nightshift.results.backup import RestoredBackup
 from nightshift.results.common import RunStatus
 from nightshift.slack.backup import join_lines
 from nightshift.slack.formatter import MessageFormatter
-from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.markup import DASH, format_code, format_fact
 from nightshift.slack.messages import MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, run_lines
+from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
 
 REHEARSAL = "rehearse"
 """The job that restores for nothing but the proof."""
@@ -56,12 +56,7 @@ def _head(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) 
             yield from _figures(result, report, words)
         return
     if result.status is RunStatus.REFUSED:
-        yield phrases.refused.format(
-            guard=format_prose(words.guard_name(result.refusal.guard)) if result.refusal else DASH
-        )
-        if result.refusal:
-            yield format_fact(phrases.reason, format_prose(result.refusal.message))
-            yield format_fact(phrases.hint, format_prose(result.refusal.hint))
+        yield from refusal_lines(result.refusal, words)
         yield phrases.nothing_restored
     elif result.status is RunStatus.NOTHING:
         yield phrases.no_backup_yet

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nightshift.slack.phrases.forms import Language
+from nightshift.slack.phrases.guards import Guards
 from nightshift.slack.phrases.labels import Labels
 from nightshift.slack.phrases.names import Names
 from nightshift.slack.phrases.sentences import Sentences
 
 
-class MessageCatalog(Sentences, Labels, Names):
+class MessageCatalog(Sentences, Labels, Names, Guards):
     """All phrases, in one language."""
 
     def __init__(self, language: Language) -> None:

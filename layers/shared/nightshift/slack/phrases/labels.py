@@ -46,7 +46,7 @@ class Labels:
     week = Phrase("직전 7일 부정 비율", "Negative ratio, 7 days before")
     late = Phrase("늦게 도착한 전일 피드백", "Late votes of the day before")
     unknown_ratings = Phrase("설정에 없는 값", "Values that no setting names")
-    resembles = Phrase("{value}와 비슷함", "resembles {value}")
+    resembles = Phrase("비슷한 설정값: {value}", "resembles {value}")
     counted_now = Phrase("지금 다시 집계하면", "Counted again now")
     on_record = Phrase("기록된 판단", "The decision on record")
     figures = Phrase(

@@ -98,7 +98,7 @@ class Sentences:
         one="⏳ {count} document is left for the next run.",
     )
     poisoned = counted(
-        "⚠️ 모델이 받지 않아 제외한 문서: {count}건 (본문이 바뀌면 다시 시도합니다)",
+        "⚠️ 모델이 거부해 제외한 문서: {count}건 (본문이 바뀌면 다시 시도합니다)",
         "⚠️ {count} documents that the model does not take were set aside until their text changes",
         one="⚠️ {count} document that the model does not take was set aside until its text changes",
     )
@@ -112,7 +112,7 @@ class Sentences:
         "🚨 Less than half of the backup before ({before}). Look whether data has been lost.",
     )
     backup_goes_on = counted(
-        "남은 테이블 {count}개를 다음 실행에서 이어서 저장합니다. 그때까지는 복원에 쓸 수 없습니다.",
+        "남은 테이블 {count}개를 다음 실행에서 이어서 저장합니다. 모두 저장할 때까지 이 백업으로는 복원할 수 없습니다.",
         "{count} tables are left for the next run. Until then nothing can be restored from it.",
         one="{count} table is left for the next run. Until then nothing can be restored from it.",
     )
@@ -122,7 +122,7 @@ class Sentences:
         one="🚨 {count} item could not be saved; all the rest was. See below for the cause.",
     )
     backup_in_groups = counted(
-        "⚠️ 시점이 서로 다른 {count}개 그룹으로 저장했습니다. 시점은 그룹 안에서만 같습니다.",
+        "⚠️ 시점이 서로 다른 {count}개 그룹으로 저장했습니다. 같은 그룹 안에서만 시점이 일치합니다.",
         "⚠️ Saved as {count} groups of tables, each of a moment of its own.",
     )
     none_proven = Phrase("⚠️ 복원이 확인된 백업이 아직 없습니다.", "⚠️ No backup has been proven by a restore yet.")
@@ -149,11 +149,11 @@ class Sentences:
         "✅ What was restored is as it was saved, except for what is listed below.",
     )
     not_stamped = Phrase(
-        "⚠️ 다른 점은 없지만, 복원이 확인되었다고 기록하지 못했습니다.",
+        "⚠️ 차이는 없지만, 복원 확인 기록을 남기지 못했습니다.",
         "⚠️ Nothing differs, but the backup could not be marked as proven.",
     )
     not_as_saved = Phrase("🚨 복원한 데이터가 백업과 다릅니다.", "🚨 What was restored is not as it was saved.")
-    differs = counted("📌 다른 점: {count}건", "📌 Differences: {count}")
+    differs = counted("📌 백업과 다른 점: {count}건", "📌 Differences: {count}")
     but_for = counted("📌 원래대로 되돌릴 수 없는 항목: {count}건", "📌 Could not come back as it was: {count}")
     tables_not_restored = counted(
         "⏳ 시간이 부족해 복원하지 못한 테이블: {count}개", "⏳ Tables not restored for want of time: {count}"
