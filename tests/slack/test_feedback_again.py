@@ -16,7 +16,8 @@ def test_unknown_values_are_named_with_what_they_resemble() -> None:
     )
     result = replace(HEALTHY, unknown=1203, unknown_ratings=some)
     assert (
-        "⚠️ 설정에 없는 값: 1,203건 – Dislike 1,200 (비슷한 설정값: dislike), 👎🏽 (U+1F44E U+1F3FD) 2 (비슷한 설정값: 👎),"
+        "⚠️ 설정에 없는 값: 1,203건 – Dislike 1,200 (비슷한 설정값: dislike),"
+        " 👎🏽 (U+1F44E U+1F3FD) 2 (비슷한 설정값: 👎),"
         " a�b� (U+0061 U+0009 U+0062 U+200B) 1"
     ) in told(result).splitlines()
     assert "⚠️ Values that no setting names: 1,203 ratings – Dislike 1,200 (resembles dislike)" in told(result, "en")
