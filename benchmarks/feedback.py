@@ -28,6 +28,7 @@ from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
 from nightshift.charts.feedback import feedback_chart
 from nightshift.results.feedback import DayVotes, VoteTotals
+from nightshift.run_services import RunWiring
 
 LAST = date(2025, 10, 16)
 """The last day that has votes; days are Seoul's."""
@@ -122,9 +123,9 @@ def measure(url: str, rows: int, rounds: int, spread: int) -> Found:
 def _settle(chart: str) -> None:
     """Give the handler its settings, as if its warm environment had always had them."""
     os.environ["FEEDBACK_CHART"] = chart
-    wiring = importlib.import_module("feedback.app").wiring
-    wiring.cache_clear()
-    assert wiring().settings.feedback_chart is (chart == "on")
+    handler = importlib.import_module("feedback.app").lambda_handler
+    handler.wiring = RunWiring.from_env(os.environ)
+    assert handler.wiring.settings.feedback_chart is (chart == "on")
 
 
 def _report(day: date) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from functools import cache
 from pathlib import Path
 
 from nightshift.errors import NightshiftError
+from nightshift.job_spec import load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ROOT / "layers"
@@ -37,16 +38,6 @@ CACHE = ROOT / ".cache" / "lambda"
 
 RUNTIME = "3.13"
 EVERY_LAYER = ("shared", "arrow", "charts", "pgclient")
-MOVES_ROWS = ("shared", "arrow")
-BACKS_UP = (*MOVES_ROWS, "pgclient")
-CARRIES: Mapping[str, tuple[str, ...]] = {
-    "backup": BACKS_UP,
-    "feedback": ("shared", "charts"),
-    "reembed": ("shared",),
-    "rehearse": BACKS_UP,
-    "restore_backup": BACKS_UP,
-}
-"""Job → its layers, lowest first, as in the template; the others move rows."""
 KEPT = 4
 """Builds of each part that stay in the cache, those last used: a run that began earlier may still need its own."""
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -81,12 +72,20 @@ def best(job: str = "") -> Artefact:
     """The built artefact where this machine can run it, the sources otherwise.
 
     Args:
-        job: whose layers; one that the template does not know gets those of a job that moves rows.
+        job: the job whose layers to take; "" and a function of no job get those of `cleanup`.
 
     Raises:
         BuildFailed: it could be run, but not be built.
     """
-    return built(CARRIES.get(job, MOVES_ROWS)) if runtime_python() else sources()
+    return built(layers_of(job)) if runtime_python() else sources()
+
+
+def layers_of(job: str) -> tuple[str, ...]:
+    """Returns the layers of a job's function, lowest first; those of `cleanup` for no job."""
+    try:
+        return load_spec(job).layers
+    except LookupError:
+        return load_spec("cleanup").layers
 
 
 def describe() -> str:

@@ -19,7 +19,6 @@ from typing import Any
 
 import duckdb
 
-from cleanup.job import cleanup
 from local.chatlog import TABLE, connect, create_conversation_log
 from local.demo_backup import play_backup
 from local.demo_expiry import play_expiry
@@ -29,10 +28,8 @@ from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
 from local.stage import Stage, equals
-from nightshift.restore.request import RestoreRequest
 from nightshift.run_services import RunWiring
 from nightshift.runtime import logger, run_job
-from restore.job import restore
 
 ROWS = 200_000
 DAYS = 60
@@ -108,9 +105,7 @@ def _environment(postgres: EmbeddedPostgres, s3: EmbeddedS3, slack: SlackServer)
 def _clean(stage: Stage) -> None:
     with stage.progress("archiving") as listener:
         wiring = RunWiring.from_env(os.environ, listener=listener)
-        answer: dict[str, Any] = run_job(
-            "cleanup", {"scheduled_time": AS_OF.isoformat()}, None, lambda: wiring, cleanup
-        )
+        answer: dict[str, Any] = run_job("cleanup", {"scheduled_time": AS_OF.isoformat()}, None, wiring)
     [table] = answer["tables"]
     stage.say(
         f"{answer['status']}: {table['archived_rows']:,} rows into {table['objects']} objects,"
@@ -123,7 +118,7 @@ def _restore(stage: Stage) -> int:
     with stage.progress("restoring") as listener:
         wiring = RunWiring.from_env(os.environ, listener=listener)
         event = {"scheduled_time": AS_OF.isoformat(), "table": TABLE}
-        answer = run_job("restore", event, None, lambda: wiring, restore, request=RestoreRequest)
+        answer = run_job("restore", event, None, wiring)
     stage.say(f"{answer['status']}: {answer['restored_rows']:,} rows from {answer['objects']} objects")
     return int(answer["restored_rows"])
 

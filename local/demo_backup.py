@@ -14,18 +14,14 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backup.job import backup
 from local.chatlog import connect
 from local.demo_slack import Channel
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.stage import Stage, equals
-from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
 from nightshift.errors import NightshiftError
 from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from rehearse.job import rehearse
-from restore_backup.job import restore_backup
 
 MIDNIGHT = datetime(2025, 10, 20, 15, tzinfo=UTC)
 """In Seoul."""
@@ -74,7 +70,7 @@ def play_backup(stage: Stage, postgres: EmbeddedPostgres, s3: EmbeddedS3, channe
         _show_objects(stage, s3, name)
         stage.act("Is it any good? It is restored into a scratch database and compared")
         event = {"scheduled_time": REHEARSAL.isoformat()}
-        proven = run_job("rehearse", event, None, _wiring, rehearse, request=RehearseRequest, archive=False)
+        proven = run_job("rehearse", event, None, _wiring())
         stage.say(f"{proven['status']}: {proven['rows']:,} rows of {proven['tables']} tables came back")
         channel.show()
         stage.act("The next night")
@@ -100,7 +96,7 @@ def _wiring(**settings: str) -> RunWiring:
 
 def _back_up(stage: Stage, midnight: datetime) -> str:
     event = {"scheduled_time": midnight.isoformat()}
-    answer = run_job("backup", event, None, _wiring, backup, archive=False)
+    answer = run_job("backup", event, None, _wiring())
     stage.say(
         f"{answer['status']}: {answer['rows']:,} rows of {answer['tables']} tables, {answer['bytes'] / 1e6:.1f} MB,"
         f" in {answer['duration_ms'] / 1000:.1f} s"
@@ -110,15 +106,7 @@ def _back_up(stage: Stage, midnight: datetime) -> str:
 
 def _restore(target: str, name: str) -> dict[str, Any]:
     event = {"scheduled_time": (MIDNIGHT + timedelta(days=1, hours=10)).isoformat(), "backup": name}
-    return run_job(
-        "restore_backup",
-        event,
-        None,
-        lambda: _wiring(RESTORE_DATABASE_URL=target),
-        restore_backup,
-        request=RestoreBackupRequest,
-        archive=False,
-    )
+    return run_job("restore_backup", event, None, _wiring(RESTORE_DATABASE_URL=target))
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from expire_jobs.job import expire_jobs
 from local.chatlog import connect
 from local.demo_slack import Channel
 from local.job_data import Jobs, all_file_keys, job_id, put_files
@@ -92,7 +91,7 @@ def _expire(stage: Stage, now: datetime) -> dict[str, Any]:
         policy.write_text(POLICY, encoding="utf-8")
         wiring = RunWiring.from_env({**os.environ, "NIGHTSHIFT_CONFIG": str(policy)})
         event = {"scheduled_time": now.isoformat()}
-        answer = run_job("expire_jobs", event, None, lambda: wiring, expire_jobs, archive=False)
+        answer = run_job("expire_jobs", event, None, wiring)
     [table], files = answer["tables"], answer["files"]
     stage.say(
         f"{answer['status']}: {table['expired']:,} jobs, {sum(table['deleted_rows'].values()):,} rows,"

@@ -15,17 +15,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from feedback.job import feedback
 from local.chatlog import connect
 from local.demo_slack import Channel
 from local.documents import POLICY, create_documents
 from local.event_bus import Event, EventBusServer
 from local.feedback_data import SETTINGS, create_votes
 from local.stage import Stage, equals
-from nightshift.embedding.request import ReembedRequest
 from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from reembed.job import UNFINISHED, reembed
+from reembed.job import UNFINISHED
 
 GOOD_MORNING = datetime(2025, 10, 17, tzinfo=UTC)
 """09:00 in Seoul."""
@@ -101,13 +99,13 @@ def _environment(bus: EventBusServer) -> Iterator[dict[str, str]]:
 def _ask(stage: Stage, environ: dict[str, str], morning: datetime) -> None:
     wiring = RunWiring.from_env(environ)
     event = {"scheduled_time": morning.isoformat()}
-    answer = run_job("feedback", event, None, lambda: wiring, feedback, archive=False)
+    answer = run_job("feedback", event, None, wiring)
     stage.say(f"{answer['status']}: {answer['likes']} likes, {answer['dislikes']} dislikes: {answer['state']}")
 
 
 def _embed(stage: Stage, environ: dict[str, str], event: Event) -> dict[str, Any]:
     wiring = RunWiring.from_env(environ)
-    answer = run_job("reembed", event, None, lambda: wiring, reembed, request=ReembedRequest, archive=False)
+    answer = run_job("reembed", event, None, wiring)
     if answer["done_before"]:
         stage.say(f"{answer['status']}: done before")
     for table in answer["tables"]:

@@ -19,27 +19,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from local.lambda_runtime import TASK_ROOT, LambdaRuntime
-from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
-from nightshift.embedding.request import ReembedRequest
 from nightshift.errors import InvalidEvent, NightshiftError
-from nightshift.restore.request import RestoreRequest
+from nightshift.job_spec import list_jobs, load_object, load_spec
 from nightshift.run import parse_event
 
 DEPENDS_ON = ("DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET", "BACKUP_BUCKET")
 """One of these set: the caller has servers of their own, and no demo server may stand in for any of them."""
-
-REQUESTS: Mapping[str, type[BaseModel]] = {
-    "reembed": ReembedRequest,
-    "rehearse": RehearseRequest,
-    "restore": RestoreRequest,
-    "restore_backup": RestoreBackupRequest,
-}
-"""Job → the model of its event's own keys, as its handler has it."""
-LIVES_ON: Mapping[str, str] = {"rehearse": "backup", "restore": "cleanup", "restore_backup": "backup"}
-"""Job → the job whose work it needs to find anything to do."""
 
 
 class Usage(NightshiftError):
@@ -71,7 +57,7 @@ def _read(arguments: list[str]) -> tuple[str, object]:
     if len(arguments) not in (1, 2):
         raise Usage("usage: make invoke JOB=cleanup EVENT=events/cleanup.json")
     job = arguments[0]
-    jobs = sorted(app.parent.name for app in TASK_ROOT.glob("*/app.py"))
+    jobs = list_jobs(TASK_ROOT)
     if job not in jobs:
         raise Usage(f"there is no job {job!r}", hint=f"JOB is one of: {', '.join(jobs) or 'none yet'}")
     if len(arguments) == 1 and _has_servers():
@@ -104,8 +90,8 @@ def _environment(job: str, event: object) -> Iterator[Mapping[str, str]]:
     moment = _moment_of(job, event)
     with stand_in(job, moment) as servers:
         env = {**os.environ, **servers}
-        if job in LIVES_ON:
-            _prepare(LIVES_ON[job], env, moment)
+        if before := load_spec(job).sample_run:
+            _prepare(before, env, moment)
         yield env
 
 
@@ -121,9 +107,9 @@ def _prepare(job: str, env: Mapping[str, str], moment: datetime) -> None:
 
 def _moment_of(job: str, event: object) -> datetime:
     """The time that the event stands for: some rows of the stand-ins are due then."""
-    now = datetime.now(UTC)
+    now, request = datetime.now(UTC), load_spec(job).request
     try:
-        return parse_event(job, event, None, now=now, request=REQUESTS.get(job)).as_of
+        return parse_event(job, event, None, now=now, request=load_object(request) if request else None).as_of
     except InvalidEvent:
         return now
 

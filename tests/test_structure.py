@@ -29,14 +29,15 @@ ROOMS: dict[str, set[str]] = {
     "envelopes": {"errors"},
     "results": {"errors"},
     "guards": {"errors", "results"},
+    "job_spec": set(),
     "run": {"errors", "envelopes"},
     "settings": {"errors"},
     "secrets": {"errors", "settings", "aws_failures"},
     "metrics": {"errors", "results"},
     "store": {"errors", "aws_failures"},
     "policy": {"errors", "settings"},
-    "database": {"errors", "run", "results", "settings"},
-    "slack": {"errors", "run", "results", "settings"},
+    "database": {"job_spec", "errors", "run", "results", "settings"},
+    "slack": {"job_spec", "errors", "run", "results", "settings"},
     "rows": {"errors", "database"},
     "archive": {"errors", "concurrency", "run", "results", "settings", "policy", "database", "rows", "store"},
     "event_bus": {"errors", "aws_failures"},
@@ -64,7 +65,7 @@ ROOMS: dict[str, set[str]] = {
         "archive",
         "logs",
     },
-    "notifications": {"errors", "run", "results", "settings", "secrets", "slack"},
+    "notifications": {"job_spec", "errors", "run", "results", "settings", "secrets", "slack"},
     "restore": {"errors", "concurrency", "run", "results", "settings", "database", "rows", "store", "archive"},
     "expiry": {"errors", "guards", "run", "results", "settings", "policy", "database", "rows", "store", "archive"},
     "run_services": {
@@ -79,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "aws_failures",
     },
     "runtime": {
+        "job_spec",
         *(
             "errors",
             "run",
@@ -94,6 +96,7 @@ ROOMS: dict[str, set[str]] = {
         *("run_services", "aws_failures"),
     },
     "job": {
+        "job_spec",
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
         *(
             "expiry",
@@ -109,6 +112,7 @@ ROOMS: dict[str, set[str]] = {
         ),
     },
     "cli": {
+        "job_spec",
         *("errors", "run", "results", "settings", "policy", "database", "rows", "store", "archive", "restore"),
         *("backup", "run_services", "runtime", "aws_failures"),
     },
@@ -228,8 +232,7 @@ def test_each_foreign_thing_has_one_owner(source: Source) -> None:
 
 @shipped
 def test_only_the_frame_reads_clock_and_environment(source: Source) -> None:
-    is_app = source.room == "job" and source.path.name == "app.py"
-    forbidden = set(ENVIRONMENT) if not is_app and source.room != "cli" else set()
+    forbidden = set(ENVIRONMENT) if source.room not in ("runtime", "cli") else set()
     forbidden |= CLOCKS if source.room != "run_services" else set()
     assert [(line, name) for line, name in source.attributes() if name in forbidden] == []
 

@@ -7,14 +7,10 @@ from typing import Any
 
 import pytest
 
-from cleanup.job import cleanup
-from expire_jobs.job import expire_jobs
 from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import NightshiftError
-from nightshift.restore.request import RestoreRequest
 from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
-from restore.job import restore
 from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, jobs, script
 from tests.support.handler import environ_of
 from tests.support.handler import run_job as call
@@ -25,7 +21,6 @@ CREATE TABLE log (id int PRIMARY KEY, created_at timestamptz NOT NULL);
 INSERT INTO log SELECT n, '2025-08-01' FROM generate_series(1, 10) n
 """
 POLICY = '[[retention]]\ntable = "log"\nkeep_days = 30\n'
-WORK: dict[str, Callable[..., Any]] = {"cleanup": cleanup, "expire_jobs": expire_jobs, "restore": restore}
 
 
 def run(
@@ -40,9 +35,8 @@ def run(
             change(event)
 
     wiring, event = RunWiring.from_env(house.env, listener=listen), {"scheduled_time": AS_OF, **asked}
-    frame = {"request": RestoreRequest} if job == "restore" else {"archive": job == "cleanup"}
     with environ_of(house.env), pytest.raises(NightshiftError) as raised:
-        run_job(job, event, None, lambda: wiring, WORK[job], **frame)
+        run_job(job, event, None, wiring)
     assert come, "the step has come"
     return raised.value
 

@@ -22,11 +22,11 @@ def small(house: House) -> House:
 
 def invoke(house: House, *arguments: str, stdin: str | None = None) -> Said:
     """In this process, whose handler may have been wired to another house."""
-    app.wiring.cache_clear()
+    app.lambda_handler.wiring = None
     try:
         return nightshift(house, "invoke", *arguments, stdin=stdin)
     finally:
-        app.wiring.cache_clear()
+        app.lambda_handler.wiring = None
 
 
 def test_an_event_from_a_file(small: House, tmp_path: Path) -> None:

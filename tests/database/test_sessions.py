@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from cleanup.job import cleanup
 from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import DatabaseUnavailable, LockLost
 from nightshift.run_services import RunWiring
@@ -159,5 +158,5 @@ def test_a_lost_lock_is_noticed(settled: House, postgres: Any, taken: bool) -> N
     with environ_of(settled.env):
         wiring = RunWiring.from_env(settled.env, listener=end_it)
         with pytest.raises(LockLost, match="does not end idle sessions") if taken else nullcontext():
-            run_by_frame("cleanup", {"scheduled_time": AS_OF}, None, lambda: wiring, cleanup)
+            run_by_frame("cleanup", {"scheduled_time": AS_OF}, None, wiring)
     assert settled.value("SELECT count(*) FROM log") == (5000 if taken else 0)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from cleanup.job import cleanup
 from local.s3 import EmbeddedS3
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
 from nightshift.runtime import run_job
@@ -36,7 +35,7 @@ def run(scene: Scene, proxy: S3Proxy, **env: str) -> dict[str, Any]:
 
 def run_impatiently(scene: Scene, proxy: S3Proxy) -> dict[str, Any]:
     wiring = Impatient({**scene.env, "AWS_ENDPOINT_URL": proxy.endpoint, "CLEANUP_WORKERS": "1"})
-    return run_job("cleanup", {"scheduled_time": AS_OF}, None, lambda: wiring, cleanup)
+    return run_job("cleanup", {"scheduled_time": AS_OF}, None, wiring)
 
 
 def fails(scene: Scene, proxy: S3Proxy, error: type[NightshiftError], **env: str) -> NightshiftError:

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.artefact import CARRIES, Artefact, best
+from local.artefact import FUNCTIONS, Artefact, best
 from local.bedrock import BedrockServer
 from local.event_bus import EventBusServer
+from nightshift.job_spec import list_jobs
 
 
 @pytest.fixture(scope="session", autouse=True)
 def artefact() -> Artefact:
     """The best that this machine can run of a job that moves rows; those of the others are made, too."""
-    for job in CARRIES:
+    for job in list_jobs(FUNCTIONS):
         best(job)
     return best()
 

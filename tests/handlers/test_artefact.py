@@ -17,19 +17,19 @@ import pytest
 from layers.build import AWS_SERVICES, NOT_SHIPPED, PROGRAMS, RUNTIME, loadable
 from local import artefact as artefacts
 from local.artefact import (
-    CARRIES,
     FUNCTIONS,
     LAYERS,
-    MOVES_ROWS,
     ROOT,
     Artefact,
     best,
     built,
     describe,
+    layers_of,
     runtime_python,
     sources,
 )
 from local.lambda_runtime import LambdaRuntime
+from nightshift.job_spec import list_jobs
 from tools.build_report import LARGEST, LIMIT, SPARE, read_part
 
 ECHO = Path(__file__).parent / "functions"
@@ -250,9 +250,9 @@ def test_a_package_tells_its_version_and_not_its_story(site: Path) -> None:
         assert "\n\n" not in text
 
 
-@pytest.mark.parametrize("job", ["cleanup", *CARRIES])
+@pytest.mark.parametrize("job", list_jobs(FUNCTIONS))
 def test_a_function_stays_far_below_lambdas_limit(job: str) -> None:
-    artefact = built(CARRIES.get(job, MOVES_ROWS))
+    artefact = built(layers_of(job))
     (site,) = artefact.layers
     size = read_part(site.parent).size + read_part(artefact.task_root).size
     assert 40_000_000 < size <= min(LARGEST, LIMIT * (1 - SPARE))

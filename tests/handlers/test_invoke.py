@@ -84,7 +84,7 @@ def test_disliked_documents_are_embedded_on_a_fresh_checkout() -> None:
     (table,) = answer["tables"]
     assert (answer["status"], table["table"], table["scope"]) == ("ok", "public.document", "disliked")
     assert table["embedded"] > 0
-    assert "a Bedrock" in done.stderr
+    assert "data: documents" in done.stderr
 
 
 @pytest.mark.parametrize("job", ["rehearse", "restore_backup"])

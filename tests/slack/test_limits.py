@@ -14,11 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
+from local.artefact import FUNCTIONS
 from local.slack_rules import check_message
 from nightshift.errors import NightshiftError
+from nightshift.job_spec import list_jobs, load_object, load_spec
 from nightshift.results.cleanup import CleanupResult, TableResult
 from nightshift.results.common import JobResult, RunStatus
-from nightshift.slack import renderer
 from nightshift.slack.markup import clip_text, format_code, format_fenced, format_prose, plain_text
 from nightshift.slack.messages import MAX_MESSAGE
 from nightshift.slack.phrases.forms import Language
@@ -39,6 +40,9 @@ SEOUL = ZoneInfo("Asia/Seoul")
 BARE = re.compile(r"&(?!amp;|lt;|gt;)|[<>]")
 LINK = re.compile(r"<https?://[!-;=?-_a-{}~]+\|📊 [^<>|&]+>")
 """The one link that there may be: an address of printable ASCII without `<`, `>`, `|` and backticks, and our words."""
+
+JOBS = {load_object(load_spec(job).work).__annotations__["return"]: job for job in list_jobs(FUNCTIONS)}
+"""Jobs by the name of the class that they return."""
 
 outcomes = st.tuples(results, st.none()) | st.tuples(st.none() | results, errors)
 languages: st.SearchStrategy[Language] = st.sampled_from(["ko", "en"])
@@ -82,6 +86,7 @@ def test_any_facts_make_a_message_that_slack_takes(
     attempt: int,
     request_id: str | None,
 ) -> None:
+    job = JOBS.get(type(outcome[0]).__name__, job)
     report = ReportFrame(job, AS_OF, dry_run, 1234, outcome[0], outcome[1], attempt, request_id)
     message = render_result(report, language, SEOUL)
     assert_sound(message)
@@ -109,11 +114,11 @@ def test_the_worst_text_everywhere(
     for count in (1, 60):
         result = make(worst, status, count)
         assert_sound(render_result(ReportFrame(job, AS_OF, False, 1, result), "ko", SEOUL))
-        assert_sound(render_result(ReportFrame(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
+        assert_sound(render_result(ReportFrame(job, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
 
 
 def test_no_message_is_left_out_of_these_tests() -> None:
-    assert {*renderer.RENDERERS, "RunRefused"} == {kind.__name__ for kind in RESULTS}
+    assert {*JOBS, "RunRefused"} == {kind.__name__ for kind in RESULTS}
 
 
 def test_a_name_cannot_add_a_line_to_the_report() -> None:

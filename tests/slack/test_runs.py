@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from nightshift.errors import StoreError
-from nightshift.results.common import MessageAttachment, RunRefused, RunStatus
+from nightshift.results.common import MessageAttachment, Metric, RunRefused, RunStatus
 from nightshift.slack.phrases.forms import Language
 from nightshift.slack.renderer import ReportFrame
 from tests.slack.facts import AS_OF, CSV, CUTOFF, DONE, KEY, LOST, cleaned, lines, told
@@ -119,6 +120,9 @@ def test_a_job_without_a_message_of_its_own_still_reports() -> None:
 
         def to_json(self) -> dict[str, object]:
             return {}
+
+        def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
+            yield from ()
 
     assert told(Done(), job="monitor").splitlines() == lines("""
         ✅ monitor 작업을 마쳤습니다.

@@ -22,18 +22,12 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pydantic import BaseModel
-
 from nightshift.archive.events import ProgressEvent, ProgressStep
-from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
-from nightshift.embedding.request import ReembedRequest
-from nightshift.restore.request import RestoreRequest
 from nightshift.results.common import JobResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
@@ -42,17 +36,6 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPORT_PATH = [str(ROOT), str(ROOT / "functions"), str(ROOT / "layers" / "shared")]
 
 Work = Callable[[JobRun, RunServices], JobResult]
-
-REQUESTS: Mapping[str, type[BaseModel]] = {
-    "reembed": ReembedRequest,
-    "rehearse": RehearseRequest,
-    "restore": RestoreRequest,
-    "restore_backup": RestoreBackupRequest,
-}
-"""The models of the jobs that are asked for something, by the job's name."""
-
-WITHOUT_ARCHIVE = {"backup", "expire_jobs", "feedback", "reembed", "rehearse", "restore_backup"}
-"""Jobs that need no archive bucket, as their handlers say."""
 
 _fork = multiprocessing.get_context("forkserver")
 _fork.set_forkserver_preload(["tests.support.preloaded"])
@@ -234,7 +217,6 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     from nightshift.run_services import RunWiring
     from nightshift.runtime import run_job
 
-    work: Work = plan.work or getattr(import_module(f"{plan.job}.job"), plan.job)
     log = os.open(plan.log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
@@ -244,8 +226,7 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     signal.signal(signal.SIGINT, reporter.interrupted)
     wiring = RunWiring.from_env(os.environ, listener=reporter)
     try:
-        request, archive = REQUESTS.get(plan.job), plan.job not in WITHOUT_ARCHIVE
-        answer = run_job(plan.job, plan.event, None, lambda: wiring, work, request=request, archive=archive)
+        answer = run_job(plan.job, plan.event, None, wiring, work=plan.work)
     except BaseException as exc:
         reporter.report(error=f"{type(exc).__name__}: {exc}")
         raise

@@ -22,9 +22,7 @@ import pytest
 from local.event_bus import EventBusServer
 from nightshift.archive.events import Listener, ignore_events
 from nightshift.database.tables import embedding
-from nightshift.embedding.request import ReembedRequest
 from nightshift.runtime import run_job
-from reembed.job import reembed
 from tests.support.child import JobChild
 from tests.support.handler import Context, environ_of
 from tests.support.house import House
@@ -80,7 +78,7 @@ class DocumentScene(RunningHouse):
             wiring = TellingWiring.from_env(dict(os.environ), listener=listener)
             wiring.__dict__["embedder"] = self.embedder
             asked = {"scheduled_time": AS_OF, **event}
-            return run_job("reembed", asked, context, lambda: wiring, reembed, request=ReembedRequest, archive=False)
+            return run_job("reembed", asked, context, wiring)
 
     def run_table(self, **event: Any) -> dict[str, Any]:
         """The same; the one table's part of the answer."""

@@ -46,11 +46,11 @@ def run_job(job: str, env: Mapping[str, str], event: object, context: Context | 
     """
     app = import_module(f"{job}.app")
     with environ_of(env):
-        app.wiring.cache_clear()
+        app.lambda_handler.wiring = None
         try:
             answer: dict[str, Any] = app.lambda_handler(event, context)
         finally:
-            app.wiring.cache_clear()
+            app.lambda_handler.wiring = None
     return answer
 
 

@@ -61,7 +61,7 @@ def test_functions_run_here_from_the_layers_that_they_get_there(stack: Stack) ->
     for _, function in stack.of_type("AWS::Lambda::Function"):
         job = function["Handler"].split(".", 1)[0]
         carried = [named[re.sub(r"[0-9a-f]{10}$", "", layer.strip("<>"))] for layer in function["Layers"]]
-        assert carried == list(artefact.CARRIES.get(job, artefact.MOVES_ROWS)), job
+        assert carried == list(artefact.layers_of(job)), job
 
 
 def test_every_layer_has_a_build_target_and_its_runtime(stack: Stack) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from local.invoke import REQUESTS
 from nightshift.feedback import event_publisher
+from nightshift.job_spec import load_object, load_spec
 from nightshift.run import parse_event
 from reembed import job as reembed
 from tests.template.bus import KINDS
@@ -28,10 +29,16 @@ def job_of(function: dict[str, Any]) -> str:
     return str(function["Handler"]).split(".", 1)[0]
 
 
+def request_of(job: str) -> type[BaseModel] | None:
+    """The model of the event keys that only this job has."""
+    request = load_spec(job).request
+    return load_object(request) if request else None
+
+
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: str(path.name))
 def test_every_event_is_understood(path: Path) -> None:
     job = path.name.split(".", 1)[0]
-    run = parse_event(job, json.loads(path.read_bytes()), None, now=NOW, request=REQUESTS.get(job))
+    run = parse_event(job, json.loads(path.read_bytes()), None, now=NOW, request=request_of(job))
     assert run.as_of <= NOW
     assert run.dry_run is path.name.endswith(".dry_run.json")
 
@@ -42,7 +49,7 @@ def test_every_schedule_ends_in_a_handler_that_understands_it(stack: Stack) -> N
         function = stack.named_by(schedule["Target"]["Arn"])["Properties"]
         job = job_of(function)
         sent = json.loads(schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", "2025-10-13T00:00:00Z"))
-        assert parse_event(job, sent, None, now=NOW, request=REQUESTS.get(job)).job == job, name
+        assert parse_event(job, sent, None, now=NOW, request=request_of(job)).job == job, name
         kept = json.loads((ROOT / "events" / f"{job}.json").read_bytes())
         assert sent.keys() == kept.keys(), name
 
@@ -55,10 +62,10 @@ def test_every_rule_ends_in_a_handler_that_understands_what_it_lets_through(stac
         kept = json.loads((ROOT / "events" / f"{job}.json").read_bytes())
         assert {kept["source"]} == set(rule["EventPattern"]["source"]), name
         assert kept["detail-type"] in rule["EventPattern"]["detail-type"], name
-        first = parse_event(job, kept, None, now=NOW, request=REQUESTS[job])
+        first = parse_event(job, kept, None, now=NOW, request=request_of(job))
         assert (first.as_of.isoformat(), first.request.continuation) == ("2025-10-17T00:00:00+00:00", 0)
         again = {**kept, "detail-type": "ReembedUnfinished", "detail": first.request.next_request("stale", force=False)}
-        assert parse_event(job, again, None, now=NOW, request=REQUESTS[job]).request.continuation == 1
+        assert parse_event(job, again, None, now=NOW, request=request_of(job)).request.continuation == 1
 
 
 def test_the_rules_let_through_what_the_jobs_send() -> None:

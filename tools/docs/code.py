@@ -15,7 +15,7 @@ from tools.docs.template import functions
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = ROOT / "layers" / "shared" / "nightshift" / "metrics.py"
-
+RESULTS = METRICS.with_name("results")
 
 EVERY_JOB = "all jobs"
 
@@ -32,52 +32,38 @@ def metric_table() -> str:
 def jobs_by_metric() -> Mapping[tuple[str, str], list[str]]:
     """Returns the jobs that write each metric, by the metric's name and unit."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
-    module = ast.parse(METRICS.read_text(encoding="utf-8"))
-    written = {node.name: list(_metrics(node)) for node in module.body if isinstance(node, ast.FunctionDef)}
-    for metric in written["emit_metrics"]:
+    for metric in _metrics(METRICS, "emit_metrics"):
         found[metric] = [EVERY_JOB]
-    writers = _writers(module)
     for job in functions():
-        for metric in written.get(writers.get(_result_class(job), ""), []):
+        for metric in _metrics(*_result_class(job)):
             found[metric].append(job)
     return found
 
 
-def _metrics(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
-    """Yields name and unit of every metric that a function adds."""
-    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
-    for node in sorted(calls, key=lambda call: call.lineno):
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "add_metric":
-            name, unit = node.args[:2]
-            assert isinstance(name, ast.Constant)
-            # A unit is a text, or a member such as MetricUnit.Count.
-            yield (
-                str(name.value),
-                str(unit.value if isinstance(unit, ast.Constant) else ast.unparse(unit).split(".")[1]),
-            )
+def _metrics(path: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Yields name and unit of every metric that a function or class of a module writes."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    (writer,) = [node for node in module.body if getattr(node, "name", None) == name]
+    calls = [node for node in ast.walk(writer) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda call: call.lineno):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_metric":
+            metric, unit = call.args[:2]
+            if isinstance(metric, ast.Constant):
+                yield str(metric.value), ast.unparse(unit).removeprefix("MetricUnit.")
+        elif ast.unparse(call.func) == "Metric":
+            metric, *unit_and_value = call.args
+            assert isinstance(metric, ast.Constant)
+            yield str(metric.value), str(ast.literal_eval(unit_and_value[1])) if unit_and_value[1:] else "Count"
 
 
-def _writers(module: ast.Module) -> Mapping[str, str]:
-    """Returns the function that writes the metrics of each result class."""
-    (mapping,) = [
-        node.value
-        for node in module.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "_OF_JOBS"
-    ]
-    assert isinstance(mapping, ast.Dict)
-    return {
-        str(ast.literal_eval(key)): ast.unparse(value)
-        for key, value in zip(mapping.keys, mapping.values, strict=True)
-        if key is not None
-    }
-
-
-def _result_class(job: str) -> str:
-    """Returns the name of the class that a job returns."""
+def _result_class(job: str) -> tuple[Path, str]:
+    """Returns the class that a job returns: its module, and its name."""
     module = ast.parse((ROOT / "functions" / job / "job.py").read_text(encoding="utf-8"))
     (function,) = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == job]
     assert function.returns is not None
-    return ast.unparse(function.returns)
+    name = ast.unparse(function.returns)
+    (path,) = [path for path in RESULTS.glob("*.py") if f"\nclass {name}" in path.read_text(encoding="utf-8")]
+    return path, name
 
 
 def own_table_table() -> str:

@@ -11,15 +11,13 @@ from aws_lambda_powertools import Logger
 
 from nightshift import secrets
 from nightshift.errors import NightshiftError
+from nightshift.job_spec import load_spec
 from nightshift.results.common import JobResult, RunStatus
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 from nightshift.slack.notifier import make_notifier
 from nightshift.slack.renderer import render_result
 from nightshift.slack.report import ReportFrame
-
-HOURLY = "expire_jobs"
-"""The job that runs so often that nobody wants to hear that it had nothing to do."""
 
 LAST_SECOND = 1.0
 """Left over before the run's deadline for what comes after the message."""
@@ -35,13 +33,14 @@ def notify(
     result: JobResult | None = None,
     error: Exception | None = None,
 ) -> bool:
-    """Send a run's message, with its attachments; an hourly run that found nothing to do is not worth one.
+    """Send a run's message, with its attachments; none for a run with nothing to do whose job's setting says so.
 
     Returns:
         False where it could not be sent; the log says why.
     """
     nothing = result is not None and error is None and result.status is RunStatus.NOTHING
-    if nothing and run.job == HOURLY and settings.expire_quiet:
+    quiet = load_spec(run.job).quiet_setting
+    if nothing and quiet and getattr(settings, quiet):
         return True
     report = ReportFrame(
         job=run.job,

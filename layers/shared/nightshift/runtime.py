@@ -1,4 +1,4 @@
-"""Runs a job once, for every handler: `run_job()`.
+"""Runs a job once: `run_job()`, and `JobHandler` for Lambda.
 
 event → `JobRun` → settings → single-run lock → start recorded → the job → result recorded → metrics → Slack → answer.
 
@@ -9,16 +9,16 @@ it. If Slack is down, the run logs a warning and a metric, and does not fail.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from aws_lambda_powertools import Logger
-from pydantic import BaseModel
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,6 +31,7 @@ from nightshift.database.schema_move import check_place, settle_schema
 from nightshift.database.upgrades import check_own_tables, check_readable, ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings, NightshiftError, NotifyError
+from nightshift.job_spec import JobSpec, load_object, load_spec
 from nightshift.metrics import emit_metrics
 from nightshift.notifications import notify
 from nightshift.results.common import JobResult, RunRefused
@@ -44,49 +45,65 @@ REPORT_SHARE = 0.1
 
 logger = Logger(service="nightshift", stream=sys.stderr)
 
-R = TypeVar("R", bound=JobResult)
+Work = Callable[[JobRun, RunServices], JobResult]
+
+
+class JobHandler:
+    """The function that Lambda calls for one job.
+
+    The job's code is loaded with the handler. The wiring is built by the first call, and used by later ones.
+
+    Args:
+        job: the name of a folder under `functions/`.
+
+    Attributes:
+        wiring: the settings and clients; None before the first call.
+    """
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self.wiring: RunWiring | None = None
+        load_object(load_spec(job).work)
+
+    def __call__(self, event: object, context: LambdaContext | None) -> dict[str, Any]:
+        """Run the job once; see `run_job`."""
+        if self.wiring is None:
+            self.wiring = RunWiring.from_env(os.environ)
+        return run_job(self._job, event, context, self.wiring)
 
 
 def run_job(
-    job: str,
-    event: object,
-    context: LambdaContext | None,
-    wiring: Callable[[], RunWiring],
-    work: Callable[[JobRun, RunServices], R],
-    *,
-    request: type[BaseModel] | None = None,
-    archive: bool = True,
+    job: str, event: object, context: LambdaContext | None, wiring: RunWiring, *, work: Work | None = None
 ) -> dict[str, Any]:
     """Run a job once.
 
     Args:
-        job: its name.
+        job: the name of a folder under `functions/`.
         event, context: as Lambda gave them; no context: a local run without a deadline.
-        wiring: called once; cached by the handler's module.
-        work: the job itself.
-        request: the model of the event's keys that are this job's own; `JobRun.request` is one of it.
-        archive: the job cannot do without the archive's bucket.
+        wiring: settings and clients.
+        work: the function to run in place of the one that the job's spec names.
 
     Returns:
         the answer: `job`, `status`, `as_of`, `complete`, `duration_ms`, and the job's own facts.
 
     Raises:
-        whatever the job raised, after it was recorded and reported.
+        Exception: every exception of the job, after it was recorded and reported.
     """
     if not gc.isenabled():
         # It was off while the function was loaded, see `nightshift`. What is in memory by now stays there.
         gc.freeze()
         gc.enable()
-    wires = wiring()
     started = time.monotonic()
-    run = JobRun(job=job, as_of=wires.now())
+    run = JobRun(job=job, as_of=wiring.now())
+    spec = load_spec(job)
     try:
+        request = load_object(spec.request) if spec.request else None
         run = parse_event(job, event, context, now=run.as_of, request=request)
         logger.info("run started", extra={"job": job, "as_of": run.as_of.isoformat(), "dry_run": run.dry_run})
-        run, result = _connected(run, wires, work, started, archive=archive)
+        run, result = _run_connected(run, wiring, work or load_object(spec.work), started, spec)
     except Exception as exc:
         error = _explained(exc)
-        _failed(run, wires, error, started, context)
+        _report_failure(run, wiring, error, started, context)
         if error is exc:
             raise
         raise error from exc
@@ -94,30 +111,28 @@ def run_job(
     answer = to_response(run, result, duration)
     logger.info("run ended", extra={"answer": answer})
     if not run.dry_run:
-        emit_metrics(wires.environ, job, as_of=run.as_of, result=result, error=None)
-    _told(wires, run, duration, context, result=result)
+        emit_metrics(wiring.environ, job, as_of=run.as_of, result=result, error=None)
+    _notify(wiring, run, duration, context, result=result)
     return answer
 
 
-def _connected(
-    run: JobRun, wires: RunWiring, work: Callable[[JobRun, RunServices], R], started: float, *, archive: bool
-) -> tuple[JobRun, R | RunRefused]:
-    """The job with its database; a dry run takes no lock and leaves no record."""
-    with closing(open_database(wires.settings, run)) as database:
-        services = RunServices(wires, database)
+def _run_connected(
+    run: JobRun, wiring: RunWiring, work: Work, started: float, spec: JobSpec
+) -> tuple[JobRun, JobResult]:
+    """Run the job with its database; a dry run takes no lock and leaves no record."""
+    with closing(open_database(wiring.settings, run)) as database:
+        services = RunServices(wiring, database)
         if run.dry_run:
             with database.connect() as connection:
                 check_readable(connection)
             return run, work(run, services)
-        if archive:
+        if spec.needs_archive:
             services.prepare_archive()
-        return _recorded(run, services, work, started)
+        return _run_recorded(run, services, work, started)
 
 
-def _recorded(
-    run: JobRun, services: RunServices, work: Callable[[JobRun, RunServices], R], started: float
-) -> tuple[JobRun, R | RunRefused]:
-    """The job under its lock, with its start and its end on record."""
+def _run_recorded(run: JobRun, services: RunServices, work: Work, started: float) -> tuple[JobRun, JobResult]:
+    """Run the job under its lock, and record its start and its end."""
     with run_lock(services.database, run.job) as held:
         if not held:
             return run, RunRefused(reason="another run of this job is in progress")
@@ -211,7 +226,9 @@ def _explained(exc: Exception) -> Exception:
     return error
 
 
-def _failed(run: JobRun, wires: RunWiring, error: Exception, started: float, context: LambdaContext | None) -> None:
+def _report_failure(
+    run: JobRun, wiring: RunWiring, error: Exception, started: float, context: LambdaContext | None
+) -> None:
     """Report a failure, wherever it happened; an error while reporting must not hide it."""
     if isinstance(error, NightshiftError):
         logger.error(
@@ -219,16 +236,16 @@ def _failed(run: JobRun, wires: RunWiring, error: Exception, started: float, con
         )
     else:
         logger.error("run failed", extra={"job": run.job}, exc_info=error)
-    emit_metrics(wires.environ, run.job, as_of=run.as_of, result=getattr(error, "result", None), error=error)
+    emit_metrics(wiring.environ, run.job, as_of=run.as_of, result=getattr(error, "result", None), error=error)
     with suppress(InvalidSettings):
-        _told(wires, run, _ms(started), context, result=getattr(error, "result", None), error=error)
+        _notify(wiring, run, _ms(started), context, result=getattr(error, "result", None), error=error)
 
 
-def _told(wires: RunWiring, run: JobRun, duration_ms: int, context: LambdaContext | None, **ended: Any) -> None:
+def _notify(wiring: RunWiring, run: JobRun, duration_ms: int, context: LambdaContext | None, **ended: Any) -> None:
     """Tell Slack how the run ended; a Slack that is down is a warning and a metric."""
     request_id = context.aws_request_id if context else None
-    if not notify(wires.report_settings, run, logger, duration_ms=duration_ms, request_id=request_id, **ended):
-        emit_metrics(wires.environ, run.job, as_of=run.as_of, result=None, error=NotifyError("Slack was not told"))
+    if not notify(wiring.report_settings, run, logger, duration_ms=duration_ms, request_id=request_id, **ended):
+        emit_metrics(wiring.environ, run.job, as_of=run.as_of, result=None, error=NotifyError("Slack was not told"))
 
 
 def _ms(started: float) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from expire_jobs.job import expire_jobs
 from local.job_data import file_key
 from local.s3 import EmbeddedS3
 from nightshift.runtime import run_job
@@ -46,7 +45,7 @@ def run_impatiently(jobs: JobScene, endpoint: str, **event: Any) -> dict[str, An
     event = {"scheduled_time": AS_OF, **event}
     with environ_of(jobs.env | {"AWS_ENDPOINT_URL": endpoint}):
         wiring = Impatient(dict(os.environ))
-        return run_job("expire_jobs", event, None, lambda: wiring, expire_jobs, archive=False)
+        return run_job("expire_jobs", event, None, wiring)
 
 
 def assert_waiting(jobs: JobScene, answer: dict[str, Any], codes: dict[str, int]) -> None:

@@ -17,8 +17,7 @@ from nightshift.database.own_tables import STAGE, OwnTableFault, check_faults
 from nightshift.database.search_path import SCHEMAS
 from nightshift.database.tables import metadata
 from nightshift.errors import DatabaseUnavailable, OwnTablesRefused
-
-JOBS = ("backup", "cleanup", "expire_jobs", "feedback", "reembed", "rehearse", "restore", "restore_backup")
+from nightshift.job_spec import list_jobs_beside
 
 _PLACES = f"""
 SELECT CAST(n.nspname AS text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -140,7 +139,7 @@ def _faults(connection: Connection, wanted: str) -> list[OwnTableFault]:
 
 
 def _move(connection: Connection, schema: str, wanted: str, job: str) -> bool:
-    for other in JOBS:
+    for other in list_jobs_beside(job):
         taken = text("SELECT pg_try_advisory_xact_lock(:key)")
         if other != job and not connection.execute(taken, {"key": lock_key(other)}).scalar():
             return False

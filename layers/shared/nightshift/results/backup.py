@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,20 @@ class BackupResult:
             out["refusal"] = self.refusal.to_json()
         return out
 
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
+        """A partial backup has no size: it would look like a backup that shrank."""
+        yield Metric("BackupMade", int(self.status is RunStatus.OK))
+        yield Metric("BackupsPruned", 0 if self.dry_run else len(self.pruned))
+        if self.status is RunStatus.OK:
+            yield Metric("BackupBytes", self.bytes, "Bytes")
+            yield Metric("BackupRows", self.rows)
+            yield Metric("BackupLogEvents", self.log_events)
+            yield Metric("BackupMissing", len(self.missing))
+            yield Metric("BackupShrunk", int(self.shrunk))
+        proven = self.proven_at or self.unproven_since  # where none was ever proven, the age of the oldest
+        if proven is not None:
+            yield Metric("ProvenAgeSeconds", max(0.0, (as_of - proven).total_seconds()), "Seconds")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoredBackup:
@@ -174,3 +188,9 @@ class RestoredBackup:
         if self.refusal:
             out["refusal"] = self.refusal.to_json()
         return out
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        """A preview restores nothing, and proves nothing."""
+        yield Metric("RestoredRows", 0 if self.dry_run else self.rows)
+        yield Metric("RestoreDifferences", len(self.differences))
+        yield Metric("BackupProven", int(self.proven))

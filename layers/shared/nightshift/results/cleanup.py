@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso, worst_status
+from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso, worst_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,13 @@ class TableResult:
     def rows_per_second(self) -> float:
         return self.archived_rows / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def overdue_seconds(self) -> float:
+        """Seconds from the oldest row that the run left behind to the cutoff; 0 where it left none."""
+        if self.cutoff is None or self.oldest_overdue is None:
+            return 0.0
+        return (self.cutoff - self.oldest_overdue).total_seconds()
+
     def to_json(self) -> dict[str, Any]:
         """The table's part of the answer; times as ISO 8601, absent facts left out."""
         out: dict[str, Any] = {
@@ -132,3 +140,9 @@ class CleanupResult:
 
     def to_json(self) -> dict[str, Any]:
         return {"tables": [table.to_json() for table in self.tables], "orphans_removed": self.orphans_removed}
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        yield Metric("ArchivedRows", sum(table.archived_rows for table in self.tables))
+        yield Metric("ArchivedBytes", sum(table.bytes for table in self.tables), "Bytes")
+        overdue = max((table.overdue_seconds for table in self.tables), default=0.0)
+        yield Metric("OldestOverdueSeconds", overdue, "Seconds")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class RunStatus(StrEnum):
@@ -66,6 +66,14 @@ class GuardRefusal:
         return {"guard": self.guard, "message": self.message, "hint": self.hint}
 
 
+class Metric(NamedTuple):
+    """A figure of one run for CloudWatch; `unit` is one of CloudWatch's."""
+
+    name: str
+    value: float
+    unit: str = "Count"
+
+
 class JobResult(Protocol):
     """Interface of any job's result that the frame needs."""
 
@@ -81,6 +89,13 @@ class JobResult(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """The job's own part of the answer."""
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
+        """Yields the job's own metrics.
+
+        Args:
+            as_of: aware; the time that the run stands for.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +115,9 @@ class RunRefused:
 
     def to_json(self) -> dict[str, Any]:
         return {"reason": self.reason}
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        yield from ()
 
 
 def format_iso(moment: datetime | None) -> str | None:

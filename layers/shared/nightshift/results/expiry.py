@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso, worst_status
+from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso, worst_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,3 +158,14 @@ class ExpiryResult:
 
     def to_json(self) -> dict[str, Any]:
         return {"tables": [table.to_json() for table in self.tables], "files": self.files.to_json()}
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
+        """A table of a preview that failed counts nothing as deleted."""
+        deleted = [table for table in self.tables if table.status is not RunStatus.DRY_RUN]
+        yield Metric("ExpiredRows", sum(table.expired for table in deleted))
+        yield Metric("DeletedRows", sum(sum(table.deleted_rows.values()) for table in deleted))
+        yield Metric("FilesDeleted", self.files.deleted)
+        yield Metric("FilesFailed", self.files.failed)
+        yield Metric("FilesWaiting", self.files.waiting)
+        overdue = (as_of - self.oldest_overdue).total_seconds() if self.oldest_overdue else 0.0
+        yield Metric("OldestOverdueSeconds", overdue, "Seconds")

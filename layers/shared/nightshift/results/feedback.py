@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso
 
 
 class FeedbackState(StrEnum):
@@ -234,6 +235,15 @@ class FeedbackResult:
         if self.warnings:
             out["warnings"] = list(self.warnings)
         return out
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        """A window without votes has no ratio. A refused run could not count the votes."""
+        if self.refusal is None:
+            yield Metric("Votes", self.votes.total)
+            yield Metric("Dislikes", self.votes.dislikes)
+        if self.votes.ratio is not None:
+            yield Metric("NegativeRatio", 100 * self.votes.ratio, "Percent")
+        yield Metric("FeedbackRetraining", int(self.started))
 
 
 def show_rating(value: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, worst_status
+from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, worst_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,3 +128,10 @@ class ReembedResult:
             "done_before": self.done_before,
             "continues": self.continues,
         }
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        """A table of a preview embeds nothing, and does not count."""
+        done = [table for table in self.tables if table.status is not RunStatus.DRY_RUN]
+        yield Metric("DocumentsEmbedded", sum(table.embedded for table in done))
+        yield Metric("DocumentsPoisoned", sum(table.poisoned for table in done))
+        yield Metric("DocumentsLeft", sum(table.left for table in done))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from nightshift.results.common import GuardRefusal, MessageAttachment, RunStatus, format_iso
+from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +83,6 @@ class RestoreResult:
         if self.refusal:
             out["refusal"] = self.refusal.to_json()
         return out
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        yield from ()

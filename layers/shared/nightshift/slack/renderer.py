@@ -1,4 +1,4 @@
-"""Renders the facts of a run as one message: the only renderer. A new job adds its function to `RENDERERS`.
+"""Renders the facts of a run as one message: the only renderer. The spec of a job names its function.
 
 A failure shows the error's message, detail and hint. An exception that was not raised on purpose
 may quote rows, SQL or a connection string, so only its type is shown; the log has the rest.
@@ -7,11 +7,12 @@ may quote rows, SQL or a connection string, so only its type is shown; the log h
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import tzinfo
-from importlib import import_module
 from typing import Any
 
 from nightshift.errors import NightshiftError
+from nightshift.job_spec import load_object, load_spec
 from nightshift.results.common import JobResult, RunRefused
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_fenced, format_prose
@@ -20,18 +21,7 @@ from nightshift.slack.phrases.catalog import PHRASES
 from nightshift.slack.phrases.forms import Language
 from nightshift.slack.report import ReportFrame, run_lines
 
-__all__ = ["RENDERERS", "ReportFrame", "SlackMessage", "as_text", "render_result"]
-
-RENDERERS = {
-    "BackupResult": "backup",
-    "CleanupResult": "cleanup",
-    "ExpiryResult": "expiry",
-    "FeedbackResult": "feedback",
-    "ReembedResult": "reembed",
-    "RestoreResult": "restore",
-    "RestoredBackup": "restored_backup",
-}
-"""The module that renders a result, with the function `render_…` of its name."""
+__all__ = ["ReportFrame", "SlackMessage", "as_text", "render_result"]
 
 
 def render_result(report: ReportFrame, language: Language, zone: tzinfo) -> SlackMessage:
@@ -49,20 +39,18 @@ def render_result(report: ReportFrame, language: Language, zone: tzinfo) -> Slac
 
 
 def _outcome(report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    return _renderer(report.result)(report.result, report, words)
+    return _renderer(report)(report.result, report, words)
 
 
-def _renderer(result: object) -> Callable[[Any, ReportFrame, MessageFormatter], MessageDraft]:
-    """Returns the function that renders such a result; loaded now, because a function has results of one kind."""
-    if isinstance(result, RunRefused):
+def _renderer(report: ReportFrame) -> Callable[[Any, ReportFrame, MessageFormatter], MessageDraft]:
+    """Returns the function that renders the report's result."""
+    if isinstance(report.result, RunRefused):
         return _run_refused
-    name = RENDERERS.get(type(result).__name__)
-    if name is None:
-        return _finished
-    renderer: Callable[[Any, ReportFrame, MessageFormatter], MessageDraft] = getattr(
-        import_module(f"nightshift.slack.{name}"), f"render_{name}"
-    )
-    return renderer
+    with suppress(LookupError):  # a report of a job that has been removed
+        if message := load_spec(report.job).message:
+            renderer: Callable[[Any, ReportFrame, MessageFormatter], MessageDraft] = load_object(message)
+            return renderer
+    return _finished
 
 
 def _failure(error: Exception, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
@@ -82,7 +70,7 @@ def _failure(error: Exception, report: ReportFrame, words: MessageFormatter) -> 
     title = header_block(phrases.failed_title.format(job=words.job_name(report.job)))
     details = (section_block([f"{phrases.detail}:", format_fenced(detail)]),) if detail else ()
     head = (title, section_block(lines), *details)
-    if _renderer(report.result) is _finished:
+    if report.result is None or _renderer(report) is _finished:
         return MessageDraft(head=head)
     done = _outcome(report, words)  # shown as far as there is room: the failure comes first
     return MessageDraft(head=head, items=(*done.head, *done.items), left_out=done.left_out)

@@ -6,14 +6,15 @@ import json
 import logging
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from nightshift.cli import jobs
 from nightshift.cli.failures import exit_code
+from nightshift.cli.jobs import find_jobs
 from nightshift.cli.options import timeout_option
 
 EPILOG = """
@@ -38,12 +39,12 @@ class JobParameter(click.ParamType[str]):
     name = "job"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in jobs.job_names():
-            self.fail(f"there is no job {value!r}; there are: {', '.join(jobs.job_names()) or 'none'}", param, ctx)
+        if value not in find_jobs():
+            self.fail(f"there is no job {value!r}; there are: {', '.join(find_jobs()) or 'none'}", param, ctx)
         return str(value)
 
     def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in jobs.job_names() if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in find_jobs() if name.startswith(incomplete)]
 
 
 @click.command("invoke", short_help="Run a job once, in this process.", epilog=EPILOG)
@@ -69,7 +70,7 @@ def invoke_command(ctx: click.Context, job: str, source: Path | None, timeout: i
     event = _event(source)
     log = logging.getLogger(logger.name)
     with context.redirect_output(verbose=ctx.obj), signs_of_life(job, log):
-        answer = jobs.load_job(job, "app").lambda_handler(event, TimeAllowance(time.monotonic() + timeout))
+        answer = import_module(f"{job}.app").lambda_handler(event, TimeAllowance(time.monotonic() + timeout))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:

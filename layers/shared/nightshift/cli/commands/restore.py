@@ -162,22 +162,14 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
     from nightshift.cli.views import restore as view
     from nightshift.cli.watch import TimeAllowance
     from nightshift.errors import NightshiftError
-    from nightshift.restore.request import RestoreRequest
     from nightshift.results.restore import RestoreResult
     from nightshift.runtime import run_job
 
     with context.redirect_output(verbose=verbose), progress.show_progress("restoring", "rows") as bar:
         wiring = context.make_wiring(_listener(bar))
-        work = jobs.load_job("restore", "job").restore
+        jobs.find_jobs()
         try:
-            return run_job(
-                "restore",
-                event,
-                TimeAllowance(time.monotonic() + timeout),
-                lambda: wiring,
-                work,
-                request=RestoreRequest,
-            )
+            return run_job("restore", event, TimeAllowance(time.monotonic() + timeout), wiring)
         except NightshiftError as exc:
             if isinstance(exc.result, RestoreResult) and exc.result.objects:
                 view.show_before_failure(exc.result)
