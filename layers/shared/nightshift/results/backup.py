@@ -7,11 +7,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso
+from nightshift.results.common import (
+    HIDDEN,
+    MILLISECONDS,
+    OPTIONAL,
+    GuardRefusal,
+    JobFacts,
+    JsonFacts,
+    MessageAttachment,
+    Metric,
+    RunStatus,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupResult:
+class BackupResult(JobFacts):
     """Result of one run of `backup`.
 
     Attributes:
@@ -45,14 +55,14 @@ class BackupResult:
     proven_at: datetime | None = None
     unproven_since: datetime | None = None
     pruned: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     unsaved: int = 0
-    warnings: tuple[str, ...] = ()
-    refusal: GuardRefusal | None = None
-    dry_run: bool = False
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
+    dry_run: bool = field(default=False, metadata=HIDDEN)
     already: bool = False
-    seconds: float = 0.0
-    attachments: tuple[MessageAttachment, ...] = ()
+    seconds: float = field(default=0.0, metadata=MILLISECONDS)
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def shrunk(self) -> bool:
@@ -69,37 +79,8 @@ class BackupResult:
             return RunStatus.PARTIAL
         return RunStatus.NOTHING if self.already or self.name is None else RunStatus.OK
 
-    @property
-    def complete(self) -> bool:
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
     def to_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = {
-            "name": self.name,
-            "location": self.location,
-            "snapshot_time": format_iso(self.snapshot_time),
-            "tables": self.tables,
-            "rows": self.rows,
-            "bytes": self.bytes,
-            "left": self.left,
-            "unsaved": self.unsaved,
-            "groups": self.groups,
-            "log_events": self.log_events,
-            "previous_bytes": self.previous_bytes,
-            "shrunk": self.shrunk,
-            "proven_name": self.proven_name,
-            "proven_at": format_iso(self.proven_at),
-            "unproven_since": format_iso(self.unproven_since),
-            "pruned": list(self.pruned),
-            "already": self.already,
-            "seconds": round(self.seconds, 3),
-        }
-        for name in ("missing", "warnings"):
-            if getattr(self, name):
-                out[name] = list(getattr(self, name))
-        if self.refusal:
-            out["refusal"] = self.refusal.to_json()
-        return out
+        return {**JsonFacts.to_json(self), "shrunk": self.shrunk}
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
         """A partial backup has no size: it would look like a backup that shrank."""
@@ -117,7 +98,7 @@ class BackupResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoredBackup:
+class RestoredBackup(JobFacts):
     """Result of restoring a backup, in a rehearsal or not.
 
     Attributes:
@@ -143,17 +124,17 @@ class RestoredBackup:
     bytes: int = 0
     left_tables: int = 0
     differences: tuple[str, ...] = ()
-    but_for: tuple[str, ...] = ()
+    but_for: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     environment: tuple[str, ...] = ()
     proven: bool = False
-    scratch: bool = False
-    by_table: Mapping[str, int] = field(default_factory=dict)
-    reworded: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    refusal: GuardRefusal | None = None
-    dry_run: bool = False
-    seconds: float = 0.0
-    attachments: tuple[MessageAttachment, ...] = ()
+    scratch: bool = field(default=False, metadata=HIDDEN)
+    by_table: Mapping[str, int] = field(default_factory=dict, metadata=HIDDEN)
+    reworded: Mapping[str, str] = field(default_factory=dict, metadata=HIDDEN)
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
+    dry_run: bool = field(default=False, metadata=HIDDEN)
+    seconds: float = field(default=0.0, metadata=MILLISECONDS)
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:
@@ -164,30 +145,6 @@ class RestoredBackup:
         if self.name is None:
             return RunStatus.NOTHING
         return RunStatus.PARTIAL if self.left_tables or self.differences else RunStatus.OK
-
-    @property
-    def complete(self) -> bool:
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
-    def to_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = {
-            "name": self.name,
-            "target": self.target,
-            "tables": self.tables,
-            "rows": self.rows,
-            "bytes": self.bytes,
-            "left_tables": self.left_tables,
-            "differences": list(self.differences),
-            "environment": list(self.environment),
-            "proven": self.proven,
-            "seconds": round(self.seconds, 3),
-        }
-        for name in ("but_for", "warnings"):
-            if getattr(self, name):
-                out[name] = list(getattr(self, name))
-        if self.refusal:
-            out["refusal"] = self.refusal.to_json()
-        return out
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
         """A preview restores nothing, and proves nothing."""

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso, worst_status
+from nightshift.results.common import (
+    HIDDEN,
+    MILLISECONDS,
+    OPTIONAL,
+    GuardRefusal,
+    JobFacts,
+    JsonFacts,
+    MessageAttachment,
+    Metric,
+    RunStatus,
+    digits,
+    worst_status,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CleanupEstimate:
+class CleanupEstimate(JsonFacts):
     """Estimate that a dry run makes of a real one.
 
     Attributes:
@@ -27,13 +39,13 @@ class CleanupEstimate:
     rows: int
     bytes: int
     objects: int
-    seconds: float
-    share: float
-    usd: float
+    seconds: float = field(metadata=digits(1))
+    share: float = field(metadata=digits(4))
+    usd: float = field(metadata=digits(6))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableResult:
+class TableResult(JsonFacts):
     """Result of `cleanup` for one table.
 
     Attributes:
@@ -60,17 +72,17 @@ class TableResult:
     deleted_rows: int = 0
     objects: int = 0
     bytes: int = 0
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, metadata=MILLISECONDS)
     oldest_overdue: datetime | None = None
-    partitions_dropped: int = 0
-    vacuumed: bool = False
-    refusal: GuardRefusal | None = None
-    estimate: CleanupEstimate | None = None
-    warnings: tuple[str, ...] = ()
-    refused_rows: int = 0
-    refused: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    error: NightshiftError | None = None
+    partitions_dropped: int = field(default=0, metadata=OPTIONAL)
+    vacuumed: bool = field(default=False, metadata=OPTIONAL)
+    refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
+    estimate: CleanupEstimate | None = field(default=None, metadata=OPTIONAL)
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    refused_rows: int = field(default=0, metadata=OPTIONAL)
+    refused: tuple[str, ...] = field(default=(), metadata=HIDDEN)
+    keys: tuple[str, ...] = field(default=(), metadata=HIDDEN)
+    error: NightshiftError | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def rows_per_second(self) -> float:
@@ -84,62 +96,21 @@ class TableResult:
         return (self.cutoff - self.oldest_overdue).total_seconds()
 
     def to_json(self) -> dict[str, Any]:
-        """The table's part of the answer; times as ISO 8601, absent facts left out."""
-        out: dict[str, Any] = {
-            "table": self.table,
-            "status": self.status.value,
-            "cutoff": format_iso(self.cutoff),
-            "archived_rows": self.archived_rows,
-            "deleted_rows": self.deleted_rows,
-            "objects": self.objects,
-            "bytes": self.bytes,
-            "seconds": round(self.seconds, 3),
-            "rows_per_second": round(self.rows_per_second),
-            "oldest_overdue": format_iso(self.oldest_overdue),
-        }
-        if self.partitions_dropped:
-            out["partitions_dropped"] = self.partitions_dropped
-        if self.vacuumed:
-            out["vacuumed"] = True
-        if self.refused_rows:
-            out |= {"refused_rows": self.refused_rows, "refused": list(self.refused)}
-        if self.refusal:
-            out["refusal"] = self.refusal.to_json()
-        if self.estimate:
-            e = self.estimate
-            out["estimate"] = {
-                "rows": e.rows,
-                "bytes": e.bytes,
-                "objects": e.objects,
-                "seconds": round(e.seconds, 1),
-                "share": round(e.share, 4),
-                "usd": round(e.usd, 6),
-            }
-        if self.error:
-            out["error"] = self.error.message
-        if self.warnings:
-            out["warnings"] = list(self.warnings)
-        return out
+        refused = {"refused": list(self.refused)} if self.refused_rows else {}
+        return {**JsonFacts.to_json(self), **refused, "rows_per_second": round(self.rows_per_second)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CleanupResult:
+class CleanupResult(JobFacts):
     """Result of one run of `cleanup`, table by table."""
 
     tables: tuple[TableResult, ...]
-    attachments: tuple[MessageAttachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
     orphans_removed: int = 0
 
     @property
     def status(self) -> RunStatus:
         return worst_status(table.status for table in self.tables)
-
-    @property
-    def complete(self) -> bool:
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"tables": [table.to_json() for table in self.tables], "orphans_removed": self.orphans_removed}
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
         yield Metric("ArchivedRows", sum(table.archived_rows for table in self.tables))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, NamedTuple, Protocol
+
+from nightshift.errors import NightshiftError
 
 
 class RunStatus(StrEnum):
@@ -29,6 +31,75 @@ def worst_status(statuses: Iterable[RunStatus]) -> RunStatus:
     return min(statuses, key=SEVERITY.index, default=RunStatus.NOTHING)
 
 
+HIDDEN = {"hidden": True}
+"""Metadata of a field that JSON does not have."""
+OPTIONAL = {"optional": True}
+"""Metadata of a field that JSON leaves out while it is empty or zero."""
+
+
+def digits(decimals: int) -> dict[str, int]:
+    """Metadata of a number that JSON rounds."""
+    return {"digits": decimals}
+
+
+MILLISECONDS = digits(3)
+
+
+class JsonFacts:
+    """A dataclass whose JSON is made from its fields, under their names or the `name` of their metadata."""
+
+    __slots__ = ()
+
+    def to_json(self: Any) -> dict[str, Any]:
+        """The facts as an answer has them: times as ISO 8601, an error by its message."""
+        out: dict[str, Any] = {}
+        for one in fields(self):
+            value, how = getattr(self, one.name), one.metadata
+            if "hidden" in how or ("optional" in how and not value):
+                continue
+            out[how.get("name", one.name)] = round(value, how["digits"]) if "digits" in how else _as_json(value)
+        return out
+
+
+def _as_json(value: Any) -> Any:
+    match value:
+        case JsonFacts():
+            return value.to_json()
+        case NightshiftError():
+            return value.message
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case tuple():
+            return [_as_json(item) for item in value]
+        case Mapping():
+            return dict(value)
+    return value
+
+
+class JobFacts(JsonFacts):
+    """The facts of a job's run."""
+
+    __slots__ = ()
+
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        """As `JobResult.list_metrics`; none, where a job has none of its own."""
+        yield from ()
+
+    @property
+    def complete(self: HasStatus) -> bool:
+        """True where nothing is left to do for this `as_of`."""
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
+
+
+class HasStatus(Protocol):
+    """A result, as far as its end is concerned."""
+
+    @property
+    def status(self) -> RunStatus: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageAttachment:
     """A file for the Slack reader.
@@ -49,7 +120,7 @@ class MessageAttachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuardRefusal:
+class GuardRefusal(JsonFacts):
     """A guard that said no.
 
     Attributes:
@@ -61,9 +132,6 @@ class GuardRefusal:
     guard: str
     message: str
     hint: str
-
-    def to_json(self) -> dict[str, str]:
-        return {"guard": self.guard, "message": self.message, "hint": self.hint}
 
 
 class Metric(NamedTuple):
@@ -99,27 +167,12 @@ class JobResult(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRefused:
+class RunRefused(JobFacts):
     """The frame itself refused: another run of the same job holds the lock."""
 
     reason: str
-    attachments: tuple[MessageAttachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:
         return RunStatus.REFUSED
-
-    @property
-    def complete(self) -> bool:
-        return False
-
-    def to_json(self) -> dict[str, Any]:
-        return {"reason": self.reason}
-
-    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
-        yield from ()
-
-
-def format_iso(moment: datetime | None) -> str | None:
-    """ISO 8601, as answers have it."""
-    return None if moment is None else moment.isoformat()

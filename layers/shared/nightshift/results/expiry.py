@@ -8,11 +8,22 @@ from datetime import datetime
 from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso, worst_status
+from nightshift.results.common import (
+    HIDDEN,
+    MILLISECONDS,
+    OPTIONAL,
+    GuardRefusal,
+    JobFacts,
+    JsonFacts,
+    MessageAttachment,
+    Metric,
+    RunStatus,
+    worst_status,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiredTable:
+class ExpiredTable(JsonFacts):
     """Result for one policy's table and all its dependent rows.
 
     Attributes:
@@ -32,47 +43,26 @@ class ExpiredTable:
     status: RunStatus
     expired: int = 0
     deleted_rows: Mapping[str, int] = field(default_factory=dict)
-    archived_rows: int = 0
-    objects: int = 0
-    bytes: int = 0
-    busy: int = 0
-    failed: int = 0
-    held: int = 0
+    archived_rows: int = field(default=0, metadata=OPTIONAL)
+    objects: int = field(default=0, metadata=OPTIONAL)
+    bytes: int = field(default=0, metadata=OPTIONAL)
+    busy: int = field(default=0, metadata=OPTIONAL)
+    failed: int = field(default=0, metadata=OPTIONAL)
+    held: int = field(default=0, metadata=OPTIONAL)
     oldest_overdue: datetime | None = None
-    seconds: float = 0.0
-    refusal: GuardRefusal | None = None
-    warnings: tuple[str, ...] = ()
-    error: NightshiftError | None = None
+    seconds: float = field(default=0.0, metadata=MILLISECONDS)
+    refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    error: NightshiftError | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def dependent_rows(self) -> int:
         """Number of deleted rows that depended on expired ones."""
         return sum(self.deleted_rows.values()) - self.expired
 
-    def to_json(self) -> dict[str, Any]:
-        """The table's part of the answer; absent facts are left out."""
-        out: dict[str, Any] = {
-            "table": self.table,
-            "status": self.status.value,
-            "expired": self.expired,
-            "deleted_rows": dict(self.deleted_rows),
-            "seconds": round(self.seconds, 3),
-            "oldest_overdue": format_iso(self.oldest_overdue),
-        }
-        counts = {"archived_rows": self.archived_rows, "objects": self.objects, "bytes": self.bytes}
-        left = {"busy": self.busy, "failed": self.failed, "held": self.held}
-        out |= {name: count for name, count in (counts | left).items() if count}
-        if self.refusal:
-            out["refusal"] = self.refusal.to_json()
-        if self.error:
-            out["error"] = self.error.message
-        if self.warnings:
-            out["warnings"] = list(self.warnings)
-        return out
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileFailures:
+class FileFailures(JsonFacts):
     """Files of one bucket that S3 did not delete, for one reason.
 
     Attributes:
@@ -85,12 +75,9 @@ class FileFailures:
     count: int
     example: str
 
-    def to_json(self) -> dict[str, Any]:
-        return {"bucket": self.bucket, "code": self.code, "count": self.count, "example": self.example}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilesResult:
+class FilesResult(JsonFacts):
     """Result for the files of deleted rows, of this run and of earlier ones.
 
     Attributes:
@@ -108,34 +95,25 @@ class FilesResult:
 
     queued: int = 0
     deleted: int = 0
-    looked_up: int = 0
-    absent: int = 0
+    looked_up: int = field(default=0, metadata=OPTIONAL)
+    absent: int = field(default=0, metadata=HIDDEN)
     kept: int = 0
     failed: int = 0
     waiting: int = 0
     failures: tuple[FileFailures, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "queued": self.queued,
-            "deleted": self.deleted,
-            **({"looked_up": self.looked_up, "absent": self.absent} if self.looked_up else {}),
-            "kept": self.kept,
-            "failed": self.failed,
-            "waiting": self.waiting,
-            "failures": [failure.to_json() for failure in self.failures],
-            **({"warnings": list(self.warnings)} if self.warnings else {}),
-        }
+        return {**JsonFacts.to_json(self), **({"absent": self.absent} if self.looked_up else {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiryResult:
+class ExpiryResult(JobFacts):
     """Result of one run of `expire_jobs`."""
 
     tables: tuple[ExpiredTable, ...]
     files: FilesResult = FilesResult()
-    attachments: tuple[MessageAttachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:
@@ -148,16 +126,9 @@ class ExpiryResult:
         return worst_status(statuses)
 
     @property
-    def complete(self) -> bool:
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
-    @property
     def oldest_overdue(self) -> datetime | None:
         """Returns the expiry time of the oldest overdue row that still exists."""
         return min((t.oldest_overdue for t in self.tables if t.oldest_overdue is not None), default=None)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"tables": [table.to_json() for table in self.tables], "files": self.files.to_json()}
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
         """A table of a preview that failed counts nothing as deleted."""

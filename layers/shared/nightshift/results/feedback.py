@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso
+from nightshift.results.common import (
+    HIDDEN,
+    OPTIONAL,
+    GuardRefusal,
+    JobFacts,
+    JsonFacts,
+    MessageAttachment,
+    Metric,
+    RunStatus,
+    digits,
+)
 
 
 class FeedbackState(StrEnum):
@@ -43,7 +53,7 @@ class FeedbackReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VoteTotals:
+class VoteTotals(JsonFacts):
     """Likes and dislikes that were counted; other values of the rating column are none."""
 
     likes: int = 0
@@ -63,11 +73,11 @@ class VoteTotals:
 
     def to_json(self) -> dict[str, Any]:
         ratio = None if self.ratio is None else round(self.ratio, 6)
-        return {"likes": self.likes, "dislikes": self.dislikes, "total": self.total, "ratio": ratio}
+        return {**JsonFacts.to_json(self), "total": self.total, "ratio": ratio}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnknownRating:
+class UnknownRating(JsonFacts):
     """A value of the rating column that the settings do not name.
 
     Attributes:
@@ -77,51 +87,42 @@ class UnknownRating:
 
     value: str
     count: int
-    resembles: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        resembles = {"resembles": self.resembles} if self.resembles else {}
-        return {"value": self.value, "count": self.count, **resembles}
+    resembles: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackFigures:
+class FeedbackFigures(JsonFacts):
     """The figures of one decision, or of another count of the same window."""
 
-    votes: VoteTotals
+    votes: VoteTotals = field(metadata=HIDDEN)
     unknown: int
     threshold: float
     min_votes: int
     confidence: float
-    state: FeedbackState | None = None
+    state: FeedbackState | None = field(default=None, metadata=OPTIONAL)
 
     def to_json(self) -> dict[str, Any]:
-        state = {"state": self.state.value} if self.state else {}
-        rules = {"threshold": self.threshold, "min_votes": self.min_votes, "confidence": self.confidence}
-        return {**self.votes.to_json(), "unknown": self.unknown, **rules, **state}
+        return {**self.votes.to_json(), **JsonFacts.to_json(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConfidenceInterval:
+class ConfidenceInterval(JsonFacts):
     """Wilson's interval of a ratio: where the true one lies with this confidence."""
 
-    low: float
-    high: float
+    low: float = field(metadata=digits(6))
+    high: float = field(metadata=digits(6))
     confidence: float
-
-    def to_json(self) -> dict[str, float]:
-        return {"low": round(self.low, 6), "high": round(self.high, 6), "confidence": self.confidence}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupVotes:
+class GroupVotes(JsonFacts):
     """The votes of one topic or model in the window."""
 
     group: str
-    votes: VoteTotals
+    votes: VoteTotals = field(metadata=HIDDEN)
 
     def to_json(self) -> dict[str, Any]:
-        return {"group": self.group, **self.votes.to_json()}
+        return {**JsonFacts.to_json(self), **self.votes.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,7 @@ class DayVotes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackResult:
+class FeedbackResult(JobFacts):
     """Result of one run of `feedback`: counts and decision.
 
     Attributes:
@@ -161,9 +162,9 @@ class FeedbackResult:
     """
 
     table: str
-    start: datetime
-    end: datetime
-    votes: VoteTotals = VoteTotals()
+    start: datetime = field(metadata=HIDDEN)
+    end: datetime = field(metadata=HIDDEN)
+    votes: VoteTotals = field(default=VoteTotals(), metadata=HIDDEN)
     unknown: int = 0
     unknown_ratings: tuple[UnknownRating, ...] = ()
     interval: ConfidenceInterval | None = None
@@ -175,19 +176,19 @@ class FeedbackResult:
     week: VoteTotals | None = None
     late: int = 0
     worst: tuple[GroupVotes, ...] = ()
-    comments: int | None = None
-    days: tuple[DayVotes, ...] = ()
-    cooling_until: datetime | None = None
-    dashboard_url: str | None = None
+    comments: int | None = field(default=None, metadata=HIDDEN)
+    days: tuple[DayVotes, ...] = field(default=(), metadata=HIDDEN)
+    cooling_until: datetime | None = field(default=None, metadata=OPTIONAL)
+    dashboard_url: str | None = field(default=None, metadata=HIDDEN)
     decision: str | None = None
     decided_before: bool = False
-    since: FeedbackFigures | None = None
-    on_record: FeedbackFigures | None = None
+    since: FeedbackFigures | None = field(default=None, metadata=OPTIONAL)
+    on_record: FeedbackFigures | None = field(default=None, metadata=OPTIONAL)
     started: bool = False
-    dry_run: bool = False
-    refusal: GuardRefusal | None = None
-    warnings: tuple[str, ...] = ()
-    attachments: tuple[MessageAttachment, ...] = ()
+    dry_run: bool = field(default=False, metadata=HIDDEN)
+    refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:
@@ -197,44 +198,10 @@ class FeedbackResult:
             return RunStatus.DRY_RUN
         return RunStatus.OK if self.votes.total or self.unknown else RunStatus.NOTHING
 
-    @property
-    def complete(self) -> bool:
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
     def to_json(self) -> dict[str, Any]:
-        """The job's part of the answer."""
-        out: dict[str, Any] = {
-            "table": self.table,
-            "window": {"start": format_iso(self.start), "end": format_iso(self.end)},
-            **self.votes.to_json(),
-            "unknown": self.unknown,
-            "unknown_ratings": [one.to_json() for one in self.unknown_ratings],
-            "interval": self.interval.to_json() if self.interval else None,
-            "threshold": self.threshold,
-            "min_votes": self.min_votes,
-            "state": self.state.value,
-            "reason": self.reason.value,
-            "previous": self.previous.to_json() if self.previous else None,
-            "week": self.week.to_json() if self.week else None,
-            "late": self.late,
-            "worst": [group.to_json() for group in self.worst],
-            "decision": self.decision,
-            "decided_before": self.decided_before,
-            "started": self.started,
-        }
-        if self.since is not None:
-            out["since"] = self.since.to_json()
-        if self.on_record is not None:
-            out["on_record"] = self.on_record.to_json()
-        if self.comments is not None:
-            out["comments"] = self.comments
-        if self.cooling_until is not None:
-            out["cooling_until"] = format_iso(self.cooling_until)
-        if self.refusal:
-            out["refusal"] = self.refusal.to_json()
-        if self.warnings:
-            out["warnings"] = list(self.warnings)
-        return out
+        window = {"start": self.start.isoformat(), "end": self.end.isoformat()}
+        comments = {} if self.comments is None else {"comments": self.comments}
+        return {"window": window, **self.votes.to_json(), **JsonFacts.to_json(self), **comments}
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
         """A window without votes has no ratio. A refused run could not count the votes."""

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from nightshift.errors import NightshiftError
-from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, worst_status
+from nightshift.results.common import (
+    HIDDEN,
+    MILLISECONDS,
+    OPTIONAL,
+    GuardRefusal,
+    JobFacts,
+    JsonFacts,
+    MessageAttachment,
+    Metric,
+    RunStatus,
+    worst_status,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedDocument:
+class RejectedDocument(JsonFacts):
     """A document that the model does not take; it is set aside until its text changes.
 
     Attributes:
@@ -23,12 +33,9 @@ class RejectedDocument:
     id: str
     reason: str
 
-    def to_json(self) -> dict[str, str]:
-        return {"id": self.id, "reason": self.reason}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedTable:
+class EmbeddedTable(JsonFacts):
     """Result for one policy's documents.
 
     Attributes:
@@ -57,48 +64,19 @@ class EmbeddedTable:
     unchanged: int = 0
     removed: int = 0
     poisoned: int = 0
-    examples: tuple[RejectedDocument, ...] = ()
+    examples: tuple[RejectedDocument, ...] = field(default=(), metadata=OPTIONAL)
     left: int = 0
     switched: bool = False
-    moved: bool = False
-    tokens: int = 0
-    seconds: float = 0.0
-    refusal: GuardRefusal | None = None
-    warnings: tuple[str, ...] = ()
-    error: NightshiftError | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The table's part of the answer; absent facts are left out."""
-        out: dict[str, Any] = {
-            "table": self.table,
-            "status": self.status.value,
-            "model": self.model,
-            "dimension": self.dimension,
-            "scope": self.scope,
-            "looked_at": self.looked_at,
-            "embedded": self.embedded,
-            "unchanged": self.unchanged,
-            "removed": self.removed,
-            "poisoned": self.poisoned,
-            "left": self.left,
-            "switched": self.switched,
-            "seconds": round(self.seconds, 3),
-        }
-        if self.tokens:
-            out["tokens"] = self.tokens
-        if self.examples:
-            out["examples"] = [document.to_json() for document in self.examples]
-        if self.refusal:
-            out["refusal"] = self.refusal.to_json()
-        if self.error:
-            out["error"] = self.error.message
-        if self.warnings:
-            out["warnings"] = list(self.warnings)
-        return out
+    moved: bool = field(default=False, metadata=HIDDEN)
+    tokens: int = field(default=0, metadata=OPTIONAL)
+    seconds: float = field(default=0.0, metadata=MILLISECONDS)
+    refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    error: NightshiftError | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReembedResult:
+class ReembedResult(JobFacts):
     """Result of one run of `reembed`.
 
     Attributes:
@@ -111,23 +89,11 @@ class ReembedResult:
     decision: str | None = None
     done_before: bool = False
     continues: bool = False
-    attachments: tuple[MessageAttachment, ...] = ()
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:
         return worst_status(table.status for table in self.tables)
-
-    @property
-    def complete(self) -> bool:
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "tables": [table.to_json() for table in self.tables],
-            "decision": self.decision,
-            "done_before": self.done_before,
-            "continues": self.continues,
-        }
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
         """A table of a preview embeds nothing, and does not count."""

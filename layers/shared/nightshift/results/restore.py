@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from nightshift.results.common import GuardRefusal, MessageAttachment, Metric, RunStatus, format_iso
+from nightshift.results.common import (
+    HIDDEN,
+    MILLISECONDS,
+    OPTIONAL,
+    GuardRefusal,
+    JobFacts,
+    JsonFacts,
+    MessageAttachment,
+    RunStatus,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DamagedObject:
+class DamagedObject(JsonFacts):
     """An object of the archive that is not what the ledger vouches for.
 
     Attributes:
@@ -25,7 +32,7 @@ class DamagedObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreResult:
+class RestoreResult(JobFacts):
     """Result of one run of `restore`.
 
     Attributes:
@@ -40,49 +47,20 @@ class RestoreResult:
         warnings: what the operator should know, a sentence each.
     """
 
-    status: RunStatus
+    status: RunStatus = field(metadata=HIDDEN)
     table: str
     into: str | None = None
     into_original: bool = False
-    rows: int = 0
-    existing: int = 0
+    rows: int = field(default=0, metadata={"name": "restored_rows"})
+    existing: int = field(default=0, metadata={"name": "existing_rows"})
     objects: int = 0
     already: int = 0
     remaining: int = 0
     bytes: int = 0
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, metadata=MILLISECONDS)
     columns: tuple[str, ...] = ()
     damaged: tuple[DamagedObject, ...] = ()
-    hold_until: datetime | None = None
+    hold_until: datetime | None = field(default=None, metadata=OPTIONAL)
     warnings: tuple[str, ...] = ()
-    refusal: GuardRefusal | None = None
-    attachments: tuple[MessageAttachment, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
-    def to_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = {
-            "table": self.table,
-            "into": self.into,
-            "into_original": self.into_original,
-            "restored_rows": self.rows,
-            "existing_rows": self.existing,
-            "objects": self.objects,
-            "already": self.already,
-            "remaining": self.remaining,
-            "bytes": self.bytes,
-            "seconds": round(self.seconds, 3),
-            "columns": list(self.columns),
-            "damaged": [{"key": d.key, "damage": d.damage, "what": d.what} for d in self.damaged],
-            "warnings": list(self.warnings),
-        }
-        if self.hold_until:
-            out["hold_until"] = format_iso(self.hold_until)
-        if self.refusal:
-            out["refusal"] = self.refusal.to_json()
-        return out
-
-    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
-        yield from ()
+    refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
