@@ -17,10 +17,12 @@ export PYTHONPATH := layers/shared:functions:.
 # SAM wants a region even to read a template, tells on its users unless asked not to, and writes into $HOME.
 SAM := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.cache/sam .venv-sam/bin/sam
 
-.PHONY: help setup sam demo test lint docs bench coldstart build invoke lock clean
+PYTEST := .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+.PHONY: help setup sam demo test test-all lint docs bench coldstart build invoke lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/bin/nightshift ## create .venv, everything pinned
 
@@ -29,8 +31,11 @@ sam: .venv-sam/.stamp
 demo: setup ## one night from end to end, on this machine
 	@.venv/bin/python -m local.demo
 
-test: lint ## all that CI runs: lint, then the tests
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: lint ## all that CI runs: lint, then the tests but the slow ones
+	@$(PYTEST) -m "not slow"
+
+test-all: lint ## lint and every test, before a release
+	@$(PYTEST)
 
 lint: setup sam ## ruff, mypy, names and imports, cfn-lint, sam validate
 	@.venv/bin/ruff check .

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.backup.soak import Soak
 from tests.support.backups import BackupHouse
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(backups: BackupHouse) -> None:
     backups.fill()
     tally = Soak(backups, seed=20_251_015).run(8)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from local.documents import POLICY, create_documents
 from tests.embedding.soak import NOW, Soak
 from tests.support.embedding import DocumentScene
 from tests.support.telling import telling_work
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(documents: DocumentScene) -> None:
     create_documents(documents.url, 300, end=NOW)
     documents.policies(POLICY)

@@ -131,6 +131,7 @@ def test_without_the_runtimes_python_functions_run_from_the_sources() -> None:
     assert result.payload["python"] == list(sys.version_info[:2])
 
 
+@pytest.mark.slow
 def test_one_line_says_what_functions_run_from(artefact: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
     assert describe() == artefact.label
     monkeypatch.setattr(artefacts, "runtime_python", lambda: None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.night.soak import main
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_of_all_jobs_at_once() -> None:
     tally = main(["--kills", "4", "--events", "400", "--due", "30", "--seed", "7"])
     assert tally.kills.total >= 4

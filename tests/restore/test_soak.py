@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.restore.soak import Soak
 from tests.support.way_back import WayBack
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(back: WayBack) -> None:
     back.archive(660, days=20)
     tally = Soak(back, seed=20_251_015).run(10)

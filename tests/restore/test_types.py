@@ -17,9 +17,9 @@ from tests.restore.torture import Torture
 from tests.support.handler import run_job
 from tests.support.house import AS_OF, House
 
-ROWS = 10_000
-FEWER = {"16": 2_000}
-"""Servers of which one more is seen in passing: most of the time goes into the server's own reading and writing."""
+ROWS = 2_000
+MANY_ROWS = 10_000
+"""The awkward values of a type come first, and are fewer than `ROWS`; the others are drawn."""
 
 HOSTILE = {
     "TimeZone": "Asia/Kathmandu",
@@ -42,14 +42,16 @@ WITHOUT_INPUT = {
 """Types whose values nobody can write; and `xml`, for which a server may have been built without the library."""
 
 
-def servers() -> list[str]:
-    """The wheel's servers, the one that PG_BIN names, and what the system has."""
+def other_servers() -> list[str]:
+    """The wheel's older server, the one that PG_BIN names, and what the system has."""
     named = [os.environ["PG_BIN"]] if "PG_BIN" in os.environ else []
     installed = sorted(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists())
-    return ["18", "16", *(dict.fromkeys([*named, *installed]) or ["PG_BIN"])]
+    return ["16", *(dict.fromkeys([*named, *installed]) or ["PG_BIN"])]
 
 
-@pytest.fixture(scope="module", params=servers())
+@pytest.fixture(
+    scope="module", params=["18", *(pytest.param(other, marks=pytest.mark.slow) for other in other_servers())]
+)
 def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
     if request.param == "PG_BIN":
         pytest.skip("no other PostgreSQL here: set PG_BIN to the directory of its programs")
@@ -77,11 +79,6 @@ def lot(
     server.drop_database(name)
 
 
-@pytest.fixture
-def rows(request: pytest.FixtureRequest) -> int:
-    return FEWER.get(request.node.callspec.params["server"], ROWS)
-
-
 def restore(house: House, table: str, **event: Any) -> dict[str, Any]:
     return run_job("restore", house.env, {"scheduled_time": AS_OF, "table": table, **event})
 
@@ -93,6 +90,7 @@ def assert_equal(torture: Torture, before: dict[int, tuple[str, str]], table: st
     assert [key for key in before if before[key] != after[key]] == [], torture.differences(table, len(before) - 1)
 
 
+@pytest.mark.parametrize("rows", [ROWS, pytest.param(MANY_ROWS, marks=pytest.mark.slow)])
 def test_every_type_comes_back_bit_for_bit(lot: House, rows: int) -> None:
     torture = Torture(lot)
     torture.make()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.expiry.soak import Soak
 from tests.support.expiring import JobScene
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(jobs: JobScene) -> None:
     tally = Soak(jobs, due=60, seed=20_251_015).run(10)
     assert tally.kills.total == 10
