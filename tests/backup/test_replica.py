@@ -32,16 +32,17 @@ def cluster(
             if not OLD.exists():
                 pytest.skip("no PostgreSQL 15 here")
             patched.setenv("PG_BIN", str(OLD))
-        data = Path("/tmp") / f"nightshift-standby-{os.getpid()}-{request.param}"
-        with EmbeddedPostgres(POSTGRES_VERSION, settings=DISPOSABLE) as primary:
-            copy = primary.psql_path.with_name("pg_basebackup")
-            subprocess.run([copy, "-D", data, "-R", "-c", "fast", "-d", primary.url], check=True)
-            give_to_server(data)
-            try:
+        own, data = (Path("/tmp") / f"nightshift-{name}-{os.getpid()}-{request.param}" for name in ("main", "standby"))
+        try:
+            with EmbeddedPostgres(POSTGRES_VERSION, directory=own, settings=DISPOSABLE) as primary:
+                copy = primary.psql_path.with_name("pg_basebackup")
+                subprocess.run([copy, "-D", data, "-R", "-c", "fast", "-d", primary.url], check=True)
+                give_to_server(data)
                 with EmbeddedPostgres(POSTGRES_VERSION, directory=data, settings=DISPOSABLE) as standby:
                     yield primary, standby
-            finally:
-                shutil.rmtree(data, ignore_errors=True)
+        finally:
+            for directory in (own, data):
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 def give_to_server(data: Path) -> None:

@@ -22,6 +22,8 @@ LARGEST_EVENT = 6 * 1024 * 1024
 """Bytes of a synchronous invocation (AWS Lambda quotas)."""
 ROOM = LARGEST_EVENT - 1000
 ARCHIVING = "expire_jobs that archives"
+ONE_QUICKLY = ["cleanup", *(pytest.param(job, marks=pytest.mark.slow) for job in JOBS if job != "cleanup")]
+"""What all functions have from `nightshift.runtime` is seen on one of them in time, and on all when all tests run."""
 
 
 @pytest.fixture(params=JOBS)
@@ -34,6 +36,7 @@ def scene(request: pytest.FixtureRequest, environment: dict[str, str], s3: Embed
 GARBAGE = (b"garbage", b"3", b'"text"', b"[]", b"\xff\xfe", b"[" * 100_000, b'{"scheduled_time": NaN}')
 
 
+@pytest.mark.parametrize("scene", ONE_QUICKLY, indirect=True)
 def test_garbage_touches_nothing_and_the_next_event_is_served(scene: Scene) -> None:
     with scene.runtime() as runtime:
         for body in GARBAGE:
@@ -42,6 +45,7 @@ def test_garbage_touches_nothing_and_the_next_event_is_served(scene: Scene) -> N
         answer_of(runtime.invoke({**scene.event, "dry_run": True}))
 
 
+@pytest.mark.parametrize("scene", ONE_QUICKLY, indirect=True)
 def test_a_rule_brings_its_event_in_an_envelope(scene: Scene) -> None:
     detail = {key: value for key, value in scene.event.items() if key != "scheduled_time"}
     rule = {"source": "aws.events", "detail-type": "Scheduled Event", "time": scene.event["scheduled_time"]}
@@ -51,6 +55,7 @@ def test_a_rule_brings_its_event_in_an_envelope(scene: Scene) -> None:
     assert scene.done()
 
 
+@pytest.mark.parametrize("scene", ONE_QUICKLY, indirect=True)
 def test_the_largest_event_is_read_or_refused_in_a_few_words(scene: Scene) -> None:
     dry = encoded({**scene.event, "dry_run": True})
     with scene.runtime() as runtime:
@@ -84,7 +89,7 @@ def test_a_run_that_is_cut_off_by_the_clock_is_made_up_for_by_the_next(scene: Sc
     assert scene.done()
 
 
-@pytest.mark.parametrize("scene", [*JOBS, ARCHIVING], indirect=True)
+@pytest.mark.parametrize("scene", [*ONE_QUICKLY, pytest.param(ARCHIVING, marks=pytest.mark.slow)], indirect=True)
 def test_the_smallest_memory_is_enough(scene: Scene) -> None:
     with scene.runtime(cap_mb=scene.least_mb) as runtime:
         assert answer_of(runtime.invoke(scene.event))["status"] == "ok"
@@ -113,7 +118,7 @@ def locked_postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", ONE_QUICKLY)
 def test_a_warm_environment_follows_a_rotated_password(
     job: str, environment: dict[str, str], s3: EmbeddedS3, locked_postgres: EmbeddedPostgres
 ) -> None:

@@ -131,13 +131,13 @@ def test_without_the_runtimes_python_functions_run_from_the_sources() -> None:
     assert result.payload["python"] == list(sys.version_info[:2])
 
 
-@pytest.mark.slow
 def test_one_line_says_what_functions_run_from(artefact: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
     assert describe() == artefact.label
     monkeypatch.setattr(artefacts, "runtime_python", lambda: None)
     assert describe() == artefacts.best().label == sources().label != built().label
 
 
+@pytest.mark.slow
 def test_a_build_is_the_same_byte_for_byte_elsewhere_and_later(site: Path, client: Path, tmp_path: Path) -> None:
     """By the Makefile's own targets, as `sam build` calls them, from a copy of the sources in another directory."""
     copy, later = tmp_path / "copy", tmp_path / "later" / "python"

@@ -47,6 +47,7 @@ def test_it_works_on_a_fresh_checkout() -> None:
     assert "REPORT RequestId" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_restore_finds_something_to_restore_on_a_fresh_checkout(event: Path) -> None:
     event.write_text('{"scheduled_time": "2025-10-13T00:00:00Z", "table": "conversation_log", "until": "2025-08-31"}')
     done = invoke("restore", event)
@@ -57,6 +58,7 @@ def test_a_restore_finds_something_to_restore_on_a_fresh_checkout(event: Path) -
     assert "cleanup runs first" in done.stderr
 
 
+@pytest.mark.slow
 def test_jobs_expire_on_a_fresh_checkout_and_so_do_their_files() -> None:
     done = invoke("expire_jobs", "events/expire_jobs.json")
     answer = json.loads(done.stdout)
@@ -68,6 +70,7 @@ def test_jobs_expire_on_a_fresh_checkout_and_so_do_their_files() -> None:
     assert "are started on this machine" in done.stderr
 
 
+@pytest.mark.slow
 def test_votes_are_reported_on_a_fresh_checkout() -> None:
     done = invoke("feedback", "events/feedback.json")
     answer = json.loads(done.stdout)
@@ -77,6 +80,7 @@ def test_votes_are_reported_on_a_fresh_checkout() -> None:
     assert "are started on this machine" in done.stderr
 
 
+@pytest.mark.slow
 def test_disliked_documents_are_embedded_on_a_fresh_checkout() -> None:
     done = invoke("reembed", "events/reembed.json")
     answer = json.loads(done.stdout)
@@ -87,6 +91,7 @@ def test_disliked_documents_are_embedded_on_a_fresh_checkout() -> None:
     assert "data: documents" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["rehearse", "restore_backup"])
 def test_a_database_is_backed_up_and_comes_back_on_a_fresh_checkout(job: str) -> None:
     done = invoke(job, f"events/{job}.json")

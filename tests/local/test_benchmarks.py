@@ -24,6 +24,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_json_mode_prints_one_object_and_the_progress_elsewhere() -> None:
     done = bench("--rows", "20000", "--rounds", "2", "--only", "psql,nightshift", "--json")
     assert done.returncode == 0, done.stderr

@@ -75,6 +75,7 @@ def test_it_plays_to_the_end_and_every_row_is_accounted_for(demo: subprocess.Pop
     assert numbers(r"([\d,]+) files left = those that living jobs name", shown) == [living * ROWS_A_JOB["job_file"]]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_the_run_leaves_no_server_behind(demo: subprocess.Popen[str]) -> None:
     assert demo.stdout is not None
     ports: list[str] = []

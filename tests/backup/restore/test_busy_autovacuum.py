@@ -62,7 +62,6 @@ def test_what_a_killed_one_has_left_where_autovacuum_is_at_work(busy: EmbeddedPo
         assert drop_stale_databases(server) == (name,)
 
 
-@pytest.mark.slow
 def test_a_database_that_cannot_be_dropped_is_told(busy: EmbeddedPostgres) -> None:
     """It is somebody else's by then."""
     warnings: list[str] = []
@@ -78,6 +77,7 @@ def test_a_database_that_cannot_be_dropped_is_told(busy: EmbeddedPostgres) -> No
     assert name in said and "could not be dropped: must be owner of database" in said
 
 
+@pytest.mark.slow
 def test_rehearsals_in_a_row(busy: EmbeddedPostgres, environment: dict[str, str]) -> None:
     tally = rehearse_often(busy, dict(environment), times=3, rows=20_000)
 
