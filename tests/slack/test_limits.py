@@ -93,28 +93,41 @@ def test_any_facts_make_a_message_that_slack_takes(
     assert as_text(message)
 
 
-@pytest.mark.parametrize("worst", WORST, ids=[f"{piece[:8]!a}" for piece in HOSTILE])
-@pytest.mark.parametrize("status", RunStatus)
-@pytest.mark.parametrize(
-    ("job", "make"),
-    [
-        ("cleanup", worst_cleanup),
-        ("restore", worst_restore),
-        ("expire_jobs", worst_expiry),
-        ("feedback", worst_feedback),
-        ("reembed", worst_reembed),
-        ("backup", worst_backup),
-        ("rehearse", worst_restored_backup),
-    ],
-)
-def test_the_worst_text_everywhere(
-    job: str, make: Callable[[str, RunStatus, int], JobResult], status: RunStatus, worst: str
-) -> None:
+MAKERS: dict[str, Callable[[str, RunStatus, int], JobResult]] = {
+    "cleanup": worst_cleanup,
+    "restore": worst_restore,
+    "expire_jobs": worst_expiry,
+    "feedback": worst_feedback,
+    "reembed": worst_reembed,
+    "backup": worst_backup,
+    "rehearse": worst_restored_backup,
+}
+of_each_job = pytest.mark.parametrize("job", MAKERS)
+of_each_text = pytest.mark.parametrize("worst", WORST, ids=[f"{piece[:8]!a}" for piece in HOSTILE])
+
+
+def assert_worst_is_sound(job: str, worst: str, status: RunStatus) -> None:
     error = NightshiftError(worst, detail=worst, hint=worst)
     for count in (1, 60):
-        result = make(worst, status, count)
+        result = MAKERS[job](worst, status, count)
         assert_sound(render_result(ReportFrame(job, AS_OF, False, 1, result), "ko", SEOUL))
-        assert_sound(render_result(ReportFrame(job, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
+        assert_sound(render_result(ReportFrame(worst, AS_OF, True, 1, result, error, 2, worst), "en", SEOUL))
+
+
+@of_each_job
+@of_each_text
+def test_the_worst_text_everywhere(job: str, worst: str) -> None:
+    """In one status each, so that each status meets each job and each text."""
+    number = [*MAKERS].index(job) + WORST.index(worst)
+    assert_worst_is_sound(job, worst, [*RunStatus][number % len(RunStatus)])
+
+
+@pytest.mark.slow
+@of_each_job
+@of_each_text
+def test_the_worst_text_everywhere_in_every_status(job: str, worst: str) -> None:
+    for status in RunStatus:
+        assert_worst_is_sound(job, worst, status)
 
 
 def test_no_message_is_left_out_of_these_tests() -> None:
