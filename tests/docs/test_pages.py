@@ -11,14 +11,12 @@ import pytest
 from pydantic import BaseModel
 
 from nightshift.archive.events import ProgressStep
-from nightshift.backup.requests import RehearseRequest, RestoreBackupRequest
 from nightshift.database.tables import metadata
-from nightshift.embedding.request import ReembedRequest
+from nightshift.job_spec import list_jobs, load_object, load_spec
 from nightshift.policy.embedding import EmbeddingPolicy
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.policy.file import parse_policies
 from nightshift.policy.retention import RetentionRule
-from nightshift.restore.request import RestoreRequest
 from nightshift.run import _Input
 from nightshift.settings import Settings
 from nightshift.slack.phrases.catalog import PHRASES
@@ -127,18 +125,10 @@ def test_every_guard_is_on_the_page_of_its_job(package: str, jobs: set[str]) -> 
     assert listed <= raised | archives | PHRASES["en"].guards.keys(), "a guard that no longer exists"
 
 
-@pytest.mark.parametrize(
-    ("job", "request_model"),
-    [
-        ("restore", RestoreRequest),
-        ("rehearse", RehearseRequest),
-        ("restore_backup", RestoreBackupRequest),
-        ("reembed", ReembedRequest),
-    ],
-)
-def test_event_keys_are_those_of_the_model(job: str, request_model: type[BaseModel]) -> None:
+@pytest.mark.parametrize("job", [job for job in list_jobs(ROOT / "functions") if load_spec(job).request])
+def test_event_keys_are_those_of_the_model(job: str) -> None:
     section = text_of(f"docs/jobs/{job}.md").split("\n## Event\n")[1].split("\n## ")[0]
-    assert coded(rows_of(section, "Key")) == set(request_model.model_fields)
+    assert coded(rows_of(section, "Key")) == set(load_object(str(load_spec(job).request)).model_fields)
 
 
 def test_common_event_keys_are_those_of_the_frame() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.artefact import FUNCTIONS
+from nightshift.job_spec import list_jobs
 from tests.template.cloudformation import SamTransform, Stack, Template, deploy, load
 
 KEY = "arn:aws:kms:ap-northeast-2:123456789012:key/11111111-2222-3333-4444-555555555555"
@@ -23,7 +25,7 @@ EVERYTHING = {
     "DatabaseIamUser": "db-ABCDEFGH/nightshift",
     "BackupReplicaHost": "replica.example.com",
     "BackupReplicaResourceId": "db-REPLICA1",
-    "DatabaseSecretArns": ",".join(f"{SECRET}database-{n}-AbCdEf" for n in range(8)),
+    "DatabaseSecretArns": ",".join(f"{SECRET}database-{n}-AbCdEf" for n in range(len(list_jobs(FUNCTIONS)))),
     "ExpireArchive": "on",
     "ExpireFileVersions": "on",
     "ExpireFilesBucket": "uploads.example.com",
