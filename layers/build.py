@@ -80,9 +80,7 @@ def packages(folder: Path, site: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for path in site.rglob("*.so*"):
         path.write_bytes(loadable(path.read_bytes()))
-    for path in site.glob("*.dist-info/METADATA"):
-        path.write_bytes(headers(path.read_bytes()))
-    compile_to_bytes(site, site, folder.name)
+    compile_all(site, site)
 
 
 def client(folder: Path, target: Path) -> None:
@@ -110,7 +108,7 @@ def code(package: Path, site: Path) -> None:
     """Our own package, without the parts for the operator."""
     target = site / package.name
     shutil.copytree(package, target, ignore=shutil.ignore_patterns(*NOT_SHIPPED))
-    compile_to_bytes(target, site, package.name)
+    compile_all(target, site)
 
 
 def libpq_of(program: bytes) -> str:
@@ -161,16 +159,16 @@ def loadable(library: bytes) -> bytes:
     return bytes(kept)
 
 
-def headers(metadata: bytes) -> bytes:
-    """A package's metadata without its README: pg8000 asks for its own version, and has 2,000 lines parsed for it."""
-    return metadata.partition(b"\n\n")[0].rstrip() + b"\n"
+def compile_all(folder: Path, site: Path) -> None:
+    """Write the byte code of a folder of `site`, if the machine has a Python of the runtime's version.
 
-
-def compile_to_bytes(folder: Path, site: Path, name: str) -> None:
-    """Byte code by the runtime's own version, where one is at hand (see `byte_code`), bundled under a name; or none."""
+    Unchecked: file times on Lambda are not those of the build. The hash seed and the names on Lambda make two builds
+    equal.
+    """
     if compiler := os.environ.get("LAYER_COMPILER"):
-        script, bundle = Path(__file__).with_name("byte_code.py"), site / f"{name}.bundle"
-        _run([compiler, str(script), str(folder), str(site), "/opt/python", str(bundle)], PYTHONHASHSEED="0")
+        names = ["-s", str(site), "-p", "/opt/python"]
+        command = [compiler, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", *names, str(folder)]
+        _run(command, PYTHONHASHSEED="0")
 
 
 def interpreter() -> str:

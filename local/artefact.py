@@ -155,7 +155,7 @@ def _packages(layer: str, environment: Mapping[str, str]) -> Path:
     def make(target: Path) -> None:
         run([sys.executable, "build.py", what, layer, str(target / place)], LAYERS, environment)
 
-    made_by = [(LAYERS / name).read_bytes() for name in ("build.py", "byte_code.py", f"{layer}/requirements.txt")]
+    made_by = [(LAYERS / name).read_bytes() for name in ("build.py", f"{layer}/requirements.txt")]
     return kept(layer, [*made_by, *_bytes_of(environment)], make)
 
 

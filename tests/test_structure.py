@@ -23,7 +23,6 @@ MAX_FUNCTION_LINES = 60
 ROOMS: dict[str, set[str]] = {
     "aws_failures": {"errors"},
     "concurrency": set(),
-    "layer_bundle": set(),
     "errors": set(),
     "envelopes": {"errors"},
     "results": {"errors"},

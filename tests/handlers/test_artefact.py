@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
-import marshal
 import re
 import shutil
 import subprocess
@@ -29,7 +27,7 @@ from local.artefact import (
     sources,
 )
 from local.lambda_runtime import LambdaRuntime
-from nightshift.job_spec import list_jobs
+from nightshift.job_spec import list_jobs, load_spec
 from tools.build_report import LARGEST, LIMIT, SPARE, read_part
 
 ECHO = Path(__file__).parent / "functions"
@@ -79,8 +77,9 @@ def trees() -> Iterator[ast.AST]:
 
 
 def imported() -> set[str]:
-    """Every module that shipped code imports from outside the standard library, also inside functions."""
-    names = set()
+    """Every module from outside the standard library that shipped code imports, or names in a job's spec."""
+    specs = [load_spec(job) for job in list_jobs(FUNCTIONS)]
+    names = {str(name).partition(":")[0] for spec in specs for name in (spec.work, spec.message, spec.request) if name}
     for tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -190,65 +189,6 @@ def test_all_byte_code_is_the_runtimes_and_taken_unchecked(site: Path, artefact:
     flags = {path.read_bytes()[4:8] for path in site.rglob("*.pyc")}
     assert flags == {UNCHECKED_HASH.to_bytes(4, "little")}
     assert {path.name.split(".")[-2] for path in site.rglob("*.pyc")} == {f"cpython-{RUNTIME.replace('.', '')}"}
-
-
-@on_the_runtime
-def test_the_bundles_hold_all_byte_code(site: Path) -> None:
-    bundled: dict[str, bytes] = {}
-    for path in site.glob("*.bundle"):
-        data = path.read_bytes()
-        start = 8 + int.from_bytes(data[4:8], "little")
-        for folder, modules in marshal.loads(data[8:start]).items():
-            for name, (offset, length, package) in modules.items():
-                source = f"{folder}/{name}/__init__.py" if package else f"{folder}/{name}.py"
-                bundled[source.removeprefix("/")] = data[start + offset : start + offset + length]
-    pycs = {f"{path.parents[1].relative_to(site)}/{path.name.split('.')[0]}.py": path for path in site.rglob("*.pyc")}
-    assert bundled == {name.removeprefix("./"): path.read_bytes()[16:] for name, path in pycs.items()}
-
-
-@on_the_runtime
-@pytest.mark.parametrize(
-    ("job", "lazy"),
-    [
-        ("cleanup", "pyarrow.parquet"),
-        ("restore", "pyarrow.parquet"),
-        ("expire_jobs", "pyarrow.parquet"),
-        ("feedback", "nightshift.charts.feedback"),
-        ("reembed", "nightshift.embedders.bedrock"),
-        ("backup", "nightshift.logs.cloudwatch"),
-        ("rehearse", "nightshift.rows.column_mapping"),
-        ("restore_backup", "nightshift.rows.column_mapping"),
-    ],
-)
-def test_a_function_loads_from_its_own_layers_out_of_the_bundles(job: str, lazy: str) -> None:
-    program = f"""
-import awslambdaric, {job}.app, {lazy}, json, sys
-specs = [module.__spec__ for module in sys.modules.values() if module.__spec__ and module.__spec__.has_location]
-own = [spec for spec in specs if spec.origin.startswith(sys.argv[1]) and spec.origin.endswith(".py")]
-print(json.dumps([len(own), [spec.name for spec in own if not spec.cached.endswith(".bundle")]]))
-"""
-    artefact = best(job)
-    (site,) = artefact.layers
-    done = subprocess.run(
-        [artefact.python, "-c", program, str(site)],
-        env={"PYTHONPATH": f"{artefact.task_root}:{site}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    loaded, scattered = json.loads(done.stdout)
-    assert loaded > 250
-    assert sorted(scattered) == ["nightshift", "nightshift.layer_bundle"], "what comes before any bundle can be read"
-
-
-def test_a_package_tells_its_version_and_not_its_story(site: Path) -> None:
-    found = {path.name: path for path in site.glob("*.dist-info")}
-    assert len(found) > 20
-    for path in found.values():
-        text = (path / "METADATA").read_text()
-        assert f"\nVersion: {path.name.removesuffix('.dist-info').rpartition('-')[2]}\n" in text
-        assert "\n\n" not in text
 
 
 @pytest.mark.parametrize("job", list_jobs(FUNCTIONS))

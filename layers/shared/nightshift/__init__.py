@@ -5,16 +5,4 @@ The shared layer of all scheduled functions. Dependencies come first: `errors`, 
 handler's job.
 """
 
-import gc
-import os
-import sys
-
-from nightshift.layer_bundle import install_bundles
-
 __version__ = "0.1.0"
-
-if "awslambdaric" in sys.modules:
-    # A function is being loaded. Collections on the way find no garbage and cost an eighth of a cold start.
-    # `runtime.run_job` switches them on again.
-    gc.disable()
-    install_bundles(os.path.dirname(__path__[0]))

@@ -8,7 +8,6 @@ it. If Slack is down, the run logs a warning and a metric, and does not fail.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -89,10 +88,6 @@ def run_job(
     Raises:
         Exception: every exception of the job, after it was recorded and reported.
     """
-    if not gc.isenabled():
-        # It was off while the function was loaded, see `nightshift`. What is in memory by now stays there.
-        gc.freeze()
-        gc.enable()
     started = time.monotonic()
     run = JobRun(job=job, as_of=wiring.now())
     spec = load_spec(job)
