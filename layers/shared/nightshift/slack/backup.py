@@ -14,14 +14,15 @@ from nightshift.results.common import RunStatus
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
+from nightshift.slack.phrases.forms import PluralForms
+from nightshift.slack.report import ReportFrame, list_blocks, refusal_lines, run_lines
 
 PROVEN_FOR = timedelta(days=8)
 """A weekly rehearsal, and a day of grace: a proof that is older is worth a warning."""
 MAX_PRUNED = 5
 """Backups named of those that retention removed."""
-MAX_LISTED, MAX_SENTENCE = 5, 300
-"""Sentences shown about missing content, and as warnings; characters of each."""
+MAX_SENTENCE = 300
+"""Characters of a sentence about missing content, and of a warning."""
 MAX_SHOWN = 80
 """Characters of a backup's name."""
 
@@ -30,20 +31,18 @@ def render_backup(result: BackupResult, report: ReportFrame, words: MessageForma
     """The message for a run of `backup`; of one that failed, the part below the failure."""
     head = section_block(list(_head(result, report, words)))
     lists = (
-        *join_lines(words.phrases.not_in_backup.form_of(len(result.missing)), result.missing, words),
-        *join_lines(words.phrases.warnings_told.form_of(len(result.warnings)), result.warnings, words),
+        *sentence_blocks(words.phrases.not_in_backup, result.missing, words),
+        *sentence_blocks(words.phrases.warnings_told, result.warnings, words),
     )
     if report.error is not None or result.status in (RunStatus.REFUSED, RunStatus.NOTHING):
         return MessageDraft(head=(head,), items=lists)
     return MessageDraft(head=(header_block(_title(result, words)), head), items=lists)
 
 
-def join_lines(title: str, sentences: Sequence[str], words: MessageFormatter) -> Iterator[Block]:
-    """Sentences below a title; the last line counts those that are not shown. Nothing where there are none."""
-    if sentences:
-        hidden = len(sentences) - MAX_LISTED
-        more = [words.phrases.entries_left_out.form_of(hidden)] if hidden > 0 else []
-        yield section_block([title, *(f"• {format_prose(one, MAX_SENTENCE)}" for one in sentences[:MAX_LISTED]), *more])
+def sentence_blocks(title: PluralForms, sentences: Sequence[str], words: MessageFormatter) -> tuple[Block, ...]:
+    """Sentences below a title that counts them."""
+    entries = [format_prose(one, MAX_SENTENCE) for one in sentences]
+    return list_blocks(title.form_of(len(entries)), entries, words)
 
 
 def _title(result: BackupResult, words: MessageFormatter) -> str:

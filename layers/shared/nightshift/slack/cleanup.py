@@ -16,7 +16,7 @@ from nightshift.results.common import SEVERITY, MessageAttachment, RunStatus
 from nightshift.slack.formatter import MessageFormatter, excerpt_text
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
+from nightshift.slack.report import ReportFrame, error_lines, refusal_lines, run_lines, warning_lines
 
 MAX_NAMES = 5
 """Tables named on a line that several share."""
@@ -84,16 +84,17 @@ def _tell(
         told = _archived(table, csv, words)
     if table.status is RunStatus.FAILED:
         told = TableLines([*_failed(table, report, words), *told.first], told.rest if table.archived_rows else [])
-    return TableLines(told.first, [*told.rest, *_warnings(table, words), *_attached(csv, words)])
+    return TableLines(
+        told.first, [*told.rest, *warning_lines(table.warnings, words, most=MAX_WARNINGS), *_attached(csv, words)]
+    )
 
 
 def _failed(table: TableResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
     """Returns the error of a table, unless it is the error of the whole message."""
-    phrases, error = words.phrases, table.error
+    error = table.error
     if error is None or error is report.error:
-        return [phrases.table_failed_above]
-    sentence = phrases.table_failed.format(error=format_prose(error.message))
-    return [sentence, format_fact(phrases.hint, format_prose(error.hint))] if error.hint else [sentence]
+        return [words.phrases.table_failed_above]
+    return error_lines(error, words)
 
 
 def _archived(table: TableResult, csv: MessageAttachment | None, words: MessageFormatter) -> TableLines:
@@ -151,7 +152,7 @@ def _quiet(tables: Sequence[TableResult], words: MessageFormatter, *, named: boo
     for date, names in by_date.items():
         sentence = words.phrases.nothing.format(cutoff=date)
         lines.append(f"{sentence} {_names(names, len(names), words)}" if named else sentence)
-    return [*lines, *(line for table in tables for line in _warnings(table, words))]
+    return [*lines, *(line for table in tables for line in warning_lines(table.warnings, words, most=MAX_WARNINGS))]
 
 
 def _summary(loud: Sequence[TableResult], words: MessageFormatter) -> list[str]:
@@ -178,12 +179,6 @@ def _attached(csv: MessageAttachment | None, words: MessageFormatter) -> list[st
         return []
     part = excerpt_text(words.phrases, csv)
     return [f"{words.phrases.attached} ({part})" if part else words.phrases.attached]
-
-
-def _warnings(table: TableResult, words: MessageFormatter) -> list[str]:
-    lines = [f"⚠️ {format_prose(warning)}" for warning in table.warnings[:MAX_WARNINGS]]
-    hidden = len(table.warnings) - len(lines)
-    return [*lines, words.phrases.warnings_left_out.form_of(hidden)] if hidden else lines
 
 
 def _orphans(result: CleanupResult, words: MessageFormatter) -> list[str]:

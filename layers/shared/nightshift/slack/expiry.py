@@ -14,7 +14,7 @@ from nightshift.results.expiry import ExpiredTable, ExpiryResult, FilesResult
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import MessageDraft, section_block
-from nightshift.slack.report import ReportFrame, refusal_lines
+from nightshift.slack.report import ReportFrame, error_lines, refusal_lines, warning_lines
 
 MAX_DEPENDENTS = 5
 """Dependent tables that are named; the others are summed up."""
@@ -22,8 +22,8 @@ MAX_TABLES = 10
 """Policies shown where none of them has trouble."""
 MAX_REASONS = 3
 """Reasons named why files were not deleted."""
-MAX_WARNINGS, MAX_WARNING = 3, 250
-"""Warnings shown of one policy, and characters of each."""
+MAX_WARNING = 250
+"""Characters of a warning of one policy."""
 MAX_SHOWN = 80
 """Characters of a name: a line with seven of them can still be read."""
 
@@ -124,9 +124,7 @@ def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) 
     """Yields the problems of a table besides its counts."""
     phrases = words.phrases
     if table.error is not None and table.error is not report.error:
-        yield phrases.table_failed.format(error=format_prose(table.error.message))
-        if table.error.hint:
-            yield format_fact(phrases.hint, format_prose(table.error.hint))
+        yield from error_lines(table.error, words)
     if table.status is RunStatus.REFUSED:
         yield from refusal_lines(table.refusal, words)
     if table.failed:
@@ -138,9 +136,7 @@ def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) 
     if table.oldest_overdue is not None:
         ago = words.format_duration(max(0.0, (report.as_of - table.oldest_overdue).total_seconds()))
         yield format_fact(phrases.oldest_overdue, phrases.expired_ago.format(duration=ago))
-    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in table.warnings[:MAX_WARNINGS])
-    if len(table.warnings) > MAX_WARNINGS:
-        yield phrases.warnings_left_out.form_of(len(table.warnings) - MAX_WARNINGS)
+    yield from warning_lines(table.warnings, words, limit=MAX_WARNING)
 
 
 def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
@@ -159,7 +155,7 @@ def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
     if files.waiting > files.failed:
         among = f" ({phrases.failed_among.form_of(files.failed)})" if files.failed else ""
         yield f"{phrases.files_waiting.form_of(files.waiting)}{among}"
-    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in files.warnings[:MAX_WARNINGS])
+    yield from warning_lines(files.warnings, words, limit=MAX_WARNING)
 
 
 def _name(table: str) -> str:

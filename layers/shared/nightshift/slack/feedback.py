@@ -13,7 +13,7 @@ from nightshift.results.feedback import FeedbackFigures, FeedbackResult, Feedbac
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_link, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, refusal_lines
+from nightshift.slack.report import ReportFrame, refusal_lines, warning_lines
 
 MAX_GROUPS = 3
 """Topics or models named."""
@@ -21,8 +21,8 @@ MAX_UNKNOWN = 5
 """Unknown values named."""
 MAX_NAME = 80
 """Characters of such a name."""
-MAX_WARNINGS, MAX_WARNING = 3, 250
-"""Warnings shown, and characters of each."""
+MAX_WARNING = 250
+"""Characters of a warning."""
 MAX_DIGITS = 4
 """Decimals of a percentage, if fewer would not distinguish it from another."""
 DAY = 24
@@ -71,9 +71,7 @@ def _details(result: FeedbackResult, report: ReportFrame, words: MessageFormatte
     yield from _groups(result.worst, words)
     if report.attempt > 1:
         yield format_fact(phrases.attempt, phrases.nth.format(attempt=report.attempt))
-    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
-    if len(result.warnings) > MAX_WARNINGS:
-        yield phrases.warnings_left_out.form_of(len(result.warnings) - MAX_WARNINGS)
+    yield from warning_lines(result.warnings, words, limit=MAX_WARNING)
     if report.dry_run and report.error is None:
         yield phrases.feedback_preview_note
 

@@ -13,14 +13,14 @@ from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDoc
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
+from nightshift.slack.report import ReportFrame, error_lines, refusal_lines, run_lines, warning_lines
 
 MAX_POISONED = 3
 """Documents named of those that were set aside."""
 MAX_ID, MAX_REASON = 80, 160
 """Characters of a document's id, and of what the model said."""
-MAX_WARNINGS, MAX_WARNING = 3, 250
-"""Warnings shown of one table, and characters of each."""
+MAX_WARNING = 250
+"""Characters of a warning of one table."""
 
 
 def render_reembed(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
@@ -79,9 +79,7 @@ def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, wor
     """Yields the results of one table's documents."""
     phrases = words.phrases
     if table.error is not None and table.error is not report.error:
-        yield phrases.table_failed.format(error=format_prose(table.error.message))
-        if table.error.hint:
-            yield format_fact(phrases.hint, format_prose(table.error.hint))
+        yield from error_lines(table.error, words)
     if table.status is RunStatus.REFUSED:
         yield from refusal_lines(table.refusal, words)
     if table.embedded or table.status is not RunStatus.REFUSED:
@@ -91,9 +89,7 @@ def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, wor
     if table.left:
         yield (phrases.embedding_goes_on if result.continues else phrases.embedding_left).form_of(table.left)
     yield from _poisoned(table, words)
-    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in table.warnings[:MAX_WARNINGS])
-    if len(table.warnings) > MAX_WARNINGS:
-        yield phrases.warnings_left_out.form_of(len(table.warnings) - MAX_WARNINGS)
+    yield from warning_lines(table.warnings, words, limit=MAX_WARNING)
 
 
 def _figures(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from nightshift.errors import NightshiftError
 from nightshift.results.common import GuardRefusal, JobResult
 from nightshift.slack.formatter import MessageFormatter
-from nightshift.slack.markup import DASH, format_fact, format_prose
+from nightshift.slack.markup import DASH, MAX_PROSE, format_fact, format_prose
+from nightshift.slack.messages import Block, section_block
+
+MAX_WARNINGS = 3
+"""Warnings shown of one table or run; the log has them all."""
+MAX_LISTED = 5
+"""Entries shown of a list."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +70,32 @@ def refusal_lines(refusal: GuardRefusal | None, words: MessageFormatter) -> list
         lines.append(format_fact(phrases.reason, reason))
     lines.append(format_fact(phrases.detail if reason else phrases.reason, format_prose(refusal.message)))
     return [*lines, format_fact(phrases.hint, format_prose(refusal.hint))]
+
+
+def error_lines(error: NightshiftError, words: MessageFormatter) -> list[str]:
+    """The error that one table failed with, and the remedy."""
+    lines = [words.phrases.table_failed.format(error=format_prose(error.message))]
+    return [*lines, format_fact(words.phrases.hint, format_prose(error.hint))] if error.hint else lines
+
+
+def warning_lines(
+    warnings: Sequence[str], words: MessageFormatter, *, most: int = MAX_WARNINGS, limit: int = MAX_PROSE
+) -> list[str]:
+    """The first warnings, each of `limit` characters at most, and the number of the others."""
+    lines = [f"⚠️ {format_prose(warning, limit)}" for warning in warnings[:most]]
+    hidden = len(warnings) - len(lines)
+    return [*lines, words.phrases.warnings_left_out.form_of(hidden)] if hidden else lines
+
+
+def list_blocks(title: str, entries: Sequence[str], words: MessageFormatter) -> tuple[Block, ...]:
+    """Entries below a title, the last line counting those that are not shown; nothing where there are none.
+
+    Args:
+        title: a phrase.
+        entries: markup.
+    """
+    if not entries:
+        return ()
+    hidden = len(entries) - MAX_LISTED
+    more = [words.phrases.entries_left_out.form_of(hidden)] if hidden > 0 else []
+    return (section_block([title, *(f"• {entry}" for entry in entries[:MAX_LISTED]), *more]),)

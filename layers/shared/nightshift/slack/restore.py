@@ -6,21 +6,17 @@ Notes on columns come last. Both lists are cut to a length that can be read; the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from nightshift.results.common import RunStatus
 from nightshift.results.restore import DamagedObject, RestoreResult
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, refusal_lines, run_lines
+from nightshift.slack.report import ReportFrame, list_blocks, refusal_lines, run_lines, warning_lines
 
-MAX_DAMAGED = 5
-"""Damaged objects named."""
-MAX_NOTES = 5
-"""Notes on columns shown."""
-MAX_WARNINGS, MAX_WARNING = 3, 400
-"""Warnings shown, and characters of each."""
+MAX_WARNING = 400
+"""Characters of a warning."""
 MAX_DAMAGE, MAX_SEEN = 50, 200
 """Characters of a damaged object's damage and of the finding: all that are named fit into one section."""
 
@@ -47,7 +43,7 @@ def _head(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -
         yield phrases.nothing_to_restore
         yield from _places(result, words)
         yield from _count(phrases.restored_before, result.already, words)
-        yield from _warnings(result)
+        yield from warning_lines(result.warnings, words, limit=MAX_WARNING)
     else:
         if result.status is RunStatus.REFUSED:
             yield from _refused(result, words)
@@ -92,16 +88,12 @@ def _figures(result: RestoreResult, report: ReportFrame, words: MessageFormatter
     if result.hold_until is not None:
         until = phrases.until.format(moment=format_prose(words.format_moment(result.hold_until)))
         yield format_fact(phrases.hold, until, note=phrases.hold_means)
-    yield from _warnings(result)
+    yield from warning_lines(result.warnings, words, limit=MAX_WARNING)
     if not report.dry_run:
         speed = result.rows / result.seconds if result.seconds > 0 else 0.0
         yield format_fact(
             phrases.took, words.format_duration(result.seconds), note=words.format_rate(speed) if speed >= 1 else ""
         )
-
-
-def _warnings(result: RestoreResult) -> Iterator[str]:
-    yield from (f"⚠️ {format_prose(warning, MAX_WARNING)}" for warning in result.warnings[:MAX_WARNINGS])
 
 
 def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -> Iterator[str]:
@@ -112,24 +104,13 @@ def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -
 
 def _lists(result: RestoreResult, words: MessageFormatter) -> tuple[Block, ...]:
     """Returns the lists of damaged objects and of differences between archive and table."""
-    phrases = words.phrases
-    found = []
-    if result.damaged:
-        named = [_damaged(one, words) for one in result.damaged[:MAX_DAMAGED]]
-        found.append(_list(phrases.damaged.form_of(len(result.damaged)), named, len(result.damaged), words))
-    if result.columns:
-        notes = [format_prose(note) for note in result.columns[:MAX_NOTES]]
-        found.append(_list(phrases.about_columns, notes, len(result.columns), words))
-    return tuple(found)
+    phrases, damaged, notes = words.phrases, result.damaged, result.columns
+    return (
+        *list_blocks(phrases.damaged.form_of(len(damaged)), [_damaged(one, words) for one in damaged], words),
+        *list_blocks(phrases.about_columns, [format_prose(note) for note in notes], words),
+    )
 
 
 def _damaged(one: DamagedObject, words: MessageFormatter) -> str:
     damage = format_prose(words.damage_name(one.damage), MAX_DAMAGE)
     return f"{format_code(one.key)}: {damage} ({format_prose(one.what, MAX_SEEN)})"
-
-
-def _list(title: str, entries: Sequence[str], total: int, words: MessageFormatter) -> Block:
-    """Entries below a title; the last line counts those that are not shown."""
-    hidden = total - len(entries)
-    more = [words.phrases.entries_left_out.form_of(hidden)] if hidden else []
-    return section_block([title, *(f"• {entry}" for entry in entries), *more])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from nightshift.results.backup import RestoredBackup
 from nightshift.results.common import RunStatus
-from nightshift.slack.backup import join_lines
+from nightshift.slack.backup import sentence_blocks
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact
 from nightshift.slack.messages import MessageDraft, header_block, section_block
@@ -24,10 +24,10 @@ def render_restored_backup(result: RestoredBackup, report: ReportFrame, words: M
     phrases = words.phrases
     head = section_block(list(_head(result, report, words)))
     lists = (
-        *join_lines(phrases.differs.form_of(len(result.differences)), result.differences, words),
-        *join_lines(phrases.but_for.form_of(len(result.but_for)), result.but_for, words),
-        *join_lines(phrases.environment_differs.form_of(len(result.environment)), result.environment, words),
-        *join_lines(phrases.warnings_told.form_of(len(result.warnings)), result.warnings, words),
+        *sentence_blocks(phrases.differs, result.differences, words),
+        *sentence_blocks(phrases.but_for, result.but_for, words),
+        *sentence_blocks(phrases.environment_differs, result.environment, words),
+        *sentence_blocks(phrases.warnings_told, result.warnings, words),
     )
     if report.error is not None or result.status in (RunStatus.REFUSED, RunStatus.NOTHING):
         return MessageDraft(head=(head,), items=lists)
