@@ -110,6 +110,11 @@ def error_lines(error: NightshiftError) -> str:
     return "\n  ".join(lines)
 
 
+def refusal_lines(message: str, remedy: str) -> str:
+    """A guard's message and hint, as those of an error."""
+    return "\n  ".join([message, f"hint: {remedy}"] if remedy else [message])
+
+
 @contextmanager
 def handle_errors(*, verbose: bool) -> Iterator[None]:
     """Converts every exception of a command to a message and an exit status."""

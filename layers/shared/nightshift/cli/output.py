@@ -1,7 +1,7 @@
 """Formats facts for stdout: numbers, sizes, times, tables, JSON.
 
 On a terminal rich may colour and fold; in a pipe there is no colour, no box and no width, so that `grep` and `awk` see
-whole lines.
+whole lines. rich is imported when it writes: a command's help does without.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 UNLIMITED = 100_000
 """Characters a line in a pipe."""
@@ -23,6 +23,8 @@ UNLIMITED = 100_000
 
 def console_for(stream: TextIO) -> Console:
     """A console that writes plainly unless `stream` is a terminal, whatever FORCE_COLOR says."""
+    from rich.console import Console
+
     terminal = stream.isatty()
     return Console(
         file=stream,
@@ -48,6 +50,9 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int
         text: how many columns, from the left, are text; the others are figures and stand to the right.
         total: the last row is the sum of the others.
     """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     console = console_for(sys.stdout)
     # Two spaces between columns; a box has one of its own there.
     box, right = (SIMPLE_HEAD, 1) if console.is_terminal else (None, 2)

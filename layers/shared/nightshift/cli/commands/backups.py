@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nightshift.cli.failures import ExitCode
 from nightshift.cli.options import DayParameter, json_option
+from nightshift.cli.output import format_moment, format_size, print_fact, print_json, print_table
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from nightshift.backup.inventory import FoundBackup
+    from nightshift.backup.pins import BackupPin
 
 EPILOG = """
 \b
@@ -74,8 +79,7 @@ def backups_command(ctx: click.Context, deep: bool, as_json: bool) -> None:
             raise click.UsageError(f"options go behind {ctx.invoked_subcommand}")
         return
     from nightshift.backup.inventory import BackupState, find_backups
-    from nightshift.cli import context, output, progress
-    from nightshift.cli.views import backups as view
+    from nightshift.cli import context, progress
 
     with context.redirect_output(verbose=ctx.obj), progress.show_progress("reading backups", "objects"):
         wiring = context.make_wiring()
@@ -83,9 +87,9 @@ def backups_command(ctx: click.Context, deep: bool, as_json: bool) -> None:
         found = find_backups(shelf.store, shelf.prefix, deep=deep)
     place = f"s3://{shelf.store.bucket}/{shelf.prefix}"
     if as_json:
-        output.print_json({"place": place, "backups": [view.to_json(one, wiring.now()) for one in found]})
+        print_json({"place": place, "backups": [_as_json(one, wiring.now()) for one in found]})
     else:
-        view.show_backups(place, found, zone, wiring.now())
+        show_backups(place, found, zone, wiring.now())
     ctx.exit(ExitCode.PARTIAL if any(one.state is BackupState.DAMAGED for one in found) else ExitCode.DONE)
 
 
@@ -102,7 +106,7 @@ def pin_command(ctx: click.Context, name: str, until: date | None, reason: str, 
     """
     from nightshift.backup.opened_backup import OpenedBackup
     from nightshift.backup.pins import BackupPin, pin_backup
-    from nightshift.cli import context, output
+    from nightshift.cli import context
 
     with context.redirect_output(verbose=ctx.obj):
         wiring = context.make_wiring()
@@ -114,7 +118,7 @@ def pin_command(ctx: click.Context, name: str, until: date | None, reason: str, 
         place = OpenedBackup.open_named(shelf.store, shelf.prefix, name).place
         pin_backup(shelf.store, place, BackupPin(name=name, pinned_at=now, until=end, reason=reason))
     if as_json:
-        output.print_json({"name": name, "pinned": True, "pinned_until": end.isoformat() if end else None})
+        print_json({"name": name, "pinned": True, "pinned_until": end.isoformat() if end else None})
     else:
         click.echo(f"{name} is kept {f'until {until}, that day included' if until else 'without an end'}")
 
@@ -127,13 +131,13 @@ def unpin_command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Delete a backup's pin. The next run of `backup` applies retention to it."""
     from nightshift.backup.opened_backup import OpenedBackup
     from nightshift.backup.pins import unpin_backup
-    from nightshift.cli import context, output
+    from nightshift.cli import context
 
     with context.redirect_output(verbose=ctx.obj):
         shelf, _ = context.backup_shelf(context.make_wiring())
         was_pinned = unpin_backup(shelf.store, OpenedBackup.open_named(shelf.store, shelf.prefix, name).place)
     if as_json:
-        output.print_json({"name": name, "pinned": False, "was_pinned": was_pinned})
+        print_json({"name": name, "pinned": False, "was_pinned": was_pinned})
     else:
         click.echo(f"{name} {'is not pinned any more' if was_pinned else 'was not pinned'}")
 
@@ -143,3 +147,63 @@ def _end_of(day: date | None, zone: ZoneInfo) -> datetime | None:
     if day is None:
         return None
     return datetime.combine(day + timedelta(days=1), datetime.min.time(), zone).astimezone(UTC)
+
+
+def show_backups(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now: datetime) -> None:
+    """Print a line a backup, and below them what is wrong or missing.
+
+    Args:
+        now: aware; pins that are over by then are not shown.
+    """
+    if not backups:
+        click.echo(f"there is no backup in {place}")
+        return
+    click.echo(f"the backups in {place}\n")
+    lines = [_line(one, zone, now) for one in backups]
+    print_table(("backup", "state", "proven", "pinned", "tables", "rows", "size"), lines, text=4)
+    for one in backups:
+        if one.pin is not None and one.is_pinned(now) and one.pin.reason:
+            click.echo(f"\n{one.name}: pinned\n{print_fact('reason', one.pin.reason)}")
+        for reason in one.reasons[:10]:
+            click.echo(f"\n{one.name}: {one.state}\n{print_fact('damage', reason)}")
+        for sentence in one.proven.but_for if one.proven else ():
+            click.echo(f"\n{one.name}: proven, but for\n{print_fact('not proven', sentence)}")
+        for missing in one.manifest.missing if one.manifest else ():
+            click.echo(f"\n{one.name}: does not hold\n{print_fact('missing', missing)}")
+
+
+def _as_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
+    """One backup's facts at an aware time."""
+    manifest, stamp, pin = backup.manifest, backup.proven, backup.pin
+    return {
+        "name": backup.name,
+        "state": backup.state.value,
+        "proven": backup.is_proven,
+        "proven_but_for": list(stamp.but_for) if stamp else [],
+        "proven_at": stamp.proven_at.isoformat() if stamp else None,
+        "pinned": backup.is_pinned(now),
+        "pinned_until": pin.until.isoformat() if pin and pin.until else None,
+        "pin_reason": pin.reason if pin else None,
+        "as_of": manifest.as_of.isoformat() if manifest else None,
+        "database": manifest.database if manifest else None,
+        "server_version": manifest.server_version if manifest else None,
+        "groups": len(manifest.groups) if manifest else None,
+        "tables": len(manifest.tables) if manifest else None,
+        "rows": manifest.rows if manifest else None,
+        "bytes": backup.bytes,
+        "objects": backup.objects,
+        "reasons": list(backup.reasons),
+        "missing": list(manifest.missing) if manifest else [],
+        "remarks": list(backup.remarks),
+    }
+
+
+def _line(one: FoundBackup, zone: ZoneInfo, now: datetime) -> tuple[str, ...]:
+    proven = format_moment(one.proven.proven_at.astimezone(zone)) if one.proven else "-"
+    pinned = _until(one.pin, zone) if one.pin is not None and one.is_pinned(now) else "-"
+    tables, rows = (f"{len(one.manifest.tables):,}", f"{one.manifest.rows:,}") if one.manifest else ("-", "-")
+    return (one.name, one.state.value, proven, pinned, tables, rows, format_size(one.bytes))
+
+
+def _until(pin: BackupPin, zone: ZoneInfo) -> str:
+    return "yes" if pin.until is None else f"until {format_moment(pin.until.astimezone(zone))}"

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nightshift.cli.failures import exit_code
+from nightshift.cli.failures import error_lines, exit_code, refusal_lines
 from nightshift.cli.options import json_option
+from nightshift.cli.output import format_moment, format_seconds, format_size, format_usd, print_json, print_table
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nightshift.policy.retention import RetentionRule
-    from nightshift.results.cleanup import CleanupResult
+    from nightshift.results.cleanup import CleanupResult, TableResult
     from nightshift.run import JobRun
     from nightshift.run_services import RunServices
     from nightshift.settings import Settings
@@ -42,8 +45,7 @@ def plan_command(ctx: click.Context, table: str | None, as_of: str | None, as_js
     """Show what cleanup would do: expected rows, bytes, objects, seconds and cost, the oldest due row, and every guard
     that would refuse. The command reads the database and writes nothing. It requires none of nightshift's own tables.
     """
-    from nightshift.cli import context, output
-    from nightshift.cli.views import plan as view
+    from nightshift.cli import context
     from nightshift.run import parse_event
     from nightshift.runtime import to_response
 
@@ -55,9 +57,9 @@ def plan_command(ctx: click.Context, table: str | None, as_of: str | None, as_js
         with context.open_services(wiring, run) as services:
             result = _plan(run, services, table)
     if as_json:
-        output.print_json(to_response(run, result, round((time.monotonic() - started) * 1000)))
+        print_json(to_response(run, result, round((time.monotonic() - started) * 1000)))
     else:
-        view.show_plan(run, result)
+        show_plan(run, result)
     ctx.exit(exit_code(result.status))
 
 
@@ -109,3 +111,66 @@ def _moment(written: str, settings: Settings) -> str:
             f"{written!r} is no moment; write it like 2025-10-15 or 2025-10-15T09:00:00+09:00", param_hint="--as-of"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(settings.timezone))).isoformat()
+
+
+HEAD = ("table", "status", "cutoff", "oldest due", "rows", "share", "size", "objects", "time", "cost")
+
+
+def show_plan(run: JobRun, result: CleanupResult) -> None:
+    """Prints the table, then the expected refusals with their reasons."""
+    click.echo(f"cleanup as of {format_moment(run.as_of)}: what it would do. Nothing was written.\n")
+    rows = [_row(table) for table in result.tables]
+    if len(rows) > 1:
+        rows.append(_total(result))
+    print_table(HEAD, rows, text=4, total=len(rows) > 1)
+    for table in result.tables:
+        for line in _remarks(table):
+            click.echo(f"\n{line}")
+
+
+def _row(table: TableResult) -> tuple[str, ...]:
+    facts = (table.table, "ready" if table.status == "dry_run" else table.status.value, _day(table.cutoff))
+    expected = table.estimate
+    if expected is None:
+        return (*facts, "-", "-", "-", "-", "-", "-", "-")
+    return (
+        *facts,
+        _day(table.oldest_overdue),
+        f"{expected.rows:,}",
+        f"{expected.share:.1%}",
+        format_size(expected.bytes),
+        f"{expected.objects:,}",
+        format_seconds(expected.seconds),
+        format_usd(expected.usd),
+    )
+
+
+def _total(result: CleanupResult) -> tuple[str, ...]:
+    """Returns the totals of a real run; refused tables do not count."""
+    going = [table.estimate for table in result.tables if table.estimate is not None and table.refusal is None]
+    return (
+        "total",
+        *("", "", ""),
+        f"{sum(e.rows for e in going):,}",
+        "",
+        format_size(sum(e.bytes for e in going)),
+        f"{sum(e.objects for e in going):,}",
+        format_seconds(sum(e.seconds for e in going)),
+        format_usd(sum(e.usd for e in going)),
+    )
+
+
+def _day(when: datetime | None) -> str:
+    """As its own zone has it; JSON tells the moment."""
+    return "-" if when is None else when.date().isoformat()
+
+
+def _remarks(table: TableResult) -> list[str]:
+    remarks = []
+    if table.refusal is not None:
+        told = refusal_lines(table.refusal.message, table.refusal.hint)
+        remarks.append(f"refused ({table.refusal.guard}): {told}")
+    if table.error is not None:
+        remarks.append(f"failed: {table.table}: {error_lines(table.error)}")
+    remarks += [f"warning: {table.table}: {warning}" for warning in table.warnings]
+    return remarks

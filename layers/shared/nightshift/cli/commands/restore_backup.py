@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from nightshift.cli.failures import exit_code
+from nightshift.cli.failures import exit_code, refusal_lines
 from nightshift.cli.options import json_option, timeout_option
+from nightshift.cli.output import format_count, format_seconds, format_size, print_fact, print_json
+from nightshift.results.common import RunStatus
 
 if TYPE_CHECKING:
     from nightshift.backup.restore_dispatch import BackupRepository
@@ -87,7 +90,6 @@ def restore_backup_command(
     from nightshift.backup.restore_dispatch import run_restore
     from nightshift.backup.targets import restore_target
     from nightshift.cli import context, progress
-    from nightshift.cli.views import restore_backup as view
 
     with context.redirect_output(verbose=ctx.obj), progress.show_progress("restoring", "rows") as bar:
         wiring = context.make_wiring()
@@ -105,7 +107,7 @@ def restore_backup_command(
         )
         deadline = time.monotonic() + timeout
         result: RestoredBackup = run_restore(request, shelf, target, terms, deadline=deadline)
-    view.show_restored_backup(result, as_json=as_json)
+    show_restored_backup(result, as_json=as_json)
     ctx.exit(exit_code(result.status.value))
 
 
@@ -139,3 +141,48 @@ def _told(bar: ProgressBar, shelf: BackupRepository, name: str, table: str | Non
         bar.advance_rows(rows)
 
     return told
+
+
+_ENDS = {
+    RunStatus.OK: "restored; all of it is as it was saved",
+    RunStatus.DRY_RUN: "would be restored; nothing was written",
+    RunStatus.REFUSED: "refused, nothing was touched",
+    RunStatus.NOTHING: "nothing to restore",
+}
+
+
+def show_restored_backup(result: RestoredBackup, *, as_json: bool) -> None:
+    """Print the verdict, the figures, and every difference."""
+    if as_json:
+        print_json({"status": result.status.value, **result.to_json(), "by_table": dict(result.by_table)})
+    else:
+        click.echo("\n".join(_lines(result)))
+
+
+def _lines(result: RestoredBackup) -> Iterator[str]:
+    others = (result.but_for or result.environment) and result.status is RunStatus.OK
+    but_for = ", except for what is named below" if others else ""
+    yield f"{result.name}: {_ENDS.get(result.status) or _partial(result)}{but_for}"
+    if result.refusal is not None:
+        yield f"  ({result.refusal.guard}) {refusal_lines(result.refusal.message, result.refusal.hint)}"
+        return
+    yield print_fact("into", str(result.target))
+    spent = f", {format_seconds(result.seconds)}" if result.seconds else ""
+    yield print_fact(
+        "tables", f"{result.tables:,}, {format_count(result.rows, 'row')}, {format_size(result.bytes)}{spent}"
+    )
+    for difference in result.differences:
+        yield print_fact("difference", difference)
+    for one in result.but_for:
+        yield print_fact("except for", one)
+    for sentence in result.environment:
+        yield print_fact("environment", sentence)
+    for warning in result.warnings:
+        yield print_fact("warning", warning)
+
+
+def _partial(result: RestoredBackup) -> str:
+    if result.left_tables:
+        left = format_count(result.left_tables, "table")
+        return f"time was over: {left} did not come back, drop the database and begin again"
+    return f"restored, and {format_count(len(result.differences), 'thing')} not as it was saved"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from nightshift.cli.failures import ExitCode
 from nightshift.cli.options import day_options, json_option
+from nightshift.cli.output import format_count, format_size, print_fact, print_json
 
 if TYPE_CHECKING:
     from nightshift.archive.verify import Depth, VerificationReport
@@ -56,8 +58,7 @@ def verify_command(
     if quick and values:
         raise click.UsageError("--quick and --values cannot both be given")
     from nightshift.archive.verify import verify_archive
-    from nightshift.cli import context, output, progress
-    from nightshift.cli.views import verify as view
+    from nightshift.cli import context, progress
     from nightshift.run import JobRun
 
     depth: Depth = "quick" if quick else "values" if values else "full"
@@ -79,9 +80,9 @@ def verify_command(
                 progress=lambda _: bar.advance_rows(1),
             )
     if as_json:
-        output.print_json(found.to_json())
+        print_json(found.to_json())
     else:
-        view.show_verification(found, repaired=repair)
+        show_verification(found, repaired=repair)
     ctx.exit(_code(found))
 
 
@@ -99,3 +100,42 @@ def _code(found: VerificationReport) -> ExitCode:
     if found.damaged or found.unproven:
         return ExitCode.FAILED
     return ExitCode.DONE if found.is_sound else ExitCode.PARTIAL
+
+
+_DEPTHS = {"quick": "by existence and size", "full": "byte by byte", "values": "byte by byte and value by value"}
+
+
+def show_verification(found: VerificationReport, *, repaired: bool) -> None:
+    """Print the verdict, then every object that is not as it should be, by name.
+
+    Args:
+        repaired: a repair was asked for; what is left was left on purpose.
+    """
+    click.echo("\n".join(_lines(found, repaired=repaired)))
+
+
+def _lines(found: VerificationReport, *, repaired: bool) -> Iterator[str]:
+    from nightshift.archive.object_verification import ObjectDamage
+
+    proven = f"{format_count(found.objects, 'object')}, {format_count(found.rows, 'row')}, {format_size(found.bytes)}"
+    yield f"{'sound' if found.is_sound else 'not sound'}: {proven} proven {_DEPTHS[found.depth]}"
+    for one in found.damaged:
+        yield print_fact("damaged", f"{one.key}: {one.damage}: {one.what}")
+    for noted in found.unproven:
+        yield print_fact("unproven", f"{noted.key}: {noted.why}")
+    for noted in (*found.unfinished, *found.unknown):
+        yield print_fact("orphan", f"{noted.key}: {noted.why}")
+    for noted in found.in_progress:
+        yield print_fact("in progress", f"{noted.key}: {noted.why}")
+    for noted in found.overwritten:
+        yield print_fact("hidden", f"{noted.key}: {noted.why}; the recorded version is sound")
+    for one in found.damaged_restored:
+        yield print_fact(
+            "restored", f"{one.key}: {one.damage}: {one.what}; its rows are in their table, nothing is lost"
+        )
+    for done in found.repaired:
+        yield print_fact("repaired", f"{done.key}: {done.how}" + (f" to {done.to}" if done.to else ""))
+    if any(one.damage != ObjectDamage.FROZEN.value for one in found.damaged):
+        yield "look for older versions of the damaged objects in the bucket, or for a copy in another region"
+    if (found.unfinished or found.unknown) and not repaired:
+        yield "nightshift verify --repair takes the orphans out of the readers' sight"
