@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from local.slack import CHANNEL, SlackServer
 from nightshift.settings import Settings
 from nightshift.slack.messages import as_text
-from nightshift.slack.notifier import ConsoleNotifier, MessageNotifier, make_notifier
+from nightshift.slack.notifier import ConsoleNotifier, make_notifier
 from tests.slack.support import MESSAGE, TOKEN, csv
 
 LAYER = Path(__file__).parents[2] / "layers" / "shared"
@@ -26,7 +26,7 @@ def settings(**given: str) -> Settings:
 
 
 def test_the_notifier_of_the_settings(slack: SlackServer, caplog: pytest.LogCaptureFixture) -> None:
-    notifier: MessageNotifier = make_notifier(
+    notifier = make_notifier(
         settings(SLACK_CHANNEL=f" {CHANNEL} ", SLACK_API_URL=slack.url.rstrip("/"), REPORT_LANGUAGE="en"),
         SecretStr(TOKEN),
         logging.getLogger("test"),
@@ -48,7 +48,7 @@ def test_what_is_missing_is_warned_of_and_the_message_logged(
     token: SecretStr | None, channel: str, missing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    notifier: MessageNotifier = make_notifier(settings(SLACK_CHANNEL=channel), token, logging.getLogger("test"))
+    notifier = make_notifier(settings(SLACK_CHANNEL=channel), token, logging.getLogger("test"))
     assert isinstance(notifier, ConsoleNotifier)
     notifier.send(MESSAGE, [csv()], deadline=time.monotonic())
     warning, message = caplog.records

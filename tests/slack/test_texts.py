@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nightshift import slack
+from nightshift.results.units import format_size, format_usd
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.phrases.catalog import PHRASES, MessageCatalog
 from nightshift.slack.phrases.forms import Phrase, PluralForms
@@ -104,7 +105,7 @@ def test_durations(seconds: float, korean: str, english: str) -> None:
     ],
 )
 def test_sizes(count: int, expected: str) -> None:
-    assert MessageFormatter.format_size(count) == expected
+    assert format_size(count) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_sizes(count: int, expected: str) -> None:
     [(0, "$0.00"), (0.00001, "< $0.0001"), (0.00123, "$0.0012"), (0.5, "$0.5000"), (1234.5, "$1,234.50")],
 )
 def test_costs(amount: float, expected: str) -> None:
-    assert MessageFormatter.format_usd(amount) == expected
+    assert format_usd(amount) == expected
 
 
 @pytest.mark.parametrize(

@@ -81,18 +81,6 @@ def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def format_size(number: float) -> str:
-    """Bytes in powers of ten, as disks and bills have them: `13.2 MB`."""
-    value = float(number)
-    if value < 1000:
-        return f"{value:.0f} B"
-    for unit in ("KB", "MB", "GB"):
-        value /= 1000
-        if value < 999.95:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:,.1f} TB"
-
-
 def format_seconds(number: float) -> str:
     """`0.4 s`, `75 s`, `2 h 5 min`."""
     if number < 9.95:
@@ -101,13 +89,6 @@ def format_seconds(number: float) -> str:
         return f"{number:,.0f} s"
     hours, minutes = divmod(round(number / 60), 60)
     return f"{hours:,} h {minutes} min"
-
-
-def format_usd(amount: float) -> str:
-    """Never a zero for what is not free."""
-    if 0 < amount < 0.0001:
-        return "< $0.0001"
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
 def format_moment(when: datetime | None) -> str:

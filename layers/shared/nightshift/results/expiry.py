@@ -55,11 +55,6 @@ class ExpiredTable(JsonFacts):
     warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     error: NightshiftError | None = field(default=None, metadata=OPTIONAL)
 
-    @property
-    def dependent_rows(self) -> int:
-        """Number of deleted rows that depended on expired ones."""
-        return sum(self.deleted_rows.values()) - self.expired
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFailures(JsonFacts):

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from nightshift.results.backup import BackupResult
 from nightshift.results.common import RunStatus
+from nightshift.results.units import format_size
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
@@ -84,7 +85,7 @@ def _verdict(result: BackupResult, words: MessageFormatter) -> Iterator[str]:
     elif result.unsaved:
         yield phrases.backup_lacks.form_of(result.unsaved)
     elif _is_a_backup(result) and result.shrunk and result.previous_bytes:
-        yield phrases.backup_shrunk.format(before=words.format_size(result.previous_bytes))
+        yield phrases.backup_shrunk.format(before=format_size(result.previous_bytes))
     if result.groups > 1:
         yield phrases.backup_in_groups.form_of(result.groups)
 
@@ -92,7 +93,7 @@ def _verdict(result: BackupResult, words: MessageFormatter) -> Iterator[str]:
 def _figures(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     phrases = words.phrases
     change = _change(result, words) if report.error is None and _is_a_backup(result) else ""
-    yield format_fact(phrases.whole_size, words.format_size(result.bytes), note=change)
+    yield format_fact(phrases.whole_size, format_size(result.bytes), note=change)
     yield format_fact(phrases.saved_tables, phrases.pieces.form_of(result.tables), note=words.format_rows(result.rows))
     if result.log_events:
         yield format_fact(phrases.saved_logs, phrases.log_events.form_of(result.log_events))

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from nightshift.results.cleanup import CleanupResult, TableResult
 from nightshift.results.common import SEVERITY, MessageAttachment, RunStatus
+from nightshift.results.units import format_size, format_usd
 from nightshift.slack.formatter import MessageFormatter, excerpt_text
 from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
@@ -105,7 +106,7 @@ def _archived(table: TableResult, csv: MessageAttachment | None, words: MessageF
         format_fact(phrases.backup_rows, words.format_rows(table.archived_rows)),
         format_fact(phrases.cutoff, _date(table.cutoff)),
     ]
-    rest = [format_fact(phrases.size, words.format_size(table.bytes), note=phrases.files.form_of(table.objects))]
+    rest = [format_fact(phrases.size, format_size(table.bytes), note=phrases.files.form_of(table.objects))]
     if csv and table.keys:
         rest.append(format_fact(phrases.kept_in, _keys(table.keys, table.objects, words)))
     rate = words.format_rate(table.rows_per_second) if table.rows_per_second >= 1 else ""
@@ -135,11 +136,9 @@ def _expected(table: TableResult, words: MessageFormatter) -> TableLines:
     if estimate is None:
         return TableLines(first, [])
     rows = format_fact(phrases.expected_rows, words.format_rows(estimate.rows), note=words.format_share(estimate.share))
-    size = format_fact(
-        phrases.expected_size, words.format_size(estimate.bytes), note=phrases.files.form_of(estimate.objects)
-    )
+    size = format_fact(phrases.expected_size, format_size(estimate.bytes), note=phrases.files.form_of(estimate.objects))
     seconds = format_fact(phrases.expected_seconds, words.format_duration(estimate.seconds))
-    cost = format_fact(phrases.expected_cost, format_prose(words.format_usd(estimate.usd)), note=phrases.cost_covers)
+    cost = format_fact(phrases.expected_cost, format_prose(format_usd(estimate.usd)), note=phrases.cost_covers)
     return TableLines([rows, *first], [size, seconds, cost])
 
 
@@ -166,7 +165,7 @@ def _summary(loud: Sequence[TableResult], words: MessageFormatter) -> list[str]:
         rows, size = sum(table.archived_rows for table in loud), sum(table.bytes for table in loud)
         labels = (phrases.backup_rows, phrases.size)
     note = phrases.tables.form_of(len(loud))
-    return [format_fact(labels[0], words.format_rows(rows), note=note), format_fact(labels[1], words.format_size(size))]
+    return [format_fact(labels[0], words.format_rows(rows), note=note), format_fact(labels[1], format_size(size))]
 
 
 def _csv_of(table: TableResult, result: CleanupResult) -> MessageAttachment | None:

@@ -68,25 +68,6 @@ class MessageFormatter:
             return self.phrases.hours.format(hours=whole // 3600, minutes=whole % 3600 // 60)
         return self.phrases.days.format(days=f"{whole // 86_400:,}", hours=whole % 86_400 // 3600)
 
-    @staticmethod
-    def format_size(count: int) -> str:
-        """Bytes in powers of ten, as disks and bills have them: `13.2 MB`."""
-        if count < 1000:
-            return f"{count} B"
-        value = float(count)
-        for unit in ("KB", "MB", "GB", "TB"):
-            value /= 1000
-            if value < 999.95:
-                return f"{value:.1f} {unit}"
-        return f"{value:,.1f} TB"
-
-    @staticmethod
-    def format_usd(amount: float) -> str:
-        """Cents where they count, and never a zero for what is not free."""
-        if 0 < amount < 0.0001:
-            return "< $0.0001"
-        return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
-
 
 def excerpt_text(phrases: MessageCatalog, attachment: MessageAttachment) -> str | None:
     """That a file holds the first rows only; None where it holds them all."""

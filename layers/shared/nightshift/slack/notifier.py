@@ -41,22 +41,6 @@ class NotifierLog(Protocol):
     def warning(self, msg: str, /, *args: object) -> None: ...
 
 
-class MessageNotifier(Protocol):
-    """Port that sends messages to the reader."""
-
-    def send(self, message: SlackMessage, attachments: Sequence[MessageAttachment] = (), *, deadline: float) -> None:
-        """Send a message and its files.
-
-        Args:
-            message: as `renderer.render_result` makes it.
-            attachments: the files.
-            deadline: `time.monotonic()` value to be done by.
-
-        Raises:
-            NotifyError: the message, or one of the files, did not arrive.
-        """
-
-
 class SlackNotifier:
     """Sends to one channel through Slack's Web API."""
 
@@ -85,7 +69,16 @@ class SlackNotifier:
         self._sleep = sleep
 
     def send(self, message: SlackMessage, attachments: Sequence[MessageAttachment] = (), *, deadline: float) -> None:
-        """As `MessageNotifier.send`; rate limits and passing trouble are waited for, up to the deadline."""
+        """Send a message and its files; rate limits and passing trouble are waited for.
+
+        Args:
+            message: as `renderer.render_result` makes it.
+            attachments: the files.
+            deadline: `time.monotonic()` value to be done by.
+
+        Raises:
+            NotifyError: the message, or one of the files, did not arrive.
+        """
         from nightshift.slack.retry_budget import RetryBudget
 
         patience = RetryBudget(deadline, self._sleep)
@@ -150,7 +143,7 @@ class ConsoleNotifier:
         *,
         deadline: float,  # noqa: ARG002 - a log is written at once
     ) -> None:
-        """As `MessageNotifier.send`; never fails. Files are named, not shown: a log is no place for rows."""
+        """As `SlackNotifier.send`; never fails. Files are named, not shown: a log is no place for rows."""
         self._log.warning("Slack was not told: %s", self._reason)
         files = ", ".join(file.filename for file in attachments)
         self._log.info("message for Slack:\n%s%s", as_text(message), f"\n[{files}]" if files else "")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from nightshift.results.common import RunStatus
 from nightshift.results.restore import DamagedObject, RestoreResult
+from nightshift.results.units import format_size
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
@@ -82,7 +83,7 @@ def _figures(result: RestoreResult, report: ReportFrame, words: MessageFormatter
     )
     if result.existing:
         yield format_fact(phrases.existing_keys, words.format_rows(result.existing), note=phrases.left_alone)
-    yield format_fact(phrases.objects, phrases.pieces.form_of(result.objects), note=words.format_size(result.bytes))
+    yield format_fact(phrases.objects, phrases.pieces.form_of(result.objects), note=format_size(result.bytes))
     yield from _count(phrases.restored_before, result.already, words)
     yield from _count(phrases.objects_left, result.remaining, words, note=phrases.goes_on)
     if result.hold_until is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from nightshift.results.backup import RestoredBackup
 from nightshift.results.common import RunStatus
+from nightshift.results.units import format_size
 from nightshift.slack.backup import sentence_blocks
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import DASH, format_code, format_fact
@@ -92,6 +93,6 @@ def _figures(result: RestoredBackup, report: ReportFrame, words: MessageFormatte
         note = phrases.scratch_database if result.scratch else ""
         yield format_fact(phrases.target_database, format_code(result.target), note=note)
     yield format_fact(phrases.saved_tables, phrases.pieces.form_of(result.tables), note=words.format_rows(result.rows))
-    yield format_fact(phrases.whole_size, words.format_size(result.bytes))
+    yield format_fact(phrases.whole_size, format_size(result.bytes))
     if not report.dry_run:
         yield format_fact(phrases.took, words.format_duration(result.seconds))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from nightshift.cli.options import day_options, json_option
-from nightshift.cli.output import format_count, format_size, print_json, print_table
+from nightshift.cli.output import format_count, print_json, print_table
+from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
     from nightshift.cli.holdings import ArchiveSummary, TableSummary

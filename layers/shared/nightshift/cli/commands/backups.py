@@ -10,7 +10,8 @@ import click
 
 from nightshift.cli.failures import ExitCode
 from nightshift.cli.options import DayParameter, json_option
-from nightshift.cli.output import format_moment, format_size, print_fact, print_json, print_table
+from nightshift.cli.output import format_moment, print_fact, print_json, print_table
+from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -9,7 +9,8 @@ import click
 
 from nightshift.cli.failures import error_lines, exit_code, refusal_lines
 from nightshift.cli.options import json_option
-from nightshift.cli.output import format_moment, format_seconds, format_size, format_usd, print_json, print_table
+from nightshift.cli.output import format_moment, format_seconds, print_json, print_table
+from nightshift.results.units import format_size, format_usd
 
 if TYPE_CHECKING:
     from datetime import datetime

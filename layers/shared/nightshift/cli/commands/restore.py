@@ -12,8 +12,9 @@ import click
 
 from nightshift.cli.failures import DeclinedByUser, exit_code, refusal_lines
 from nightshift.cli.options import day_options, json_option, timeout_option
-from nightshift.cli.output import format_count, format_moment, format_seconds, format_size, print_fact, print_json
+from nightshift.cli.output import format_count, format_moment, format_seconds, print_fact, print_json
 from nightshift.errors import NightshiftError
+from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
     from nightshift.archive.events import Listener

@@ -12,8 +12,9 @@ import click
 
 from nightshift.cli.failures import exit_code, refusal_lines
 from nightshift.cli.options import json_option, timeout_option
-from nightshift.cli.output import format_count, format_seconds, format_size, print_fact, print_json
+from nightshift.cli.output import format_count, format_seconds, print_fact, print_json
 from nightshift.results.common import RunStatus
+from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
     from nightshift.backup.restore_dispatch import BackupRepository

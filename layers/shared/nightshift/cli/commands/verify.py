@@ -10,7 +10,8 @@ import click
 
 from nightshift.cli.failures import ExitCode
 from nightshift.cli.options import day_options, json_option
-from nightshift.cli.output import format_count, format_size, print_fact, print_json
+from nightshift.cli.output import format_count, print_fact, print_json
+from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
     from nightshift.archive.verify import Depth, VerificationReport
