@@ -14,7 +14,7 @@ from nightshift.archive.engine import delete_orphaned_objects, open_engine
 from nightshift.archive.table import ArchiveContext
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import to_user_error
-from nightshift.database.table_locks import TableLocks
+from nightshift.database.lock import TableLocks
 from nightshift.database.tables import file_deletion, table_exists
 from nightshift.errors import InvalidSettings
 from nightshift.expiry.background_worker import BackgroundOutboxWorker

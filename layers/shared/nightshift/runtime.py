@@ -25,7 +25,7 @@ from nightshift import secrets
 from nightshift.database import history
 from nightshift.database.connect import Database, to_user_error
 from nightshift.database.lock import run_lock
-from nightshift.database.own_schema import schema_of
+from nightshift.database.own_tables import schema_of
 from nightshift.database.schema_move import check_place, settle_schema
 from nightshift.database.upgrades import check_own_tables, check_readable, ensure_tables
 from nightshift.database.url import parse_database_url

@@ -14,7 +14,7 @@ from nightshift.archive.ledger import ArchiveLedger
 from nightshift.archive.run_state import RunLimits
 from nightshift.archive.table import ArchiveContext
 from nightshift.database.connect import Database, refused_statement
-from nightshift.database.table_locks import TableLocks
+from nightshift.database.lock import TableLocks
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, or_, select
 
 from nightshift.database.catalog import TableInfo, TableName, quote_literal
-from nightshift.database.identity import partition_family
-from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.insertable import partition_family
+from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import archive_object, restored_object, table_exists
 from nightshift.errors import TableChanged
 from nightshift.rows.timestamp_column import Kind, TimestampColumn

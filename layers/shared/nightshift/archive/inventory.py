@@ -98,7 +98,7 @@ def returned_beside(connection: Connection, label: str, identities: Sequence[str
     """Returns the number of a table's archived objects that were restored into the table now in its place.
 
     Args:
-        identities: of the table that is there now, see `database.identity`.
+        identities: of the table that is there now, see `database.insertable`.
     """
     if not table_exists(connection, restored_object):
         return 0

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import TableName, quote_literal, quote_nullable
 from nightshift.database.connect import Database
-from nightshift.database.own_schema import own_table
+from nightshift.database.own_tables import own_table
 from nightshift.database.tables import archive_object, run
 
 SWEEP_LIMIT = 1000

@@ -28,7 +28,7 @@ from nightshift.archive.volume import check_volume
 from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
-from nightshift.database.table_locks import TableLocks
+from nightshift.database.lock import TableLocks
 from nightshift.database.tables import archive_object, table_exists
 from nightshift.errors import NightshiftError, RowsReturn, RowsVanish
 from nightshift.policy.retention import RetentionRule

@@ -12,7 +12,7 @@ from nightshift.archive.holds import Holds
 from nightshift.archive.inventory import returned_beside
 from nightshift.database.catalog import HeapTable, TableColumn, TableInfo, TableName
 from nightshift.database.connect import server_message, sqlstate
-from nightshift.database.identity import partition_family
+from nightshift.database.insertable import partition_family
 from nightshift.results.common import GuardRefusal
 from nightshift.rows.timestamp_column import Kind, TimestampColumn, epoch_kind
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from nightshift.database import postgres_access
+from nightshift.database import dialect
 from nightshift.database.catalog import TableColumn, TableInfo, quote_identifier
 from nightshift.database.values import output_of
 
@@ -61,7 +61,7 @@ def check_sizes(connection: Connection, info: TableInfo, condition: str) -> tupl
 
 def name_largest(connection: Connection, info: TableInfo, condition: str) -> str:
     """Returns the name of the largest row that meets a condition: its primary key, or its place."""
-    key = postgres_access.primary_key(connection, info.name)
+    key = dialect.primary_key(connection, info.name)
     shown = (
         ", ".join(f"{output_of('t.' + quote_identifier(column))}" for column in key) or "t.ctid, t.tableoid::regclass"
     )

@@ -36,7 +36,7 @@ from nightshift.backup.table_loader import LoadResult, TableLoader, Told
 from nightshift.backup.target_environment import TargetEnvironment, encoding_of, fit_schema, read_environment
 from nightshift.backup.views import compare_views
 from nightshift.database.connect import Database
-from nightshift.database.durability import flush_commits
+from nightshift.database.session_start import flush_commits
 from nightshift.results.backup import RestoredBackup
 from nightshift.rows.postgres import PostgresConnection
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pg8000
 import sqlalchemy.dialects.postgresql.pg8000  # noqa: F401 - else the first run would load it, at the run's expense
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ResourceClosedError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError
 from sqlalchemy.pool import NullPool
 
-from nightshift.database import path_events
-from nightshift.database.own_schema import find_schema_sql
+from nightshift.database.own_tables import find_schema_sql
+from nightshift.database.search_path import listen_to_paths
 from nightshift.database.session_start import begin_session
 from nightshift.database.sqlstates import READ_ONLY_HINT, path_hint, server_hint
 from nightshift.database.tables import metadata
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE, _READ_ONLY = "42501", "55P03", "25006"
+_BUSY = ("40P01", "40001")
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 """A server that vanished without a word, as in a failover, is noticed within a minute; the kernel takes two hours."""
@@ -85,7 +86,7 @@ class Database:
         """
         try:
             connection = self.engine.connect()
-        except (OperationalError, InterfaceError, DBAPIError, OSError) as exc:
+        except (DBAPIError, OSError) as exc:
             raise DatabaseUnavailable(
                 "the database could not be reached",
                 detail=f"{self._where()}: {_unreached(exc)}",
@@ -107,11 +108,8 @@ class Database:
     def check_writable(self) -> None:
         """Raise `DatabaseUnavailable` where the last connection that was opened could write nothing."""
         if self._read_only is not None:
-            raise DatabaseUnavailable(
-                "the database is read-only",
-                detail=f"{self._where()}: {self._read_only}",
-                hint=READ_ONLY_HINT,
-            )
+            detail = f"{self._where()}: {self._read_only}"
+            raise DatabaseUnavailable("the database is read-only", detail=detail, hint=READ_ONLY_HINT)
 
     def refresh_timeouts(self, connection: Connection) -> None:
         """Fit a connection's time-outs to the remaining budget; ends its transaction."""
@@ -166,7 +164,7 @@ def _engine(database: Database) -> Engine:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
     engine = create_engine(target.sqlalchemy_url(), pool_pre_ping=True, creator=database.open_postgresql)
-    path_events.listen_to_paths(engine)
+    listen_to_paths(engine)
     return engine
 
 
@@ -225,15 +223,10 @@ def refused_statement(exc: DBAPIError) -> NightshiftError:
             detail=words,
             hint="what was committed stands; see that the server is up, and its log; the next run goes on",
         )
-    hint = path_hint(state, in_function=is_in_function(exc)) or server_hint(state, words) or _own_hint(exc)
+    own_hint = _error_fields(exc).get("H")
+    hint = path_hint(state, in_function=is_in_function(exc)) or server_hint(state, words) or own_hint
     message = "the database is read-only" if state == _READ_ONLY else "the database refused a look-up"
     return NightshiftError(message, detail=words, hint=hint or "see the database's log")
-
-
-def _own_hint(exc: DBAPIError) -> str | None:
-    """The server's own HINT."""
-    cause: Any = exc.orig
-    return cause.args[0].get("H") if cause is not None and cause.args and isinstance(cause.args[0], dict) else None
 
 
 def to_user_error(exc: Exception) -> Exception:
@@ -253,7 +246,7 @@ def _unreached(exc: Exception) -> str:
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:
-    """Returns whether a statement gave up waiting for somebody else's lock (SQLSTATE 55P03, or SQLite's busy)."""
+    """Returns whether a statement gave up waiting for a lock (SQLSTATE 55P03, or SQLite's busy)."""
     import sqlite3
 
     if isinstance(exc.orig, sqlite3.OperationalError):
@@ -261,23 +254,37 @@ def is_lock_timeout(exc: DBAPIError) -> bool:
     return sqlstate(exc) == _LOCK_NOT_AVAILABLE
 
 
+def is_busy(exc: DBAPIError) -> bool:
+    """Returns whether another session caused the error: a lock, a deadlock, a serialization failure."""
+    return is_lock_timeout(exc) or sqlstate(exc) in _BUSY
+
+
+def is_timeout(exc: DBAPIError) -> bool:
+    """Returns whether the statement took longer than is left of the run, or somebody cancelled it."""
+    return sqlstate(exc) == "57014"
+
+
+def _error_fields(exc: BaseException) -> dict[str, str]:
+    """The fields of the server's error, by their letters in PostgreSQL's protocol; none where no server gave one."""
+    cause: Any = getattr(exc, "orig", None) or exc
+    return cause.args[0] if cause.args and isinstance(cause.args[0], dict) else {}
+
+
 def sqlstate(exc: DBAPIError) -> str | None:
     """The server's error code, where a server gave one."""
-    cause: Any = exc.orig
-    return cause.args[0].get("C") if cause is not None and cause.args and isinstance(cause.args[0], dict) else None
+    return _error_fields(exc).get("C")
 
 
 def is_in_function(exc: DBAPIError) -> bool:
     """Returns whether an error arose in a function that the statement called, e.g. a trigger's, by its context."""
-    cause: Any = exc.orig
-    return bool(cause is not None and cause.args and isinstance(cause.args[0], dict) and cause.args[0].get("W"))
+    return bool(_error_fields(exc).get("W"))
 
 
 def server_message(exc: BaseException) -> str:
     """The driver's own words, without the statement or the connection's arguments."""
-    cause: Any = getattr(exc, "orig", None) or exc
-    if cause.args and isinstance(cause.args[0], dict):
-        return str(cause.args[0].get("M", "refused"))
+    if fields := _error_fields(exc):
+        return fields.get("M", "refused")
+    cause = getattr(exc, "orig", None) or exc
     return str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
 
 

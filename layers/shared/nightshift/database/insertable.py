@@ -1,4 +1,4 @@
-"""Describes a table for the insertion of rows."""
+"""Describes a table for the insertion of rows, and identifies it independently of its name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sqlalchemy import Connection, text
 
 from nightshift.database import postgres
 from nightshift.database.catalog import TableName
-from nightshift.database.sqlite import SHAPE_SQL, column_affinity, declared_type, is_strict
+from nightshift.database.dialect import shape_sql
+from nightshift.database.sqlite import column_affinity, declared_type, is_strict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class InsertTarget:
             row-level security.
         may_insert: we have the privileges.
         empty: it has no row.
-        shape: a number that changes with its columns, keys, triggers and rules, see `shape_sql`.
+        shape: a number that changes with its columns, keys, triggers and rules.
     """
 
     name: TableName
@@ -71,7 +72,7 @@ class InsertTarget:
     @property
     def shape_sql(self) -> str:
         """A query for the shape as it is now; equal to `shape` while the description still holds."""
-        return postgres.schema_hash_sql(self.name) if self.name.schema else SHAPE_SQL
+        return shape_sql(self.name)
 
 
 _TABLE = """
@@ -140,7 +141,7 @@ def find_insert_target(connection: Connection, name: TableName) -> InsertTarget 
     kind = _KINDS[found.kind]
     if not found.may_use:
         return InsertTarget(name=name, id=str(found.oid), kind=kind, slots=(), unique=False, may_insert=False)
-    shape: Any = connection.exec_driver_sql(postgres.schema_hash_sql(name)).scalar()
+    shape: Any = connection.exec_driver_sql(shape_sql(name)).scalar()
     readable = found.may_use and found.may_insert
     return InsertTarget(
         name=name,
@@ -200,12 +201,12 @@ def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
                 default=row.dflt_value is not None,
             )
         )
+    exact = TableName("", found.name)
     triggers = connection.execute(
         text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE"),
         {"name": name.name},
     )
-    shape: Any = connection.exec_driver_sql(SHAPE_SQL).scalar()
-    exact = TableName("", found.name)
+    shape: Any = connection.exec_driver_sql(shape_sql(exact)).scalar()
     return InsertTarget(
         name=exact,
         id=found.name,
@@ -216,3 +217,26 @@ def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
         empty=found.type == "table" and _is_empty(connection, exact),
         shape=shape,
     )
+
+
+# By the catalogue, not by `regclass`: that wants to use the schema, and it is for the guards to say that we may not.
+_FAMILY = """
+WITH own AS (
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = :schema AND c.relname = :name
+)
+SELECT CAST(oid AS text) FROM own
+UNION SELECT CAST(CAST(relid AS oid) AS text) FROM own, pg_partition_tree(own.oid)
+UNION SELECT CAST(CAST(relid AS oid) AS text) FROM own, pg_partition_ancestors(own.oid)
+"""
+
+
+def partition_family(connection: Connection, table: TableName) -> tuple[str, ...]:
+    """Identities (`InsertTarget.id`) of a table, its partitions and its ancestors; none where it does not exist.
+
+    PostgreSQL's OIDs. SQLite's tables have no identity but their name.
+    """
+    if connection.dialect.name == "sqlite":
+        return (table.name,)
+    found = connection.execute(text(_FAMILY), {"schema": table.schema, "name": table.name})
+    return tuple(found.scalars())

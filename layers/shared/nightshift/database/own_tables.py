@@ -1,4 +1,4 @@
-"""Checks that only nightshift writes its own tables, and that no other code runs in them.
+"""Finds the schema of nightshift's own tables; checks that only nightshift writes them and no other code runs in them.
 
 A role that may create tables could have made one of ours before we did, with a trigger that runs with our rights. A
 role that may write the ledger can have archived objects deleted. One query of the catalogue finds the faults, each with
@@ -10,12 +10,13 @@ a superuser membership says nothing: it is a member of every role.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, PrimaryKeyConstraint, Table, UniqueConstraint, text
 
-from nightshift.database.own_schema import schema_of
+from nightshift.database.catalog import TableName, quote_literal
+from nightshift.database.search_path import SCHEMAS
 from nightshift.errors import OwnTablesRefused
 
 STAGE = "nightshift_embedding_stage_"
@@ -214,3 +215,35 @@ def _in_sqlite(connection: Connection, tables: Collection[Table]) -> tuple[OwnTa
         OwnTableFault(row.name, said[row.type].format(row.object), f'DROP {row.type.upper()} "{row.object}"')
         for row in found
     )
+
+
+def find_schema_sql(names: Iterable[str], wanted: str | None = None) -> str:
+    """SQL for that schema: the first of the role's own search_path that has one of the tables, else the first.
+
+    Args:
+        names: of the tables.
+        wanted: a schema to look at before these, NIGHTSHIFT_SCHEMA.
+    """
+    known = ", ".join(map(quote_literal, names))
+    places = SCHEMAS if wanted is None else f"(ARRAY[CAST({quote_literal(wanted)} AS name)] || {SCHEMAS})"
+    return f"""
+SELECT CAST(coalesce(
+  (SELECT n.nspname FROM unnest({places}) WITH ORDINALITY s(name, place) JOIN pg_namespace n ON n.nspname = s.name
+   JOIN pg_class c ON c.relnamespace = n.oid WHERE c.relname IN ({known}) ORDER BY s.place LIMIT 1),
+  ({places})[1]) AS text)
+"""
+
+
+def schema_of(connection: Connection) -> str | None:
+    """The schema of our tables, as `Database` has found it; None in SQLite."""
+    found: str | None = connection.get_execution_options().get("schema_translate_map", {}).get(None)
+    return found
+
+
+def own_table(table: Table | str, schema: str | None) -> str:
+    """One of our tables, quoted for SQL that is not SQLAlchemy's.
+
+    Args:
+        schema: `Database.schema`, or `schema_of(connection)`.
+    """
+    return TableName(schema or "", table if isinstance(table, str) else table.name).sql

@@ -13,7 +13,7 @@ is set for what the statement calls. And event triggers may rely on it, which ar
 statement has no condition; it is read by PostgreSQL's own schema first and the role's path behind it, which is safe
 where it names nothing but types, and objects with their schemas (see `is_definition`).
 
-`TAKEN_BACK` must follow before the next statement is read; both planes see to that (`database.path_events`,
+`TAKEN_BACK` must follow before the next statement is read; both planes see to that (`listen_to_paths`,
 `rows.postgres`), and to the path of deferred triggers at COMMIT. BEFORE triggers of a whole statement are called before
 any condition is looked at: they have the role's path only where the statement that changes rows is part of another one,
 which has the condition.
@@ -22,6 +22,10 @@ which has the condition.
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import pg8000
+from sqlalchemy import Connection, Engine, event
 
 PINNED = "pg_catalog, pg_temp"
 """pg_temp is last: unnamed, it would be the first place to look for tables and types."""
@@ -73,3 +77,45 @@ def is_definition(statement: str) -> bool:
 def is_handed_over(statement: str) -> bool:
     """Returns whether a statement runs, in part or whole, by the role's own path."""
     return HANDED_OVER in statement or is_definition(statement)
+
+
+_HANDED = "nightshift.handed_over"
+
+
+def listen_to_paths(engine: Engine) -> None:
+    """Do so on an engine's connections."""
+    event.listen(engine, "before_cursor_execute", _open_to_event_triggers)
+    event.listen(engine, "after_cursor_execute", _take_path_back)
+    event.listen(engine, "commit", _hand_path_over)
+    event.listen(engine, "rollback", _forget_path)
+
+
+def _open_to_event_triggers(_: Connection, cursor: Any, statement: str, *_more: object) -> None:
+    """The cursor's own call, for it begins the transaction where there is none yet."""
+    if is_definition(statement):
+        cursor.execute(OPEN_TO_EVENT_TRIGGERS)
+
+
+def _take_path_back(connection: Connection, cursor: Any, statement: str, *_: object) -> None:  # noqa: ARG001 - SQLAlchemy's
+    """After a statement that ran by the role's own search_path, ours holds again; see `search_path`."""
+    if HANDED_OVER in statement:
+        connection.info[_HANDED] = True
+    if is_handed_over(statement):
+        _driver(connection).execute_simple(TAKEN_BACK)
+
+
+def _hand_path_over(connection: Connection) -> None:
+    """Hands the path over before COMMIT after such statements: deferred triggers run by the role's path, too."""
+    if connection.info.pop(_HANDED, False):
+        _driver(connection).execute_simple(HAND_OVER)
+
+
+def _forget_path(connection: Connection) -> None:
+    """An undone transaction has left nothing; of a connection that is gone there is nothing to know."""
+    if not connection.invalidated:
+        connection.info.pop(_HANDED, None)
+
+
+def _driver(connection: Connection) -> pg8000.Connection:
+    driver: pg8000.Connection = connection.connection.dbapi_connection
+    return driver

@@ -5,6 +5,11 @@ same statement finds and names those that our role may not set, or no session ca
 foreign keys that are switched off, and a pool that lends a server's session for one transaction at a time. There
 settings, temporary tables and the run's lock would be somebody else's a moment later, and theirs ours; so such a pool
 is detected before anything is set.
+
+Commits must be durable against a crash of the server before anything outside the database relies on them. With
+`synchronous_commit = off` PostgreSQL answers COMMIT before the record of it is on disk, and a crash takes the last
+commits back: rows whose files S3 has deleted, a ledger that does not know its objects. Commits of others with that
+setting, such as by a trigger, are visible before they are durable; `flush_commits` waits for these, too.
 """
 
 from __future__ import annotations
@@ -16,10 +21,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pg8000
+from sqlalchemy import Connection
 
 from nightshift.database import search_path
 from nightshift.database.catalog import quote_literal
-from nightshift.database.durability import DURABLE
 from nightshift.errors import DatabaseUnavailable
 
 UNLIMITED: Mapping[str, str] = {
@@ -68,6 +73,14 @@ def settings_sql(settings: Mapping[str, str]) -> str:
         calls.append(f"CASE WHEN {known} THEN {call} END" if name in _NEW else call)
     return ", ".join(calls)
 
+
+DURABLE = (
+    "pg_catalog.set_config('synchronous_commit',"
+    " pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'local'), false)"
+)
+"""SQL expression, for a session's first statement: its commits are on this server's disk before they are answered.
+
+`local`, not `on`: where a standby is named and down, `on` would wait for it for ever. What is stronger stays."""
 
 _SET = f"pg_catalog.concat({search_path.CAPTURE}, {search_path.PIN}, {DURABLE}, {settings_sql(_CONTROL)})"
 
@@ -157,3 +170,16 @@ def _row(connection: pg8000.Connection, statement: str) -> list[Any]:
     """The one row of a statement, in one round trip and without a transaction of the driver's."""
     [row] = connection.execute_simple(statement).rows
     return list(row)
+
+
+def flush_commits(connection: Connection) -> None:
+    """Commit, and return when all commits of all sessions up to then are on disk.
+
+    A commit flushes the log only where its transaction has written something: this writes a few bytes, and no table.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'nightshift', '')")
+    else:
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+    connection.commit()

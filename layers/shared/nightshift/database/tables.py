@@ -23,8 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from nightshift.database.own_schema import schema_of
-from nightshift.database.own_tables import find_faults
+from nightshift.database.own_tables import find_faults, schema_of
 
 metadata = MetaData()
 

@@ -14,8 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, server_message, sqlstate
-from nightshift.database.own_schema import own_table, schema_of
-from nightshift.database.own_tables import check_faults, find_faults
+from nightshift.database.own_tables import check_faults, find_faults, own_table, schema_of
 from nightshift.database.tables import feedback_run, file_deletion, metadata, restored_object, revoke_grants
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 

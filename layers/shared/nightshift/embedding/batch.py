@@ -13,14 +13,17 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
-from nightshift.database.connect import refused_statement, sqlstate
+from nightshift.database.connect import is_busy, refused_statement, sqlstate
 from nightshift.embedders import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
-from nightshift.embedding.database_errors import is_busy, is_row_error
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.model_migration import LOCK_SECONDS
 from nightshift.embedding.models import DocumentResult, EmbeddingState, Key, SourceDocument, VectorStore
 from nightshift.embedding.progress import EmbeddingStats
 from nightshift.errors import NightshiftError
+
+_ABOUT_A_ROW = ("22", "23", "44", "P0")
+"""Classes of SQLSTATE (PostgreSQL manual, appendix A) by which the database refuses a row: a value, a constraint, a
+view's condition, a trigger's exception."""
 
 MOST_BUSY = 50
 """Locked documents after which the run stops trying: somebody holds more than single ones."""
@@ -97,7 +100,7 @@ class BatchEmbedder:
             return self._write(shelf, outcomes)
         except DBAPIError as exc:
             self._session.connection.rollback()
-            if not (is_busy(exc) or is_row_error(exc)):
+            if not (is_busy(exc) or _is_row_error(exc)):
                 raise
             if is_busy(exc) and not self._session.splits:
                 self._leave_locked(len(outcomes))
@@ -131,7 +134,7 @@ class BatchEmbedder:
         if is_busy(exc):
             self._leave_locked(1)
             return
-        if not is_row_error(exc):
+        if not _is_row_error(exc):
             raise refused_statement(exc) from exc
         code = sqlstate(exc) or type(exc).__name__
         refused = DocumentResult(
@@ -183,3 +186,9 @@ def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResul
 
 def _empty(documents: Sequence[SourceDocument]) -> list[DocumentResult]:
     return [DocumentResult(document, EmbeddingState.EMPTY) for document in documents if not document.text.strip()]
+
+
+def _is_row_error(exc: DBAPIError) -> bool:
+    """Returns whether the database does not take a row as it is."""
+    state = sqlstate(exc)
+    return state.startswith(_ABOUT_A_ROW) if state else type(exc).__name__ == "IntegrityError"

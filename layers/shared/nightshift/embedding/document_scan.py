@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.database.connect import is_timeout
 from nightshift.embedders import EmbeddingDeadlineExceeded
 from nightshift.embedding.batch import MOST_BUSY, BatchEmbedder
-from nightshift.embedding.database_errors import is_out_of_time
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.models import DocumentFilter, Key, VectorStore
 from nightshift.embedding.progress import EmbeddingStats
@@ -125,7 +125,7 @@ class DocumentScan:
             return self._session.count_remaining(shelf, choice, after)
         except DBAPIError as exc:
             self._session.connection.rollback()
-            if not is_out_of_time(exc):
+            if not is_timeout(exc):
                 raise
             return 1
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
-from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import embedding, embedding_place, table_exists
 from nightshift.embedding.models import (
     ConcurrentModelChange,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.database import postgres_access, sqlite
+from nightshift.database import dialect
 from nightshift.database.catalog import TableColumn, TableInfo, TableName
 from nightshift.database.postgres import ROW_SECURITY
 from nightshift.guards import GuardRefused
@@ -63,12 +63,7 @@ def known_column(info: TableInfo, written: str) -> TableColumn:
 
 def check_unique_key(connection: Connection, table: TableName, column: str) -> None:
     """No two rows have the same value in this column."""
-    names = (column,)
-    if connection.dialect.name == "postgresql":
-        found = postgres_access.is_unique(connection, table, names)
-    else:
-        found = sqlite.primary_key(connection, table) == names or sqlite.is_unique(connection, table, names)
-    if not found:
+    if not dialect.is_unique(connection, table, [column]):
         raise GuardRefused(
             "not_unique",
             f"{table.label}.{column} is not unique: a vector could not be told whose it is",

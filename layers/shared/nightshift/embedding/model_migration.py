@@ -23,10 +23,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_literal
-from nightshift.database.connect import Database
-from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.connect import Database, is_busy, is_timeout
+from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import revoke_grants
-from nightshift.embedding.database_errors import is_busy, is_out_of_time
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.models import EmbeddingState, ModelState, VectorStore
 from nightshift.embedding.sql_text import format_timestamp, type_sql
@@ -99,7 +98,7 @@ class ModelMigration:
                 return True
             except DBAPIError as exc:
                 self._session.connection.rollback()
-                if not (is_busy(exc) or is_out_of_time(exc)):
+                if not (is_busy(exc) or is_timeout(exc)):
                     raise
         return False
 

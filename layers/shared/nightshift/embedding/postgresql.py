@@ -11,8 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.operators import operator_sql
 from nightshift.database.search_path import HANDED_OVER
+from nightshift.database.values import operator_sql
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.models import DocumentResult, EmbeddingModel, EmbeddingState, Key, VectorStore
 from nightshift.embedding.source import DocumentSource

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
-from nightshift.database import postgres, sqlite
 from nightshift.database.catalog import TableColumn, TableInfo, TableName, quote_identifier, split_name
+from nightshift.database.dialect import describe_table
 from nightshift.database.search_path import SCHEMAS
 from nightshift.embedding import guards
 from nightshift.embedding.vectors import VectorFormat, declared_dimension, form_of
@@ -99,7 +99,7 @@ def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: i
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    info = guards.known_table(policy.table, _describe(connection, policy.table))
+    info = guards.known_table(policy.table, describe_table(connection, policy.table))
     key = guards.known_column(info, policy.id)
     guards.check_unique_key(connection, info.name, key.name)
     if connection.dialect.name == "sqlite" and key.base_type not in ("integer", "text"):
@@ -117,11 +117,6 @@ def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: i
     return DocumentSource(info.name, key, texts, version, place)
 
 
-def _describe(connection: Connection, written: str) -> TableInfo | None:
-    describe = postgres.describe_table if connection.dialect.name == "postgresql" else sqlite.describe_table
-    return describe(connection, written, "")
-
-
 def _column(connection: Connection, info: TableInfo, policy: EmbeddingPolicy) -> VectorTarget:
     """A column of the documents' own table."""
     assert policy.embedding is not None  # the policy has one of the two
@@ -137,7 +132,7 @@ def _own_table(
     connection: Connection, documents: TableInfo, written: str, key: TableColumn, dimension: int
 ) -> VectorTarget:
     """A table beside the documents, as it is or as it will be."""
-    info = _describe(connection, written)
+    info = describe_table(connection, written)
     if info is None:
         return _new_table(connection, documents, written, dimension)
     guards.known_table(written, info)

@@ -18,10 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.archive.table_guards import duplicate_policy_refusal
 from nightshift.database.catalog import TableName
-from nightshift.database.connect import Database, refused_statement
+from nightshift.database.connect import Database, is_timeout, refused_statement
 from nightshift.embedders import TextEmbedder
 from nightshift.embedding.batch import BatchEmbedder
-from nightshift.embedding.database_errors import is_out_of_time
 from nightshift.embedding.document_scan import PAGE, DocumentScan
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.guards import check_dimension
@@ -188,7 +187,7 @@ def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: Embed
             progress.removed = session.delete_orphaned_embeddings()
         except DBAPIError as exc:
             session.connection.rollback()
-            if not is_out_of_time(exc):
+            if not is_timeout(exc):
                 raise
             ended.in_time = False
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.database.catalog import TableName
-from nightshift.database.postgres import schema_hash_sql
-from nightshift.database.sqlite import SHAPE_SQL
+from nightshift.database.dialect import shape_sql
 from nightshift.errors import ArchiveMismatch, TableChanged
 from nightshift.expiry.file_names import NoFileNames
 from nightshift.expiry.session import UNTOLD, DeletionCounts, DeletionRejected, DeletionSession, UnexpiredDependentError
@@ -244,8 +243,7 @@ def _check_shapes(session: DeletionSession, statements: ExpiryStatements) -> Non
     """
     for node in statements.cascade.nodes.values():
         for heap in node.info.heaps:
-            shape = schema_hash_sql(heap.name) if statements.postgresql else SHAPE_SQL
-            if session.number(shape) == heap.shape:
+            if session.number(shape_sql(heap.name)) == heap.shape:
                 continue
             raise TableChanged(
                 "a table was altered while its rows were deleted",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.table_guards import check_table_known
-from nightshift.database import postgres, postgres_access, references, sqlite
+from nightshift.database import dialect, sqlite
 from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_identifier
 from nightshift.database.connect import server_message
 from nightshift.expiry.graph import CascadeGraph, CascadeTable, FileColumns, FileReference, ReferenceEdge
@@ -84,7 +84,7 @@ class CascadeDiscovery:
                 child,
                 key.columns,
                 key.name,
-                loose or self._indexed(child, key.columns),
+                loose or dialect.is_indexed(self._connection, child, key.columns),
                 key.partition,
                 key.on_delete is OnDelete.CASCADE and key.acts,
                 key.comparisons,
@@ -110,12 +110,8 @@ class CascadeDiscovery:
                     f"{child.label}: {len(columns)} columns cannot reference {len(referenced)} of {parent.label}",
                     "name as many `referenced` columns as `columns`",
                 )
-            comparisons = (
-                references.reference_comparisons(self._connection, parent, referenced, child, columns)
-                if self._postgresql
-                else sqlite.reference_comparisons(self._connection, parent.name, referenced, child.name, columns)
-            )
-            indexed = self._indexed(child, columns)
+            comparisons = dialect.reference_comparisons(self._connection, parent, referenced, child, columns)
+            indexed = dialect.is_indexed(self._connection, child, columns)
             edge = ReferenceEdge(parent, referenced, child, columns, indexed=indexed, comparisons=comparisons)
             self._unambiguous(edge)
             self._comparable(edge)
@@ -123,8 +119,8 @@ class CascadeDiscovery:
 
     def _unambiguous(self, edge: ReferenceEdge) -> None:
         """Checks that the referenced columns are unique: else dependents of a living row would be deleted, too."""
-        is_unique = postgres_access.is_unique if self._postgresql else sqlite.is_unique
-        if edge.referenced != self._key(edge.parent) and not is_unique(self._connection, edge.parent, edge.referenced):
+        is_key = edge.referenced == self._key(edge.parent)
+        if not is_key and not dialect.is_unique(self._connection, edge.parent, edge.referenced):
             raise GuardRefused(
                 "wrong_reference",
                 f"{edge.parent.label} ({', '.join(edge.referenced)}) is not unique: several rows may have the same",
@@ -153,8 +149,7 @@ class CascadeDiscovery:
         known = next((info for info in self._infos.values() if info.name.label == written), None)
         if known is not None:
             return known
-        describe = postgres.describe_table if self._postgresql else sqlite.describe_table
-        info = describe(self._connection, written, timestamp)
+        info = dialect.describe_table(self._connection, written, timestamp)
         if refusal := check_table_known(written, info):
             raise GuardRefused.from_refusal(refusal)
         assert info is not None  # known_table has refused otherwise
@@ -187,18 +182,14 @@ class CascadeDiscovery:
     def _node(self, table: TableName) -> CascadeTable:
         info, key = self._infos[table], self._key(table)
         if self._postgresql:
-            same = references.reference_comparisons(self._connection, table, key, table, key)
+            same = dialect.reference_comparisons(self._connection, table, key, table, key)
             return CascadeTable(info, key, self._files(table), same)
         # Other columns may be equal by one collation and not by another, or null.
         rowid = sqlite.row_identifier(info.columns)
         return CascadeTable(info, (rowid,) if rowid else (), self._files(table), primary=key)
 
     def _key(self, table: TableName) -> tuple[str, ...]:
-        find = postgres_access.primary_key if self._postgresql else sqlite.primary_key
-        return find(self._connection, table)
-
-    def _indexed(self, table: TableName, columns: Sequence[str]) -> bool:
-        return postgres_access.is_indexed(self._connection, table, columns) if self._postgresql else True
+        return dialect.primary_key(self._connection, table)
 
     def _files(self, table: TableName) -> tuple[FileColumns, ...]:
         found = []

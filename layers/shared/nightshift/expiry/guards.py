@@ -11,7 +11,7 @@ from nightshift.archive.table_guards import (
     check_replicable,
     hiding_cure,
 )
-from nightshift.database import postgres_access, references
+from nightshift.database import dialect, references
 from nightshift.database.catalog import ForeignKey, TableName
 from nightshift.expiry.graph import CascadeGraph, CascadeTable, ReferenceEdge
 from nightshift.guards import GuardRefused
@@ -59,7 +59,7 @@ def check_lasting(edge: ReferenceEdge, key: ForeignKey) -> None:
 
 def _key_tables(connection: Connection) -> None:
     """We may make the temporary tables that hold keys."""
-    if connection.dialect.name == "postgresql" and not postgres_access.may_make_temporary(connection):
+    if not dialect.may_make_temporary(connection):
         raise GuardRefused(
             "privilege",
             "nightshift's role may not make temporary tables",
@@ -80,10 +80,8 @@ def _nothing_hidden(node: CascadeTable) -> None:
 
 def _privileges(connection: Connection, node: CascadeTable) -> None:
     """We may read and delete the rows, and lock them, which PostgreSQL allows to those who may update them."""
-    may = all(heap.may_delete for heap in node.info.heaps)
-    if may and (connection.dialect.name != "postgresql" or postgres_access.may_lock(connection, node.name)):
-        return
-    raise no_privilege(node.name)
+    if not all(heap.may_delete for heap in node.info.heaps) or not dialect.may_lock(connection, node.name):
+        raise no_privilege(node.name)
 
 
 def no_privilege(table: TableName) -> GuardRefused:

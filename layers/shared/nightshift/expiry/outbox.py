@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from nightshift.database.durability import flush_commits
-from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.own_tables import own_table, schema_of
+from nightshift.database.session_start import flush_commits
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.file_names_sql import create_name_functions
 from nightshift.expiry.graph import FileReference

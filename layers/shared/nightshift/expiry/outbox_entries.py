@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.own_schema import own_table
+from nightshift.database.own_tables import own_table
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.file_names_sql import exact_text_sql, odd_sql, tellable_sql, told_sql
 from nightshift.expiry.graph import FileColumns

@@ -7,9 +7,9 @@ from math import inf
 
 from sqlalchemy import Connection
 
-from nightshift.database import postgres, postgres_access, sqlite
+from nightshift.database import dialect, postgres
 from nightshift.database.catalog import TableColumn, TableName
-from nightshift.database.own_schema import schema_of
+from nightshift.database.own_tables import schema_of
 from nightshift.database.tables import archive_object, table_exists
 from nightshift.expiry.file_names import FileNameReading, reach_of
 from nightshift.expiry.graph import FileColumns, FileReference
@@ -54,10 +54,9 @@ def named_places(
         others.
     """
     postgresql = connection.dialect.name == "postgresql"
-    describe = postgres.describe_table if postgresql else sqlite.describe_table
     places, hidden = [], []
     for entry in (entry for policy in policies for entry in policy.files):
-        info = describe(connection, entry.table, "")
+        info = dialect.describe_table(connection, entry.table)
         if info is not None and (not info.may_read or postgres.ROW_SECURITY in info.hiding):
             hidden.append(f"{info.name.label} may not be read")
             continue
@@ -69,7 +68,7 @@ def named_places(
             # Misspelt, most likely: its own policy is refused, but other tables' rows may name the same files.
             hidden.append(f"{info.name.label} has no column of text called {' or '.join(names)}")
             continue
-        indexed = postgres_access.is_indexed(connection, info.name, [key.name]) if postgresql else True
+        indexed = dialect.is_indexed(connection, info.name, [key.name])
         indexed = indexed and not key.base_type.endswith(".citext")  # its index knows no case, and a key does
         files = file_columns(entry, key.name, more[0].name if more and more[0] else None, settings)
         places.append(FileReference(info.name, files, indexed, info.rows))

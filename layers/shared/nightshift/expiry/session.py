@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.catalog import quote_identifier
-from nightshift.database.connect import is_in_function, is_lock_timeout, refused_statement, server_message, sqlstate
+from nightshift.database.connect import is_busy, is_in_function, is_timeout, refused_statement, server_message, sqlstate
 from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlstates import is_about_rows
 from nightshift.errors import NightshiftError
@@ -47,8 +47,6 @@ UNTOLD = "names no file that may be deleted"
 WORK_MEM = "32MB"
 """Memory of the server for a statement's keys and files before it writes them to disk; its own 4 MB hold those of
 a few thousand rows."""
-
-_BUSY = {"55P03", "40P01", "40001", "57014"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +229,7 @@ def _returned(deletion: DeleteStatement) -> str:
 def _translated(exc: DBAPIError) -> NightshiftError:
     """Returns the batch's error for a failed statement, with the driver's first line: its detail may quote rows."""
     state = sqlstate(exc) or ""
-    if is_lock_timeout(exc) or state in _BUSY:
+    if is_busy(exc) or is_timeout(exc):
         return LockContention("rows are locked by somebody else", detail=server_message(exc))
     if is_about_rows(state, in_function=is_in_function(exc)) if state else type(exc).__name__ == "IntegrityError":
         return DeletionRejected("the database refused to delete rows", detail=server_message(exc))

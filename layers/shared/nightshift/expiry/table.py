@@ -33,8 +33,8 @@ from nightshift.archive.table_guards import (
 from nightshift.archive.unarchivable import check_columns, check_sizes
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement
-from nightshift.database.postgres_access import counts_rows
-from nightshift.database.table_locks import TableLocks
+from nightshift.database.dialect import counts_rows
+from nightshift.database.lock import TableLocks
 from nightshift.errors import NightshiftError
 from nightshift.expiry.batch import ExpiryBatch, delete_expired_batch
 from nightshift.expiry.discovery import CascadeDiscovery
@@ -212,7 +212,7 @@ def _statements(
     restored = active_holds(connection, cascade.nodes[cascade.root].info, zone, None, axis)
     beneath = partial(cascade.file_tables, {name: held.condition for name, held in holds.items()})
     # What is archived must be returned by a statement of ours, what is held be found, and a dry run looks at every row.
-    ours = not postgresql or turn.policy.archive or turn.run.dry_run or holds or not counts_rows(connection)
+    ours = turn.policy.archive or turn.run.dry_run or holds or not counts_rows(connection)
     return ExpiryStatements(
         cascade,
         DueCondition(axis, now, own, notes, beneath, restored),

@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from nightshift.database.own_schema import own_table, schema_of
+from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import feedback_day, feedback_run
 from nightshift.database.upgrades import columns_there
 from nightshift.feedback.decision import DecisionRules

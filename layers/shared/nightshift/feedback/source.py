@@ -15,10 +15,9 @@ from sqlalchemy import Connection, text
 
 from nightshift.archive.epochs import check_unit
 from nightshift.archive.table_guards import check_plain_times, timestamp_kind
-from nightshift.database import postgres, sqlite
+from nightshift.database import dialect, postgres
 from nightshift.database.catalog import TableColumn, TableInfo, TableName, quote_identifier
 from nightshift.database.postgres import ROW_SECURITY
-from nightshift.database.postgres_access import is_indexed
 from nightshift.database.search_path import HANDED_OVER
 from nightshift.feedback.ratings import RatingValues, make_ratings
 from nightshift.guards import GuardRefused
@@ -161,7 +160,7 @@ def _rows(info: TableInfo) -> str:
 def _table(connection: Connection, settings: Settings) -> TableInfo:
     written = settings.feedback_table
     if connection.dialect.name == "sqlite":
-        info = sqlite.describe_table(connection, written, settings.feedback_time)
+        info = dialect.describe_table(connection, written, settings.feedback_time)
     else:
         info = postgres.describe_for_reading(connection, written)
     if info is None or info.name.name.startswith("nightshift_"):
@@ -201,9 +200,9 @@ def _optional(info: TableInfo, setting: str, written: str | None) -> str | None:
 def _slow(connection: Connection, info: TableInfo, time: TableColumn) -> list[str]:
     """A warning where every count has to read the whole of a large table."""
     if connection.dialect.name == "postgresql":
-        if is_indexed(connection, info.name, [time.name]):
+        if dialect.is_indexed(connection, info.name, [time.name]):
             return []
-        info = postgres.describe_table(connection, info.name.sql, time.name) or info
+        info = dialect.describe_table(connection, info.name.sql, time.name) or info
     if all(heap.indexed for heap in info.heaps) or sum(heap.bytes for heap in info.heaps) < LARGE:
         return []
     return [f"no index begins with {info.name.label}.{time.name}: the whole table is read for each count"]

@@ -17,7 +17,7 @@ from sqlalchemy import table as any_table
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
 from nightshift.archive.ledger import split_keys
 from nightshift.database.catalog import TableName, quote_literal, quote_nullable
-from nightshift.database.own_schema import own_table
+from nightshift.database.own_tables import own_table
 from nightshift.database.tables import archive_object, restored_object, table_exists
 
 

@@ -20,9 +20,8 @@ from nightshift.archive.object_verification import ObjectDamaged, verify_object
 from nightshift.archive.run_state import RunLimits
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, refused_statement, server_message, sqlstate
-from nightshift.database.identity import partition_family
-from nightshift.database.insertable import InsertTarget
-from nightshift.database.table_locks import TableLocks
+from nightshift.database.insertable import InsertTarget, partition_family
+from nightshift.database.lock import TableLocks
 from nightshift.errors import NightshiftError
 from nightshift.restore import records as book
 from nightshift.restore.destination import ColumnSet, RestoreDestination, make_destination, plan_destination

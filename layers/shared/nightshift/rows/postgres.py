@@ -16,8 +16,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
 from nightshift.database import search_path
-from nightshift.database.durability import DURABLE
-from nightshift.database.session_start import settings_sql
+from nightshift.database.session_start import DURABLE, settings_sql
 from nightshift.database.sqlstates import first_line, is_about_rows, server_hint
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable

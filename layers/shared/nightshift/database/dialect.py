@@ -1,4 +1,4 @@
-"""Looks up keys and indexes of a PostgreSQL table, and our role's privileges on it."""
+"""Look-ups of one table that both databases answer: its description, keys, indexes, and our role's privileges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from nightshift.database.catalog import TableName
+from nightshift.database import postgres, references, sqlite
+from nightshift.database.catalog import ColumnComparison, TableInfo, TableName
 
 _PRIMARY_KEY = """
 SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY u(num, n)
@@ -33,34 +34,63 @@ _UNIQUE = _INDEXED.replace(
 )
 
 
+def describe_table(connection: Connection, written: str, timestamp: str = "") -> TableInfo | None:
+    """Describe a table; None where no relation has that name. See `postgres.describe_table`."""
+    describe = postgres.describe_table if connection.dialect.name == "postgresql" else sqlite.describe_table
+    return describe(connection, written, timestamp)
+
+
+def shape_sql(table: TableName) -> str:
+    """A query for a number that changes with a table's columns, keys, triggers and rules; see `HeapTable.shape`."""
+    return postgres.schema_hash_sql(table) if table.schema else sqlite.SHAPE_SQL
+
+
+def reference_comparisons(
+    connection: Connection, parent: TableName, referenced: Sequence[str], child: TableName, columns: Sequence[str]
+) -> tuple[ColumnComparison, ...]:
+    """Returns the comparisons that a foreign key from `child` to these unique columns of `parent` would use."""
+    if connection.dialect.name == "postgresql":
+        return references.reference_comparisons(connection, parent, referenced, child, columns)
+    return sqlite.reference_comparisons(connection, parent.name, referenced, child.name, columns)
+
+
 def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
-    """The columns of the primary key, in its order; empty where there is none."""
+    """The columns of the primary key, in its order; without one, none (PostgreSQL) or the row identifier (SQLite)."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.primary_key(connection, table)
     return tuple(connection.execute(text(_PRIMARY_KEY), {"name": table.sql}).scalars())
 
 
 def is_indexed(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Returns whether a usable index begins with just these columns, in whatever order."""
+    """Returns whether a usable index begins with just these columns, in whatever order; SQLite: not looked up, True."""
+    if connection.dialect.name == "sqlite":
+        return True
     found = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
     return bool(found.scalar())
 
 
 def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
     """Returns whether no two rows can have the same values in these columns, nulls apart."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.primary_key(connection, table) == tuple(columns) or sqlite.is_unique(connection, table, columns)
     found = connection.execute(text(_UNIQUE), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
     return bool(found.scalar())
 
 
 def may_lock(connection: Connection, table: TableName) -> bool:
     """Returns whether we may delete rows of the table and lock them; PostgreSQL lets roles lock that may update."""
+    if connection.dialect.name == "sqlite":
+        return True
     allowed = " AND ".join(f"has_table_privilege(CAST(:name AS regclass), '{right}')" for right in ("UPDATE", "DELETE"))
     return bool(connection.execute(text(f"SELECT {allowed}"), {"name": table.sql}).scalar())
 
 
 def may_make_temporary(connection: Connection) -> bool:
     """Returns whether we may make temporary tables."""
-    return bool(connection.execute(text("SELECT has_database_privilege(current_database(), 'TEMP')")).scalar())
+    allowed = text("SELECT has_database_privilege(current_database(), 'TEMP')")
+    return connection.dialect.name == "sqlite" or bool(connection.execute(allowed).scalar())
 
 
 def counts_rows(connection: Connection) -> bool:
     """Returns whether the server counts each transaction's changes of a table (`track_counts`, on by default)."""
-    return connection.execute(text("SHOW track_counts")).scalar() == "on"
+    return connection.dialect.name == "postgresql" and connection.execute(text("SHOW track_counts")).scalar() == "on"
