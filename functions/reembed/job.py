@@ -17,7 +17,7 @@ from nightshift.embedding.decisions import is_finished, mark_decision_completed
 from nightshift.embedding.request import ReembedRequest, Scope
 from nightshift.embedding.table import EmbeddingContext, reembed_table
 from nightshift.errors import InvalidSettings, NightshiftError
-from nightshift.feedback.disliked import disliked_documents
+from nightshift.feedback.source import disliked_documents
 from nightshift.policy.embedding import EmbeddingPolicy
 from nightshift.policy.file import load_policies
 from nightshift.results.common import RunStatus

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
-from nightshift.feedback.disliked import disliked_documents
+from nightshift.feedback.source import disliked_documents
 from nightshift.feedback.windows import window_of
 from nightshift.settings import Settings
 from tests.support.feedback import DAY, NEXT_DAY, VotingHouse

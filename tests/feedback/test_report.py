@@ -12,7 +12,7 @@ from local.feedback_data import SETTINGS, TOPICS, create_votes
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import InvalidSettings
-from nightshift.feedback.disliked import disliked_documents
+from nightshift.feedback.source import disliked_documents
 from nightshift.feedback.windows import window_of
 from nightshift.settings import Settings
 from tests.support.feedback import BAD, DAY, GOOD, VotingHouse

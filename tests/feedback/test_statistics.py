@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.feedback.statistics import least_difference, wilson_interval
+from nightshift.feedback.decision import least_difference, wilson_interval
 from nightshift.results.feedback import VoteTotals
 
 counts = st.integers(0, 10**9)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from nightshift.feedback import event_publisher
+from nightshift.feedback import evaluation
 from nightshift.job_spec import load_object, load_spec
 from nightshift.run import parse_event
 from reembed import job as reembed
@@ -69,7 +69,7 @@ def test_every_rule_ends_in_a_handler_that_understands_what_it_lets_through(stac
 
 
 def test_the_rules_let_through_what_the_jobs_send() -> None:
-    assert {event_publisher.KIND, reembed.UNFINISHED} == set(KINDS)
+    assert {evaluation.KIND, reembed.UNFINISHED} == set(KINDS)
 
 
 def test_every_handler_can_be_imported_and_called(stack: Stack) -> None:

@@ -1,11 +1,14 @@
-"""Defines the exception of a guard that refuses a policy, before a row is counted, written or sent."""
+"""Defines the exception of a guard that refuses a policy, and the guards on columns and rights that all jobs share."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from nightshift.errors import InvalidSettings
 from nightshift.results.common import GuardRefusal
+
+if TYPE_CHECKING:
+    from nightshift.database.catalog import TableColumn, TableInfo
 
 
 class GuardRefused(Exception):
@@ -23,3 +26,31 @@ class GuardRefused(Exception):
     def as_error(self) -> InvalidSettings:
         """Returns the refusal as an error, for callers that cannot go on without the policy."""
         return InvalidSettings(self.refusal.message, hint=self.refusal.hint)
+
+
+def known_column(info: TableInfo, written: str, hint: str = "its columns:") -> TableColumn:
+    """Returns the column of that name; raises `GuardRefused` where the table has none.
+
+    Args:
+        hint: stands before the names of the table's columns.
+    """
+    column = info.column(written)
+    if column is None:
+        names = ", ".join(c.name for c in info.columns[:20])
+        raise GuardRefused("unknown_column", f"{info.name.label} has no column {written}", f"{hint} {names}")
+    return column
+
+
+def check_readable(info: TableInfo, hidden: str) -> None:
+    """Raises `GuardRefused` where nightshift's role may not read a table, or row-level security hides rows from it.
+
+    Args:
+        hidden: what it would not see.
+    """
+    role = "nightshift's role"
+    if not info.may_read:
+        hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO {role}"
+        raise GuardRefused("privilege", f"{role} may not read {info.name.label}", hint)
+    if "row-level security" in info.hiding:
+        hint = f"ALTER ROLE … BYPASSRLS for {role}, or let it be a member of the table's owner"
+        raise GuardRefused("hidden_rows", f"{info.name.label}: row-level security hides {hidden}", hint)

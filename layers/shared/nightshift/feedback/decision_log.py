@@ -128,7 +128,7 @@ class DecisionLog:
         if not self._there:
             return DecisionHistory()
         run = feedback_run.c
-        own, before = (decision_name(self._source, one) for one in (window, window.before_by_days(1)))
+        own, before = (decision_name(self._source, day) for day in (window, window.before_by_days(1)))
         of_table = run.table_name == self._source.table.label
         started = and_(of_table, run.state == FeedbackState.RETRAINING.value)
         if anew:
@@ -138,14 +138,15 @@ class DecisionLog:
             run.id == _last(run.as_of, where=started),
             run.id == _last(run.window_start, where=of_table),
         )
-        found = {row.decision: _recorded(row) for row in self._connection.execute(select(*self._columns).where(wanted))}
-        starts = [one for one in found.values() if one.state is FeedbackState.RETRAINING]
-        starts = [one for one in starts if not (anew and one.decision == own)]
+        rows = self._connection.execute(select(*self._columns).where(wanted))
+        records = {row.decision: _recorded(row) for row in rows}
+        starts = [record for record in records.values() if record.state is FeedbackState.RETRAINING]
+        starts = [record for record in starts if not (anew and record.decision == own)]
         return DecisionHistory(
-            own=found.get(own),
-            before=found.get(before),
-            started=max(starts, key=lambda one: one.as_of, default=None),
-            superseded=any(one.start > window.start for one in found.values()),
+            own=records.get(own),
+            before=records.get(before),
+            started=max(starts, key=lambda record: record.as_of, default=None),
+            superseded=any(record.start > window.start for record in records.values()),
         )
 
     def record_decision(self, decided: DecisionRecord, **grounds: Any) -> None:
@@ -183,27 +184,26 @@ class DecisionLog:
         known = select(table.day, table.likes, table.dislikes).where(
             table.source == self._source.identity, table.day.between(min(days).isoformat(), max(days).isoformat())
         )
-        found = {
+        counts = {
             date.fromisoformat(day): VoteTotals(likes=likes, dislikes=dislikes)
             for day, likes, dislikes in self._connection.execute(known)
         }
-        return {day: found[day] for day in days if day in found}
+        return {day: counts[day] for day in days if day in counts}
 
     def save_daily_counts(self, counted: Mapping[date, VoteTotals], *, as_of: datetime) -> None:
         """Keep the counts of days; they replace what was counted before."""
-        rows = [
-            {"day": day.isoformat(), "likes": votes.likes, "dislikes": votes.dislikes}
-            for day, votes in sorted(counted.items())
-        ]
         days = own_table(feedback_day, schema_of(self._connection)).replace(":", r"\:")
         remember = text(
             f"INSERT INTO {days} (source, day, likes, dislikes, counted_as_of)"
             " VALUES (:source, :day, :likes, :dislikes, :as_of) ON CONFLICT (source, day) DO UPDATE"
             " SET likes = excluded.likes, dislikes = excluded.dislikes, counted_as_of = excluded.counted_as_of"
         ).bindparams(bindparam("as_of", type_=DateTime(timezone=True)))
-        self._connection.execute(
-            remember, [{**row, "source": self._source.identity, "as_of": as_of.astimezone(UTC)} for row in rows]
-        )
+        facts = {"source": self._source.identity, "as_of": as_of.astimezone(UTC)}
+        rows = [
+            {"day": day.isoformat(), "likes": votes.likes, "dislikes": votes.dislikes, **facts}
+            for day, votes in sorted(counted.items())
+        ]
+        self._connection.execute(remember, rows)
 
 
 def _last(column: ColumnElement[datetime], *, where: ColumnElement[bool]) -> ScalarSelect[int]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
 from nightshift.feedback.decision import DecisionContext, DecisionRules, FeedbackDecision, make_decision
 from nightshift.feedback.decision_log import DecisionLog, DecisionRecord, decision_name
-from nightshift.feedback.event_publisher import event_detail
 from nightshift.feedback.vote_counts import VoteCounts
-from nightshift.results.feedback import FeedbackReason
+from nightshift.results.feedback import ConfidenceInterval, FeedbackReason
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 
@@ -47,25 +47,25 @@ def decide_once(
     """
     ledger = DecisionLog(connection, seen.source)
     if run.dry_run:
-        ruling = _ruled(ledger, run, settings, seen, now)
+        outcome = _decide(ledger, run, settings, seen, now)
         connection.rollback()
-        return ruling
+        return outcome
     ledger.acquire_decision_lock()
     ledger.save_daily_counts(seen.fresh, as_of=run.as_of)
-    ruling = _ruled(ledger, run, settings, seen, now)
+    outcome = _decide(ledger, run, settings, seen, now)
     connection.commit()
-    return ruling
+    return outcome
 
 
-def _ruled(ledger: DecisionLog, run: JobRun, settings: Settings, seen: VoteCounts, now: datetime) -> DecisionOutcome:
+def _decide(ledger: DecisionLog, run: JobRun, settings: Settings, seen: VoteCounts, now: datetime) -> DecisionOutcome:
     window, cooling = seen.window, timedelta(hours=settings.feedback_cooldown_hours)
     history = ledger.load_history(window, anew=run.dry_run)
     earlier, started = history.before, history.started
-    late = max(0, seen.previous_week.total - earlier.votes.total) if earlier else 0
+    late = max(0, seen.day_before.total - earlier.votes.total) if earlier else 0
     own = None if run.dry_run else history.own
     if own is None:
         until = started.as_of + cooling if started is not None and cooling else None
-        past = DecisionContext(week=seen.current_week, cooling_until=until, superseded=history.superseded)
+        past = DecisionContext(week=seen.week, cooling_until=until, superseded=history.superseded)
         counted = seen.counted
         decision = make_decision(
             counted.votes, past, DecisionRules.from_settings(settings), as_of=run.as_of, unknown=counted.unknown
@@ -94,13 +94,13 @@ def _recorded(
     name = decision_name(seen.source, seen.window)
     event = None
     if decision.reason is FeedbackReason.CERTAIN and decision.interval is not None:
-        event = event_detail(name, seen, decision.interval, threshold=settings.feedback_threshold)
+        event = _event_detail(name, seen, decision.interval, settings.feedback_threshold)
     return DecisionRecord(
         decision=name,
         start=seen.window.start,
         votes=seen.counted.votes,
         unknown=seen.counted.unknown,
-        week=seen.current_week,
+        week=seen.week,
         rules=DecisionRules.from_settings(settings),
         interval=decision.interval,
         state=decision.state,
@@ -110,3 +110,17 @@ def _recorded(
         sent=False,
         as_of=run.as_of,
     )
+
+
+def _event_detail(name: str, seen: VoteCounts, interval: ConfidenceInterval, threshold: float) -> dict[str, Any]:
+    """The facts of an event `FeedbackThresholdExceeded`, as JSON; `interval` is of the negative ratio."""
+    window, counted = seen.window, seen.counted
+    return {
+        "decision": name,
+        "table": seen.source.table.label,
+        "window": {"start": window.start.isoformat(), "end": window.end.isoformat(), "zone": window.zone.key},
+        **counted.votes.to_json(),
+        "threshold": threshold,
+        "interval": interval.to_json(),
+        "worst": [group.to_json() for group in counted.worst],
+    }

@@ -2,8 +2,11 @@
 
 There are three steps, each complete by itself. *Look* reads one snapshot and writes nothing. *Decide* is one
 transaction: it reads the past and writes the decision, under a lock. *Tell* sends the pending event. A run may die
-between any two of them, and the next delivery goes on from there: a window is decided on once, and its event is sent
-until the bus has it.
+between any two of them, and the next delivery goes on from there: a window is decided on once.
+
+The event is pending from the moment that the decision is committed. A run that dies before it notes the sending, or
+never receives the bus's answer, leaves it pending, and it is sent again, word for word: at least once. Receivers
+deduplicate by the decision's name.
 """
 
 from __future__ import annotations
@@ -19,15 +22,17 @@ from sqlalchemy.exc import DBAPIError
 from nightshift.database.connect import Database, refused_statement
 from nightshift.errors import BusError
 from nightshift.event_bus import EventBus
-from nightshift.feedback.decision_log import DecisionRecord
+from nightshift.feedback.decision import DecisionRules
+from nightshift.feedback.decision_log import DecisionRecord, note_sent
 from nightshift.feedback.decision_rule import DecisionOutcome, decide_once
-from nightshift.feedback.event_publisher import publish_event
 from nightshift.feedback.vote_counts import VoteCounts, count_votes
 from nightshift.feedback.windows import FeedbackWindow, window_of
 from nightshift.guards import GuardRefused
-from nightshift.results.feedback import DayVotes, FeedbackFigures, FeedbackResult
+from nightshift.results.feedback import DayVotes, FeedbackFigures, FeedbackResult, FeedbackState, VoteTotals
 from nightshift.run import JobRun
 from nightshift.settings import Settings
+
+KIND = "FeedbackThresholdExceeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +64,9 @@ def evaluate_feedback(run: JobRun, ports: FeedbackDependencies) -> FeedbackResul
         with ports.database.connect() as connection:
             seen = count_votes(connection, settings, window)
             ruling = decide_once(connection, run, settings, seen, now=ports.now())
-            result = _told(result, seen, ruling, settings)
+            result = _report(result, seen, ruling, settings)
             if ruling.owed is not None and not run.dry_run:
-                result = _announced(connection, ports, ruling.owed, result)
+                result = _publish_event(connection, ports, ruling.owed, result)
     except GuardRefused as refused:
         return replace(result, refusal=refused.refusal)
     except DBAPIError as exc:
@@ -69,19 +74,22 @@ def evaluate_feedback(run: JobRun, ports: FeedbackDependencies) -> FeedbackResul
     return result
 
 
-def _announced(
+def _publish_event(
     connection: Connection, ports: FeedbackDependencies, owed: DecisionRecord, result: FeedbackResult
 ) -> FeedbackResult:
+    """Send the event of a decision, as of the run that decided; note that it was sent, in the result as well."""
     try:
-        publish_event(connection, ports.bus(), owed, now=ports.now())
+        event_id = ports.bus().put_events(KIND, owed.event or {}, time=owed.as_of)
+        note_sent(connection, owed, event_id, now=ports.now())
+        connection.commit()
     except BusError as exc:
         exc.result = result
         raise
     if owed.decision == result.decision:
         return replace(result, started=True)
     day = owed.start.astimezone(result.start.tzinfo).date()
-    told = f"the event of the decision on {day} had not reached the bus: it was sent by this run"
-    return replace(result, warnings=(*result.warnings, told))
+    warning = f"the event of the decision on {day} had not reached the bus: it was sent by this run"
+    return replace(result, warnings=(*result.warnings, warning))
 
 
 def _blank(run: JobRun, settings: Settings, window: FeedbackWindow) -> FeedbackResult:
@@ -97,12 +105,12 @@ def _blank(run: JobRun, settings: Settings, window: FeedbackWindow) -> FeedbackR
     )
 
 
-def _told(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, settings: Settings) -> FeedbackResult:
+def _report(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, settings: Settings) -> FeedbackResult:
     """Returns the report: the figures of the decision, made now or before, and the other current counts."""
     counted, own, window = seen.counted, ruling.own, seen.window
-    week = own.week if own.week is not None else seen.current_week
-    on_record, now = ruling.on_record, _figures_now(seen, settings)
-    decided = None if on_record is None else _figures_of(on_record)
+    week = own.week if own.week is not None else seen.week
+    on_record, now = ruling.on_record, _figures(counted.votes, counted.unknown, DecisionRules.from_settings(settings))
+    decided = on_record and _figures(on_record.votes, on_record.unknown, on_record.rules, on_record.state)
     has_changed = decided is not None and replace(decided, state=None) != now
     days = {**seen.days, window.day: own.votes}
     return replace(
@@ -116,7 +124,7 @@ def _told(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, sett
         min_votes=own.rules.min_votes,
         state=own.state,
         reason=own.reason,
-        previous=seen.previous_week if seen.previous_week.total else None,
+        previous=seen.day_before if seen.day_before.total else None,
         week=week if week.total else None,
         late=ruling.late,
         worst=counted.worst,
@@ -131,23 +139,14 @@ def _told(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, sett
     )
 
 
-def _figures_of(decision: DecisionRecord) -> FeedbackFigures:
-    rules = decision.rules
+def _figures(
+    votes: VoteTotals, unknown: int, rules: DecisionRules, state: FeedbackState | None = None
+) -> FeedbackFigures:
     return FeedbackFigures(
-        votes=decision.votes,
-        unknown=decision.unknown,
+        votes=votes,
+        unknown=unknown,
         threshold=rules.threshold,
         min_votes=rules.min_votes,
         confidence=rules.confidence,
-        state=decision.state,
-    )
-
-
-def _figures_now(seen: VoteCounts, settings: Settings) -> FeedbackFigures:
-    return FeedbackFigures(
-        votes=seen.counted.votes,
-        unknown=seen.counted.unknown,
-        threshold=settings.feedback_threshold,
-        min_votes=settings.feedback_min_votes,
-        confidence=settings.feedback_confidence,
+        state=state,
     )

@@ -8,7 +8,8 @@ it is counted and named, never counted as a value that it resembles. Null and bl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import combinations
@@ -79,11 +80,11 @@ def make_ratings(connection: Connection, column: TableColumn, settings: Settings
 
 
 def _check_overlap(meant: Mapping[str, Sequence[str]]) -> None:
-    for one, other in combinations(meant, 2):
-        if both := sorted(set(meant[one]) & set(meant[other])):
+    for meaning, other in combinations(meant, 2):
+        if both := sorted(set(meant[meaning]) & set(meant[other])):
             raise GuardRefused(
                 "overlap",
-                f"{', '.join(both)} is {one} and {other}",
+                f"{', '.join(both)} is {meaning} and {other}",
                 "a value of the rating column has one of FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL only",
             )
 
@@ -165,3 +166,26 @@ def _number(word: str) -> Decimal | None:
         return None
     number = number.normalize()
     return abs(number) if number == 0 else number
+
+
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+"""Emoji modifiers Fitzpatrick type 1-2 to 6 (Unicode Technical Standard 51, "Emoji Modifiers")."""
+_NO_LETTERS = ("Mn", "Cf", "Cc", "Z", "P")
+"""Categories of characters that two spellings of one word may differ in: variation selectors and other marks, joiners
+and bytes of no width, spaces, and punctuation such as the underscore."""
+
+
+def find_resembling(value: str, words: Iterable[str]) -> str | None:
+    """Returns the first of the words that a value equals except for case, spaces, punctuation and emoji variants."""
+    folded = _fold(value)
+    return next((word for word in words if folded and _fold(word) == folded), None)
+
+
+def _fold(value: str) -> str:
+    """Returns a value without the differences that `find_resembling` ignores."""
+    text = unicodedata.normalize("NFKC", value).casefold()
+    kept = "".join(
+        char for char in text if ord(char) not in _SKIN_TONES and not unicodedata.category(char).startswith(_NO_LETTERS)
+    )
+    # A sign or a symbol alone is what it is: "-1" is not "1".
+    return kept if kept and not text.strip().startswith(("-", "\u2212")) else text.strip()

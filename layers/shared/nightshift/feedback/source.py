@@ -17,10 +17,10 @@ from nightshift.archive.epochs import check_unit
 from nightshift.archive.table_guards import check_plain_times, timestamp_kind
 from nightshift.database import dialect, postgres
 from nightshift.database.catalog import TableColumn, TableInfo, TableName, quote_identifier
-from nightshift.database.postgres import ROW_SECURITY
 from nightshift.database.search_path import HANDED_OVER
+from nightshift.errors import InvalidSettings
 from nightshift.feedback.ratings import RatingValues, make_ratings
-from nightshift.guards import GuardRefused
+from nightshift.guards import GuardRefused, check_readable, known_column
 from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.settings import Settings
 
@@ -33,7 +33,7 @@ class VoteSource:
     """The votes of one table.
 
     Attributes:
-        rows: the table, or the view, for FROM; see `votes`.
+        rows: the table, or the view, for FROM; see `votes_sql`.
         axis: the time of the vote.
         ratings: conditions on a row that is a like, or a dislike.
         key, group, comment, document: columns, quoted for SQL; None where the settings name none.
@@ -98,7 +98,7 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
     """Look the votes up.
 
     Args:
-        connection: in a transaction that `begin` began.
+        connection: in a transaction that `begin_reading` began.
         until: aware; what came later is not looked at.
 
     Raises:
@@ -124,14 +124,8 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
         raise GuardRefused(
             refusal.guard, refusal.message, "store local times without a zone; for numbers, set FEEDBACK_EPOCH"
         )
-    counted: list[object] = [
-        info.name.label,
-        ratings.likes,
-        ratings.dislikes,
-        axis.column,
-        axis.kind,
-        settings.timezone,
-    ]
+    counted: list[object] = [info.name.label, ratings.likes, ratings.dislikes]
+    counted += [axis.column, axis.kind, settings.timezone]
     key = _optional(info, "FEEDBACK_KEY", settings.feedback_key)
     # What was counted before there were these settings keeps its identity.
     counted += [key] if key else []
@@ -168,29 +162,12 @@ def _table(connection: Connection, settings: Settings) -> TableInfo:
         raise GuardRefused(
             "unknown_table", what, "write FEEDBACK_TABLE as the database has it: a table or view, or schema.name"
         )
-    if not info.may_read:
-        raise GuardRefused(
-            "privilege",
-            f"nightshift's role may not read {info.name.label}",
-            f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role",
-        )
-    if ROW_SECURITY in info.hiding:
-        raise GuardRefused(
-            "hidden_rows",
-            f"{info.name.label}: {ROW_SECURITY} hides rows from nightshift's role, and their votes with them",
-            "ALTER ROLE … BYPASSRLS for nightshift's role, or let it be a member of the table's owner",
-        )
+    check_readable(info, "rows from nightshift's role, and their votes with them")
     return info
 
 
 def _column(info: TableInfo, setting: str, written: str) -> TableColumn:
-    column = info.column(written)
-    if column is None:
-        names = ", ".join(c.name for c in info.columns[:20])
-        raise GuardRefused(
-            "unknown_column", f"{info.name.label} has no column {written}", f"{setting} has to be one of these: {names}"
-        )
-    return column
+    return known_column(info, written, f"{setting} has to be one of these:")
 
 
 def _optional(info: TableInfo, setting: str, written: str | None) -> str | None:
@@ -206,3 +183,35 @@ def _slow(connection: Connection, info: TableInfo, time: TableColumn) -> list[st
     if all(heap.indexed for heap in info.heaps) or sum(heap.bytes for heap in info.heaps) < LARGE:
         return []
     return [f"no index begins with {info.name.label}.{time.name}: the whole table is read for each count"]
+
+
+def disliked_documents(connection: Connection, settings: Settings, start: datetime, end: datetime) -> str:
+    """A query for the documents that answers disliked in `[start, end)` rest on.
+
+    Args:
+        connection: to the database that has the votes; PostgreSQL or SQLite.
+        start, end: aware.
+
+    Returns:
+        SQL in the connection's dialect, names and values quoted, to be run as it is (`exec_driver_sql`) or as a part of
+        another statement: one text column `id`, each document once, none null.
+
+    Raises:
+        InvalidSettings: FEEDBACK_DOCUMENT is not set, or the votes cannot be found as the settings say.
+    """
+    if settings.feedback_document is None:
+        raise InvalidSettings(
+            "nobody knows which documents were disliked",
+            detail="FEEDBACK_DOCUMENT: is not set",
+            hint="name the column that says which document is behind an answer, or embed the stale documents",
+        )
+    zone = ZoneInfo(settings.timezone)
+    try:
+        source = find_source(connection, settings, until=end)
+    except GuardRefused as refused:
+        raise refused.as_error() from None
+    within = source.between_condition(start.astimezone(zone), end.astimezone(zone))
+    return (
+        f"SELECT DISTINCT CAST({source.document} AS text) AS id FROM {source.votes_sql(within)}"
+        f" AND {source.ratings.dislikes} AND {source.document} IS NOT NULL"
+    )

@@ -1,18 +1,46 @@
-"""Reads everything that the database has on a window, from one snapshot, and writes nothing (the first step)."""
+"""Counts the votes of a window and of the days before it, from one snapshot: one statement for each question."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from sqlalchemy import Connection
 
-from nightshift.feedback.daily_counts import DailyCounts, count_days, count_window
 from nightshift.feedback.decision_log import DecisionLog
+from nightshift.feedback.ratings import find_resembling
 from nightshift.feedback.source import VoteSource, begin_reading, find_source
 from nightshift.feedback.windows import FeedbackWindow
-from nightshift.results.feedback import VoteTotals
+from nightshift.results.feedback import GroupVotes, UnknownRating, VoteTotals
 from nightshift.settings import Settings
+
+WORST = 5
+"""Groups that are named."""
+_NAME_LENGTH = 200
+UNKNOWN = 5
+"""Unknown ratings that are named, the most frequent first, up to so many characters of each: where the wrong column is
+set, they are what users wrote."""
+_VALUE_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyCounts:
+    """Counts of one window's votes.
+
+    Attributes:
+        worst: groups with enough votes that do not do better than the window as a whole, highest negative ratio first;
+            of equals, the one with more votes.
+        comments: comments beside dislikes; None where there is no such column.
+        unknown: ratings that the settings do not name; `unknown_ratings`: the most frequent of them.
+    """
+
+    votes: VoteTotals
+    unknown: int = 0
+    unknown_ratings: tuple[UnknownRating, ...] = ()
+    worst: tuple[GroupVotes, ...] = ()
+    comments: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +59,12 @@ class VoteCounts:
     fresh: dict[date, VoteTotals]
 
     @property
-    def previous_week(self) -> VoteTotals:
+    def day_before(self) -> VoteTotals:
         """The window before, counted now."""
         return self.days[self.window.week_window[-1]]
 
     @property
-    def current_week(self) -> VoteTotals:
+    def week(self) -> VoteTotals:
         """The seven windows before, together."""
         return sum((self.days[day] for day in self.window.week_window), VoteTotals())
 
@@ -57,3 +85,119 @@ def count_votes(connection: Connection, settings: Settings, window: FeedbackWind
     fresh = {**count_days(connection, source, window, missing), window.day: counted.votes}
     connection.rollback()
     return VoteCounts(source=source, window=window, counted=counted, days=known | fresh, fresh=fresh)
+
+
+def count_window(connection: Connection, source: VoteSource, window: FeedbackWindow, *, enough: int) -> DailyCounts:
+    """Count one window's votes, by group where there are groups.
+
+    Args:
+        enough: votes that a group needs to be named among the worst.
+    """
+    # The driver's own words: SQLAlchemy's text() would look for parameters in the names of columns.
+    rows = connection.exec_driver_sql(_window_statement(source, window, enough)).all()
+    (total,) = (row for row in rows if row.name is None)
+    votes = _votes(total)
+    groups = [GroupVotes(group=row.name, votes=_votes(row)) for row in rows if row.name is not None]
+    groups = [group for group in groups if (group.votes.ratio or 0) >= (votes.ratio or 0)]
+    unknown = int(total.unknown)
+    return DailyCounts(
+        votes=votes,
+        unknown=unknown,
+        unknown_ratings=_unknown_ratings(connection, source, window) if unknown else (),
+        worst=tuple(sorted(groups, key=lambda group: (-(group.votes.ratio or 0), -group.votes.total, group.group))),
+        comments=None if source.comment is None else int(total.comments),
+    )
+
+
+def _window_statement(source: VoteSource, window: FeedbackWindow, enough: int) -> str:
+    ratings = source.ratings
+    comments = "0"
+    if source.comment is not None:
+        comments = _times(f"{ratings.dislikes} AND trim(CAST({source.comment} AS text)) <> ''")
+    counts = (
+        f"{_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes, {comments} AS comments,"
+        f" {_times(ratings.unknown)} AS unknown"
+        f" FROM {source.votes_sql(source.between_condition(window.start, window.end))}"
+    )
+    if source.group is None:
+        return f"SELECT NULL AS name, {counts}"
+    name = f"substr(CAST({source.group} AS text), 1, {_NAME_LENGTH})"
+    sums = ", ".join(f"coalesce(sum({what}), 0) AS {what}" for what in ("likes", "dislikes", "comments", "unknown"))
+    return (
+        f"WITH groups AS (SELECT {name} AS name, {counts} GROUP BY 1),"
+        " worst AS (SELECT name, likes, dislikes, comments, unknown FROM groups"
+        f" WHERE name IS NOT NULL AND dislikes > 0 AND likes + dislikes >= {enough}"
+        f" ORDER BY 1.0 * dislikes / (likes + dislikes) DESC, likes + dislikes DESC, name LIMIT {WORST})"
+        f" SELECT NULL AS name, {sums} FROM groups UNION ALL SELECT * FROM worst"
+    )
+
+
+def _unknown_ratings(connection: Connection, source: VoteSource, window: FeedbackWindow) -> tuple[UnknownRating, ...]:
+    """The most frequent ratings that the settings do not name, as they are written."""
+    value = f"substr({source.ratings.value}, 1, {_VALUE_LENGTH})"
+    rows = source.votes_sql(source.between_condition(window.start, window.end))
+    statement = (
+        f"SELECT {value} AS value, count(*) AS number FROM {rows} AND {source.ratings.unknown}"
+        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {UNKNOWN}"
+    )
+    words = source.ratings.words
+    return tuple(
+        UnknownRating(value=str(value), count=int(number), resembles=find_resembling(str(value), words))
+        for value, number in connection.exec_driver_sql(statement)
+    )
+
+
+def count_days(
+    connection: Connection, source: VoteSource, window: FeedbackWindow, days: Sequence[date]
+) -> dict[date, VoteTotals]:
+    """Count whole days, in one pass over their rows.
+
+    Args:
+        window: says the zone.
+        days: in order.
+
+    Returns:
+        each of the days with its votes, none left out.
+    """
+    counted = dict.fromkeys(days, VoteTotals())
+    if not days:
+        return counted
+    # Days after days are one range: an index is searched once, and no row is looked at that no day has.
+    ranges = " OR ".join(f"({source.between_condition(run[0].start, run[-1].end)})" for run in _runs(window, days))
+    axis, ratings = source.axis, source.ratings
+    branches = "".join(
+        f" WHEN {axis.epoch_sql} < {axis.literal_sql(axis.to_epoch(FeedbackWindow(day, window.zone).end))}"
+        f" THEN {number}"
+        for number, day in enumerate(days)
+    )
+    # The planner takes a CASE for as many groups as there are times, and counts without its helpers: a day alone needs
+    # none.
+    number, grouped = (f"CASE{branches} END", " GROUP BY 1") if len(days) > 1 else ("0", "")
+    statement = (
+        f"SELECT {number} AS number, {_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes"
+        f" FROM {source.votes_sql(ranges, day=number)}{grouped}"
+    )
+    for row in connection.exec_driver_sql(statement):
+        counted[days[row.number]] = _votes(row)
+    return counted
+
+
+def _votes(row: Any) -> VoteTotals:
+    return VoteTotals(likes=int(row.likes), dislikes=int(row.dislikes))
+
+
+def _times(condition: str) -> str:
+    """Returns SQL that counts the rows for which a condition holds. FILTER ignores nulls as WHERE does."""
+    return f"count(*) FILTER (WHERE {condition})"
+
+
+def _runs(window: FeedbackWindow, days: Sequence[date]) -> list[list[FeedbackWindow]]:
+    """Days that follow each other, together."""
+    runs: list[list[FeedbackWindow]] = []
+    for day in days:
+        here = FeedbackWindow(day, window.zone)
+        if runs and runs[-1][-1].end == here.start:
+            runs[-1].append(here)
+        else:
+            runs.append([here])
+    return runs
