@@ -110,7 +110,9 @@ def _report(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, se
     counted, own, window = seen.counted, ruling.own, seen.window
     week = own.week if own.week is not None else seen.week
     on_record, now = ruling.on_record, _figures(counted.votes, counted.unknown, DecisionRules.from_settings(settings))
-    decided = on_record and _figures(on_record.votes, on_record.unknown, on_record.rules, on_record.state)
+    decided = None
+    if on_record is not None:
+        decided = _figures(on_record.votes, on_record.unknown, on_record.rules, on_record.state)
     has_changed = decided is not None and replace(decided, state=None) != now
     days = {**seen.days, window.day: own.votes}
     return replace(
