@@ -26,7 +26,7 @@ from benchmarks.contestants import SCHEDULED
 from benchmarks.stopwatch import peak_mb
 from local.chatlog import connect
 from local.documents import POLICY, create_documents
-from nightshift.embedders import make_embedder
+from nightshift.embedders.text_embedder import make_embedder
 from nightshift.settings import Settings
 
 DATABASE = "documents"

@@ -10,8 +10,8 @@ import pytest
 
 from local.bedrock import BedrockServer
 from local.titan import tokens_of
-from nightshift.embedders import EmbeddingDeadlineExceeded
 from nightshift.embedders.bedrock import BedrockEmbedder
+from nightshift.embedders.text_embedder import EmbeddingDeadlineExceeded
 from tests.embedders.asked import DIMENSION, MODEL, TEXTS, calls_in_the_end, embed, vectors
 
 MANY = [f"문서 {number}" for number in range(20)]

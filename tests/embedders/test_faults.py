@@ -12,8 +12,9 @@ import pytest
 
 from local.bedrock import Answer, BedrockServer
 from local.titan import tokens_of
-from nightshift.embedders import EmbeddingDeadlineExceeded, batch_calls
+from nightshift.embedders import batch_calls
 from nightshift.embedders.bedrock import BedrockEmbedder
+from nightshift.embedders.text_embedder import EmbeddingDeadlineExceeded
 from nightshift.errors import EmbedderError
 from tests.embedders.asked import DIMENSION, MODEL, TEXTS, calls_in_the_end, embed, vectors
 

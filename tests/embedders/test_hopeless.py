@@ -7,8 +7,9 @@ import time
 import pytest
 
 from local.bedrock import Answer, BedrockServer
-from nightshift.embedders import EmbeddingDeadlineExceeded, batch_calls
+from nightshift.embedders import batch_calls
 from nightshift.embedders.bedrock import BedrockEmbedder
+from nightshift.embedders.text_embedder import EmbeddingDeadlineExceeded
 from nightshift.errors import EmbedderError
 from tests.embedders.asked import DIMENSION, TEXTS
 

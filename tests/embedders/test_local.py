@@ -11,8 +11,9 @@ from array import array
 
 import pytest
 
-from nightshift.embedders import EmbeddingDeadlineExceeded, hashing
+from nightshift.embedders import hashing
 from nightshift.embedders.hashing import HashingEmbedder
+from nightshift.embedders.text_embedder import EmbeddingDeadlineExceeded
 from nightshift.errors import InvalidSettings
 from tests.embedders.asked import TEXTS, embed
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from local.bedrock import BedrockServer
-from nightshift.embedders import make_embedder
 from nightshift.embedders.bedrock import BedrockEmbedder
 from nightshift.embedders.hashing import HashingEmbedder
+from nightshift.embedders.text_embedder import make_embedder
 from nightshift.errors import InvalidSettings
 from nightshift.run_services import RunWiring
 from nightshift.settings import Settings

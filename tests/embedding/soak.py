@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from local.chatlog import connect
 from local.documents import POLICY, create_documents
 from local.event_bus import EventBusServer
-from nightshift.embedders import TextEmbedder, make_embedder
+from nightshift.embedders.text_embedder import TextEmbedder, make_embedder
 from nightshift.settings import Settings
 from tests.support.child import JobChild, Work
 from tests.support.embedding import AS_OF, DocumentScene

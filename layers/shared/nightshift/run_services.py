@@ -84,7 +84,7 @@ class RunWiring:
     @cached_property
     def embedder(self) -> TextEmbedder:
         """The embedding model, with its connections and whatever it had to load; raises as `make_embedder` does."""
-        from nightshift.embedders import make_embedder
+        from nightshift.embedders.text_embedder import make_embedder
 
         return make_embedder(self.settings)
 

@@ -40,24 +40,24 @@ class EmbeddingResponse:
     tokens: int
 
 
+@dataclass(eq=False)
 class InputRejected(Exception):
     """The model does not accept the text.
 
-    Args:
+    Attributes:
         reason: fit to be shown: it quotes nothing.
-        told: the model's own words, which may quote the text.
+        words: the model's own, which may quote the text.
     """
 
-    def __init__(self, reason: str, told: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.told = told
+    reason: str
+    words: str = ""
 
 
+@dataclass(eq=False)
 class TransientError(Exception):
     """Another try may succeed.
 
-    Args:
+    Attributes:
         reason: fit to be shown.
         throttled: the text is not to blame.
         nonsense: an answer came, and is none of the model's.
@@ -65,21 +65,11 @@ class TransientError(Exception):
         hint: what the operator can do if it does not pass.
     """
 
-    def __init__(
-        self,
-        reason: str,
-        *,
-        throttled: bool = False,
-        nonsense: bool = False,
-        retry_after: float | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.throttled = throttled
-        self.nonsense = nonsense
-        self.retry_after = retry_after
-        self.hint = hint
+    reason: str
+    throttled: bool = False
+    nonsense: bool = False
+    retry_after: float | None = None
+    hint: str | None = None
 
 
 Ask = Callable[[str], EmbeddingResponse]
@@ -91,9 +81,6 @@ def embed_batch(ask: Ask, texts: Sequence[str], *, workers: int, deadline: float
 
     A request that the deadline overtakes is left to itself, as its connection cannot be told to hurry; its answer is
     thrown away.
-
-    Raises:
-        EmbeddingDeadlineExceeded, EmbedderError: as there.
     """
     batch = _Batch(ask, deadline)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embedder")
@@ -111,10 +98,12 @@ def _gathered(
     batch: _Batch, count: int, asked: dict[int, Future[EmbeddingResponse | str | None]]
 ) -> EmbeddingBatchResult:
     vectors: list[array[float] | None] = [None] * count
-    refused = {}
-    left, tokens = 0, 0
+    refused, left, tokens = {}, 0, 0
     for index in range(count):
-        outcome = _outcome(asked[index]) if index in asked else BLANK
+        outcome: EmbeddingResponse | str | None = BLANK
+        if future := asked.get(index):
+            # None: the call was not started, or is still running.
+            outcome = future.result() if future.done() and not future.cancelled() else None
         if isinstance(outcome, EmbeddingResponse):
             vectors[index] = outcome.vector
             tokens += outcome.tokens
@@ -132,11 +121,6 @@ def _gathered(
             hint=(trouble and trouble.hint) or "the next invocation goes on with them",
         )
     return embedded
-
-
-def _outcome(future: Future[EmbeddingResponse | str | None]) -> EmbeddingResponse | str | None:
-    """Returns the worker's result, or raises its error; None if the call was not started, or is still running."""
-    return future.result() if future.done() and not future.cancelled() else None
 
 
 class _Batch:
@@ -202,7 +186,7 @@ class _Batch:
             except InputRejected as exc:
                 raise EmbedderError(
                     f"the embedding model takes no text at all: {exc.reason}",
-                    detail=exc.told or None,
+                    detail=exc.words or None,
                     hint="check EMBEDDING_MODEL, the region, and that the account may use the model",
                 ) from None
             except TransientError as exc:

@@ -31,11 +31,7 @@ class HashingEmbedder:
     model = MODEL
 
     def __init__(self, dimension: int) -> None:
-        """Load the library; dimension: numbers in a vector.
-
-        Raises:
-            InvalidSettings: the library is not installed.
-        """
+        """Load the library; raises `InvalidSettings` where it is not installed."""
         self.dimension = dimension
         self._vectorizer = _vectorizer(dimension)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from nightshift.errors import EmbedderError
+from nightshift.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,9 @@ class TextEmbedder(Protocol):
         """Numbers in a vector."""
 
     def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
-        """Embed a batch.
+        """Embed a batch of any number of texts, of any length.
 
         Args:
-            texts: any number of them, of any length.
             deadline: a `time.monotonic()` value; nothing is sent after it, and nothing waited for.
 
         Raises:
@@ -58,7 +58,6 @@ class EmbeddingDeadlineExceeded(EmbedderError):
     """The model was throttled or slow until the deadline.
 
     Args:
-        message, detail, hint: as in every `NightshiftError`.
         embedded: what was embedded (and is paid for) before; the texts without a vector that are not refused are left.
     """
 
@@ -67,3 +66,18 @@ class EmbeddingDeadlineExceeded(EmbedderError):
     ) -> None:
         super().__init__(message, detail=detail, hint=hint)
         self.embedded = embedded
+
+
+def make_embedder(settings: Settings) -> TextEmbedder:
+    """The embedder of EMBEDDER; nothing is connected or loaded but what it needs to say that it cannot be.
+
+    Raises:
+        InvalidSettings: EMBEDDING_MODEL or EMBEDDING_DIMENSION is none that it has, or its library is missing.
+    """
+    if settings.embedder == "local":
+        from nightshift.embedders.hashing import HashingEmbedder
+
+        return HashingEmbedder(settings.embedding_dimension)
+    from nightshift.embedders.bedrock import BedrockEmbedder
+
+    return BedrockEmbedder(settings.embedding_model, settings.embedding_dimension, workers=settings.embedding_workers)

@@ -63,10 +63,9 @@ def read_response(body: bytes, dimension: int) -> EmbeddingResponse:
         EmbedderError: the vector has another length. That is no matter of one text, but of the model behind an ARN.
     """
     try:
-        told = json.loads(body)
-        numbers, tokens = told["embedding"], told["inputTextTokenCount"]
-        vector = array("f", numbers)
-        tokens = int(tokens)
+        response = json.loads(body)
+        vector = array("f", response["embedding"])
+        tokens = int(response["inputTextTokenCount"])
     except (ValueError, KeyError, TypeError, OverflowError):
         raise TransientError("HTTP 200, but not the model's answer", nonsense=True) from None
     if len(vector) != dimension:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.database.connect import is_busy, refused_statement, sqlstate
-from nightshift.embedders import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
+from nightshift.embedders.text_embedder import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.model_migration import LOCK_SECONDS
 from nightshift.embedding.models import DocumentResult, EmbeddingState, Key, SourceDocument, VectorStore

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.database.connect import is_timeout
-from nightshift.embedders import EmbeddingDeadlineExceeded
+from nightshift.embedders.text_embedder import EmbeddingDeadlineExceeded
 from nightshift.embedding.batch import MOST_BUSY, BatchEmbedder
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.models import DocumentFilter, Key, VectorStore

@@ -19,7 +19,7 @@ from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ign
 from nightshift.archive.table_guards import duplicate_policy_refusal
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_timeout, refused_statement
-from nightshift.embedders import TextEmbedder
+from nightshift.embedders.text_embedder import TextEmbedder
 from nightshift.embedding.batch import BatchEmbedder
 from nightshift.embedding.document_scan import PAGE, DocumentScan
 from nightshift.embedding.document_store import DocumentStore
