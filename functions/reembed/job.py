@@ -13,8 +13,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from nightshift.database.catalog import TableName
-from nightshift.embedding.decisions import is_finished, mark_decision_completed
-from nightshift.embedding.request import ReembedRequest, Scope
+from nightshift.embedding.request import ReembedRequest, Scope, is_finished, mark_decision_completed
 from nightshift.embedding.table import EmbeddingContext, reembed_table
 from nightshift.errors import InvalidSettings, NightshiftError
 from nightshift.feedback.source import disliked_documents

@@ -41,16 +41,17 @@ def known_column(info: TableInfo, written: str, hint: str = "its columns:") -> T
     return column
 
 
-def check_readable(info: TableInfo, hidden: str) -> None:
+def check_readable(info: TableInfo, name: str, hidden: str) -> None:
     """Raises `GuardRefused` where nightshift's role may not read a table, or row-level security hides rows from it.
 
     Args:
-        hidden: what it would not see.
+        name: of the table, for people.
+        hidden: what the role would not see.
     """
     role = "nightshift's role"
     if not info.may_read:
         hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO {role}"
-        raise GuardRefused("privilege", f"{role} may not read {info.name.label}", hint)
+        raise GuardRefused("privilege", f"{role} may not read {name}", hint)
     if "row-level security" in info.hiding:
         hint = f"ALTER ROLE … BYPASSRLS for {role}, or let it be a member of the table's owner"
-        raise GuardRefused("hidden_rows", f"{info.name.label}: row-level security hides {hidden}", hint)
+        raise GuardRefused("hidden_rows", f"{name}: row-level security hides {hidden}", hint)

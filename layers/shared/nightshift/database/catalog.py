@@ -208,6 +208,11 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def escape_colons(sql: str) -> str:
+    """SQL for `text()`, which reads a colon as a parameter."""
+    return sql.replace(":", r"\:")
+
+
 def quote_nullable(text: str | None) -> str:
     """An SQL string, or NULL."""
     return "NULL" if text is None else quote_literal(text)

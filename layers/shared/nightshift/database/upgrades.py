@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn, CreateTable
 
+from nightshift.database.catalog import escape_colons
 from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, server_message, sqlstate
 from nightshift.database.own_tables import check_faults, find_faults, own_table, schema_of
 from nightshift.database.tables import feedback_run, file_deletion, metadata, restored_object, revoke_grants
@@ -202,4 +203,4 @@ def _name(connection: Connection, table: Table) -> str:
     """A table's name for `text()`, which reads a colon as a parameter."""
     if connection.dialect.name == "sqlite":
         return table.name
-    return own_table(table, schema_of(connection)).replace(":", r"\:")
+    return escape_colons(own_table(table, schema_of(connection)))

@@ -11,6 +11,8 @@ as `OPERATOR(schema.=)`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlalchemy import Connection, text
 
 from nightshift.database.catalog import TableName
@@ -22,6 +24,11 @@ RECAST = """EXISTS (
 """SQL condition: a cast from text to the type `{type}` (an OID, of no domain) is another function than its input.
 
 Of PostgreSQL's own that is true of `regclass` alone: its cast knows neither numbers nor `-`."""
+
+
+def format_timestamp(moment: datetime) -> str:
+    """A moment as SQLAlchemy's `DateTime` writes it in SQLite; PostgreSQL reads it in a session whose zone is UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def output_of(value: str) -> str:

@@ -71,7 +71,6 @@ class BedrockEmbedder:
         self._client: BedrockRuntimeClient | None = None
 
     def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
-        """Embed a batch, as `TextEmbedder` has it."""
         return embed_batch(partial(self._ask, self._connected()), texts, workers=self._workers, deadline=deadline)
 
     def _ask(self, client: BedrockRuntimeClient, text: str) -> EmbeddingResponse:

@@ -36,7 +36,6 @@ class HashingEmbedder:
         self._vectorizer = _vectorizer(dimension)
 
     def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
-        """Embed a batch, as `TextEmbedder` has it."""
         vectors: list[array[float] | None] = []
         step = max(1, MAX_NUMBERS // self.dimension)
         for start in range(0, len(texts), step):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
@@ -17,8 +18,7 @@ from nightshift.database.connect import is_busy, refused_statement, sqlstate
 from nightshift.embedders.text_embedder import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.model_migration import LOCK_SECONDS
-from nightshift.embedding.models import DocumentResult, EmbeddingState, Key, SourceDocument, VectorStore
-from nightshift.embedding.progress import EmbeddingStats
+from nightshift.embedding.models import DocumentResult, EmbeddingState, EmbeddingStats, Key, SourceDocument, VectorStore
 from nightshift.errors import NightshiftError
 
 _ABOUT_A_ROW = ("22", "23", "44", "P0")
@@ -29,31 +29,23 @@ MOST_BUSY = 50
 """Locked documents after which the run stops trying: somebody holds more than single ones."""
 
 
+@dataclass(frozen=True, slots=True)
 class BatchEmbedder:
-    """Embeds batches of documents, and writes them to one vector store."""
+    """Embeds batches of documents, and writes them to one vector store.
 
-    def __init__(
-        self,
-        session: DocumentStore,
-        embedder: TextEmbedder,
-        progress: EmbeddingStats,
-        *,
-        deadline: float,
-        now: Callable[[], datetime],
-        listener: Listener,
-    ) -> None:
-        """Args:
+    Attributes:
         deadline: `time.monotonic()` value after which the model is not waited for.
         now: the clock, for the ledger.
-        """
-        self._session = session
-        self._embedder = embedder
-        self._progress = progress
-        self._deadline = deadline
-        self._now = now
-        self._listener = listener
+    """
 
-    def embed_documents(self, shelf: VectorStore, keys: Sequence[Key]) -> list[Key]:
+    session: DocumentStore
+    embedder: TextEmbedder
+    progress: EmbeddingStats
+    deadline: float
+    now: Callable[[], datetime]
+    listener: Listener
+
+    def embed_documents(self, store: VectorStore, keys: Sequence[Key]) -> list[Key]:
         """Embed documents.
 
         Returns:
@@ -65,62 +57,57 @@ class BatchEmbedder:
             EmbedderError, ConcurrentModelChange, NightshiftError: nothing was written.
         """
         began = time.monotonic()
-        documents = self._session.read_texts(keys)
+        documents = self.session.read_texts(keys)
         self._tell(ProgressStep.TAKEN, len(documents))
-        late: EmbeddingDeadlineExceeded | None = None
+        worded = [document for document in documents if document.text.strip()]
+        embedded, late = EmbeddingBatchResult([]), None
         try:
-            outcomes = self._outcomes(documents)
+            if worded:
+                embedded = self.embedder.embed([document.text for document in worded], deadline=self.deadline)
         except EmbeddingDeadlineExceeded as exc:
-            late, outcomes = exc, _outcomes(self._worded(documents), exc.embedded)
-            self._progress.tokens += exc.embedded.tokens
-            outcomes += _empty(documents)
-            self._progress.left += len(documents) - len(outcomes)
-        self._tell(ProgressStep.ANSWERED, len(outcomes))
-        edited = self._written(shelf, outcomes) if outcomes else []
-        self._progress.slowest = max(self._progress.slowest, time.monotonic() - began)
+            embedded, late = exc.embedded, exc
+        self.progress.tokens += embedded.tokens
+        outcomes = _outcomes(worded, embedded)
+        outcomes += [
+            DocumentResult(document, EmbeddingState.EMPTY) for document in documents if not document.text.strip()
+        ]
         if late is not None:
-            self._progress.left += len(edited)
+            self.progress.left += len(documents) - len(outcomes)
+        self._tell(ProgressStep.ANSWERED, len(outcomes))
+        edited = self._written(store, outcomes) if outcomes else []
+        self.progress.slowest = max(self.progress.slowest, time.monotonic() - began)
+        if late is not None:
+            self.progress.left += len(edited)
             raise late
         return edited
 
-    def _outcomes(self, documents: Sequence[SourceDocument]) -> list[DocumentResult]:
-        worded = self._worded(documents)
-        if not worded:
-            return _empty(documents)
-        embedded = self._embedder.embed([document.text for document in worded], deadline=self._deadline)
-        self._progress.tokens += embedded.tokens
-        return _outcomes(worded, embedded) + _empty(documents)
-
-    def _worded(self, documents: Sequence[SourceDocument]) -> list[SourceDocument]:
-        return [document for document in documents if document.text.strip()]
-
-    def _written(self, shelf: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
+    def _written(self, store: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
         """Writes a batch; if one row fails, writes each by itself, so that only that one is left."""
         try:
-            return self._write(shelf, outcomes)
+            return self._write(store, outcomes)
         except DBAPIError as exc:
-            self._session.connection.rollback()
+            self.session.connection.rollback()
             if not (is_busy(exc) or _is_row_error(exc)):
                 raise
-            if is_busy(exc) and not self._session.splits:
+            if is_busy(exc) and not self.session.splits:
                 self._leave_locked(len(outcomes))
                 return []
         edited: list[Key] = []
         for number, outcome in enumerate(outcomes):
-            if self._progress.busy >= MOST_BUSY or time.monotonic() > self._deadline:
+            if self.progress.busy >= MOST_BUSY or time.monotonic() > self.deadline:
                 self._leave_locked(len(outcomes) - number)
                 break
             try:
-                edited += self._write(shelf, [outcome])
+                edited += self._write(store, [outcome])
             except DBAPIError as exc:
-                self._session.connection.rollback()
-                self._leave(shelf, outcome, exc)
+                self.session.connection.rollback()
+                self._leave(store, outcome, exc)
         return edited
 
-    def _write(self, shelf: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
-        session = self._session
+    def _write(self, store: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
+        session = self.session
         session.begin_migration(LOCK_SECONDS)
-        written = session.write_vectors(shelf, outcomes, self._now())
+        written = session.write_vectors(store, outcomes, self.now())
         self._tell(ProgressStep.COMMITTING, len(written))
         session.connection.commit()
         for outcome in outcomes:
@@ -129,7 +116,7 @@ class BatchEmbedder:
         self._tell(ProgressStep.COMMITTED, len(written))
         return [outcome.document.key for outcome in outcomes if outcome.document.id not in written]
 
-    def _leave(self, shelf: VectorStore, outcome: DocumentResult, exc: DBAPIError) -> None:
+    def _leave(self, store: VectorStore, outcome: DocumentResult, exc: DBAPIError) -> None:
         """A row that cannot be written: left for the next run, or set aside where the database will never take it."""
         if is_busy(exc):
             self._leave_locked(1)
@@ -140,28 +127,28 @@ class BatchEmbedder:
         refused = DocumentResult(
             outcome.document, EmbeddingState.REFUSED, error=f"the database does not take its embedding ({code})"
         )
-        if shelf is VectorStore.STAGE:
-            self._write(shelf, [refused])
+        if store is VectorStore.STAGE:
+            self._write(store, [refused])
             return
-        self._session.begin_migration(LOCK_SECONDS)
-        self._session.mark_rejected(refused, self._now())
-        self._session.connection.commit()
+        self.session.begin_migration(LOCK_SECONDS)
+        self.session.mark_rejected(refused, self.now())
+        self.session.connection.commit()
         self._count(refused)
 
     def _leave_locked(self, count: int) -> None:
-        self._progress.busy += count
-        self._progress.left += count
+        self.progress.busy += count
+        self.progress.left += count
 
     def _count(self, outcome: DocumentResult) -> None:
         if outcome.state is EmbeddingState.EMBEDDED:
-            self._progress.embedded += 1
+            self.progress.embedded += 1
         elif outcome.state is EmbeddingState.EMPTY:
-            self._progress.empty += 1
+            self.progress.empty += 1
         else:
-            self._progress.count_rejected(outcome.document.id, outcome.error or "refused")
+            self.progress.count_rejected(outcome.document.id, outcome.error or "refused")
 
     def _tell(self, step: ProgressStep, rows: int) -> None:
-        self._listener(ProgressEvent(step=step, table=self._session.source.table.label, rows=rows))
+        self.listener(ProgressEvent(step=step, table=self.session.source.table.label, rows=rows))
 
 
 def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResult) -> list[DocumentResult]:
@@ -175,17 +162,13 @@ def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResul
             "the embedder's answer is not for the batch that it was asked for",
             detail=f"{len(documents)} documents, {len(embedded.vectors)} answers",
         )
-    found = []
+    outcomes = []
     for index, (document, vector) in enumerate(zip(documents, embedded.vectors, strict=True)):
         if vector is not None:
-            found.append(DocumentResult(document, EmbeddingState.EMBEDDED, vector))
+            outcomes.append(DocumentResult(document, EmbeddingState.EMBEDDED, vector))
         elif index in embedded.refused:
-            found.append(DocumentResult(document, EmbeddingState.REFUSED, error=embedded.refused[index][:500]))
-    return found
-
-
-def _empty(documents: Sequence[SourceDocument]) -> list[DocumentResult]:
-    return [DocumentResult(document, EmbeddingState.EMPTY) for document in documents if not document.text.strip()]
+            outcomes.append(DocumentResult(document, EmbeddingState.REFUSED, error=embedded.refused[index][:500]))
+    return outcomes
 
 
 def _is_row_error(exc: DBAPIError) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
 
@@ -14,8 +15,7 @@ from nightshift.database.connect import is_timeout
 from nightshift.embedders.text_embedder import EmbeddingDeadlineExceeded
 from nightshift.embedding.batch import MOST_BUSY, BatchEmbedder
 from nightshift.embedding.document_store import DocumentStore
-from nightshift.embedding.models import DocumentFilter, Key, VectorStore
-from nightshift.embedding.progress import EmbeddingStats
+from nightshift.embedding.models import DocumentFilter, EmbeddingStats, Key, VectorStore
 
 PAGE = 1000
 """Documents that are looked at by one statement."""
@@ -23,35 +23,28 @@ AGAIN = 3
 """Number of times that one scan embeds a document again that was edited while it was embedded."""
 
 
+@dataclass(slots=True)
 class DocumentScan:
-    """A scan of all documents, for one vector store."""
+    """A scan of all documents, for one vector store.
 
-    def __init__(
-        self,
-        session: DocumentStore,
-        batcher: BatchEmbedder,
-        progress: EmbeddingStats,
-        *,
-        batch: int,
-        deadline: float,
-        renew: Callable[[], None],
-    ) -> None:
-        """Args:
+    Attributes:
         batch: documents of one transaction.
         deadline: `time.monotonic()` value by which everything has to be done.
         renew: fits the connection's time-outs to what is left of the run.
-        """
-        self._renew = renew
-        self._session = session
-        self._batcher = batcher
-        self._progress = progress
-        self._batch = batch
-        self._deadline = deadline
-        self._edited: list[Key] = []
-        self.stale = 0
+        stale: how many documents were to be embedded, once the scan is done.
+    """
 
-    def scan_documents(self, shelf: VectorStore, choice: DocumentFilter, *, counted: bool) -> bool:
-        """Sweep; `stale` says afterwards how many documents were to be embedded.
+    session: DocumentStore
+    batcher: BatchEmbedder
+    progress: EmbeddingStats
+    batch: int
+    deadline: float
+    renew: Callable[[], None]
+    stale: int = 0
+    _edited: list[Key] = field(init=False, default_factory=list)
+
+    def scan_documents(self, store: VectorStore, choice: DocumentFilter, *, counted: bool) -> bool:
+        """Embed the documents that are stale.
 
         Args:
             counted: the documents that are looked at count in the result: not those of a second look.
@@ -67,67 +60,67 @@ class DocumentScan:
         waiting: list[Key] = []
         while True:
             if not self._time_left():
-                return self._out_of_time(shelf, choice, after, waiting)
-            page = self._session.read_page(shelf, choice, after, PAGE)
+                return self._out_of_time(store, choice, after, waiting)
+            page = self.session.read_page(store, choice, after, PAGE)
             self.stale += len(page.stale)
             if counted:
-                self._progress.looked_at += page.looked_at
-                self._progress.unchanged += page.looked_at - len(page.stale)
-            if page.touched and shelf is VectorStore.READERS:
-                self._session.touch_documents(page.touched)
+                self.progress.looked_at += page.looked_at
+                self.progress.unchanged += page.looked_at - len(page.stale)
+            if page.touched and store is VectorStore.READERS:
+                self.session.touch_documents(page.touched)
             waiting += page.stale
-            least = 1 if page.last is None else self._batch
+            least = 1 if page.last is None else self.batch
             while len(waiting) >= least:
-                keys, waiting = waiting[: self._batch], waiting[self._batch :]
-                if not self._embed(shelf, keys):
+                keys, waiting = waiting[: self.batch], waiting[self.batch :]
+                if not self._embed(store, keys):
                     return self._out_of_time(
-                        shelf, choice, after=page.last, waiting=waiting, more=page.last is not None
+                        store, choice, after=page.last, waiting=waiting, more=page.last is not None
                     )
             if page.last is None:
-                return self._embed_again(shelf)
+                return self._embed_again(store)
             after = page.last
 
-    def _embed(self, shelf: VectorStore, keys: list[Key]) -> bool:
+    def _embed(self, store: VectorStore, keys: list[Key]) -> bool:
         """Embed a batch; returns whether there may be another one."""
-        if not self._time_left() or self._progress.busy >= MOST_BUSY:
-            self._progress.left += len(keys)
+        if not self._time_left() or self.progress.busy >= MOST_BUSY:
+            self.progress.left += len(keys)
             return False
         try:
-            self._edited += self._batcher.embed_documents(shelf, keys)
+            self._edited += self.batcher.embed_documents(store, keys)
         except EmbeddingDeadlineExceeded:
             return False
         return True
 
-    def _embed_again(self, shelf: VectorStore) -> bool:
+    def _embed_again(self, store: VectorStore) -> bool:
         """Embeds edited documents again; deleted ones are skipped."""
         in_time = True
         for _ in range(AGAIN):
             keys, self._edited = self._edited, []
             while keys and in_time:
-                in_time = self._embed(shelf, keys[: self._batch])
-                keys = keys[self._batch :]
-            self._progress.left += len(keys)
-        self._progress.edited += len(self._edited)
-        self._progress.left += len(self._edited)
+                in_time = self._embed(store, keys[: self.batch])
+                keys = keys[self.batch :]
+            self.progress.left += len(keys)
+        self.progress.edited += len(self._edited)
+        self.progress.left += len(self._edited)
         return in_time and not self._edited
 
     def _out_of_time(
-        self, shelf: VectorStore, choice: DocumentFilter, after: Key | None, waiting: list[Key], *, more: bool = True
+        self, store: VectorStore, choice: DocumentFilter, after: Key | None, waiting: list[Key], *, more: bool = True
     ) -> bool:
-        self._progress.left += len(waiting) + len(self._edited) + (self._beyond(shelf, choice, after) if more else 0)
+        self.progress.left += len(waiting) + len(self._edited) + (self._beyond(store, choice, after) if more else 0)
         self._edited = []
         return False
 
-    def _beyond(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
+    def _beyond(self, store: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
         """Returns the number of documents not yet examined; 1 if counting them would take longer than the time left."""
-        self._renew()
+        self.renew()
         try:
-            return self._session.count_remaining(shelf, choice, after)
+            return self.session.count_remaining(store, choice, after)
         except DBAPIError as exc:
-            self._session.connection.rollback()
+            self.session.connection.rollback()
             if not is_timeout(exc):
                 raise
             return 1
 
     def _time_left(self) -> bool:
-        return self._deadline - time.monotonic() > 2 * self._progress.slowest
+        return self.deadline - time.monotonic() > 2 * self.progress.slowest

@@ -13,13 +13,14 @@ not with the time of the embedding: a transaction that began long ago may commit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
+from nightshift.database.catalog import escape_colons, quote_identifier
 from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import embedding, embedding_place, table_exists
 from nightshift.embedding.models import (
@@ -35,7 +36,8 @@ from nightshift.embedding.models import (
     VectorStore,
 )
 from nightshift.embedding.source import DocumentSource
-from nightshift.embedding.sql_text import quoted_name, type_sql
+
+LEDGER_COLUMNS = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
 
 
 class DocumentStore(ABC):
@@ -46,21 +48,22 @@ class DocumentStore(ABC):
     def __init__(
         self, connection: Connection, source: DocumentSource, model: EmbeddingModel, *, staged: bool = True
     ) -> None:
-        """Nothing is asked yet; not `staged`: the stage, if there is any, is not for this model."""
+        """Not `staged`: the stage, if there is any, is not for this model."""
         self._staged = staged
         self.connection = connection
         self.source = source
         self.place = source.place
         self.model = model
-        self.documents = source.table.sql.replace(":", r"\:")
-        self.readers = self.place.table.sql.replace(":", r"\:")
+        self.documents = escape_colons(source.table.sql)
+        self.readers = escape_colons(self.place.table.sql)
         schema = schema_of(connection)
         self.ledger, self.standings, self.stage = (
-            type_sql(own_table(table, schema)) for table in (embedding, embedding_place, self.place.staging_target)
+            escape_colons(own_table(table, schema)) for table in (embedding, embedding_place, self.place.staging_target)
         )
-        self.id = quoted_name(source.id.name)
-        self.vector = quoted_name(self.place.column)
-        self.version = f"CAST(d.{quoted_name(source.version)} AS text)" if source.version else "CAST(NULL AS text)"
+        self.id = escape_colons(quote_identifier(source.id.name))
+        self.vector = escape_colons(quote_identifier(self.place.column))
+        version = f"d.{escape_colons(quote_identifier(source.version))}" if source.version else "NULL"
+        self.version = f"CAST({version} AS text)"
         self.facts = {
             "place": self.place.table_label,
             "model": model.name,
@@ -70,20 +73,20 @@ class DocumentStore(ABC):
 
     # ---- Looking
 
-    def read_page(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None, limit: int) -> DocumentPage:
+    def read_page(self, store: VectorStore, choice: DocumentFilter, after: Key | None, limit: int) -> DocumentPage:
         """Returns the next documents in the order of their ids, compared with the source of their stored vectors."""
         parameters = {**self.facts, "limit": limit} | ({} if after is None else {"after": after})
-        rows = self._rows(text(self._page_sql(shelf, choice, first=after is None)), parameters)
+        rows = self._rows(text(self._page_sql(store, choice, first=after is None)), parameters)
         self.connection.rollback()
         touched = tuple((row.id, row.version) for row in rows if row.touched and not row.stale)
         last = rows[-1].key if len(rows) == limit else None
         return DocumentPage(len(rows), tuple(row.key for row in rows if row.stale), touched, last)
 
-    def count_remaining(self, shelf: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
+    def count_remaining(self, store: VectorStore, choice: DocumentFilter, after: Key | None) -> int:
         """Returns the number of documents after `after` to be embedded, as far as it is known without reading them."""
         where = self._beyond(choice, first=after is None)
-        maybe = f"({self._certain(shelf, choice)}" + ("" if choice.force else f" OR NOT ({self._same_version()})") + ")"
-        found = f"SELECT count(*) AS n FROM {self.documents} d {self._known(shelf)} WHERE {where} AND {maybe}"
+        maybe = f"({self._certain(store, choice)}" + ("" if choice.force else f" OR NOT ({self._same_version()})") + ")"
+        found = f"SELECT count(*) AS n FROM {self.documents} d {self._known(store)} WHERE {where} AND {maybe}"
         [row] = self._rows(text(found), dict(self.facts) | ({} if after is None else {"after": after}))
         self.connection.rollback()
         return int(row.n)
@@ -100,11 +103,9 @@ class DocumentStore(ABC):
 
     def load_state(self) -> ModelState | None:
         """Returns the target's state row; None if there is none."""
-        if not table_exists(self.connection, embedding_place):
-            self.connection.rollback()
-            return None
-        found = f"SELECT * FROM {self.standings} WHERE place = :place"
-        rows = self._rows(text(found), {"place": self.place.table_label})
+        rows = []
+        if table_exists(self.connection, embedding_place):
+            rows = self._rows(text(f"SELECT * FROM {self.standings} WHERE place = :place"), self.facts)
         self.connection.rollback()
         names = ("model", "dimension", "next_model", "next_dimension", "next_type")
         return ModelState(*(getattr(rows[0], column) for column in names)) if rows else None
@@ -113,16 +114,15 @@ class DocumentStore(ABC):
         """Returns whether the readers' store has any vector."""
         if self.place.missing:
             return False
-        found = f"SELECT 1 FROM {self.readers} WHERE {self.vector} IS NOT NULL LIMIT 1"
-        there = bool(self._rows(text(found), {}))
+        rows = self._rows(text(f"SELECT 1 FROM {self.readers} WHERE {self.vector} IS NOT NULL LIMIT 1"), {})
         self.connection.rollback()
-        return there
+        return bool(rows)
 
-    def _page_sql(self, shelf: VectorStore, choice: DocumentFilter, *, first: bool) -> str:
+    def _page_sql(self, store: VectorStore, choice: DocumentFilter, *, first: bool) -> str:
         """Returns SQL that selects the page first, whatever the planner thinks: only its texts are hashed."""
         beyond = self._beyond(choice, first=first)
         page = f"SELECT * FROM {self.documents} d WHERE {beyond} ORDER BY d.{self.id} LIMIT :limit"
-        stale = f"CASE WHEN {self._certain(shelf, choice)} THEN 1"
+        stale = f"CASE WHEN {self._certain(store, choice)} THEN 1"
         if choice.force:
             stale += " ELSE 0 END"
         else:
@@ -131,29 +131,29 @@ class DocumentStore(ABC):
         return (
             f"SELECT {self.key_sql} AS key, {self.id_sql} AS id, {self.version} AS version, {stale} AS stale,"
             f" CASE WHEN l.version {self.NOT_SAME} {self.version} THEN 1 ELSE 0 END AS touched"
-            f" FROM ({page}) d {self._known(shelf)} ORDER BY d.{self.id}"
+            f" FROM ({page}) d {self._known(store)} ORDER BY d.{self.id}"
         )
 
     def _beyond(self, choice: DocumentFilter, *, first: bool) -> str:
         where = f"d.{self.id} IS NOT NULL" if first else f"d.{self.id} {self.above} {self.after_sql}"
         if choice.among is None:
             return where
-        among = choice.among.replace(":", r"\:")
+        among = escape_colons(choice.among)
         return f"{where} AND {self.id_sql} IN (SELECT w.id FROM ({among}) w)"
 
-    def _known(self, shelf: VectorStore) -> str:
+    def _known(self, store: VectorStore) -> str:
         """Returns SQL that joins a document's ledger entry for a store, as `l`, and its vector, as `e`."""
-        noted = self._stage_or_nothing if shelf is VectorStore.STAGE else self._ledger_or_nothing
+        noted = self._stage_or_nothing if store is VectorStore.STAGE else self._ledger_or_nothing
         join = f"LEFT JOIN {noted} l ON l.place = :place AND l.document_id = {self.id_sql}"
-        if shelf is VectorStore.READERS and self.place.own and not self.place.missing:
+        if store is VectorStore.READERS and self.place.own and not self.place.missing:
             join += f" LEFT JOIN {self.readers} e ON e.document_id {self.equal} d.{self.id}"
         return join
 
-    def _certain(self, shelf: VectorStore, choice: DocumentFilter) -> str:
+    def _certain(self, store: VectorStore, choice: DocumentFilter) -> str:
         """A document has to be embedded whatever its text is."""
-        if self.place.missing and shelf is VectorStore.READERS:
+        if self.place.missing and store is VectorStore.READERS:
             return "1 = 1"
-        vector = "l.vector" if shelf is VectorStore.STAGE else f"{'e' if self.place.own else 'd'}.{self.vector}"
+        vector = "l.vector" if store is VectorStore.STAGE else f"{'e' if self.place.own else 'd'}.{self.vector}"
         lost = f"(l.state = '{EmbeddingState.EMBEDDED}' AND {vector} IS NULL)"
         known = f"l.document_id IS NULL OR l.model <> :model OR l.dimension <> :dimension OR {lost}"
         return f"({known} OR l.round <> :round)" if choice.force else f"({known})"
@@ -173,7 +173,7 @@ class DocumentStore(ABC):
         """
 
     @abstractmethod
-    def write_vectors(self, shelf: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
+    def write_vectors(self, store: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
         """Writes vectors to a store with the hashes of their texts; nothing is committed yet.
 
         Returns:
@@ -207,9 +207,9 @@ class DocumentStore(ABC):
     def _stage_or_nothing(self) -> str:
         return self.stage if self._staged and table_exists(self.connection, self.place.staging_target) else _NOTHING
 
-    def lock_state(self, shelf: VectorStore, *, alone: bool = False) -> None:
+    def lock_state(self, store: VectorStore, *, alone: bool = False) -> None:
         """Hold on to the place's row, or keep others from doing so; raises `ConcurrentModelChange` as `write` does."""
-        prefix = "next_" if shelf is VectorStore.STAGE else ""
+        prefix = "next_" if store is VectorStore.STAGE else ""
         held = (
             f"SELECT 1 AS held FROM {self.standings} WHERE place = :place"
             f" AND {prefix}model = :model AND {prefix}dimension = :dimension{self.alone if alone else self.share}"
@@ -235,8 +235,8 @@ class DocumentStore(ABC):
 
     def put_standing(self, **facts: object) -> None:
         """Changes the target's state row, or creates it; not committed yet."""
-        columns = ", ".join(facts)
-        made = f"INSERT INTO {self.standings} (place, {columns}) VALUES (:place, {_binds(facts)})"
+        columns, values = ", ".join(facts), ", ".join(f":{column}" for column in facts)
+        made = f"INSERT INTO {self.standings} (place, {columns}) VALUES (:place, {values})"
         changed = ", ".join(f"{column} = excluded.{column}" for column in facts)
         statement = text(f"{made} ON CONFLICT (place) DO UPDATE SET {changed}")
         self.connection.execute(statement, {"place": self.place.table_label, **facts})
@@ -246,13 +246,17 @@ class DocumentStore(ABC):
     splits = True
     """One locked document does not keep the others of a batch from being written."""
 
-    @abstractmethod
+    extra_values: Mapping[str, str] = {"model": ":model", "dimension": ":dimension", "embedded_at": ":now"}
+    """Values of the columns `source.EXTRAS` of a table of embeddings, without the hash."""
+
     def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
         """The columns of a table of embeddings, and the values of those behind the vector, each after a comma.
 
         Args:
             hash_sql: the hash of the text that was embedded.
         """
+        values, extras = {**self.extra_values, "content_hash": hash_sql}, self.place.extras
+        return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
 
     share = alone = ""
     """Ends a SELECT that holds on to rows, together with others or alone."""
@@ -286,5 +290,9 @@ _NOTHING = (
 """Stands for a ledger or a stage that has not been made, as in a dry run."""
 
 
-def _binds(facts: dict[str, object]) -> str:
-    return ", ".join(f":{column}" for column in facts)
+def updates_sql(table: str) -> str:
+    """Returns the assignments by which a new ledger entry updates an existing one of a table."""
+    again = f"excluded.state = '{EmbeddingState.REFUSED}' AND {table}.text_hash = excluded.text_hash"
+    columns = (column for column in LEDGER_COLUMNS.split(", ")[2:] if column != "attempts")
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return f"{changes}, attempts = CASE WHEN {again} THEN {table}.attempts + 1 ELSE 1 END"

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, text
 
 from nightshift.database import dialect
 from nightshift.database.catalog import TableColumn, TableInfo, TableName
-from nightshift.database.postgres import ROW_SECURITY
-from nightshift.guards import GuardRefused
+from nightshift.guards import GuardRefused, check_readable, known_column
 
 _COLUMN = """
 SELECT a.attnotnull AS filled, a.attgenerated::text <> '' AS generated,
@@ -23,14 +22,11 @@ WHERE a.attrelid = CAST(:table AS regclass) AND a.attname = :column
 _RIGHTS = "SELECT bool_and(has_table_privilege(CAST(:table AS regclass), r)) FROM unnest(CAST(:rights AS text[])) r"
 
 
-WRITE_TABLE = "write `table` in [[embedding]] as the database has it: a name, or schema.name"
-UNBOUND = "ALTER ROLE … BYPASSRLS for nightshift's role, or let it be a member of the table's owner"
-
-
 def known_table(written: str, info: TableInfo | None) -> TableInfo:
     """The table exists, is one, and we see all of its rows."""
     if info is None:
-        raise GuardRefused("unknown_table", f"there is no table {written}", WRITE_TABLE)
+        hint = "write `table` in [[embedding]] as the database has it: a name, or schema.name"
+        raise GuardRefused("unknown_table", f"there is no table {written}", hint)
     if info.name.name.startswith("nightshift_"):
         raise GuardRefused(
             "unknown_table", f"{written} is one of nightshift's own tables", "take it out of [[embedding]]"
@@ -39,26 +35,16 @@ def known_table(written: str, info: TableInfo | None) -> TableInfo:
         raise GuardRefused(
             "unknown_table", f"{written} is a {info.kind}", "name in [[embedding]] the table that it shows"
         )
-    if not info.may_read:
-        hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role"
-        raise GuardRefused("privilege", f"nightshift's role may not read {written}", hint)
-    if ROW_SECURITY in info.hiding:
-        raise GuardRefused("hidden_rows", f"{written}: {ROW_SECURITY} hides documents", UNBOUND)
+    check_readable(info, written, "documents")
     if info.has_children:
         what = f"{written} has tables that inherit from it, whose rows it shows as its own"
         raise GuardRefused("hidden_rows", what, "name a table from which none inherits in [[embedding]]")
     return info
 
 
-def known_column(info: TableInfo, written: str) -> TableColumn:
-    """The table has that column."""
-    column = info.column(written)
-    if column is None:
-        names = ", ".join(c.name for c in info.columns[:20])
-        raise GuardRefused(
-            "unknown_column", f"{info.name.label} has no column {written}", f"name one that it has: {names}"
-        )
-    return column
+def embedding_column(info: TableInfo, written: str) -> TableColumn:
+    """Returns the column of that name; raises `GuardRefused` where the table has none."""
+    return known_column(info, written, "name one that it has:")
 
 
 def check_unique_key(connection: Connection, table: TableName, column: str) -> None:

@@ -22,13 +22,13 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.database.catalog import quote_literal
+from nightshift.database.catalog import escape_colons, quote_literal
 from nightshift.database.connect import Database, is_busy, is_timeout
 from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import revoke_grants
-from nightshift.embedding.document_store import DocumentStore
+from nightshift.database.values import format_timestamp
+from nightshift.embedding.document_store import LEDGER_COLUMNS, DocumentStore
 from nightshift.embedding.models import EmbeddingState, ModelState, VectorStore
-from nightshift.embedding.sql_text import format_timestamp, type_sql
 from nightshift.embedding.vectors import with_dimension
 from nightshift.errors import NightshiftError
 
@@ -44,7 +44,6 @@ class ModelMigration:
     """Migration of one target from the model that readers see to another."""
 
     def __init__(self, session: DocumentStore, database: Database) -> None:
-        """Nothing is asked yet."""
         self._session = session
         self._database = database
         self._postgresql = database.is_postgresql
@@ -109,22 +108,19 @@ class ModelMigration:
         self._lock()
         session.lock_state(VectorStore.STAGE, alone=True)
         self._run(f"DELETE FROM {session.ledger} WHERE place = :place")
-        columns = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
-        listed = ", ".join(f"s.{column.strip()}" for column in columns.split(","))
+        listed = ", ".join(f"s.{column}" for column in LEDGER_COLUMNS.split(", "))
         current = f"{session.id_sql} = s.document_id AND {session.hash_sql} = s.text_hash"
         staged = f"{session.stage} s JOIN {session.documents} d ON {current}"
-        self._run(f"INSERT INTO {session.ledger} ({columns}) SELECT {listed} FROM {staged}")
+        self._run(f"INSERT INTO {session.ledger} ({LEDGER_COLUMNS}) SELECT {listed} FROM {staged}")
         changes = self._own_table() if session.place.own else self._column()
         for statement in changes:
             self._run(statement, now=format_timestamp(now))
         self._prove()
         self._drop()
-        facts = {
-            "model": session.model.name,
-            "dimension": session.model.dimension,
-            "switched_at": format_timestamp(now),
-        }
-        session.put_standing(**facts, next_model=None, next_dimension=None, next_type=None)
+        facts = {"model": session.model.name, "dimension": session.model.dimension}
+        session.put_standing(
+            **facts, switched_at=format_timestamp(now), next_model=None, next_dimension=None, next_type=None
+        )
         announce()
         session.connection.commit()
 
@@ -164,11 +160,11 @@ class ModelMigration:
     def _rewritten(self, key: str) -> list[str]:
         """Statements that change the column's type, and fill it while the table is rewritten: so each of its indexes is
         built once, in bulk. Filling it afterwards, vector by vector, takes an HNSW index several times as long."""
-        session, wanted = self._session, type_sql(self._type)
-        function = type_sql(own_table(f"{session.place.staging_target}_of", schema_of(session.connection)))
-        place = quote_literal(session.place.table_label).replace(":", r"\:")
+        session, wanted = self._session, escape_colons(self._type)
+        function = escape_colons(own_table(f"{session.place.staging_target}_of", schema_of(session.connection)))
+        place = escape_colons(quote_literal(session.place.table_label))
         ready = f"SELECT s.vector FROM {self._ready(place)} WHERE s.document_id = $1"
-        body = quote_literal(ready.replace(r"\:", ":")).replace(":", r"\:")
+        body = escape_colons(quote_literal(ready.replace(r"\:", ":")))
         column = f"ALTER COLUMN {session.vector} TYPE {wanted} USING {function}(CAST({key} AS text))"
         return [
             f"CREATE FUNCTION {function}(text) RETURNS {wanted.partition('(')[0]} LANGUAGE sql STABLE AS {body}",
@@ -184,15 +180,15 @@ class ModelMigration:
     def _prove(self) -> None:
         """Checks that readers would find what the ledger records: a trigger or a rule may have kept a row as it was."""
         session = self._session
-        found = f"SELECT count(*) FROM {session.readers} WHERE {session.vector} IS NOT NULL"
+        stored = f"SELECT count(*) FROM {session.readers} WHERE {session.vector} IS NOT NULL"
         noted = f"SELECT count(*) FROM {session.ledger} WHERE place = :place AND state = '{EmbeddingState.EMBEDDED}'"
-        [row] = session.connection.execute(text(f"SELECT ({found}) AS found, ({noted}) AS noted"), session.facts)
-        if row.found == row.noted:
+        [row] = session.connection.execute(text(f"SELECT ({stored}) AS stored, ({noted}) AS noted"), session.facts)
+        if row.stored == row.noted:
             return
         session.connection.rollback()
         raise NightshiftError(
             "the embeddings could not be switched to another model",
-            detail=f"{session.place.table_label}: {row.noted} vectors were written, and {row.found} are there",
+            detail=f"{session.place.table_label}: {row.noted} vectors were written, and {row.stored} are there",
             hint="a trigger or a rule on the table changes what is written; readers see the old model",
         )
 
@@ -203,7 +199,7 @@ class ModelMigration:
             "place text NOT NULL, document_id text PRIMARY KEY, text_hash text NOT NULL, version text,"
             " model text NOT NULL, dimension integer NOT NULL, state text NOT NULL, error text,"
             f" attempts integer NOT NULL, round text NOT NULL, embedded_at {moment} NOT NULL,"
-            f" vector {type_sql(self._type)}"
+            f" vector {escape_colons(self._type)}"
         )
 
     def _drop(self) -> None:

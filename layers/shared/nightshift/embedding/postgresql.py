@@ -6,24 +6,23 @@ another session has changed while we waited for it (READ COMMITTED), so that hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from nightshift.database.catalog import escape_colons, quote_identifier
 from nightshift.database.search_path import HANDED_OVER
-from nightshift.database.values import operator_sql
-from nightshift.embedding.document_store import DocumentStore
-from nightshift.embedding.models import DocumentResult, EmbeddingModel, EmbeddingState, Key, VectorStore
+from nightshift.database.values import format_timestamp, operator_sql
+from nightshift.embedding.document_store import LEDGER_COLUMNS, DocumentStore, updates_sql
+from nightshift.embedding.models import DocumentResult, EmbeddingModel, Key, VectorStore
 from nightshift.embedding.source import DocumentSource
-from nightshift.embedding.sql_text import format_timestamp, quoted_name, type_sql
 from nightshift.embedding.vectors import VectorFormat, as_text
 
 _ARRAYS = ", ".join(f"CAST(:{facts} AS text[])" for facts in ("ids", "hashes", "versions", "states", "errors"))
 _NEW = f"unnest({_ARRAYS}, string_to_array(:vectors, ';', '-')) n(id, hash, version, state, error, vector)"
 """A batch as rows. Its vectors travel as one text: the driver looks at each letter of an array's texts, which takes
 longer than everything else."""
-_COLUMNS = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
 _VALUES = (
     "SELECT :place, id, hash, version, :model, CAST(:dimension AS integer), state, error, 1, :round,"
     " CAST(:now AS timestamptz)"
@@ -33,6 +32,11 @@ _VALUES = (
 class PostgresqlDocumentStore(DocumentStore):
     """Document store on PostgreSQL."""
 
+    extra_values: Mapping[str, str] = {
+        "model": "CAST(:model AS text)",
+        "dimension": "CAST(:dimension AS integer)",
+        "embedded_at": "CAST(:now AS timestamptz)",
+    }
     share, alone, handed = " FOR SHARE", " FOR UPDATE", f" AND {HANDED_OVER}"
     keys_sql = "SELECT CAST(k AS {type}) FROM unnest(CAST(:keys AS text[])) k"
 
@@ -45,11 +49,11 @@ class PostgresqlDocumentStore(DocumentStore):
             self.above = operator_sql(connection, source.table, source.id.name, ">")
             self.among = f"{self.equal} ANY"
             connection.rollback()
-        self.key_type = source.id.type_name.replace(":", r"\:")
+        self.key_type = escape_colons(source.id.type_name)
         self.keys_sql = self.keys_sql.format(type=self.key_type)
         self.after_sql = f"CAST(:after AS {self.key_type})"
         self.key_sql = self.id_sql = f"CAST(d.{self.id} AS text)"
-        parts = ", ".join(f"CAST(d.{quoted_name(column)} AS text)" for column in source.texts)
+        parts = ", ".join(f"CAST(d.{escape_colons(quote_identifier(column))} AS text)" for column in source.texts)
         self.text_sql = f"concat_ws(E'\\n\\n', {parts})"
         self.hash_sql = f"encode(sha256(convert_to({self.text_sql}, 'UTF8')), 'hex')"
 
@@ -61,23 +65,19 @@ class PostgresqlDocumentStore(DocumentStore):
         # Not by set_config(): a query would be the moment, and locks are to come first.
         self.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds * 1000:.0f}ms'")
 
-    def write_vectors(self, shelf: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
-        """See `DocumentStore.write_vectors`."""
-        self.lock_state(shelf)
+    def write_vectors(self, store: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
+        self.lock_state(store)
         new = f"new AS (SELECT * FROM {_NEW})"
-        if shelf is VectorStore.STAGE:
-            steps, columns, values = [new], f"{_COLUMNS}, vector", f"{_VALUES}, {self._cast('vector')} FROM new"
-            table, changed = self.stage, f"{_changed(self.stage)}, vector = excluded.vector"
+        if store is VectorStore.STAGE:
+            steps, columns, values = [new], f"{LEDGER_COLUMNS}, vector", f"{_VALUES}, {self._cast('vector')} FROM new"
+            table, changed = self.stage, f"{updates_sql(self.stage)}, vector = excluded.vector"
         else:
-            steps, columns, values = (
-                [new, *self._into_place()],
-                _COLUMNS,
-                f"{_VALUES} FROM kept WHERE 1 = 1{self.handed}",
-            )
-            table, changed = self.ledger, _changed(self.ledger)
+            values = f"{_VALUES} FROM kept WHERE 1 = 1{self.handed}"
+            steps, columns = [new, *self._into_place()], LEDGER_COLUMNS
+            table, changed = self.ledger, updates_sql(self.ledger)
         statement = (
             f"WITH {', '.join(steps)} INSERT INTO {table} ({columns}) {values}"
-            f" ON CONFLICT ({'document_id' if shelf is VectorStore.STAGE else 'place, document_id'})"
+            f" ON CONFLICT ({'document_id' if store is VectorStore.STAGE else 'place, document_id'})"
             f" DO UPDATE SET {changed}"
             " RETURNING document_id"
         )
@@ -103,26 +103,13 @@ class PostgresqlDocumentStore(DocumentStore):
             f" ON CONFLICT (document_id) DO UPDATE SET {changed})",
         ]
 
-    def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
-        """See `DocumentStore.vector_columns`."""
-        values = {
-            "model": "CAST(:model AS text)",
-            "dimension": "CAST(:dimension AS integer)",
-            "content_hash": hash_sql,
-            "embedded_at": "CAST(:now AS timestamptz)",
-        }
-        extras = self.place.extras
-        return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
-
     def mark_rejected(self, outcome: DocumentResult, now: datetime) -> None:
-        """See `DocumentStore.mark_rejected`."""
         self.lock_state(VectorStore.READERS)
         values = f"{_VALUES} FROM {_NEW}"
-        statement = f"INSERT INTO {self.ledger} ({_COLUMNS}) {values} ON CONFLICT (place, document_id) DO UPDATE"
-        self.connection.execute(text(f"{statement} SET {_changed(self.ledger)}"), self._parameters([outcome], now))
+        statement = f"INSERT INTO {self.ledger} ({LEDGER_COLUMNS}) {values} ON CONFLICT (place, document_id) DO UPDATE"
+        self.connection.execute(text(f"{statement} SET {updates_sql(self.ledger)}"), self._parameters([outcome], now))
 
     def delete_orphaned_embeddings(self) -> int:
-        """See `DocumentStore.delete_orphaned_embeddings`."""
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
         gone = f"DELETE FROM {self.ledger} l WHERE l.place = :place AND NOT EXISTS ({there}) RETURNING l.document_id"
         steps = [f"gone AS ({gone})"]
@@ -136,8 +123,7 @@ class PostgresqlDocumentStore(DocumentStore):
         return int(row.n)
 
     def make_place(self) -> None:
-        """See `DocumentStore.make_place`."""
-        columns = [f"document_id {self.key_type} PRIMARY KEY", f"{self.vector} {type_sql(self.place.type_name)}"]
+        columns = [f"document_id {self.key_type} PRIMARY KEY", f"{self.vector} {escape_colons(self.place.type_name)}"]
         columns += ["model text", "dimension integer", "content_hash text", "embedded_at timestamptz"]
         self.connection.execute(text(f"CREATE TABLE {self.readers} ({', '.join(columns)})"))
         self.connection.commit()
@@ -150,7 +136,7 @@ class PostgresqlDocumentStore(DocumentStore):
         kind = (
             self.place.type_name.partition("(")[0] if self.place.form is VectorFormat.VECTOR else self.place.type_name
         )
-        return f"CAST({expression} AS {type_sql(kind)})"
+        return f"CAST({expression} AS {escape_colons(kind)})"
 
     def _parameters(self, outcomes: Sequence[DocumentResult], now: datetime) -> dict[str, object]:
         return {
@@ -168,7 +154,6 @@ class PostgresqlDocumentStore(DocumentStore):
         return list(keys)
 
     def touch_documents(self, seen: Sequence[tuple[str, str | None]]) -> None:
-        """See `DocumentStore.touch_documents`."""
         statement = (
             f"UPDATE {self.ledger} l SET version = n.version"
             " FROM unnest(CAST(:ids AS text[]), CAST(:versions AS text[])) n(id, version)"
@@ -177,11 +162,3 @@ class PostgresqlDocumentStore(DocumentStore):
         ids, versions = [id_ for id_, _ in seen], [version for _, version in seen]
         self.connection.execute(text(statement), {"place": self.place.table_label, "ids": ids, "versions": versions})
         self.connection.commit()
-
-
-def _changed(table: str) -> str:
-    """Returns the assignments by which a new ledger entry updates an existing one."""
-    again = f"excluded.state = '{EmbeddingState.REFUSED}' AND {table}.text_hash = excluded.text_hash"
-    columns = (column.strip() for column in _COLUMNS.split(",")[2:])
-    taken = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")
-    return f"{taken}, attempts = CASE WHEN {again} THEN {table}.attempts + 1 ELSE 1 END"

@@ -6,9 +6,14 @@ job sends. An operator may omit all of them.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import Connection, insert, select
+
+from nightshift.database.tables import embedding_decision, table_exists
+from nightshift.run import JobRun
 
 Scope = Literal["disliked", "stale", "all"]
 
@@ -60,3 +65,19 @@ class ReembedRequest(_Part):
         detail = self.model_dump(mode="json", exclude_none=True)
         detail |= {"scope": scope, "continuation": self.continuation + 1}
         return {**detail, "force": True} if force else detail
+
+
+def is_finished(connection: Connection, decision: str) -> bool:
+    """Returns whether an earlier run has finished the decision."""
+    if not table_exists(connection, embedding_decision):
+        return False
+    found = select(embedding_decision.c.run_id).where(embedding_decision.c.decision == decision)
+    return connection.execute(found).first() is not None
+
+
+def mark_decision_completed(connection: Connection, decision: str, run: JobRun, now: datetime) -> None:
+    """Note that it is finished; commits."""
+    if not is_finished(connection, decision):
+        values = {"decision": decision, "run_id": run.run_id, "finished_at": now}
+        connection.execute(insert(embedding_decision).values(values))
+    connection.commit()

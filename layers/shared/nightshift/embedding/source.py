@@ -100,13 +100,13 @@ def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: i
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     info = guards.known_table(policy.table, describe_table(connection, policy.table))
-    key = guards.known_column(info, policy.id)
+    key = guards.embedding_column(info, policy.id)
     guards.check_unique_key(connection, info.name, key.name)
     if connection.dialect.name == "sqlite" and key.base_type not in ("integer", "text"):
         what = f"{info.name.label}.{key.name} is {key.type_name or 'of no type'}"
         raise GuardRefused("wrong_type", what, "SQLite's documents need an id of integers or text")
-    texts = tuple(guards.known_column(info, name).name for name in policy.text)
-    version = guards.known_column(info, policy.updated_at).name if policy.updated_at else None
+    texts = tuple(guards.embedding_column(info, name).name for name in policy.text)
+    version = guards.embedding_column(info, policy.updated_at).name if policy.updated_at else None
     place = (
         _own_table(connection, info, policy.into, key, dimension) if policy.into else _column(connection, info, policy)
     )
@@ -120,7 +120,7 @@ def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: i
 def _column(connection: Connection, info: TableInfo, policy: EmbeddingPolicy) -> VectorTarget:
     """A column of the documents' own table."""
     assert policy.embedding is not None  # the policy has one of the two
-    column = guards.known_column(info, policy.embedding)
+    column = guards.embedding_column(info, policy.embedding)
     guards.check_privileges(connection, info.name, "UPDATE")
     fixed = guards.check_writable(connection, info.name, column.name)
     return VectorTarget(
@@ -142,7 +142,7 @@ def _own_table(
             f"{written} is the documents' table",
             "in place of `into` write `embedding`, for a column of its own",
         )
-    document, column = guards.known_column(info, DOCUMENT), guards.known_column(info, VECTOR)
+    document, column = guards.embedding_column(info, DOCUMENT), guards.embedding_column(info, VECTOR)
     guards.check_unique_key(connection, info.name, document.name)
     if document.base_type != key.base_type:
         theirs = f"{documents.name.label}.{key.name} is {key.type_name}"

@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.embedding.document_store import DocumentStore
-from nightshift.embedding.models import DocumentResult, EmbeddingModel, EmbeddingState, Key, VectorStore
+from nightshift.database.catalog import escape_colons, quote_identifier
+from nightshift.database.values import format_timestamp
+from nightshift.embedding.document_store import LEDGER_COLUMNS, DocumentStore, updates_sql
+from nightshift.embedding.models import DocumentResult, EmbeddingModel, Key, VectorStore
 from nightshift.embedding.source import DocumentSource
-from nightshift.embedding.sql_text import format_timestamp, quoted_name
 from nightshift.embedding.vectors import VectorFormat, as_bytes, as_text
 
-_COLUMNS = "place, document_id, text_hash, version, model, dimension, state, error, attempts, round, embedded_at"
 _VALUES = ":place, :id, :hash, :version, :model, :dimension, :state, :error, 1, :round, :now"
 
 
@@ -51,18 +51,19 @@ class SqliteDocumentStore(DocumentStore):
         driver.create_function("nightshift_hash", -1, _hash, deterministic=True)
         self.key_sql = f"d.{self.id}"
         self.id_sql = f"CAST(d.{self.id} AS text)"
-        parts = ", ".join(f"d.{quoted_name(column)}" for column in source.texts)
+        parts = ", ".join(f"d.{escape_colons(quote_identifier(column))}" for column in source.texts)
         self.text_sql, self.hash_sql = f"nightshift_text({parts})", f"nightshift_hash({parts})"
 
     def begin_migration(self, seconds: float, *, one_moment: bool = False) -> None:  # noqa: ARG002 - nobody else writes anyway
         """See `DocumentStore.begin_migration`; the first statement takes the lock, and waits as the connection does."""
         self.connection.rollback()
 
-    def write_vectors(self, shelf: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
-        """See `DocumentStore.write_vectors`."""
-        self.lock_state(shelf)
-        if shelf is VectorStore.STAGE:
-            statement = text(f"INSERT OR REPLACE INTO {self.stage} ({_COLUMNS}, vector) VALUES ({_VALUES}, :vector)")
+    def write_vectors(self, store: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
+        self.lock_state(store)
+        if store is VectorStore.STAGE:
+            statement = text(
+                f"INSERT OR REPLACE INTO {self.stage} ({LEDGER_COLUMNS}, vector) VALUES ({_VALUES}, :vector)"
+            )
             self.connection.execute(statement, [self._parameters(outcome, now) for outcome in outcomes])
             return {outcome.document.id for outcome in outcomes}
         return {outcome.document.id for outcome in outcomes if self._put(outcome, now)}
@@ -71,8 +72,7 @@ class SqliteDocumentStore(DocumentStore):
         """Write one vector where readers look, and note it; returns whether its text is as it was."""
         parameters = self._parameters(outcome, now)
         same = f"d.{self.id} = :key AND {self.hash_sql} = :hash"
-        found = self._rows(text(f"SELECT 1 FROM {self.documents} d WHERE {same}"), parameters)
-        if not found:
+        if not self._rows(text(f"SELECT 1 FROM {self.documents} d WHERE {same}"), parameters):
             return False
         if not self.place.own:
             put = f"UPDATE {self.documents} SET {self.vector} = :vector WHERE {self.id} = :key"
@@ -90,27 +90,15 @@ class SqliteDocumentStore(DocumentStore):
         self._note(parameters | {"version": version})
         return True
 
-    def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
-        """See `DocumentStore.vector_columns`."""
-        values = {"model": ":model", "dimension": ":dimension", "content_hash": hash_sql, "embedded_at": ":now"}
-        extras = self.place.extras
-        return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
-
     def _note(self, parameters: dict[str, Any]) -> None:
-        again = f"excluded.state = '{EmbeddingState.REFUSED}' AND {self.ledger}.text_hash = excluded.text_hash"
-        columns = [column.strip() for column in _COLUMNS.split(",")[2:]]
-        changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "attempts")
-        noted = f"INSERT INTO {self.ledger} ({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT (place, document_id)"
-        noted += f" DO UPDATE SET {changed}, attempts = CASE WHEN {again} THEN attempts + 1 ELSE 1 END"
-        self.connection.execute(text(noted), parameters)
+        noted = f"INSERT INTO {self.ledger} ({LEDGER_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT (place, document_id)"
+        self.connection.execute(text(f"{noted} DO UPDATE SET {updates_sql(self.ledger)}"), parameters)
 
     def mark_rejected(self, outcome: DocumentResult, now: datetime) -> None:
-        """See `DocumentStore.mark_rejected`."""
         self.lock_state(VectorStore.READERS)
         self._note(self._parameters(outcome, now))
 
     def delete_orphaned_embeddings(self) -> int:
-        """See `DocumentStore.delete_orphaned_embeddings`."""
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
         gone = f"FROM {self.ledger} AS l WHERE l.place = :place AND NOT EXISTS ({there})"
         if self.place.own:
@@ -122,7 +110,6 @@ class SqliteDocumentStore(DocumentStore):
         return removed
 
     def make_place(self) -> None:
-        """See `DocumentStore.make_place`."""
         key = "INTEGER" if self.source.id.base_type == "integer" else "TEXT"
         extras = "model TEXT, dimension INTEGER, content_hash TEXT, embedded_at TEXT"
         made = f"CREATE TABLE {self.readers} (document_id {key} PRIMARY KEY, {self.vector} BLOB, {extras})"
@@ -148,7 +135,6 @@ class SqliteDocumentStore(DocumentStore):
         return json.dumps(list(keys))
 
     def touch_documents(self, seen: Sequence[tuple[str, str | None]]) -> None:
-        """See `DocumentStore.touch_documents`."""
         statement = f"UPDATE {self.ledger} SET version = :version WHERE place = :place AND document_id = :id"
         rows = [{"place": self.place.table_label, "id": id_, "version": version} for id_, version in seen]
         self.connection.execute(text(statement), rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -25,9 +25,8 @@ from nightshift.embedding.document_scan import PAGE, DocumentScan
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.guards import check_dimension
 from nightshift.embedding.model_migration import ModelMigration
-from nightshift.embedding.models import DocumentFilter, EmbeddingModel, ModelState, VectorStore
+from nightshift.embedding.models import DocumentFilter, EmbeddingModel, EmbeddingStats, ModelState, VectorStore
 from nightshift.embedding.postgresql import PostgresqlDocumentStore
-from nightshift.embedding.progress import EmbeddingStats
 from nightshift.embedding.request import Scope
 from nightshift.embedding.source import DocumentSource, resolve_policy
 from nightshift.embedding.sqlite import SqliteDocumentStore
@@ -68,13 +67,13 @@ class EmbeddingContext:
         return EmbeddingModel(self.embedder.model, self.embedder.dimension, self.round)
 
 
-@dataclass(slots=True)
-class _RunState:
-    """State of a run besides its counts."""
+@dataclass(slots=True, kw_only=True)
+class _RunState(EmbeddingStats):
+    """Counts and state of a run."""
 
     scope: Scope
     in_time: bool = True
-    warnings: tuple[str, ...] = ()
+    is_locked: bool = False
 
 
 def reembed_table(turn: EmbeddingContext) -> EmbeddedTable:
@@ -82,17 +81,19 @@ def reembed_table(turn: EmbeddingContext) -> EmbeddedTable:
 
     A failure does not raise: it is part of the result, together with what was written before it.
     """
-    started = time.monotonic()
-    progress, ended = EmbeddingStats(), _RunState(turn.scope)
+    started, progress = time.monotonic(), _RunState(scope=turn.scope)
     table, error = turn.policy.table, None
     try:
         with turn.database.connect() as connection:
-            source = _aim(connection, turn)
-            table = source.table.label
+            session = _open_store(turn, connection, _aim(connection, turn))
+            table = session.source.table.label
+            standing = session.load_state()
+            known, place = standing.dimension if standing else None, session.place
+            check_dimension(place.table_label, place.declared_type, session.model.dimension, known, place.fixed)
             if turn.run.dry_run:
-                _rehearse(connection, turn, source, progress, ended)
+                _rehearse(turn, session, standing, progress)
             else:
-                _work(connection, turn, source, progress, ended)
+                _work(turn, session, standing, progress)
     except GuardRefused as refused:
         return EmbeddedTable(table=table, status=RunStatus.REFUSED, scope=turn.scope, refusal=refused.refusal)
     except DBAPIError as exc:
@@ -101,26 +102,24 @@ def reembed_table(turn: EmbeddingContext) -> EmbeddedTable:
         error = exc
     return EmbeddedTable(
         table=table,
-        status=_status(turn, progress, ended, error),
+        status=_status(turn, progress, error),
         model=turn.embedder.model,
         dimension=turn.embedder.dimension,
-        scope=ended.scope,
+        scope=progress.scope,
         **progress.result_facts(),
         moved=progress.has_moved,
         seconds=time.monotonic() - started,
-        warnings=(*progress.warnings(), *ended.warnings),
+        warnings=(*progress.warnings(), *([LOCKED] if progress.is_locked else [])),
         error=error,
     )
 
 
-def _status(
-    turn: EmbeddingContext, progress: EmbeddingStats, ended: _RunState, error: NightshiftError | None
-) -> RunStatus:
+def _status(turn: EmbeddingContext, progress: _RunState, error: NightshiftError | None) -> RunStatus:
     if error is not None:
         return RunStatus.FAILED
     if turn.run.dry_run:
         return RunStatus.DRY_RUN
-    if progress.left or not ended.in_time:
+    if progress.left or not progress.in_time:
         return RunStatus.PARTIAL
     return RunStatus.OK if progress.has_moved else RunStatus.NOTHING
 
@@ -130,23 +129,17 @@ def _aim(connection: Connection, turn: EmbeddingContext) -> DocumentSource:
     source = resolve_policy(connection, turn.policy, turn.embedder.dimension)
     connection.rollback()
     if source.table in turn.seen:
-        refusal = duplicate_policy_refusal(turn.policy.table)
-        raise GuardRefused(refusal.guard, refusal.message, refusal.hint)
+        raise GuardRefused.from_refusal(duplicate_policy_refusal(turn.policy.table))
     turn.seen.add(source.table)
     return source
 
 
-def _work(
-    connection: Connection, turn: EmbeddingContext, source: DocumentSource, progress: EmbeddingStats, ended: _RunState
-) -> None:
-    """Processes the policy; its work is counted in `progress` and `ended`, even if it raises."""
-    session = _session(connection, source, turn.target_model)
-    standing = session.load_state()
-    _fits(session, standing)
-    if source.place.missing:
+def _work(turn: EmbeddingContext, session: DocumentStore, standing: ModelState | None, progress: _RunState) -> None:
+    """Processes the policy; its work is counted in `progress`, even if it raises."""
+    connection = session.connection
+    if session.place.missing:
         session.make_place()
-        source = source.made()
-        session = _session(connection, source, turn.target_model)
+        session = _open_store(turn, connection, session.source.made())
     if standing is None:
         session.claim_vectors(None if session.has_vectors() else turn.target_model)
         standing = session.load_state() or ModelState()
@@ -154,34 +147,30 @@ def _work(
     if (standing.model, standing.dimension) == (turn.target_model.name, turn.target_model.dimension):
         if standing.next_model is not None:
             switch.abandon_staging()
-        _embed_stale(turn, session, progress, ended)
+        _embed_stale(turn, session, progress)
         return
-    ended.scope = "all"
+    progress.scope = "all"
     switch.prepare_staging(standing)
-    ended.in_time = _staged(turn, session, progress)
-    if not ended.in_time:
+    progress.in_time = _staged(turn, session, progress)
+    if not progress.in_time:
         return
     _tell(turn, session, ProgressStep.PLANNED)
     if not switch.cut_over(turn.now(), lambda: _tell(turn, session, ProgressStep.COMMITTING)):
-        ended.in_time, ended.warnings = False, (LOCKED,)
+        progress.in_time, progress.is_locked = False, True
         return
     progress.switched = True
     _tell(turn, session, ProgressStep.SETTLED)
-    session = _session(
-        connection, resolve_policy(connection, turn.policy, turn.target_model.dimension), turn.target_model
-    )
+    session = _open_store(turn, connection, resolve_policy(connection, turn.policy, turn.target_model.dimension))
     connection.rollback()
-    ended.in_time = _sweep(turn, session, progress).scan_documents(VectorStore.READERS, DocumentFilter(), counted=False)
+    scan = _sweep(turn, session, progress)
+    progress.in_time = scan.scan_documents(VectorStore.READERS, DocumentFilter(), counted=False)
 
 
-def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats, ended: _RunState) -> None:
+def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: _RunState) -> None:
     """Embed for the model that readers see."""
-    choice = DocumentFilter(trusting=turn.scope != "all", force=turn.run.force)
-    if turn.among is not None:
-        choice = replace(choice, among=turn.among(session.connection))
-        session.connection.rollback()
-    ended.in_time = _sweep(turn, session, progress).scan_documents(VectorStore.READERS, choice, counted=True)
-    if ended.in_time and turn.among is None:
+    choice = _choice(turn, session.connection)
+    progress.in_time = _sweep(turn, session, progress).scan_documents(VectorStore.READERS, choice, counted=True)
+    if progress.in_time and turn.among is None:
         turn.database.refresh_timeouts(session.connection)
         try:
             progress.removed = session.delete_orphaned_embeddings()
@@ -189,7 +178,7 @@ def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: Embed
             session.connection.rollback()
             if not is_timeout(exc):
                 raise
-            ended.in_time = False
+            progress.in_time = False
 
 
 def _staged(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats) -> bool:
@@ -204,25 +193,18 @@ def _staged(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingS
         counted = False
 
 
-def _rehearse(
-    connection: Connection, turn: EmbeddingContext, source: DocumentSource, progress: EmbeddingStats, ended: _RunState
-) -> None:
+def _rehearse(turn: EmbeddingContext, session: DocumentStore, standing: ModelState | None, progress: _RunState) -> None:
     """Count what would be embedded; nothing is written."""
-    session = _session(connection, source, turn.target_model)
-    standing = session.load_state()
-    _fits(session, standing)
     wanted = (turn.target_model.name, turn.target_model.dimension)
-    choice, shelf = DocumentFilter(trusting=turn.scope != "all", force=turn.run.force), VectorStore.READERS
     if session.has_vectors() if standing is None else (standing.model, standing.dimension) != wanted:
         staged = standing is not None and (standing.next_model, standing.next_dimension) == wanted
-        session = _session(connection, source, turn.target_model, staged=staged)
-        ended.scope, choice, shelf = "all", DocumentFilter(), VectorStore.STAGE
-    elif turn.among is not None:
-        choice = replace(choice, among=turn.among(connection))
-        connection.rollback()
+        session = _open_store(turn, session.connection, session.source, staged=staged)
+        progress.scope, choice, store = "all", DocumentFilter(), VectorStore.STAGE
+    else:
+        choice, store = _choice(turn, session.connection), VectorStore.READERS
     after = None
     while True:
-        page = session.read_page(shelf, choice, after, PAGE)
+        page = session.read_page(store, choice, after, PAGE)
         progress.looked_at += page.looked_at
         progress.embedded += len(page.stale)
         progress.unchanged += page.looked_at - len(page.stale)
@@ -231,23 +213,25 @@ def _rehearse(
         after = page.last
 
 
-def _fits(session: DocumentStore, standing: ModelState | None) -> None:
-    place, known = session.place, standing.dimension if standing else None
-    check_dimension(place.table_label, place.declared_type, session.model.dimension, known, place.fixed)
+def _choice(turn: EmbeddingContext, connection: Connection) -> DocumentFilter:
+    """The documents that the run's scope means; ends the transaction."""
+    among = None if turn.among is None else turn.among(connection)
+    connection.rollback()
+    return DocumentFilter(among, trusting=turn.scope != "all", force=turn.run.force)
 
 
-def _session(
-    connection: Connection, source: DocumentSource, model: EmbeddingModel, *, staged: bool = True
+def _open_store(
+    turn: EmbeddingContext, connection: Connection, source: DocumentSource, *, staged: bool = True
 ) -> DocumentStore:
     kind = PostgresqlDocumentStore if connection.dialect.name == "postgresql" else SqliteDocumentStore
-    return kind(connection, source, model, staged=staged)
+    return kind(connection, source, turn.target_model, staged=staged)
 
 
 def _sweep(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats) -> DocumentScan:
     deadline = turn.database.deadline - WRITING_SECONDS
-    batcher = BatchEmbedder(session, turn.embedder, progress, deadline=deadline, now=turn.now, listener=turn.listener)
-    batch, renew = turn.settings.embedding_batch, partial(turn.database.refresh_timeouts, session.connection)
-    return DocumentScan(session, batcher, progress, batch=batch, deadline=deadline, renew=renew)
+    batcher = BatchEmbedder(session, turn.embedder, progress, deadline, turn.now, turn.listener)
+    renew = partial(turn.database.refresh_timeouts, session.connection)
+    return DocumentScan(session, batcher, progress, turn.settings.embedding_batch, deadline, renew)
 
 
 def _tell(turn: EmbeddingContext, session: DocumentStore, step: ProgressStep) -> None:

@@ -28,9 +28,10 @@ from nightshift.archive.table import ArchiveContext
 from nightshift.database.catalog import TableInfo, TableName, quote_literal
 from nightshift.database.connect import Database
 from nightshift.database.search_path import HAND_OVER, HANDED_OVER, TAKEN_BACK
+from nightshift.database.values import format_timestamp
 from nightshift.expiry.graph import CascadeTable
 from nightshift.expiry.outbox_entries import enqueue_files
-from nightshift.expiry.session import DeletionCounts, DeletionRejected, LockContention, format_timestamp
+from nightshift.expiry.session import DeletionCounts, DeletionRejected, LockContention
 from nightshift.expiry.statements import DeleteStatement, ExpiryStatements, Key
 from nightshift.rows import columns
 from nightshift.rows.parquet import ArchiveDay, by_day
@@ -106,7 +107,6 @@ class ArchiveSession:
 
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
-        """See `DeletionSession.transaction`."""
         self._entries, self._before = [], None
         self._bounds = TransactionLimits(
             seconds=seconds,
@@ -134,18 +134,15 @@ class ArchiveSession:
         return self._open
 
     def run(self, statement: str) -> int:
-        """See `DeletionSession.run`."""
         if statement.startswith("INSERT"):
             return self._connection.execute(f"WITH put AS ({statement} RETURNING 1) SELECT count(*) FROM put")
         self._connection.run_statement(statement)
         return 0
 
     def keys(self, statement: str) -> list[Key]:
-        """See `DeletionSession.keys`."""
         return [tuple(row.values()) for row in self._connection.read_table(statement, self._bounds).to_pylist()]
 
     def number(self, statement: str) -> int:
-        """See `DeletionSession.number`."""
         return self._connection.execute(statement)
 
     def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
@@ -156,7 +153,6 @@ class ArchiveSession:
         return [self._delete(deletion) for deletion in deletions]
 
     def commit(self) -> None:
-        """See `DeletionSession.commit`."""
         if self._has_triggers:
             self._check_deleted()
         # From here on the seal decides what becomes of the objects: it alone may know that COMMIT's outcome is unknown.
@@ -215,7 +211,7 @@ class ArchiveSession:
         node, carried = deletion.node, self._carried(deletion.node)
         parts = [f"gone AS ({deletion.delete_sql} RETURNING d.*)"]
         for n, files in enumerate(node.files):
-            now = format_timestamp(self.as_of, postgresql=True)
+            now = format_timestamp(self.as_of)
             into = enqueue_files(files, "gone", self.run_id, now, postgresql=True, schema=self.statements.schema)
             parts.append(f"queued_{n} AS ({into})")
         statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone WHERE {HANDED_OVER}"

@@ -18,9 +18,10 @@ from sqlalchemy import Connection, delete, func, insert, select
 from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.session_start import flush_commits
 from nightshift.database.tables import file_deletion
+from nightshift.database.values import format_timestamp
 from nightshift.expiry.file_names_sql import create_name_functions
 from nightshift.expiry.graph import FileReference
-from nightshift.expiry.session import WORK_MEM, format_timestamp
+from nightshift.expiry.session import WORK_MEM
 
 FIRST_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(days=1)
@@ -81,7 +82,7 @@ class FileOutbox:
             limit: so many at the most.
         """
         postgresql = connection.dialect.name == "postgresql"
-        due = self._due(own_table(file_deletion, schema_of(connection)), after, limit, postgresql=postgresql)
+        due = self._due(own_table(file_deletion, schema_of(connection)), after, limit)
         if not self._files(connection, due, postgresql=postgresql):
             connection.rollback()
             return []
@@ -94,10 +95,10 @@ class FileOutbox:
             connection.rollback()
         return [_entry(row.id, row.run_id, row.bucket, row.attempts, row.object_keys, row.kept) for row in rows]
 
-    def _due(self, outbox: str, after: int, limit: int, *, postgresql: bool) -> str:
+    def _due(self, outbox: str, after: int, limit: int) -> str:
         return (
             f"SELECT id, run_id, bucket, object_keys, files, attempts FROM {outbox}"
-            f" WHERE next_try <= '{format_timestamp(self._as_of, postgresql=postgresql)}' AND id > {after}"
+            f" WHERE next_try <= '{format_timestamp(self._as_of)}' AND id > {after}"
             f" ORDER BY id LIMIT {limit}"
         )
 

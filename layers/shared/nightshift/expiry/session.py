@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -22,6 +22,7 @@ from nightshift.database.catalog import quote_identifier
 from nightshift.database.connect import is_busy, is_in_function, is_timeout, refused_statement, server_message, sqlstate
 from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlstates import is_about_rows
+from nightshift.database.values import format_timestamp
 from nightshift.errors import NightshiftError
 from nightshift.expiry.file_names_sql import create_name_functions
 from nightshift.expiry.outbox_entries import enqueue_files
@@ -111,7 +112,7 @@ class ControlSession:
         self._lock_seconds = lock_seconds
         self._until = 0.0
         self._postgresql = statements.postgresql
-        self._now = format_timestamp(as_of, postgresql=statements.postgresql)
+        self._now = format_timestamp(as_of)
         if not self._postgresql:
             # Else SQLite would not see to ON DELETE SET NULL; within a transaction the pragma does nothing.
             connection.rollback()
@@ -120,7 +121,6 @@ class ControlSession:
 
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:  # noqa: ARG002 - no row passes here
-        """See `DeletionSession.transaction`."""
         self._until = time.monotonic() + seconds
         try:
             self._begin(seconds)
@@ -146,27 +146,22 @@ class ControlSession:
         )
 
     def run(self, statement: str) -> int:
-        """See `DeletionSession.run`."""
         if time.monotonic() > self._until:
             raise LockContention("too much for the time", detail="it takes longer than a batch may")
         return self._connection.exec_driver_sql(statement).rowcount
 
     def keys(self, statement: str) -> list[Key]:
-        """See `DeletionSession.keys`."""
         return [tuple(row) for row in self._connection.exec_driver_sql(statement)]
 
     def number(self, statement: str) -> int:
-        """See `DeletionSession.number`."""
         return int(self._connection.exec_driver_sql(statement).scalar_one())
 
     def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """See `DeletionSession.delete`."""
         if not self._postgresql:
             return self._in_turn(deletions)
         return self._at_once(deletions)
 
     def commit(self) -> None:
-        """See `DeletionSession.commit`."""
         self._connection.commit()
 
     def _at_once(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
@@ -212,12 +207,6 @@ class ControlSession:
             queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named_files}")
             self.run(enqueue_files(files, source, self._run_id, self._now, postgresql=False, schema=None))
         return queued
-
-
-def format_timestamp(moment: datetime, *, postgresql: bool) -> str:
-    """A moment as SQLAlchemy's `DateTime` writes it, for SQL made here."""
-    moment = moment.astimezone(UTC)
-    return moment.isoformat() if postgresql else moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def _returned(deletion: DeleteStatement) -> str:

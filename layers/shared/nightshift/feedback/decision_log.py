@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from nightshift.database.catalog import escape_colons
 from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import feedback_day, feedback_run
 from nightshift.database.upgrades import columns_there
@@ -192,7 +193,7 @@ class DecisionLog:
 
     def save_daily_counts(self, counted: Mapping[date, VoteTotals], *, as_of: datetime) -> None:
         """Keep the counts of days; they replace what was counted before."""
-        days = own_table(feedback_day, schema_of(self._connection)).replace(":", r"\:")
+        days = escape_colons(own_table(feedback_day, schema_of(self._connection)))
         remember = text(
             f"INSERT INTO {days} (source, day, likes, dislikes, counted_as_of)"
             " VALUES (:source, :day, :likes, :dislikes, :as_of) ON CONFLICT (source, day) DO UPDATE"

@@ -162,7 +162,7 @@ def _table(connection: Connection, settings: Settings) -> TableInfo:
         raise GuardRefused(
             "unknown_table", what, "write FEEDBACK_TABLE as the database has it: a table or view, or schema.name"
         )
-    check_readable(info, "rows from nightshift's role, and their votes with them")
+    check_readable(info, info.name.label, "rows from nightshift's role, and their votes with them")
     return info
 
 

@@ -69,7 +69,6 @@ class PostgresConnection:
 
     @contextmanager
     def transaction(self, bounds: TransactionLimits) -> Iterator[None]:
-        """See `rows.row_connection.RowConnection.transaction`."""
         self._handed_over = False
         budget = f"{max(1, min(bounds.seconds, 2_000_000) * 1000):.0f}ms"
         try:
@@ -85,7 +84,6 @@ class PostgresConnection:
         self._rollback()
 
     def stream_rows(self, statement: str, bounds: TransactionLimits) -> Iterator[pa.RecordBatch]:
-        """See `rows.row_connection.stream_rows`."""
         size = 0
         with self._connection.cursor() as cursor:
             try:
@@ -103,7 +101,6 @@ class PostgresConnection:
         self._take_path_back(statement)
 
     def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
-        """See `rows.row_connection.read_table`."""
         batches = list(self.stream_rows(statement, bounds))
         return pa.Table.from_batches(batches) if batches else pa.table({})
 
@@ -157,7 +154,6 @@ class PostgresConnection:
         return loaded
 
     def execute(self, statement: str) -> int:
-        """See `rows.row_connection.RowConnection.execute`."""
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -169,7 +165,6 @@ class PostgresConnection:
         return answer
 
     def run_statement(self, statement: str) -> None:
-        """See `rows.row_connection.run_statement`."""
         if search_path.is_definition(statement):
             self.execute(search_path.OPEN_TO_EVENT_TRIGGERS)
         try:
@@ -186,7 +181,6 @@ class PostgresConnection:
             self.execute(search_path.TAKEN_BACK)
 
     def commit(self) -> None:
-        """See `rows.row_connection.RowConnection.commit`."""
         if self._handed_over:
             # For what the statement has left for COMMIT to call.
             self.execute(search_path.HAND_OVER)
@@ -201,7 +195,6 @@ class PostgresConnection:
             raise ConnectionLost("the answer to COMMIT was not success", detail=line_of(exc)) from exc
 
     def close(self) -> None:
-        """See `rows.row_connection.RowConnection.close`."""
         with suppress(Exception):
             self._connection.close()
 

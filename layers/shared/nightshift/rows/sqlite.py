@@ -70,7 +70,6 @@ class SqliteConnection:
                 self._connection.rollback()
 
     def stream_rows(self, statement: str, bounds: TransactionLimits) -> Iterator[pa.RecordBatch]:
-        """See `rows.row_connection.stream_rows`."""
         size = 0
         cursor = self._run(statement)
         while rows := cursor.fetchmany(_FETCH):
@@ -83,7 +82,6 @@ class SqliteConnection:
             yield batch
 
     def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
-        """See `rows.row_connection.read_table`."""
         batches = list(self.stream_rows(statement, bounds))
         table = pa.Table.from_batches(batches) if batches else pa.table({})
         if EXACT in table.column_names and table.column(EXACT).null_count == table.num_rows:
@@ -128,7 +126,6 @@ class SqliteConnection:
         return int(row[0]) if row else cursor.rowcount
 
     def run_statement(self, statement: str) -> None:
-        """See `rows.row_connection.run_statement`."""
         self._run(statement)
 
     def commit(self) -> None:
@@ -141,7 +138,6 @@ class SqliteConnection:
             raise
 
     def close(self) -> None:
-        """See `rows.row_connection.RowConnection.close`."""
         with suppress(sqlite3.Error):
             self._connection.close()
 
