@@ -17,14 +17,12 @@ from nightshift.database.connect import to_user_error
 from nightshift.database.lock import TableLocks
 from nightshift.database.tables import file_deletion, table_exists
 from nightshift.errors import InvalidSettings
-from nightshift.expiry.background_worker import BackgroundOutboxWorker
+from nightshift.expiry.file_columns import FileReference, archived_place, named_places
 from nightshift.expiry.file_names import reach_of
 from nightshift.expiry.file_samples import FileTally
-from nightshift.expiry.graph import FileReference
 from nightshift.expiry.ordering import order_policies
 from nightshift.expiry.outbox import FileOutbox, count_pending
-from nightshift.expiry.outbox_worker import OutboxWorker
-from nightshift.expiry.places import archived_place, named_places
+from nightshift.expiry.outbox_worker import BackgroundOutboxWorker, OutboxWorker
 from nightshift.expiry.table import ExpiryContext, expire_table
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.policy.file import load_policies

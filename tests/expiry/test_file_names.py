@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from nightshift.database.catalog import quote_literal
 from nightshift.expiry.file_names import ANY, FileNameReading, FileScope, NamedFiles
-from nightshift.expiry.file_names_sql import tellable_sql, told_sql
+from nightshift.expiry.file_names_sql import object_sql, tellable_sql
 from tests.support.expiry_files import MAKE_FILES, name
 from tests.support.expiry_runs import (
     JOB,
@@ -171,11 +171,11 @@ def test_python_and_postgresql_read_alike(house: House) -> None:
     house.sql(f"INSERT INTO v VALUES {rows}")
     for strip, prefix in (("", ""), ("/", "media/"), ("https://cdn.example.com/", "")):
         reading = FileNameReading(reach, strip, prefix)
-        bucket, key = told_sql(reading, 'v.value COLLATE "C"', "'uploads'", postgresql=True)
+        bucket, key = object_sql(reading, 'v.value COLLATE "C"', "'uploads'", postgresql=True)
         read = f"SELECT n, {bucket} AS bucket, {key} AS object_key FROM v"
         tellable = tellable_sql(reading, "t.bucket", "t.object_key")
         read = f"SELECT CASE WHEN {tellable} THEN concat(bucket, ' ', object_key) END FROM ({read}) t ORDER BY n"
-        told = [reading.emit_warnings(value, "uploads") for value in values]
+        told = [reading.read_value(value, "uploads") for value in values]
         wanted = [f"{named.bucket} {named.key}" if isinstance(named, NamedFiles) else None for named in told]
         assert [found for (found,) in house.sql(read)] == wanted
 

@@ -29,8 +29,8 @@ from nightshift.database.catalog import TableInfo, TableName, quote_literal
 from nightshift.database.connect import Database
 from nightshift.database.search_path import HAND_OVER, HANDED_OVER, TAKEN_BACK
 from nightshift.database.values import format_timestamp
+from nightshift.expiry.file_columns import enqueue_files
 from nightshift.expiry.graph import CascadeTable
-from nightshift.expiry.outbox_entries import enqueue_files
 from nightshift.expiry.session import DeletionCounts, DeletionRejected, LockContention
 from nightshift.expiry.statements import DeleteStatement, ExpiryStatements, Key
 from nightshift.rows import columns
@@ -172,11 +172,7 @@ class ArchiveSession:
         return self._connection.execute(_DELETED.format(heaps=heaps, untracked=untracked))
 
     def _check_deleted(self) -> None:
-        """Make sure that triggers have not changed the number of deleted rows from that of the archived ones.
-
-        Raises:
-            DeletionRejected: they have.
-        """
+        """Make sure that triggers have not changed the number of deleted rows; raises `DeletionRejected`."""
         self._connection.execute(HAND_OVER)
         self._connection.run_statement("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
         self._connection.execute(TAKEN_BACK)
@@ -188,9 +184,8 @@ class ArchiveSession:
             )
 
     def _read_as_it_is(self, node: CascadeTable) -> pa.Table:
-        gone = " OR ".join(f"({deletion.condition})" for deletion in self.statements.delete_statements(node.name))
-        carried = self._carried(node)
-        statement = f"SELECT {columns.select_list(carried)} FROM {node.name.sql} AS d WHERE {gone} FOR UPDATE OF d"
+        carried, rows = self._carried(node), self.statements.deleted_condition(node.name)
+        statement = f"SELECT {columns.select_list(carried)} FROM {node.name.sql} AS d WHERE {rows} FOR UPDATE OF d"
         return self._read(node, statement, carried)
 
     def _carried(self, node: CascadeTable) -> list[columns.ColumnEncoding]:
@@ -215,14 +210,14 @@ class ArchiveSession:
             into = enqueue_files(files, "gone", self.run_id, now, postgresql=True, schema=self.statements.schema)
             parts.append(f"queued_{n} AS ({into})")
         statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone WHERE {HANDED_OVER}"
-        gone = self._read(node, statement, carried)
-        rows = gone if self._before is None else self._before.pop(node.name, gone.slice(0, 0))
+        deleted = self._read(node, statement, carried)
+        rows = deleted if self._before is None else self._before.pop(node.name, deleted.slice(0, 0))
         entries = self.seal.uploader.upload_rows(self._origin(node.info), rows) if rows.num_rows else []
         self._entries += entries
         self._archived += rows.num_rows
         return DeletionCounts(
-            deleted=gone.num_rows,
-            queued=sum(columns.count_non_empty(gone, files.key) for files in node.files) if gone.num_rows else 0,
+            deleted=deleted.num_rows,
+            queued=sum(columns.count_non_empty(deleted, files.key) for files in node.files) if deleted.num_rows else 0,
             objects=len(entries),
             bytes=sum(entry.bytes for entry in entries),
         )

@@ -45,16 +45,15 @@ class ExpiryBatch:
     objects: int = 0
     bytes: int = 0
 
-    def add_deletion(self, table: TableName, gone: DeletionCounts) -> None:
+    def add_deletion(self, table: TableName, counts: DeletionCounts) -> None:
         """Count the rows that a statement deleted."""
-        self.deleted[table.label] = self.deleted.get(table.label, 0) + gone.deleted
-        self.queued += gone.queued
-        self.objects += gone.objects
-        self.bytes += gone.bytes
-        self.emit_progress(ProgressStep.DELETED, table, gone.deleted)
+        self.deleted[table.label] = self.deleted.get(table.label, 0) + counts.deleted
+        self.queued += counts.queued
+        self.objects += counts.objects
+        self.bytes += counts.bytes
+        self.emit_progress(ProgressStep.DELETED, table, counts.deleted)
 
     def emit_progress(self, step: ProgressStep, table: TableName, rows: int) -> None:
-        """Announce a step."""
         self.listener(ProgressEvent(step=step, table=table.label, rows=rows))
 
 
@@ -107,12 +106,12 @@ def delete_expired_batch(
         if not batch.taken:
             return
         batch.emit_progress(ProgressStep.TAKEN, root, batch.taken)
-        batch.latest = _point(session, statements)
+        ((latest,),) = session.keys(statements.latest_sql())
+        batch.latest = parse_text(latest) if statements.due.axis.kind == "text" else int(latest)
         if scope.limit == 1:
             batch.keys = session.keys(statements.taken_keys_sql())
-            batch.name = (
-                f"{root.label} ({', '.join(statements.named_by)}) = {_told(session.keys(statements.file_names_sql()))}"
-            )
+            names = ", ".join(f"({', '.join(map(str, key))})" for key in session.keys(statements.row_names_sql()))
+            batch.name = f"{root.label} ({', '.join(statements.named_by)}) = {names}"
         collect_dependent_keys(session, statements)
         if close is not None:
             close(session, statements, batch, scope)
@@ -139,16 +138,6 @@ def delete_expired_batch(
     batch.emit_progress(ProgressStep.COMMITTED, root, batch.taken)
 
 
-def _told(keys: Sequence[Key]) -> str:
-    return ", ".join(f"({', '.join(map(str, key))})" for key in keys)
-
-
-def _point(session: DeletionSession, statements: ExpiryStatements) -> int | None:
-    """Returns the point at which the last of the taken rows expired."""
-    ((latest,),) = session.keys(statements.latest_sql())
-    return parse_text(latest) if statements.due.axis.kind == "text" else int(latest)
-
-
 def _left_counts(session: DeletionSession, statements: ExpiryStatements) -> list[int]:
     """Rows deleted so far of the tables that are left to the database, in the order of `statements.left`."""
     counts = statements.left_counts()
@@ -156,11 +145,7 @@ def _left_counts(session: DeletionSession, statements: ExpiryStatements) -> list
 
 
 def _check_free(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that no row is deleted that has to stay.
-
-    Raises:
-        UnexpiredDependentError: one would be.
-    """
+    """Make sure that no row is deleted that has to stay; raises `UnexpiredDependentError`."""
     if count_unexpired_dependents(session, statements):
         raise UnexpiredDependentError("rows that have not expired hang on expired ones", detail=LIVING)
     if any(session.number(statement) for statement in statements.kept_back()):
@@ -212,34 +197,31 @@ def _delete(
 ) -> None:
     deletions = [deletion for table in group for deletion in statements.delete_statements(table)]
     # A leaf is deleted by each of its references in turn; the tables of a circle at once.
-    for some in [deletions] if len(group) > 1 else [[deletion] for deletion in deletions]:
-        for deletion, gone in zip(some, session.delete(some), strict=True):
-            batch.add_deletion(deletion.node.name, gone)
+    for part in [deletions] if len(group) > 1 else [[deletion] for deletion in deletions]:
+        for deletion, counts in zip(part, session.delete(part), strict=True):
+            batch.add_deletion(deletion.node.name, counts)
 
 
 def _check_files(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that the files of a single expired row can be identified. For several, the outbox does so silently.
+    """Make sure that the files of a single expired row can be identified; raises `DeletionRejected`.
 
-    Raises:
-        DeletionRejected: they cannot.
+    For several rows, the outbox does so silently.
     """
     for node in statements.cascade.nodes.values():
         for files in node.files:
-            for value, said in session.keys(
-                f"SELECT value, said FROM ({statements.told_of(node, files)}) told WHERE bucket IS NULL LIMIT 1"
-            ):
-                told = files.reading.emit_warnings(value, said)
-                why = told.why if isinstance(told, NoFileNames) else UNTOLD
+            unnamed = (
+                f"SELECT value, row_bucket FROM ({statements.files_sql(node, files)}) f WHERE bucket IS NULL LIMIT 1"
+            )
+            for value, bucket in session.keys(unnamed):
+                named = files.reading.read_value(value, bucket)
+                why = named.why if isinstance(named, NoFileNames) else UNTOLD
                 raise DeletionRejected("files of rows cannot be told", detail=f"{node.name.label}.{files.key} {why}")
 
 
 def _check_shapes(session: DeletionSession, statements: ExpiryStatements) -> None:
     """Make sure that the tables are unchanged since the look-up: a new foreign key may delete uncounted rows.
 
-    Every table was deleted from by now, so nobody can alter one of them before we commit.
-
-    Raises:
-        TableChanged: something has changed.
+    Every table was deleted from by now, so nobody can alter one of them before we commit. Raises `TableChanged`.
     """
     for node in statements.cascade.nodes.values():
         for heap in node.info.heaps:

@@ -8,6 +8,7 @@ or was not expected, is refused before anything is touched.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -16,52 +17,48 @@ from nightshift.archive.table_guards import check_table_known
 from nightshift.database import dialect, sqlite
 from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_identifier
 from nightshift.database.connect import server_message
-from nightshift.expiry.graph import CascadeGraph, CascadeTable, FileColumns, FileReference, ReferenceEdge
+from nightshift.expiry.file_columns import FileColumns, FileReference, file_columns, is_text
+from nightshift.expiry.graph import CascadeGraph, CascadeTable, ReferenceEdge
 from nightshift.expiry.guards import check_guards, check_lasting, no_privilege
-from nightshift.expiry.places import file_columns, is_text
-from nightshift.guards import GuardRefused
+from nightshift.guards import GuardRefused, known_column
 from nightshift.policy.expiry import DependentPolicy, ExpiryPolicy
 from nightshift.settings import Settings
 
 
+@dataclass(slots=True)
 class CascadeDiscovery:
-    """Discovery of a cascade, from an expiring table down."""
+    """Discovery of a cascade, from an expiring table down.
 
-    def __init__(
-        self, connection: Connection, policy: ExpiryPolicy, settings: Settings, named: Sequence[FileReference] = ()
-    ) -> None:
-        """Args:
+    Attributes:
         named: places in which rows name files by any policy: they do so whichever policy deletes them.
-        """
-        self._named = named
-        self._connection = connection
-        self._policy = policy
-        self._settings = settings
-        self._postgresql = connection.dialect.name == "postgresql"
-        self._infos: dict[TableName, TableInfo] = {}
-        self._reached: dict[TableName, None] = {}
-        self._edges: dict[ReferenceEdge, None] = {}
-        self._loose: dict[ReferenceEdge, None] = {}
+    """
+
+    connection: Connection
+    policy: ExpiryPolicy
+    settings: Settings
+    named: Sequence[FileReference] = ()
+    _infos: dict[TableName, TableInfo] = field(init=False, default_factory=dict)
+    _reached: dict[TableName, None] = field(init=False, default_factory=dict)
+    _edges: dict[ReferenceEdge, None] = field(init=False, default_factory=dict)
+    _loose: dict[ReferenceEdge, None] = field(init=False, default_factory=dict)
+
+    @property
+    def _postgresql(self) -> bool:
+        return self.connection.dialect.name == "postgresql"
 
     def discover_cascade(self) -> CascadeGraph:
-        """The whole of it.
-
-        Raises:
-            GuardRefused: something cannot be deleted, or is not as the policy says.
-        """
-        root = self._described(self._policy.table, timestamp=self._policy.expires_at)
-        stated = [(self._described(d.table).name, d) for d in self._policy.dependents]
+        """Returns the graph; raises `GuardRefused` where something cannot be deleted, or is not as the policy says."""
+        root = self._described(self.policy.table, timestamp=self.policy.expires_at)
+        stated = [(self._described(d.table).name, d) for d in self.policy.dependents]
         self._follow(root.name, stated)
-        self._all_led_somewhere(stated)
-        self._as_expected(root.name)
+        self._check_reached(stated)
+        self._check_expected(root.name)
         nodes = {name: self._node(name) for name in self._reached}
-        self._files_found(nodes)
         cascade = CascadeGraph(root.name, nodes, tuple(self._edges), tuple(self._loose))
-        check_guards(self._connection, self._policy, cascade)
+        check_guards(self.connection, self.policy, cascade)
         return cascade
 
     def _follow(self, root: TableName, stated: Sequence[tuple[TableName, DependentPolicy]]) -> None:
-        """Every table that can be reached, each looked at once."""
         waiting = [root]
         while waiting:
             parent = waiting.pop(0)
@@ -84,7 +81,7 @@ class CascadeDiscovery:
                 child,
                 key.columns,
                 key.name,
-                loose or dialect.is_indexed(self._connection, child, key.columns),
+                loose or dialect.is_indexed(self.connection, child, key.columns),
                 key.partition,
                 key.on_delete is OnDelete.CASCADE and key.acts,
                 key.comparisons,
@@ -110,29 +107,29 @@ class CascadeDiscovery:
                     f"{child.label}: {len(columns)} columns cannot reference {len(referenced)} of {parent.label}",
                     "name as many `referenced` columns as `columns`",
                 )
-            comparisons = dialect.reference_comparisons(self._connection, parent, referenced, child, columns)
-            indexed = dialect.is_indexed(self._connection, child, columns)
+            comparisons = dialect.reference_comparisons(self.connection, parent, referenced, child, columns)
+            indexed = dialect.is_indexed(self.connection, child, columns)
             edge = ReferenceEdge(parent, referenced, child, columns, indexed=indexed, comparisons=comparisons)
-            self._unambiguous(edge)
-            self._comparable(edge)
+            self._check_unique(edge)
+            self._check_comparable(edge)
             yield edge
 
-    def _unambiguous(self, edge: ReferenceEdge) -> None:
+    def _check_unique(self, edge: ReferenceEdge) -> None:
         """Checks that the referenced columns are unique: else dependents of a living row would be deleted, too."""
         is_key = edge.referenced == self._key(edge.parent)
-        if not is_key and not dialect.is_unique(self._connection, edge.parent, edge.referenced):
+        if not is_key and not dialect.is_unique(self.connection, edge.parent, edge.referenced):
             raise GuardRefused(
                 "wrong_reference",
                 f"{edge.parent.label} ({', '.join(edge.referenced)}) is not unique: several rows may have the same",
                 "reference its primary key in [[expiry.dependents]], or make the columns UNIQUE",
             )
 
-    def _comparable(self, edge: ReferenceEdge) -> None:
+    def _check_comparable(self, edge: ReferenceEdge) -> None:
         """The database can compare both sides of a reference that it does not know of."""
         mine, theirs = (", ".join(map(quote_identifier, names)) for names in (edge.columns, edge.referenced))
         try:
-            with self._connection.begin_nested():
-                self._connection.exec_driver_sql(
+            with self.connection.begin_nested():
+                self.connection.exec_driver_sql(
                     f"SELECT 1 FROM {edge.child.sql} c JOIN {edge.parent.sql} p"
                     f" ON {edge.match_condition('p', 'c')} LIMIT 0"
                 )
@@ -146,10 +143,10 @@ class CascadeDiscovery:
 
     def _described(self, written: str, timestamp: str = "") -> TableInfo:
         """The table of that name; looked up once."""
-        known = next((info for info in self._infos.values() if info.name.label == written), None)
-        if known is not None:
-            return known
-        info = dialect.describe_table(self._connection, written, timestamp)
+        for known in self._infos.values():
+            if known.name.label == written:
+                return known
+        info = dialect.describe_table(self.connection, written, timestamp)
         if refusal := check_table_known(written, info):
             raise GuardRefused.from_refusal(refusal)
         assert info is not None  # known_table has refused otherwise
@@ -158,82 +155,72 @@ class CascadeDiscovery:
         return self._infos.setdefault(info.name, info)
 
     def _columns(self, table: TableName, names: Sequence[str]) -> tuple[str, ...]:
-        info = self._described(table.label)
-        found = []
-        for name in names:
-            column = info.column(name)
-            if column is None:
-                known = ", ".join(c.name for c in info.columns[:20])
-                raise GuardRefused("unknown_column", f"{table.label} has no column {name}", f"its columns: {known}")
-            found.append(column.name)
-        return tuple(found)
+        return tuple(known_column(self._infos[table], name).name for name in names)
 
     def _text_column(self, table: TableName, written: str) -> str:
-        (name,) = self._columns(table, [written])
-        column = self._infos[table].column(name)
-        if column is None or not is_text(column, postgresql=self._postgresql):
+        column = known_column(self._infos[table], written)
+        if not is_text(column, postgresql=self._postgresql):
             raise GuardRefused(
                 "wrong_type",
-                f"{table.label}.{name} is {column.type_name if column else 'unknown'}: it cannot name a file",
+                f"{table.label}.{column.name} is {column.type_name}: it cannot name a file",
                 "name a column that holds text, one file each, in [[expiry.files]]",
             )
-        return name
+        return column.name
 
     def _node(self, table: TableName) -> CascadeTable:
         info, key = self._infos[table], self._key(table)
         if self._postgresql:
-            same = dialect.reference_comparisons(self._connection, table, key, table, key)
+            same = dialect.reference_comparisons(self.connection, table, key, table, key)
             return CascadeTable(info, key, self._files(table), same)
         # Other columns may be equal by one collation and not by another, or null.
         rowid = sqlite.row_identifier(info.columns)
         return CascadeTable(info, (rowid,) if rowid else (), self._files(table), primary=key)
 
     def _key(self, table: TableName) -> tuple[str, ...]:
-        return dialect.primary_key(self._connection, table)
+        return dialect.primary_key(self.connection, table)
 
     def _files(self, table: TableName) -> tuple[FileColumns, ...]:
-        found = []
-        for entry in self._policy.files:
+        columns = []
+        for entry in self.policy.files:
             if self._described(entry.table).name != table:
                 continue
             key = self._text_column(table, entry.key)
             column = self._text_column(table, entry.bucket_column) if entry.bucket_column else None
-            files = file_columns(entry, key, column, self._settings)
+            files = file_columns(entry, key, column, self.settings)
             if not files.reading.reach.buckets:
                 raise GuardRefused(
                     "no_bucket",
                     f"nobody says in which bucket the files of {table.label} are",
                     "name `bucket` or `buckets` in [[expiry.files]], or set EXPIRE_FILES_BUCKET",
                 )
-            found.append(files)
-        found += [place.files for place in self._named if place.table == table]
-        return tuple(dict.fromkeys(found))
+            columns.append(files)
+        columns += [place.files for place in self.named if place.table == table]
+        return tuple(dict.fromkeys(columns))
 
-    def _files_found(self, nodes: dict[TableName, CascadeTable]) -> None:
-        for entry in self._policy.files:
-            name = self._described(entry.table).name
-            if name not in nodes:
+    def _check_reached(self, stated: Sequence[tuple[TableName, DependentPolicy]]) -> None:
+        """Checks that every dependent table and every table with files hangs on the expiring one."""
+        children = {edge.child for edge in self._edges}
+        for child, dependent in stated:
+            if child not in children:
                 raise GuardRefused(
                     "unknown_table",
-                    f"{name.label} does not hang on {self._policy.table}: its files would never be deleted",
+                    f"{child.label} hangs on {dependent.references}, which does not hang on {self.policy.table}",
+                    "correct `references` in [[expiry.dependents]]: it is the expiring table, or one that hangs on it",
+                )
+        for entry in self.policy.files:
+            name = self._described(entry.table).name
+            if name not in self._reached:
+                raise GuardRefused(
+                    "unknown_table",
+                    f"{name.label} does not hang on {self.policy.table}: its files would never be deleted",
                     "name in [[expiry.files]] the table itself, or one that references it",
                 )
 
-    def _all_led_somewhere(self, stated: Sequence[tuple[TableName, DependentPolicy]]) -> None:
-        reached = {edge.child for edge in self._edges}
-        for child, dependent in stated:
-            if child not in reached:
-                raise GuardRefused(
-                    "unknown_table",
-                    f"{child.label} hangs on {dependent.references}, which does not hang on {self._policy.table}",
-                    "correct `references` in [[expiry.dependents]]: it is the expiring table, or one that hangs on it",
-                )
-
-    def _as_expected(self, root: TableName) -> None:
+    def _check_expected(self, root: TableName) -> None:
         """Checks that the cascade reaches exactly the tables that the policy lists, if it lists any."""
-        if self._policy.cascade is None:
+        if self.policy.cascade is None:
             return
-        listed = {self._described(name).name for name in self._policy.cascade} - {root}
+        listed = {self._described(name).name for name in self.policy.cascade} - {root}
         reached = {edge.child for edge in self._edges} - {root}
         if more := sorted(name.label for name in reached - listed):
             raise GuardRefused(

@@ -86,11 +86,11 @@ class FileScope:
         """Those of some keys of one bucket that may not be deleted, and why."""
         if not bucket or bucket not in self.buckets:
             return dict.fromkeys(keys, "NotListed" if bucket else "NoBucket")
-        found = {key: "Protected" for key in keys if self.is_own(bucket, key)} if self.own_prefixes(bucket) else {}
+        refused = {key: "Protected" for key in keys if self.is_own(bucket, key)} if self.own_prefixes(bucket) else {}
         text = "\0".join(("", *keys, ""))
         if any(mark in text for mark in _MARKS):  # a pattern a key would take a tenth of the time of a request
-            found |= {key: "NotAKey" for key in keys if _NO_KEY.search(key)}
-        return found
+            refused |= {key: "NotAKey" for key in keys if _NO_KEY.search(key)}
+        return refused
 
     def own_prefixes(self, bucket: str) -> list[str]:
         """The prefixes in a bucket that are nightshift's; an empty one stands for all of it."""
@@ -115,7 +115,7 @@ class FileNameReading:
     strip: str = ""
     prefix: str = ""
 
-    def emit_warnings(self, value: str, bucket: str | None) -> NamedFiles | NoFileNames:
+    def read_value(self, value: str, bucket: str | None) -> NamedFiles | NoFileNames:
         """Returns the object that a value names, or the reason why it names none.
 
         Args:
@@ -166,17 +166,17 @@ def shorten_name(value: str) -> str:
 def other_readings(value: str, named: NamedFiles) -> dict[str, str]:
     """Keys that a value may have been meant for, where its own names nothing → the remedy."""
     key = named.key
-    found = {key.lstrip("/"): 'strip = "/" in [[expiry.files]]'} if key.startswith("/") else {}
+    readings = {key.lstrip("/"): 'strip = "/" in [[expiry.files]]'} if key.startswith("/") else {}
     if key.startswith(f"{named.bucket}/"):
-        found[key.removeprefix(f"{named.bucket}/")] = f'strip = "{named.bucket}/" in [[expiry.files]]'
+        readings[key.removeprefix(f"{named.bucket}/")] = f'strip = "{named.bucket}/" in [[expiry.files]]'
     if "%" in key and (plain := _decoded(key)):
-        found[plain] = "correct the column: its keys are percent-encoded"
+        readings[plain] = "correct the column: its keys are percent-encoded"
     if len(parts := re.split(r"[,;|\n]", value)) > 1:
         first = parts[0].strip()
-        found[key.removesuffix(value) + first] = "name a column that holds one key a row"
+        readings[key.removesuffix(value) + first] = "name a column that holds one key a row"
     if "?" in key:
-        found[key.partition("?")[0]] = "correct the column: what follows the question mark is no part of the key"
-    return {other: remedy for other, remedy in found.items() if other and other != key}
+        readings[key.partition("?")[0]] = "correct the column: what follows the question mark is no part of the key"
+    return {other: remedy for other, remedy in readings.items() if other and other != key}
 
 
 def _checked(bucket: str, key: str, prefix: str = "") -> NamedFiles | NoFileNames:

@@ -37,7 +37,7 @@ _UTF8 = (
 _FUNCTIONS = ("nightshift_file_bucket", "nightshift_file_key")
 
 
-def told_sql(
+def object_sql(
     reading: FileNameReading, value: str, bucket: str, *, postgresql: bool, odd: str | None = None
 ) -> tuple[str, str]:
     """SQL for the bucket and the key that a value names; one of them is NULL where it names nothing.
@@ -62,7 +62,7 @@ def odd_sql(reading: FileNameReading, value: str) -> str:
 
 
 def tellable_sql(reading: FileNameReading, bucket: str, key: str) -> str:
-    """PostgreSQL's condition that a bucket and a key, as `told_sql` has them, are of an object that may be deleted."""
+    """PostgreSQL's condition that a bucket and a key, by `object_sql`, are of an object that may be deleted."""
     listed = ", ".join(map(quote_literal, sorted(reading.reach.buckets))) or "NULL"
     parts = [f"{bucket} IN ({listed})", f"octet_length({key}) <= {MOST_BYTES}"]
     for place in sorted(reading.reach.buckets):
@@ -83,15 +83,15 @@ def address_sql(value: str, *, postgresql: bool) -> str:
 
 
 def create_name_functions(connection: Connection) -> None:
-    """Give SQLite the functions that `told_sql` calls."""
+    """Give SQLite the functions that `object_sql` calls."""
     driver = connection.connection.driver_connection
     assert driver is not None  # it is open
-    driver.create_function(_FUNCTIONS[0], 3, lambda *given: _told(*given)[0])
-    driver.create_function(_FUNCTIONS[1], 3, lambda *given: _told(*given)[1])
+    driver.create_function(_FUNCTIONS[0], 3, lambda *given: _named(*given)[0])
+    driver.create_function(_FUNCTIONS[1], 3, lambda *given: _named(*given)[1])
 
 
-def _told(value: str, bucket: str | None, packed: str) -> tuple[str | None, str]:
-    named = _unpacked(packed).emit_warnings(str(value), bucket)
+def _named(value: str, bucket: str | None, packed: str) -> tuple[str | None, str]:
+    named = _unpacked(packed).read_value(str(value), bucket)
     return (named.bucket, named.key) if isinstance(named, NamedFiles) else (None, "")
 
 

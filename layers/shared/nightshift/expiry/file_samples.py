@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nightshift.expiry.batch import collect_dependent_keys, create_key_tables
+from nightshift.expiry.file_columns import FileColumns, named_files_sql
 from nightshift.expiry.file_names import NOT_LISTED, NamedFiles, NoFileNames, other_readings, shorten_name
-from nightshift.expiry.graph import CascadeTable, FileColumns
-from nightshift.expiry.outbox_entries import reported_files
+from nightshift.expiry.graph import CascadeTable
 from nightshift.expiry.progress import FIRST_BATCH
 from nightshift.expiry.session import DeletionSession
 from nightshift.expiry.statements import ExpiryStatements
@@ -94,7 +94,7 @@ def _columns(session: DeletionSession, statements: ExpiryStatements, seconds: fl
     nodes = [node for node in statements.cascade.nodes.values() if node.files]
     if not nodes:
         return []
-    found = []
+    columns = []
     with session.transaction(seconds, single=False):
         create_key_tables(session, statements)
         # Files of rows that were archived and came back went with them the first time.
@@ -104,18 +104,18 @@ def _columns(session: DeletionSession, statements: ExpiryStatements, seconds: fl
         collect_dependent_keys(session, statements, lock=False)
         for node in nodes:
             for files in node.files:
-                due = _values(session, files, statements.told_of(node, files))
-                anywhere = reported_files(files, node.name.sql, postgresql=statements.postgresql)
+                due = _values(session, files, statements.files_sql(node, files))
+                anywhere = named_files_sql(files, node.name.sql, postgresql=statements.postgresql)
                 others = _values(session, files, anywhere) if 0 < len(due) < SAMPLE else {}
-                found.append(_Column(_label(node, files), files, due, others))
-    return found
+                columns.append(_Column(_label(node, files), files, due, others))
+    return columns
 
 
 def _values(
     session: DeletionSession, files: FileColumns, source: str
 ) -> dict[tuple[str, str | None], NamedFiles | NoFileNames]:
-    rows = session.keys(f"SELECT value, said FROM ({source}) told LIMIT {READ}")
-    return {(value, said): files.reading.emit_warnings(value, said) for value, said in rows}
+    rows = session.keys(f"SELECT value, row_bucket FROM ({source}) f LIMIT {READ}")
+    return {(value, row_bucket): files.reading.read_value(value, row_bucket) for value, row_bucket in rows}
 
 
 def _check_values(column: _Column, tally: FileTally) -> None:

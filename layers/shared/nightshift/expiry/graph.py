@@ -8,14 +8,13 @@ rows are deleted in the opposite one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 
-from nightshift.database.catalog import ColumnComparison, TableInfo, TableName, quote_identifier, quote_literal
+from nightshift.database.catalog import ColumnComparison, TableInfo, TableName
 from nightshift.database.references import join_condition
-from nightshift.expiry.file_names import FileNameReading
-from nightshift.expiry.file_names_sql import address_sql, exact_text_sql, told_sql
+from nightshift.expiry.file_columns import FileColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,97 +51,6 @@ class ReferenceEdge:
 
 
 @dataclass(frozen=True, slots=True)
-class FileColumns:
-    """The column of a table that names files in S3, and their bucket.
-
-    Attributes:
-        bucket: of all its files; with a `bucket_column`, of those whose row does not say it.
-        reading: how its values are read.
-        check: look some of them up in S3 before rows go.
-    """
-
-    key: str
-    bucket: str | None = None
-    bucket_column: str | None = None
-    reading: FileNameReading = field(default_factory=FileNameReading)
-    check: bool = True
-
-    @property
-    def named_files(self) -> str:
-        """SQL condition that a row names a file. By length: some collations take other text for empty, too."""
-        return f"length({quote_identifier(self.key)}) > 0"
-
-    def bucket_sql(self, prefix: str = "") -> str:
-        """SQL for the bucket that the row or the policy says; empty where neither does."""
-        default = quote_literal(self.bucket or "")
-        if self.bucket_column is None:
-            return default
-        column = prefix + quote_identifier(self.bucket_column)
-        return f"CASE WHEN length({column}) > 0 THEN CAST({column} AS text) ELSE {default} END"
-
-
-@dataclass(frozen=True, slots=True)
-class FileReference:
-    """A place in which rows name files: a table and its columns.
-
-    Attributes:
-        indexed: an index leads from a key to the rows that name it.
-        rows: of the table, as the planner knows them; negative: not counted.
-    """
-
-    table: TableName
-    files: FileColumns
-    indexed: bool
-    rows: float
-
-    def join_conditions(self, outbox: str, *, addresses: bool, postgresql: bool) -> list[str]:
-        """SQL to join `FROM` with, of which each finds the rows of the outbox whose file a row names, written one way.
-
-        Byte by byte: the column's own comparison stands before it, for an index; SQLite's text may be stored as a blob.
-
-        Args:
-            addresses: there may be addresses in the column; all of them are read then, one by one.
-        """
-        key, reading = f"f.{quote_identifier(self.files.key)}", self.files.reading
-        exact = exact_text_sql(f"CAST({key} AS text)", postgresql=postgresql)
-        rest, inside = f"{outbox}.object_key", ""
-        if reading.prefix:
-            inside = f" AND substr({rest}, 1, {len(reading.prefix)}) = {quote_literal(reading.prefix)}"
-            rest = f"substr({rest}, {len(reading.prefix) + 1})"
-        same = f"{outbox}.bucket = {exact_text_sql(self.files.bucket_sql('f.'), postgresql=postgresql)}{inside}"
-        joins = []
-        for way in [rest, *([f"({quote_literal(reading.strip)} || {rest})"] if reading.strip else [])]:
-            about = f"{key} = {way}" if postgresql else f"{key} IN ({way}, CAST({way} AS blob))"
-            joins.append(f"JOIN {self.table.sql} f ON {about} AND {exact} = {way} AND {same}")
-        if addresses:
-            same = f"a.object_key = {outbox}.object_key AND a.bucket = {outbox}.bucket"
-            joins.append(f"JOIN ({self._addresses(postgresql=postgresql)}) a ON {same}")
-        return joins
-
-    def _addresses(self, *, postgresql: bool) -> str:
-        """SQL for the files that addresses in the column name."""
-        text = exact_text_sql(f"CAST(f.{quote_identifier(self.files.key)} AS text)", postgresql=postgresql)
-        bucket = exact_text_sql(self.files.bucket_sql("f."), postgresql=postgresql)
-        condition = address_sql(text, postgresql=postgresql)
-        rows = f"SELECT {text} AS value, {bucket} AS bucket FROM {self.table.sql} f WHERE {condition}"
-        told = told_sql(self.files.reading, "v.value", "v.bucket", postgresql=postgresql)
-        return f"SELECT {told[0]} AS bucket, {told[1]} AS object_key FROM ({rows}) v"
-
-    def address_columns(self, *, postgresql: bool) -> str:
-        """SQL that tells whether there are addresses in the column; an index answers it where there is one.
-
-        Letters sort before what follows them in every collation, so that all of a scheme lie together.
-        """
-        key, ranges = f"f.{quote_identifier(self.files.key)}", ""
-        if postgresql:
-            schemes = (("http", "httq"), ("s3", "s4"), ("arn", "aro"))
-            ranges = " OR ".join(f"({key} >= '{low}' AND {key} < '{high}')" for low, high in schemes)
-            ranges = f"({ranges}) AND "
-        condition = address_sql(exact_text_sql(f"CAST({key} AS text)", postgresql=postgresql), postgresql=postgresql)
-        return f"SELECT EXISTS (SELECT 1 FROM {self.table.sql} f WHERE {ranges}{condition})"
-
-
-@dataclass(frozen=True, slots=True)
 class CascadeTable:
     """One table of the cascade.
 
@@ -159,9 +67,9 @@ class CascadeTable:
     same: tuple[ColumnComparison, ...] = ()
     primary: tuple[str, ...] = ()
 
-    def is_same(self, one: str, other: str) -> str:
-        """SQL condition that `one` and `other` are the same row."""
-        return join_condition(self.same or (ColumnComparison(),) * len(self.key), one, self.key, other, self.key)
+    def is_same(self, row: str, other: str) -> str:
+        """SQL condition that `row` and `other` are the same row."""
+        return join_condition(self.same or (ColumnComparison(),) * len(self.key), row, self.key, other, self.key)
 
     @property
     def name(self) -> TableName:
@@ -208,7 +116,7 @@ class CascadeGraph:
         """The references by which the database changes rows of these tables."""
         return tuple(edge for edge in self.loose if edge.child in self.nodes)
 
-    def file_tables(self, held: Mapping[TableName, str], row: str) -> tuple[str, ...]:
+    def carrying_conditions(self, held: Mapping[TableName, str], row: str) -> tuple[str, ...]:
         """SQL conditions of rows of the root on which rows depend, directly or not, that meet a condition.
 
         Args:
@@ -228,15 +136,15 @@ class CascadeGraph:
             conditions = [held[edge.child]] if edge.child in held else []
             conditions += self._carrying(held, row, (*path, edge.child))
             if conditions:
-                found = f"{edge.match_condition(parent, row)} AND ({' OR '.join(conditions)})"
-                yield f"EXISTS (SELECT 1 FROM {edge.child.sql} {row} WHERE {found})"
+                condition = f"{edge.match_condition(parent, row)} AND ({' OR '.join(conditions)})"
+                yield f"EXISTS (SELECT 1 FROM {edge.child.sql} {row} WHERE {condition})"
 
     @cached_property
     def database_cascaded(self) -> frozenset[TableName]:
         """Tables whose rows ON DELETE CASCADE removes, so that no statement of ours is needed. They name no
         files, and no other change of theirs is expected; the same holds for all tables that depend on them.
         """
-        found = {
+        names = {
             name
             for name, node in self.nodes.items()
             if name != self.root
@@ -245,9 +153,9 @@ class CascadeGraph:
             and all(edge.child != name for edge in self.loose)
             and not any(edge.parent == name and edge.actions for edge in self.loose)
         }
-        while more := {name for name in found if any(edge.child not in found for edge in self.child_edges(name))}:
-            found -= more
-        return frozenset(found)
+        while more := {name for name in names if any(edge.child not in names for edge in self.child_edges(name))}:
+            names -= more
+        return frozenset(names)
 
     @cached_property
     def deletion_groups(self) -> tuple[tuple[TableName, ...], ...]:

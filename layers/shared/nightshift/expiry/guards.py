@@ -20,15 +20,14 @@ from nightshift.rows.reserved_names import EXACT
 
 
 def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeGraph) -> None:
-    """Ask every guard about every table.
-
-    Raises:
-        GuardRefused: one of them refused.
-    """
-    _key_tables(connection)
+    """Ask every guard about every table; raises `GuardRefused`."""
+    if not dialect.may_make_temporary(connection):
+        what = "nightshift's role may not make temporary tables"
+        raise GuardRefused("privilege", what, "GRANT TEMPORARY ON DATABASE … TO nightshift's role")
     for node in cascade.nodes.values():
         _nothing_hidden(node)
-        _privileges(connection, node)
+        if not all(heap.may_delete for heap in node.info.heaps) or not dialect.may_lock(connection, node.name):
+            raise no_privilege(node.name)
         if connection.dialect.name == "postgresql" and (
             refusal := check_replicable(connection, node.info.heaps, node.name.label)
         ):
@@ -43,27 +42,13 @@ def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeG
 
 
 def check_lasting(edge: ReferenceEdge, key: ForeignKey) -> None:
-    """A row depends on one row, not on several that cover its period together.
-
-    Raises:
-        GuardRefused: the foreign key is temporal.
-    """
+    """A row depends on one row, not on several that cover its period together; raises `GuardRefused`."""
     if key.temporal:
         raise GuardRefused(
             "temporal_key",
             f"{edge.child.label} references {edge.parent.label} by a temporal key ({key.name}):"
             " a row may hang on an expired row and a living one at once",
             f"take {edge.parent.label} out of the policies, or drop PERIOD from the foreign key",
-        )
-
-
-def _key_tables(connection: Connection) -> None:
-    """We may make the temporary tables that hold keys."""
-    if not dialect.may_make_temporary(connection):
-        raise GuardRefused(
-            "privilege",
-            "nightshift's role may not make temporary tables",
-            "GRANT TEMPORARY ON DATABASE … TO nightshift's role",
         )
 
 
@@ -76,12 +61,6 @@ def _nothing_hidden(node: CascadeTable) -> None:
             f"{node.name.label}: {what} can keep rows from a DELETE",
             hiding_cure(node.info.hiding) if node.info.hiding else CHILDREN_CURE,
         )
-
-
-def _privileges(connection: Connection, node: CascadeTable) -> None:
-    """We may read and delete the rows, and lock them, which PostgreSQL allows to those who may update them."""
-    if not all(heap.may_delete for heap in node.info.heaps) or not dialect.may_lock(connection, node.name):
-        raise no_privilege(node.name)
 
 
 def no_privilege(table: TableName) -> GuardRefused:

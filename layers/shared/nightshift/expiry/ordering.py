@@ -40,18 +40,18 @@ def order_policies(
     """Return the policies, those that archive before those that would change or delete their rows."""
     if len(policies) == 1 or not any(policy.archive for policy in policies):
         return tuple(map(OrderedPolicy, policies))
-    found = [(policy, _cascade(connection, policy, settings)) for policy in policies]
+    waiting = [(policy, _cascade(connection, policy, settings)) for policy in policies]
     ordered: list[OrderedPolicy] = []
-    while found:
-        free = [one for one in found if not any(_comes_before(other, one, found) for other in found)]
-        policy, cascade = free[0] if free else found[0]
-        found.remove((policy, cascade))
-        lost = [(other, edge) for other, below in found for edge in _dissolved(cascade, other, below)]
+    while waiting:
+        free = [entry for entry in waiting if not any(_comes_before(other, entry, waiting) for other in waiting)]
+        policy, cascade = free[0] if free else waiting[0]
+        waiting.remove((policy, cascade))
+        lost = [(other, edge) for other, below in waiting for edge in _dissolved(cascade, other, below)]
         ordered.append(OrderedPolicy(policy, tuple(_sentence(other, edge) for other, edge in lost)))
     return tuple(ordered)
 
 
-_Found = tuple[ExpiryPolicy, CascadeGraph | None]
+_PolicyCascade = tuple[ExpiryPolicy, CascadeGraph | None]
 
 
 def _cascade(connection: Connection, policy: ExpiryPolicy, settings: Settings) -> CascadeGraph | None:
@@ -64,13 +64,13 @@ def _cascade(connection: Connection, policy: ExpiryPolicy, settings: Settings) -
         connection.rollback()
 
 
-def _comes_before(one: _Found, other: _Found, found: Sequence[_Found]) -> bool:
-    """Returns whether `one` has to have its turn before `other`."""
-    (policy, cascade), (other_policy, other_cascade) = one, other
-    if one is other or cascade is None or other_cascade is None:
+def _comes_before(entry: _PolicyCascade, other: _PolicyCascade, waiting: Sequence[_PolicyCascade]) -> bool:
+    """Returns whether `entry` has to have its turn before `other`."""
+    (policy, cascade), (other_policy, other_cascade) = entry, other
+    if entry is other or cascade is None or other_cascade is None:
         return False
     if cascade.root == other_cascade.root:
-        return found.index(one) < found.index(other)  # the second is refused
+        return waiting.index(entry) < waiting.index(other)  # the second is refused
     if not policy.archive:
         return False
     shared = bool(cascade.nodes.keys() & other_cascade.nodes.keys())

@@ -19,8 +19,8 @@ from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.session_start import flush_commits
 from nightshift.database.tables import file_deletion
 from nightshift.database.values import format_timestamp
+from nightshift.expiry.file_columns import FileReference
 from nightshift.expiry.file_names_sql import create_name_functions
-from nightshift.expiry.graph import FileReference
 from nightshift.expiry.session import WORK_MEM
 
 FIRST_PAUSE = timedelta(hours=1)
@@ -130,10 +130,10 @@ class FileOutbox:
         for named in self._named:
             addresses = bool(connection.exec_driver_sql(named.address_columns(postgresql=postgresql)).scalar_one())
             joins += named.join_conditions("o", addresses=addresses, postgresql=postgresql)
-        found = " UNION ".join(f"SELECT o.id, o.object_key FROM opened o {join}" for join in joins)
+        matches = " UNION ".join(f"SELECT o.id, o.object_key FROM opened o {join}" for join in joins)
         return (
             f"WITH due AS ({due}), opened AS (SELECT d.id, d.bucket, o.value AS object_key FROM due d, {each} o),"
-            f" named AS ({found or 'SELECT id, object_key FROM opened WHERE 1 = 0'}),"
+            f" named AS ({matches or 'SELECT id, object_key FROM opened WHERE 1 = 0'}),"
             f" kept AS (SELECT id, {gather} AS object_keys FROM named GROUP BY id)"
             " SELECT d.id, d.run_id, d.bucket, d.attempts, d.object_keys, k.object_keys AS kept"
             " FROM due d LEFT JOIN kept k ON k.id = d.id ORDER BY d.id"

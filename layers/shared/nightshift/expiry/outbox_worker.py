@@ -6,6 +6,7 @@ stops for this run: the tried files keep their reason, the rest stays untouched.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -45,11 +46,11 @@ class DeletionResults:
     """S3's answers for the files of one claim.
 
     Attributes:
-        gone: how many files.
+        deleted: how many files.
         failed: the others, by bucket and key: why; None: not tried.
     """
 
-    gone: int = 0
+    deleted: int = 0
     failed: dict[Bucket, dict[Key, str | None]] = field(default_factory=dict)
 
     def keys_left(self, entry: OutboxBatch) -> list[RemainingFiles]:
@@ -64,37 +65,31 @@ class DeletionResults:
         return [RemainingFiles(keys, reason) for reason, keys in by_reason.items()]
 
 
+@dataclass(slots=True)
 class OutboxWorker:
-    """Worker that empties the outbox in one run."""
+    """Worker that empties the outbox in one run.
 
-    def __init__(
-        self,
-        database: Database,
-        outbox: FileOutbox,
-        connect: Callable[[], S3Client],
-        reach: FileScope,
-        *,
-        versions: bool,
-        listener: Listener = ignore_events,
-    ) -> None:
-        """Args:
+    Attributes:
         connect: gives boto3's client, which is thread-safe; asked when the first file is due.
         reach: where files may be deleted; whatever the outbox says.
         versions: delete all versions of each file.
         listener: hears of each claim.
-        """
-        self._database = database
-        self._outbox = outbox
-        self._connect = connect
-        self._reach = reach
-        self._versions = versions
-        self._listener = listener
-        self._after = 0
-        self._slowest = LEAST_SECONDS
-        self._deleted = self._kept = self._failed = 0
-        self._reasons: Counter[tuple[Bucket, str]] = Counter()
-        self._examples: dict[tuple[Bucket, str], str] = {}
-        self._silent = threading.Event()
+    """
+
+    database: Database
+    outbox: FileOutbox
+    connect: Callable[[], S3Client]
+    reach: FileScope
+    versions: bool
+    listener: Listener = ignore_events
+    _after: int = field(init=False, default=0)
+    _slowest: float = field(init=False, default=LEAST_SECONDS)
+    _deleted: int = field(init=False, default=0)
+    _kept: int = field(init=False, default=0)
+    _failed: int = field(init=False, default=0)
+    _reasons: Counter[tuple[Bucket, str]] = field(init=False, default_factory=Counter)
+    _examples: dict[tuple[Bucket, str], str] = field(init=False, default_factory=dict)
+    _silent: threading.Event = field(init=False, default_factory=threading.Event)
 
     def stop_worker(self) -> None:
         """Claim nothing more."""
@@ -106,15 +101,15 @@ class OutboxWorker:
 
     def work_off_batches(self) -> None:
         """Take due entries, until none is left, time is short or S3 does not answer."""
-        with self._database.connect() as connection, _requests() as pool:
-            while not self._silent.is_set() and self._has_time():
+        with self.database.connect() as connection, _requests() as pool:
+            while not self._silent.is_set() and self.database.deadline - time.monotonic() > 2 * self._slowest:
                 started = time.monotonic()
-                claim = self._outbox.fetch_due(connection, self._after, CLAIM_SIZE)
+                claim = self.outbox.fetch_due(connection, self._after, CLAIM_SIZE)
                 if not claim:
                     return
                 self._after = claim[-1].id
                 self._tell(ProgressStep.CLAIMED, claim)
-                answers = self._told_to_s3(pool, claim)
+                answers = self._delete_files(pool, claim)
                 self._tell(ProgressStep.ANSWERED, claim)
                 self._settle(connection, claim, answers)
                 self._tell(ProgressStep.SETTLED, claim)
@@ -125,7 +120,7 @@ class OutboxWorker:
 
     def result(self, warnings: tuple[str, ...] = ()) -> FilesResult:
         """Returns the result for the files; counts the files left in the outbox."""
-        with self._database.connect() as connection:
+        with self.database.connect() as connection:
             left = count_pending(connection)
         failures = tuple(
             FileFailures(bucket=bucket, code=code, count=count, example=self._examples[bucket, code])
@@ -142,12 +137,9 @@ class OutboxWorker:
 
     def _tell(self, step: ProgressStep, claim: Sequence[OutboxBatch]) -> None:
         files = sum(len(entry.keys) for entry in claim)
-        self._listener(ProgressEvent(step=step, table=file_deletion.name, rows=files))
+        self.listener(ProgressEvent(step=step, table=file_deletion.name, rows=files))
 
-    def _has_time(self) -> bool:
-        return self._database.deadline - time.monotonic() > 2 * self._slowest
-
-    def _told_to_s3(self, pool: ThreadPoolExecutor, claim: Sequence[OutboxBatch]) -> DeletionResults:
+    def _delete_files(self, pool: ThreadPoolExecutor, claim: Sequence[OutboxBatch]) -> DeletionResults:
         """Delete the files of a claim, each once, whatever number of entries name it."""
         from nightshift.store.client import DELETE_BATCH
 
@@ -159,15 +151,18 @@ class OutboxWorker:
             keys = list(files)
             requests += [(bucket, keys[n : n + DELETE_BATCH]) for n in range(0, len(keys), DELETE_BATCH)]
         answers = DeletionResults()
-        removals = pool.map(self._send, requests, timeout=max(0.0, self._database.deadline - time.monotonic()))
+        removals = pool.map(self._send, requests, timeout=max(0.0, self.database.deadline - time.monotonic()))
         for bucket, sent in requests:
             removal = _next(removals, sent)
             if removal.silent:
                 self._silent.set()
-            answers.gone += len(removal.gone)
+            answers.deleted += len(removal.gone)
             if removal.failed or removal.untried:
                 answers.failed.setdefault(bucket, {}).update(dict.fromkeys(removal.untried) | removal.failed)
-            self._count_failures(bucket, removal)
+            self._failed += len(removal.failed)
+            for key, code in removal.failed.items():
+                self._reasons[bucket, code] += 1
+                self._examples.setdefault((bucket, code), key)
         return answers
 
     def _send(self, request: tuple[Bucket, list[Key]]) -> RemovalResult:
@@ -175,34 +170,28 @@ class OutboxWorker:
         from nightshift.store.removal import RemovalResult, remove_objects
 
         bucket, keys = request
-        if self._silent.is_set() or time.monotonic() > self._database.deadline:
+        if self._silent.is_set() or time.monotonic() > self.database.deadline:
             return RemovalResult(untried=keys)
         # Once more, and last: rows of the outbox are not ours alone to write.
-        refused = self._reach.outside_scope(bucket, keys)
+        refused = self.reach.outside_scope(bucket, keys)
         keys = [key for key in keys if key not in refused] if refused else keys
         if not keys:
             return RemovalResult(failed=refused)
-        deadline = self._database.deadline
-        removal = remove_objects(self._connect(), bucket, keys, versions=self._versions, deadline=deadline)
+        deadline = self.database.deadline
+        removal = remove_objects(self.connect(), bucket, keys, versions=self.versions, deadline=deadline)
         removal.failed |= refused
         return removal
 
     def _settle(self, connection: Connection, claim: Sequence[OutboxBatch], answers: DeletionResults) -> None:
         """Record S3's answers."""
         left = [(entry, answers.keys_left(entry)) for entry in claim]
-        self._outbox.mark_deleted(connection, [entry for entry, rest in left if not rest])
+        self.outbox.mark_deleted(connection, [entry for entry, rest in left if not rest])
         for entry, rest in left:
             if rest and not _is_whole(entry, rest):
-                self._outbox.reschedule(connection, entry, rest)
+                self.outbox.reschedule(connection, entry, rest)
         connection.commit()
         self._kept += sum(len(entry.kept) for entry in claim)
-        self._deleted += answers.gone
-
-    def _count_failures(self, bucket: Bucket, removal: RemovalResult) -> None:
-        self._failed += len(removal.failed)
-        for key, code in removal.failed.items():
-            self._reasons[bucket, code] += 1
-            self._examples.setdefault((bucket, code), key)
+        self._deleted += answers.deleted
 
 
 @contextmanager
@@ -228,3 +217,59 @@ def _next(removals: Iterator[RemovalResult], keys: Sequence[str]) -> RemovalResu
         return next(removals, RemovalResult(untried=list(keys)))
     except TimeoutError:
         return RemovalResult(failed=dict.fromkeys(keys, "NoAnswer"), silent=True)
+
+
+SWITCH_S = 0.0005
+"""Time that a thread may compute while others wait. Python's own 5 ms are as long as most answers of the database take:
+the thread that deletes rows would wait for the ones that write XML after every statement, for half of the run."""
+
+
+class BackgroundOutboxWorker:
+    """A drain in a thread of its own, for as long as the context lasts.
+
+    Raises:
+        the drain's exception, on leaving, unless another one is raised already.
+    """
+
+    def __init__(self, drain: OutboxWorker) -> None:
+        self._drain = drain
+        self._changed = threading.Condition()
+        self._news = 0
+        self._interval = sys.getswitchinterval()
+        self._over = False
+        self._pool = ThreadPoolExecutor(1, "drain")
+
+    def __enter__(self) -> BackgroundOutboxWorker:
+        sys.setswitchinterval(SWITCH_S)
+        self._future = self._pool.submit(self._follow)
+        self.wake_worker()  # earlier runs may have left files
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._drain.stop_worker()
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+        self._pool.shutdown()
+        sys.setswitchinterval(self._interval)
+        if kind is None:
+            self._future.result()
+
+    def wake_worker(self) -> None:
+        """Something was put into the outbox."""
+        with self._changed:
+            self._news += 1
+            self._changed.notify_all()
+
+    def _follow(self) -> None:
+        seen = 0
+        while news := self._next(seen):
+            seen = news
+            self._drain.work_off_batches()
+
+    def _next(self, seen: int) -> int:
+        """Wait for news after those `seen`; 0 where there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._news > seen)
+            return 0 if self._over else self._news

@@ -24,8 +24,8 @@ from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlstates import is_about_rows
 from nightshift.database.values import format_timestamp
 from nightshift.errors import NightshiftError
+from nightshift.expiry.file_columns import enqueue_files
 from nightshift.expiry.file_names_sql import create_name_functions
-from nightshift.expiry.outbox_entries import enqueue_files
 from nightshift.expiry.statements import DeleteStatement, ExpiryStatements, Key
 
 
@@ -146,8 +146,7 @@ class ControlSession:
         )
 
     def run(self, statement: str) -> int:
-        if time.monotonic() > self._until:
-            raise LockContention("too much for the time", detail="it takes longer than a batch may")
+        self._check_time()
         return self._connection.exec_driver_sql(statement).rowcount
 
     def keys(self, statement: str) -> list[Key]:
@@ -157,12 +156,14 @@ class ControlSession:
         return int(self._connection.exec_driver_sql(statement).scalar_one())
 
     def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        if not self._postgresql:
-            return self._in_turn(deletions)
-        return self._at_once(deletions)
+        return self._at_once(deletions) if self._postgresql else self._in_turn(deletions)
 
     def commit(self) -> None:
         self._connection.commit()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._until:
+            raise LockContention("too much for the time", detail="it takes longer than a batch may")
 
     def _at_once(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
         """One statement: each deletion, and the insertion of its files into the outbox.
@@ -170,8 +171,7 @@ class ControlSession:
         Triggers of any kind are called by the role's own search_path: the deletions are parts of a statement that has
         handed it over before it asks for their rows.
         """
-        if time.monotonic() > self._until:
-            raise LockContention("too much for the time", detail="it takes longer than a batch may")
+        self._check_time()
         parts, counts = [], []
         for n, deletion in enumerate(deletions):
             parts.append(f"gone_{n} AS ({deletion.delete_sql} RETURNING {_returned(deletion)})")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from nightshift.database.catalog import TableName, quote_identifier, quote_literal
 from nightshift.database.values import output_of
-from nightshift.expiry.graph import CascadeTable, FileColumns, ReferenceEdge
+from nightshift.expiry.file_columns import FileColumns, named_files_sql
+from nightshift.expiry.graph import CascadeTable, ReferenceEdge
 from nightshift.expiry.key_tables import KeyTables
-from nightshift.expiry.outbox_entries import reported_files
 
 Key = tuple[str, ...]
 """The values of a row's key, as text."""
@@ -148,7 +148,7 @@ class ExpiryStatements(KeyTables):
         node = self.cascade.nodes[self.cascade.root]
         return node.primary or node.key
 
-    def file_names_sql(self) -> str:
+    def row_names_sql(self) -> str:
         """Returns SQL for the names of the taken rows, as text, for people."""
         root = self.cascade.root
         columns = ", ".join(map(self._as_text, self.named_by))
@@ -162,12 +162,12 @@ class ExpiryStatements(KeyTables):
             lock: nobody may change these rows until the transaction ends.
         """
         child = edge.child
-        found = f"SELECT {self._copied(child, 0 if after is None else after + 1)} FROM {child.sql} c"
-        found += f" WHERE {self._hangs(edge, 'c', after)}"
+        rows = f"SELECT {self._copied(child, 0 if after is None else after + 1)} FROM {child.sql} c"
+        rows += f" WHERE {self._hangs(edge, 'c', after)}"
         if len(self.cascade.parent_edges(child)) > 1 or child == self.cascade.root:
-            found += f" AND NOT ({self.known_keys_sql(child, 'c')})"
-        found += " FOR UPDATE OF c" if lock and self.postgresql else ""
-        return f"INSERT INTO {self.key_table(child)} {found}"
+            rows += f" AND NOT ({self.known_keys_sql(child, 'c')})"
+        rows += " FOR UPDATE OF c" if lock and self.postgresql else ""
+        return f"INSERT INTO {self.key_table(child)} {rows}"
 
     def delete_statements(self, table: TableName) -> list[DeleteStatement]:
         """Returns the deletions of a table: by its own keys where they are known, else by each of its references."""
@@ -186,6 +186,10 @@ class ExpiryStatements(KeyTables):
             for edge in self.cascade.parent_edges(table)
         ]
 
+    def deleted_condition(self, table: TableName) -> str:
+        """Condition of the rows `d` of a table that are to go; empty where it is left to the database."""
+        return " OR ".join(f"({deletion.condition})" for deletion in self.delete_statements(table))
+
     def left_counts(self) -> str | None:
         """SQL for the number of rows of each table left to the database that this session has deleted, as text: in this
         transaction, and in those that its statistics have not passed on yet. None where there is no such table."""
@@ -195,12 +199,10 @@ class ExpiryStatements(KeyTables):
         ]
         return f"SELECT {', '.join(f'CAST({count} AS text)' for count in counts)}" if counts else None
 
-    def told_of(self, node: CascadeTable, files: FileColumns) -> str:
-        """As `told`, for the rows of a table that are to go."""
-        gone = " OR ".join(f"({deletion.condition})" for deletion in self.delete_statements(node.name)) or "1 = 0"
-        return reported_files(
-            files, f"(SELECT d.* FROM {node.name.sql} AS d WHERE {gone}) gone", postgresql=self.postgresql
-        )
+    def files_sql(self, node: CascadeTable, files: FileColumns) -> str:
+        """`named_files_sql` of the rows of a table that are to go."""
+        rows = f"SELECT d.* FROM {node.name.sql} AS d WHERE {self.deleted_condition(node.name) or '1 = 0'}"
+        return named_files_sql(files, f"({rows}) gone", postgresql=self.postgresql)
 
     def known_keys_sql(self, table: TableName, row: str) -> str:
         """Condition that a row of an inner table is among the known ones."""
@@ -218,13 +220,13 @@ class ExpiryStatements(KeyTables):
         # Outwards from whichever side no index leads to: SQLite does not know how many keys there are.
         (key,) = map(quote_identifier, self.cascade.nodes[edge.child].key)
         n, k, same = f"{self.key_table(edge.parent)} n", f"{edge.parent.sql} k", self.cascade.nodes[edge.parent].is_same
-        found = (
+        source = (
             f"{n} CROSS JOIN {k} ON {same('k', 'n')} CROSS JOIN {edge.child.sql} h ON {edge.match_condition('k', 'h')}"
         )
         if edge.actions:
             match = edge.match_condition("k", "h")
-            found = f"{edge.child.sql} h CROSS JOIN {k} ON {match} CROSS JOIN {n} ON {same('k', 'n')}"
-        return f"{row}.{key} IN (SELECT h.{key} FROM {found} WHERE 1{step})"
+            source = f"{edge.child.sql} h CROSS JOIN {k} ON {match} CROSS JOIN {n} ON {same('k', 'n')}"
+        return f"{row}.{key} IN (SELECT h.{key} FROM {source} WHERE 1{step})"
 
     def _is_copied(self, edge: ReferenceEdge) -> bool:
         """Returns whether the parent's key table holds the columns that the child references."""

@@ -38,16 +38,16 @@ from nightshift.database.lock import TableLocks
 from nightshift.errors import NightshiftError
 from nightshift.expiry.batch import ExpiryBatch, delete_expired_batch
 from nightshift.expiry.discovery import CascadeDiscovery
-from nightshift.expiry.dry_run import preview_expiry
 from nightshift.expiry.due import DueCondition
+from nightshift.expiry.file_columns import FileReference
 from nightshift.expiry.file_samples import FileTally, sample_files
 from nightshift.expiry.final_steps import close_table
-from nightshift.expiry.graph import CascadeGraph, FileReference
+from nightshift.expiry.graph import CascadeGraph
 from nightshift.expiry.progress import FIRST_BATCH, BatchProgress
 from nightshift.expiry.session import ControlSession, DeletionRejected, DeletionSession, LockContention
 from nightshift.expiry.statements import ExpiryStatements
-from nightshift.expiry.table_results import failed_result, stopped_result, table_result
-from nightshift.guards import GuardRefused
+from nightshift.expiry.table_results import failed_result, preview_expiry, stopped_result, table_result
+from nightshift.guards import GuardRefused, known_column
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.results.common import RunStatus
 from nightshift.results.expiry import ExpiredTable
@@ -112,9 +112,10 @@ def expire_table(turn: ExpiryContext) -> tuple[ExpiredTable, FileTally]:
             for warning in statements.cascade.unindexed_edges:
                 logger.warning("a reference has no index", extra={"detail": warning})
             beyond = (*turn.warnings, *_beyond(connection, turn, statements))
-            control = _control(connection, turn, statements)
+            run, lock_seconds = turn.run, turn.settings.expire_lock_timeout
+            control: DeletionSession = ControlSession(connection, statements, run.run_id, run.as_of, lock_seconds)
             tally = sample_files(control, statements, turn.s3_client, turn.database.deadline)
-            if turn.run.dry_run:
+            if run.dry_run:
                 result, tally.queued = preview_expiry(connection, control, statements, turn.database.deadline - started)
                 return replace(result, warnings=(*beyond, *result.warnings)), tally
             with _archive(turn, statements) if turn.policy.archive else nullcontext(control) as session:
@@ -139,15 +140,14 @@ def _beyond(connection: Connection, turn: ExpiryContext, statements: ExpiryState
     """Returns warnings about values that the archive cannot hold; only a dry run has time to check rows' sizes."""
     if not turn.policy.archive:
         return ()
-    cascade, said = statements.cascade, list[str]()
-    for node in cascade.nodes.values():
-        said += check_columns(connection, node.info)
+    warnings = list[str]()
+    for name, node in statements.cascade.nodes.items():
+        warnings += check_columns(connection, node.info)
         if turn.run.dry_run:
-            said += check_sizes(
-                connection, node.info, statements.due.is_expired if node.name == cascade.root else "true"
-            )
+            condition = statements.due.is_expired if name == statements.cascade.root else "true"
+            warnings += check_sizes(connection, node.info, condition)
     connection.rollback()
-    return tuple(said)
+    return tuple(warnings)
 
 
 def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
@@ -165,12 +165,7 @@ def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
         raise GuardRefused.from_refusal(duplicate_policy_refusal(policy.table))
     turn.seen.add(cascade.root)
     info = cascade.nodes[cascade.root].info
-    column = info.column(policy.expires_at)
-    if column is None:
-        names = ", ".join(c.name for c in info.columns[:20])
-        raise GuardRefused(
-            "unknown_column", f"{policy.table} has no column {policy.expires_at}", f"its columns: {names}"
-        )
+    column = known_column(info, policy.expires_at)
     kind = timestamp_kind(column, policy.epoch, postgresql=postgresql)
     if kind is None:
         raise GuardRefused(
@@ -210,7 +205,7 @@ def _statements(
             holds[name] = held
     own = holds.pop(cascade.root, NOTHING_HELD)
     restored = active_holds(connection, cascade.nodes[cascade.root].info, zone, None, axis)
-    beneath = partial(cascade.file_tables, {name: held.condition for name, held in holds.items()})
+    beneath = partial(cascade.carrying_conditions, {name: held.condition for name, held in holds.items()})
     # What is archived must be returned by a statement of ours, what is held be found, and a dry run looks at every row.
     ours = turn.policy.archive or turn.run.dry_run or holds or not counts_rows(connection)
     return ExpiryStatements(
@@ -223,11 +218,6 @@ def _statements(
         held=holds,
         watch=watch_holds(connection, list(cascade.nodes), now),
     )
-
-
-def _control(connection: Connection, turn: ExpiryContext, statements: ExpiryStatements) -> DeletionSession:
-    run, settings = turn.run, turn.settings
-    return ControlSession(connection, statements, run.run_id, run.as_of, settings.expire_lock_timeout)
 
 
 def _archive(turn: ExpiryContext, statements: ExpiryStatements) -> AbstractContextManager[DeletionSession]:
@@ -249,13 +239,8 @@ def _work(session: DeletionSession, statements: ExpiryStatements, turn: ExpiryCo
         seconds = left if size == 1 else min(MOST_SECONDS, left / 3)
         turn.database.keep_lock()
         try:
-            delete_expired_batch(
-                session,
-                statements,
-                batch,
-                progress.batch_options(size, seconds),
-                close_table if statements.dissolved else None,
-            )
+            close = close_table if statements.dissolved else None
+            delete_expired_batch(session, statements, batch, progress.batch_options(size, seconds), close)
         except (LockContention, DeletionRejected) as exc:
             if not batch.taken:
                 progress.why.setdefault(str(exc.detail), [])

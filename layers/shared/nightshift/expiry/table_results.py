@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
 from nightshift.errors import NightshiftError
-from nightshift.expiry.dry_run import held_rows
-from nightshift.expiry.due import count_due, oldest_due
+from nightshift.expiry.batch import (
+    STRAY,
+    collect_dependent_keys,
+    count_unexpired_dependents,
+    create_key_tables,
+    strays_beside,
+)
+from nightshift.expiry.due import count_due, count_held, oldest_due
+from nightshift.expiry.file_columns import FileColumns
+from nightshift.expiry.graph import CascadeGraph, CascadeTable
 from nightshift.expiry.progress import BatchProgress
+from nightshift.expiry.session import DeletionSession
 from nightshift.expiry.statements import ExpiryStatements
 from nightshift.results.common import RunStatus
 from nightshift.results.expiry import ExpiredTable
@@ -22,7 +32,7 @@ def table_result(
     cascade = statements.cascade
     oldest = oldest_due(connection, statements.due, cascade.root)
     left = count_due(connection, statements.due, cascade.root) if in_time and oldest else 0
-    held, said = held_rows(connection, statements)
+    held, holds = held_rows(connection, statements)
     done = RunStatus.OK if progress.expired else RunStatus.NOTHING
     return ExpiredTable(
         table=cascade.root.label,
@@ -32,7 +42,7 @@ def table_result(
         oldest_overdue=oldest,
         held=held,
         seconds=time.monotonic() - started,
-        warnings=(*progress.warnings, *said, *statements.due.notes),
+        warnings=(*progress.warnings, *holds, *statements.due.notes),
     )
 
 
@@ -53,3 +63,86 @@ def failed_result(table: str, progress: BatchProgress, started: float, error: Ni
         seconds=time.monotonic() - started,
         error=error.about(table),
     )
+
+
+LEFT = "{} rows that have not expired hang on expired ones: these will be left, with all that hangs on them"
+
+
+HELD = "rows of restored days, and rows on which such rows hang, are left alone until {}"
+
+
+def held_rows(connection: Connection, statements: ExpiryStatements) -> tuple[int, tuple[str, ...]]:
+    """Returns the number of expired rows that must stay because of holds, and the notes about the holds."""
+    due, holds = statements.due, [statements.due.held, *statements.held.values()]
+    until = max((held.until for held in holds if held.until is not None), default=None)
+    if until is None:
+        return 0, ()
+    count = count_held(connection, due, statements.cascade.root)
+    return count, (HELD.format(f"{until.astimezone(due.axis.zone):%Y-%m-%d %H:%M}"),)
+
+
+def preview_expiry(
+    connection: Connection, session: DeletionSession, statements: ExpiryStatements, seconds: float
+) -> tuple[ExpiredTable, int]:
+    """Count the expired rows and all their dependent rows.
+
+    Args:
+        seconds: time limit.
+
+    Returns:
+        the result, and the number of files that would be put into the outbox.
+    """
+    started, cascade = time.monotonic(), statements.cascade
+    rows: dict[str, int] = {}
+    files, unnamed = 0, list[str]()
+    with session.transaction(seconds, single=False):
+        create_key_tables(session, statements)
+        expired = session.run(statements.select_expired_sql(None))
+        collect_dependent_keys(session, statements, lock=False)
+        living, strays = count_unexpired_dependents(session, statements), strays_beside(session, statements)
+        for group in reversed(cascade.deletion_groups):
+            for table in group:
+                count = f"SELECT count(*) FROM {table.sql} AS d WHERE ({statements.deleted_condition(table)})"
+                rows[table.label] = session.number(count)
+                for columns in cascade.nodes[table].files:
+                    files += session.number(f"{count} AND {columns.named_files}")
+                    unnamed += _unnamed_files(session, statements, cascade.nodes[table], columns)
+        oldest = oldest_due(connection, statements.due, cascade.root)
+        held, holds = held_rows(connection, statements)
+    result = ExpiredTable(
+        table=cascade.root.label,
+        status=RunStatus.DRY_RUN,
+        expired=expired,
+        deleted_rows=rows,
+        oldest_overdue=oldest,
+        held=held,
+        seconds=time.monotonic() - started,
+        warnings=(
+            *cascade.unindexed_edges,
+            *_triggers(cascade),
+            *statements.due.notes,
+            *holds,
+            *([LEFT.format(living)] if living else []),
+            *([STRAY] if strays else []),
+            *unnamed,
+        ),
+    )
+    return result, files
+
+
+def _triggers(cascade: CascadeGraph) -> list[str]:
+    """Returns a note for each table on the triggers that run as its rows are deleted."""
+    return [
+        f"{node.name.label}: {', '.join(node.info.triggers)} will run as rows are deleted; a dry run cannot try it"
+        for node in cascade.nodes.values()
+        if node.info.triggers
+    ]
+
+
+def _unnamed_files(
+    session: DeletionSession, statements: ExpiryStatements, node: CascadeTable, files: FileColumns
+) -> Iterator[str]:
+    """A warning of the rows whose files cannot be identified: they will stay."""
+    named = statements.files_sql(node, files)
+    if count := session.number(f"SELECT count(*) FROM ({named}) f WHERE bucket IS NULL"):
+        yield f"{node.name.label}.{files.key}: {count} values name no file that may be deleted: what they hang on stays"
