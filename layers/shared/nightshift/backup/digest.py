@@ -22,7 +22,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from nightshift.database.catalog import TableName, quote_identifier
-from nightshift.rows.arrow_sums import exact_sum
+from nightshift.rows.columns import exact_sum
 
 if TYPE_CHECKING:
     import pyarrow as pa

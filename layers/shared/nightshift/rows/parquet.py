@@ -11,18 +11,22 @@ where pyarrow would try it and give up.
 from __future__ import annotations
 
 import bisect
+import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightshift.errors import NightshiftError
-from nightshift.rows.points import floor_timestamps, is_sorted_by, sort_keys
-from nightshift.rows.timestamp_column import TimestampColumn
+from nightshift.rows.reserved_names import EXACT
+from nightshift.rows.timestamp_column import TimestampColumn, parse_text
 
 # Arrow's usual allocator holds on to what was freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with
 # jemalloc, which not every platform's wheel carries.
@@ -74,7 +78,7 @@ def by_day(table: pa.Table, axis: TimestampColumn) -> Iterator[ArchiveDay]:
     """
     with _explained("sorted", table):
         keys = sort_keys(table, axis)
-        if len(keys) > 1 and not _ascending(keys):
+        if len(keys) > 1 and not pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py():
             order = pc.sort_indices(keys)
             table, keys = table.take(order), keys.take(order)
         points = floor_timestamps(keys)
@@ -102,11 +106,7 @@ class ParquetEncoder:
         self._dictionary: list[str] | None = None
 
     def encode_rows(self, table: pa.Table) -> ParquetFile:
-        """Write one file.
-
-        Raises:
-            NightshiftError: memory or Arrow gave out.
-        """
+        """Write one file; raises `NightshiftError` where memory or Arrow gives out."""
         with _explained("written as Parquet", table):
             if self._dictionary is None:
                 # Judged once: a look at every file would cost 2 % of a run.
@@ -121,17 +121,11 @@ class ParquetEncoder:
                 use_dictionary=self._dictionary,
                 write_statistics=[field.name for field in schema if not pa.types.is_floating(field.type)],
                 write_page_index=True,
-                sorting_columns=_sorted_by(table, self._axis),
+                sorting_columns=_sorting_columns(table, self._axis),
             ) as writer:
                 writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
             buffer = sink.getvalue()
             return ParquetFile(buffer.to_pybytes(), pq.read_metadata(pa.BufferReader(buffer)).num_rows)
-
-
-def _sorted_by(table: pa.Table, axis: TimestampColumn | None) -> list[pq.SortingColumn] | None:
-    if axis is None or not is_sorted_by(table, axis):
-        return None
-    return [pq.SortingColumn(table.schema.get_field_index(axis.column))]
 
 
 @contextmanager
@@ -149,10 +143,6 @@ def _explained(done: str, table: pa.Table) -> Iterator[None]:
         ) from exc
 
 
-def _ascending(keys: pa.Array) -> bool:
-    return bool(pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py())
-
-
 def _dictionary_columns(table: pa.Table) -> list[str]:
     """Columns with few distinct values, judged by the first rows."""
     sample = table.slice(0, _SAMPLE_ROWS)
@@ -164,3 +154,64 @@ def _dictionary_columns(table: pa.Table) -> list[str]:
         if len(storage.unique()) <= max(1, int(len(storage) * _FEW)):
             few.append(field.name)
     return few
+
+
+def sort_keys(table: pa.Table, axis: TimestampColumn) -> pa.Array:
+    """Returns the keys that sort rows by time: points, or fractional numbers for `floor_timestamps`.
+
+    Raises:
+        NightshiftError: a text is no time.
+    """
+    column = table.column(axis.column).combine_chunks()
+    if axis.epoch_unit is not None:
+        return _numbers(column, table, axis)
+    if axis.kind == "text":
+        points = pa.array([parse_text(value) for value in column.to_pylist()], pa.int64())
+        if points.null_count:
+            raise NightshiftError(
+                "a timestamp cannot be understood",
+                detail=f"{axis.column}: {points.null_count} of {len(points)} values are no date and time",
+                hint="write them like 2025-09-15 09:00:00",
+            )
+        return points
+    if axis.kind == "date":
+        return column.cast(pa.int32()).cast(pa.int64())
+    return column.cast(pa.int64())
+
+
+def floor_timestamps(keys: pa.Array) -> pa.Array:
+    """The points of sort keys, as 64-bit integers."""
+    return keys if pa.types.is_integer(keys.type) else pc.floor(keys).cast(pa.int64(), safe=False)
+
+
+def _sorting_columns(table: pa.Table, axis: TimestampColumn | None) -> list[pq.SortingColumn] | None:
+    """The axis's column, where the order of the sort keys is its own, as a reader compares it."""
+    if axis is None:
+        return None
+    column = table.column(axis.column)
+    if axis.epoch_unit is not None and (pa.types.is_string(column.type) or column.null_count):
+        return None
+    return [pq.SortingColumn(table.schema.get_field_index(axis.column))]
+
+
+def _numbers(column: pa.Array, table: pa.Table, axis: TimestampColumn) -> pa.Array:
+    if column.null_count:
+        return _of_every_class(column, table, axis)
+    if pa.types.is_string(column.type):
+        # PostgreSQL's unlimited numeric, or SQLite's digits; days begin at whole units, so the fraction says nothing.
+        return pc.replace_substring_regex(column, r"\..*", "").cast(pa.int64())
+    return column.cast(pa.int64()) if pa.types.is_integer(column.type) else column
+
+
+def _of_every_class(column: pa.Array, table: pa.Table, axis: TimestampColumn) -> pa.Array:
+    """SQLite: values whose storage class is not the column's stand in the row's exact literals."""
+    exact = table.column(EXACT).to_pylist()
+    values = [
+        json.loads(literals)[axis.column] if value is None else value
+        for value, literals in zip(column.to_pylist(), exact, strict=True)
+    ]
+    return pa.array([_floor(value) for value in values], pa.int64())
+
+
+def _floor(value: Any) -> int:
+    return math.floor(Decimal(str(value).strip("'")))

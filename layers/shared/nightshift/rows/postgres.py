@@ -8,6 +8,7 @@ that nobody holds. After any error the connection is closed, not reused, and the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,13 +17,36 @@ import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
 from nightshift.database import search_path
-from nightshift.database.session_start import DURABLE, settings_sql
+from nightshift.database.session_start import DURABLE, MEANING, UNLIMITED, settings_sql
 from nightshift.database.sqlstates import first_line, is_about_rows, server_hint
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import DatabaseUnavailable
 from nightshift.rows.postgres_errors import is_in_function, line_of, translate_error
-from nightshift.rows.row_connection import ConnectionLost, StatementInterrupted, TooLarge, TransactionLimits
-from nightshift.rows.session import SESSION, open_connection
+from nightshift.rows.row_connection import ConnectionLost, TransactionLimits
+
+SESSION = {
+    **UNLIMITED,
+    # What PostgreSQL prints as text must be the same on every server, and lossless. What it reads as text, too: without
+    # `array_nulls` a null in an array would become the word.
+    **MEANING,
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "xmloption": "content",
+    # A policy that would hide rows raises an error instead.
+    "row_security": "off",
+    # Compiling a plan costs more than it saves on statements that only scan.
+    "jit": "off",
+    # An interval of time is always a small part of the table, whatever stale statistics say.
+    "enable_seqscan": "off",
+    "search_path": search_path.PINNED,
+}
+
+_AT_LOGIN = f"-c search_path={search_path.PINNED.replace(' ', '')} -c quote_all_identifiers=off"
+_OPTIONS_REFUSED = re.compile("startup parameter|command-line option", re.IGNORECASE)
+"""In the words of PgBouncer, or of Amazon's proxy."""
 
 BATCH_BYTES = 4 << 20
 """Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
@@ -37,11 +61,7 @@ class PostgresConnection:
     """One data connection; see `rows.row_connection.RowConnection`."""
 
     def __init__(self, target: DatabaseTarget) -> None:
-        """Connect.
-
-        Raises:
-            DatabaseUnavailable: the server cannot be reached or refuses the login.
-        """
+        """Connect; raises `DatabaseUnavailable` where the server cannot be reached or refuses the login."""
         self.healthy = True
         self._handed_over = False
         try:
@@ -55,8 +75,8 @@ class PostgresConnection:
         except dbapi.Error as exc:
             raise DatabaseUnavailable(
                 "a data connection could not be opened",
-                detail=f"{target.host}:{target.port}/{target.database}: {_said(exc)}",
-                hint=server_hint(exc.sqlstate, _said(exc))
+                detail=f"{target.host}:{target.port}/{target.database}: {_message(exc)}",
+                hint=server_hint(exc.sqlstate, _message(exc))
                 or "check DATABASE_URL and that the server has connections to spare",
             ) from None
 
@@ -78,26 +98,18 @@ class PostgresConnection:
                 f" || set_config('lock_timeout', '{bounds.lock_seconds * 1000:.0f}ms', true))"
             )
             yield
-        except BaseException:
+        finally:
             self._rollback()
-            raise
-        self._rollback()
 
     def stream_rows(self, statement: str, bounds: TransactionLimits) -> Iterator[pa.RecordBatch]:
         size = 0
-        with self._connection.cursor() as cursor:
-            try:
-                cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
-                cursor.execute(statement)
-                for batch in cursor.fetch_record_batch():
-                    size += batch.nbytes
-                    if size > bounds.bytes:
-                        raise TooLarge("a chunk is larger than expected", detail=f"over {bounds.bytes} bytes")
-                    if bounds.stop():
-                        raise StatementInterrupted("the run was told to stop")
-                    yield batch
-            except _DRIVER_ERRORS as exc:
-                raise translate_error(exc) from exc
+        with self._connection.cursor() as cursor, _translated_errors():
+            cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
+            cursor.execute(statement)
+            for batch in cursor.fetch_record_batch():
+                size += batch.nbytes
+                bounds.check(size)
+                yield batch
         self._take_path_back(statement)
 
     def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
@@ -132,8 +144,7 @@ class PostgresConnection:
         def watched() -> Iterator[pa.RecordBatch]:
             try:
                 for batch in batches:
-                    if bounds.stop():
-                        raise StatementInterrupted("the run was told to stop")
+                    bounds.check()
                     yield batch
             except BaseException as exc:
                 raised.append(exc)  # the driver passes on its text at most
@@ -154,24 +165,18 @@ class PostgresConnection:
         return loaded
 
     def execute(self, statement: str) -> int:
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(statement)
-                row: Any = cursor.fetchone()
-                answer = int(row[0])
-        except _DRIVER_ERRORS as exc:
-            raise translate_error(exc) from exc
+        with _translated_errors(), self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            row: Any = cursor.fetchone()
+            answer = int(row[0])
         self._take_path_back(statement)
         return answer
 
     def run_statement(self, statement: str) -> None:
         if search_path.is_definition(statement):
             self.execute(search_path.OPEN_TO_EVENT_TRIGGERS)
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(statement)
-        except _DRIVER_ERRORS as exc:
-            raise translate_error(exc) from exc
+        with _translated_errors(), self._connection.cursor() as cursor:
+            cursor.execute(statement)
         self._take_path_back(statement)
 
     def _take_path_back(self, statement: str) -> None:
@@ -206,7 +211,30 @@ class PostgresConnection:
             self.healthy = False
 
 
-def _said(exc: dbapi.Error) -> str:
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except _DRIVER_ERRORS as exc:
+        raise translate_error(exc) from exc
+
+
+def _message(exc: dbapi.Error) -> str:
     """The server's own message, without libpq's text on the address before it."""
     line = first_line(str(exc)).rpartition("failed: ")[2].strip()
     return f"{line} (SQLSTATE {exc.sqlstate})" if exc.sqlstate else line or type(exc).__name__
+
+
+def open_connection(target: DatabaseTarget) -> dbapi.Connection:
+    """A connection whose driver knows the types by their names.
+
+    It asks for these as it connects, by operators and functions without a schema, and where every name comes quoted
+    (`quote_all_identifiers`) it knows none. So the session is told at log-in. Some pools and proxies refuse to be told
+    anything there: `database.session_start` has seen that behind one of them nothing can be taken for PostgreSQL's own.
+    """
+    try:
+        return dbapi.connect(target.libpq_uri(options=_AT_LOGIN), autocommit=False)
+    except dbapi.Error as exc:
+        if not _OPTIONS_REFUSED.search(str(exc)):
+            raise
+    return dbapi.connect(target.libpq_uri(), autocommit=False)

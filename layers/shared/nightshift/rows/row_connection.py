@@ -65,6 +65,13 @@ class TransactionLimits:
     bytes: int
     stop: Callable[[], bool]
 
+    def check(self, size: int = 0) -> None:
+        """Raises `TooLarge` for rows of more bytes than allowed, `StatementInterrupted` where the chunk is to stop."""
+        if size > self.bytes:
+            raise TooLarge("a chunk is larger than expected", detail=f"over {self.bytes} bytes")
+        if self.stop():
+            raise StatementInterrupted("the run was told to stop")
+
 
 class RowConnection(Protocol):
     """One connection that moves rows. Used by one thread at a time."""

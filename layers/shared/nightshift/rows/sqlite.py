@@ -23,9 +23,7 @@ from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.reserved_names import EXACT, TYPE_KEY
 from nightshift.rows.row_connection import (
     RowsLocked,
-    StatementInterrupted,
     StatementRefused,
-    TooLarge,
     TransactionLimits,
 )
 
@@ -75,10 +73,7 @@ class SqliteConnection:
         while rows := cursor.fetchmany(_FETCH):
             batch = _to_arrow(rows, self._columns)
             size += batch.nbytes
-            if size > bounds.bytes:
-                raise TooLarge("a chunk is larger than expected", detail=f"over {bounds.bytes} bytes")
-            if bounds.stop():
-                raise StatementInterrupted("the run was told to stop")
+            bounds.check(size)
             yield batch
 
     def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
@@ -101,8 +96,7 @@ class SqliteConnection:
         names = ", ".join(quote_identifier(name) for name in columns.values())
         added = 0
         for batch in file.read_batches():
-            if bounds.stop():
-                raise StatementInterrupted("the run was told to stop")
+            bounds.check()
             for places, rows in _to_sqlite(batch, list(columns)):
                 statement = f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"
                 added += self._run_many(statement, rows)
@@ -147,7 +141,12 @@ class SqliteConnection:
         except sqlite3.OperationalError as exc:
             raise _operational(exc) from exc
         except sqlite3.IntegrityError as exc:
-            raise _refused(exc) from exc
+            refused = StatementRefused("the database refused a statement", detail=str(exc))
+            if exc.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+                refused.message = "rows that are due are still referenced by another table"
+                refused.hint = "archive the referencing table first, with a retention that is not longer"
+            refused.about_rows = True
+            raise refused from exc
 
     def _run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
         try:
@@ -162,15 +161,6 @@ class SqliteConnection:
                 if exc.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
                 else "restore into a table of its own (leave out --into-original), or change the constraint",
             ) from exc
-
-
-def _refused(exc: sqlite3.IntegrityError) -> StatementRefused:
-    refused = StatementRefused("the database refused a statement", detail=str(exc))
-    if exc.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-        refused.message = "rows that are due are still referenced by another table"
-        refused.hint = "archive the referencing table first, with a retention that is not longer"
-    refused.about_rows = True
-    return refused
 
 
 def _operational(exc: sqlite3.OperationalError) -> NightshiftError:
