@@ -40,14 +40,13 @@ class TableName:
 
         A part that could be misread is quoted: a label means one table, and `split_name` reads it back.
         """
-        parts = [self.schema, self.name] if self.schema else [self.name]
+        parts = (part for part in (self.schema, self.name) if part)
         return ".".join(quote_identifier(part) if _is_odd(part) else part for part in parts)
 
     @property
     def sql(self) -> str:
         """The name, quoted for SQL."""
-        parts = [self.schema, self.name] if self.schema else [self.name]
-        return ".".join(quote_identifier(part) for part in parts)
+        return ".".join(quote_identifier(part) for part in (self.schema, self.name) if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from nightshift.database import postgres
 from nightshift.database.catalog import TableName
 from nightshift.database.dialect import shape_sql
+from nightshift.database.references import TREE
 from nightshift.database.sqlite import column_affinity, declared_type, is_strict
 
 
@@ -86,12 +87,8 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
-_SLOTS = """
-WITH RECURSIVE base(attnum, typid, typmod) AS (
-  SELECT attnum, atttypid, atttypmod FROM pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped
-  UNION ALL
-  SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
-)
+_SLOTS = f"""
+{postgres.BASE_TYPES}
 SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod,
        a.attnotnull OR own.typnotnull AS attnotnull,
        a.atthasdef OR own.typdefault IS NOT NULL AS has_default, a.attgenerated <> '' AS is_generated,
@@ -112,10 +109,8 @@ WHERE a.attrelid = :oid ORDER BY a.attnum
 
 # An AFTER trigger can change or delete what was inserted, so any trigger on INSERT (tgtype & 4) counts. Foreign keys
 # are internal triggers, and do their duty as ever.
-_ALTERING = """
-WITH RECURSIVE tree(oid) AS (
-  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
-)
+_ALTERING = f"""
+{TREE}
 SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
   WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 4 = 4
 UNION
@@ -128,8 +123,6 @@ SELECT 'row-level security' WHERE row_security_active(CAST(:oid AS oid))
 ORDER BY 1
 """
 
-_KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table"}
-
 
 def find_insert_target(connection: Connection, name: TableName) -> InsertTarget | None:
     """Describe a table; None where no relation has that exact name."""
@@ -138,7 +131,7 @@ def find_insert_target(connection: Connection, name: TableName) -> InsertTarget 
     found = connection.execute(text(_TABLE), {"schema": name.schema, "name": name.name}).one_or_none()
     if found is None:
         return None
-    kind = _KINDS[found.kind]
+    kind = postgres.KINDS[found.kind]
     if not found.may_use:
         return InsertTarget(name=name, id=str(found.oid), kind=kind, slots=(), unique=False, may_insert=False)
     shape: Any = connection.exec_driver_sql(shape_sql(name)).scalar()
@@ -162,7 +155,7 @@ def _slot(row: Any) -> InsertColumn:
     return InsertColumn(
         name=row.attname,
         type_name=row.declared,
-        base_type=row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}",
+        base_type=postgres.base_type_name(row),
         required=row.attnotnull and not fills_itself,
         generated=row.is_generated,
         default=bool(row.has_default or row.is_identity),

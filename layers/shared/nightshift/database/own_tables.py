@@ -201,19 +201,18 @@ def check_faults(faults: Collection[OwnTableFault]) -> None:
         more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
         raise OwnTablesRefused(
             "nightshift's own tables are not its own alone",
-            detail="\n".join([*(f"{one.table} {one.what}" for one in shown), *more]),
+            detail="\n".join([*(f"{fault.table} {fault.what}" for fault in shown), *more]),
             hint="as their owner or a superuser, once it is clear who did this and that no row was altered: "
-            + " ".join(f"{one.remedy};" for one in shown),
+            + " ".join(f"{fault.remedy};" for fault in shown),
         )
 
 
 def _in_sqlite(connection: Connection, tables: Collection[Table]) -> tuple[OwnTableFault, ...]:
     names = ", ".join(f"'{table.name}'" for table in tables)
-    found = connection.execute(text(_SQLITE.replace(":names", f"({names})")))
-    said = {"trigger": "has the trigger {}", "view": "is no table", "table": "is no table"}
+    faults = {"trigger": "has the trigger {}", "view": "is no table", "table": "is no table"}
     return tuple(
-        OwnTableFault(row.name, said[row.type].format(row.object), f'DROP {row.type.upper()} "{row.object}"')
-        for row in found
+        OwnTableFault(row.name, faults[row.type].format(row.object), f'DROP {row.type.upper()} "{row.object}"')
+        for row in connection.execute(text(_SQLITE.replace(":names", f"({names})")))
     )
 
 
@@ -236,8 +235,8 @@ SELECT CAST(coalesce(
 
 def schema_of(connection: Connection) -> str | None:
     """The schema of our tables, as `Database` has found it; None in SQLite."""
-    found: str | None = connection.get_execution_options().get("schema_translate_map", {}).get(None)
-    return found
+    schema: str | None = connection.get_execution_options().get("schema_translate_map", {}).get(None)
+    return schema
 
 
 def own_table(table: Table | str, schema: str | None) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from nightshift.database.catalog import HeapTable, TableColumn, TableInfo, TableName, quote_literal, split_name
-from nightshift.database.references import referenced_by
+from nightshift.database.references import TREE, referenced_by
 from nightshift.database.search_path import SCHEMAS
 from nightshift.errors import NightshiftError
 
-_KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table", "t": "table"}
+KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table", "t": "table"}
 
 _FIND = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
@@ -28,12 +28,15 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = :name
 ORDER BY array_position({schemas}, n.nspname)
 """.replace("{schemas}", SCHEMAS)
 
-_COLUMNS = """
-WITH RECURSIVE base(attnum, typid, typmod) AS (
+BASE_TYPES = """WITH RECURSIVE base(attnum, typid, typmod) AS (
   SELECT attnum, atttypid, atttypmod FROM pg_attribute WHERE attrelid = :oid AND attnum > 0 AND NOT attisdropped
   UNION ALL
   SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
-)
+)"""
+"""Begins a query for the columns of a table: their types, and those beneath domains."""
+
+_COLUMNS = f"""
+{BASE_TYPES}
 SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, n.nspname, t.typname, b.typmod
 FROM pg_attribute a
 JOIN base b USING (attnum)
@@ -101,10 +104,8 @@ ORDER BY c.oid
 ROW_SECURITY = "row-level security"
 """Among what hides rows: the one that hides them from a SELECT, too."""
 
-_HIDING = """
-WITH RECURSIVE tree(oid) AS (
-  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
-)
+_HIDING = f"""
+{TREE}
 SELECT true AS hides, 'rule ' || r.rulename AS what FROM pg_rewrite r JOIN tree t ON t.oid = r.ev_class
   WHERE r.ev_type = '4' AND r.ev_enabled <> 'D'
 UNION
@@ -113,9 +114,9 @@ SELECT g.tgtype & 2 = 2, 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON
 UNION
 SELECT true, 'foreign partition ' || c.relname FROM tree t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind = 'f'
 UNION
-SELECT true, '{row_security}' FROM tree t WHERE row_security_active(t.oid)
+SELECT true, '{ROW_SECURITY}' FROM tree t WHERE row_security_active(t.oid)
 ORDER BY 2
-""".replace("{row_security}", ROW_SECURITY)
+"""
 
 
 def schema_hash_sql(heap: TableName) -> str:
@@ -137,7 +138,7 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
     found = _find(connection, written)
     if found is None:
         return None
-    oid, kind = found.oid, _KINDS[found.relkind]
+    oid, kind = found.oid, KINDS[found.relkind]
     columns = tuple(_column(row) for row in connection.execute(text(_COLUMNS), {"oid": oid}))
     exact = {column.name for column in columns}
     axis = timestamp if timestamp in exact else timestamp.lower()
@@ -171,7 +172,7 @@ def describe_for_reading(connection: Connection, written: str) -> TableInfo | No
     hidden = connection.execute(text("SELECT row_security_active(CAST(:oid AS oid))"), {"oid": found.oid}).scalar()
     return TableInfo(
         name=TableName(found.nspname, found.relname),
-        kind=_KINDS[found.relkind],
+        kind=KINDS[found.relkind],
         columns=columns,
         heaps=(),
         hiding=(ROW_SECURITY,) if hidden else (),
@@ -211,8 +212,13 @@ def _check_first(found: Sequence[Any], written: str) -> None:
         )
 
 
+def base_type_name(row: Any) -> str:
+    """The type's name, with its schema where it is not PostgreSQL's own."""
+    return row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
+
+
 def _column(row: Any) -> TableColumn:
-    base = row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
+    base = base_type_name(row)
     precision, scale = decimal_digits(base, row.typmod) or (None, None)
     return TableColumn(row.attname, row.declared, base, precision, scale)
 

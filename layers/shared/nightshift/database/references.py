@@ -9,13 +9,13 @@ from sqlalchemy import Connection, text
 
 from nightshift.database.catalog import ColumnComparison, ForeignKey, OnDelete, TableName, quote_identifier
 
-_ON_DELETE = {
-    "a": OnDelete.NO_ACTION,
-    "r": OnDelete.RESTRICT,
-    "c": OnDelete.CASCADE,
-    "n": OnDelete.SET_NULL,
-    "d": OnDelete.SET_DEFAULT,
-}
+_ON_DELETE = dict(zip("arcnd", OnDelete, strict=True))
+"""By `pg_constraint.confdeltype`."""
+
+TREE = """WITH RECURSIVE tree(oid) AS (
+  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
+)"""
+"""Begins a query for a table and all that inherit from it, partitions too."""
 
 # ri_triggers.c: the key's own operator on operands of its types. A referenced row is looked up by the collation of its
 # column. Referencing rows are found by that one too if it is non-deterministic, else by their own column's: the same
@@ -47,10 +47,8 @@ _COMPARISONS = f"""(SELECT array_agg(ARRAY[
 
 # Foreign keys may point at a partition alone. Of those that point higher up the server keeps a copy for each partition;
 # the copies count where the table is such a partition itself.
-_REFERENCED_BY = """
-WITH RECURSIVE tree(oid) AS (
-  SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
-)
+_REFERENCED_BY = f"""
+{TREE}
 SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
        (SELECT array_agg(a.attname::text ORDER BY u.i) FROM unnest(k.conkey) WITH ORDINALITY u(num, i)
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
@@ -60,14 +58,14 @@ SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
        EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid
          AND g.tgtype & 8 = 8 AND g.tgenabled IN ('O', 'A')) AS acts,
        coalesce(CAST(to_jsonb(k) ->> 'conperiod' AS boolean), false) AS temporal,
-       {comparisons} AS comparisons
+       {_COMPARISONS} AS comparisons
 FROM pg_constraint k JOIN tree t ON t.oid = k.confrelid
 JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
 WHERE k.contype = 'f'
   AND NOT EXISTS (SELECT 1 FROM pg_constraint o JOIN tree u ON u.oid = o.confrelid WHERE o.oid = k.conparentid)
 ORDER BY 1, 2, 3
-""".replace("{comparisons}", _COMPARISONS)
+"""
 
 # The columns' own equality: that of the B-tree which keeps them unique, wherever it was created.
 _COMPARISONS_OF = f"""
@@ -126,15 +124,13 @@ def join_condition(
 ) -> str:
     """SQL condition that a row `child` references a row `parent`."""
     return " AND ".join(
-        one.sql(f"{parent}.{quote_identifier(theirs)}", f"{child}.{quote_identifier(mine)}")
-        for one, theirs, mine in zip(comparisons, referenced, columns, strict=True)
+        comparison.sql(f"{parent}.{quote_identifier(theirs)}", f"{child}.{quote_identifier(mine)}")
+        for comparison, theirs, mine in zip(comparisons, referenced, columns, strict=True)
     )
 
 
 def _foreign_key(row: Any) -> ForeignKey:
     name = TableName(row.nspname, row.relname)
-    part = TableName(row.part_schema, row.part_name) if row.in_part else None
-    action, columns, referenced = _ON_DELETE[row.action], tuple(row.columns), tuple(row.referenced)
     comparisons = tuple(
         ColumnComparison(cast + collate, operator, other_cast)
         for cast, operator, other_cast, collate, _ in row.comparisons
@@ -146,11 +142,11 @@ def _foreign_key(row: Any) -> ForeignKey:
     return ForeignKey(
         name.label,
         row.conname,
-        action,
-        columns,
-        referenced,
+        _ON_DELETE[row.action],
+        tuple(row.columns),
+        tuple(row.referenced),
         name.sql,
-        part,
+        TableName(row.part_schema, row.part_name) if row.in_part else None,
         row.acts,
         comparisons,
         () if actions == comparisons else actions,

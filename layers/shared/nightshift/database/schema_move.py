@@ -99,7 +99,8 @@ def settle_schema(database: Database, job: str) -> bool:
         return True
     with database.connect() as connection:
         try:
-            if not _has_schema(connection, wanted):
+            known = text("SELECT count(*) FROM pg_namespace WHERE nspname = :wanted")
+            if not connection.execute(known, {"wanted": wanted}).scalar():
                 connection.exec_driver_sql(f"CREATE SCHEMA {quote_identifier(wanted)}")
             check_faults(_faults(connection, wanted))
             settled = database.schema == wanted or _move(connection, str(database.schema), wanted, job)
@@ -117,24 +118,19 @@ def settle_schema(database: Database, job: str) -> bool:
     return settled
 
 
-def _has_schema(connection: Connection, wanted: str) -> bool:
-    found = text("SELECT count(*) FROM pg_namespace WHERE nspname = :wanted")
-    return bool(connection.execute(found, {"wanted": wanted}).scalar())
-
-
 def _faults(connection: Connection, wanted: str) -> list[OwnTableFault]:
     """Returns the faults that make a schema unsafe for our tables."""
     schema = quote_identifier(wanted)
-    found = connection.execute(text(_SCHEMA), {"wanted": wanted}).one()
+    facts = connection.execute(text(_SCHEMA), {"wanted": wanted}).one()
     faults = [
         OwnTableFault(
             f"schema {wanted}", f"lets {other} create in it", f"REVOKE CREATE ON SCHEMA {schema} FROM {other}"
         )
-        for other in found.others
+        for other in facts.others
     ]
-    if not found.owned:
-        remedy = f"ALTER SCHEMA {schema} OWNER TO {quote_identifier(found.me)}"
-        faults.append(OwnTableFault(f"schema {wanted}", f"belongs to {found.owner}", remedy))
+    if not facts.owned:
+        remedy = f"ALTER SCHEMA {schema} OWNER TO {quote_identifier(facts.me)}"
+        faults.append(OwnTableFault(f"schema {wanted}", f"belongs to {facts.owner}", remedy))
     return faults
 
 

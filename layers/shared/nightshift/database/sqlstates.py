@@ -98,18 +98,14 @@ def server_hint(state: str | None, words: str) -> str | None:
         if "member of" in words or "set role" in words.lower():
             return f"GRANT {role[1]} TO nightshift's role: it exists, and ours is no member of it"
     if state == "42501":
-        return _right_hint(words)
+        if denied := _DENIED.search(words):
+            return f"GRANT {_RIGHTS[denied[1]]} on it to nightshift's role"
+        if "must be owner" in words:
+            return "only its owner may do that: connect as the owner, or GRANT that role to nightshift's"
+        return None
     if _NO_DATABASE.search(words):
         return _BY_STATE["3D000"]
-    return _BY_STATE.get(state or "") or next((hint for said, hint in _BY_WORDS if said in words), None)
-
-
-def _right_hint(words: str) -> str | None:
-    if denied := _DENIED.search(words):
-        return f"GRANT {_RIGHTS[denied[1]]} on it to nightshift's role"
-    if "must be owner" in words:
-        return "only its owner may do that: connect as the owner, or GRANT that role to nightshift's"
-    return None
+    return _BY_STATE.get(state or "") or next((hint for known, hint in _BY_WORDS if known in words), None)
 
 
 _ABOUT_A_VALUE = re.compile("invalid|out of range|too long|malformed", re.IGNORECASE)

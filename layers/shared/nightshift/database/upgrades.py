@@ -44,7 +44,7 @@ def ensure_tables(connection: Connection) -> None:
     """
     try:
         there = columns_there(connection)
-        if any(_is_missing_or_old(table, there) for table in metadata.sorted_tables):
+        if any(_lacks(table, there.get(name, ())) for name, table in metadata.tables.items()):
             _change(connection)
         connection.commit()
     except NightshiftError:
@@ -81,10 +81,10 @@ def columns_there(connection: Connection) -> dict[str, frozenset[str]]:
         rows = connection.execute(text(_COLUMNS_SQLITE))
     else:
         rows = connection.execute(text(_COLUMNS), {"schema": schema_of(connection) or ""})
-    found: dict[str, set[str]] = {}
+    columns: dict[str, set[str]] = {}
     for table, column in rows:
-        found.setdefault(table, set()).add(column)
-    return {table: frozenset(columns) for table, columns in found.items()}
+        columns.setdefault(table, set()).add(column)
+    return {table: frozenset(names) for table, names in columns.items()}
 
 
 def old_tables(connection: Connection) -> frozenset[str]:
@@ -107,10 +107,6 @@ def check_readable(connection: Connection) -> None:
             detail=f"tables: {', '.join(old)}",
             hint="a run that is no dry run, of any job, upgrades them, and loses nothing of what they hold",
         )
-
-
-def _is_missing_or_old(table: Table, there: dict[str, frozenset[str]]) -> bool:
-    return table.name not in there or bool(_lacks(table, there[table.name]))
 
 
 def _lacks(table: Table, columns: Collection[str]) -> list[str]:
@@ -186,10 +182,8 @@ def _upgrade_restored(connection: Connection) -> None:
             f"DROP TABLE {old}",
         ]
     else:
-        found = text(
-            "SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'u' AND conrelid = CAST(:table AS regclass)"
-        )
-        keys = list(connection.execute(found, {"table": table}).scalars())
+        unique = "SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'u' AND conrelid ="
+        keys = list(connection.execute(text(f"{unique} CAST(:table AS regclass)"), {"table": table}).scalars())
         statements += [
             *(f"ALTER TABLE {table} DROP CONSTRAINT {key}" for key in keys),
             f"ALTER TABLE {table} ADD COLUMN timestamp_column text, ALTER COLUMN target_id TYPE text",

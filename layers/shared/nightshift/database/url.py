@@ -13,7 +13,6 @@ import ssl
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -170,7 +169,7 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
         port=url.port or 5432,
         user=url.username,
         database=url.database or url.username,
-        password=password or partial(_constant, secret),
+        password=password or (lambda: secret),
         tls=mode,
         root_cert=query.get("sslrootcert"),
         connect_timeout=connect_timeout,
@@ -181,9 +180,7 @@ def _check_unambiguous(raw: str) -> None:
     """Refuse a URL that can be read in two ways: by one of them a part of the password is a host or a database.
 
     Host, port and database stand in errors, logs and the run history, so a misread password would stand there too.
-
-    Raises:
-        InvalidSettings: a reserved character stands as it is; the message does not repeat it or its place.
+    The message does not repeat the character that stands as it is, or its place.
     """
     scheme, _, rest = raw.partition("://")
     if scheme.partition("+")[0].lower() == "sqlite":
@@ -202,10 +199,6 @@ def _check_unambiguous(raw: str) -> None:
         "percent-encode what stands before the host's @: @ as %40, / as %2F, ? as %3F, # as %23, % as %25; the URL is"
         " not repeated here, for it holds the password",
     )
-
-
-def _constant(value: str | None) -> str | None:
-    return value
 
 
 def _bad(
