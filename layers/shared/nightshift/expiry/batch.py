@@ -188,8 +188,9 @@ def collect_dependent_keys(session: DeletionSession, statements: ExpiryStatement
         while within and sum(session.run(statements.collect_keys_sql(edge, rounds, lock=lock)) for edge in within):
             rounds += 1
         if statements.postgresql:
+            # Without the number of keys the planner would guess, and read large tables whole.
             for table in inner:
-                session.run(statements.analyze_tables(table))
+                session.run(f"ANALYZE {statements.key_table(table)}")
 
 
 def _delete(

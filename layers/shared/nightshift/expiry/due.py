@@ -51,21 +51,15 @@ class DueCondition:
 
     def sql_on(self, row: str) -> str:
         """The rows that have expired and are free to go, by their alias."""
-        return (
-            self.is_expired
-            + self.held.not_held_condition
-            + "".join(f" AND NOT {carrying}" for carrying in self.beneath(row))
-        )
+        beneath = "".join(f" AND NOT {carrying}" for carrying in self.beneath(row))
+        return self.is_expired + self.held.not_held_condition + beneath
 
     @property
     def is_expired(self) -> str:
         """The rows that have expired; marks never do, see `TimestampColumn.before_condition`, and null is no time."""
         axis = self.axis
         condition = axis.before_condition(axis.to_epoch(self.as_of))
-        if (
-            axis.kind in ("timestamp", "text")
-            and (window := ambiguous_wall_clock_window(axis.zone, self.as_of)) is not None
-        ):
+        if axis.kind in ("timestamp", "text") and (window := ambiguous_wall_clock_window(axis.zone, self.as_of)):
             lo, hi = (axis.literal_sql(axis.to_wall_clock(time)) for time in window)
             condition += f" AND NOT ({axis.epoch_sql} >= {lo} AND {axis.epoch_sql} < {hi})"
         return condition

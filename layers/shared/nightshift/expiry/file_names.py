@@ -136,11 +136,9 @@ class FileNameReading:
         if self.strip and value.startswith(self.strip):
             rest = value[len(self.strip) :]
             plain = _url_key(rest) if self.strip.startswith("http") else rest
-            return (
-                NoFileNames("holds a URL that has no one reading")
-                if plain is None
-                else _checked(bucket, plain, self.prefix)
-            )
+            if plain is None:
+                return NoFileNames("holds a URL that has no one reading")
+            return _checked(bucket, plain, self.prefix)
         address = _PLAIN_ADDRESS.fullmatch(value)
         if address and not _ODD_QUERY.search(value):
             return _checked(address[1], address[2])

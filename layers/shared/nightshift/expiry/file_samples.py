@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nightshift.expiry.batch import collect_dependent_keys, create_key_tables
 from nightshift.expiry.file_columns import FileColumns, named_files_sql
 from nightshift.expiry.file_names import NOT_LISTED, NamedFiles, NoFileNames, other_readings, shorten_name
-from nightshift.expiry.graph import CascadeTable
 from nightshift.expiry.progress import FIRST_BATCH
 from nightshift.expiry.session import DeletionSession
 from nightshift.expiry.statements import ExpiryStatements
@@ -37,6 +37,7 @@ SECONDS = 20.0
 SHARE = 0.1
 """Share of a run's time for looking files up."""
 THREADS = 8
+_LookUp = Callable[[Iterable[NamedFiles]], dict[NamedFiles, bool | str]]
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
 
 
@@ -84,8 +85,8 @@ def sample_files(
         _check_values(column, tally)
         if column.files.check:
             now = time.monotonic()
-            s3 = _S3(connect, now + min(SECONDS, SHARE * (deadline - now)))
-            _check_keys(column, s3, tally)
+            look_up = partial(_look_up, connect, now + min(SECONDS, SHARE * (deadline - now)))
+            _check_keys(column, look_up, tally)
     return tally
 
 
@@ -107,7 +108,7 @@ def _columns(session: DeletionSession, statements: ExpiryStatements, seconds: fl
                 due = _values(session, files, statements.files_sql(node, files))
                 anywhere = named_files_sql(files, node.name.sql, postgresql=statements.postgresql)
                 others = _values(session, files, anywhere) if 0 < len(due) < SAMPLE else {}
-                columns.append(_Column(_label(node, files), files, due, others))
+                columns.append(_Column(f"{node.name.label}.{files.key}", files, due, others))
     return columns
 
 
@@ -133,11 +134,11 @@ def _check_values(column: _Column, tally: FileTally) -> None:
     )
 
 
-def _check_keys(column: _Column, s3: _S3, tally: FileTally) -> None:
+def _check_keys(column: _Column, look_up: _LookUp, tally: FileTally) -> None:
     """Look keys up, those first that could be meant otherwise."""
     due = _chosen(column.due)
     wanted = {**due, **_chosen(column.others, SAMPLE - len(due))}
-    asked = s3.ask(wanted)
+    asked = look_up(wanted)
     answers = {named: there for named, there in asked.items() if isinstance(there, bool)}
     reached = {named.bucket for named in answers}
     for named, code in asked.items():
@@ -153,7 +154,7 @@ def _check_keys(column: _Column, s3: _S3, tally: FileTally) -> None:
         )
     missing = [named for named, there in answers.items() if not there]
     for named in missing:
-        _refuse_misread(column, wanted[named], named, s3)
+        _refuse_misread(column, wanted[named], named, look_up)
     if len(answers) >= FEWEST and len(missing) >= NEARLY_ALL * len(answers):
         raise GuardRefused(
             "absent_files",
@@ -183,9 +184,8 @@ def _chosen(
 
 def _refuse_bucket(column: _Column, bucket: str, code: str) -> None:
     if code == "NoSuchBucket":
-        raise GuardRefused(
-            "no_bucket", f"{column.label}: there is no bucket {bucket}", "correct the name in [[expiry.files]]"
-        )
+        what = f"{column.label}: there is no bucket {bucket}"
+        raise GuardRefused("no_bucket", what, "correct the name in [[expiry.files]]")
     if code in _DENIED:
         raise GuardRefused(
             "no_bucket",
@@ -194,10 +194,10 @@ def _refuse_bucket(column: _Column, bucket: str, code: str) -> None:
         )
 
 
-def _refuse_misread(column: _Column, value: str, named: NamedFiles, s3: _S3) -> None:
+def _refuse_misread(column: _Column, value: str, named: NamedFiles, look_up: _LookUp) -> None:
     """Refuse a key that names nothing, while another reading of its value names an object."""
     others = other_readings(value, named)
-    for other, there in s3.ask([NamedFiles(named.bucket, key) for key in others]).items():
+    for other, there in look_up([NamedFiles(named.bucket, key) for key in others]).items():
         if there is True:
             raise GuardRefused(
                 "not_a_key",
@@ -207,34 +207,25 @@ def _refuse_misread(column: _Column, value: str, named: NamedFiles, s3: _S3) -> 
             )
 
 
-class _S3:
-    """Says whether objects are there."""
+def _look_up(
+    connect: Callable[[], S3Client], deadline: float, names: Iterable[NamedFiles]
+) -> dict[NamedFiles, bool | str]:
+    """Returns whether each file exists, or S3's error code where it does not say.
 
-    def __init__(self, connect: Callable[[], S3Client], deadline: float) -> None:
-        self._connect = connect
-        self._deadline = deadline
+    It is asked no more where it does not answer the first, but for a missing right: other keys may have it.
+    """
+    wanted = list(names)
+    if not wanted:
+        return {}
+    from nightshift.store.lookup import has_object  # loads boto3: for those who look up
 
-    def ask(self, names: Iterable[NamedFiles]) -> dict[NamedFiles, bool | str]:
-        """Returns whether each file exists, or S3's error code where it does not say.
+    client, first = connect(), wanted[0]
 
-        It is asked no more where it does not answer the first, but for a missing right: other keys may have it.
-        """
-        wanted = list(names)
-        if not wanted:
-            return {}
-        from nightshift.store.lookup import has_object  # loads boto3: for those who look up
+    def there(name: NamedFiles) -> bool | str:
+        return has_object(client, name.bucket, name.key, deadline)
 
-        client, first = self._connect(), wanted[0]
-
-        def there(name: NamedFiles) -> bool | str:
-            return has_object(client, name.bucket, name.key, self._deadline)
-
-        answers = {first: there(first)}
-        if isinstance(answers[first], str) and answers[first] not in _DENIED:
-            return answers
-        with ThreadPoolExecutor(THREADS, "look-up") as pool:
-            return answers | dict(zip(wanted[1:], pool.map(there, wanted[1:]), strict=True))
-
-
-def _label(node: CascadeTable, files: FileColumns) -> str:
-    return f"{node.name.label}.{files.key}"
+    answers = {first: there(first)}
+    if isinstance(answers[first], str) and answers[first] not in _DENIED:
+        return answers
+    with ThreadPoolExecutor(THREADS, "look-up") as pool:
+        return answers | dict(zip(wanted[1:], pool.map(there, wanted[1:]), strict=True))

@@ -37,14 +37,11 @@ class KeyTables:
         """Returns whether rows that we delete depend on `table`, so that its keys must be known before that."""
         return table == self.cascade.root or bool(self._needed(table))
 
-    def _ours(self, table: TableName) -> list[ReferenceEdge]:
-        """The references by which rows that we delete depend on `table`."""
-        return [edge for edge in self.cascade.child_edges(table) if edge.child not in self.left]
-
     def _needed(self, table: TableName) -> list[ReferenceEdge]:
         """The references for which the keys of `table` must be known."""
+        deleted = [edge for edge in self.cascade.child_edges(table) if edge.child not in self.left]
         dissolved = [edge for edge in self.dissolved if edge.parent == table]
-        return [*self._ours(table), *self._acting(table), *dissolved]
+        return [*deleted, *self._acting(table), *dissolved]
 
     def key_columns(self, table: TableName) -> tuple[str, ...]:
         """The columns of an inner table that its children and its own deletion use.
@@ -66,7 +63,8 @@ class KeyTables:
         if not self.postgresql:
             return [f"DROP TABLE IF EXISTS temp.{name}", f"CREATE TEMPORARY TABLE {name} AS {chosen}"]
         made = [f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {chosen}"]
-        if self._in_circle(table):
+        group = next(group for group in self.cascade.deletion_groups if table in group)
+        if any(edge.parent in group for edge in self.cascade.parent_edges(table)):
             # Round after round follows what the last one found, and none of it twice.
             key = ", ".join(map(quote_identifier, self.cascade.nodes[table].key))
             made += [f"CREATE INDEX ON pg_temp.{name} ({columns})" for columns in (self._step, key)]
@@ -97,15 +95,7 @@ class KeyTables:
             name += "_"
         return name
 
-    def _in_circle(self, table: TableName) -> bool:
-        group = next(group for group in self.cascade.deletion_groups if table in group)
-        return any(edge.parent in group for edge in self.cascade.parent_edges(table))
-
     def _acting(self, table: TableName) -> list[ReferenceEdge]:
         """The references by which the database finds other rows when one of `table` goes than it allowed in."""
         edges = (*self.cascade.edges, *self.cascade.loose) if self.cascade.nodes[table].key else ()
         return [edge for edge in edges if edge.parent == table and edge.actions]
-
-    def analyze_tables(self, table: TableName) -> str:
-        """Analyze the key tables: without the number of keys the planner would guess, and read large tables whole."""
-        return f"ANALYZE {self.key_table(table)}"

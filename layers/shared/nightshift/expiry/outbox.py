@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -63,16 +64,17 @@ class RemainingFiles:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class FileOutbox:
-    """The outbox of one database, as one run sees it."""
+    """The outbox of one database, as one run sees it.
 
-    def __init__(self, as_of: datetime, named: Sequence[FileReference]) -> None:
-        """Args:
+    Attributes:
         as_of: aware; entries to be tried later than that are left alone.
         named: every place in which rows name files.
-        """
-        self._as_of = as_of
-        self._named = named
+    """
+
+    as_of: datetime
+    named: Sequence[FileReference]
 
     def fetch_due(self, connection: Connection, after: int, limit: int) -> list[OutboxBatch]:
         """Entries whose time has come; none where there are no more. Ends the transaction.
@@ -82,7 +84,11 @@ class FileOutbox:
             limit: so many at the most.
         """
         postgresql = connection.dialect.name == "postgresql"
-        due = self._due(own_table(file_deletion, schema_of(connection)), after, limit)
+        due = (
+            "SELECT id, run_id, bucket, object_keys, files, attempts"
+            f" FROM {own_table(file_deletion, schema_of(connection))}"
+            f" WHERE next_try <= '{format_timestamp(self.as_of)}' AND id > {after} ORDER BY id LIMIT {limit}"
+        )
         if not self._files(connection, due, postgresql=postgresql):
             connection.rollback()
             return []
@@ -93,14 +99,7 @@ class FileOutbox:
             flush_commits(connection)
         else:
             connection.rollback()
-        return [_entry(row.id, row.run_id, row.bucket, row.attempts, row.object_keys, row.kept) for row in rows]
-
-    def _due(self, outbox: str, after: int, limit: int) -> str:
-        return (
-            f"SELECT id, run_id, bucket, object_keys, files, attempts FROM {outbox}"
-            f" WHERE next_try <= '{format_timestamp(self._as_of)}' AND id > {after}"
-            f" ORDER BY id LIMIT {limit}"
-        )
+        return [_entry(row) for row in rows]
 
     def _files(self, connection: Connection, due: str, *, postgresql: bool) -> int:
         """Returns the number of files, and sets the planner up for the search of the rows that name them.
@@ -113,7 +112,7 @@ class FileOutbox:
         if not postgresql:
             create_name_functions(connection)
             return files
-        one_by_one = all(named.indexed and files < _MANY * named.rows for named in self._named)
+        one_by_one = all(named.indexed and files < _MANY * named.rows for named in self.named)
         loops = "on" if one_by_one else "off"
         connection.exec_driver_sql(
             f"SELECT set_config('enable_nestloop', '{loops}', true), set_config('jit', 'off', true),"
@@ -127,7 +126,7 @@ class FileOutbox:
         if postgresql:
             each, gather = "json_array_elements_text(CAST(d.object_keys AS json))", "CAST(json_agg(object_key) AS text)"
         joins = []
-        for named in self._named:
+        for named in self.named:
             addresses = bool(connection.exec_driver_sql(named.address_columns(postgresql=postgresql)).scalar_one())
             joins += named.join_conditions("o", addresses=addresses, postgresql=postgresql)
         matches = " UNION ".join(f"SELECT o.id, o.object_key FROM opened o {join}" for join in joins)
@@ -161,7 +160,7 @@ class FileOutbox:
                 "run_id": entry.run_id,
                 "attempts": entry.attempts + tried,
                 "last_error": part.reason[:200] if part.reason else None,
-                "next_try": self._as_of + pause if tried else self._as_of,
+                "next_try": self.as_of + pause if tried else self.as_of,
             }
             connection.execute(insert(file_deletion).values(values))
 
@@ -172,7 +171,7 @@ def count_pending(connection: Connection) -> int:
     return int(connection.execute(counted).scalar_one())
 
 
-def _entry(number: int, run_id: str, bucket: str, attempts: int, keys: str, kept: str | None) -> OutboxBatch:
-    named = dict.fromkeys(json.loads(kept) if kept else ())
-    wanted = [key for key in json.loads(keys) if key not in named] if named else json.loads(keys)
-    return OutboxBatch(number, run_id, bucket, attempts, wanted, list(named))
+def _entry(row: Any) -> OutboxBatch:
+    named = dict.fromkeys(json.loads(row.kept) if row.kept else ())
+    wanted = [key for key in json.loads(row.object_keys) if key not in named]
+    return OutboxBatch(row.id, row.run_id, row.bucket, row.attempts, wanted, list(named))

@@ -187,7 +187,8 @@ class OutboxWorker:
         left = [(entry, answers.keys_left(entry)) for entry in claim]
         self.outbox.mark_deleted(connection, [entry for entry, rest in left if not rest])
         for entry, rest in left:
-            if rest and not _is_whole(entry, rest):
+            untried = not entry.kept and rest == [RemainingFiles(entry.keys, None)]
+            if rest and not untried:
                 self.outbox.reschedule(connection, entry, rest)
         connection.commit()
         self._kept += sum(len(entry.kept) for entry in claim)
@@ -202,11 +203,6 @@ def _requests() -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _is_whole(entry: OutboxBatch, left: Sequence[RemainingFiles]) -> bool:
-    """Returns whether nobody has tried any of it, so that it stays as it is."""
-    return not entry.kept and [(part.keys, part.reason) for part in left] == [(entry.keys, None)]
 
 
 def _next(removals: Iterator[RemovalResult], keys: Sequence[str]) -> RemovalResult:

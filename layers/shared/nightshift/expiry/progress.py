@@ -100,7 +100,7 @@ class BatchProgress:
     @property
     def warnings(self) -> list[str]:
         """Returns a warning for each reason why rows were left out, with the first of its rows."""
-        return [f"rows were left out: {why}{_some(rows)}" for why, rows in self.why.items()]
+        return [f"rows were left out: {why}{_first_rows(rows)}" for why, rows in self.why.items()]
 
     def _go_on(self, point: int | None) -> None:
         """Skip rows that expired before this moment: they are gone, left out, or locked by another session."""
@@ -110,6 +110,6 @@ class BatchProgress:
             self.floor, self.left_out = self.floor + 1, []
 
 
-def _some(rows: Sequence[str]) -> str:
+def _first_rows(rows: Sequence[str]) -> str:
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     return f": {', '.join(rows[:NAMED])}{more}" if rows else ""

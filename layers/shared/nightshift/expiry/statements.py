@@ -121,13 +121,10 @@ class ExpiryStatements(KeyTables):
             f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self.gone_sql(edge)}"
             f" WHERE {edge.match_condition('k', 'd', acting=True)})"
             f" AND NOT EXISTS (SELECT 1 FROM {self.gone_sql(edge)} WHERE {edge.match_condition('k', 'd')})"
-            + "".join(f" AND NOT ({deletion.condition})" for deletion in self._deletions_of(edge.child))
+            + "".join(f" AND NOT ({deletion.condition})" for deletion in self.delete_statements(edge.child))
             for table in self.cascade.nodes
             for edge in self._acting(table)
         ]
-
-    def _deletions_of(self, table: TableName) -> list[DeleteStatement]:
-        return self.delete_statements(table) if table in self.cascade.nodes else []
 
     def kept_back(self) -> list[str]:
         """SQL that counts rows that are held and yet about to go, a statement a table and way."""
@@ -170,8 +167,11 @@ class ExpiryStatements(KeyTables):
         return f"INSERT INTO {self.key_table(child)} {rows}"
 
     def delete_statements(self, table: TableName) -> list[DeleteStatement]:
-        """Returns the deletions of a table: by its own keys where they are known, else by each of its references."""
-        if table in self.left:
+        """Returns the deletions of a table: by its own keys where they are known, else by each of its references.
+
+        None of a table that is left to the database, or that is none of the cascade's.
+        """
+        if table in self.left or table not in self.cascade.nodes:
             return []
         node = self.cascade.nodes[table]
         if self.is_inner(table):

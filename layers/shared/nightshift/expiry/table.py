@@ -46,7 +46,7 @@ from nightshift.expiry.graph import CascadeGraph
 from nightshift.expiry.progress import FIRST_BATCH, BatchProgress
 from nightshift.expiry.session import ControlSession, DeletionRejected, DeletionSession, LockContention
 from nightshift.expiry.statements import ExpiryStatements
-from nightshift.expiry.table_results import failed_result, preview_expiry, stopped_result, table_result
+from nightshift.expiry.table_results import ended_result, preview_expiry, table_result
 from nightshift.guards import GuardRefused, known_column
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.results.common import RunStatus
@@ -124,14 +124,14 @@ def expire_table(turn: ExpiryContext) -> tuple[ExpiredTable, FileTally]:
     except GuardRefused as refused:
         return ExpiredTable(table=table, status=RunStatus.REFUSED, refusal=refused.refusal), tally
     except LockContention as busy:  # before the first batch: there was no time to look at the files
-        result = stopped_result(table, progress, started, str(busy.detail))
+        result = ended_result(table, progress, started, warning=str(busy.detail))
     except DBAPIError as exc:
         if is_lock_timeout(exc):
-            result = stopped_result(table, progress, started, LOCKED)
+            result = ended_result(table, progress, started, warning=LOCKED)
         else:
-            result = failed_result(table, progress, started, refused_statement(exc))
+            result = ended_result(table, progress, started, error=refused_statement(exc))
     except NightshiftError as exc:
-        result = failed_result(table, progress, started, exc)
+        result = ended_result(table, progress, started, error=exc)
     tally.queued = progress.queued
     return replace(result, warnings=(*beyond, *result.warnings)), tally
 

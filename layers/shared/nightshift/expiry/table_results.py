@@ -1,4 +1,4 @@
-"""Makes the result of one policy."""
+"""Makes the result of one policy: of a run, or of a dry run, which counts rows and locks, changes and keeps nothing."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ from nightshift.expiry.statements import ExpiryStatements
 from nightshift.results.common import RunStatus
 from nightshift.results.expiry import ExpiredTable
 
+LEFT = "{} rows that have not expired hang on expired ones: these will be left, with all that hangs on them"
+
+
+HELD = "rows of restored days, and rows on which such rows hang, are left alone until {}"
+
 
 def table_result(
     connection: Connection, statements: ExpiryStatements, progress: BatchProgress, started: float, *, in_time: bool
@@ -46,29 +51,18 @@ def table_result(
     )
 
 
-def stopped_result(table: str, progress: BatchProgress, started: float, why: str) -> ExpiredTable:
-    """Returns the result of a policy whose run was stopped."""
-    seconds = time.monotonic() - started
-    return ExpiredTable(
-        table=table, status=RunStatus.PARTIAL, seconds=seconds, warnings=(why,), **progress.result_facts()
-    )
-
-
-def failed_result(table: str, progress: BatchProgress, started: float, error: NightshiftError) -> ExpiredTable:
-    """Returns the result of a policy that failed."""
+def ended_result(
+    table: str, progress: BatchProgress, started: float, *, warning: str = "", error: NightshiftError | None = None
+) -> ExpiredTable:
+    """Returns the result of a policy whose run failed, or was stopped for the reason that the warning gives."""
     return ExpiredTable(
         table=table,
-        status=RunStatus.FAILED,
+        status=RunStatus.FAILED if error else RunStatus.PARTIAL,
         **progress.result_facts(),
         seconds=time.monotonic() - started,
-        error=error.about(table),
+        warnings=(warning,) if warning else (),
+        error=error.about(table) if error else None,
     )
-
-
-LEFT = "{} rows that have not expired hang on expired ones: these will be left, with all that hangs on them"
-
-
-HELD = "rows of restored days, and rows on which such rows hang, are left alone until {}"
 
 
 def held_rows(connection: Connection, statements: ExpiryStatements) -> tuple[int, tuple[str, ...]]:
