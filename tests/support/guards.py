@@ -15,8 +15,19 @@ REFUSING = {"make_refusal", "_no", "GuardRefused", "GuardRefusal"}
 
 
 def guards_of(package: str) -> set[str]:
-    """The names of the guards that refuse in a package of `nightshift`."""
-    return {guard for path in (SHARED / package).glob("*.py") for guard in guards_in(path)}
+    """The names of the guards that refuse in a package of `nightshift`, or in functions of `guards` that it calls."""
+    paths = list((SHARED / package).glob("*.py"))
+    calls = {
+        ast.unparse(node.func)
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    shared = SHARED / "guards.py"
+    refusals = _refusals(ast.parse(shared.read_text(encoding="utf-8")), "")
+    called = [(scope, call) for scope, call in refusals if isinstance(scope, ast.FunctionDef) and scope.name in calls]
+    guards = {guard for scope, call in called for guard in _names(shared, scope, call)}
+    return guards | {guard for path in paths for guard in guards_in(path)}
 
 
 def all_guards() -> set[str]:
