@@ -58,7 +58,6 @@ class Database:
         """Nothing is opened yet.
 
         Args:
-            target: the database.
             deadline: `time.monotonic()` value that no statement may outlive.
             check: raises where this is no database to work with; called with the first connection.
         """
@@ -79,11 +78,7 @@ class Database:
 
     @contextmanager
     def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
-        """A connection with timeouts from the remaining budget.
-
-        Raises:
-            DatabaseUnavailable: the server cannot be reached or refuses the login.
-        """
+        """A connection with timeouts from the remaining budget; raises `DatabaseUnavailable` where there is none."""
         try:
             connection = self.engine.connect()
         except (DBAPIError, OSError) as exc:
@@ -180,11 +175,7 @@ def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
 
 
 def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connection:
-    """Open an existing SQLite file; a missing one is an error, not a new empty database.
-
-    Raises:
-        DatabaseUnavailable: there is no such file.
-    """
+    """Open an existing SQLite file; raises `DatabaseUnavailable` for a missing one, which is no new empty database."""
     import sqlite3
 
     class Connection(sqlite3.Connection):

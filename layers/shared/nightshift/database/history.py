@@ -20,11 +20,7 @@ _RUNS = 60
 
 
 def record_start(connection: Connection, run: JobRun, *, now: datetime) -> int:
-    """Write the row of a run that begins.
-
-    Returns:
-        The attempt: 1 for the first run of this job and `as_of`.
-    """
+    """Write the row of a run that begins; returns the attempt: 1 for the first run of this job and `as_of`."""
     earlier = select(func.count()).where(run_table.c.job == run.job, run_table.c.as_of == run.as_of)
     attempt = int(connection.execute(earlier).scalar_one()) + 1
     connection.execute(
@@ -64,16 +60,10 @@ def record_end(
 
 
 def prune_history(connection: Connection, *, before: datetime) -> int:
-    """Delete the rows of runs that began earlier, except those that are still needed. Commits.
+    """Delete the rows of runs that began before an aware time and are needed no more; returns how many. Commits.
 
     These rows stay: of each job the last run, and the last that was `ok`; each table's last proof for `has_worked_off`;
     and of `backup` all rows, without their results: objects in S3 are ours where the history has their run.
-
-    Args:
-        before: aware.
-
-    Returns:
-        The number of deleted rows.
     """
     c, later = run_table.c, run_table.alias("later")
     newest = select(func.max(later.c.started_at)).where(later.c.job == c.job)
@@ -120,7 +110,6 @@ def has_worked_off(connection: Connection, job: str, table: str, *, since: datet
     A run that found nothing proves nothing: its date may lie before the first row.
 
     Args:
-        table: its label, see `catalog.TableName`.
         since: only a run that began then or later counts.
     """
     if not (table_exists(connection, run_table) and table_exists(connection, archive_object)):

@@ -19,13 +19,11 @@ class InsertColumn:
     """A column that may be filled.
 
     Attributes:
-        base_type: as in `catalog.Column`.
         required: NOT NULL, and nothing fills it by itself.
         generated: only the database writes it.
         default: it has a default that is not NULL.
         decimals: precision and scale of a `numeric(p, s)` beneath any domain; None where it has no limits, or is none.
-        sequence: the sequence that fills it by default, quoted for SQL.
-        may_set: we may move that sequence.
+        sequence: the sequence that fills it by default, quoted for SQL; `may_set`: we may move it.
     """
 
     name: str
@@ -54,8 +52,6 @@ class InsertTarget:
         deferrable: one of them is checked late, which rules ON CONFLICT out.
         altering: rules and triggers that could change a row, keep it out or take it away again, foreign partitions, and
             row-level security.
-        may_insert: we have the privileges.
-        empty: it has no row.
         shape: a number that changes with its columns, keys, triggers and rules.
     """
 

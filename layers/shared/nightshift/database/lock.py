@@ -123,10 +123,7 @@ def open_lock(database: Path, path: Path) -> int:
     """Open the lock's file, or make it, and write nothing to it.
 
     Others may be able to write to the directory: what they have put there, a link to somebody's file or a pipe that
-    nobody reads, is not followed and not waited for.
-
-    Raises:
-        DatabaseUnavailable: there is something else in its place.
+    nobody reads, is not followed and not waited for, but raises `DatabaseUnavailable`.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)

@@ -145,8 +145,7 @@ class OwnTableFault:
     """Fault of one of our tables.
 
     Attributes:
-        table: its name.
-        what: the rest of the sentence.
+        what: the rest of a sentence that begins with the table.
         remedy: the SQL statement that fixes it.
     """
 
@@ -191,11 +190,7 @@ def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[OwnT
 
 
 def check_faults(faults: Collection[OwnTableFault]) -> None:
-    """Refuse to work with tables that have any.
-
-    Raises:
-        OwnTablesRefused: there are; nothing was touched.
-    """
+    """Raise `OwnTablesRefused` where tables have faults."""
     if faults:
         shown = list(faults)[:_SHOWN]
         more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
@@ -220,7 +215,6 @@ def find_schema_sql(names: Iterable[str], wanted: str | None = None) -> str:
     """SQL for that schema: the first of the role's own search_path that has one of the tables, else the first.
 
     Args:
-        names: of the tables.
         wanted: a schema to look at before these, NIGHTSHIFT_SCHEMA.
     """
     known = ", ".join(map(quote_literal, names))
@@ -240,9 +234,5 @@ def schema_of(connection: Connection) -> str | None:
 
 
 def own_table(table: Table | str, schema: str | None) -> str:
-    """One of our tables, quoted for SQL that is not SQLAlchemy's.
-
-    Args:
-        schema: `Database.schema`, or `schema_of(connection)`.
-    """
+    """One of our tables, quoted for SQL that is not SQLAlchemy's; `schema` is `schema_of` the connection."""
     return TableName(schema or "", table if isinstance(table, str) else table.name).sql

@@ -125,15 +125,11 @@ def schema_hash_sql(heap: TableName) -> str:
 
 
 def describe_table(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
-    """Describe a table.
+    """Describe a table; None where no relation has that name.
 
     Args:
-        connection: to the user's database, in a transaction that sees one snapshot (REPEATABLE READ).
-        written: the table's name as the policy writes it.
-        timestamp: the timestamp column's name as the policy writes it.
-
-    Returns:
-        None where no relation has that name.
+        connection: in a transaction that sees one snapshot (REPEATABLE READ).
+        written, timestamp: names of the table and of its timestamp column, as the policy writes them.
     """
     found = _find(connection, written)
     if found is None:

@@ -58,10 +58,6 @@ WHERE n.oid IS NOT NULL
 def check_place(connection: Connection, schema: str | None, wanted: str | None) -> None:
     """Make sure that our tables are in one schema; ends the transaction.
 
-    Args:
-        schema: where they have been found, or are to be made.
-        wanted: NIGHTSHIFT_SCHEMA.
-
     Raises:
         OwnTablesRefused: they are in two, or in one that is not looked at without NIGHTSHIFT_SCHEMA.
     """
@@ -87,8 +83,7 @@ def check_place(connection: Connection, schema: str | None, wanted: str | None) 
 def settle_schema(database: Database, job: str) -> bool:
     """Have our tables in the schema that is wanted; call it under the run lock of `job`.
 
-    Returns:
-        False where they could not be moved, because another job is running.
+    Returns False where they could not be moved, because another job is running.
 
     Raises:
         DatabaseUnavailable: the schema could not be made, or the tables not be moved; nothing was changed.

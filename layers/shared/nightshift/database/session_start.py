@@ -53,12 +53,7 @@ _NEW = ("idle_session_timeout", "transaction_timeout")
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """Facts of a session.
-
-    Attributes:
-        search_path: the role's own.
-        read_only: why nothing can be written; None: it can.
-    """
+    """Facts of a session: the role's own `search_path`, and why it is `read_only`, None where it is not."""
 
     search_path: str
     read_only: str | None
@@ -101,11 +96,7 @@ WHERE n.nspname = ANY ({search_path.SCHEMAS}) AND n.nspname <> 'pg_catalog' AND 
 
 
 def begin_session(connection: pg8000.Connection, again: Callable[[], pg8000.Connection]) -> SessionStart:
-    """Set a new session's parameters.
-
-    Args:
-        connection: just opened.
-        again: opens another one, to the same place.
+    """Set a new session's parameters; `again` opens another one, to the same place.
 
     Raises:
         DatabaseUnavailable: no work can be done there; nothing was set.

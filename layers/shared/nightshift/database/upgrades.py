@@ -61,11 +61,7 @@ def ensure_tables(connection: Connection) -> None:
 
 
 def check_own_tables(connection: Connection) -> None:
-    """Make sure that the tables of ours that are there are nobody else's. Ends the transaction.
-
-    Raises:
-        OwnTablesRefused: they are not.
-    """
+    """Raise `OwnTablesRefused` where tables of ours belong to somebody else. Ends the transaction."""
     faults = find_faults(connection, metadata.tables.values())
     if any(fault.is_key for fault in faults):
         # The upgrade makes the keys of an old table, and looks again.
@@ -94,11 +90,7 @@ def old_tables(connection: Connection) -> frozenset[str]:
 
 
 def check_readable(connection: Connection) -> None:
-    """Make sure that tables that are only read, in a dry run or by a command, can be read; ends the transaction.
-
-    Raises:
-        DatabaseUnavailable: a table is of an earlier version.
-    """
+    """Raise `DatabaseUnavailable` where a table that is only read is an earlier version's; ends the transaction."""
     old = sorted(old_tables(connection) - _READABLE)
     connection.rollback()
     if old:

@@ -36,7 +36,6 @@ class DatabaseTarget:
     """Address and login of a database.
 
     Attributes:
-        kind: `postgresql` or `sqlite`.
         host: name, address, or the directory of a unix socket.
         path: the file of an SQLite database.
         password: called at every connect; never stored in a URL that could be logged.
@@ -133,7 +132,6 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
         raw: e.g. `postgresql://user:pass@host:5432/db?sslmode=verify-full&sslrootcert=/opt/ca.pem`,
             `postgres://…`, `postgresql+psycopg2://…` (the driver part is ignored), `sqlite:///./local.db`.
         password: replaces the URL's own password, e.g. by an IAM token.
-        connect_timeout: seconds.
 
     Raises:
         InvalidSettings: the URL cannot be used; the message never repeats it, for it holds the password.

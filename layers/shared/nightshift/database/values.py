@@ -41,10 +41,9 @@ def output_of(value: str) -> str:
 
 
 def input_of(text: str, declared: str, *, recast: bool) -> str:
-    """SQL: the value of a text.
+    """SQL: the value of a text, read as the type `declared`.
 
     Args:
-        declared: the type to read it as.
         recast: see `RECAST`; then the text is converted through JSON, which calls the input function, at four times
             the cost of a cast.
     """
@@ -77,7 +76,6 @@ def operator_sql(connection: Connection, table: TableName, column: str, sign: st
     """The operator by which two values of a column are compared.
 
     Args:
-        table, column: exact names.
         sign: which comparison: `<`, `<=`, `=`, `>=` or `>`.
 
     Returns:

@@ -55,14 +55,11 @@ class BedrockEmbedder:
     """Titan Text Embeddings v2; its `model` is `titan.model_identity`."""
 
     def __init__(self, model_id: str, dimension: int, *, workers: int) -> None:
-        """Check the settings; nothing is connected yet.
+        """Connects nothing yet; raises `InvalidSettings` for another model, or a dimension that Titan has not.
 
         Args:
             model_id: the model, or the ARN of it, of an inference profile or of a provisioned model.
             workers: calls at once.
-
-        Raises:
-            InvalidSettings: not Titan v2, or not a dimension that it has.
         """
         self.model = titan.model_identity(model_id, dimension)
         self.dimension = dimension

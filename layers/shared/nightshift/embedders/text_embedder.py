@@ -57,7 +57,7 @@ class TextEmbedder(Protocol):
 class EmbeddingDeadlineExceeded(EmbedderError):
     """The model was throttled or slow until the deadline.
 
-    Args:
+    Attributes:
         embedded: what was embedded (and is paid for) before; the texts without a vector that are not refused are left.
     """
 

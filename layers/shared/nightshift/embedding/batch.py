@@ -46,10 +46,7 @@ class BatchEmbedder:
     listener: Listener
 
     def embed_documents(self, store: VectorStore, keys: Sequence[Key]) -> list[Key]:
-        """Embed documents.
-
-        Returns:
-            those whose text has changed meanwhile.
+        """Embed documents; returns those whose text has changed meanwhile.
 
         Raises:
             EmbeddingDeadlineExceeded: the deadline came before the model was done; what it had done is written, and
@@ -152,11 +149,7 @@ class BatchEmbedder:
 
 
 def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResult) -> list[DocumentResult]:
-    """Returns the model's result for each document that it has processed.
-
-    Raises:
-        NightshiftError: it does not say it of as many documents as it was asked.
-    """
+    """Returns the results of the documents that the model has processed; raises where it was asked for others."""
     if len(embedded.vectors) != len(documents):
         raise NightshiftError(
             "the embedder's answer is not for the batch that it was asked for",

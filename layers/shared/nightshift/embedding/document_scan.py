@@ -44,16 +44,12 @@ class DocumentScan:
     _edited: list[Key] = field(init=False, default_factory=list)
 
     def scan_documents(self, store: VectorStore, choice: DocumentFilter, *, counted: bool) -> bool:
-        """Embed the documents that are stale.
+        """Embed the stale documents; returns whether there was time for all of them, else `left` is counted.
+
+        Raises as `BatchEmbedder.embed_documents`, but for `EmbeddingDeadlineExceeded`.
 
         Args:
             counted: the documents that are looked at count in the result: not those of a second look.
-
-        Returns:
-            whether there was time for all of them; else `left` is counted.
-
-        Raises:
-            as `BatchEmbedder.embed_documents`, but for `EmbeddingDeadlineExceeded`.
         """
         self.stale = 0
         after: Key | None = None

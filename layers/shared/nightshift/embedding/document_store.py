@@ -176,8 +176,7 @@ class DocumentStore(ABC):
     def write_vectors(self, store: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
         """Writes vectors to a store with the hashes of their texts; nothing is committed yet.
 
-        Returns:
-            the ids of those that were: of a document whose text has changed meanwhile, nothing is written.
+        Returns the ids of those that were: of a document whose text has changed meanwhile, nothing is written.
 
         Raises:
             ConcurrentModelChange: readers see another model by now, or another one is being made ready.
@@ -222,11 +221,7 @@ class DocumentStore(ABC):
             )
 
     def claim_vectors(self, model: EmbeddingModel | None) -> None:
-        """Records the model of existing vectors for a target that has no state row yet; commits.
-
-        Args:
-            model: None: somebody else's.
-        """
+        """Records the model of existing vectors (None: somebody else's) where there is no state row; commits."""
         made = f"INSERT INTO {self.standings} (place, model, dimension) VALUES (:place, :model, :dimension)"
         facts = (None, None) if model is None else (model.name, model.dimension)
         parameters = {"place": self.place.table_label, "model": facts[0], "dimension": facts[1]}
@@ -250,11 +245,7 @@ class DocumentStore(ABC):
     """Values of the columns `source.EXTRAS` of a table of embeddings, without the hash."""
 
     def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
-        """The columns of a table of embeddings, and the values of those behind the vector, each after a comma.
-
-        Args:
-            hash_sql: the hash of the text that was embedded.
-        """
+        """The columns of a table of embeddings, and the values of those behind the vector, each after a comma."""
         values, extras = {**self.extra_values, "content_hash": hash_sql}, self.place.extras
         return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
 

@@ -76,13 +76,9 @@ class ModelMigration:
         session.connection.commit()
 
     def cut_over(self, now: datetime, announce: Callable[[], None]) -> bool:
-        """Show the stage's vectors to readers.
+        """Show the stage's vectors to readers; `announce` is called when all is done but the commit.
 
-        Args:
-            announce: called when all is done but the commit.
-
-        Returns:
-            False if the application's locks, or the deadline, prevented it: nothing has changed.
+        Returns False if the application's locks, or the deadline, prevented it: nothing has changed.
 
         Raises:
             ConcurrentModelChange: another run has switched.

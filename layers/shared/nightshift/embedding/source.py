@@ -33,9 +33,7 @@ class VectorTarget:
     """Target of the vectors, where readers find them.
 
     Attributes:
-        table: of the vectors.
-        column: of the vector.
-        type_name: of that column, as the database prints it.
+        type_name: of the vectors' column, as the database prints it.
         own: a table beside the documents, one row a document; else the column is the documents' own.
         extras: which of `EXTRAS` it has.
         missing: it has to be made.
@@ -89,13 +87,10 @@ class DocumentSource:
 
 
 def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: int) -> DocumentSource:
-    """Find everything that a policy names, in one snapshot.
+    """Find everything that a policy names, in one snapshot; raises `GuardRefused`.
 
     Args:
         dimension: of the model's vectors, for a place that has to be made.
-
-    Raises:
-        GuardRefused: something is not there, or cannot be used.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

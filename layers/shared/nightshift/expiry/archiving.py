@@ -60,11 +60,7 @@ SELECT CASE WHEN current_setting('track_counts')::boolean
 
 @dataclass(frozen=True, slots=True)
 class CascadeTableSource:
-    """One table of the cascade, as the archive sees it; see `archive.uploader.ArchiveSource`.
-
-    Attributes:
-        axis: None where rows lie under `today`.
-    """
+    """One table of the cascade, as an `archive.uploader.ArchiveSource`; without an axis, rows lie under `today`."""
 
     info: TableInfo
     axis: TimestampColumn | None

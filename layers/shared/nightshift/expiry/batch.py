@@ -31,7 +31,6 @@ class ExpiryBatch:
         is_other: it has become one of other rows, which must go before those that it was about to take.
         queued: files put into the outbox.
         objects, bytes: written to the archive.
-        listener: hears of each step.
     """
 
     listener: Listener = ignore_events
@@ -62,10 +61,8 @@ class BatchOptions:
     """Selection and time limit of a batch.
 
     Attributes:
-        limit: so many at the most.
         left_out: rows that are not to be tried again.
         floor: only rows that expired then or later, a point on the axis; None: all.
-        seconds: limit of the transaction.
         spare: leave out rows on which living rows of the same table depend directly.
     """
 
@@ -93,9 +90,8 @@ def delete_expired_batch(
         batch: updated at each step, so that after a failure it shows the work under way.
 
     Raises:
-        Busy, DeletionRejected: the batch cannot go as it is.
+        LockContention, DeletionRejected: the batch cannot go as it is.
         TableChanged, ArchiveMismatch: something has changed since the cascade was looked up.
-        NightshiftError: the database failed.
     """
     root = statements.cascade.root
     with session.transaction(scope.seconds, single=scope.limit == 1):

@@ -196,10 +196,7 @@ def enqueue_files(
 ) -> str:
     """Put the files that rows of `source` name into the outbox: a row of it for each thousand.
 
-    A row whose file cannot be told fails the statement: the outbox takes no NULL for a bucket.
-
-    Args:
-        schema: of nightshift's own tables, see `Database.schema`.
+    A row whose file cannot be identified fails the statement: the outbox takes no NULL for a bucket.
     """
     gather = "CAST(json_agg(object_key) AS text)" if postgresql else "json_group_array(object_key)"
     return (

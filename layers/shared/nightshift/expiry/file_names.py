@@ -60,11 +60,7 @@ class NamedFiles(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NoFileNames:
-    """A value names no object that may be deleted.
-
-    Attributes:
-        why: the kind of value, for a sentence that begins with its column.
-    """
+    """A value names no object that may be deleted; `why` ends a sentence that begins with its column."""
 
     why: str
 
@@ -116,11 +112,7 @@ class FileNameReading:
     prefix: str = ""
 
     def read_value(self, value: str, bucket: str | None) -> NamedFiles | NoFileNames:
-        """Returns the object that a value names, or the reason why it names none.
-
-        Args:
-            bucket: that the row names, else the policy.
-        """
+        """Returns the object that a value names, or why it names none; `bucket` is the row's, else the policy's."""
         named = self._read(value, bucket or "")
         if isinstance(named, NoFileNames):
             return named

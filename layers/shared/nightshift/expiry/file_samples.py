@@ -71,11 +71,7 @@ class _Column:
 def sample_files(
     session: DeletionSession, statements: ExpiryStatements, connect: Callable[[], S3Client], deadline: float
 ) -> FileTally:
-    """Look some files up.
-
-    Args:
-        connect: gives boto3's client; asked where there is something to look up.
-        deadline: `time.monotonic()` value.
+    """Look some files up, until `deadline`, a `time.monotonic()` value.
 
     Raises:
         GuardRefused: the columns do not name files, or in a bucket that is not there.

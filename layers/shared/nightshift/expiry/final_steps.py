@@ -34,8 +34,7 @@ def close_table(
 ) -> None:
     """Take the expired rows without which due rows would lose a reference; their dependent rows are collected.
 
-    Raises:
-        LockContention: there are too many for the time, or somebody else has locked one.
+    Raises `LockContention`: there are too many for the time, or somebody else has locked one.
     """
     until = time.monotonic() + scope.seconds
     for statement in _create(statements):

@@ -41,11 +41,7 @@ class ReferenceEdge:
     actions: tuple[ColumnComparison, ...] = ()
 
     def match_condition(self, parent: str, child: str, *, acting: bool = False) -> str:
-        """SQL condition that a row `child` references a row `parent`.
-
-        Args:
-            acting: as the database compares when a referenced row goes.
-        """
+        """SQL condition that a row `child` references a row `parent`; `acting`: as when a referenced row goes."""
         comparisons = self.actions if acting else self.comparisons
         return join_condition(comparisons, parent, self.referenced, child, self.columns)
 
@@ -81,7 +77,6 @@ class CascadeGraph:
     """An expiring table and all tables that depend on it.
 
     Attributes:
-        root: the expiring table's name.
         nodes: every table, the root among them.
         edges: every reference between them, none twice.
         loose: each reference that the database dissolves, by ON DELETE SET NULL or SET DEFAULT: no row depends on it,

@@ -24,11 +24,7 @@ from nightshift.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class OrderedPolicy:
-    """A policy whose turn it is.
-
-    Attributes:
-        warnings: which rows of later policies lose references by it, because no order keeps them.
-    """
+    """A policy whose turn it is; `warnings` name rows of later policies that lose references by it in any order."""
 
     policy: ExpiryPolicy
     warnings: tuple[str, ...] = ()

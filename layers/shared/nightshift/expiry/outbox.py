@@ -54,11 +54,7 @@ class OutboxBatch:
 
 @dataclass(frozen=True, slots=True)
 class RemainingFiles:
-    """Files of an entry that are not gone.
-
-    Attributes:
-        reason: why; None: not tried.
-    """
+    """Files of an entry that are not deleted, and the reason; None: they were not tried."""
 
     keys: list[Key]
     reason: str | None
@@ -77,12 +73,7 @@ class FileOutbox:
     named: Sequence[FileReference]
 
     def fetch_due(self, connection: Connection, after: int, limit: int) -> list[OutboxBatch]:
-        """Entries whose time has come; none where there are no more. Ends the transaction.
-
-        Args:
-            after: only ids above this one.
-            limit: so many at the most.
-        """
+        """Entries with ids above `after` whose time has come, `limit` of them at the most. Ends the transaction."""
         postgresql = connection.dialect.name == "postgresql"
         due = (
             "SELECT id, run_id, bucket, object_keys, files, attempts"

@@ -73,7 +73,6 @@ class OutboxWorker:
         connect: gives boto3's client, which is thread-safe; asked when the first file is due.
         reach: where files may be deleted; whatever the outbox says.
         versions: delete all versions of each file.
-        listener: hears of each claim.
     """
 
     database: Database
@@ -221,11 +220,7 @@ the thread that deletes rows would wait for the ones that write XML after every 
 
 
 class BackgroundOutboxWorker:
-    """A drain in a thread of its own, for as long as the context lasts.
-
-    Raises:
-        the drain's exception, on leaving, unless another one is raised already.
-    """
+    """A drain in a thread of its own, for as long as the context lasts; its exception is raised on leaving."""
 
     def __init__(self, drain: OutboxWorker) -> None:
         self._drain = drain

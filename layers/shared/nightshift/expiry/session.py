@@ -73,7 +73,6 @@ class DeletionSession(Protocol):
         """A transaction: rolled back on every way out except through `commit()`.
 
         Args:
-            seconds: time limit.
             single: it is about one expired row, which must go with all its dependent rows.
 
         Raises:

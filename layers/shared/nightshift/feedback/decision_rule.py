@@ -40,11 +40,7 @@ class DecisionOutcome:
 def decide_once(
     connection: Connection, run: JobRun, settings: Settings, seen: VoteCounts, *, now: datetime
 ) -> DecisionOutcome:
-    """Look the decision up, or make it and write it down. Ends the transaction; a dry run writes nothing.
-
-    Args:
-        now: aware, for the record.
-    """
+    """Look the decision up, or make it and write it down. Ends the transaction; a dry run writes nothing."""
     ledger = DecisionLog(connection, seen.source)
     if run.dry_run:
         outcome = _decide(ledger, run, settings, seen, now)

@@ -57,8 +57,7 @@ class RatingValues:
 def make_ratings(connection: Connection, column: TableColumn, settings: Settings) -> RatingValues:
     """The conditions for the values that FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL name.
 
-    Raises:
-        GuardRefused: the column's type is none for ratings or has no such value, or a value is both.
+    Raises `GuardRefused`: the column's type is none for ratings or has no such value, or a value is both.
     """
     literals = _Literals(connection, column)
     neutral = settings.feedback_neutral or ()

@@ -53,11 +53,7 @@ class VoteSource:
     warnings: tuple[str, ...] = ()
 
     def between_condition(self, start: datetime, end: datetime) -> str:
-        """SQL condition: the time lies in `[start, end)`; literals of the column's own type, so that its index serves.
-
-        Args:
-            start, end: aware, in the report's zone.
-        """
+        """SQL condition: the time lies in `[start, end)`; the literals are of the column's type, for its index."""
         column, axis = self.axis.epoch_sql, self.axis
         first, last = axis.literal_sql(axis.to_epoch(start)), axis.literal_sql(axis.to_epoch(end))
         return f"{column} >= {first} AND {column} < {last}"
@@ -95,11 +91,7 @@ def begin_reading(connection: Connection) -> None:
 
 
 def find_source(connection: Connection, settings: Settings, *, until: datetime) -> VoteSource:
-    """Look the votes up.
-
-    Args:
-        connection: in a transaction that `begin_reading` began.
-        until: aware; what came later is not looked at.
+    """Look the votes up, in a transaction that `begin_reading` began; what came `until` then or later is left out.
 
     Raises:
         GuardRefused: there are no such table or columns, or they cannot be counted.
@@ -187,10 +179,6 @@ def _slow(connection: Connection, info: TableInfo, time: TableColumn) -> list[st
 
 def disliked_documents(connection: Connection, settings: Settings, start: datetime, end: datetime) -> str:
     """A query for the documents that answers disliked in `[start, end)` rest on.
-
-    Args:
-        connection: to the database that has the votes; PostgreSQL or SQLite.
-        start, end: aware.
 
     Returns:
         SQL in the connection's dialect, names and values quoted, to be run as it is (`exec_driver_sql`) or as a part of

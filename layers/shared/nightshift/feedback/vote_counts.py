@@ -72,8 +72,7 @@ class VoteCounts:
 def count_votes(connection: Connection, settings: Settings, window: FeedbackWindow) -> VoteCounts:
     """Count a window, the one before, and what else of the chart no run has counted yet. Ends the transaction.
 
-    Raises:
-        GuardRefused: the votes cannot be counted.
+    Raises `GuardRefused` where the votes cannot be counted.
     """
     begin_reading(connection)
     source = find_source(connection, settings, until=window.end)
@@ -88,11 +87,7 @@ def count_votes(connection: Connection, settings: Settings, window: FeedbackWind
 
 
 def count_window(connection: Connection, source: VoteSource, window: FeedbackWindow, *, enough: int) -> DailyCounts:
-    """Count one window's votes, by group where there are groups.
-
-    Args:
-        enough: votes that a group needs to be named among the worst.
-    """
+    """Count one window's votes, by group where there are groups; the worst have `enough` votes."""
     # The driver's own words: SQLAlchemy's text() would look for parameters in the names of columns.
     rows = connection.exec_driver_sql(_window_statement(source, window, enough)).all()
     (total,) = (row for row in rows if row.name is None)
@@ -150,15 +145,7 @@ def _unknown_ratings(connection: Connection, source: VoteSource, window: Feedbac
 def count_days(
     connection: Connection, source: VoteSource, window: FeedbackWindow, days: Sequence[date]
 ) -> dict[date, VoteTotals]:
-    """Count whole days, in one pass over their rows.
-
-    Args:
-        window: says the zone.
-        days: in order.
-
-    Returns:
-        each of the days with its votes, none left out.
-    """
+    """Count whole days of the window's zone, in order, in one pass over their rows; none is left out."""
     counted = dict.fromkeys(days, VoteTotals())
     if not days:
         return counted

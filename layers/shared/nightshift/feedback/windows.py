@@ -53,14 +53,7 @@ class FeedbackWindow:
 
 
 def window_of(as_of: datetime, zone: ZoneInfo) -> FeedbackWindow:
-    """The window that a run of `as_of` reports.
-
-    Args:
-        as_of: aware.
-
-    Raises:
-        InvalidEvent: the calendar has no month before that day.
-    """
+    """The window that a run of `as_of` reports; raises `InvalidEvent` where the calendar has no month before it."""
     try:
         window = FeedbackWindow(as_of.astimezone(zone).date() - _DAY, zone)
         window.before_by_days(CHART_DAYS + 1)

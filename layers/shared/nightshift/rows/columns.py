@@ -92,11 +92,7 @@ def encode_column(column: TableColumn, *, always_fits: bool = False) -> ColumnEn
 
 
 def carry_as_text(column: TableColumn, name: str | None = None) -> ColumnEncoding:
-    """A column as PostgreSQL's text, whatever its type.
-
-    Args:
-        name: its name in the file; None: its own.
-    """
+    """A column as PostgreSQL's text, whatever its type; `name` is its name in the file, None: its own."""
     known_as = column if name is None else replace(column, name=name)
     return ColumnEncoding(known_as, output_of(quote_identifier(column.name)))
 
@@ -140,8 +136,7 @@ def count_non_empty(rows: pa.Table, name: str) -> int:
 def apply_types(table: pa.Table, carried: Sequence[ColumnEncoding]) -> pa.Table:
     """Give a fetched table its final types, and every field the name of its database type.
 
-    Raises:
-        NightshiftError: a value does not fit after all; the caller must roll back.
+    Raises `NightshiftError` where a value does not fit after all; the caller must roll back.
     """
     try:
         return _refine(table, carried)

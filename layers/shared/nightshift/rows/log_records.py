@@ -57,12 +57,7 @@ FILES = pa.schema(
 
 
 def event_ids(body: bytes, since_ms: int) -> set[str]:
-    """Return the ids of a file's events that were ingested since a time, or nobody knows when.
-
-    Args:
-        body: a Parquet file of `EVENTS`.
-        since_ms: milliseconds since 1970.
-    """
+    """Return the ids of events that were ingested since a time, or nobody knows when; `body` is a file of `EVENTS`."""
     found = pq.read_table(pa.BufferReader(body), columns=["ingestion_time", "event_id"])
     at = found["ingestion_time"].cast(pa.int64())
     recent = pc.fill_null(pc.greater_equal(at, since_ms), True)
@@ -78,9 +73,7 @@ class ParquetBuffer:
     """
 
     def __init__(self, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
-        """Args:
-        metadata: goes into the files' key-value metadata.
-        """
+        """`metadata` goes into the files' key-value metadata."""
         self._schema = schema
         self._encoder = ParquetEncoder(None, metadata)
         self._batches: list[pa.RecordBatch] = []

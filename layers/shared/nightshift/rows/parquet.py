@@ -55,26 +55,16 @@ class ArchiveDay:
 
 @dataclass(frozen=True, slots=True)
 class ParquetFile:
-    """A file in memory.
-
-    Attributes:
-        body: its bytes.
-        rows: the row count that its own footer states.
-    """
+    """A file in memory, and the row count that its own footer states."""
 
     body: bytes
     rows: int
 
 
 def by_day(table: pa.Table, axis: TimestampColumn) -> Iterator[ArchiveDay]:
-    """Sort rows by time and cut them at the zone's midnights.
+    """Sort rows, without a null in the axis's column, by time and cut them at the zone's midnights.
 
-    Args:
-        table: any number of rows, no null in the axis's column.
-        axis: which column, and how it lies against the calendar.
-
-    Raises:
-        NightshiftError: memory or Arrow gave out.
+    Raises `NightshiftError` where memory or Arrow gives out.
     """
     with _explained("sorted", table):
         keys = sort_keys(table, axis)
@@ -159,8 +149,7 @@ def _dictionary_columns(table: pa.Table) -> list[str]:
 def sort_keys(table: pa.Table, axis: TimestampColumn) -> pa.Array:
     """Returns the keys that sort rows by time: points, or fractional numbers for `floor_timestamps`.
 
-    Raises:
-        NightshiftError: a text is no time.
+    Raises `NightshiftError` where a text is no time.
     """
     column = table.column(axis.column).combine_chunks()
     if axis.epoch_unit is not None:

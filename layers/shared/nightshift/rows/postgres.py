@@ -133,11 +133,7 @@ class PostgresConnection:
             form: of the batches; its field names are the columns to fill.
             hand_over: the table's own defaults and constraints may rely on the role's search_path.
 
-        Returns:
-            the number of rows that the server took.
-
-        Raises:
-            StatementInterrupted, ConnectionLost, StatementRefused: as elsewhere; whatever `batches` raises.
+        Returns the number of rows that the server took. Raises whatever `batches` raises, too.
         """
         raised: list[BaseException] = []
 

@@ -50,12 +50,7 @@ class ArchiveFile:
     """
 
     def __init__(self, body: bytes) -> None:
-        """Args:
-        body: the whole file.
-
-        Raises:
-            ArchiveMismatch: it is no Parquet file, or none of ours.
-        """
+        """Raises `ArchiveMismatch` where the body is no Parquet file, or none of ours."""
         try:
             self._file = pq.ParquetFile(pa.BufferReader(body))
             schema = self._file.schema_arrow
@@ -71,11 +66,7 @@ class ArchiveFile:
         self.schema = schema
 
     def read_batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Every row, `rows` at a time.
-
-        Raises:
-            ArchiveMismatch: a page cannot be decoded.
-        """
+        """Every row, `rows` at a time; raises `ArchiveMismatch` where a page cannot be decoded."""
         try:
             yield from self._file.iter_batches(batch_size=rows)
         except (pa.ArrowException, OSError) as exc:
@@ -83,10 +74,7 @@ class ArchiveFile:
             raise ArchiveMismatch("rows of the object cannot be decoded", detail=detail) from exc
 
     def check_values(self) -> int:
-        """Decode and validate every value of every row.
-
-        Returns:
-            how many rows there are.
+        """Decode and validate every value of every row; returns the number of rows.
 
         Raises:
             ArchiveMismatch: a page cannot be decoded, or holds invalid values, e.g. text that is not UTF-8.
@@ -102,11 +90,7 @@ class ArchiveFile:
         return rows
 
     def largest_batch(self, column: str) -> int | None:
-        """The greatest value of an integer column; None where it has none, or holds no integers.
-
-        Raises:
-            ArchiveMismatch: its pages cannot be decoded.
-        """
+        """The greatest value of an integer column, else None; raises `ArchiveMismatch` if it cannot be decoded."""
         if not pa.types.is_integer(self.schema.field(column).type):
             return None
         try:

@@ -23,8 +23,7 @@ class StatementInterrupted(NightshiftError):
 class StatementRefused(NightshiftError):
     """The database did not carry a statement out. Nothing was changed.
 
-    Attributes:
-        about_rows: it refused some row, as far as is known: others may go through.
+    `about_rows`: it refused some row, as far as is known; others may go through.
     """
 
     about_rows = False
@@ -86,8 +85,7 @@ class RowConnection(Protocol):
     def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
         """Run a statement that returns rows, and gather them.
 
-        Raises:
-            RowsLocked, StatementInterrupted, TooLarge, ConnectionLost: see there.
+        Raises `RowsLocked`, `StatementInterrupted`, `TooLarge` or `ConnectionLost`.
         """
 
     def stream_rows(self, statement: str, bounds: TransactionLimits) -> Iterator[pa.RecordBatch]:
@@ -100,11 +98,7 @@ class RowConnection(Protocol):
         """Run a statement that returns nothing."""
 
     def commit(self) -> None:
-        """Commit.
-
-        Raises:
-            ConnectionLost: the server's answer never came: the outcome is unknown.
-        """
+        """Commit; raises `ConnectionLost` where the server's answer never came: the outcome is unknown."""
 
     def close(self) -> None:
         """Let go of the server; never raises."""

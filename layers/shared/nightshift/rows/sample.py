@@ -23,9 +23,7 @@ class CsvSample:
     """Collects the first rows of many tables until it is full."""
 
     def __init__(self, limit: int) -> None:
-        """Args:
-        limit: rows to keep; 0 keeps none.
-        """
+        """`limit` is the number of rows to keep; 0 keeps none."""
         self.rows = 0
         self.full = limit <= 0
         self._limit = limit

@@ -48,9 +48,8 @@ class TimestampColumn:
     """One table's timestamp column.
 
     Attributes:
-        column: its exact name.
         zone: the policy's time zone.
-        type: the column's base type, see `catalog.Column`; of consequence where the times are numbers.
+        type: the column's base type, see `catalog.TableColumn`; of consequence where the times are numbers.
     """
 
     column: str
