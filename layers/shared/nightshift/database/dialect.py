@@ -65,16 +65,16 @@ def is_indexed(connection: Connection, table: TableName, columns: Sequence[str])
     """Returns whether a usable index begins with just these columns, in whatever order; SQLite: not looked up, True."""
     if connection.dialect.name == "sqlite":
         return True
-    found = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
-    return bool(found.scalar())
+    indexes = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
+    return bool(indexes.scalar())
 
 
 def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
     """Returns whether no two rows can have the same values in these columns, nulls apart."""
     if connection.dialect.name == "sqlite":
         return sqlite.primary_key(connection, table) == tuple(columns) or sqlite.is_unique(connection, table, columns)
-    found = connection.execute(text(_UNIQUE), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
-    return bool(found.scalar())
+    indexes = connection.execute(text(_UNIQUE), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
+    return bool(indexes.scalar())
 
 
 def may_lock(connection: Connection, table: TableName) -> bool:

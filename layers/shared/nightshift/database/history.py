@@ -72,25 +72,25 @@ def prune_history(connection: Connection, *, before: datetime) -> int:
     # In SQLite the column holds text, as SQLAlchemy writes it: in UTC.
     early = c.started_at < before.astimezone(UTC)
     old = select(c.run_id).where(early, c.job != "backup", ~is_last).order_by(c.started_at).limit(_PRUNED)
-    found = list(connection.execute(old).scalars())
-    kept = _proofs(connection, found, before) if found else set()
-    gone = [run_id for run_id in found if run_id not in kept]
-    if gone:
-        connection.execute(delete(run_table).where(c.run_id.in_(gone)))
-    told = or_(c.result.is_not(None), c.error.is_not(None))
+    old_ids = list(connection.execute(old).scalars())
+    kept = _proofs(connection, old_ids, before) if old_ids else set()
+    deleted = [run_id for run_id in old_ids if run_id not in kept]
+    if deleted:
+        connection.execute(delete(run_table).where(c.run_id.in_(deleted)))
+    described = or_(c.result.is_not(None), c.error.is_not(None))
     connection.execute(
-        update(run_table).where(early, c.job == "backup", ~is_last, told).values(result=None, error=None)
+        update(run_table).where(early, c.job == "backup", ~is_last, described).values(result=None, error=None)
     )
     connection.commit()
-    return len(gone)
+    return len(deleted)
 
 
 def _proofs(connection: Connection, run_ids: Sequence[str], before: datetime) -> set[str]:
     """Those of some runs of `cleanup` that are the last to show that it has worked off one of their tables."""
     c = run_table.c
-    told = select(c.run_id, c.result).where(c.run_id.in_(run_ids), c.job == "cleanup", c.result.is_not(None))
+    results = select(c.run_id, c.result).where(c.run_id.in_(run_ids), c.job == "cleanup", c.result.is_not(None))
     proofs: dict[str, str] = {}
-    for run_id, result in connection.execute(told.order_by(c.started_at.desc())):
+    for run_id, result in connection.execute(results.order_by(c.started_at.desc())):
         for label in _worked_off(result):
             proofs.setdefault(label, run_id)
     return {
@@ -101,7 +101,7 @@ def _proofs(connection: Connection, run_ids: Sequence[str], before: datetime) ->
 def _worked_off(result: str) -> list[str]:
     """The tables of which a run has archived rows, and left none that was due."""
     tables = json.loads(result).get("tables", ())
-    return [told["table"] for told in tables if told["status"] == "ok" and told["archived_rows"]]
+    return [table["table"] for table in tables if table["status"] == "ok" and table["archived_rows"]]
 
 
 def has_worked_off(connection: Connection, job: str, table: str, *, since: datetime | None = None) -> bool:

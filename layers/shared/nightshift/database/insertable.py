@@ -124,24 +124,24 @@ def find_insert_target(connection: Connection, name: TableName) -> InsertTarget 
     """Describe a table; None where no relation has that exact name."""
     if connection.dialect.name == "sqlite":
         return _sqlite(connection, name)
-    found = connection.execute(text(_TABLE), {"schema": name.schema, "name": name.name}).one_or_none()
-    if found is None:
+    relation = connection.execute(text(_TABLE), {"schema": name.schema, "name": name.name}).one_or_none()
+    if relation is None:
         return None
-    kind = postgres.KINDS[found.kind]
-    if not found.may_use:
-        return InsertTarget(name=name, id=str(found.oid), kind=kind, slots=(), unique=False, may_insert=False)
+    kind = postgres.KINDS[relation.kind]
+    if not relation.may_use:
+        return InsertTarget(name=name, id=str(relation.oid), kind=kind, slots=(), unique=False, may_insert=False)
     shape: Any = connection.exec_driver_sql(shape_sql(name)).scalar()
-    readable = found.may_use and found.may_insert
+    readable = relation.may_use and relation.may_insert
     return InsertTarget(
         name=name,
-        id=str(found.oid),
+        id=str(relation.oid),
         kind=kind,
-        slots=tuple(_slot(row) for row in connection.execute(text(_SLOTS), {"oid": found.oid, "sql": name.sql})),
-        unique=found.is_unique,
-        deferrable=found.is_deferrable,
-        altering=tuple(connection.execute(text(_ALTERING), {"oid": found.oid}).scalars()),
+        slots=tuple(_slot(row) for row in connection.execute(text(_SLOTS), {"oid": relation.oid, "sql": name.sql})),
+        unique=relation.is_unique,
+        deferrable=relation.is_deferrable,
+        altering=tuple(connection.execute(text(_ALTERING), {"oid": relation.oid}).scalars()),
         may_insert=readable,
-        empty=readable and found.kind in "rp" and _is_empty(connection, name),
+        empty=readable and relation.kind in "rp" and _is_empty(connection, name),
         shape=shape,
     )
 
@@ -166,17 +166,17 @@ def _is_empty(connection: Connection, name: TableName) -> bool:
 
 
 def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
-    found = connection.execute(
+    relation = connection.execute(
         text("SELECT name, type FROM sqlite_master WHERE name = :name AND type IN ('table', 'view')"),
         {"name": name.name},
     ).one_or_none()
-    if found is None:
+    if relation is None:
         return None
     columns = connection.execute(text("SELECT * FROM pragma_table_xinfo(:name)"), {"name": name.name})
     unique = connection.execute(
         text('SELECT count(*) FROM pragma_index_list(:name) WHERE "unique" = 1'), {"name": name.name}
     ).scalar()
-    slots, keyed, strict = [], False, is_strict(connection, found.name)
+    slots, keyed, strict = [], False, is_strict(connection, relation.name)
     for row in columns:
         keyed = keyed or bool(row.pk)
         declared = declared_type(row.type, strict=strict)
@@ -190,7 +190,7 @@ def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
                 default=row.dflt_value is not None,
             )
         )
-    exact = TableName("", found.name)
+    exact = TableName("", relation.name)
     triggers = connection.execute(
         text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE"),
         {"name": name.name},
@@ -198,12 +198,12 @@ def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
     shape: Any = connection.exec_driver_sql(shape_sql(exact)).scalar()
     return InsertTarget(
         name=exact,
-        id=found.name,
-        kind=found.type,
+        id=relation.name,
+        kind=relation.type,
         slots=tuple(slots),
         unique=bool(unique) or keyed,
         altering=tuple(f"trigger {row.name}" for row in triggers if "INSERT" in row.sql.upper()),
-        empty=found.type == "table" and _is_empty(connection, exact),
+        empty=relation.type == "table" and _is_empty(connection, exact),
         shape=shape,
     )
 
@@ -227,5 +227,5 @@ def partition_family(connection: Connection, table: TableName) -> tuple[str, ...
     """
     if connection.dialect.name == "sqlite":
         return (table.name,)
-    found = connection.execute(text(_FAMILY), {"schema": table.schema, "name": table.name})
-    return tuple(found.scalars())
+    rows = connection.execute(text(_FAMILY), {"schema": table.schema, "name": table.name})
+    return tuple(rows.scalars())

@@ -130,12 +130,12 @@ def open_lock(database: Path, path: Path) -> int:
     except OSError as exc:
         problem = "it is a symbolic link" if exc.errno == errno.ELOOP else exc.strerror or type(exc).__name__
         raise _unusable(path, problem) from None
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
         problem = "it is no regular file"
-    elif found.st_nlink != 1:
+    elif status.st_nlink != 1:
         problem = "it has another name as well (hard link)"
-    elif found.st_uid not in (os.geteuid(), database.stat().st_uid):
+    elif status.st_uid not in (os.geteuid(), database.stat().st_uid):
         problem = "it belongs to another user"
     else:
         return handle

@@ -131,10 +131,10 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
         connection: in a transaction that sees one snapshot (REPEATABLE READ).
         written, timestamp: names of the table and of its timestamp column, as the policy writes them.
     """
-    found = _find(connection, written)
-    if found is None:
+    relation = _find(connection, written)
+    if relation is None:
         return None
-    oid, kind = found.oid, KINDS[found.relkind]
+    oid, kind = relation.oid, KINDS[relation.relkind]
     columns = tuple(_column(row) for row in connection.execute(text(_COLUMNS), {"oid": oid}))
     exact = {column.name for column in columns}
     axis = timestamp if timestamp in exact else timestamp.lower()
@@ -143,7 +143,7 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
     children += " WHERE i.inhparent = :oid AND NOT c.relispartition)"
     between = connection.execute(text(_HIDING), {"oid": oid}).all()
     return TableInfo(
-        name=TableName(found.nspname, found.relname),
+        name=TableName(relation.nspname, relation.relname),
         kind=kind,
         columns=columns,
         heaps=tuple(_heap(row) for row in heaps),
@@ -152,7 +152,7 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
         triggers=tuple(row.what for row in between if not row.hides),
         has_children=bool(connection.execute(text(children), {"oid": oid}).scalar()),
         text_encoding_ok=connection.execute(text("SHOW server_encoding")).scalar() != "SQL_ASCII",
-        may_read=found.may_read,
+        may_read=relation.may_read,
     )
 
 
@@ -161,18 +161,18 @@ def describe_for_reading(connection: Connection, written: str) -> TableInfo | No
 
     No more is looked up, which takes a fifth of the time. Views and foreign tables are described, too.
     """
-    found = _find(connection, written)
-    if found is None:
+    relation = _find(connection, written)
+    if relation is None:
         return None
-    columns = tuple(_column(row) for row in connection.execute(text(_COLUMNS), {"oid": found.oid}))
-    hidden = connection.execute(text("SELECT row_security_active(CAST(:oid AS oid))"), {"oid": found.oid}).scalar()
+    columns = tuple(_column(row) for row in connection.execute(text(_COLUMNS), {"oid": relation.oid}))
+    hidden = connection.execute(text("SELECT row_security_active(CAST(:oid AS oid))"), {"oid": relation.oid}).scalar()
     return TableInfo(
-        name=TableName(found.nspname, found.relname),
-        kind=KINDS[found.relkind],
+        name=TableName(relation.nspname, relation.relname),
+        kind=KINDS[relation.relkind],
         columns=columns,
         heaps=(),
         hiding=(ROW_SECURITY,) if hidden else (),
-        may_read=found.may_read,
+        may_read=relation.may_read,
     )
 
 
@@ -184,21 +184,21 @@ def _find(connection: Connection, written: str) -> Any | None:
     folded = tuple((part if quoted else part.lower(), quoted) for part, quoted in parts)
     for candidate in dict.fromkeys((parts, folded)):
         schema = candidate[0][0] if len(candidate) == 2 else None
-        found = connection.execute(text(_FIND), {"schema": schema, "name": candidate[-1][0]}).all()
-        if found:
-            _check_first(found, written)
-            return found[0]
+        relations = connection.execute(text(_FIND), {"schema": schema, "name": candidate[-1][0]}).all()
+        if relations:
+            _check_first(relations, written)
+            return relations[0]
     return None
 
 
-def _check_first(found: Sequence[Any], written: str) -> None:
+def _check_first(relations: Sequence[Any], written: str) -> None:
     """Make sure that the first of several relations of a name was not put before the others by somebody else.
 
     Who may create a schema called as our role has one that stands before `public`: his table would say which rows go,
     and which files.
     """
-    first = found[0]
-    hidden = next((one for one in found[1:] if one.owner != first.owner), None)
+    first = relations[0]
+    hidden = next((relation for relation in relations[1:] if relation.owner != first.owner), None)
     if hidden is not None and not first.trusted:
         raise NightshiftError(
             "a table's name leads to a table of another role",

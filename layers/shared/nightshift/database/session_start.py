@@ -101,8 +101,8 @@ def begin_session(connection: pg8000.Connection, again: Callable[[], pg8000.Conn
     Raises:
         DatabaseUnavailable: no work can be done there; nothing was set.
     """
-    told = int.from_bytes((connection._backend_key_data or b"")[:4], "big", signed=True)
-    direct = f"CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {told} THEN {_SET} END"
+    login_pid = int.from_bytes((connection._backend_key_data or b"")[:4], "big", signed=True)
+    direct = f"CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {login_pid} THEN {_SET} END"
     pid, path, read_only, recovering, replicating = _row(connection, f"SELECT {_FACTS}, {direct}")[:5]
     if replicating == "replica":
         raise DatabaseUnavailable(
@@ -110,7 +110,7 @@ def begin_session(connection: pg8000.Connection, again: Callable[[], pg8000.Conn
             detail="session_replication_role is replica: references would not be kept",
             hint="ALTER ROLE … RESET session_replication_role (also IN DATABASE, or in postgresql.conf)",
         )
-    if pid != told:
+    if pid != login_pid:
         _check_pool(connection, again)
         path = _row(connection, f"SELECT pg_catalog.current_setting('search_path'), {_SET}")[0]
         _check_operators(connection)
@@ -147,11 +147,11 @@ def _check_pool(connection: pg8000.Connection, again: Callable[[], pg8000.Connec
 
 def _check_operators(connection: pg8000.Connection) -> None:
     """See that no operator of the role's own path could be taken for one of PostgreSQL's."""
-    found = _row(connection, _MISTAKABLE)[0]
-    if found:
+    operators = _row(connection, _MISTAKABLE)[0]
+    if operators:
         raise DatabaseUnavailable(
             "operators in the role's search_path could be taken for PostgreSQL's own",
-            detail=found,
+            detail=operators,
             hint="drop them, or REVOKE CREATE on their schema from those who made them; or connect to the server"
             " itself instead of a pool",
         )

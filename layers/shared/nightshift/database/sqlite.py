@@ -35,11 +35,11 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
     parts = split_name(written)
     if parts is None or len(parts) != 1:
         return None
-    found = _rows(connection, "SELECT name, type, sql FROM sqlite_master WHERE name = ? COLLATE NOCASE", parts[0][0])
-    found = [row for row in found if row.type in ("table", "view")]
-    if not found:
+    named = "SELECT name, type, sql FROM sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')"
+    relations = _rows(connection, named, parts[0][0])
+    if not relations:
         return None
-    name, kind, sql = found[0]
+    name, kind, sql = relations[0]
     strict = is_strict(connection, name)
     columns = tuple(
         TableColumn(row.name, declared := declared_type(row.type, strict=strict), column_affinity(declared))
@@ -172,8 +172,8 @@ def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
                 columns := tuple(row._mapping["from"] for row in rows),
                 referenced := tuple(row.to or key[row.seq] for row in rows),
                 quote_identifier(child.name),
-                comparisons=(found := reference_comparisons(connection, name, referenced, child.name, columns)),
-                actions=() if all(one.operator == "=" for one in found) else (ColumnComparison(),) * len(found),
+                comparisons=(compared := reference_comparisons(connection, name, referenced, child.name, columns)),
+                actions=() if {c.operator for c in compared} <= {"="} else (ColumnComparison(),) * len(compared),
             )
             for rows in groups.values()
         ]

@@ -248,12 +248,12 @@ def table_exists(connection: Connection, table: Table | str) -> bool:
     """Returns whether one of our tables exists; SQLAlchemy's inspector costs ten times as much on its first call."""
     facts = {"name": table if isinstance(table, str) else table.name}
     if connection.dialect.name == "sqlite":
-        found = text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name")
+        statement = text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name")
     else:
         of_schema = "SELECT oid FROM pg_namespace WHERE nspname = :schema"
-        found = text(f"SELECT count(*) FROM pg_class WHERE relname = :name AND relnamespace = ({of_schema})")
+        statement = text(f"SELECT count(*) FROM pg_class WHERE relname = :name AND relnamespace = ({of_schema})")
         facts["schema"] = schema_of(connection) or ""
-    return bool(connection.execute(found, facts).scalar())
+    return bool(connection.execute(statement, facts).scalar())
 
 
 def revoke_grants(connection: Connection, names: Collection[str]) -> None:

@@ -85,5 +85,5 @@ def operator_sql(connection: Connection, table: TableName, column: str, sign: st
     if connection.dialect.name == "sqlite":
         return sign
     facts = {"schema": table.schema, "table": table.name, "column": column, "strategy": _STRATEGIES[sign]}
-    found = connection.execute(text(_OF_COLUMN), facts).scalar()
-    return str(found) if found else f"OPERATOR(pg_catalog.{sign})"
+    operator = connection.execute(text(_OF_COLUMN), facts).scalar()
+    return str(operator) if operator else f"OPERATOR(pg_catalog.{sign})"

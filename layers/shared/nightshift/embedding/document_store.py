@@ -86,18 +86,18 @@ class DocumentStore(ABC):
         """Returns the number of documents after `after` to be embedded, as far as it is known without reading them."""
         where = self._beyond(choice, first=after is None)
         maybe = f"({self._certain(store, choice)}" + ("" if choice.force else f" OR NOT ({self._same_version()})") + ")"
-        found = f"SELECT count(*) AS n FROM {self.documents} d {self._known(store)} WHERE {where} AND {maybe}"
-        [row] = self._rows(text(found), dict(self.facts) | ({} if after is None else {"after": after}))
+        statement = f"SELECT count(*) AS n FROM {self.documents} d {self._known(store)} WHERE {where} AND {maybe}"
+        [row] = self._rows(text(statement), dict(self.facts) | ({} if after is None else {"after": after}))
         self.connection.rollback()
         return int(row.n)
 
     def read_texts(self, keys: Sequence[Key]) -> list[SourceDocument]:
         """The documents of these keys that are still there."""
-        found = (
+        statement = (
             f"SELECT {self.key_sql} AS key, {self.id_sql} AS id, {self.text_sql} AS text, {self.hash_sql} AS hash,"
             f" {self.version} AS version FROM {self.documents} d WHERE d.{self.id} {self.among} ({self.keys_sql})"
         )
-        rows = self._rows(text(found), {"keys": self._keys(keys)})
+        rows = self._rows(text(statement), {"keys": self._keys(keys)})
         self.connection.rollback()
         return [SourceDocument(row.key, row.id, row.text, row.hash, row.version) for row in rows]
 

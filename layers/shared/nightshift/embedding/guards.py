@@ -61,8 +61,8 @@ def check_privileges(connection: Connection, table: TableName, *rights: str) -> 
     """Checks that our role has the needed rights on the table."""
     if connection.dialect.name != "postgresql":
         return
-    found = connection.execute(text(_RIGHTS), {"table": table.sql, "rights": list(rights)})
-    if not found.scalar():
+    allowed = connection.execute(text(_RIGHTS), {"table": table.sql, "rights": list(rights)})
+    if not allowed.scalar():
         asked = ", ".join(rights)
         hint = f"GRANT {asked} ON {table.sql} TO nightshift's role, which writes the vectors there"
         raise GuardRefused("privilege", f"nightshift's role may not {asked} in {table.label}", hint)
@@ -76,10 +76,10 @@ def check_writable(connection: Connection, table: TableName, column: str) -> str
         fixed = None if facts.owned else "nightshift's role does not own the table"
         fixed = "a view shows the column" if facts.viewed else fixed
     else:
-        found = (
+        statement = (
             'SELECT "notnull" AS filled, hidden > 1 AS generated FROM pragma_table_xinfo(:table) WHERE name = :column'
         )
-        facts = connection.execute(text(found), {"table": table.name, "column": column}).one()
+        facts = connection.execute(text(statement), {"table": table.name, "column": column}).one()
         fixed = None
     if facts.generated or facts.filled:
         what = "is generated" if facts.generated else "is NOT NULL, and documents without text have no embedding"

@@ -29,7 +29,7 @@ from nightshift.database.tables import revoke_grants
 from nightshift.database.values import format_timestamp
 from nightshift.embedding.document_store import LEDGER_COLUMNS, DocumentStore
 from nightshift.embedding.models import EmbeddingState, ModelState, VectorStore
-from nightshift.embedding.vectors import with_dimension
+from nightshift.embedding.source import with_dimension
 from nightshift.errors import NightshiftError
 
 LOCK_SECONDS = 0.8

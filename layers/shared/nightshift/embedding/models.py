@@ -153,9 +153,9 @@ class EmbeddingStats:
 
     def warnings(self) -> tuple[str, ...]:
         """Returns warnings about documents without an embedding, a sentence each."""
-        said = {
+        sentences = {
             f"{self.empty} documents have no text, and so no embedding": self.empty,
             f"{self.busy} documents were left: somebody else has them locked": self.busy,
             f"{self.edited} documents were left: they were edited while they were embedded": self.edited,
         }
-        return tuple(words for words, count in said.items() if count)
+        return tuple(words for words, count in sentences.items() if count)

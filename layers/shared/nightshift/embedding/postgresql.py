@@ -16,8 +16,7 @@ from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.values import format_timestamp, operator_sql
 from nightshift.embedding.document_store import LEDGER_COLUMNS, DocumentStore, updates_sql
 from nightshift.embedding.models import DocumentResult, EmbeddingModel, Key, VectorStore
-from nightshift.embedding.source import DocumentSource
-from nightshift.embedding.vectors import VectorFormat, as_text
+from nightshift.embedding.source import DocumentSource, VectorFormat, as_text
 
 _ARRAYS = ", ".join(f"CAST(:{facts} AS text[])" for facts in ("ids", "hashes", "versions", "states", "errors"))
 _NEW = f"unnest({_ARRAYS}, string_to_array(:vectors, ';', '-')) n(id, hash, version, state, error, vector)"
@@ -111,8 +110,8 @@ class PostgresqlDocumentStore(DocumentStore):
 
     def delete_orphaned_embeddings(self) -> int:
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
-        gone = f"DELETE FROM {self.ledger} l WHERE l.place = :place AND NOT EXISTS ({there}) RETURNING l.document_id"
-        steps = [f"gone AS ({gone})"]
+        orphans = f"DELETE FROM {self.ledger} l WHERE l.place = :place AND NOT EXISTS ({there}) RETURNING l.document_id"
+        steps = [f"gone AS ({orphans})"]
         if self.place.own:
             same = f"e.document_id {self.equal} CAST(g.document_id AS {self.key_type})"
             steps.append(f"dropped AS (DELETE FROM {self.readers} e USING gone g WHERE {same})")

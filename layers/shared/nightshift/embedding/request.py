@@ -68,11 +68,11 @@ class ReembedRequest(_Part):
 
 
 def is_finished(connection: Connection, decision: str) -> bool:
-    """Returns whether an earlier run has finished the decision."""
+    """Returns whether an earlier run has finished the decision: its event may be delivered twice."""
     if not table_exists(connection, embedding_decision):
         return False
-    found = select(embedding_decision.c.run_id).where(embedding_decision.c.decision == decision)
-    return connection.execute(found).first() is not None
+    statement = select(embedding_decision.c.run_id).where(embedding_decision.c.decision == decision)
+    return connection.execute(statement).first() is not None
 
 
 def mark_decision_completed(connection: Connection, decision: str, run: JobRun, now: datetime) -> None:

@@ -17,8 +17,7 @@ from nightshift.database.catalog import escape_colons, quote_identifier
 from nightshift.database.values import format_timestamp
 from nightshift.embedding.document_store import LEDGER_COLUMNS, DocumentStore, updates_sql
 from nightshift.embedding.models import DocumentResult, EmbeddingModel, Key, VectorStore
-from nightshift.embedding.source import DocumentSource
-from nightshift.embedding.vectors import VectorFormat, as_bytes, as_text
+from nightshift.embedding.source import DocumentSource, VectorFormat, as_bytes, as_text
 
 _VALUES = ":place, :id, :hash, :version, :model, :dimension, :state, :error, 1, :round, :now"
 
@@ -100,12 +99,12 @@ class SqliteDocumentStore(DocumentStore):
 
     def delete_orphaned_embeddings(self) -> int:
         there = f"SELECT 1 FROM {self.documents} d WHERE {self.id_sql} = l.document_id"
-        gone = f"FROM {self.ledger} AS l WHERE l.place = :place AND NOT EXISTS ({there})"
+        orphans = f"FROM {self.ledger} AS l WHERE l.place = :place AND NOT EXISTS ({there})"
         if self.place.own:
-            lost = f"SELECT l.document_id {gone}"
+            lost = f"SELECT l.document_id {orphans}"
             dropped = f"DELETE FROM {self.readers} WHERE CAST(document_id AS text) IN ({lost})"
             self.connection.execute(text(dropped), self.facts)
-        removed = self.connection.execute(text(f"DELETE {gone}"), self.facts).rowcount
+        removed = self.connection.execute(text(f"DELETE {orphans}"), self.facts).rowcount
         self.connection.commit()
         return removed
 

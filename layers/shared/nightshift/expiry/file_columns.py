@@ -1,4 +1,4 @@
-"""Lists the places in which rows name files: the columns of all policies, in any table, and the archive's ledger."""
+"""Places in which rows name files: the columns of all policies, in any table, and the archive's ledger; and their SQL."""
 
 from __future__ import annotations
 

@@ -109,6 +109,9 @@ def _certain(past: DecisionContext, as_of: datetime) -> tuple[FeedbackState, Fee
 def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval | None:
     """The interval in which the true negative ratio lies with this confidence, half of the doubt on either side.
 
+    The plain interval, ratio ± z·σ, was rejected: it has no width if all votes are dislikes, so that 2 of 2 would look
+    certain, and it reaches below 0. Wilson's keeps its confidence for few votes and for ratios near 0 and 1.
+
     E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
     Statistical Association 22 (1927), 209-212; without correction for continuity.
 

@@ -175,7 +175,10 @@ and bytes of no width, spaces, and punctuation such as the underscore."""
 
 
 def find_resembling(value: str, words: Iterable[str]) -> str | None:
-    """Returns the first of the words that a value equals except for case, spaces, punctuation and emoji variants."""
+    """Returns the first word that a value equals except for case, spaces, punctuation and emoji variants.
+
+    It is for the report: nothing is counted by it.
+    """
     folded = _fold(value)
     return next((word for word in words if folded and _fold(word) == folded), None)
 

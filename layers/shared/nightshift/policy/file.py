@@ -115,26 +115,26 @@ def _entries(
     if not isinstance(entries, list):
         problems.append(f"{section}: should be written [[{section}]]")
         return []
-    found = []
+    policies = []
     for number, entry in enumerate(entries, 1):
         where = f"[[{section}]] {number}"
         if not isinstance(entry, dict):
             problems.append(f"{where}: should be a table")
             continue
         try:
-            found.append(model.model_validate({**defaults, **entry}))
+            policies.append(model.model_validate({**defaults, **entry}))
         except ValidationError as exc:
             problems += [f"{where} ({entry.get('table', '?')}): {problem}" for problem in _problems(exc)]
-    return found
+    return policies
 
 
 def _problems(exc: ValidationError) -> list[str]:
-    said = []
+    problems = []
     for error in exc.errors(include_url=False, include_input=False):
         name = ".".join(str(part) for part in error["loc"])
         message = "unknown key" if error["type"] == "extra_forbidden" else str(error["msg"])
-        said.append(": ".join(part for part in (name, message.removeprefix("Value error, ")) if part))
-    return said
+        problems.append(": ".join(part for part in (name, message.removeprefix("Value error, ")) if part))
+    return problems
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

@@ -58,10 +58,10 @@ FILES = pa.schema(
 
 def event_ids(body: bytes, since_ms: int) -> set[str]:
     """Return the ids of events that were ingested since a time, or nobody knows when; `body` is a file of `EVENTS`."""
-    found = pq.read_table(pa.BufferReader(body), columns=["ingestion_time", "event_id"])
-    at = found["ingestion_time"].cast(pa.int64())
+    events = pq.read_table(pa.BufferReader(body), columns=["ingestion_time", "event_id"])
+    at = events["ingestion_time"].cast(pa.int64())
     recent = pc.fill_null(pc.greater_equal(at, since_ms), True)
-    return set(found["event_id"].filter(recent).to_pylist())
+    return set(events["event_id"].filter(recent).to_pylist())
 
 
 class ParquetBuffer:

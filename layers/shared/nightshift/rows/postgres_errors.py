@@ -51,41 +51,41 @@ def translate_error(exc: Exception) -> NightshiftError:
     return error
 
 
-def _sorted(state: str | None, message: str, said: str) -> NightshiftError:
+def _sorted(state: str | None, message: str, detail: str) -> NightshiftError:
     if state in _LOCKED:
-        return RowsLocked("rows or a table are locked by somebody else", detail=said)
+        return RowsLocked("rows or a table are locked by somebody else", detail=detail)
     if state in _INTERRUPTED:
-        return StatementInterrupted("the server ended a statement", detail=said)
+        return StatementInterrupted("the server ended a statement", detail=detail)
     if state is not None and state.startswith(("08", "57P")):
-        return ConnectionLost("the connection to the database was lost", detail=said)
+        return ConnectionLost("the connection to the database was lost", detail=detail)
     if state == _READ_ONLY:
-        return NightshiftError("the database is read-only", detail=said, hint=READ_ONLY_HINT)
+        return NightshiftError("the database is read-only", detail=detail, hint=READ_ONLY_HINT)
     if state == "23505":
         return StatementRefused(
             "the table has rows with keys of archived ones",
-            detail=said,
+            detail=detail,
             hint="a key that is checked last (DEFERRABLE) leaves no choice: restore into a table of its own",
         )
     if "no partition of relation" in message:
         return StatementRefused(
             "the table has no partition for archived rows",
-            detail=said,
+            detail=detail,
             hint="create the partition for their days first, or restore into a table of its own",
         )
     if state == _REFERENCED and "insert or update on table" in message:
         return StatementRefused(
             "archived rows reference rows of another table that are gone",
-            detail=said,
+            detail=detail,
             hint="restore the referenced table's rows first, or restore into a table of its own",
         )
     if state == _REFERENCED:
         return StatementRefused(
             "rows that are due are still referenced by another table",
-            detail=said,
+            detail=detail,
             hint="archive the referencing table first, with a retention that is not longer",
         )
-    hint = path_hint(state, in_function=is_in_function(message)) or server_hint(state, said)
-    return StatementRefused("the database refused a statement", detail=said, hint=hint)
+    hint = path_hint(state, in_function=is_in_function(message)) or server_hint(state, detail)
+    return StatementRefused("the database refused a statement", detail=detail, hint=hint)
 
 
 def is_in_function(message: str) -> bool:

@@ -109,8 +109,8 @@ class SqliteConnection:
             for places, rows in _to_sqlite(batch, list(columns)):
                 pairs = zip(columns.values(), places.split(", "), strict=True)
                 same = " AND ".join(f"{quote_identifier(name)} IS {place} COLLATE BINARY" for name, place in pairs)
-                found = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {same} LIMIT 1)"
-                missing += sum(not self._connection.execute(found, row).fetchone()[0] for row in rows)
+                statement = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {same} LIMIT 1)"
+                missing += sum(not self._connection.execute(statement, row).fetchone()[0] for row in rows)
         return missing
 
     def execute(self, statement: str) -> int:
