@@ -1,4 +1,4 @@
-"""Places in which rows name files: the columns of all policies, in any table, and the archive's ledger; and their SQL."""
+"""Lists the places in which rows name files, by any policy and in the archive's ledger, and builds the SQL for them."""
 
 from __future__ import annotations
 
