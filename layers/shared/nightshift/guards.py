@@ -28,16 +28,16 @@ class GuardRefused(Exception):
         return InvalidSettings(self.refusal.message, hint=self.refusal.hint)
 
 
-def known_column(info: TableInfo, written: str, hint: str = "its columns:") -> TableColumn:
-    """Returns the column of that name; raises `GuardRefused` where the table has none.
+def column_names(info: TableInfo) -> str:
+    """The first of a table's columns, for a hint."""
+    return ", ".join(column.name for column in info.columns[:20])
 
-    Args:
-        hint: stands before the names of the table's columns.
-    """
+
+def known_column(info: TableInfo, written: str, hint: str) -> TableColumn:
+    """Returns the column of that name; raises `GuardRefused` where the table has none."""
     column = info.column(written)
     if column is None:
-        names = ", ".join(c.name for c in info.columns[:20])
-        raise GuardRefused("unknown_column", f"{info.name.label} has no column {written}", f"{hint} {names}")
+        raise GuardRefused("unknown_column", f"{info.name.label} has no column {written}", hint)
     return column
 
 
@@ -48,10 +48,15 @@ def check_readable(info: TableInfo, name: str, hidden: str) -> None:
         name: of the table, for people.
         hidden: what the role would not see.
     """
-    role = "nightshift's role"
     if not info.may_read:
-        hint = f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO {role}"
-        raise GuardRefused("privilege", f"{role} may not read {name}", hint)
+        raise GuardRefused(
+            "privilege",
+            f"nightshift's role may not read {name}",
+            f"GRANT SELECT ON {info.name.sql}, and USAGE on its schema, TO nightshift's role",
+        )
     if "row-level security" in info.hiding:
-        hint = f"ALTER ROLE … BYPASSRLS for {role}, or let it be a member of the table's owner"
-        raise GuardRefused("hidden_rows", f"{name}: row-level security hides {hidden}", hint)
+        raise GuardRefused(
+            "hidden_rows",
+            f"{name}: row-level security hides {hidden}",
+            "ALTER ROLE … BYPASSRLS for nightshift's role, or let it be a member of the table's owner",
+        )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from nightshift.database import dialect
 from nightshift.database.catalog import TableColumn, TableInfo, TableName
-from nightshift.guards import GuardRefused, check_readable, known_column
+from nightshift.guards import GuardRefused, check_readable, column_names, known_column
 
 _COLUMN = """
 SELECT a.attnotnull AS filled, a.attgenerated::text <> '' AS generated,
@@ -44,7 +44,7 @@ def known_table(written: str, info: TableInfo | None) -> TableInfo:
 
 def embedding_column(info: TableInfo, written: str) -> TableColumn:
     """Returns the column of that name; raises `GuardRefused` where the table has none."""
-    return known_column(info, written, "name one that it has:")
+    return known_column(info, written, f"name one that it has: {column_names(info)}")
 
 
 def check_unique_key(connection: Connection, table: TableName, column: str) -> None:

@@ -19,8 +19,8 @@ from nightshift.database.catalog import OnDelete, TableInfo, TableName, quote_id
 from nightshift.database.connect import server_message
 from nightshift.expiry.file_columns import FileColumns, FileReference, file_columns, is_text
 from nightshift.expiry.graph import CascadeGraph, CascadeTable, ReferenceEdge
-from nightshift.expiry.guards import check_guards, check_lasting, no_privilege
-from nightshift.guards import GuardRefused, known_column
+from nightshift.expiry.guards import check_guards, check_lasting, no_privilege, policy_column
+from nightshift.guards import GuardRefused
 from nightshift.policy.expiry import DependentPolicy, ExpiryPolicy
 from nightshift.settings import Settings
 
@@ -155,10 +155,10 @@ class CascadeDiscovery:
         return self._infos.setdefault(info.name, info)
 
     def _columns(self, table: TableName, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(known_column(self._infos[table], name).name for name in names)
+        return tuple(policy_column(self._infos[table], name).name for name in names)
 
     def _text_column(self, table: TableName, written: str) -> str:
-        column = known_column(self._infos[table], written)
+        column = policy_column(self._infos[table], written)
         if not is_text(column, postgresql=self._postgresql):
             raise GuardRefused(
                 "wrong_type",

@@ -12,9 +12,9 @@ from nightshift.archive.table_guards import (
     hiding_cure,
 )
 from nightshift.database import dialect, references
-from nightshift.database.catalog import ForeignKey, TableName
+from nightshift.database.catalog import ForeignKey, TableColumn, TableInfo, TableName
 from nightshift.expiry.graph import CascadeGraph, CascadeTable, ReferenceEdge
-from nightshift.guards import GuardRefused
+from nightshift.guards import GuardRefused, column_names, known_column
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.rows.reserved_names import EXACT
 
@@ -39,6 +39,11 @@ def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeG
         _no_circle(cascade)
         for edge in cascade.loose:
             _can_be_closed(connection, cascade, edge)
+
+
+def policy_column(info: TableInfo, written: str) -> TableColumn:
+    """Returns the column of that name; raises `GuardRefused` where the table has none."""
+    return known_column(info, written, f"its columns: {column_names(info)}")
 
 
 def check_lasting(edge: ReferenceEdge, key: ForeignKey) -> None:

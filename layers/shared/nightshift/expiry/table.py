@@ -43,11 +43,12 @@ from nightshift.expiry.file_columns import FileReference
 from nightshift.expiry.file_samples import FileTally, sample_files
 from nightshift.expiry.final_steps import close_table
 from nightshift.expiry.graph import CascadeGraph
+from nightshift.expiry.guards import policy_column
 from nightshift.expiry.progress import FIRST_BATCH, BatchProgress
 from nightshift.expiry.session import ControlSession, DeletionRejected, DeletionSession, LockContention
 from nightshift.expiry.statements import ExpiryStatements
 from nightshift.expiry.table_results import ended_result, preview_expiry, table_result
-from nightshift.guards import GuardRefused, known_column
+from nightshift.guards import GuardRefused
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.results.common import RunStatus
 from nightshift.results.expiry import ExpiredTable
@@ -165,7 +166,7 @@ def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
         raise GuardRefused.from_refusal(duplicate_policy_refusal(policy.table))
     turn.seen.add(cascade.root)
     info = cascade.nodes[cascade.root].info
-    column = known_column(info, policy.expires_at)
+    column = policy_column(info, policy.expires_at)
     kind = timestamp_kind(column, policy.epoch, postgresql=postgresql)
     if kind is None:
         raise GuardRefused(

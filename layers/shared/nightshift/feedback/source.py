@@ -20,7 +20,7 @@ from nightshift.database.catalog import TableColumn, TableInfo, TableName, quote
 from nightshift.database.search_path import HANDED_OVER
 from nightshift.errors import InvalidSettings
 from nightshift.feedback.ratings import RatingValues, make_ratings
-from nightshift.guards import GuardRefused, check_readable, known_column
+from nightshift.guards import GuardRefused, check_readable, column_names, known_column
 from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.settings import Settings
 
@@ -159,7 +159,7 @@ def _table(connection: Connection, settings: Settings) -> TableInfo:
 
 
 def _column(info: TableInfo, setting: str, written: str) -> TableColumn:
-    return known_column(info, written, f"{setting} has to be one of these:")
+    return known_column(info, written, f"{setting} has to be one of these: {column_names(info)}")
 
 
 def _optional(info: TableInfo, setting: str, written: str | None) -> str | None:
