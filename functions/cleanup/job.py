@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightshift.archive.engine import delete_orphaned_objects, open_engine
+from nightshift.archive.context import open_archive
 from nightshift.archive.table import archive_table
 from nightshift.policy.file import load_policies
 from nightshift.results.cleanup import CleanupResult, TableResult
@@ -32,13 +32,13 @@ def cleanup(run: JobRun, services: RunServices) -> CleanupResult:
     csv_rows = settings.slack_csv_rows if settings.slack_attach_csv else 0
     tables: list[TableResult] = []
     attachments: list[MessageAttachment] = []
-    with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
-        orphans = delete_orphaned_objects(engine)
+    with open_archive(run, settings, services.database, store, services.listener, now=services.now()) as archive:
+        orphans = archive.delete_orphaned_objects()
         for number, policy in enumerate(policies.retention, 1):
-            engine.later.clear()
-            engine.later.update(one.table for one in policies.retention[number:])
+            archive.later.clear()
+            archive.later.update(one.table for one in policies.retention[number:])
             sample = None if run.dry_run else _sample(csv_rows)
-            table = archive_table(engine, run, policy, sample)
+            table = archive_table(archive, run, policy, sample)
             tables.append(table)
             if sample is not None and sample.rows:
                 attachments.append(_attachment(table, sample))

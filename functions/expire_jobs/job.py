@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from nightshift.archive.engine import delete_orphaned_objects, open_engine
-from nightshift.archive.table import ArchiveContext
+from nightshift.archive.context import ArchiveContext, open_archive
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import to_user_error
 from nightshift.database.lock import TableLocks
@@ -74,9 +73,9 @@ def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, .
             warnings += (f"no file was deleted: a restore into {taken.label} is in progress, and may bring rows",)
         # SQLite has one writer at a time: there the files wait until the rows are gone.
         background = BackgroundOutboxWorker(drain) if database.is_postgresql else nullcontext(drain)
-        with _archive(run, services, policies) as engine, background as files:
+        with _archive(run, services, policies) as archive, background as files:
             for turn in _turns(run, services, policies, named):
-                table, tally = expire_table(replace(turn, engine=engine, committed=files.wake_worker, locks=locks))
+                table, tally = expire_table(replace(turn, archive=archive, committed=files.wake_worker, locks=locks))
                 tables.append(table)
                 tallies.append(tally)
         drain.rewind()
@@ -128,14 +127,14 @@ def _turns(
 
 @contextmanager
 def _archive(run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy]) -> Iterator[ArchiveContext | None]:
-    """The archive's engine, tidied up after runs of this job that died; None where no policy archives."""
+    """The archive's context, tidied up after runs of this job that died; None where no policy archives."""
     if not any(policy.archive for policy in policies):
         yield None
         return
     settings, store = services.settings, services.archive_store()
-    with open_engine(run, settings, services.database, store, services.listener, now=services.now()) as engine:
-        delete_orphaned_objects(engine)
-        yield engine
+    with open_archive(run, settings, services.database, store, services.listener, now=services.now()) as archive:
+        archive.delete_orphaned_objects()
+        yield archive
 
 
 def _rehearsed(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, ...]) -> ExpiryResult:

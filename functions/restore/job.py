@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from nightshift.archive.engine import limits_of
+from nightshift.archive.context import limits_of
 from nightshift.restore.table import RestoreContext, restore_table
 from nightshift.results.restore import RestoreResult
 from nightshift.run import JobRun

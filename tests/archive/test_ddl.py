@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from nightshift.archive.ddl import SqlEngine
-from nightshift.archive.ddl_athena import MAX_QUERY_BYTES
+from nightshift.archive.ddl_hive import MAX_QUERY_BYTES
 from nightshift.errors import NightshiftError
 from tests.support.damage import fill, orphan, put, set_state, unknown_copy
 from tests.support.house import House

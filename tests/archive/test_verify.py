@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nightshift.archive.inventory import ArchivedObject, list_archived_objects
-from nightshift.archive.verify import Depth, VerificationReport
-from nightshift.archive.verify_objects import _Room, verify_objects
+from nightshift.archive.object_verification import Depth, _Room, verify_objects
+from nightshift.archive.verify import VerificationReport
 from nightshift.database.tables import metadata
 from nightshift.errors import NightshiftError, StoreError
 from tests.support.damage import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
-from nightshift.archive.engine import open_engine
+from nightshift.archive.context import open_archive
 from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.archive.statistics import plan_scan_ranges
 from nightshift.archive.table import archive_table
@@ -85,7 +85,7 @@ def archive(house: House, policy: RetentionRule, *, chunk_bytes: int = 32 << 20,
         with database.connect() as connection:
             ensure_tables(connection)
         store = ObjectStore(cache(make_client), house.bucket)
-        with open_engine(run, settings, database, store, events.append, now=datetime.now(UTC)) as engine:
+        with open_archive(run, settings, database, store, events.append, now=datetime.now(UTC)) as engine:
             limits = replace(engine.limits, chunk_bytes=chunk_bytes, workers=workers)
             result = archive_table(replace(engine, limits=limits), run, policy, CsvSample(10))
     return Done(result, events)

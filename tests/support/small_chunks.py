@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nightshift.archive.engine import delete_orphaned_objects, open_engine
+from nightshift.archive.context import open_archive
 from nightshift.archive.table import archive_table
 from nightshift.policy.file import load_policies
 from nightshift.results.cleanup import CleanupResult
@@ -28,9 +28,9 @@ class SmallChunks:
         settings = services.settings
         (policy,) = load_policies(settings, services.fetch_text).retention
         store, now = services.archive_store(), services.now()
-        with open_engine(run, settings, services.database, store, services.listener, now=now) as engine:
-            small = replace(engine, limits=replace(engine.limits, chunk_bytes=self.chunk_bytes))
-            orphans = delete_orphaned_objects(small)
+        with open_archive(run, settings, services.database, store, services.listener, now=now) as archive:
+            small = replace(archive, limits=replace(archive.limits, chunk_bytes=self.chunk_bytes))
+            orphans = small.delete_orphaned_objects()
             table = archive_table(small, run, policy, CsvSample(0))
         if table.error is not None:
             raise table.error

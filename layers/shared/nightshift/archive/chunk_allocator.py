@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nightshift.database.catalog import HeapTable
+
 GROWTH = 4
 """Largest growth of a chunk's width over the last: an empty range must not lead to a huge chunk behind it."""
 
@@ -108,3 +110,12 @@ class ChunkAllocator:
         """Returns whether something is left to take."""
         with self._lock:
             return bool(self._returned) or self.rest.width > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRange:
+    """A range of one heap to be archived: its chunk allocator, and the SQL conditions of its intervals."""
+
+    heap: HeapTable
+    carver: ChunkAllocator
+    condition: Callable[[ChunkRange], str]

@@ -14,11 +14,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nightshift.archive.chunk_allocator import ChunkRange
+from nightshift.archive.chunk_allocator import ChunkRange, ScanRange
 from nightshift.archive.chunk_archiver import ChunkArchiver
-from nightshift.archive.left_out_rows import MOST_REFUSED, MOST_REFUSED_ALONE, MOST_WHOLE, NOTHING_LEFT, LeftOut
-from nightshift.archive.run_state import ArchiveStats, RunLimits, ScanRange
-from nightshift.archive.trying import find_refused
+from nightshift.archive.context import RunLimits
+from nightshift.archive.refused_rows import find_refused
+from nightshift.archive.run_state import (
+    MOST_REFUSED,
+    MOST_REFUSED_ALONE,
+    MOST_WHOLE,
+    NOTHING_LEFT,
+    ArchiveStats,
+    LeftOut,
+)
 from nightshift.concurrency import WorkerPool
 from nightshift.rows.row_connection import (
     RowConnection,

@@ -12,13 +12,11 @@ from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.ddl_athena import athena_sql
 from nightshift.archive.ddl_columns import merge_columns, shapes_of
 from nightshift.archive.ddl_duckdb import duckdb_sql
-from nightshift.archive.ddl_spark import spark_sql
+from nightshift.archive.ddl_hive import athena_sql, spark_sql
 from nightshift.archive.ddl_text import ArchivedTable
-from nightshift.archive.inventory import ARCHIVED
-from nightshift.archive.verify_scope import scope_of
+from nightshift.archive.inventory import ARCHIVED, scope_of
 from nightshift.database.connect import Database, refused_statement
 from nightshift.errors import NightshiftError
 from nightshift.store import ObjectStore

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nightshift.archive.ddl_columns import FileSchema, UnionColumn
-from nightshift.archive.inventory import ArchivedObject
-from nightshift.archive.verify_scope import object_directories
+from nightshift.archive.inventory import ArchivedObject, object_directories
 from nightshift.database.catalog import split_name
 from nightshift.errors import NightshiftError
 

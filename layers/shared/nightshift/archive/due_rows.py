@@ -1,38 +1,49 @@
 """Archives the due rows of a table: whole partitions, then chunks; vacuums it, and checks the remaining due rows.
 
 It is separate from `table` because it loads Arrow and its drivers, which a dry run or a refusal does not need.
+
+A leaf partition whose upper bound is not past the cutoff holds only due rows, now and later. It is locked against
+writers (readers go on), read to its end, written and proven, and dropped in the same transaction that records its
+objects, which leaves no dead rows. Where that is not possible quickly (locks, no time for the whole of it, no
+ownership, foreign keys that point at the table), its rows are archived chunk by chunk, as any other table's, and the
+next run drops the empty partition.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive import statistics
 from nightshift.archive.chunk_archiver import ChunkArchiver
-from nightshift.archive.chunk_workers import ChunkWorkerPool
+from nightshift.archive.chunk_workers import UNBOUNDED, ChunkWorkerPool
+from nightshift.archive.context import ArchiveContext
 from nightshift.archive.events import ProgressEvent, ProgressStep
-from nightshift.archive.outcome import LATE, LOCKED, build_table_result, hold_warnings
-from nightshift.archive.partitions import drop_partitions, droppable_partitions
-from nightshift.archive.run_state import ArchiveStats
+from nightshift.archive.ledger import LedgerEntry
+from nightshift.archive.run_state import LATE, LOCKED, ArchiveStats, build_table_result, hold_warnings
 from nightshift.archive.target import CleanupTarget
 from nightshift.archive.unarchivable import name_largest
 from nightshift.database.catalog import HeapTable
 from nightshift.database.connect import Database, is_lock_timeout, server_message
-from nightshift.errors import ArchiveMismatch
+from nightshift.errors import ArchiveMismatch, NightshiftError
 from nightshift.results.cleanup import TableResult
 from nightshift.results.common import RunStatus
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.row_connection import RowConnection, RowTooBig
+from nightshift.rows.row_connection import (
+    RowConnection,
+    RowsLocked,
+    RowTooBig,
+    StatementInterrupted,
+    StatementRefused,
+    rebatch,
+)
 from nightshift.rows.sample import CsvSample
 from nightshift.rows.sqlite import SqliteConnection
-
-if TYPE_CHECKING:
-    from nightshift.archive.table import ArchiveContext
 
 LARGE_DELETION_ROWS = 50_000
 LARGE_DELETION_SHARE = 0.1
@@ -44,7 +55,7 @@ MANY_DEAD_ROWS = 50_000
 
 def process_due_rows(
     connection: Connection,
-    engine: ArchiveContext,
+    context: ArchiveContext,
     target: CleanupTarget,
     sample: CsvSample | None,
     tally: ArchiveStats,
@@ -58,23 +69,23 @@ def process_due_rows(
         started: `time.monotonic()` value.
     """
     try:
-        _work(connection, engine, _archiver(engine, target, sample or CsvSample(0), tally))
+        _work(connection, context, _archiver(context, target, sample or CsvSample(0), tally))
     except RowTooBig as exc:
-        engine.database.refresh_timeouts(connection)
+        context.database.refresh_timeouts(connection)
         row = name_largest(connection, target.info, target.due_condition)
         exc.detail = f"{target.info.name.label}: {row} is the largest row that is due; {exc.detail}"
         raise
-    return _finish(connection, engine, target, tally, started)
+    return _finish(connection, context, target, tally, started)
 
 
 def _finish(
-    connection: Connection, engine: ArchiveContext, target: CleanupTarget, tally: ArchiveStats, started: float
+    connection: Connection, context: ArchiveContext, target: CleanupTarget, tally: ArchiveStats, started: float
 ) -> TableResult:
     """After the last chunk: check the count, vacuum, and look for rows that are still due."""
-    _check_count(engine, target, tally)
-    engine.database.refresh_timeouts(connection)
+    _check_count(context, target, tally)
+    context.database.refresh_timeouts(connection)
     heaps = [heap for heap in target.info.heaps if heap.name.label in tally.deleted_by_heap]
-    vacuumed, warnings = _vacuum(engine, heaps, tally) if engine.vacuum else (False, ())
+    vacuumed, warnings = _vacuum(context, heaps, tally) if context.vacuum else (False, ())
     refused = tally.refused
     known_left = tally.locked or tally.out_of_time or refused.rows or refused.whole
     cheap = known_left or vacuumed or tally.rows < MANY_DEAD_ROWS or not target.is_postgresql
@@ -106,11 +117,13 @@ def _finish(
     )
 
 
-def _archiver(engine: ArchiveContext, target: CleanupTarget, sample: CsvSample, tally: ArchiveStats) -> ChunkWorkerPool:
-    assert engine.uploader is not None  # only a dry run has none
-    assert engine.ledger is not None
-    mover = ChunkArchiver(target, engine.uploader, engine.ledger, engine.listener)
-    return ChunkWorkerPool(mover, _connector(engine.database, target), engine.limits, tally, sample)
+def _archiver(
+    context: ArchiveContext, target: CleanupTarget, sample: CsvSample, tally: ArchiveStats
+) -> ChunkWorkerPool:
+    assert context.uploader is not None  # only a dry run has none
+    assert context.ledger is not None
+    mover = ChunkArchiver(target, context.uploader, context.ledger, context.listener)
+    return ChunkWorkerPool(mover, _connector(context.database, target), context.limits, tally, sample)
 
 
 def _connector(database: Database, target: CleanupTarget) -> Callable[[], RowConnection]:
@@ -119,9 +132,9 @@ def _connector(database: Database, target: CleanupTarget) -> Callable[[], RowCon
     return partial(SqliteConnection, database.target.path, target.info.columns)
 
 
-def _work(connection: Connection, engine: ArchiveContext, archiver: ChunkWorkerPool) -> None:
+def _work(connection: Connection, context: ArchiveContext, archiver: ChunkWorkerPool) -> None:
     """Whole partitions first, then everything else by chunks."""
-    target, limits = archiver.mover.target, engine.limits
+    target, limits = archiver.mover.target, context.limits
     expected = statistics.expected_due(connection, target)
     whole = droppable_partitions(connection, target)
     connection.rollback()
@@ -129,20 +142,20 @@ def _work(connection: Connection, engine: ArchiveContext, archiver: ChunkWorkerP
     by_rows += drop_partitions(archiver, whole)
     fields = statistics.plan_scan_ranges(connection, target, by_rows, limits.chunk_bytes, limits.workers)
     connection.rollback()
-    engine.listener(ProgressEvent(step=ProgressStep.PLANNED, table=target.info.name.label, rows=expected))
+    context.listener(ProgressEvent(step=ProgressStep.PLANNED, table=target.info.name.label, rows=expected))
     if fields:
         archiver.archive_ranges(fields)
 
 
-def _vacuum(engine: ArchiveContext, heaps: Sequence[HeapTable], tally: ArchiveStats) -> tuple[bool, tuple[str, ...]]:
+def _vacuum(context: ArchiveContext, heaps: Sequence[HeapTable], tally: ArchiveStats) -> tuple[bool, tuple[str, ...]]:
     """Vacuum heaps that lost many rows; returns whether all of that went through, and warnings."""
-    if not engine.database.is_postgresql:
+    if not context.database.is_postgresql:
         return False, ()
     large = [heap for heap in heaps if _is_large(tally.deleted_by_heap[heap.name.label], heap)]
     if not large:
         return False, ()
-    with engine.database.connect(autocommit=True) as connection:
-        said = [statistics.vacuum_table(connection, heap, engine.limits.deadline) for heap in large]
+    with context.database.connect(autocommit=True) as connection:
+        said = [statistics.vacuum_table(connection, heap, context.limits.deadline) for heap in large]
     warnings = tuple(warning for warning in said if warning)
     return not warnings, warnings
 
@@ -151,17 +164,96 @@ def _is_large(deleted: int, heap: HeapTable) -> bool:
     return deleted >= LARGE_DELETION_ROWS or (heap.rows > 0 and deleted / heap.rows >= LARGE_DELETION_SHARE)
 
 
-def _check_count(engine: ArchiveContext, target: CleanupTarget, tally: ArchiveStats) -> None:
+def _check_count(context: ArchiveContext, target: CleanupTarget, tally: ArchiveStats) -> None:
     """Checks the committed counts over another connection: the report must not rest on a driver's word.
 
     Raises:
         ArchiveMismatch: they differ.
     """
-    assert engine.ledger is not None  # only a dry run has none
-    objects, rows = engine.ledger.count_archived(tally.keys)
+    assert context.ledger is not None  # only a dry run has none
+    objects, rows = context.ledger.count_archived(tally.keys)
     if (objects, rows) != (tally.objects, tally.rows):
         raise ArchiveMismatch(
             "the ledger does not show what this run committed",
             detail=f"{target.info.name.label}: {tally.objects} objects, {tally.rows} rows; ledger {objects}, {rows}",
             hint="something between us and the database undid a COMMIT; look at its log before the next run",
         )
+
+
+logger = logging.getLogger(__name__)
+
+BYTES_A_SECOND = 25 << 20
+"""Export rate that a run is assumed to reach at least. A partition that would take more than half of the time left is
+archived by rows."""
+
+
+def droppable_partitions(connection: Connection, target: CleanupTarget) -> list[HeapTable]:
+    """Leaf partitions that hold nothing but due rows and that we may drop."""
+    if target.info.kind != "partitioned":
+        return []
+    cutoff = target.axis.literal_sql(target.axis.to_epoch(target.cutoff))
+    column = target.info.column(target.axis.column)
+    assert column is not None  # the guards found it
+    old = []
+    for heap in target.info.heaps:
+        bound = heap.upper_bound
+        if bound is None or not heap.may_drop or bound in ("MAXVALUE", "MINVALUE"):
+            continue
+        if connection.exec_driver_sql(f"SELECT ({bound})::{column.base_type} <= {cutoff}").scalar():
+            old.append(heap)
+    return old
+
+
+def drop_partitions(archiver: ChunkWorkerPool, heaps: list[HeapTable]) -> list[HeapTable]:
+    """Archive and drop partitions, one after the other.
+
+    Returns:
+        those that could not be dropped whole; their rows are to go chunk by chunk.
+    """
+    left = []
+    for heap in heaps:
+        seconds = archiver.limits.deadline - time.monotonic()
+        if not archiver.pool.has_time() or heap.bytes / BYTES_A_SECOND > seconds / 2:
+            left.append(heap)
+            continue
+        connection = archiver.connect()
+        try:
+            _drop(archiver, connection, heap)
+        except (RowsLocked, StatementInterrupted, StatementRefused, _NotWhole) as exc:
+            logger.warning("partition goes by rows", extra={"partition": heap.name.label, "reason": exc.message})
+            left.append(heap)
+        finally:
+            connection.close()
+    return left
+
+
+class _NotWhole(NightshiftError):
+    """A partition holds rows that are not due after all."""
+
+
+def _drop(archiver: ChunkWorkerPool, connection: RowConnection, heap: HeapTable) -> None:
+    assert heap.parent is not None  # a droppable heap is a partition
+    mover, bounds = archiver.mover, archiver.transaction_limits(size=UNBOUNDED)
+    target = mover.target
+    entries: list[LedgerEntry] = []
+    try:
+        with connection.transaction(bounds):
+            # SHARE keeps writers out and lets readers in: from here on the partition cannot change.
+            connection.run_statement(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
+            mover.check_schema_unchanged(connection, heap)
+            if connection.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.not_due_condition} LIMIT 1) s"
+            ):
+                raise _NotWhole("it holds rows without a time, or with a mark in its place")
+            batches = connection.stream_rows(target.select_sql(heap), bounds)
+            for rows in rebatch(batches, archiver.limits.chunk_bytes):
+                entries += mover.uploader.upload_rows(target, mover.apply_column_types(rows))
+            connection.run_statement(f"ALTER TABLE {heap.parent.sql} DETACH PARTITION {heap.name.sql}")
+            connection.run_statement(f"DROP TABLE {heap.name.sql}")
+            mover.commit_chunk(connection, entries)
+    except BaseException:
+        mover.uploader.abort_upload([entry.key for entry in entries])
+        raise
+    with archiver.tally.lock:
+        archiver.tally.add_chunk(None, entries)
+        archiver.tally.partitions += 1

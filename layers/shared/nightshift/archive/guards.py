@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from nightshift.archive.left_out_rows import MOST_REFUSED, MOST_REFUSED_ALONE
+from nightshift.archive.run_state import MOST_REFUSED, MOST_REFUSED_ALONE
 from nightshift.archive.table_guards import (
     CHILDREN_CURE,
     UTF8_CURE,
@@ -30,12 +30,6 @@ from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier, s
 from nightshift.policy.retention import RetentionRule
 from nightshift.results.common import GuardRefusal
 from nightshift.rows.reserved_names import EXACT
-
-DEFAULT_MAX_SHARE = 0.5
-"""Share of a table that one run may take once the table's backlog has been worked off, where nobody set a limit."""
-
-USUAL_SHARE_FROM_ROWS = 100_000
-"""Below this many due rows the unset limit does not apply: small tables swing."""
 
 EXPIRY_TAKES_TREES = "archive the table by an [[expiry]] entry with archive = true, which takes such rows together"
 
@@ -55,21 +49,6 @@ class GuardContext:
     """Tables that later policies of this run are about, as they write them."""
     notes: list[str] = field(default_factory=list)
     """Notes of a dry run beside its counts; guards add to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DueVolume:
-    """Number of due rows and of all rows, with the limit on their ratio.
-
-    Attributes:
-        limit: share that the operator allows; None where none is set.
-        first_time: no run has ever worked this table's backlog off.
-    """
-
-    due: int
-    total: int
-    limit: float | None
-    first_time: bool
 
 
 def check_timestamp_column(policy: RetentionRule, info: TableInfo, *, postgresql: bool) -> GuardRefusal | None:
@@ -108,7 +87,9 @@ def check_reserved_column_names(case: GuardContext) -> GuardRefusal | None:
     if case.info.column(EXACT) is None:
         return None
     return make_refusal(
-        "reserved_name", f"{case.policy.table} has a column {EXACT}, a name that nightshift uses", "rename the column"
+        "reserved_name",
+        f"{case.policy.table} has a column {EXACT}, a name that nightshift uses",
+        "rename the column",
     )
 
 
@@ -237,22 +218,6 @@ def warn_of_triggers(case: GuardContext) -> None:
 def check_text_times(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
     """SQLite: every due value compares as a time without a zone should."""
     return check_plain_times(case.connection, target.axis, case.info.name, case.policy.table, case.cutoff)
-
-
-def check_due_volume(table: str, volume: DueVolume) -> GuardRefusal | None:
-    """A run takes no more of the table than it should; `force` in the event overrides."""
-    limit = volume.limit
-    if limit is None:
-        if volume.first_time or volume.due < USUAL_SHARE_FROM_ROWS:
-            return None
-        limit = DEFAULT_MAX_SHARE
-    if volume.due <= limit * volume.total:
-        return None
-    return make_refusal(
-        "abnormal_volume",
-        f"{volume.due:,} of {volume.total:,} rows of {table} are due, more than {limit:.0%}",
-        'check keep_days; if it is right, send {"force": true} once, or set max_share in the policy',
-    )
 
 
 def check_holds(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:

@@ -1,9 +1,20 @@
-"""Verifies that an archived object in S3 is byte for byte the one that the ledger records."""
+"""Verifies that archived objects in S3 are byte for byte those that the ledger records.
+
+Of many objects a few bodies are in memory at a time, and results come in the order asked for. Each is looked up first
+(HEAD): an object that has grown to gigabytes is detected by its size and never read.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.errors import ArchiveMismatch, ColdStorage, StoreError
@@ -84,3 +95,100 @@ def verify_object(store: ObjectStore, one: ArchivedObject, *, tries: int = 1) ->
     if file.rows != one.rows:
         raise ObjectDamaged(ObjectDamage.WRONG_ROWS, one, f"{file.rows} rows, the ledger says {one.rows}")
     return file
+
+
+Depth = Literal["quick", "full", "values"]
+
+BODY_BYTES = 96 << 20
+"""Bytes of objects in memory at once: three of the largest that `CLEANUP_CHUNK_MB` makes by default."""
+_AHEAD = 4
+"""Results a thread may be ahead of the slowest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVerification:
+    """Verification result of one object; with none of the three, it is verified and readers see it."""
+
+    one: ArchivedObject
+    damage: ObjectDamaged | None = None
+    unproven: StoreError | None = None
+    hidden: str | None = None
+
+
+def verify_objects(
+    store: ObjectStore, objects: Sequence[ArchivedObject], depth: Depth, threads: int
+) -> Generator[ObjectVerification]:
+    """Prove objects, each in a thread of its own; closing the iterator ends the threads."""
+    room = _Room(BODY_BYTES)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
+    under_way: deque[Future[ObjectVerification]] = deque()
+    try:
+        for one in objects:
+            under_way.append(pool.submit(_prove_one, store, one, depth, room))
+            if len(under_way) > threads * _AHEAD:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _prove_one(store: ObjectStore, one: ArchivedObject, depth: Depth, room: _Room) -> ObjectVerification:
+    try:
+        hidden = _look_up(store, one)
+        if depth != "quick":
+            with room.taken(one.bytes or 0):
+                _read(store, one, depth)
+    except ObjectDamaged as exc:
+        return ObjectVerification(one, damage=exc)
+    except StoreError as exc:
+        return ObjectVerification(one, unproven=exc)
+    return ObjectVerification(one, hidden=hidden)
+
+
+def _look_up(store: ObjectStore, one: ArchivedObject) -> str | None:
+    """Checks that the recorded version exists and has its size; returns a reason that hides it from readers."""
+    seen = recorded = store.head_object(one.key)
+    hidden = None
+    if one.version_id is not None and (seen is None or seen.version_id != one.version_id):
+        recorded = store.head_object(one.key, one.version_id)
+        hidden = "a delete marker lies above it" if seen is None else "a newer version lies above it"
+    if recorded is None:
+        version = "" if one.version_id is None else f" in version {one.version_id}"
+        raise ObjectDamaged(ObjectDamage.MISSING, one, f"S3 has no such object{version}")
+    if recorded.size != one.bytes:
+        raise ObjectDamaged(ObjectDamage.WRONG_SIZE, one, f"{recorded.size} bytes, the ledger says {one.bytes}")
+    return hidden
+
+
+def _read(store: ObjectStore, one: ArchivedObject, depth: Depth) -> None:
+    file = verify_object(store, one)
+    if depth != "values":
+        return
+    try:
+        rows = file.check_values()
+    except ArchiveMismatch as exc:
+        raise ObjectDamaged(ObjectDamage.UNREADABLE, one, f"{exc.message}: {exc.detail}") from exc
+    if rows != one.rows:
+        raise ObjectDamaged(ObjectDamage.WRONG_ROWS, one, f"{rows} rows decoded, the ledger says {one.rows}")
+
+
+class _Room:
+    """Memory for bodies: a request for more than is free waits; a body larger than all of it is admitted alone."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._used = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + size <= self._size)
+            self._used += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= size
+                self._changed.notify_all()

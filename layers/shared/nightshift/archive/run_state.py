@@ -3,39 +3,91 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from nightshift.archive.chunk_allocator import ChunkAllocator, ChunkRange
+from nightshift.archive.holds import Holds
 from nightshift.archive.ledger import LedgerEntry
-from nightshift.archive.left_out_rows import LeftOutRows
+from nightshift.archive.target import CleanupTarget
 from nightshift.database.catalog import HeapTable
+from nightshift.errors import NightshiftError
+from nightshift.policy.retention import RetentionRule
+from nightshift.results.cleanup import TableResult
+from nightshift.results.common import RunStatus
+
+MOST_REFUSED = 2000
+"""Rows that a run leaves out one by one, a table. Where the database refuses more it is no matter of single rows."""
+
+MOST_REFUSED_ALONE = 20
+"""The same in SQLite, where each costs a chunk for every halving."""
+
+MOST_WHOLE = 10
+"""Chunks that are left whole before the run gives the table up."""
+
+MOST_NAMED = 20
+"""Refused rows that are named, a table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLimits:
-    """Limits of a run.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows of one chunk that are left out.
 
     Attributes:
-        workers: data connections at once.
-        chunk_bytes: Arrow bytes that a chunk aims at.
-        lock_seconds: waiting for somebody else's lock, a chunk.
-        deadline: `time.monotonic()` value by which the last chunk must be through.
+        rows: how many are known to be refused.
+        but: SQL to put behind a condition, so that it does not hold for them.
+        named: some of them, by their keys, each with the database's words.
+        cut: whether rows beyond them were not tried, and are left out, too.
     """
 
-    workers: int
-    chunk_bytes: int
-    lock_seconds: float
-    deadline: float
+    rows: int
+    but: str
+    named: tuple[str, ...]
+    cut: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanRange:
-    """A range of one heap to be archived: its chunk allocator, and the SQL conditions of its intervals."""
+@dataclass(slots=True)
+class LeftOutRows:
+    """Counters of a table's rows that the database refused to delete, shared by its workers.
 
-    heap: HeapTable
-    carver: ChunkAllocator
-    condition: Callable[[ChunkRange], str]
+    Attributes:
+        rows: known by name or place.
+        named: some of them.
+        whole: chunks that were left as a whole, or in part without having been tried.
+        first: the database's first refusal.
+    """
+
+    rows: int = 0
+    named: list[str] = field(default_factory=list)
+    whole: int = 0
+    first: NightshiftError | None = None
+
+    def add_rows(self, left: LeftOut) -> None:
+        """Count the rows that a chunk left out."""
+        self.rows += left.rows
+        self.named += left.named[: MOST_NAMED - len(self.named)]
+        self.whole += left.cut
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence about the rows, and one about the chunks that were left."""
+        said = []
+        if self.rows:
+            shown = "; ".join(self.named)
+            more = f"; and {self.rows - len(self.named)} more" if self.rows > len(self.named) else ""
+            rows = "1 due row was left" if self.rows == 1 else f"{self.rows:,} due rows were left"
+            said.append(f"{rows}, which the database refuses to delete: {shown}{more}")
+        if self.whole:
+            why = self.first.detail or self.first.message if self.first else ""
+            said.append(
+                f"more rows than are left out one by one were refused: parts of the table were left as they are ({why})"
+            )
+        return tuple(said)
+
+
+NOTHING_LEFT = LeftOut(0, "", ())
 
 
 @dataclass(slots=True)
@@ -67,3 +119,39 @@ class ArchiveStats:
         if heap is not None:
             label = heap.name.label
             self.deleted_by_heap[label] = self.deleted_by_heap.get(label, 0) + rows
+
+
+LOCKED = "rows locked by somebody else were left for the next run"
+HELD = "rows of restored days are left alone until {}"
+HELD_WHOLE = "all rows are left alone until {}: restored ones cannot be told from others by a time"
+LATE = "due rows came or moved while the run went on; the next run takes them"
+
+
+def build_table_result(
+    of: CleanupTarget | RetentionRule, tally: ArchiveStats, status: RunStatus, started: float, **more: Any
+) -> TableResult:
+    """The facts of a table, with the work committed so far."""
+    if isinstance(of, CleanupTarget) and of.beyond:
+        more["warnings"] = (*of.beyond, *more.get("warnings", ()))
+    return TableResult(
+        table=of.info.name.label if isinstance(of, CleanupTarget) else of.table,
+        status=status,
+        cutoff=of.cutoff if isinstance(of, CleanupTarget) else None,
+        archived_rows=tally.rows,
+        deleted_rows=tally.rows,
+        objects=tally.objects,
+        bytes=tally.bytes,
+        seconds=time.monotonic() - started,
+        partitions_dropped=tally.partitions,
+        keys=tuple(sorted(tally.keys)[:10]),
+        refused_rows=tally.refused.rows,
+        refused=tuple(tally.refused.named),
+        **more,
+    )
+
+
+def hold_warnings(held: Holds, zone: ZoneInfo) -> tuple[str, ...]:
+    """A warning where restored rows are held; else nothing."""
+    if held.until is None:
+        return ()
+    return ((HELD_WHOLE if held.whole else HELD).format(f"{held.until.astimezone(zone):%Y-%m-%d %H:%M}"),)

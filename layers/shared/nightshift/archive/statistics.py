@@ -13,8 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.chunk_allocator import ChunkAllocator, ChunkRange
-from nightshift.archive.run_state import ScanRange
+from nightshift.archive.chunk_allocator import ChunkAllocator, ChunkRange, ScanRange
 from nightshift.archive.target import CleanupTarget
 from nightshift.database.catalog import HeapTable
 from nightshift.database.connect import server_message

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive import guards, statistics
+from nightshift.archive.context import ArchiveContext
 from nightshift.archive.epochs import judge_unit
-from nightshift.archive.events import Listener
 from nightshift.archive.holds import active_holds, watch_holds
-from nightshift.archive.ledger import ArchiveLedger
-from nightshift.archive.outcome import LOCKED, build_table_result, hold_warnings
-from nightshift.archive.plan import estimate_due_rows
-from nightshift.archive.run_state import ArchiveStats, RunLimits
+from nightshift.archive.run_state import LOCKED, ArchiveStats, build_table_result, hold_warnings
 from nightshift.archive.table_guards import busy_refusal, check_table_known, duplicate_policy_refusal, timestamp_kind
 from nightshift.archive.target import CleanupTarget
 from nightshift.archive.unarchivable import check_columns, check_sizes
-from nightshift.archive.volume import check_volume
+from nightshift.archive.volume import check_volume, estimate_due_rows
 from nightshift.database import postgres, sqlite
-from nightshift.database.catalog import TableName
-from nightshift.database.connect import Database, is_lock_timeout, refused_statement
-from nightshift.database.lock import TableLocks
+from nightshift.database.connect import is_lock_timeout, refused_statement
 from nightshift.database.tables import archive_object, table_exists
 from nightshift.errors import NightshiftError, RowsReturn, RowsVanish
 from nightshift.policy.retention import RetentionRule
@@ -38,51 +31,13 @@ from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun
 
 if TYPE_CHECKING:
-    from nightshift.archive.uploader import ArchiveUploader
     from nightshift.rows.sample import CsvSample
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveContext:
-    """Dependencies and state for archiving tables, shared by all tables of a run.
-
-    Attributes:
-        uploader, ledger: None in a dry run, which writes nothing.
-        max_share: the deployment's limit on a run's share of a table; None: the usual one.
-        now: when the run began; aware.
-        locks: None in a dry run.
-        seen: tables that have had their turn, under whatever spelling.
-        later: tables of the policies that are still to come, as `guards.GuardContext` has them.
-        leaving: in a dry run, condition of the rows that would be gone by now, by the table's label.
-    """
-
-    database: Database
-    uploader: ArchiveUploader | None
-    ledger: ArchiveLedger | None
-    limits: RunLimits
-    listener: Listener
-    vacuum: bool
-    max_share: float | None
-    now: datetime
-    locks: TableLocks | None
-    seen: set[TableName] = field(default_factory=set)
-    leaving: dict[str, str] = field(default_factory=dict)
-    later: set[str] = field(default_factory=set)
-
-    @contextmanager
-    def lock_table(self) -> Iterator[None]:
-        """Let go in the end of the locks that were taken meanwhile."""
-        try:
-            yield
-        finally:
-            if self.locks is not None:
-                self.locks.release()
-
-
 def archive_table(
-    engine: ArchiveContext, run: JobRun, policy: RetentionRule, sample: CsvSample | None = None
+    context: ArchiveContext, run: JobRun, policy: RetentionRule, sample: CsvSample | None = None
 ) -> TableResult:
     """Archive the due rows of one policy's table.
 
@@ -92,21 +47,21 @@ def archive_table(
     tally = ArchiveStats()
     target: CleanupTarget | None = None
     try:
-        with engine.database.connect() as connection, engine.lock_table():
-            if engine.database.is_postgresql:
+        with context.database.connect() as connection, context.lock_table():
+            if context.database.is_postgresql:
                 _begin(connection)
-            found = _aim(connection, engine, run, policy)
+            found = _aim(connection, context, run, policy)
             if isinstance(found, GuardRefusal):
                 return TableResult(table=policy.table, status=RunStatus.REFUSED, refusal=found)
             target, notes = found
             if run.dry_run:
-                return _rehearse(connection, engine, run, target, started, notes)
-            if not run.force and (refusal := _volume(connection, engine, target)):
+                return _rehearse(connection, context, run, target, started, notes)
+            if not run.force and (refusal := _volume(connection, context, target)):
                 return build_table_result(target, tally, RunStatus.REFUSED, started, refusal=refusal)
             connection.rollback()
             from nightshift.archive.due_rows import process_due_rows  # loads Arrow: not for a dry run
 
-            return process_due_rows(connection, engine, target, sample, tally, started)
+            return process_due_rows(connection, context, target, sample, tally, started)
     except DBAPIError as exc:
         if is_lock_timeout(exc):
             return build_table_result(target or policy, tally, RunStatus.PARTIAL, started, warnings=(LOCKED,))
@@ -126,10 +81,10 @@ def archive_table(
 
 
 def _aim(
-    connection: Connection, engine: ArchiveContext, run: JobRun, policy: RetentionRule
+    connection: Connection, context: ArchiveContext, run: JobRun, policy: RetentionRule
 ) -> tuple[CleanupTarget, list[str]] | GuardRefusal:
     """Describe the table and ask the guards; returns their notes for a dry run with it."""
-    postgresql = engine.database.is_postgresql
+    postgresql = context.database.is_postgresql
     describe = postgres.describe_table if postgresql else sqlite.describe_table
     info = describe(connection, policy.table, policy.timestamp)
     if refusal := check_table_known(policy.table, info):
@@ -143,11 +98,11 @@ def _aim(
     assert kind is not None
     axis, cutoff = TimestampColumn(column.name, kind, policy.zone, column.base_type), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
-    if engine.locks is not None and engine.locks.take([info.name]) is not None:
+    if context.locks is not None and context.locks.take([info.name]) is not None:
         return busy_refusal(info.name.label)
     if postgresql:
         _begin(connection)  # anew: what a restore has brought until it let go of the table must be seen
-    now = min(run.as_of, engine.now)  # a hold is over when it is over by either clock
+    now = min(run.as_of, context.now)  # a hold is over when it is over by either clock
     target = CleanupTarget(
         policy=policy,
         info=info,
@@ -157,17 +112,17 @@ def _aim(
         held=active_holds(connection, info, policy.zone, now, axis),
         watch=watch_holds(connection, [info.name], now),
     )
-    if info.name in engine.seen:
+    if info.name in context.seen:
         return duplicate_policy_refusal(policy.table)
-    engine.seen.add(info.name)
+    context.seen.add(info.name)
     case = guards.GuardContext(
         policy=policy,
         info=info,
         cutoff=cutoff,
         connection=connection,
         postgresql=postgresql,
-        leaving=engine.leaving,
-        later=engine.later,
+        leaving=context.leaving,
+        later=context.later,
     )
     if refusal := guards.first_refusal(case, target):
         return refusal
@@ -189,15 +144,15 @@ def _begin(connection: Connection) -> None:
     connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
-def _volume(connection: Connection, engine: ArchiveContext, target: CleanupTarget) -> GuardRefusal | None:
+def _volume(connection: Connection, context: ArchiveContext, target: CleanupTarget) -> GuardRefusal | None:
     """The brake on abnormal volume, with the policy's limit or the deployment's."""
-    limit = target.policy.max_share if target.policy.max_share is not None else engine.max_share
+    limit = target.policy.max_share if target.policy.max_share is not None else context.max_share
     return check_volume(connection, target, limit)
 
 
 def _rehearse(
     connection: Connection,
-    engine: ArchiveContext,
+    context: ArchiveContext,
     run: JobRun,
     target: CleanupTarget,
     started: float,
@@ -205,12 +160,14 @@ def _rehearse(
 ) -> TableResult:
     """The dry run of one table: counts, estimates, and the guard for volume as it would decide."""
     ledger_exists = table_exists(connection, archive_object)
-    expected = estimate_due_rows(connection, target, chunk_bytes=engine.limits.chunk_bytes, ledger_exists=ledger_exists)
+    expected = estimate_due_rows(
+        connection, target, chunk_bytes=context.limits.chunk_bytes, ledger_exists=ledger_exists
+    )
     refusal = None
     if not run.force:
-        refusal = _volume(connection, engine, target)
+        refusal = _volume(connection, context, target)
     if refusal is None:
-        engine.leaving[target.info.name.label] = target.due_condition
+        context.leaving[target.info.name.label] = target.due_condition
     return build_table_result(
         target,
         ArchiveStats(),

@@ -21,10 +21,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.inventory import SUFFIX, ArchivedObject, VerificationScope, object_directories
 from nightshift.archive.ledger import SWEEP_LIMIT, ArchiveLedger, split_keys
-from nightshift.archive.verify_report import RepairedEntry, UnverifiedObject
-from nightshift.archive.verify_scope import SUFFIX, VerificationScope, object_directories
 from nightshift.database.connect import Database
 from nightshift.database.lock import run_lock
 from nightshift.database.tables import archive_object, table_exists
@@ -40,6 +38,33 @@ MAX_BYTES = 1 << 30
 
 _UNFINISHED = ("pending", "sweeping", "swept")
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedObject:
+    """An object that needs a word of explanation.
+
+    Attributes:
+        table: None where only its key could tell.
+    """
+
+    key: str
+    table: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedEntry:
+    """An orphan that a repair took out of the readers' sight.
+
+    Attributes:
+        how: `removed` or `set aside`.
+        to: the key of the copy, where it was set aside.
+    """
+
+    key: str
+    how: str
+    to: str | None = None
 
 
 @dataclass(slots=True)

@@ -20,11 +20,10 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from nightshift.archive.chunk_archiver import LedgerCommit
 from nightshift.archive.chunk_workers import MAX_CHUNK_OVERSHOOT, UNBOUNDED
+from nightshift.archive.context import ArchiveContext, RunLimits
 from nightshift.archive.ledger import LedgerEntry
-from nightshift.archive.ledger_commit import LedgerCommit
-from nightshift.archive.run_state import RunLimits
-from nightshift.archive.table import ArchiveContext
 from nightshift.database.catalog import TableInfo, TableName, quote_literal
 from nightshift.database.connect import Database
 from nightshift.database.search_path import HAND_OVER, HANDED_OVER, TAKEN_BACK
@@ -225,16 +224,16 @@ class ArchiveSession:
 
 @contextmanager
 def archive_session(
-    database: Database, engine: ArchiveContext, statements: ExpiryStatements, run: JobRun, zone: ZoneInfo
+    database: Database, archive: ArchiveContext, statements: ExpiryStatements, run: JobRun, zone: ZoneInfo
 ) -> Iterator[ArchiveSession]:
-    """A session that archives by `engine`, closed again."""
-    assert engine.uploader is not None  # only a dry run has none
-    assert engine.ledger is not None
+    """A session that archives, closed again."""
+    assert archive.uploader is not None  # only a dry run has none
+    assert archive.ledger is not None
     session = ArchiveSession(
         connect=lambda: PostgresConnection(database.target),
         statements=statements,
-        seal=LedgerCommit(engine.uploader, engine.ledger, engine.listener, postgresql=True),
-        limits=engine.limits,
+        seal=LedgerCommit(archive.uploader, archive.ledger, archive.listener, postgresql=True),
+        limits=archive.limits,
         run_id=run.run_id,
         as_of=run.as_of.astimezone(zone),
         timezone=zone.key,

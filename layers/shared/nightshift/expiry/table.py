@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.archive.context import ArchiveContext
 from nightshift.archive.epochs import judge_unit
 from nightshift.archive.events import Listener, ignore_events
 from nightshift.archive.holds import NOTHING_HELD, Holds, active_holds, watch_holds
-from nightshift.archive.outcome import LOCKED
-from nightshift.archive.table import ArchiveContext
+from nightshift.archive.run_state import LOCKED
 from nightshift.archive.table_guards import (
     busy_refusal,
     check_plain_times,
@@ -77,7 +77,7 @@ class ExpiryContext:
     settings: Settings
     database: Database
     policy: ExpiryPolicy
-    engine: ArchiveContext | None = None
+    archive: ArchiveContext | None = None
     """The archive's; None where nothing is archived."""
     committed: Callable[[], None] = lambda: None
     """Called after each commit: the outbox may have grown."""
@@ -224,8 +224,8 @@ def _statements(
 def _archive(turn: ExpiryContext, statements: ExpiryStatements) -> AbstractContextManager[DeletionSession]:
     from nightshift.expiry.archiving import archive_session  # loads Arrow: for those who archive
 
-    assert turn.engine is not None  # the job opens one where a policy archives
-    return archive_session(turn.database, turn.engine, statements, turn.run, turn.policy.zone)
+    assert turn.archive is not None  # the job opens one where a policy archives
+    return archive_session(turn.database, turn.archive, statements, turn.run, turn.policy.zone)
 
 
 def _work(session: DeletionSession, statements: ExpiryStatements, turn: ExpiryContext, progress: BatchProgress) -> bool:

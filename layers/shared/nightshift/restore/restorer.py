@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from nightshift.archive.context import RunLimits
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.object_verification import ObjectDamaged, verify_object
-from nightshift.archive.run_state import RunLimits
 from nightshift.concurrency import WorkerPool
 from nightshift.restore.destination import RestoreDestination
 from nightshift.restore.object_loader import LoadedObject, load_object

@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.chunk_workers import UNBOUNDED
+from nightshift.archive.context import RunLimits
 from nightshift.archive.events import Listener
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.object_verification import ObjectDamaged, verify_object
-from nightshift.archive.run_state import RunLimits
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, refused_statement, server_message, sqlstate
 from nightshift.database.insertable import InsertTarget, partition_family

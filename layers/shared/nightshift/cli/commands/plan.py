@@ -70,7 +70,7 @@ def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResul
     Raises:
         NightshiftError: where no table at all could be looked at, the first one's failure.
     """
-    from nightshift.archive.engine import open_engine
+    from nightshift.archive.context import open_archive
     from nightshift.archive.table import archive_table
     from nightshift.database.upgrades import check_readable
     from nightshift.policy.file import load_policies
@@ -81,8 +81,8 @@ def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResul
         check_readable(connection)
     policies = load_policies(settings, services.fetch_text).retention
     chosen = policies if table is None else (_policy(table, policies),)
-    with open_engine(run, settings, services.database, None, services.listener, now=services.now()) as engine:
-        tables = tuple(archive_table(engine, run, policy) for policy in chosen)
+    with open_archive(run, settings, services.database, None, services.listener, now=services.now()) as archive:
+        tables = tuple(archive_table(archive, run, policy) for policy in chosen)
     errors = [found.error for found in tables if found.error is not None]
     if len(errors) == len(tables):
         raise errors[0]

@@ -14,7 +14,8 @@ from nightshift.cli.output import format_count, print_fact, print_json
 from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
-    from nightshift.archive.verify import Depth, VerificationReport
+    from nightshift.archive.object_verification import Depth
+    from nightshift.archive.verify import VerificationReport
     from nightshift.run_services import RunServices
 
 EPILOG = """

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nightshift.archive.left_out_rows import MOST_NAMED, LeftOut
+from nightshift.archive.run_state import MOST_NAMED, LeftOut
 from nightshift.database.catalog import HeapTable, quote_identifier, quote_literal
 from nightshift.database.search_path import HANDED_OVER, TAKEN_BACK
 from nightshift.database.sqlstates import first_line
