@@ -5,7 +5,8 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from nightshift.archive.context import limits_of
-from nightshift.restore.table import RestoreContext, restore_table
+from nightshift.restore.restorer import RestoreContext
+from nightshift.restore.table import restore_table
 from nightshift.results.restore import RestoreResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
@@ -18,7 +19,7 @@ def restore(run: JobRun, services: RunServices) -> RestoreResult:
         NightshiftError: something failed; its `result` holds what was restored before.
     """
     settings = services.settings
-    way = RestoreContext(
+    context = RestoreContext(
         database=services.database,
         store=services.archive_store(),
         limits=limits_of(settings, services.database),
@@ -26,4 +27,4 @@ def restore(run: JobRun, services: RunServices) -> RestoreResult:
         zone=ZoneInfo(settings.timezone),
         now=services.now(),
     )
-    return restore_table(way, run)
+    return restore_table(context, run)

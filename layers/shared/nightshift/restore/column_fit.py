@@ -55,30 +55,22 @@ class ColumnFit:
         return next((filled.slot.name for filled in self.filled if filled.source.name == archived), None)
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnMismatch:
-    """Reasons why archived columns do not fit a table.
-
-    Attributes:
-        problems: a sentence each.
-    """
-
-    problems: tuple[str, ...]
-
-
 def map_columns(
     columns: Sequence[ArchivedColumn],
     slots: Sequence[InsertColumn],
     rename: Mapping[str, str],
     widens: Callable[[str, str], bool],
-) -> ColumnFit | ColumnMismatch:
+) -> ColumnFit | list[str]:
     """Match archived columns with a table's.
 
     Args:
         columns: of the archived rows.
         slots: the table's columns.
         rename: archived name → the table's name.
-        widens: the database's rule: `widens` or `sqlite_widens`.
+        widens: the database's rule: `is_safe_cast` or `sqlite_widens`.
+
+    Returns:
+        the reasons why they do not fit, a sentence each, if they do not.
     """
     by_name = {rename.get(column.name, column.name): column for column in columns}
     filled: list[ColumnAssignment] = []
@@ -104,7 +96,7 @@ def map_columns(
     notes += [f"{name}: no longer in the table, left out" for name in left_out]
     if not filled:
         problems.append("no archived column has a place in the table")
-    return ColumnMismatch(tuple(problems)) if problems else ColumnFit(tuple(filled), tuple(notes), left_out)
+    return problems or ColumnFit(tuple(filled), tuple(notes), left_out)
 
 
 def _changes(slot: InsertColumn, source: ArchivedColumn) -> list[str]:
@@ -124,7 +116,12 @@ def _keeps_digits(source: ArchivedColumn, slot: InsertColumn) -> bool:
     """Returns whether a decimal has room: a domain may have been defined anew since, under its old name."""
     if source.is_decimal is None or slot.decimals is None:
         return True
-    (precision, scale), (wider, finer) = source.is_decimal, slot.decimals
+    return _has_room(source.is_decimal, slot.decimals)
+
+
+def _has_room(digits: tuple[int, int], room: tuple[int, int]) -> bool:
+    """Returns whether digits before and after the point both have room; each pair is precision and scale."""
+    (precision, scale), (wider, finer) = digits, room
     return finer >= scale and wider - finer >= precision - scale
 
 
@@ -140,7 +137,8 @@ def is_safe_cast(old: str, new: str) -> bool:
     if before[2] is None:
         return False
     if before[1] == "numeric":
-        return _holds_decimal(before, after)
+        old_digits, new_digits = ((int(m[2]), int(m[3] or 0)) for m in (before, after))  # a scale left out is 0
+        return _has_room(old_digits, new_digits)
     return int(before[2]) <= int(after[2])
 
 
@@ -165,12 +163,6 @@ def _longer(old: str, new: str) -> bool:
     """`character(n)` into `character varying(m)`."""
     sizes = re.fullmatch(r"character\((\d+)\)", old), re.fullmatch(r"character varying\((\d+)\)", new)
     return bool(sizes[0] and sizes[1] and int(sizes[0][1]) <= int(sizes[1][1]))
-
-
-def _holds_decimal(before: re.Match[str], after: re.Match[str]) -> bool:
-    """Digits before and after the point must both have room; a scale left out is 0."""
-    (precision, scale), (wider, finer) = ((int(m[2]), int(m[3] or 0)) for m in (before, after))
-    return finer >= scale and wider - finer >= precision - scale
 
 
 def common_type(types: Sequence[str], widens: Callable[[str, str], bool], anything: str) -> str:

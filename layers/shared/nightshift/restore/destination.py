@@ -15,7 +15,6 @@ from nightshift.database.sqlite import column_affinity
 from nightshift.database.values import RECAST
 from nightshift.restore.column_fit import (
     ColumnFit,
-    ColumnMismatch,
     common_type,
     duplicate_targets,
     is_safe_cast,
@@ -75,8 +74,8 @@ def plan_destination(
     fits: dict[str | None, ColumnFit] = {}
     for fingerprint, shape in shapes.items():
         fitting = map_columns(shape, table.slots, request.rename, rule)
-        if isinstance(fitting, ColumnMismatch):
-            return _impossible(name, fitting.problems)
+        if isinstance(fitting, list):
+            return _impossible(name, fitting)
         fits[fingerprint] = fitting
     said = [*notes, *(note for fitting in fits.values() for note in fitting.notes)]
     said += [

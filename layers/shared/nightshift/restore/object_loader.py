@@ -36,112 +36,100 @@ class LoadedObject:
     differing: int = 0
 
 
-def load_object(
-    filler: RowLoader,
-    records: RestoreRecords,
-    one: ArchivedObject,
-    file: ArchiveFile,
-    fit: ColumnFit,
-    bounds: TransactionLimits,
-    *,
-    before_commit: Callable[[], None],
-) -> LoadedObject | None:
-    """Restore one object.
+@dataclass(frozen=True, slots=True)
+class ObjectLoader:
+    """Loads one object.
 
-    Args:
+    Attributes:
         file: its bytes, proven.
-        before_commit: called when nothing but COMMIT is left.
-
-    Returns:
-        None where it was in the target already, or is no part of the archive any more.
-
-    Raises:
-        NightshiftError: nothing was changed; after `ConnectionLost` try again, it may have gone through.
+        limits: of the transaction.
     """
-    connection = filler.connection
-    timestamp = fit.name_of(file.metadata.get("nightshift.timestamp"))
-    filler.prepare_stage(file, fit, bounds)
-    with connection.transaction(bounds):
-        if records.takes_over and connection.execute(records.brought_before(one)):
-            landed = _take_over(filler, records, one, file, fit, bounds, timestamp)
-        elif connection.execute(records.claim_objects(one, timestamp)) != 1:
-            # On record already: perhaps by us, a moment ago, when the answer to COMMIT was lost.
-            existing = connection.execute(records.existing_of_this_run(one))
-            return None if existing < 0 else LoadedObject(file.rows - existing, existing)
-        else:
-            landed = _bring(filler, records, one, file, fit, bounds)
-        if records.into_original and connection.execute(records.leave_archive(one)) != 1:
-            return None
-        filler.advance_sequences(file, fit)
-        before_commit()
-        connection.commit()
-    return landed
 
+    loader: RowLoader
+    records: RestoreRecords
+    one: ArchivedObject
+    file: ArchiveFile
+    fit: ColumnFit
+    limits: TransactionLimits
 
-def _bring(
-    filler: RowLoader,
-    records: RestoreRecords,
-    one: ArchivedObject,
-    file: ArchiveFile,
-    fit: ColumnFit,
-    bounds: TransactionLimits,
-) -> LoadedObject:
-    """Insert the rows, and count the outcomes."""
-    added = filler.load_rows(file, fit, bounds)
-    _check_shape(filler)
-    existing = file.rows - added
-    if existing < 0 or (existing and not filler.destination.table.unique):
-        raise ArchiveMismatch(
-            "row counts differ, and nothing of the object was restored",
-            detail=f"{one.uri}: {file.rows} rows in the object, the database took {added}",
-        )
-    if not existing:
-        return LoadedObject(added, 0)
-    filler.connection.execute(records.existing_objects(one, existing))
-    return LoadedObject(added, existing, filler.count_differing(file, fit))
+    def load_object(self, *, before_commit: Callable[[], None]) -> LoadedObject | None:
+        """Restore the object.
 
+        Args:
+            before_commit: called when nothing but COMMIT is left.
 
-def _take_over(
-    filler: RowLoader,
-    records: RestoreRecords,
-    one: ArchivedObject,
-    file: ArchiveFile,
-    fit: ColumnFit,
-    bounds: TransactionLimits,
-    timestamp: str | None,
-) -> LoadedObject:
-    """An object that was restored into another table, which has taken the original's place since, or a part of it.
+        Returns:
+            None where it was in the target already, or is no part of the archive any more.
 
-    Its rows must be there as they came. Where some were changed or deleted meanwhile, and the table has a key, the rest
-    is inserted as usual; without a key the missing ones cannot be identified.
+        Raises:
+            NightshiftError: nothing was changed; after `ConnectionLost` try again, it may have gone through.
+        """
+        connection, records, one, file = self.loader.connection, self.records, self.one, self.file
+        timestamp = self.fit.name_of(file.metadata.get("nightshift.timestamp"))
+        self.loader.prepare_stage(file, self.fit, self.limits)
+        with connection.transaction(self.limits):
+            if records.takes_over and connection.execute(records.brought_before(one)):
+                landed = self._take_over(timestamp)
+            elif connection.execute(records.claim_objects(one, timestamp)) != 1:
+                # On record already: perhaps by us, a moment ago, when the answer to COMMIT was lost.
+                existing = connection.execute(records.existing_of_this_run(one))
+                return None if existing < 0 else LoadedObject(file.rows - existing, existing)
+            else:
+                landed = self._insert()
+            if records.into_original and connection.execute(records.leave_archive(one)) != 1:
+                return None
+            self.loader.advance_sequences(file, self.fit)
+            before_commit()
+            connection.commit()
+        return landed
 
-    Raises:
-        StatementRefused: so it is.
-    """
-    filler.connection.execute(records.adopt_objects(one, timestamp))
-    missing = filler.look_for(file, fit, bounds)
-    _check_shape(filler)
-    if missing == 0:
-        return LoadedObject(0, file.rows)
-    if not filler.destination.table.unique:
-        raise StatementRefused(
-            "rows that were restored here have been changed or deleted since",
-            detail=f"{one.uri}: {missing} of {file.rows} rows are not in the table as they came",
-            hint="the table has no key to tell them by: restore into a table of its own, and put right by hand",
-        )
-    return _bring(filler, records, one, file, fit, bounds)
+    def _insert(self) -> LoadedObject:
+        """Insert the rows, and count the outcomes."""
+        added = self.loader.load_rows(self.file, self.fit, self.limits)
+        self._check_shape()
+        existing = self.file.rows - added
+        if existing < 0 or (existing and not self.loader.destination.table.unique):
+            raise ArchiveMismatch(
+                "row counts differ, and nothing of the object was restored",
+                detail=f"{self.one.uri}: {self.file.rows} rows in the object, the database took {added}",
+            )
+        if not existing:
+            return LoadedObject(added, 0)
+        self.loader.connection.execute(self.records.existing_objects(self.one, existing))
+        return LoadedObject(added, existing, self.loader.count_differing(self.file, self.fit))
 
+    def _take_over(self, timestamp: str | None) -> LoadedObject:
+        """An object that was restored into another table, which has taken the original's place since, or a part of it.
 
-def _check_shape(filler: RowLoader) -> None:
-    """Make sure that the table is still the one that was judged: from here on our lock on it keeps changes out.
+        Its rows must be there as they came. Where some were changed or deleted meanwhile, and the table has a key, the
+        rest is inserted as usual; without a key the missing ones cannot be identified.
 
-    Raises:
-        TableChanged: its columns, triggers or rules are not what they were.
-    """
-    table = filler.destination.table
-    if filler.connection.execute(table.shape_sql) != table.shape:
-        raise TableChanged(
-            "the table was altered while it was filled",
-            detail=f"{table.name.label}: its columns, keys, triggers or rules are not what they were",
-            hint="what was restored before stands; run it again, and the rest goes into the table as it is then",
-        )
+        Raises:
+            StatementRefused: so it is.
+        """
+        self.loader.connection.execute(self.records.adopt_objects(self.one, timestamp))
+        missing = self.loader.look_for(self.file, self.fit, self.limits)
+        self._check_shape()
+        if missing == 0:
+            return LoadedObject(0, self.file.rows)
+        if not self.loader.destination.table.unique:
+            raise StatementRefused(
+                "rows that were restored here have been changed or deleted since",
+                detail=f"{self.one.uri}: {missing} of {self.file.rows} rows are not in the table as they came",
+                hint="the table has no key to tell them by: restore into a table of its own, and put right by hand",
+            )
+        return self._insert()
+
+    def _check_shape(self) -> None:
+        """Make sure that the table is still the one that was judged: from here on our lock on it keeps changes out.
+
+        Raises:
+            TableChanged: its columns, triggers or rules are not what they were.
+        """
+        table = self.loader.destination.table
+        if self.loader.connection.execute(table.shape_sql) != table.shape:
+            raise TableChanged(
+                "the table was altered while it was filled",
+                detail=f"{table.name.label}: its columns, keys, triggers or rules are not what they were",
+                hint="what was restored before stands; run it again, and the rest goes into the table as it is then",
+            )

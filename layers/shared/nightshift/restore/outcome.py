@@ -1,15 +1,116 @@
-"""Makes the result of a restore."""
+"""Makes the result of a restore, with its warnings: damaged objects and archived values that were not restored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from nightshift.restore.restore_warnings import damaged_object_warnings, differing_rows_warning
+from nightshift.archive.inventory import ArchivedObject
+from nightshift.archive.object_verification import THAW, ObjectDamage, ObjectDamaged
+from nightshift.errors import ArchiveMismatch
+from nightshift.restore.destination import RestoreDestination
+from nightshift.restore.request import RestoreRequest
 from nightshift.restore.restorer import RestoreStats
-from nightshift.results.common import RunStatus
-from nightshift.results.restore import RestoreResult
+from nightshift.restore.selection import ObjectSelection
+from nightshift.results.common import GuardRefusal, RunStatus
+from nightshift.results.restore import DamagedObject, RestoreResult
+
+
+def selection_warnings(
+    request: RestoreRequest,
+    selection: ObjectSelection,
+    back: Sequence[ArchivedObject],
+    hold_until: datetime | None,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Returns the warnings about the selection.
+
+    Args:
+        back: objects that are in the original as it is now.
+    """
+    returned = len(selection.returned)
+    if not request.into_original:
+        left_out = f"{returned} objects are back in {selection.label} and were left out; name them to have them here"
+        return (left_out,) if returned else ()
+    warnings = []
+    if hold_until is not None and hold_until <= now:
+        warnings.append("the hold is over already: the next run may take the rows again")
+    if back and request.hold is not None:
+        warnings.append(f"{len(back)} objects were there already; their hold is set anew")
+    if returned > len(back):
+        warnings.append(
+            f"{returned - len(back)} objects went back into {selection.label} before it was made anew or emptied: their"
+            " rows are not there; name them to restore them into a table of their own"
+        )
+    return tuple(warnings)
+
+
+def dropped_column_warnings(request: RestoreRequest, destination: RestoreDestination) -> tuple[str, ...]:
+    """Values that leave the archive with their object and do not come into the table."""
+    names = dict.fromkeys(name for fit in destination.fits.values() for name in fit.left_out)
+    if not names or not request.into_original:
+        return ()
+    return (
+        f"the table has no column {', '.join(names)}: these values stay in the objects alone, which can be restored by"
+        " name into a table of their own; if a column was renamed, say so with rename",
+    )
+
+
+def differing_rows_warning(tally: RestoreStats) -> list[str]:
+    """Rows whose keys the table had with other values: the table's stay, ours must not be forgotten."""
+    if not tally.differing:
+        return []
+    rows, some = sum(tally.differing.values()), ", ".join(sorted(tally.differing)[:5])
+    more = f" and {len(tally.differing) - 5} more" if len(tally.differing) > 5 else ""
+    return [
+        f"{rows} archived rows differ from the table's rows of the same keys, which were left alone; they are still in"
+        f" {some}{more}: restore these objects by name, into a table of its own, to see them"
+    ]
+
+
+def damaged_object_warnings(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedObject, ...]:
+    found = {one.key: DamagedObject(key=one.key, damage=one.damage.value, what=one.what) for one in damaged}
+    return tuple(found[key] for key in sorted(found))
+
+
+def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> RestoreResult:
+    """Returns the result of a run that could restore no object, if an earlier run restored some; else fails.
+
+    Raises:
+        ArchiveMismatch: nothing of the request has ever been restored.
+    """
+    if result.already:
+        return result
+    error = ArchiveMismatch(
+        f"no object could be restored: all {len(result.damaged)} are damaged",
+        detail="\n".join(f"{one.key}: {one.damage}, {one.what}" for one in damaged[:20]),
+        hint=THAW
+        if all(one.damage is ObjectDamage.FROZEN for one in damaged)
+        else "nothing was changed; look for older versions in the bucket, or a copy in another region",
+    )
+    error.result = result
+    raise error
+
+
+def busy_refusal(label: str) -> GuardRefusal:
+    """Another run has the table."""
+    return GuardRefusal(
+        guard="busy",
+        message=f"another run is deleting rows of {label} or restoring some, and could take rows as they arrive",
+        hint="try again when it is done, or restore into a table of its own",
+    )
+
+
+def not_there(destination: RestoreDestination, detail: str) -> ArchiveMismatch:
+    """The table does not hold what a run has committed."""
+    return ArchiveMismatch(
+        "the table does not show what this run restored",
+        detail=f"{destination.table.name.label}: {detail}",
+        hint="somebody deleted rows meanwhile, or something between us and the database undid a COMMIT: the objects"
+        " hold all of them, for a table of another name (--into)",
+    )
 
 
 def partial_result(facts: Callable[..., RestoreResult], tally: RestoreStats, objects: int) -> RestoreResult:

@@ -12,14 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from nightshift.archive.context import RunLimits
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.object_verification import ObjectDamaged, verify_object
 from nightshift.concurrency import WorkerPool
+from nightshift.database.connect import Database
 from nightshift.restore.destination import RestoreDestination
-from nightshift.restore.object_loader import LoadedObject, load_object
+from nightshift.restore.object_loader import LoadedObject, ObjectLoader
 from nightshift.restore.records import RestoreRecords
 from nightshift.restore.row_loaders import RowLoader
 from nightshift.rows.reader import ArchiveFile
@@ -30,6 +33,23 @@ logger = logging.getLogger(__name__)
 
 RETRIES = 3
 """Tries of an object that S3, a lock or the server stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreContext:
+    """Dependencies of a restore, the same for every table.
+
+    Attributes:
+        zone: in which a hold's day begins.
+        now: aware.
+    """
+
+    database: Database
+    store: ObjectStore
+    limits: RunLimits
+    listener: Listener
+    zone: ZoneInfo
+    now: datetime
 
 
 @dataclass(slots=True)
@@ -64,29 +84,22 @@ class ObjectRestorer:
 
     def __init__(
         self,
-        store: ObjectStore,
+        context: RestoreContext,
         connect: Callable[[], RowLoader],
         destination: RestoreDestination,
         records: RestoreRecords,
-        limits: RunLimits,
-        listener: Listener,
-        keep_lock: Callable[[], None],
     ) -> None:
         """Nothing is opened yet.
 
         Args:
             connect: opens a data connection; each worker has its own.
-            keep_lock: see `Database.keep_lock`.
         """
         self.tally = RestoreStats()
-        self._store = store
+        self._context = context
         self._connect = connect
         self._destination = destination
         self._records = records
-        self._limits = limits
-        self._listener = listener
-        self._keep_lock = keep_lock
-        self._pool = WorkerPool("restore", limits.deadline)
+        self._pool = WorkerPool("restore", context.limits.deadline)
         self._queue: deque[ArchivedObject] = deque()
 
     def restore_objects(self, objects: Sequence[ArchivedObject]) -> int:
@@ -100,17 +113,17 @@ class ObjectRestorer:
         """
         self._queue.extend(objects)
         self._tell(ProgressStep.PLANNED, sum(one.rows or 0 for one in objects), "")
-        workers = min(self._limits.workers, len(objects)) if self._records.postgresql else 1
+        workers = min(self._context.limits.workers, len(objects)) if self._records.postgresql else 1
         self._pool.run(self._work, workers)
         return len(self._queue)
 
     def _work(self) -> None:
-        filler = self._connect()
+        loader = self._connect()
         try:
             while (one := self._next()) is not None:
-                filler = self._object(filler, one)
+                loader = self._object(loader, one)
         finally:
-            filler.connection.close()
+            loader.connection.close()
 
     def _next(self) -> ArchivedObject | None:
         if not self._pool.has_time():
@@ -120,7 +133,7 @@ class ObjectRestorer:
         except IndexError:
             return None
 
-    def _object(self, filler: RowLoader, one: ArchivedObject) -> RowLoader:
+    def _object(self, loader: RowLoader, one: ArchivedObject) -> RowLoader:
         """Restore one object, and handle its failures; returns the connection to go on with."""
         started = time.monotonic()
         try:
@@ -129,42 +142,35 @@ class ObjectRestorer:
             logger.warning("an object is damaged", extra={"key": one.key, "damage": damaged.damage})
             with self.tally.lock:
                 self.tally.damaged.append(damaged)
-            return filler
+            return loader
         for attempt in range(1, RETRIES + 1):
             try:
-                self.tally.add_object(one, self._land(filler, one, file))
+                self.tally.add_object(one, self._land(loader, one, file))
             except (RowsLocked, StatementInterrupted, ConnectionLost):
                 self._tell(ProgressStep.ROLLED_BACK, 0, one.key)
                 if self._pool.is_over():
                     self._queue.appendleft(one)
-                    return filler
+                    return loader
                 if attempt == RETRIES:
                     raise
-                if not filler.connection.healthy:
-                    filler.connection.close()
-                    filler = self._connect()
+                if not loader.connection.healthy:
+                    loader.connection.close()
+                    loader = self._connect()
             else:
                 break
         self._pool.record_duration(time.monotonic() - started)
-        return filler
+        return loader
 
     def _fetch(self, one: ArchivedObject) -> ArchiveFile:
-        file = verify_object(self._store, one, tries=RETRIES)
+        file = verify_object(self._context.store, one, tries=RETRIES)
         self._tell(ProgressStep.PROVEN, file.rows, one.key)
         return file
 
-    def _land(self, filler: RowLoader, one: ArchivedObject, file: ArchiveFile) -> LoadedObject | None:
-        self._keep_lock()
+    def _land(self, loader: RowLoader, one: ArchivedObject, file: ArchiveFile) -> LoadedObject | None:
+        self._context.database.keep_lock()
         fit = self._destination.fits[one.fingerprint]
-        landed = load_object(
-            filler,
-            self._records,
-            one,
-            file,
-            fit,
-            self._bounds(),
-            before_commit=lambda: self._tell(ProgressStep.COMMITTING, file.rows, one.key),
-        )
+        load = ObjectLoader(loader, self._records, one, file, fit, self._bounds())
+        landed = load.load_object(before_commit=lambda: self._tell(ProgressStep.COMMITTING, file.rows, one.key))
         if landed is not None:
             self._tell(ProgressStep.COMMITTED, file.rows, one.key)
         return landed
@@ -172,11 +178,11 @@ class ObjectRestorer:
     def _bounds(self) -> TransactionLimits:
         return TransactionLimits(
             seconds=self._pool.seconds_left(),
-            lock_seconds=self._limits.lock_seconds,
-            bytes=self._limits.chunk_bytes,
+            lock_seconds=self._context.limits.lock_seconds,
+            bytes=self._context.limits.chunk_bytes,
             stop=self._pool.is_over,
         )
 
     def _tell(self, step: ProgressStep, rows: int, key: str) -> None:
         label = self._destination.table.name.label
-        self._listener(ProgressEvent(step=step, table=label, rows=rows, keys=(key,) if key else ()))
+        self._context.listener(ProgressEvent(step=step, table=label, rows=rows, keys=(key,) if key else ()))

@@ -75,7 +75,7 @@ class PostgresRowLoader:
         self._stages.add(stage)
 
     def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """See `RowLoader.load_tables`."""
+        """See `RowLoader.load_rows`."""
         ways, table = self._ways(file, fit), self.destination.table
         if self._direct(ways, file):
             feed = column_mapping.direct_feed(ways, file)
@@ -159,7 +159,7 @@ class SqliteRowLoader:
         """See `RowLoader.prepare_stage`: nothing is needed."""
 
     def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """See `RowLoader.load_tables`."""
+        """See `RowLoader.load_rows`."""
         _expected(file, fit, {})
         columns = {filled.source.name: filled.slot.name for filled in fit.filled}
         return self.connection.insert_rows(self.destination.table.name.sql, columns, file, bounds)

@@ -5,38 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.chunk_workers import UNBOUNDED
-from nightshift.archive.context import RunLimits
-from nightshift.archive.events import Listener
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.object_verification import ObjectDamaged, verify_object
 from nightshift.database.catalog import TableName
-from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, refused_statement, server_message, sqlstate
+from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, refused_statement, server_message, sqlstate
 from nightshift.database.insertable import InsertTarget, partition_family
 from nightshift.database.lock import TableLocks
 from nightshift.errors import NightshiftError
 from nightshift.restore import records as book
 from nightshift.restore.destination import ColumnSet, RestoreDestination, make_destination, plan_destination
-from nightshift.restore.outcome import build_result, partial_result, restore_status
-from nightshift.restore.records import RestoreRecords
-from nightshift.restore.request import RestoreRequest
-from nightshift.restore.restore_warnings import (
+from nightshift.restore.outcome import (
+    build_result,
     busy_refusal,
     damaged_object_warnings,
     dropped_column_warnings,
     not_there,
     only_damaged,
+    partial_result,
+    restore_status,
     selection_warnings,
 )
-from nightshift.restore.restorer import RETRIES, ObjectRestorer, RestoreStats
+from nightshift.restore.records import RestoreRecords
+from nightshift.restore.request import RestoreRequest
+from nightshift.restore.restorer import RETRIES, ObjectRestorer, RestoreContext, RestoreStats
 from nightshift.restore.row_loaders import loader_factory
 from nightshift.restore.selection import ObjectSelection, select_objects
 from nightshift.restore.target import check_has_key, check_known_rows, check_target, find_target
@@ -49,24 +48,7 @@ from nightshift.run import JobRun
 from nightshift.store import ObjectStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreContext:
-    """Dependencies of a restore, the same for every table.
-
-    Attributes:
-        zone: in which a hold's day begins.
-        now: aware.
-    """
-
-    database: Database
-    store: ObjectStore
-    limits: RunLimits
-    listener: Listener
-    zone: ZoneInfo
-    now: datetime
-
-
-def restore_table(way: RestoreContext, run: JobRun) -> RestoreResult:
+def restore_table(context: RestoreContext, run: JobRun) -> RestoreResult:
     """Restore what `run.request` asks for.
 
     Raises:
@@ -75,10 +57,10 @@ def restore_table(way: RestoreContext, run: JobRun) -> RestoreResult:
     request: RestoreRequest = run.request
     started = time.monotonic()
     with ExitStack() as stack:
-        locks = stack.enter_context(closing(TableLocks(way.database)))
-        connection = stack.enter_context(way.database.connect())
+        locks = stack.enter_context(closing(TableLocks(context.database)))
+        connection = stack.enter_context(context.database.connect())
         try:
-            result = _restore(way, run, connection, locks)
+            result = _restore(context, run, connection, locks)
         except NightshiftError as exc:
             exc.about(request.table)
             raise
@@ -91,9 +73,9 @@ def restore_table(way: RestoreContext, run: JobRun) -> RestoreResult:
     return replace(result, seconds=time.monotonic() - started)
 
 
-def _restore(way: RestoreContext, run: JobRun, connection: Connection, locks: TableLocks) -> RestoreResult:
+def _restore(context: RestoreContext, run: JobRun, connection: Connection, locks: TableLocks) -> RestoreResult:
     request: RestoreRequest = run.request
-    selection = select_objects(connection, way.store.bucket, request)
+    selection = select_objects(connection, context.store.bucket, request)
     if isinstance(selection, GuardRefusal):
         return RestoreResult(status=RunStatus.REFUSED, table=request.table, refusal=selection)
     label = selection.label
@@ -103,11 +85,11 @@ def _restore(way: RestoreContext, run: JobRun, connection: Connection, locks: Ta
     name, table = found
     if request.into_original and not run.dry_run and locks.take([name], alone=True):
         return RestoreResult(status=RunStatus.REFUSED, table=label, refusal=busy_refusal(name.label))
-    return _restore_into(way, run, connection, selection, name, table)
+    return _restore_into(context, run, connection, selection, name, table)
 
 
 def _restore_into(
-    way: RestoreContext,
+    context: RestoreContext,
     run: JobRun,
     connection: Connection,
     selection: ObjectSelection,
@@ -125,15 +107,15 @@ def _restore_into(
     # What is on record for the original and still archived is there from before it was the original: to be taken over.
     left = [one for one in selection.chosen if request.into_original or one.key not in on_record]
     back = [one for one in selection.returned if one.key in on_record] if request.into_original else []
-    hold_until = request.hold_until(way.now, way.zone)
-    warnings = selection_warnings(request, selection, back, hold_until, way.now)
+    hold_until = request.hold_until(context.now, context.zone)
+    warnings = selection_warnings(request, selection, back, hold_until, context.now)
     facts = partial(facts, already=len(selection.chosen) - len(left) + len(back), warnings=warnings)
     if not left:
         return facts(status=RunStatus.NOTHING, hold_until=_hold_anew(run, connection, back, hold_until))
     if refusal := check_has_key(request, label, table):
         return facts(status=RunStatus.REFUSED, refusal=refusal)
     connection.rollback()  # SQLite's writers need not wait for S3
-    shapes, damaged = _shapes(way.store, left)
+    shapes, damaged = _shapes(context.store, left)
     if not shapes:
         return only_damaged(facts(status=RunStatus.PARTIAL, damaged=damaged_object_warnings(damaged)), damaged)
     destination = plan_destination(connection, request, name, table, shapes)
@@ -142,7 +124,7 @@ def _restore_into(
     warnings += dropped_column_warnings(request, destination)
     facts = partial(facts, columns=destination.notes, warnings=warnings, hold_until=hold_until)
     if run.dry_run:
-        return _foretold(way, destination, left, partial(facts, damaged=damaged_object_warnings(damaged)))
+        return _foretold(context, destination, left, partial(facts, damaged=damaged_object_warnings(damaged)))
     _hold_anew(run, connection, back, hold_until)
     if table is None or table.empty:
         # SQLite's tables have no identity but their name; PostgreSQL's new one has an identity of its own.
@@ -153,45 +135,45 @@ def _restore_into(
         target=name,
         target_id=destination.table.id,
         family=relatives or (destination.table.id,),
-        takes_over=request.into_original and way.database.is_postgresql and bool(on_record),
+        takes_over=request.into_original and context.database.is_postgresql and bool(on_record),
         into_original=request.into_original,
         hold_until=hold_until,
         run_id=run.run_id,
-        now=way.now,
-        postgresql=way.database.is_postgresql,
-        schema=way.database.schema,
+        now=context.now,
+        postgresql=context.database.is_postgresql,
+        schema=context.database.schema,
     )
     connection.rollback()
     known = [one for one in left if one.fingerprint in shapes]
     lost = [one for one in damaged if one.fingerprint not in shapes]
-    return _fill(way, connection, destination, records, known, lost, facts, fresh=fresh)
+    return _fill(context, connection, destination, records, known, lost, facts, fresh=fresh)
 
 
 def _foretold(
-    way: RestoreContext,
+    context: RestoreContext,
     destination: RestoreDestination,
     objects: Sequence[ArchivedObject],
     facts: Callable[..., RestoreResult],
 ) -> RestoreResult:
     """Returns the result of a dry run."""
-    if refusal := _tried(way, destination, objects):
+    if refusal := _tried(context, destination, objects):
         return facts(status=RunStatus.REFUSED, refusal=refusal)
     rows, size = sum(one.rows or 0 for one in objects), sum(one.bytes or 0 for one in objects)
     return facts(status=RunStatus.DRY_RUN, rows=rows, objects=len(objects), bytes=size)
 
 
 def _tried(
-    way: RestoreContext, destination: RestoreDestination, objects: Sequence[ArchivedObject]
+    context: RestoreContext, destination: RestoreDestination, objects: Sequence[ArchivedObject]
 ) -> GuardRefusal | None:
     """Checks that the values of some objects fit the table; not in SQLite, where that would lock the file."""
-    if not destination.exists or not way.database.is_postgresql:
+    if not destination.exists or not context.database.is_postgresql:
         return None
-    left = max(1.0, way.limits.deadline - time.monotonic())
+    left = max(1.0, context.limits.deadline - time.monotonic())
     bounds = TransactionLimits(
-        left, way.limits.lock_seconds, UNBOUNDED, stop=lambda: time.monotonic() > way.limits.deadline
+        left, context.limits.lock_seconds, UNBOUNDED, stop=lambda: time.monotonic() > context.limits.deadline
     )
-    with closing(PostgresConnection(way.database.target)) as connection:
-        return try_out(way.store, connection, destination, objects, bounds)
+    with closing(PostgresConnection(context.database.target)) as connection:
+        return try_out(context.store, connection, destination, objects, bounds)
 
 
 def _on_record(
@@ -230,7 +212,7 @@ def _shapes(
 
 
 def _fill(
-    way: RestoreContext,
+    context: RestoreContext,
     connection: Connection,
     destination: RestoreDestination,
     records: RestoreRecords,
@@ -245,15 +227,13 @@ def _fill(
     Args:
         lost: damaged objects without any sound one of their kind.
     """
-    connect = loader_factory(way.database, destination, always_stage=records.takes_over)
-    restorer = ObjectRestorer(
-        way.store, connect, destination, records, way.limits, way.listener, way.database.keep_lock
-    )
+    connect = loader_factory(context.database, destination, always_stage=records.takes_over)
+    restorer = ObjectRestorer(context, connect, destination, records)
     tally = restorer.tally
     tally.damaged += lost
     try:
         remaining = restorer.restore_objects(objects)
-        way.database.refresh_timeouts(connection)
+        context.database.refresh_timeouts(connection)
         _check(connection, destination, records, tally, fresh=fresh and not remaining)
     except DBAPIError as exc:
         error = refused_statement(exc).about(destination.table.name.label)

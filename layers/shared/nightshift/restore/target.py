@@ -6,7 +6,7 @@ import hashlib
 
 from sqlalchemy import Connection, text
 
-from nightshift.archive.table_guards import hiding_cure
+from nightshift.archive.table_guards import hiding_cure, make_refusal
 from nightshift.database.catalog import TableName, split_name
 from nightshift.database.insertable import InsertTarget, find_insert_target
 from nightshift.restore import records
@@ -38,7 +38,7 @@ def find_target(
     if request.into_original:
         found = find_insert_target(connection, source)
         if found is None:
-            return _no(
+            return make_refusal(
                 "unknown_table",
                 f"{label} does not exist any more",
                 "restore into a table of its own, and rename that"
@@ -50,18 +50,20 @@ def find_target(
     candidates = _readings(request.into, source.schema)
     if candidates is None:
         hint = "write it like schema.table" if source.schema else "SQLite has no schemas: write the table's name alone"
-        return _no("unknown_table", f"{request.into} is not a table's name", hint)
+        return make_refusal("unknown_table", f"{request.into} is not a table's name", hint)
     for name in candidates:
         if name == source:
-            return _no("same_table", f"{request.into} is the table that the rows came from", BACK_INTO_IT)
+            return make_refusal("same_table", f"{request.into} is the table that the rows came from", BACK_INTO_IT)
         if found := find_insert_target(connection, name):
             if name.schema and _related(connection, source, found):
                 parts = f"{request.into} and {label} are parts of one partitioned table"
-                return _no("same_table", parts, BACK_INTO_IT)
+                return make_refusal("same_table", parts, BACK_INTO_IT)
             return name, found
     made = candidates[-1]
     if made.schema and len(made.name.encode()) > MAX_NAME_BYTES:
-        return _no("unusable_table", f"{request.into} is longer than {MAX_NAME_BYTES} bytes", "choose a shorter name")
+        return make_refusal(
+            "unusable_table", f"{request.into} is longer than {MAX_NAME_BYTES} bytes", "choose a shorter name"
+        )
     return made, None
 
 
@@ -73,7 +75,7 @@ def _beside(
     found = find_insert_target(connection, own)
     if found is not None and own.schema and _related(connection, source, found):
         hint = "use --into-original: it takes over what was restored there"
-        return _no("same_table", f"{own.label} and {label} are parts of one partitioned table", hint)
+        return make_refusal("same_table", f"{own.label} and {label} are parts of one partitioned table", hint)
     return own, found
 
 
@@ -107,26 +109,26 @@ def check_target(table: InsertTarget) -> GuardRefusal | None:
     """Refuse a table that would not take rows as they are."""
     label = table.name.label
     if table.name.name.startswith("nightshift_"):
-        return _no(
+        return make_refusal(
             "unusable_table",
             f"{label} is one of nightshift's own tables",
             "it is no place for rows: name another table with --into",
         )
     if table.kind not in ("table", "partitioned"):
-        return _no(
+        return make_refusal(
             "unusable_table",
             f"{label} is a {table.kind}",
             "name a table with --into, or leave it out: one of its own is made",
         )
     if not table.may_insert:
-        return _no(
+        return make_refusal(
             "privilege",
             f"nightshift's role may not read and insert into {label}",
             f"GRANT SELECT, INSERT ON {table.name.sql}, and USAGE on its schema, TO nightshift's role",
         )
     if table.altering:
         what = ", ".join(table.altering)
-        return _no(
+        return make_refusal(
             "altered_rows",
             f"{label}: {what} could change rows on their way in, or keep them out",
             f"restore into a table of its own; or, for the time of the restore, {hiding_cure(table.altering)}",
@@ -147,7 +149,7 @@ def check_known_rows(
     sources = records.list_sources(connection, table.id)
     if sources == {label} or (request.into is not None and (sources or not records.is_known(connection, table.name))):
         return None
-    return _no(
+    return make_refusal(
         "unknown_rows",
         f"{table.name.label} holds rows, and nightshift has no record of where they came from",
         "drop or rename it, or name another table with --into",
@@ -162,8 +164,4 @@ def check_has_key(request: RestoreRequest, label: str, table: InsertTarget | Non
     if table is None or not request.into_original or table.name.schema or table.empty or table.unique:
         return None
     hint = "restore into a table of its own, and insert from there what is missing"
-    return _no("no_key", f"{label} holds rows and has no key to tell archived ones by", hint)
-
-
-def _no(guard: str, message: str, hint: str) -> GuardRefusal:
-    return GuardRefusal(guard=guard, message=message, hint=hint)
+    return make_refusal("no_key", f"{label} holds rows and has no key to tell archived ones by", hint)

@@ -63,15 +63,15 @@ def try_out(
     """Try some objects; the first that does not go is a refusal."""
     table = destination.table
     trial = replace(destination, table=replace(table, name=TRIAL, unique=False))
-    filler = PostgresRowLoader(connection, trial, always_stage=False)
+    loader = PostgresRowLoader(connection, trial, always_stage=False)
     for one in _samples(objects, destination):
         try:
             file, fit = verify_object(store, one), destination.fits[one.fingerprint]
-            filler.prepare_stage(file, fit, bounds)
+            loader.prepare_stage(file, fit, bounds)
             with connection.transaction(bounds):
                 for statement in _like(table, fit):
                     connection.run_statement(statement)
-                filler.load_rows(file, fit, bounds)
+                loader.load_rows(file, fit, bounds)
                 gone = _missing_reference(connection, table.name, bounds)
         except ObjectDamaged:
             continue
