@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 
 from nightshift.logs import cloudwatch
 from nightshift.logs.cloudwatch import TRIES, CloudWatchLogs
-from nightshift.logs.groups import GroupProgress, GroupsSaved, retain_groups, save_groups
+from nightshift.logs.groups import GroupsSaved, retain_groups, save_groups
+from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.logs.window import day_before
+from nightshift.rows.parquet import ParquetFile
 from nightshift.rows.reader import ArchiveFile
 from tests.logs.conftest import FOLDER, Shelf, logs_client
 from tests.support.logs_server import LogsServer, Trouble
@@ -168,81 +170,75 @@ def test_throttled_at_the_deadline_the_next_invocation_goes_on(
         first = save(shelf)
 
     assert logs.suffered == [Trouble.THROTTLED] and first.left == (GROUP,) and 0 < first.events < 100
-    again = save(shelf, before={GROUP: first.groups[0]})
-    assert again.left == () and ids(shelf, again) == expected
+    again = save(shelf, before={GROUP: first.groups[0].later(START)})
+    assert again.left == () and sorted([*ids(shelf, first), *ids(shelf, again)]) == expected
 
 
-def stopped_after(parts: int, logs: LogsServer, shelf: Shelf) -> GroupProgress:
-    """Save until so many parts are recorded, and die."""
-    kept: list[str] = []
+@dataclass(frozen=True, slots=True)
+class ForgetfulUploader(LogUploader):
+    """Has CloudWatch forget every token once a part of one of these numbers is saved, the first time; None: at all."""
 
-    class Killed(Exception):
-        pass
+    logs: LogsServer | None = None
+    after: set[int] | None = None
 
-    def record(progress: GroupProgress) -> None:
-        kept.append(progress.to_json())
-        if len(progress.parts) == parts:
-            raise Killed
+    def upload_part(self, name: str, number: int, file: ParquetFile) -> SavedPart:
+        assert self.logs is not None
+        part = LogUploader.upload_part(self, name, number, file)
+        if self.after is None or number in self.after:
+            self.logs.expire_tokens()
+            (self.after or set()).discard(number)
+        return part
 
-    with pytest.raises(Killed):
-        save(shelf, record=record)
-    return GroupProgress.from_json(kept[-1])
+
+def forgetful(shelf: Shelf, logs: LogsServer, after: set[int] | None) -> Shelf:
+    sink = shelf.sink
+    return Shelf(ForgetfulUploader(sink.writer, sink.folder, sink.below, sink.part_bytes, logs, after), shelf.s3)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 5])
-@pytest.mark.parametrize("token", ["lives", "has expired"])
-def test_a_run_that_died_is_resumed_behind_its_last_part(
-    logs: LogsServer, make_shelf: Callable[[int], Shelf], parts: int, token: str
+def test_a_lost_token_is_gone_on_from_behind_the_last_part(
+    logs: LogsServer, make_shelf: Callable[[int], Shelf], parts: int
 ) -> None:
-    """By the token, or by time: of one millisecond's events some are saved and some are not."""
+    """By time: of one millisecond's events some are saved and some are not."""
     shelf = make_shelf(3000)
     expected = fill(logs, 300)
-    progress = stopped_after(parts, logs, shelf)
-    assert progress.token is not None and not progress.done
-    if token == "has expired":
-        logs.expire_tokens()
-    logs.requests.clear()
 
-    saved = save(shelf, before={GROUP: progress})
+    saved = save(forgetful(shelf, logs, {parts}))
 
     assert ids(shelf, saved) == expected
-    assert saved.parts[:parts] == progress.parts
-    starts = {given["startTime"] for _, given in logs.requests}
-    assert starts == ({START} if token == "lives" else {START, progress.last_ms})
+    began, again = dict.fromkeys(given["startTime"] for _, given in logs.requests)
+    assert (began, saved.missing) == (START, ())
+    assert again == max(row["timestamp"].timestamp() * 1000 for row in shelf.rows(saved.parts[:parts]))
 
 
-def test_resumed_twice_by_time(logs: LogsServer, make_shelf: Callable[[int], Shelf]) -> None:
-    """The token of the second, shorter range is good for that range alone."""
+def test_a_token_that_is_lost_again_and_again_ends_the_group(
+    logs: LogsServer, make_shelf: Callable[[int], Shelf]
+) -> None:
+    """What is saved is saved, and the next backup goes on behind it."""
     shelf = make_shelf(3000)
     expected = fill(logs, 300)
-    first = stopped_after(1, logs, shelf)
-    logs.expire_tokens()
-    steps: list[GroupProgress] = []
-    save(shelf, before={GROUP: first}, record=steps.append)
-    second = next(step for step in steps if len(step.parts) == 3)
-    assert second.start_ms == first.last_ms and second.token is not None
-    logs.requests.clear()
-    assert ids(shelf, save(shelf, before={GROUP: second})) == expected
-    assert {given["startTime"] for _, given in logs.requests} == {second.start_ms}
-
-
-def test_what_is_done_is_not_asked_for_again(logs: LogsServer, shelf: Shelf) -> None:
-    fill(logs, 30)
-    done = save(shelf)
-    logs.requests.clear()
-    assert save(shelf, before={GROUP: done.groups[0]}).groups == done.groups
-    assert logs.requests == []
+    first = save(forgetful(shelf, logs, None))
+    (missing,) = first.missing
+    assert missing.startswith(f"log group {GROUP} is saved in part: CloudWatch Logs: InvalidParameterException")
+    again = save(shelf, before={GROUP: first.groups[0].later(START)})
+    assert sorted([*ids(shelf, first), *ids(shelf, again)]) == expected
 
 
 def test_events_out_of_order_and_a_lost_token_begin_anew(logs: LogsServer, make_shelf: Callable[[int], Shelf]) -> None:
-    shelf = make_shelf(3000)
-    expected = fill(logs, 300)
-    progress = stopped_after(2, logs, shelf)
-    mixed = GroupProgress.from_json(json.dumps({**json.loads(progress.to_json()), "ordered": False}))
-    logs.expire_tokens()
-    saved = save(shelf, before={GROUP: mixed})
+    shelf = make_shelf(1000)
+    fill(logs, 60)
+    late = iter([START])
+
+    def arrive(_operation: str) -> None:
+        if len(logs.requests) == 6 and (at := next(late, None)) is not None:
+            for n in range(10):
+                logs.add(GROUP, at, f"late {n}")
+
+    logs.call_before(arrive)
+    saved = save(forgetful(shelf, logs, {6}))
+    assert len({given["startTime"] for _, given in logs.requests}) == 1
+    expected = sorted(event["eventId"] for event in logs.groups[GROUP].events)
     assert ids(shelf, saved) == expected
-    assert not set(saved.parts) & set(progress.parts)
 
 
 def test_disorder_is_noticed(logs: LogsServer, make_shelf: Callable[[int], Shelf]) -> None:

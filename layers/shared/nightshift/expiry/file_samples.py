@@ -213,7 +213,7 @@ def _look_up(
     wanted = list(names)
     if not wanted:
         return {}
-    from nightshift.store.lookup import has_object  # loads boto3: for those who look up
+    from nightshift.store.removal import has_object  # loads boto3: for those who look up
 
     client, first = connect(), wanted[0]
 

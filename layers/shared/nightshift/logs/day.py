@@ -7,7 +7,7 @@ whose time was over before their logs were saved. Events that arrived too late f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -32,7 +32,6 @@ class DayLogs:
         events: events of groups and lines of files.
         missing: logs that were not saved, a sentence each: for the manifest.
         warnings: what the operator should know, a sentence each.
-        left: groups that ran out of time: a later invocation may go on with `groups`.
         later: from where the next day's run has to begin with what is not saved whole, `before` of its call.
     """
 
@@ -40,7 +39,6 @@ class DayLogs:
     events: int = 0
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
     groups: tuple[GroupProgress, ...] = ()
     later: tuple[GroupProgress, ...] = ()
 
@@ -64,7 +62,6 @@ def save_day(
     previous: datetime | None = None,
     earlier: EarlierLogs | None = None,
     before: Mapping[str, GroupProgress] | None = None,
-    record: Callable[[GroupProgress], None] = lambda _: None,
     cloudwatch: CloudWatchLogs | None = None,
 ) -> DayLogs:
     """Save the logs of the calendar day before `as_of`, in TIMEZONE, and of days before it that no backup has.
@@ -74,8 +71,7 @@ def save_day(
         deadline: `time.monotonic()` value at which to stop.
         previous: `as_of` of the backup before; None: there is none.
         earlier: what that backup holds of the groups; None: its late events are not looked for.
-        before: how far an earlier invocation got with the groups, or what the backup before has as `later`.
-        record: callback for the progress of each group, after every object.
+        before: what the backup before has as `later`.
 
     Raises:
         InvalidSettings: see `check_settings`.
@@ -88,7 +84,7 @@ def save_day(
     before = before or {}
     groups, files, asked = GroupsSaved(), FileExportResult(), cloudwatch or CloudWatchLogs()
     if names := settings.backup_log_groups:
-        groups = save_groups(asked, sink, names, window, deadline=deadline, before=before, record=record)
+        groups = save_groups(asked, sink, names, window, deadline=deadline, before=before)
     late = _late(groups, earlier, window, before, sink, asked, deadline)
     later = [one.later(_start(before, one.group, window)) for one in groups.groups if not one.done]
     if settings.backup_log_directory:
@@ -106,7 +102,6 @@ def save_day(
         events=groups.events + sum(part.rows for one in late for part in one.parts) + files.lines,
         missing=(*groups.missing, *out_of_time, *(one.missing for one in late if one.missing), *files.missing),
         warnings=tuple(one.warning for one in late if one.warning),
-        left=groups.left,
         groups=groups.groups,
         later=tuple(later),
     )

@@ -1,19 +1,18 @@
-"""Saves the day's events of CloudWatch log groups, every one once, in parts of bounded size. It can stop and resume.
+"""Saves the day's events of CloudWatch log groups, every one once, in parts of bounded size.
 
-Events are returned by time. After each part the caller is told the progress: the token of the next page, and, because
-tokens live for 24 hours only, the last event's time with the ids of all events of that millisecond. A later invocation
-continues with the token, or from that time: events of the same millisecond that have been saved are recognised by their
-ids. If events are ever out of order, a lost token means that the group starts again.
+Events are returned by time, page by page. A token of the next page that CloudWatch does not know any more (it lives for
+24 hours) is no loss: the group is read on from the last saved event's time, and events of the same millisecond that
+have been saved are recognised by their ids. The next backup goes on the same way with a group for which the time did
+not suffice. If events are ever out of order, the group starts again.
 
 An event of the day before that reaches CloudWatch after the run belongs to the next backup: see `late`.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from nightshift.logs.cloudwatch import CloudWatchLogs, LogEvent, LogsOutOfTime, LogsUnavailable, TokenRefused
 from nightshift.logs.late import EVENT_BYTES
@@ -27,8 +26,6 @@ class GroupProgress:
     """Progress of saving one group.
 
     Attributes:
-        token: CloudWatch's, of the first page that is not in `parts`.
-        start_ms: of the range that the token was given for.
         last_ms: time of the youngest event that was saved.
         ids: of all events of that millisecond that were saved.
         ordered: events came by time so far.
@@ -37,8 +34,6 @@ class GroupProgress:
 
     group: str
     parts: tuple[SavedPart, ...] = ()
-    token: str | None = None
-    start_ms: int | None = None
     last_ms: int | None = None
     ids: tuple[str, ...] = ()
     ordered: bool = True
@@ -49,7 +44,7 @@ class GroupProgress:
         return sum(part.rows for part in self.parts)
 
     def later(self, start_ms: int) -> GroupProgress:
-        """Returns the progress for another day's run: the parts are in a backup by then, and the token has expired.
+        """Returns the progress for another day's run: the parts are in a backup by then.
 
         Args:
             start_ms: where this run began; it is where the next one has to, if events did not come by time.
@@ -57,17 +52,6 @@ class GroupProgress:
         if self.ordered and self.last_ms is not None:
             return GroupProgress(group=self.group, last_ms=self.last_ms, ids=self.ids)
         return GroupProgress(group=self.group, last_ms=start_ms)
-
-    def to_json(self) -> str:
-        """To be kept until the next invocation."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> GroupProgress:
-        """As `to_json` wrote it."""
-        facts = json.loads(text)
-        parts = tuple(SavedPart(**part) for part in facts.pop("parts"))
-        return cls(**{**facts, "ids": tuple(facts["ids"])}, parts=parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +77,6 @@ class GroupsSaved:
         return sum(group.events for group in self.groups)
 
 
-Record = Callable[[GroupProgress], None]
-"""Callback after every part; a later invocation need not save again the progress that it has stored."""
-
-
 def save_groups(
     cloudwatch: CloudWatchLogs,
     sink: LogUploader,
@@ -105,14 +85,13 @@ def save_groups(
     *,
     deadline: float,
     before: Mapping[str, GroupProgress] | None = None,
-    record: Record = lambda _: None,
 ) -> GroupsSaved:
     """Save groups one after the other; one that cannot be read does not stop the others.
 
     Args:
         groups: names.
         deadline: `time.monotonic()` value at which to stop.
-        before: what an earlier invocation got done.
+        before: what the backup before has as `GroupProgress.later`.
 
     Raises:
         StoreError, ArchiveMismatch: S3 did not take a part.
@@ -121,23 +100,22 @@ def save_groups(
     left: list[str] = []
     missing: list[str] = []
     for group in groups:
-        progress = [(before or {}).get(group, GroupProgress(group=group))]
+        progress = (before or {}).get(group, GroupProgress(group=group))
         try:
-            for step in save_group(cloudwatch, sink, window, progress[0], deadline=deadline):
-                progress.append(step)
-                record(step)
+            for step in save_group(cloudwatch, sink, window, progress, deadline=deadline):
+                progress = step
         except LogsUnavailable as exc:
-            much = "saved in part" if progress[-1].parts else "not saved"
+            much = "saved in part" if progress.parts else "not saved"
             missing.append(f"log group {group} is {much}: {exc.sentence}")
         else:
-            if not progress[-1].done:
+            if not progress.done:
                 left.append(group)
-        saved.append(progress[-1])
+        saved.append(progress)
     return GroupsSaved(groups=tuple(saved), left=tuple(left), missing=tuple(missing))
 
 
 def save_group(
-    cloudwatch: CloudWatchLogs, sink: LogUploader, window: LogWindow, progress: GroupProgress, *, deadline: float
+    cloudwatch: CloudWatchLogs, sink: LogUploader, window: LogWindow, begun: GroupProgress, *, deadline: float
 ) -> Iterator[GroupProgress]:
     """Saves one group, starting from its progress.
 
@@ -148,16 +126,12 @@ def save_group(
         LogsUnavailable: CloudWatch refused; what was yielded before is saved.
         StoreError, ArchiveMismatch: S3 did not take a part.
     """
-    begun = progress.last_ms if progress.token is None and not progress.parts else None
+    progress = begun
     try:
-        for reached in _pages(cloudwatch, sink, window, progress, deadline):
-            progress = reached
+        for progress in _pages(cloudwatch, sink, window, begun, deadline):
             yield progress
     except TokenRefused:
-        again = (
-            replace(progress, token=None) if progress.ordered else GroupProgress(group=progress.group, last_ms=begun)
-        )
-        yield from _pages(cloudwatch, sink, window, again, deadline)
+        yield from _pages(cloudwatch, sink, window, progress if progress.ordered else begun, deadline)
 
 
 def _pages(
@@ -165,21 +139,20 @@ def _pages(
 ) -> Iterator[GroupProgress]:
     metadata = {"nightshift.log_group": progress.group, "nightshift.window": f"{window.start} / {window.end}"}
     gathering = ParquetBuffer(EVENTS, metadata)
-    start = progress.start_ms if progress.token else progress.last_ms
-    start = window.start_ms if start is None else start
+    start, token = window.start_ms if progress.last_ms is None else progress.last_ms, None
     if start >= window.end_ms:
         progress = replace(progress, done=True)  # a day that the zone left out
     while not progress.done:
         if time.monotonic() > deadline:
             break
         try:
-            page = cloudwatch.fetch_page(progress.group, start, window.end_ms, progress.token, deadline=deadline)
+            page = cloudwatch.fetch_page(progress.group, start, window.end_ms, token, deadline=deadline)
         except LogsOutOfTime:
             break
-        if page.token is not None and page.token == progress.token and not page.events:
+        if page.token is not None and page.token == token and not page.events:
             raise LogsUnavailable("CloudWatch Logs: the same page again and again", detail=progress.group)
-        progress = _gather(page.events, gathering, progress)
-        progress = replace(progress, token=page.token, start_ms=start, done=page.token is None)
+        token = page.token
+        progress = replace(_gather(page.events, gathering, progress), done=token is None)
         if gathering.size >= sink.part_bytes and not progress.done:
             progress = _written(sink, gathering, progress)
             yield progress

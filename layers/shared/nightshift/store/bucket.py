@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightshift.errors import ArchiveMismatch, KeyTaken, ObjectAbsent, StoreError
-from nightshift.store.client import DELETE_BATCH
-from nightshift.store.store_errors import code_of, error_context, is_denied, store_error
+from nightshift.store.client import DELETE_BATCH, code_of, error_context, is_denied, store_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

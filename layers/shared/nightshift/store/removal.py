@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from nightshift.store.client import DELETE_BATCH, sending_until
-from nightshift.store.store_errors import code_of
+from nightshift.store.client import DELETE_BATCH, code_of, sending_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -182,3 +181,18 @@ def _versions_of(client: S3Client, bucket: str, key: str) -> list[str]:
         if any(entry["Key"] != key for entry in entries):
             break
     return found
+
+
+def has_object(client: S3Client, bucket: str, key: str, deadline: float) -> bool | str:
+    """Returns whether an object exists, or S3's error code where it does not say; lists, and reads no object.
+
+    Args:
+        deadline: `time.monotonic()` value after which nothing is sent.
+    """
+    try:
+        with sending_until(deadline):
+            found = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    except (ClientError, BotoCoreError) as exc:
+        return code_of(exc)
+    # Of the keys that begin with it, it would be the first.
+    return any(entry["Key"] == key for entry in found.get("Contents", ()))
