@@ -5,6 +5,7 @@ No thread may be started and nothing may be connected here: neither survives a f
 
 from __future__ import annotations
 
+import gc
 import os
 
 import boto3
@@ -27,3 +28,5 @@ __all__ = ["backup_app", "cleanup_app", "expire_jobs_app", "feedback_app", "nigh
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 share_models()
 boto3.client("s3", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()
+# A child's collections would copy every page that these objects lie on: 15 % of a short run.
+gc.freeze()
