@@ -17,7 +17,7 @@ export PYTHONPATH := layers/shared:functions:.
 # SAM wants a region even to read a template, tells on its users unless asked not to, and writes into $HOME.
 SAM := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.cache/sam .venv-sam/bin/sam
 
-PYTEST := .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup sam demo test test-all lint docs bench coldstart build invoke lock clean
 

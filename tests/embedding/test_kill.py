@@ -11,8 +11,8 @@ from tests.support.embedding import COLUMN, INTO, DocumentScene
 
 STEPS = [
     (ProgressStep.TAKEN, 2),
-    (ProgressStep.ANSWERED, 1),
     (ProgressStep.ANSWERED, 3),
+    pytest.param(ProgressStep.ANSWERED, 1, marks=pytest.mark.slow),
     (ProgressStep.COMMITTING, 2),
     (ProgressStep.COMMITTED, 3),
 ]
@@ -34,7 +34,13 @@ def test_killed_at_a_step(documents: DocumentScene, policy: str, step: ProgressS
 
 
 @pytest.mark.parametrize(
-    ("step", "occurrence"), [*STEPS, (ProgressStep.PLANNED, 1), (ProgressStep.COMMITTING, 5), (ProgressStep.SETTLED, 1)]
+    ("step", "occurrence"),
+    [
+        *STEPS,
+        (ProgressStep.PLANNED, 1),
+        pytest.param(ProgressStep.COMMITTING, 5, marks=pytest.mark.slow),
+        (ProgressStep.SETTLED, 1),
+    ],
 )
 @pytest.mark.parametrize("policy", [COLUMN, INTO])
 def test_killed_in_a_switch(documents: DocumentScene, policy: str, step: ProgressStep, occurrence: int) -> None:

@@ -18,7 +18,12 @@ SIZES = pytest.mark.parametrize("chunk_bytes", [1, 2 * ROW, 1 << 30], ids=["1 ro
 
 WAYS = pytest.mark.parametrize(
     ("workers", "indexed"),
-    [(1, False), (1, True), (2, True), (4, False)],
+    [
+        pytest.param(1, False, marks=pytest.mark.slow),
+        pytest.param(1, True, marks=pytest.mark.slow),
+        (2, True),
+        pytest.param(4, False, marks=pytest.mark.slow),
+    ],
     ids=["1 by place", "1 by time", "2 by time", "4 by place"],
 )
 

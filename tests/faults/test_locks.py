@@ -34,7 +34,8 @@ def test_one_row_is_locked(scene: Scene, indexed: bool) -> None:
     assert scene.converge()["tables"][0]["archived_rows"] == 1
 
 
-def test_the_table_is_locked_when_the_run_begins(scene: Scene) -> None:
+def test_the_table_is_locked_when_the_run_begins(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nightshift.database.connect.CONTROL_LOCK_TIMEOUT_S", 1)
     scene.fill(300)
     with contextlib.closing(connect(scene.url)) as other:
         other.run("BEGIN")

@@ -17,7 +17,7 @@ from tests.restore.torture import Torture
 from tests.support.handler import run_job
 from tests.support.house import AS_OF, House
 
-ROWS = 2_000
+ROWS = 1_000
 MANY_ROWS = 10_000
 """The awkward values of a type come first, and are fewer than `ROWS`; the others are drawn."""
 
@@ -146,7 +146,7 @@ def test_every_type_comes_back_into_the_original(lot: House) -> None:
     """The server computes its own columns again, and comes to the same; whatever the database's settings are."""
     torture = Torture(lot)
     torture.make()
-    torture.fill(1000)
+    torture.fill(ROWS)
     before, types = torture.fingerprints(), torture.types()
     for name, value in HOSTILE.items():
         lot.sql(f"ALTER DATABASE {lot.database} SET {name} = '{value}'")

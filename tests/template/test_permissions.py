@@ -36,7 +36,10 @@ NOT_OURS = {
 """Granted, and used by Lambda itself in the role's name: no run of ours can be seen to call it. Why it is there."""
 
 
-@pytest.fixture(scope="module", params=["plain", "secrets", "tokens"])
+@pytest.fixture(
+    scope="module",
+    params=["secrets", pytest.param("plain", marks=pytest.mark.slow), pytest.param("tokens", marks=pytest.mark.slow)],
+)
 def deployed(
     request: pytest.FixtureRequest,
     transform: SamTransform,
