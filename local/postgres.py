@@ -131,13 +131,13 @@ class EmbeddedPostgres:
         finally:
             connection.close()
 
-    def create_database(self, name: str, template: str | None = None, strategy: str = "wal_log") -> str:
+    def create_database(self, name: str, template: str | None = None, strategy: str = "file_copy") -> str:
         """Create a database and return its URL.
 
         Args:
             name: of the new database.
             template: database to copy; nobody may be connected to it.
-            strategy: `wal_log` is faster for small templates, `file_copy` for large ones.
+            strategy: `file_copy` takes a fifth of the time of `wal_log` where nothing is flushed, as in `DISPOSABLE`.
         """
         source = pg8000.native.identifier(template or "template1")
         self.execute(f"CREATE DATABASE {pg8000.native.identifier(name)} TEMPLATE {source} STRATEGY {strategy}")

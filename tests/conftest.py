@@ -97,7 +97,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """URL of an empty PostgreSQL database of the test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    yield postgres.create_database(name, strategy="file_copy")
+    yield postgres.create_database(name)
     postgres.drop_database(name)
 
 
