@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import nightshift.backup.restore_dispatch  # noqa: F401 - loads Arrow, which the frame does without
+import nightshift.backup.restore  # noqa: F401 - loads Arrow, which the frame does without
 from benchmarks.stopwatch import report
 
 

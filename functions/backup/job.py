@@ -14,11 +14,15 @@ from nightshift.backup.creation import create_backup
 from nightshift.backup.inventory import BackupState, FoundBackup, find_backups, newest_good, newest_proven
 from nightshift.backup.manifest import BackupManifest, BackupPath, backup_name
 from nightshift.backup.orphans import OrphanCleanup, delete_orphans, known_run_ids
-from nightshift.backup.pruning import PruneResult, prune_backups, retention_candidates
-from nightshift.backup.replica import backup_source
-from nightshift.backup.retention import RetentionPolicy, apply_retention
+from nightshift.backup.retention import (
+    PruneResult,
+    RetentionPolicy,
+    apply_retention,
+    prune_backups,
+    retention_candidates,
+)
 from nightshift.backup.snapshot import snapshot_of
-from nightshift.backup.storage import open_backup_store
+from nightshift.backup.targets import backup_source, open_backup_store
 from nightshift.backup.task import BackupOutcome, BackupTask
 from nightshift.errors import ArchiveMismatch, InvalidEvent
 from nightshift.logs.day import check_settings

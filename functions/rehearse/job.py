@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from nightshift.backup.opened_backup import BackupRepository
 from nightshift.backup.rehearsal import RehearsalEnvironment, rehearse_backup
-from nightshift.backup.requests import RehearseRequest
-from nightshift.backup.restore import RestoreOptions
-from nightshift.backup.storage import open_backup_store
-from nightshift.backup.targets import rehearsal_database
+from nightshift.backup.requests import RehearseRequest, RestoreOptions
+from nightshift.backup.targets import open_backup_store, rehearsal_database
 from nightshift.results.backup import RestoredBackup
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
@@ -25,8 +24,7 @@ def rehearse(run: JobRun, services: RunServices) -> RestoredBackup:
     terms = RestoreOptions(workers=settings.backup_workers, client=settings.backup_pg_client)
     with closing(rehearsal_database(settings, services.database)) as server:
         stage = RehearsalEnvironment(
-            store=open_backup_store(services),
-            prefix=settings.backup_prefix,
+            repository=BackupRepository(open_backup_store(services), settings.backup_prefix),
             server=server,
             production=services.database,
             own_rights=settings.rehearse_with_own_rights,

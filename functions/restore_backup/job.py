@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from nightshift.backup.requests import RestoreBackupRequest
-from nightshift.backup.restore import RestoreOptions
-from nightshift.backup.restore_dispatch import BackupRepository, run_restore
-from nightshift.backup.storage import open_backup_store
-from nightshift.backup.targets import restore_target
+from nightshift.backup.opened_backup import BackupRepository
+from nightshift.backup.requests import RestoreBackupRequest, RestoreOptions
+from nightshift.backup.restore import run_restore
+from nightshift.backup.targets import open_backup_store, restore_target
 from nightshift.results.backup import RestoredBackup
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices

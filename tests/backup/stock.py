@@ -8,18 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from nightshift.backup.manifest import (
-    BackupManifest,
-    BackupPart,
-    SavedColumn,
-    SchemaFiles,
-    SnapshotGroup,
-    TableEntry,
-    VerificationRecord,
-    backup_name,
-    sha256_of,
-    to_json,
-)
+from nightshift.backup.manifest import BackupManifest, VerificationRecord, backup_name, sha256_of, to_json
+from nightshift.backup.models import BackupPart, SavedColumn, SchemaFiles, SnapshotGroup, TableEntry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

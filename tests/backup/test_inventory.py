@@ -12,7 +12,8 @@ import pytest
 
 from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import BackupState, find_backup, find_backups, newest_good, newest_proven
-from nightshift.backup.manifest import BackupPart, SharedObject, backup_name, to_json
+from nightshift.backup.manifest import backup_name, to_json
+from nightshift.backup.models import BackupPart, SharedObject
 from nightshift.errors import StoreError
 from nightshift.store import ObjectStore, make_client
 from tests.backup.stock import MIDNIGHT, PREFIX, RUN, Stock, body_of

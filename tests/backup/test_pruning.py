@@ -13,11 +13,15 @@ import pytest
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import BackupState, find_backups
-from nightshift.backup.manifest import sha256_of
-from nightshift.backup.paths import BackupPath
+from nightshift.backup.manifest import BackupPath, sha256_of
 from nightshift.backup.pins import BackupPin, pin_backup, unpin_backup
-from nightshift.backup.pruning import PruneResult, prune_backups, retention_candidates
-from nightshift.backup.retention import RetentionPolicy, apply_retention
+from nightshift.backup.retention import (
+    PruneResult,
+    RetentionPolicy,
+    apply_retention,
+    prune_backups,
+    retention_candidates,
+)
 from nightshift.store import ObjectStore, make_client
 from tests.backup.stock import MIDNIGHT, PREFIX, RUN, SEOUL, Stock
 from tests.support.s3_faults import access_denied, call_before, disconnect, slow_down

@@ -68,7 +68,7 @@ def test_writers_do_not_tear_it(sqlite_backups: BackupHouse, journal: str) -> No
 
 
 def test_pieces(sqlite_backups: BackupHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nightshift.backup.sqlite_backup.PIECE_BYTES", 10_000)
+    monkeypatch.setattr("nightshift.backup.sqlite.PIECE_BYTES", 10_000)
     sqlite_backups.sql('CREATE TABLE "odd ""name" (body TEXT)')
     sqlite_backups.sql("INSERT INTO \"odd \"\"name\" VALUES (printf('%.*c', 50000, 'x')), (NULL)")
     answer = sqlite_backups.run()

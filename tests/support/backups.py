@@ -17,8 +17,8 @@ from backup.job import backup
 from nightshift.archive.events import ProgressStep
 from nightshift.backup import schema, snapshot
 from nightshift.backup.inventory import BackupState, FoundBackup, find_backups
-from nightshift.backup.manifest import BackupManifest, BackupPart, BackupPath, TableEntry
-from nightshift.backup.manifest_checksum import SEAL, with_checksum
+from nightshift.backup.manifest import SEAL, BackupManifest, BackupPath, manifest_seal
+from nightshift.backup.models import BackupPart, TableEntry
 from nightshift.results.backup import BackupResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices
@@ -47,7 +47,8 @@ def impatient_backup(run: JobRun, services: RunServices) -> BackupResult:
 
 def resealed(facts: Mapping[str, Any]) -> bytes:
     """A manifest that says something else, and is sealed again: as if it had been written so."""
-    return json.dumps(with_checksum({name: value for name, value in facts.items() if name != SEAL})).encode()
+    plain = {name: value for name, value in facts.items() if name != SEAL}
+    return json.dumps({**plain, SEAL: manifest_seal(plain)}).encode()
 
 
 class BackupHouse(RunningHouse):

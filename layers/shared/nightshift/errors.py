@@ -7,7 +7,14 @@ carry a secret or the contents of a row: `detail` names things (tables, keys, co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
+
+
+def join_names(names: Sequence[str], most: int) -> str:
+    """Names for a sentence; of many the first `most`, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class NightshiftError(Exception):

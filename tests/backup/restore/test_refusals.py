@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from nightshift.backup.models import ManifestDamaged
 from nightshift.backup.opened_backup import BackupDamaged
-from nightshift.backup.strict_model import ManifestDamaged
 from nightshift.errors import InvalidEvent, InvalidSettings, NightshiftError
 from tests.backup.restore.vault import NEXT_NAME, Vault
 from tests.support.handler import run_job

@@ -9,7 +9,8 @@ import pytest
 
 from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.backup.pg_tools import PgToolError
-from nightshift.backup.restore import RestoreOptions, restore_backup
+from nightshift.backup.requests import RestoreOptions
+from nightshift.backup.restore import restore_backup
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import DatabaseUnavailable, NightshiftError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.postgres import DISPOSABLE, EmbeddedPostgres
-from nightshift.backup.scratch_role import scratch_role
+from nightshift.backup.scratch import scratch_role
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.errors import NightshiftError

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from local.chatlog import connect
-from nightshift.backup.array_casts import normalise_array_casts
+from nightshift.backup.schema_diff import normalise_array_casts
 
 BEFORE = "CHECK (((s)::text = ANY ((ARRAY['new'::character varying, 'done'::character varying])::text[])))"
 AFTER = "CHECK (((s)::text = ANY (ARRAY[('new'::character varying)::text, ('done'::character varying)::text])))"

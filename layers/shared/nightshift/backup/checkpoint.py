@@ -8,15 +8,19 @@ two would hold back VACUUM for as long. So a continued backup consists of groups
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from nightshift.backup.database_inventory import SourceTable
-from nightshift.backup.manifest import TableEntry, read_entry, to_json
+from nightshift.backup.database_inventory import DatabaseInventory, SourceTable
+from nightshift.backup.manifest import read_entry, to_json
+from nightshift.backup.models import SnapshotGroup, TableEntry
 from nightshift.database.tables import backup_table as table
+from nightshift.errors import join_names
+
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +93,19 @@ def clear_checkpoint(connection: Connection) -> None:
 
 def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def cross_snapshot_warnings(survey: DatabaseInventory, groups: Sequence[SnapshotGroup]) -> Iterator[str]:
+    """Yields warnings about possible inconsistencies across snapshots; none for a single one.
+
+    Between two snapshots a referenced row may have been added or deleted, and a row may have moved between partitions,
+    so it can be saved twice or not at all.
+    """
+    group_of = {label: number for number, group in enumerate(groups) for label in group.tables}
+    keys = {f"{one} → {other}" for one, other in survey.references if group_of.get(one) != group_of.get(other)}
+    if keys:
+        yield f"foreign keys between tables of different moments may not hold: {join_names(sorted(keys), _NAMED)}"
+    families = {label for label, leaves in survey.partitions.items() if len({group_of.get(one) for one in leaves}) > 1}
+    if families:
+        names = join_names(sorted(families), _NAMED)
+        yield f"rows may have moved between partitions of different moments: those of {names}"

@@ -1,15 +1,22 @@
-"""Reads the table of contents of a pg_dump archive (custom format), and rewrites it with other statements.
+"""Reads the entries of a pg_dump archive (custom format) and of its SQL, and rewrites an archive's statements.
 
 pg_restore lists it for people, and cannot change it. The format is PostgreSQL's own (`pg_backup_archiver.c`), and has
 been extended three times since version 12. An archive of an unknown version is not changed. Only archives without rows
 are supported: in others, data offsets would have to be moved.
+
+Passwords of other servers are removed: they are options of user mappings, foreign servers and the like. A user mapping
+keeps only its user's name. Foreign-data wrappers, servers and foreign tables keep the options whose names are not
+secret and whose values hold no login. A user's own foreign-data wrapper may give any name to its password, so every
+option that looks like a password is removed.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from nightshift.errors import NightshiftError
 
@@ -18,6 +25,25 @@ _KNOWN = ((1, 14), (1, 15), (1, 16))
 _ACCESS_METHOD, _ALGORITHM, _RELKIND = (1, 14), (1, 15), (1, 16)
 _CUSTOM = 1
 _DATE_FIELDS = 7
+
+_KINDS = {"FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING", "FOREIGN TABLE"}
+_IDENTIFIER = r'(?:"(?:[^"]|"")+"|[^\s"\'(),]+)'
+_LITERAL = r"(?:E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*')"
+_OPTION = re.compile(rf"({_IDENTIFIER}) ({_LITERAL})", re.DOTALL)
+_OPTIONS = re.compile(rf"(\s*)OPTIONS \(\s*({_IDENTIFIER} {_LITERAL}(?:,\s*{_IDENTIFIER} {_LITERAL})*)\s*\)", re.DOTALL)
+_OF_A_COLUMN = re.compile(rf"^ALTER FOREIGN TABLE .* ALTER COLUMN {_IDENTIFIER}$", re.MULTILINE)
+_NO_SECRET = {"user", "username"}
+_SECRET_NAME = re.compile("pass|pwd|secret|token|credential|key|auth|conninfo|connstr|connection|dsn", re.IGNORECASE)
+_LOGIN = re.compile(r"://[^/\s]*@|\b(?:password|pwd|passwd)\s*=", re.IGNORECASE)
+
+
+OWNERSHIP = re.compile(r'(?:\A|\n)(ALTER [^\n]+ OWNER TO (?:"(?:[^"\n]|"")+"|[^\s"]+);)\s*\Z')
+"""The statement that gives an entry's object to its owner, its last."""
+_SQL_ENTRY = re.compile(r"^--\n-- (?:Data for )?Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)\n--\n", re.MULTILINE)
+_BETWEEN_ENTRIES = re.compile(r"^SET default_(?:tablespace|table_access_method) = .*;\n", re.MULTILINE)
+"""Settings that pg_dump writes after an entry for the next one."""
+_BY_NATURE = re.compile(r"^(?:\\(?:un)?restrict .*|-- Dumped (?:from database|by pg_dump) version .*)\n", re.MULTILINE)
+_END = "--\n-- PostgreSQL database dump complete\n--\n"
 
 
 class ArchiveUnknown(NightshiftError):
@@ -50,6 +76,27 @@ class ArchiveEntry:
     def name(self) -> str:
         """Its kind and name, for people."""
         return f"{self.kind.lower()} {f'{self.schema}.' if self.schema else ''}{self.tag}"
+
+
+class SqlEntry(NamedTuple):
+    """One entry of an archive's SQL; `schema` and `owner` are `-` for one that has none."""
+
+    name: str
+    kind: str
+    schema: str
+    owner: str
+    statements: str
+
+
+def split_sql(sql: str) -> Iterator[SqlEntry]:
+    """Yields the entries of an archive's SQL in its order, without text that differs from one pg_dump to the next.
+
+    The first one, `preamble`, is the SQL before all others.
+    """
+    pieces = _SQL_ENTRY.split(_BY_NATURE.sub("", sql))
+    for at in range(0, len(pieces), 5):
+        name, kind, schema, owner = pieces[at - 4 : at] if at else ("preamble", "", "-", "-")
+        yield SqlEntry(name, kind, schema, owner, _BETWEEN_ENTRIES.sub("", pieces[at]).replace(_END, ""))
 
 
 def read_entries(archive: bytes) -> tuple[ArchiveEntry, ...]:
@@ -176,3 +223,57 @@ class _Reader:
         if self._at > len(self._archive):
             raise ArchiveUnknown("the archive of pg_dump is cut off")
         return self._archive[self._at - length : self._at].decode(errors="surrogateescape")
+
+
+def without_secrets(archive: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Returns an archive of pg_dump without other servers' passwords, and which options were left out, an object each.
+
+    Raises:
+        ArchiveUnknown: it cannot be read.
+    """
+    found = {entry.id: _left_out(entry) for entry in read_entries(archive) if entry.kind in _KINDS}
+    if not any(found.values()):
+        return archive, ()
+    told = tuple(
+        f"{entry.kind.lower()} {entry.tag.removeprefix('USER MAPPING ')} ({', '.join(names)})"
+        for entry in read_entries(archive)
+        if (names := found.get(entry.id))
+    )
+    return rewrite_entries(archive, lambda entry: replace(entry, statement=_edited(entry))), told
+
+
+def _left_out(entry: ArchiveEntry) -> list[str]:
+    return sorted(
+        {
+            name
+            for options in _lists(entry)
+            for name, value in _OPTION.findall(options[2])
+            if _is_secret(entry.kind, name, value)
+        }
+    )
+
+
+def _edited(entry: ArchiveEntry) -> str:
+    statement = entry.statement
+    for options in reversed(list(_lists(entry)) if entry.kind in _KINDS else []):
+        found = _OPTION.findall(options[2])
+        kept = [f"{name} {value}" for name, value in found if not _is_secret(entry.kind, name, value)]
+        if len(kept) < len(found):
+            listed = ",\n    ".join(kept)
+            put = f"{options[1]}OPTIONS (\n    {listed}\n)" if kept else ""
+            statement = statement[: options.start()] + put + statement[options.end() :]
+    return statement
+
+
+def _lists(entry: ArchiveEntry) -> Iterator[re.Match[str]]:
+    """The lists of options; those of columns say what is called how, and are left alone."""
+    for options in _OPTIONS.finditer(entry.statement):
+        if not _OF_A_COLUMN.search(entry.statement, 0, options.start()):
+            yield options
+
+
+def _is_secret(kind: str, name: str, value: str) -> bool:
+    plain = name.strip('"')
+    if kind == "USER MAPPING":
+        return plain not in _NO_SECRET
+    return bool(_SECRET_NAME.search(plain) or _LOGIN.search(value))

@@ -9,30 +9,27 @@ manifest, do.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from nightshift.backup import checkpoint
-from nightshift.backup.checkpoint import BackupCheckpoint, SavedTable
-from nightshift.backup.consistency import cross_snapshot_warnings
-from nightshift.backup.earlier_logs import earlier_logs
-from nightshift.backup.manifest import BackupManifest, BackupPart, LogCheckpoint, SchemaFiles, SnapshotGroup, to_json
+from nightshift.backup.checkpoint import BackupCheckpoint, SavedTable, cross_snapshot_warnings
+from nightshift.backup.manifest import BackupManifest, to_json
+from nightshift.backup.models import BackupPart, LogCheckpoint, SchemaFiles, SnapshotGroup
 from nightshift.backup.orphans import hold_run_alive
 from nightshift.backup.pg_tools import find_pg_tools, no_client
 from nightshift.backup.schema import dump_schema
 from nightshift.backup.snapshot import ExportedSnapshot, snapshot_of
-from nightshift.backup.sqlite_backup import save_file
+from nightshift.backup.sqlite import save_file
 from nightshift.backup.table_exporter import ExportResult, TableExporter
 from nightshift.backup.task import BackupOutcome, BackupTask
 from nightshift.backup.uploader import SQL, BackupUploader
 from nightshift.backup.views import MeasuredViews, measure_views
 from nightshift.errors import InvalidSettings, NightshiftError, StoreError
-from nightshift.logs.day import DayLogs, apply_log_retention, save_day
-from nightshift.logs.groups import GroupProgress
-from nightshift.logs.log_uploader import LogUploader
+from nightshift.logs.day import apply_log_retention
 from nightshift.rows.postgres import PostgresConnection
 
 FINISH_SECONDS = 20.0
@@ -183,7 +180,7 @@ def _finish(
     uploader: BackupUploader,
     manifest: BackupManifest,
     kept: tuple[SavedTable, ...],
-    missing: tuple[str, ...],
+    missing: Iterable[str],
     stop_at: float,
 ) -> BackupOutcome:
     """The logs, the locks, and the manifest.
@@ -191,7 +188,7 @@ def _finish(
     Logs have the time that the rows left over, and half of what was kept for the end. Those that it does not suffice
     for are told as missing, and the next backup goes on with them: the database's does not wait.
     """
-    logs = _logs(task, uploader, deadline=(stop_at + task.database.deadline) / 2)
+    logs = task.save_logs(uploader.writer, (stop_at + task.database.deadline) / 2)
     manifest = replace(
         manifest,
         logs_left=tuple(LogCheckpoint(group=one.group, from_ms=one.last_ms or 0, ids=one.ids) for one in logs.later),
@@ -207,11 +204,13 @@ def _finish(
         uploader.check_objects_present(manifest.list_objects())
         uploader.upload_manifest(to_json(manifest))
     # Only now: a short retention takes events away at once.
-    said = [
-        *_about_standby(manifest),
-        *logs.warnings,
-        *apply_log_retention(task.settings, logs, deadline=task.database.deadline),
-    ]
+    said = []
+    if manifest.replayed_at is not None:
+        said.append(
+            "rows were read from a standby, whose last replayed transaction was committed at"
+            f" {manifest.replayed_at.isoformat(timespec='seconds')}; later ones are not in the backup"
+        )
+    said += [*logs.warnings, *apply_log_retention(task.settings, logs, deadline=task.database.deadline)]
     if until is not None:
         try:
             uploader.lock_manifest(until)
@@ -221,29 +220,6 @@ def _finish(
         with task.database.connect() as connection:
             checkpoint.clear_checkpoint(connection)
     return BackupOutcome(manifest, kept, (), len(manifest.tables), tuple(said))
-
-
-def _about_standby(manifest: BackupManifest) -> Iterator[str]:
-    if manifest.replayed_at is not None:
-        yield (
-            "rows were read from a standby, whose last replayed transaction was committed at"
-            f" {manifest.replayed_at.isoformat(timespec='seconds')}; later ones are not in the backup"
-        )
-
-
-def _logs(task: BackupTask, uploader: BackupUploader, deadline: float) -> DayLogs:
-    """The day's logs, and whatever the backup before has left of its own."""
-    previous = task.previous
-    left = previous.logs_left if previous else ()
-    return save_day(
-        task.settings,
-        LogUploader(uploader.writer, task.place.folder, f"{task.run_id}/logs"),
-        as_of=task.as_of,
-        deadline=deadline,
-        previous=previous.as_of if previous else None,
-        earlier=earlier_logs(task.store, task.place.prefix, previous, task.settings.timezone) if previous else None,
-        before={one.group: GroupProgress(group=one.group, last_ms=one.from_ms, ids=one.ids) for one in left},
-    )
 
 
 def _sqlite(task: BackupTask, uploader: BackupUploader, stop_at: float) -> BackupOutcome:

@@ -8,11 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from nightshift.backup.database_settings import settings_of
-from nightshift.backup.exclusions import find_exclusions
-from nightshift.backup.manifest import DatabaseProperties, DatabaseSetting, SequenceState
-from nightshift.backup.outside_references import needs_outside
-from nightshift.backup.properties import properties_of
+from nightshift.backup.database_settings import properties_of, settings_of
+from nightshift.backup.exclusions import find_exclusions, needs_outside
+from nightshift.backup.models import DatabaseProperties, DatabaseSetting, SequenceState
 from nightshift.backup.unreadable_objects import UnreadableObjects
 from nightshift.backup.views import FilledView, filled_views
 from nightshift.database.catalog import TableColumn, TableName

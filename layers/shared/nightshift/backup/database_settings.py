@@ -1,25 +1,30 @@
-"""Saves and restores the settings of the database itself (`ALTER DATABASE … SET`), for all sessions or for one role's.
+"""Saves and restores what belongs to the database itself: its settings (`ALTER DATABASE … SET`) and its properties.
 
-No schema dump contains them. Without them an application may not find its tables, nor nightshift its own, which lie in
-the first schema of `search_path`.
+No schema dump contains the settings, for all sessions or for one role's. Without them an application may not find its
+tables, nor nightshift its own, which lie in the first schema of `search_path`.
 
-They are restored last, because they apply to every later session, pg_restore's among them. Each is a transaction of its
-own. Settings that the server refuses are reported, not raised. If no new session can connect any more, because a
+Settings are restored last, because they apply to every later session, pg_restore's among them. Each is a transaction of
+its own. Those that the server refuses are reported, not raised. If no new session can connect any more, because a
 library to preload is missing, all of them are reset.
+
+The properties are owner, grants, comment, limit, encoding, collation, and extensions' versions. `pg_dump --create`
+saves most of them, with a CREATE DATABASE; but a restore goes into a database that already exists. Properties that can
+be changed there are restored last. Encoding and collation cannot be changed; if they differ, that is reported, with the
+statement that creates a database like the saved one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.backup.manifest import DatabaseSetting
+from nightshift.backup.models import DatabaseGrant, DatabaseProperties, DatabaseSetting, ExtensionVersion
 from nightshift.backup.pg_tools import redact_values
+from nightshift.backup.requests import RestoreFindings
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.connect import Database, server_message, sqlstate
+from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, server_refusal, sqlstate
 from nightshift.errors import DatabaseUnavailable
 from nightshift.rows.postgres import PostgresConnection
 
@@ -36,24 +41,27 @@ _LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local
 pg_dump; extensions cannot have such settings). All others are kept verbatim.
 """
 
-_DENIED = "42501"
+# Columns of pg_database that some versions have not are asked for through JSON.
+_PROPERTIES = """
+SELECT pg_get_userbyid(d.datdba) AS owner, shobj_description(d.oid, 'pg_database') AS comment,
+       d.datconnlimit AS connection_limit, d.datistemplate AS is_template, t.spcname AS tablespace,
+       pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
+       coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider,
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
+       to_jsonb(d) ->> 'daticurules' AS rules, to_jsonb(d) ->> 'datcollversion' AS collation_version
+FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = current_database()
+"""
 
+_GRANTS = """
+SELECT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END AS role, a.privilege_type AS privilege,
+       a.is_grantable AS grantable
+FROM pg_database d CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+WHERE d.datname = current_database() AND a.grantee <> d.datdba ORDER BY 1 NULLS FIRST, 2, 3
+"""
 
-@dataclass(slots=True)
-class SettingsRestoreResult:
-    """Result of restoring the settings, a sentence each.
+_EXTENSIONS = "SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY 1"
 
-    Attributes:
-        refused: settings that the server refused.
-        denied: settings that this role may not set.
-        left_out: settings that were not tried.
-        odd: settings that are set, and were not saved.
-    """
-
-    refused: list[str] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
+_PROVIDERS = {"i": "icu", "b": "builtin"}
 
 
 def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
@@ -62,9 +70,7 @@ def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
     return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in found)
 
 
-def restore_database_settings(
-    database: Database, saved: Sequence[DatabaseSetting], *, owners: bool
-) -> SettingsRestoreResult:
+def restore_database_settings(database: Database, saved: Sequence[DatabaseSetting], *, owners: bool) -> RestoreFindings:
     """Restores the saved settings, and compares them with the current ones.
 
     Args:
@@ -73,53 +79,56 @@ def restore_database_settings(
     Raises:
         DatabaseUnavailable, DBAPIError: the server was lost.
     """
-    brought = SettingsRestoreResult()
+    findings = RestoreFindings()
     with database.connect() as connection:
-        wanted = _ours(connection, saved, owners, brought)
-        made = [one for one in wanted if _set(connection, one, brought)]
+        wanted = _settable(connection, saved, owners, findings)
+        made = [one for one in wanted if _set(connection, one, findings)]
         if made and not _may_connect(database):
-            _take_back(connection, made)
-            names = ", ".join(map(_label, made))
-            brought.refused.append(f"nobody could connect with these, and they were taken back: {names}")
+            _reset(connection, made)
+            names = ", ".join(one.label for one in made)
+            findings.differences.append(f"nobody could connect with these, and they were taken back: {names}")
             made = []
         found = settings_of(connection)
-    brought.refused += [f"{_label(one)} is not as it was" for one in made if one not in found]
+    findings.differences += [f"{one.label} is not as it was" for one in made if one not in found]
     known = {(one.role, one.name) for one in saved}
-    brought.odd += [f"{_label(one)} is not in the backup" for one in found if (one.role, one.name) not in known]
-    return brought
+    findings.warnings += [f"{one.label} is not in the backup" for one in found if (one.role, one.name) not in known]
+    return findings
 
 
-def _ours(
-    connection: Connection, saved: Sequence[DatabaseSetting], owners: bool, brought: SettingsRestoreResult
+def _settable(
+    connection: Connection, saved: Sequence[DatabaseSetting], owners: bool, findings: RestoreFindings
 ) -> list[DatabaseSetting]:
     """Those that can be tried."""
-    roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    roles = _role_names(connection)
     wanted = []
     for one in saved:
         if one.role is not None and not owners:
-            brought.left_out.append(f"{_label(one)} was left out with the owners")
+            findings.environment.append(f"{one.label} was left out with the owners")
         elif one.role is not None and one.role not in roles:
-            brought.left_out.append(f"{_label(one)} was left out: there is no such role")
+            findings.environment.append(f"{one.label} was left out: there is no such role")
         else:
             wanted.append(one)
     return wanted
 
 
-def _set(connection: Connection, one: DatabaseSetting, brought: SettingsRestoreResult) -> bool:
+def _role_names(connection: Connection) -> set[str]:
+    return set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+
+
+def _set(connection: Connection, one: DatabaseSetting, findings: RestoreFindings) -> bool:
     try:
         if one.name in _LISTS:
             connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": one.name, "value": one.value})
             value = "FROM CURRENT"
         else:
             value = f"TO {quote_literal(one.value)}"
-        connection.exec_driver_sql(f"ALTER {_whose(connection, one)} SET {_name(one)} {value}")
+        connection.exec_driver_sql(f"ALTER {_scope_sql(connection, one)} SET {_name_sql(one)} {value}")
         connection.commit()
     except DBAPIError as exc:
-        if sqlstate(exc) is None:  # not the server's word: it is gone
-            raise
+        words = redact_values(server_refusal(exc))
         connection.rollback()
-        sentences = brought.denied if sqlstate(exc) == _DENIED else brought.refused
-        sentences.append(f"{_label(one)} did not come back: {redact_values(server_message(exc))}")
+        sentences = findings.environment if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else findings.differences
+        sentences.append(f"{one.label} did not come back: {words}")
         return False
     return True
 
@@ -133,22 +142,149 @@ def _may_connect(database: Database) -> bool:
     return True
 
 
-def _take_back(connection: Connection, made: Sequence[DatabaseSetting]) -> None:
+def _reset(connection: Connection, made: Sequence[DatabaseSetting]) -> None:
     for one in made:
-        connection.exec_driver_sql(f"ALTER {_whose(connection, one)} RESET {_name(one)}")
+        connection.exec_driver_sql(f"ALTER {_scope_sql(connection, one)} RESET {_name_sql(one)}")
     connection.commit()
 
 
-def _whose(connection: Connection, one: DatabaseSetting) -> str:
-    name = str(connection.execute(text("SELECT current_database()")).scalar())
-    database = f"DATABASE {quote_identifier(name)}"
+def _scope_sql(connection: Connection, one: DatabaseSetting) -> str:
+    database = _database_sql(connection)
     return database if one.role is None else f"ROLE {quote_identifier(one.role)} IN {database}"
 
 
-def _name(one: DatabaseSetting) -> str:
+def _database_sql(connection: Connection) -> str:
+    return f"DATABASE {quote_identifier(str(connection.execute(text('SELECT current_database()')).scalar()))}"
+
+
+def _name_sql(one: DatabaseSetting) -> str:
     """An extension's settings have names of two parts and more."""
     return ".".join(map(quote_identifier, one.name.split(".")))
 
 
-def _label(one: DatabaseSetting) -> str:
-    return f"setting {one.name}" + (f" of role {one.role}" if one.role is not None else "")
+def properties_of(connection: Connection) -> DatabaseProperties:
+    """The properties of the database that this is a connection to."""
+    found = connection.execute(text(_PROPERTIES)).one()
+    return DatabaseProperties(
+        **found._mapping,
+        grants=tuple(DatabaseGrant(**row._mapping) for row in connection.execute(text(_GRANTS))),
+        extensions=tuple(ExtensionVersion(**row._mapping) for row in connection.execute(text(_EXTENSIONS))),
+    )
+
+
+def unlike_properties(saved: DatabaseProperties, found: DatabaseProperties) -> RestoreFindings:
+    """Returns the differences from the saved properties that an existing database cannot change."""
+    findings = RestoreFindings()
+    if saved.locale_words() != found.locale_words():
+        findings.environment.append(
+            f"the database's collation is {found.locale_words()}, and was {saved.locale_words()}: text may sort and"
+            f" compare in another way (CREATE DATABASE … TEMPLATE template0 {creation_options(saved)})"
+        )
+    elif saved.collation_version != found.collation_version and saved.collation_version:
+        findings.warnings.append(
+            f"collations are of version {found.collation_version or 'unknown'} here, and were of"
+            f" {saved.collation_version}: text may sort in another way"
+        )
+    versions = {one.name: one.version for one in found.extensions}
+    findings.environment += [
+        f"the extension {one.name} is of version {versions[one.name]} here, and was of {one.version}"
+        for one in saved.extensions
+        if versions.get(one.name, one.version) != one.version
+    ]
+    return findings
+
+
+def creation_options(saved: DatabaseProperties) -> str:
+    """Options of CREATE DATABASE for a database of the same encoding and collation."""
+    options = [
+        f"ENCODING {quote_literal(saved.encoding)}",
+        f"LC_COLLATE {quote_literal(saved.collate)} LC_CTYPE {quote_literal(saved.ctype)}",
+    ]
+    if saved.provider in _PROVIDERS and saved.locale is not None:
+        provider = _PROVIDERS[saved.provider]
+        options.append(f"LOCALE_PROVIDER {provider} {provider.upper()}_LOCALE {quote_literal(saved.locale)}")
+        options += [f"ICU_RULES {quote_literal(saved.rules)}"] if saved.rules else []
+    return " ".join(options)
+
+
+def restore_properties(
+    database: Database, saved: DatabaseProperties, *, owners: bool, untouched: bool
+) -> RestoreFindings:
+    """Restores the properties of a database, as far as the server and the role allow.
+
+    Args:
+        owners: its owner and grants too.
+        untouched: compare only what is fixed: a rehearsal's database is nobody else's, however the saved one is
+            granted, and one that was in use before belongs to its users.
+
+    Raises:
+        DBAPIError: the server was lost.
+    """
+    with database.connect() as connection:
+        found = properties_of(connection)
+        name = _database_sql(connection)
+        connection.rollback()
+        findings = unlike_properties(saved, found)
+        if untouched:
+            return findings
+        if saved.comment not in (None, found.comment):
+            _change(connection, "comment", [f"COMMENT ON {name} IS {quote_literal(str(saved.comment))}"], findings)
+        if saved.connection_limit != found.connection_limit:
+            limit = f"ALTER {name} CONNECTION LIMIT {saved.connection_limit}"
+            _change(connection, "connection limit", [limit], findings)
+        if saved.is_template and not found.is_template:
+            _change(connection, "being a template", [f"ALTER {name} IS_TEMPLATE true"], findings)
+        if owners:
+            _give(connection, name, saved, findings)
+    return findings
+
+
+def _give(connection: Connection, name: str, saved: DatabaseProperties, findings: RestoreFindings) -> None:
+    """The owner, and then the grants: they are made as the owner's."""
+    roles = _role_names(connection)
+    owner = properties_of(connection).owner
+    if saved.owner not in roles:
+        findings.environment.append(f"the database's owner was {saved.owner}: there is no such role")
+    elif saved.owner != owner:
+        given = f"ALTER {name} OWNER TO {quote_identifier(saved.owner)}"
+        _change(connection, f"owner, {saved.owner},", [given], findings)
+    found = properties_of(connection)
+    connection.rollback()
+    if gone := sorted({one.role for one in saved.grants if one.role is not None} - roles):
+        findings.environment.append(f"grants on the database to roles that do not exist: {', '.join(gone)}")
+    wanted = {one for one in saved.grants if one.role is None or one.role in roles - {found.owner}}
+    if wanted == set(found.grants):
+        return
+    statements = [f"REVOKE ALL ON {name} FROM {role}" for role in sorted({_role(one) for one in found.grants})]
+    statements += [
+        f"GRANT {one.privilege} ON {name} TO {_role(one)}{' WITH GRANT OPTION' if one.grantable else ''}"
+        for one in saved.grants
+        if one in wanted
+    ]
+    _change(connection, "grants", statements, findings, lambda: wanted == set(properties_of(connection).grants))
+
+
+def _change(
+    connection: Connection,
+    what: str,
+    statements: Sequence[str],
+    findings: RestoreFindings,
+    is_done: Callable[[], bool] = lambda: True,
+) -> None:
+    """Runs statements; reports them as left to do if the server refuses one."""
+    said = "the role has no right to"
+    try:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+        # To a role that may grant nothing the server says so in a warning.
+        if is_done():
+            connection.commit()
+            return
+    except DBAPIError as exc:
+        said = server_refusal(exc)
+    connection.rollback()
+    findings.environment.append(f"the database's {what} did not come back ({said}): {'; '.join(statements)}")
+
+
+def _role(grant: DatabaseGrant) -> str:
+    return "PUBLIC" if grant.role is None else quote_identifier(grant.role)

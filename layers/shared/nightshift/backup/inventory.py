@@ -19,18 +19,17 @@ from enum import StrEnum
 
 from nightshift.backup.manifest import (
     MANIFEST,
+    PINNED,
     PROVEN,
     BackupManifest,
-    BackupPart,
     BackupPath,
-    ManifestDamaged,
     VerificationRecord,
     read_manifest,
     read_proven,
     repository_prefix,
     sha256_of,
 )
-from nightshift.backup.paths import PINNED
+from nightshift.backup.models import BackupPart, ManifestDamaged
 from nightshift.backup.pins import BackupPin, read_pin
 from nightshift.errors import ColdStorage, ObjectAbsent
 from nightshift.store import ObjectStore

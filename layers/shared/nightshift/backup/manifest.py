@@ -1,4 +1,4 @@
-"""Data classes of a backup: its manifest, the verification record of a rehearsal, and the layout of its objects.
+"""The manifest of a backup, the verification record of a rehearsal, and the layout of a backup's objects.
 
     <BACKUP_PREFIX>/<name>/manifest.json      written last; without it there is no backup
                            proven.json        a rehearsal restored it and found all of it (an object of its own, so that
@@ -8,6 +8,9 @@
 
 A manifest is parsed strictly: an unknown key, a missing one, inconsistent counts or a wrong checksum make it invalid.
 Its keys are relative to `<BACKUP_PREFIX>/<name>/`, so that a complete copy elsewhere is a valid backup, too.
+
+Before a rehearsal has restored the backup, no other object confirms its manifest. So the manifest carries the SHA-256
+of its other keys. The checksum detects corruption and accidental edits; it is not a signature.
 """
 
 from __future__ import annotations
@@ -18,100 +21,66 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from nightshift.backup.entries import (
+from nightshift.backup.models import (
+    HINT,
     BackupPart,
-    ComputedColumn,
     DatabaseProperties,
-    SavedColumn,
-    SharedObject,
+    DatabaseSetting,
+    LogCheckpoint,
+    ManifestDamaged,
+    SchemaFiles,
+    SequenceState,
+    SnapshotGroup,
+    StrictModel,
     TableEntry,
     ViewEntry,
+    parse_strict,
 )
-from nightshift.backup.manifest_checksum import SEAL, has_valid_checksum, with_checksum
-from nightshift.backup.paths import MANIFEST, PROVEN, BackupPath, backup_name, repository_prefix
-from nightshift.backup.strict_model import HINT, ManifestDamaged, StrictModel, parse_strict
 
-__all__ = [
-    "MANIFEST",
-    "PROVEN",
-    "BackupManifest",
-    "BackupPart",
-    "BackupPath",
-    "ComputedColumn",
-    "DatabaseProperties",
-    "DatabaseSetting",
-    "LogCheckpoint",
-    "ManifestDamaged",
-    "SavedColumn",
-    "SchemaFiles",
-    "SequenceState",
-    "SharedObject",
-    "SnapshotGroup",
-    "TableEntry",
-    "VerificationRecord",
-    "ViewEntry",
-    "backup_name",
-    "read_entry",
-    "read_manifest",
-    "read_proven",
-    "repository_prefix",
-    "sha256_of",
-    "to_json",
-]
+MANIFEST = "manifest.json"
+PROVEN = "proven.json"
+PINNED = "pinned.json"
+SEAL = "seal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotGroup(StrictModel):
-    """Tables of one moment; `tables` are their labels."""
+@dataclass(frozen=True, slots=True)
+class BackupPath:
+    """Key prefix of one backup, below BACKUP_PREFIX."""
 
-    snapshot_time: datetime
-    tables: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceState(StrictModel):
-    """State of a sequence at the snapshot or later, never before (PostgreSQL keeps no older state of it)."""
-
-    schema: str
+    prefix: str
     name: str
-    last_value: int
-    is_called: bool
+
+    @property
+    def folder(self) -> str:
+        """Key prefix of all its objects, with a slash at the end."""
+        return f"{repository_prefix(self.prefix)}{self.name}/"
+
+    @property
+    def manifest_key(self) -> str:
+        return self.folder + MANIFEST
+
+    @property
+    def verification_key(self) -> str:
+        return self.folder + PROVEN
+
+    @property
+    def pin_key(self) -> str:
+        return self.folder + PINNED
+
+    def object_key(self, part: BackupPart) -> str:
+        return self.folder + part.key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseSetting(StrictModel):
-    """A setting of `ALTER DATABASE … SET`; with `role`, for that role's sessions alone.
-
-    `value` is as pg_db_role_setting has it. No report tells it: people keep keys of their applications there.
-    """
-
-    role: str | None
-    name: str
-    value: str = field(repr=False)
+def repository_prefix(prefix: str) -> str:
+    """Key prefix of all backups."""
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaFiles(StrictModel):
-    """The schema: as pg_restore reads it, and as people do; None where no client was to be had (see `missing`)."""
-
-    dump: BackupPart | None = None
-    sql: BackupPart | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogCheckpoint(StrictModel):
-    """Position from which the next backup continues with logs that this one has saved only in part.
-
-    Attributes:
-        group: of CloudWatch; or a directory's, as `logs.day` calls it.
-        from_ms: milliseconds since 1970.
-        ids: of that millisecond's events that are saved.
-    """
-
-    group: str
-    from_ms: int
-    ids: tuple[str, ...] = ()
+def backup_name(as_of: datetime, timezone: str) -> str:
+    """Returns the name of the backup of this time, by the clocks of this zone."""
+    return as_of.astimezone(ZoneInfo(timezone)).strftime("backup_%Y_%m_%d_%H%M")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +99,7 @@ class BackupManifest(StrictModel):
         logs_left: positions from which the next backup continues.
         missing: content that the backup does not hold, a sentence each.
         unsaved: those of `missing` that it should hold: tables that could not be read, and the like.
-        seal: checksum of all the rest, see `manifest_checksum`; set by `to_json`, and only present after reading.
+        seal: checksum of all the rest; set by `to_json`, and only present after reading.
     """
 
     version: Literal[1] = 1
@@ -148,7 +117,7 @@ class BackupManifest(StrictModel):
     settings: tuple[DatabaseSetting, ...] = ()
     views: tuple[ViewEntry, ...] = ()
     properties: DatabaseProperties | None = None
-    schema: SchemaFiles = SchemaFiles()
+    schema: SchemaFiles = field(default_factory=SchemaFiles)
     logs: tuple[BackupPart, ...] = ()
     logs_left: tuple[LogCheckpoint, ...] = ()
     missing: tuple[str, ...] = ()
@@ -178,7 +147,6 @@ class BackupManifest(StrictModel):
         return sum(part.bytes for part in self.list_objects())
 
     def find_table(self, label: str) -> TableEntry | None:
-        """The entry of that label."""
         return next((entry for entry in self.tables if entry.label == label), None)
 
 
@@ -211,26 +179,29 @@ def sha256_of(body: bytes) -> str:
 
 
 def to_json(facts: StrictModel) -> bytes:
-    """As it is written to S3, or kept beside a backup that is not finished."""
+    """As it is written to S3, or kept beside a backup that is not finished; a manifest with its checksum, last."""
     plain = {name: _plain(value) for name, value in asdict(facts).items() if name != SEAL}
-    return json.dumps(
-        with_checksum(plain) if isinstance(facts, BackupManifest) else plain, ensure_ascii=False, indent=1
-    ).encode()
+    if isinstance(facts, BackupManifest):
+        plain[SEAL] = manifest_seal(plain)
+    return json.dumps(plain, ensure_ascii=False, indent=1).encode()
+
+
+def manifest_seal(facts: dict[str, Any]) -> str:
+    """The checksum of a manifest's other keys, whatever their order; of JSON's own types."""
+    return sha256_of(json.dumps(facts, ensure_ascii=False, sort_keys=True).encode())
 
 
 def read_manifest(body: bytes, *, key: str) -> BackupManifest:
-    """Read a manifest.
-
-    Args:
-        key: where it lies, for the error.
+    """Read the manifest that lies at `key`.
 
     Raises:
         ManifestDamaged: it is not one that was written whole by this program, or a newer one of it.
     """
     manifest = parse_strict(BackupManifest, body, key)
-    if wrong := next(validation_errors(manifest), None):
+    if wrong := next(_contradictions(manifest), None):
         raise ManifestDamaged("the manifest contradicts itself", detail=f"{key}: {wrong}", hint=HINT)
-    if not has_valid_checksum(body):
+    facts = json.loads(body)
+    if facts.pop(SEAL, None) != manifest_seal(facts):
         raise ManifestDamaged("the manifest was altered", detail=f"{key}: its seal is another one's", hint=HINT)
     return manifest
 
@@ -245,8 +216,7 @@ def read_entry(body: str) -> TableEntry:
     return parse_strict(TableEntry, body.encode(), "nightshift_backup")
 
 
-def validation_errors(manifest: BackupManifest) -> Iterator[str]:
-    """Yields a sentence for each contradiction within a manifest."""
+def _contradictions(manifest: BackupManifest) -> Iterator[str]:
     labels = [table.label for table in manifest.tables]
     if len(set(labels)) != len(labels):
         yield "a table is in it twice"

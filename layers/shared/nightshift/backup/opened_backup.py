@@ -8,17 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from nightshift.backup.inventory import FoundBackup, find_backups, newest_good
 from nightshift.backup.manifest import (
     BackupManifest,
-    BackupPart,
+    BackupPath,
     VerificationRecord,
     read_manifest,
     read_proven,
     sha256_of,
 )
-from nightshift.backup.paths import BackupPath
-from nightshift.backup.strict_model import ManifestDamaged
+from nightshift.backup.models import BackupPart, ManifestDamaged
+from nightshift.backup.requests import NEWEST
 from nightshift.errors import NightshiftError, StoreError
+from nightshift.results.backup import RestoredBackup
 from nightshift.store import ObjectStore
 
 RECENT_PACKS = 3
@@ -94,14 +96,20 @@ class OpenedBackup:
             raise BackupDamaged("the manifest is another backup's", detail=detail, hint=_HINT)
         return cls(store, place, manifest, sha256_of(body))
 
+    def blank_result(self, target: str | None, *, dry_run: bool) -> RestoredBackup:
+        """The result of a restore that has not begun, with what the backup does not hold."""
+        return RestoredBackup(
+            name=self.manifest.name,
+            target=target,
+            but_for=tuple(f"the backup does not hold {one}" for one in self.manifest.unsaved),
+            warnings=self.exclusion_warnings(),
+            dry_run=dry_run,
+        )
+
     def exclusion_warnings(self) -> tuple[str, ...]:
         """Returns a warning for each kind of content that a backup cannot include."""
         manifest = self.manifest
         return tuple(f"the backup does not hold {one}" for one in manifest.missing if one not in manifest.unsaved)
-
-    def unsaved_warnings(self) -> tuple[str, ...]:
-        """Returns a warning for each object that should be in the backup and could not be saved."""
-        return tuple(f"the backup does not hold {one}" for one in self.manifest.unsaved)
 
     def verification_record(self) -> VerificationRecord | None:
         """Returns the verification record for this manifest; None if there is none, or S3 does not return it."""
@@ -159,3 +167,24 @@ def _proven(name: str, part: BackupPart, body: bytes) -> bytes:
         detail = f"{part.key}: its SHA-256 is not the manifest's"
         raise BackupDamaged(f"{name} is damaged", detail=detail, hint=_HINT)
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRepository:
+    """Bucket and prefix of the backups; `prefix` is BACKUP_PREFIX."""
+
+    store: ObjectStore
+    prefix: str
+
+    def find_newest(self) -> FoundBackup | None:
+        """The newest good backup."""
+        return newest_good(find_backups(self.store, self.prefix))
+
+    def open_backup(self, name: str) -> OpenedBackup:
+        """A backup by its name, or the newest good one; raises as `OpenedBackup.open_named` does."""
+        if name == NEWEST:
+            found = self.find_newest()
+            if found is None:
+                raise BackupNotFound("there is no good backup", detail=f"s3://{self.store.bucket}/{self.prefix}")
+            name = found.name
+        return OpenedBackup.open_named(self.store, self.prefix, name)

@@ -10,7 +10,6 @@ each role.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,22 +17,20 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from nightshift.backup.contents import OWNERSHIP, split_sql
+from nightshift.backup.schema import SchemaRestore, schema_sql
 from nightshift.backup.target_environment import (
     GRANTOR,
+    NAMES_SHOWN,
     TargetEnvironment,
-    join_names,
     member_hint,
     statements_of,
     unquoted_name,
 )
 from nightshift.database.catalog import quote_identifier
-from nightshift.database.connect import Database, server_message, sqlstate
+from nightshift.database.connect import Database, server_refusal, sqlstate
+from nightshift.errors import join_names
 
-_ENTRY = re.compile(r"^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)\n--\n", re.MULTILINE)
-_OWNER = re.compile(r'\n(ALTER [^\n]+ OWNER TO (?:"(?:[^"\n]|"")+"|[^\s"]+);)\s*\Z')
-_SETTING = re.compile(r"^SET default_\w+ = .*;\n", re.MULTILINE)
-"""Setting that pg_dump writes after an entry for the next one."""
-_END = "--\n-- PostgreSQL database dump complete\n--\n"
 _ABSENT = {"42P01", "42883", "42704", "3F000", "42703"}
 """SQLSTATEs of objects that do not exist: they were not restored, and are reported as such."""
 _MAY_CREATE = "SELECT has_schema_privilege(CAST(:role AS name), CAST(:schema AS text), '{privilege}')"
@@ -63,18 +60,16 @@ class _Refused:
     words: str = ""
 
 
-def transfer_ownership(database: Database, sql: str, around: TargetEnvironment) -> tuple[str, ...]:
-    """Transfers restored objects to their owners, and restores their grants.
-
-    Args:
-        sql: of the archive (`schema.schema_sql`), which names no role that does not exist.
-
-    Returns:
-        what could not be given, a sentence each.
+def transfer_ownership(
+    database: Database, schema: SchemaRestore, around: TargetEnvironment, *, seconds: float
+) -> tuple[str, ...]:
+    """Transfers restored objects to their owners, and restores their grants; returns the refusals, a sentence each.
 
     Raises:
+        PgToolError: the archive could not be read in time.
         DatabaseUnavailable, DBAPIError: the server was lost.
     """
+    sql = schema_sql(schema.client, schema.archive, seconds=seconds, without=schema.left_out).decode()
     gifts = [gift for gift in _gifts(sql) if gift.grants or gift.owner != around.role]
     with database.connect(autocommit=True) as connection:
         giver = _Giver(connection, around)
@@ -118,25 +113,22 @@ class _Giver:
         """An object to its owner, or grants on it as its owner."""
         if gift.owner and gift.owner not in self._around.ours:
             self._note(gift, "")
-        elif gift.ownership and (words := self._owner_refusal(gift.ownership, gift.owner)):
-            self._note(gift, words)
+        elif gift.ownership and self._refusal(gift.ownership) is not None:
+            # A sequence has gone with its table by now, and only its owner may say so again.
+            words = self._refusal(gift.ownership, as_role=gift.owner)
+            if words:
+                self._note(gift, words)
         for grantor, statement in gift.grants:
             as_role = next((one for one in (grantor, gift.owner) if one in self._around.ours), None)
             if words := self._refusal(statement, as_role=as_role):
                 self._note(gift, words)
-
-    def _owner_refusal(self, statement: str, owner: str) -> str | None:
-        """As `_refusal`; a sequence has gone with its table by now, and only its owner may say so again."""
-        if self._refusal(statement) is None:
-            return None
-        return self._refusal(statement, as_role=owner)
 
     def sentences(self) -> Iterator[str]:
         """Yields a sentence for each role with the objects that it was not given."""
         for role, refused in sorted(self._refused.items()):
             words = f" ({refused.words})" if refused.words else ""
             cure = "" if role in self._around.ours else f"; to give them: {member_hint(self._around, role)}"
-            yield f"not given to role {role}{words}: {join_names(refused.names)}{cure}"
+            yield f"not given to role {role}{words}: {join_names(refused.names, NAMES_SHOWN)}{cure}"
 
     def _note(self, gift: _Gift, words: str) -> None:
         refused = self._refused.setdefault(gift.owner or self._around.role, _Refused())
@@ -152,9 +144,8 @@ class _Giver:
                 self._connection.exec_driver_sql(f"SET ROLE {quote_identifier(as_role)}")
             self._connection.exec_driver_sql(statement)
         except DBAPIError as exc:
-            if sqlstate(exc) is None:  # not the server's word: it is gone
-                raise
-            return "" if sqlstate(exc) in _ABSENT else server_message(exc)
+            words = server_refusal(exc)
+            return "" if sqlstate(exc) in _ABSENT else words
         finally:
             if as_role is not None:
                 self._connection.exec_driver_sql("RESET ROLE")
@@ -163,14 +154,10 @@ class _Giver:
 
 def _gifts(sql: str) -> Iterator[_Gift]:
     """Yields the owner and grant statements of an archive's SQL, in its order."""
-    sql = sql.partition(_END)[0]
-    marks = list(_ENTRY.finditer(sql))
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
-        name, kind, schema, owner = mark.groups()
-        body = _SETTING.sub("", sql[mark.end() : after.start() if after else len(sql)])
+    for name, kind, schema, owner, statements in split_sql(sql):
         if kind in ("ACL", "DEFAULT ACL"):
-            yield _Gift(name, kind, schema, "" if owner == "-" else owner, grants=tuple(_grants(body)))
-        elif (found := _OWNER.search(f"\n{body}")) is not None:
+            yield _Gift(name, kind, schema, "" if owner == "-" else owner, grants=tuple(_grants(statements)))
+        elif (found := OWNERSHIP.search(statements)) is not None:
             yield _Gift(name, kind, schema, owner, ownership=found[1])
 
 

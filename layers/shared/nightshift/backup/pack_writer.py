@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from nightshift.backup.entries import BackupPart, SharedObject
 from nightshift.backup.manifest import sha256_of
+from nightshift.backup.models import BackupPart, SharedObject
 from nightshift.backup.uploader import ZIP, BackupUploader
 
 SMALL = 256 << 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nightshift.backup.block_ranges import name_in_file
-from nightshift.backup.manifest import BackupPart, TableEntry
+from nightshift.backup.models import BackupPart, TableEntry
 from nightshift.backup.target_columns import TargetColumn, map_columns
 from nightshift.database.catalog import TableName
 from nightshift.errors import ArchiveMismatch

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from nightshift.backup.manifest import to_json
-from nightshift.backup.paths import BackupPath
-from nightshift.backup.strict_model import ManifestDamaged, StrictModel, parse_strict
+from nightshift.backup.manifest import BackupPath, to_json
+from nightshift.backup.models import ManifestDamaged, StrictModel, parse_strict
 from nightshift.backup.uploader import JSON
 from nightshift.errors import ColdStorage, ObjectAbsent
 from nightshift.store import ObjectStore

@@ -1,14 +1,27 @@
-"""Checks before a restore: the backup fits the server, and the database is empty.
+"""Checks before a restore: the backup fits the server, and the database is empty, or has no object of the backup.
 
 A database is empty if it is as CREATE DATABASE makes it, with extensions or without. Any object of a user, even a type
 or a schema, could prevent the restore of another, or be taken for a restored one afterwards.
+
+A hosted database comes with extensions, schemas (`auth`, `storage`) and a `public` of its own. A backup is restored
+into it if none of its objects has the name of an existing one, an extension's own among them. Schemas and extensions
+of the same name are not collisions: they are left as they are, with their owner, grants and comment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, text
 
+from nightshift.backup.contents import ArchiveEntry
+from nightshift.backup.database_settings import settings_of
+from nightshift.backup.models import DatabaseSetting
 from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.database.catalog import TableName
+from nightshift.database.connect import Database
+from nightshift.errors import join_names
 from nightshift.results.common import GuardRefusal
 
 _FOUND = """
@@ -46,12 +59,53 @@ WHERE NOT EXISTS (SELECT 1 FROM pg_depend d
 ORDER BY f.kind = 'table' DESC, 1 LIMIT :limit
 """
 
+_SHOWN = 50
+
+_CLASSES = {
+    **dict.fromkeys(("TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "FOREIGN TABLE", "INDEX"), "relation"),
+    **dict.fromkeys(("TYPE", "DOMAIN", "SHELL TYPE"), "relation"),  # a table is a type, too
+    **dict.fromkeys(("FUNCTION", "PROCEDURE", "AGGREGATE"), "function"),
+    **{kind: kind for kind in ("COLLATION", "OPERATOR", "STATISTICS")},
+    **{kind: kind for kind in ("TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY")},
+    **{kind: kind for kind in ("EVENT TRIGGER", "PUBLICATION", "FOREIGN DATA WRAPPER", "SERVER")},
+}
+"""Namespaces of the kinds of an archive's entries: kinds with the same one cannot have the same names."""
+
+_NAMES = """
+SELECT 'relation' AS class, CAST(n.nspname AS text) AS schema, CAST(c.relname AS text) AS name
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind <> 't'
+UNION SELECT 'relation', n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typcategory <> 'A'
+UNION SELECT 'function', n.nspname, format('%s(%s)', p.proname, array_to_string(ARRAY(
+  SELECT format_type(a.type, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY a(type, place) ORDER BY a.place), ', '))
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+UNION SELECT 'COLLATION', n.nspname, l.collname FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
+UNION SELECT 'OPERATOR', n.nspname, o.oprname FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
+UNION SELECT 'STATISTICS', n.nspname, s.stxname FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+UNION SELECT 'TEXT SEARCH CONFIGURATION', n.nspname, f.cfgname
+FROM pg_ts_config f JOIN pg_namespace n ON n.oid = f.cfgnamespace
+UNION SELECT 'TEXT SEARCH DICTIONARY', n.nspname, d.dictname
+FROM pg_ts_dict d JOIN pg_namespace n ON n.oid = d.dictnamespace
+UNION SELECT 'EVENT TRIGGER', NULL, evtname FROM pg_event_trigger
+UNION SELECT 'PUBLICATION', NULL, pubname FROM pg_publication
+UNION SELECT 'FOREIGN DATA WRAPPER', NULL, fdwname FROM pg_foreign_data_wrapper
+UNION SELECT 'SERVER', NULL, srvname FROM pg_foreign_server
+"""
+
+_THERE = """
+SELECT 'EXTENSION' AS kind, CAST(extname AS text) AS name FROM pg_extension
+UNION ALL SELECT 'SCHEMA', CAST(nspname AS text) FROM pg_namespace
+WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+"""
+
+_TABLES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
 
 def list_user_objects(connection: Connection, *, limit: int = 5) -> tuple[str, ...]:
-    """Returns up to `limit` objects of users in a PostgreSQL database, by kind and name; none: it is empty.
-
-    What belongs to an extension does not count.
-    """
+    """Returns up to `limit` objects of users in a PostgreSQL database, by kind and name; none: it is empty."""
     return tuple(connection.execute(text(_FOUND), {"limit": limit}).scalars())
 
 
@@ -77,11 +131,79 @@ def refuse_restore(backup: OpenedBackup, version: int, found: tuple[str, ...]) -
     return None
 
 
-def server_major_version(connection: Connection) -> int:
-    """Returns e.g. 18."""
-    return int(str(connection.execute(text("SHOW server_version_num")).scalar())) // 10_000
-
-
 def major_version_of(version: str) -> int:
-    """Returns the first number of a version."""
     return int(version.split(".", maxsplit=1)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingObjects:
+    """The objects that a database had before a restore.
+
+    Attributes:
+        without: numbers of entries that are not made: schemas and extensions that are there, and what is set for them.
+        schemas: that hold nothing of the backup.
+        tables: and views and sequences in those that do.
+        environment: sentences on unchanged objects, for the report.
+    """
+
+    without: frozenset[int] = frozenset()
+    schemas: tuple[str, ...] = ()
+    tables: tuple[TableName, ...] = ()
+    environment: tuple[str, ...] = ()
+
+
+def find_collision(
+    database: Database, entries: Sequence[ArchiveEntry], settings: Sequence[DatabaseSetting]
+) -> GuardRefusal | None:
+    """Returns a refusal that names colliding objects and settings of backup and database; None without any."""
+    with database.connect() as connection:
+        connection.execute(text("SELECT set_config('search_path', '', true)"))  # types are printed with their schemas
+        there = {(row[0], row[1], row[2]) for row in connection.execute(text(_NAMES))}
+        set_there = settings_of(connection)
+    found = [entry.name for entry in entries if (_CLASSES.get(entry.kind), entry.schema, entry.tag) in there]
+    ours = {(one.role, one.name): one.value for one in settings}
+    found += [one.label for one in set_there if ours.get((one.role, one.name), one.value) != one.value]
+    if not found:
+        return None
+    return GuardRefusal(
+        guard="collision",
+        message=f"the database has these already: {join_names(found, _SHOWN)}",
+        hint="rename, drop or (settings) RESET them, or CREATE DATABASE a new one, and restore into that",
+    )
+
+
+def find_existing(connection: Connection, entries: Sequence[ArchiveEntry]) -> ExistingObjects:
+    """Return the objects of entries that a database has already. Ends the transaction."""
+    there = _schemas_and_extensions(connection)
+    left = [entry for entry in entries if _owner_of(entry) in there]
+    used = {entry.schema for entry in entries if entry.schema}
+    tables = [TableName(row.nspname, row.relname) for row in connection.execute(text(_TABLES))]
+    connection.rollback()
+    stays = [f"{kind.lower()} {name}" for kind, name in dict.fromkeys(filter(None, map(_owner_of, left)))]
+    said = f"there before, and left as they were, with owner, grants and comment: {', '.join(stays)}"
+    return ExistingObjects(
+        without=frozenset(entry.id for entry in left),
+        schemas=tuple(sorted(name for kind, name in there if kind == "SCHEMA" and name not in used)),
+        tables=tuple(table for table in tables if table.schema in used),
+        environment=(said,) if stays else (),
+    )
+
+
+def made_beforehand(database: Database, entries: Sequence[ArchiveEntry]) -> frozenset[int]:
+    """Numbers of the entries for extensions and schemas that a database has already; of one that is empty else."""
+    with database.connect() as connection:
+        there = _schemas_and_extensions(connection)
+    return frozenset(entry.id for entry in entries if (entry.kind, entry.tag) in there and entry.tag != "public")
+
+
+def _schemas_and_extensions(connection: Connection) -> set[tuple[str, str]]:
+    return {(row.kind, row.name) for row in connection.execute(text(_THERE))}
+
+
+def _owner_of(entry: ArchiveEntry) -> tuple[str, str] | None:
+    """The schema or extension that an entry makes, or says something of."""
+    if entry.kind in ("SCHEMA", "EXTENSION"):
+        return entry.kind, entry.tag
+    kind, _, name = entry.tag.partition(" ")
+    says = entry.kind in ("ACL", "COMMENT", "SECURITY LABEL") and kind in ("SCHEMA", "EXTENSION")
+    return (kind, name) if says and name else None

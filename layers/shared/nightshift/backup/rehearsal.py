@@ -2,7 +2,7 @@
 
 Only a restore proves a backup. The verification record (`proven.json`) names its manifest by the SHA-256, and is an
 object of its own: the manifest may be under S3 Object Lock. It is written only if the restore had no difference (except
-for definitions that PostgreSQL itself words differently, see `schema_comparison`), and only once every other object was
+for definitions that PostgreSQL itself words differently, see `schema_diff`), and only once every other object was
 read as well: logs, and the schema for people. The record names the limits of the proof: content that the backup does
 not hold, materialized views that were older than their tables, and properties that the server or the role cannot have
 (`RestoredBackup.environment`).
@@ -13,31 +13,38 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup.contents import ArchiveEntry, read_entries
-from nightshift.backup.extensions import make_extensions
-from nightshift.backup.inventory import find_backups, newest_good
 from nightshift.backup.manifest import VerificationRecord, to_json
-from nightshift.backup.opened_backup import BackupDamaged, OpenedBackup
-from nightshift.backup.restore import RestoreOptions, restore_backup
-from nightshift.backup.scratch import drop_stale_databases, scratch_database
-from nightshift.backup.scratch_role import needs_role, scratch_role
-from nightshift.backup.sqlite_restore import restore_sqlite_file
+from nightshift.backup.opened_backup import BackupDamaged, BackupRepository, OpenedBackup
+from nightshift.backup.requests import RestoreOptions
+from nightshift.backup.restore import restore_backup
+from nightshift.backup.scratch import drop_stale_databases, needs_role, scratch_database, scratch_role
+from nightshift.backup.sqlite import restore_sqlite_file
 from nightshift.backup.target_environment import encoding_of
+from nightshift.database.catalog import quote_identifier
 from nightshift.database.connect import Database
 from nightshift.results.backup import RestoredBackup
 from nightshift.results.common import GuardRefusal
 from nightshift.run import JobRun
-from nightshift.store import ObjectStore
 
 _CONNECTIONS, _CONNECTIONS_A_WORKER = 8, 2
+
+_EXTENSION_SCHEMAS = "SELECT e.extname, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+
+_FOR_SUPERUSERS = """
+SELECT v.name FROM pg_available_extension_versions v
+JOIN pg_available_extensions a ON a.name = v.name AND a.default_version = v.version
+WHERE v.superuser AND NOT v.trusted
+"""
 
 NOTHING = "there is no good backup to rehearse"
 
@@ -47,15 +54,13 @@ class RehearsalEnvironment:
     """Environment of a rehearsal.
 
     Attributes:
-        store, prefix: where backups lie.
         server: any database of the server on which the scratch database is made; SQLite's needs none.
         production: the database whose backups these are.
         own_rights: code in the backup may run with the rights of `server`'s role.
         now: aware; time of the verification record.
     """
 
-    store: ObjectStore
-    prefix: str
+    repository: BackupRepository
     server: Database
     production: Database
     own_rights: bool
@@ -74,23 +79,22 @@ def rehearse_backup(
         BackupNotFound, BackupDamaged, ManifestDamaged: the named backup is none.
         NightshiftError: it could not be restored.
     """
-    chosen = name
-    if chosen is None:
-        found = newest_good(find_backups(stage.store, stage.prefix))
-        chosen = found.name if found else None
-    if chosen is None:
-        return RestoredBackup(scratch=True, warnings=(NOTHING,), dry_run=run.dry_run)
-    backup = OpenedBackup.open_named(stage.store, stage.prefix, chosen)
+    if name is None:
+        found = stage.repository.find_newest()
+        if found is None:
+            return RestoredBackup(scratch=True, warnings=(NOTHING,), dry_run=run.dry_run)
+        name = found.name
+    backup = stage.repository.open_backup(name)
     as_another = False
     if backup.manifest.kind != "sqlite":
         needed = needs_role(stage.server, stage.production, accepted=stage.own_rights)
         if isinstance(needed, GuardRefusal):
-            return RestoredBackup(name=chosen, scratch=True, refusal=needed)
+            return RestoredBackup(name=name, scratch=True, refusal=needed)
         as_another = needed
     if run.dry_run:
         manifest = backup.manifest
         backup.check_objects()
-        figures = RestoredBackup(name=chosen, tables=len(manifest.tables), rows=manifest.rows, bytes=manifest.bytes)
+        figures = RestoredBackup(name=name, tables=len(manifest.tables), rows=manifest.rows, bytes=manifest.bytes)
         return replace(figures, scratch=True, dry_run=True)
     if backup.manifest.kind == "sqlite":
         with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
@@ -122,13 +126,39 @@ def _on_a_server(
         return replace(result, warnings=(*result.warnings, *warnings)), version
     connections = _CONNECTIONS + _CONNECTIONS_A_WORKER * terms.workers
     with scratch_role(stage.server, run.run_id, connections=connections, warn=warnings.append) as login:
-        prepare = partial(make_extensions, stage.production, entries, login.user)
+        prepare = partial(_make_extensions, stage.production, entries, login.user)
         make = partial(make, login=login, prepare=prepare)
         # Nobody but the owners, and a superuser, could give things to other roles.
         terms = replace(terms, owners=False, another=lambda: make(uuid.uuid4().hex))
         result, version = _restored(run, backup, terms, make)
     environment = (*result.environment, *_about_owners(stage.server, entries))
     return replace(result, environment=environment, warnings=(*result.warnings, *warnings)), version
+
+
+def _make_extensions(production: Database, entries: Sequence[ArchiveEntry], owner: str, empty: Database) -> None:
+    """Make the extensions of a dump that only a superuser may make, with our own role, while the database is empty.
+
+    Their scripts are files of the server. Only extensions that the saved database has are made: a name in a dump is not
+    enough. Extensions that cannot be made are reported by the code that needs them.
+
+    Args:
+        owner: of the database, and of the extensions' schemas.
+        empty: the database, as our own role.
+    """
+    listed = [entry.tag for entry in entries if entry.kind == "EXTENSION"]
+    if not listed:
+        return
+    with production.connect() as connection:
+        schema_of = {row.extname: row.nspname for row in connection.execute(text(_EXTENSION_SCHEMAS))}
+    with empty.connect(autocommit=True) as connection:
+        wanted = set(connection.execute(text(_FOR_SUPERUSERS)).scalars()) & set(schema_of)
+        for name in listed:
+            if name in wanted:
+                schema = quote_identifier(schema_of[name])
+                with suppress(DBAPIError):
+                    made = f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {quote_identifier(owner)}"
+                    connection.exec_driver_sql(made)
+                    connection.exec_driver_sql(f"CREATE EXTENSION {quote_identifier(name)} WITH SCHEMA {schema}")
 
 
 def _restored(
@@ -159,10 +189,7 @@ def _stamp(
     Raises:
         BackupNotFound: retention has taken the backup away meanwhile.
     """
-    if (
-        OpenedBackup.open_named(stage.store, stage.prefix, backup.manifest.name).manifest_sha256
-        != backup.manifest_sha256
-    ):
+    if stage.repository.open_backup(backup.manifest.name).manifest_sha256 != backup.manifest_sha256:
         raise BackupDamaged(f"{backup.manifest.name} is not the backup any more that was rehearsed")
     key = backup.place.verification_key
     stamp = VerificationRecord(
@@ -175,9 +202,9 @@ def _stamp(
         reworded=dict(result.reworded),
     )
     body = to_json(stamp)
-    if (old := stage.store.head_object(key)) is not None and backup.verification_record() is None:
-        stage.store.delete_if_unchanged(old)
-    store = replace(stage.store, proof="full")  # a look at the footer alone would be for Parquet
+    if (old := backup.store.head_object(key)) is not None and backup.verification_record() is None:
+        backup.store.delete_if_unchanged(old)
+    store = replace(backup.store, proof="full")  # a look at the footer alone would be for Parquet
     stored = store.put_object(key, body)
     if not stored.existed:
         store.verify_object(stored, body)

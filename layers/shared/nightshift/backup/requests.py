@@ -1,10 +1,21 @@
-"""Event keys of `restore_backup` and `rehearse`."""
+"""Event keys of `restore_backup` and `rehearse`, the options of a restore, and its findings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+if TYPE_CHECKING:
+    from nightshift.database.connect import Database
+
 NEWEST = "newest"
+
+ScratchDatabaseFactory = Callable[[], AbstractContextManager["Database"]]
+"""Makes one more empty database, and drops it at the end."""
 
 
 class RestoreBackupRequest(BaseModel):
@@ -29,3 +40,46 @@ class RehearseRequest(BaseModel):
 
     backup: str | None = Field(None, min_length=1, max_length=200)
     """Its name; none: the newest good one."""
+
+
+def ignore_progress(_label: str, _rows: int) -> None:
+    """Listener that ignores all progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOptions:
+    """Options of a restore.
+
+    Attributes:
+        workers: connections that move rows, or build indexes, at once.
+        owners: owners and grants too; their roles must exist.
+        client: directory with pg_dump and pg_restore; None: wherever they are found.
+        into_existing: the database need not be empty, if it has nothing of what the backup makes.
+        told: listener, called for loaded rows with a table's label and their number.
+        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`schema_diff`).
+    """
+
+    workers: int = 2
+    owners: bool = True
+    client: str | None = None
+    dry_run: bool = False
+    into_existing: bool = False
+    told: Callable[[str, int], None] = ignore_progress
+    another: ScratchDatabaseFactory | None = None
+
+
+@dataclass(slots=True)
+class RestoreFindings:
+    """What a restore found, a sentence each; see the fields of `RestoredBackup`."""
+
+    differences: list[str] = field(default_factory=list)
+    environment: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    but_for: list[str] = field(default_factory=list)
+
+    def merge(self, other: RestoreFindings) -> None:
+        """Add the findings of another step."""
+        self.differences += other.differences
+        self.environment += other.environment
+        self.warnings += other.warnings
+        self.but_for += other.but_for

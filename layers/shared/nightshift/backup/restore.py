@@ -15,66 +15,77 @@ Resuming was rejected: correctness is worth more than half the time.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from nightshift.backup import target_columns
 from nightshift.backup.contents import read_entries
-from nightshift.backup.database_settings import restore_database_settings
-from nightshift.backup.existing_objects import ExistingObjects, find_collision, find_existing
-from nightshift.backup.extensions import made_beforehand
-from nightshift.backup.missing_prerequisites import MissingPrerequisites
-from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.backup.database_settings import restore_database_settings, restore_properties
+from nightshift.backup.opened_backup import BackupRepository, OpenedBackup
 from nightshift.backup.ownership import transfer_ownership
 from nightshift.backup.pg_tools import PgToolError, PgTools, find_pg_tools, refuse_without_client
-from nightshift.backup.preflight import list_user_objects, major_version_of, refuse_restore, server_major_version
-from nightshift.backup.properties import bring_properties
-from nightshift.backup.schema import SchemaRestore, schema_sql
-from nightshift.backup.schema_comparison import ScratchDatabaseFactory, diff_restored_schema, tell_apart
+from nightshift.backup.preflight import (
+    find_collision,
+    find_existing,
+    list_user_objects,
+    made_beforehand,
+    major_version_of,
+    refuse_restore,
+)
+from nightshift.backup.requests import RestoreBackupRequest, RestoreFindings, RestoreOptions
+from nightshift.backup.schema import SchemaRestore, fit_restore
+from nightshift.backup.schema_diff import diff_restored_schema, tell_apart
 from nightshift.backup.sequences import sequence_differences, set_sequences
-from nightshift.backup.table_loader import LoadResult, TableLoader, Told
-from nightshift.backup.target_environment import TargetEnvironment, encoding_of, fit_schema, read_environment
+from nightshift.backup.sqlite import restore_sqlite_file
+from nightshift.backup.table_loader import LoadResult, TableLoader
+from nightshift.backup.table_restore import restore_table
+from nightshift.backup.target_environment import TargetEnvironment, encoding_of, read_environment
 from nightshift.backup.views import compare_views
 from nightshift.database.connect import Database
 from nightshift.database.session_start import flush_commits
+from nightshift.database.url import DatabaseTarget
+from nightshift.errors import InvalidEvent
 from nightshift.results.backup import RestoredBackup
 from nightshift.rows.postgres import PostgresConnection
 
 
-def ignore_progress(_label: str, _rows: int) -> None:
-    """Listener that ignores all progress."""
+def run_restore(
+    request: RestoreBackupRequest,
+    shelf: BackupRepository,
+    target: DatabaseTarget,
+    terms: RestoreOptions,
+    *,
+    deadline: float,
+) -> RestoredBackup:
+    """Carry a request out, of an event or the command line.
 
+    Args:
+        deadline: `time.monotonic()` value after which nothing more is begun.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreOptions:
-    """Options of a restore.
-
-    Attributes:
-        workers: connections that move rows, or build indexes, at once.
-        owners: owners and grants too; their roles must exist.
-        client: directory with pg_dump and pg_restore; None: wherever they are found.
-        into_existing: the database need not be empty, if it has nothing of what the backup makes.
-        told: listener, called for loaded rows.
-        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`schema_comparison`).
+    Raises:
+        InvalidEvent: one table cannot be had of such a backup.
+        BackupNotFound, BackupDamaged, ManifestDamaged: there is no such backup, or nothing that may be made of it.
+        NightshiftError: the database refused something, or was lost.
     """
-
-    workers: int = 2
-    owners: bool = True
-    client: str | None = None
-    dry_run: bool = False
-    into_existing: bool = False
-    told: Told = ignore_progress
-    another: ScratchDatabaseFactory | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    filled: LoadResult
-    differences: list[str]
-    environment: list[str]
-    warnings: list[str] = field(default_factory=list)
-    but_for: tuple[str, ...] = ()
-    reworded: dict[str, str] = field(default_factory=dict)
+    if request.into_existing and (request.table is not None or target.kind == "sqlite"):
+        raise InvalidEvent(
+            "into_existing is for a whole backup of PostgreSQL",
+            hint="leave it out: a table alone goes into any database, and SQLite into a new file",
+        )
+    backup = shelf.open_backup(request.backup)
+    if target.kind == "sqlite":
+        if request.table is not None and backup.manifest.kind == "sqlite":
+            raise InvalidEvent(
+                "one table alone cannot be restored into SQLite",
+                hint="restore it whole, into a new file, and copy the table from there",
+            )
+        return restore_sqlite_file(backup, Path(target.path), terms, deadline=deadline)
+    with closing(Database(target, deadline=deadline)) as database:
+        if request.table is not None:
+            return restore_table(backup, database, request.table, terms)
+        return restore_backup(backup, database, terms)
 
 
 def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptions) -> RestoredBackup:
@@ -92,23 +103,17 @@ def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptio
         NightshiftError: the database was lost, or did not answer in time.
     """
     started, manifest = time.monotonic(), backup.manifest
-    blank = RestoredBackup(
-        name=manifest.name,
-        target=database.target.database,
-        but_for=backup.unsaved_warnings(),
-        warnings=backup.exclusion_warnings(),
-        dry_run=terms.dry_run,
-    )
+    blank = backup.blank_result(database.target.database, dry_run=terms.dry_run)
     backup.check_objects()
     with database.connect() as connection:
-        version, around = server_major_version(connection), read_environment(connection)
+        around = read_environment(connection)
         # A scratch database holds what was made beforehand for the rehearsal, and nothing else.
         found = () if terms.another or terms.into_existing else list_user_objects(connection)
-    refusal = refuse_restore(backup, version, found)
+    refusal = refuse_restore(backup, around.version, found)
     saved_by = major_version_of(manifest.client_version or manifest.server_version)
-    client = find_pg_tools(terms.client, max(version, saved_by))
+    client = find_pg_tools(terms.client, max(around.version, saved_by))
     if refusal is None and client is None:
-        refusal = refuse_without_client(version, terms.client)
+        refusal = refuse_without_client(around.version, terms.client)
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
     assert client is not None  # else it was refused
@@ -119,52 +124,49 @@ def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptio
     if terms.dry_run:
         rows = {entry.label: entry.rows for entry in manifest.tables}
         return replace(blank, tables=len(rows), rows=manifest.rows, bytes=manifest.bytes, by_table=rows)
-    schema, environment = _fitted(database, client, saved, terms, around)
-    task = _Task(backup, database, schema, terms, around, encoding_of(read_entries(saved)))
-    outcome = _carry_out(task)
-    filled = outcome.filled
+    findings = RestoreFindings(warnings=list(blank.warnings), but_for=list(blank.but_for))
+    schema = _fitted_schema(database, client, saved, terms, around, findings)
+    restore = _Restore(backup, database, schema, terms, around, encoding_of(read_entries(saved)), findings)
+    filled = restore.carry_out()
     return replace(
         blank,
-        warnings=(*blank.warnings, *outcome.warnings),
+        warnings=tuple(findings.warnings),
         tables=len(filled.rows),
         rows=sum(filled.rows.values()),
         bytes=filled.bytes + len(saved),
         left_tables=filled.left,
-        differences=tuple(outcome.differences),
-        but_for=(*blank.but_for, *outcome.but_for),
-        reworded=outcome.reworded,
-        environment=(*environment, *outcome.environment),
+        differences=tuple(findings.differences),
+        but_for=tuple(findings.but_for),
+        reworded=restore.reworded,
+        environment=tuple(findings.environment),
         by_table=dict(sorted(filled.rows.items())),
         seconds=time.monotonic() - started,
     )
 
 
-def _fitted(
-    database: Database, client: PgTools, saved: bytes, terms: RestoreOptions, around: TargetEnvironment
-) -> tuple[SchemaRestore, tuple[str, ...]]:
-    """Returns the schema as it can be created there, and the differences."""
-    there = ExistingObjects()
+def _fitted_schema(
+    database: Database,
+    client: PgTools,
+    saved: bytes,
+    terms: RestoreOptions,
+    around: TargetEnvironment,
+    findings: RestoreFindings,
+) -> SchemaRestore:
+    """Returns the schema as it can be created there."""
+    there = None
     if terms.into_existing:
         with database.connect() as connection:
             there = find_existing(connection, read_entries(saved))
-    fitted = fit_schema(saved, around, owners=terms.owners, without=there.without)
-    entries = read_entries(fitted.archive)
-    # A superuser gives each object away where it is made; everybody else at the end, see `ownership`.
-    owners = terms.owners and around.superuser
-    schema = SchemaRestore(
-        client,
-        database.target,
-        fitted.archive,
-        MissingPrerequisites(entries, owners=owners, without=fitted.without),
-        owners=owners,
-        made=made_beforehand(database, entries) if terms.another else frozenset(),
-        there=there if terms.into_existing else None,
-    )
-    return schema, (*there.environment, *fitted.environment)
+        findings.environment += there.environment
+    without = there.without if there else frozenset()
+    schema, environment = fit_restore(client, database.target, saved, around, owners=terms.owners, without=without)
+    findings.environment += environment
+    made = made_beforehand(database, read_entries(schema.archive)) if terms.another else frozenset()
+    return replace(schema, made=made, there=there)
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+@dataclass(slots=True)
+class _Restore:
     """A restore on its way; `encoding` is the saved database's, where that is known."""
 
     backup: OpenedBackup
@@ -173,101 +175,95 @@ class _Task:
     terms: RestoreOptions
     around: TargetEnvironment
     encoding: str | None
+    findings: RestoreFindings
+    reworded: dict[str, str] = field(default_factory=dict)
 
     @property
-    def other_encoding(self) -> bool:
+    def is_recoded(self) -> bool:
+        """The database has another encoding than the saved one, and digests of one text differ."""
         return self.encoding is not None and self.encoding != self.around.encoding
 
     def seconds(self) -> float:
         return self.database.deadline - time.monotonic()
 
-
-def _carry_out(task: _Task) -> _Outcome:
-    manifest, database, schema, terms = task.backup.manifest, task.database, task.schema, task.terms
-    differences = list(_before_rows(database, schema))
-    with database.connect() as connection:
-        fields, routed = (
-            target_columns.load_target_columns(connection),
-            target_columns.hash_partition_routes(connection),
-        )
-    misfits = {
-        entry.label: target_columns.column_mismatches(entry, fields.get(entry.table)) for entry in manifest.tables
-    }
-    for entry in manifest.tables:
-        cause = schema.lacking.find_cause(entry.schema, entry.name) if misfits[entry.label] else None
-        because = f" ({cause})" if cause else ""
-        differences += [f"{entry.label}: {said}{because}" for said in misfits[entry.label]]
-    fitting = [entry for entry in manifest.tables if not misfits[entry.label]]
-    filler = TableLoader(
-        task.backup,
-        partial(PostgresConnection, database.target),
-        fields,
-        deadline=database.deadline,
-        told=terms.told,
-        routed=routed,
-        digests=not task.other_encoding,
-    )
-    filled = filler.load_tables(fitting, workers=terms.workers)
-    differences += sorted(filled.differences)
-    if filled.left:
-        return _Outcome(filled, differences, list(schema.lacking.environment_sentences()))
-    with database.connect() as connection:
-        set_sequences(connection, manifest.sequences)
-    differences += schema.restore_post_data(jobs=terms.workers, seconds=task.seconds())
-    with database.connect() as connection:
-        differences += sequence_differences(connection, manifest.sequences)
-        flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
-    return _behind_rows(task, filled, differences)
-
-
-def _behind_rows(task: _Task, filled: LoadResult, differences: list[str]) -> _Outcome:
-    """Materialized views, settings, the look at the schema, owners where they come last, and the database's own."""
-    manifest, database, schema, terms = task.backup.manifest, task.database, task.schema, task.terms
-    compared = () if task.other_encoding else manifest.views
-    views = compare_views(partial(PostgresConnection, database.target), compared, task.seconds())
-    differences += views.differences
-    brought = restore_database_settings(database, manifest.settings, owners=terms.owners)
-    warnings = list(brought.odd)
-    differences += brought.refused
-    found = diff_restored_schema(schema, seconds=task.seconds())
-    alike = tell_apart(found, task.backup, schema, terms.another, alone=not differences)
-    warnings += alike.sentences
-    differences += map(str, alike.others)
-    environment = [*brought.left_out, *brought.denied, *schema.lacking.environment_sentences()]
-    if task.other_encoding:
-        environment.append(
-            f"the database's encoding is {task.around.encoding}, and was {task.encoding}: rows were counted, and their"
-            " contents not compared"
-        )
-    if terms.owners and not schema.owners:
-        sql = schema_sql(schema.client, schema.archive, seconds=task.seconds(), without=schema.left_out).decode()
-        environment += transfer_ownership(database, sql, task.around)
-    if manifest.properties is not None:
-        untouched = terms.another is not None or terms.into_existing
-        properties = bring_properties(database, manifest.properties, owners=terms.owners, untouched=untouched)
-        environment += properties.environment
-        warnings += properties.warnings
-    return _Outcome(filled, differences, environment, warnings, tuple(views.stale), alike.reworded)
-
-
-def _before_rows(database: Database, schema: SchemaRestore) -> tuple[str, ...]:
-    """Restores pre-data: all of it, or all that the server does not refuse. Returns the refusals.
-
-    Raises:
-        PgToolError: not one thing could be made.
-    """
-    try:
-        schema.restore_pre_data(seconds=_left(database))
-    except PgToolError as exc:
-        if not exc.refused:
-            raise
-        refused = schema.restore_pre_data_lenient(seconds=_left(database))
+    def carry_out(self) -> LoadResult:
+        """Restores everything; without what comes after the rows where the time did not suffice for all of them."""
+        manifest, database, schema, findings = self.backup.manifest, self.database, self.schema, self.findings
+        self._restore_pre_data()
+        filled = self._load_rows()
+        if filled.left:
+            findings.environment += schema.lacking.environment_sentences()
+            return filled
         with database.connect() as connection:
-            if not list_user_objects(connection):
+            set_sequences(connection, manifest.sequences)
+        findings.differences += schema.restore_post_data(jobs=self.terms.workers, seconds=self.seconds())
+        with database.connect() as connection:
+            findings.differences += sequence_differences(connection, manifest.sequences)
+            flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
+        views = () if self.is_recoded else manifest.views
+        findings.merge(compare_views(partial(PostgresConnection, database.target), views, self.seconds()))
+        findings.merge(restore_database_settings(database, manifest.settings, owners=self.terms.owners))
+        self._compare_schema()
+        findings.environment += schema.lacking.environment_sentences()
+        if self.is_recoded:
+            findings.environment.append(
+                f"the database's encoding is {self.around.encoding}, and was {self.encoding}: rows were counted, and"
+                " their contents not compared"
+            )
+        if self.terms.owners and not schema.owners:
+            findings.environment += transfer_ownership(database, schema, self.around, seconds=self.seconds())
+        if manifest.properties is not None:
+            untouched = self.terms.another is not None or self.terms.into_existing
+            owners = self.terms.owners
+            findings.merge(restore_properties(database, manifest.properties, owners=owners, untouched=untouched))
+        return filled
+
+    def _restore_pre_data(self) -> None:
+        """Restores pre-data: all of it, or all that the server does not refuse.
+
+        Raises:
+            PgToolError: not one thing could be made.
+        """
+        try:
+            self.schema.restore_pre_data(seconds=self.seconds())
+        except PgToolError as exc:
+            if not exc.refused:
                 raise
-        return refused
-    return ()
+            self.findings.differences += self.schema.restore_pre_data_lenient(seconds=self.seconds())
+            with self.database.connect() as connection:
+                if not list_user_objects(connection):
+                    raise
 
+    def _load_rows(self) -> LoadResult:
+        """Loads the rows of the tables that have the saved columns."""
+        database, tables = self.database, self.backup.manifest.tables
+        with database.connect() as connection:
+            fields = target_columns.load_target_columns(connection)
+            routed = target_columns.hash_partition_routes(connection)
+        fitting = []
+        for entry in tables:
+            misfits = target_columns.column_mismatches(entry, fields.get(entry.table))
+            cause = self.schema.lacking.find_cause(entry.schema, entry.name) if misfits else None
+            because = f" ({cause})" if cause else ""
+            self.findings.differences += [f"{entry.label}: {said}{because}" for said in misfits]
+            fitting += [] if misfits else [entry]
+        loader = TableLoader(
+            self.backup,
+            partial(PostgresConnection, database.target),
+            fields,
+            deadline=database.deadline,
+            told=self.terms.told,
+            routed=routed,
+            digests=not self.is_recoded,
+        )
+        filled = loader.load_tables(fitting, workers=self.terms.workers)
+        self.findings.differences += sorted(filled.differences)
+        return filled
 
-def _left(database: Database) -> float:
-    return database.deadline - time.monotonic()
+    def _compare_schema(self) -> None:
+        found = diff_restored_schema(self.schema, seconds=self.seconds())
+        alone = not self.findings.differences
+        compared = tell_apart(found, self.backup, self.schema, self.terms.another, alone=alone)
+        self.findings.warnings += compared.sentences
+        self.findings.differences += map(str, compared.others)
+        self.reworded = compared.reworded

@@ -1,4 +1,4 @@
-"""Decides which backups to keep, and by which rule: a pure function of their times, and of their proofs by a rehearsal.
+"""Decides which backups to keep, by their times and their proofs, and deletes the others.
 
 Of each of the last days, weeks and months that *have* a backup, the newest is kept; a month of failures therefore
 expires nothing. Backups that a rehearsal has restored ("proven") and others are counted separately: any number of
@@ -11,27 +11,37 @@ like others.
 
 Rejected: counting days of the calendar (a week of failed runs would delete the week before it), and counting both kinds
 together (rehearsals are weekly, so the newest of a day is seldom a proven one).
+
+A backup's manifest is deleted first. Once it is gone the backup does not exist any more. So a run that dies half-way
+leaves objects without a backup (the next run deletes them), and never a backup that looks complete and is not. If S3
+refuses to delete the manifest, as under Object Lock, the backup is left whole, named, and tried again by the next run.
+
+Under Object Lock the versions themselves are deleted, which S3 refuses as long as the lock holds. Without it the
+objects are deleted: in a bucket with versions that hides them, and the bucket's own rules decide how long they can be
+recovered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from nightshift.backup.inventory import FoundBackup, find_backup
+from nightshift.backup.manifest import BackupPath
+from nightshift.store import ObjectStore
+from nightshift.store.removal import RemovalResult, remove_objects
+
 RECENT = timedelta(hours=24)
+
+_LOCKED = "AccessDenied"
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionCandidate:
-    """A good backup, as far as retention cares.
-
-    Attributes:
-        as_of: aware; the time that it stands for.
-        proven: a rehearsal has restored it.
-        pinned: an operator wants to keep it.
-    """
+    """A good backup, as far as retention cares; `as_of` is aware."""
 
     name: str
     as_of: datetime
@@ -80,16 +90,12 @@ class RetentionDecision:
 def apply_retention(
     backups: Iterable[RetentionCandidate], now: datetime, keep: RetentionPolicy, *, made: str | None = None
 ) -> tuple[RetentionDecision, ...]:
-    """Decide on every backup.
+    """Decide on every backup, newest first.
 
     Args:
-        backups: the good ones, each name once, in any order. Damaged and unfinished ones are none: they neither count
-            nor go.
+        backups: the good ones, each name once, in any order.
         now: aware; backups that stand for a later time stay, and are not counted.
         made: the name of the backup that this run has made.
-
-    Returns:
-        a verdict for each, newest first.
     """
     ordered = sorted(backups, key=lambda one: (one.as_of, one.name), reverse=True)
     rules: dict[str, list[str]] = {one.name: [] for one in ordered}
@@ -132,3 +138,85 @@ def _count(
                 break
             seen.add(period)
             rules[one.name].append(f"{kind}{rule} {period}")
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """Result of applying retention.
+
+    Attributes:
+        names: backups that are gone; in a dry run, that would go.
+        warnings: backups that could not be deleted, a sentence each.
+    """
+
+    names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def retention_candidates(
+    backups: Iterable[FoundBackup], now: datetime, ours: Collection[str] | None = None
+) -> tuple[RetentionCandidate, ...]:
+    """Returns the good backups. Damaged and unfinished ones neither count nor go.
+
+    Args:
+        now: aware; pins that are over by then do not count.
+        ours: runs of this database. Another one may have its backups under the same prefix, by mistake: those neither
+            count nor go. None: all are ours.
+    """
+    return tuple(
+        RetentionCandidate(one.name, one.manifest.as_of, one.is_proven, one.is_pinned(now))
+        for one in backups
+        if one.is_good and one.manifest is not None and (ours is None or one.manifest.run_id in ours)
+    )
+
+
+def prune_backups(
+    store: ObjectStore,
+    prefix: str,
+    verdicts: Iterable[RetentionDecision],
+    *,
+    now: datetime,
+    locked: bool,
+    deadline: float,
+    dry_run: bool = False,
+) -> PruneResult:
+    """Deletes the backups that no rule keeps, oldest first.
+
+    Args:
+        locked: backups lie under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
+        deadline: `time.monotonic()` value after which nothing is deleted any more.
+
+    Raises:
+        StoreError: S3 did not list a backup's objects.
+    """
+    condemned = sorted((v.backup for v in verdicts if not v.is_kept), key=lambda one: (one.as_of, one.name))
+    if dry_run:
+        return PruneResult(tuple(one.name for one in condemned))
+    names: list[str] = []
+    warnings: list[str] = []
+    for one in condemned:
+        if time.monotonic() > deadline:
+            break  # the next run goes on
+        place = BackupPath(prefix, one.name)
+        found = find_backup(store, prefix, one.name)
+        if found is not None and (found.is_proven > one.proven or found.is_pinned(now)):
+            continue  # a rehearsal has restored it, or an operator has pinned it, since it was judged
+        removal = remove_objects(store.client, store.bucket, [place.manifest_key], versions=locked, deadline=deadline)
+        if not removal.gone:
+            warnings.append(f"{one.name} was not deleted: {_why(removal)}; it is whole, and the next run tries again")
+            if removal.silent:
+                break
+            continue
+        names.append(one.name)
+        rest = [found.key for found in store.list_objects(place.folder)]
+        removal = remove_objects(store.client, store.bucket, rest, versions=locked, deadline=deadline)
+        if left := len(removal.failed.keys() | set(removal.untried)):
+            warnings.append(f"{one.name} is deleted, but {left} of its objects are still there: {_why(removal)}")
+    return PruneResult(tuple(names), tuple(warnings))
+
+
+def _why(removal: RemovalResult) -> str:
+    code = next(iter(removal.failed.values()), None)
+    if code is None:
+        return "the time was over"
+    return f"{code}, as Object Lock answers, or a role that may not delete" if code == _LOCKED else code

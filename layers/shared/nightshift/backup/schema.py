@@ -3,7 +3,7 @@
 The archive holds the sections pre-data and post-data, from the snapshot of the rows: types, domains, tables,
 sequences, defaults, constraints, indexes, views, functions, triggers, policies, comments, extensions, owners, grants,
 and for each materialized view that held rows the REFRESH that fills it again. `--schema-only` was rejected: it leaves
-those out. Roles belong to the server, and are not saved. Nor are passwords of other servers (`secret_options`);
+those out. Roles belong to the server, and are not saved. Nor are passwords of other servers (`contents`);
 subscriptions, which hold one as well and would tie a copy to that server; or large objects: pg_dump up to 16 counts
 them as schema, and they would be restored empty.
 `ALTER DATABASE … SET` is saved by `database_settings`.
@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nightshift.backup.contents import read_entries
-from nightshift.backup.existing_objects import ExistingObjects
+from nightshift.backup.contents import read_entries, without_secrets
 from nightshift.backup.missing_prerequisites import MissingPrerequisites
 from nightshift.backup.pg_tools import PgToolError, PgTools, dbname_argument
-from nightshift.backup.secret_options import without_secrets
+from nightshift.backup.preflight import ExistingObjects
+from nightshift.backup.target_environment import TargetEnvironment, fit_schema
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.database.url import DatabaseTarget
 
@@ -107,6 +107,27 @@ def schema_sql(
         return client.run_tool("pg_restore", arguments, seconds=seconds)
 
 
+def fit_restore(
+    client: PgTools,
+    target: DatabaseTarget,
+    archive: bytes,
+    around: TargetEnvironment,
+    *,
+    owners: bool,
+    without: frozenset[int] = frozenset(),
+) -> tuple[SchemaRestore, tuple[str, ...]]:
+    """Returns the restore of an archive that is edited to fit a server, and the differences, a sentence each.
+
+    Raises:
+        ArchiveUnknown: it cannot be read.
+    """
+    fitted = fit_schema(archive, around, owners=owners, without=without)
+    # A superuser gives each object away where it is made; everybody else at the end, see `ownership`.
+    given = owners and around.superuser
+    lacking = MissingPrerequisites(read_entries(fitted.archive), owners=given, without=fitted.without)
+    return SchemaRestore(client, target, fitted.archive, lacking, owners=given), fitted.environment
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaRestore:
     """Restores an archive into one database.
@@ -139,7 +160,7 @@ class SchemaRestore:
         """Restores pre-data as far as possible, if all of it is not; returns and raises as `restore_post_data`."""
         return self._leniently([f"--section={PRE_DATA}"], seconds)
 
-    def one_table(self, schema: str, name: str, *, seconds: float) -> None:
+    def restore_table(self, schema: str, name: str, *, seconds: float) -> None:
         """A table alone, as it is before its rows come: no index, no key; raises as `restore_pre_data` does."""
         chosen = [f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"]
         self._strictly(chosen, seconds)

@@ -1,8 +1,19 @@
-"""Compares two schemas, entry by entry, in the output of pg_dump.
+"""Compares a restored schema with the saved one, entry by entry, in the output of pg_dump.
 
-Ignores text that always differs: version comments, pg_dump's random `\\restrict` tokens (since 2025), and the wording
-that a restore changes (`array_casts`). The rest is compared to the letter, in no order: pg_dump orders objects that do
-not depend on each other as it likes.
+Ignores text that always differs: version comments, pg_dump's random `\\restrict` tokens (since 2025), and casts of
+arrays. The rest is compared to the letter, in no order: pg_dump orders objects that do not depend on each other as it
+likes.
+
+Array casts are printed differently before and after a restore. `status IN ('new', 'done')` on a `varchar` compares
+texts. PostgreSQL stores a cast of the whole array and prints it so. When it parses that text again, it moves the cast
+to each element, and prints that from then on. Almost every database that was created by its own DDL has such a cast.
+
+There are other definitions that PostgreSQL itself words differently. `NULL::integer` in a view becomes `NULL::integer
+AS int4`, and the columns of a child move to their position in its parent. That is no fault of the backup, and a list of
+all such cases would never be complete. So a rehearsal asks the server: the saved schema is restored into a second empty
+database, by pg_restore alone. A definition that is worded there as in the filled database is PostgreSQL's own wording.
+This applies only to definitions that exist on both sides and differ, never to missing ones. The verification record
+keeps a digest of each, by which a restore of that backup recognises them.
 """
 
 from __future__ import annotations
@@ -10,16 +21,34 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from nightshift.backup.array_casts import normalise_array_casts
+from nightshift.backup.contents import OWNERSHIP, read_entries, split_sql
+from nightshift.backup.database_settings import restore_database_settings
+from nightshift.backup.models import DatabaseSetting
+from nightshift.backup.opened_backup import OpenedBackup
+from nightshift.backup.preflight import ExistingObjects, made_beforehand
+from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
+from nightshift.database.connect import Database
 
-_ENTRY = re.compile(r"^--\n-- (?:Data for )?Name: (.*); Type: (.*); Schema: (.*); Owner: .*\n--\n", re.MULTILINE)
-_BY_NATURE = re.compile(r"^(?:\\(?:un)?restrict .*|-- Dumped (?:from database|by pg_dump) version .*)\n", re.MULTILINE)
-_OWNER = re.compile(r'(?:\A|\n)ALTER [^\n]+ OWNER TO (?:"(?:[^"\n]|"")+"|[^\s"]+);\s*\Z')
-_PREAMBLE = "preamble"
+_OPENING = "(ARRAY["
+_CONVERSION = re.compile(r"\)::([^\[\]'\n]{1,200}?)\[\]")
+_TOKEN = re.compile(
+    r"""[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|[\[\](),]|[^'"\[\](),eE]+|.""", re.DOTALL
+)
+
+ScratchDatabaseFactory = Callable[[], AbstractContextManager[Database]]
+"""Makes one more empty database, and drops it at the end."""
+
+UNTOLD = (
+    "PostgreSQL itself words some definitions differently once they are restored: no rehearsal has proven this backup,"
+    " so that it is not known whether that is all; schema.sql in the backup has them as they were"
+)
 
 
 class DifferenceKind(StrEnum):
@@ -47,18 +76,8 @@ class SchemaDifference:
         return f"{self.name} {self.how}"
 
 
-def normalise_schema(sql: str) -> str:
-    """Returns a schema's SQL without text that differs from one pg_dump to the next."""
-    return _BY_NATURE.sub("", sql)
-
-
 def schema_differences(saved: str, found: str) -> tuple[SchemaDifference, ...]:
-    """Returns the differences of two schemas.
-
-    Args:
-        saved: SQL as pg_dump or pg_restore writes it: how it should be.
-        found: the same, of what came of it.
-    """
+    """Returns the differences of two schemas: SQL as pg_dump or pg_restore writes it."""
     before, after = _entries(saved), _entries(found)
     return tuple(
         SchemaDifference(
@@ -77,7 +96,7 @@ def schema_differences(saved: str, found: str) -> tuple[SchemaDifference, ...]:
 
 def _as_given(found: Counter[str] | None, saved: Counter[str] | None) -> Counter[str] | None:
     """Statements without the ownership of objects that were saved without one, as those of a role that is gone are."""
-    if not found or not saved or any(_OWNER.search(statement) for statement in saved):
+    if not found or not saved or any(OWNERSHIP.search(statement) for statement in saved):
         return found
     return _unowned(found)
 
@@ -85,7 +104,7 @@ def _as_given(found: Counter[str] | None, saved: Counter[str] | None) -> Counter
 def _unowned(statements: Counter[str]) -> Counter[str]:
     given: Counter[str] = Counter()
     for statement, count in statements.items():
-        given[_OWNER.sub("", statement).rstrip()] += count
+        given[OWNERSHIP.sub("", statement).rstrip()] += count
     return given
 
 
@@ -95,19 +114,143 @@ def _digest(statements: Counter[str]) -> str:
 
 def _entries(sql: str) -> dict[str, Counter[str]]:
     """Every entry's statements by its kind and name; overloaded functions share theirs."""
-    text = normalise_array_casts(normalise_schema(sql))
     found: dict[str, Counter[str]] = {}
-    name, at = _PREAMBLE, 0
-    for match in _ENTRY.finditer(text):
-        _put(found, name, text[at : match.start()])
-        label, kind, schema = match.groups()
-        name, at = f"{kind.lower()} {label if schema == '-' else f'{schema}.{label}'}", match.end()
-    _put(found, name, text[at:])
+    for entry in split_sql(sql):
+        label = entry.name if entry.schema == "-" else f"{entry.schema}.{entry.name}"
+        statements = normalise_array_casts(entry.statements).strip()
+        found.setdefault(f"{entry.kind.lower()} {label}".strip(), Counter())[statements] += 1
     return found
 
 
-def _put(found: dict[str, Counter[str]], name: str, statements: str) -> None:
-    # How many blank lines end an entry depends on the one behind it, and so do the settings between entries.
-    kept = re.sub(r"^SET default_(?:tablespace|table_access_method) = .*;\n", "", statements, flags=re.MULTILINE)
-    kept = kept.replace("--\n-- PostgreSQL database dump complete\n--\n", "").strip()
-    found.setdefault(name, Counter())[kept] += 1
+def normalise_array_casts(sql: str) -> str:
+    """Returns the SQL with each cast of an array replaced by casts of its elements, as PostgreSQL itself parses it."""
+    pieces, at = [], 0
+    while (start := sql.find(_OPENING, at)) >= 0:
+        entries, end = _array_elements(sql, start + len(_OPENING))
+        conversion = _CONVERSION.match(sql, end)
+        if entries and conversion:
+            each = ", ".join(f"({normalise_array_casts(entry)})::{conversion[1]}" for entry in entries)
+            pieces.append(f"{sql[at:start]}ARRAY[{each}]")
+            at = conversion.end()
+        else:
+            pieces.append(sql[at : start + len(_OPENING)])
+            at = start + len(_OPENING)
+    return "".join([*pieces, sql[at:]])
+
+
+def _array_elements(sql: str, at: int) -> tuple[list[str], int]:
+    """Returns the elements of the array that begins at `at`, and the position of its end; none if it never ends."""
+    entries: list[str] = []
+    begun, depth = at, 0
+    for token in _TOKEN.finditer(sql, at):
+        match token[0]:
+            case "(" | "[":
+                depth += 1
+            case "]" if depth == 0:
+                return [*entries, sql[begun : token.start()].strip()], token.end()
+            case ")" | "]":
+                depth -= 1
+            case "," if depth == 0:
+                entries.append(sql[begun : token.start()].strip())
+                begun = token.end()
+    return [], at
+
+
+def diff_restored_schema(schema: SchemaRestore, *, seconds: float) -> tuple[SchemaDifference, ...]:
+    """Returns the differences between pg_dump's output of the restored database and the saved schema.
+
+    Extensions that were there before are no difference, nor is all else in a database that was not empty.
+
+    Raises: as `dump_schema`.
+    """
+    saved = schema_sql(
+        schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=schema.left_out
+    ).decode()
+    said = schema_differences(saved, _dumped(schema, seconds))
+    theirs = "" if schema.there else "extension "
+    return tuple(one for one in said if not (one.how is DifferenceKind.ADDED and theirs in one.name.lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaComparison:
+    """Differences of a restored schema from the saved one.
+
+    Attributes:
+        others: differences that are not known to be PostgreSQL's own wording.
+        reworded: definitions that are, with a digest of each as the server words it.
+        sentences: about both, for the operator.
+    """
+
+    others: tuple[SchemaDifference, ...]
+    reworded: dict[str, str] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+
+
+def tell_apart(
+    differences: Sequence[SchemaDifference],
+    backup: OpenedBackup,
+    schema: SchemaRestore,
+    another: ScratchDatabaseFactory | None,
+    *,
+    alone: bool,
+) -> SchemaComparison:
+    """Finds differences of PostgreSQL's own wording: by the server in a rehearsal, else by the verification record.
+
+    Args:
+        another: a rehearsal's; None: the restore is no rehearsal.
+        alone: nothing else differs; a rehearsal asks only then.
+
+    Raises: as `find_equivalent_differences`.
+    """
+    stamp = None
+    if another is not None:
+        same = find_equivalent_differences(schema, differences, backup.manifest.settings, another) if alone else ()
+    else:
+        stamp = backup.verification_record() if differences else None
+        known = stamp.reworded if stamp else {}
+        same = tuple(
+            one for one in differences if one.how is DifferenceKind.ALTERED and known.get(one.name) == one.digest
+        )
+    others = tuple(one for one in differences if one not in same)
+    sentences = []
+    if same:
+        sentences.append(f"PostgreSQL words these differently once restored: {', '.join(one.name for one in same)}")
+    if another is None and stamp is None and any(one.how is DifferenceKind.ALTERED for one in others):
+        sentences.append(UNTOLD)
+    return SchemaComparison(others, {one.name: one.digest for one in same}, tuple(sentences))
+
+
+def find_equivalent_differences(
+    schema: SchemaRestore,
+    differences: Sequence[SchemaDifference],
+    settings: Sequence[DatabaseSetting],
+    another: ScratchDatabaseFactory,
+) -> tuple[SchemaDifference, ...]:
+    """Returns the differences of definitions that the server itself causes.
+
+    Args:
+        schema: restored, into a database that is as it was but for these.
+        settings: of the database; some of them change how definitions are worded.
+
+    Returns:
+        none, where any of the differences is of another kind.
+
+    Raises:
+        NightshiftError: the other database could not be made, filled in time, or dropped.
+    """
+    if not differences or any(one.how is not DifferenceKind.ALTERED for one in differences):
+        return ()
+    with another() as database:
+        made = made_beforehand(database, read_entries(schema.archive))
+        alone = replace(schema, target=database.target, made=made)
+        alone.restore_schema_only(seconds=database.deadline - time.monotonic())
+        restore_database_settings(database, settings, owners=schema.owners)
+        seconds = database.deadline - time.monotonic()
+        apart = {one.name for one in schema_differences(_dumped(schema, seconds), _dumped(alone, seconds))}
+    return tuple(one for one in differences if one.name not in apart)
+
+
+def _dumped(schema: SchemaRestore, seconds: float) -> str:
+    there = schema.there or ExistingObjects()
+    found = dump_schema(schema.client, schema.target, seconds=seconds, excluded=there.schemas, without=there.tables)
+    return schema_sql(schema.client, found.archive, seconds=seconds, owners=schema.owners).decode()

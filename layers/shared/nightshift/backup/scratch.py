@@ -1,68 +1,92 @@
-"""Creates a database for one rehearsal, and drops it however the rehearsal ends.
+"""Creates a database and a role for one rehearsal, and drops them however the rehearsal ends.
 
-It holds a copy of everything, so only its owner may connect to it, from its first moment: it is created closed, and
-opened once the public's privileges are revoked. A rehearsal that was killed leaves its database behind; the next one
-drops it. The server knows which databases these are: a running rehearsal has a connection to its database from
+The database holds a copy of everything, so only its owner may connect to it, from its first moment: it is created
+closed, and opened once the public's privileges are revoked. A rehearsal that was killed leaves its database behind; the
+next one drops it. The server knows which databases these are: a running rehearsal has a connection to its database from
 beginning to end, and DROP DATABASE without FORCE refuses a database that has any.
 
 DROP DATABASE … WITH (FORCE) refuses a role that is no superuser where it meets an autovacuum worker, which belongs to
 one; DROP DATABASE alone ends such workers itself and waits up to 5 s for others (PostgreSQL, `procarray.c`:
 `TerminateOtherDBBackends`, `CountOtherDBBackends`). So both are tried in turn. A database that cannot be dropped is a
 warning: the proof remains valid.
+
+A restore runs code of everybody who could create a table in the saved database: functions in checks, indexes,
+generated columns and views. With our rights it could change our password. SET ROLE would not stop it, because the code
+can RESET it. So a rehearsal logs in as a role of its own, which owns the scratch databases and has no rights elsewhere.
+Its password is for this run alone, and the server's log never has it: only the SCRAM verifier is sent. A rehearsal that
+was killed leaves its role behind, too; the next one drops it.
+
+If no such role can be created the rehearsal is refused, unless it takes place on another server, under a role without
+rights on this one, or REHEARSE_WITH_OWN_RIGHTS accepts it.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.backup.scratch_role import ScratchLogin, drop_leftover_roles
+from nightshift.backup.database_settings import creation_options, properties_of
 from nightshift.database.catalog import quote_identifier, quote_literal
-from nightshift.database.connect import Database, server_message, sqlstate
+from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, server_message, sqlstate
 from nightshift.errors import DatabaseUnavailable, NightshiftError
+from nightshift.results.common import GuardRefusal
 
-PREFIX = "nightshift_rehearsal_"
-_NAME = f"^{PREFIX}[0-9a-f]{{32}}$"
+DATABASE_PREFIX, ROLE_PREFIX = "nightshift_rehearsal_", "nightshift_scratch_"
+_NAME = "^{prefix}[0-9a-f]{{32}}$"
 """Regular expression of the names that are given here: whatever else begins so is somebody's own."""
 
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0, 1.0, 2.0, 2.0)
 _WAYS = (" WITH (FORCE)", "")
 
 RESERVE_S = 10.0
-"""Seconds of the run's time that are kept for dropping it."""
+"""Seconds of the run's time that are kept for dropping the database."""
+_LONGEST_S, _MARGIN_S = 86_400.0, 600.0
+"""Of a role's password: how long it is valid at the most, and beyond the run's time."""
+_MEMBERSHIP_OPTIONS = 160_000
+"""The first version in which a membership says whether privileges are inherited, and whether SET ROLE is allowed."""
 
-_DENIED = "42501"
-
-# Columns of pg_database that some versions have not are asked for through JSON.
-_LOCALE = """
-SELECT pg_encoding_to_char(d.encoding) AS encoding, d.datcollate, d.datctype,
-       to_jsonb(d) ->> 'datlocprovider' AS provider,
-       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
-       to_jsonb(d) ->> 'daticurules' AS rules
-FROM pg_database d WHERE d.datname = current_database()
-"""
-
-_LEFTOVERS = """
+_STALE_DATABASES = """
 SELECT d.datname, pg_get_userbyid(d.datdba) AS owner FROM pg_database d
 WHERE d.datname ~ :name AND pg_has_role(d.datdba, 'USAGE')
   AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid AND a.usesysid IS NOT NULL) -- not autovacuum
 ORDER BY 1
 """
 
+_STALE_ROLES = """
+SELECT rolname FROM pg_roles r
+WHERE rolname ~ :name AND (rolvaliduntil < now() OR rolname = ANY (CAST(:known AS text[])))
+  AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.usename = r.rolname)
+  AND NOT EXISTS (SELECT 1 FROM pg_database d WHERE d.datdba = r.oid)
+"""
 
-Prepare = Callable[[Database], None]
+_WHO = """
+SELECT r.rolname, r.rolsuper, r.rolsuper OR r.rolcreaterole AS may_create_roles,
+       r.rolsuper OR r.rolcreatedb AS createdb,
+       NOT (r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls
+            OR EXISTS (SELECT 1 FROM pg_auth_members m WHERE m.member = r.oid)) AS powerless,
+       pg_postmaster_start_time() AS started, CAST(current_setting('server_version_num') AS int) AS version
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
 Warn = Callable[[str], None]
 """Takes a sentence for the operator."""
 
 
-def _as_it_is(_database: Database) -> None:
-    """The preparation of those who need none."""
+@dataclass(frozen=True, slots=True)
+class ScratchLogin:
+    """A role and its password."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 @contextmanager
@@ -73,7 +97,7 @@ def scratch_database(
     warn: Warn,
     encoding: str | None = None,
     login: ScratchLogin | None = None,
-    prepare: Prepare = _as_it_is,
+    prepare: Callable[[Database], None] | None = None,
 ) -> Iterator[Database]:
     """A new, empty database on the server, with the encoding and collation of the one that `server` is connected to.
 
@@ -86,19 +110,20 @@ def scratch_database(
     Raises:
         NightshiftError: it cannot be made, or the login is refused.
     """
-    name = PREFIX + run_id
+    name = DATABASE_PREFIX + run_id
     ours = replace(server.target, database=name)
     target = ours if login is None else replace(ours, user=login.user, password=lambda: login.password)
     database = Database(target, deadline=server.deadline - RESERVE_S)
     try:
-        _create(server, name, login, encoding)
-        with closing(Database(ours, deadline=database.deadline)) as empty:
-            prepare(empty)
+        _create_database(server, name, login, encoding)
+        if prepare is not None:
+            with closing(Database(ours, deadline=database.deadline)) as empty:
+                prepare(empty)
         with _in_use(database, login):
             yield database
     finally:
         database.close()
-        if (words := _drop(server, name)) is not None:
+        if (words := _drop_database(server, name)) is not None:
             warn(
                 f"the rehearsal's database {name}, a copy of everything, could not be dropped: {words}; the next"
                 " rehearsal tries again"
@@ -106,14 +131,18 @@ def scratch_database(
 
 
 def drop_stale_databases(server: Database) -> tuple[str, ...]:
-    """Drops databases of rehearsals that were killed; returns the names."""
+    """Drops databases and roles of rehearsals that were killed; returns the databases' names."""
     dropped: dict[str, str] = {}
     with server.connect(autocommit=True) as connection:
-        for name, owner in list(connection.execute(text(_LEFTOVERS), {"name": _NAME})):
+        wanted = {"name": _NAME.format(prefix=DATABASE_PREFIX)}
+        for name, owner in list(connection.execute(text(_STALE_DATABASES), wanted)):
             with suppress(DBAPIError):  # somebody has connected meanwhile, or dropped it
                 connection.exec_driver_sql(f"DROP DATABASE {quote_identifier(name)}")
                 dropped[name] = owner
-        drop_leftover_roles(connection, frozenset(dropped.values()))
+        known = {"name": _NAME.format(prefix=ROLE_PREFIX), "known": sorted(set(dropped.values()))}
+        for name in list(connection.execute(text(_STALE_ROLES), known).scalars()):
+            with suppress(DBAPIError):  # not ours to drop
+                connection.exec_driver_sql(f"DROP ROLE {quote_identifier(name)}")
     return tuple(dropped)
 
 
@@ -135,14 +164,15 @@ def _in_use(database: Database, login: ScratchLogin | None) -> Iterator[None]:
         yield
 
 
-def _create(server: Database, name: str, login: ScratchLogin | None, encoding: str | None) -> None:
+def _create_database(server: Database, name: str, login: ScratchLogin | None, encoding: str | None) -> None:
     with server.connect(autocommit=True) as connection:
-        like = connection.execute(text(_LOCALE)).one()
-        options = _locale(like, encoding)
-        options += ["ALLOW_CONNECTIONS false", *([f"OWNER {quote_identifier(login.user)}"] if login else [])]
+        like = properties_of(connection)
+        locale = f"ENCODING {quote_literal(str(encoding))} LC_COLLATE 'C' LC_CTYPE 'C'"
+        locale = creation_options(like) if encoding in (None, like.encoding) else locale
+        owner = f" OWNER {quote_identifier(login.user)}" if login else ""
         database = f"DATABASE {quote_identifier(name)}"
         try:
-            connection.exec_driver_sql(f"CREATE {database} TEMPLATE template0 {' '.join(options)}")
+            connection.exec_driver_sql(f"CREATE {database} TEMPLATE template0 {locale} ALLOW_CONNECTIONS false{owner}")
             connection.exec_driver_sql(f"REVOKE ALL ON {database} FROM PUBLIC")
             connection.exec_driver_sql(f"ALTER {database} ALLOW_CONNECTIONS true")
         except DBAPIError as exc:
@@ -150,37 +180,112 @@ def _create(server: Database, name: str, login: ScratchLogin | None, encoding: s
             raise NightshiftError(
                 "a database for the rehearsal could not be made",
                 detail=server_message(exc),
-                hint=hint if sqlstate(exc) == _DENIED else None,
+                hint=hint if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else None,
             ) from exc
 
 
-def _locale(like: Any, encoding: str | None) -> list[str]:
-    """Options for CREATE DATABASE: the encoding and collation of a row of `_LOCALE`, or another encoding."""
-    if encoding not in (None, like.encoding):
-        return [f"ENCODING {quote_literal(str(encoding))}", "LC_COLLATE 'C' LC_CTYPE 'C'"]
-    options = [
-        f"ENCODING {quote_literal(like.encoding)}",
-        f"LC_COLLATE {quote_literal(like.datcollate)} LC_CTYPE {quote_literal(like.datctype)}",
-    ]
-    if like.provider == "i":
-        options.append(f"LOCALE_PROVIDER icu ICU_LOCALE {quote_literal(like.locale)}")
-        options += [f"ICU_RULES {quote_literal(like.rules)}"] if like.rules else []
-    elif like.provider == "b":
-        options.append(f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {quote_literal(like.locale)}")
-    return options
-
-
-def _drop(server: Database, name: str) -> str | None:
+def _drop_database(server: Database, name: str) -> str | None:
     """Drop it; the last refusal's words where it stays."""
     words = None
     for pause in (*_PAUSES_S, None):
         for way in _WAYS:
-            try:
-                with server.connect(autocommit=True) as connection:
-                    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quote_identifier(name)}{way}")
+            words = _refused(server, f"DROP DATABASE IF EXISTS {quote_identifier(name)}{way}")
+            if words is None:
                 return None
-            except (DBAPIError, DatabaseUnavailable) as exc:
-                words = exc.detail or exc.message if isinstance(exc, DatabaseUnavailable) else server_message(exc)
         if pause is not None:
             time.sleep(pause)
     return words
+
+
+def _refused(server: Database, statement: str) -> str | None:
+    """Runs a statement; returns the words of who refused it."""
+    try:
+        with server.connect(autocommit=True) as connection:
+            connection.exec_driver_sql(statement)
+    except DatabaseUnavailable as exc:
+        return exc.detail or exc.message
+    except DBAPIError as exc:
+        return server_message(exc)
+    return None
+
+
+def needs_role(server: Database, production: Database, *, accepted: bool) -> bool | GuardRefusal:
+    """Returns whether a rehearsal on `server` needs a role of its own; a refusal if it does, and none can be created.
+
+    Args:
+        production: the database whose backups these are.
+        accepted: REHEARSE_WITH_OWN_RIGHTS.
+    """
+    if accepted:
+        return False
+    with server.connect() as connection:
+        here = connection.execute(text(_WHO)).one()
+    with production.connect() as connection:
+        there = connection.execute(text(_WHO)).one()
+    if here.started != there.started or (here.rolname != there.rolname and here.powerless):
+        return False
+    if here.may_create_roles:
+        return True
+    role = quote_identifier(here.rolname)
+    missing = "CREATEROLE" if here.createdb else "CREATEROLE CREATEDB"
+    return GuardRefusal(
+        guard="own_rights",
+        message=f"code in the backup would run with the rights of {here.rolname} on the server that it protects",
+        hint=f"ALTER ROLE {role} {missing}, for a role without rights to be made for each rehearsal; or set"
+        " REHEARSE_DATABASE_URL to another server, or to a role of this one made by CREATE ROLE … LOGIN CREATEDB;"
+        " REHEARSE_WITH_OWN_RIGHTS=on accepts it",
+    )
+
+
+@contextmanager
+def scratch_role(server: Database, run_id: str, *, connections: int, warn: Warn) -> Iterator[ScratchLogin]:
+    """A role without rights, for as long as the context lasts.
+
+    Args:
+        connections: how many it may have at once.
+        warn: told where it could not be dropped.
+
+    Raises:
+        NightshiftError: it cannot be made.
+    """
+    login = ScratchLogin(ROLE_PREFIX + run_id, secrets.token_urlsafe(32))
+    try:
+        _create_role(server, login, connections)
+        yield login
+    finally:
+        if (words := _refused(server, f"DROP ROLE IF EXISTS {quote_identifier(login.user)}")) is not None:
+            warn(f"the rehearsal's role {login.user} could not be dropped: {words}; the next rehearsal tries again")
+
+
+def _create_role(server: Database, login: ScratchLogin, connections: int) -> None:
+    role = quote_identifier(login.user)
+    seconds = min(server.deadline - time.monotonic(), _LONGEST_S) + _MARGIN_S
+    with server.connect(autocommit=True) as connection:
+        me = connection.execute(text(_WHO)).one()
+        until = connection.execute(text(f"SELECT CAST(now() + interval '{seconds:.0f} s' AS text)")).scalar()
+        try:
+            connection.exec_driver_sql(
+                f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+                f" CONNECTION LIMIT {connections} VALID UNTIL {quote_literal(str(until))}"
+                f" PASSWORD {quote_literal(_verifier(login.password))}"
+            )
+            if not me.rolsuper:  # to give it a database, and to drop that again
+                options = " WITH INHERIT TRUE, SET TRUE" if me.version >= _MEMBERSHIP_OPTIONS else ""
+                connection.exec_driver_sql(f"GRANT {role} TO {quote_identifier(me.rolname)}{options}")
+        except DBAPIError as exc:
+            hint = "nightshift's role has to be allowed to make roles with a password, or set REHEARSE_DATABASE_URL"
+            raise NightshiftError(
+                "a role for the rehearsal could not be made",
+                detail=server_message(exc),
+                hint=f"{hint} to another server" if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else None,
+            ) from exc
+
+
+def _verifier(password: str, iterations: int = 4096) -> str:
+    """A password as the server keeps it (RFC 5803), so that it need not be sent."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    served = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, served64 = (base64.b64encode(part).decode() for part in (salt, stored, served))
+    return f"SCRAM-SHA-256${iterations}:{salt64}${stored64}:{served64}"

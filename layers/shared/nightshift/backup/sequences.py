@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.backup.manifest import SequenceState
+from nightshift.backup.models import SequenceState
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.connect import sqlstate
 

@@ -21,7 +21,7 @@ from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.backup.block_ranges import BlockRange, column_encodings, largest_first, split_into_ranges
 from nightshift.backup.database_inventory import SourceTable
 from nightshift.backup.digest import RowHashSum
-from nightshift.backup.manifest import BackupPart, ComputedColumn, SavedColumn, TableEntry
+from nightshift.backup.models import BackupPart, ComputedColumn, SavedColumn, TableEntry
 from nightshift.backup.pack_writer import SMALL, PackWriter
 from nightshift.backup.snapshot import ExportedSnapshot
 from nightshift.backup.uploader import BackupUploader

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from nightshift.backup import digest
 from nightshift.backup.digest import RowHashSum
-from nightshift.backup.manifest import BackupPart, ComputedColumn, TableEntry
+from nightshift.backup.models import BackupPart, ComputedColumn, TableEntry
 from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.backup.part_loader import PartLoader
 from nightshift.backup.target_columns import TargetColumns

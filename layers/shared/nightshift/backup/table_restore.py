@@ -7,23 +7,22 @@ indexes, keys and triggers, because those may need other tables. Its sequences a
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import text
 
 from nightshift.backup import target_columns
 from nightshift.backup.contents import ArchiveEntry, read_entries
-from nightshift.backup.manifest import BackupManifest, TableEntry
-from nightshift.backup.missing_prerequisites import MissingPrerequisites
+from nightshift.backup.manifest import BackupManifest
+from nightshift.backup.models import TableEntry
 from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.backup.ownership import transfer_ownership
-from nightshift.backup.pg_tools import find_pg_tools, refuse_without_client
-from nightshift.backup.preflight import server_major_version
-from nightshift.backup.restore import RestoreOptions
-from nightshift.backup.schema import SchemaRestore, schema_sql
+from nightshift.backup.pg_tools import PgTools, find_pg_tools, refuse_without_client
+from nightshift.backup.requests import RestoreOptions
+from nightshift.backup.schema import SchemaRestore, fit_restore
 from nightshift.backup.table_loader import TableLoader
-from nightshift.backup.target_environment import TargetEnvironment, fit_schema, read_environment
+from nightshift.backup.target_environment import TargetEnvironment, read_environment
 from nightshift.database.catalog import quote_identifier, split_name
 from nightshift.database.connect import Database
 from nightshift.database.insertable import InsertTarget, find_insert_target
@@ -51,7 +50,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
     if isinstance(entry, GuardRefusal):
         return replace(blank, refusal=entry, dry_run=False)
     with database.connect() as connection:
-        found, version = find_insert_target(connection, entry.table), server_major_version(connection)
+        found, around = find_insert_target(connection, entry.table), read_environment(connection)
         fields = target_columns.load_target_columns(connection)
     refusal = _judge(backup, entry, found, target_columns.column_mismatches(entry, fields.get(entry.table)))
     if refusal is not None:
@@ -59,15 +58,21 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
     if terms.dry_run:
         by_table = {entry.label: entry.rows}
         return replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table=by_table)
-    made = None if found else _make(backup, database, entry, terms, version)
-    if isinstance(made, GuardRefusal):
-        return replace(blank, refusal=made)
-    if made is not None:
+    schema: SchemaRestore | None = None
+    environment: tuple[str, ...] = ()
+    if found is None:
+        client = find_pg_tools(terms.client, around.version)
+        if client is None:
+            return replace(blank, refusal=refuse_without_client(around.version, terms.client))
+        schema, environment = _create_table(backup, database, client, entry, terms, around)
         with database.connect() as connection:
             fields = target_columns.load_target_columns(connection)
     connect = partial(PostgresConnection, database.target)
     filler = TableLoader(backup, connect, fields, deadline=database.deadline, told=terms.told)
     filled = filler.load_tables([entry], workers=terms.workers)
+    if schema is not None and terms.owners and not schema.owners:
+        seconds = database.deadline - time.monotonic()
+        environment += transfer_ownership(database, schema, around, seconds=seconds)
     note = "made from the backup, without indexes, keys and triggers: schema.sql in the backup has them"
     return replace(
         blank,
@@ -76,7 +81,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
         bytes=filled.bytes,
         left_tables=filled.left,
         differences=tuple(filled.differences),
-        environment=() if made is None else (*made.environment, *made.give(database)),
+        environment=environment,
         by_table=filled.rows,
         warnings=() if found else (f"{entry.label} was {note}",),
         seconds=time.monotonic() - started,
@@ -129,31 +134,15 @@ def _judge(
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A table that was made from the backup's schema.
-
-    Attributes:
-        environment: differences that the server causes, a sentence each.
-        gifts: SQL with its ownership and grants; empty: they are given already, or were not asked for.
-    """
-
-    environment: tuple[str, ...]
-    gifts: str
-    around: TargetEnvironment
-
-    def give(self, database: Database) -> tuple[str, ...]:
-        """Transfers it to its owner after its rows are loaded; returns the refusals."""
-        return transfer_ownership(database, self.gifts, self.around) if self.gifts else ()
-
-
-def _make(
-    backup: OpenedBackup, database: Database, entry: TableEntry, terms: RestoreOptions, version: int
-) -> GuardRefusal | _Made:
-    """Make the table from the backup's schema."""
-    client = find_pg_tools(terms.client, version)
-    if client is None:
-        return refuse_without_client(version, terms.client)
+def _create_table(
+    backup: OpenedBackup,
+    database: Database,
+    client: PgTools,
+    entry: TableEntry,
+    terms: RestoreOptions,
+    around: TargetEnvironment,
+) -> tuple[SchemaRestore, tuple[str, ...]]:
+    """Creates the table from the backup's schema; returns its restore, and the differences that the server causes."""
     assert backup.manifest.schema.dump is not None  # else it was refused
     archive = backup.read_part(backup.manifest.schema.dump)
     with database.connect() as connection:
@@ -161,19 +150,10 @@ def _make(
         if not connection.execute(known, {"name": entry.schema}).scalar():
             connection.exec_driver_sql(f"CREATE SCHEMA {quote_identifier(entry.schema)}")
         connection.commit()
-        around = read_environment(connection)
-    entries = read_entries(archive)
-    others = frozenset(one.id for one in entries if not _is_about(one, entry))
-    fitted = fit_schema(archive, around, owners=terms.owners, without=others)
-    owners = terms.owners and around.superuser
-    lacking = MissingPrerequisites(entries, owners=owners, without=fitted.without)
-    schema = SchemaRestore(client, database.target, fitted.archive, lacking, owners=owners)
-    seconds = database.deadline - time.monotonic()
-    schema.one_table(entry.schema, entry.name, seconds=seconds)
-    if owners or not terms.owners:
-        return _Made(fitted.environment, "", around)
-    sql = schema_sql(client, fitted.archive, seconds=seconds, without=fitted.without)
-    return _Made(fitted.environment, sql.decode(), around)
+    others = frozenset(one.id for one in read_entries(archive) if not _is_about(one, entry))
+    schema, environment = fit_restore(client, database.target, archive, around, owners=terms.owners, without=others)
+    schema.restore_table(entry.schema, entry.name, seconds=database.deadline - time.monotonic())
+    return schema, environment
 
 
 def _is_about(one: ArchiveEntry, entry: TableEntry) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from nightshift.backup.manifest import TableEntry
+from nightshift.backup.models import TableEntry
 from nightshift.database.catalog import TableName
 from nightshift.database.values import RECAST
 from nightshift.rows.column_mapping import ColumnMapping

@@ -10,13 +10,14 @@ the report.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, text
 
 from nightshift.backup.contents import ArchiveEntry, read_entries, rewrite_entries
 from nightshift.database.catalog import quote_identifier
+from nightshift.errors import join_names
 
 _SET_OPTION = 160_000
 """The first version in which membership in a role does not imply that SET ROLE is allowed."""
@@ -51,7 +52,8 @@ _OWNED = {
     *("FOREIGN DATA WRAPPER", "SERVER", "EVENT TRIGGER", "PROCEDURAL LANGUAGE"),
 }
 """Kinds of objects with owners of their own; indexes, constraints and the like have their table's."""
-_SHOWN = 10
+NAMES_SHOWN = 10
+"""Names in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class TargetEnvironment:
         roles: that exist.
         ours: roles that things may be given to: those that SET ROLE may become.
         superusers: whose members nobody should be made for it.
+        version: the server's major one.
         tablespaces: that may be used.
         encoding: of the database.
     """
@@ -74,6 +77,7 @@ class TargetEnvironment:
     superusers: frozenset[str]
     tablespaces: frozenset[str]
     encoding: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def read_environment(connection: Connection) -> TargetEnvironment:
         superusers=frozenset(row.rolname for row in roles if row.rolsuper),
         tablespaces=frozenset(connection.execute(text(_TABLESPACES)).scalars()),
         encoding=me.encoding,
+        version=me.version // 10_000,
     )
     connection.rollback()
     return found
@@ -166,11 +171,11 @@ class _Fitting:
     def sentences(self) -> Iterator[str]:
         """Yields a sentence for each missing role or tablespace, with the objects that were left out or moved."""
         for role, left in sorted(self._roles.items()):
-            yield f"role {role} does not exist here; left out: {join_names(left)}"
+            yield f"role {role} does not exist here; left out: {join_names(left, NAMES_SHOWN)}"
         for tablespace, moved in sorted(self._tablespaces.items()):
             yield (
                 f"tablespace {tablespace} does not exist here, or may not be used; in the database's own are:"
-                f" {join_names(moved)}"
+                f" {join_names(moved, NAMES_SHOWN)}"
             )
 
     def _policy(self, entry: ArchiveEntry) -> ArchiveEntry:
@@ -221,12 +226,6 @@ def statements_of(grants: str) -> list[str]:
 def unquoted_name(name: str) -> str:
     """A name as the catalogue has it, of one as SQL has it."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Names for people, of many the first."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def member_hint(around: TargetEnvironment, role: str) -> str:

@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import partial
 
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
-from nightshift.backup.manifest import BackupPart, BackupPath
+from nightshift.backup.manifest import BackupPath
+from nightshift.backup.models import BackupPart
 from nightshift.errors import ArchiveMismatch, KeyTaken
 from nightshift.store import PARQUET, ObjectStore, ObjectWriter
 

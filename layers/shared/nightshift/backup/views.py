@@ -13,12 +13,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
 from nightshift.backup.digest import SESSION, RowHashSum, digest_sql
-from nightshift.backup.manifest import ViewEntry
+from nightshift.backup.models import ViewEntry
+from nightshift.backup.requests import RestoreFindings
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import RowsLocked, StatementInterrupted, StatementRefused, TransactionLimits
@@ -59,19 +60,6 @@ class MeasuredViews:
 
     entries: tuple[ViewEntry, ...] = ()
     missing: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class ComparedViews:
-    """Result of comparing the views, a sentence each.
-
-    Attributes:
-        stale: they hold other rows than before, of tables that are as they were.
-        differences: they could not be looked at.
-    """
-
-    stale: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
 
 
 def filled_views(connection: Connection, oids: Sequence[int]) -> tuple[FilledView, ...]:
@@ -132,7 +120,7 @@ def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadl
 
 def compare_views(
     connect: Callable[[], PostgresConnection], views: Sequence[ViewEntry], seconds: float
-) -> ComparedViews:
+) -> RestoreFindings:
     """Look at every view that was filled again; the schema's own comparison knows of those that were not, or are gone.
 
     Args:
@@ -142,26 +130,26 @@ def compare_views(
     Raises:
         ConnectionLost: the server is gone.
     """
-    compared = ComparedViews()
+    findings = RestoreFindings()
     deadline = time.monotonic() + seconds
     for view in views:
         try:
             with closing(connect()) as connection:
-                _compare(connection, view, deadline - time.monotonic(), compared)
+                _compare(connection, view, deadline - time.monotonic(), findings)
         except (StatementInterrupted, RowsLocked, StatementRefused) as exc:
-            compared.differences.append(
+            findings.differences.append(
                 f"the rows of the materialized view {view.label} are not known: {exc.detail or exc.message}"
             )
-    return compared
+    return findings
 
 
-def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, compared: ComparedViews) -> None:
+def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, findings: RestoreFindings) -> None:
     connection.execute(SESSION)
     if not connection.execute(_IS_FILLED.format(name=quote_literal(view.table.sql))):
         return
     found = _sum(connection, view.table, view.columns, seconds)
     if found.digest() != view.digest:
-        compared.stale.append(
+        findings.but_for.append(
             f"the materialized view {view.label} holds other rows than it did: {found.rows} that its query yields, in"
             f" place of the {view.rows} that it held when it was saved, which nothing brings back"
         )

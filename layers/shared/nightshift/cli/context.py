@@ -24,7 +24,7 @@ from nightshift.run_services import RunServices, RunWiring
 from nightshift.runtime import logger, open_database
 
 if TYPE_CHECKING:
-    from nightshift.backup.restore_dispatch import BackupRepository
+    from nightshift.backup.opened_backup import BackupRepository
 
 SILENT = logging.CRITICAL + 1
 
@@ -51,8 +51,8 @@ def backup_shelf(wiring: RunWiring) -> tuple[BackupRepository, ZoneInfo]:
     Raises:
         InvalidSettings: no bucket is named.
     """
-    from nightshift.backup.restore_dispatch import BackupRepository
-    from nightshift.backup.storage import open_backup_store
+    from nightshift.backup.opened_backup import BackupRepository
+    from nightshift.backup.targets import open_backup_store
 
     nowhere = Database(DatabaseTarget(kind="sqlite"), deadline=0.0)
     store = open_backup_store(RunServices(wiring, nowhere))

@@ -279,6 +279,13 @@ def server_message(exc: BaseException) -> str:
     return str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
 
 
+def server_refusal(exc: DBAPIError) -> str:
+    """The server's words; raises the error itself where they are not the server's: the connection is lost."""
+    if sqlstate(exc) is None:
+        raise exc
+    return server_message(exc)
+
+
 def _close(connection: Connection) -> None:
     """Close without complaint: the server may be gone already, and the transaction with it.
 

@@ -17,7 +17,7 @@ from nightshift.results.common import RunStatus
 from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
-    from nightshift.backup.restore_dispatch import BackupRepository
+    from nightshift.backup.opened_backup import BackupRepository
     from nightshift.backup.table_loader import Told
     from nightshift.cli.progress import ProgressBar
     from nightshift.results.backup import RestoredBackup
@@ -86,9 +86,8 @@ def restore_backup_command(
     compared with the backup. The command line takes no URL, because every user of the machine can read it. During the
     run, stderr shows the inserted rows: a bar on a terminal, a line every ten seconds elsewhere.
     """
-    from nightshift.backup.requests import RestoreBackupRequest
-    from nightshift.backup.restore import RestoreOptions
-    from nightshift.backup.restore_dispatch import run_restore
+    from nightshift.backup.requests import RestoreBackupRequest, RestoreOptions
+    from nightshift.backup.restore import run_restore
     from nightshift.backup.targets import restore_target
     from nightshift.cli import context, progress
 

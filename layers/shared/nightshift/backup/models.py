@@ -1,11 +1,57 @@
-"""Data classes of the manifest: tables, views, objects, and the properties of the database itself."""
+"""Data classes of which a manifest consists, as its JSON has them.
+
+JSON is read strictly: an unknown key, a missing one, or a value of another type is an error that names the field.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, ClassVar, TypeVar, cast
 
-from nightshift.backup.strict_model import StrictModel
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from nightshift.database.catalog import TableName
+from nightshift.errors import NightshiftError
+
+HINT = "take another backup; this one was altered, or written by a newer nightshift: see who writes under BACKUP_PREFIX"
+
+T = TypeVar("T")
+
+_adapter = cache(TypeAdapter)
+"""Built when the first one is read: a run that only writes does without."""
+
+
+class ManifestDamaged(NightshiftError):
+    """A manifest or a verification record is not as it was written; objects beside it do not make it a backup."""
+
+
+class StrictModel:
+    """A dataclass that pydantic reads: no unknown key, no value of another type."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+
+def parse_strict(kind: type[T], body: bytes, key: str) -> T:
+    """Read the JSON of the object `key`.
+
+    Raises:
+        ManifestDamaged: it is none of this kind.
+    """
+    reader: TypeAdapter[T] = _adapter(cast("Any", kind))
+    try:
+        return reader.validate_json(body)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ManifestDamaged(
+            f"{key.rpartition('/')[2]} cannot be read",
+            detail=f"{key}: {where}: {first['msg']}" if where else f"{key}: {first['msg']}",
+            hint=HINT,
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +75,6 @@ class BackupPart(StrictModel):
     Attributes:
         key: of the object, relative to the backup's folder.
         rows: in a Parquet file, lines or events in one of logs; 0 in others.
-        bytes: its size.
         sha256: hex, of its bytes.
         pack: of a small table's file, which lies in a `pack_writer` object; None: the object is this part alone.
     """
@@ -64,14 +109,11 @@ class ComputedColumn(StrictModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ViewEntry(StrictModel):
-    """A materialized view that held rows, which a restore fills by its query; `digest` is of the rows that it held."""
+class SavedRelation(StrictModel):
+    """A relation of the saved database; `schema` is empty for SQLite."""
 
     schema: str
     name: str
-    rows: int
-    digest: str
-    columns: tuple[str, ...]
 
     @property
     def table(self) -> TableName:
@@ -84,11 +126,21 @@ class ViewEntry(StrictModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableEntry(StrictModel):
+class ViewEntry(SavedRelation):
+    """A materialized view that held rows, which a restore fills by its query; `digest` is of the rows that it held."""
+
+    rows: int
+    digest: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableEntry(SavedRelation):
     """One table that holds rows itself: a plain one, or a leaf partition; without the rows of its children.
 
+    SQLite's one entry is the database file.
+
     Attributes:
-        schema: empty for SQLite, whose one entry is the database file.
         rows: how many were saved; SQLite: in all tables of the file.
         digest: see `digest`; SQLite: SHA-256 of the file, whose pieces the parts are, in their order.
         bytes: of its parts.
@@ -97,8 +149,6 @@ class TableEntry(StrictModel):
         computed: the stored generated columns; backups of older versions know of none.
     """
 
-    schema: str
-    name: str
     rows: int
     digest: str
     bytes: int
@@ -106,14 +156,13 @@ class TableEntry(StrictModel):
     parts: tuple[BackupPart, ...]
     computed: tuple[ComputedColumn, ...] = ()
 
-    @property
-    def table(self) -> TableName:
-        return TableName(self.schema, self.name)
 
-    @property
-    def label(self) -> str:
-        """As `TableName.label`."""
-        return self.table.label
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceState(SavedRelation):
+    """State of a sequence at the snapshot or later, never before (PostgreSQL keeps no older state of it)."""
+
+    last_value: int
+    is_called: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,3 +214,50 @@ class DatabaseProperties(StrictModel):
         names = [self.collate, *([self.ctype] if self.ctype != self.collate else [])]
         names += [f"{'ICU' if self.provider == 'i' else 'builtin'} {self.locale}"] if self.locale else []
         return ", ".join([*names, *([f"rules {self.rules}"] if self.rules else [])])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSetting(StrictModel):
+    """A setting of `ALTER DATABASE … SET`; with `role`, for that role's sessions alone.
+
+    `value` is as pg_db_role_setting has it. No report tells it: people keep keys of their applications there.
+    """
+
+    role: str | None
+    name: str
+    value: str = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        return f"setting {self.name}" + (f" of role {self.role}" if self.role is not None else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotGroup(StrictModel):
+    """Tables of one moment; `tables` are their labels."""
+
+    snapshot_time: datetime
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaFiles(StrictModel):
+    """The schema: as pg_restore reads it, and as people do; None where no client was to be had (see `missing`)."""
+
+    dump: BackupPart | None = None
+    sql: BackupPart | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCheckpoint(StrictModel):
+    """Position from which the next backup continues with logs that this one has saved only in part.
+
+    Attributes:
+        group: of CloudWatch; or a directory's, as `logs.day` calls it.
+        from_ms: milliseconds since 1970.
+        ids: of that millisecond's events that are saved.
+    """
+
+    group: str
+    from_ms: int
+    ids: tuple[str, ...] = ()

@@ -1,4 +1,8 @@
-"""Restores a SQLite database file from its pieces, and verifies each piece and the whole file."""
+"""Saves a SQLite database: the whole file, as it was at one moment, in pieces. Restores it from them, verified.
+
+SQLite's own backup interface makes the copy, page by page under its read lock: writers wait, or write to their
+WAL. `VACUUM INTO` was rejected: it assigns new rowids to rows whose table does not name them.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,105 @@ import os
 import sqlite3
 import tempfile
 import time
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
-from nightshift.backup.manifest import TableEntry
+from nightshift.backup.models import BackupPart, TableEntry
 from nightshift.backup.opened_backup import BackupDamaged, OpenedBackup
-from nightshift.backup.restore import RestoreOptions
+from nightshift.backup.requests import RestoreOptions
+from nightshift.backup.uploader import BackupUploader
+from nightshift.database.catalog import quote_identifier
+from nightshift.database.connect import open_sqlite
 from nightshift.errors import NightshiftError
 from nightshift.results.backup import RestoredBackup
 from nightshift.results.common import GuardRefusal
 
+PIECE_BYTES = 32 << 20
+FILE = "main"
+"""Name of the one entry in the manifest."""
+
 _OF_A_FILE = ("-wal", "-journal")
 """Suffixes of files that SQLite puts beside a database and reads when it opens the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDatabase:
+    """A copy in S3; `moment` is that of the copy, `missing` are sentences for the manifest."""
+
+    entry: TableEntry
+    tables: int
+    moment: datetime
+    missing: tuple[str, ...]
+
+
+def save_file(path: str, uploader: BackupUploader, now: Callable[[], datetime], deadline: float) -> SavedDatabase:
+    """Copy a database and save the copy.
+
+    Raises:
+        DatabaseUnavailable: there is no such file.
+        NightshiftError: it cannot be read, or time was over.
+        StoreError, ArchiveMismatch: S3 did not take it.
+    """
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
+        copy = Path(directory) / "copy.db"
+        try:
+            moment = _copy(path, copy, now)
+            rows, tables, missing = _look(copy)
+        except sqlite3.Error as exc:
+            raise NightshiftError("the SQLite database cannot be copied", detail=f"{path}: {exc}") from exc
+        entry = _send(copy, uploader, rows, deadline)
+    return SavedDatabase(entry, tables, moment, missing)
+
+
+def _copy(path: str, copy: Path, now: Callable[[], datetime]) -> datetime:
+    with closing(open_sqlite(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on we see one moment
+        moment = now()
+        source.backup(target)
+        source.rollback()
+        return moment
+
+
+def _look(copy: Path) -> tuple[int, int, tuple[str, ...]]:
+    """Returns the rows, the tables, and the errors of the file that SQLite finds."""
+    with closing(sqlite3.connect(copy)) as connection:
+        found = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        rows = 0
+        for name in found:
+            with suppress(sqlite3.OperationalError):  # a virtual table whose module is not at hand has no rows here
+                rows += int(connection.execute(f"SELECT count(*) FROM {quote_identifier(name)}").fetchone()[0])
+    return rows, len(found), () if said == "ok" else ("whatever SQLite cannot read of it: the file is damaged",)
+
+
+def _send(copy: Path, uploader: BackupUploader, rows: int, deadline: float) -> TableEntry:
+    parts: list[BackupPart] = []
+    whole = hashlib.sha256()
+    with copy.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            if time.monotonic() > deadline:
+                raise NightshiftError(
+                    "the file is too large for one run",
+                    detail=f"{copy.stat().st_size} bytes, {len(parts) * PIECE_BYTES} saved in time",
+                    hint="more memory gives a function more network; or back it up from the host itself",
+                )
+            whole.update(piece)
+            parts.append(
+                uploader.upload(FILE, uploader.object_key("data", FILE, f"part-{len(parts) + 1:05}.sqlite"), piece)
+            )
+    return TableEntry(
+        schema="",
+        name=FILE,
+        rows=rows,
+        digest=whole.hexdigest(),
+        bytes=sum(part.bytes for part in parts),
+        columns=(),
+        parts=tuple(parts),
+    )
 
 
 def restore_sqlite_file(backup: OpenedBackup, path: Path, terms: RestoreOptions, *, deadline: float) -> RestoredBackup:
@@ -38,19 +128,12 @@ def restore_sqlite_file(backup: OpenedBackup, path: Path, terms: RestoreOptions,
         NightshiftError: the file cannot be written.
     """
     started = time.monotonic()
-    manifest = backup.manifest
     backup.check_objects()
-    blank = RestoredBackup(
-        name=manifest.name,
-        target=path.name,
-        but_for=backup.unsaved_warnings(),
-        warnings=backup.exclusion_warnings(),
-        dry_run=terms.dry_run,
-    )
+    blank = backup.blank_result(path.name, dry_run=terms.dry_run)
     refusal = _judge(backup, path)
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
-    (entry,) = manifest.tables
+    (entry,) = backup.manifest.tables
     figures = replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table={entry.label: entry.rows})
     if terms.dry_run:
         return figures
