@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nightshift.backup.database_inventory import SourceTable
 from nightshift.backup.digest import HASH, computed_hash, row_hash
 from nightshift.backup.snapshot import TID_RANGE_SCANS
-from nightshift.database.catalog import TableColumn, quote_identifier
+from nightshift.database.catalog import quote_identifier
 from nightshift.rows.columns import ColumnEncoding, carry_as_text, encode_column, select_list
 from nightshift.rows.reserved_names import EXACT
 
@@ -52,11 +52,7 @@ class BlockRange:
 
 
 def split_into_ranges(source: SourceTable, version: int) -> list[BlockRange]:
-    """Cut a table.
-
-    Args:
-        version: the server's `server_version_num`; older ones would read the whole table for each range.
-    """
+    """Cut a table; servers of older versions (`server_version_num`) would read the whole table for each range."""
     if source.blocks is None or source.blocks <= BLOCKS_PER_RANGE or version < TID_RANGE_SCANS:
         return [BlockRange(source)]
     starts = [*range(0, source.blocks, BLOCKS_PER_RANGE)]
@@ -77,12 +73,8 @@ def largest_first(sources: Sequence[SourceTable]) -> Iterator[SourceTable]:
 
 def column_encodings(source: SourceTable) -> tuple[ColumnEncoding, ...]:
     """Returns the encoding of each column: the archive's rules, except for column names that Parquet cannot have."""
-    return tuple(_carried(column) for column in source.columns)
-
-
-def _carried(column: TableColumn) -> ColumnEncoding:
-    name = name_in_file(column.name)
-    return encode_column(column) if name == column.name else carry_as_text(column, name)
+    names = [(column, name_in_file(column.name)) for column in source.columns]
+    return tuple(encode_column(c) if name == c.name else carry_as_text(c, name) for c, name in names)
 
 
 def name_in_file(column: str) -> str:

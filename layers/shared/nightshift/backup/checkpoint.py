@@ -41,11 +41,7 @@ class SavedTable:
 
 @dataclass(frozen=True, slots=True)
 class BackupCheckpoint:
-    """A backup to go on with.
-
-    Attributes:
-        as_of: aware UTC; scheduled time of the backup.
-    """
+    """A backup to go on with; `as_of` is its scheduled time, aware UTC."""
 
     name: str
     as_of: datetime

@@ -107,8 +107,7 @@ def read_entries(archive: bytes) -> tuple[ArchiveEntry, ...]:
 def rewrite_entries(archive: bytes, edit: Callable[[ArchiveEntry], ArchiveEntry]) -> bytes:
     """An archive whose entries have the statement, the tablespace and the owner of what `edit` returns.
 
-    Raises:
-        ArchiveUnknown: it cannot be read.
+    Raises `ArchiveUnknown`.
     """
     reader = _Reader(archive)
     pieces: list[bytes] = []
@@ -163,7 +162,6 @@ class _Reader:
             yield self._entry()
 
     def text_of(self, text: str) -> bytes:
-        """A text as archives hold it."""
         body = text.encode(errors="surrogateescape")
         return b"\0" + len(body).to_bytes(self._int_bytes, "little") + body
 
@@ -199,7 +197,6 @@ class _Reader:
         return entry, (first, second, third)
 
     def _placed(self) -> tuple[str | None, tuple[int, int]]:
-        """A text, and where it begins and ends."""
         start = self._at
         text = self._text()
         return text, (start, self._at)

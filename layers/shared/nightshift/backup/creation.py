@@ -43,7 +43,7 @@ def create_backup(task: BackupTask) -> BackupOutcome:
     """Take a backup, or as much of it as there is time for.
 
     Raises:
-        NightshiftError: of its many kinds; there is no backup then, and nothing of this run is part of a later one.
+        NightshiftError: there is no backup then, and nothing of this run is part of a later one.
     """
     left = task.database.deadline - time.monotonic()
     stop_at = task.database.deadline - min(FINISH_SECONDS, left * FINISH_SHARE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from nightshift.backup.database_settings import properties_of, settings_of
 from nightshift.backup.exclusions import find_exclusions, needs_outside
 from nightshift.backup.models import DatabaseProperties, DatabaseSetting, SequenceState
+from nightshift.backup.sequences import sequence_states
 from nightshift.backup.unreadable_objects import UnreadableObjects
 from nightshift.backup.views import FilledView, filled_views
 from nightshift.database.catalog import TableColumn, TableName
@@ -76,8 +77,6 @@ SELECT nspname FROM pg_namespace
 WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND nspname <> ALL (CAST(:schemas AS text[])) ORDER BY 1
 """
 
-_A_STATEMENT = 200
-
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
@@ -106,7 +105,7 @@ class DatabaseInventory:
     """All that is to be saved.
 
     Attributes:
-        excluded: schemas that are not to be saved.
+        excluded: schemas that are not.
         references: pairs of labels: the first table has a foreign key to the second.
         partitions: labels of partitioned tables, each with those of its partitions that hold rows.
         views: materialized views that hold rows.
@@ -139,7 +138,6 @@ class RelationNames:
         return RelationNames(tuple(row for row in self.rows if row.oid not in oids))
 
     def readable(self, *kinds: str) -> RelationNames:
-        """Those of these kinds that our role may read."""
         return RelationNames(tuple(row for row in self.of_kinds(*kinds) if row.may_read))
 
     def names(self, *kinds: str) -> list[TableName]:
@@ -150,7 +148,7 @@ def list_relations(connection: Connection, schemas: Sequence[str] | None) -> Rel
     """Returns the relations in the chosen schemas.
 
     Raises:
-        InvalidSettings: a schema of that name is not there.
+        InvalidSettings: one of the schemas does not exist.
         NightshiftError: the database's text has no known encoding.
     """
     if schemas is not None:
@@ -170,11 +168,7 @@ def list_relations(connection: Connection, schemas: Sequence[str] | None) -> Rel
 def take_inventory(
     connection: Connection, found: RelationNames, schemas: Sequence[str] | None, aside: UnreadableObjects
 ) -> DatabaseInventory:
-    """Look closer, in the snapshot's own transaction.
-
-    Args:
-        aside: what is not to be read.
-    """
+    """Look closer, in the snapshot's own transaction; nothing is read of what is `aside`."""
     found = found.without_names(aside.oids)
     tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of_kinds("r")}
     listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
@@ -196,11 +190,12 @@ def take_inventory(
         )
         for row in connection.execute(text(_SIZES), listed)
     )
-    excluded = _others(connection, schemas)
+    others = connection.execute(text(_OTHERS), {"schemas": list(schemas)}).scalars() if schemas is not None else ()
+    excluded = tuple(others)
     return DatabaseInventory(
         sources=sources,
         excluded=excluded,
-        sequences=tuple(_sequences(connection, found.names("S"))),
+        sequences=tuple(sequence_states(connection, found.names("S"))),
         settings=settings_of(connection),
         properties=properties_of(connection),
         references=references,
@@ -248,22 +243,3 @@ def _partitions(connection: Connection, tables: Mapping[int, TableName]) -> dict
         if row.leaf in tables:
             found.setdefault(TableName(row.nspname, row.relname).label, []).append(tables[row.leaf].label)
     return found
-
-
-def _sequences(connection: Connection, names: Sequence[TableName]) -> Iterator[SequenceState]:
-    """Yields the current states of sequences: later than the snapshot, so that no value in it is assigned twice."""
-    for start in range(0, len(names), _A_STATEMENT):
-        some = names[start : start + _A_STATEMENT]
-        query = " UNION ALL ".join(
-            f"SELECT {number} AS n, last_value, is_called FROM {name.sql}" for number, name in enumerate(some)
-        )
-        for number, last_value, is_called in connection.exec_driver_sql(query):
-            name = some[number]
-            yield SequenceState(schema=name.schema, name=name.name, last_value=last_value, is_called=is_called)
-
-
-def _others(connection: Connection, schemas: Sequence[str] | None) -> tuple[str, ...]:
-    """Schemas that are not to be saved."""
-    if schemas is None:
-        return ()
-    return tuple(connection.execute(text(_OTHERS), {"schemas": list(schemas)}).scalars())

@@ -163,7 +163,6 @@ def _name_sql(one: DatabaseSetting) -> str:
 
 
 def properties_of(connection: Connection) -> DatabaseProperties:
-    """The properties of the database that this is a connection to."""
     found = connection.execute(text(_PROPERTIES)).one()
     return DatabaseProperties(
         **found._mapping,

@@ -35,11 +35,7 @@ HASH = "_nightshift_hash"
 
 
 def row_hash(columns: Sequence[str]) -> str:
-    """SQL expression: the hash of one row, a bigint.
-
-    Args:
-        columns: the stored columns, in their order.
-    """
+    """SQL expression: the hash of one row, a bigint, of its stored columns in their order."""
     row = f"ROW({', '.join(quote_identifier(name) for name in columns)})"
     # The database's own collation might take different texts for equal.
     return f'hashtextextended(CAST({row} AS text) COLLATE "C", 0)'
@@ -51,11 +47,9 @@ def computed_hash(column: str) -> str:
 
 
 def digest_sql(table: TableName, columns: Sequence[str], computed: Sequence[str] = ()) -> str:
-    """Query for one row of texts: row count and sums, of a table without its children; see `digest_of`.
+    """Query for one row of texts: row count and sums, of a table without its children.
 
-    Args:
-        columns: the stored ones, whose sum comes first.
-        computed: generated ones, with a sum each.
+    The sum of the stored columns comes first, then one for each generated column.
     """
     if not computed:
         return f"SELECT CAST(count(*) AS text), {_summed(row_hash(columns))} FROM ONLY {table.sql}"
@@ -69,16 +63,6 @@ def _summed(hashes: str) -> str:
     return f"CAST(coalesce(sum(CAST({hashes} AS numeric)), 0) AS text)"
 
 
-def digest_of(rows: int, total: int) -> str:
-    """The digest, hex.
-
-    Args:
-        rows: how many.
-        total: the sum of their hashes.
-    """
-    return hashlib.sha256(f"{rows}:{total}".encode()).hexdigest()
-
-
 @dataclass(slots=True)
 class RowHashSum:
     """Rows, the sum of their hashes, and those of generated columns, so far."""
@@ -88,7 +72,7 @@ class RowHashSum:
     computed: list[int] = field(default_factory=list)
 
     def add(self, hashes: pa.Array, computed: Sequence[pa.Array] = ()) -> None:
-        """Count a batch's rows."""
+        """Add the rows of a batch."""
         self.merge(RowHashSum(len(hashes), exact_sum(hashes), [exact_sum(one) for one in computed]))
 
     def merge(self, other: RowHashSum) -> None:
@@ -98,8 +82,11 @@ class RowHashSum:
         self.computed = [a + b for a, b in zip_longest(self.computed, other.computed, fillvalue=0)]
 
     def digest(self) -> str:
-        return digest_of(self.rows, self.total)
+        return self._digest_of(self.total)
 
     def digest_computed(self, place: int) -> str:
         """The digest of a generated column, by its place among them."""
-        return digest_of(self.rows, self.computed[place] if self.computed else 0)
+        return self._digest_of(self.computed[place] if self.computed else 0)
+
+    def _digest_of(self, total: int) -> str:
+        return hashlib.sha256(f"{self.rows}:{total}".encode()).hexdigest()

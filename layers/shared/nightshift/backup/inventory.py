@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -46,7 +46,7 @@ READERS, DEEP_READERS = 8, 2
 
 
 class BackupState(StrEnum):
-    """State of a backup."""
+    """State of a backup; see above."""
 
     GOOD = "good"
     UNFINISHED = "unfinished"
@@ -59,7 +59,6 @@ class FoundBackup:
 
     Attributes:
         manifest: where it could be read, also that of a damaged backup.
-        manifest_sha256: of its bytes, hex.
         proven: a rehearsal's verification record for this manifest.
         pin: an operator's, active or over.
         reasons: why it is not good, a sentence each.
@@ -84,11 +83,9 @@ class FoundBackup:
 
     @property
     def is_proven(self) -> bool:
-        """It is good as it lies there, and a rehearsal has restored it."""
         return self.is_good and self.proven is not None
 
     def is_pinned(self, now: datetime) -> bool:
-        """Returns whether an operator's pin is active at an aware time."""
         return self.pin is not None and self.pin.is_active(now)
 
     @property
@@ -98,14 +95,10 @@ class FoundBackup:
 
 
 def find_backups(store: ObjectStore, prefix: str, *, deep: bool = False) -> tuple[FoundBackup, ...]:
-    """Look at every backup under a prefix.
+    """Look at every backup under BACKUP_PREFIX, newest first by name.
 
     Args:
-        prefix: BACKUP_PREFIX.
         deep: read every object.
-
-    Returns:
-        newest first, by name.
 
     Raises:
         StoreError: S3 did not answer.
@@ -146,13 +139,10 @@ def _moment(backup: FoundBackup) -> tuple[datetime, str]:
 
 
 def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], deep: bool) -> FoundBackup:
-    """Returns the state of a backup's folder.
-
-    Args:
-        sizes: of its objects, by their keys below the folder.
-    """
-    objects, size = len(sizes), sum(sizes.values())
-    unfinished = FoundBackup(name=place.name, state=BackupState.UNFINISHED, objects=objects, bytes=size)
+    """Returns the state of a backup's folder, by the sizes of its objects, whose keys are those below the folder."""
+    unfinished = FoundBackup(
+        name=place.name, state=BackupState.UNFINISHED, objects=len(sizes), bytes=sum(sizes.values())
+    )
     if MANIFEST not in sizes:
         return unfinished
     try:
@@ -162,13 +152,13 @@ def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], dee
         return unfinished  # deleted since it was listed
     except (ManifestDamaged, ColdStorage) as exc:
         reason = f"{exc.message}: {exc.detail}" if exc.detail else exc.message
-        return FoundBackup(name=place.name, state=BackupState.DAMAGED, reasons=(reason,), objects=objects, bytes=size)
+        return replace(unfinished, state=BackupState.DAMAGED, reasons=(reason,))
     reasons = (*_about_the_manifest(manifest, place), *_about_the_parts(store, place, manifest, sizes, deep))
     digest = sha256_of(body)
     stamp, remarks = _stamp(store, place, digest) if PROVEN in sizes else (None, ())
     pin, odd = read_pin(store, place) if PINNED in sizes else (None, ())
-    return FoundBackup(
-        name=place.name,
+    return replace(
+        unfinished,
         state=BackupState.DAMAGED if reasons else BackupState.GOOD,
         manifest=manifest,
         manifest_sha256=digest,
@@ -176,8 +166,6 @@ def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], dee
         pin=pin,
         reasons=reasons,
         remarks=(*remarks, *odd),
-        objects=objects,
-        bytes=size,
     )
 
 

@@ -32,19 +32,13 @@ _FOR_THE_FEW = {
 trigger is no matter of the role: code in the backup asked for more than it may."""
 
 
-def _first_line(entry: ArchiveEntry) -> str:
-    return entry.statement.partition("\n")[0]
-
-
 class MissingPrerequisites:
     """The objects of one archive that the role could not make."""
 
     def __init__(self, entries: Sequence[ArchiveEntry], *, owners: bool, without: frozenset[int] = frozenset()) -> None:
-        """Nothing is lacking yet.
-
-        Args:
-            owners: they are restored.
-            without: numbers of entries that are reported elsewhere.
+        """Args:
+        owners: they are restored.
+        without: numbers of entries that are reported elsewhere.
         """
         self._entries = {entry.id: entry for entry in entries}
         self._without = without
@@ -70,7 +64,8 @@ class MissingPrerequisites:
     def _entry_of(self, one: RefusedEntry) -> ArchiveEntry | None:
         if one.entry:
             return self._entries.get(one.entry)
-        return next((entry for entry in self._entries.values() if _first_line(entry) == one.command), None)
+        entries = self._entries.values()
+        return next((entry for entry in entries if entry.statement.partition("\n")[0] == one.command), None)
 
     def environment_sentences(self) -> Iterator[str]:
         """Yields a sentence for each reason of the server: its words, and the objects that are missing for it."""

@@ -45,7 +45,6 @@ class _RecentPacks:
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
 
     def find(self, key: str, read: Callable[[], bytes]) -> bytes:
-        """A pack's bytes, read if they are not at hand."""
         with self._lock:
             body = self._bodies.get(key)
             if body is None:
@@ -58,11 +57,7 @@ class _RecentPacks:
 
 @dataclass(frozen=True, slots=True)
 class OpenedBackup:
-    """A backup that exists.
-
-    Attributes:
-        manifest_sha256: of the manifest's bytes.
-    """
+    """A backup that exists."""
 
     store: ObjectStore
     place: BackupPath
@@ -72,10 +67,7 @@ class OpenedBackup:
 
     @classmethod
     def open_named(cls, store: ObjectStore, prefix: str, name: str) -> OpenedBackup:
-        """Read a backup's manifest.
-
-        Args:
-            prefix: BACKUP_PREFIX.
+        """Read a backup's manifest, below BACKUP_PREFIX.
 
         Raises:
             BackupNotFound: it has none.

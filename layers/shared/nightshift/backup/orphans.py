@@ -33,12 +33,7 @@ _RUNNING = "running"
 
 @dataclass(frozen=True, slots=True)
 class OrphanCleanup:
-    """Result of deleting orphans.
-
-    Attributes:
-        removed: objects that are gone.
-        warnings: oddities, a sentence each.
-    """
+    """Number of objects that are gone, and a sentence for each oddity."""
 
     removed: int = 0
     warnings: tuple[str, ...] = ()
@@ -46,10 +41,10 @@ class OrphanCleanup:
 
 def known_run_ids(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
     """Those of the runs that are in this database's history of backups; a database that was never run on has none."""
-    wanted = sorted(set(run_ids))
-    query = select(run_table.c.run_id).where(run_table.c.job == JOB, run_table.c.run_id.in_(wanted))
-    known = wanted and table_exists(connection, run_table)
-    found = frozenset(connection.execute(query).scalars()) if known else frozenset()
+    found: frozenset[str] = frozenset()
+    if (wanted := sorted(set(run_ids))) and table_exists(connection, run_table):
+        query = select(run_table.c.run_id).where(run_table.c.job == JOB, run_table.c.run_id.in_(wanted))
+        found = frozenset(connection.execute(query).scalars())
     connection.rollback()
     return found
 
@@ -94,10 +89,6 @@ def delete_orphans(
         backups: all, as the inventory judged them.
         kept: full keys of objects of a backup that is being continued.
         versions: delete the objects' versions as well (Object Lock).
-
-    Raises:
-        StoreError: S3 did not list them.
-        sqlalchemy.exc.DBAPIError: the history could not be asked.
     """
     unlisted: dict[tuple[str, str], list[str]] = {}
     for backup in backups:
@@ -114,15 +105,13 @@ def delete_orphans(
     keys = [key for run_id, some in ready if not run_id or run_id in ours for key in some]
     strange = [some[0] for run_id, some in ready if run_id and run_id not in ours]
     warnings = [f"objects of {len(strange)} unknown runs were left alone, e.g. {strange[0]}"] if strange else []
-    removal = (
-        remove_objects(store.client, store.bucket, keys, versions=versions, deadline=database.deadline)
-        if keys
-        else None
-    )
-    if removal is not None and removal.failed:
+    if not keys:
+        return OrphanCleanup(0, tuple(warnings))
+    removal = remove_objects(store.client, store.bucket, keys, versions=versions, deadline=database.deadline)
+    if removal.failed:
         code = next(iter(removal.failed.values()))
         warnings.append(f"{len(removal.failed)} leftovers could not be deleted: {code}; the next run tries again")
-    return OrphanCleanup(0 if removal is None else len(removal.gone), tuple(warnings))
+    return OrphanCleanup(len(removal.gone), tuple(warnings))
 
 
 def _declared_dead(connection: Connection, run_ids: set[str]) -> frozenset[str]:

@@ -68,7 +68,7 @@ class RefusedEntry:
 
 
 def told_once(refused: Iterable[RefusedEntry]) -> tuple[str, ...]:
-    """Sentences, of several with the same words the first alone."""
+    """Sentences; of several with the same words the first alone."""
     first: dict[str, str] = {}
     for one in refused:
         first.setdefault(one.words, one.sentence)
@@ -78,41 +78,39 @@ def told_once(refused: Iterable[RefusedEntry]) -> tuple[str, ...]:
 class PgToolError(NightshiftError):
     """pg_dump or pg_restore ended with an error; `detail` has its message, without any value of a row."""
 
-    refused: tuple[str, ...] = ()
-    """All refusals of the server: its words, after the beginning of the statement. Statements with the same words
-    appear once, with the first of them: an object that cannot be created causes others to fail.
-    """
     by_entry: tuple[RefusedEntry, ...] = ()
-    """The same, every one."""
+    """All refusals of the server."""
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Their sentences, see `told_once`: an object that cannot be created causes others to fail."""
+        return told_once(self.by_entry)
 
 
 @dataclass(frozen=True, slots=True)
 class PgTools:
-    """PostgreSQL's tools in one directory.
-
-    Attributes:
-        version: of pg_dump, e.g. `18.4`.
-    """
+    """PostgreSQL's tools in one directory; `version` is that of pg_dump, e.g. `18.4`."""
 
     directory: Path
     version: str
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.version.split("."))
+
+    @property
     def major(self) -> int:
-        return int(self.version.split(".")[0])
+        return self.numbers[0]
 
     def run_tool(
         self, program: str, arguments: Sequence[str], *, target: DatabaseTarget | None = None, seconds: float
     ) -> bytes:
-        """Run a tool to its end.
+        """Run a tool to its end; returns its stdout.
 
         Args:
             arguments: without anything secret: they can be read by every user of the machine.
-            target: the server to reach; the database is the arguments' affair, see `dbname_argument`.
+            target: the server to reach; the arguments name the database, see `dbname_argument`.
             seconds: after these it is killed.
-
-        Returns:
-            what it wrote to stdout.
 
         Raises:
             PgToolError: it ended with an error, or did not end in time.
@@ -168,23 +166,18 @@ def find_pg_tools(chosen: str | None, server: int) -> PgTools | None:
     Args:
         chosen: the one directory to look into; None: the layer, the wheel, and whatever is installed.
         server: the major version of the server; of two, the greater.
-
-    Returns:
-        None where there are none, or only older ones.
     """
     found = [client for client in map(_client, _directories(chosen)) if client is not None and client.major >= server]
     nearest = min((client.major for client in found), default=server)
-    return max((c for c in found if c.major == nearest), key=lambda client: _numbers(client.version), default=None)
+    return max((client for client in found if client.major == nearest), key=lambda client: client.numbers, default=None)
 
 
 def no_client(server: int, chosen: str | None) -> str:
-    """Returns a sentence that says why a schema cannot be saved or restored."""
     where = f"in {chosen}" if chosen else "in the layer or on PATH"
     return f"no pg_dump and pg_restore of version {server} or later were found {where}"
 
 
 def refuse_without_client(server: int, chosen: str | None) -> GuardRefusal:
-    """Return the refusal of a restore that needs the tools."""
     hint = (
         f"install PostgreSQL's client of version {server} or later, or let BACKUP_PG_CLIENT name the directory with its"
         " programs; on Lambda the layer pgclient has them"
@@ -209,7 +202,6 @@ def _directories(chosen: str | None) -> list[Path]:
 
 @cache
 def _client(directory: Path) -> PgTools | None:
-    """The tools of a directory; None where it has none that run."""
     if not all(os.access(directory / program, os.X_OK) for program in PROGRAMS):
         return None
     try:
@@ -218,10 +210,6 @@ def _client(directory: Path) -> PgTools | None:
         return None
     found = _VERSION.search(said)
     return PgTools(directory, found[1].decode()) if found else None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
 
 
 def _failure(program: str, status: int, said: str) -> NightshiftError:
@@ -240,7 +228,6 @@ def _failure(program: str, status: int, said: str) -> NightshiftError:
     if "permission denied" in detail:
         failed = PgToolError(f"{program} was refused by the database", detail=detail, hint=_DENIED[program])
     failed.by_entry = tuple(_refused(said))
-    failed.refused = told_once(failed.by_entry)
     return failed
 
 

@@ -22,10 +22,8 @@ class BackupPin(StrictModel):
     """An operator's mark.
 
     Attributes:
-        name: of the backup.
         pinned_at: aware UTC.
         until: aware; the first moment at which it does not count any more. None: it has no end.
-        reason: the operator's words.
     """
 
     version: Literal[1] = 1
@@ -40,11 +38,7 @@ class BackupPin(StrictModel):
 
 
 def read_pin(store: ObjectStore, place: BackupPath) -> tuple[BackupPin | None, tuple[str, ...]]:
-    """Return a backup's pin, and a remark where it cannot be read; None where there is none.
-
-    Raises:
-        StoreError: S3 did not answer.
-    """
+    """Return a backup's pin, and a remark where it cannot be read; None where there is none."""
     try:
         pin = parse_strict(BackupPin, store.get_object(place.pin_key), place.pin_key)
     except ObjectAbsent:
@@ -57,20 +51,12 @@ def read_pin(store: ObjectStore, place: BackupPath) -> tuple[BackupPin | None, t
 
 
 def pin_backup(store: ObjectStore, place: BackupPath, pin: BackupPin) -> None:
-    """Write a pin; it takes the place of an earlier one in one step, so that the backup is pinned all the while.
-
-    Raises:
-        StoreError: S3 refused.
-    """
+    """Write a pin; it takes the place of an earlier one in one step, so that the backup is pinned all the while."""
     store.put_object(place.pin_key, to_json(pin), content_type=JSON, overwrite=True)
 
 
 def unpin_backup(store: ObjectStore, place: BackupPath) -> bool:
-    """Delete a pin; returns False where there is none.
-
-    Raises:
-        StoreError: S3 refused.
-    """
+    """Delete a pin; returns False where there is none."""
     if (found := store.head_object(place.pin_key)) is None:
         return False
     store.delete_if_unchanged(found)

@@ -85,23 +85,22 @@ def rehearse_backup(
             return RestoredBackup(scratch=True, warnings=(NOTHING,), dry_run=run.dry_run)
         name = found.name
     backup = stage.repository.open_backup(name)
-    as_another = False
-    if backup.manifest.kind != "sqlite":
+    manifest, as_another = backup.manifest, False
+    if manifest.kind != "sqlite":
         needed = needs_role(stage.server, stage.production, accepted=stage.own_rights)
         if isinstance(needed, GuardRefusal):
             return RestoredBackup(name=name, scratch=True, refusal=needed)
         as_another = needed
     if run.dry_run:
-        manifest = backup.manifest
         backup.check_objects()
         figures = RestoredBackup(name=name, tables=len(manifest.tables), rows=manifest.rows, bytes=manifest.bytes)
         return replace(figures, scratch=True, dry_run=True)
-    if backup.manifest.kind == "sqlite":
+    if manifest.kind == "sqlite":
         with tempfile.TemporaryDirectory(prefix="nightshift-") as directory:
             result = restore_sqlite_file(
                 backup, Path(directory) / "rehearsal.db", terms, deadline=stage.server.deadline
             )
-        version = backup.manifest.server_version
+        version = manifest.server_version
     else:
         result, version = _on_a_server(run, stage, backup, terms, as_another=as_another)
     result = replace(result, scratch=True)

@@ -51,11 +51,7 @@ class RetentionCandidate:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Number of backups to keep of each kind.
-
-    Attributes:
-        daily: at least 1.
-        zone: IANA name; its midnights divide the days, its Mondays the weeks.
+    """Number of backups to keep of each kind; the zone's midnights divide the days, its Mondays the weeks.
 
     Raises:
         ValueError: a number that makes no sense.
@@ -73,11 +69,7 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetentionDecision:
-    """Decision on one backup.
-
-    Attributes:
-        rules: why it stays, e.g. `daily 2025-10-21`; none: it goes.
-    """
+    """Decision on one backup; `rules` are why it stays, e.g. `daily 2025-10-21`; none: it goes."""
 
     backup: RetentionCandidate
     rules: tuple[str, ...]
@@ -142,12 +134,7 @@ def _count(
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """Result of applying retention.
-
-    Attributes:
-        names: backups that are gone; in a dry run, that would go.
-        warnings: backups that could not be deleted, a sentence each.
-    """
+    """Backups that are gone (in a dry run: would go), and a sentence for each that could not be deleted."""
 
     names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -38,12 +38,9 @@ _WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
 
 @dataclass(frozen=True, slots=True)
 class SchemaDump:
-    """A schema.
+    """A schema: as pg_restore reads it (custom format), and as people and psql read it.
 
-    Attributes:
-        archive: as pg_restore reads it (custom format).
-        sql: the same, as people and psql read it.
-        left_out: options that may be other servers' passwords, an object each.
+    `left_out` are options that may be other servers' passwords, an object each.
     """
 
     archive: bytes = field(repr=False)
@@ -64,7 +61,6 @@ def dump_schema(
     """Save a database's schema.
 
     Args:
-        seconds: for all of it.
         snapshot: an exported one; None: as it is now.
         excluded: the exact names of schemas to leave out. To name those that are meant instead (`--schema`) was
             rejected: pg_dump then leaves out extensions and whatever else belongs to no schema, and takes `public`,
@@ -94,14 +90,7 @@ def dump_schema(
 def schema_sql(
     client: PgTools, archive: bytes, *, seconds: float, owners: bool = True, without: frozenset[int] = frozenset()
 ) -> bytes:
-    """An archive as SQL.
-
-    Args:
-        without: numbers of the entries to leave out.
-
-    Raises:
-        PgToolError: the archive cannot be read.
-    """
+    """An archive as SQL, without the entries of some numbers; raises `PgToolError`: it cannot be read."""
     with _file(archive) as path:
         arguments = ["--file=-", *_chosen(path, archive, without), *(() if owners else _WITHOUT_OWNERS), str(path)]
         return client.run_tool("pg_restore", arguments, seconds=seconds)
@@ -162,19 +151,17 @@ class SchemaRestore:
 
     def restore_table(self, schema: str, name: str, *, seconds: float) -> None:
         """A table alone, as it is before its rows come: no index, no key; raises as `restore_pre_data` does."""
-        chosen = [f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"]
-        self._strictly(chosen, seconds)
+        self._strictly([f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"], seconds)
 
     def restore_post_data(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
         """Restores post-data as far as possible.
 
         An index that cannot be built must not prevent the next ones: a partial restore is better than none.
 
+        Returns what the database refused, a sentence each.
+
         Args:
             jobs: connections that build at once.
-
-        Returns:
-            what the database refused, a sentence each (`PgToolError.refused`).
 
         Raises:
             PgToolError: it did not end in time.
@@ -185,10 +172,8 @@ class SchemaRestore:
     def restore_schema_only(self, *, seconds: float) -> None:
         """Restores all of it into an empty database that gets no rows; refused objects are left out.
 
-        Materialized views stay empty: their tables are, and there may be much to compute for nothing.
-
-        Raises:
-            PgToolError, DatabaseUnavailable: as `restore_post_data`.
+        Materialized views stay empty: their tables are, and there may be much to compute for nothing. Raises as
+        `restore_post_data` does.
         """
         refreshed = {entry.id for entry in read_entries(self.archive) if entry.kind == _REFRESH}
         replace(self, made=self.made | refreshed)._leniently([], seconds)
@@ -196,7 +181,7 @@ class SchemaRestore:
     def _leniently(self, arguments: Sequence[str], seconds: float) -> tuple[str, ...]:
         """Go on behind whatever is refused; returns it."""
         try:
-            self._run([*arguments, *self._owners()], seconds)
+            self._run(arguments, seconds)
         except PgToolError as exc:
             others = _OTHER_ERROR.findall(exc.detail or "")
             if not exc.refused and not others:
@@ -206,10 +191,7 @@ class SchemaRestore:
 
     def _strictly(self, arguments: Sequence[str], seconds: float) -> None:
         """All or nothing, in one transaction."""
-        self._run([*arguments, *self._owners(), "--single-transaction", "--exit-on-error"], seconds)
-
-    def _owners(self) -> Sequence[str]:
-        return () if self.owners else _WITHOUT_OWNERS
+        self._run([*arguments, "--single-transaction", "--exit-on-error"], seconds)
 
     @property
     def left_out(self) -> frozenset[int]:
@@ -219,7 +201,8 @@ class SchemaRestore:
     def _run(self, arguments: Sequence[str], seconds: float) -> None:
         with _file(self.archive) as path:
             chosen = _chosen(path, self.archive, self.made | self.left_out)
-            everything = [*arguments, *chosen, dbname_argument(self.target), str(path)]
+            owners = () if self.owners else _WITHOUT_OWNERS
+            everything = [*arguments, *owners, *chosen, dbname_argument(self.target), str(path)]
             self.client.run_tool("pg_restore", everything, target=self.target, seconds=seconds)
 
 

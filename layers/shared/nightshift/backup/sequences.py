@@ -1,61 +1,72 @@
-"""Sets the sequences of a restored database to their saved states, and compares them."""
+"""Reads the states of sequences, sets those of a restored database to the saved ones, and compares them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup.models import SequenceState
 from nightshift.database.catalog import TableName, quote_literal
-from nightshift.database.connect import sqlstate
+from nightshift.database.connect import server_refusal
+
+T = TypeVar("T")
 
 _A_STATEMENT = 200
 
 
-def set_sequences(connection: Connection, states: tuple[SequenceState, ...]) -> None:
+def sequence_states(connection: Connection, names: Sequence[TableName]) -> Iterator[SequenceState]:
+    """Yields the current states: later than the snapshot, so that no value in it is assigned twice."""
+    for some in _batches(names):
+        query = " UNION ALL ".join(
+            f"SELECT {number} AS n, last_value, is_called FROM {name.sql}" for number, name in enumerate(some)
+        )
+        for number, last_value, is_called in connection.exec_driver_sql(query):
+            name = some[number]
+            yield SequenceState(schema=name.schema, name=name.name, last_value=last_value, is_called=is_called)
+
+
+def set_sequences(connection: Connection, states: Sequence[SequenceState]) -> None:
     """Sets them, many at a time; a refused one is found by the comparison, and does not affect the others."""
-    for start in range(0, len(states), _A_STATEMENT):
-        some = states[start : start + _A_STATEMENT]
-        if not _moved(connection, some):
+    for some in _batches(states):
+        if not _set_all(connection, some):
             for state in some:
-                _moved(connection, (state,))
+                _set_all(connection, [state])
 
 
-def _moved(connection: Connection, states: tuple[SequenceState, ...]) -> bool:
+def _set_all(connection: Connection, states: Sequence[SequenceState]) -> bool:
     calls = ", ".join(
-        f"setval(to_regclass({quote_literal(_sql(state))}), {state.last_value}, {str(state.is_called).lower()})"
-        for state in states
+        f"setval({_found_sql(state)}, {state.last_value}, {str(state.is_called).lower()})" for state in states
     )
     try:
         connection.exec_driver_sql(f"SELECT count(*) FROM (SELECT {calls}) moved")
         connection.commit()
     except DBAPIError as exc:
-        if sqlstate(exc) is None:  # not the server's word: it is gone
-            raise
+        server_refusal(exc)
         connection.rollback()
         return False
     return True
 
 
-def sequence_differences(connection: Connection, states: tuple[SequenceState, ...]) -> Iterator[str]:
-    """Compare sequences, many at a time; yields a sentence for each that is missing or differs."""
-    for start in range(0, len(states), _A_STATEMENT):
-        some = states[start : start + _A_STATEMENT]
-        known = ", ".join(f"to_regclass({quote_literal(_sql(state))}) IS NOT NULL" for state in some)
-        there = connection.exec_driver_sql(f"SELECT {known}").one()
-        found = [state for state, is_there in zip(some, there, strict=True) if is_there]
-        stands = " UNION ALL ".join(f"SELECT {n}, last_value, is_called FROM {_sql(s)}" for n, s in enumerate(found))
-        rows = connection.exec_driver_sql(stands).all() if found else ()
-        moved = {found[n] for n, value, called in rows if (value, called) != (found[n].last_value, found[n].is_called)}
-        for state, is_there in zip(some, there, strict=True):
-            label = TableName(state.schema, state.name).label
-            if not is_there:
-                yield f"sequence {label} did not come back"
-            elif state in moved:
-                yield f"sequence {label} stands elsewhere"
+def sequence_differences(connection: Connection, states: Sequence[SequenceState]) -> Iterator[str]:
+    """Yields a sentence for each sequence that is missing or differs."""
+    for some in _batches(states):
+        known = ", ".join(f"{_found_sql(state)} IS NOT NULL" for state in some)
+        there = dict(zip(some, connection.exec_driver_sql(f"SELECT {known}").one(), strict=True))
+        found = set(sequence_states(connection, [state.table for state in some if there[state]]))
+        for state in some:
+            if not there[state]:
+                yield f"sequence {state.label} did not come back"
+            elif state not in found:
+                yield f"sequence {state.label} stands elsewhere"
 
 
-def _sql(state: SequenceState) -> str:
-    return TableName(state.schema, state.name).sql
+def _found_sql(state: SequenceState) -> str:
+    return f"to_regclass({quote_literal(state.table.sql)})"
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), _A_STATEMENT):
+        yield items[start : start + _A_STATEMENT]

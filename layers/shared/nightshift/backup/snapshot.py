@@ -90,7 +90,6 @@ class ExportedSnapshot:
 
         Raises:
             ConnectionLost: the session that holds the moment is gone.
-            NightshiftError: the server refused.
         """
         connection.run_statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
@@ -127,8 +126,8 @@ def snapshot_of(
         exclude: BACKUP_EXCLUDE_ROWS.
 
     Raises:
-        DatabaseUnavailable, InvalidSettings: as they say.
-        NightshiftError: a look-up was refused.
+        InvalidSettings: a schema or a table of these does not exist.
+        NightshiftError: a look-up was refused, or the server cannot be reached.
     """
     with database.connect() as connection:
         for attempt in range(1, ATTEMPTS + 1):
@@ -158,7 +157,12 @@ def _attempt(
     connection.rollback()
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     names = seen.readable("r", "p").names("r", "p")
-    busy = _lock_each(connection, names) if one_by_one else _lock_all(connection, names)
+    busy: Sequence[TableName] = ()
+    if one_by_one:
+        busy = _lock_each(connection, names)
+    elif names:
+        listed = ", ".join(f"ONLY {name.sql}" for name in names)
+        connection.exec_driver_sql(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")
     row = connection.execute(text(_MOMENT)).one()
     found = list_relations(connection, schemas)
     if not _tables(found) <= _tables(seen):
@@ -176,14 +180,7 @@ def _attempt(
     )
 
 
-def _lock_all(connection: Connection, names: Sequence[TableName]) -> tuple[TableName, ...]:
-    if names:
-        listed = ", ".join(f"ONLY {name.sql}" for name in names)
-        connection.exec_driver_sql(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")
-    return ()
-
-
-def _lock_each(connection: Connection, names: Sequence[TableName]) -> tuple[TableName, ...]:
+def _lock_each(connection: Connection, names: Sequence[TableName]) -> list[TableName]:
     """Locks the tables one by one; returns those that another session holds."""
     busy = []
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {EACH_LOCK_MS}")
@@ -197,7 +194,7 @@ def _lock_each(connection: Connection, names: Sequence[TableName]) -> tuple[Tabl
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one")
             busy.append(name)
         connection.exec_driver_sql("RELEASE SAVEPOINT one")  # no snapshot can be exported within one
-    return tuple(busy)
+    return busy
 
 
 def _tables(found: RelationNames) -> set[tuple[int, str, str]]:

@@ -198,7 +198,6 @@ def _judge(backup: OpenedBackup, path: Path) -> GuardRefusal | None:
 
 
 def _unsound(path: Path) -> tuple[str, ...]:
-    """Returns the errors that SQLite itself finds in a file."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]

@@ -37,9 +37,6 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
     Args:
         table: as people write it: `schema.table`, or the name alone where only one schema has it.
 
-    Returns:
-        the result; a refusal if nothing was changed.
-
     Raises:
         BackupDamaged: the table's objects are not what the manifest says; of its rows none or some came back.
         NightshiftError: the table could not be made, or the database was lost. Rows that it refuses are a difference.
@@ -109,7 +106,6 @@ def _entry(manifest: BackupManifest, written: str) -> TableEntry | GuardRefusal:
 def _judge(
     backup: OpenedBackup, entry: TableEntry, found: InsertTarget | None, misfits: tuple[str, ...]
 ) -> GuardRefusal | None:
-    """Returns the refusal if the rows cannot be loaded into the table; else None."""
     manifest, label = backup.manifest, entry.label
     if found is None:
         hint = "CREATE the table first, with the columns that were saved"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -103,20 +103,17 @@ def column_mismatches(entry: TableEntry, columns: Mapping[str, TargetColumn] | N
     """Returns a sentence for each reason why a table's saved rows cannot be loaded into a table."""
     if columns is None:
         return ("it does not exist",)
-    return tuple(_misfits(entry, columns))
-
-
-def _misfits(entry: TableEntry, columns: Mapping[str, TargetColumn]) -> Iterator[str]:
+    found = []
     saved = {column.name: column.type for column in entry.columns}
     for name, kind in saved.items():
         if name not in columns:
-            yield f"column {name} does not exist"
+            found.append(f"column {name} does not exist")
         elif columns[name].computed:
-            yield f"column {name} is generated, and was not"
+            found.append(f"column {name} is generated, and was not")
         elif _plain(columns[name].declared) != _plain(kind):
-            yield f"column {name} is {columns[name].declared}, and was {kind}"
+            found.append(f"column {name} is {columns[name].declared}, and was {kind}")
     taking = [name for name, column in columns.items() if not column.computed]
-    yield from (f"column {name} was not saved" for name in taking if name not in saved)
+    return (*found, *(f"column {name} was not saved" for name in taking if name not in saved))
 
 
 def _plain(kind: str) -> str:

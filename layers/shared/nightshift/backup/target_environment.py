@@ -122,14 +122,11 @@ def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
 def fit_schema(
     archive: bytes, around: TargetEnvironment, *, owners: bool, without: frozenset[int] = frozenset()
 ) -> FittedSchema:
-    """Edit an archive for a server.
+    """Edit an archive for a server; raises `ArchiveUnknown`.
 
     Args:
         owners: owners and grants are restored; otherwise they are ignored.
         without: numbers of entries that are not wanted.
-
-    Raises:
-        ArchiveUnknown: it cannot be read.
     """
     fitting = _Fitting(around, owners)
     entries = read_entries(archive)
@@ -219,7 +216,6 @@ class _Fitting:
 
 
 def statements_of(grants: str) -> list[str]:
-    """The statements of an entry with grants."""
     return _STATEMENT.findall(grants)
 
 
@@ -229,7 +225,7 @@ def unquoted_name(name: str) -> str:
 
 
 def member_hint(around: TargetEnvironment, role: str) -> str:
-    """Returns the condition under which a role can be made an owner."""
+    """Returns the condition under which objects can be given to a role."""
     if role in around.superusers:
         return "a superuser has to restore"
     return f"GRANT {quote_identifier(role)} TO {quote_identifier(around.role)}"

@@ -81,7 +81,7 @@ class BackupOutcome:
     """Outcome of one backup run.
 
     Attributes:
-        manifest: of the finished backup; None where tables are left.
+        manifest: None where tables are left.
         kept: tables that are in S3 all the same.
         left: labels of the tables that the next run has to save.
         tables: in the backup, or in what there is of it.

@@ -20,9 +20,10 @@ import ssl
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from nightshift.database.url import DatabaseTarget
@@ -91,10 +92,13 @@ def _tunnel(target: DatabaseTarget) -> Iterator[Path]:
 
 
 class _Forwarder:
-    """An event loop in a thread of its own: one connection to the server for each that a tool opens."""
+    """An event loop in a thread of its own: one connection to the server for each that a tool opens.
+
+    `opened` is done once tools can connect, with the function that ends the forwarder from any thread.
+    """
 
     def __init__(self, target: DatabaseTarget, path: Path) -> None:
-        self.opened: Future[_Stop] = Future()
+        self.opened: Future[Callable[[], object]] = Future()
         self._target = target
         self._path = path
         self._open: set[asyncio.Task[None]] = set()
@@ -112,7 +116,7 @@ class _Forwarder:
         self._context = _context(self._target)
         server = await asyncio.start_unix_server(self._forward, path=self._path)
         stopped = asyncio.Event()
-        self.opened.set_result(_Stop(asyncio.get_running_loop(), stopped))
+        self.opened.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, stopped.set))
         await stopped.wait()
         server.close()
         if self._open:
@@ -120,7 +124,6 @@ class _Forwarder:
             await asyncio.wait(self._open, timeout=_PATIENCE_S)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its first byte to its last."""
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
@@ -144,11 +147,7 @@ class _Forwarder:
             return None
 
     async def _connect(self) -> _Streams:
-        """A connection to the server, encrypted as the target's mode asks for.
-
-        Raises:
-            OSError, EOFError, TimeoutError: it cannot be had.
-        """
+        """A connection to the server, encrypted as the target's mode asks for."""
         target, loop = self._target, asyncio.get_running_loop()
         plain = await asyncio.to_thread(socket.create_connection, (target.host, target.port), target.connect_timeout)
         try:
@@ -164,17 +163,6 @@ class _Forwarder:
         except BaseException:
             plain.close()
             raise
-
-
-class _Stop:
-    """Ends the forwarder, from any thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-        self._loop = loop
-        self._stopped = stopped
-
-    def __call__(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopped.set)
 
 
 def _context(target: DatabaseTarget) -> ssl.SSLContext:

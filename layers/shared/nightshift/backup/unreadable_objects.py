@@ -30,8 +30,6 @@ WITH RECURSIVE below(oid) AS (
 ) SELECT oid FROM below
 """
 
-_READ_ALL = "GRANT pg_read_all_data TO {role}, or keep their schemas out of BACKUP_SCHEMAS"
-
 
 @dataclass(frozen=True, slots=True)
 class UnreadableObjects:
@@ -63,7 +61,7 @@ def set_aside(
         exclude: BACKUP_EXCLUDE_ROWS.
 
     Raises:
-        InvalidSettings: a table of it does not exist.
+        InvalidSettings: a table of `exclude` does not exist.
     """
     role = quote_identifier(str(connection.execute(text("SELECT current_user")).scalar()))
     closed = [row for row in relations if row.kind in ("r", "p") and not row.may_read]
@@ -74,12 +72,11 @@ def set_aside(
     hidden = list(connection.execute(text(_HIDDEN), {"oids": "{" + ",".join(str(row.oid) for row in rest) + "}"}))
     # The cure comes before the names: a message cuts a long list short.
     unsaved: list[str] = []
+    cure = f"GRANT pg_read_all_data TO {role}, or keep their schemas out of BACKUP_SCHEMAS"
     if closed:
-        names, cure = _names(closed), _READ_ALL.format(role=role)
-        unsaved.append(f"tables that {role} may not read, neither rows nor definition ({cure}): {names}")
+        unsaved.append(f"tables that {role} may not read, neither rows nor definition ({cure}): {_names(closed)}")
     if sequences:
-        names, cure = _names(sequences), _READ_ALL.format(role=role)
-        unsaved.append(f"where sequences stand that {role} may not read ({cure}): {names}")
+        unsaved.append(f"where sequences stand that {role} may not read ({cure}): {_names(sequences)}")
     if locked:
         unsaved.append(
             "tables that somebody held in ACCESS EXCLUSIVE mode, neither rows nor definition (pg_locks says who, and"
@@ -112,22 +109,18 @@ def _about_hidden(found: Sequence[tuple[Any, Any]], role: str) -> Iterator[str]:
 
 def _excluded(connection: Connection, names: Sequence[str]) -> frozenset[int]:
     """The tables of BACKUP_EXCLUDE_ROWS, with their partitions."""
-    found: set[int] = set()
-    unknown = []
+    found: dict[str, set[int]] = {}
     for name in names:
         parts = [part for part, _ in split_name(name) or ()]
         wanted = {"schema": parts[0], "name": parts[1]} if len(parts) == 2 else None
-        oids = set(connection.execute(text(_BELOW), wanted).scalars()) if wanted else set()
-        found |= oids
-        if not oids:
-            unknown.append(name)
-    if unknown:
+        found[name] = set(connection.execute(text(_BELOW), wanted).scalars()) if wanted else set()
+    if unknown := [name for name, oids in found.items() if not oids]:
         raise InvalidSettings(
             "a table whose rows are not to be saved does not exist",
             detail=f"BACKUP_EXCLUDE_ROWS: {', '.join(unknown)}",
             hint='write it like schema.table, or "Schema"."Table" for names with capitals; nothing was written',
         )
-    return frozenset(found)
+    return frozenset().union(*found.values())
 
 
 def _name(row: Any) -> TableName:

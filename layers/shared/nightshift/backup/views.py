@@ -40,12 +40,7 @@ _LOCK_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class FilledView:
-    """A materialized view that holds rows.
-
-    Attributes:
-        file: where its rows lay at the snapshot.
-        may_read: our role may.
-    """
+    """A materialized view that holds rows; `file` is where they lay at the snapshot."""
 
     oid: int
     name: TableName
@@ -81,9 +76,6 @@ def measure_views(
     Args:
         connect: opens a data connection that looks at the snapshot's moment.
         deadline: `time.monotonic()` value; views that it does not suffice for are reported.
-
-    Raises:
-        ConnectionLost: the server is gone.
     """
     entries, missing = [], []
     for view in views:
@@ -123,12 +115,7 @@ def compare_views(
 ) -> RestoreFindings:
     """Look at every view that was filled again; the schema's own comparison knows of those that were not, or are gone.
 
-    Args:
-        connect: opens a data connection.
-        seconds: for all of them.
-
-    Raises:
-        ConnectionLost: the server is gone.
+    Views that hold other rows than before, of tables that are as they were, are no differences (`but_for`).
     """
     findings = RestoreFindings()
     deadline = time.monotonic() + seconds
