@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.rows.columns import exact_sum
+from nightshift.rows.postgres import PostgresConnection
+from nightshift.rows.row_connection import TransactionLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,3 +92,9 @@ class RowHashSum:
 
     def _digest_of(self, total: int) -> str:
         return hashlib.sha256(f"{self.rows}:{total}".encode()).hexdigest()
+
+
+def read_sum(connection: PostgresConnection, statement: str, bounds: TransactionLimits) -> RowHashSum:
+    """Runs a query of `digest_sql`."""
+    rows, total, *more = (int(column[0].as_py()) for column in connection.read_table(statement, bounds).columns)
+    return RowHashSum(rows, total, more)

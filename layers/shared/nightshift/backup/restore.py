@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from nightshift.backup import target_columns
@@ -48,7 +47,6 @@ from nightshift.database.session_start import flush_commits
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import InvalidEvent
 from nightshift.results.backup import RestoredBackup
-from nightshift.rows.postgres import PostgresConnection
 
 
 def run_restore(
@@ -201,7 +199,7 @@ class _Restore:
             findings.differences += sequence_differences(connection, manifest.sequences)
             flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
         views = () if self.is_recoded else manifest.views
-        findings.merge(compare_views(partial(PostgresConnection, database.target), views, self.seconds()))
+        findings.merge(compare_views(database.target, views, self.seconds()))
         findings.merge(restore_database_settings(database, manifest.settings, owners=self.terms.owners))
         self._compare_schema()
         findings.environment += schema.lacking.environment_sentences()
@@ -247,15 +245,7 @@ class _Restore:
             because = f" ({cause})" if cause else ""
             self.findings.differences += [f"{entry.label}: {said}{because}" for said in misfits]
             fitting += [] if misfits else [entry]
-        loader = TableLoader(
-            self.backup,
-            partial(PostgresConnection, database.target),
-            fields,
-            deadline=database.deadline,
-            told=self.terms.told,
-            routed=routed,
-            digests=not self.is_recoded,
-        )
+        loader = TableLoader(self.backup, database, fields, self.terms.told, routed, digests=not self.is_recoded)
         filled = loader.load_tables(fitting, workers=self.terms.workers)
         self.findings.differences += sorted(filled.differences)
         return filled

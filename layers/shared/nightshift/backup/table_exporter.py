@@ -14,7 +14,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
@@ -26,6 +27,7 @@ from nightshift.backup.pack_writer import SMALL, PackWriter
 from nightshift.backup.snapshot import ExportedSnapshot
 from nightshift.backup.uploader import BackupUploader
 from nightshift.concurrency import WorkerPool
+from nightshift.database.catalog import TableName
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import ArchiveMismatch
 from nightshift.rows.columns import apply_types
@@ -108,30 +110,28 @@ class _Table:
         )
 
 
+@dataclass(slots=True)
 class TableExporter:
-    """Saves tables of one snapshot."""
+    """Saves tables of one snapshot.
 
-    def __init__(
-        self,
-        target: DatabaseTarget,
-        snapshot: ExportedSnapshot,
-        uploader: BackupUploader,
-        run_id: str,
-        listener: Listener,
-        deadline: float,
-    ) -> None:
-        """Args:
+    Attributes:
         deadline: `time.monotonic()` value after which no row is read any more.
-        """
-        self._target = target
-        self._snapshot = snapshot
-        self._uploader = uploader
-        self._packer = PackWriter(uploader)
-        self._run_id = run_id
-        self._listener = listener
-        self._pool = WorkerPool("backup", deadline)
-        self._pieces: deque[tuple[_Table, BlockRange]] = deque()
-        self._lock = threading.Lock()
+    """
+
+    target: DatabaseTarget
+    snapshot: ExportedSnapshot
+    uploader: BackupUploader
+    run_id: str
+    listener: Listener
+    deadline: float
+    _packer: PackWriter = field(init=False)
+    _pool: WorkerPool = field(init=False)
+    _pieces: deque[tuple[_Table, BlockRange]] = field(default_factory=deque, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._packer = PackWriter(self.uploader)
+        self._pool = WorkerPool("backup", self.deadline)
 
     def export_tables(self, sources: Sequence[SourceTable], workers: int) -> ExportResult:
         """Save tables, the largest first.
@@ -142,9 +142,9 @@ class TableExporter:
         Raises:
             StoreError, ArchiveMismatch, NightshiftError: S3 or the database failed; nothing of it is part of a backup.
         """
-        tables = [_Table(source, self._run_id) for source in largest_first(sources)]
+        tables = [_Table(source, self.run_id) for source in largest_first(sources)]
         for table in tables:
-            pieces = split_into_ranges(table.source, self._snapshot.number)
+            pieces = split_into_ranges(table.source, self.snapshot.number)
             table.left = len(pieces)
             self._pieces.extend((table, piece) for piece in pieces)
             self._tell(ProgressStep.PLANNED, table, max(0, int(table.source.rows)))
@@ -178,9 +178,8 @@ class TableExporter:
 
     def _read_on(self) -> bool:
         """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
-        connection = PostgresConnection(self._target)
-        try:
-            self._snapshot.attach(connection)
+        with closing(PostgresConnection(self.target)) as connection:
+            self.snapshot.attach(connection)
             limited = -LIMIT_SECONDS
             while (taken := self._take()) is not None:
                 if time.monotonic() - limited >= LIMIT_SECONDS:
@@ -191,8 +190,6 @@ class TableExporter:
                 except StatementRefused as exc:  # a value that is too large, a damaged page: another table may be read
                     taken[0].refused = f"{exc.message}: {exc.detail}" + (f" ({exc.hint})" if exc.hint else "")
                     return True
-        finally:
-            connection.close()
         return False
 
     def _take(self) -> tuple[_Table, BlockRange] | None:
@@ -249,13 +246,12 @@ class TableExporter:
             raise ArchiveMismatch("row counts differ", detail=f"{label}: {rows.num_rows} read, {file.rows} in Parquet")
         with self._lock:
             number = table.numbers = table.numbers + 1
-        name = f"{folder_of(table.source)}/part-{number:05}.parquet"
+        name = f"{folder_of(table.source.name)}/part-{number:05}.parquet"
         if len(file.body) < SMALL:
             part = self._packer.add_file(name, file.body, rows=file.rows)
         else:
-            part = self._uploader.upload_async(
-                label, self._uploader.object_key("data", name), file.body, rows=file.rows
-            )
+            key = self.uploader.object_key("data", name)
+            part = self.uploader.upload_async(label, key, file.body, rows=file.rows)
         part.add_done_callback(self._sent)
         with self._lock:
             table.parts[number] = part
@@ -265,12 +261,11 @@ class TableExporter:
             self._pool.stop()
 
     def _tell(self, step: ProgressStep, table: _Table, rows: int) -> None:
-        self._listener(ProgressEvent(step=step, table=table.source.name.label, rows=rows))
+        self.listener(ProgressEvent(step=step, table=table.source.name.label, rows=rows))
 
 
-def folder_of(source: SourceTable) -> str:
+def folder_of(name: TableName) -> str:
     """Returns the folder of a table's parts: its name, with ambiguous characters escaped."""
-    name = source.name
     return ".".join(_escaped(part) for part in (name.schema, name.name) if part)
 
 

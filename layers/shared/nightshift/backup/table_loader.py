@@ -27,6 +27,7 @@ from nightshift.backup.part_loader import PartLoader
 from nightshift.backup.target_columns import TargetColumns
 from nightshift.concurrency import WorkerPool
 from nightshift.database.catalog import TableName, quote_identifier
+from nightshift.database.connect import Database
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import StatementInterrupted, StatementRefused, TransactionLimits
 
@@ -55,41 +56,32 @@ class LoadResult:
     differences: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
 class TableLoader:
-    """Fills tables."""
+    """Fills tables.
 
-    def __init__(
-        self,
-        backup: OpenedBackup,
-        connect: Callable[[], PostgresConnection],
-        fields: TargetColumns,
-        *,
-        deadline: float,
-        told: Told,
-        routed: Mapping[TableName, TableName] | None = None,
-        digests: bool = True,
-    ) -> None:
-        """Nothing is opened yet.
+    Attributes:
+        database: its deadline is that after which nothing more is begun.
+        fields: of the tables, which must fit (`target_columns.column_mismatches`).
+        routed: tables whose rows go in through another one, see `target_columns.hash_partition_routes`.
+        digests: compare them; those of one text differ from encoding to encoding.
+    """
 
-        Args:
-            connect: opens a data connection; each worker has its own.
-            fields: of the tables, which must fit (`target_columns.column_mismatches`).
-            deadline: `time.monotonic()` value after which nothing more is begun.
-            routed: tables whose rows go in through another one, see `target_columns.hash_partition_routes`.
-            digests: compare them; those of one text differ from encoding to encoding.
-        """
-        self._backup = backup
-        self._connect = connect
-        self._fields = fields
-        self._told = told
-        self._routed = routed or {}
-        self._digests = digests
-        self._pool = WorkerPool("restore", deadline)
-        self._lock = threading.Lock()
-        self._queue: deque[tuple[TableEntry, tuple[BackupPart, ...]]] = deque()
-        self._waiting: Counter[str] = Counter()
-        self._refused: dict[str, str] = {}
-        self._filled = LoadResult()
+    backup: OpenedBackup
+    database: Database
+    fields: TargetColumns
+    told: Told
+    routed: Mapping[TableName, TableName] = field(default_factory=dict)
+    digests: bool = True
+    _pool: WorkerPool = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _queue: deque[tuple[TableEntry, tuple[BackupPart, ...]]] = field(default_factory=deque, init=False)
+    _waiting: Counter[str] = field(default_factory=Counter, init=False)
+    _refused: dict[str, str] = field(default_factory=dict, init=False)
+    _filled: LoadResult = field(default_factory=LoadResult, init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = WorkerPool("restore", self.database.deadline)
 
     def load_tables(self, entries: Sequence[TableEntry], *, workers: int) -> LoadResult:
         """Loads every row, largest tables first, and those that are in packs alone one pack after the other.
@@ -119,7 +111,7 @@ class TableLoader:
 
     def _fill(self) -> bool:
         """One connection's part; False once nothing is left. One on which something was refused is not used again."""
-        with closing(self._connect()) as connection:
+        with closing(PostgresConnection(self.database.target)) as connection:
             connection.execute(digest.SESSION)
             connection.execute(_IN_ORDER)
             connection.commit()
@@ -138,7 +130,7 @@ class TableLoader:
 
     def _is_one_unit(self, entry: TableEntry) -> bool:
         """Returns whether a table's rows are loaded and compared in one transaction."""
-        return entry.table in self._routed or len(entry.parts) == 1
+        return entry.table in self.routed or len(entry.parts) == 1
 
     def _one(
         self, connection: PostgresConnection, loader: PartLoader, entry: TableEntry, parts: Sequence[BackupPart]
@@ -149,7 +141,7 @@ class TableLoader:
             if not parts:
                 self._compare(entry, self._look(connection, entry, entry.table, bounds))
                 return
-            if (above := self._routed.get(entry.table)) is not None:
+            if (above := self.routed.get(entry.table)) is not None:
                 found: RowHashSum | None = self._route(connection, loader, entry, parts, above, bounds)
             else:
                 for part in parts:
@@ -158,7 +150,7 @@ class TableLoader:
             connection.commit()
         if found is not None:
             self._compare(entry, found)
-        self._told(entry.label, sum(part.rows for part in parts))
+        self.told(entry.label, sum(part.rows for part in parts))
         with self._lock:
             self._filled.bytes += sum(part.bytes for part in parts)
         self._had_its_turn(entry)
@@ -203,7 +195,7 @@ class TableLoader:
     def _put(
         self, loader: PartLoader, entry: TableEntry, part: BackupPart, table: TableName, bounds: TransactionLimits
     ) -> None:
-        loader.load(entry, self._fields[entry.table], part, self._backup.read_part(part), table, bounds)
+        loader.load(entry, self.fields[entry.table], part, self.backup.read_part(part), table, bounds)
 
     def _look(
         self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: TransactionLimits
@@ -211,12 +203,11 @@ class TableLoader:
         """Returns the rows of a table, and the sums of their hashes."""
         computed = [column.name for column in self._computed(entry)]
         statement = digest.digest_sql(table, [column.name for column in entry.columns], computed)
-        rows, total, *more = (int(column[0].as_py()) for column in connection.read_table(statement, bounds).columns)
-        return RowHashSum(rows, total, more)
+        return digest.read_sum(connection, statement, bounds)
 
     def _computed(self, entry: TableEntry) -> list[ComputedColumn]:
         """The generated columns that were saved and are there."""
-        there = self._fields[entry.table]
+        there = self.fields[entry.table]
         return [column for column in entry.computed if column.name in there and there[column.name].computed]
 
     def _compare(self, entry: TableEntry, found: RowHashSum) -> None:
@@ -228,9 +219,9 @@ class TableLoader:
                 self._filled.differences.append(f"{entry.label}: {rows} of {entry.rows} rows came back: {said}")
             elif rows != entry.rows:
                 self._filled.differences.append(f"{entry.label}: {rows} rows came back, {entry.rows} were saved")
-            elif self._digests and found.digest() != entry.digest:
+            elif self.digests and found.digest() != entry.digest:
                 self._filled.differences.append(f"{entry.label}: its rows are not those that were saved (digest)")
-            elif self._digests:
+            elif self.digests:
                 self._filled.differences += _computed_differences(entry, self._computed(entry), found)
 
     def _bounds(self) -> TransactionLimits:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import partial
 
 from sqlalchemy import text
 
@@ -28,7 +27,6 @@ from nightshift.database.connect import Database
 from nightshift.database.insertable import InsertTarget, find_insert_target
 from nightshift.results.backup import RestoredBackup
 from nightshift.results.common import GuardRefusal
-from nightshift.rows.postgres import PostgresConnection
 
 
 def restore_table(backup: OpenedBackup, database: Database, table: str, terms: RestoreOptions) -> RestoredBackup:
@@ -64,9 +62,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
         schema, environment = _create_table(backup, database, client, entry, terms, around)
         with database.connect() as connection:
             fields = target_columns.load_target_columns(connection)
-    connect = partial(PostgresConnection, database.target)
-    filler = TableLoader(backup, connect, fields, deadline=database.deadline, told=terms.told)
-    filled = filler.load_tables([entry], workers=terms.workers)
+    filled = TableLoader(backup, database, fields, terms.told).load_tables([entry], workers=terms.workers)
     if schema is not None and terms.owners and not schema.owners:
         seconds = database.deadline - time.monotonic()
         environment += transfer_ownership(database, schema, around, seconds=seconds)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from nightshift.backup.digest import SESSION, RowHashSum, digest_sql
+from nightshift.backup.digest import SESSION, RowHashSum, digest_sql, read_sum
 from nightshift.backup.models import ViewEntry
 from nightshift.backup.requests import RestoreFindings
 from nightshift.database.catalog import TableName, quote_literal
+from nightshift.database.url import DatabaseTarget
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import RowsLocked, StatementInterrupted, StatementRefused, TransactionLimits
 
@@ -110,9 +111,7 @@ def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadl
     )
 
 
-def compare_views(
-    connect: Callable[[], PostgresConnection], views: Sequence[ViewEntry], seconds: float
-) -> RestoreFindings:
+def compare_views(target: DatabaseTarget, views: Sequence[ViewEntry], seconds: float) -> RestoreFindings:
     """Look at every view that was filled again; the schema's own comparison knows of those that were not, or are gone.
 
     Views that hold other rows than before, of tables that are as they were, are no differences (`but_for`).
@@ -121,7 +120,7 @@ def compare_views(
     deadline = time.monotonic() + seconds
     for view in views:
         try:
-            with closing(connect()) as connection:
+            with closing(PostgresConnection(target)) as connection:
                 _compare(connection, view, deadline - time.monotonic(), findings)
         except (StatementInterrupted, RowsLocked, StatementRefused) as exc:
             findings.differences.append(
@@ -148,7 +147,4 @@ def _sum(connection: PostgresConnection, name: TableName, columns: Sequence[str]
         f"SELECT length(set_config('statement_timeout', '{max(1, min(seconds, 2_000_000) * 1000):.0f}ms', true)"
         f" || set_config('lock_timeout', '{_LOCK_SECONDS * 1000:.0f}ms', true))"
     )
-    rows, total = (
-        int(column[0].as_py()) for column in connection.read_table(digest_sql(name, columns), bounds).columns
-    )
-    return RowHashSum(rows, total)
+    return read_sum(connection, digest_sql(name, columns), bounds)
