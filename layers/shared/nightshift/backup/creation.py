@@ -18,7 +18,7 @@ from functools import partial
 from nightshift.backup import checkpoint
 from nightshift.backup.checkpoint import BackupCheckpoint, SavedTable, cross_snapshot_warnings
 from nightshift.backup.manifest import BackupManifest, to_json
-from nightshift.backup.models import BackupPart, LogCheckpoint, SchemaFiles, SnapshotGroup
+from nightshift.backup.models import BackupPart, LogCheckpoint, SchemaFiles, SnapshotGroup, ViewEntry
 from nightshift.backup.orphans import hold_run_alive
 from nightshift.backup.pg_tools import find_pg_tools, no_client
 from nightshift.backup.schema import dump_schema
@@ -27,10 +27,9 @@ from nightshift.backup.sqlite import save_file
 from nightshift.backup.table_exporter import ExportResult, TableExporter
 from nightshift.backup.task import BackupOutcome, BackupTask
 from nightshift.backup.uploader import SQL, BackupUploader
-from nightshift.backup.views import MeasuredViews, measure_views
+from nightshift.backup.views import measure_views
 from nightshift.errors import InvalidSettings, NightshiftError, StoreError
 from nightshift.logs.day import apply_log_retention
-from nightshift.rows.postgres import PostgresConnection
 
 FINISH_SECONDS = 20.0
 FINISH_SHARE = 0.1
@@ -73,21 +72,10 @@ def _postgresql(task: BackupTask, uploader: BackupUploader, stop_at: float) -> B
         unsaved = (*snapshot.survey.aside.unsaved, *saved.unsaved)
         if unsaved and not kept:
             raise NightshiftError("not one table could be saved", detail="\n".join(unsaved[:10]))
-        views = measure_views(partial(_joined, task, snapshot), snapshot.survey.views, stop_at)
+        views = measure_views(partial(snapshot.connect, database.target), snapshot.survey.views, stop_at)
         manifest = _manifest_of(task, snapshot, kept, saved, views, schema)
         snapshot.check_alive()  # pg_dump looked at tables that only our locks kept as they were
     return _finish(task, uploader, manifest, kept, cross_snapshot_warnings(snapshot.survey, manifest.groups), stop_at)
-
-
-def _joined(task: BackupTask, snapshot: ExportedSnapshot) -> PostgresConnection:
-    """A data connection that looks at the snapshot's moment; raises as `ExportedSnapshot.attach`."""
-    connection = PostgresConnection(task.source.target)
-    try:
-        snapshot.attach(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _still_good(unfinished: BackupCheckpoint | None, snapshot: ExportedSnapshot) -> tuple[SavedTable, ...]:
@@ -140,10 +128,11 @@ def _manifest_of(
     snapshot: ExportedSnapshot,
     kept: Sequence[SavedTable],
     saved: ExportResult,
-    views: MeasuredViews,
+    views: tuple[tuple[ViewEntry, ...], tuple[str, ...]],
     schema: Future[tuple[SchemaFiles, str | None, str]],
 ) -> BackupManifest:
     files, client_version, missing = schema.result()
+    entries, undigested = views
     moments = sorted({one.moment for one in kept} or {snapshot.time})
     return BackupManifest(
         name=task.place.name,
@@ -162,14 +151,14 @@ def _manifest_of(
         settings=snapshot.survey.settings,
         properties=snapshot.survey.properties,
         replayed_at=snapshot.replayed,
-        views=views.entries,
+        views=entries,
         schema=files,
         unsaved=(*snapshot.survey.aside.unsaved, *saved.unsaved),
         missing=(
             *saved.unsaved,
             *snapshot.survey.missing,
             *saved.missing,
-            *views.missing,
+            *undigested,
             *([missing] if missing else []),
         ),
     )

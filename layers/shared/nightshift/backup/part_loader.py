@@ -1,21 +1,150 @@
-"""Loads a backup's parts into their tables by COPY: straight, or through a stage where a type travels as text."""
+"""Reads the columns of the tables that rows are loaded into, and loads a backup's parts into them by COPY.
+
+Rows go straight into their table, or through a stage where a type travels as text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
 
 from nightshift.backup.block_ranges import name_in_file
 from nightshift.backup.models import BackupPart, TableEntry
-from nightshift.backup.target_columns import TargetColumn, map_columns
 from nightshift.database.catalog import TableName
+from nightshift.database.values import RECAST
 from nightshift.errors import ArchiveMismatch
 from nightshift.rows import column_mapping
 from nightshift.rows.column_mapping import ColumnMapping
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.reader import ArchiveFile
+from nightshift.rows.reader import ArchivedColumn, ArchiveFile
 from nightshift.rows.row_connection import TransactionLimits
 
+# Types are printed as sessions without a search path print them, and read them: with their schema.
+_NO_PATH = "SELECT set_config('search_path', '', true)"
+
+_COLUMNS = f"""
+WITH RECURSIVE wanted AS (
+  SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+), base(attrelid, attnum, typid) AS (
+  SELECT a.attrelid, a.attnum, a.atttypid FROM pg_attribute a JOIN wanted w ON w.oid = a.attrelid
+  WHERE a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+  SELECT b.attrelid, b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
+)
+SELECT w.nspname, w.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS declared, tn.nspname AS type_schema,
+       t.typname, a.attgenerated <> '' AS computed, {RECAST.format(type="t.oid")} AS recast
+FROM wanted w
+LEFT JOIN (base b JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd' JOIN pg_namespace tn ON tn.oid = t.typnamespace
+           JOIN pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum) ON b.attrelid = w.oid
+ORDER BY 1, 2, a.attnum
+"""
+
 _STAGE = "nightshift_stage"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetColumn:
+    """A column of a table that rows are put into.
+
+    Attributes:
+        computed: it is a generated one, and takes no values.
+        declared: its type, with the schema of one that is not the server's own.
+        base: the name of the type beneath any domain, as `catalog.Column.base_type`.
+        recast: see `database.values.RECAST`.
+    """
+
+    name: str
+    declared: str
+    base: str
+    recast: bool = False
+    computed: bool = False
+
+
+TargetColumns = Mapping[TableName, Mapping[str, TargetColumn]]
+
+_ROUTED = """
+WITH RECURSIVE above(leaf, oid, steps) AS (
+  SELECT i.inhrelid, i.inhparent, 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+  WHERE c.relkind = 'r' AND c.relispartition
+  UNION ALL SELECT a.leaf, i.inhparent, a.steps + 1 FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid
+)
+SELECT DISTINCT ON (a.leaf) ln.nspname AS leaf_schema, l.relname AS leaf_name, n.nspname, c.relname
+FROM above a JOIN pg_partitioned_table p ON p.partrelid = a.oid AND p.partstrat = 'h'
+JOIN pg_class l ON l.oid = a.leaf JOIN pg_namespace ln ON ln.oid = l.relnamespace
+JOIN pg_class c ON c.oid = a.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE EXISTS (SELECT 1 FROM pg_opclass o WHERE o.oid = ANY (p.partclass)
+              AND o.opcname IN ('enum_ops', 'array_ops', 'record_ops', 'range_ops', 'multirange_ops'))
+ORDER BY a.leaf, a.steps DESC
+"""
+
+
+def hash_partition_routes(connection: Connection) -> Mapping[TableName, TableName]:
+    """Leaf partitions whose saved rows may belong into others by now, each with the table that knows which.
+
+    An enum's values are hashed by their numbers, which are others in every database; so are those that an array, a row
+    or a range may hold. Ends the transaction.
+    """
+    found = {
+        TableName(row.leaf_schema, row.leaf_name): TableName(row.nspname, row.relname)
+        for row in connection.execute(text(_ROUTED))
+    }
+    connection.rollback()
+    return found
+
+
+def load_target_columns(connection: Connection) -> TargetColumns:
+    """The columns of every table, by table and name. Ends the transaction."""
+    connection.rollback()
+    connection.execute(text(_NO_PATH))
+    found: dict[TableName, dict[str, TargetColumn]] = {}
+    for row in connection.execute(text(_COLUMNS)):
+        columns = found.setdefault(TableName(row.nspname, row.relname), {})
+        if row.attname is not None:
+            base = row.typname if row.type_schema == "pg_catalog" else f"{row.type_schema}.{row.typname}"
+            columns[row.attname] = TargetColumn(row.attname, row.declared, base, row.recast, row.computed)
+    connection.rollback()
+    return found
+
+
+def column_mismatches(entry: TableEntry, columns: Mapping[str, TargetColumn] | None) -> tuple[str, ...]:
+    """Returns a sentence for each reason why a table's saved rows cannot be loaded into a table."""
+    if columns is None:
+        return ("it does not exist",)
+    found = []
+    saved = {column.name: column.type for column in entry.columns}
+    for name, kind in saved.items():
+        if name not in columns:
+            found.append(f"column {name} does not exist")
+        elif columns[name].computed:
+            found.append(f"column {name} is generated, and was not")
+        elif _plain(columns[name].declared) != _plain(kind):
+            found.append(f"column {name} is {columns[name].declared}, and was {kind}")
+    taking = [name for name, column in columns.items() if not column.computed]
+    return (*found, *(f"column {name} was not saved" for name in taking if name not in saved))
+
+
+def _plain(kind: str) -> str:
+    """A type's name without its schema: whether that was printed depends on the session."""
+    return kind.rpartition(".")[2].replace('"', "")
+
+
+def map_columns(columns: Sequence[ArchivedColumn], into: Sequence[TargetColumn]) -> list[ColumnMapping]:
+    """Returns the mapping of each column of a file to the field beside it, which must fit (`column_mismatches`)."""
+    return [
+        ColumnMapping(
+            source=column,
+            target=field.name,
+            base_type=field.base,
+            cast=field.declared,
+            same=True,
+            declared=field.declared,
+            recast=field.recast,
+        )
+        for column, field in zip(columns, into, strict=True)
+    ]
 
 
 class PartLoader:

@@ -32,25 +32,20 @@ WITH users AS (
            WHEN 'f' THEN 'foreign table' ELSE 'table' END,
          CAST('pg_class' AS regclass), c.oid, format('%I.%I', u.nspname, c.relname)
     FROM pg_class c JOIN users u ON u.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-  UNION ALL
-  SELECT 'type', CAST('pg_type' AS regclass), t.oid, format('%I.%I', u.nspname, t.typname)
+  UNION ALL SELECT 'type', CAST('pg_type' AS regclass), t.oid, format('%I.%I', u.nspname, t.typname)
     FROM pg_type t JOIN users u ON u.oid = t.typnamespace
-  UNION ALL
-  SELECT 'function', CAST('pg_proc' AS regclass), p.oid, format('%I.%I', u.nspname, p.proname)
+  UNION ALL SELECT 'function', CAST('pg_proc' AS regclass), p.oid, format('%I.%I', u.nspname, p.proname)
     FROM pg_proc p JOIN users u ON u.oid = p.pronamespace
-  UNION ALL
-  SELECT 'operator', CAST('pg_operator' AS regclass), o.oid, format('%I.%s', u.nspname, o.oprname)
+  UNION ALL SELECT 'operator', CAST('pg_operator' AS regclass), o.oid, format('%I.%s', u.nspname, o.oprname)
     FROM pg_operator o JOIN users u ON u.oid = o.oprnamespace
-  UNION ALL
-  SELECT 'collation', CAST('pg_collation' AS regclass), l.oid, format('%I.%I', u.nspname, l.collname)
+  UNION ALL SELECT 'collation', CAST('pg_collation' AS regclass), l.oid, format('%I.%I', u.nspname, l.collname)
     FROM pg_collation l JOIN users u ON u.oid = l.collnamespace
-  UNION ALL
-  SELECT 'schema', CAST('pg_namespace' AS regclass), u.oid, quote_ident(u.nspname)
+  UNION ALL SELECT 'schema', CAST('pg_namespace' AS regclass), u.oid, quote_ident(u.nspname)
     FROM users u WHERE u.nspname <> 'public'
-  UNION ALL
-  SELECT 'event trigger', CAST('pg_event_trigger' AS regclass), e.oid, quote_ident(e.evtname) FROM pg_event_trigger e
-  UNION ALL
-  SELECT 'publication', CAST('pg_publication' AS regclass), b.oid, quote_ident(b.pubname) FROM pg_publication b
+  UNION ALL SELECT 'event trigger', CAST('pg_event_trigger' AS regclass), e.oid, quote_ident(e.evtname)
+    FROM pg_event_trigger e
+  UNION ALL SELECT 'publication', CAST('pg_publication' AS regclass), b.oid, quote_ident(b.pubname)
+    FROM pg_publication b
 )
 SELECT f.kind || ' ' || f.name FROM found f
 -- Row types and array types depend on what they are of ('i'); what an extension brought, on that ('e').

@@ -19,11 +19,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nightshift.backup import target_columns
 from nightshift.backup.contents import read_entries
 from nightshift.backup.database_settings import restore_database_settings, restore_properties
 from nightshift.backup.opened_backup import BackupRepository, OpenedBackup
 from nightshift.backup.ownership import transfer_ownership
+from nightshift.backup.part_loader import column_mismatches, hash_partition_routes, load_target_columns
 from nightshift.backup.pg_tools import PgToolError, PgTools, find_pg_tools, refuse_without_client
 from nightshift.backup.preflight import (
     find_collision,
@@ -35,7 +35,7 @@ from nightshift.backup.preflight import (
 )
 from nightshift.backup.requests import RestoreBackupRequest, RestoreFindings, RestoreOptions
 from nightshift.backup.schema import SchemaRestore, fit_restore
-from nightshift.backup.schema_diff import diff_restored_schema, tell_apart
+from nightshift.backup.schema_diff import compare_schema
 from nightshift.backup.sequences import sequence_differences, set_sequences
 from nightshift.backup.sqlite import restore_sqlite_file
 from nightshift.backup.table_loader import LoadResult, TableLoader
@@ -201,7 +201,7 @@ class _Restore:
         views = () if self.is_recoded else manifest.views
         findings.merge(compare_views(database.target, views, self.seconds()))
         findings.merge(restore_database_settings(database, manifest.settings, owners=self.terms.owners))
-        self._compare_schema()
+        self.reworded = compare_schema(schema, self.backup, self.terms.another, findings, seconds=self.seconds())
         findings.environment += schema.lacking.environment_sentences()
         if self.is_recoded:
             findings.environment.append(
@@ -236,11 +236,11 @@ class _Restore:
         """Loads the rows of the tables that have the saved columns."""
         database, tables = self.database, self.backup.manifest.tables
         with database.connect() as connection:
-            fields = target_columns.load_target_columns(connection)
-            routed = target_columns.hash_partition_routes(connection)
+            fields = load_target_columns(connection)
+            routed = hash_partition_routes(connection)
         fitting = []
         for entry in tables:
-            misfits = target_columns.column_mismatches(entry, fields.get(entry.table))
+            misfits = column_mismatches(entry, fields.get(entry.table))
             cause = self.schema.lacking.find_cause(entry.schema, entry.name) if misfits else None
             because = f" ({cause})" if cause else ""
             self.findings.differences += [f"{entry.label}: {said}{because}" for said in misfits]
@@ -249,11 +249,3 @@ class _Restore:
         filled = loader.load_tables(fitting, workers=self.terms.workers)
         self.findings.differences += sorted(filled.differences)
         return filled
-
-    def _compare_schema(self) -> None:
-        found = diff_restored_schema(self.schema, seconds=self.seconds())
-        alone = not self.findings.differences
-        compared = tell_apart(found, self.backup, self.schema, self.terms.another, alone=alone)
-        self.findings.warnings += compared.sentences
-        self.findings.differences += map(str, compared.others)
-        self.reworded = compared.reworded

@@ -110,11 +110,11 @@ def fit_restore(
     Raises:
         ArchiveUnknown: it cannot be read.
     """
-    fitted = fit_schema(archive, around, owners=owners, without=without)
+    fitted, left_out, environment = fit_schema(archive, around, owners=owners, without=without)
     # A superuser gives each object away where it is made; everybody else at the end, see `ownership`.
     given = owners and around.superuser
-    lacking = MissingPrerequisites(read_entries(fitted.archive), owners=given, without=fitted.without)
-    return SchemaRestore(client, target, fitted.archive, lacking, owners=given), fitted.environment
+    lacking = MissingPrerequisites(read_entries(fitted), owners=given, without=left_out)
+    return SchemaRestore(client, target, fitted, lacking, owners=given), environment
 
 
 @dataclass(frozen=True, slots=True)

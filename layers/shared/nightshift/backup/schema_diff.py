@@ -23,9 +23,8 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nightshift.backup.contents import OWNERSHIP, read_entries, split_sql
@@ -33,17 +32,14 @@ from nightshift.backup.database_settings import restore_database_settings
 from nightshift.backup.models import DatabaseSetting
 from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.backup.preflight import ExistingObjects, made_beforehand
+from nightshift.backup.requests import RestoreFindings, ScratchDatabaseFactory
 from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
-from nightshift.database.connect import Database
 
 _OPENING = "(ARRAY["
 _CONVERSION = re.compile(r"\)::([^\[\]'\n]{1,200}?)\[\]")
 _TOKEN = re.compile(
     r"""[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|[\[\](),]|[^'"\[\](),eE]+|.""", re.DOTALL
 )
-
-ScratchDatabaseFactory = Callable[[], AbstractContextManager[Database]]
-"""Makes one more empty database, and drops it at the end."""
 
 UNTOLD = (
     "PostgreSQL itself words some definitions differently once they are restored: no rehearsal has proven this backup,"
@@ -156,68 +152,53 @@ def _array_elements(sql: str, at: int) -> tuple[list[str], int]:
     return [], at
 
 
-def diff_restored_schema(schema: SchemaRestore, *, seconds: float) -> tuple[SchemaDifference, ...]:
-    """Returns the differences between pg_dump's output of the restored database and the saved schema.
-
-    Extensions that were there before are no difference, nor is all else in a database that was not empty.
-
-    Raises: as `dump_schema`.
-    """
-    saved = schema_sql(
-        schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=schema.left_out
-    ).decode()
-    said = schema_differences(saved, _dumped(schema, seconds))
-    theirs = "" if schema.there else "extension "
-    return tuple(one for one in said if not (one.how is DifferenceKind.ADDED and theirs in one.name.lower()))
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaComparison:
-    """Differences of a restored schema from the saved one.
-
-    Attributes:
-        others: differences that are not known to be PostgreSQL's own wording.
-        reworded: definitions that are, with a digest of each as the server words it.
-        sentences: about both, for the operator.
-    """
-
-    others: tuple[SchemaDifference, ...]
-    reworded: dict[str, str] = field(default_factory=dict)
-    sentences: tuple[str, ...] = ()
-
-
-def tell_apart(
-    differences: Sequence[SchemaDifference],
-    backup: OpenedBackup,
+def compare_schema(
     schema: SchemaRestore,
+    backup: OpenedBackup,
     another: ScratchDatabaseFactory | None,
+    findings: RestoreFindings,
     *,
-    alone: bool,
-) -> SchemaComparison:
-    """Finds differences of PostgreSQL's own wording: by the server in a rehearsal, else by the verification record.
+    seconds: float,
+) -> dict[str, str]:
+    """Compares pg_dump's output of the restored database with the saved schema.
+
+    Extensions that were there before are no difference, nor is all else in a database that was not empty. Differences
+    of PostgreSQL's own wording are found by the server in a rehearsal if nothing else differs, else by the verification
+    record.
 
     Args:
         another: a rehearsal's; None: the restore is no rehearsal.
-        alone: nothing else differs; a rehearsal asks only then.
 
-    Raises: as `find_equivalent_differences`.
+    Returns:
+        definitions that PostgreSQL itself words differently, with a digest of each as the server words it.
+
+    Raises:
+        NightshiftError: as `dump_schema` and `find_equivalent_differences`.
     """
+    left_out = schema.left_out
+    sql = schema_sql(schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=left_out)
+    theirs = "" if schema.there else "extension "
+    differences = [
+        one
+        for one in schema_differences(sql.decode(), _dumped(schema, seconds))
+        if not (one.how is DifferenceKind.ADDED and theirs in one.name.lower())
+    ]
     stamp = None
-    if another is not None:
-        same = find_equivalent_differences(schema, differences, backup.manifest.settings, another) if alone else ()
-    else:
+    same: Sequence[SchemaDifference] = ()
+    if another is None:
         stamp = backup.verification_record() if differences else None
         known = stamp.reworded if stamp else {}
-        same = tuple(
-            one for one in differences if one.how is DifferenceKind.ALTERED and known.get(one.name) == one.digest
-        )
-    others = tuple(one for one in differences if one not in same)
-    sentences = []
+        same = [one for one in differences if one.how is DifferenceKind.ALTERED and known.get(one.name) == one.digest]
+    elif not findings.differences:
+        same = find_equivalent_differences(schema, differences, backup.manifest.settings, another)
+    others = [one for one in differences if one not in same]
+    findings.differences += map(str, others)
     if same:
-        sentences.append(f"PostgreSQL words these differently once restored: {', '.join(one.name for one in same)}")
+        names = ", ".join(one.name for one in same)
+        findings.warnings.append(f"PostgreSQL words these differently once restored: {names}")
     if another is None and stamp is None and any(one.how is DifferenceKind.ALTERED for one in others):
-        sentences.append(UNTOLD)
-    return SchemaComparison(others, {one.name: one.digest for one in same}, tuple(sentences))
+        findings.warnings.append(UNTOLD)
+    return {one.name: one.digest for one in same}
 
 
 def find_equivalent_differences(
@@ -228,12 +209,11 @@ def find_equivalent_differences(
 ) -> tuple[SchemaDifference, ...]:
     """Returns the differences of definitions that the server itself causes.
 
+    None is, where any of the differences is of another kind.
+
     Args:
         schema: restored, into a database that is as it was but for these.
         settings: of the database; some of them change how definitions are worded.
-
-    Returns:
-        none, where any of the differences is of another kind.
 
     Raises:
         NightshiftError: the other database could not be made, filled in time, or dropped.

@@ -119,7 +119,8 @@ def scratch_database(
         if prepare is not None:
             with closing(Database(ours, deadline=database.deadline)) as empty:
                 prepare(empty)
-        with _in_use(database, login):
+        with ExitStack() as held:
+            _hold_open(held, database, login)
             yield database
     finally:
         database.close()
@@ -146,22 +147,19 @@ def drop_stale_databases(server: Database) -> tuple[str, ...]:
     return tuple(dropped)
 
 
-@contextmanager
-def _in_use(database: Database, login: ScratchLogin | None) -> Iterator[None]:
+def _hold_open(held: ExitStack, database: Database, login: ScratchLogin | None) -> None:
     """Have a connection there, by which others see that it is in use."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(database.connect(autocommit=True))
-        except DatabaseUnavailable as exc:
-            if login is None:
-                raise
-            raise NightshiftError(
-                "the rehearsal's role cannot log in",
-                detail=exc.detail,
-                hint="pg_hba.conf has to let roles nightshift_scratch_… in by password, and no pooler may stand in"
-                " between; or set REHEARSE_DATABASE_URL to another server",
-            ) from exc
-        yield
+    try:
+        held.enter_context(database.connect(autocommit=True))
+    except DatabaseUnavailable as exc:
+        if login is None:
+            raise
+        raise NightshiftError(
+            "the rehearsal's role cannot log in",
+            detail=exc.detail,
+            hint="pg_hba.conf has to let roles nightshift_scratch_… in by password, and no pooler may stand in"
+            " between; or set REHEARSE_DATABASE_URL to another server",
+        ) from exc
 
 
 def _create_database(server: Database, name: str, login: ScratchLogin | None, encoding: str | None) -> None:

@@ -23,6 +23,7 @@ from nightshift.backup.database_inventory import DatabaseInventory, RelationName
 from nightshift.backup.unreadable_objects import set_aside
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement, server_message, sqlstate
+from nightshift.database.url import DatabaseTarget
 from nightshift.errors import NightshiftError
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import ConnectionLost, RowsLocked, StatementRefused
@@ -85,12 +86,21 @@ class ExportedSnapshot:
     survey: DatabaseInventory
     connection: Connection
 
-    def attach(self, connection: PostgresConnection) -> None:
-        """Let a data connection look at the same moment; its transaction must not have begun.
+    def connect(self, target: DatabaseTarget) -> PostgresConnection:
+        """Opens a data connection that looks at the same moment.
 
         Raises:
             ConnectionLost: the session that holds the moment is gone.
         """
+        connection = PostgresConnection(target)
+        try:
+            self._attach(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _attach(self, connection: PostgresConnection) -> None:
         connection.run_statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
             connection.run_statement(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")

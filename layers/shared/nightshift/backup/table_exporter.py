@@ -178,8 +178,7 @@ class TableExporter:
 
     def _read_on(self) -> bool:
         """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
-        with closing(PostgresConnection(self.target)) as connection:
-            self.snapshot.attach(connection)
+        with closing(self.snapshot.connect(self.target)) as connection:
             limited = -LIMIT_SECONDS
             while (taken := self._take()) is not None:
                 if time.monotonic() - limited >= LIMIT_SECONDS:

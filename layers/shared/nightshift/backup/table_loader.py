@@ -7,7 +7,7 @@ at once.
 If the server refuses a part, only that part is lost: a partial restore is better than none. The table is reported, with
 the server's words and the number of its rows that were loaded. A damaged part, or a lost server, ends the restore.
 
-Rows that may belong into other partitions than they came from (`target_columns.hash_partition_routes`) are gathered in
+Rows that may belong into other partitions than they came from (`part_loader.hash_partition_routes`) are gathered in
 a temporary table with their partition's columns, compared there, and inserted into the parent, all in one transaction.
 """
 
@@ -23,8 +23,7 @@ from nightshift.backup import digest
 from nightshift.backup.digest import RowHashSum
 from nightshift.backup.models import BackupPart, ComputedColumn, TableEntry
 from nightshift.backup.opened_backup import OpenedBackup
-from nightshift.backup.part_loader import PartLoader
-from nightshift.backup.target_columns import TargetColumns
+from nightshift.backup.part_loader import PartLoader, TargetColumns
 from nightshift.concurrency import WorkerPool
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.database.connect import Database
@@ -62,8 +61,8 @@ class TableLoader:
 
     Attributes:
         database: its deadline is that after which nothing more is begun.
-        fields: of the tables, which must fit (`target_columns.column_mismatches`).
-        routed: tables whose rows go in through another one, see `target_columns.hash_partition_routes`.
+        fields: of the tables, which must fit (`part_loader.column_mismatches`).
+        routed: tables whose rows go in through another one, see `part_loader.hash_partition_routes`.
         digests: compare them; those of one text differ from encoding to encoding.
     """
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from nightshift.backup import target_columns
 from nightshift.backup.contents import ArchiveEntry, read_entries
 from nightshift.backup.manifest import BackupManifest
 from nightshift.backup.models import TableEntry
 from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.backup.ownership import transfer_ownership
+from nightshift.backup.part_loader import column_mismatches, load_target_columns
 from nightshift.backup.pg_tools import PgTools, find_pg_tools, refuse_without_client
 from nightshift.backup.requests import RestoreOptions
 from nightshift.backup.schema import SchemaRestore, fit_restore
@@ -46,8 +46,8 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
         return replace(blank, refusal=entry, dry_run=False)
     with database.connect() as connection:
         found, around = find_insert_target(connection, entry.table), read_environment(connection)
-        fields = target_columns.load_target_columns(connection)
-    refusal = _judge(backup, entry, found, target_columns.column_mismatches(entry, fields.get(entry.table)))
+        fields = load_target_columns(connection)
+    refusal = _judge(backup, entry, found, column_mismatches(entry, fields.get(entry.table)))
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
     if terms.dry_run:
@@ -61,7 +61,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
             return replace(blank, refusal=refuse_without_client(around.version, terms.client))
         schema, environment = _create_table(backup, database, client, entry, terms, around)
         with database.connect() as connection:
-            fields = target_columns.load_target_columns(connection)
+            fields = load_target_columns(connection)
     filled = TableLoader(backup, database, fields, terms.told).load_tables([entry], workers=terms.workers)
     if schema is not None and terms.owners and not schema.owners:
         seconds = database.deadline - time.monotonic()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
@@ -80,20 +80,6 @@ class TargetEnvironment:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class FittedSchema:
-    """An archive that names nothing that the server does not have.
-
-    Attributes:
-        without: numbers of entries that are left out altogether.
-        environment: differences, a sentence each.
-    """
-
-    archive: bytes = field(repr=False)
-    without: frozenset[int] = frozenset()
-    environment: tuple[str, ...] = ()
-
-
 def read_environment(connection: Connection) -> TargetEnvironment:
     """Reads the environment of the connected database. Ends the transaction."""
     me = connection.execute(text(_WHO)).one()
@@ -121,19 +107,25 @@ def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
 
 def fit_schema(
     archive: bytes, around: TargetEnvironment, *, owners: bool, without: frozenset[int] = frozenset()
-) -> FittedSchema:
-    """Edit an archive for a server; raises `ArchiveUnknown`.
+) -> tuple[bytes, frozenset[int], tuple[str, ...]]:
+    """Edit an archive, so that it names nothing that the server does not have.
 
     Args:
         owners: owners and grants are restored; otherwise they are ignored.
         without: numbers of entries that are not wanted.
+
+    Returns:
+        the archive, numbers of the entries that are left out altogether, and the differences, a sentence each.
+
+    Raises:
+        ArchiveUnknown: it cannot be read.
     """
     fitting = _Fitting(around, owners)
     entries = read_entries(archive)
     edited = {entry.id: entry if entry.id in without else fitting.edited(entry) for entry in entries}
     # Edits change nothing where nothing is missing, and the archive stays as it is, byte for byte.
     fitted = rewrite_entries(archive, lambda entry: edited[entry.id])
-    return FittedSchema(fitted, without | fitting.without, tuple(fitting.sentences()))
+    return fitted, without | fitting.without, tuple(fitting.sentences())
 
 
 class _Fitting:

@@ -50,14 +50,6 @@ class FilledView:
     may_read: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredViews:
-    """Materialized views of a backup with their digests; `missing`: a sentence for each view without one."""
-
-    entries: tuple[ViewEntry, ...] = ()
-    missing: tuple[str, ...] = ()
-
-
 def filled_views(connection: Connection, oids: Sequence[int]) -> tuple[FilledView, ...]:
     """Look the views up, in the snapshot's own transaction."""
     if not oids:
@@ -71,8 +63,8 @@ def filled_views(connection: Connection, oids: Sequence[int]) -> tuple[FilledVie
 
 def measure_views(
     connect: Callable[[], PostgresConnection], views: Sequence[FilledView], deadline: float
-) -> MeasuredViews:
-    """Hash the rows of every view.
+) -> tuple[tuple[ViewEntry, ...], tuple[str, ...]]:
+    """Hash the rows of every view; returns the entries, and a sentence for each view without one.
 
     Args:
         connect: opens a data connection that looks at the snapshot's moment.
@@ -88,7 +80,7 @@ def measure_views(
                 f"a digest of the materialized view {view.name.label}, so that nobody will know whether a restore"
                 f" fills it with the same rows: {said}"
             )
-    return MeasuredViews(tuple(entries), tuple(missing))
+    return tuple(entries), tuple(missing)
 
 
 class _Unknown(StatementRefused):
