@@ -1,7 +1,7 @@
 """Writes small Parquet files of many tables into one object, a pack: a ZIP archive without compression.
 
 A service has a hundred small tables. With an object for each, a backup sends two requests a table, a restore one, and
-Object Lock one more. The manifest has a part's position in its pack (`entries.SharedObject`); `unzip` opens packs, too.
+Object Lock one more. The manifest has a part's position in its pack (`models.SharedObject`); `unzip` opens packs, too.
 """
 
 from __future__ import annotations
