@@ -58,7 +58,6 @@ class ArchiveEntry:
         id: number within the archive, as lists for pg_restore have it.
         kind: e.g. `FOREIGN TABLE`.
         tag: its name, without the schema.
-        statement: SQL that makes it.
         needs: ids of what it depends on.
         tablespace: where it is to lie; None: in the database's own.
     """
@@ -105,10 +104,7 @@ def read_entries(archive: bytes) -> tuple[ArchiveEntry, ...]:
 
 
 def rewrite_entries(archive: bytes, edit: Callable[[ArchiveEntry], ArchiveEntry]) -> bytes:
-    """An archive whose entries have the statement, the tablespace and the owner of what `edit` returns.
-
-    Raises `ArchiveUnknown`.
-    """
+    """An archive whose entries have the statement, the tablespace and the owner of what `edit` returns."""
     reader = _Reader(archive)
     pieces: list[bytes] = []
     copied = 0

@@ -202,7 +202,7 @@ def _finish(
     said += [*logs.warnings, *apply_log_retention(task.settings, logs, deadline=task.database.deadline)]
     if until is not None:
         try:
-            uploader.lock_manifest(until)
+            task.store.lock_object(task.place.manifest_key, until)
         except StoreError as exc:  # too late to call it no backup
             said.append(f"the manifest is not under Object Lock: {exc.message}")
     if task.unfinished is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from nightshift.backup.exclusions import find_exclusions, needs_outside
 from nightshift.backup.models import DatabaseProperties, DatabaseSetting, SequenceState
 from nightshift.backup.sequences import sequence_states
 from nightshift.backup.unreadable_objects import UnreadableObjects
-from nightshift.backup.views import FilledView, filled_views
+from nightshift.backup.views import FilledView
 from nightshift.database.catalog import TableColumn, TableName
 from nightshift.database.postgres import decimal_digits
 from nightshift.errors import InvalidSettings, NightshiftError
@@ -27,7 +27,8 @@ _OURS = """
 """SQL condition for the relations `c` in schemas `n` to save: neither temporary nor created by an extension."""
 
 _RELATIONS = f"""
-SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.relfilenode AS file,
+       pg_get_userbyid(c.relowner) AS owner, c.relforcerowsecurity AS forced, row_security_active(c.oid) AS hidden,
        has_schema_privilege(n.oid, 'USAGE') AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
          ELSE has_table_privilege(c.oid, 'SELECT') END AS may_read
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -83,8 +84,7 @@ class SourceTable:
     """One table that holds rows.
 
     Attributes:
-        columns: those that hold values of their own, in their order.
-        computed: the stored generated ones.
+        columns, computed: those that hold values of their own, in their order, and the stored generated ones.
         blocks: 8 kB pages of its heap; None where it is kept in another way.
         bytes, rows: on disk, and the planner's estimate (negative: never analysed).
         kin: a number that it shares with the tables that foreign keys or inheritance tie it to.
@@ -108,8 +108,6 @@ class DatabaseInventory:
         excluded: schemas that are not.
         references: pairs of labels: the first table has a foreign key to the second.
         partitions: labels of partitioned tables, each with those of its partitions that hold rows.
-        views: materialized views that hold rows.
-        aside: tables and sequences that are not saved.
         missing: what will not be saved, a sentence each.
     """
 
@@ -133,9 +131,6 @@ class RelationNames:
 
     def of_kinds(self, *kinds: str) -> list[Any]:
         return [row for row in self.rows if row.kind in kinds]
-
-    def without_names(self, oids: frozenset[int]) -> RelationNames:
-        return RelationNames(tuple(row for row in self.rows if row.oid not in oids))
 
     def readable(self, *kinds: str) -> RelationNames:
         return RelationNames(tuple(row for row in self.of_kinds(*kinds) if row.may_read))
@@ -169,12 +164,12 @@ def take_inventory(
     connection: Connection, found: RelationNames, schemas: Sequence[str] | None, aside: UnreadableObjects
 ) -> DatabaseInventory:
     """Look closer, in the snapshot's own transaction; nothing is read of what is `aside`."""
-    found = found.without_names(aside.oids)
+    found = RelationNames(tuple(row for row in found.rows if row.oid not in aside.oids))
     tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of_kinds("r")}
-    listed = {"oids": "{" + ",".join(map(str, tables)) + "}"}
-    columns: dict[int, list[TableColumn]] = {oid: [] for oid in tables}
+    filled = found.of_kinds("m")
+    columns: dict[int, list[TableColumn]] = {oid: [] for oid in (*tables, *(row.oid for row in filled))}
     computed: dict[int, list[TableColumn]] = {oid: [] for oid in tables}
-    for row in connection.execute(text(_COLUMNS), listed):
+    for row in connection.execute(text(_COLUMNS), _oids(columns)):
         (computed if row.computed else columns)[row.attrelid].append(_column(row))
     kin, references = _families(connection, tables)
     sources = tuple(
@@ -188,10 +183,14 @@ def take_inventory(
             rows=row.reltuples,
             kin=kin.get(row.oid, row.oid),
         )
-        for row in connection.execute(text(_SIZES), listed)
+        for row in connection.execute(text(_SIZES), _oids(tables))
     )
     others = connection.execute(text(_OTHERS), {"schemas": list(schemas)}).scalars() if schemas is not None else ()
     excluded = tuple(others)
+    views = [
+        FilledView(row.oid, TableName(row.nspname, row.relname), _names(columns[row.oid]), row.file, row.may_read)
+        for row in filled
+    ]
     return DatabaseInventory(
         sources=sources,
         excluded=excluded,
@@ -200,7 +199,7 @@ def take_inventory(
         properties=properties_of(connection),
         references=references,
         partitions=_partitions(connection, tables),
-        views=filled_views(connection, [row.oid for row in found.of_kinds("m")]),
+        views=tuple(sorted(views, key=lambda view: view.name.label)),
         aside=aside,
         missing=(
             *aside.unsaved,
@@ -209,6 +208,14 @@ def take_inventory(
             *(needs_outside(connection, schemas, excluded) if schemas else ()),
         ),
     )
+
+
+def _oids(relations: Iterable[int]) -> dict[str, str]:
+    return {"oids": "{" + ",".join(map(str, relations)) + "}"}
+
+
+def _names(columns: Sequence[TableColumn]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
 
 
 def _column(row: Any) -> TableColumn:

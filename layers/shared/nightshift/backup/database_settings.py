@@ -84,7 +84,9 @@ def restore_database_settings(database: Database, saved: Sequence[DatabaseSettin
         wanted = _settable(connection, saved, owners, findings)
         made = [one for one in wanted if _set(connection, one, findings)]
         if made and not _may_connect(database):
-            _reset(connection, made)
+            for one in made:
+                connection.exec_driver_sql(f"ALTER {_scope_sql(connection, one)} RESET {_name_sql(one)}")
+            connection.commit()
             names = ", ".join(one.label for one in made)
             findings.differences.append(f"nobody could connect with these, and they were taken back: {names}")
             made = []
@@ -140,12 +142,6 @@ def _may_connect(database: Database) -> bool:
     except DatabaseUnavailable:
         return False
     return True
-
-
-def _reset(connection: Connection, made: Sequence[DatabaseSetting]) -> None:
-    for one in made:
-        connection.exec_driver_sql(f"ALTER {_scope_sql(connection, one)} RESET {_name_sql(one)}")
-    connection.commit()
 
 
 def _scope_sql(connection: Connection, one: DatabaseSetting) -> str:

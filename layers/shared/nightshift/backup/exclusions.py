@@ -110,11 +110,7 @@ _WITHOUT_SCHEMA = (
 
 
 def find_exclusions(connection: Connection, foreign: Sequence[TableName]) -> Iterator[str]:
-    """Yields a sentence for each kind of content that will not be saved.
-
-    Args:
-        foreign: the foreign tables that there are.
-    """
+    """Yields a sentence for each kind of content that will not be saved."""
     if foreign:
         yield f"rows of foreign tables, which lie elsewhere: {', '.join(name.label for name in foreign)}"
     if objects := connection.execute(text("SELECT count(*) FROM pg_largeobject_metadata")).scalar():
@@ -196,12 +192,7 @@ ORDER BY 1
 
 
 def needs_outside(connection: Connection, schemas: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    """Yields a sentence for each schema to add, with the objects that the backup would lack without it.
-
-    Args:
-        schemas: the chosen ones.
-        others: those that are not saved.
-    """
+    """Yields a sentence for each schema to add to the chosen ones, with the objects that would be lacking without it."""
     chosen, found = list(schemas), dict[str, list[str]]()
     while True:
         needs: dict[str, list[str]] = {}

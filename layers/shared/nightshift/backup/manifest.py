@@ -89,13 +89,11 @@ class BackupManifest(StrictModel):
 
     Attributes:
         as_of: aware UTC time that the run stood for.
-        run_id: of the run that wrote the manifest.
         database: the database's name; for SQLite, its file's.
         server_version: as the server prints it, e.g. `18.1`; SQLite's library's.
         client_version: of the pg_dump that wrote the schema.
         replayed_at: of one that was read from a standby: when the last transaction that it had replayed was committed.
         groups: one for a backup of one moment.
-        logs: objects with the day's logs.
         logs_left: positions from which the next backup continues.
         missing: content that the backup does not hold, a sentence each.
         unsaved: those of `missing` that it should hold: tables that could not be read, and the like.
@@ -156,7 +154,6 @@ class VerificationRecord(StrictModel):
 
     Attributes:
         manifest_sha256: of the manifest's bytes; the record is for that one alone.
-        run_id: of the rehearsal.
         proven_at: aware UTC.
         server_version: of the server that it was restored to.
         but_for: limits of the proof, a sentence each.

@@ -143,7 +143,6 @@ class TableEntry(SavedRelation):
     Attributes:
         rows: how many were saved; SQLite: in all tables of the file.
         digest: see `digest`; SQLite: SHA-256 of the file, whose pieces the parts are, in their order.
-        bytes: of its parts.
         columns: in the order of the table; values of generated ones are not saved.
         parts: none for an empty table.
         computed: the stored generated columns; backups of older versions know of none.

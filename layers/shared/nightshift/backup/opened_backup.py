@@ -112,11 +112,6 @@ class OpenedBackup:
             return None
         return found if found and found.manifest_sha256 == self.manifest_sha256 else None
 
-    def auxiliary_objects(self) -> tuple[BackupPart, ...]:
-        """The objects that no restore reads: logs, and the schema as people read it."""
-        sql = self.manifest.schema.sql
-        return (*self.manifest.logs, *([sql] if sql else []))
-
     def check_objects(self) -> None:
         """Checks by a listing that every object exists and has its size; nothing is read.
 

@@ -43,7 +43,7 @@ class _Gift:
     Attributes:
         owner: of the object; empty: it has none of its own.
         ownership: the statement that gives it to the owner.
-        grants: those of one entry, each with the role that granted it, where that is not the owner.
+        grants: of one entry, each with the role that granted it, where that is not the owner.
     """
 
     name: str
@@ -78,7 +78,8 @@ def transfer_ownership(
         lent = giver.lend(others)
         for gift in sorted(others, key=lambda one: bool(one.grants)):
             giver.give(gift)
-        giver.take_back(lent)
+        for statement in lent:
+            connection.exec_driver_sql(statement)
         for gift in sorted(schemas, key=lambda one: bool(one.grants)):
             giver.give(gift)
     return tuple(giver.sentences())
@@ -104,10 +105,6 @@ class _Giver:
                     self._connection.exec_driver_sql(f"GRANT {what} TO {whom}")
                     undone.append(f"REVOKE {what} FROM {whom}")
         return undone
-
-    def take_back(self, statements: list[str]) -> None:
-        for statement in statements:
-            self._connection.exec_driver_sql(statement)
 
     def give(self, gift: _Gift) -> None:
         """An object to its owner, or grants on it as its owner."""

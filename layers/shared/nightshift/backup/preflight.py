@@ -138,7 +138,7 @@ class ExistingObjects:
         without: numbers of entries that are not made: schemas and extensions that are there, and what is set for them.
         schemas: that hold nothing of the backup.
         tables: and views and sequences in those that do.
-        environment: sentences on unchanged objects, for the report.
+        environment: sentences on unchanged objects.
     """
 
     without: frozenset[int] = frozenset()

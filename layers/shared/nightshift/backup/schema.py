@@ -122,7 +122,6 @@ class SchemaRestore:
     """Restores an archive into one database.
 
     Attributes:
-        lacking: records objects that cannot be created here.
         owners: owners and grants too; without, all belongs to the role that restores.
         made: numbers of entries that are in the database already.
         there: what a database that was not empty had before; None: it was empty.
@@ -159,9 +158,6 @@ class SchemaRestore:
         An index that cannot be built must not prevent the next ones: a partial restore is better than none.
 
         Returns what the database refused, a sentence each.
-
-        Args:
-            jobs: connections that build at once.
 
         Raises:
             PgToolError: it did not end in time.

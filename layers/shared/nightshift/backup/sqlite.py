@@ -153,10 +153,9 @@ def restore_sqlite_file(backup: OpenedBackup, path: Path, terms: RestoreOptions,
 def _write(
     backup: OpenedBackup, entry: TableEntry, path: Path, terms: RestoreOptions, deadline: float
 ) -> tuple[str, ...] | None:
-    """Write a file beside, prove it and give it its name.
+    """Write a file beside, prove it and give it its name; returns the errors that SQLite finds in it.
 
-    Returns:
-        errors that SQLite finds in it; None if the time was over, and no file was made.
+    None: the time was over, and no file was made.
     """
     with tempfile.TemporaryDirectory(prefix=".nightshift-", dir=path.parent) as directory:
         beside = Path(directory) / "restored"

@@ -265,8 +265,8 @@ class TableExporter:
 
 def folder_of(name: TableName) -> str:
     """Returns the folder of a table's parts: its name, with ambiguous characters escaped."""
-    return ".".join(_escaped(part) for part in (name.schema, name.name) if part)
 
+    def escaped(text: str) -> str:
+        return "".join(c if c.isalnum() or c in "_-" else "".join(f"%{b:02X}" for b in c.encode()) for c in text)
 
-def _escaped(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-" else "".join(f"%{b:02X}" for b in c.encode()) for c in text)
+    return ".".join(escaped(part) for part in (name.schema, name.name) if part)

@@ -61,13 +61,10 @@ class TargetEnvironment:
     """Rights and objects that a server offers to the role that restores.
 
     Attributes:
-        role: its name.
-        roles: that exist.
         ours: roles that things may be given to: those that SET ROLE may become.
         superusers: whose members nobody should be made for it.
-        version: the server's major one.
         tablespaces: that may be used.
-        encoding: of the database.
+        version: the server's major one.
     """
 
     role: str

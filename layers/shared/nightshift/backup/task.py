@@ -28,9 +28,7 @@ class BackupTask:
         as_of: scheduled time of the backup; of one that is continued, its own.
         database: with nightshift's own tables.
         source: where rows are read: the same, or a standby of it.
-        unfinished: checkpoint of earlier runs.
         previous: the backup before, whose logs end where these begin.
-        now: the clock.
     """
 
     place: BackupPath

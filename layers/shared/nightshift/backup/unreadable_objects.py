@@ -16,11 +16,6 @@ from sqlalchemy import Connection, text
 from nightshift.database.catalog import TableName, quote_identifier, split_name
 from nightshift.errors import InvalidSettings
 
-_HIDDEN = """
-SELECT c.oid, pg_get_userbyid(c.relowner) AS owner, c.relforcerowsecurity AS forced, current_user AS role
-FROM pg_class c WHERE c.oid = ANY (CAST(:oids AS oid[])) AND row_security_active(c.oid) ORDER BY c.oid
-"""
-
 _BELOW = """
 WITH RECURSIVE below(oid) AS (
   SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -56,7 +51,7 @@ def set_aside(
     """Returns the objects that cannot be saved, or are excluded by settings.
 
     Args:
-        relations: rows of the survey: `oid`, `nspname`, `relname`, `kind`, `may_read`.
+        relations: rows of `database_inventory.list_relations`.
         busy: tables whose lock was not to be had.
         exclude: BACKUP_EXCLUDE_ROWS.
 
@@ -68,8 +63,7 @@ def set_aside(
     sequences = [row for row in relations if row.kind == "S" and not row.may_read]
     locked = [row for row in relations if _name(row) in busy and row.may_read and row.kind in ("r", "p")]
     left_out = _excluded(connection, exclude) - {row.oid for row in (*closed, *locked)}
-    rest = [row for row in relations if row.kind == "r" and row.may_read and row.oid not in left_out]
-    hidden = list(connection.execute(text(_HIDDEN), {"oids": "{" + ",".join(str(row.oid) for row in rest) + "}"}))
+    hidden = [r for r in relations if r.kind == "r" and r.may_read and r.hidden and r.oid not in left_out]
     # The cure comes before the names: a message cuts a long list short.
     unsaved: list[str] = []
     cure = f"GRANT pg_read_all_data TO {role}, or keep their schemas out of BACKUP_SCHEMAS"
@@ -82,8 +76,7 @@ def set_aside(
             "tables that somebody held in ACCESS EXCLUSIVE mode, neither rows nor definition (pg_locks says who, and"
             f" the next backup tries again): {_names(locked)}"
         )
-    by_oid = {row.oid: row for row in relations}
-    unsaved += _about_hidden([(by_oid[row.oid], row) for row in hidden], role)
+    unsaved += _about_hidden(hidden, role)
     excluded = [row for row in relations if row.oid in left_out and row.kind == "r"]
     return UnreadableObjects(
         oids=frozenset(row.oid for row in (*closed, *sequences, *locked, *hidden)) | left_out,
@@ -94,17 +87,16 @@ def set_aside(
     )
 
 
-def _about_hidden(found: Sequence[tuple[Any, Any]], role: str) -> Iterator[str]:
+def _about_hidden(found: Sequence[Any], role: str) -> Iterator[str]:
     if not found:
         return
     cures = [f"ALTER ROLE {role} BYPASSRLS"]
-    owners = sorted({row.owner for _, row in found if not row.forced and quote_identifier(row.owner) != role})
+    owners = sorted({row.owner for row in found if not row.forced and quote_identifier(row.owner) != role})
     if owners:
         cures.append(f"GRANT {', '.join(map(quote_identifier, owners))} TO {role}")
-    forced = [relation for relation, row in found if row.forced and quote_identifier(row.owner) == role]
-    cures += [f"ALTER TABLE {_name(relation).sql} NO FORCE ROW LEVEL SECURITY" for relation in forced[:3]]
-    names = _names([relation for relation, _ in found])
-    yield f"rows that row level security hides from {role} (to save them: {', or '.join(cures)}): {names}"
+    forced = [row for row in found if row.forced and quote_identifier(row.owner) == role]
+    cures += [f"ALTER TABLE {_name(row).sql} NO FORCE ROW LEVEL SECURITY" for row in forced[:3]]
+    yield f"rows that row level security hides from {role} (to save them: {', or '.join(cures)}): {_names(found)}"
 
 
 def _excluded(connection: Connection, names: Sequence[str]) -> frozenset[int]:

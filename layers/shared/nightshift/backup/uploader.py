@@ -10,7 +10,7 @@ from functools import partial
 from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.backup.manifest import BackupPath
 from nightshift.backup.models import BackupPart
-from nightshift.errors import ArchiveMismatch, KeyTaken
+from nightshift.errors import ArchiveMismatch, KeyTaken, join_names
 from nightshift.store import PARQUET, ObjectStore, ObjectWriter
 
 UPLOADS = 3
@@ -75,10 +75,6 @@ class BackupUploader:
             for done in [pool.submit(self._store.lock_object, self._place.object_key(part), until) for part in parts]:
                 done.result()
 
-    def lock_manifest(self, until: datetime) -> None:
-        """As `lock_objects`, of the manifest."""
-        self._store.lock_object(self._place.manifest_key, until)
-
     def check_objects_present(self, parts: Iterable[BackupPart]) -> None:
         """Make sure, by a listing, that all parts are there still: a run may take hours, and is not alone in a bucket.
 
@@ -91,7 +87,7 @@ class BackupUploader:
         if gone:
             raise ArchiveMismatch(
                 "objects that this backup consists of are not there any more",
-                detail=", ".join(gone[:10]) + (f" and {len(gone) - 10} more" if len(gone) > 10 else ""),
+                detail=join_names(gone, 10),
                 hint="look at who deletes under BACKUP_PREFIX: a lifecycle rule, or a copy of the database that runs "
                 "nightshift, too; there is no backup, and the next run begins anew",
             )

@@ -15,8 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
-
 from nightshift.backup.digest import SESSION, RowHashSum, digest_sql, read_sum
 from nightshift.backup.models import ViewEntry
 from nightshift.backup.requests import RestoreFindings
@@ -24,15 +22,6 @@ from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.url import DatabaseTarget
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import RowsLocked, StatementInterrupted, StatementRefused, TransactionLimits
-
-_VIEWS = """
-SELECT n.nspname, c.relname, c.oid, c.relfilenode,
-       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may_read,
-       ARRAY(SELECT CAST(a.attname AS text) FROM pg_attribute a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = ANY (CAST(:oids AS oid[])) ORDER BY 1, 2
-"""
 
 _IS_FILLED = "SELECT count(*) FROM pg_class WHERE oid = to_regclass({name}) AND relispopulated"
 
@@ -48,17 +37,6 @@ class FilledView:
     columns: tuple[str, ...]
     file: int
     may_read: bool
-
-
-def filled_views(connection: Connection, oids: Sequence[int]) -> tuple[FilledView, ...]:
-    """Look the views up, in the snapshot's own transaction."""
-    if not oids:
-        return ()
-    rows = connection.execute(text(_VIEWS), {"oids": "{" + ",".join(map(str, oids)) + "}"})
-    return tuple(
-        FilledView(row.oid, TableName(row.nspname, row.relname), tuple(row.columns), row.relfilenode, row.may_read)
-        for row in rows
-    )
 
 
 def measure_views(
