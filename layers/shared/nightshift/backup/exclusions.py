@@ -192,7 +192,7 @@ ORDER BY 1
 
 
 def needs_outside(connection: Connection, schemas: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    """Yields a sentence for each schema to add to the chosen ones, with the objects that would be lacking without it."""
+    """Yields a sentence for each schema to add to the chosen ones, with the objects that would lack without it."""
     chosen, found = list(schemas), dict[str, list[str]]()
     while True:
         needs: dict[str, list[str]] = {}
