@@ -23,7 +23,7 @@ from nightshift.backup.retention import (
 )
 from nightshift.backup.snapshot import snapshot_of
 from nightshift.backup.targets import backup_source, open_backup_store
-from nightshift.backup.task import BackupOutcome, BackupTask
+from nightshift.backup.task import BackupContext, BackupOutcome
 from nightshift.errors import ArchiveMismatch, InvalidEvent
 from nightshift.logs.day import check_settings
 from nightshift.results.backup import BackupResult
@@ -180,7 +180,7 @@ class BackupRun:
         """Take the backup, or go on with the one that waits."""
         place = BackupPath(self.backup_prefix, waiting.name if waiting else self.name)
         services, as_of = self.services, waiting.as_of if waiting else self.run.as_of
-        task = BackupTask(
+        task = BackupContext(
             place=place,
             as_of=as_of,
             run_id=self.run.run_id,

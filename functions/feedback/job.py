@@ -9,7 +9,7 @@ import logging
 from dataclasses import replace
 
 from nightshift.errors import NightshiftError
-from nightshift.feedback.evaluation import FeedbackDependencies, evaluate_feedback
+from nightshift.feedback.evaluation import FeedbackContext, evaluate_feedback
 from nightshift.results.common import MessageAttachment
 from nightshift.results.feedback import FeedbackResult
 from nightshift.run import JobRun
@@ -27,7 +27,7 @@ def feedback(run: JobRun, services: RunServices) -> FeedbackResult:
         NightshiftError: the database refused.
     """
     settings = services.settings
-    ports = FeedbackDependencies(
+    ports = FeedbackContext(
         settings=settings, database=services.database, bus=lambda: services.wiring.bus, now=services.now
     )
     try:

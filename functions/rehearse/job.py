@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from nightshift.backup.opened_backup import BackupRepository
-from nightshift.backup.rehearsal import RehearsalEnvironment, rehearse_backup
+from nightshift.backup.rehearsal import RehearsalContext, rehearse_backup
 from nightshift.backup.requests import RehearseRequest, RestoreOptions
 from nightshift.backup.targets import open_backup_store, rehearsal_database
 from nightshift.results.backup import RestoredBackup
@@ -23,7 +23,7 @@ def rehearse(run: JobRun, services: RunServices) -> RestoredBackup:
     asked: RehearseRequest | None = run.request
     terms = RestoreOptions(workers=settings.backup_workers, client=settings.backup_pg_client)
     with closing(rehearsal_database(settings, services.database)) as server:
-        stage = RehearsalEnvironment(
+        stage = RehearsalContext(
             repository=BackupRepository(open_backup_store(services), settings.backup_prefix),
             server=server,
             production=services.database,

@@ -11,7 +11,7 @@ from local.chatlog import connect
 from nightshift.database.connect import Database
 from nightshift.database.url import parse_database_url
 from nightshift.event_bus import EventBus
-from nightshift.feedback.evaluation import FeedbackDependencies, evaluate_feedback
+from nightshift.feedback.evaluation import FeedbackContext, evaluate_feedback
 from nightshift.results.feedback import FeedbackResult
 from nightshift.run import JobRun
 from nightshift.settings import Settings
@@ -38,7 +38,7 @@ def concurrent(house: VotingHouse, moments: list[str]) -> list[FeedbackResult]:
             run = JobRun(job="feedback", as_of=moment)
             target = parse_database_url(house.env["DATABASE_URL"], connect_timeout=5)
             with closing(Database(target, deadline=run.deadline)) as database:
-                ports = FeedbackDependencies(settings=settings, database=database, bus=lambda: bus, now=lambda: moment)
+                ports = FeedbackContext(settings=settings, database=database, bus=lambda: bus, now=lambda: moment)
                 results.append(evaluate_feedback(run, ports))
 
         somebody.run("SELECT pg_advisory_lock(42)")

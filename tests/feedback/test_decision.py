@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.feedback.decision import DecisionContext, DecisionRules, make_decision
+from nightshift.feedback.decision import DecisionRules, EarlierWindows, make_decision
 from nightshift.results.feedback import FeedbackReason, FeedbackState, VoteTotals
 
 AS_OF = datetime(2025, 10, 17, tzinfo=UTC)
@@ -23,7 +23,7 @@ rules = st.builds(
 )
 hours = st.none() | st.integers(-200, 200)
 pasts = st.builds(
-    lambda week, until, superseded: DecisionContext(
+    lambda week, until, superseded: EarlierWindows(
         week=week, cooling_until=None if until is None else AS_OF + timedelta(hours=until), superseded=superseded
     ),
     counted,
@@ -44,7 +44,7 @@ STATE_OF = {
 
 
 @given(counted, pasts, rules)
-def test_every_reason_has_its_grounds(votes: VoteTotals, past: DecisionContext, rule: DecisionRules) -> None:
+def test_every_reason_has_its_grounds(votes: VoteTotals, past: EarlierWindows, rule: DecisionRules) -> None:
     decided = make_decision(votes, past, rule, as_of=AS_OF)
     ratio, low = votes.ratio, decided.interval.low if decided.interval else None
     assert decided.state is STATE_OF[decided.reason]
@@ -76,7 +76,7 @@ def test_every_reason_has_its_grounds(votes: VoteTotals, past: DecisionContext, 
 
 @given(counted, pasts, rules, st.integers(0, 300))
 def test_a_like_turned_into_a_dislike_never_calms(
-    votes: VoteTotals, past: DecisionContext, rule: DecisionRules, turned: int
+    votes: VoteTotals, past: EarlierWindows, rule: DecisionRules, turned: int
 ) -> None:
     turned = min(turned, votes.likes)
     worse = VoteTotals(likes=votes.likes - turned, dislikes=votes.dislikes + turned)
@@ -86,7 +86,7 @@ def test_a_like_turned_into_a_dislike_never_calms(
 
 
 @given(counted, pasts, rules)
-def test_the_past_may_hold_back_and_never_starts(votes: VoteTotals, past: DecisionContext, rule: DecisionRules) -> None:
+def test_the_past_may_hold_back_and_never_starts(votes: VoteTotals, past: EarlierWindows, rule: DecisionRules) -> None:
     alone = make_decision(votes, replace(past, cooling_until=None, superseded=False), rule, as_of=AS_OF)
     held = make_decision(votes, past, rule, as_of=AS_OF)
     assert held.interval == alone.interval
@@ -98,6 +98,6 @@ def test_a_cool_down_ends_on_the_moment() -> None:
     rule = DecisionRules(threshold=0.3, min_votes=30, confidence=0.95)
     for until, state in [(AS_OF + timedelta(microseconds=1), "caution"), (AS_OF, "retraining")]:
         assert (
-            make_decision(VoteTotals(dislikes=30), DecisionContext(cooling_until=until), rule, as_of=AS_OF).state.value
+            make_decision(VoteTotals(dislikes=30), EarlierWindows(cooling_until=until), rule, as_of=AS_OF).state.value
             == state
         )

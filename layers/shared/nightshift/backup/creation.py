@@ -25,7 +25,7 @@ from nightshift.backup.schema import dump_schema
 from nightshift.backup.snapshot import ExportedSnapshot, snapshot_of
 from nightshift.backup.sqlite import save_file
 from nightshift.backup.table_exporter import ExportResult, TableExporter
-from nightshift.backup.task import BackupOutcome, BackupTask
+from nightshift.backup.task import BackupContext, BackupOutcome
 from nightshift.backup.uploader import SQL, BackupUploader
 from nightshift.backup.views import measure_views
 from nightshift.errors import InvalidSettings, NightshiftError, StoreError
@@ -38,7 +38,7 @@ CLOCKS_APART = timedelta(minutes=5)
 """Maximum by which our clock may be ahead of S3's."""
 
 
-def create_backup(task: BackupTask) -> BackupOutcome:
+def create_backup(task: BackupContext) -> BackupOutcome:
     """Take a backup, or as much of it as there is time for.
 
     Raises:
@@ -53,7 +53,7 @@ def create_backup(task: BackupTask) -> BackupOutcome:
         uploader.close()
 
 
-def _postgresql(task: BackupTask, uploader: BackupUploader, stop_at: float) -> BackupOutcome:
+def _postgresql(task: BackupContext, uploader: BackupUploader, stop_at: float) -> BackupOutcome:
     settings, database = task.settings, task.source
     with (
         snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot,
@@ -85,7 +85,7 @@ def _still_good(unfinished: BackupCheckpoint | None, snapshot: ExportedSnapshot)
     return tuple(one for one in kept if one.entry.label in sources and one.is_unchanged(sources[one.entry.label]))
 
 
-def _continued(task: BackupTask, kept: tuple[SavedTable, ...], saved: ExportResult) -> BackupOutcome:
+def _continued(task: BackupContext, kept: tuple[SavedTable, ...], saved: ExportResult) -> BackupOutcome:
     if not saved.entries:
         largest = max(saved.left, key=lambda source: source.bytes)
         raise NightshiftError(
@@ -101,7 +101,7 @@ def _continued(task: BackupTask, kept: tuple[SavedTable, ...], saved: ExportResu
 
 
 def _schema(
-    task: BackupTask, snapshot: ExportedSnapshot, uploader: BackupUploader, stop_at: float
+    task: BackupContext, snapshot: ExportedSnapshot, uploader: BackupUploader, stop_at: float
 ) -> tuple[SchemaFiles, str | None, str]:
     """Returns the schema's files in S3, the client's version, and a sentence if the schema could not be saved."""
     major = snapshot.number // 10_000
@@ -124,7 +124,7 @@ def _schema(
 
 
 def _manifest_of(
-    task: BackupTask,
+    task: BackupContext,
     snapshot: ExportedSnapshot,
     kept: Sequence[SavedTable],
     saved: ExportResult,
@@ -165,7 +165,7 @@ def _manifest_of(
 
 
 def _finish(
-    task: BackupTask,
+    task: BackupContext,
     uploader: BackupUploader,
     manifest: BackupManifest,
     kept: tuple[SavedTable, ...],
@@ -211,7 +211,7 @@ def _finish(
     return BackupOutcome(manifest, kept, (), len(manifest.tables), tuple(said))
 
 
-def _sqlite(task: BackupTask, uploader: BackupUploader, stop_at: float) -> BackupOutcome:
+def _sqlite(task: BackupContext, uploader: BackupUploader, stop_at: float) -> BackupOutcome:
     import sqlite3
 
     if task.settings.backup_exclude_rows:

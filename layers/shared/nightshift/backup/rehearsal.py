@@ -50,7 +50,7 @@ NOTHING = "there is no good backup to rehearse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RehearsalEnvironment:
+class RehearsalContext:
     """Environment of a rehearsal.
 
     Attributes:
@@ -68,7 +68,7 @@ class RehearsalEnvironment:
 
 
 def rehearse_backup(
-    run: JobRun, stage: RehearsalEnvironment, terms: RestoreOptions, *, name: str | None = None
+    run: JobRun, stage: RehearsalContext, terms: RestoreOptions, *, name: str | None = None
 ) -> RestoredBackup:
     """Restores a backup into a scratch database, and writes the verification record if all of it was restored.
 
@@ -115,7 +115,7 @@ def rehearse_backup(
 
 
 def _on_a_server(
-    run: JobRun, stage: RehearsalEnvironment, backup: OpenedBackup, terms: RestoreOptions, *, as_another: bool
+    run: JobRun, stage: RehearsalContext, backup: OpenedBackup, terms: RestoreOptions, *, as_another: bool
 ) -> tuple[RestoredBackup, str]:
     """Restores into a scratch database; returns the result, and the server's version."""
     dropped = drop_stale_databases(stage.server)
@@ -182,9 +182,7 @@ def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator
         yield f"owners and grants, which a rehearsal's role cannot give{gone}"
 
 
-def _stamp(
-    run: JobRun, stage: RehearsalEnvironment, backup: OpenedBackup, version: str, result: RestoredBackup
-) -> None:
+def _stamp(run: JobRun, stage: RehearsalContext, backup: OpenedBackup, version: str, result: RestoredBackup) -> None:
     """Writes the verification record; replaces one for another manifest, of an earlier backup with the same name.
 
     Raises:

@@ -21,7 +21,7 @@ from nightshift.store import ObjectStore, ObjectWriter
 
 
 @dataclass(frozen=True, slots=True)
-class BackupTask:
+class BackupContext:
     """Source and destination of one backup.
 
     Attributes:

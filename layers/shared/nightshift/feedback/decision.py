@@ -38,7 +38,7 @@ class DecisionRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionContext:
+class EarlierWindows:
     """Earlier windows and decisions that a decision depends on.
 
     Attributes:
@@ -62,7 +62,7 @@ class FeedbackDecision:
 
 
 def make_decision(
-    votes: VoteTotals, past: DecisionContext, rules: DecisionRules, *, as_of: datetime, unknown: int = 0
+    votes: VoteTotals, past: EarlierWindows, rules: DecisionRules, *, as_of: datetime, unknown: int = 0
 ) -> FeedbackDecision:
     """Decide on a window.
 
@@ -79,7 +79,7 @@ def make_decision(
 
 
 def _judged(
-    votes: VoteTotals, interval: ConfidenceInterval | None, past: DecisionContext, rules: DecisionRules, as_of: datetime
+    votes: VoteTotals, interval: ConfidenceInterval | None, past: EarlierWindows, rules: DecisionRules, as_of: datetime
 ) -> tuple[FeedbackState, FeedbackReason]:
     ratio = votes.ratio
     if interval is None or ratio is None:
@@ -97,7 +97,7 @@ def _judged(
     return FeedbackState.HEALTHY, FeedbackReason.WITHIN
 
 
-def _certain(past: DecisionContext, as_of: datetime) -> tuple[FeedbackState, FeedbackReason]:
+def _certain(past: EarlierWindows, as_of: datetime) -> tuple[FeedbackState, FeedbackReason]:
     """Too many dislikes, beyond doubt: re-embedding starts unless it has, or the window is history."""
     if past.superseded:
         return FeedbackState.CAUTION, FeedbackReason.SUPERSEDED

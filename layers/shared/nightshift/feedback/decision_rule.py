@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from nightshift.feedback.decision import DecisionContext, DecisionRules, FeedbackDecision, make_decision
+from nightshift.feedback.decision import DecisionRules, EarlierWindows, FeedbackDecision, make_decision
 from nightshift.feedback.decision_log import DecisionLog, DecisionRecord, decision_name
 from nightshift.feedback.vote_counts import VoteCounts
 from nightshift.results.feedback import ConfidenceInterval, FeedbackReason
@@ -61,7 +61,7 @@ def _decide(ledger: DecisionLog, run: JobRun, settings: Settings, seen: VoteCoun
     own = None if run.dry_run else history.own
     if own is None:
         until = started.as_of + cooling if started is not None and cooling else None
-        past = DecisionContext(week=seen.week, cooling_until=until, superseded=history.superseded)
+        past = EarlierWindows(week=seen.week, cooling_until=until, superseded=history.superseded)
         counted = seen.counted
         decision = make_decision(
             counted.votes, past, DecisionRules.from_settings(settings), as_of=run.as_of, unknown=counted.unknown

@@ -36,7 +36,7 @@ KIND = "FeedbackThresholdExceeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackDependencies:
+class FeedbackContext:
     """Dependencies of an evaluation.
 
     Attributes:
@@ -50,23 +50,23 @@ class FeedbackDependencies:
     now: Callable[[], datetime]
 
 
-def evaluate_feedback(run: JobRun, ports: FeedbackDependencies) -> FeedbackResult:
+def evaluate_feedback(run: JobRun, context: FeedbackContext) -> FeedbackResult:
     """Report on the day before `run.as_of`, decide on it once, and start re-embedding where that was decided.
 
     Raises:
         BusError: the decision is on record, and the bus did not take its event; `result` holds the report.
         NightshiftError: the database refused.
     """
-    settings = ports.settings
+    settings = context.settings
     window = window_of(run.as_of, ZoneInfo(settings.timezone))
     result = _blank(run, settings, window)
     try:
-        with ports.database.connect() as connection:
+        with context.database.connect() as connection:
             seen = count_votes(connection, settings, window)
-            ruling = decide_once(connection, run, settings, seen, now=ports.now())
+            ruling = decide_once(connection, run, settings, seen, now=context.now())
             result = _report(result, seen, ruling, settings)
             if ruling.owed is not None and not run.dry_run:
-                result = _publish_event(connection, ports, ruling.owed, result)
+                result = _publish_event(connection, context, ruling.owed, result)
     except GuardRefused as refused:
         return replace(result, refusal=refused.refusal)
     except DBAPIError as exc:
@@ -75,12 +75,12 @@ def evaluate_feedback(run: JobRun, ports: FeedbackDependencies) -> FeedbackResul
 
 
 def _publish_event(
-    connection: Connection, ports: FeedbackDependencies, owed: DecisionRecord, result: FeedbackResult
+    connection: Connection, context: FeedbackContext, owed: DecisionRecord, result: FeedbackResult
 ) -> FeedbackResult:
     """Send the event of a decision, as of the run that decided; note that it was sent, in the result as well."""
     try:
-        event_id = ports.bus().put_events(KIND, owed.event or {}, time=owed.as_of)
-        note_sent(connection, owed, event_id, now=ports.now())
+        event_id = context.bus().put_events(KIND, owed.event or {}, time=owed.as_of)
+        note_sent(connection, owed, event_id, now=context.now())
         connection.commit()
     except BusError as exc:
         exc.result = result
