@@ -26,9 +26,13 @@ RECAST = """EXISTS (
 Of PostgreSQL's own that is true of `regclass` alone: its cast knows neither numbers nor `-`."""
 
 
-def format_timestamp(moment: datetime) -> str:
-    """A moment as SQLAlchemy's `DateTime` writes it in SQLite; PostgreSQL reads it in a session whose zone is UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def format_timestamp(moment: datetime, *, offset: bool = False) -> str:
+    """A moment in UTC as SQLAlchemy's `DateTime` writes it in SQLite.
+
+    Args:
+        offset: append `+00`, so that PostgreSQL reads the same moment even if a trigger has changed the session's zone.
+    """
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") + ("+00" if offset else "")
 
 
 def output_of(value: str) -> str:

@@ -108,15 +108,14 @@ class ModelMigration:
         current = f"{session.id_sql} = s.document_id AND {session.hash_sql} = s.text_hash"
         staged = f"{session.stage} s JOIN {session.documents} d ON {current}"
         self._run(f"INSERT INTO {session.ledger} ({LEDGER_COLUMNS}) SELECT {listed} FROM {staged}")
+        moment = format_timestamp(now, offset=self._postgresql)
         changes = self._own_table() if session.place.own else self._column()
         for statement in changes:
-            self._run(statement, now=format_timestamp(now))
+            self._run(statement, now=moment)
         self._prove()
         self._drop()
         facts = {"model": session.model.name, "dimension": session.model.dimension}
-        session.put_standing(
-            **facts, switched_at=format_timestamp(now), next_model=None, next_dimension=None, next_type=None
-        )
+        session.put_standing(**facts, switched_at=moment, next_model=None, next_dimension=None, next_type=None)
         announce()
         session.connection.commit()
 

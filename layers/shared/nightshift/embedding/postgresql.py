@@ -140,7 +140,7 @@ class PostgresqlDocumentStore(DocumentStore):
     def _parameters(self, outcomes: Sequence[DocumentResult], now: datetime) -> dict[str, object]:
         return {
             **self.facts,
-            "now": format_timestamp(now),
+            "now": format_timestamp(now, offset=True),
             "ids": [outcome.document.id for outcome in outcomes],
             "hashes": [outcome.document.hash for outcome in outcomes],
             "versions": [outcome.document.version for outcome in outcomes],

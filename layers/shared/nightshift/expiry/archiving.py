@@ -201,7 +201,7 @@ class ArchiveSession:
         node, carried = deletion.node, self._carried(deletion.node)
         parts = [f"gone AS ({deletion.delete_sql} RETURNING d.*)"]
         for n, files in enumerate(node.files):
-            now = format_timestamp(self.as_of)
+            now = format_timestamp(self.as_of, offset=True)
             into = enqueue_files(files, "gone", self.run_id, now, postgresql=True, schema=self.statements.schema)
             parts.append(f"queued_{n} AS ({into})")
         statement = f"WITH {', '.join(parts)} SELECT {columns.select_list(carried)} FROM gone WHERE {HANDED_OVER}"

@@ -75,10 +75,11 @@ class FileOutbox:
     def fetch_due(self, connection: Connection, after: int, limit: int) -> list[OutboxBatch]:
         """Entries with ids above `after` whose time has come, `limit` of them at the most. Ends the transaction."""
         postgresql = connection.dialect.name == "postgresql"
+        now = format_timestamp(self.as_of, offset=postgresql)
         due = (
             "SELECT id, run_id, bucket, object_keys, files, attempts"
             f" FROM {own_table(file_deletion, schema_of(connection))}"
-            f" WHERE next_try <= '{format_timestamp(self.as_of)}' AND id > {after} ORDER BY id LIMIT {limit}"
+            f" WHERE next_try <= '{now}' AND id > {after} ORDER BY id LIMIT {limit}"
         )
         if not self._files(connection, due, postgresql=postgresql):
             connection.rollback()

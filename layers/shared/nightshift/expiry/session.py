@@ -111,7 +111,7 @@ class ControlSession:
         self._lock_seconds = lock_seconds
         self._until = 0.0
         self._postgresql = statements.postgresql
-        self._now = format_timestamp(as_of)
+        self._now = format_timestamp(as_of, offset=statements.postgresql)
         if not self._postgresql:
             # Else SQLite would not see to ON DELETE SET NULL; within a transaction the pragma does nothing.
             connection.rollback()
