@@ -22,7 +22,7 @@ from tests.support.house import House
 OLD = Path("/usr/lib/postgresql/15/bin")
 
 
-@pytest.fixture(scope="module", params=["15", "current"])
+@pytest.fixture(scope="module", params=[pytest.param("15", marks=pytest.mark.slow), "current"])
 def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[EmbeddedPostgres, EmbeddedPostgres]]:

@@ -42,7 +42,7 @@ def test_killed_at_a_step(documents: DocumentScene, policy: str, step: ProgressS
         (ProgressStep.SETTLED, 1),
     ],
 )
-@pytest.mark.parametrize("policy", [COLUMN, INTO])
+@pytest.mark.parametrize("policy", [pytest.param(COLUMN, marks=pytest.mark.slow), INTO])
 def test_killed_in_a_switch(documents: DocumentScene, policy: str, step: ProgressStep, occurrence: int) -> None:
     documents.fill(30, column="vector(4)" if policy == COLUMN else None)
     documents.run_table()

@@ -43,7 +43,7 @@ def test_the_second_is_refused(scene: Scene) -> None:
     "step",
     [ProgressStep.PLANNED, ProgressStep.STREAMED, ProgressStep.INTENT, ProgressStep.UPLOADED, ProgressStep.PROVEN],
 )
-@pytest.mark.parametrize("indexed", [False, True], ids=["by place", "by time"])
+@pytest.mark.parametrize("indexed", [pytest.param(False, marks=pytest.mark.slow), True], ids=["by place", "by time"])
 def test_both_work_on_the_same_table(scene: Scene, step: ProgressStep, indexed: bool) -> None:
     """The second starts while the first stands still, then they race. Either may fail; no row is lost or doubled."""
     scene.fill(indexed=indexed)

@@ -42,7 +42,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE app GRANT EXECUTE ON FUNCTIONS TO anon
 """Owners, grants, policies and default privileges in each of their shapes."""
 
 
-@pytest.fixture(scope="module", params=["15", "current"])
+@pytest.fixture(scope="module", params=[pytest.param("15", marks=pytest.mark.slow), "current"])
 def servers(request: pytest.FixtureRequest) -> Iterator[tuple[EmbeddedPostgres, EmbeddedPostgres]]:
     """The server that is backed up, with roles, and another one without any, of an old and of the current version."""
     with pytest.MonkeyPatch.context() as patched:

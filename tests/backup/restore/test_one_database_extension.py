@@ -36,7 +36,9 @@ COMMENT ON VIEW jobs IS 'hangs on it'; GRANT USAGE ON SCHEMA cron TO reporter; G
 """
 
 
-@pytest.fixture(scope="module", params=["15 true", "current true", "current false"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("15 true", marks=pytest.mark.slow), "current true", "current false"]
+)
 def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
     """A server with such an extension, trusted or for superusers alone; of an old and of the current version."""
     version, trusted = request.param.split()

@@ -62,7 +62,7 @@ ALTER SCHEMA public OWNER TO eve
 """What takes a superuser, what hangs on that, and what belongs to others."""
 
 
-@pytest.fixture(scope="module", params=["15", "current"])
+@pytest.fixture(scope="module", params=[pytest.param("15", marks=pytest.mark.slow), "current"])
 def guarded(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
     """A server that asks for passwords, of an old and of the current version."""
     with pytest.MonkeyPatch.context() as patched:
