@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
 from nightshift.backup.inventory import BackupState
+from nightshift.progress_events import ProgressStep
 from tests.support.backups import NAME, NEXT, BackupHouse
 
 STEPS = [

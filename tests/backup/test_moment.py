@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pg8000.native
 import pytest
 
-from nightshift.archive.events import ProgressStep
 from nightshift.backup import snapshot
 from nightshift.errors import NightshiftError
+from nightshift.progress_events import ProgressStep
 from nightshift.rows.row_connection import ConnectionLost, RowsLocked
 from tests.support import s3_faults as faults
 from tests.support.backups import BackupHouse, impatient_backup

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
 from nightshift.errors import ArchiveMismatch, NightshiftError, StoreError
+from nightshift.progress_events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, NEXT, BackupHouse
 from tests.support.s3_faults import Action

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
 from nightshift.backup.inventory import BackupState
+from nightshift.progress_events import ProgressStep
 from tests.support.backups import NEXT, BackupHouse
 from tests.support.house import AS_OF
 from tests.support.running import LOCK_HOLDER

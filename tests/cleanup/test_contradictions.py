@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import NightshiftError
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job
 from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, jobs, script

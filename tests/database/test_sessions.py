@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import DatabaseUnavailable, LockLost
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from nightshift.run_services import RunWiring
 from nightshift.runtime import run_job as run_by_frame
 from tests.support.handler import environ_of, run_job

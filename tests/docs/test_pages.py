@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from nightshift.archive.events import ProgressStep
 from nightshift.database.tables import metadata
 from nightshift.job_spec import list_jobs, load_object, load_spec
 from nightshift.policy.embedding import EmbeddingPolicy
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.policy.file import parse_policies
 from nightshift.policy.retention import RetentionRule
+from nightshift.progress_events import ProgressStep
 from nightshift.run import _Input
 from nightshift.settings import Settings
 from nightshift.slack.phrases.catalog import PHRASES

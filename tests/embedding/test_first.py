@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from tests.support.embedding import COLUMN, INTO, VERSIONED, DocumentScene, as_vector
 
 POSTGRESQL = ["vector", "vector(4)", "halfvec(4)", "bytea", "json", "jsonb", "text", "real[]", "double precision[]"]

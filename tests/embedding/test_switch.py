@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from local.chatlog import connect
-from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.errors import NightshiftError
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from tests.support.embedding import COLUMN, INTO, DocumentScene, Readers
 from tests.support.telling import POISON, hash_of, mark_of
 

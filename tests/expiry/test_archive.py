@@ -11,7 +11,7 @@ import pytest
 from local.job_data import Jobs, all_file_keys, job_id, put_files
 from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, TABLES, job_schema
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.expiry_runs import JOB, MAKE_JOB, NOW, expire, files_of, jobs, put, refused, script
 from tests.support.handler import run_cleanup, run_job

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.expiry_runs import DUE, JOB, MAKE_JOB, NOW, column, expire, jobs, only, refused, script
 from tests.support.house import House

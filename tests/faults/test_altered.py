@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.scene import TABLE, Scene
 
 CHILD = "CREATE TABLE child (parent bigint REFERENCES conversation_log (id) ON DELETE {action})"

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.scene import Scene
 from tests.support.small_chunks import SmallChunks
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.scene import OURS, Scene
 from tests.support.tcp_proxy import TcpProxy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.scene import OURS, Scene, stuck_in_copy
 
 DATA = "state <> 'idle'"

@@ -8,7 +8,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from local.slack import SlackServer
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.scene import Scene, stuck_in_copy
 from tests.support.tcp_proxy import TcpProxy
 

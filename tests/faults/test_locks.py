@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from local.chatlog import connect
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.multiset import rows_in_table
 from tests.support.scene import CUTOFF_US, TABLE, Scene
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from tests.support.scene import Scene
 
 BLOCKS = (1 << 20, 1 << 16)

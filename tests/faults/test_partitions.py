@@ -11,7 +11,7 @@ import pytest
 
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.scene import TABLE, Scene
 from tests.support.tcp_proxy import TcpProxy
 

@@ -18,8 +18,8 @@ import pytest
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
-from nightshift.archive.events import ProgressStep
 from nightshift.database.session_start import flush_commits
+from nightshift.progress_events import ProgressStep
 from tests.support.engine import database_of
 from tests.support.expiring import IMPATIENT as IMPATIENT_JOBS
 from tests.support.expiring import JobScene

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.scene import Scene, stuck_in_copy
 
 both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

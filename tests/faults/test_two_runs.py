@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.s3_faults import Request
 from tests.support.s3_proxy import S3Proxy

@@ -16,7 +16,7 @@ from datetime import datetime
 import pytest
 
 from local.chatlog import connect
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.multiset import Row, rows_in_table
 from tests.support.scene import CUTOFF_US, OURS, TABLE, Scene
 

@@ -10,7 +10,7 @@ import pytest
 
 from local.chatlog import connect
 from local.s3 import EmbeddedS3
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.handler import run_cleanup
 from tests.support.multiset import Row, assert_exactly_once, ledger, rows_in_archive, rows_in_table, unaccounted_keys

@@ -9,7 +9,7 @@ import pytest
 
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.handler import Context
 from tests.support.s3_proxy import S3Proxy

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nightshift.archive.events import ProgressStep
 from nightshift.errors import ArchiveMismatch, StoreError
+from nightshift.progress_events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.damage import body_of, delete, put, vouch
 from tests.support.s3_proxy import S3Proxy

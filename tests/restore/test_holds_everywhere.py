@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.restore.simple import POLICY, restore
 from tests.support.child import JobChild
 from tests.support.handler import run_job

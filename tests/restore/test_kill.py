@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.scene import OURS
 from tests.support.tcp_proxy import Hold, TcpProxy

@@ -8,7 +8,7 @@ import pytest
 
 from local.chatlog import connect
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.house import AS_OF
 from tests.support.multiset import rows_in_table
 from tests.support.scene import OURS, TABLE

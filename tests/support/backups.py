@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from backup.job import backup
-from nightshift.archive.events import ProgressStep
 from nightshift.backup import schema, snapshot
 from nightshift.backup.inventory import BackupState, FoundBackup, find_backups
 from nightshift.backup.manifest import SEAL, BackupManifest, BackupPath, manifest_seal
 from nightshift.backup.models import BackupPart, TableEntry
+from nightshift.progress_events import ProgressStep
 from nightshift.results.backup import BackupResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices

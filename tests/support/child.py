@@ -27,7 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from nightshift.results.common import JobResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices

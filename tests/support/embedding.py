@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from local.event_bus import EventBusServer
-from nightshift.archive.events import Listener, ignore_events
 from nightshift.database.tables import embedding
+from nightshift.progress_events import Listener, ignore_events
 from nightshift.runtime import run_job
 from tests.support.child import JobChild
 from tests.support.handler import Context, environ_of

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import cache
 
 from nightshift.archive.context import open_archive
-from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.archive.statistics import plan_scan_ranges
 from nightshift.archive.table import archive_table
 from nightshift.archive.table_guards import timestamp_kind
@@ -20,6 +19,7 @@ from nightshift.database.connect import Database
 from nightshift.database.upgrades import ensure_tables
 from nightshift.database.url import parse_database_url
 from nightshift.policy.retention import RetentionRule
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from nightshift.results.cleanup import TableResult
 from nightshift.rows.sample import CsvSample
 from nightshift.rows.timestamp_column import TimestampColumn

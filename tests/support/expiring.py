@@ -20,7 +20,7 @@ import pytest
 from local.job_data import Jobs, all_file_keys, job_id, put_files
 from local.job_rows import create_jobs
 from local.jobs import ROWS_A_JOB, job_schema
-from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from tests.support.child import JobChild
 from tests.support.handler import Context, run_job
 from tests.support.house import House

@@ -21,7 +21,7 @@ import pytest
 
 from local.s3 import EmbeddedS3
 from local.slack import SlackServer
-from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from tests.support import running
 from tests.support.child import JobChild, Work
 from tests.support.house import AS_OF, House

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.child import JobChild
 from tests.support.handler import Context, run_job
 from tests.support.house import AS_OF, House

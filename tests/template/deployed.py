@@ -18,8 +18,8 @@ from typing import Any
 from local.bedrock import BedrockServer
 from local.event_bus import EventBusServer
 from local.s3 import EmbeddedS3
-from nightshift.archive.events import ProgressStep
 from nightshift.database.connect import Database
+from nightshift.progress_events import ProgressStep
 from nightshift.results.reembed import ReembedResult
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices

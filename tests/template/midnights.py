@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME
 from tests.support.house import AS_OF

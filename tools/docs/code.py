@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nightshift.archive.events import ProgressStep
 from nightshift.database.tables import metadata
+from nightshift.progress_events import ProgressStep
 from tests.test_structure import ROOMS
 from tools.docs import markdown
 from tools.docs.template import functions

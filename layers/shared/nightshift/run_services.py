@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightshift import secrets
-from nightshift.archive.events import Listener, ignore_events
 from nightshift.database.connect import Database
 from nightshift.errors import InvalidSettings
+from nightshift.progress_events import Listener, ignore_events
 from nightshift.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.backup.restore.vault import NAME, NEXT, Vault
 from tests.support.backups import BackupHouse
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.expiring import JobScene
 
 NEWCOMER = "CREATE TABLE note (job_id uuid REFERENCES job (id) {action}); INSERT INTO note SELECT id FROM job"

@@ -9,7 +9,7 @@ import pytest
 
 from local.chatlog import connect
 from local.job_data import file_keys, job_id
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.expiring import JobScene
 from tests.support.job_application import FAR, Application
 from tests.support.running import OURS

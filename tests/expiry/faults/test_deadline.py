@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightshift.archive.events import ProgressEvent, ProgressStep
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.expiring import POLICY, JobScene
 from tests.support.handler import Context

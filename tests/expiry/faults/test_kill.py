@@ -9,7 +9,7 @@ import pytest
 from local.job_data import file_key
 from local.jobs import TABLES
 from local.postgres import EmbeddedPostgres
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.expiry.faults.wire import BATCH, COMMIT, SETTLED
 from tests.support import s3_deletions as deletions
 from tests.support import s3_faults as faults

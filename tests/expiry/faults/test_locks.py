@@ -11,7 +11,7 @@ import pytest
 
 from local.chatlog import connect
 from local.job_data import job_id
-from nightshift.archive.events import ProgressStep
+from nightshift.progress_events import ProgressStep
 from tests.support.expiring import REFUSES, JobScene
 from tests.support.running import LOCK_HOLDER, OURS
 

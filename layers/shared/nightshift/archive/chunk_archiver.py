@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.deletion_check import DeletionCheck
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.ledger import ArchiveLedger, LedgerEntry
 from nightshift.archive.target import CleanupTarget
 from nightshift.archive.uploader import ArchiveUploader
 from nightshift.database.catalog import HeapTable
 from nightshift.errors import ArchiveMismatch, CommitUnknown, NightshiftError, TableChanged
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep
 from nightshift.rows import columns
 from nightshift.rows.row_connection import ConnectionLost, RowConnection, StatementInterrupted, TransactionLimits
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.events import Listener
 from nightshift.archive.ledger import ArchiveLedger
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, refused_statement
 from nightshift.database.lock import TableLocks
+from nightshift.progress_events import Listener
 from nightshift.run import JobRun
 from nightshift.settings import Settings
 

@@ -23,7 +23,6 @@ from nightshift.archive import statistics
 from nightshift.archive.chunk_archiver import ChunkArchiver
 from nightshift.archive.chunk_workers import UNBOUNDED, ChunkWorkerPool
 from nightshift.archive.context import ArchiveContext
-from nightshift.archive.events import ProgressEvent, ProgressStep
 from nightshift.archive.ledger import LedgerEntry
 from nightshift.archive.run_state import LATE, LOCKED, ArchiveStats, build_table_result, hold_warnings
 from nightshift.archive.target import CleanupTarget
@@ -31,6 +30,7 @@ from nightshift.archive.unarchivable import name_largest
 from nightshift.database.catalog import HeapTable
 from nightshift.database.connect import Database, is_lock_timeout, server_message
 from nightshift.errors import ArchiveMismatch, NightshiftError
+from nightshift.progress_events import ProgressEvent, ProgressStep
 from nightshift.results.cleanup import TableResult
 from nightshift.results.common import RunStatus
 from nightshift.rows.postgres import PostgresConnection

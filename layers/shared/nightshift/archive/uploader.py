@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.ledger import ArchiveLedger, LedgerEntry
 from nightshift.database.catalog import TableInfo, TableName
 from nightshift.errors import ArchiveMismatch, KeyTaken, NightshiftError, StoreError
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep
 from nightshift.rows.columns import fingerprint_rows
 from nightshift.rows.parquet import ArchiveDay, ParquetEncoder, ParquetFile
 from nightshift.rows.timestamp_column import TimestampColumn

@@ -18,7 +18,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.backup.block_ranges import BlockRange, column_encodings, largest_first, split_into_ranges
 from nightshift.backup.database_inventory import SourceTable
 from nightshift.backup.digest import RowHashSum
@@ -30,6 +29,7 @@ from nightshift.concurrency import WorkerPool
 from nightshift.database.catalog import TableName
 from nightshift.database.url import DatabaseTarget
 from nightshift.errors import ArchiveMismatch
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep
 from nightshift.rows.columns import apply_types
 from nightshift.rows.parquet import ParquetEncoder
 from nightshift.rows.postgres import PostgresConnection

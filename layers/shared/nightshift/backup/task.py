@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightshift.archive.events import Listener
 from nightshift.backup.checkpoint import BackupCheckpoint, SavedTable
 from nightshift.backup.manifest import BackupManifest, BackupPath
 from nightshift.database.connect import Database
@@ -15,6 +14,7 @@ from nightshift.logs.groups import GroupProgress
 from nightshift.logs.late import EarlierLogs
 from nightshift.logs.log_uploader import LogUploader, folder_name
 from nightshift.logs.window import day_before
+from nightshift.progress_events import Listener
 from nightshift.rows.log_records import event_ids
 from nightshift.settings import Settings
 from nightshift.store import ObjectStore, ObjectWriter

@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.backup.manifest import BackupPath
 from nightshift.backup.models import BackupPart
 from nightshift.errors import ArchiveMismatch, KeyTaken, join_names
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep
 from nightshift.store import PARQUET, ObjectStore, ObjectWriter
 
 UPLOADS = 3

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from nightshift.archive.events import Listener, ignore_events
 from nightshift.archive.inventory import known_tables, resolve_table
 from nightshift.database.connect import Database
 from nightshift.database.url import DatabaseTarget
+from nightshift.progress_events import Listener, ignore_events
 from nightshift.run import JobRun
 from nightshift.run_services import RunServices, RunWiring
 from nightshift.runtime import logger, open_database

@@ -13,13 +13,13 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.database.connect import is_busy, refused_statement, sqlstate
 from nightshift.embedders.text_embedder import EmbeddingBatchResult, EmbeddingDeadlineExceeded, TextEmbedder
 from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.model_migration import LOCK_SECONDS
 from nightshift.embedding.models import DocumentResult, EmbeddingState, EmbeddingStats, Key, SourceDocument, VectorStore
 from nightshift.errors import NightshiftError
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep
 
 _ABOUT_A_ROW = ("22", "23", "44", "P0")
 """Classes of SQLSTATE (PostgreSQL manual, appendix A) by which the database refuses a row: a value, a constraint, a

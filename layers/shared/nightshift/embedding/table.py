@@ -15,7 +15,6 @@ from functools import partial
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.archive.table_guards import duplicate_policy_refusal
 from nightshift.database.catalog import TableName
 from nightshift.database.connect import Database, is_timeout, refused_statement
@@ -33,6 +32,7 @@ from nightshift.embedding.sqlite import SqliteDocumentStore
 from nightshift.errors import NightshiftError
 from nightshift.guards import GuardRefused
 from nightshift.policy.embedding import EmbeddingPolicy
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.results.common import RunStatus
 from nightshift.results.reembed import EmbeddedTable
 from nightshift.run import JobRun

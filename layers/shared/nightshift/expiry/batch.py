@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.database.catalog import TableName
 from nightshift.database.dialect import shape_sql
 from nightshift.errors import ArchiveMismatch, TableChanged
 from nightshift.expiry.file_names import NoFileNames
 from nightshift.expiry.session import UNTOLD, DeletionCounts, DeletionRejected, DeletionSession, UnexpiredDependentError
 from nightshift.expiry.statements import ExpiryStatements, Key
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.rows.timestamp_column import parse_text
 
 LIVING = "a row that has not expired hangs on it"

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.database.connect import Database
 from nightshift.database.tables import file_deletion
 from nightshift.expiry.file_names import FileScope
 from nightshift.expiry.outbox import Bucket, FileOutbox, Key, OutboxBatch, RemainingFiles, count_pending
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep, ignore_events
 from nightshift.results.expiry import FileFailures, FilesResult
 
 if TYPE_CHECKING:

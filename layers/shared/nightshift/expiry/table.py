@@ -20,7 +20,6 @@ from sqlalchemy.exc import DBAPIError
 
 from nightshift.archive.context import ArchiveContext
 from nightshift.archive.epochs import judge_unit
-from nightshift.archive.events import Listener, ignore_events
 from nightshift.archive.holds import NOTHING_HELD, Holds, active_holds, watch_holds
 from nightshift.archive.run_state import LOCKED
 from nightshift.archive.table_guards import (
@@ -50,6 +49,7 @@ from nightshift.expiry.statements import ExpiryStatements
 from nightshift.expiry.table_results import ended_result, preview_expiry, table_result
 from nightshift.guards import GuardRefused
 from nightshift.policy.expiry import ExpiryPolicy
+from nightshift.progress_events import Listener, ignore_events
 from nightshift.results.common import RunStatus
 from nightshift.results.expiry import ExpiredTable
 from nightshift.rows.timestamp_column import TimestampColumn

@@ -16,11 +16,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from nightshift.archive.context import RunLimits
-from nightshift.archive.events import Listener, ProgressEvent, ProgressStep
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.object_verification import ObjectDamaged, verify_object
 from nightshift.concurrency import WorkerPool
 from nightshift.database.connect import Database
+from nightshift.progress_events import Listener, ProgressEvent, ProgressStep
 from nightshift.restore.destination import RestoreDestination
 from nightshift.restore.object_loader import LoadedObject, ObjectLoader
 from nightshift.restore.records import RestoreRecords

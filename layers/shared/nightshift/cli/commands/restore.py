@@ -17,8 +17,8 @@ from nightshift.errors import NightshiftError
 from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
-    from nightshift.archive.events import Listener
     from nightshift.cli.progress import ProgressBar
+    from nightshift.progress_events import Listener
     from nightshift.results.restore import RestoreResult
 
 EPILOG = """
@@ -177,7 +177,7 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
 
 
 def _listener(bar: ProgressBar) -> Listener:
-    from nightshift.archive.events import ProgressEvent, ProgressStep
+    from nightshift.progress_events import ProgressEvent, ProgressStep
 
     def listen(event: ProgressEvent) -> None:
         if event.step == ProgressStep.PLANNED:
