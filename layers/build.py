@@ -57,9 +57,10 @@ UNUSED = {
     "charts": (
         # Of the Korean fonts one; the package itself wants distutils, which is gone from Python.
         *("koreanize_matplotlib/*.py", "koreanize_matplotlib/fonts/NanumGothic[BEL]*"),
-        # Pillow draws here, no more: pictures are neither opened nor shown, and `charts.png` writes them. What else is
-        # in pillow.libs, the core is linked to.
-        *("PIL/*ImagePlugin.py", "PIL/PdfParser.py", "PIL/ImageCms.py", "PIL/ImageTk.py"),
+        # Pillow draws and writes PNGs here, no more: pictures are neither opened nor shown. What else is in
+        # pillow.libs, the core is linked to.
+        *("PIL/[!P]*ImagePlugin.py", "PIL/P[!n]*ImagePlugin.py", "PIL/PdfParser.py"),
+        *("PIL/ImageCms.py", "PIL/ImageTk.py"),
         *(f"PIL/_{part}.*" for part in ("avif", "imagingcms", "imagingmath", "imagingmorph", "imagingtk", "webp")),
         *(f"pillow.libs/lib{part}*" for part in ("avif", "lcms2", "sharpyuv", "webp")),
     ),

@@ -7,8 +7,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from nightshift.charts.canvas import COLORS, NEAREST, ChartCanvas, PixelBox
-from nightshift.charts.png import indexed_png
+from nightshift.charts.canvas import ChartCanvas, PixelBox
 
 PAPER, RED, BLUE = "#FFFFFF", "#D55E00", "#56A0D3"
 SIDE = 40
@@ -126,17 +125,13 @@ def test_a_text_is_as_wide_as_it_is_said_to_be(canvas: ChartCanvas) -> None:
 
 
 def test_colours_stay_exact_however_many_there_are(canvas: ChartCanvas) -> None:
-    """Shades of smooth shapes make room for colours that mean something, and never stand in for one."""
-    greys = [f"#{level:02X}{level:02X}{level:02X}" for level in range(0, 256, NEAREST)]
+    """Shades of smooth shapes never stand in for a colour that means something."""
+    greys = [f"#{level:02X}{level:02X}{level:02X}" for level in range(0, 256, 8)]
     for y, color in enumerate(greys):
         canvas.draw_rectangle(PixelBox(0, y, 10, y + 1), color)
     for number, color in enumerate((RED, BLUE, "#222222", *greys[1:8])):
         canvas.draw_dots([(12.5 + 2 * number, 20)], color, diameter=3)
     assert [at(canvas, 3, y) for y in range(len(greys))] == greys
-    with Image.open(BytesIO(canvas.to_png())) as image:
-        palette = image.getpalette()
-    assert palette is not None
-    assert len(palette) <= 3 * COLORS
 
 
 def test_the_same_shapes_are_the_same_bytes() -> None:
@@ -149,13 +144,8 @@ def test_the_same_shapes_are_the_same_bytes() -> None:
     assert len(pictures) == 1
 
 
-def test_a_png_has_three_kinds_of_chunks_and_what_was_given() -> None:
-    png = indexed_png(2, bytes(range(9)), bytes((0, 1, 2, 1, 0, 0)))
-    assert [kind for kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tEXt", b"tIME", b"pHYs") if kind in png] == [
-        *(b"IHDR", b"PLTE", b"IDAT", b"IEND")
-    ]
+def test_a_png_is_valid_and_carries_neither_time_nor_version(canvas: ChartCanvas) -> None:
+    png = canvas.to_png()
+    assert [kind for kind in (b"tEXt", b"tIME", b"pHYs") if kind in png] == []
     with Image.open(BytesIO(png)) as image:
         image.verify()
-    with Image.open(BytesIO(png)) as image:
-        assert (image.mode, image.size, image.tobytes()) == ("P", (2, 3), bytes((0, 1, 2, 1, 0, 0)))
-        assert image.convert("RGB").getpixel((0, 1)) == (6, 7, 8)

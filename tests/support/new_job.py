@@ -68,16 +68,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nightshift.results.common import HIDDEN, JobFacts, MessageAttachment, Metric, RunStatus
+from nightshift.results.common import HIDDEN, JobResult, Metric, RunStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountResult(JobFacts):
+class CountResult(JobResult):
     """The number of tables."""
 
     tables: int
     status: RunStatus = field(default=RunStatus.OK, metadata=HIDDEN)
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
         yield Metric("TablesCounted", self.tables)

@@ -1,38 +1,27 @@
-"""A small drawing surface: rectangles, dashes, smooth lines, dots and text, saved as a PNG of few colours.
+"""A small drawing surface: rectangles, dashes, smooth lines, dots and text, saved as a PNG.
 
 Coordinates are pixels from the upper left corner, and pixel 3 covers 3 to 4. Rectangles lie on whole pixels, because
 that is sharpest. Lines and dots may lie anywhere. Pillow draws no smooth shapes, so they are drawn on a mask `FINER`
 times as large, and the colour is blended by the mask's mean. Text is smoothed by FreeType.
-
-A picture of flat colours is saved with a palette: it is written in half the time that red, green and blue of each pixel
-would take, in less than half the bytes.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from math import ceil, floor
 from typing import Literal, NamedTuple, TypeAlias
 
 from PIL import Image, ImageDraw
 
 from nightshift.charts.fonts import has_glyph, load_font
-from nightshift.charts.png import indexed_png
 
 Point: TypeAlias = tuple[float, float]
-Rgb: TypeAlias = tuple[int, int, int]
 Anchor: TypeAlias = Literal["ls", "ms", "rs", "la", "lm", "rm"]
 """Position of a text's point, in Pillow's letters: left, middle, right; base line (s), ascender (a), middle (m)."""
 
 FINER = 4
-COLORS = 256
-"""Maximum number of colours in a palette."""
-SHADES = FINER**2
-"""Steps between a colour and the background: as many as the mean of so many pixels can have."""
-NEAREST = 9
-"""Pillow looks a colour up by its upper six bits. Two entries that are this far apart in red, green or blue are never
-taken for one another: a colour is off its cell's corner by (3, 3, 3) at the most, the other by 6 at least."""
 
 
 class PixelBox(NamedTuple):
@@ -48,15 +37,12 @@ class ChartCanvas:
     """A picture in the making. Colours are written `#RRGGBB`, lengths are pixels."""
 
     def __init__(self, width: int, height: int, background: str) -> None:
-        self._background = _rgb(background)
-        self._image = Image.new("RGB", (width, height), self._background)
+        self._image = Image.new("RGB", (width, height), background)
         self._draw = ImageDraw.Draw(self._image)
-        self._colors = {self._background: True}
-        """Colour → whether it is used flat alone, in the order of their use."""
 
     def draw_rectangle(self, box: PixelBox, color: str) -> None:
         """Fill a box; an empty one is none."""
-        self._image.paste(self._color(color), box)
+        self._image.paste(color, box)
 
     def draw_dashes(self, left: int, right: int, top: int, color: str, *, dash: int, gap: int, width: int) -> None:
         """A horizontal line of dashes that begins with one."""
@@ -83,7 +69,7 @@ class ChartCanvas:
             if not has_glyph(char):
                 warnings.warn(f"the font of charts has no glyph for {char!r}", stacklevel=2)
         whole = (round(at[0]), round(at[1]))
-        self._draw.text(whole, text, fill=self._color(color, flat=False), font=load_font(size), anchor=anchor)
+        self._draw.text(whole, text, fill=color, font=load_font(size), anchor=anchor)
 
     def text_width(self, text: str, size: int) -> int:
         """Returns the width of a text."""
@@ -91,11 +77,9 @@ class ChartCanvas:
 
     def to_png(self) -> bytes:
         """The picture, without time or version."""
-        colors = bytes(part for color in self._palette() for part in color)
-        palette = Image.new("P", (1, 1))
-        palette.putpalette(colors)
-        indexed = self._image.quantize(palette=palette, dither=Image.Dither.NONE)
-        return indexed_png(indexed.width, colors, indexed.tobytes())
+        file = BytesIO()
+        self._image.save(file, "PNG")
+        return file.getvalue()
 
     def _smooth(
         self,
@@ -113,39 +97,7 @@ class ChartCanvas:
         right, bottom = ceil(max(xs) + reach), ceil(max(ys) + reach)
         mask = Image.new("L", ((right - left) * FINER, (bottom - top) * FINER), 0)
         draw(ImageDraw.Draw(mask), [(round((x - left) * FINER), round((y - top) * FINER)) for x, y in points])
-        self._image.paste(self._color(color, flat=False), (left, top), mask.reduce(FINER))
-
-    def _color(self, color: str, *, flat: bool = True) -> Rgb:
-        """A colour, which the palette is to have; with its shades, unless all its edges are sharp."""
-        rgb = _rgb(color)
-        self._colors[rgb] = flat and self._colors.get(rgb, True)
-        return rgb
-
-    def _palette(self) -> Iterator[Rgb]:
-        """The colours, each exactly; and shades between those of smooth edges and the background."""
-        yield from self._colors
-        smooth = [color for color, flat in self._colors.items() if not flat]
-        steps = min(SHADES, (COLORS - len(self._colors)) // max(1, len(smooth)) + 1)
-        for color in smooth:
-            for step in range(1, steps):
-                shade = _mixed(color, self._background, step / steps)
-                if all(_differ(shade, other) for other in self._colors):
-                    yield shade
-
-
-def _rgb(color: str) -> Rgb:
-    red, green, blue = bytes.fromhex(color.removeprefix("#"))
-    return red, green, blue
-
-
-def _mixed(one: Rgb, other: Rgb, share: float) -> Rgb:
-    """Between two colours, this share of the way to the other."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
-    return red, green, blue
-
-
-def _differ(one: Rgb, other: Rgb) -> bool:
-    return any(abs(a - b) >= NEAREST for a, b in zip(one, other, strict=True))
+        self._image.paste(color, (left, top), mask.reduce(FINER))
 
 
 def _discs(mask: ImageDraw.ImageDraw, fine: Sequence[Point], diameter: float) -> None:

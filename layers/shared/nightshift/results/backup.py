@@ -12,16 +12,15 @@ from nightshift.results.common import (
     MILLISECONDS,
     OPTIONAL,
     GuardRefusal,
-    JobFacts,
+    JobResult,
     JsonFacts,
-    MessageAttachment,
     Metric,
     RunStatus,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupResult(JobFacts):
+class BackupResult(JobResult):
     """Result of one run of `backup`.
 
     Attributes:
@@ -62,7 +61,6 @@ class BackupResult(JobFacts):
     dry_run: bool = field(default=False, metadata=HIDDEN)
     already: bool = False
     seconds: float = field(default=0.0, metadata=MILLISECONDS)
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def shrunk(self) -> bool:
@@ -98,7 +96,7 @@ class BackupResult(JobFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoredBackup(JobFacts):
+class RestoredBackup(JobResult):
     """Result of restoring a backup, in a rehearsal or not.
 
     Attributes:
@@ -134,7 +132,6 @@ class RestoredBackup(JobFacts):
     refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
     dry_run: bool = field(default=False, metadata=HIDDEN)
     seconds: float = field(default=0.0, metadata=MILLISECONDS)
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:

@@ -13,9 +13,8 @@ from nightshift.results.common import (
     MILLISECONDS,
     OPTIONAL,
     GuardRefusal,
-    JobFacts,
+    JobResult,
     JsonFacts,
-    MessageAttachment,
     Metric,
     RunStatus,
     digits,
@@ -101,11 +100,10 @@ class TableResult(JsonFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CleanupResult(JobFacts):
+class CleanupResult(JobResult):
     """Result of one run of `cleanup`, table by table."""
 
     tables: tuple[TableResult, ...]
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
     orphans_removed: int = 0
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from nightshift.errors import NightshiftError
 
@@ -53,11 +53,11 @@ class JsonFacts:
     def to_json(self: Any) -> dict[str, Any]:
         """The facts as an answer has them: times as ISO 8601, an error by its message."""
         out: dict[str, Any] = {}
-        for one in fields(self):
-            value, how = getattr(self, one.name), one.metadata
+        for fact in fields(self):
+            value, how = getattr(self, fact.name), fact.metadata
             if "hidden" in how or ("optional" in how and not value):
                 continue
-            out[how.get("name", one.name)] = round(value, how["digits"]) if "digits" in how else _as_json(value)
+            out[how.get("name", fact.name)] = round(value, how["digits"]) if "digits" in how else _as_json(value)
         return out
 
 
@@ -76,28 +76,6 @@ def _as_json(value: Any) -> Any:
         case Mapping():
             return dict(value)
     return value
-
-
-class JobFacts(JsonFacts):
-    """The facts of a job's run."""
-
-    __slots__ = ()
-
-    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
-        """As `JobResult.list_metrics`; none, where a job has none of its own."""
-        yield from ()
-
-    @property
-    def complete(self: HasStatus) -> bool:
-        """True where nothing is left to do for this `as_of`."""
-        return self.status in (RunStatus.OK, RunStatus.NOTHING)
-
-
-class HasStatus(Protocol):
-    """A result, as far as its end is concerned."""
-
-    @property
-    def status(self) -> RunStatus: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,36 +120,35 @@ class Metric(NamedTuple):
     unit: str = "Count"
 
 
-class JobResult(Protocol):
-    """Interface of any job's result that the frame needs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult(JsonFacts):
+    """Base of every job's result: the part that the frame needs."""
+
+    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
-    def status(self) -> RunStatus: ...
+    def status(self) -> RunStatus:
+        raise NotImplementedError
 
     @property
     def complete(self) -> bool:
         """True where nothing is left to do for this `as_of`."""
+        return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
-    @property
-    def attachments(self) -> tuple[MessageAttachment, ...]: ...
-
-    def to_json(self) -> dict[str, Any]:
-        """The job's own part of the answer."""
-
-    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
-        """Yields the job's own metrics.
+    def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
+        """Yields the job's own metrics; none unless it has some.
 
         Args:
             as_of: aware; the time that the run stands for.
         """
+        yield from ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRefused(JobFacts):
+class RunRefused(JobResult):
     """The frame itself refused: another run of the same job holds the lock."""
 
     reason: str
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:

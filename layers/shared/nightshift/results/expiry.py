@@ -13,9 +13,8 @@ from nightshift.results.common import (
     MILLISECONDS,
     OPTIONAL,
     GuardRefusal,
-    JobFacts,
+    JobResult,
     JsonFacts,
-    MessageAttachment,
     Metric,
     RunStatus,
     worst_status,
@@ -103,12 +102,11 @@ class FilesResult(JsonFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiryResult(JobFacts):
+class ExpiryResult(JobResult):
     """Result of one run of `expire_jobs`."""
 
     tables: tuple[ExpiredTable, ...]
     files: FilesResult = FilesResult()
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:

@@ -12,9 +12,8 @@ from nightshift.results.common import (
     HIDDEN,
     OPTIONAL,
     GuardRefusal,
-    JobFacts,
+    JobResult,
     JsonFacts,
-    MessageAttachment,
     Metric,
     RunStatus,
     digits,
@@ -134,7 +133,7 @@ class DayVotes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackResult(JobFacts):
+class FeedbackResult(JobResult):
     """Result of one run of `feedback`: counts and decision.
 
     Attributes:
@@ -188,7 +187,6 @@ class FeedbackResult(JobFacts):
     dry_run: bool = field(default=False, metadata=HIDDEN)
     refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
     warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:

@@ -12,9 +12,8 @@ from nightshift.results.common import (
     MILLISECONDS,
     OPTIONAL,
     GuardRefusal,
-    JobFacts,
+    JobResult,
     JsonFacts,
-    MessageAttachment,
     Metric,
     RunStatus,
     worst_status,
@@ -76,7 +75,7 @@ class EmbeddedTable(JsonFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReembedResult(JobFacts):
+class ReembedResult(JobResult):
     """Result of one run of `reembed`.
 
     Attributes:
@@ -89,7 +88,6 @@ class ReembedResult(JobFacts):
     decision: str | None = None
     done_before: bool = False
     continues: bool = False
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def status(self) -> RunStatus:

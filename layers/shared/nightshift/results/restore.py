@@ -10,9 +10,8 @@ from nightshift.results.common import (
     MILLISECONDS,
     OPTIONAL,
     GuardRefusal,
-    JobFacts,
+    JobResult,
     JsonFacts,
-    MessageAttachment,
     RunStatus,
 )
 
@@ -32,7 +31,7 @@ class DamagedObject(JsonFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreResult(JobFacts):
+class RestoreResult(JobResult):
     """Result of one run of `restore`.
 
     Attributes:
@@ -63,4 +62,3 @@ class RestoreResult(JobFacts):
     hold_until: datetime | None = field(default=None, metadata=OPTIONAL)
     warnings: tuple[str, ...] = ()
     refusal: GuardRefusal | None = field(default=None, metadata=OPTIONAL)
-    attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
