@@ -19,7 +19,7 @@ from nightshift.policy.retention import RetentionRule
 from nightshift.progress_events import ProgressStep
 from nightshift.run import _Input
 from nightshift.settings import Settings
-from nightshift.slack.phrases.catalog import PHRASES
+from nightshift.slack.phrases.catalog import MessageCatalog
 from tests.support.guards import guards_of
 from tools.docs.blocks import BLOCK, ROOT, fill_blocks, pages
 from tools.docs.jobs import in_words
@@ -122,7 +122,7 @@ def test_every_guard_is_on_the_page_of_its_job(package: str, jobs: set[str]) -> 
     assert len(raised) > 5
     assert raised <= set(re.findall(r"`(\w+)`", text))
     archives = guards_of("archive")  # expiry and restores use some of its guards
-    assert listed <= raised | archives | PHRASES["en"].guards.keys(), "a guard that no longer exists"
+    assert listed <= raised | archives | MessageCatalog("en").guards.keys(), "a guard that no longer exists"
 
 
 @pytest.mark.parametrize("job", [job for job in list_jobs(ROOT / "functions") if load_spec(job).request])

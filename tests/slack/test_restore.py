@@ -11,7 +11,7 @@ from nightshift.archive.object_verification import ObjectDamage
 from nightshift.errors import ArchiveMismatch
 from nightshift.results.common import GuardRefusal, JobResult, RunRefused, RunStatus
 from nightshift.results.restore import RestoreResult
-from nightshift.slack.phrases.catalog import PHRASES
+from nightshift.slack.phrases.catalog import MessageCatalog
 from nightshift.slack.phrases.forms import Language
 from tests.slack import facts
 from tests.slack.facts import DAMAGED, KEY, LOST, RESTORED, lines
@@ -137,7 +137,8 @@ def test_notes_on_columns_stand_below_the_figures() -> None:
 
 
 def test_every_kind_of_damage_has_a_name_in_both_languages() -> None:
-    assert PHRASES["ko"].damages.keys() == PHRASES["en"].damages.keys() == {damage.value for damage in ObjectDamage}
+    korean, english = MessageCatalog("ko").damages, MessageCatalog("en").damages
+    assert korean.keys() == english.keys() == {damage.value for damage in ObjectDamage}
     unheard = replace(DAMAGED, damage="moth-eaten", what="holes")
     assert f"• {KEY}: moth-eaten (holes)" in told(replace(RESTORED, status=RunStatus.PARTIAL, damaged=(unheard,)))
 

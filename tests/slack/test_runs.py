@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from nightshift.errors import StoreError
-from nightshift.results.common import MessageAttachment, Metric, RunRefused, RunStatus
+from nightshift.results.common import JobResult, RunRefused, RunStatus
 from nightshift.slack.phrases.forms import Language
 from nightshift.slack.renderer import ReportFrame
 from tests.slack.facts import AS_OF, CSV, CUTOFF, DONE, KEY, LOST, cleaned, lines, told
@@ -113,23 +112,15 @@ class OddError(Exception):
 
 
 def test_a_job_without_a_message_of_its_own_still_reports() -> None:
-    class Done:
+    class Done(JobResult):
         status = RunStatus.OK
-        attachments: tuple[MessageAttachment, ...] = ()
-        complete = True
-
-        def to_json(self) -> dict[str, object]:
-            return {}
-
-        def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
-            yield from ()
 
     assert told(Done(), job="monitor").splitlines() == lines("""
         ✅ monitor 작업을 마쳤습니다.
         - 실행 시간: 2025-10-15 09:00:00 KST
         - 소요 시간: 1.2초
     """)
-    Done.complete = False
+    Done.status = RunStatus.PARTIAL
     assert told(Done(), "en", job="monitor").startswith("⚠️ monitor did not get everything done.")
 
 

@@ -15,9 +15,9 @@ from nightshift.results.cleanup import CleanupResult, TableResult
 from nightshift.results.common import SEVERITY, MessageAttachment, RunStatus
 from nightshift.results.units import format_size, format_usd
 from nightshift.slack.formatter import MessageFormatter, excerpt_text
-from nightshift.slack.markup import DASH, format_code, format_fact, format_prose
+from nightshift.slack.markup import DASH, MAX_PROSE, format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, error_lines, refusal_lines, run_lines, warning_lines
+from nightshift.slack.report import ReportFrame, error_lines, preview_lines, refusal_lines, run_lines, warning_lines
 
 MAX_NAMES = 5
 """Tables named on a line that several share."""
@@ -35,110 +35,96 @@ class TableLines:
 
 def render_cleanup(result: CleanupResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `cleanup`; of one that failed, the part below the failure."""
-    phrases = words.phrases
     tables = sorted(result.tables, key=lambda table: SEVERITY.index(table.status))
     quiet = [table for table in tables if table.status is RunStatus.NOTHING]
     loud = [table for table in tables if table.status is not RunStatus.NOTHING]
     orphans = _orphans(result, words)
     if not loud:
-        sentences = _quiet(quiet, words, named=len(quiet) > 1) or [phrases.nothing.format(cutoff=DASH)]
+        sentences = _quiet(quiet, words, named=len(quiet) > 1) or [words.nothing.format(cutoff=DASH)]
         return MessageDraft(head=(section_block([*sentences, *orphans]),))
-    title, run, note = _frame(report, words)
+    # A failure has a title and lines of its own.
+    failed, note = report.error is not None, preview_lines(report, words)
+    title = [] if failed else [header_block(words.preview_title if report.dry_run else words.cleanup_title)]
+    run = [] if failed else run_lines(report, words)
     if len(result.tables) == 1:
         (table,) = loud
-        told = _tell(table, _csv_of(table, result), report, words)
-        named = format_fact(phrases.table, format_code(table.table))
-        return MessageDraft(head=(*title, section_block([*told.first, *run, named, *told.rest, *orphans, *note])))
+        lines = _table(table, result, report, words)
+        named = format_fact(words.table, format_code(table.table))
+        return MessageDraft(head=(*title, section_block([*lines.first, *run, named, *lines.rest, *orphans, *note])))
     head = [*_summary(loud, words), *run, *orphans, *_quiet(quiet, words, named=True), *note]
     return MessageDraft(
         head=(*title, section_block(head)),
-        items=tuple(section_block(_paragraph(table, _csv_of(table, result), report, words)) for table in loud),
-        left_out=phrases.tables_left_out,
+        items=tuple(_paragraph(table, result, report, words) for table in loud),
+        left_out=words.tables_left_out,
     )
 
 
-def _frame(report: ReportFrame, words: MessageFormatter) -> tuple[list[Block], list[str], list[str]]:
-    """Title, lines of the run, closing note; a failure has its own."""
-    phrases = words.phrases
-    if report.error is not None:
-        return [], [], []
-    title = header_block(phrases.preview_title if report.dry_run else phrases.cleanup_title)
-    return [title], run_lines(report, words), [phrases.preview_note] if report.dry_run else []
-
-
-def _paragraph(
-    table: TableResult, csv: MessageAttachment | None, report: ReportFrame, words: MessageFormatter
-) -> list[str]:
+def _paragraph(table: TableResult, result: CleanupResult, report: ReportFrame, words: MessageFormatter) -> Block:
     """One table among several."""
-    told = _tell(table, csv, report, words)
-    return [f"🗃️ {format_code(table.table)}", *told.first, *told.rest]
+    lines = _table(table, result, report, words)
+    return section_block([f"🗃️ {format_code(table.table)}", *lines.first, *lines.rest])
 
 
-def _tell(
-    table: TableResult, csv: MessageAttachment | None, report: ReportFrame, words: MessageFormatter
-) -> TableLines:
+def _table(table: TableResult, result: CleanupResult, report: ReportFrame, words: MessageFormatter) -> TableLines:
+    csv = _csv_of(table, result)
     if table.status is RunStatus.REFUSED:
-        told = _refused(table, words)
+        lines = _refused(table, words)
     elif table.status is RunStatus.DRY_RUN:
-        told = _expected(table, words)
+        lines = _expected(table, words)
     else:
-        told = _archived(table, csv, words)
+        lines = _archived(table, csv, words)
     if table.status is RunStatus.FAILED:
-        told = TableLines([*_failed(table, report, words), *told.first], told.rest if table.archived_rows else [])
-    return TableLines(
-        told.first, [*told.rest, *warning_lines(table.warnings, words, most=MAX_WARNINGS), *_attached(csv, words)]
-    )
+        lines = TableLines([*_failed(table, report, words), *lines.first], lines.rest if table.archived_rows else [])
+    return TableLines(lines.first, [*lines.rest, *_warnings(table, words), *_attached(csv, words)])
 
 
 def _failed(table: TableResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
     """Returns the error of a table, unless it is the error of the whole message."""
     error = table.error
     if error is None or error is report.error:
-        return [words.phrases.table_failed_above]
+        return [words.table_failed_above]
     return error_lines(error, words)
 
 
 def _archived(table: TableResult, csv: MessageAttachment | None, words: MessageFormatter) -> TableLines:
-    phrases = words.phrases
-    first = [phrases.partial] if table.status is RunStatus.PARTIAL else []
+    first = [words.partial] if table.status is RunStatus.PARTIAL else []
     first += [
-        format_fact(phrases.backup_file, format_code(csv.filename) if csv else _keys(table.keys, table.objects, words)),
-        format_fact(phrases.backup_rows, words.format_rows(table.archived_rows)),
-        format_fact(phrases.cutoff, _date(table.cutoff)),
+        format_fact(words.backup_file, format_code(csv.filename) if csv else _keys(table.keys, table.objects, words)),
+        format_fact(words.backup_rows, words.format_rows(table.archived_rows)),
+        format_fact(words.cutoff, _date(table.cutoff)),
     ]
-    rest = [format_fact(phrases.size, format_size(table.bytes), note=phrases.files.form_of(table.objects))]
+    rest = [format_fact(words.size, format_size(table.bytes), note=words.files.form_of(table.objects))]
     if csv and table.keys:
-        rest.append(format_fact(phrases.kept_in, _keys(table.keys, table.objects, words)))
+        rest.append(format_fact(words.kept_in, _keys(table.keys, table.objects, words)))
     rate = words.format_rate(table.rows_per_second) if table.rows_per_second >= 1 else ""
-    rest.append(format_fact(phrases.took, words.format_duration(table.seconds), note=rate))
-    overdue = phrases.none if table.oldest_overdue is None else format_prose(words.format_moment(table.oldest_overdue))
-    rest.append(format_fact(phrases.oldest_overdue, overdue))
+    rest.append(format_fact(words.took, words.format_duration(table.seconds), note=rate))
+    overdue = words.none if table.oldest_overdue is None else format_prose(words.format_moment(table.oldest_overdue))
+    rest.append(format_fact(words.oldest_overdue, overdue))
     if table.partitions_dropped:
-        rest.append(format_fact(phrases.partitions, phrases.pieces.form_of(table.partitions_dropped)))
+        rest.append(format_fact(words.partitions, words.pieces.form_of(table.partitions_dropped)))
     if table.vacuumed:
-        rest.append(format_fact(phrases.vacuum, phrases.vacuumed))
+        rest.append(format_fact(words.vacuum, words.vacuumed))
     return TableLines(first, rest)
 
 
 def _refused(table: TableResult, words: MessageFormatter) -> TableLines:
-    phrases = words.phrases
     first = refusal_lines(table.refusal, words)
     if table.cutoff:
-        first.append(format_fact(phrases.cutoff, _date(table.cutoff)))
+        first.append(format_fact(words.cutoff, _date(table.cutoff)))
     if table.archived_rows:
-        return TableLines(first, [format_fact(phrases.backup_rows, words.format_rows(table.archived_rows))])
-    return TableLines(first, [phrases.untouched])
+        return TableLines(first, [format_fact(words.backup_rows, words.format_rows(table.archived_rows))])
+    return TableLines(first, [words.untouched])
 
 
 def _expected(table: TableResult, words: MessageFormatter) -> TableLines:
-    phrases, estimate = words.phrases, table.estimate
-    first = [format_fact(phrases.cutoff, _date(table.cutoff))]
+    estimate = table.estimate
+    first = [format_fact(words.cutoff, _date(table.cutoff))]
     if estimate is None:
         return TableLines(first, [])
-    rows = format_fact(phrases.expected_rows, words.format_rows(estimate.rows), note=words.format_share(estimate.share))
-    size = format_fact(phrases.expected_size, format_size(estimate.bytes), note=phrases.files.form_of(estimate.objects))
-    seconds = format_fact(phrases.expected_seconds, words.format_duration(estimate.seconds))
-    cost = format_fact(phrases.expected_cost, format_prose(format_usd(estimate.usd)), note=phrases.cost_covers)
+    rows = format_fact(words.expected_rows, words.format_rows(estimate.rows), note=words.format_share(estimate.share))
+    size = format_fact(words.expected_size, format_size(estimate.bytes), note=words.files.form_of(estimate.objects))
+    seconds = format_fact(words.expected_seconds, words.format_duration(estimate.seconds))
+    cost = format_fact(words.expected_cost, format_prose(format_usd(estimate.usd)), note=words.cost_covers)
     return TableLines([rows, *first], [size, seconds, cost])
 
 
@@ -149,22 +135,25 @@ def _quiet(tables: Sequence[TableResult], words: MessageFormatter, *, named: boo
         by_date[_date(table.cutoff)].append(table.table)
     lines = []
     for date, names in by_date.items():
-        sentence = words.phrases.nothing.format(cutoff=date)
+        sentence = words.nothing.format(cutoff=date)
         lines.append(f"{sentence} {_names(names, len(names), words)}" if named else sentence)
-    return [*lines, *(line for table in tables for line in warning_lines(table.warnings, words, most=MAX_WARNINGS))]
+    return [*lines, *(line for table in tables for line in _warnings(table, words))]
+
+
+def _warnings(table: TableResult, words: MessageFormatter) -> list[str]:
+    return warning_lines(table.warnings, words, most=MAX_WARNINGS, limit=MAX_PROSE)
 
 
 def _summary(loud: Sequence[TableResult], words: MessageFormatter) -> list[str]:
     """Returns the totals of the run over all its tables."""
-    phrases = words.phrases
     estimates = [table.estimate for table in loud if table.status is RunStatus.DRY_RUN and table.estimate]
     if estimates:
         rows, size = sum(e.rows for e in estimates), sum(e.bytes for e in estimates)
-        labels = (phrases.expected_rows, phrases.expected_size)
+        labels = (words.expected_rows, words.expected_size)
     else:
         rows, size = sum(table.archived_rows for table in loud), sum(table.bytes for table in loud)
-        labels = (phrases.backup_rows, phrases.size)
-    note = phrases.tables.form_of(len(loud))
+        labels = (words.backup_rows, words.size)
+    note = words.tables.form_of(len(loud))
     return [format_fact(labels[0], words.format_rows(rows), note=note), format_fact(labels[1], format_size(size))]
 
 
@@ -176,24 +165,24 @@ def _csv_of(table: TableResult, result: CleanupResult) -> MessageAttachment | No
 def _attached(csv: MessageAttachment | None, words: MessageFormatter) -> list[str]:
     if csv is None:
         return []
-    part = excerpt_text(words.phrases, csv)
-    return [f"{words.phrases.attached} ({part})" if part else words.phrases.attached]
+    part = excerpt_text(words, csv)
+    return [f"{words.attached} ({part})" if part else words.attached]
 
 
 def _orphans(result: CleanupResult, words: MessageFormatter) -> list[str]:
     if not result.orphans_removed:
         return []
-    return [format_fact(words.phrases.orphans, words.phrases.pieces.form_of(result.orphans_removed))]
+    return [format_fact(words.orphans, words.pieces.form_of(result.orphans_removed))]
 
 
 def _keys(keys: Sequence[str], objects: int, words: MessageFormatter) -> str:
-    return _names(keys[:1], objects, words) if keys else words.phrases.none
+    return _names(keys[:1], objects, words) if keys else words.none
 
 
 def _names(names: Iterable[str], count: int, words: MessageFormatter) -> str:
     shown = list(names)[:MAX_NAMES]
     text = ", ".join(format_code(name) for name in shown)
-    return f"{text} {words.phrases.others.form_of(count - len(shown))}" if count > len(shown) else text
+    return f"{text} {words.others.form_of(count - len(shown))}" if count > len(shown) else text
 
 
 def _date(cutoff: datetime | None) -> str:

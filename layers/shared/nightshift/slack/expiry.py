@@ -14,7 +14,7 @@ from nightshift.results.expiry import ExpiredTable, ExpiryResult, FilesResult
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import MessageDraft, section_block
-from nightshift.slack.report import ReportFrame, error_lines, refusal_lines, warning_lines
+from nightshift.slack.report import ReportFrame, error_lines, preview_lines, refusal_lines, warning_lines
 
 MAX_DEPENDENTS = 5
 """Dependent tables that are named; the others are summed up."""
@@ -22,8 +22,6 @@ MAX_TABLES = 10
 """Policies shown where none of them has trouble."""
 MAX_REASONS = 3
 """Reasons named why files were not deleted."""
-MAX_WARNING = 250
-"""Characters of a warning of one policy."""
 MAX_SHOWN = 80
 """Characters of a name: a line with seven of them can still be read."""
 
@@ -32,11 +30,10 @@ _BETWEEN = " · "
 
 def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `expire_jobs`; of one that failed, the part below the failure."""
-    phrases = words.phrases
     tables = _told(result, report, words)
     deleted = list(_files(result.files, report, words))
     trouble = list(_file_trouble(result.files, words))
-    note = [phrases.preview_note] if report.dry_run and report.error is None else []
+    note = preview_lines(report, words)
     if len(tables) == 1:
         ((table, lines),) = tables
         first = _first([*_counts(table, words), *deleted], report, words)
@@ -45,11 +42,11 @@ def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageForma
     if any(lines for _, lines in tables):
         items = tuple(section_block([_line(table, words), *lines]) for table, lines in tables)
         return MessageDraft(
-            head=(section_block([*first, *trouble, *note]),), items=items, left_out=phrases.tables_left_out
+            head=(section_block([*first, *trouble, *note]),), items=items, left_out=words.tables_left_out
         )
     shown = [_line(table, words) for table, _ in tables[:MAX_TABLES]]
     hidden = len(tables) - len(shown)
-    more = [phrases.tables_left_out.form_of(hidden)] if hidden else []
+    more = [words.tables_left_out.form_of(hidden)] if hidden else []
     return MessageDraft(head=(section_block([*first, *shown, *more, *trouble, *note]),))
 
 
@@ -67,18 +64,17 @@ def _happened(table: ExpiredTable) -> bool:
 
 def _first(parts: list[str], report: ReportFrame, words: MessageFormatter) -> list[str]:
     """Returns the deletions on one line; in a failed run, below the sentence that says so."""
-    phrases = words.phrases
     if report.error is not None:
-        return [phrases.table_failed_above, *([f"- {_BETWEEN.join(parts)}"] if parts else [])]
-    title = phrases.expiry_preview_title if report.dry_run else phrases.expiry_title
-    again = [f"{phrases.attempt} {phrases.nth.format(attempt=report.attempt)}"] if report.attempt > 1 else []
+        return [words.table_failed_above, *([f"- {_BETWEEN.join(parts)}"] if parts else [])]
+    title = words.expiry_preview_title if report.dry_run else words.expiry_title
+    again = [f"{words.attempt} {words.nth.format(attempt=report.attempt)}"] if report.attempt > 1 else []
     return [f"{title}: {_BETWEEN.join([*parts, format_prose(words.format_clock(report.as_of)), *again])}"]
 
 
 def _nothing(report: ReportFrame, words: MessageFormatter) -> str:
     if report.error is not None:
-        return words.phrases.untouched
-    return words.phrases.nothing_expired.format(moment=format_prose(words.format_clock(report.as_of)))
+        return words.untouched
+    return words.nothing_expired.format(moment=format_prose(words.format_clock(report.as_of)))
 
 
 def _line(table: ExpiredTable, words: MessageFormatter) -> str:
@@ -88,18 +84,17 @@ def _line(table: ExpiredTable, words: MessageFormatter) -> str:
 
 def _counts(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
     """Yields the counts of a policy's deleted rows, dependent rows and archived rows."""
-    phrases = words.phrases
-    yield f"{_name(table.table)} {phrases.expired.form_of(table.expired)}"
+    yield f"{_name(table.table)} {words.expired.form_of(table.expired)}"
     dependents = _dependents(table)
     if dependents:
         total = sum(count for _, count in dependents)
         named = [f"{_name(name)} {count:,}" for name, count in dependents[:MAX_DEPENDENTS]]
         others = dependents[MAX_DEPENDENTS:]
         if others:
-            named.append(f"{phrases.other_tables.form_of(len(others))} {sum(count for _, count in others):,}")
-        yield f"{phrases.dependents.form_of(total)} ({', '.join(named)})"
+            named.append(f"{words.other_tables.form_of(len(others))} {sum(count for _, count in others):,}")
+        yield f"{words.dependents.form_of(total)} ({', '.join(named)})"
     if table.archived_rows:
-        yield phrases.backed_up.form_of(table.archived_rows)
+        yield words.backed_up.form_of(table.archived_rows)
 
 
 def _dependents(table: ExpiredTable) -> list[tuple[str, int]]:
@@ -111,51 +106,48 @@ def _dependents(table: ExpiredTable) -> list[tuple[str, int]]:
 
 
 def _files(files: FilesResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    phrases = words.phrases
     if report.dry_run and files.queued:
-        yield phrases.files_to_delete.form_of(files.queued)
+        yield words.files_to_delete.form_of(files.queued)
     if files.deleted:
-        yield phrases.files_deleted.form_of(files.deleted)
+        yield words.files_deleted.form_of(files.deleted)
     if files.kept:
-        yield phrases.files_kept.form_of(files.kept)
+        yield words.files_kept.form_of(files.kept)
 
 
 def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """Yields the problems of a table besides its counts."""
-    phrases = words.phrases
     if table.error is not None and table.error is not report.error:
         yield from error_lines(table.error, words)
     if table.status is RunStatus.REFUSED:
         yield from refusal_lines(table.refusal, words)
     if table.failed:
-        yield phrases.rows_failed.form_of(table.failed)
+        yield words.rows_failed.form_of(table.failed)
     if table.busy:
-        yield phrases.rows_busy.form_of(table.busy)
+        yield words.rows_busy.form_of(table.busy)
     if table.status is RunStatus.PARTIAL and not (table.failed or table.busy):
-        yield phrases.partial
+        yield words.partial
     if table.oldest_overdue is not None:
         ago = words.format_duration(max(0.0, (report.as_of - table.oldest_overdue).total_seconds()))
-        yield format_fact(phrases.oldest_overdue, phrases.expired_ago.format(duration=ago))
-    yield from warning_lines(table.warnings, words, limit=MAX_WARNING)
+        yield format_fact(words.oldest_overdue, words.expired_ago.format(duration=ago))
+    yield from warning_lines(table.warnings, words)
 
 
 def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
     """Yields files that were not deleted: by S3's reason; if S3 was not asked yet, their number."""
-    phrases = words.phrases
     if files.failed:
-        yield phrases.files_failed.form_of(files.failed)
+        yield words.files_failed.form_of(files.failed)
         for one in files.failures[:MAX_REASONS]:
             yield format_fact(
                 format_code(one.code, MAX_SHOWN),
-                phrases.pieces.form_of(one.count),
+                words.pieces.form_of(one.count),
                 note=format_code(one.bucket, MAX_SHOWN),
             )
         if len(files.failures) > MAX_REASONS:
-            yield phrases.entries_left_out.form_of(sum(one.count for one in files.failures[MAX_REASONS:]))
+            yield words.entries_left_out.form_of(sum(one.count for one in files.failures[MAX_REASONS:]))
     if files.waiting > files.failed:
-        among = f" ({phrases.failed_among.form_of(files.failed)})" if files.failed else ""
-        yield f"{phrases.files_waiting.form_of(files.waiting)}{among}"
-    yield from warning_lines(files.warnings, words, limit=MAX_WARNING)
+        among = f" ({words.failed_among.form_of(files.failed)})" if files.failed else ""
+        yield f"{words.files_waiting.form_of(files.waiting)}{among}"
+    yield from warning_lines(files.warnings, words)
 
 
 def _name(table: str) -> str:

@@ -10,7 +10,7 @@ somewhere past 11,000 characters, counted with the blocks' own JSON, so a whole 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ class MessageDraft:
             hidden -= 1
         if hidden:
             blocks.append(section_block([self.left_out.form_of(hidden)]))
-        return SlackMessage(text=escape_verbatim(_seen(blocks), MAX_TEXT), blocks=tuple(blocks))
+        return SlackMessage(text=escape_verbatim(_visible_text(blocks), MAX_TEXT), blocks=tuple(blocks))
 
 
 def header_block(title: str) -> Block:
@@ -98,29 +98,16 @@ def section_block(lines: Sequence[str]) -> Block:
 
 def as_text(message: SlackMessage) -> str:
     """The message as its reader sees it, for a terminal or a log."""
-    return _seen(message.blocks) or plain_text(message.text)
+    return _visible_text(message.blocks) or plain_text(message.text)
 
 
-def _seen(blocks: Sequence[Block]) -> str:
+def _visible_text(blocks: Sequence[Block]) -> str:
     """Returns one paragraph per block; a title is right above the first."""
     paragraphs = []
     for block in blocks:
-        text = plain_text("\n".join(_texts(block)))
-        paragraphs.append(text + ("\n" if block.get("type") == "header" else "\n\n"))
+        text = plain_text(block["text"]["text"])
+        paragraphs.append(text + ("\n" if block["type"] == "header" else "\n\n"))
     return "".join(paragraphs).rstrip("\n")
-
-
-def _texts(part: Any) -> Iterator[str]:
-    """Every piece of text in a block, in the order in which Slack shows it."""
-    if isinstance(part, Mapping):
-        if isinstance(part.get("text"), str):
-            yield part["text"]
-        else:
-            for key in ("text", "fields", "elements"):
-                yield from _texts(part.get(key))
-    elif isinstance(part, Sequence) and not isinstance(part, str):
-        for piece in part:
-            yield from _texts(piece)
 
 
 def _weight(block: Block) -> int:

@@ -22,7 +22,7 @@ from nightshift.results.common import MessageAttachment
 from nightshift.settings import Settings
 from nightshift.slack.formatter import excerpt_text
 from nightshift.slack.messages import SlackMessage, as_text
-from nightshift.slack.phrases.catalog import PHRASES
+from nightshift.slack.phrases.catalog import MessageCatalog
 from nightshift.slack.phrases.forms import Language
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class SlackNotifier:
         """
         self._token = token
         self._channel = channel
-        self._phrases = PHRASES[language]
+        self._words = MessageCatalog(language)
         self._api_url = api_url
         self._sleep = sleep
 
@@ -111,7 +111,7 @@ class SlackNotifier:
             content=file.content,
             channel=channel,
             thread_ts=thread,
-            initial_comment=excerpt_text(self._phrases, file),
+            initial_comment=excerpt_text(self._words, file),
         )
 
     @cached_property

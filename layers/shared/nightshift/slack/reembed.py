@@ -19,28 +19,25 @@ MAX_POISONED = 3
 """Documents named of those that were set aside."""
 MAX_ID, MAX_REASON = 80, 160
 """Characters of a document's id, and of what the model said."""
-MAX_WARNING = 250
-"""Characters of a warning of one table."""
 
 
 def render_reembed(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `reembed`; of one that failed, the part below the failure."""
-    phrases = words.phrases
     if result.done_before and report.error is None:
         return MessageDraft(
-            head=(section_block([phrases.embedded_before, *_decision(result, words), *run_lines(report, words)]),)
+            head=(section_block([words.embedded_before, *_decision(result, words), *run_lines(report, words)]),)
         )
     told = [table for table in sorted(result.tables, key=_gravity) if not _quiet(table)]
     if not told and report.error is None:
         return MessageDraft(head=(section_block(_nothing(result, report, words)),))
-    above = phrases.table_failed_above if told else phrases.nothing_embedded
+    above = words.table_failed_above if told else words.nothing_embedded
     run = run_lines(report, words) if report.error is None else []
     head = [*([above] if report.error is not None else []), *_decision(result, words), *run]
     if report.dry_run and report.error is None:
-        head.append(phrases.preview_note)
-    title = (header_block(phrases.reembed_preview_title if report.dry_run else phrases.reembed_title),)
+        head.append(words.preview_note)
+    title = (header_block(words.reembed_preview_title if report.dry_run else words.reembed_title),)
     items = [
-        [format_fact(phrases.table, format_code(table.table)), *_table(table, result, report, words)] for table in told
+        [format_fact(words.table, format_code(table.table)), *_table(table, result, report, words)] for table in told
     ]
     first = title if report.error is None else ()
     if len(items) == 1:
@@ -50,7 +47,7 @@ def render_reembed(result: ReembedResult, report: ReportFrame, words: MessageFor
     return MessageDraft(
         head=(*first, section_block(head)),
         items=tuple(section_block(item) for item in items),
-        left_out=phrases.tables_left_out,
+        left_out=words.tables_left_out,
     )
 
 
@@ -66,18 +63,16 @@ def _quiet(table: EmbeddedTable) -> bool:
 
 def _nothing(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
     """Every document has its embedding."""
-    phrases = words.phrases
-    lines = [phrases.nothing_to_embed, *_decision(result, words)]
+    lines = [words.nothing_to_embed, *_decision(result, words)]
     unchanged = sum(table.unchanged for table in result.tables)
     if unchanged:
-        lines.append(format_fact(phrases.unchanged, phrases.documents.form_of(unchanged)))
+        lines.append(format_fact(words.unchanged, words.documents.form_of(unchanged)))
     lines += run_lines(report, words)
-    return [*lines, phrases.preview_note] if report.dry_run else lines
+    return [*lines, words.preview_note] if report.dry_run else lines
 
 
 def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """Yields the results of one table's documents."""
-    phrases = words.phrases
     if table.error is not None and table.error is not report.error:
         yield from error_lines(table.error, words)
     if table.status is RunStatus.REFUSED:
@@ -85,38 +80,37 @@ def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, wor
     if table.embedded or table.status is not RunStatus.REFUSED:
         yield from _figures(table, words)
     if table.switched:
-        yield phrases.model_switched
+        yield words.model_switched
     if table.left:
-        yield (phrases.embedding_goes_on if result.continues else phrases.embedding_left).form_of(table.left)
+        yield (words.embedding_goes_on if result.continues else words.embedding_left).form_of(table.left)
     yield from _poisoned(table, words)
-    yield from warning_lines(table.warnings, words, limit=MAX_WARNING)
+    yield from warning_lines(table.warnings, words)
 
 
 def _figures(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
-    phrases = words.phrases
     if table.model:
-        yield format_fact(phrases.model, format_code(table.model), note=phrases.dimensions.form_of(table.dimension))
-    due = phrases.to_embed if table.status is RunStatus.DRY_RUN else phrases.embedded
-    yield format_fact(due, phrases.documents.form_of(table.embedded))
+        yield format_fact(words.model, format_code(table.model), note=words.dimensions.form_of(table.dimension))
+    due = words.to_embed if table.status is RunStatus.DRY_RUN else words.embedded
+    yield format_fact(due, words.documents.form_of(table.embedded))
     if table.unchanged:
-        yield format_fact(phrases.unchanged, phrases.documents.form_of(table.unchanged))
+        yield format_fact(words.unchanged, words.documents.form_of(table.unchanged))
     if table.removed:
-        yield format_fact(phrases.removed, phrases.documents.form_of(table.removed))
+        yield format_fact(words.removed, words.documents.form_of(table.removed))
     if table.tokens:
-        yield format_fact(phrases.tokens, f"{table.tokens:,}")
+        yield format_fact(words.tokens, f"{table.tokens:,}")
     if table.status is not RunStatus.DRY_RUN:
-        yield format_fact(phrases.took, words.format_duration(table.seconds))
+        yield format_fact(words.took, words.format_duration(table.seconds))
 
 
 def _poisoned(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
     """Documents that were set aside, the first of them by name."""
     if not table.poisoned:
         return
-    yield words.phrases.poisoned.form_of(table.poisoned)
+    yield words.poisoned.form_of(table.poisoned)
     shown = table.examples[:MAX_POISONED]
     yield from (_named(document) for document in shown)
     if shown and table.poisoned > len(shown):
-        yield words.phrases.entries_left_out.form_of(table.poisoned - len(shown))
+        yield words.entries_left_out.form_of(table.poisoned - len(shown))
 
 
 def _named(document: RejectedDocument) -> str:
@@ -125,4 +119,4 @@ def _named(document: RejectedDocument) -> str:
 
 def _decision(result: ReembedResult, words: MessageFormatter) -> list[str]:
     """Returns the decision of `feedback` that requested the run, if one did."""
-    return [format_fact(words.phrases.decision, format_code(result.decision))] if result.decision else []
+    return [format_fact(words.decision, format_code(result.decision))] if result.decision else []

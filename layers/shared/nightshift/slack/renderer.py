@@ -17,7 +17,6 @@ from nightshift.results.common import JobResult, RunRefused
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_fenced, format_prose
 from nightshift.slack.messages import MessageDraft, SlackMessage, as_text, header_block, section_block
-from nightshift.slack.phrases.catalog import PHRASES
 from nightshift.slack.phrases.forms import Language
 from nightshift.slack.report import ReportFrame, run_lines
 
@@ -32,7 +31,7 @@ def render_result(report: ReportFrame, language: Language, zone: tzinfo) -> Slac
         language: `ko` or `en`.
         zone: the reader's time zone.
     """
-    words = MessageFormatter(PHRASES[language], zone)
+    words = MessageFormatter(language, zone)
     if report.error is not None:
         return _failure(report.error, report, words).truncate_to_limits()
     return _outcome(report, words).truncate_to_limits()
@@ -54,21 +53,20 @@ def _renderer(report: ReportFrame) -> Callable[[Any, ReportFrame, MessageFormatt
 
 
 def _failure(error: Exception, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    phrases = words.phrases
     if isinstance(error, NightshiftError):
         message, detail, hint = format_prose(error.message), error.detail, error.hint
     else:
-        message, detail, hint = f"{phrases.unexpected} {format_code(_type(error))}", None, phrases.look_in_log
-    lines = [format_fact(phrases.error, message)]
+        message, detail, hint = f"{words.unexpected} {format_code(_type(error))}", None, words.look_in_log
+    lines = [format_fact(words.error, message)]
     if hint:
-        lines.append(format_fact(phrases.hint, format_prose(hint)))
-    lines += [*run_lines(report, words), format_fact(phrases.took, words.format_duration(report.duration_ms / 1000))]
+        lines.append(format_fact(words.hint, format_prose(hint)))
+    lines += [*run_lines(report, words), format_fact(words.took, words.format_duration(report.duration_ms / 1000))]
     if report.request_id:
-        lines.append(format_fact(phrases.request_id, format_code(report.request_id)))
+        lines.append(format_fact(words.request_id, format_code(report.request_id)))
     if report.dry_run:
-        lines.append(phrases.preview_note)
-    title = header_block(phrases.failed_title.format(job=words.job_name(report.job)))
-    details = (section_block([f"{phrases.detail}:", format_fenced(detail)]),) if detail else ()
+        lines.append(words.preview_note)
+    title = header_block(words.failed_title.format(job=words.job_name(report.job)))
+    details = (section_block([f"{words.detail}:", format_fenced(detail)]),) if detail else ()
     head = (title, section_block(lines), *details)
     if report.result is None or _renderer(report) is _finished:
         return MessageDraft(head=head)
@@ -77,12 +75,11 @@ def _failure(error: Exception, report: ReportFrame, words: MessageFormatter) -> 
 
 
 def _run_refused(result: RunRefused, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    phrases = words.phrases
-    sentence = phrases.run_refused.format(job=format_prose(words.job_name(report.job)))
+    sentence = words.run_refused.format(job=format_prose(words.job_name(report.job)))
     return MessageDraft(
         head=(
             section_block(
-                [sentence, format_fact(phrases.detail, format_prose(result.reason)), *run_lines(report, words)]
+                [sentence, format_fact(words.detail, format_prose(result.reason)), *run_lines(report, words)]
             ),
         )
     )
@@ -90,9 +87,8 @@ def _run_refused(result: RunRefused, report: ReportFrame, words: MessageFormatte
 
 def _finished(result: JobResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """For a job that has no message of its own: that it ran, and whether it got everything done."""
-    phrases = words.phrases
-    sentence = phrases.done if result.complete else phrases.done_in_part
-    took = format_fact(phrases.took, words.format_duration(report.duration_ms / 1000))
+    sentence = words.done if result.complete else words.done_in_part
+    took = format_fact(words.took, words.format_duration(report.duration_ms / 1000))
     return MessageDraft(
         head=(
             section_block(

@@ -9,11 +9,13 @@ from datetime import datetime
 from nightshift.errors import NightshiftError
 from nightshift.results.common import GuardRefusal, JobResult
 from nightshift.slack.formatter import MessageFormatter
-from nightshift.slack.markup import DASH, MAX_PROSE, format_fact, format_prose
+from nightshift.slack.markup import DASH, format_fact, format_prose
 from nightshift.slack.messages import Block, section_block
 
 MAX_WARNINGS = 3
 """Warnings shown of one table or run; the log has them all."""
+MAX_WARNING = 250
+"""Characters of a warning beside others."""
 MAX_LISTED = 5
 """Entries shown of a list."""
 
@@ -52,39 +54,45 @@ class ReportFrame:
 
 def run_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
     """The lines about the run itself, whatever the job did."""
-    phrases = words.phrases
-    lines = [format_fact(phrases.ran_at, format_prose(words.format_moment(report.as_of)))]
-    if report.attempt > 1:
-        lines.append(format_fact(phrases.attempt, phrases.nth.format(attempt=report.attempt)))
-    return lines
+    ran_at = format_fact(words.ran_at, format_prose(words.format_moment(report.as_of)))
+    return [ran_at, *attempt_lines(report, words)]
+
+
+def attempt_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
+    """The number of the attempt, unless it is the first."""
+    return [format_fact(words.attempt, words.nth.format(attempt=report.attempt))] if report.attempt > 1 else []
+
+
+def preview_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
+    """The closing note of a dry run that did not fail: the message of a failure has one of its own."""
+    return [words.preview_note] if report.dry_run and report.error is None else []
 
 
 def refusal_lines(refusal: GuardRefusal | None, words: MessageFormatter) -> list[str]:
     """The guard that refused, its reason, and the remedy."""
-    phrases = words.phrases
     if refusal is None:
-        return [phrases.refused.format(guard=DASH)]
-    lines = [phrases.refused.format(guard=format_prose(words.guard_name(refusal.guard)))]
-    reason = phrases.guard_reasons.get(refusal.guard)
+        return [words.refused.format(guard=DASH)]
+    lines = [words.refused.format(guard=format_prose(words.guard_name(refusal.guard)))]
+    reason = words.guard_reasons.get(refusal.guard)
     if reason:
-        lines.append(format_fact(phrases.reason, reason))
-    lines.append(format_fact(phrases.detail if reason else phrases.reason, format_prose(refusal.message)))
-    return [*lines, format_fact(phrases.hint, format_prose(refusal.hint))]
+        lines.append(format_fact(words.reason, reason))
+    lines.append(format_fact(words.detail if reason else words.reason, format_prose(refusal.message)))
+    return [*lines, format_fact(words.hint, format_prose(refusal.hint))]
 
 
 def error_lines(error: NightshiftError, words: MessageFormatter) -> list[str]:
     """The error that one table failed with, and the remedy."""
-    lines = [words.phrases.table_failed.format(error=format_prose(error.message))]
-    return [*lines, format_fact(words.phrases.hint, format_prose(error.hint))] if error.hint else lines
+    lines = [words.table_failed.format(error=format_prose(error.message))]
+    return [*lines, format_fact(words.hint, format_prose(error.hint))] if error.hint else lines
 
 
 def warning_lines(
-    warnings: Sequence[str], words: MessageFormatter, *, most: int = MAX_WARNINGS, limit: int = MAX_PROSE
+    warnings: Sequence[str], words: MessageFormatter, *, most: int = MAX_WARNINGS, limit: int = MAX_WARNING
 ) -> list[str]:
     """The first warnings, each of `limit` characters at most, and the number of the others."""
     lines = [f"⚠️ {format_prose(warning, limit)}" for warning in warnings[:most]]
     hidden = len(warnings) - len(lines)
-    return [*lines, words.phrases.warnings_left_out.form_of(hidden)] if hidden else lines
+    return [*lines, words.warnings_left_out.form_of(hidden)] if hidden else lines
 
 
 def list_blocks(title: str, entries: Sequence[str], words: MessageFormatter) -> tuple[Block, ...]:
@@ -97,5 +105,5 @@ def list_blocks(title: str, entries: Sequence[str], words: MessageFormatter) -> 
     if not entries:
         return ()
     hidden = len(entries) - MAX_LISTED
-    more = [words.phrases.entries_left_out.form_of(hidden)] if hidden > 0 else []
+    more = [words.entries_left_out.form_of(hidden)] if hidden > 0 else []
     return (section_block([title, *(f"• {entry}" for entry in entries[:MAX_LISTED]), *more]),)

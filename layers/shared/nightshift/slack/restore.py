@@ -14,7 +14,7 @@ from nightshift.results.units import format_size
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_prose
 from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, list_blocks, refusal_lines, run_lines, warning_lines
+from nightshift.slack.report import ReportFrame, list_blocks, preview_lines, refusal_lines, run_lines, warning_lines
 
 MAX_WARNING = 400
 """Characters of a warning."""
@@ -29,89 +29,79 @@ def render_restore(result: RestoreResult, report: ReportFrame, words: MessageFor
         return MessageDraft(head=(head,), items=_lists(result, words))
     if result.status is RunStatus.NOTHING:
         return MessageDraft(head=(head,))
-    phrases = words.phrases
-    title = header_block(phrases.restore_preview_title if report.dry_run else phrases.restore_title)
+    title = header_block(words.restore_preview_title if report.dry_run else words.restore_title)
     return MessageDraft(head=(title, head), items=_lists(result, words))
 
 
 def _head(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
     """The verdict and the figures."""
-    phrases = words.phrases
     if report.error is not None:
-        yield phrases.table_failed_above
+        yield words.table_failed_above
         yield from _figures(result, report, words)
     elif result.status is RunStatus.NOTHING:
-        yield phrases.nothing_to_restore
+        yield words.nothing_to_restore
         yield from _places(result, words)
-        yield from _count(phrases.restored_before, result.already, words)
+        yield from _count(words.restored_before, result.already, words)
         yield from warning_lines(result.warnings, words, limit=MAX_WARNING)
     else:
         if result.status is RunStatus.REFUSED:
             yield from _refused(result, words)
         else:
             if result.status is RunStatus.PARTIAL:
-                yield phrases.restored_in_part
+                yield words.restored_in_part
             yield from _figures(result, report, words)
         yield from run_lines(report, words)
-        if report.dry_run:
-            yield phrases.preview_note
+        yield from preview_lines(report, words)
 
 
 def _refused(result: RestoreResult, words: MessageFormatter) -> Iterator[str]:
-    phrases = words.phrases
     yield from refusal_lines(result.refusal, words)
     yield from _places(result, words)
-    yield (
-        format_fact(phrases.restored_rows, words.format_rows(result.rows)) if result.rows else phrases.nothing_restored
-    )
+    yield (format_fact(words.restored_rows, words.format_rows(result.rows)) if result.rows else words.nothing_restored)
 
 
 def _places(result: RestoreResult, words: MessageFormatter) -> Iterator[str]:
     """The table that was archived, and the table that is filled."""
-    phrases = words.phrases
-    yield format_fact(phrases.restore_table, format_code(result.table))
+    yield format_fact(words.restore_table, format_code(result.table))
     if result.into is not None:
-        note = phrases.the_original if result.into_original else ""
-        yield format_fact(phrases.restored_into, format_code(result.into), note=note)
+        note = words.the_original if result.into_original else ""
+        yield format_fact(words.restored_into, format_code(result.into), note=note)
 
 
 def _figures(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    phrases = words.phrases
     yield from _places(result, words)
-    yield format_fact(
-        phrases.expected_restore if report.dry_run else phrases.restored_rows, words.format_rows(result.rows)
-    )
+    yield format_fact(words.expected_restore if report.dry_run else words.restored_rows, words.format_rows(result.rows))
     if result.existing:
-        yield format_fact(phrases.existing_keys, words.format_rows(result.existing), note=phrases.left_alone)
-    yield format_fact(phrases.objects, phrases.pieces.form_of(result.objects), note=format_size(result.bytes))
-    yield from _count(phrases.restored_before, result.already, words)
-    yield from _count(phrases.objects_left, result.remaining, words, note=phrases.goes_on)
+        yield format_fact(words.existing_keys, words.format_rows(result.existing), note=words.left_alone)
+    yield format_fact(words.objects, words.pieces.form_of(result.objects), note=format_size(result.bytes))
+    yield from _count(words.restored_before, result.already, words)
+    yield from _count(words.objects_left, result.remaining, words, note=words.goes_on)
     if result.hold_until is not None:
-        until = phrases.until.format(moment=format_prose(words.format_moment(result.hold_until)))
-        yield format_fact(phrases.hold, until, note=phrases.hold_means)
+        until = words.until.format(moment=format_prose(words.format_moment(result.hold_until)))
+        yield format_fact(words.hold, until, note=words.hold_means)
     yield from warning_lines(result.warnings, words, limit=MAX_WARNING)
     if not report.dry_run:
         speed = result.rows / result.seconds if result.seconds > 0 else 0.0
         yield format_fact(
-            phrases.took, words.format_duration(result.seconds), note=words.format_rate(speed) if speed >= 1 else ""
+            words.took, words.format_duration(result.seconds), note=words.format_rate(speed) if speed >= 1 else ""
         )
 
 
 def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -> Iterator[str]:
     """Yields the count as a line; nothing for zero."""
     if count:
-        yield format_fact(label, words.phrases.pieces.form_of(count), note=note)
+        yield format_fact(label, words.pieces.form_of(count), note=note)
 
 
 def _lists(result: RestoreResult, words: MessageFormatter) -> tuple[Block, ...]:
     """Returns the lists of damaged objects and of differences between archive and table."""
-    phrases, damaged, notes = words.phrases, result.damaged, result.columns
+    damaged, notes = result.damaged, result.columns
     return (
-        *list_blocks(phrases.damaged.form_of(len(damaged)), [_damaged(one, words) for one in damaged], words),
-        *list_blocks(phrases.about_columns, [format_prose(note) for note in notes], words),
+        *list_blocks(words.damaged.form_of(len(damaged)), [_damaged(object_, words) for object_ in damaged], words),
+        *list_blocks(words.about_columns, [format_prose(note) for note in notes], words),
     )
 
 
-def _damaged(one: DamagedObject, words: MessageFormatter) -> str:
-    damage = format_prose(words.damage_name(one.damage), MAX_DAMAGE)
-    return f"{format_code(one.key)}: {damage} ({format_prose(one.what, MAX_SEEN)})"
+def _damaged(object_: DamagedObject, words: MessageFormatter) -> str:
+    damage = format_prose(words.damage_name(object_.damage), MAX_DAMAGE)
+    return f"{format_code(object_.key)}: {damage} ({format_prose(object_.what, MAX_SEEN)})"

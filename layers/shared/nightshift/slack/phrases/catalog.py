@@ -6,8 +6,6 @@ they are, inside a frame of these phrases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from nightshift.slack.phrases.forms import Language
 from nightshift.slack.phrases.guards import Guards
 from nightshift.slack.phrases.labels import Labels
@@ -20,6 +18,3 @@ class MessageCatalog(Sentences, Labels, Names, Guards):
 
     def __init__(self, language: Language) -> None:
         self.language: Language = language
-
-
-PHRASES: Mapping[Language, MessageCatalog] = {"ko": MessageCatalog("ko"), "en": MessageCatalog("en")}
