@@ -48,7 +48,7 @@ def reembed(run: JobRun, services: RunServices) -> ReembedResult:
                 run=run,
                 settings=services.settings,
                 database=services.database,
-                embedder=services.embedder(),
+                embedder=services.wiring.embedder,
                 policy=policy,
                 scope=scope,
                 round=decision or run.as_of.isoformat(),

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
 from nightshift.run_services import RunWiring
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 
 class Impatient(RunWiring):
     """Waits a second for S3's answers, and asks twice."""
 
     @cached_property
-    def s3_client(self) -> Future[Any]:
+    def s3_client(self) -> S3Client:
         config = Config(read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
-        client: Future[Any] = Future()
-        client.set_result(boto3.client("s3", endpoint_url=self.environ["AWS_ENDPOINT_URL"], config=config))
-        return client
+        return boto3.client("s3", endpoint_url=self.environ["AWS_ENDPOINT_URL"], config=config)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nightshift.errors import BusError
@@ -32,7 +33,19 @@ class EventBus:
     def __init__(self, name: str) -> None:
         """Args: name: the bus, by name or ARN; nothing is connected yet."""
         self.name = name
-        self._client: EventBridgeClient | None = None
+
+    @cached_property
+    def _client(self) -> EventBridgeClient:
+        import boto3
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=5,
+            read_timeout=15,
+            retries={"mode": "standard", "max_attempts": 4},
+            user_agent_extra="nightshift",
+        )
+        return boto3.session.Session().client("events", config=config)
 
     def put_events(self, kind: str, detail: Mapping[str, Any], *, time: datetime) -> str:
         """Send an event.
@@ -58,7 +71,7 @@ class EventBus:
             "Time": time,
         }
         try:
-            answer = self._connected().put_events(Entries=[entry])
+            answer = self._client.put_events(Entries=[entry])
         except ClientError as exc:
             raise self._error(kind, str(exc.response.get("Error", {}).get("Code", "refused")), exc) from exc
         except BotoCoreError as exc:
@@ -68,20 +81,6 @@ class EventBus:
         if not sent.get("EventId"):
             raise self._error(kind, sent.get("ErrorCode") or "no answer for the event", told=sent.get("ErrorMessage"))
         return sent["EventId"]
-
-    def _connected(self) -> EventBridgeClient:
-        if self._client is None:
-            import boto3
-            from botocore.config import Config
-
-            config = Config(
-                connect_timeout=5,
-                read_timeout=15,
-                retries={"mode": "standard", "max_attempts": 4},
-                user_agent_extra="nightshift",
-            )
-            self._client = boto3.session.Session().client("events", config=config)
-        return self._client
 
     def _error(self, kind: str, code: str, exc: Exception | None = None, told: str | None = None) -> BusError:
         from nightshift.aws_failures import hint_of, words_of

@@ -30,6 +30,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 M = TypeVar("M", bound=BaseModel)
 
+_UNKNOWN_KEY = ": unknown key"
+
 LOCAL_BUDGET_S = 24 * 3600.0
 """Seconds a run may take where no Lambda context sets a deadline."""
 
@@ -155,14 +157,14 @@ def _parse_input(given: Mapping[str, Any], request: type[BaseModel] | None) -> t
         raise InvalidEvent("scheduled_time is a number", hint='write it like "2025-10-15T00:00:00Z"')
     own = set(request.model_fields) if request else set()
     problems: list[str] = []
-    unknown: list[bool] = []
-    common = _checked(_Input, {k: v for k, v in given.items() if k not in own}, problems, unknown)
+    common = _checked(_Input, {k: v for k, v in given.items() if k not in own}, problems)
     # The job's part is looked at even if the rest is wrong: one error names everything.
-    asked = _checked(request, {k: v for k, v in given.items() if k in own}, problems, unknown) if request else None
+    asked = _checked(request, {k: v for k, v in given.items() if k in own}, problems) if request else None
     if problems:
         known = ", ".join([*_Input.model_fields, *(request.model_fields if request else ())])
+        unknown = any(problem.endswith(_UNKNOWN_KEY) for problem in problems)
         raise InvalidEvent(
-            f"the event has {'keys' if any(unknown) else 'values'} that are not understood",
+            f"the event has {'keys' if unknown else 'values'} that are not understood",
             detail="\n".join(problems[:20]),
             hint=f"known keys: {known}",
         )
@@ -170,17 +172,15 @@ def _parse_input(given: Mapping[str, Any], request: type[BaseModel] | None) -> t
     return common, asked
 
 
-def _checked(model: type[M], given: Mapping[str, Any], problems: list[str], unknown: list[bool]) -> M | None:
-    """Validate; appends each error to `problems`, and to `unknown` whether it was an unknown key."""
+def _checked(model: type[M], given: Mapping[str, Any], problems: list[str]) -> M | None:
+    """Validate; appends each error to `problems`."""
     try:
         return model.model_validate(dict(given))
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False, include_context=False):
             name = ".".join(str(part) for part in error["loc"])[:80] or "event"
-            unknown.append(error["type"] == "extra_forbidden")
-            problems.append(
-                f"{name}: " + ("unknown key" if unknown[-1] else error["msg"].removeprefix("Value error, "))
-            )
+            unknown = error["type"] == "extra_forbidden"
+            problems.append(name + (_UNKNOWN_KEY if unknown else f": {error['msg'].removeprefix('Value error, ')}"))
         return None
 
 

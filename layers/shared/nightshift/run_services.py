@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightshift import secrets
 from nightshift.database.connect import Database
@@ -21,6 +20,8 @@ from nightshift.progress_events import Listener, ignore_events
 from nightshift.settings import Settings
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from nightshift.embedders.text_embedder import TextEmbedder
     from nightshift.event_bus import EventBus
     from nightshift.store import ObjectStore
@@ -57,21 +58,24 @@ class RunWiring:
                 {name: value for name, value in self.environ.items() if name.startswith("SLACK_") or name in names}
             )
 
-    @property
-    def s3_client(self) -> Future[Any]:
-        """boto3's client, begun in the background at the first mention and kept while the environment is warm.
+    @cached_property
+    def s3_client(self) -> S3Client:
+        """boto3's client, kept while the environment is warm; one that cannot be built is tried again at the next use.
 
-        Building it takes longer than anything else before the first row moves (0.1 s and more), and the database is
-        being asked meanwhile. One that could not be built is tried again by the next run.
+        Raises:
+            NightshiftError: boto3 makes none, e.g. for lack of a region.
         """
-        client: Future[Any] | None = self.__dict__.get("_s3_client")
-        if client is None or (client.done() and client.exception() is not None):
-            builder = ThreadPoolExecutor(1, thread_name_prefix="s3-client")
-            client = builder.submit(_make_client)
-            # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
-            client.add_done_callback(lambda _: gc.freeze())
-            builder.shutdown(wait=False)
-            self.__dict__["_s3_client"] = client
+        from botocore.exceptions import BotoCoreError
+
+        from nightshift.aws_failures import unusable_client
+        from nightshift.store import make_client
+
+        try:
+            client = make_client()
+        except (BotoCoreError, ValueError) as exc:  # ValueError: an AWS_ENDPOINT_URL that is no URL
+            raise unusable_client("S3", exc) from exc
+        # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
+        gc.freeze()
         return client
 
     @cached_property
@@ -126,25 +130,16 @@ class RunServices:
             )
         return self.settings.archive_bucket
 
-    def prepare_archive(self) -> None:
-        """Check that there is a bucket, and begin to build the client; raises as `archive_bucket` does."""
-        if self.archive_bucket:
-            self.wiring.s3_client  # noqa: B018 - the first mention begins it
-
     def archive_store(self) -> ObjectStore:
         """The archive's bucket, ready for use; raises as `archive_bucket` does."""
         from nightshift.store import ObjectStore
 
         settings, bucket = self.settings, self.archive_bucket
-        return ObjectStore(self.wiring.s3_client.result, bucket, settings.archive_kms_key, settings.archive_proof)
+        return ObjectStore(self.s3_client, bucket, settings.archive_kms_key, settings.archive_proof)
 
-    def s3_client(self) -> Any:
-        """boto3's client, for buckets that are not the archive's."""
-        return self.wiring.s3_client.result()
-
-    def embedder(self) -> TextEmbedder:
-        """The embedding model, kept while the environment is warm; raises as `make_embedder` does."""
-        return self.wiring.embedder
+    def s3_client(self) -> S3Client:
+        """boto3's client, built at the first call; raises as `RunWiring.s3_client` does."""
+        return self.wiring.s3_client
 
     def fetch_text(self, location: str) -> str:
         """The text behind a path, `s3://bucket/key` or `ssm:/name`.
@@ -156,7 +151,7 @@ class RunServices:
             from nightshift.store import ObjectStore
 
             bucket, _, key = location.removeprefix("s3://").partition("/")
-            return ObjectStore(self.wiring.s3_client.result, bucket).get_object(key).decode("utf-8")
+            return ObjectStore(self.s3_client, bucket).get_object(key).decode("utf-8")
         if location.startswith("ssm:"):
             return secrets.read_parameter(location.removeprefix("ssm:"))
         try:
@@ -165,16 +160,3 @@ class RunServices:
             raise InvalidSettings(
                 "the policy file cannot be read", detail=f"NIGHTSHIFT_CONFIG: {location}: {type(exc).__name__}"
             ) from None
-
-
-def _make_client() -> Any:
-    """boto3 is loaded here, by the thread that builds the client: a dry run needs neither."""
-    from botocore.exceptions import BotoCoreError
-
-    from nightshift.aws_failures import unusable_client
-    from nightshift.store import make_client
-
-    try:
-        return make_client()
-    except (BotoCoreError, ValueError) as exc:  # ValueError: an AWS_ENDPOINT_URL that is no URL
-        raise unusable_client("S3", exc) from exc

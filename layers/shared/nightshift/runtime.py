@@ -122,7 +122,7 @@ def _run_connected(
                 check_readable(connection)
             return run, work(run, services)
         if spec.needs_archive:
-            services.prepare_archive()
+            _ = services.archive_bucket  # raises before anything is locked or recorded
         return _run_recorded(run, services, work, started)
 
 

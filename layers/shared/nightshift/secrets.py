@@ -96,21 +96,21 @@ def _asked(service: str, name: str, about: str) -> str:
         return str(parameters.SecretsProvider(boto_config=config).get(name, force_fetch=True))
     except Exception as exc:
         # Powertools wraps what boto3 raised, and chains it by context alone.
-        failure = _unreadable(service, about, exc.__cause__ or exc.__context__ or exc)
+        cause = exc.__cause__ or exc.__context__
+        failure = _unreadable(service, about, cause if isinstance(cause, Exception) else exc)
     raise failure
 
 
-def _unreadable(service: str, about: str, exc: BaseException) -> SecretUnavailable:
+def _unreadable(service: str, about: str, exc: Exception) -> SecretUnavailable:
     """Missing, denied and silent are three things, and ask for three remedies."""
     from botocore import exceptions as botocore
 
-    from nightshift.aws_failures import hint_of, words_of
+    from nightshift.aws_failures import hint_of, with_words
 
     code = (
         exc.response.get("Error", {}).get("Code", "") if isinstance(exc, botocore.ClientError) else type(exc).__name__
     )
-    words = words_of(exc) if isinstance(exc, Exception) else ""
-    detail = f"{about}: {code}: {words}" if words else f"{about}: {code}"
+    detail = with_words(f"{about}: {code}", exc)
     action = "ssm:GetParameter" if service == "SSM" else "secretsmanager:GetSecretValue"
     if code in ("ResourceNotFoundException", "ParameterNotFound"):
         hint = "correct the name or ARN, or create it; the region and the account that are asked are part of it"
@@ -123,10 +123,9 @@ def _unreadable(service: str, about: str, exc: BaseException) -> SecretUnavailab
             "in a VPC the function needs a NAT gateway or an endpoint of the service; check AWS_ENDPOINT_URL and region"
         )
         return SecretUnavailable(f"{service} did not answer", detail=detail, hint=hint)
-    own = hint_of(exc) if isinstance(exc, Exception) else None
     key = "the role needs kms:Decrypt on the value's KMS key, and the key has to be enabled"
-    own = key if code in _ABOUT_ITS_KEY else own
-    return SecretUnavailable(f"a value could not be read from {service}", detail=detail, hint=own)
+    remedy = key if code in _ABOUT_ITS_KEY else hint_of(exc)
+    return SecretUnavailable(f"a value could not be read from {service}", detail=detail, hint=remedy)
 
 
 _ABOUT_ITS_KEY = ("DecryptionFailure", "EncryptionFailure", "InvalidKeyId", "KMSInvalidStateException")
