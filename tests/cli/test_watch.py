@@ -119,7 +119,7 @@ def test_a_time_that_is_none(house: House, command: str, given: str) -> None:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sign of life every few milliseconds."""
-    monkeypatch.setattr("nightshift.cli.watch.EVERY_S", 0.02)
+    monkeypatch.setattr("nightshift.cli.progress.EVERY_S", 0.02)
 
 
 @pytest.mark.usefixtures("hurried")

@@ -60,7 +60,14 @@ class UsageFailure(CommandFailure):
     exit_code = ExitCode.USAGE
 
 
-class InterruptedByUser(click.ClickException):
+class StoppedByUser(click.ClickException):
+    """The operator's own wish, shown without click's `Error:`."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=True)
+
+
+class InterruptedByUser(StoppedByUser):
     """Ctrl-C; click's own way would be exit status 1."""
 
     exit_code = ExitCode.INTERRUPTED
@@ -68,20 +75,14 @@ class InterruptedByUser(click.ClickException):
     def __init__(self) -> None:
         super().__init__("interrupted")
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.message, file=file, err=True)
 
-
-class DeclinedByUser(click.ClickException):
+class DeclinedByUser(StoppedByUser):
     """The operator was asked, and said no."""
 
     exit_code = ExitCode.REFUSED
 
     def __init__(self) -> None:
         super().__init__("nothing was touched")
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.message, file=file, err=True)
 
 
 _STATUS = {
@@ -95,8 +96,8 @@ def as_answer(failure: click.ClickException) -> dict[str, Any]:
     """Returns a failure as the one JSON object of a command: the text on stderr, and the work done before."""
     answer: dict[str, Any] = {"status": _STATUS.get(ExitCode(failure.exit_code), RunStatus.FAILED.value)}
     error = failure.error if isinstance(failure, CommandFailure) else NightshiftError(failure.format_message())
-    told = {"message": error.message, "detail": error.detail, "hint": error.hint}
-    answer["error"] = {name: value for name, value in told.items() if value}
+    parts = {"message": error.message, "detail": error.detail, "hint": error.hint}
+    answer["error"] = {name: value for name, value in parts.items() if value}
     if error.result is not None and hasattr(error.result, "to_json"):
         answer["result"] = error.result.to_json()
     return answer
@@ -110,9 +111,9 @@ def error_lines(error: NightshiftError) -> str:
     return "\n  ".join(lines)
 
 
-def refusal_lines(message: str, remedy: str) -> str:
+def refusal_lines(message: str, hint: str) -> str:
     """A guard's message and hint, as those of an error."""
-    return "\n  ".join([message, f"hint: {remedy}"] if remedy else [message])
+    return error_lines(NightshiftError(message, hint=hint))
 
 
 @contextmanager

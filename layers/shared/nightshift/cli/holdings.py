@@ -6,7 +6,7 @@ figure without a state's name counts `archived` alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +24,10 @@ class ObjectTotals:
     bytes: int = 0
     objects: int = 0
 
-    def add_object(self, one: ArchivedObject) -> None:
-        self.rows += one.rows or 0
-        self.bytes += one.bytes or 0
-        self.objects += 1
+    def add(self, rows: int | None, bytes_: int | None, objects: int = 1) -> None:
+        self.rows += rows or 0
+        self.bytes += bytes_ or 0
+        self.objects += objects
 
     def to_json(self) -> dict[str, int]:
         return {"rows": self.rows, "bytes": self.bytes, "objects": self.objects}
@@ -48,8 +48,11 @@ class ArchiveSummary:
         """Every state but `archived`."""
         return {state: total for state, total in self.states.items() if state != ARCHIVED}
 
-    def add_object(self, one: ArchivedObject) -> None:
-        self.states.setdefault(one.state, ObjectTotals()).add_object(one)
+    def add_object(self, archived: ArchivedObject) -> None:
+        self.totals_of(archived.state).add(archived.rows, archived.bytes)
+
+    def totals_of(self, state: str) -> ObjectTotals:
+        return self.states.setdefault(state, ObjectTotals())
 
     def to_json(self) -> dict[str, Any]:
         return {**self.archived_totals.to_json(), "states": {s: t.to_json() for s, t in sorted(self.states.items())}}
@@ -70,16 +73,17 @@ class TableSummary(ArchiveSummary):
     days: dict[str, ArchiveSummary] = field(default_factory=dict)
     _last_day: str = ""
 
-    def add_object(self, one: ArchivedObject) -> None:
+    def add_object(self, archived: ArchivedObject) -> None:
         """Count an object; they come in order of their day, and within it of their oldest row."""
-        ArchiveSummary.add_object(self, one)
-        self.days.setdefault(one.day, ArchiveSummary()).add_object(one)
-        if one.state != ARCHIVED:
+        ArchiveSummary.add_object(self, archived)
+        self.days.setdefault(archived.day, ArchiveSummary()).add_object(archived)
+        if archived.state != ARCHIVED:
             return
-        self.first = self.first or one.first
-        if one.last is not None and (one.day != self._last_day or self.last is None or one.last > self.last):
+        day, last = archived.day, archived.last
+        self.first = self.first or archived.first
+        if last is not None and (day != self._last_day or self.last is None or last > self.last):
             # Texts compare as times only within a day: years before 1 are written otherwise.
-            self.last, self._last_day = one.last, one.day
+            self.last, self._last_day = last, day
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -88,27 +92,22 @@ class TableSummary(ArchiveSummary):
             "first": self.first,
             "last": self.last,
             "states": ArchiveSummary.to_json(self)["states"],
-            "days": [{"dt": day, **holding.to_json()} for day, holding in self.days.items()],
+            "days": [{"dt": day, **summary.to_json()} for day, summary in self.days.items()],
         }
 
 
 def add_up(objects: Iterable[ArchivedObject]) -> list[TableSummary]:
     """Per table, in the inventory's order."""
     tables: dict[str, TableSummary] = {}
-    for one in objects:
-        tables.setdefault(one.table, TableSummary(table=one.table)).add_object(one)
+    for archived in objects:
+        tables.setdefault(archived.table, TableSummary(table=archived.table)).add_object(archived)
     return list(tables.values())
 
 
-def total_summary(holdings: Iterable[ArchiveSummary]) -> ArchiveSummary:
+def total_summary(summaries: Iterable[ArchiveSummary]) -> ArchiveSummary:
     """All of them as one."""
     whole = ArchiveSummary()
-    for state, one in _sums(holdings):
-        at = whole.states.setdefault(state, ObjectTotals())
-        at.rows, at.bytes, at.objects = at.rows + one.rows, at.bytes + one.bytes, at.objects + one.objects
+    for summary in summaries:
+        for state, totals in summary.states.items():
+            whole.totals_of(state).add(totals.rows, totals.bytes, totals.objects)
     return whole
-
-
-def _sums(holdings: Iterable[ArchiveSummary]) -> Iterator[tuple[str, ObjectTotals]]:
-    for holding in holdings:
-        yield from holding.states.items()

@@ -1,61 +1,127 @@
-"""Shows the progress of a command on stderr: a bar on a terminal, and elsewhere a line every few seconds."""
+"""Shows the progress of a command on stderr: a bar on a terminal, and elsewhere a line every few seconds.
+
+A job that runs in this process is limited in time here, as Lambda would limit it.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from nightshift.cli.output import console_for
-from nightshift.cli.watch import told_regularly
+
+EVERY_S = 10.0
+"""Seconds from one sign of life to the next."""
+
+_FACTS = ("table", "rows", "document", "key")
+"""Fields of a log line that a sign of life shows: names and counts."""
 
 
 class ProgressBar:
     """Progress of a command. Worker threads may call it."""
 
-    def __init__(self, progress: Progress | None, title: str, unit: str) -> None:
+    def __init__(self, progress: Progress, title: str, unit: str) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=None) if progress else TaskID(0)
-        self._title = title
+        self._task = progress.add_task(title, total=None)
         self._unit = unit
-        self._lock = threading.Lock()
-        self._done = 0
-        self._total: int | None = None
 
     def expect_rows(self, total: int) -> None:
         """So much there will be in all."""
-        self._total = total
-        if self._progress:
-            self._progress.update(self._task, total=total)
+        self._progress.update(self._task, total=total)
 
     def advance_rows(self, by: int) -> None:
         """So much more is done."""
-        with self._lock:
-            self._done += by
-        if self._progress:
-            self._progress.advance(self._task, by)
+        self._progress.advance(self._task, by)
 
-    def words(self, seconds: float) -> str:
+    def line(self, seconds: float) -> str:
         """Return the line for where there is no terminal."""
-        if self._total is None:
-            return f"{self._title}: running for {seconds:.0f} s"
-        return f"{self._title}: {self._done:,} of {self._total:,} {self._unit} after {seconds:.0f} s"
+        (task,) = self._progress.tasks
+        if task.total is None:
+            return f"{task.description}: running for {seconds:.0f} s"
+        return f"{task.description}: {task.completed:,} of {task.total:,} {self._unit} after {seconds:.0f} s"
 
 
 @contextmanager
 def show_progress(title: str, unit: str) -> Iterator[ProgressBar]:
     """Shows progress while the context lasts; a terminal's bar disappears afterwards."""
-    if not sys.stderr.isatty():
-        silent = ProgressBar(None, title, unit)
-        with told_regularly(silent.words):
-            yield silent
-        return
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
-        *(TextColumn(unit), TimeElapsedColumn()),
-    )
-    with Progress(*columns, console=console_for(sys.stderr), transient=True) as progress:
-        yield ProgressBar(progress, title, unit)
+    terminal, description = sys.stderr.isatty(), TextColumn("{task.description}")
+    columns = (description, BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
+    with Progress(*columns, console=console_for(sys.stderr), transient=True, disable=not terminal) as progress:
+        bar = ProgressBar(progress, title, unit)
+        with nullcontext() if terminal else print_regularly(bar.line):
+            yield bar
+
+
+@dataclass(slots=True)
+class TimeAllowance:
+    """The context of a call from the command line: what Lambda's would say of the time that is left.
+
+    Attributes:
+        until: `time.monotonic()` value.
+        aws_request_id: empty, as no log service has one.
+    """
+
+    until: float
+    aws_request_id: str = ""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds; 0 once the time is over."""
+        return max(0, int((self.until - time.monotonic()) * 1000))
+
+
+class _LastLogLine(logging.Handler):
+    """Remembers the last line of the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.line = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = [f"{name} {value}" for name in _FACTS if (value := getattr(record, name, None)) is not None]
+        self.line = ", ".join([record.getMessage().splitlines()[0], *facts])
+
+
+@contextmanager
+def signs_of_life(job: str, log: logging.Logger) -> Iterator[None]:
+    """Prints to stderr, every few seconds, that a job is running, for how long, and its last log line."""
+    last = _LastLogLine()
+
+    def line(seconds: float) -> str:
+        return f"{job}: running for {seconds:.0f} s" + (f"; last: {last.line}" if last.line else "")
+
+    log.addHandler(last)
+    try:
+        with print_regularly(line):
+            yield
+    finally:
+        log.removeHandler(last)
+
+
+@contextmanager
+def print_regularly(line: Callable[[float], str]) -> Iterator[None]:
+    """Write a line to stderr every `EVERY_S` seconds.
+
+    Args:
+        line: returns it; its argument is the seconds since the context began.
+    """
+    over, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(EVERY_S):
+            click.echo(line(time.monotonic() - began), err=True)
+
+    teller = threading.Thread(target=tell, name="signs-of-life", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()

@@ -90,12 +90,14 @@ def archives_command(
             label = context.archived_label(services, table) if table is not None else None
             with services.database.connect() as connection:
                 states = None if every_state else holdings.SETTLED
-                found = list_archived_objects(connection, bucket, table=label, since=since, until=until, states=states)
-    tables = holdings.add_up(found)
+                objects = list_archived_objects(
+                    connection, bucket, table=label, since=since, until=until, states=states
+                )
+    tables = holdings.add_up(objects)
     prefix = wiring.settings.archive_prefix
     if as_json:
         whole = holdings.total_summary(tables).to_json()
-        print_json({"bucket": bucket, "prefix": prefix, **whole, "tables": [one.to_json() for one in tables]})
+        print_json({"bucket": bucket, "prefix": prefix, **whole, "tables": [table_.to_json() for table_ in tables]})
     else:
         show_archives(f"s3://{bucket}", tables, by=by or ("day" if table else "table"))
 
@@ -151,20 +153,20 @@ def show_archives(place: str, tables: Sequence[TableSummary], *, by: Literal["ta
 
 
 def _by_table(table: TableSummary, states: Sequence[str]) -> tuple[str, ...]:
-    days = [day for day, holding in table.days.items() if holding.archived_totals.objects] or ["-"]
+    days = [day for day, summary in table.days.items() if summary.archived_totals.objects] or ["-"]
     return (table.table, f"{len(days):,}", days[0], days[-1], *_figures(table, states))
 
 
 def _by_day(table: TableSummary, states: Sequence[str]) -> list[tuple[str, ...]]:
-    return [(table.table, day, *_figures(holding, states)) for day, holding in table.days.items()]
+    return [(table.table, day, *_figures(summary, states)) for day, summary in table.days.items()]
 
 
-def _figures(holding: ArchiveSummary, states: Sequence[str]) -> tuple[str, ...]:
-    archived = holding.archived_totals
-    others = (holding.states.get(state) for state in states)
+def _figures(summary: ArchiveSummary, states: Sequence[str]) -> tuple[str, ...]:
+    archived = summary.archived_totals
+    others = (summary.states.get(state) for state in states)
     return (
         f"{archived.rows:,}",
         format_size(archived.bytes),
         f"{archived.objects:,}",
-        *(f"{one.rows:,}/{one.objects:,}" if one else "-" for one in others),
+        *(f"{totals.rows:,}/{totals.objects:,}" if totals else "-" for totals in others),
     )

@@ -85,13 +85,13 @@ def backups_command(ctx: click.Context, deep: bool, as_json: bool) -> None:
     with context.redirect_output(verbose=ctx.obj), progress.show_progress("reading backups", "objects"):
         wiring = context.make_wiring()
         shelf, zone = context.backup_shelf(wiring)
-        found = find_backups(shelf.store, shelf.prefix, deep=deep)
+        backups = find_backups(shelf.store, shelf.prefix, deep=deep)
     place = f"s3://{shelf.store.bucket}/{shelf.prefix}"
     if as_json:
-        print_json({"place": place, "backups": [_as_json(one, wiring.now()) for one in found]})
+        print_json({"place": place, "backups": [_as_json(backup, wiring.now()) for backup in backups]})
     else:
-        show_backups(place, found, zone, wiring.now())
-    ctx.exit(ExitCode.PARTIAL if any(one.state is BackupState.DAMAGED for one in found) else ExitCode.DONE)
+        show_backups(place, backups, zone, wiring.now())
+    ctx.exit(ExitCode.PARTIAL if any(backup.state is BackupState.DAMAGED for backup in backups) else ExitCode.DONE)
 
 
 @backups_command.command("pin", short_help="Exempt a backup from retention.", epilog=PIN_EPILOG)
@@ -160,17 +160,17 @@ def show_backups(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now
         click.echo(f"there is no backup in {place}")
         return
     click.echo(f"the backups in {place}\n")
-    lines = [_line(one, zone, now) for one in backups]
+    lines = [_line(backup, zone, now) for backup in backups]
     print_table(("backup", "state", "proven", "pinned", "tables", "rows", "size"), lines, text=4)
-    for one in backups:
-        if one.pin is not None and one.is_pinned(now) and one.pin.reason:
-            click.echo(f"\n{one.name}: pinned\n{print_fact('reason', one.pin.reason)}")
-        for reason in one.reasons[:10]:
-            click.echo(f"\n{one.name}: {one.state}\n{print_fact('damage', reason)}")
-        for sentence in one.proven.but_for if one.proven else ():
-            click.echo(f"\n{one.name}: proven, but for\n{print_fact('not proven', sentence)}")
-        for missing in one.manifest.missing if one.manifest else ():
-            click.echo(f"\n{one.name}: does not hold\n{print_fact('missing', missing)}")
+    for backup in backups:
+        if backup.pin is not None and backup.is_pinned(now) and backup.pin.reason:
+            click.echo(f"\n{backup.name}: pinned\n{print_fact('reason', backup.pin.reason)}")
+        for reason in backup.reasons[:10]:
+            click.echo(f"\n{backup.name}: {backup.state}\n{print_fact('damage', reason)}")
+        for sentence in backup.proven.but_for if backup.proven else ():
+            click.echo(f"\n{backup.name}: proven, but for\n{print_fact('not proven', sentence)}")
+        for missing in backup.manifest.missing if backup.manifest else ():
+            click.echo(f"\n{backup.name}: does not hold\n{print_fact('missing', missing)}")
 
 
 def _as_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
@@ -199,11 +199,11 @@ def _as_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
     }
 
 
-def _line(one: FoundBackup, zone: ZoneInfo, now: datetime) -> tuple[str, ...]:
-    proven = format_moment(one.proven.proven_at.astimezone(zone)) if one.proven else "-"
-    pinned = _until(one.pin, zone) if one.pin is not None and one.is_pinned(now) else "-"
-    tables, rows = (f"{len(one.manifest.tables):,}", f"{one.manifest.rows:,}") if one.manifest else ("-", "-")
-    return (one.name, one.state.value, proven, pinned, tables, rows, format_size(one.bytes))
+def _line(backup: FoundBackup, zone: ZoneInfo, now: datetime) -> tuple[str, ...]:
+    proven = format_moment(backup.proven.proven_at.astimezone(zone)) if backup.proven else "-"
+    pinned = _until(backup.pin, zone) if backup.pin is not None and backup.is_pinned(now) else "-"
+    tables, rows = (f"{len(backup.manifest.tables):,}", f"{backup.manifest.rows:,}") if backup.manifest else ("-", "-")
+    return (backup.name, backup.state.value, proven, pinned, tables, rows, format_size(backup.bytes))
 
 
 def _until(pin: BackupPin, zone: ZoneInfo) -> str:

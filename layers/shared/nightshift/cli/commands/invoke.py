@@ -64,7 +64,7 @@ def invoke_command(ctx: click.Context, job: str, source: Path | None, timeout: i
     During the run, stderr shows the time and the last step every ten seconds.
     """
     from nightshift.cli import context, output
-    from nightshift.cli.watch import TimeAllowance, signs_of_life
+    from nightshift.cli.progress import TimeAllowance, signs_of_life
     from nightshift.runtime import logger
 
     event = _event(source)

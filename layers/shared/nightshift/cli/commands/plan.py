@@ -83,7 +83,7 @@ def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResul
     chosen = policies if table is None else (_policy(table, policies),)
     with open_archive(run, settings, services.database, None, services.listener, now=services.now()) as archive:
         tables = tuple(archive_table(archive, run, policy) for policy in chosen)
-    errors = [found.error for found in tables if found.error is not None]
+    errors = [table_.error for table_ in tables if table_.error is not None]
     if len(errors) == len(tables):
         raise errors[0]
     return CleanupResult(tables=tables)
@@ -169,8 +169,8 @@ def _day(when: datetime | None) -> str:
 def _remarks(table: TableResult) -> list[str]:
     remarks = []
     if table.refusal is not None:
-        told = refusal_lines(table.refusal.message, table.refusal.hint)
-        remarks.append(f"refused ({table.refusal.guard}): {told}")
+        reason = refusal_lines(table.refusal.message, table.refusal.hint)
+        remarks.append(f"refused ({table.refusal.guard}): {reason}")
     if table.error is not None:
         remarks.append(f"failed: {table.table}: {error_lines(table.error)}")
     remarks += [f"warning: {table.table}: {warning}" for warning in table.warnings]

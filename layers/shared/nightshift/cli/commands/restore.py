@@ -161,7 +161,7 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
         NightshiftError: it failed; stderr has the rows that it had restored before.
     """
     from nightshift.cli import context, jobs, progress
-    from nightshift.cli.watch import TimeAllowance
+    from nightshift.cli.progress import TimeAllowance
     from nightshift.results.restore import RestoreResult
     from nightshift.runtime import run_job
 
@@ -226,8 +226,8 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield print_fact("hold", f"no job deletes these rows until {format_moment(datetime.fromisoformat(hold))}")
     for note in answer["columns"]:
         yield print_fact("column", note)
-    for one in answer["damaged"]:
-        yield print_fact("damaged", f"{one['key']}: {one['damage']}: {one['what']}")
+    for damaged in answer["damaged"]:
+        yield print_fact("damaged", f"{damaged['key']}: {damaged['damage']}: {damaged['what']}")
     for warning in answer.get("warnings", ()):
         yield print_fact("warning", warning)
 

@@ -173,8 +173,8 @@ def _lines(result: RestoredBackup) -> Iterator[str]:
     )
     for difference in result.differences:
         yield print_fact("difference", difference)
-    for one in result.but_for:
-        yield print_fact("except for", one)
+    for exception in result.but_for:
+        yield print_fact("except for", exception)
     for sentence in result.environment:
         yield print_fact("environment", sentence)
     for warning in result.warnings:

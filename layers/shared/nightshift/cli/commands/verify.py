@@ -70,7 +70,7 @@ def verify_command(
             store = services.archive_store()
             label = context.archived_label(services, table) if table is not None else None
             bar.expect_rows(_expected(services, label, since, until))
-            found = verify_archive(
+            report = verify_archive(
                 services.database,
                 store,
                 wiring.settings.archive_prefix,
@@ -82,10 +82,10 @@ def verify_command(
                 progress=lambda _: bar.advance_rows(1),
             )
     if as_json:
-        print_json(found.to_json())
+        print_json(report.to_json())
     else:
-        show_verification(found, repaired=repair)
-    ctx.exit(_code(found))
+        show_verification(report, repaired=repair)
+    ctx.exit(_code(report))
 
 
 def _expected(services: RunServices, label: str | None, since: date | None, until: date | None) -> int:
@@ -98,46 +98,48 @@ def _expected(services: RunServices, label: str | None, since: date | None, unti
         return len(list_archived_objects(connection, bucket, table=label, since=since, until=until, states=SETTLED))
 
 
-def _code(found: VerificationReport) -> ExitCode:
-    if found.damaged or found.unproven:
+def _code(report: VerificationReport) -> ExitCode:
+    if report.damaged or report.unproven:
         return ExitCode.FAILED
-    return ExitCode.DONE if found.is_sound else ExitCode.PARTIAL
+    return ExitCode.DONE if report.is_sound else ExitCode.PARTIAL
 
 
 _DEPTHS = {"quick": "by existence and size", "full": "byte by byte", "values": "byte by byte and value by value"}
 
 
-def show_verification(found: VerificationReport, *, repaired: bool) -> None:
+def show_verification(report: VerificationReport, *, repaired: bool) -> None:
     """Print the verdict, then every object that is not as it should be, by name.
 
     Args:
         repaired: a repair was asked for; what is left was left on purpose.
     """
-    click.echo("\n".join(_lines(found, repaired=repaired)))
+    click.echo("\n".join(_lines(report, repaired=repaired)))
 
 
-def _lines(found: VerificationReport, *, repaired: bool) -> Iterator[str]:
+def _lines(report: VerificationReport, *, repaired: bool) -> Iterator[str]:
     from nightshift.archive.object_verification import ObjectDamage
 
-    proven = f"{format_count(found.objects, 'object')}, {format_count(found.rows, 'row')}, {format_size(found.bytes)}"
-    yield f"{'sound' if found.is_sound else 'not sound'}: {proven} proven {_DEPTHS[found.depth]}"
-    for one in found.damaged:
-        yield print_fact("damaged", f"{one.key}: {one.damage}: {one.what}")
-    for noted in found.unproven:
+    proven = (
+        f"{format_count(report.objects, 'object')}, {format_count(report.rows, 'row')}, {format_size(report.bytes)}"
+    )
+    yield f"{'sound' if report.is_sound else 'not sound'}: {proven} proven {_DEPTHS[report.depth]}"
+    for object_ in report.damaged:
+        yield print_fact("damaged", f"{object_.key}: {object_.damage}: {object_.what}")
+    for noted in report.unproven:
         yield print_fact("unproven", f"{noted.key}: {noted.why}")
-    for noted in (*found.unfinished, *found.unknown):
+    for noted in (*report.unfinished, *report.unknown):
         yield print_fact("orphan", f"{noted.key}: {noted.why}")
-    for noted in found.in_progress:
+    for noted in report.in_progress:
         yield print_fact("in progress", f"{noted.key}: {noted.why}")
-    for noted in found.overwritten:
+    for noted in report.overwritten:
         yield print_fact("hidden", f"{noted.key}: {noted.why}; the recorded version is sound")
-    for one in found.damaged_restored:
+    for object_ in report.damaged_restored:
         yield print_fact(
-            "restored", f"{one.key}: {one.damage}: {one.what}; its rows are in their table, nothing is lost"
+            "restored", f"{object_.key}: {object_.damage}: {object_.what}; its rows are in their table, nothing is lost"
         )
-    for done in found.repaired:
+    for done in report.repaired:
         yield print_fact("repaired", f"{done.key}: {done.how}" + (f" to {done.to}" if done.to else ""))
-    if any(one.damage != ObjectDamage.FROZEN.value for one in found.damaged):
+    if any(object_.damage != ObjectDamage.FROZEN.value for object_ in report.damaged):
         yield "look for older versions of the damaged objects in the bucket, or for a copy in another region"
-    if (found.unfinished or found.unknown) and not repaired:
+    if (report.unfinished or report.unknown) and not repaired:
         yield "nightshift verify --repair takes the orphans out of the readers' sight"
