@@ -124,7 +124,7 @@ def _settle(chart: str) -> None:
     """Give the handler its settings, as if its warm environment had always had them."""
     os.environ["FEEDBACK_CHART"] = chart
     handler = importlib.import_module("feedback.app").lambda_handler
-    handler.wiring = RunWiring.from_env(os.environ)
+    handler.wiring = RunWiring(os.environ)
     assert handler.wiring.settings.feedback_chart is (chart == "on")
 
 

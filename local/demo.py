@@ -104,7 +104,7 @@ def _environment(postgres: EmbeddedPostgres, s3: EmbeddedS3, slack: SlackServer)
 
 def _clean(stage: Stage) -> None:
     with stage.progress("archiving") as listener:
-        wiring = RunWiring.from_env(os.environ, listener=listener)
+        wiring = RunWiring(os.environ, listener=listener)
         answer: dict[str, Any] = run_job("cleanup", {"scheduled_time": AS_OF.isoformat()}, None, wiring)
     [table] = answer["tables"]
     stage.say(
@@ -116,7 +116,7 @@ def _clean(stage: Stage) -> None:
 def _restore(stage: Stage) -> int:
     """Restore whatever is archived; returns how many rows."""
     with stage.progress("restoring") as listener:
-        wiring = RunWiring.from_env(os.environ, listener=listener)
+        wiring = RunWiring(os.environ, listener=listener)
         event = {"scheduled_time": AS_OF.isoformat(), "table": TABLE}
         answer = run_job("restore", event, None, wiring)
     stage.say(f"{answer['status']}: {answer['restored_rows']:,} rows from {answer['objects']} objects")

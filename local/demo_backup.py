@@ -91,7 +91,7 @@ def play_backup(stage: Stage, postgres: EmbeddedPostgres, s3: EmbeddedS3, channe
 
 
 def _wiring(**settings: str) -> RunWiring:
-    return RunWiring.from_env({**os.environ, "BACKUP_BUCKET": BUCKET, **settings})
+    return RunWiring({**os.environ, "BACKUP_BUCKET": BUCKET, **settings})
 
 
 def _back_up(stage: Stage, midnight: datetime) -> str:

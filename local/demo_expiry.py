@@ -89,7 +89,7 @@ def _expire(stage: Stage, now: datetime) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="nightshift-demo-") as directory:
         policy = Path(directory, "policies.toml")
         policy.write_text(POLICY, encoding="utf-8")
-        wiring = RunWiring.from_env({**os.environ, "NIGHTSHIFT_CONFIG": str(policy)})
+        wiring = RunWiring({**os.environ, "NIGHTSHIFT_CONFIG": str(policy)})
         event = {"scheduled_time": now.isoformat()}
         answer = run_job("expire_jobs", event, None, wiring)
     [table], files = answer["tables"], answer["files"]

@@ -97,14 +97,14 @@ def _environment(bus: EventBusServer) -> Iterator[dict[str, str]]:
 
 
 def _ask(stage: Stage, environ: dict[str, str], morning: datetime) -> None:
-    wiring = RunWiring.from_env(environ)
+    wiring = RunWiring(environ)
     event = {"scheduled_time": morning.isoformat()}
     answer = run_job("feedback", event, None, wiring)
     stage.say(f"{answer['status']}: {answer['likes']} likes, {answer['dislikes']} dislikes: {answer['state']}")
 
 
 def _embed(stage: Stage, environ: dict[str, str], event: Event) -> dict[str, Any]:
-    wiring = RunWiring.from_env(environ)
+    wiring = RunWiring(environ)
     answer = run_job("reembed", event, None, wiring)
     if answer["done_before"]:
         stage.say(f"{answer['status']}: done before")

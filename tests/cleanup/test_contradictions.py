@@ -34,7 +34,7 @@ def run(
             come.append(event)
             change(event)
 
-    wiring, event = RunWiring.from_env(house.env, listener=listen), {"scheduled_time": AS_OF, **asked}
+    wiring, event = RunWiring(house.env, listener=listen), {"scheduled_time": AS_OF, **asked}
     with environ_of(house.env), pytest.raises(NightshiftError) as raised:
         run_job(job, event, None, wiring)
     assert come, "the step has come"

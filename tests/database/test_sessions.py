@@ -156,7 +156,7 @@ def test_a_lost_lock_is_noticed(settled: House, postgres: Any, taken: bool) -> N
                 settled.sql(f"SELECT pg_advisory_lock({key})")
 
     with environ_of(settled.env):
-        wiring = RunWiring.from_env(settled.env, listener=end_it)
+        wiring = RunWiring(settled.env, listener=end_it)
         with pytest.raises(LockLost, match="does not end idle sessions") if taken else nullcontext():
             run_by_frame("cleanup", {"scheduled_time": AS_OF}, None, wiring)
     assert settled.value("SELECT count(*) FROM log") == (5000 if taken else 0)

@@ -15,7 +15,7 @@ from tests.embedders.asked import MODEL, TEXTS, embed
 
 
 def test_bedrock_is_what_is_deployed(bedrock: BedrockServer) -> None:
-    wiring = RunWiring.from_env({"EMBEDDING_WORKERS": "3"})
+    wiring = RunWiring({"EMBEDDING_WORKERS": "3"})
     assert isinstance(wiring.embedder, BedrockEmbedder)
     assert (wiring.embedder.model, wiring.embedder.dimension) == (MODEL, 1024)
     assert bedrock.calls == 0
@@ -24,7 +24,7 @@ def test_bedrock_is_what_is_deployed(bedrock: BedrockServer) -> None:
 
 
 def test_the_local_one_asks_nobody(bedrock: BedrockServer) -> None:
-    embedder = RunWiring.from_env({"EMBEDDER": "local", "EMBEDDING_DIMENSION": "300"}).embedder
+    embedder = RunWiring({"EMBEDDER": "local", "EMBEDDING_DIMENSION": "300"}).embedder
     assert isinstance(embedder, HashingEmbedder)
     assert embedder.model != MODEL
     assert {len(vector or ()) for vector in embed(embedder).vectors} == {300}
@@ -32,7 +32,7 @@ def test_the_local_one_asks_nobody(bedrock: BedrockServer) -> None:
 
 
 def test_a_warm_environment_keeps_it() -> None:
-    wiring = RunWiring.from_env({})
+    wiring = RunWiring({})
     assert wiring.embedder is wiring.embedder
 
 

@@ -213,5 +213,5 @@ def test_an_address_that_is_none(bare: House, monkeypatch: pytest.MonkeyPatch) -
     for name, value in bare.env.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(NightshiftError, match="S3 cannot be used") as raised:
-        _ = RunWiring.from_env(bare.env).s3_client
+        _ = RunWiring(bare.env).s3_client
     assert "127.0.0.1" in str(raised.value.detail)

@@ -32,7 +32,7 @@ def test_one_message(house: House, caplog: pytest.LogCaptureFixture, lost: bool,
             connection.exec_driver_sql(statement)
 
     with environ_of(house.env), pytest.raises(NightshiftError) as raised:
-        run_job("cleanup", {}, None, RunWiring.from_env(house.env), work=work)
+        run_job("cleanup", {}, None, RunWiring(house.env), work=work)
 
     assert words in f"{raised.value.message} {raised.value.detail}"
     (record,) = (record for record in caplog.records if record.levelname == "ERROR")

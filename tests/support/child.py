@@ -224,7 +224,7 @@ def _main(plan: Plan, reports: Connection, gate: Connection) -> None:
     os.environ.update(plan.env)
     reporter = _Reporter(plan, reports, gate)
     signal.signal(signal.SIGINT, reporter.interrupted)
-    wiring = RunWiring.from_env(os.environ, listener=reporter)
+    wiring = RunWiring(os.environ, listener=reporter)
     try:
         answer = run_job(plan.job, plan.event, None, wiring, work=plan.work)
     except BaseException as exc:

@@ -75,7 +75,7 @@ class DocumentScene(RunningHouse):
     def run(self, context: Context | None = None, listener: Listener = ignore_events, **event: Any) -> dict[str, Any]:
         """Run the job in its frame, with the scene's embedder."""
         with environ_of(self.env):
-            wiring = TellingWiring.from_env(dict(os.environ), listener=listener)
+            wiring = TellingWiring(dict(os.environ), listener=listener)
             wiring.__dict__["embedder"] = self.embedder
             asked = {"scheduled_time": AS_OF, **event}
             return run_job("reembed", asked, context, wiring)

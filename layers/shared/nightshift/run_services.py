@@ -29,15 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunWiring:
-    """Settings and clients that are kept between runs in a warm environment."""
+    """Settings and clients that are kept between runs in a warm environment.
+
+    Nothing is read or connected at first: a setting that is wrong must be a run's error, not an import's.
+    """
 
     environ: Mapping[str, str]
     listener: Listener = ignore_events
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str], *, listener: Listener = ignore_events) -> RunWiring:
-        """Nothing is read or connected yet: a setting that is wrong must be a run's error, not an import's."""
-        return cls(environ, listener)
 
     @cached_property
     def settings(self) -> Settings:

@@ -67,7 +67,7 @@ class JobHandler:
     def __call__(self, event: object, context: LambdaContext | None) -> dict[str, Any]:
         """Run the job once; see `run_job`."""
         if self.wiring is None:
-            self.wiring = RunWiring.from_env(os.environ)
+            self.wiring = RunWiring(os.environ)
         return run_job(self._job, event, context, self.wiring)
 
 

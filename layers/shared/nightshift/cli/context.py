@@ -35,13 +35,13 @@ _TOLD = ("table", "partition", "key", "damage", "reason", "detail", "error")
 def make_wiring(listener: Listener = ignore_events) -> RunWiring:
     """Wired to this process's environment. Metrics are for CloudWatch, and this is no Lambda, whatever was copied."""
     environ = {name: value for name, value in os.environ.items() if name != "AWS_LAMBDA_FUNCTION_NAME"}
-    return RunWiring.from_env(environ, listener=listener)
+    return RunWiring(environ, listener=listener)
 
 
 @contextmanager
-def open_services(wiring: RunWiring, run: JobRun) -> Iterator[RunServices]:
+def open_services(wiring: RunWiring) -> Iterator[RunServices]:
     """The ports of a command that writes nothing through the frame."""
-    with closing(open_database(wiring.settings, run)) as database:
+    with closing(open_database(wiring.settings, JobRun(job="command", as_of=wiring.now()))) as database:
         yield RunServices(wiring, database)
 
 

@@ -30,7 +30,7 @@ _BETWEEN = " · "
 
 def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `expire_jobs`; of one that failed, the part below the failure."""
-    tables = _told(result, report, words)
+    tables = _shown(result, report, words)
     deleted = list(_files(result.files, report, words))
     trouble = list(_file_trouble(result.files, words))
     note = preview_lines(report, words)
@@ -50,14 +50,14 @@ def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageForma
     return MessageDraft(head=(section_block([*first, *shown, *more, *trouble, *note]),))
 
 
-def _told(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> list[tuple[ExpiredTable, list[str]]]:
+def _shown(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> list[tuple[ExpiredTable, list[str]]]:
     """The tables that something happened to, each with its trouble; the gravest first."""
     tables = [(table, list(_trouble(table, report, words))) for table in result.tables]
-    told = [(table, lines) for table, lines in tables if lines or _happened(table)]
-    return sorted(told, key=lambda entry: (SEVERITY.index(entry[0].status), not entry[1]))
+    shown = [(table, lines) for table, lines in tables if lines or _has_deleted(table)]
+    return sorted(shown, key=lambda entry: (SEVERITY.index(entry[0].status), not entry[1]))
 
 
-def _happened(table: ExpiredTable) -> bool:
+def _has_deleted(table: ExpiredTable) -> bool:
     rows = table.expired or table.archived_rows or any(table.deleted_rows.values())
     return bool(rows) or table.status is RunStatus.FAILED
 
@@ -136,14 +136,14 @@ def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
     """Yields files that were not deleted: by S3's reason; if S3 was not asked yet, their number."""
     if files.failed:
         yield words.files_failed.form_of(files.failed)
-        for one in files.failures[:MAX_REASONS]:
+        for failure in files.failures[:MAX_REASONS]:
             yield format_fact(
-                format_code(one.code, MAX_SHOWN),
-                words.pieces.form_of(one.count),
-                note=format_code(one.bucket, MAX_SHOWN),
+                format_code(failure.code, MAX_SHOWN),
+                words.pieces.form_of(failure.count),
+                note=format_code(failure.bucket, MAX_SHOWN),
             )
         if len(files.failures) > MAX_REASONS:
-            yield words.entries_left_out.form_of(sum(one.count for one in files.failures[MAX_REASONS:]))
+            yield words.entries_left_out.form_of(sum(failure.count for failure in files.failures[MAX_REASONS:]))
     if files.waiting > files.failed:
         among = f" ({words.failed_among.form_of(files.failed)})" if files.failed else ""
         yield f"{words.files_waiting.form_of(files.waiting)}{among}"

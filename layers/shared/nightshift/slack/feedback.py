@@ -118,7 +118,7 @@ def _consequences(result: FeedbackResult, report: ReportFrame, words: MessageFor
 def _figures(figures: FeedbackFigures, words: MessageFormatter) -> str:
     """The figures of a decision, or of another count, in one line."""
     votes = figures.votes
-    told = words.figures.format(
+    compared = words.figures.format(
         likes=f"{votes.likes:,}",
         dislikes=f"{votes.dislikes:,}",
         ratio=DASH if votes.ratio is None else _percent(votes.ratio, figures.threshold),
@@ -127,7 +127,7 @@ def _figures(figures: FeedbackFigures, words: MessageFormatter) -> str:
         confidence=_short(figures.confidence),
     )
     unknown = [f"{words.unknown_ratings} {figures.unknown:,}"] if figures.unknown else []
-    return " · ".join([*([words.states[figures.state]] if figures.state else []), told, *unknown])
+    return " · ".join([*([words.states[figures.state]] if figures.state else []), compared, *unknown])
 
 
 def _unknown(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
@@ -149,9 +149,9 @@ def _history(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
     before = result.previous.ratio if result.previous else None
     if now is not None and before is not None:
         points = round(100 * (now - before), 1)
-        told = words.points_up if points > 0 else words.points_down if points < 0 else words.points
+        phrase = words.points_up if points > 0 else words.points_down if points < 0 else words.points
         change = words.from_to.format(before=f"{before:.1%}", now=f"{now:.1%}")
-        yield format_fact(words.change, told.format(points=f"{abs(points):.1f}"), note=change)
+        yield format_fact(words.change, phrase.format(points=f"{abs(points):.1f}"), note=change)
     if result.week is not None and result.week.ratio is not None:
         yield format_fact(words.week, f"{result.week.ratio:.1%}", note=words.votes.form_of(result.week.total))
     if result.late:
@@ -162,14 +162,14 @@ def _groups(worst: tuple[GroupVotes, ...], words: MessageFormatter) -> Iterator[
     """Yields the groups with the highest negative ratios."""
     if worst:
         yield f"{words.worst_groups}:"
-    for one in worst[:MAX_GROUPS]:
-        told = words.group.format(
-            group=format_code(one.group, MAX_NAME),
-            ratio=DASH if one.votes.ratio is None else f"{one.votes.ratio:.1%}",
-            total=words.votes.form_of(one.votes.total),
-            dislikes=f"{one.votes.dislikes:,}",
+    for group in worst[:MAX_GROUPS]:
+        line = words.group.format(
+            group=format_code(group.group, MAX_NAME),
+            ratio=DASH if group.votes.ratio is None else f"{group.votes.ratio:.1%}",
+            total=words.votes.form_of(group.votes.total),
+            dislikes=f"{group.votes.dislikes:,}",
         )
-        yield f"• {told}"
+        yield f"• {line}"
     if len(worst) > MAX_GROUPS:
         yield words.entries_left_out.form_of(len(worst) - MAX_GROUPS)
 
@@ -199,9 +199,9 @@ def _hours(result: FeedbackResult, words: MessageFormatter) -> str:
 def _percent(share: float, *others: float | None) -> str:
     """Returns a percentage with one decimal, or as many as distinguish it from unequal others."""
     for digits in range(1, MAX_DIGITS):
-        told = f"{share:.{digits}%}"
-        if all(other is None or other == share or f"{other:.{digits}%}" != told for other in others):
-            return told
+        shown = f"{share:.{digits}%}"
+        if all(other is None or other == share or f"{other:.{digits}%}" != shown for other in others):
+            return shown
     return f"{share:.{MAX_DIGITS}%}"
 
 

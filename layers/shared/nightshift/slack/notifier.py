@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -26,19 +26,12 @@ from nightshift.slack.phrases.catalog import MessageCatalog
 from nightshift.slack.phrases.forms import Language
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
     from slack_sdk.web import WebClient
 
 SLACK_API = "https://slack.com/api/"
 UPLOAD_REQUESTS = 3
 """`files.getUploadURLExternal`, the bytes, `files.completeUploadExternal`."""
-
-
-class NotifierLog(Protocol):
-    """Methods of a logger that are used; the standard library's and Powertools' have them."""
-
-    def info(self, msg: str, /, *args: object) -> None: ...
-
-    def warning(self, msg: str, /, *args: object) -> None: ...
 
 
 class SlackNotifier:
@@ -131,7 +124,7 @@ class SlackNotifier:
 class ConsoleNotifier:
     """Stands in where Slack is not set up: the message goes to the log and the run goes on."""
 
-    def __init__(self, log: NotifierLog, reason: str) -> None:
+    def __init__(self, log: logging.Logger | Logger, reason: str) -> None:
         """Args: log: where to; reason: why not Slack."""
         self._log = log
         self._reason = reason
@@ -149,7 +142,9 @@ class ConsoleNotifier:
         self._log.info("message for Slack:\n%s%s", as_text(message), f"\n[{files}]" if files else "")
 
 
-def make_notifier(settings: Settings, token: SecretStr | None, log: NotifierLog) -> SlackNotifier | ConsoleNotifier:
+def make_notifier(
+    settings: Settings, token: SecretStr | None, log: logging.Logger | Logger
+) -> SlackNotifier | ConsoleNotifier:
     """The notifier that the settings ask for.
 
     Args:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nightshift.results.common import SEVERITY, RunStatus
-from nightshift.results.reembed import EmbeddedTable, ReembedResult, RejectedDocument
+from nightshift.results.reembed import EmbeddedTable, ReembedResult
 from nightshift.slack.formatter import MessageFormatter
 from nightshift.slack.markup import format_code, format_fact, format_prose
-from nightshift.slack.messages import MessageDraft, header_block, section_block
-from nightshift.slack.report import ReportFrame, error_lines, refusal_lines, run_lines, warning_lines
+from nightshift.slack.messages import Block, MessageDraft, header_block, section_block
+from nightshift.slack.report import ReportFrame, error_lines, preview_lines, refusal_lines, run_lines, warning_lines
 
 MAX_POISONED = 3
 """Documents named of those that were set aside."""
@@ -23,52 +23,41 @@ MAX_ID, MAX_REASON = 80, 160
 
 def render_reembed(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """The message for a run of `reembed`; of one that failed, the part below the failure."""
-    if result.done_before and report.error is None:
-        return MessageDraft(
-            head=(section_block([words.embedded_before, *_decision(result, words), *run_lines(report, words)]),)
-        )
-    told = [table for table in sorted(result.tables, key=_gravity) if not _quiet(table)]
-    if not told and report.error is None:
-        return MessageDraft(head=(section_block(_nothing(result, report, words)),))
-    above = words.table_failed_above if told else words.nothing_embedded
-    run = run_lines(report, words) if report.error is None else []
-    head = [*([above] if report.error is not None else []), *_decision(result, words), *run]
-    if report.dry_run and report.error is None:
-        head.append(words.preview_note)
-    title = (header_block(words.reembed_preview_title if report.dry_run else words.reembed_title),)
+    shown = [table for table in sorted(result.tables, key=lambda t: SEVERITY.index(t.status)) if not _is_quiet(table)]
+    decision = [format_fact(words.decision, format_code(result.decision))] if result.decision else []
+    if report.error is not None:
+        title: tuple[Block, ...] = ()
+        head = [words.table_failed_above if shown else words.nothing_embedded, *decision]
+    elif result.done_before:
+        return MessageDraft(head=(section_block([words.embedded_before, *decision, *run_lines(report, words)]),))
+    else:
+        title = (header_block(words.reembed_preview_title if report.dry_run else words.reembed_title),)
+        head = [*decision, *run_lines(report, words), *preview_lines(report, words)]
+        if not shown:
+            unchanged = _unchanged(sum(table.unchanged for table in result.tables), words)
+            lines = [words.nothing_to_embed, *decision, *unchanged, *run_lines(report, words)]
+            return MessageDraft(head=(section_block([*lines, *preview_lines(report, words)]),))
     items = [
-        [format_fact(words.table, format_code(table.table)), *_table(table, result, report, words)] for table in told
+        [format_fact(words.table, format_code(table.table)), *_table(table, result, report, words)] for table in shown
     ]
-    first = title if report.error is None else ()
     if len(items) == 1:
-        return MessageDraft(
-            head=(*first, section_block([*items[0], *head] if report.error is None else [*head, *items[0]]))
-        )
+        lines = [*items[0], *head] if title else [*head, *items[0]]
+        return MessageDraft(head=(*title, section_block(lines)))
     return MessageDraft(
-        head=(*first, section_block(head)),
+        head=(*title, section_block(head)),
         items=tuple(section_block(item) for item in items),
         left_out=words.tables_left_out,
     )
 
 
-def _gravity(table: EmbeddedTable) -> int:
-    return SEVERITY.index(table.status)
-
-
-def _quiet(table: EmbeddedTable) -> bool:
+def _is_quiet(table: EmbeddedTable) -> bool:
     """Nothing was due, and nothing else is to be said."""
     trouble = table.poisoned or table.left or table.warnings or table.removed or table.switched
     return table.status in (RunStatus.NOTHING, RunStatus.DRY_RUN) and not (table.embedded or trouble)
 
 
-def _nothing(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """Every document has its embedding."""
-    lines = [words.nothing_to_embed, *_decision(result, words)]
-    unchanged = sum(table.unchanged for table in result.tables)
-    if unchanged:
-        lines.append(format_fact(words.unchanged, words.documents.form_of(unchanged)))
-    lines += run_lines(report, words)
-    return [*lines, words.preview_note] if report.dry_run else lines
+def _unchanged(count: int, words: MessageFormatter) -> list[str]:
+    return [format_fact(words.unchanged, words.documents.form_of(count))] if count else []
 
 
 def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
@@ -92,8 +81,7 @@ def _figures(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
         yield format_fact(words.model, format_code(table.model), note=words.dimensions.form_of(table.dimension))
     due = words.to_embed if table.status is RunStatus.DRY_RUN else words.embedded
     yield format_fact(due, words.documents.form_of(table.embedded))
-    if table.unchanged:
-        yield format_fact(words.unchanged, words.documents.form_of(table.unchanged))
+    yield from _unchanged(table.unchanged, words)
     if table.removed:
         yield format_fact(words.removed, words.documents.form_of(table.removed))
     if table.tokens:
@@ -108,15 +96,7 @@ def _poisoned(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
         return
     yield words.poisoned.form_of(table.poisoned)
     shown = table.examples[:MAX_POISONED]
-    yield from (_named(document) for document in shown)
+    for document in shown:
+        yield f"• {format_code(document.id, MAX_ID)}: {format_prose(document.reason, MAX_REASON)}"
     if shown and table.poisoned > len(shown):
         yield words.entries_left_out.form_of(table.poisoned - len(shown))
-
-
-def _named(document: RejectedDocument) -> str:
-    return f"• {format_code(document.id, MAX_ID)}: {format_prose(document.reason, MAX_REASON)}"
-
-
-def _decision(result: ReembedResult, words: MessageFormatter) -> list[str]:
-    """Returns the decision of `feedback` that requested the run, if one did."""
-    return [format_fact(words.decision, format_code(result.decision))] if result.decision else []

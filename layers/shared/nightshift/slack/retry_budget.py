@@ -145,8 +145,8 @@ def _refusal(response: SlackResponse) -> SlackFailure:
     failure = _status(response.status_code, headers.get("retry-after"))
     if failure.passing:
         return failure
-    told = response.data if isinstance(response.data, dict) else {}
-    error, needed = str(told.get("error", "")), str(told.get("needed", ""))
+    answer = response.data if isinstance(response.data, dict) else {}
+    error, needed = str(answer.get("error", "")), str(answer.get("needed", ""))
     if not _CODE.fullmatch(error):
         ok = response.status_code == HTTPStatus.OK  # a page, perhaps, that a proxy shows for a moment
         return SlackFailure(f"{failure.reason}, but not Slack's answer", passing=ok, hint=_NOT_SLACK)

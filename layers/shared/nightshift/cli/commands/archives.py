@@ -80,12 +80,10 @@ def archives_command(
         return
     from nightshift.archive.inventory import list_archived_objects
     from nightshift.cli import context, holdings
-    from nightshift.run import JobRun
 
     with context.redirect_output(verbose=ctx.obj):
         wiring = context.make_wiring()
-        run = JobRun(job="archives", as_of=wiring.now())
-        with context.open_services(wiring, run) as services:
+        with context.open_services(wiring) as services:
             bucket = services.archive_bucket
             label = context.archived_label(services, table) if table is not None else None
             with services.database.connect() as connection:
@@ -113,11 +111,10 @@ def ddl_command(
     """Print a view over a table's archived objects."""
     from nightshift.archive.ddl import create_table_sql
     from nightshift.cli import context
-    from nightshift.run import JobRun
 
     with context.redirect_output(verbose=ctx.obj):
         wiring = context.make_wiring()
-        with context.open_services(wiring, JobRun(job="archives", as_of=wiring.now())) as services:
+        with context.open_services(wiring) as services:
             label = context.archived_label(services, table)
             sql = create_table_sql(
                 services.database,

@@ -55,7 +55,7 @@ def plan_command(ctx: click.Context, table: str | None, as_of: str | None, as_js
         wiring = context.make_wiring()
         event = {"dry_run": True, **({"scheduled_time": _moment(as_of, wiring.settings)} if as_of else {})}
         run = parse_event("cleanup", event, None, now=wiring.now())
-        with context.open_services(wiring, run) as services:
+        with context.open_services(wiring) as services:
             result = _plan(run, services, table)
     if as_json:
         print_json(to_response(run, result, round((time.monotonic() - started) * 1000)))

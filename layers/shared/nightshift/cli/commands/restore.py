@@ -127,13 +127,13 @@ def _check(event: dict[str, Any]) -> None:
 
     wiring = context.make_wiring()
     try:
-        run = parse_event("restore", event, None, now=wiring.now(), request=RestoreRequest)
+        parse_event("restore", event, None, now=wiring.now(), request=RestoreRequest)
     except InvalidEvent as exc:
         detail = (exc.detail or "").replace("event: ", "")
         raise InvalidEvent(
             "this cannot be restored as asked", detail=detail, hint="see nightshift restore -h"
         ) from None
-    with context.open_services(wiring, run) as services:
+    with context.open_services(wiring) as services:
         _ = services.archive_bucket
 
 

@@ -61,12 +61,11 @@ def verify_command(
         raise click.UsageError("--quick and --values cannot both be given")
     from nightshift.archive.verify import verify_archive
     from nightshift.cli import context, progress
-    from nightshift.run import JobRun
 
     depth: Depth = "quick" if quick else "values" if values else "full"
     with context.redirect_output(verbose=ctx.obj), progress.show_progress("verifying", "objects") as bar:
         wiring = context.make_wiring()
-        with context.open_services(wiring, JobRun(job="verify", as_of=wiring.now())) as services:
+        with context.open_services(wiring) as services:
             store = services.archive_store()
             label = context.archived_label(services, table) if table is not None else None
             bar.expect_rows(_expected(services, label, since, until))
