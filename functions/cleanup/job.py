@@ -36,7 +36,7 @@ def cleanup(run: JobRun, services: RunServices) -> CleanupResult:
         orphans = archive.delete_orphaned_objects()
         for number, policy in enumerate(policies.retention, 1):
             archive.later.clear()
-            archive.later.update(one.table for one in policies.retention[number:])
+            archive.later.update(later.table for later in policies.retention[number:])
             sample = None if run.dry_run else _sample(csv_rows)
             table = archive_table(archive, run, policy, sample)
             tables.append(table)

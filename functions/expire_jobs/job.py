@@ -57,7 +57,9 @@ def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, .
     with database.connect() as connection:
         named, hidden = named_places(connection, policies, settings)
         outbox = FileOutbox(run.as_of, [*named, *archived_place(connection)])
-    reach = reach_of(settings, [bucket for policy in policies for one in policy.files for bucket in one.named_buckets])
+    reach = reach_of(
+        settings, [bucket for policy in policies for files in policy.files for bucket in files.named_buckets]
+    )
     versions, listener = settings.expire_file_versions, services.listener
     drain = OutboxWorker(database, outbox, services.s3_client, reach, versions=versions, listener=listener)
     warnings = tuple(f"no file was deleted: {why}, and may name it" for why in hidden)
@@ -110,14 +112,14 @@ def _turns(
     seen: set[TableName] = set()
     # A schedule's clock may be ahead of ours: nothing goes before its time by either.
     moment = min(run.as_of, services.now())
-    for one in ordered:
+    for entry in ordered:
         yield ExpiryContext(
             run=run,
             moment=moment,
             settings=services.settings,
             database=services.database,
-            policy=one.policy,
-            warnings=one.warnings,
+            policy=entry.policy,
+            warnings=entry.warnings,
             listener=services.listener,
             s3_client=services.s3_client,
             named=named,

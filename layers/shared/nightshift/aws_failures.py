@@ -60,8 +60,8 @@ _CODE_HINTS = {
 
 def words_of(exc: Exception) -> str:
     """The service's own words, or boto3's where there was no answer; one line, without a login."""
-    told = str(exc.response.get("Error", {}).get("Message") or "") if isinstance(exc, ClientError) else str(exc)
-    return _LOGIN.sub("", " ".join(told.split()))[:MAX_WORDS]
+    words = str(exc.response.get("Error", {}).get("Message") or "") if isinstance(exc, ClientError) else str(exc)
+    return _LOGIN.sub("", " ".join(words.split()))[:MAX_WORDS]
 
 
 def with_words(about: str, exc: Exception) -> str:

@@ -71,8 +71,8 @@ def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Lang
     """
     if not days:
         raise ValueError("a chart needs at least one day")
-    last = max(one.day for one in days)
-    by_place = {(one.day - last).days: one.votes for one in days}
+    last = max(entry.day for entry in days)
+    by_place = {(entry.day - last).days: entry.votes for entry in days}
     words, axis = WORDS[language], DayScale(LEFT, RIGHT, max(MIN_DAYS, 1 - min(by_place)))
     canvas = ChartCanvas(WIDTH, HEIGHT, PAPER)
     _titles(canvas, last, by_place, words)
@@ -88,14 +88,14 @@ def _titles(canvas: ChartCanvas, last: date, by_place: ByPlace, words: ChartLabe
     title = words.title.format(days=days) if days > 1 else words.title_of_one
     canvas.draw_text((MARGIN, TITLE_BASE), title, INK, size=TITLE, anchor="ls")
     votes = by_place[0]
-    told = [words.no_votes]
+    facts = [words.no_votes]
     if votes.ratio is not None:
-        told = [
+        facts = [
             f"{words.likes} {_count(votes.likes, words)}",
             f"{words.dislikes} {_count(votes.dislikes, words)}",
             f"{words.ratio} {votes.ratio:.1%}",
         ]
-    line = "  ·  ".join([words.long_day(last), *told])
+    line = "  ·  ".join([words.long_day(last), *facts])
     canvas.draw_text((MARGIN, SUMMARY_BASE), line, MUTED, size=TEXT, anchor="ls")
 
 

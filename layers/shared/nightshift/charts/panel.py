@@ -61,16 +61,16 @@ class ChartPanel:
     def draw_key(self, *keys: ChartKey) -> None:
         """At the right of the title's line, where no data can be below it."""
         right, base = self.days.right, self.scale.top - TITLE_ABOVE
-        for one in reversed(keys):
-            right -= self.canvas.text_width(one.label, SMALL)
-            self.canvas.draw_text((right, base), one.label, INK, size=SMALL, anchor="ls")
+        for key in reversed(keys):
+            right -= self.canvas.text_width(key.label, SMALL)
+            self.canvas.draw_text((right, base), key.label, INK, size=SMALL, anchor="ls")
             right -= KEY_GAP
-            if one.dashed:
+            if key.dashed:
                 left = right - DASHES * (DASH + DASH_GAP) + DASH_GAP
-                self._dashes(left, right, base - SWATCH // 2, one.color)
+                self._dashes(left, right, base - SWATCH // 2, key.color)
             else:
                 left = right - SWATCH
-                self.canvas.draw_rectangle(PixelBox(left, base - SWATCH, right, base), one.color)
+                self.canvas.draw_rectangle(PixelBox(left, base - SWATCH, right, base), key.color)
             right = left - KEYS_APART
 
     def draw_threshold(self, value: float, color: str) -> None:
