@@ -142,7 +142,7 @@ def test_time_that_is_over_is_told_and_nothing_passes_for_whole(saved: Vault) ->
             over.wait(deadline - time.monotonic())
 
     with closing(database):
-        result = restore_backup(backup, database, RestoreOptions(workers=1, told=told))
+        result = restore_backup(backup, database, RestoreOptions(workers=1, listener=told))
 
     assert (result.status, result.complete) == (RunStatus.PARTIAL, False)
     assert result.left_tables == len([table for table in saved.manifest(NEXT_NAME)["tables"] if table["rows"]]) - 1

@@ -135,7 +135,7 @@ def test_a_server_that_is_lost_is_no_refusal(ruled: Vault) -> None:
         closing(Database(parse_database_url(ruled.target), deadline=time.monotonic() + 60)) as database,
         pytest.raises((ConnectionLost, DatabaseUnavailable)),
     ):
-        restore_backup(backup, database, RestoreOptions(workers=1, told=told))
+        restore_backup(backup, database, RestoreOptions(workers=1, listener=told))
     assert cut
 
 

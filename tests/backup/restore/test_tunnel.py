@@ -17,7 +17,7 @@ import pytest
 from local.postgres import EmbeddedPostgres
 from nightshift.backup import tls_proxy
 from nightshift.backup.pg_tools import PgTools, find_pg_tools
-from nightshift.backup.schema import SchemaRestore, dump_schema
+from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
 from nightshift.database.url import DatabaseTarget, parse_database_url
 from nightshift.errors import DatabaseUnavailable
 from tests.support.login import LoginRecorder
@@ -70,7 +70,12 @@ def target(server: EmbeddedPostgres, query: str, host: str = "localhost", *, dat
 
 
 def tables(where: DatabaseTarget) -> int:
-    return dump_schema(client(), where, seconds=60).sql.count(b"CREATE TABLE public.t ")
+    return saved_sql(client(), where).count(b"CREATE TABLE public.t ")
+
+
+def saved_sql(tools: PgTools, where: DatabaseTarget) -> bytes:
+    archive, _ = dump_schema(tools, where, seconds=60)
+    return schema_sql(tools, archive, seconds=60)
 
 
 def test_modes_that_hold(server: EmbeddedPostgres, root_cert: Path) -> None:
@@ -132,7 +137,7 @@ def test_a_login_by_scram(server: EmbeddedPostgres, root_cert: Path) -> None:
 
 def test_several_connections_at_once(server: EmbeddedPostgres, root_cert: Path) -> None:
     query = f"sslmode=verify-full&sslrootcert={root_cert}"
-    archive = dump_schema(client(), target(server, query), seconds=60).archive
+    archive = dump_schema(client(), target(server, query), seconds=60)[0]
     server.create_database("copy")
     restored = target(server, query, database="copy")
     schema = SchemaRestore(client(), restored, archive)
@@ -140,7 +145,7 @@ def test_several_connections_at_once(server: EmbeddedPostgres, root_cert: Path) 
     schema.restore_pre_data(seconds=60)
     assert schema.restore_post_data(jobs=4, seconds=60) == ()
 
-    assert b"t_pkey" in dump_schema(client(), restored, seconds=60).sql
+    assert b"t_pkey" in saved_sql(client(), restored)
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-full"])
@@ -153,7 +158,7 @@ def test_a_server_without_tls_is_taken_where_tls_is_only_preferred(postgres: Emb
     found = find_pg_tools(None, 18)
     assert found is not None
     where = target(postgres, "sslmode=prefer", "127.0.0.1", database="postgres")
-    assert b"PostgreSQL database dump" in dump_schema(found, where, seconds=60).sql
+    assert b"PostgreSQL database dump" in saved_sql(found, where)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ option that looks like a password is removed.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -132,9 +131,8 @@ class _Reader:
         self._at = len(_MAGIC)
         if not archive.startswith(_MAGIC):
             raise ArchiveUnknown("this is no archive of pg_dump")
-        version = self._byte(), self._byte()
+        self._version = version = self._byte(), self._byte()
         self._byte()  # revision
-        self._version = version
         self._int_bytes, self._offset_bytes, form = self._byte(), self._byte(), self._byte()
         if version not in _KNOWN or form != _CUSTOM:
             raise ArchiveUnknown(
@@ -198,9 +196,8 @@ class _Reader:
         return text, (start, self._at)
 
     def _byte(self) -> int:
-        (value,) = struct.unpack_from("B", self._archive, self._at)
         self._at += 1
-        return int(value)
+        return self._archive[self._at - 1]
 
     def _number(self) -> int:
         negative = self._byte()
@@ -224,45 +221,36 @@ def without_secrets(archive: bytes) -> tuple[bytes, tuple[str, ...]]:
     Raises:
         ArchiveUnknown: it cannot be read.
     """
-    found = {entry.id: _left_out(entry) for entry in read_entries(archive) if entry.kind in _KINDS}
-    if not any(found.values()):
-        return archive, ()
-    told = tuple(
-        f"{entry.kind.lower()} {entry.tag.removeprefix('USER MAPPING ')} ({', '.join(names)})"
-        for entry in read_entries(archive)
-        if (names := found.get(entry.id))
-    )
-    return rewrite_entries(archive, lambda entry: replace(entry, statement=_edited(entry))), told
+    left_out = []
+
+    def edit(entry: ArchiveEntry) -> ArchiveEntry:
+        if entry.kind not in _KINDS:
+            return entry
+        statement, names = _without_secret_options(entry)
+        if names:
+            name = f"{entry.kind.lower()} {entry.tag.removeprefix('USER MAPPING ')}"
+            left_out.append(f"{name} ({', '.join(sorted(names))})")
+        return replace(entry, statement=statement)
+
+    return rewrite_entries(archive, edit), tuple(left_out)
 
 
-def _left_out(entry: ArchiveEntry) -> list[str]:
-    return sorted(
-        {
-            name
-            for options in _lists(entry)
-            for name, value in _OPTION.findall(options[2])
-            if _is_secret(entry.kind, name, value)
-        }
-    )
+def _without_secret_options(entry: ArchiveEntry) -> tuple[str, set[str]]:
+    """Returns an entry's statement without its secret options, and the names of these."""
+    secret: set[str] = set()
 
+    def edit(options: re.Match[str]) -> str:
+        if _OF_A_COLUMN.search(entry.statement, 0, options.start()):
+            return options[0]  # these say what is called how
+        pairs = _OPTION.findall(options[2])
+        kept = [f"{name} {value}" for name, value in pairs if not _is_secret(entry.kind, name, value)]
+        if len(kept) == len(pairs):
+            return options[0]
+        secret.update(name for name, value in pairs if _is_secret(entry.kind, name, value))
+        listed = ",\n    ".join(kept)
+        return f"{options[1]}OPTIONS (\n    {listed}\n)" if kept else ""
 
-def _edited(entry: ArchiveEntry) -> str:
-    statement = entry.statement
-    for options in reversed(list(_lists(entry)) if entry.kind in _KINDS else []):
-        found = _OPTION.findall(options[2])
-        kept = [f"{name} {value}" for name, value in found if not _is_secret(entry.kind, name, value)]
-        if len(kept) < len(found):
-            listed = ",\n    ".join(kept)
-            put = f"{options[1]}OPTIONS (\n    {listed}\n)" if kept else ""
-            statement = statement[: options.start()] + put + statement[options.end() :]
-    return statement
-
-
-def _lists(entry: ArchiveEntry) -> Iterator[re.Match[str]]:
-    """The lists of options; those of columns say what is called how, and are left alone."""
-    for options in _OPTIONS.finditer(entry.statement):
-        if not _OF_A_COLUMN.search(entry.statement, 0, options.start()):
-            yield options
+    return _OPTIONS.sub(edit, entry.statement), secret
 
 
 def _is_secret(kind: str, name: str, value: str) -> bool:

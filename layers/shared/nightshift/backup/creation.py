@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from nightshift.backup import checkpoint
 from nightshift.backup.checkpoint import BackupCheckpoint, SavedTable, cross_snapshot_warnings
@@ -21,7 +20,7 @@ from nightshift.backup.manifest import BackupManifest, to_json
 from nightshift.backup.models import BackupPart, LogCheckpoint, SchemaFiles, SnapshotGroup, ViewEntry
 from nightshift.backup.orphans import hold_run_alive
 from nightshift.backup.pg_tools import find_pg_tools, no_client
-from nightshift.backup.schema import dump_schema
+from nightshift.backup.schema import dump_schema, schema_sql
 from nightshift.backup.snapshot import ExportedSnapshot, snapshot_of
 from nightshift.backup.sqlite import save_file
 from nightshift.backup.table_exporter import ExportResult, TableExporter
@@ -62,7 +61,7 @@ def _postgresql(task: BackupContext, uploader: BackupUploader, stop_at: float) -
         earlier = _still_good(task.unfinished, snapshot)
         known = {one.entry.label for one in earlier}
         schema = background.submit(_schema, task, snapshot, uploader, stop_at)
-        saver = TableExporter(database.target, snapshot, uploader, task.run_id, task.listener, stop_at)
+        saver = TableExporter(snapshot, uploader, task.run_id, task.listener, stop_at)
         todo = [source for source in snapshot.survey.sources if source.name.label not in known]
         saved = saver.export_tables(todo, max(1, min(settings.backup_workers, len(todo))))
         snapshot.check_alive()
@@ -72,7 +71,7 @@ def _postgresql(task: BackupContext, uploader: BackupUploader, stop_at: float) -
         unsaved = (*snapshot.survey.aside.unsaved, *saved.unsaved)
         if unsaved and not kept:
             raise NightshiftError("not one table could be saved", detail="\n".join(unsaved[:10]))
-        views = measure_views(partial(snapshot.connect, database.target), snapshot.survey.views, stop_at)
+        views = measure_views(snapshot.connect, snapshot.survey.views, stop_at)
         manifest = _manifest_of(task, snapshot, kept, saved, views, schema)
         snapshot.check_alive()  # pg_dump looked at tables that only our locks kept as they were
     return _finish(task, uploader, manifest, kept, cross_snapshot_warnings(snapshot.survey, manifest.groups), stop_at)
@@ -108,7 +107,7 @@ def _schema(
     client = find_pg_tools(task.settings.backup_pg_client, major)
     if client is None:
         return SchemaFiles(), None, f"the schema: {no_client(major, task.settings.backup_pg_client)}"
-    dumped = dump_schema(
+    archive, left_out = dump_schema(
         client,
         task.source.target,
         seconds=stop_at - time.monotonic(),
@@ -117,9 +116,10 @@ def _schema(
         without=snapshot.survey.aside.undumped,
         unreadable=snapshot.survey.aside.sequences,
     )
-    dump = uploader.upload("schema", uploader.object_key("schema.dump"), dumped.archive)
-    sql = uploader.upload("schema", uploader.object_key("schema.sql"), dumped.sql, kind=SQL)
-    secrets = f"passwords of other servers: {'; '.join(dumped.left_out)}" if dumped.left_out else ""
+    statements = schema_sql(client, archive, seconds=stop_at - time.monotonic())
+    dump = uploader.upload("schema", uploader.object_key("schema.dump"), archive)
+    sql = uploader.upload("schema", uploader.object_key("schema.sql"), statements, kind=SQL)
+    secrets = f"passwords of other servers: {'; '.join(left_out)}" if left_out else ""
     return SchemaFiles(dump=dump, sql=sql), client.version, secrets
 
 

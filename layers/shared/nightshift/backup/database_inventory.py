@@ -12,7 +12,7 @@ from nightshift.backup.database_settings import properties_of, settings_of
 from nightshift.backup.exclusions import find_exclusions, needs_outside
 from nightshift.backup.models import DatabaseProperties, DatabaseSetting, SequenceState
 from nightshift.backup.sequences import sequence_states
-from nightshift.backup.unreadable_objects import UnreadableObjects
+from nightshift.backup.unreadable_objects import UnreadableObjects, relation_name
 from nightshift.backup.views import FilledView
 from nightshift.database.catalog import TableColumn, TableName
 from nightshift.database.postgres import decimal_digits
@@ -123,24 +123,8 @@ class DatabaseInventory:
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RelationNames:
-    """Names and kinds; `kind` is pg_class's letter."""
-
-    rows: tuple[Any, ...]
-
-    def of_kinds(self, *kinds: str) -> list[Any]:
-        return [row for row in self.rows if row.kind in kinds]
-
-    def readable(self, *kinds: str) -> RelationNames:
-        return RelationNames(tuple(row for row in self.of_kinds(*kinds) if row.may_read))
-
-    def names(self, *kinds: str) -> list[TableName]:
-        return [TableName(row.nspname, row.relname) for row in self.of_kinds(*kinds)]
-
-
-def list_relations(connection: Connection, schemas: Sequence[str] | None) -> RelationNames:
-    """Returns the relations in the chosen schemas.
+def list_relations(connection: Connection, schemas: Sequence[str] | None) -> Sequence[Any]:
+    """Returns the relations in the chosen schemas: rows of `_RELATIONS`, whose `kind` is pg_class's letter.
 
     Raises:
         InvalidSettings: one of the schemas does not exist.
@@ -157,16 +141,16 @@ def list_relations(connection: Connection, schemas: Sequence[str] | None) -> Rel
     if connection.execute(text("SHOW server_encoding")).scalar() == "SQL_ASCII":
         raise NightshiftError("the database's text has no encoding (SQL_ASCII)", hint="back it up with pg_dump")
     wanted = {"schemas": None if schemas is None else list(schemas)}
-    return RelationNames(tuple(connection.execute(text(_RELATIONS), wanted)))
+    return connection.execute(text(_RELATIONS), wanted).all()
 
 
 def take_inventory(
-    connection: Connection, found: RelationNames, schemas: Sequence[str] | None, aside: UnreadableObjects
+    connection: Connection, relations: Sequence[Any], schemas: Sequence[str] | None, aside: UnreadableObjects
 ) -> DatabaseInventory:
     """Look closer, in the snapshot's own transaction; nothing is read of what is `aside`."""
-    found = RelationNames(tuple(row for row in found.rows if row.oid not in aside.oids))
-    tables = {int(row.oid): TableName(row.nspname, row.relname) for row in found.of_kinds("r")}
-    filled = found.of_kinds("m")
+    found = [row for row in relations if row.oid not in aside.oids]
+    tables = {int(row.oid): relation_name(row) for row in found if row.kind == "r"}
+    filled = [row for row in found if row.kind == "m"]
     columns: dict[int, list[TableColumn]] = {oid: [] for oid in (*tables, *(row.oid for row in filled))}
     computed: dict[int, list[TableColumn]] = {oid: [] for oid in tables}
     for row in connection.execute(text(_COLUMNS), _oids(columns)):
@@ -188,13 +172,15 @@ def take_inventory(
     others = connection.execute(text(_OTHERS), {"schemas": list(schemas)}).scalars() if schemas is not None else ()
     excluded = tuple(others)
     views = [
-        FilledView(row.oid, TableName(row.nspname, row.relname), _names(columns[row.oid]), row.file, row.may_read)
+        FilledView(
+            row.oid, relation_name(row), tuple(column.name for column in columns[row.oid]), row.file, row.may_read
+        )
         for row in filled
     ]
     return DatabaseInventory(
         sources=sources,
         excluded=excluded,
-        sequences=tuple(sequence_states(connection, found.names("S"))),
+        sequences=tuple(sequence_states(connection, _names(found, "S"))),
         settings=settings_of(connection),
         properties=properties_of(connection),
         references=references,
@@ -204,7 +190,7 @@ def take_inventory(
         missing=(
             *aside.unsaved,
             *aside.excluded,
-            *find_exclusions(connection, found.names("f")),
+            *find_exclusions(connection, _names(found, "f")),
             *(needs_outside(connection, schemas, excluded) if schemas else ()),
         ),
     )
@@ -214,8 +200,8 @@ def _oids(relations: Iterable[int]) -> dict[str, str]:
     return {"oids": "{" + ",".join(map(str, relations)) + "}"}
 
 
-def _names(columns: Sequence[TableColumn]) -> tuple[str, ...]:
-    return tuple(column.name for column in columns)
+def _names(relations: Sequence[Any], kind: str) -> list[TableName]:
+    return [relation_name(row) for row in relations if row.kind == kind]
 
 
 def _column(row: Any) -> TableColumn:
@@ -248,5 +234,5 @@ def _partitions(connection: Connection, tables: Mapping[int, TableName]) -> dict
     found: dict[str, list[str]] = {}
     for row in connection.execute(text(_PARTITIONS)):
         if row.leaf in tables:
-            found.setdefault(TableName(row.nspname, row.relname).label, []).append(tables[row.leaf].label)
+            found.setdefault(relation_name(row).label, []).append(tables[row.leaf].label)
     return found

@@ -70,7 +70,9 @@ def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
     return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in found)
 
 
-def restore_database_settings(database: Database, saved: Sequence[DatabaseSetting], *, owners: bool) -> RestoreFindings:
+def restore_database_settings(
+    database: Database, saved: Sequence[DatabaseSetting], findings: RestoreFindings, *, owners: bool
+) -> None:
     """Restores the saved settings, and compares them with the current ones.
 
     Args:
@@ -79,7 +81,6 @@ def restore_database_settings(database: Database, saved: Sequence[DatabaseSettin
     Raises:
         DatabaseUnavailable, DBAPIError: the server was lost.
     """
-    findings = RestoreFindings()
     with database.connect() as connection:
         wanted = _settable(connection, saved, owners, findings)
         made = [one for one in wanted if _set(connection, one, findings)]
@@ -94,7 +95,6 @@ def restore_database_settings(database: Database, saved: Sequence[DatabaseSettin
     findings.differences += [f"{one.label} is not as it was" for one in made if one not in found]
     known = {(one.role, one.name) for one in saved}
     findings.warnings += [f"{one.label} is not in the backup" for one in found if (one.role, one.name) not in known]
-    return findings
 
 
 def _settable(
@@ -167,9 +167,8 @@ def properties_of(connection: Connection) -> DatabaseProperties:
     )
 
 
-def unlike_properties(saved: DatabaseProperties, found: DatabaseProperties) -> RestoreFindings:
-    """Returns the differences from the saved properties that an existing database cannot change."""
-    findings = RestoreFindings()
+def _compare_fixed_properties(saved: DatabaseProperties, found: DatabaseProperties, findings: RestoreFindings) -> None:
+    """Records the differences from the saved properties that an existing database cannot change."""
     if saved.locale_words() != found.locale_words():
         findings.environment.append(
             f"the database's collation is {found.locale_words()}, and was {saved.locale_words()}: text may sort and"
@@ -186,7 +185,6 @@ def unlike_properties(saved: DatabaseProperties, found: DatabaseProperties) -> R
         for one in saved.extensions
         if versions.get(one.name, one.version) != one.version
     ]
-    return findings
 
 
 def creation_options(saved: DatabaseProperties) -> str:
@@ -203,8 +201,8 @@ def creation_options(saved: DatabaseProperties) -> str:
 
 
 def restore_properties(
-    database: Database, saved: DatabaseProperties, *, owners: bool, untouched: bool
-) -> RestoreFindings:
+    database: Database, saved: DatabaseProperties, findings: RestoreFindings, *, owners: bool, untouched: bool
+) -> None:
     """Restores the properties of a database, as far as the server and the role allow.
 
     Args:
@@ -219,9 +217,9 @@ def restore_properties(
         found = properties_of(connection)
         name = _database_sql(connection)
         connection.rollback()
-        findings = unlike_properties(saved, found)
+        _compare_fixed_properties(saved, found, findings)
         if untouched:
-            return findings
+            return
         if saved.comment not in (None, found.comment):
             _change(connection, "comment", [f"COMMENT ON {name} IS {quote_literal(str(saved.comment))}"], findings)
         if saved.connection_limit != found.connection_limit:
@@ -231,7 +229,6 @@ def restore_properties(
             _change(connection, "being a template", [f"ALTER {name} IS_TEMPLATE true"], findings)
         if owners:
             _give(connection, name, saved, findings)
-    return findings
 
 
 def _give(connection: Connection, name: str, saved: DatabaseProperties, findings: RestoreFindings) -> None:

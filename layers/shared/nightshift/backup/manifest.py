@@ -177,15 +177,16 @@ def sha256_of(body: bytes) -> str:
 
 def to_json(facts: StrictModel) -> bytes:
     """As it is written to S3, or kept beside a backup that is not finished; a manifest with its checksum, last."""
-    plain = {name: _plain(value) for name, value in asdict(facts).items() if name != SEAL}
+    plain = asdict(facts)
     if isinstance(facts, BackupManifest):
+        del plain[SEAL]
         plain[SEAL] = manifest_seal(plain)
-    return json.dumps(plain, ensure_ascii=False, indent=1).encode()
+    return json.dumps(plain, ensure_ascii=False, indent=1, default=datetime.isoformat).encode()
 
 
 def manifest_seal(facts: dict[str, Any]) -> str:
-    """The checksum of a manifest's other keys, whatever their order; of JSON's own types."""
-    return sha256_of(json.dumps(facts, ensure_ascii=False, sort_keys=True).encode())
+    """The checksum of a manifest's other keys, whatever their order."""
+    return sha256_of(json.dumps(facts, ensure_ascii=False, sort_keys=True, default=datetime.isoformat).encode())
 
 
 def read_manifest(body: bytes, *, key: str) -> BackupManifest:
@@ -242,12 +243,3 @@ def _about_objects(manifest: BackupManifest) -> Iterator[str]:
         limits = [*(offset for offset, _ in ranges[1:]), parts[0].object.bytes]
         if ranges and (ranges[0][0] < 0 or any(end > limit for end, limit in zip(ends, limits, strict=True))):
             yield f"{key}: its parts overlap, or reach beyond it"
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

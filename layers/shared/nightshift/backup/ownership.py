@@ -69,7 +69,7 @@ def transfer_ownership(
         PgToolError: the archive could not be read in time.
         DatabaseUnavailable, DBAPIError: the server was lost.
     """
-    sql = schema_sql(schema.client, schema.archive, seconds=seconds, without=schema.left_out).decode()
+    sql = schema_sql(schema.client, schema.archive, seconds=seconds, without=schema.lacking.entry_ids).decode()
     gifts = [gift for gift in _gifts(sql) if gift.grants or gift.owner != around.role]
     with database.connect(autocommit=True) as connection:
         giver = _Giver(connection, around)

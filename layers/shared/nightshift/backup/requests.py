@@ -42,8 +42,8 @@ class RehearseRequest(BaseModel):
     """Its name; none: the newest good one."""
 
 
-def ignore_progress(_label: str, _rows: int) -> None:
-    """Listener that ignores all progress."""
+RestoreListener = Callable[[str, int], None]
+"""Called by a worker's thread when rows are committed: the table's label, and how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,6 @@ class RestoreOptions:
         owners: owners and grants too; their roles must exist.
         client: directory with pg_dump and pg_restore; None: wherever they are found.
         into_existing: the database need not be empty, if it has nothing of what the backup makes.
-        told: listener, called for loaded rows with a table's label and their number.
         another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`schema_diff`).
     """
 
@@ -64,7 +63,7 @@ class RestoreOptions:
     client: str | None = None
     dry_run: bool = False
     into_existing: bool = False
-    told: Callable[[str, int], None] = ignore_progress
+    listener: RestoreListener = lambda _label, _rows: None
     another: ScratchDatabaseFactory | None = None
 
 
@@ -76,10 +75,3 @@ class RestoreFindings:
     environment: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     but_for: list[str] = field(default_factory=list)
-
-    def merge(self, other: RestoreFindings) -> None:
-        """Add the findings of another step."""
-        self.differences += other.differences
-        self.environment += other.environment
-        self.warnings += other.warnings
-        self.but_for += other.but_for

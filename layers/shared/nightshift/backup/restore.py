@@ -199,8 +199,8 @@ class _Restore:
             findings.differences += sequence_differences(connection, manifest.sequences)
             flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
         views = () if self.is_recoded else manifest.views
-        findings.merge(compare_views(database.target, views, self.seconds()))
-        findings.merge(restore_database_settings(database, manifest.settings, owners=self.terms.owners))
+        compare_views(database.target, views, findings, seconds=self.seconds())
+        restore_database_settings(database, manifest.settings, findings, owners=self.terms.owners)
         self.reworded = compare_schema(schema, self.backup, self.terms.another, findings, seconds=self.seconds())
         findings.environment += schema.lacking.environment_sentences()
         if self.is_recoded:
@@ -212,8 +212,7 @@ class _Restore:
             findings.environment += transfer_ownership(database, schema, self.around, seconds=self.seconds())
         if manifest.properties is not None:
             untouched = self.terms.another is not None or self.terms.into_existing
-            owners = self.terms.owners
-            findings.merge(restore_properties(database, manifest.properties, owners=owners, untouched=untouched))
+            restore_properties(database, manifest.properties, findings, owners=self.terms.owners, untouched=untouched)
         return filled
 
     def _restore_pre_data(self) -> None:
@@ -245,7 +244,7 @@ class _Restore:
             because = f" ({cause})" if cause else ""
             self.findings.differences += [f"{entry.label}: {said}{because}" for said in misfits]
             fitting += [] if misfits else [entry]
-        loader = TableLoader(self.backup, database, fields, self.terms.told, routed, digests=not self.is_recoded)
+        loader = TableLoader(self.backup, database, fields, self.terms.listener, routed, digests=not self.is_recoded)
         filled = loader.load_tables(fitting, workers=self.terms.workers)
         self.findings.differences += sorted(filled.differences)
         return filled

@@ -36,18 +36,6 @@ _REFRESH = "MATERIALIZED VIEW DATA"
 _WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaDump:
-    """A schema: as pg_restore reads it (custom format), and as people and psql read it.
-
-    `left_out` are options that may be other servers' passwords, an object each.
-    """
-
-    archive: bytes = field(repr=False)
-    sql: bytes = field(repr=False)
-    left_out: tuple[str, ...] = ()
-
-
 def dump_schema(
     client: PgTools,
     target: DatabaseTarget,
@@ -57,8 +45,8 @@ def dump_schema(
     excluded: Sequence[str] = (),
     without: Sequence[TableName] = (),
     unreadable: Sequence[TableName] = (),
-) -> SchemaDump:
-    """Save a database's schema.
+) -> tuple[bytes, tuple[str, ...]]:
+    """Returns a database's schema as an archive, and the options left out as possible passwords, an object each.
 
     Args:
         snapshot: an exported one; None: as it is now.
@@ -83,8 +71,7 @@ def dump_schema(
     arguments += [f"--exclude-schema={quote_identifier(name)}" for name in excluded]
     arguments += [f"--exclude-table={name.sql}" for name in without]
     arguments += [f"--exclude-table-data={name.sql}" for name in unreadable]
-    archive, left_out = without_secrets(client.run_tool("pg_dump", arguments, target=target, seconds=seconds))
-    return SchemaDump(archive, schema_sql(client, archive, seconds=seconds), left_out)
+    return without_secrets(client.run_tool("pg_dump", arguments, target=target, seconds=seconds))
 
 
 def schema_sql(
@@ -135,22 +122,18 @@ class SchemaRestore:
     made: frozenset[int] = frozenset()
     there: ExistingObjects | None = None
 
-    def restore_pre_data(self, *, seconds: float) -> None:
-        """Restores pre-data: all of it or nothing.
+    def restore_pre_data(self, *filters: str, seconds: float) -> None:
+        """Restores pre-data in one transaction: all of it (or all that pg_restore's `filters` choose), or nothing.
 
         Raises:
             PgToolError: the database refused some of it, and has none.
             DatabaseUnavailable: the server could not be reached.
         """
-        self._strictly([f"--section={PRE_DATA}"], seconds)
+        self._run([*filters, f"--section={PRE_DATA}", "--single-transaction", "--exit-on-error"], seconds)
 
     def restore_pre_data_lenient(self, *, seconds: float) -> tuple[str, ...]:
         """Restores pre-data as far as possible, if all of it is not; returns and raises as `restore_post_data`."""
         return self._leniently([f"--section={PRE_DATA}"], seconds)
-
-    def restore_table(self, schema: str, name: str, *, seconds: float) -> None:
-        """A table alone, as it is before its rows come: no index, no key; raises as `restore_pre_data` does."""
-        self._strictly([f"--schema={schema}", f"--table={name}", f"--section={PRE_DATA}"], seconds)
 
     def restore_post_data(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
         """Restores post-data as far as possible.
@@ -185,18 +168,9 @@ class SchemaRestore:
             return (*self.lacking.remove_entries(exc.by_entry), *others)
         return ()
 
-    def _strictly(self, arguments: Sequence[str], seconds: float) -> None:
-        """All or nothing, in one transaction."""
-        self._run([*arguments, "--single-transaction", "--exit-on-error"], seconds)
-
-    @property
-    def left_out(self) -> frozenset[int]:
-        """Numbers of the entries that are not to be expected in the database."""
-        return self.lacking.entry_ids
-
     def _run(self, arguments: Sequence[str], seconds: float) -> None:
         with _file(self.archive) as path:
-            chosen = _chosen(path, self.archive, self.made | self.left_out)
+            chosen = _chosen(path, self.archive, self.made | self.lacking.entry_ids)
             owners = () if self.owners else _WITHOUT_OWNERS
             everything = [*arguments, *owners, *chosen, dbname_argument(self.target), str(path)]
             self.client.run_tool("pg_restore", everything, target=self.target, seconds=seconds)

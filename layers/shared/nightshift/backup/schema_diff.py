@@ -173,9 +173,9 @@ def compare_schema(
         definitions that PostgreSQL itself words differently, with a digest of each as the server words it.
 
     Raises:
-        NightshiftError: as `dump_schema` and `find_equivalent_differences`.
+        NightshiftError: as `dump_schema`; or the other database could not be made, filled in time, or dropped.
     """
-    left_out = schema.left_out
+    left_out = schema.lacking.entry_ids
     sql = schema_sql(schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=left_out)
     theirs = "" if schema.there else "extension "
     differences = [
@@ -190,7 +190,7 @@ def compare_schema(
         known = stamp.reworded if stamp else {}
         same = [one for one in differences if one.how is DifferenceKind.ALTERED and known.get(one.name) == one.digest]
     elif not findings.differences:
-        same = find_equivalent_differences(schema, differences, backup.manifest.settings, another)
+        same = _equivalent_differences(schema, differences, backup.manifest.settings, another)
     others = [one for one in differences if one not in same]
     findings.differences += map(str, others)
     if same:
@@ -201,22 +201,15 @@ def compare_schema(
     return {one.name: one.digest for one in same}
 
 
-def find_equivalent_differences(
+def _equivalent_differences(
     schema: SchemaRestore,
     differences: Sequence[SchemaDifference],
     settings: Sequence[DatabaseSetting],
     another: ScratchDatabaseFactory,
 ) -> tuple[SchemaDifference, ...]:
-    """Returns the differences of definitions that the server itself causes.
+    """Returns the differences of definitions that the server itself causes; none if any is of another kind.
 
-    None is, where any of the differences is of another kind.
-
-    Args:
-        schema: restored, into a database that is as it was but for these.
-        settings: of the database; some of them change how definitions are worded.
-
-    Raises:
-        NightshiftError: the other database could not be made, filled in time, or dropped.
+    The second database gets the settings as well: some of them change how definitions are worded.
     """
     if not differences or any(one.how is not DifferenceKind.ALTERED for one in differences):
         return ()
@@ -224,7 +217,7 @@ def find_equivalent_differences(
         made = made_beforehand(database, read_entries(schema.archive))
         alone = replace(schema, target=database.target, made=made)
         alone.restore_schema_only(seconds=database.deadline - time.monotonic())
-        restore_database_settings(database, settings, owners=schema.owners)
+        restore_database_settings(database, settings, RestoreFindings(), owners=schema.owners)
         seconds = database.deadline - time.monotonic()
         apart = {one.name for one in schema_differences(_dumped(schema, seconds), _dumped(alone, seconds))}
     return tuple(one for one in differences if one.name not in apart)
@@ -232,5 +225,7 @@ def find_equivalent_differences(
 
 def _dumped(schema: SchemaRestore, seconds: float) -> str:
     there = schema.there or ExistingObjects()
-    found = dump_schema(schema.client, schema.target, seconds=seconds, excluded=there.schemas, without=there.tables)
-    return schema_sql(schema.client, found.archive, seconds=seconds, owners=schema.owners).decode()
+    archive, _ = dump_schema(
+        schema.client, schema.target, seconds=seconds, excluded=there.schemas, without=there.tables
+    )
+    return schema_sql(schema.client, archive, seconds=seconds, owners=schema.owners).decode()

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup import digest
-from nightshift.backup.database_inventory import DatabaseInventory, RelationNames, list_relations, take_inventory
-from nightshift.backup.unreadable_objects import set_aside
+from nightshift.backup.database_inventory import DatabaseInventory, list_relations, take_inventory
+from nightshift.backup.unreadable_objects import relation_name, set_aside
 from nightshift.database.catalog import TableName, quote_literal
 from nightshift.database.connect import Database, is_lock_timeout, refused_statement, server_message, sqlstate
 from nightshift.database.url import DatabaseTarget
@@ -62,6 +63,7 @@ _WITHOUT_INDEXES = (
     " || set_config('enable_indexonlyscan', 'off', false) || set_config('enable_bitmapscan', 'off', false)"
     " || set_config('synchronize_seqscans', 'off', false) || set_config('max_parallel_workers_per_gather', '0', false)"
     " || set_config('statement_timeout', '0', false) || set_config('idle_in_transaction_session_timeout', '0', false)"
+    f" || set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', false)"
     f" || coalesce({_NO_END}, ''))"
 )
 
@@ -85,30 +87,27 @@ class ExportedSnapshot:
     replayed: datetime | None
     survey: DatabaseInventory
     connection: Connection
+    target: DatabaseTarget
 
-    def connect(self, target: DatabaseTarget) -> PostgresConnection:
+    def connect(self) -> PostgresConnection:
         """Opens a data connection that looks at the same moment.
 
         Raises:
             ConnectionLost: the session that holds the moment is gone.
         """
-        connection = PostgresConnection(target)
+        connection = PostgresConnection(self.target)
         try:
-            self._attach(connection)
+            connection.run_statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            try:
+                connection.run_statement(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")
+            except StatementRefused as exc:
+                raise ConnectionLost("the connection that held the snapshot was lost", detail=exc.detail) from exc
+            connection.execute(digest.SESSION)
+            connection.execute(_WITHOUT_INDEXES)
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _attach(self, connection: PostgresConnection) -> None:
-        connection.run_statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        try:
-            connection.run_statement(f"SET TRANSACTION SNAPSHOT {quote_literal(self.id)}")
-        except StatementRefused as exc:
-            raise ConnectionLost("the connection that held the snapshot was lost", detail=exc.detail) from exc
-        connection.execute(digest.SESSION)
-        connection.execute(_WITHOUT_INDEXES)
-        connection.execute(f"SELECT length(set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', false))")
 
     def check_alive(self) -> None:
         """Make sure that the locks were held all the time.
@@ -125,7 +124,7 @@ class ExportedSnapshot:
 
 @contextmanager
 def snapshot_of(
-    database: Database, schemas: Sequence[str] | None, exclude: Sequence[str] | None = None
+    database: Database, schemas: Sequence[str] | None, exclude: Sequence[str] | None
 ) -> Iterator[ExportedSnapshot]:
     """Lock every table that may be read, and hold one moment of all.
 
@@ -142,7 +141,7 @@ def snapshot_of(
     with database.connect() as connection:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                snapshot = _attempt(connection, schemas, exclude or (), one_by_one=attempt > TOGETHER)
+                snapshot = _attempt(database, connection, schemas, exclude, one_by_one=attempt > TOGETHER)
             except DBAPIError as exc:
                 connection.rollback()
                 _explain(exc, last=attempt == ATTEMPTS)
@@ -160,13 +159,18 @@ def snapshot_of(
 
 
 def _attempt(
-    connection: Connection, schemas: Sequence[str] | None, exclude: Sequence[str], *, one_by_one: bool
+    database: Database,
+    connection: Connection,
+    schemas: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    *,
+    one_by_one: bool,
 ) -> ExportedSnapshot | None:
     """One attempt; None where a table appeared before its snapshot and after the locks."""
     seen = list_relations(connection, schemas)
     connection.rollback()
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    names = seen.readable("r", "p").names("r", "p")
+    names = [relation_name(row) for row in seen if row.kind in ("r", "p") and row.may_read]
     busy: Sequence[TableName] = ()
     if one_by_one:
         busy = _lock_each(connection, names)
@@ -177,7 +181,7 @@ def _attempt(
     found = list_relations(connection, schemas)
     if not _tables(found) <= _tables(seen):
         return None
-    aside = set_aside(connection, found.rows, busy=busy, exclude=exclude)
+    aside = set_aside(connection, found, busy=busy, exclude=exclude or ())
     return ExportedSnapshot(
         id=row.id,
         time=row.moment.astimezone(UTC),
@@ -187,6 +191,7 @@ def _attempt(
         replayed=row.replayed.astimezone(UTC) if row.standby and row.replayed else None,
         survey=take_inventory(connection, found, schemas, aside),
         connection=connection,
+        target=database.target,
     )
 
 
@@ -207,8 +212,8 @@ def _lock_each(connection: Connection, names: Sequence[TableName]) -> list[Table
     return busy
 
 
-def _tables(found: RelationNames) -> set[tuple[int, str, str]]:
-    return {(row.oid, row.nspname, row.relname) for row in found.of_kinds("r", "p")}
+def _tables(relations: Sequence[Any]) -> set[tuple[int, TableName]]:
+    return {(row.oid, relation_name(row)) for row in relations if row.kind in ("r", "p")}
 
 
 def _explain(exc: DBAPIError, *, last: bool) -> None:

@@ -167,7 +167,7 @@ def _write(
                 body = backup.read_part(part)
                 whole.update(body)
                 file.write(body)
-                terms.told(entry.label, part.rows)
+                terms.listener(entry.label, part.rows)
             file.flush()
             os.fsync(file.fileno())
         if whole.hexdigest() != entry.digest:

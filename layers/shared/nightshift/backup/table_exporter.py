@@ -27,7 +27,6 @@ from nightshift.backup.snapshot import ExportedSnapshot
 from nightshift.backup.uploader import BackupUploader
 from nightshift.concurrency import WorkerPool
 from nightshift.database.catalog import TableName
-from nightshift.database.url import DatabaseTarget
 from nightshift.errors import ArchiveMismatch
 from nightshift.progress_events import Listener, ProgressEvent, ProgressStep
 from nightshift.rows.columns import apply_types
@@ -118,7 +117,6 @@ class TableExporter:
         deadline: `time.monotonic()` value after which no row is read any more.
     """
 
-    target: DatabaseTarget
     snapshot: ExportedSnapshot
     uploader: BackupUploader
     run_id: str
@@ -178,7 +176,7 @@ class TableExporter:
 
     def _read_on(self) -> bool:
         """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
-        with closing(self.snapshot.connect(self.target)) as connection:
+        with closing(self.snapshot.connect()) as connection:
             limited = -LIMIT_SECONDS
             while (taken := self._take()) is not None:
                 if time.monotonic() - limited >= LIMIT_SECONDS:

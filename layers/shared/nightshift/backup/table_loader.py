@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from nightshift.backup.digest import RowHashSum
 from nightshift.backup.models import BackupPart, ComputedColumn, TableEntry
 from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.backup.part_loader import PartLoader, TargetColumns
+from nightshift.backup.requests import RestoreListener
 from nightshift.concurrency import WorkerPool
 from nightshift.database.catalog import TableName, quote_identifier
 from nightshift.database.connect import Database
@@ -33,9 +34,6 @@ from nightshift.rows.row_connection import StatementInterrupted, StatementRefuse
 _LEAF = TableName("pg_temp", "nightshift_leaf")
 _LOCK_SECONDS = 30.0
 _IN_ORDER = "SELECT length(set_config('enable_seqscan', 'on', false))"
-
-Told = Callable[[str, int], None]
-"""Called by a worker's thread when rows are committed: the table's label, and how many."""
 
 
 @dataclass(slots=True)
@@ -69,7 +67,7 @@ class TableLoader:
     backup: OpenedBackup
     database: Database
     fields: TargetColumns
-    told: Told
+    listener: RestoreListener
     routed: Mapping[TableName, TableName] = field(default_factory=dict)
     digests: bool = True
     _pool: WorkerPool = field(init=False)
@@ -149,7 +147,7 @@ class TableLoader:
             connection.commit()
         if found is not None:
             self._compare(entry, found)
-        self.told(entry.label, sum(part.rows for part in parts))
+        self.listener(entry.label, sum(part.rows for part in parts))
         with self._lock:
             self._filled.bytes += sum(part.bytes for part in parts)
         self._had_its_turn(entry)

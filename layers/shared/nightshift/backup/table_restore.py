@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from nightshift.backup.contents import ArchiveEntry, read_entries
+from nightshift.backup.contents import read_entries
 from nightshift.backup.manifest import BackupManifest
 from nightshift.backup.models import TableEntry
 from nightshift.backup.opened_backup import OpenedBackup
@@ -62,7 +62,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
         schema, environment = _create_table(backup, database, client, entry, terms, around)
         with database.connect() as connection:
             fields = load_target_columns(connection)
-    filled = TableLoader(backup, database, fields, terms.told).load_tables([entry], workers=terms.workers)
+    filled = TableLoader(backup, database, fields, terms.listener).load_tables([entry], workers=terms.workers)
     if schema is not None and terms.owners and not schema.owners:
         seconds = database.deadline - time.monotonic()
         environment += transfer_ownership(database, schema, around, seconds=seconds)
@@ -142,12 +142,10 @@ def _create_table(
         if not connection.execute(known, {"name": entry.schema}).scalar():
             connection.exec_driver_sql(f"CREATE SCHEMA {quote_identifier(entry.schema)}")
         connection.commit()
-    others = frozenset(one.id for one in read_entries(archive) if not _is_about(one, entry))
+    # The table itself, and what is granted on it.
+    wanted = [(entry.schema, entry.name), (entry.schema, f"TABLE {entry.name}")]
+    others = frozenset(other.id for other in read_entries(archive) if (other.schema, other.tag) not in wanted)
     schema, environment = fit_restore(client, database.target, archive, around, owners=terms.owners, without=others)
-    schema.restore_table(entry.schema, entry.name, seconds=database.deadline - time.monotonic())
+    filters = f"--schema={entry.schema}", f"--table={entry.name}"
+    schema.restore_pre_data(*filters, seconds=database.deadline - time.monotonic())
     return schema, environment
-
-
-def _is_about(one: ArchiveEntry, entry: TableEntry) -> bool:
-    """Returns whether an entry of the archive creates the table, or grants something on it."""
-    return one.schema == entry.schema and one.tag in (entry.name, f"TABLE {entry.name}")

@@ -61,7 +61,7 @@ def set_aside(
     role = quote_identifier(str(connection.execute(text("SELECT current_user")).scalar()))
     closed = [row for row in relations if row.kind in ("r", "p") and not row.may_read]
     sequences = [row for row in relations if row.kind == "S" and not row.may_read]
-    locked = [row for row in relations if _name(row) in busy and row.may_read and row.kind in ("r", "p")]
+    locked = [row for row in relations if relation_name(row) in busy and row.may_read and row.kind in ("r", "p")]
     left_out = _excluded(connection, exclude) - {row.oid for row in (*closed, *locked)}
     hidden = [r for r in relations if r.kind == "r" and r.may_read and r.hidden and r.oid not in left_out]
     # The cure comes before the names: a message cuts a long list short.
@@ -80,8 +80,8 @@ def set_aside(
     excluded = [row for row in relations if row.oid in left_out and row.kind == "r"]
     return UnreadableObjects(
         oids=frozenset(row.oid for row in (*closed, *sequences, *locked, *hidden)) | left_out,
-        undumped=tuple(map(_name, (*closed, *locked))),
-        sequences=tuple(map(_name, sequences)),
+        undumped=tuple(map(relation_name, (*closed, *locked))),
+        sequences=tuple(map(relation_name, sequences)),
         unsaved=tuple(unsaved),
         excluded=(f"rows that BACKUP_EXCLUDE_ROWS leaves out: {_names(excluded)}",) if excluded else (),
     )
@@ -95,7 +95,7 @@ def _about_hidden(found: Sequence[Any], role: str) -> Iterator[str]:
     if owners:
         cures.append(f"GRANT {', '.join(map(quote_identifier, owners))} TO {role}")
     forced = [row for row in found if row.forced and quote_identifier(row.owner) == role]
-    cures += [f"ALTER TABLE {_name(row).sql} NO FORCE ROW LEVEL SECURITY" for row in forced[:3]]
+    cures += [f"ALTER TABLE {relation_name(row).sql} NO FORCE ROW LEVEL SECURITY" for row in forced[:3]]
     yield f"rows that row level security hides from {role} (to save them: {', or '.join(cures)}): {_names(found)}"
 
 
@@ -115,9 +115,9 @@ def _excluded(connection: Connection, names: Sequence[str]) -> frozenset[int]:
     return frozenset().union(*found.values())
 
 
-def _name(row: Any) -> TableName:
+def relation_name(row: Any) -> TableName:
     return TableName(row.nspname, row.relname)
 
 
 def _names(rows: Sequence[Any]) -> str:
-    return ", ".join(_name(row).label for row in rows)
+    return ", ".join(relation_name(row).label for row in rows)

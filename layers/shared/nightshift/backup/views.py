@@ -81,12 +81,13 @@ def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadl
     )
 
 
-def compare_views(target: DatabaseTarget, views: Sequence[ViewEntry], seconds: float) -> RestoreFindings:
+def compare_views(
+    target: DatabaseTarget, views: Sequence[ViewEntry], findings: RestoreFindings, *, seconds: float
+) -> None:
     """Look at every view that was filled again; the schema's own comparison knows of those that were not, or are gone.
 
     Views that hold other rows than before, of tables that are as they were, are no differences (`but_for`).
     """
-    findings = RestoreFindings()
     deadline = time.monotonic() + seconds
     for view in views:
         try:
@@ -96,7 +97,6 @@ def compare_views(target: DatabaseTarget, views: Sequence[ViewEntry], seconds: f
             findings.differences.append(
                 f"the rows of the materialized view {view.label} are not known: {exc.detail or exc.message}"
             )
-    return findings
 
 
 def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, findings: RestoreFindings) -> None:

@@ -18,7 +18,7 @@ from nightshift.results.units import format_size
 
 if TYPE_CHECKING:
     from nightshift.backup.opened_backup import BackupRepository
-    from nightshift.backup.table_loader import Told
+    from nightshift.backup.requests import RestoreListener
     from nightshift.cli.progress import ProgressBar
     from nightshift.results.backup import RestoredBackup
     from nightshift.settings import Settings
@@ -103,7 +103,7 @@ def restore_backup_command(
             client=settings.backup_pg_client,
             dry_run=dry_run,
             into_existing=into_existing,
-            told=_told(bar, shelf, name, table),
+            listener=_listener(bar, shelf, name, table),
         )
         deadline = time.monotonic() + timeout
         result: RestoredBackup = run_restore(request, shelf, target, terms, deadline=deadline)
@@ -127,12 +127,12 @@ def _aimed(settings: Settings, variable: str) -> Settings:
     return settings.model_copy(update={"restore_database_url": SecretStr(url), "restore_database_secret_arn": None})
 
 
-def _told(bar: ProgressBar, shelf: BackupRepository, name: str, table: str | None) -> Told:
+def _listener(bar: ProgressBar, shelf: BackupRepository, name: str, table: str | None) -> RestoreListener:
     """Moves the bar; how far there is to go is asked at the first step."""
     first = threading.Event()
     lock = threading.Lock()
 
-    def told(_label: str, rows: int) -> None:
+    def listen(_label: str, rows: int) -> None:
         with lock:
             if not first.is_set():
                 first.set()
@@ -140,7 +140,7 @@ def _told(bar: ProgressBar, shelf: BackupRepository, name: str, table: str | Non
                 bar.expect_rows(sum(t.rows for t in manifest.tables if table is None or t.label == _label))
         bar.advance_rows(rows)
 
-    return told
+    return listen
 
 
 _ENDS = {
