@@ -69,7 +69,6 @@ class FoundBackup:
     name: str
     state: BackupState
     manifest: BackupManifest | None = None
-    manifest_sha256: str | None = None
     proven: VerificationRecord | None = None
     pin: BackupPin | None = None
     reasons: tuple[str, ...] = ()
@@ -125,12 +124,12 @@ def find_backup(store: ObjectStore, prefix: str, name: str, *, deep: bool = Fals
 
 def newest_good(backups: tuple[FoundBackup, ...]) -> FoundBackup | None:
     """The good backup of the latest moment."""
-    return max((one for one in backups if one.is_good), key=_moment, default=None)
+    return max((backup for backup in backups if backup.is_good), key=_moment, default=None)
 
 
 def newest_proven(backups: tuple[FoundBackup, ...]) -> FoundBackup | None:
     """The good backup of the latest moment among those that a rehearsal has restored."""
-    return max((one for one in backups if one.is_proven), key=_moment, default=None)
+    return newest_good(tuple(backup for backup in backups if backup.is_proven))
 
 
 def _moment(backup: FoundBackup) -> tuple[datetime, str]:
@@ -154,18 +153,16 @@ def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], dee
         reason = f"{exc.message}: {exc.detail}" if exc.detail else exc.message
         return replace(unfinished, state=BackupState.DAMAGED, reasons=(reason,))
     reasons = (*_about_the_manifest(manifest, place), *_about_the_parts(store, place, manifest, sizes, deep))
-    digest = sha256_of(body)
-    stamp, remarks = _stamp(store, place, digest) if PROVEN in sizes else (None, ())
-    pin, odd = read_pin(store, place) if PINNED in sizes else (None, ())
+    record, remarks = _verification_record(store, place, sha256_of(body)) if PROVEN in sizes else (None, ())
+    pin, pin_remarks = read_pin(store, place) if PINNED in sizes else (None, ())
     return replace(
         unfinished,
         state=BackupState.DAMAGED if reasons else BackupState.GOOD,
         manifest=manifest,
-        manifest_sha256=digest,
-        proven=stamp,
+        proven=record,
         pin=pin,
         reasons=reasons,
-        remarks=(*remarks, *odd),
+        remarks=(*remarks, *pin_remarks),
     )
 
 
@@ -211,18 +208,18 @@ def _about_the_bytes(store: ObjectStore, place: BackupPath, part: BackupPart) ->
     return None if found == part.sha256 else f"altered: {part.key}: SHA-256 {found}, the manifest says {part.sha256}"
 
 
-def _stamp(
+def _verification_record(
     store: ObjectStore, place: BackupPath, manifest_sha256: str
 ) -> tuple[VerificationRecord | None, tuple[str, ...]]:
     """Returns the verification record if it is for this manifest; else a remark."""
     try:
-        stamp = read_proven(store.get_object(place.verification_key), key=place.verification_key)
+        record = read_proven(store.get_object(place.verification_key), key=place.verification_key)
     except ObjectAbsent:
         return None, ()
     except (ManifestDamaged, ColdStorage) as exc:
         return None, (f"{PROVEN} does not count: {exc.message}",)
-    if stamp.manifest_sha256 != manifest_sha256 or stamp.name != place.name:
+    if record.manifest_sha256 != manifest_sha256 or record.name != place.name:
         return None, (f"{PROVEN} does not count: it is for another manifest",)
-    if stamp.proven_at.tzinfo is None:
+    if record.proven_at.tzinfo is None:
         return None, (f"{PROVEN} does not count: its time has no zone",)
-    return stamp, ()
+    return record, ()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nightshift.backup.contents import ArchiveEntry
-from nightshift.backup.pg_tools import RefusedEntry, told_once
+from nightshift.backup.pg_tools import RefusedEntry
 
 _DENIED = re.compile("permission denied|must be |only superuser|only roles with", re.IGNORECASE)
 _ABSENT = re.compile(
@@ -36,44 +36,46 @@ class MissingPrerequisites:
     """The objects of one archive that the role could not make."""
 
     def __init__(self, entries: Sequence[ArchiveEntry], *, owners: bool, without: frozenset[int] = frozenset()) -> None:
-        """Args:
-        owners: they are restored.
-        without: numbers of entries that are reported elsewhere.
-        """
+        """`owners` are restored; entries with the numbers `without` are reported elsewhere."""
         self._entries = {entry.id: entry for entry in entries}
         self._without = without
-        self._untold = {e.id for e in entries if not owners and _is_its_owners(e)}
+        self._unexpected = {e.id for e in entries if not owners and _is_its_owners(e)}
         self._found: set[int] = set()
         self._words: dict[int, str] = {}
 
     @property
     def entry_ids(self) -> frozenset[int]:
         """Numbers of entries that are not expected in the database."""
-        return frozenset(self._found | self._untold | self._without)
+        return frozenset(self._found | self._unexpected | self._without)
 
     def remove_entries(self, refused: Sequence[RefusedEntry]) -> tuple[str, ...]:
         """Records entries that the role may not create; returns those refused for other reasons, a sentence each."""
-        about = {one: self._entry_of(one) for one in refused if not _is_told(one)}
-        for one, entry in about.items():
-            if entry is not None and _is_no_fault(entry, one.words):
+        about = {refusal: self._entry_of(refusal) for refusal in refused if not _is_known(refusal)}
+        for refusal, entry in about.items():
+            if entry is not None and _is_no_fault(entry, refusal.words):
                 self._found.add(entry.id)
-                self._words.setdefault(entry.id, one.words)
+                self._words.setdefault(entry.id, refusal.words)
         self._found = self._with_dependents(self._found)
-        return told_once(one for one, entry in about.items() if entry is None or entry.id not in self.entry_ids)
+        # An object that cannot be created causes others to fail: of refusals with the same words the first is named.
+        sentences: dict[str, str] = {}
+        for refusal, entry in about.items():
+            if entry is None or entry.id not in self.entry_ids:
+                sentences.setdefault(refusal.words, refusal.sentence)
+        return tuple(sentences.values())
 
-    def _entry_of(self, one: RefusedEntry) -> ArchiveEntry | None:
-        if one.entry:
-            return self._entries.get(one.entry)
+    def _entry_of(self, refusal: RefusedEntry) -> ArchiveEntry | None:
+        if refusal.entry:
+            return self._entries.get(refusal.entry)
         entries = self._entries.values()
-        return next((entry for entry in entries if entry.statement.partition("\n")[0] == one.command), None)
+        return next((entry for entry in entries if entry.statement.partition("\n")[0] == refusal.command), None)
 
     def environment_sentences(self) -> Iterator[str]:
         """Yields a sentence for each reason of the server: its words, and the objects that are missing for it."""
-        told: set[int] = set()
+        named: set[int] = set()
         for words in dict.fromkeys(self._words.values()):
-            lost = self._with_dependents({number for number, said in self._words.items() if said == words})
-            names = [self._entries[number].name for number in sorted(lost - told - self._untold)]
-            told |= lost
+            lost = self._with_dependents({number for number, why in self._words.items() if why == words})
+            names = [self._entries[number].name for number in sorted(lost - named - self._unexpected)]
+            named |= lost
             if names:
                 yield f"left out, as the server said {words!r}: {', '.join(names)}"
 
@@ -94,10 +96,10 @@ class MissingPrerequisites:
         return found
 
 
-def _is_told(one: RefusedEntry) -> bool:
+def _is_known(refusal: RefusedEntry) -> bool:
     """Returns whether an object has no owner because it does not exist, which has been reported already."""
-    given = one.command.startswith("ALTER ") and " OWNER TO " in one.command
-    return given and "does not exist" in one.words and not one.words.startswith("role ")
+    given = refusal.command.startswith("ALTER ") and " OWNER TO " in refusal.command
+    return given and "does not exist" in refusal.words and not refusal.words.startswith("role ")
 
 
 def _is_its_owners(entry: ArchiveEntry) -> bool:

@@ -5,20 +5,21 @@ Rows go straight into their table, or through a stage where a type travels as te
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
 from nightshift.backup.block_ranges import name_in_file
 from nightshift.backup.models import BackupPart, TableEntry
+from nightshift.backup.opened_backup import OpenedBackup
 from nightshift.database.catalog import TableName
 from nightshift.database.values import RECAST
 from nightshift.errors import ArchiveMismatch
 from nightshift.rows import column_mapping
 from nightshift.rows.column_mapping import ColumnMapping
 from nightshift.rows.postgres import PostgresConnection
-from nightshift.rows.reader import ArchivedColumn, ArchiveFile
+from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.row_connection import TransactionLimits
 
 # Types are printed as sessions without a search path print them, and read them: with their schema.
@@ -131,22 +132,6 @@ def _plain(kind: str) -> str:
     return kind.rpartition(".")[2].replace('"', "")
 
 
-def map_columns(columns: Sequence[ArchivedColumn], into: Sequence[TargetColumn]) -> list[ColumnMapping]:
-    """Returns the mapping of each column of a file to the field beside it, which must fit (`column_mismatches`)."""
-    return [
-        ColumnMapping(
-            source=column,
-            target=field.name,
-            base_type=field.base,
-            cast=field.declared,
-            same=True,
-            declared=field.declared,
-            recast=field.recast,
-        )
-        for column, field in zip(columns, into, strict=True)
-    ]
-
-
 class PartLoader:
     """Loads parts by one connection, within the caller's transactions.
 
@@ -154,34 +139,37 @@ class PartLoader:
     to load a small table. COMMIT empties it. There is never more than one: at each COMMIT the server empties all.
     """
 
-    def __init__(self, connection: PostgresConnection) -> None:
+    def __init__(self, connection: PostgresConnection, backup: OpenedBackup, fields: TargetColumns) -> None:
+        """`fields` must fit the loaded tables, see `column_mismatches`."""
         self._connection = connection
+        self._backup = backup
+        self._fields = fields
         self._stage_columns: str | None = None
 
-    def load(
-        self,
-        entry: TableEntry,
-        into: Mapping[str, TargetColumn],
-        part: BackupPart,
-        body: bytes,
-        table: TableName,
-        bounds: TransactionLimits,
-    ) -> None:
-        """Load a part.
-
-        Args:
-            into: the fields of the table, by name.
-            body: the part's bytes.
-            table: the entry's own, or one of its form.
+    def load(self, entry: TableEntry, part: BackupPart, table: TableName, bounds: TransactionLimits) -> None:
+        """Load a part into a table: the entry's own, or one of its form.
 
         Raises:
+            BackupDamaged: the part is missing or altered.
             ArchiveMismatch: the file has other columns than the manifest names, or other rows went in.
             StatementInterrupted, ConnectionLost, StatementRefused: as of `PostgresConnection.load_rows`.
         """
-        file = ArchiveFile(body)
+        file = ArchiveFile(self._backup.read_part(part))
         if [column.name for column in file.columns] != [name_in_file(column.name) for column in entry.columns]:
             raise ArchiveMismatch("an object's columns are not those that the manifest names", detail=part.key)
-        path = map_columns(file.columns, [into[column.name] for column in entry.columns])
+        fields = [self._fields[entry.table][column.name] for column in entry.columns]
+        path = [
+            ColumnMapping(
+                source=column,
+                target=field.name,
+                base_type=field.base,
+                cast=field.declared,
+                same=True,
+                declared=field.declared,
+                recast=field.recast,
+            )
+            for column, field in zip(file.columns, fields, strict=True)
+        ]
         if column_mapping.can_copy_directly(path, file):
             rows = self._connection.load_rows(table.schema, table.name, *column_mapping.direct_feed(path, file), bounds)
         else:

@@ -10,8 +10,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -67,24 +67,11 @@ class RefusedEntry:
     sentence: str
 
 
-def told_once(refused: Iterable[RefusedEntry]) -> tuple[str, ...]:
-    """Sentences; of several with the same words the first alone."""
-    first: dict[str, str] = {}
-    for one in refused:
-        first.setdefault(one.words, one.sentence)
-    return tuple(first.values())
-
-
 class PgToolError(NightshiftError):
     """pg_dump or pg_restore ended with an error; `detail` has its message, without any value of a row."""
 
-    by_entry: tuple[RefusedEntry, ...] = ()
+    refused: tuple[RefusedEntry, ...] = ()
     """All refusals of the server."""
-
-    @property
-    def refused(self) -> tuple[str, ...]:
-        """Their sentences, see `told_once`: an object that cannot be created causes others to fail."""
-        return told_once(self.by_entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +103,22 @@ class PgTools:
             PgToolError: it ended with an error, or did not end in time.
             DatabaseUnavailable: the server could not be reached or refused us.
         """
-        if target is None:
-            return self._run(program, arguments, {}, seconds)
-        with tls_proxy.pg_environment(target) as variables:
-            return self._run(program, arguments, variables, seconds)
-
-    def _run(self, program: str, arguments: Sequence[str], variables: dict[str, str], seconds: float) -> bytes:
         # The layer's libraries lie beside its programs; everywhere else they are found without this.
         kept = {"LC_ALL": "C", "PATH": os.defpath, "LD_LIBRARY_PATH": str(self.directory.parent / "lib")}
+        command = [self.directory / program, *arguments]
         try:
-            status, out, said = _end_of([self.directory / program, *arguments], {**kept, **variables}, seconds)
+            with tls_proxy.pg_environment(target) if target else nullcontext({}) as variables:
+                status, out, err = _run_to_end(command, {**kept, **variables}, seconds)
         except subprocess.TimeoutExpired:
             raise PgToolError(f"{program} did not end in time", detail=f"after {seconds:.0f} s") from None
         except OSError as exc:
             raise PgToolError(f"{program} cannot be run", detail=f"{self.directory}: {exc.strerror}") from exc
         if status:
-            raise _failure(program, status, said.decode(errors="replace"))
+            raise _failure(program, status, err.decode(errors="replace"))
         return out
 
 
-def _end_of(command: Sequence[Path | str], variables: dict[str, str], seconds: float) -> tuple[int, bytes, bytes]:
+def _run_to_end(command: Sequence[Path | str], variables: dict[str, str], seconds: float) -> tuple[int, bytes, bytes]:
     """Run a command to its end, with whatever processes it starts; its status, and what it said on both channels.
 
     Where we are stopped or the time is over, all of them are killed: pg_restore's own workers would go on building
@@ -150,12 +133,12 @@ def _end_of(command: Sequence[Path | str], variables: dict[str, str], seconds: f
         start_new_session=True,
     ) as child:
         try:
-            out, said = child.communicate(timeout=max(1.0, min(seconds, _LONGEST)))
+            out, err = child.communicate(timeout=max(1.0, min(seconds, _LONGEST)))
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             raise
-        return child.returncode, out, said
+        return child.returncode, out, err
 
 
 def find_pg_tools(chosen: str | None, server: int) -> PgTools | None:
@@ -227,7 +210,7 @@ def _failure(program: str, status: int, said: str) -> NightshiftError:
     failed = PgToolError(f"{program} failed", detail=detail)
     if "permission denied" in detail:
         failed = PgToolError(f"{program} was refused by the database", detail=detail, hint=_DENIED[program])
-    failed.by_entry = tuple(_refused(said))
+    failed.refused = tuple(_refused(said))
     return failed
 
 

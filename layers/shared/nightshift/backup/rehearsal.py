@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -100,9 +100,8 @@ def rehearse_backup(
             result = restore_sqlite_file(
                 backup, Path(directory) / "rehearsal.db", terms, deadline=stage.server.deadline
             )
-        version = manifest.server_version
     else:
-        result, version = _on_a_server(run, stage, backup, terms, as_another=as_another)
+        result = _on_a_server(run, stage, backup, terms, as_another=as_another)
     result = replace(result, scratch=True)
     if result.refusal or result.left_tables or result.differences:
         return result
@@ -110,30 +109,32 @@ def rehearse_backup(
     for part in (*manifest.logs, manifest.schema.sql):
         if part is not None:
             backup.read_part(part)
-    _stamp(run, stage, backup, version, result)
+    _write_verification_record(run, stage, backup, result)
     return replace(result, proven=True)
 
 
 def _on_a_server(
     run: JobRun, stage: RehearsalContext, backup: OpenedBackup, terms: RestoreOptions, *, as_another: bool
-) -> tuple[RestoredBackup, str]:
-    """Restores into a scratch database; returns the result, and the server's version."""
+) -> RestoredBackup:
+    """Restores into a scratch database."""
     dropped = drop_stale_databases(stage.server)
     warnings = [f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped]
     entries = read_entries(backup.read_part(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
     make = partial(scratch_database, stage.server, warn=warnings.append, encoding=encoding_of(entries))
     if not as_another:
-        result, version = _restored(run, backup, replace(terms, another=lambda: make(uuid.uuid4().hex)), make)
-        return replace(result, warnings=(*result.warnings, *warnings)), version
+        with make(run.run_id) as database:
+            result = restore_backup(backup, database, replace(terms, another=lambda: make(uuid.uuid4().hex)))
+        return replace(result, warnings=(*result.warnings, *warnings))
     connections = _CONNECTIONS + _CONNECTIONS_A_WORKER * terms.workers
     with scratch_role(stage.server, run.run_id, connections=connections, warn=warnings.append) as login:
         prepare = partial(_make_extensions, stage.production, entries, login.user)
         make = partial(make, login=login, prepare=prepare)
         # Nobody but the owners, and a superuser, could give things to other roles.
         terms = replace(terms, owners=False, another=lambda: make(uuid.uuid4().hex))
-        result, version = _restored(run, backup, terms, make)
+        with make(run.run_id) as database:
+            result = restore_backup(backup, database, terms)
     environment = (*result.environment, *_about_owners(stage.server, entries))
-    return replace(result, environment=environment, warnings=(*result.warnings, *warnings)), version
+    return replace(result, environment=environment, warnings=(*result.warnings, *warnings))
 
 
 def _make_extensions(production: Database, entries: Sequence[ArchiveEntry], owner: str, empty: Database) -> None:
@@ -162,16 +163,6 @@ def _make_extensions(production: Database, entries: Sequence[ArchiveEntry], owne
                     connection.exec_driver_sql(f"CREATE EXTENSION {quote_identifier(name)} WITH SCHEMA {schema}")
 
 
-def _restored(
-    run: JobRun, backup: OpenedBackup, terms: RestoreOptions, make: Callable[[str], AbstractContextManager[Database]]
-) -> tuple[RestoredBackup, str]:
-    with make(run.run_id) as database:
-        result = restore_backup(backup, database, terms)
-        with database.connect() as connection:
-            version = str(connection.execute(text("SHOW server_version")).scalar()).split()[0]
-    return result, version
-
-
 def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator[str]:
     """Yields a sentence on owners and grants if a rehearsal leaves them unproven."""
     owners = {entry.owner for entry in entries if entry.owner}
@@ -182,7 +173,16 @@ def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator
         yield f"owners and grants, which a rehearsal's role cannot give{gone}"
 
 
-def _stamp(run: JobRun, stage: RehearsalContext, backup: OpenedBackup, version: str, result: RestoredBackup) -> None:
+def _server_version(stage: RehearsalContext, backup: OpenedBackup) -> str:
+    if backup.manifest.kind == "sqlite":
+        return backup.manifest.server_version
+    with stage.server.connect() as connection:
+        return str(connection.execute(text("SHOW server_version")).scalar()).split()[0]
+
+
+def _write_verification_record(
+    run: JobRun, stage: RehearsalContext, backup: OpenedBackup, result: RestoredBackup
+) -> None:
     """Writes the verification record; replaces one for another manifest, of an earlier backup with the same name.
 
     Raises:
@@ -191,16 +191,16 @@ def _stamp(run: JobRun, stage: RehearsalContext, backup: OpenedBackup, version: 
     if stage.repository.open_backup(backup.manifest.name).manifest_sha256 != backup.manifest_sha256:
         raise BackupDamaged(f"{backup.manifest.name} is not the backup any more that was rehearsed")
     key = backup.place.verification_key
-    stamp = VerificationRecord(
+    record = VerificationRecord(
         name=backup.manifest.name,
         manifest_sha256=backup.manifest_sha256,
         run_id=run.run_id,
         proven_at=stage.now,
-        server_version=version,
+        server_version=_server_version(stage, backup),
         but_for=(*result.but_for, *backup.exclusion_warnings(), *result.environment),
         reworded=dict(result.reworded),
     )
-    body = to_json(stamp)
+    body = to_json(record)
     if (old := backup.store.head_object(key)) is not None and backup.verification_record() is None:
         backup.store.delete_if_unchanged(old)
     store = replace(backup.store, proof="full")  # a look at the footer alone would be for Parquet

@@ -165,7 +165,7 @@ class SchemaRestore:
             others = _OTHER_ERROR.findall(exc.detail or "")
             if not exc.refused and not others:
                 raise
-            return (*self.lacking.remove_entries(exc.by_entry), *others)
+            return (*self.lacking.remove_entries(exc.refused), *others)
         return ()
 
     def _run(self, arguments: Sequence[str], seconds: float) -> None:

@@ -10,7 +10,6 @@ another snapshot as a whole when the time is over: parts from two snapshots woul
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
 
 PART_BYTES = 12 << 20
 """Arrow memory of one part's rows; see benchmarks/backup.py for what two connections take with it."""
-
-LIMIT_SECONDS = 1.0
-"""Interval at which a connection's `statement_timeout` is set to the time left; a small table takes a hundredth."""
 
 _UNLIMITED = 1 << 62
 
@@ -177,15 +173,11 @@ class TableExporter:
     def _read_on(self) -> bool:
         """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
         with closing(self.snapshot.connect()) as connection:
-            limited = -LIMIT_SECONDS
-            while (taken := self._take()) is not None:
-                if time.monotonic() - limited >= LIMIT_SECONDS:
-                    self._limit(connection)
-                    limited = time.monotonic()
+            while (unit := self._take()) is not None:
                 try:
-                    self._read(connection, *taken)
+                    self._read(connection, *unit)
                 except StatementRefused as exc:  # a value that is too large, a damaged page: another table may be read
-                    taken[0].refused = f"{exc.message}: {exc.detail}" + (f" ({exc.hint})" if exc.hint else "")
+                    unit[0].refused = f"{exc.message}: {exc.detail}" + (f" ({exc.hint})" if exc.hint else "")
                     return True
         return False
 
@@ -197,16 +189,13 @@ class TableExporter:
                     return table, piece
         return None
 
-    def _limit(self, connection: PostgresConnection) -> None:
-        """Lets the server end a statement at the deadline: while it is silent, our side cannot check the clock."""
-        left = int(self._pool.seconds_left(0.001) * 1000)
-        connection.execute(f"SELECT length(set_config('statement_timeout', '{min(left, 2_000_000_000)}ms', true))")
-
     def _read(self, connection: PostgresConnection, table: _Table, piece: BlockRange) -> None:
-        bounds = TransactionLimits(
-            seconds=self._pool.seconds_left(0.001), lock_seconds=0, bytes=_UNLIMITED, stop=self._pool.is_over
-        )
+        seconds = self._pool.seconds_left(0.001)
+        bounds = TransactionLimits(seconds=seconds, lock_seconds=0, bytes=_UNLIMITED, stop=self._pool.is_over)
         hashes = RowHashSum()
+        # The server ends a statement at the deadline: while it is silent, our side cannot check the clock.
+        left_ms = min(int(seconds * 1000), 2_000_000_000)
+        connection.execute(f"SELECT length(set_config('statement_timeout', '{left_ms}ms', true))")
         try:
             for rows in rebatch(self._rows(connection, table, piece, bounds, hashes), PART_BYTES):
                 self._ship(table, rows)

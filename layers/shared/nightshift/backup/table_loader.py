@@ -112,10 +112,10 @@ class TableLoader:
             connection.execute(digest.SESSION)
             connection.execute(_IN_ORDER)
             connection.commit()
-            loader = PartLoader(connection)
+            loader = PartLoader(connection, self.backup, self.fields)
             while (unit := self._next()) is not None:
                 try:
-                    self._one(connection, loader, *unit)
+                    self._load(connection, loader, *unit)
                 except StatementRefused as exc:
                     self._refuse(*unit, exc)
                     return True
@@ -129,11 +129,13 @@ class TableLoader:
         """Returns whether a table's rows are loaded and compared in one transaction."""
         return entry.table in self.routed or len(entry.parts) == 1
 
-    def _one(
+    def _load(
         self, connection: PostgresConnection, loader: PartLoader, entry: TableEntry, parts: Sequence[BackupPart]
     ) -> None:
         """Loads a table's parts in one transaction; without parts, compares a table that has them all."""
-        bounds = self._bounds()
+        bounds = TransactionLimits(
+            seconds=self._pool.seconds_left(), lock_seconds=_LOCK_SECONDS, bytes=1 << 40, stop=self._pool.is_over
+        )
         with connection.transaction(bounds):
             if not parts:
                 self._compare(entry, self._look(connection, entry, entry.table, bounds))
@@ -142,7 +144,7 @@ class TableLoader:
                 found: RowHashSum | None = self._route(connection, loader, entry, parts, above, bounds)
             else:
                 for part in parts:
-                    self._put(loader, entry, part, entry.table, bounds)
+                    loader.load(entry, part, entry.table, bounds)
                 found = self._look(connection, entry, entry.table, bounds) if self._is_one_unit(entry) else None
             connection.commit()
         if found is not None:
@@ -166,10 +168,14 @@ class TableLoader:
             f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql} INCLUDING GENERATED) ON COMMIT DROP"
         )
         for part in parts:
-            self._put(loader, entry, part, _LEAF, bounds)
+            loader.load(entry, part, _LEAF, bounds)
             loader.empty_stage()
         found = self._look(connection, entry, _LEAF, bounds)
-        connection.execute(_through(above, entry))
+        names = ", ".join(quote_identifier(column.name) for column in entry.columns)
+        connection.execute(
+            f"WITH added AS (INSERT INTO {above.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {_LEAF.sql}"
+            " RETURNING 1) SELECT count(*) FROM added"
+        )
         return found
 
     def _had_its_turn(self, entry: TableEntry) -> None:
@@ -181,18 +187,13 @@ class TableLoader:
 
     def _refuse(self, entry: TableEntry, parts: Sequence[BackupPart], exc: StatementRefused) -> None:
         """Records the server's first refusal of a table's rows."""
-        said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
+        words = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
         with self._lock:
-            self._refused.setdefault(entry.label, said)
+            self._refused.setdefault(entry.label, words)
         if parts:
             self._had_its_turn(entry)
         if not parts or self._is_one_unit(entry):
             self._compare(entry, RowHashSum())
-
-    def _put(
-        self, loader: PartLoader, entry: TableEntry, part: BackupPart, table: TableName, bounds: TransactionLimits
-    ) -> None:
-        loader.load(entry, self.fields[entry.table], part, self.backup.read_part(part), table, bounds)
 
     def _look(
         self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: TransactionLimits
@@ -204,27 +205,22 @@ class TableLoader:
 
     def _computed(self, entry: TableEntry) -> list[ComputedColumn]:
         """The generated columns that were saved and are there."""
-        there = self.fields[entry.table]
-        return [column for column in entry.computed if column.name in there and there[column.name].computed]
+        fields = self.fields[entry.table]
+        return [column for column in entry.computed if column.name in fields and fields[column.name].computed]
 
     def _compare(self, entry: TableEntry, found: RowHashSum) -> None:
         """Compares the loaded rows of a table with the saved ones, and records the difference."""
         rows = found.rows
         with self._lock:
             self._filled.rows[entry.label] = rows
-            if (said := self._refused.get(entry.label)) is not None:
-                self._filled.differences.append(f"{entry.label}: {rows} of {entry.rows} rows came back: {said}")
+            if (words := self._refused.get(entry.label)) is not None:
+                self._filled.differences.append(f"{entry.label}: {rows} of {entry.rows} rows came back: {words}")
             elif rows != entry.rows:
                 self._filled.differences.append(f"{entry.label}: {rows} rows came back, {entry.rows} were saved")
             elif self.digests and found.digest() != entry.digest:
                 self._filled.differences.append(f"{entry.label}: its rows are not those that were saved (digest)")
             elif self.digests:
                 self._filled.differences += _computed_differences(entry, self._computed(entry), found)
-
-    def _bounds(self) -> TransactionLimits:
-        return TransactionLimits(
-            seconds=self._pool.seconds_left(), lock_seconds=_LOCK_SECONDS, bytes=1 << 40, stop=self._pool.is_over
-        )
 
 
 def _order_key(entry: TableEntry) -> tuple[bool, int, str, int]:
@@ -235,22 +231,13 @@ def _order_key(entry: TableEntry) -> tuple[bool, int, str, int]:
     return True, 0, *packs[0]
 
 
-def _computed_differences(entry: TableEntry, there: Sequence[ComputedColumn], found: RowHashSum) -> Iterator[str]:
+def _computed_differences(entry: TableEntry, present: Sequence[ComputedColumn], found: RowHashSum) -> Iterator[str]:
     """Generated columns that are not as they were saved."""
-    for place, column in enumerate(there):
+    for place, column in enumerate(present):
         if found.digest_computed(place) != column.digest:
             yield (
                 f"{entry.label}: the generated column {column.name} holds other values than were saved, as its"
                 " expression yields others by now; in the database that was saved, an UPDATE of the columns that it is"
                 " made of brings it up to date (SET a = a)"
             )
-    yield from (f"{entry.label}: the generated column {c.name} is gone" for c in entry.computed if c not in there)
-
-
-def _through(above: TableName, entry: TableEntry) -> str:
-    """SQL that gives the rows of a partition to the table above it, and yields one number."""
-    names = ", ".join(quote_identifier(column.name) for column in entry.columns)
-    return (
-        f"WITH added AS (INSERT INTO {above.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {_LEAF.sql}"
-        " RETURNING 1) SELECT count(*) FROM added"
-    )
+    yield from (f"{entry.label}: the generated column {c.name} is gone" for c in entry.computed if c not in present)

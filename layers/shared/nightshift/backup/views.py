@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from nightshift.backup.digest import SESSION, RowHashSum, digest_sql, read_sum
+from nightshift.backup.digest import SESSION, digest_sql, read_sum
 from nightshift.backup.models import ViewEntry
 from nightshift.backup.requests import RestoreFindings
 from nightshift.database.catalog import TableName, quote_literal
@@ -53,10 +53,10 @@ def measure_views(
         try:
             entries.append(_measured(connect, view, deadline))
         except (StatementInterrupted, RowsLocked, StatementRefused, _Unknown) as exc:
-            said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
+            words = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
             missing.append(
                 f"a digest of the materialized view {view.name.label}, so that nobody will know whether a restore"
-                f" fills it with the same rows: {said}"
+                f" fills it with the same rows: {words}"
             )
     return tuple(entries), tuple(missing)
 
@@ -71,8 +71,8 @@ def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadl
     left = deadline - time.monotonic()
     if left <= 0:
         raise _Unknown("the time was over")
-    with closing(connect()) as connection:
-        found = _sum(connection, view.name, view.columns, left)
+    with closing(connect()) as connection, connection.transaction(bounds := _bounds(left)):
+        found = read_sum(connection, digest_sql(view.name, view.columns), bounds)
         # The rows are locked by now: their file is the one that was read.
         if connection.execute(f"SELECT CAST(pg_relation_filenode({view.oid}) AS bigint)") != view.file:
             raise _Unknown("it was refreshed while the backup was taken")
@@ -100,10 +100,12 @@ def compare_views(
 
 
 def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, findings: RestoreFindings) -> None:
+    bounds = _bounds(seconds)
     connection.execute(SESSION)
-    if not connection.execute(_IS_FILLED.format(name=quote_literal(view.table.sql))):
-        return
-    found = _sum(connection, view.table, view.columns, seconds)
+    with connection.transaction(bounds):
+        if not connection.execute(_IS_FILLED.format(name=quote_literal(view.table.sql))):
+            return
+        found = read_sum(connection, digest_sql(view.table, view.columns), bounds)
     if found.digest() != view.digest:
         findings.but_for.append(
             f"the materialized view {view.label} holds other rows than it did: {found.rows} that its query yields, in"
@@ -111,10 +113,5 @@ def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, fi
         )
 
 
-def _sum(connection: PostgresConnection, name: TableName, columns: Sequence[str], seconds: float) -> RowHashSum:
-    bounds = TransactionLimits(seconds=seconds, lock_seconds=_LOCK_SECONDS, bytes=1 << 20, stop=lambda: False)
-    connection.execute(
-        f"SELECT length(set_config('statement_timeout', '{max(1, min(seconds, 2_000_000) * 1000):.0f}ms', true)"
-        f" || set_config('lock_timeout', '{_LOCK_SECONDS * 1000:.0f}ms', true))"
-    )
-    return read_sum(connection, digest_sql(name, columns), bounds)
+def _bounds(seconds: float) -> TransactionLimits:
+    return TransactionLimits(seconds=seconds, lock_seconds=_LOCK_SECONDS, bytes=1 << 20, stop=lambda: False)
