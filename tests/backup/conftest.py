@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.s3 import EmbeddedS3
-from nightshift.backup import pack_writer
+from nightshift.backup import uploader
 from tests.support.backups import backups, sqlite_backups
 from tests.support.house import guest, house, plot, sqlite_house, surroundings
 from tests.support.s3_proxy import S3Proxy
@@ -25,4 +25,4 @@ def proxy(s3: EmbeddedS3) -> Iterator[S3Proxy]:
 @pytest.fixture
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file is sent at once, in a pack of its own: many objects from few rows."""
-    monkeypatch.setattr(pack_writer, "PACK_BYTES", 1)
+    monkeypatch.setattr(uploader, "PACK_BYTES", 1)

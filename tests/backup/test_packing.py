@@ -9,7 +9,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from local.s3 import EmbeddedS3
-from nightshift.backup import opened_backup, pack_writer
+from nightshift.backup import opened_backup, uploader
 from nightshift.backup.manifest import BackupPath
 from tests.support import s3_faults as faults
 from tests.support.backups import NAME, BackupHouse
@@ -42,7 +42,7 @@ def test_each_pack_is_fetched_once(
     backups: BackupHouse, proxy: S3Proxy, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restore takes tables in the order of their packs; by size, it would fetch packs again."""
-    monkeypatch.setattr(pack_writer, "PACK_BYTES", 60_000)
+    monkeypatch.setattr(uploader, "PACK_BYTES", 60_000)
     for family in range(10):
         backups.sql(f"CREATE TABLE f{family} (k int, v text) PARTITION BY LIST (k)")
         for k, value in enumerate(["md5(i::text)", "repeat('a', 32)"] * 4):
@@ -63,7 +63,7 @@ def test_each_pack_is_fetched_once(
 
 
 def test_a_full_pack_is_sent_and_another_begun(backups: BackupHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack_writer, "PACK_BYTES", 10_000)
+    monkeypatch.setattr(uploader, "PACK_BYTES", 10_000)
     backups.fill(12, 60)
     backups.run()
     manifest = backups.manifest()

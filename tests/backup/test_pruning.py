@@ -12,9 +12,8 @@ import pytest
 
 from local.loopback import REGION
 from local.s3 import EmbeddedS3
-from nightshift.backup.inventory import BackupState, find_backups
+from nightshift.backup.inventory import BackupPin, BackupState, find_backups, pin_backup, unpin_backup
 from nightshift.backup.manifest import BackupPath, sha256_of
-from nightshift.backup.pins import BackupPin, pin_backup, unpin_backup
 from nightshift.backup.retention import (
     PruneResult,
     RetentionPolicy,

@@ -73,10 +73,7 @@ def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
 def restore_database_settings(
     database: Database, saved: Sequence[DatabaseSetting], findings: RestoreFindings, *, owners: bool
 ) -> None:
-    """Restores the saved settings, and compares them with the current ones.
-
-    Args:
-        owners: those of roles as well; without, they are left out.
+    """Restores the saved settings, those of roles only with `owners`, and compares them with the current ones.
 
     Raises:
         DatabaseUnavailable, DBAPIError: the server was lost.
@@ -205,10 +202,8 @@ def restore_properties(
 ) -> None:
     """Restores the properties of a database, as far as the server and the role allow.
 
-    Args:
-        owners: its owner and grants too.
-        untouched: compare only what is fixed: a rehearsal's database is nobody else's, however the saved one is
-            granted, and one that was in use before belongs to its users.
+    Owner and grants only with `owners`. An `untouched` database is only compared in what is fixed: a rehearsal's is
+    nobody else's, however the saved one is granted, and one that was in use before belongs to its users.
 
     Raises:
         DBAPIError: the server was lost.

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from nightshift.backup.manifest import (
     MANIFEST,
@@ -25,12 +26,12 @@ from nightshift.backup.manifest import (
     BackupPath,
     VerificationRecord,
     read_manifest,
-    read_proven,
     repository_prefix,
     sha256_of,
+    to_json,
 )
-from nightshift.backup.models import BackupPart, ManifestDamaged
-from nightshift.backup.pins import BackupPin, read_pin
+from nightshift.backup.models import BackupPart, ManifestDamaged, StrictModel, parse_strict
+from nightshift.backup.uploader import JSON
 from nightshift.errors import ColdStorage, ObjectAbsent
 from nightshift.store import ObjectStore
 
@@ -51,6 +52,29 @@ class BackupState(StrEnum):
     GOOD = "good"
     UNFINISHED = "unfinished"
     DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupPin(StrictModel):
+    """An operator's mark on a backup that retention must not delete.
+
+    It is an object beside the manifest, `pinned.json`, so that S3 Object Lock on the manifest holds. A pin that cannot
+    be read counts, without an end: it says that somebody wanted to keep this backup.
+
+    Attributes:
+        pinned_at: aware UTC.
+        until: aware; the first moment at which it does not count any more. None: it has no end.
+    """
+
+    version: Literal[1] = 1
+    name: str
+    pinned_at: datetime | None = None
+    until: datetime | None = None
+    reason: str = ""
+
+    def is_active(self, now: datetime) -> bool:
+        """Returns whether the pin keeps retention from deleting the backup at an aware time."""
+        return self.until is None or now < self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +118,7 @@ class FoundBackup:
 
 
 def find_backups(store: ObjectStore, prefix: str, *, deep: bool = False) -> tuple[FoundBackup, ...]:
-    """Look at every backup under BACKUP_PREFIX, newest first by name.
-
-    Args:
-        deep: read every object.
+    """Look at every backup under BACKUP_PREFIX, newest first by name; `deep` reads every object.
 
     Raises:
         StoreError: S3 did not answer.
@@ -153,7 +174,7 @@ def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], dee
         reason = f"{exc.message}: {exc.detail}" if exc.detail else exc.message
         return replace(unfinished, state=BackupState.DAMAGED, reasons=(reason,))
     reasons = (*_about_the_manifest(manifest, place), *_about_the_parts(store, place, manifest, sizes, deep))
-    record, remarks = _verification_record(store, place, sha256_of(body)) if PROVEN in sizes else (None, ())
+    record, remarks = read_verification_record(store, place, sha256_of(body)) if PROVEN in sizes else (None, ())
     pin, pin_remarks = read_pin(store, place) if PINNED in sizes else (None, ())
     return replace(
         unfinished,
@@ -208,12 +229,12 @@ def _about_the_bytes(store: ObjectStore, place: BackupPath, part: BackupPart) ->
     return None if found == part.sha256 else f"altered: {part.key}: SHA-256 {found}, the manifest says {part.sha256}"
 
 
-def _verification_record(
+def read_verification_record(
     store: ObjectStore, place: BackupPath, manifest_sha256: str
 ) -> tuple[VerificationRecord | None, tuple[str, ...]]:
     """Returns the verification record if it is for this manifest; else a remark."""
     try:
-        record = read_proven(store.get_object(place.verification_key), key=place.verification_key)
+        record = parse_strict(VerificationRecord, store.get_object(place.verification_key), place.verification_key)
     except ObjectAbsent:
         return None, ()
     except (ManifestDamaged, ColdStorage) as exc:
@@ -223,3 +244,29 @@ def _verification_record(
     if record.proven_at.tzinfo is None:
         return None, (f"{PROVEN} does not count: its time has no zone",)
     return record, ()
+
+
+def read_pin(store: ObjectStore, place: BackupPath) -> tuple[BackupPin | None, tuple[str, ...]]:
+    """Return a backup's pin, and a remark where it cannot be read; None where there is none."""
+    try:
+        pin = parse_strict(BackupPin, store.get_object(place.pin_key), place.pin_key)
+    except ObjectAbsent:
+        return None, ()
+    except (ManifestDamaged, ColdStorage) as exc:
+        return BackupPin(name=place.name), (f"pinned.json cannot be read, and counts without an end: {exc.message}",)
+    if pin.until is not None and pin.until.tzinfo is None:
+        return replace(pin, until=None), ("pinned.json gives a time without a zone, and counts without an end",)
+    return pin, ()
+
+
+def pin_backup(store: ObjectStore, place: BackupPath, pin: BackupPin) -> None:
+    """Write a pin; it takes the place of an earlier one in one step, so that the backup is pinned all the while."""
+    store.put_object(place.pin_key, to_json(pin), content_type=JSON, overwrite=True)
+
+
+def unpin_backup(store: ObjectStore, place: BackupPath) -> bool:
+    """Delete a pin; returns False where there is none."""
+    if (found := store.head_object(place.pin_key)) is None:
+        return False
+    store.delete_if_unchanged(found)
+    return True

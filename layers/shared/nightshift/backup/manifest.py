@@ -3,7 +3,7 @@
     <BACKUP_PREFIX>/<name>/manifest.json      written last; without it there is no backup
                            proven.json        a rehearsal restored it and found all of it (an object of its own, so that
                                               S3 Object Lock on the manifest holds)
-                           pinned.json        an operator wants to keep it, see `pins`
+                           pinned.json        an operator wants to keep it, see `inventory.BackupPin`
                            <run_id>/…         objects that the manifest lists
 
 A manifest is parsed strictly: an unknown key, a missing one, inconsistent counts or a wrong checksum make it invalid.
@@ -202,11 +202,6 @@ def read_manifest(body: bytes, *, key: str) -> BackupManifest:
     if facts.pop(SEAL, None) != manifest_seal(facts):
         raise ManifestDamaged("the manifest was altered", detail=f"{key}: its seal is another one's", hint=HINT)
     return manifest
-
-
-def read_proven(body: bytes, *, key: str) -> VerificationRecord:
-    """Reads a verification record; raises as `read_manifest` does."""
-    return parse_strict(VerificationRecord, body, key)
 
 
 def read_entry(body: str) -> TableEntry:

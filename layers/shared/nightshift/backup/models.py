@@ -76,7 +76,7 @@ class BackupPart(StrictModel):
         key: of the object, relative to the backup's folder.
         rows: in a Parquet file, lines or events in one of logs; 0 in others.
         sha256: hex, of its bytes.
-        pack: of a small table's file, which lies in a `pack_writer` object; None: the object is this part alone.
+        pack: of a small table's file, which lies in a pack of `uploader`; None: the object is this part alone.
     """
 
     key: str

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
-from nightshift.backup.inventory import FoundBackup, find_backups, newest_good
+from nightshift.backup.inventory import FoundBackup, find_backups, newest_good, read_verification_record
 from nightshift.backup.manifest import (
     BackupManifest,
     BackupPath,
     VerificationRecord,
     read_manifest,
-    read_proven,
     sha256_of,
 )
-from nightshift.backup.models import BackupPart, ManifestDamaged
+from nightshift.backup.models import BackupPart
 from nightshift.backup.requests import NEWEST
 from nightshift.errors import NightshiftError, StoreError
 from nightshift.results.backup import RestoredBackup
@@ -37,33 +33,16 @@ class BackupDamaged(NightshiftError):
     """Objects of a backup are missing, or are not what its manifest says; `detail` names them."""
 
 
-class _RecentPacks:
-    """The packs that were read last, by their keys. Thread-safe; each is read by one thread, and others wait for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._bodies: OrderedDict[str, bytes] = OrderedDict()
-
-    def find(self, key: str, read: Callable[[], bytes]) -> bytes:
-        with self._lock:
-            body = self._bodies.get(key)
-            if body is None:
-                body = self._bodies[key] = read()
-            self._bodies.move_to_end(key)
-            while len(self._bodies) > RECENT_PACKS:
-                self._bodies.popitem(last=False)
-        return body
-
-
 @dataclass(frozen=True, slots=True)
 class OpenedBackup:
-    """A backup that exists."""
+    """A backup that exists; `_packs` are the bodies of the packs that were read last, by their keys."""
 
     store: ObjectStore
     place: BackupPath
     manifest: BackupManifest
     manifest_sha256: str
-    _packs: _RecentPacks = field(default_factory=_RecentPacks, init=False, repr=False, compare=False)
+    _packs: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @classmethod
     def open_named(cls, store: ObjectStore, prefix: str, name: str) -> OpenedBackup:
@@ -106,11 +85,10 @@ class OpenedBackup:
     def verification_record(self) -> VerificationRecord | None:
         """Returns the verification record for this manifest; None if there is none, or S3 does not return it."""
         try:
-            body = self.store.get_or_none(self.place.verification_key)
-            found = read_proven(body, key=self.place.verification_key) if body is not None else None
-        except (ManifestDamaged, StoreError):
+            record, _ = read_verification_record(self.store, self.place, self.manifest_sha256)
+        except StoreError:
             return None
-        return found if found and found.manifest_sha256 == self.manifest_sha256 else None
+        return record
 
     def check_objects(self) -> None:
         """Checks by a listing that every object exists and has its size; nothing is read.
@@ -139,7 +117,11 @@ class OpenedBackup:
         """
         if part.pack is None:
             return self._read(part)
-        pack = self._packs.find(part.key, partial(self._read, part.object))
+        with self._lock:  # one thread reads a pack, and others wait for it
+            pack = self._packs.pop(part.key, None) or self._read(part.object)
+            self._packs[part.key] = pack
+            if len(self._packs) > RECENT_PACKS:
+                del self._packs[next(iter(self._packs))]
         return _proven(self.manifest.name, part, pack[part.pack.offset : part.pack.offset + part.bytes])
 
     def _read(self, part: BackupPart) -> bytes:

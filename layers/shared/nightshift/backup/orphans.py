@@ -41,12 +41,11 @@ class OrphanCleanup:
 
 def known_run_ids(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
     """Those of the runs that are in this database's history of backups; a database that was never run on has none."""
-    found: frozenset[str] = frozenset()
-    if (wanted := sorted(set(run_ids))) and table_exists(connection, run_table):
-        query = select(run_table.c.run_id).where(run_table.c.job == JOB, run_table.c.run_id.in_(wanted))
-        found = frozenset(connection.execute(query).scalars())
-    connection.rollback()
-    return found
+    wanted = sorted(set(run_ids))
+    if not wanted or not table_exists(connection, run_table):
+        return frozenset()
+    query = select(run_table.c.run_id).where(run_table.c.job == JOB, run_table.c.run_id.in_(wanted))
+    return frozenset(connection.execute(query).scalars())
 
 
 @contextmanager
@@ -83,12 +82,9 @@ def delete_orphans(
     kept: frozenset[str],
     versions: bool,
 ) -> OrphanCleanup:
-    """Remove leftovers.
+    """Remove leftovers below all backups, but not the keys `kept`, which a backup that is continued needs.
 
-    Args:
-        backups: all, as the inventory judged them.
-        kept: full keys of objects of a backup that is being continued.
-        versions: delete the objects' versions as well (Object Lock).
+    With `versions` the objects' versions are deleted as well (Object Lock).
     """
     unlisted: dict[tuple[str, str], list[str]] = {}
     for backup in backups:

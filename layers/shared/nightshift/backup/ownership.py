@@ -22,9 +22,9 @@ from nightshift.backup.schema import SchemaRestore, schema_sql
 from nightshift.backup.target_environment import (
     GRANTOR,
     NAMES_SHOWN,
+    STATEMENT,
     TargetEnvironment,
     member_hint,
-    statements_of,
     unquoted_name,
 )
 from nightshift.database.catalog import quote_identifier
@@ -161,7 +161,7 @@ def _gifts(sql: str) -> Iterator[_Gift]:
 def _grants(body: str) -> Iterator[tuple[str | None, str]]:
     """Each statement with the role in whose name it is made."""
     grantor = None
-    for statement in map(str.strip, statements_of(body)):
+    for statement in map(str.strip, STATEMENT.findall(body)):
         if (found := GRANTOR.match(statement)) is not None:
             grantor = unquoted_name(found[1])
         elif statement.startswith("RESET SESSION AUTHORIZATION"):

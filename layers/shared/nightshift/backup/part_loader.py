@@ -86,19 +86,16 @@ def hash_partition_routes(connection: Connection) -> Mapping[TableName, TableNam
     """Leaf partitions whose saved rows may belong into others by now, each with the table that knows which.
 
     An enum's values are hashed by their numbers, which are others in every database; so are those that an array, a row
-    or a range may hold. Ends the transaction.
+    or a range may hold.
     """
-    found = {
+    return {
         TableName(row.leaf_schema, row.leaf_name): TableName(row.nspname, row.relname)
         for row in connection.execute(text(_ROUTED))
     }
-    connection.rollback()
-    return found
 
 
 def load_target_columns(connection: Connection) -> TargetColumns:
-    """The columns of every table, by table and name. Ends the transaction."""
-    connection.rollback()
+    """The columns of every table, by table and name."""
     connection.execute(text(_NO_PATH))
     found: dict[TableName, dict[str, TargetColumn]] = {}
     for row in connection.execute(text(_COLUMNS)):
@@ -106,7 +103,6 @@ def load_target_columns(connection: Connection) -> TargetColumns:
         if row.attname is not None:
             base = row.typname if row.type_schema == "pg_catalog" else f"{row.type_schema}.{row.typname}"
             columns[row.attname] = TargetColumn(row.attname, row.declared, base, row.recast, row.computed)
-    connection.rollback()
     return found
 
 

@@ -92,12 +92,10 @@ class PgTools:
     def run_tool(
         self, program: str, arguments: Sequence[str], *, target: DatabaseTarget | None = None, seconds: float
     ) -> bytes:
-        """Run a tool to its end; returns its stdout.
+        """Run a tool to its end; returns its stdout. After `seconds` it is killed.
 
-        Args:
-            arguments: without anything secret: they can be read by every user of the machine.
-            target: the server to reach; the arguments name the database, see `dbname_argument`.
-            seconds: after these it is killed.
+        Arguments hold nothing secret: every user of the machine can read them. They name the database, see
+        `dbname_argument`; `target` is its server.
 
         Raises:
             PgToolError: it ended with an error, or did not end in time.
@@ -119,7 +117,7 @@ class PgTools:
 
 
 def _run_to_end(command: Sequence[Path | str], variables: dict[str, str], seconds: float) -> tuple[int, bytes, bytes]:
-    """Run a command to its end, with whatever processes it starts; its status, and what it said on both channels.
+    """Run a command to its end, with whatever processes it starts; its status, and its output on both channels.
 
     Where we are stopped or the time is over, all of them are killed: pg_restore's own workers would go on building
     indexes in a database that nobody waits for.
@@ -146,9 +144,8 @@ def find_pg_tools(chosen: str | None, server: int) -> PgTools | None:
 
     The newest of all was rejected: pg_restore 17 and later begins with settings that servers before 17 do not know.
 
-    Args:
-        chosen: the one directory to look into; None: the layer, the wheel, and whatever is installed.
-        server: the major version of the server; of two, the greater.
+    `chosen` is the one directory to look into; None: the layer, the wheel, and whatever is installed. `server` is the
+    major version of the server; of two, the greater.
     """
     found = [client for client in map(_client, _directories(chosen)) if client is not None and client.major >= server]
     nearest = min((client.major for client in found), default=server)

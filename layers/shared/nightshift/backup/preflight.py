@@ -168,12 +168,11 @@ def find_collision(
 
 
 def find_existing(connection: Connection, entries: Sequence[ArchiveEntry]) -> ExistingObjects:
-    """Return the objects of entries that a database has already. Ends the transaction."""
+    """Return the objects of entries that a database has already."""
     there = _schemas_and_extensions(connection)
     left = [entry for entry in entries if _owner_of(entry) in there]
     used = {entry.schema for entry in entries if entry.schema}
     tables = [TableName(row.nspname, row.relname) for row in connection.execute(text(_TABLES))]
-    connection.rollback()
     stays = [f"{kind.lower()} {name}" for kind, name in dict.fromkeys(filter(None, map(_owner_of, left)))]
     said = f"there before, and left as they were, with owner, grants and comment: {', '.join(stays)}"
     return ExistingObjects(

@@ -70,10 +70,7 @@ class RehearsalContext:
 def rehearse_backup(
     run: JobRun, stage: RehearsalContext, terms: RestoreOptions, *, name: str | None = None
 ) -> RestoredBackup:
-    """Restores a backup into a scratch database, and writes the verification record if all of it was restored.
-
-    Args:
-        name: of the backup; None: the newest good one.
+    """Restores a backup (None: the newest good one), and writes the verification record if all of it was restored.
 
     Raises:
         BackupNotFound, BackupDamaged, ManifestDamaged: the named backup is none.
@@ -141,11 +138,7 @@ def _make_extensions(production: Database, entries: Sequence[ArchiveEntry], owne
     """Make the extensions of a dump that only a superuser may make, with our own role, while the database is empty.
 
     Their scripts are files of the server. Only extensions that the saved database has are made: a name in a dump is not
-    enough. Extensions that cannot be made are reported by the code that needs them.
-
-    Args:
-        owner: of the database, and of the extensions' schemas.
-        empty: the database, as our own role.
+    enough. Extensions that cannot be made are reported by the code that needs them. `owner` gets their schemas.
     """
     listed = [entry.tag for entry in entries if entry.kind == "EXTENSION"]
     if not listed:

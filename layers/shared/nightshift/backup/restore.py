@@ -57,10 +57,7 @@ def run_restore(
     *,
     deadline: float,
 ) -> RestoredBackup:
-    """Carry a request out, of an event or the command line.
-
-    Args:
-        deadline: `time.monotonic()` value after which nothing more is begun.
+    """Carry a request out, of an event or the command line; nothing more is begun after the deadline.
 
     Raises:
         InvalidEvent: one table cannot be had of such a backup.
@@ -87,13 +84,7 @@ def run_restore(
 
 
 def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptions) -> RestoredBackup:
-    """Restores a whole PostgreSQL backup.
-
-    Args:
-        database: an empty one; its deadline is the restore's.
-
-    Returns:
-        the result, with every difference; a refusal if nothing was changed.
+    """Restores a whole PostgreSQL backup into an empty database, whose deadline is the restore's.
 
     Raises:
         BackupDamaged: objects are missing or altered; those that could be missed were missed before anything was made.

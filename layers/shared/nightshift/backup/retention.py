@@ -6,8 +6,8 @@ unproven backups cannot displace a proven one. Retention never deletes the newes
 last remaining one.
 
 Backups of the last 24 hours are kept, too: two of one afternoon, before and after a migration, are both wanted. So are
-backups that an operator has pinned (see `pins`), and the one that the run itself has made. All of these are counted
-like others.
+backups that an operator has pinned (see `inventory.BackupPin`), and the one that the run itself has made. All of these
+are counted like others.
 
 Rejected: counting days of the calendar (a week of failed runs would delete the week before it), and counting both kinds
 together (rehearsals are weekly, so the newest of a day is seldom a proven one).
@@ -82,12 +82,9 @@ class RetentionDecision:
 def apply_retention(
     backups: Iterable[RetentionCandidate], now: datetime, keep: RetentionPolicy, *, made: str | None = None
 ) -> tuple[RetentionDecision, ...]:
-    """Decide on every backup, newest first.
+    """Decide on every good backup, newest first.
 
-    Args:
-        backups: the good ones, each name once, in any order.
-        now: aware; backups that stand for a later time stay, and are not counted.
-        made: the name of the backup that this run has made.
+    Backups that stand for a time after `now` stay, and are not counted; `made` is the one that this run has made.
     """
     ordered = sorted(backups, key=lambda one: (one.as_of, one.name), reverse=True)
     rules: dict[str, list[str]] = {one.name: [] for one in ordered}
@@ -143,12 +140,10 @@ class PruneResult:
 def retention_candidates(
     backups: Iterable[FoundBackup], now: datetime, ours: Collection[str] | None = None
 ) -> tuple[RetentionCandidate, ...]:
-    """Returns the good backups. Damaged and unfinished ones neither count nor go.
+    """Returns the good backups. Damaged and unfinished ones neither count nor go. Pins that are over do not count.
 
-    Args:
-        now: aware; pins that are over by then do not count.
-        ours: runs of this database. Another one may have its backups under the same prefix, by mistake: those neither
-            count nor go. None: all are ours.
+    `ours` are runs of this database (None: all are). Another one may have its backups under the same prefix, by
+    mistake: those neither count nor go.
     """
     return tuple(
         RetentionCandidate(one.name, one.manifest.as_of, one.is_proven, one.is_pinned(now))
@@ -167,11 +162,9 @@ def prune_backups(
     deadline: float,
     dry_run: bool = False,
 ) -> PruneResult:
-    """Deletes the backups that no rule keeps, oldest first.
+    """Deletes the backups that no rule keeps, oldest first; nothing after the deadline.
 
-    Args:
-        locked: backups lie under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
-        deadline: `time.monotonic()` value after which nothing is deleted any more.
+    `locked` backups lie under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
 
     Raises:
         StoreError: S3 did not list a backup's objects.

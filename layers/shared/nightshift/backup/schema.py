@@ -49,10 +49,10 @@ def dump_schema(
     """Returns a database's schema as an archive, and the options left out as possible passwords, an object each.
 
     Args:
-        snapshot: an exported one; None: as it is now.
-        excluded: the exact names of schemas to leave out. To name those that are meant instead (`--schema`) was
-            rejected: pg_dump then leaves out extensions and whatever else belongs to no schema, and takes `public`,
-            which every new database has, for one to be made.
+        snapshot: None: as it is now.
+        excluded: schemas to leave out. To name those that are meant instead (`--schema`) was rejected: pg_dump then
+            leaves out extensions and whatever else belongs to no schema, and takes `public`, which every new database
+            has, for one to be made.
         without: tables to leave out: those that cannot be locked, for which pg_dump would fail.
         unreadable: sequences that may not be read; since version 18 pg_dump reads the state of each.
 

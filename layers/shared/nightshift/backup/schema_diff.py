@@ -166,11 +166,7 @@ def compare_schema(
     of PostgreSQL's own wording are found by the server in a rehearsal if nothing else differs, else by the verification
     record.
 
-    Args:
-        another: a rehearsal's; None: the restore is no rehearsal.
-
-    Returns:
-        definitions that PostgreSQL itself words differently, with a digest of each as the server words it.
+    Returns definitions that PostgreSQL itself words differently, with a digest of each as the server words it.
 
     Raises:
         NightshiftError: as `dump_schema`; or the other database could not be made, filled in time, or dropped.

@@ -101,9 +101,8 @@ def scratch_database(
     """A new, empty database on the server, with the encoding and collation of the one that `server` is connected to.
 
     Args:
-        warn: told where it could not be dropped.
         encoding: the one to have; where that is another, the collation is C, which goes with each.
-        login: who owns it, and connects to it; None: the role of `server`.
+        login: the owner, who connects to it; None: the role of `server`.
         prepare: called with the database as the role of `server` sees it, before anybody else does.
 
     Raises:
@@ -205,9 +204,7 @@ def _refused(server: Database, statement: str) -> str | None:
 def needs_role(server: Database, production: Database, *, accepted: bool) -> bool | GuardRefusal:
     """Returns whether a rehearsal on `server` needs a role of its own; a refusal if it does, and none can be created.
 
-    Args:
-        production: the database whose backups these are.
-        accepted: REHEARSE_WITH_OWN_RIGHTS.
+    REHEARSE_WITH_OWN_RIGHTS (`accepted`) does without.
     """
     if accepted:
         return False
@@ -232,11 +229,7 @@ def needs_role(server: Database, production: Database, *, accepted: bool) -> boo
 
 @contextmanager
 def scratch_role(server: Database, run_id: str, *, connections: int, warn: Warn) -> Iterator[ScratchLogin]:
-    """A role without rights, for as long as the context lasts.
-
-    Args:
-        connections: how many it may have at once.
-        warn: told where it could not be dropped.
+    """A role without rights and with a limit of connections, for as long as the context lasts.
 
     Raises:
         NightshiftError: it cannot be made.

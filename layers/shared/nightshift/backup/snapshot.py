@@ -126,13 +126,10 @@ class ExportedSnapshot:
 def snapshot_of(
     database: Database, schemas: Sequence[str] | None, exclude: Sequence[str] | None
 ) -> Iterator[ExportedSnapshot]:
-    """Lock every table that may be read, and hold one moment of all.
+    """Lock every table that may be read, and hold one moment of all (`schemas` are BACKUP_SCHEMAS).
 
-    A table that somebody holds in ACCESS EXCLUSIVE mode, and does not let go, is set aside (`DatabaseInventory.aside`).
-
-    Args:
-        schemas: BACKUP_SCHEMAS.
-        exclude: BACKUP_EXCLUDE_ROWS.
+    A table that somebody holds in ACCESS EXCLUSIVE mode, and does not let go, is set aside (`DatabaseInventory.aside`),
+    as are those of BACKUP_EXCLUDE_ROWS (`exclude`).
 
     Raises:
         InvalidSettings: a schema or a table of these does not exist.

@@ -117,11 +117,7 @@ def restore_sqlite_file(backup: OpenedBackup, path: Path, terms: RestoreOptions,
 
     It appears there whole or not at all: it is written beside, and given its name at the end.
 
-    Args:
-        deadline: `time.monotonic()` value after which no object is read.
-
-    Returns:
-        what was restored; with `left_tables` where the time was over, and no file was made.
+    No object is read after the deadline: then the result has `left_tables`, and no file was made.
 
     Raises:
         BackupDamaged: an object is missing or altered, or the whole is not what was saved; no file was made.

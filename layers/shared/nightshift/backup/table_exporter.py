@@ -9,6 +9,7 @@ another snapshot as a whole when the time is over: parts from two snapshots woul
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,8 @@ from nightshift.backup.block_ranges import BlockRange, column_encodings, largest
 from nightshift.backup.database_inventory import SourceTable
 from nightshift.backup.digest import RowHashSum
 from nightshift.backup.models import BackupPart, ComputedColumn, SavedColumn, TableEntry
-from nightshift.backup.pack_writer import SMALL, PackWriter
 from nightshift.backup.snapshot import ExportedSnapshot
-from nightshift.backup.uploader import BackupUploader
+from nightshift.backup.uploader import SMALL, BackupUploader, PackWriter
 from nightshift.concurrency import WorkerPool
 from nightshift.database.catalog import TableName
 from nightshift.errors import ArchiveMismatch
@@ -76,7 +76,7 @@ class _Table:
         self.left = 0
         self.refused: str | None = None
         self.parts: dict[int, Future[BackupPart]] = {}
-        self.numbers = 0
+        self.numbers = itertools.count(1)
 
     def entry(self) -> TableEntry:
         """Returns the manifest's entry of the table.
@@ -128,10 +128,7 @@ class TableExporter:
         self._pool = WorkerPool("backup", self.deadline)
 
     def export_tables(self, sources: Sequence[SourceTable], workers: int) -> ExportResult:
-        """Save tables, the largest first.
-
-        Args:
-            workers: connections that read at once.
+        """Save tables, the largest first, by so many connections at once.
 
         Raises:
             StoreError, ArchiveMismatch, NightshiftError: S3 or the database failed; nothing of it is part of a backup.
@@ -230,8 +227,7 @@ class TableExporter:
         file = table.encoder.encode_rows(apply_types(rows, table.carried))
         if file.rows != rows.num_rows:
             raise ArchiveMismatch("row counts differ", detail=f"{label}: {rows.num_rows} read, {file.rows} in Parquet")
-        with self._lock:
-            number = table.numbers = table.numbers + 1
+        number = next(table.numbers)
         name = f"{folder_of(table.source.name)}/part-{number:05}.parquet"
         if len(file.body) < SMALL:
             part = self._packer.add_file(name, file.body, rows=file.rows)

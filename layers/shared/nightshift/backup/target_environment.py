@@ -34,7 +34,7 @@ SELECT spcname FROM pg_tablespace s WHERE has_tablespace_privilege(s.oid, 'CREAT
 """
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s"\',;()]+)'
-_STATEMENT = re.compile(r"""(?:[^;"']|"(?:[^"]|"")*"|'(?:[^']|'')*')+;\s*""")
+STATEMENT = re.compile(r"""(?:[^;"']|"(?:[^"]|"")*"|'(?:[^']|'')*')+;\s*""")
 _GRANTEE = re.compile(rf" (?:TO|FROM) ({_NAME})(?: WITH GRANT OPTION)?;\s*\Z")
 GRANTOR = re.compile(rf"^SET SESSION AUTHORIZATION ({_NAME});\s*\Z")
 _OF_ROLE = re.compile(rf"^ALTER DEFAULT PRIVILEGES FOR ROLE ({_NAME}) ")
@@ -78,11 +78,11 @@ class TargetEnvironment:
 
 
 def read_environment(connection: Connection) -> TargetEnvironment:
-    """Reads the environment of the connected database. Ends the transaction."""
+    """Reads the environment of the connected database."""
     me = connection.execute(text(_WHO)).one()
     privilege = "SET" if me.version >= _SET_OPTION else "MEMBER"
     roles = list(connection.execute(text(_ROLES.format(privilege=privilege))))
-    found = TargetEnvironment(
+    return TargetEnvironment(
         role=me.role,
         superuser=me.rolsuper,
         roles=frozenset(row.rolname for row in roles),
@@ -92,8 +92,6 @@ def read_environment(connection: Connection) -> TargetEnvironment:
         encoding=me.encoding,
         version=me.version // 10_000,
     )
-    connection.rollback()
-    return found
 
 
 def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
@@ -105,14 +103,10 @@ def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
 def fit_schema(
     archive: bytes, around: TargetEnvironment, *, owners: bool, without: frozenset[int] = frozenset()
 ) -> tuple[bytes, frozenset[int], tuple[str, ...]]:
-    """Edit an archive, so that it names nothing that the server does not have.
+    """Edit an archive, so that it names nothing that the server does not have; without `owners`, these are ignored.
 
-    Args:
-        owners: owners and grants are restored; otherwise they are ignored.
-        without: numbers of entries that are not wanted.
-
-    Returns:
-        the archive, numbers of the entries that are left out altogether, and the differences, a sentence each.
+    Returns the archive, numbers of the entries that are left out altogether (those of `without`, which are not wanted,
+    among them), and the differences, a sentence each.
 
     Raises:
         ArchiveUnknown: it cannot be read.
@@ -180,7 +174,7 @@ class _Fitting:
         return replace(entry, statement=f"{found[1]} TO {', '.join(kept)}{entry.statement[found.end() :]}")
 
     def _grants(self, entry: ArchiveEntry) -> ArchiveEntry:
-        statements = statements_of(entry.statement)
+        statements = STATEMENT.findall(entry.statement)
         kept = [one for one in statements if not self._leaves(one, entry)]
         if not any(_GRANTEE.search(one) for one in kept):
             self.without.add(entry.id)
@@ -202,10 +196,6 @@ class _Fitting:
         left = self._roles.setdefault(role, [])
         if told and what not in left:
             left.append(what)
-
-
-def statements_of(grants: str) -> list[str]:
-    return _STATEMENT.findall(grants)
 
 
 def unquoted_name(name: str) -> str:

@@ -48,12 +48,7 @@ class UnreadableObjects:
 def set_aside(
     connection: Connection, relations: Sequence[Any], *, busy: Sequence[TableName], exclude: Sequence[str]
 ) -> UnreadableObjects:
-    """Returns the objects that cannot be saved, or are excluded by settings.
-
-    Args:
-        relations: rows of `database_inventory.list_relations`.
-        busy: tables whose lock was not to be had.
-        exclude: BACKUP_EXCLUDE_ROWS.
+    """Returns those of `list_relations` that cannot be saved, e.g. as they are busy, or that BACKUP_EXCLUDE_ROWS names.
 
     Raises:
         InvalidSettings: a table of `exclude` does not exist.

@@ -42,11 +42,9 @@ class FilledView:
 def measure_views(
     connect: Callable[[], PostgresConnection], views: Sequence[FilledView], deadline: float
 ) -> tuple[tuple[ViewEntry, ...], tuple[str, ...]]:
-    """Hash the rows of every view; returns the entries, and a sentence for each view without one.
+    """Hash the rows of every view at the snapshot's moment; returns the entries, and a sentence for each without one.
 
-    Args:
-        connect: opens a data connection that looks at the snapshot's moment.
-        deadline: `time.monotonic()` value; views that it does not suffice for are reported.
+    `connect` opens a data connection that looks at that moment. Views that the time does not suffice for are reported.
     """
     entries, missing = [], []
     for view in views:

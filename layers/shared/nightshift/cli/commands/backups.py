@@ -16,8 +16,7 @@ from nightshift.results.units import format_size
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from nightshift.backup.inventory import FoundBackup
-    from nightshift.backup.pins import BackupPin
+    from nightshift.backup.inventory import BackupPin, FoundBackup
 
 EPILOG = """
 \b
@@ -105,8 +104,8 @@ def pin_command(ctx: click.Context, name: str, until: date | None, reason: str, 
 
     S3's lifecycle rules do not respect pins.
     """
+    from nightshift.backup.inventory import BackupPin, pin_backup
     from nightshift.backup.opened_backup import OpenedBackup
-    from nightshift.backup.pins import BackupPin, pin_backup
     from nightshift.cli import context
 
     with context.redirect_output(verbose=ctx.obj):
@@ -130,8 +129,8 @@ def pin_command(ctx: click.Context, name: str, until: date | None, reason: str, 
 @click.pass_context
 def unpin_command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Delete a backup's pin. The next run of `backup` applies retention to it."""
+    from nightshift.backup.inventory import unpin_backup
     from nightshift.backup.opened_backup import OpenedBackup
-    from nightshift.backup.pins import unpin_backup
     from nightshift.cli import context
 
     with context.redirect_output(verbose=ctx.obj):
