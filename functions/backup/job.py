@@ -97,14 +97,14 @@ class BackupRun:
             if waiting is None:
                 return None
             place = BackupPath(self.backup_prefix, waiting.name)
-            there = {found.key: found.size for found in self.store.list_objects(place.folder)}
+            sizes = {info.key: info.size for info in self.store.list_objects(place.folder)}
             kept = tuple(
-                one
-                for one in waiting.kept
-                if all(there.get(place.object_key(part)) == part.object.bytes for part in one.entry.parts)
+                saved
+                for saved in waiting.kept
+                if all(sizes.get(place.object_key(part)) == part.object.bytes for part in saved.entry.parts)
             )
             # A manifest: its run was killed before it could tell. No objects: the database came back from a backup.
-            if place.manifest_key in there or not any(one.entry.parts for one in kept):
+            if place.manifest_key in sizes or not any(saved.entry.parts for saved in kept):
                 checkpoint.clear_checkpoint(connection)
                 return None
             return replace(waiting, kept=kept)
@@ -116,7 +116,7 @@ class BackupRun:
             InvalidEvent: there is a backup of more than a day later; retention would take the new one at once.
         """
         latest = self._before(datetime.max.replace(tzinfo=UTC))
-        known = any(one.name == self.name for one in self.found)
+        known = any(backup.name == self.name for backup in self.found)
         if latest is not None and latest.as_of - self.run.as_of > A_RETRY and not known:
             raise InvalidEvent(
                 "scheduled_time lies before a backup that there is already",
@@ -129,7 +129,7 @@ class BackupRun:
         kept: set[str] = set()
         if waiting is not None:
             place = BackupPath(self.backup_prefix, waiting.name)
-            kept = {place.object_key(part) for one in waiting.kept for part in one.entry.parts}
+            kept = {place.object_key(part) for saved in waiting.kept for part in saved.entry.parts}
         return delete_orphans(
             self.store,
             self.services.database,
@@ -145,7 +145,7 @@ class BackupRun:
         Raises:
             ArchiveMismatch: there is one that is damaged, of another time, or another database's.
         """
-        found = next((one for one in self.found if one.name == self.name), None)
+        found = next((backup for backup in self.found if backup.name == self.name), None)
         if found is None or found.state is BackupState.UNFINISHED:
             return None
         if found.manifest is None or not found.is_good:
@@ -171,9 +171,9 @@ class BackupRun:
     def damaged_warnings(self) -> tuple[str, ...]:
         """Returns warnings about damaged backups that were complete once."""
         return tuple(
-            f"{one.name} is damaged, and cannot be relied on: {'; '.join(one.reasons[:3])}"
-            for one in self.found
-            if one.state is BackupState.DAMAGED
+            f"{backup.name} is damaged, and cannot be relied on: {'; '.join(backup.reasons[:3])}"
+            for backup in self.found
+            if backup.state is BackupState.DAMAGED
         )
 
     def create_backup(self, waiting: BackupCheckpoint | None) -> BackupResult:
@@ -196,8 +196,8 @@ class BackupRun:
         taken = create_backup(task)
         facts = self._unfinished(taken, place) if taken.manifest is None else self.describe_backup(taken.manifest)
         other = place.name != self.name
-        said = (f"earlier runs had begun {place.name}: there will be no {self.name}",) if other else ()
-        return replace(facts, tables=taken.tables, warnings=(*said, *taken.warnings))
+        warnings = (f"earlier runs had begun {place.name}: there will be no {self.name}",) if other else ()
+        return replace(facts, tables=taken.tables, warnings=(*warnings, *taken.warnings))
 
     def describe_backup(self, manifest: BackupManifest) -> BackupResult:
         """Returns the facts of a finished backup, beside those before it."""
@@ -223,12 +223,12 @@ class BackupRun:
             monthly=settings.backup_keep_monthly,
             zone=settings.timezone,
         )
-        there = self.found if dry_run else find_backups(self.store, self.backup_prefix)
-        ours = self._ours(one.manifest.run_id for one in there if one.manifest is not None)
+        backups = self.found if dry_run else find_backups(self.store, self.backup_prefix)
+        ours = self._ours(backup.manifest.run_id for backup in backups if backup.manifest is not None)
         return prune_backups(
             self.store,
             self.backup_prefix,
-            apply_retention(retention_candidates(there, now, ours), now, keep, made=made),
+            apply_retention(retention_candidates(backups, now, ours), now, keep, made=made),
             now=now,
             locked=settings.backup_object_lock_days is not None,
             deadline=self.services.database.deadline,
@@ -253,26 +253,26 @@ class BackupRun:
                 facts,
                 snapshot_time=snapshot.time,
                 tables=len(sources),
-                rows=sum(max(0, int(one.rows)) for one in sources),
-                bytes=sum(one.bytes for one in sources),
+                rows=sum(max(0, int(table.rows)) for table in sources),
+                bytes=sum(table.bytes for table in sources),
                 missing=snapshot.survey.missing,
                 unsaved=len(snapshot.survey.aside.unsaved),
                 seconds=time.monotonic() - self.began,
             )
 
     def _unfinished(self, taken: BackupOutcome, place: BackupPath) -> BackupResult:
-        entries = [one.entry for one in taken.kept]
+        entries = [saved.entry for saved in taken.kept]
         return replace(
             self._history(place),
             rows=sum(entry.rows for entry in entries),
             bytes=sum(entry.bytes for entry in entries),
             left=len(taken.left),
-            groups=len({one.moment for one in taken.kept}),
+            groups=len({saved.moment for saved in taken.kept}),
         )
 
     def _history(self, place: BackupPath) -> BackupResult:
         """The backup's name, and those before it."""
-        others = tuple(one for one in self.found if one.name != place.name)
+        others = tuple(backup for backup in self.found if backup.name != place.name)
         before, proven = newest_good(others), newest_proven(self.found)
         return BackupResult(
             name=place.name,
@@ -282,14 +282,15 @@ class BackupRun:
             proven_at=proven.proven.proven_at if proven and proven.proven else None,
             unproven_since=None
             if proven
-            else min((one.as_of for one in self.found if one.is_good and one.as_of), default=None),
+            else min((backup.as_of for backup in self.found if backup.is_good and backup.as_of), default=None),
         )
 
     def _before(self, as_of: datetime) -> BackupManifest | None:
         """Our newest good backup of an earlier time."""
-        good = [one.manifest for one in self.found if one.is_good and one.manifest and one.manifest.as_of < as_of]
-        ours = self._ours(one.run_id for one in good)
-        return max((one for one in good if one.run_id in ours), key=lambda one: one.as_of, default=None)
+        good = [backup.manifest for backup in self.found if backup.is_good and backup.manifest]
+        earlier = [manifest for manifest in good if manifest.as_of < as_of]
+        ours = self._ours(manifest.run_id for manifest in earlier)
+        return max((m for m in earlier if m.run_id in ours), key=lambda manifest: manifest.as_of, default=None)
 
     def _ours(self, run_ids: Iterable[str]) -> frozenset[str]:
         with self.services.database.connect() as connection:

@@ -67,8 +67,8 @@ def largest_first(sources: Sequence[SourceTable]) -> Iterator[SourceTable]:
     families: dict[int, list[SourceTable]] = {}
     for source in sources:
         families.setdefault(source.kin, []).append(source)
-    for family in sorted(families.values(), key=lambda some: -sum(one.bytes for one in some)):
-        yield from sorted(family, key=lambda one: (-one.bytes, one.name.label))
+    for family in sorted(families.values(), key=lambda tables: -sum(table.bytes for table in tables)):
+        yield from sorted(family, key=lambda table: (-table.bytes, table.name.label))
 
 
 def column_encodings(source: SourceTable) -> tuple[ColumnEncoding, ...]:

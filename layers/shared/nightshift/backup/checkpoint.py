@@ -69,12 +69,12 @@ def save_checkpoint(connection: Connection, name: str, as_of: datetime, kept: Se
         [
             {
                 "name": name,
-                "table_name": one.entry.label,
+                "table_name": saved.entry.label,
                 "as_of": as_of,
-                "snapshot_time": one.moment,
-                "entry": to_json(one.entry).decode(),
+                "snapshot_time": saved.moment,
+                "entry": to_json(saved.entry).decode(),
             }
-            for one in kept
+            for saved in kept
         ],
     )
     connection.commit()
@@ -97,10 +97,10 @@ def cross_snapshot_warnings(survey: DatabaseInventory, groups: Sequence[Snapshot
     so it can be saved twice or not at all.
     """
     group_of = {label: number for number, group in enumerate(groups) for label in group.tables}
-    keys = {f"{one} → {other}" for one, other in survey.references if group_of.get(one) != group_of.get(other)}
+    keys = {f"{table} → {other}" for table, other in survey.references if group_of.get(table) != group_of.get(other)}
     if keys:
         yield f"foreign keys between tables of different moments may not hold: {join_names(sorted(keys), _NAMED)}"
-    families = {label for label, leaves in survey.partitions.items() if len({group_of.get(one) for one in leaves}) > 1}
+    families = {label for label, leaves in survey.partitions.items() if len(set(map(group_of.get, leaves))) > 1}
     if families:
         names = join_names(sorted(families), _NAMED)
         yield f"rows may have moved between partitions of different moments: those of {names}"

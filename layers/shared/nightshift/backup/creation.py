@@ -59,7 +59,7 @@ def _postgresql(task: BackupContext, uploader: BackupUploader, stop_at: float) -
         ThreadPoolExecutor(1, thread_name_prefix="schema") as background,
     ):
         earlier = _still_good(task.unfinished, snapshot)
-        known = {one.entry.label for one in earlier}
+        known = {table.entry.label for table in earlier}
         schema = background.submit(_schema, task, snapshot, uploader, stop_at)
         saver = TableExporter(snapshot, uploader, task.run_id, task.listener, stop_at)
         todo = [source for source in snapshot.survey.sources if source.name.label not in known]
@@ -81,7 +81,9 @@ def _still_good(unfinished: BackupCheckpoint | None, snapshot: ExportedSnapshot)
     """Tables of earlier runs that fit the schema of now: it is saved by the run that finishes."""
     sources = {source.name.label: source for source in snapshot.survey.sources}
     kept = unfinished.kept if unfinished else ()
-    return tuple(one for one in kept if one.entry.label in sources and one.is_unchanged(sources[one.entry.label]))
+    return tuple(
+        table for table in kept if table.entry.label in sources and table.is_unchanged(sources[table.entry.label])
+    )
 
 
 def _continued(task: BackupContext, kept: tuple[SavedTable, ...], saved: ExportResult) -> BackupOutcome:
@@ -133,7 +135,7 @@ def _manifest_of(
 ) -> BackupManifest:
     files, client_version, missing = schema.result()
     entries, undigested = views
-    moments = sorted({one.moment for one in kept} or {snapshot.time})
+    moments = sorted({table.moment for table in kept} or {snapshot.time})
     return BackupManifest(
         name=task.place.name,
         as_of=task.as_of,
@@ -146,7 +148,7 @@ def _manifest_of(
             SnapshotGroup(snapshot_time=moment, tables=tuple(sorted(k.entry.label for k in kept if k.moment == moment)))
             for moment in moments
         ),
-        tables=tuple(sorted((one.entry for one in kept), key=lambda entry: (entry.schema, entry.name))),
+        tables=tuple(sorted((table.entry for table in kept), key=lambda entry: (entry.schema, entry.name))),
         sequences=snapshot.survey.sequences,
         settings=snapshot.survey.settings,
         properties=snapshot.survey.properties,
@@ -180,8 +182,8 @@ def _finish(
     logs = task.save_logs(uploader.writer, (stop_at + task.database.deadline) / 2)
     manifest = replace(
         manifest,
-        logs_left=tuple(LogCheckpoint(group=one.group, from_ms=one.last_ms or 0, ids=one.ids) for one in logs.later),
-        logs=tuple(BackupPart(key=one.key, rows=one.rows, bytes=one.bytes, sha256=one.sha256) for one in logs.parts),
+        logs_left=tuple(LogCheckpoint(group=log.group, from_ms=log.last_ms or 0, ids=log.ids) for log in logs.later),
+        logs=tuple(BackupPart(key=log.key, rows=log.rows, bytes=log.bytes, sha256=log.sha256) for log in logs.parts),
         missing=(*manifest.missing, *missing, *logs.missing),
     )
     days = task.settings.backup_object_lock_days
@@ -193,22 +195,22 @@ def _finish(
         uploader.check_objects_present(manifest.list_objects())
         uploader.upload_manifest(to_json(manifest))
     # Only now: a short retention takes events away at once.
-    said = []
+    warnings = []
     if manifest.replayed_at is not None:
-        said.append(
+        warnings.append(
             "rows were read from a standby, whose last replayed transaction was committed at"
             f" {manifest.replayed_at.isoformat(timespec='seconds')}; later ones are not in the backup"
         )
-    said += [*logs.warnings, *apply_log_retention(task.settings, logs, deadline=task.database.deadline)]
+    warnings += [*logs.warnings, *apply_log_retention(task.settings, logs, deadline=task.database.deadline)]
     if until is not None:
         try:
             task.store.lock_object(task.place.manifest_key, until)
         except StoreError as exc:  # too late to call it no backup
-            said.append(f"the manifest is not under Object Lock: {exc.message}")
+            warnings.append(f"the manifest is not under Object Lock: {exc.message}")
     if task.unfinished is not None:
         with task.database.connect() as connection:
             checkpoint.clear_checkpoint(connection)
-    return BackupOutcome(manifest, kept, (), len(manifest.tables), tuple(said))
+    return BackupOutcome(manifest, kept, (), len(manifest.tables), tuple(warnings))
 
 
 def _sqlite(task: BackupContext, uploader: BackupUploader, stop_at: float) -> BackupOutcome:

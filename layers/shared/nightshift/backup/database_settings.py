@@ -66,8 +66,8 @@ _PROVIDERS = {"i": "icu", "b": "builtin"}
 
 def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
     """Returns the settings of the connected database, and of roles in it."""
-    found = connection.execute(text(_SETTINGS))
-    return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in found)
+    rows = connection.execute(text(_SETTINGS))
+    return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in rows)
 
 
 def restore_database_settings(
@@ -80,18 +80,20 @@ def restore_database_settings(
     """
     with database.connect() as connection:
         wanted = _settable(connection, saved, owners, findings)
-        made = [one for one in wanted if _set(connection, one, findings)]
+        made = [setting for setting in wanted if _set(connection, setting, findings)]
         if made and not _may_connect(database):
-            for one in made:
-                connection.exec_driver_sql(f"ALTER {_scope_sql(connection, one)} RESET {_name_sql(one)}")
+            for setting in made:
+                connection.exec_driver_sql(f"ALTER {_scope_sql(connection, setting)} RESET {_name_sql(setting)}")
             connection.commit()
-            names = ", ".join(one.label for one in made)
+            names = ", ".join(setting.label for setting in made)
             findings.differences.append(f"nobody could connect with these, and they were taken back: {names}")
             made = []
-        found = settings_of(connection)
-    findings.differences += [f"{one.label} is not as it was" for one in made if one not in found]
-    known = {(one.role, one.name) for one in saved}
-    findings.warnings += [f"{one.label} is not in the backup" for one in found if (one.role, one.name) not in known]
+        current = settings_of(connection)
+    findings.differences += [f"{setting.label} is not as it was" for setting in made if setting not in current]
+    known = {(setting.role, setting.name) for setting in saved}
+    findings.warnings += [
+        f"{setting.label} is not in the backup" for setting in current if (setting.role, setting.name) not in known
+    ]
 
 
 def _settable(
@@ -100,13 +102,13 @@ def _settable(
     """Those that can be tried."""
     roles = _role_names(connection)
     wanted = []
-    for one in saved:
-        if one.role is not None and not owners:
-            findings.environment.append(f"{one.label} was left out with the owners")
-        elif one.role is not None and one.role not in roles:
-            findings.environment.append(f"{one.label} was left out: there is no such role")
+    for setting in saved:
+        if setting.role is not None and not owners:
+            findings.environment.append(f"{setting.label} was left out with the owners")
+        elif setting.role is not None and setting.role not in roles:
+            findings.environment.append(f"{setting.label} was left out: there is no such role")
         else:
-            wanted.append(one)
+            wanted.append(setting)
     return wanted
 
 
@@ -114,20 +116,22 @@ def _role_names(connection: Connection) -> set[str]:
     return set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
 
 
-def _set(connection: Connection, one: DatabaseSetting, findings: RestoreFindings) -> bool:
+def _set(connection: Connection, setting: DatabaseSetting, findings: RestoreFindings) -> bool:
     try:
-        if one.name in _LISTS:
-            connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": one.name, "value": one.value})
+        if setting.name in _LISTS:
+            connection.execute(
+                text("SELECT set_config(:name, :value, true)"), {"name": setting.name, "value": setting.value}
+            )
             value = "FROM CURRENT"
         else:
-            value = f"TO {quote_literal(one.value)}"
-        connection.exec_driver_sql(f"ALTER {_scope_sql(connection, one)} SET {_name_sql(one)} {value}")
+            value = f"TO {quote_literal(setting.value)}"
+        connection.exec_driver_sql(f"ALTER {_scope_sql(connection, setting)} SET {_name_sql(setting)} {value}")
         connection.commit()
     except DBAPIError as exc:
         words = redact_values(server_refusal(exc))
         connection.rollback()
         sentences = findings.environment if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else findings.differences
-        sentences.append(f"{one.label} did not come back: {words}")
+        sentences.append(f"{setting.label} did not come back: {words}")
         return False
     return True
 
@@ -141,18 +145,18 @@ def _may_connect(database: Database) -> bool:
     return True
 
 
-def _scope_sql(connection: Connection, one: DatabaseSetting) -> str:
+def _scope_sql(connection: Connection, setting: DatabaseSetting) -> str:
     database = _database_sql(connection)
-    return database if one.role is None else f"ROLE {quote_identifier(one.role)} IN {database}"
+    return database if setting.role is None else f"ROLE {quote_identifier(setting.role)} IN {database}"
 
 
 def _database_sql(connection: Connection) -> str:
     return f"DATABASE {quote_identifier(str(connection.execute(text('SELECT current_database()')).scalar()))}"
 
 
-def _name_sql(one: DatabaseSetting) -> str:
+def _name_sql(setting: DatabaseSetting) -> str:
     """An extension's settings have names of two parts and more."""
-    return ".".join(map(quote_identifier, one.name.split(".")))
+    return ".".join(map(quote_identifier, setting.name.split(".")))
 
 
 def properties_of(connection: Connection) -> DatabaseProperties:
@@ -176,11 +180,11 @@ def _compare_fixed_properties(saved: DatabaseProperties, found: DatabaseProperti
             f"collations are of version {found.collation_version or 'unknown'} here, and were of"
             f" {saved.collation_version}: text may sort in another way"
         )
-    versions = {one.name: one.version for one in found.extensions}
+    versions = {extension.name: extension.version for extension in found.extensions}
     findings.environment += [
-        f"the extension {one.name} is of version {versions[one.name]} here, and was of {one.version}"
-        for one in saved.extensions
-        if versions.get(one.name, one.version) != one.version
+        f"the extension {extension.name} is of version {versions[extension.name]} here, and was of {extension.version}"
+        for extension in saved.extensions
+        if versions.get(extension.name, extension.version) != extension.version
     ]
 
 
@@ -237,16 +241,16 @@ def _give(connection: Connection, name: str, saved: DatabaseProperties, findings
         _change(connection, f"owner, {saved.owner},", [given], findings)
     found = properties_of(connection)
     connection.rollback()
-    if gone := sorted({one.role for one in saved.grants if one.role is not None} - roles):
-        findings.environment.append(f"grants on the database to roles that do not exist: {', '.join(gone)}")
-    wanted = {one for one in saved.grants if one.role is None or one.role in roles - {found.owner}}
+    if missing := sorted({grant.role for grant in saved.grants if grant.role is not None} - roles):
+        findings.environment.append(f"grants on the database to roles that do not exist: {', '.join(missing)}")
+    wanted = {grant for grant in saved.grants if grant.role is None or grant.role in roles - {found.owner}}
     if wanted == set(found.grants):
         return
-    statements = [f"REVOKE ALL ON {name} FROM {role}" for role in sorted({_role(one) for one in found.grants})]
+    statements = [f"REVOKE ALL ON {name} FROM {role}" for role in sorted({_role(grant) for grant in found.grants})]
     statements += [
-        f"GRANT {one.privilege} ON {name} TO {_role(one)}{' WITH GRANT OPTION' if one.grantable else ''}"
-        for one in saved.grants
-        if one in wanted
+        f"GRANT {grant.privilege} ON {name} TO {_role(grant)}{' WITH GRANT OPTION' if grant.grantable else ''}"
+        for grant in saved.grants
+        if grant in wanted
     ]
     _change(connection, "grants", statements, findings, lambda: wanted == set(properties_of(connection).grants))
 
@@ -259,7 +263,7 @@ def _change(
     is_done: Callable[[], bool] = lambda: True,
 ) -> None:
     """Runs statements; reports them as left to do if the server refuses one."""
-    said = "the role has no right to"
+    words = "the role has no right to"
     try:
         for statement in statements:
             connection.exec_driver_sql(statement)
@@ -268,9 +272,9 @@ def _change(
             connection.commit()
             return
     except DBAPIError as exc:
-        said = server_refusal(exc)
+        words = server_refusal(exc)
     connection.rollback()
-    findings.environment.append(f"the database's {what} did not come back ({said}): {'; '.join(statements)}")
+    findings.environment.append(f"the database's {what} did not come back ({words}): {'; '.join(statements)}")
 
 
 def _role(grant: DatabaseGrant) -> str:

@@ -75,7 +75,7 @@ class RowHashSum:
 
     def add(self, hashes: pa.Array, computed: Sequence[pa.Array] = ()) -> None:
         """Add the rows of a batch."""
-        self.merge(RowHashSum(len(hashes), exact_sum(hashes), [exact_sum(one) for one in computed]))
+        self.merge(RowHashSum(len(hashes), exact_sum(hashes), [exact_sum(column) for column in computed]))
 
     def merge(self, other: RowHashSum) -> None:
         """Add the rows of another piece of the table."""

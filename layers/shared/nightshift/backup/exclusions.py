@@ -193,24 +193,25 @@ ORDER BY 1
 
 def needs_outside(connection: Connection, schemas: Sequence[str], others: Sequence[str]) -> Iterator[str]:
     """Yields a sentence for each schema to add to the chosen ones, with the objects that would lack without it."""
-    chosen, found = list(schemas), dict[str, list[str]]()
+    chosen, needed = list(schemas), dict[str, list[str]]()
     while True:
         needs: dict[str, list[str]] = {}
         for row in connection.execute(text(_NEEDS), {"schemas": chosen}):
             needs.setdefault(row.schema, []).append(f"{row.kind} {row.name} ({row.needed_kind} {row.needed})")
         # Whoever adds a schema needs what that one needs.
-        found |= needs
+        needed |= needs
         if not needs:
             break
         chosen += needs
-    for schema, objects in found.items():
+    for schema, objects in needed.items():
         yield (
             f"the schema {schema}, without which these do not come back: {join_names(objects, _DEPENDENTS_SHOWN)};"
             f" add {schema} to BACKUP_SCHEMAS"
         )
     texts = [(row.name, row.text) for row in connection.execute(text(_TEXTS), {"schemas": list(schemas)})]
-    for schema in [one for one in others if one not in found]:
+    for schema in others:
         word = re.compile(rf'(?<![\w."]){re.escape(schema)}\.\w|"{re.escape(schema)}"\s*\.')
-        if naming := [name for name, body in texts if word.search(body)]:
+        naming = [name for name, body in texts if word.search(body)]
+        if naming and schema not in needed:
             names = join_names(naming, _DEPENDENTS_SHOWN)
             yield f"the schema {schema}, which the text of functions names: {names}; add it to BACKUP_SCHEMAS"

@@ -125,10 +125,10 @@ def find_backups(store: ObjectStore, prefix: str, *, deep: bool = False) -> tupl
     """
     folders: dict[str, dict[str, int]] = {}
     start = repository_prefix(prefix)
-    for found in store.list_objects(start + _BEGINNING):
-        name, slash, key = found.key.removeprefix(start).partition("/")
+    for info in store.list_objects(start + _BEGINNING):
+        name, slash, key = info.key.removeprefix(start).partition("/")
         if slash and NAME.fullmatch(name):
-            folders.setdefault(name, {})[key] = found.size
+            folders.setdefault(name, {})[key] = info.size
     with ThreadPoolExecutor(DEEP_READERS if deep else READERS, thread_name_prefix="inventory") as pool:
         names = sorted(folders, reverse=True)
         return tuple(pool.map(lambda name: _judged(store, BackupPath(prefix, name), folders[name], deep), names))
@@ -139,7 +139,7 @@ def find_backup(store: ObjectStore, prefix: str, name: str, *, deep: bool = Fals
     if not NAME.fullmatch(name):
         return None
     place = BackupPath(prefix, name)
-    sizes = {found.key.removeprefix(place.folder): found.size for found in store.list_objects(place.folder)}
+    sizes = {info.key.removeprefix(place.folder): info.size for info in store.list_objects(place.folder)}
     return _judged(store, place, sizes, deep) if sizes else None
 
 
@@ -225,8 +225,8 @@ def _about_the_bytes(store: ObjectStore, place: BackupPath, part: BackupPart) ->
         return f"missing: {part.key}"
     except ColdStorage:
         return f"in cold storage: {part.key}"
-    found = sha256_of(body)
-    return None if found == part.sha256 else f"altered: {part.key}: SHA-256 {found}, the manifest says {part.sha256}"
+    digest = sha256_of(body)
+    return None if digest == part.sha256 else f"altered: {part.key}: SHA-256 {digest}, the manifest says {part.sha256}"
 
 
 def read_verification_record(
@@ -266,7 +266,7 @@ def pin_backup(store: ObjectStore, place: BackupPath, pin: BackupPin) -> None:
 
 def unpin_backup(store: ObjectStore, place: BackupPath) -> bool:
     """Delete a pin; returns False where there is none."""
-    if (found := store.head_object(place.pin_key)) is None:
+    if (info := store.head_object(place.pin_key)) is None:
         return False
-    store.delete_if_unchanged(found)
+    store.delete_if_unchanged(info)
     return True

@@ -196,8 +196,8 @@ def read_manifest(body: bytes, *, key: str) -> BackupManifest:
         ManifestDamaged: it is not one that was written whole by this program, or a newer one of it.
     """
     manifest = parse_strict(BackupManifest, body, key)
-    if wrong := next(_contradictions(manifest), None):
-        raise ManifestDamaged("the manifest contradicts itself", detail=f"{key}: {wrong}", hint=HINT)
+    if contradiction := next(_contradictions(manifest), None):
+        raise ManifestDamaged("the manifest contradicts itself", detail=f"{key}: {contradiction}", hint=HINT)
     facts = json.loads(body)
     if facts.pop(SEAL, None) != manifest_seal(facts):
         raise ManifestDamaged("the manifest was altered", detail=f"{key}: its seal is another one's", hint=HINT)

@@ -72,7 +72,7 @@ class OpenedBackup:
         return RestoredBackup(
             name=self.manifest.name,
             target=target,
-            but_for=tuple(f"the backup does not hold {one}" for one in self.manifest.unsaved),
+            but_for=tuple(f"the backup does not hold {content}" for content in self.manifest.unsaved),
             warnings=self.exclusion_warnings(),
             dry_run=dry_run,
         )
@@ -80,7 +80,7 @@ class OpenedBackup:
     def exclusion_warnings(self) -> tuple[str, ...]:
         """Returns a warning for each kind of content that a backup cannot include."""
         manifest = self.manifest
-        return tuple(f"the backup does not hold {one}" for one in manifest.missing if one not in manifest.unsaved)
+        return tuple(f"the backup does not hold {part}" for part in manifest.missing if part not in manifest.unsaved)
 
     def verification_record(self) -> VerificationRecord | None:
         """Returns the verification record for this manifest; None if there is none, or S3 does not return it."""
@@ -97,7 +97,7 @@ class OpenedBackup:
             BackupDamaged: some are missing or cut; every one is named.
             StoreError: S3 could not be asked.
         """
-        sizes = {found.key: found.size for found in self.store.list_objects(self.place.folder)}
+        sizes = {info.key: info.size for info in self.store.list_objects(self.place.folder)}
         wrong = []
         for part in self.manifest.list_objects():
             size = sizes.get(self.place.object_key(part))
@@ -152,8 +152,8 @@ class BackupRepository:
     def open_backup(self, name: str) -> OpenedBackup:
         """A backup by its name, or the newest good one; raises as `OpenedBackup.open_named` does."""
         if name == NEWEST:
-            found = self.find_newest()
-            if found is None:
+            newest = self.find_newest()
+            if newest is None:
                 raise BackupNotFound("there is no good backup", detail=f"s3://{self.store.bucket}/{self.prefix}")
-            name = found.name
+            name = newest.name
         return OpenedBackup.open_named(self.store, self.prefix, name)

@@ -98,9 +98,9 @@ def delete_orphans(
     finished = {manifest for manifest, _ in unlisted if manifest and store.head_object(manifest)}
     # A stamp without a manifest is nobody's: it says nothing any more.
     ready = [(run_id, keys) for (manifest, run_id), keys in unlisted.items() if manifest not in finished]
-    keys = [key for run_id, some in ready if not run_id or run_id in ours for key in some]
-    strange = [some[0] for run_id, some in ready if run_id and run_id not in ours]
-    warnings = [f"objects of {len(strange)} unknown runs were left alone, e.g. {strange[0]}"] if strange else []
+    keys = [key for run_id, keys_of_run in ready if not run_id or run_id in ours for key in keys_of_run]
+    unknown = [keys_of_run[0] for run_id, keys_of_run in ready if run_id and run_id not in ours]
+    warnings = [f"objects of {len(unknown)} unknown runs were left alone, e.g. {unknown[0]}"] if unknown else []
     if not keys:
         return OrphanCleanup(0, tuple(warnings))
     removal = remove_objects(store.client, store.bucket, keys, versions=versions, deadline=database.deadline)

@@ -76,11 +76,11 @@ def transfer_ownership(
         schemas = [gift for gift in gifts if gift.kind == "SCHEMA" or gift.name.startswith("SCHEMA ")]
         others = [gift for gift in gifts if gift not in schemas]
         lent = giver.lend(others)
-        for gift in sorted(others, key=lambda one: bool(one.grants)):
+        for gift in sorted(others, key=lambda each: bool(each.grants)):
             giver.give(gift)
         for statement in lent:
             connection.exec_driver_sql(statement)
-        for gift in sorted(schemas, key=lambda one: bool(one.grants)):
+        for gift in sorted(schemas, key=lambda each: bool(each.grants)):
             giver.give(gift)
     return tuple(giver.sentences())
 
@@ -94,7 +94,9 @@ class _Giver:
     def lend(self, gifts: list[_Gift]) -> list[str]:
         """Let the owners-to-be into the schemas; returns the statements that undo it."""
         undone = []
-        givers = {(gift.schema, role) for gift in gifts for role in (gift.owner, *(one for one, _ in gift.grants))}
+        givers = {
+            (gift.schema, role) for gift in gifts for role in (gift.owner, *(grantor for grantor, _ in gift.grants))
+        }
         for schema, owner in sorted((schema, role) for schema, role in givers if role in self._around.ours):
             for privilege in ("USAGE", "CREATE") if schema != "-" else ():
                 with suppress(DBAPIError):
@@ -116,7 +118,7 @@ class _Giver:
             if words:
                 self._note(gift, words)
         for grantor, statement in gift.grants:
-            as_role = next((one for one in (grantor, gift.owner) if one in self._around.ours), None)
+            as_role = next((role for role in (grantor, gift.owner) if role in self._around.ours), None)
             if words := self._refusal(statement, as_role=as_role):
                 self._note(gift, words)
 
@@ -154,16 +156,16 @@ def _gifts(sql: str) -> Iterator[_Gift]:
     for name, kind, schema, owner, statements in split_sql(sql):
         if kind in ("ACL", "DEFAULT ACL"):
             yield _Gift(name, kind, schema, "" if owner == "-" else owner, grants=tuple(_grants(statements)))
-        elif (found := OWNERSHIP.search(statements)) is not None:
-            yield _Gift(name, kind, schema, owner, ownership=found[1])
+        elif (match := OWNERSHIP.search(statements)) is not None:
+            yield _Gift(name, kind, schema, owner, ownership=match[1])
 
 
 def _grants(body: str) -> Iterator[tuple[str | None, str]]:
     """Each statement with the role in whose name it is made."""
     grantor = None
     for statement in map(str.strip, STATEMENT.findall(body)):
-        if (found := GRANTOR.match(statement)) is not None:
-            grantor = unquoted_name(found[1])
+        if (match := GRANTOR.match(statement)) is not None:
+            grantor = unquoted_name(match[1])
         elif statement.startswith("RESET SESSION AUTHORIZATION"):
             grantor = None
         elif statement.startswith(("GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES ")):

@@ -97,30 +97,30 @@ def hash_partition_routes(connection: Connection) -> Mapping[TableName, TableNam
 def load_target_columns(connection: Connection) -> TargetColumns:
     """The columns of every table, by table and name."""
     connection.execute(text(_NO_PATH))
-    found: dict[TableName, dict[str, TargetColumn]] = {}
+    tables: dict[TableName, dict[str, TargetColumn]] = {}
     for row in connection.execute(text(_COLUMNS)):
-        columns = found.setdefault(TableName(row.nspname, row.relname), {})
+        columns = tables.setdefault(TableName(row.nspname, row.relname), {})
         if row.attname is not None:
             base = row.typname if row.type_schema == "pg_catalog" else f"{row.type_schema}.{row.typname}"
             columns[row.attname] = TargetColumn(row.attname, row.declared, base, row.recast, row.computed)
-    return found
+    return tables
 
 
 def column_mismatches(entry: TableEntry, columns: Mapping[str, TargetColumn] | None) -> tuple[str, ...]:
     """Returns a sentence for each reason why a table's saved rows cannot be loaded into a table."""
     if columns is None:
         return ("it does not exist",)
-    found = []
+    mismatches = []
     saved = {column.name: column.type for column in entry.columns}
     for name, kind in saved.items():
         if name not in columns:
-            found.append(f"column {name} does not exist")
+            mismatches.append(f"column {name} does not exist")
         elif columns[name].computed:
-            found.append(f"column {name} is generated, and was not")
+            mismatches.append(f"column {name} is generated, and was not")
         elif _plain(columns[name].declared) != _plain(kind):
-            found.append(f"column {name} is {columns[name].declared}, and was {kind}")
+            mismatches.append(f"column {name} is {columns[name].declared}, and was {kind}")
     taking = [name for name, column in columns.items() if not column.computed]
-    return (*found, *(f"column {name} was not saved" for name in taking if name not in saved))
+    return (*mismatches, *(f"column {name} was not saved" for name in taking if name not in saved))
 
 
 def _plain(kind: str) -> str:

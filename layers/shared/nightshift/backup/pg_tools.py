@@ -103,9 +103,10 @@ class PgTools:
         """
         # The layer's libraries lie beside its programs; everywhere else they are found without this.
         kept = {"LC_ALL": "C", "PATH": os.defpath, "LD_LIBRARY_PATH": str(self.directory.parent / "lib")}
-        command = [self.directory / program, *arguments]
+        command: list[Path | str] = [self.directory / program, *arguments]
+        connection = tls_proxy.pg_environment(target) if target else nullcontext(dict[str, str]())
         try:
-            with tls_proxy.pg_environment(target) if target else nullcontext({}) as variables:
+            with connection as variables:
                 status, out, err = _run_to_end(command, {**kept, **variables}, seconds)
         except subprocess.TimeoutExpired:
             raise PgToolError(f"{program} did not end in time", detail=f"after {seconds:.0f} s") from None
@@ -147,9 +148,9 @@ def find_pg_tools(chosen: str | None, server: int) -> PgTools | None:
     `chosen` is the one directory to look into; None: the layer, the wheel, and whatever is installed. `server` is the
     major version of the server; of two, the greater.
     """
-    found = [client for client in map(_client, _directories(chosen)) if client is not None and client.major >= server]
-    nearest = min((client.major for client in found), default=server)
-    return max((client for client in found if client.major == nearest), key=lambda client: client.numbers, default=None)
+    clients = [tools for tools in map(_client, _directories(chosen)) if tools is not None and tools.major >= server]
+    nearest = min((tools.major for tools in clients), default=server)
+    return max((tools for tools in clients if tools.major == nearest), key=lambda tools: tools.numbers, default=None)
 
 
 def no_client(server: int, chosen: str | None) -> str:
@@ -185,16 +186,16 @@ def _client(directory: Path) -> PgTools | None:
     if not all(os.access(directory / program, os.X_OK) for program in PROGRAMS):
         return None
     try:
-        said = PgTools(directory, "0").run_tool("pg_dump", ["--version"], seconds=30)
+        output = PgTools(directory, "0").run_tool("pg_dump", ["--version"], seconds=30)
     except PgToolError:
         return None
-    found = _VERSION.search(said)
-    return PgTools(directory, found[1].decode()) if found else None
+    match = _VERSION.search(output)
+    return PgTools(directory, match[1].decode()) if match else None
 
 
-def _failure(program: str, status: int, said: str) -> NightshiftError:
+def _failure(program: str, status: int, output: str) -> NightshiftError:
     """An error from what a tool wrote to stderr: its own lines, for those of the server may quote rows (DETAIL)."""
-    lines = [line.removeprefix(f"{program}: ") for line in said.splitlines() if line.startswith(f"{program}: ")]
+    lines = [line.removeprefix(f"{program}: ") for line in output.splitlines() if line.startswith(f"{program}: ")]
     kept = [line for line in lines if not line.startswith(("hint:", "detail:"))]
     detail = "\n".join(map(redact_values, kept))[:_MAX_SAID]
     detail = detail or f"exit status {status}"
@@ -207,14 +208,14 @@ def _failure(program: str, status: int, said: str) -> NightshiftError:
     failed = PgToolError(f"{program} failed", detail=detail)
     if "permission denied" in detail:
         failed = PgToolError(f"{program} was refused by the database", detail=detail, hint=_DENIED[program])
-    failed.refused = tuple(_refused(said))
+    failed.refused = tuple(_refused(output))
     return failed
 
 
-def _refused(said: str) -> Iterator[RefusedEntry]:
+def _refused(output: str) -> Iterator[RefusedEntry]:
     """pg_restore names an entry before the first error about it."""
     number = 0
-    for mark in sorted([*_ENTRY.finditer(said), *_REFUSED.finditer(said)], key=re.Match.start):
+    for mark in sorted([*_ENTRY.finditer(output), *_REFUSED.finditer(output)], key=re.Match.start):
         if mark.re is _ENTRY:
             number = int(mark[1])
             continue

@@ -104,7 +104,7 @@ def list_user_objects(connection: Connection, *, limit: int = 5) -> tuple[str, .
     return tuple(connection.execute(text(_FOUND), {"limit": limit}).scalars())
 
 
-def refuse_restore(backup: OpenedBackup, version: int, found: tuple[str, ...]) -> GuardRefusal | None:
+def refuse_restore(backup: OpenedBackup, version: int, objects: tuple[str, ...]) -> GuardRefusal | None:
     """Returns the refusal if a backup cannot be restored into a database with this version and content; else None."""
     manifest = backup.manifest
     if manifest.kind != "postgresql":
@@ -119,8 +119,8 @@ def refuse_restore(backup: OpenedBackup, version: int, found: tuple[str, ...]) -
         return GuardRefusal(
             guard="older_server", message=message, hint="restore it to a server of that version or a later one"
         )
-    if found:
-        message = f"the database is not empty: {', '.join(found)}"
+    if objects:
+        message = f"the database is not empty: {', '.join(objects)}"
         hint = "CREATE DATABASE a new one, and restore into that; or --into-existing, which refuses collisions alone"
         return GuardRefusal(guard="not_empty", message=message, hint=hint)
     return None
@@ -153,41 +153,45 @@ def find_collision(
     """Returns a refusal that names colliding objects and settings of backup and database; None without any."""
     with database.connect() as connection:
         connection.execute(text("SELECT set_config('search_path', '', true)"))  # types are printed with their schemas
-        there = {(row[0], row[1], row[2]) for row in connection.execute(text(_NAMES))}
-        set_there = settings_of(connection)
-    found = [entry.name for entry in entries if (_CLASSES.get(entry.kind), entry.schema, entry.tag) in there]
-    ours = {(one.role, one.name): one.value for one in settings}
-    found += [one.label for one in set_there if ours.get((one.role, one.name), one.value) != one.value]
-    if not found:
+        existing = {(row[0], row[1], row[2]) for row in connection.execute(text(_NAMES))}
+        existing_settings = settings_of(connection)
+    collisions = [entry.name for entry in entries if (_CLASSES.get(entry.kind), entry.schema, entry.tag) in existing]
+    ours = {(setting.role, setting.name): setting.value for setting in settings}
+    collisions += [
+        setting.label
+        for setting in existing_settings
+        if ours.get((setting.role, setting.name), setting.value) != setting.value
+    ]
+    if not collisions:
         return None
     return GuardRefusal(
         guard="collision",
-        message=f"the database has these already: {join_names(found, _SHOWN)}",
+        message=f"the database has these already: {join_names(collisions, _SHOWN)}",
         hint="rename, drop or (settings) RESET them, or CREATE DATABASE a new one, and restore into that",
     )
 
 
 def find_existing(connection: Connection, entries: Sequence[ArchiveEntry]) -> ExistingObjects:
     """Return the objects of entries that a database has already."""
-    there = _schemas_and_extensions(connection)
-    left = [entry for entry in entries if _owner_of(entry) in there]
+    existing = _schemas_and_extensions(connection)
+    left = [entry for entry in entries if _owner_of(entry) in existing]
     used = {entry.schema for entry in entries if entry.schema}
     tables = [TableName(row.nspname, row.relname) for row in connection.execute(text(_TABLES))]
     stays = [f"{kind.lower()} {name}" for kind, name in dict.fromkeys(filter(None, map(_owner_of, left)))]
-    said = f"there before, and left as they were, with owner, grants and comment: {', '.join(stays)}"
+    sentence = f"there before, and left as they were, with owner, grants and comment: {', '.join(stays)}"
     return ExistingObjects(
         without=frozenset(entry.id for entry in left),
-        schemas=tuple(sorted(name for kind, name in there if kind == "SCHEMA" and name not in used)),
+        schemas=tuple(sorted(name for kind, name in existing if kind == "SCHEMA" and name not in used)),
         tables=tuple(table for table in tables if table.schema in used),
-        environment=(said,) if stays else (),
+        environment=(sentence,) if stays else (),
     )
 
 
 def made_beforehand(database: Database, entries: Sequence[ArchiveEntry]) -> frozenset[int]:
     """Numbers of the entries for extensions and schemas that a database has already; of one that is empty else."""
     with database.connect() as connection:
-        there = _schemas_and_extensions(connection)
-    return frozenset(entry.id for entry in entries if (entry.kind, entry.tag) in there and entry.tag != "public")
+        existing = _schemas_and_extensions(connection)
+    return frozenset(entry.id for entry in entries if (entry.kind, entry.tag) in existing and entry.tag != "public")
 
 
 def _schemas_and_extensions(connection: Connection) -> set[tuple[str, str]]:

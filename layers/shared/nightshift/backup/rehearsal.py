@@ -77,10 +77,10 @@ def rehearse_backup(
         NightshiftError: it could not be restored.
     """
     if name is None:
-        found = stage.repository.find_newest()
-        if found is None:
+        newest = stage.repository.find_newest()
+        if newest is None:
             return RestoredBackup(scratch=True, warnings=(NOTHING,), dry_run=run.dry_run)
-        name = found.name
+        name = newest.name
     backup = stage.repository.open_backup(name)
     manifest, as_another = backup.manifest, False
     if manifest.kind != "sqlite":
@@ -161,9 +161,9 @@ def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator
     owners = {entry.owner for entry in entries if entry.owner}
     with server.connect() as connection:
         roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
-    gone = f"; roles that are gone: {', '.join(sorted(owners - roles))}" if owners - roles else ""
-    if gone or len(owners) > 1 or any(entry.kind in ("ACL", "DEFAULT ACL") for entry in entries):
-        yield f"owners and grants, which a rehearsal's role cannot give{gone}"
+    missing = f"; roles that are gone: {', '.join(sorted(owners - roles))}" if owners - roles else ""
+    if missing or len(owners) > 1 or any(entry.kind in ("ACL", "DEFAULT ACL") for entry in entries):
+        yield f"owners and grants, which a rehearsal's role cannot give{missing}"
 
 
 def _server_version(stage: RehearsalContext, backup: OpenedBackup) -> str:

@@ -97,8 +97,8 @@ def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptio
     with database.connect() as connection:
         around = read_environment(connection)
         # A scratch database holds what was made beforehand for the rehearsal, and nothing else.
-        found = () if terms.another or terms.into_existing else list_user_objects(connection)
-    refusal = refuse_restore(backup, around.version, found)
+        existing = () if terms.another or terms.into_existing else list_user_objects(connection)
+    refusal = refuse_restore(backup, around.version, existing)
     saved_by = major_version_of(manifest.client_version or manifest.server_version)
     client = find_pg_tools(terms.client, max(around.version, saved_by))
     if refusal is None and client is None:
@@ -142,16 +142,16 @@ def _fitted_schema(
     findings: RestoreFindings,
 ) -> SchemaRestore:
     """Returns the schema as it can be created there."""
-    there = None
+    existing = None
     if terms.into_existing:
         with database.connect() as connection:
-            there = find_existing(connection, read_entries(saved))
-        findings.environment += there.environment
-    without = there.without if there else frozenset()
+            existing = find_existing(connection, read_entries(saved))
+        findings.environment += existing.environment
+    without = existing.without if existing else frozenset()
     schema, environment = fit_restore(client, database.target, saved, around, owners=terms.owners, without=without)
     findings.environment += environment
     made = made_beforehand(database, read_entries(schema.archive)) if terms.another else frozenset()
-    return replace(schema, made=made, there=there)
+    return replace(schema, made=made, there=existing)
 
 
 @dataclass(slots=True)
@@ -233,7 +233,7 @@ class _Restore:
             misfits = column_mismatches(entry, fields.get(entry.table))
             cause = self.schema.lacking.find_cause(entry.schema, entry.name) if misfits else None
             because = f" ({cause})" if cause else ""
-            self.findings.differences += [f"{entry.label}: {said}{because}" for said in misfits]
+            self.findings.differences += [f"{entry.label}: {misfit}{because}" for misfit in misfits]
             fitting += [] if misfits else [entry]
         loader = TableLoader(self.backup, database, fields, self.terms.listener, routed, digests=not self.is_recoded)
         filled = loader.load_tables(fitting, workers=self.terms.workers)

@@ -86,25 +86,25 @@ def apply_retention(
 
     Backups that stand for a time after `now` stay, and are not counted; `made` is the one that this run has made.
     """
-    ordered = sorted(backups, key=lambda one: (one.as_of, one.name), reverse=True)
-    rules: dict[str, list[str]] = {one.name: [] for one in ordered}
-    for one in ordered[:1]:
-        rules[one.name].append("the only one" if len(ordered) == 1 else "newest")
-    for one in [one for one in ordered if one.proven][:1]:
-        rules[one.name].append("newest proven")
-    for one in ordered:
-        if one.as_of > now:
-            rules[one.name].append("later than this run")
-        elif one.as_of > now - RECENT:
-            rules[one.name].append("the last 24 hours")
-        if one.pinned:
-            rules[one.name].append("pinned")
-        if one.name == made:
-            rules[one.name].append("made by this run")
-    past = [one for one in ordered if one.as_of <= now]
+    ordered = sorted(backups, key=lambda backup: (backup.as_of, backup.name), reverse=True)
+    rules: dict[str, list[str]] = {backup.name: [] for backup in ordered}
+    for backup in ordered[:1]:
+        rules[backup.name].append("the only one" if len(ordered) == 1 else "newest")
+    for backup in [backup for backup in ordered if backup.proven][:1]:
+        rules[backup.name].append("newest proven")
+    for backup in ordered:
+        if backup.as_of > now:
+            rules[backup.name].append("later than this run")
+        elif backup.as_of > now - RECENT:
+            rules[backup.name].append("the last 24 hours")
+        if backup.pinned:
+            rules[backup.name].append("pinned")
+        if backup.name == made:
+            rules[backup.name].append("made by this run")
+    past = [backup for backup in ordered if backup.as_of <= now]
     for proven in (True, False):
-        _count([one for one in past if one.proven is proven], keep, "" if proven else "unproven ", rules)
-    return tuple(RetentionDecision(one, tuple(rules[one.name])) for one in ordered)
+        _count([backup for backup in past if backup.proven is proven], keep, "" if proven else "unproven ", rules)
+    return tuple(RetentionDecision(backup, tuple(rules[backup.name])) for backup in ordered)
 
 
 def _count(
@@ -119,14 +119,14 @@ def _count(
     )
     for rule, count, period_of in periods:
         seen: set[str] = set()
-        for one in ordered:
-            period = period_of(one.as_of.astimezone(zone))
+        for backup in ordered:
+            period = period_of(backup.as_of.astimezone(zone))
             if period in seen:
                 continue
             if len(seen) == count:
                 break
             seen.add(period)
-            rules[one.name].append(f"{kind}{rule} {period}")
+            rules[backup.name].append(f"{kind}{rule} {period}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ def retention_candidates(
     mistake: those neither count nor go.
     """
     return tuple(
-        RetentionCandidate(one.name, one.manifest.as_of, one.is_proven, one.is_pinned(now))
-        for one in backups
-        if one.is_good and one.manifest is not None and (ours is None or one.manifest.run_id in ours)
+        RetentionCandidate(backup.name, backup.manifest.as_of, backup.is_proven, backup.is_pinned(now))
+        for backup in backups
+        if backup.is_good and backup.manifest is not None and (ours is None or backup.manifest.run_id in ours)
     )
 
 
@@ -169,29 +169,31 @@ def prune_backups(
     Raises:
         StoreError: S3 did not list a backup's objects.
     """
-    condemned = sorted((v.backup for v in verdicts if not v.is_kept), key=lambda one: (one.as_of, one.name))
+    condemned = sorted((v.backup for v in verdicts if not v.is_kept), key=lambda backup: (backup.as_of, backup.name))
     if dry_run:
-        return PruneResult(tuple(one.name for one in condemned))
+        return PruneResult(tuple(backup.name for backup in condemned))
     names: list[str] = []
     warnings: list[str] = []
-    for one in condemned:
+    for backup in condemned:
         if time.monotonic() > deadline:
             break  # the next run goes on
-        place = BackupPath(prefix, one.name)
-        found = find_backup(store, prefix, one.name)
-        if found is not None and (found.is_proven > one.proven or found.is_pinned(now)):
+        place = BackupPath(prefix, backup.name)
+        found = find_backup(store, prefix, backup.name)
+        if found is not None and (found.is_proven > backup.proven or found.is_pinned(now)):
             continue  # a rehearsal has restored it, or an operator has pinned it, since it was judged
         removal = remove_objects(store.client, store.bucket, [place.manifest_key], versions=locked, deadline=deadline)
         if not removal.gone:
-            warnings.append(f"{one.name} was not deleted: {_why(removal)}; it is whole, and the next run tries again")
+            warnings.append(
+                f"{backup.name} was not deleted: {_why(removal)}; it is whole, and the next run tries again"
+            )
             if removal.silent:
                 break
             continue
-        names.append(one.name)
+        names.append(backup.name)
         rest = [found.key for found in store.list_objects(place.folder)]
         removal = remove_objects(store.client, store.bucket, rest, versions=locked, deadline=deadline)
         if left := len(removal.failed.keys() | set(removal.untried)):
-            warnings.append(f"{one.name} is deleted, but {left} of its objects are still there: {_why(removal)}")
+            warnings.append(f"{backup.name} is deleted, but {left} of its objects are still there: {_why(removal)}")
     return PruneResult(tuple(names), tuple(warnings))
 
 

@@ -90,11 +90,11 @@ def schema_differences(saved: str, found: str) -> tuple[SchemaDifference, ...]:
     )
 
 
-def _as_given(found: Counter[str] | None, saved: Counter[str] | None) -> Counter[str] | None:
+def _as_given(statements: Counter[str] | None, saved: Counter[str] | None) -> Counter[str] | None:
     """Statements without the ownership of objects that were saved without one, as those of a role that is gone are."""
-    if not found or not saved or any(OWNERSHIP.search(statement) for statement in saved):
-        return found
-    return _unowned(found)
+    if not statements or not saved or any(OWNERSHIP.search(statement) for statement in saved):
+        return statements
+    return _unowned(statements)
 
 
 def _unowned(statements: Counter[str]) -> Counter[str]:
@@ -110,12 +110,12 @@ def _digest(statements: Counter[str]) -> str:
 
 def _entries(sql: str) -> dict[str, Counter[str]]:
     """Every entry's statements by its kind and name; overloaded functions share theirs."""
-    found: dict[str, Counter[str]] = {}
+    entries: dict[str, Counter[str]] = {}
     for entry in split_sql(sql):
         label = entry.name if entry.schema == "-" else f"{entry.schema}.{entry.name}"
         statements = normalise_array_casts(entry.statements).strip()
-        found.setdefault(f"{entry.kind.lower()} {label}".strip(), Counter())[statements] += 1
-    return found
+        entries.setdefault(f"{entry.kind.lower()} {label}".strip(), Counter())[statements] += 1
+    return entries
 
 
 def normalise_array_casts(sql: str) -> str:
@@ -175,26 +175,30 @@ def compare_schema(
     sql = schema_sql(schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=left_out)
     theirs = "" if schema.there else "extension "
     differences = [
-        one
-        for one in schema_differences(sql.decode(), _dumped(schema, seconds))
-        if not (one.how is DifferenceKind.ADDED and theirs in one.name.lower())
+        entry
+        for entry in schema_differences(sql.decode(), _dumped(schema, seconds))
+        if not (entry.how is DifferenceKind.ADDED and theirs in entry.name.lower())
     ]
-    stamp = None
+    record = None
     same: Sequence[SchemaDifference] = ()
     if another is None:
-        stamp = backup.verification_record() if differences else None
-        known = stamp.reworded if stamp else {}
-        same = [one for one in differences if one.how is DifferenceKind.ALTERED and known.get(one.name) == one.digest]
+        record = backup.verification_record() if differences else None
+        known = record.reworded if record else {}
+        same = [
+            entry
+            for entry in differences
+            if entry.how is DifferenceKind.ALTERED and known.get(entry.name) == entry.digest
+        ]
     elif not findings.differences:
         same = _equivalent_differences(schema, differences, backup.manifest.settings, another)
-    others = [one for one in differences if one not in same]
+    others = [entry for entry in differences if entry not in same]
     findings.differences += map(str, others)
     if same:
-        names = ", ".join(one.name for one in same)
+        names = ", ".join(entry.name for entry in same)
         findings.warnings.append(f"PostgreSQL words these differently once restored: {names}")
-    if another is None and stamp is None and any(one.how is DifferenceKind.ALTERED for one in others):
+    if another is None and record is None and any(entry.how is DifferenceKind.ALTERED for entry in others):
         findings.warnings.append(UNTOLD)
-    return {one.name: one.digest for one in same}
+    return {entry.name: entry.digest for entry in same}
 
 
 def _equivalent_differences(
@@ -207,7 +211,7 @@ def _equivalent_differences(
 
     The second database gets the settings as well: some of them change how definitions are worded.
     """
-    if not differences or any(one.how is not DifferenceKind.ALTERED for one in differences):
+    if not differences or any(entry.how is not DifferenceKind.ALTERED for entry in differences):
         return ()
     with another() as database:
         made = made_beforehand(database, read_entries(schema.archive))
@@ -215,13 +219,13 @@ def _equivalent_differences(
         alone.restore_schema_only(seconds=database.deadline - time.monotonic())
         restore_database_settings(database, settings, RestoreFindings(), owners=schema.owners)
         seconds = database.deadline - time.monotonic()
-        apart = {one.name for one in schema_differences(_dumped(schema, seconds), _dumped(alone, seconds))}
-    return tuple(one for one in differences if one.name not in apart)
+        apart = {entry.name for entry in schema_differences(_dumped(schema, seconds), _dumped(alone, seconds))}
+    return tuple(entry for entry in differences if entry.name not in apart)
 
 
 def _dumped(schema: SchemaRestore, seconds: float) -> str:
-    there = schema.there or ExistingObjects()
+    existing = schema.there or ExistingObjects()
     archive, _ = dump_schema(
-        schema.client, schema.target, seconds=seconds, excluded=there.schemas, without=there.tables
+        schema.client, schema.target, seconds=seconds, excluded=existing.schemas, without=existing.tables
     )
     return schema_sql(schema.client, archive, seconds=seconds, owners=schema.owners).decode()

@@ -23,13 +23,14 @@ rights on this one, or REHEARSE_WITH_OWN_RIGHTS accepts it.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from scramp import ScramMechanism
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -246,10 +247,6 @@ def scratch_role(server: Database, run_id: str, *, connections: int, warn: Warn)
 def _create_role(server: Database, login: ScratchLogin, connections: int) -> None:
     role = quote_identifier(login.user)
     seconds = min(server.deadline - time.monotonic(), _LONGEST_S) + _MARGIN_S
-    # The password as the server keeps it (RFC 5803), so that it need not be sent.
-    *keys, iterations = ScramMechanism("SCRAM-SHA-256").make_auth_info(login.password)
-    salt, stored, served = (base64.b64encode(key).decode() for key in keys)
-    verifier = f"SCRAM-SHA-256${iterations}:{salt}${stored}:{served}"
     with server.connect(autocommit=True) as connection:
         me = connection.execute(text(_WHO)).one()
         until = connection.execute(text(f"SELECT CAST(now() + interval '{seconds:.0f} s' AS text)")).scalar()
@@ -257,7 +254,7 @@ def _create_role(server: Database, login: ScratchLogin, connections: int) -> Non
             connection.exec_driver_sql(
                 f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
                 f" CONNECTION LIMIT {connections} VALID UNTIL {quote_literal(str(until))}"
-                f" PASSWORD {quote_literal(verifier)}"
+                f" PASSWORD {quote_literal(_verifier(login.password))}"
             )
             if not me.rolsuper:  # to give it a database, and to drop that again
                 options = " WITH INHERIT TRUE, SET TRUE" if me.version >= _MEMBERSHIP_OPTIONS else ""
@@ -269,3 +266,13 @@ def _create_role(server: Database, login: ScratchLogin, connections: int) -> Non
                 detail=server_message(exc),
                 hint=f"{hint} to another server" if sqlstate(exc) == INSUFFICIENT_PRIVILEGE else None,
             ) from exc
+
+
+def _verifier(password: str, iterations: int = 4096) -> str:
+    """A password as the server keeps it (RFC 5803), so that it need not be sent."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    served = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, served64 = (base64.b64encode(part).decode() for part in (salt, stored, served))
+    return f"SCRAM-SHA-256${iterations}:{salt64}${stored64}:{served64}"

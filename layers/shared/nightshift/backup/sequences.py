@@ -19,20 +19,20 @@ _A_STATEMENT = 200
 
 def sequence_states(connection: Connection, names: Sequence[TableName]) -> Iterator[SequenceState]:
     """Yields the current states: later than the snapshot, so that no value in it is assigned twice."""
-    for some in _batches(names):
+    for batch in _batches(names):
         query = " UNION ALL ".join(
-            f"SELECT {number} AS n, last_value, is_called FROM {name.sql}" for number, name in enumerate(some)
+            f"SELECT {number} AS n, last_value, is_called FROM {name.sql}" for number, name in enumerate(batch)
         )
         for number, last_value, is_called in connection.exec_driver_sql(query):
-            name = some[number]
+            name = batch[number]
             yield SequenceState(schema=name.schema, name=name.name, last_value=last_value, is_called=is_called)
 
 
 def set_sequences(connection: Connection, states: Sequence[SequenceState]) -> None:
     """Sets them, many at a time; a refused one is found by the comparison, and does not affect the others."""
-    for some in _batches(states):
-        if not _set_all(connection, some):
-            for state in some:
+    for batch in _batches(states):
+        if not _set_all(connection, batch):
+            for state in batch:
                 _set_all(connection, [state])
 
 
@@ -52,12 +52,12 @@ def _set_all(connection: Connection, states: Sequence[SequenceState]) -> bool:
 
 def sequence_differences(connection: Connection, states: Sequence[SequenceState]) -> Iterator[str]:
     """Yields a sentence for each sequence that is missing or differs."""
-    for some in _batches(states):
-        known = ", ".join(f"{_found_sql(state)} IS NOT NULL" for state in some)
-        there = dict(zip(some, connection.exec_driver_sql(f"SELECT {known}").one(), strict=True))
-        found = set(sequence_states(connection, [state.table for state in some if there[state]]))
-        for state in some:
-            if not there[state]:
+    for batch in _batches(states):
+        known = ", ".join(f"{_found_sql(state)} IS NOT NULL" for state in batch)
+        exists = dict(zip(batch, connection.exec_driver_sql(f"SELECT {known}").one(), strict=True))
+        found = set(sequence_states(connection, [state.table for state in batch if exists[state]]))
+        for state in batch:
+            if not exists[state]:
                 yield f"sequence {state.label} did not come back"
             elif state not in found:
                 yield f"sequence {state.label} stands elsewhere"

@@ -175,10 +175,10 @@ def _attempt(
         listed = ", ".join(f"ONLY {name.sql}" for name in names)
         connection.exec_driver_sql(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")
     row = connection.execute(text(_MOMENT)).one()
-    found = list_relations(connection, schemas)
-    if not _tables(found) <= _tables(seen):
+    relations = list_relations(connection, schemas)
+    if not _tables(relations) <= _tables(seen):
         return None
-    aside = set_aside(connection, found, busy=busy, exclude=exclude or ())
+    aside = set_aside(connection, relations, busy=busy, exclude=exclude or ())
     return ExportedSnapshot(
         id=row.id,
         time=row.moment.astimezone(UTC),
@@ -186,7 +186,7 @@ def _attempt(
         version=str(row.version).split()[0],
         number=row.number,
         replayed=row.replayed.astimezone(UTC) if row.standby and row.replayed else None,
-        survey=take_inventory(connection, found, schemas, aside),
+        survey=take_inventory(connection, relations, schemas, aside),
         connection=connection,
         target=database.target,
     )

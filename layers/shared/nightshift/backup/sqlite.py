@@ -77,13 +77,13 @@ def _copy(path: str, copy: Path, now: Callable[[], datetime]) -> datetime:
 def _look(copy: Path) -> tuple[int, int, tuple[str, ...]]:
     """Returns the rows, the tables, and the errors of the file that SQLite finds."""
     with closing(sqlite3.connect(copy)) as connection:
-        found = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        tables = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         rows = 0
-        for name in found:
+        for name in tables:
             with suppress(sqlite3.OperationalError):  # a virtual table whose module is not at hand has no rows here
                 rows += int(connection.execute(f"SELECT count(*) FROM {quote_identifier(name)}").fetchone()[0])
-    return rows, len(found), () if said == "ok" else ("whatever SQLite cannot read of it: the file is damaged",)
+    return rows, len(tables), () if verdict == "ok" else ("whatever SQLite cannot read of it: the file is damaged",)
 
 
 def _send(copy: Path, uploader: BackupUploader, rows: int, deadline: float) -> TableEntry:
@@ -195,7 +195,7 @@ def _judge(backup: OpenedBackup, path: Path) -> GuardRefusal | None:
 def _unsound(path: Path) -> tuple[str, ...]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
         try:
-            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
+            verdicts = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
         except sqlite3.DatabaseError as exc:
-            found = [str(exc)]
-    return () if found == ["ok"] else tuple(f"the file is not sound: {one}" for one in found)
+            verdicts = [str(exc)]
+    return () if verdicts == ["ok"] else tuple(f"the file is not sound: {verdict}" for verdict in verdicts)

@@ -141,14 +141,14 @@ class TableLoader:
                 self._compare(entry, self._look(connection, entry, entry.table, bounds))
                 return
             if (above := self.routed.get(entry.table)) is not None:
-                found: RowHashSum | None = self._route(connection, loader, entry, parts, above, bounds)
+                sums: RowHashSum | None = self._route(connection, loader, entry, parts, above, bounds)
             else:
                 for part in parts:
                     loader.load(entry, part, entry.table, bounds)
-                found = self._look(connection, entry, entry.table, bounds) if self._is_one_unit(entry) else None
+                sums = self._look(connection, entry, entry.table, bounds) if self._is_one_unit(entry) else None
             connection.commit()
-        if found is not None:
-            self._compare(entry, found)
+        if sums is not None:
+            self._compare(entry, sums)
         self.listener(entry.label, sum(part.rows for part in parts))
         with self._lock:
             self._filled.bytes += sum(part.bytes for part in parts)
@@ -170,13 +170,13 @@ class TableLoader:
         for part in parts:
             loader.load(entry, part, _LEAF, bounds)
             loader.empty_stage()
-        found = self._look(connection, entry, _LEAF, bounds)
+        sums = self._look(connection, entry, _LEAF, bounds)
         names = ", ".join(quote_identifier(column.name) for column in entry.columns)
         connection.execute(
             f"WITH added AS (INSERT INTO {above.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {_LEAF.sql}"
             " RETURNING 1) SELECT count(*) FROM added"
         )
-        return found
+        return sums
 
     def _had_its_turn(self, entry: TableEntry) -> None:
         """Enqueues the comparison after a table's last part; tables of one unit have been compared already."""
@@ -208,19 +208,19 @@ class TableLoader:
         fields = self.fields[entry.table]
         return [column for column in entry.computed if column.name in fields and fields[column.name].computed]
 
-    def _compare(self, entry: TableEntry, found: RowHashSum) -> None:
+    def _compare(self, entry: TableEntry, sums: RowHashSum) -> None:
         """Compares the loaded rows of a table with the saved ones, and records the difference."""
-        rows = found.rows
+        rows = sums.rows
         with self._lock:
             self._filled.rows[entry.label] = rows
             if (words := self._refused.get(entry.label)) is not None:
                 self._filled.differences.append(f"{entry.label}: {rows} of {entry.rows} rows came back: {words}")
             elif rows != entry.rows:
                 self._filled.differences.append(f"{entry.label}: {rows} rows came back, {entry.rows} were saved")
-            elif self.digests and found.digest() != entry.digest:
+            elif self.digests and sums.digest() != entry.digest:
                 self._filled.differences.append(f"{entry.label}: its rows are not those that were saved (digest)")
             elif self.digests:
-                self._filled.differences += _computed_differences(entry, self._computed(entry), found)
+                self._filled.differences += _computed_differences(entry, self._computed(entry), sums)
 
 
 def _order_key(entry: TableEntry) -> tuple[bool, int, str, int]:
@@ -231,10 +231,10 @@ def _order_key(entry: TableEntry) -> tuple[bool, int, str, int]:
     return True, 0, *packs[0]
 
 
-def _computed_differences(entry: TableEntry, present: Sequence[ComputedColumn], found: RowHashSum) -> Iterator[str]:
+def _computed_differences(entry: TableEntry, present: Sequence[ComputedColumn], sums: RowHashSum) -> Iterator[str]:
     """Generated columns that are not as they were saved."""
     for place, column in enumerate(present):
-        if found.digest_computed(place) != column.digest:
+        if sums.digest_computed(place) != column.digest:
             yield (
                 f"{entry.label}: the generated column {column.name} holds other values than were saved, as its"
                 " expression yields others by now; in the database that was saved, an UPDATE of the columns that it is"

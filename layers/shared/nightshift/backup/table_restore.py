@@ -45,9 +45,9 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
     if isinstance(entry, GuardRefusal):
         return replace(blank, refusal=entry, dry_run=False)
     with database.connect() as connection:
-        found, around = find_insert_target(connection, entry.table), read_environment(connection)
+        existing, around = find_insert_target(connection, entry.table), read_environment(connection)
         fields = load_target_columns(connection)
-    refusal = _judge(backup, entry, found, column_mismatches(entry, fields.get(entry.table)))
+    refusal = _judge(backup, entry, existing, column_mismatches(entry, fields.get(entry.table)))
     if refusal is not None:
         return replace(blank, refusal=refusal, dry_run=False)
     if terms.dry_run:
@@ -55,7 +55,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
         return replace(blank, tables=1, rows=entry.rows, bytes=entry.bytes, by_table=by_table)
     schema: SchemaRestore | None = None
     environment: tuple[str, ...] = ()
-    if found is None:
+    if existing is None:
         client = find_pg_tools(terms.client, around.version)
         if client is None:
             return replace(blank, refusal=refuse_without_client(around.version, terms.client))
@@ -76,7 +76,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
         differences=tuple(filled.differences),
         environment=environment,
         by_table=filled.rows,
-        warnings=() if found else (f"{entry.label} was {note}",),
+        warnings=() if existing else (f"{entry.label} was {note}",),
         seconds=time.monotonic() - started,
     )
 
@@ -88,35 +88,35 @@ def _entry(manifest: BackupManifest, written: str) -> TableEntry | GuardRefusal:
         return GuardRefusal(guard="other_kind", message=f"{manifest.name} is a backup of SQLite", hint=hint)
     exact = manifest.find_table(written)
     parts = [part for part, _ in split_name(written) or ()]
-    named = [t for t in manifest.tables if parts in ([t.name], [t.schema, t.name])]
-    if exact is not None or len(named) == 1:
-        return exact or named[0]
+    matches = [t for t in manifest.tables if parts in ([t.name], [t.schema, t.name])]
+    if exact is not None or len(matches) == 1:
+        return exact or matches[0]
     known = ", ".join(entry.label for entry in manifest.tables[:20]) or "none"
     return GuardRefusal(
         guard="unknown_table",
-        message=f"{manifest.name} has {'several tables' if named else 'no table'} {written}",
+        message=f"{manifest.name} has {'several tables' if matches else 'no table'} {written}",
         hint=f"write it like schema.table; of a partitioned table each partition is one; it has: {known}",
     )
 
 
 def _judge(
-    backup: OpenedBackup, entry: TableEntry, found: InsertTarget | None, misfits: tuple[str, ...]
+    backup: OpenedBackup, entry: TableEntry, existing: InsertTarget | None, misfits: tuple[str, ...]
 ) -> GuardRefusal | None:
     manifest, label = backup.manifest, entry.label
-    if found is None:
+    if existing is None:
         hint = "CREATE the table first, with the columns that were saved"
         message = f"{label} does not exist, and the backup has no schema to make it from"
         return None if manifest.schema.dump else GuardRefusal(guard="no_schema", message=message, hint=hint)
-    if found.kind != "table":
-        message = f"{label} is a {found.kind}"
+    if existing.kind != "table":
+        message = f"{label} is a {existing.kind}"
         return GuardRefusal(guard="unusable_table", message=message, hint="rename it, and a table will be made")
-    if not found.may_insert:
+    if not existing.may_insert:
         hint = "GRANT SELECT, INSERT on it, and USAGE on its schema, to the role of the URL"
         return GuardRefusal(guard="unusable_table", message=f"{label} may not be read and filled by us", hint=hint)
-    if not found.empty:
+    if not existing.empty:
         return GuardRefusal(guard="not_empty", message=f"{label} has rows", hint="rename it, and a table will be made")
-    if found.altering:
-        message = f"{label}: {', '.join(found.altering)} could change rows on their way in, or keep them out"
+    if existing.altering:
+        message = f"{label}: {', '.join(existing.altering)} could change rows on their way in, or keep them out"
         return GuardRefusal(
             guard="altered_rows", message=message, hint="disable them until it is restored (ALTER TABLE … DISABLE)"
         )

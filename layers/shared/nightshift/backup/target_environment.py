@@ -96,8 +96,8 @@ def read_environment(connection: Connection) -> TargetEnvironment:
 
 def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
     """The encoding of the database that an archive is from; None where it does not say."""
-    found = (_ENCODING.search(entry.statement) for entry in entries if entry.kind == "ENCODING")
-    return next((match[1] for match in found if match), None)
+    matches = (_ENCODING.search(entry.statement) for entry in entries if entry.kind == "ENCODING")
+    return next((match[1] for match in matches if match), None)
 
 
 def fit_schema(
@@ -141,8 +141,8 @@ class _Fitting:
             entry = replace(entry, owner=None)
         if entry.kind == "POLICY":
             return self._policy(entry)
-        if entry.kind == "USER MAPPING" and (found := _MAPPING.match(entry.statement)) and self._is_gone(found[1]):
-            self._leave(unquoted_name(found[1]), entry.name)
+        if entry.kind == "USER MAPPING" and (match := _MAPPING.match(entry.statement)) and self._is_gone(match[1]):
+            self._leave(unquoted_name(match[1]), entry.name)
             self.without.add(entry.id)
         if self._owners and entry.kind in ("ACL", "DEFAULT ACL"):
             return self._grants(entry)
@@ -159,10 +159,10 @@ class _Fitting:
             )
 
     def _policy(self, entry: ArchiveEntry) -> ArchiveEntry:
-        found = _POLICY.match(entry.statement)
-        if found is None:
+        match = _POLICY.match(entry.statement)
+        if match is None:
             return entry
-        names = re.findall(_NAME, found[2])
+        names = re.findall(_NAME, match[2])
         kept = [name for name in names if not self._is_gone(name)]
         for name in names:
             if name not in kept:
@@ -171,23 +171,23 @@ class _Fitting:
             self.without.add(entry.id)
         if not kept or kept == names:
             return entry
-        return replace(entry, statement=f"{found[1]} TO {', '.join(kept)}{entry.statement[found.end() :]}")
+        return replace(entry, statement=f"{match[1]} TO {', '.join(kept)}{entry.statement[match.end() :]}")
 
     def _grants(self, entry: ArchiveEntry) -> ArchiveEntry:
         statements = STATEMENT.findall(entry.statement)
-        kept = [one for one in statements if not self._leaves(one, entry)]
-        if not any(_GRANTEE.search(one) for one in kept):
+        kept = [statement for statement in statements if not self._leaves(statement, entry)]
+        if not any(_GRANTEE.search(statement) for statement in kept):
             self.without.add(entry.id)
         return entry if kept == statements else replace(entry, statement="".join(kept))
 
     def _leaves(self, statement: str, entry: ArchiveEntry) -> bool:
         """Returns whether a statement of grants names a missing role, and records that it is left out."""
-        found = [pattern.search(statement) for pattern in (_GRANTEE, GRANTOR, _OF_ROLE)]
-        gone = [match[1] for match in found if match and self._is_gone(match[1])]
-        for name in gone:
+        matches = [pattern.search(statement) for pattern in (_GRANTEE, GRANTOR, _OF_ROLE)]
+        missing = [match[1] for match in matches if match and self._is_gone(match[1])]
+        for name in missing:
             what = "default privileges" if entry.kind == "DEFAULT ACL" else f"grants on {entry.tag}"
             self._leave(unquoted_name(name), what)
-        return bool(gone)
+        return bool(missing)
 
     def _is_gone(self, name: str) -> bool:
         return name.upper() not in _NO_ROLES and unquoted_name(name) not in self._around.roles

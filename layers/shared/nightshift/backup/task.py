@@ -54,7 +54,7 @@ class BackupContext:
             deadline=deadline,
             previous=previous.as_of if previous else None,
             earlier=self._earlier_logs(previous) if previous else None,
-            before={one.group: GroupProgress(group=one.group, last_ms=one.from_ms, ids=one.ids) for one in left},
+            before={logs.group: GroupProgress(group=logs.group, last_ms=logs.from_ms, ids=logs.ids) for logs in left},
         )
 
     def _earlier_logs(self, previous: BackupManifest) -> EarlierLogs:

@@ -82,32 +82,32 @@ def set_aside(
     )
 
 
-def _about_hidden(found: Sequence[Any], role: str) -> Iterator[str]:
-    if not found:
+def _about_hidden(hidden: Sequence[Any], role: str) -> Iterator[str]:
+    if not hidden:
         return
     cures = [f"ALTER ROLE {role} BYPASSRLS"]
-    owners = sorted({row.owner for row in found if not row.forced and quote_identifier(row.owner) != role})
+    owners = sorted({row.owner for row in hidden if not row.forced and quote_identifier(row.owner) != role})
     if owners:
         cures.append(f"GRANT {', '.join(map(quote_identifier, owners))} TO {role}")
-    forced = [row for row in found if row.forced and quote_identifier(row.owner) == role]
+    forced = [row for row in hidden if row.forced and quote_identifier(row.owner) == role]
     cures += [f"ALTER TABLE {relation_name(row).sql} NO FORCE ROW LEVEL SECURITY" for row in forced[:3]]
-    yield f"rows that row level security hides from {role} (to save them: {', or '.join(cures)}): {_names(found)}"
+    yield f"rows that row level security hides from {role} (to save them: {', or '.join(cures)}): {_names(hidden)}"
 
 
 def _excluded(connection: Connection, names: Sequence[str]) -> frozenset[int]:
     """The tables of BACKUP_EXCLUDE_ROWS, with their partitions."""
-    found: dict[str, set[int]] = {}
+    oids_of: dict[str, set[int]] = {}
     for name in names:
         parts = [part for part, _ in split_name(name) or ()]
         wanted = {"schema": parts[0], "name": parts[1]} if len(parts) == 2 else None
-        found[name] = set(connection.execute(text(_BELOW), wanted).scalars()) if wanted else set()
-    if unknown := [name for name, oids in found.items() if not oids]:
+        oids_of[name] = set(connection.execute(text(_BELOW), wanted).scalars()) if wanted else set()
+    if unknown := [name for name, oids in oids_of.items() if not oids]:
         raise InvalidSettings(
             "a table whose rows are not to be saved does not exist",
             detail=f"BACKUP_EXCLUDE_ROWS: {', '.join(unknown)}",
             hint='write it like schema.table, or "Schema"."Table" for names with capitals; nothing was written',
         )
-    return frozenset().union(*found.values())
+    return frozenset().union(*oids_of.values())
 
 
 def relation_name(row: Any) -> TableName:

@@ -86,8 +86,8 @@ class BackupUploader:
             StoreError: S3 refused, e.g. because the bucket has no Object Lock.
         """
         with ThreadPoolExecutor(OBJECT_LOCK_THREADS, thread_name_prefix="lock") as pool:
-            for done in [pool.submit(self._store.lock_object, self._place.object_key(part), until) for part in parts]:
-                done.result()
+            for lock in [pool.submit(self._store.lock_object, self._place.object_key(part), until) for part in parts]:
+                lock.result()
 
     def check_objects_present(self, parts: Iterable[BackupPart]) -> None:
         """Make sure, by a listing, that all parts are there still: a run may take hours, and is not alone in a bucket.
@@ -96,12 +96,12 @@ class BackupUploader:
             ArchiveMismatch: some are not, or are of another size.
             StoreError: S3 could not be asked.
         """
-        there = {found.key: found.size for found in self._store.list_objects(self._place.folder)}
-        gone = [part.key for part in parts if there.get(self._place.object_key(part)) != part.bytes]
-        if gone:
+        sizes = {info.key: info.size for info in self._store.list_objects(self._place.folder)}
+        missing = [part.key for part in parts if sizes.get(self._place.object_key(part)) != part.bytes]
+        if missing:
             raise ArchiveMismatch(
                 "objects that this backup consists of are not there any more",
-                detail=join_names(gone, 10),
+                detail=join_names(missing, 10),
                 hint="look at who deletes under BACKUP_PREFIX: a lifecycle rule, or a copy of the database that runs "
                 "nightshift, too; there is no backup, and the next run begins anew",
             )

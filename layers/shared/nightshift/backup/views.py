@@ -70,12 +70,12 @@ def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadl
     if left <= 0:
         raise _Unknown("the time was over")
     with closing(connect()) as connection, connection.transaction(bounds := _bounds(left)):
-        found = read_sum(connection, digest_sql(view.name, view.columns), bounds)
+        sums = read_sum(connection, digest_sql(view.name, view.columns), bounds)
         # The rows are locked by now: their file is the one that was read.
         if connection.execute(f"SELECT CAST(pg_relation_filenode({view.oid}) AS bigint)") != view.file:
             raise _Unknown("it was refreshed while the backup was taken")
     return ViewEntry(
-        schema=view.name.schema, name=view.name.name, rows=found.rows, digest=found.digest(), columns=view.columns
+        schema=view.name.schema, name=view.name.name, rows=sums.rows, digest=sums.digest(), columns=view.columns
     )
 
 
@@ -103,10 +103,10 @@ def _compare(connection: PostgresConnection, view: ViewEntry, seconds: float, fi
     with connection.transaction(bounds):
         if not connection.execute(_IS_FILLED.format(name=quote_literal(view.table.sql))):
             return
-        found = read_sum(connection, digest_sql(view.table, view.columns), bounds)
-    if found.digest() != view.digest:
+        sums = read_sum(connection, digest_sql(view.table, view.columns), bounds)
+    if sums.digest() != view.digest:
         findings.but_for.append(
-            f"the materialized view {view.label} holds other rows than it did: {found.rows} that its query yields, in"
+            f"the materialized view {view.label} holds other rows than it did: {sums.rows} that its query yields, in"
             f" place of the {view.rows} that it held when it was saved, which nothing brings back"
         )
 
