@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import time
 from pathlib import Path
 
 import pg8000.native
@@ -14,6 +15,7 @@ from local.postgres import EmbeddedPostgres
 from nightshift.backup.contents import ArchiveUnknown, read_entries
 from nightshift.backup.pg_tools import PgToolError, PgTools, dbname_argument, find_pg_tools
 from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
+from nightshift.database.connect import Database
 from nightshift.database.url import DatabaseTarget, parse_database_url
 from nightshift.errors import DatabaseUnavailable
 
@@ -29,6 +31,10 @@ def carried(version: int) -> Path:
 
 def target(url: str) -> DatabaseTarget:
     return parse_database_url(url)
+
+
+def restoring(where: DatabaseTarget) -> Database:
+    return Database(where, deadline=time.monotonic() + 60)
 
 
 def test_the_servers_own_version_comes_first_then_the_next() -> None:
@@ -123,11 +129,11 @@ def test_values_of_rows_are_not_repeated(postgres: EmbeddedPostgres, database: s
     archive = dump_schema(client, target(database), seconds=60)[0]
     postgres.execute("DROP INDEX one; INSERT INTO t VALUES ('secret value'), ('secret value')", name)
 
-    said = SchemaRestore(client, target(database), archive).restore_post_data(jobs=1, seconds=60)
+    said = SchemaRestore(client, restoring(target(database)), archive).restore_post_data(jobs=1)
 
     assert said == ('CREATE UNIQUE INDEX one ON public.t USING btree (a): could not create unique index "one"',)
     with pytest.raises(PgToolError) as raised:
-        SchemaRestore(client, target(database), archive).restore_pre_data(seconds=60)
+        SchemaRestore(client, restoring(target(database)), archive).restore_pre_data()
     assert 'relation "t" already exists' in str(raised.value.detail)
 
 
@@ -139,7 +145,7 @@ def test_a_value_in_the_servers_own_words_is_masked(postgres: EmbeddedPostgres, 
     postgres.execute("DROP MATERIALIZED VIEW m; INSERT INTO t VALUES ('secret value')", name)
     postgres.execute("CREATE MATERIALIZED VIEW m AS SELECT a::int FROM t WITH NO DATA", name)
 
-    said = SchemaRestore(client, target(database), archive).restore_post_data(jobs=1, seconds=60)
+    said = SchemaRestore(client, restoring(target(database)), archive).restore_post_data(jobs=1)
 
     assert said == ('REFRESH MATERIALIZED VIEW public.m: invalid input syntax for type integer: "…"',)
 
@@ -161,7 +167,7 @@ def test_an_archive_that_is_none(postgres: EmbeddedPostgres) -> None:
     client = find_pg_tools(None, 18)
     assert client is not None
     with pytest.raises(PgToolError):
-        SchemaRestore(client, target(postgres.url), b"PGDMP nonsense").restore_pre_data(seconds=60)
+        SchemaRestore(client, restoring(target(postgres.url)), b"PGDMP nonsense").restore_pre_data()
 
 
 def test_an_archive_of_a_version_that_nobody_knows_yet(postgres: EmbeddedPostgres) -> None:

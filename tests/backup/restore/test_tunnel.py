@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from local.postgres import EmbeddedPostgres
 from nightshift.backup import tls_proxy
 from nightshift.backup.pg_tools import PgTools, find_pg_tools
 from nightshift.backup.schema import SchemaRestore, dump_schema, schema_sql
+from nightshift.database.connect import Database
 from nightshift.database.url import DatabaseTarget, parse_database_url
 from nightshift.errors import DatabaseUnavailable
 from tests.support.login import LoginRecorder
@@ -140,10 +142,10 @@ def test_several_connections_at_once(server: EmbeddedPostgres, root_cert: Path) 
     archive = dump_schema(client(), target(server, query), seconds=60)[0]
     server.create_database("copy")
     restored = target(server, query, database="copy")
-    schema = SchemaRestore(client(), restored, archive)
+    schema = SchemaRestore(client(), Database(restored, deadline=time.monotonic() + 60), archive)
 
-    schema.restore_pre_data(seconds=60)
-    assert schema.restore_post_data(jobs=4, seconds=60) == ()
+    schema.restore_pre_data()
+    assert schema.restore_post_data(jobs=4) == ()
 
     assert b"t_pkey" in saved_sql(client(), restored)
 

@@ -28,7 +28,7 @@ from nightshift.backup.target_environment import (
     unquoted_name,
 )
 from nightshift.database.catalog import quote_identifier
-from nightshift.database.connect import Database, server_refusal, sqlstate
+from nightshift.database.connect import server_refusal, sqlstate
 from nightshift.errors import join_names
 
 _ABSENT = {"42P01", "42883", "42704", "3F000", "42703"}
@@ -60,18 +60,17 @@ class _Refused:
     words: str = ""
 
 
-def transfer_ownership(
-    database: Database, schema: SchemaRestore, around: TargetEnvironment, *, seconds: float
-) -> tuple[str, ...]:
+def transfer_ownership(schema: SchemaRestore, around: TargetEnvironment) -> tuple[str, ...]:
     """Transfers restored objects to their owners, and restores their grants; returns the refusals, a sentence each.
 
     Raises:
         PgToolError: the archive could not be read in time.
         DatabaseUnavailable, DBAPIError: the server was lost.
     """
-    sql = schema_sql(schema.client, schema.archive, seconds=seconds, without=schema.lacking.entry_ids).decode()
+    left_out = schema.lacking.entry_ids
+    sql = schema_sql(schema.client, schema.archive, seconds=schema.seconds_left, without=left_out).decode()
     gifts = [gift for gift in _gifts(sql) if gift.grants or gift.owner != around.role]
-    with database.connect(autocommit=True) as connection:
+    with schema.database.connect(autocommit=True) as connection:
         giver = _Giver(connection, around)
         schemas = [gift for gift in gifts if gift.kind == "SCHEMA" or gift.name.startswith("SCHEMA ")]
         others = [gift for gift in gifts if gift not in schemas]

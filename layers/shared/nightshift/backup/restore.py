@@ -115,7 +115,7 @@ def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptio
         return replace(blank, tables=len(rows), rows=manifest.rows, bytes=manifest.bytes, by_table=rows)
     findings = RestoreFindings(warnings=list(blank.warnings), but_for=list(blank.but_for))
     schema = _fitted_schema(database, client, saved, terms, around, findings)
-    restore = _Restore(backup, database, schema, terms, around, encoding_of(read_entries(saved)), findings)
+    restore = _Restore(backup, schema, terms, around, encoding_of(read_entries(saved)), findings)
     filled = restore.carry_out()
     return replace(
         blank,
@@ -148,7 +148,7 @@ def _fitted_schema(
             existing = find_existing(connection, read_entries(saved))
         findings.environment += existing.environment
     without = existing.without if existing else frozenset()
-    schema, environment = fit_restore(client, database.target, saved, around, owners=terms.owners, without=without)
+    schema, environment = fit_restore(client, database, saved, around, owners=terms.owners, without=without)
     findings.environment += environment
     made = made_beforehand(database, read_entries(schema.archive)) if terms.another else frozenset()
     return replace(schema, made=made, there=existing)
@@ -159,7 +159,6 @@ class _Restore:
     """A restore on its way; `encoding` is the saved database's, where that is known."""
 
     backup: OpenedBackup
-    database: Database
     schema: SchemaRestore
     terms: RestoreOptions
     around: TargetEnvironment
@@ -172,12 +171,10 @@ class _Restore:
         """The database has another encoding than the saved one, and digests of one text differ."""
         return self.encoding is not None and self.encoding != self.around.encoding
 
-    def seconds(self) -> float:
-        return self.database.deadline - time.monotonic()
-
     def carry_out(self) -> LoadResult:
         """Restores everything; without what comes after the rows where the time did not suffice for all of them."""
-        manifest, database, schema, findings = self.backup.manifest, self.database, self.schema, self.findings
+        manifest, schema, findings = self.backup.manifest, self.schema, self.findings
+        database = schema.database
         self._restore_pre_data()
         filled = self._load_rows()
         if filled.left:
@@ -185,14 +182,14 @@ class _Restore:
             return filled
         with database.connect() as connection:
             set_sequences(connection, manifest.sequences)
-        findings.differences += schema.restore_post_data(jobs=self.terms.workers, seconds=self.seconds())
+        findings.differences += schema.restore_post_data(jobs=self.terms.workers)
         with database.connect() as connection:
             findings.differences += sequence_differences(connection, manifest.sequences)
             flush_commits(connection)  # pg_restore's own, which no session of ours has made durable
         views = () if self.is_recoded else manifest.views
-        compare_views(database.target, views, findings, seconds=self.seconds())
+        compare_views(database.target, views, findings, seconds=schema.seconds_left)
         restore_database_settings(database, manifest.settings, findings, owners=self.terms.owners)
-        self.reworded = compare_schema(schema, self.backup, self.terms.another, findings, seconds=self.seconds())
+        self.reworded = compare_schema(schema, self.backup, self.terms.another, findings)
         findings.environment += schema.lacking.environment_sentences()
         if self.is_recoded:
             findings.environment.append(
@@ -200,7 +197,7 @@ class _Restore:
                 " their contents not compared"
             )
         if self.terms.owners and not schema.owners:
-            findings.environment += transfer_ownership(database, schema, self.around, seconds=self.seconds())
+            findings.environment += transfer_ownership(schema, self.around)
         if manifest.properties is not None:
             untouched = self.terms.another is not None or self.terms.into_existing
             restore_properties(database, manifest.properties, findings, owners=self.terms.owners, untouched=untouched)
@@ -213,18 +210,18 @@ class _Restore:
             PgToolError: not one thing could be made.
         """
         try:
-            self.schema.restore_pre_data(seconds=self.seconds())
+            self.schema.restore_pre_data()
         except PgToolError as exc:
             if not exc.refused:
                 raise
-            self.findings.differences += self.schema.restore_pre_data_lenient(seconds=self.seconds())
-            with self.database.connect() as connection:
+            self.findings.differences += self.schema.restore_pre_data_lenient()
+            with self.schema.database.connect() as connection:
                 if not list_user_objects(connection):
                     raise
 
     def _load_rows(self) -> LoadResult:
         """Loads the rows of the tables that have the saved columns."""
-        database, tables = self.database, self.backup.manifest.tables
+        database, tables = self.schema.database, self.backup.manifest.tables
         with database.connect() as connection:
             fields = load_target_columns(connection)
             routed = hash_partition_routes(connection)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from nightshift.backup.pg_tools import PgToolError, PgTools, dbname_argument
 from nightshift.backup.preflight import ExistingObjects
 from nightshift.backup.target_environment import TargetEnvironment, fit_schema
 from nightshift.database.catalog import TableName, quote_identifier
+from nightshift.database.connect import Database
 from nightshift.database.url import DatabaseTarget
 
 PRE_DATA, POST_DATA = "pre-data", "post-data"
@@ -85,7 +87,7 @@ def schema_sql(
 
 def fit_restore(
     client: PgTools,
-    target: DatabaseTarget,
+    database: Database,
     archive: bytes,
     around: TargetEnvironment,
     *,
@@ -101,12 +103,12 @@ def fit_restore(
     # A superuser gives each object away where it is made; everybody else at the end, see `ownership`.
     given = owners and around.superuser
     lacking = MissingPrerequisites(read_entries(fitted), owners=given, without=left_out)
-    return SchemaRestore(client, target, fitted, lacking, owners=given), environment
+    return SchemaRestore(client, database, fitted, lacking, owners=given), environment
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaRestore:
-    """Restores an archive into one database.
+    """Restores an archive into one database, until its deadline.
 
     Attributes:
         owners: owners and grants too; without, all belongs to the role that restores.
@@ -115,27 +117,31 @@ class SchemaRestore:
     """
 
     client: PgTools
-    target: DatabaseTarget
+    database: Database
     archive: bytes = field(repr=False)
     lacking: MissingPrerequisites = field(default_factory=lambda: MissingPrerequisites((), owners=True))
     owners: bool = True
     made: frozenset[int] = frozenset()
     there: ExistingObjects | None = None
 
-    def restore_pre_data(self, *filters: str, seconds: float) -> None:
+    @property
+    def seconds_left(self) -> float:
+        return self.database.deadline - time.monotonic()
+
+    def restore_pre_data(self, *filters: str) -> None:
         """Restores pre-data in one transaction: all of it (or all that pg_restore's `filters` choose), or nothing.
 
         Raises:
             PgToolError: the database refused some of it, and has none.
             DatabaseUnavailable: the server could not be reached.
         """
-        self._run([*filters, f"--section={PRE_DATA}", "--single-transaction", "--exit-on-error"], seconds)
+        self._run([*filters, f"--section={PRE_DATA}", "--single-transaction", "--exit-on-error"])
 
-    def restore_pre_data_lenient(self, *, seconds: float) -> tuple[str, ...]:
+    def restore_pre_data_lenient(self) -> tuple[str, ...]:
         """Restores pre-data as far as possible, if all of it is not; returns and raises as `restore_post_data`."""
-        return self._leniently([f"--section={PRE_DATA}"], seconds)
+        return self._leniently([f"--section={PRE_DATA}"])
 
-    def restore_post_data(self, *, jobs: int, seconds: float) -> tuple[str, ...]:
+    def restore_post_data(self, *, jobs: int) -> tuple[str, ...]:
         """Restores post-data as far as possible.
 
         An index that cannot be built must not prevent the next ones: a partial restore is better than none.
@@ -146,21 +152,21 @@ class SchemaRestore:
             PgToolError: it did not end in time.
             DatabaseUnavailable: the server could not be reached.
         """
-        return self._leniently([f"--section={POST_DATA}", f"--jobs={jobs}"], seconds)
+        return self._leniently([f"--section={POST_DATA}", f"--jobs={jobs}"])
 
-    def restore_schema_only(self, *, seconds: float) -> None:
+    def restore_schema_only(self) -> None:
         """Restores all of it into an empty database that gets no rows; refused objects are left out.
 
         Materialized views stay empty: their tables are, and there may be much to compute for nothing. Raises as
         `restore_post_data` does.
         """
         refreshed = {entry.id for entry in read_entries(self.archive) if entry.kind == _REFRESH}
-        replace(self, made=self.made | refreshed)._leniently([], seconds)
+        replace(self, made=self.made | refreshed)._leniently([])
 
-    def _leniently(self, arguments: Sequence[str], seconds: float) -> tuple[str, ...]:
+    def _leniently(self, arguments: Sequence[str]) -> tuple[str, ...]:
         """Go on behind whatever is refused; returns it."""
         try:
-            self._run(arguments, seconds)
+            self._run(arguments)
         except PgToolError as exc:
             others = _OTHER_ERROR.findall(exc.detail or "")
             if not exc.refused and not others:
@@ -168,12 +174,13 @@ class SchemaRestore:
             return (*self.lacking.remove_entries(exc.refused), *others)
         return ()
 
-    def _run(self, arguments: Sequence[str], seconds: float) -> None:
+    def _run(self, arguments: Sequence[str]) -> None:
         with _file(self.archive) as path:
             chosen = _chosen(path, self.archive, self.made | self.lacking.entry_ids)
             owners = () if self.owners else _WITHOUT_OWNERS
-            everything = [*arguments, *owners, *chosen, dbname_argument(self.target), str(path)]
-            self.client.run_tool("pg_restore", everything, target=self.target, seconds=seconds)
+            target = self.database.target
+            everything = [*arguments, *owners, *chosen, dbname_argument(target), str(path)]
+            self.client.run_tool("pg_restore", everything, target=target, seconds=self.seconds_left)
 
 
 def _chosen(path: Path, archive: bytes, without: frozenset[int]) -> Sequence[str]:

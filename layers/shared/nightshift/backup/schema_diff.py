@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -157,8 +156,6 @@ def compare_schema(
     backup: OpenedBackup,
     another: ScratchDatabaseFactory | None,
     findings: RestoreFindings,
-    *,
-    seconds: float,
 ) -> dict[str, str]:
     """Compares pg_dump's output of the restored database with the saved schema.
 
@@ -172,11 +169,12 @@ def compare_schema(
         NightshiftError: as `dump_schema`; or the other database could not be made, filled in time, or dropped.
     """
     left_out = schema.lacking.entry_ids
+    seconds = schema.seconds_left
     sql = schema_sql(schema.client, schema.archive, seconds=seconds, owners=schema.owners, without=left_out)
     theirs = "" if schema.there else "extension "
     differences = [
         entry
-        for entry in schema_differences(sql.decode(), _dumped(schema, seconds))
+        for entry in schema_differences(sql.decode(), _dumped(schema))
         if not (entry.how is DifferenceKind.ADDED and theirs in entry.name.lower())
     ]
     record = None
@@ -215,17 +213,16 @@ def _equivalent_differences(
         return ()
     with another() as database:
         made = made_beforehand(database, read_entries(schema.archive))
-        alone = replace(schema, target=database.target, made=made)
-        alone.restore_schema_only(seconds=database.deadline - time.monotonic())
+        alone = replace(schema, database=database, made=made)
+        alone.restore_schema_only()
         restore_database_settings(database, settings, RestoreFindings(), owners=schema.owners)
-        seconds = database.deadline - time.monotonic()
-        apart = {entry.name for entry in schema_differences(_dumped(schema, seconds), _dumped(alone, seconds))}
+        apart = {entry.name for entry in schema_differences(_dumped(schema), _dumped(alone))}
     return tuple(entry for entry in differences if entry.name not in apart)
 
 
-def _dumped(schema: SchemaRestore, seconds: float) -> str:
-    existing = schema.there or ExistingObjects()
+def _dumped(schema: SchemaRestore) -> str:
+    existing, target = schema.there or ExistingObjects(), schema.database.target
     archive, _ = dump_schema(
-        schema.client, schema.target, seconds=seconds, excluded=existing.schemas, without=existing.tables
+        schema.client, target, seconds=schema.seconds_left, excluded=existing.schemas, without=existing.tables
     )
-    return schema_sql(schema.client, archive, seconds=seconds, owners=schema.owners).decode()
+    return schema_sql(schema.client, archive, seconds=schema.seconds_left, owners=schema.owners).decode()

@@ -64,8 +64,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
             fields = load_target_columns(connection)
     filled = TableLoader(backup, database, fields, terms.listener).load_tables([entry], workers=terms.workers)
     if schema is not None and terms.owners and not schema.owners:
-        seconds = database.deadline - time.monotonic()
-        environment += transfer_ownership(database, schema, around, seconds=seconds)
+        environment += transfer_ownership(schema, around)
     note = "made from the backup, without indexes, keys and triggers: schema.sql in the backup has them"
     return replace(
         blank,
@@ -145,7 +144,6 @@ def _create_table(
     # The table itself, and what is granted on it.
     wanted = [(entry.schema, entry.name), (entry.schema, f"TABLE {entry.name}")]
     others = frozenset(other.id for other in read_entries(archive) if (other.schema, other.tag) not in wanted)
-    schema, environment = fit_restore(client, database.target, archive, around, owners=terms.owners, without=others)
-    filters = f"--schema={entry.schema}", f"--table={entry.name}"
-    schema.restore_pre_data(*filters, seconds=database.deadline - time.monotonic())
+    schema, environment = fit_restore(client, database, archive, around, owners=terms.owners, without=others)
+    schema.restore_pre_data(f"--schema={entry.schema}", f"--table={entry.name}")
     return schema, environment
