@@ -137,7 +137,7 @@ class PartLoader:
 
     def __init__(self, connection: PostgresConnection, backup: OpenedBackup, fields: TargetColumns) -> None:
         """`fields` must fit the loaded tables, see `column_mismatches`."""
-        self._connection = connection
+        self.connection = connection
         self._backup = backup
         self._fields = fields
         self._stage_columns: str | None = None
@@ -167,7 +167,7 @@ class PartLoader:
             for column, field in zip(file.columns, fields, strict=True)
         ]
         if column_mapping.can_copy_directly(path, file):
-            rows = self._connection.load_rows(table.schema, table.name, *column_mapping.direct_feed(path, file), bounds)
+            rows = self.connection.load_rows(table.schema, table.name, *column_mapping.direct_feed(path, file), bounds)
         else:
             rows = self._by_stage(path, file, table, bounds)
         if rows != part.rows:
@@ -177,7 +177,7 @@ class PartLoader:
     def empty_stage(self) -> None:
         """Remove the rows of the stage before the COMMIT, for another part of the same transaction."""
         if self._stage_columns is not None:
-            self._connection.run_statement(f"TRUNCATE pg_temp.{_STAGE}")
+            self.connection.run_statement(f"TRUNCATE pg_temp.{_STAGE}")
 
     def _by_stage(
         self, path: list[ColumnMapping], file: ArchiveFile, table: TableName, bounds: TransactionLimits
@@ -185,9 +185,9 @@ class PartLoader:
         columns = column_mapping.stage_columns(path, file)
         if columns != self._stage_columns:
             if self._stage_columns is not None:
-                self._connection.run_statement(f"DROP TABLE pg_temp.{_STAGE}")
-            self._connection.run_statement(f"CREATE TEMP TABLE {_STAGE} ({columns}) ON COMMIT DELETE ROWS")
+                self.connection.run_statement(f"DROP TABLE pg_temp.{_STAGE}")
+            self.connection.run_statement(f"CREATE TEMP TABLE {_STAGE} ({columns}) ON COMMIT DELETE ROWS")
             self._stage_columns = columns
-        self._connection.load_rows("pg_temp", _STAGE, *column_mapping.stage_feed(path, file), bounds)
+        self.connection.load_rows("pg_temp", _STAGE, *column_mapping.stage_feed(path, file), bounds)
         select = column_mapping.stage_select(path, file, f"pg_temp.{_STAGE}")
-        return self._connection.execute(column_mapping.insert_sql(table.sql, path, select, ignore_existing=False))
+        return self.connection.execute(column_mapping.insert_sql(table.sql, path, select, ignore_existing=False))

@@ -193,8 +193,17 @@ class TableExporter:
         # The server ends a statement at the deadline: while it is silent, our side cannot check the clock.
         left_ms = min(int(seconds * 1000), 2_000_000_000)
         connection.execute(f"SELECT length(set_config('statement_timeout', '{left_ms}ms', true))")
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            """The piece's rows, their hashes summed and taken off."""
+            for batch in connection.stream_rows(piece.select_sql(table.carried), bounds):
+                width = batch.num_columns - 1 - len(table.source.computed)
+                hashes.add(batch.column(width), batch.columns[width + 1 :])
+                if width:
+                    yield batch.select(range(width))
+
         try:
-            for rows in rebatch(self._rows(connection, table, piece, bounds, hashes), PART_BYTES):
+            for rows in rebatch(batches(), PART_BYTES):
                 self._ship(table, rows)
         except RowsLocked as exc:
             raise RowsLocked(
@@ -205,21 +214,6 @@ class TableExporter:
         with self._lock:
             table.sum.merge(hashes)
             table.left -= 1
-
-    def _rows(
-        self,
-        connection: PostgresConnection,
-        table: _Table,
-        piece: BlockRange,
-        bounds: TransactionLimits,
-        hashes: RowHashSum,
-    ) -> Iterator[pa.RecordBatch]:
-        """A piece's rows, their hashes summed and taken off."""
-        for batch in connection.stream_rows(piece.select_sql(table.carried), bounds):
-            width = batch.num_columns - 1 - len(table.source.computed)
-            hashes.add(batch.column(width), batch.columns[width + 1 :])
-            if width:
-                yield batch.select(range(width))
 
     def _ship(self, table: _Table, rows: pa.Table) -> None:
         label = table.source.name.label

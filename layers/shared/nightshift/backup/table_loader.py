@@ -115,7 +115,7 @@ class TableLoader:
             loader = PartLoader(connection, self.backup, self.fields)
             while (unit := self._next()) is not None:
                 try:
-                    self._load(connection, loader, *unit)
+                    self._load(loader, *unit)
                 except StatementRefused as exc:
                     self._refuse(*unit, exc)
                     return True
@@ -129,24 +129,22 @@ class TableLoader:
         """Returns whether a table's rows are loaded and compared in one transaction."""
         return entry.table in self.routed or len(entry.parts) == 1
 
-    def _load(
-        self, connection: PostgresConnection, loader: PartLoader, entry: TableEntry, parts: Sequence[BackupPart]
-    ) -> None:
+    def _load(self, loader: PartLoader, entry: TableEntry, parts: Sequence[BackupPart]) -> None:
         """Loads a table's parts in one transaction; without parts, compares a table that has them all."""
         bounds = TransactionLimits(
             seconds=self._pool.seconds_left(), lock_seconds=_LOCK_SECONDS, bytes=1 << 40, stop=self._pool.is_over
         )
-        with connection.transaction(bounds):
+        with loader.connection.transaction(bounds):
             if not parts:
-                self._compare(entry, self._look(connection, entry, entry.table, bounds))
+                self._compare(entry, self._sum(loader, entry, entry.table, bounds))
                 return
-            if (above := self.routed.get(entry.table)) is not None:
-                sums: RowHashSum | None = self._route(connection, loader, entry, parts, above, bounds)
+            if entry.table in self.routed:
+                sums: RowHashSum | None = self._route(loader, entry, parts, bounds)
             else:
                 for part in parts:
                     loader.load(entry, part, entry.table, bounds)
-                sums = self._look(connection, entry, entry.table, bounds) if self._is_one_unit(entry) else None
-            connection.commit()
+                sums = self._sum(loader, entry, entry.table, bounds) if self._is_one_unit(entry) else None
+            loader.connection.commit()
         if sums is not None:
             self._compare(entry, sums)
         self.listener(entry.label, sum(part.rows for part in parts))
@@ -155,25 +153,20 @@ class TableLoader:
         self._had_its_turn(entry)
 
     def _route(
-        self,
-        connection: PostgresConnection,
-        loader: PartLoader,
-        entry: TableEntry,
-        parts: Sequence[BackupPart],
-        above: TableName,
-        bounds: TransactionLimits,
+        self, loader: PartLoader, entry: TableEntry, parts: Sequence[BackupPart], bounds: TransactionLimits
     ) -> RowHashSum:
         """Loads a partition's rows through its parent; returns their hash sums from before that."""
-        connection.run_statement(
+        loader.connection.run_statement(
             f"CREATE TEMP TABLE {_LEAF.name} (LIKE {entry.table.sql} INCLUDING GENERATED) ON COMMIT DROP"
         )
         for part in parts:
             loader.load(entry, part, _LEAF, bounds)
             loader.empty_stage()
-        sums = self._look(connection, entry, _LEAF, bounds)
+        sums = self._sum(loader, entry, _LEAF, bounds)
+        parent = self.routed[entry.table]
         names = ", ".join(quote_identifier(column.name) for column in entry.columns)
-        connection.execute(
-            f"WITH added AS (INSERT INTO {above.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {_LEAF.sql}"
+        loader.connection.execute(
+            f"WITH added AS (INSERT INTO {parent.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {_LEAF.sql}"
             " RETURNING 1) SELECT count(*) FROM added"
         )
         return sums
@@ -195,13 +188,11 @@ class TableLoader:
         if not parts or self._is_one_unit(entry):
             self._compare(entry, RowHashSum())
 
-    def _look(
-        self, connection: PostgresConnection, entry: TableEntry, table: TableName, bounds: TransactionLimits
-    ) -> RowHashSum:
+    def _sum(self, loader: PartLoader, entry: TableEntry, table: TableName, bounds: TransactionLimits) -> RowHashSum:
         """Returns the rows of a table, and the sums of their hashes."""
         computed = [column.name for column in self._computed(entry)]
         statement = digest.digest_sql(table, [column.name for column in entry.columns], computed)
-        return digest.read_sum(connection, statement, bounds)
+        return digest.read_sum(loader.connection, statement, bounds)
 
     def _computed(self, entry: TableEntry) -> list[ComputedColumn]:
         """The generated columns that were saved and are there."""
