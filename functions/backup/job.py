@@ -246,8 +246,7 @@ class BackupRun:
         if not database.is_postgresql:
             return replace(facts, tables=1, bytes=Path(database.target.path).stat().st_size)
         settings = self.services.settings
-        source = backup_source(settings, database)
-        with snapshot_of(source, settings.backup_schemas, settings.backup_exclude_rows) as snapshot:
+        with snapshot_of(backup_source(settings, database), settings) as snapshot:
             sources = snapshot.survey.sources
             return replace(
                 facts,

@@ -53,9 +53,9 @@ def create_backup(task: BackupContext) -> BackupOutcome:
 
 
 def _postgresql(task: BackupContext, uploader: BackupUploader, stop_at: float) -> BackupOutcome:
-    settings, database = task.settings, task.source
+    settings = task.settings
     with (
-        snapshot_of(database, settings.backup_schemas, settings.backup_exclude_rows) as snapshot,
+        snapshot_of(task.source, settings) as snapshot,
         ThreadPoolExecutor(1, thread_name_prefix="schema") as background,
     ):
         earlier = _still_good(task.unfinished, snapshot)

@@ -28,6 +28,7 @@ from nightshift.database.url import DatabaseTarget
 from nightshift.errors import NightshiftError
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.row_connection import ConnectionLost, RowsLocked, StatementRefused
+from nightshift.settings import Settings
 
 ATTEMPTS, TOGETHER = 5, 3
 """To lock all tables and find no new one: each waits for a lock as long as `connect.CONTROL_LOCK_TIMEOUT_S`. After some
@@ -123,22 +124,20 @@ class ExportedSnapshot:
 
 
 @contextmanager
-def snapshot_of(
-    database: Database, schemas: Sequence[str] | None, exclude: Sequence[str] | None
-) -> Iterator[ExportedSnapshot]:
-    """Lock every table that may be read, and hold one moment of all (`schemas` are BACKUP_SCHEMAS).
+def snapshot_of(database: Database, settings: Settings) -> Iterator[ExportedSnapshot]:
+    """Lock every table of BACKUP_SCHEMAS that may be read, and hold one moment of all.
 
     A table that somebody holds in ACCESS EXCLUSIVE mode, and does not let go, is set aside (`DatabaseInventory.aside`),
-    as are those of BACKUP_EXCLUDE_ROWS (`exclude`).
+    as are those of BACKUP_EXCLUDE_ROWS.
 
     Raises:
-        InvalidSettings: a schema or a table of these does not exist.
+        InvalidSettings: a schema or a table of the settings does not exist.
         NightshiftError: a look-up was refused, or the server cannot be reached.
     """
     with database.connect() as connection:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                snapshot = _attempt(database, connection, schemas, exclude, one_by_one=attempt > TOGETHER)
+                snapshot = _attempt(connection, database.target, settings, one_by_one=attempt > TOGETHER)
             except DBAPIError as exc:
                 connection.rollback()
                 _explain(exc, last=attempt == ATTEMPTS)
@@ -156,15 +155,10 @@ def snapshot_of(
 
 
 def _attempt(
-    database: Database,
-    connection: Connection,
-    schemas: Sequence[str] | None,
-    exclude: Sequence[str] | None,
-    *,
-    one_by_one: bool,
+    connection: Connection, target: DatabaseTarget, settings: Settings, *, one_by_one: bool
 ) -> ExportedSnapshot | None:
     """One attempt; None where a table appeared before its snapshot and after the locks."""
-    seen = list_relations(connection, schemas)
+    seen = list_relations(connection, settings.backup_schemas)
     connection.rollback()
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     names = [relation_name(row) for row in seen if row.kind in ("r", "p") and row.may_read]
@@ -175,10 +169,10 @@ def _attempt(
         listed = ", ".join(f"ONLY {name.sql}" for name in names)
         connection.exec_driver_sql(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")
     row = connection.execute(text(_MOMENT)).one()
-    relations = list_relations(connection, schemas)
+    relations = list_relations(connection, settings.backup_schemas)
     if not _tables(relations) <= _tables(seen):
         return None
-    aside = set_aside(connection, relations, busy=busy, exclude=exclude or ())
+    aside = set_aside(connection, relations, busy=busy, exclude=settings.backup_exclude_rows or ())
     return ExportedSnapshot(
         id=row.id,
         time=row.moment.astimezone(UTC),
@@ -186,9 +180,9 @@ def _attempt(
         version=str(row.version).split()[0],
         number=row.number,
         replayed=row.replayed.astimezone(UTC) if row.standby and row.replayed else None,
-        survey=take_inventory(connection, relations, schemas, aside),
+        survey=take_inventory(connection, relations, settings.backup_schemas, aside),
         connection=connection,
-        target=database.target,
+        target=target,
     )
 
 

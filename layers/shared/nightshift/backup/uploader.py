@@ -146,7 +146,6 @@ class PackWriter:
         self._uploader = uploader
         self._lock = threading.Lock()
         self._open: list[_Member] = []
-        self._bytes = 0
         self._sent = 0
 
     def add_file(self, name: str, body: bytes, *, rows: int) -> Future[BackupPart]:
@@ -157,26 +156,18 @@ class PackWriter:
         member = _Member(name, body, rows, Future())
         with self._lock:
             self._open.append(member)
-            self._bytes += len(body)
-            taken = self._take() if self._bytes >= PACK_BYTES else None
-        if taken is not None:
-            self._send(*taken)
+        self.send_open_pack(PACK_BYTES)
         return member.part
 
-    def send_open_pack(self) -> None:
-        """Send the pack that is open, if anything is in it."""
+    def send_open_pack(self, least_bytes: int = 1) -> None:
+        """Send the pack that is open in the background, if it is so large; its members' parts are done with it."""
         with self._lock:
-            taken = self._take() if self._open else None
-        if taken is not None:
-            self._send(*taken)
-
-    def _take(self) -> tuple[str, list[_Member]]:
-        taken, self._open, self._bytes = self._open, [], 0
-        self._sent += 1
-        return self._uploader.object_key("data", f"pack-{self._sent:05}.zip"), taken
-
-    def _send(self, key: str, members: list[_Member]) -> None:
-        """Send a pack in the background; its members' parts are done with it."""
+            members = self._open
+            if sum(len(member.body) for member in members) < least_bytes:
+                return
+            self._open = []
+            self._sent += 1
+            key = self._uploader.object_key("data", f"pack-{self._sent:05}.zip")
         body, offsets = _zipped(members)
 
         def settle(sent: Future[BackupPart]) -> None:
