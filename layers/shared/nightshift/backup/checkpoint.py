@@ -55,6 +55,7 @@ def load_checkpoint(connection: Connection) -> BackupCheckpoint | None:
         ManifestDamaged: somebody has altered our table.
     """
     rows = connection.execute(select(table).order_by(table.c.snapshot_time, table.c.table_name)).all()
+    connection.rollback()
     if not rows:
         return None
     kept = tuple(SavedTable(_utc(row.snapshot_time), read_entry(row.entry)) for row in rows)

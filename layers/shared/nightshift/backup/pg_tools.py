@@ -104,14 +104,13 @@ class PgTools:
         # The layer's libraries lie beside its programs; everywhere else they are found without this.
         kept = {"LC_ALL": "C", "PATH": os.defpath, "LD_LIBRARY_PATH": str(self.directory.parent / "lib")}
         command: list[Path | str] = [self.directory / program, *arguments]
-        connection = tls_proxy.pg_environment(target) if target else nullcontext(dict[str, str]())
-        try:
-            with connection as variables:
+        with tls_proxy.pg_environment(target) if target else nullcontext(dict[str, str]()) as variables:
+            try:
                 status, out, err = _run_to_end(command, {**kept, **variables}, seconds)
-        except subprocess.TimeoutExpired:
-            raise PgToolError(f"{program} did not end in time", detail=f"after {seconds:.0f} s") from None
-        except OSError as exc:
-            raise PgToolError(f"{program} cannot be run", detail=f"{self.directory}: {exc.strerror}") from exc
+            except subprocess.TimeoutExpired:
+                raise PgToolError(f"{program} did not end in time", detail=f"after {seconds:.0f} s") from None
+            except OSError as exc:
+                raise PgToolError(f"{program} cannot be run", detail=f"{self.directory}: {exc.strerror}") from exc
         if status:
             raise _failure(program, status, err.decode(errors="replace"))
         return out
