@@ -113,7 +113,7 @@ def error_lines(error: NightshiftError) -> str:
 
 def refusal_lines(message: str, hint: str) -> str:
     """A guard's message and hint, as those of an error."""
-    return error_lines(NightshiftError(message, hint=hint))
+    return "\n  ".join([message, f"hint: {hint}"] if hint else [message])
 
 
 @contextmanager
