@@ -111,9 +111,9 @@ def error_lines(error: NightshiftError) -> str:
     return "\n  ".join(lines)
 
 
-def refusal_lines(message: str, hint: str) -> str:
+def refusal_lines(message: str, remedy: str) -> str:
     """A guard's message and hint, as those of an error."""
-    return "\n  ".join([message, f"hint: {hint}"] if hint else [message])
+    return "\n  ".join([message, f"hint: {remedy}"] if remedy else [message])
 
 
 @contextmanager
