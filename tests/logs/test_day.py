@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from nightshift.errors import InvalidSettings, StoreError
-from nightshift.logs.cloudwatch import RETENTION_DAYS, CloudWatchLogs, check_retention
-from nightshift.logs.day import DayLogs, apply_log_retention, save_day
+from nightshift.logs.cloudwatch import RETENTION_DAYS, CloudWatchLogs
+from nightshift.logs.day import DayLogs, apply_log_retention, check_settings, save_day
 from nightshift.logs.groups import GroupProgress
 from nightshift.logs.late import CLOCKS_APART_MS, EarlierLogs
 from nightshift.logs.log_uploader import LogUploader
@@ -57,6 +57,10 @@ def save(
     )
 
 
+def rows_of(day: DayLogs) -> int:
+    return sum(part.rows for part in day.parts)
+
+
 def test_groups_and_files(logs: LogsServer, shelf: Shelf, tmp_path: Path) -> None:
     for group in ("/a", "/b"):
         logs.add(group, START, group)
@@ -69,7 +73,7 @@ def test_groups_and_files(logs: LogsServer, shelf: Shelf, tmp_path: Path) -> Non
     rows = shelf.rows(day.parts)
     assert [row["message"] for row in rows if "message" in row] == ["/a", "/b"]
     assert [row["content"] for row in rows if "content" in row] == [b"one\n", b"two\n"]
-    assert (day.events, len(day.parts)) == (4, 4)
+    assert (rows_of(day), len(day.parts)) == (4, 4)
     (missing,) = day.missing
     assert missing.startswith("log group /gone is not saved: CloudWatch Logs: ResourceNotFoundException: ")
     assert missing.endswith("(correct BACKUP_LOG_GROUPS: there is no such log group in this region)")
@@ -135,7 +139,7 @@ def test_events_that_came_late_are_the_next_backup_s(logs: LogsServer, shelf: Sh
 
     saved = {row["event_id"] for row in shelf.rows(day.parts)}
     assert saved == {one["eventId"] for one in (unseen, late, latest, today)}
-    assert (day.events, day.missing, day.warnings) == (4, (), ())
+    assert (rows_of(day), day.missing, day.warnings) == (4, (), ())
     assert ["/a_late/" in part.key for part in day.parts] == [False, True]
 
 
@@ -145,7 +149,7 @@ def test_late_events_of_a_backup_that_cannot_be_read_are_saved_again(logs: LogsS
 
     day = save(shelf, earlier=earlier(refused=True), **asked)
 
-    assert day.events == 1 and day.missing == ()
+    assert rows_of(day) == 1 and day.missing == ()
     (warning,) = day.warnings
     assert warning.startswith("log group /a: events that arrived late may be in two backups:")
     assert warning.endswith("S3 did not answer")
@@ -161,7 +165,7 @@ def test_late_events_that_cloudwatch_does_not_tell(logs: LogsServer, shelf: Shel
 
     assert logs.suffered == [Trouble.DENIED]
     why = DENIED
-    assert day.events == 1
+    assert rows_of(day) == 1
     assert day.missing == (f"log group /a: late events of the backup before were not all looked for: {why}",)
 
 
@@ -222,7 +226,7 @@ def test_a_directory_that_ran_out_of_time(logs: LogsServer, shelf: Shelf, tmp_pa
     again = save(
         shelf, as_of=AS_OF + timedelta(days=1), previous=AS_OF, before=before, BACKUP_LOG_DIRECTORY=str(tmp_path)
     )
-    assert (first.events, again.events, again.later) == (0, 1, ())
+    assert (rows_of(first), rows_of(again), again.later) == (0, 1, ())
 
 
 def test_an_impossible_retention_is_refused_before_anything_is_saved(logs: LogsServer, shelf: Shelf) -> None:
@@ -266,7 +270,7 @@ def test_retention_is_for_groups_whose_day_was_saved(logs: LogsServer, shelf: Sh
 
 def test_days_that_cloudwatch_does_not_take_are_refused_before_anything_happens() -> None:
     for days in RETENTION_DAYS:
-        check_retention(days)
+        check_settings(Settings.from_env({"BACKUP_LOG_RETENTION_DAYS": str(days)}))
     with pytest.raises(InvalidSettings, match="should be one of 1, 3, 5") as raised:
-        check_retention(31)
+        check_settings(Settings.from_env({"BACKUP_LOG_RETENTION_DAYS": str(31)}))
     assert "CloudWatch Logs takes no other" in str(raised.value.hint)

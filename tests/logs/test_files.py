@@ -55,7 +55,11 @@ def contents(shelf: Shelf, saved: FileExportResult) -> dict[str, bytes]:
     for path, row in about.items():
         content = found.setdefault(path, b"")
         assert (row["size"], row["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
-    assert sum(row["lines"] for row in about.values()) == saved.lines == sum(part.rows for part in lines)
+    assert (
+        sum(row["lines"] for row in about.values())
+        == sum(file.lines for file in saved.files)
+        == sum(part.rows for part in lines)
+    )
     return found
 
 

@@ -13,11 +13,13 @@ import pytest
 
 from nightshift.logs import cloudwatch
 from nightshift.logs.cloudwatch import TRIES, CloudWatchLogs
-from nightshift.logs.groups import GroupsSaved, retain_groups, save_groups
+from nightshift.logs.day import DayLogs, apply_log_retention
+from nightshift.logs.groups import GroupProgress, GroupsSaved, save_groups
 from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.logs.window import day_before
 from nightshift.rows.parquet import ParquetFile
 from nightshift.rows.reader import ArchiveFile
+from nightshift.settings import Settings
 from tests.logs.conftest import FOLDER, Shelf, logs_client
 from tests.support.logs_server import LogsServer, Trouble
 
@@ -71,7 +73,7 @@ def test_an_event_comes_as_it_was(logs: LogsServer, shelf: Shelf) -> None:
         "event_id": event["eventId"],
     }
     (part,) = saved.parts
-    assert part.key.startswith("0199/logs/aws_lambda_app/part-00001-") and saved.events == 1
+    assert part.key.startswith("0199/logs/aws_lambda_app/part-00001-") and part.rows == 1
     file = ArchiveFile(shelf.sink.writer.store.get_object(FOLDER + part.key))
     assert file.columns[0].type_name == "timestamp(3) with time zone"
     assert file.metadata["nightshift.log_group"] == GROUP
@@ -143,7 +145,7 @@ def test_patience_ends(logs: LogsServer, make_shelf: Callable[[int], Shelf]) -> 
     (missing,) = saved.missing
     assert missing.startswith(f"log group {GROUP} is saved in part: CloudWatch Logs: ThrottlingException: ")
     assert missing.endswith("(the next run tries again)")
-    assert 0 < saved.events < 100 and saved.left == ()
+    assert 0 < sum(part.rows for part in saved.parts) < 100 and saved.left == ()
 
 
 def test_a_refusal_is_not_asked_twice(logs: LogsServer, shelf: Shelf) -> None:
@@ -169,7 +171,11 @@ def test_throttled_at_the_deadline_the_next_invocation_goes_on(
         patience.setattr(cloudwatch, "PAUSE_S", 3600.0)  # more than is left
         first = save(shelf)
 
-    assert logs.suffered == [Trouble.THROTTLED] and first.left == (GROUP,) and 0 < first.events < 100
+    assert (
+        logs.suffered == [Trouble.THROTTLED]
+        and first.left == (GROUP,)
+        and 0 < sum(part.rows for part in first.parts) < 100
+    )
     again = save(shelf, before={GROUP: first.groups[0].later(START)})
     assert again.left == () and sorted([*ids(shelf, first), *ids(shelf, again)]) == expected
 
@@ -263,10 +269,11 @@ def test_retention_is_set_where_it_differs(logs: LogsServer) -> None:
     logs.groups["/app/other"].retention = 30
     asked = (GROUP, "/app/other", "/app/gone", f"{GROUP}-3")
 
-    retained, warnings = retain_groups(CloudWatchLogs(logs_client), asked, 30, deadline=time.monotonic() + 60)
+    settings = Settings.from_env({"BACKUP_LOG_RETENTION_DAYS": "30"})
+    saved = DayLogs(groups=tuple(GroupProgress(group=name, done=True) for name in asked))
+    deadline = time.monotonic() + 60
+    (warning,) = apply_log_retention(settings, saved, deadline=deadline, cloudwatch=CloudWatchLogs(logs_client))
 
-    assert retained == (GROUP, f"{GROUP}-3")
-    (warning,) = warnings
     assert warning == f"log group /app/gone: its retention was not set: {GONE}"
     assert {name: group.retention for name, group in logs.groups.items()} == {
         GROUP: 30,

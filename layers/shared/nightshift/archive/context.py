@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ class ArchiveContext:
         max_share: the deployment's limit on a run's share of a table; None: the usual one.
         now: when the run began; aware.
         locks: None in a dry run.
-        seen: tables that have had their turn, under whatever spelling.
+        seen: tables that have been processed, under whatever spelling.
         later: tables of the policies that are still to come, as `guards.GuardContext` has them.
         leaving: in a dry run, condition of the rows that would be gone by now, by the table's label.
     """
@@ -110,30 +110,23 @@ def open_archive(
         store: None for a dry run, which writes nothing.
         now: aware; stamps the ledger's entries.
     """
-    limits = limits_of(settings, database)
-    ledger = uploader = None
-    locks = None if store is None else TableLocks(database)
-    if store is not None:
-        from nightshift.archive.uploader import ArchiveUploader  # loads Arrow: not for a dry run
+    with ExitStack() as stack:
+        ledger = uploader = locks = None
+        if store is not None:
+            from nightshift.archive.uploader import ArchiveUploader  # loads Arrow: not for a dry run
 
-        ledger = ArchiveLedger(database, store.bucket, run.run_id, now, job=run.job)
-        uploader = ArchiveUploader(store, ledger, settings.archive_prefix, run.run_id, listener, database.deadline)
-    try:
+            locks = stack.enter_context(closing(TableLocks(database)))
+            ledger = stack.enter_context(closing(ArchiveLedger(database, store.bucket, run.run_id, now, job=run.job)))
+            uploader = ArchiveUploader(store, ledger, settings.archive_prefix, run.run_id, listener, database.deadline)
+            stack.enter_context(closing(uploader))
         yield ArchiveContext(
             database=database,
             uploader=uploader,
             ledger=ledger,
-            limits=limits,
+            limits=limits_of(settings, database),
             listener=listener,
             vacuum=settings.cleanup_vacuum,
             max_share=settings.cleanup_max_share,
             now=now,
             locks=locks,
         )
-    finally:
-        if uploader is not None:
-            uploader.close()
-        if ledger is not None:
-            ledger.close()
-        if locks is not None:
-            locks.close()

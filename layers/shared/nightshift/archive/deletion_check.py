@@ -9,7 +9,7 @@ a trigger may do so for some rows only.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from nightshift.archive.target import CleanupTarget
 from nightshift.database.catalog import quote_literal
@@ -35,14 +35,8 @@ _OURS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TableCounts:
-    """Of the table, before a deletion.
-
-    Attributes:
-        inserted: rows that this session has inserted (PostgreSQL); the number of due rows (SQLite).
-        deleted: rows that this session has deleted (PostgreSQL); the number of rows (SQLite).
-    """
+class TableCounts(NamedTuple):
+    """Of the table, before a deletion; see `DeletionCheck._count`."""
 
     inserted: int = 0
     deleted: int = 0
@@ -60,8 +54,8 @@ class DeletionCheck:
         """To be called in a deletion's transaction, before it; the result is for `check_deleted`."""
         if not self._target.info.triggers:
             return TableCounts()
-        inserted = 0 if self._leave_for_good.is_set() else self._inserted(connection, untracked=0)
-        return TableCounts(inserted, self._deleted(connection, untracked=0))
+        inserted = 0 if self._leave_for_good.is_set() else self._count(connection, "inserted", untracked=0)
+        return TableCounts(inserted, self._count(connection, "deleted", untracked=0))
 
     def check_deleted(self, connection: RowConnection, before: TableCounts, deleted: int) -> None:
         """To be called after it: checks that the deleted rows are gone, and no others.
@@ -83,53 +77,44 @@ class DeletionCheck:
         if self._leave_for_good.is_set():
             return
         if self._target.is_postgresql:
-            back = self._inserted(connection, untracked=1) > before.inserted and self._has_due_rows_of_ours(connection)
+            inserted = self._count(connection, "inserted", untracked=1)
+            back = inserted > before.inserted and self._has_due_rows_of_ours(connection)
         else:
-            back = self._inserted(connection) > before.inserted - deleted
+            back = self._count(connection, "inserted") > before.inserted - deleted
         if back:
+            triggers = self._target.info.triggers
             raise RowsReturn(
                 f"rows of {self._target.info.name.label} are back as soon as they are deleted:"
-                f" {', '.join(self._names)} {'put' if len(self._names) > 1 else 'puts'} them there",
+                f" {', '.join(triggers)} {'put' if len(triggers) > 1 else 'puts'} them there",
                 hint="disable the trigger; nothing of this chunk was deleted",
             )
         self._leave_for_good.set()
 
     def _check_others(self, connection: RowConnection, before: int, deleted: int) -> None:
         if self._target.is_postgresql:
-            others = self._deleted(connection, untracked=deleted) - before - deleted
+            others = self._count(connection, "deleted", untracked=deleted) - before - deleted
         else:
-            others = before - deleted - self._deleted(connection)
+            others = before - deleted - self._count(connection, "deleted")
         if others > 0:
+            triggers = self._target.info.triggers
             raise RowsVanish(
                 f"more rows of {self._target.info.name.label} would go than are archived:"
-                f" {', '.join(self._names)} {'delete' if len(self._names) > 1 else 'deletes'} them",
+                f" {', '.join(triggers)} {'delete' if len(triggers) > 1 else 'deletes'} them",
                 hint="disable the trigger, or have it leave the table's other rows alone; nothing of this chunk was"
                 " deleted",
             )
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return self._target.info.triggers
+    def _count(self, connection: RowConnection, what: Literal["inserted", "deleted"], untracked: int = 0) -> int:
+        """PostgreSQL: rows that this session has inserted or deleted, as the server counts them, or `untracked`.
 
-    def _inserted(self, connection: RowConnection, untracked: int = 0) -> int:
-        """PostgreSQL: rows inserted, as the server counts them, or `untracked`. SQLite: due rows, for nobody else can
-        write meanwhile."""
-        if not self._target.is_postgresql:
-            return connection.execute(
-                f"SELECT count(*) FROM {self._target.info.name.sql} WHERE {self._target.due_condition}"
-            )
-        return self._counted(connection, "inserted", untracked)
-
-    def _deleted(self, connection: RowConnection, untracked: int = 0) -> int:
-        """PostgreSQL: rows deleted, as the server counts them, or `untracked`. SQLite: all rows."""
-        if not self._target.is_postgresql:
-            return connection.execute(f"SELECT count(*) FROM {self._target.info.name.sql}")
-        return self._counted(connection, "deleted", untracked)
-
-    def _counted(self, connection: RowConnection, what: str, untracked: int) -> int:
-        table = quote_literal(self._target.info.name.sql)
-        return connection.execute(_COUNTED.format(what=what, table=table, untracked=untracked))
+        SQLite: due rows for `inserted`, all rows for `deleted`, as nobody else can write meanwhile.
+        """
+        table = self._target.info.name.sql
+        if self._target.is_postgresql:
+            return connection.execute(_COUNTED.format(what=what, table=quote_literal(table), untracked=untracked))
+        due = f" WHERE {self._target.due_condition}" if what == "inserted" else ""
+        return connection.execute(f"SELECT count(*) FROM {table}{due}")
 
     def _has_due_rows_of_ours(self, connection: RowConnection) -> bool:
-        found = f"SELECT 1 FROM {self._target.info.name.sql} WHERE {self._target.due_condition} AND {_OURS} LIMIT 1"
-        return bool(connection.execute(f"SELECT count(*) FROM ({found}) f"))
+        ours = f"SELECT 1 FROM {self._target.info.name.sql} WHERE {self._target.due_condition} AND {_OURS} LIMIT 1"
+        return bool(connection.execute(f"SELECT count(*) FROM ({ours}) f"))

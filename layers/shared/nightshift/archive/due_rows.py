@@ -28,8 +28,8 @@ from nightshift.archive.run_state import LATE, LOCKED, ArchiveStats, build_table
 from nightshift.archive.target import CleanupTarget
 from nightshift.archive.unarchivable import name_largest
 from nightshift.database.catalog import HeapTable
-from nightshift.database.connect import Database, is_lock_timeout, server_message
-from nightshift.errors import ArchiveMismatch, NightshiftError
+from nightshift.database.connect import is_lock_timeout, server_message
+from nightshift.errors import ArchiveMismatch
 from nightshift.progress_events import ProgressEvent, ProgressStep
 from nightshift.results.cleanup import TableResult
 from nightshift.results.common import RunStatus
@@ -68,8 +68,20 @@ def process_due_rows(
         tally: counts committed work, whatever happens next.
         started: `time.monotonic()` value.
     """
+    assert context.uploader is not None  # only a dry run has none
+    assert context.ledger is not None
+    mover = ChunkArchiver(target, context.uploader, context.ledger, context.listener)
+    connect: Callable[[], RowConnection]
+    if target.is_postgresql:
+        connect = partial(PostgresConnection, context.database.target)
+    else:
+        connect = partial(SqliteConnection, context.database.target.path, target.info.columns)
     try:
-        _work(connection, context, _archiver(context, target, sample or CsvSample(0), tally))
+        _work(
+            connection,
+            context,
+            ChunkWorkerPool(mover, connect, context.limits, tally, sample or CsvSample(0)),
+        )
     except RowTooBig as exc:
         context.database.refresh_timeouts(connection)
         row = name_largest(connection, target.info, target.due_condition)
@@ -117,21 +129,6 @@ def _finish(
     )
 
 
-def _archiver(
-    context: ArchiveContext, target: CleanupTarget, sample: CsvSample, tally: ArchiveStats
-) -> ChunkWorkerPool:
-    assert context.uploader is not None  # only a dry run has none
-    assert context.ledger is not None
-    mover = ChunkArchiver(target, context.uploader, context.ledger, context.listener)
-    return ChunkWorkerPool(mover, _connector(context.database, target), context.limits, tally, sample)
-
-
-def _connector(database: Database, target: CleanupTarget) -> Callable[[], RowConnection]:
-    if database.is_postgresql:
-        return partial(PostgresConnection, database.target)
-    return partial(SqliteConnection, database.target.path, target.info.columns)
-
-
 def _work(connection: Connection, context: ArchiveContext, archiver: ChunkWorkerPool) -> None:
     """Whole partitions first, then everything else by chunks."""
     target, limits = archiver.mover.target, context.limits
@@ -155,8 +152,8 @@ def _vacuum(context: ArchiveContext, heaps: Sequence[HeapTable], tally: ArchiveS
     if not large:
         return False, ()
     with context.database.connect(autocommit=True) as connection:
-        said = [statistics.vacuum_table(connection, heap, context.limits.deadline) for heap in large]
-    warnings = tuple(warning for warning in said if warning)
+        outcomes = [statistics.vacuum_table(connection, heap, context.limits.deadline) for heap in large]
+    warnings = tuple(warning for warning in outcomes if warning)
     return not warnings, warnings
 
 
@@ -219,16 +216,12 @@ def drop_partitions(archiver: ChunkWorkerPool, heaps: list[HeapTable]) -> list[H
         connection = archiver.connect()
         try:
             _drop(archiver, connection, heap)
-        except (RowsLocked, StatementInterrupted, StatementRefused, _NotWhole) as exc:
+        except (RowsLocked, StatementInterrupted, StatementRefused) as exc:
             logger.warning("partition goes by rows", extra={"partition": heap.name.label, "reason": exc.message})
             left.append(heap)
         finally:
             connection.close()
     return left
-
-
-class _NotWhole(NightshiftError):
-    """A partition holds rows that are not due after all."""
 
 
 def _drop(archiver: ChunkWorkerPool, connection: RowConnection, heap: HeapTable) -> None:
@@ -244,7 +237,7 @@ def _drop(archiver: ChunkWorkerPool, connection: RowConnection, heap: HeapTable)
             if connection.execute(
                 f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.not_due_condition} LIMIT 1) s"
             ):
-                raise _NotWhole("it holds rows without a time, or with a mark in its place")
+                raise StatementRefused("it holds rows without a time, or with a mark in its place")
             batches = connection.stream_rows(target.select_sql(heap), bounds)
             for rows in rebatch(batches, archiver.limits.chunk_bytes):
                 entries += mover.uploader.upload_rows(target, mover.apply_column_types(rows))

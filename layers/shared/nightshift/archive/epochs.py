@@ -42,19 +42,6 @@ _LAST_INT4 = 2**31 - 1
 """A mark, although it would be a time in seconds: 2038-01-19."""
 
 
-@dataclass(frozen=True, slots=True)
-class EpochJudgement:
-    """The verdict on a column's values.
-
-    Attributes:
-        refusal: why they cannot be used; None where they can.
-        warnings: which of them are left alone.
-    """
-
-    refusal: GuardRefusal | None = None
-    warnings: tuple[str, ...] = ()
-
-
 @dataclass(slots=True)
 class _Fits:
     """Values by the unit that fits them, counted.
@@ -70,15 +57,20 @@ class _Fits:
     other: int = 0
 
 
-def judge_unit(connection: Connection, axis: TimestampColumn, info: TableInfo, written: str) -> EpochJudgement:
+def judge_unit(
+    connection: Connection, axis: TimestampColumn, info: TableInfo, written: str
+) -> tuple[str, ...] | GuardRefusal:
     """Hold the numbers of a table against the unit of its axis; a column of another kind is as it should be.
 
     Args:
         connection: in a transaction.
         written: the table, as the policy names it.
+
+    Returns:
+        warnings about values that are left alone, or why none can be used.
     """
     if axis.epoch_unit is None:
-        return EpochJudgement()
+        return ()
     return _judge(_look(connection, axis, info), axis, axis.epoch_unit, info.name, f"{written}.{axis.column}")
 
 
@@ -92,14 +84,15 @@ def check_unit(connection: Connection, axis: TimestampColumn, info: TableInfo) -
     if axis.epoch_unit is None:
         return None
     if connection.dialect.name != "postgresql":
-        return judge_unit(connection, axis, info, info.name.label).refusal
+        judged = judge_unit(connection, axis, info, info.name.label)
+        return judged if isinstance(judged, GuardRefusal) else None
     with _indexes_first(connection):
         for unit in (axis.epoch_unit, *UNITS):
             first, last = years_of(unit)
-            found = (
+            times = (
                 f"SELECT 1 FROM {info.name.sql} WHERE {axis.epoch_sql} >= {first} AND {axis.epoch_sql} < {last} LIMIT 1"
             )
-            if connection.exec_driver_sql(found).one_or_none() is not None:
+            if connection.exec_driver_sql(times).one_or_none() is not None:
                 break
         else:
             return None
@@ -107,36 +100,38 @@ def check_unit(connection: Connection, axis: TimestampColumn, info: TableInfo) -
     return None if unit == axis.epoch_unit else _wrong(column, unit, axis.epoch_unit)
 
 
-def _judge(found: _Fits, axis: TimestampColumn, unit: Unit, table: TableName, column: str) -> EpochJudgement:
-    fitting = found.units.pop(unit, 0)
-    misfits = sum(found.units.values()) + found.words
+def _judge(
+    fits: _Fits, axis: TimestampColumn, unit: Unit, table: TableName, column: str
+) -> tuple[str, ...] | GuardRefusal:
+    fitting = fits.units.pop(unit, 0)
+    misfits = sum(fits.units.values()) + fits.words
     if misfits and misfits >= FEW * (fitting + misfits):
-        return EpochJudgement(refusal=_misfits(found, fitting, axis, unit, table, column))
-    if not fitting and found.other > MARKS:
+        return _misfits(fits, fitting, axis, unit, table, column)
+    if not fitting and fits.other > MARKS:
         what = f"{column} holds numbers that are no times since 2000, in whatever unit"
-        return EpochJudgement(refusal=make_refusal("wrong_type", what, "name a column of times in the policy"))
-    if misfits or (fitting and found.early):
-        alone = f"{column}: values that are no times since 2000 in {NAMES[unit]} are left alone"
-        return EpochJudgement(warnings=(alone,))
-    return EpochJudgement()
+        return make_refusal("wrong_type", what, "name a column of times in the policy")
+    if misfits or (fitting and fits.early):
+        return (f"{column}: values that are no times since 2000 in {NAMES[unit]} are left alone",)
+    return ()
 
 
 def _misfits(
-    found: _Fits, fitting: int, axis: TimestampColumn, unit: Unit, table: TableName, column: str
+    fits: _Fits, fitting: int, axis: TimestampColumn, unit: Unit, table: TableName, column: str
 ) -> GuardRefusal:
-    if found.words >= sum(found.units.values()):
+    if fits.words >= sum(fits.units.values()):
         hint = "store numbers alone, or local times without a zone alone and remove `epoch` from the policy"
         return make_refusal("wrong_type", f"{column} holds text that is no number, and the policy says `epoch`", hint)
-    other = max(found.units, key=lambda one: found.units[one])
+    other = max(fits.units, key=lambda name: fits.units[name])
     if not fitting:
         return _wrong(column, other, unit)
-    times, factor = _conversion(other, unit)
+    have, want = UNITS[other], UNITS[unit]
+    factor = f"* {want // have}" if want > have else f"/ {have // want}"
     name, (first, last) = quote_identifier(axis.column), years_of(other)
-    count = found.units[other]
+    count = fits.units[other]
     return make_refusal(
         "wrong_type",
         f"{column} holds {NAMES[other]} beside {NAMES[unit]}: {count:,} of {fitting + count:,} values looked at",
-        f"bring them into one unit: UPDATE {table.sql} SET {name} = {name} {times} {factor}"
+        f"bring them into one unit: UPDATE {table.sql} SET {name} = {name} {factor}"
         f" WHERE {name} >= {first} AND {name} < {last}",
     )
 
@@ -146,29 +141,31 @@ def _wrong(column: str, other: Unit, unit: Unit) -> GuardRefusal:
     return make_refusal("wrong_type", message, f'these are {NAMES[other]}: set epoch = "{other}"')
 
 
-def _conversion(other: Unit, unit: Unit) -> tuple[str, int]:
-    """Operator and factor that turn a number of one unit into one of another."""
-    have, want = UNITS[other], UNITS[unit]
-    return ("*", want // have) if want > have else ("/", have // want)
-
-
 def _look(connection: Connection, axis: TimestampColumn, info: TableInfo) -> _Fits:
     """Sort a sample of the values; on SQLite all of them."""
     on_postgresql = connection.dialect.name == "postgresql"
     if on_postgresql:
-        samples = [sample for heap in _some(info.heaps) for sample in _samples(axis, heap)]
+        filled = [heap for heap in info.heaps if heap.blocks]
+        chosen = filled if len(filled) <= _HEAPS else filled[: _HEAPS // 2] + filled[-_HEAPS // 2 :]
+        samples = [sample for heap in chosen for sample in _samples(axis, heap)]
     else:
         column = quote_identifier(axis.column)
         samples = [f"SELECT {axis.epoch_sql} AS v FROM {info.name.sql} WHERE {column} IS NOT NULL"]
-    found = _Fits()
+    fits = _Fits()
     if not samples:
-        return found
+        return fits
     fitted = f"SELECT {_fit(axis, on_postgresql=on_postgresql)} AS fit, v FROM ({' UNION ALL '.join(samples)}) s"
     with _indexes_first(connection):
         counted = f"SELECT fit, count(*), count(DISTINCT v) FROM ({fitted}) f GROUP BY fit"
         for fit, count, different in connection.exec_driver_sql(counted):
-            _add(found, fit, count, different)
-    return found
+            if fit in UNITS:
+                fits.units[fit] = count
+            elif fit == "words":
+                fits.words = count
+            elif fit != "mark":
+                fits.other += different
+                fits.early += count if fit == "early" else 0
+    return fits
 
 
 @contextmanager
@@ -182,16 +179,6 @@ def _indexes_first(connection: Connection) -> Iterator[None]:
     connection.exec_driver_sql("SET LOCAL enable_seqscan TO DEFAULT")
 
 
-def _add(found: _Fits, fit: str, count: int, different: int) -> None:
-    if fit in UNITS:
-        found.units[fit] = count
-    elif fit == "words":
-        found.words = count
-    elif fit != "mark":
-        found.other += different
-        found.early += count if fit == "early" else 0
-
-
 def _fit(axis: TimestampColumn, *, on_postgresql: bool) -> str:
     """SQL that classifies a value `v`."""
     cases = [] if on_postgresql else ["WHEN typeof(v) NOT IN ('integer', 'real') THEN 'words'"]
@@ -202,11 +189,6 @@ def _fit(axis: TimestampColumn, *, on_postgresql: bool) -> str:
     assert axis.epoch_unit is not None  # there is nothing to sort otherwise
     cases.append(f"WHEN v < {years_of(axis.epoch_unit)[0]} THEN 'early'")
     return f"CASE {' '.join(cases)} ELSE 'late' END"
-
-
-def _some(heaps: tuple[HeapTable, ...]) -> list[HeapTable]:
-    filled = [heap for heap in heaps if heap.blocks]
-    return filled if len(filled) <= _HEAPS else filled[: _HEAPS // 2] + filled[-_HEAPS // 2 :]
 
 
 def _samples(axis: TimestampColumn, heap: HeapTable) -> Iterator[str]:

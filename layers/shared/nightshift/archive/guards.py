@@ -1,14 +1,13 @@
 """Guards: each checks one condition and refuses the table before anything is touched.
 
 A guard returns a `GuardRefusal` (problem and remedy) or None. They run on catalogue facts and cheap look-ups, in
-the order of `GUARDS`; the first refusal ends it for that table, and only for that table.
+the order of `first_refusal`; the first refusal ends it for that table, and only for that table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -36,13 +35,10 @@ EXPIRY_TAKES_TREES = "archive the table by an [[expiry]] entry with archive = tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardContext:
-    """Facts of a table and its policy, for the guards."""
+    """A table, and what the guards know beside it."""
 
-    policy: RetentionRule
-    info: TableInfo
-    cutoff: datetime
+    target: CleanupTarget
     connection: Connection
-    postgresql: bool
     leaving: Mapping[str, str] = field(default_factory=dict)
     """In a dry run: condition of the rows that earlier policies would take, by the table's label."""
     later: Collection[str] = ()
@@ -75,43 +71,43 @@ def check_timestamp_column(policy: RetentionRule, info: TableInfo, *, postgresql
     return make_refusal("wrong_type", what, "a policy needs timestamptz, timestamp, date, or a number with `epoch`")
 
 
-def check_encoding(case: GuardContext) -> GuardRefusal | None:
+def check_encoding(target: CleanupTarget) -> GuardRefusal | None:
     """Parquet's text is UTF-8; a database without an encoding may hold anything."""
-    if case.info.text_encoding_ok:
+    if target.info.text_encoding_ok:
         return None
     return make_refusal("encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", UTF8_CURE)
 
 
-def check_reserved_column_names(case: GuardContext) -> GuardRefusal | None:
+def check_reserved_column_names(target: CleanupTarget) -> GuardRefusal | None:
     """No column has the name of the one that we may add to a file."""
-    if case.info.column(EXACT) is None:
+    if target.info.column(EXACT) is None:
         return None
     return make_refusal(
         "reserved_name",
-        f"{case.policy.table} has a column {EXACT}, a name that nightshift uses",
+        f"{target.policy.table} has a column {EXACT}, a name that nightshift uses",
         "rename the column",
     )
 
 
-def check_hidden_rows(case: GuardContext) -> GuardRefusal | None:
+def check_hidden_rows(target: CleanupTarget) -> GuardRefusal | None:
     """No rule, trigger, security policy or inheritance stands between us and the rows."""
-    if case.info.hiding:
-        what = ", ".join(case.info.hiding)
+    if target.info.hiding:
+        what = ", ".join(target.info.hiding)
         return make_refusal(
             "hidden_rows",
-            f"{case.policy.table}: {what} can keep rows from a DELETE",
-            hiding_cure(case.info.hiding),
+            f"{target.policy.table}: {what} can keep rows from a DELETE",
+            hiding_cure(target.info.hiding),
         )
-    if case.info.has_children:
-        return make_refusal("hidden_rows", f"other tables inherit from {case.policy.table}", CHILDREN_CURE)
+    if target.info.has_children:
+        return make_refusal("hidden_rows", f"other tables inherit from {target.policy.table}", CHILDREN_CURE)
     return None
 
 
-def check_privileges(case: GuardContext) -> GuardRefusal | None:
+def check_privileges(target: CleanupTarget) -> GuardRefusal | None:
     """We may read and delete in every heap, and read the table as a whole."""
-    closed = [heap.name for heap in case.info.heaps if not heap.may_delete]
-    name = case.info.name
-    if not closed and case.info.may_read:
+    closed = [heap.name for heap in target.info.heaps if not heap.may_delete]
+    name = target.info.name
+    if not closed and target.info.may_read:
         return None
     if not closed:
         return make_refusal(
@@ -126,72 +122,76 @@ def check_privileges(case: GuardContext) -> GuardRefusal | None:
     )
 
 
-def check_cascades(case: GuardContext) -> GuardRefusal | None:
+def check_cascades(target: CleanupTarget) -> GuardRefusal | None:
     """No foreign key would delete rows that nobody archived, and none makes the deletion fail.
 
     A CASCADE is refused even if no row depends on a due one now: one could be added before the deletion.
     """
-    for key in case.info.referenced_by:
+    for key in target.info.referenced_by:
         if key.on_delete is OnDelete.CASCADE:
             return make_refusal(
                 "cascade",
-                f"deleting from {case.policy.table} would delete rows of {key.table} that nobody archived ({key.name})",
+                f"deleting from {target.policy.table} would delete rows of {key.table} that nobody archived ({key.name})",
                 EXPIRY_TAKES_TREES
-                if key.table_sql == case.info.name.sql
+                if key.table_sql == target.info.name.sql
                 else f"archive {key.table} by a policy of its own and make the foreign key ON DELETE RESTRICT",
             )
     return None
 
 
-def check_references(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
+def check_references(context: GuardContext) -> GuardRefusal | None:
     """Few rows that must stay point at due rows: no more than a run leaves out one by one."""
-    for key in case.info.referenced_by:
+    target = context.target
+    for key in target.info.referenced_by:
         if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
             continue
-        itself = key.table_sql == case.info.name.sql
-        most = 0 if itself else MOST_REFUSED if case.postgresql else MOST_REFUSED_ALONE
-        found = references.overdue_references(
-            case.connection,
-            case.info.name,
+        itself = key.table_sql == target.info.name.sql
+        most = 0 if itself else MOST_REFUSED if target.is_postgresql else MOST_REFUSED_ALONE
+        referencing = references.overdue_references(
+            context.connection,
+            target.info.name,
             key,
             target.due_condition,
-            leaving=case.leaving.get(key.table),
+            leaving=context.leaving.get(key.table),
             most=most + 1,
         )
-        if found > most:
+        if referencing > most:
             return make_refusal(
                 "cascade",
-                f"rows of {key.table} still reference due rows of {case.policy.table} ({key.name})",
+                f"rows of {key.table} still reference due rows of {target.policy.table} ({key.name})",
                 EXPIRY_TAKES_TREES
                 if itself
                 else f"put {key.table} first in the policies, with a retention that is not longer",
             )
-        if found:
-            case.notes.append(f"due rows that {found:,} rows of {key.table} reference will be left ({key.name})")
+        if referencing:
+            context.notes.append(
+                f"due rows that {referencing:,} rows of {key.table} reference will be left ({key.name})"
+            )
     return None
 
 
-def check_dissolved_references(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
+def check_dissolved_references(context: GuardContext) -> GuardRefusal | None:
     """No due row would lose a reference before it is archived.
 
     ON DELETE SET NULL and SET DEFAULT change the rows that stay; when a chunk goes, those of the next chunk and of the
     next policy stay.
     """
-    for key in case.info.referenced_by:
+    target = context.target
+    for key in target.info.referenced_by:
         if key.on_delete not in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT):
             continue
-        itself = key.table_sql == case.info.name.sql
-        if not itself and not any(_may_mean(written, key.table) for written in case.later):
+        itself = key.table_sql == target.info.name.sql
+        if not itself and not any(_may_mean(written, key.table) for written in context.later):
             continue
         # Of the table itself only due rows matter; which rows of another are due, its own policy says when it comes.
         leaving = target.not_due_condition if itself else None
         if references.overdue_references(
-            case.connection, case.info.name, key, target.due_condition, leaving=leaving, most=1
+            context.connection, target.info.name, key, target.due_condition, leaving=leaving, most=1
         ):
             return make_refusal(
                 "dissolves",
                 f"rows of {key.table} would be archived without their {', '.join(key.columns)}:"
-                f" they reference due rows of {case.policy.table} ({key.name}, ON DELETE {key.on_delete})",
+                f" they reference due rows of {target.policy.table} ({key.name}, ON DELETE {key.on_delete})",
                 EXPIRY_TAKES_TREES if itself else f"put {key.table} first in the policies",
             )
     return None
@@ -199,63 +199,35 @@ def check_dissolved_references(case: GuardContext, target: CleanupTarget) -> Gua
 
 def _may_mean(written: str, label: str) -> bool:
     """Returns whether a policy's name may mean a table, in any case, and in any schema where it names none."""
-    one, other = ([part.lower() for part, _ in split_name(name) or ()] for name in (written, label))
-    shared = min(len(one), len(other))
-    return shared > 0 and one[-shared:] == other[-shared:]
+    policy, table = ([part.lower() for part, _ in split_name(name) or ()] for name in (written, label))
+    shared = min(len(policy), len(table))
+    return shared > 0 and policy[-shared:] == table[-shared:]
 
 
-def check_replica_identity(case: GuardContext) -> GuardRefusal | None:
-    """No publication makes the server refuse every DELETE."""
-    return check_replicable(case.connection, case.info.heaps, case.policy.table) if case.postgresql else None
+def first_refusal(context: GuardContext) -> GuardRefusal | None:
+    """Ask every guard; the first no wins.
 
-
-def warn_of_triggers(case: GuardContext) -> None:
-    """Triggers that run on a DELETE are no reason to refuse, and cannot be tried without deleting."""
-    if case.info.triggers:
-        case.notes.append(f"{', '.join(case.info.triggers)} will run as rows are deleted; a dry run cannot try it")
-
-
-def check_text_times(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
-    """SQLite: every due value compares as a time without a zone should."""
-    return check_plain_times(case.connection, target.axis, case.info.name, case.policy.table, case.cutoff)
-
-
-def check_holds(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
-    """The table still has the columns that holds on restored rows use."""
-    return unknown_holds_refusal(case.policy.table, target.held)
-
-
-def check_not_already_archived(case: GuardContext) -> GuardRefusal | None:
-    """No row of the table is in the archive still: one that a restore inserted, before the table took this place."""
-    return already_restored_refusal(case.connection, case.info.name, case.policy.table)
-
-
-GUARDS: tuple[Callable[[GuardContext], GuardRefusal | None], ...] = (
-    check_encoding,
-    check_reserved_column_names,
-    check_hidden_rows,
-    check_privileges,
-    check_cascades,
-    check_not_already_archived,
-    check_replica_identity,
-    warn_of_triggers,
-)
-
-
-TARGET_GUARDS: tuple[Callable[[GuardContext, CleanupTarget], GuardRefusal | None], ...] = (
-    check_holds,
-    check_references,
-    check_dissolved_references,
-    check_text_times,
-)
-
-
-def first_refusal(case: GuardContext, target: CleanupTarget) -> GuardRefusal | None:
-    """Ask every guard; the first no wins."""
-    for guard in GUARDS:
-        if no := guard(case):
-            return no
-    for target_guard in TARGET_GUARDS:
-        if no := target_guard(case, target):
-            return no
-    return None
+    The table must still have the columns that holds on restored rows use. No row of it may be in the archive still,
+    as one that a restore inserted before the table took this place.
+    """
+    target, connection = context.target, context.connection
+    info, written = target.info, target.policy.table
+    refusal = (
+        check_encoding(target)
+        or check_reserved_column_names(target)
+        or check_hidden_rows(target)
+        or check_privileges(target)
+        or check_cascades(target)
+        or already_restored_refusal(connection, info.name, written)
+        or (check_replicable(connection, info.heaps, written) if target.is_postgresql else None)
+    )
+    if refusal is None and info.triggers:
+        # Triggers that run on a DELETE are no reason to refuse, and cannot be tried without deleting.
+        context.notes.append(f"{', '.join(info.triggers)} will run as rows are deleted; a dry run cannot try it")
+    return (
+        refusal
+        or unknown_holds_refusal(written, target.held)
+        or check_references(context)
+        or check_dissolved_references(context)
+        or check_plain_times(connection, target.axis, info.name, written, target.cutoff)
+    )

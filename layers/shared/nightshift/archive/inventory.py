@@ -104,14 +104,14 @@ def returned_beside(connection: Connection, label: str, identities: Sequence[str
     if not table_exists(connection, restored_object):
         return 0
     r = restored_object.c
-    found = (
+    count = (
         select(func.count())
         .select_from(restored_object)
         .join(archive_object, archive_object.c.object_key == r.object_key)
         .where(r.source_table == label, r.target_id.in_(identities), ~r.into_original)
         .where(archive_object.c.state == ARCHIVED)
     )
-    return int(connection.execute(found).scalar_one())
+    return int(connection.execute(count).scalar_one())
 
 
 def known_tables(connection: Connection, bucket: str) -> list[str]:
@@ -135,13 +135,13 @@ def resolve_table(written: str, labels: Sequence[str]) -> str | None:
         return None
     exact = tuple(part for part, _ in parts)
     folded = tuple(part if quoted else part.lower() for part, quoted in parts)
+    names = {label: tuple(part for part, _ in split_name(label) or ()) for label in labels}
     for candidate in dict.fromkeys((exact, folded)):
-        named = {label: tuple(part for part, _ in split_name(label) or ()) for label in labels}
-        found = [label for label, name in named.items() if name[-len(candidate) :] == candidate]
-        if len(found) > 1:
-            found = [label for label in found if named[label] in (candidate, ("public", *candidate))]
-        if len(found) == 1:
-            return found[0]
+        meant = [label for label, name in names.items() if name[-len(candidate) :] == candidate]
+        if len(meant) > 1:
+            meant = [label for label in meant if names[label] in (candidate, ("public", *candidate))]
+        if len(meant) == 1:
+            return meant[0]
     return None
 
 
@@ -188,7 +188,7 @@ def scope_of(
     if table is None:
         return VerificationScope(None, since, until)
     labels = known_tables(connection, bucket)
-    label = table if table in labels else resolve_table(table, labels)
+    label = resolve_table(table, labels)
     if label is None:
         raise NightshiftError(
             "the archive knows no such table",
@@ -200,4 +200,4 @@ def scope_of(
 
 def object_directories(objects: Iterable[ArchivedObject]) -> list[str]:
     """The `…/table=<label>` under which objects lie, read off their keys: the prefix may have been another one once."""
-    return sorted({one.key.rpartition(_DAY)[0] for one in objects})
+    return sorted({archived.key.rpartition(_DAY)[0] for archived in objects})

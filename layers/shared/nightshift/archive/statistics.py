@@ -35,18 +35,17 @@ def plan_scan_ranges(
     fields = []
     for heap in heaps:
         if not target.is_postgresql:
-            rows = ChunkRange(_lowest_rowid(connection, target, heap), heap.blocks + 1)
+            lowest = connection.exec_driver_sql(f"SELECT min({target.rowid_column}) FROM {heap.name.sql}").scalar()
+            rows = ChunkRange(int(lowest or 0), heap.blocks + 1)
             carver = ChunkAllocator(rows, _SQLITE_FIRST_ROWS, target_bytes)
             fields.append(ScanRange(heap=heap, carver=carver, condition=target.ctid_range_condition))
         elif not heap.indexed:
             fields.append(_by_place(target, heap, target_bytes, workers))
         elif (span := _span(connection, target, heap)) is not None:
-            by_time = _serves(heap, span)
-            fields.append(
-                _by_time(target, heap, span, target_bytes, workers)
-                if by_time
-                else _by_place(target, heap, target_bytes, workers)
-            )
+            if _serves(heap, span):
+                fields.append(_by_time(target, heap, span, target_bytes, workers))
+            else:
+                fields.append(_by_place(target, heap, target_bytes, workers))
     return fields
 
 
@@ -102,11 +101,6 @@ def _span(connection: Connection, target: CleanupTarget, heap: HeapTable) -> tup
     return int(row[0]) - 1, axis.to_epoch(target.cutoff), int(row[1])
 
 
-def _lowest_rowid(connection: Connection, target: CleanupTarget, heap: HeapTable) -> int:
-    lowest = connection.exec_driver_sql(f"SELECT min({target.rowid_column}) FROM {heap.name.sql}").scalar()
-    return int(lowest or 0)
-
-
 def expected_due(connection: Connection, target: CleanupTarget) -> int:
     """Due rows as the planner expects them, from its statistics; 0 where it keeps none (SQLite)."""
     if not target.is_postgresql:
@@ -141,8 +135,7 @@ def oldest_due(
 
     Args:
         heaps: look only at the pages that were appended to these since they were described, which is cheap right
-            after a large
-            deletion, when an index still leads through every dead row; None: look at the whole table.
+            after a large deletion, when an index still leads through every dead row; None: look at the whole table.
 
     Returns:
         aware, in the policy's zone; `datetime.min` in that zone for a row before year 1.
@@ -156,12 +149,12 @@ def oldest_due(
         ]
     points = []
     for source, condition in sources:
+        oldest = f"SELECT min({axis.epoch_sql}) FROM {source} WHERE {condition}"
         if target.is_postgresql:
-            sql = axis.point_sql(f"SELECT min({axis.epoch_sql}) FROM {source} WHERE {condition}")
-            point = connection.exec_driver_sql(f"SELECT {sql}").scalar()
-        else:
-            point = connection.exec_driver_sql(f"SELECT min({axis.epoch_sql}) FROM {source} WHERE {condition}").scalar()
-            point = parse_text(point) if isinstance(point, str) else point
+            oldest = f"SELECT {axis.point_sql(oldest)}"
+        point = connection.exec_driver_sql(oldest).scalar()
+        if isinstance(point, str):
+            point = parse_text(point)  # SQLite
         if point is not None:
             points.append(int(point))
     if not points:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +22,6 @@ from nightshift.archive.unarchivable import check_columns, check_sizes
 from nightshift.archive.volume import check_volume, estimate_due_rows
 from nightshift.database import postgres, sqlite
 from nightshift.database.connect import is_lock_timeout, refused_statement
-from nightshift.database.tables import archive_object, table_exists
 from nightshift.errors import NightshiftError, RowsReturn, RowsVanish
 from nightshift.policy.retention import RetentionRule
 from nightshift.results.cleanup import TableResult
@@ -50,10 +49,10 @@ def archive_table(
         with context.database.connect() as connection, context.lock_table():
             if context.database.is_postgresql:
                 _begin(connection)
-            found = _aim(connection, context, run, policy)
-            if isinstance(found, GuardRefusal):
-                return TableResult(table=policy.table, status=RunStatus.REFUSED, refusal=found)
-            target, notes = found
+            aim = _aim(connection, context, run, policy)
+            if isinstance(aim, GuardRefusal):
+                return TableResult(table=policy.table, status=RunStatus.REFUSED, refusal=aim)
+            target, notes = aim
             if run.dry_run:
                 return _rehearse(connection, context, run, target, started, notes)
             if not run.force and (refusal := _volume(connection, context, target)):
@@ -62,22 +61,26 @@ def archive_table(
             from nightshift.archive.due_rows import process_due_rows  # loads Arrow: not for a dry run
 
             return process_due_rows(connection, context, target, sample, tally, started)
-    except DBAPIError as exc:
+    except Exception as exc:
+        return build_table_result(target or policy, tally, started=started, **_failure(exc, policy.table))
+
+
+def _failure(exc: Exception, table: str) -> dict[str, Any]:
+    """Returns the facts of a table's failure, for its result."""
+    if isinstance(exc, DBAPIError):
         if is_lock_timeout(exc):
-            return build_table_result(target or policy, tally, RunStatus.PARTIAL, started, warnings=(LOCKED,))
-        error = refused_statement(exc).about(policy.table)
-        return build_table_result(target or policy, tally, RunStatus.FAILED, started, error=error)
-    except (RowsReturn, RowsVanish) as exc:
+            return {"status": RunStatus.PARTIAL, "warnings": (LOCKED,)}
+        return {"status": RunStatus.FAILED, "error": refused_statement(exc).about(table)}
+    if isinstance(exc, RowsReturn | RowsVanish):
         guard = "returning_rows" if isinstance(exc, RowsReturn) else "vanishing_rows"
         refusal = GuardRefusal(guard=guard, message=exc.message, hint=exc.hint or "")
-        return build_table_result(target or policy, tally, RunStatus.REFUSED, started, refusal=refusal)
-    except NightshiftError as exc:
-        return build_table_result(target or policy, tally, RunStatus.FAILED, started, error=exc.about(policy.table))
-    except Exception as exc:
-        # Not foreseen; still the other tables must have their turn.
-        logger.exception("unexpected error", extra={"table": policy.table})
-        error = NightshiftError("an unexpected error", detail=type(exc).__name__, hint="the log has its trace")
-        return build_table_result(target or policy, tally, RunStatus.FAILED, started, error=error)
+        return {"status": RunStatus.REFUSED, "refusal": refusal}
+    if isinstance(exc, NightshiftError):
+        return {"status": RunStatus.FAILED, "error": exc.about(table)}
+    # Not foreseen; still the other tables must be processed.
+    logger.error("unexpected error", exc_info=exc, extra={"table": table})
+    error = NightshiftError("an unexpected error", detail=type(exc).__name__, hint="the log has its trace")
+    return {"status": RunStatus.FAILED, "error": error}
 
 
 def _aim(
@@ -89,12 +92,12 @@ def _aim(
     info = describe(connection, policy.table, policy.timestamp)
     if refusal := check_table_known(policy.table, info):
         return refusal
-    assert info is not None  # known_table has refused otherwise
+    assert info is not None  # check_table_known has refused otherwise
     if refusal := guards.check_timestamp_column(policy, info, postgresql=postgresql):
         return refusal
     column = info.column(policy.timestamp)
-    assert column is not None  # usable_timestamp has refused otherwise
-    kind = timestamp_kind(column, policy.epoch, postgresql=postgresql)
+    kind = timestamp_kind(column, policy.epoch, postgresql=postgresql) if column else None
+    assert column is not None  # check_timestamp_column has refused otherwise
     assert kind is not None
     axis, cutoff = TimestampColumn(column.name, kind, policy.zone, column.base_type), policy.cutoff(run.as_of)
     version = int((connection.dialect.server_version_info or (14,))[0]) if postgresql else 0
@@ -115,27 +118,15 @@ def _aim(
     if info.name in context.seen:
         return duplicate_policy_refusal(policy.table)
     context.seen.add(info.name)
-    case = guards.GuardContext(
-        policy=policy,
-        info=info,
-        cutoff=cutoff,
-        connection=connection,
-        postgresql=postgresql,
-        leaving=context.leaving,
-        later=context.later,
-    )
-    if refusal := guards.first_refusal(case, target):
+    guarded = guards.GuardContext(target=target, connection=connection, leaving=context.leaving, later=context.later)
+    if refusal := guards.first_refusal(guarded):
         return refusal
-    judgement = judge_unit(connection, axis, info, policy.table)
-    if judgement.refusal:
-        return judgement.refusal
-    return replace(target, beyond=_beyond(connection, run, target), notes=judgement.warnings), case.notes
-
-
-def _beyond(connection: Connection, run: JobRun, target: CleanupTarget) -> tuple[str, ...]:
-    """Returns warnings about values that the archive cannot hold; only a dry run has time to check rows' sizes."""
-    sizes = check_sizes(connection, target.info, target.due_condition) if run.dry_run else ()
-    return check_columns(connection, target.info) + sizes
+    warnings = judge_unit(connection, axis, info, policy.table)
+    if isinstance(warnings, GuardRefusal):
+        return warnings
+    # Only a dry run has time to check rows' sizes.
+    sizes = check_sizes(connection, info, target.due_condition) if run.dry_run else ()
+    return replace(target, beyond=check_columns(connection, info) + sizes, notes=warnings), guarded.notes
 
 
 def _begin(connection: Connection) -> None:
@@ -159,13 +150,8 @@ def _rehearse(
     notes: Sequence[str],
 ) -> TableResult:
     """The dry run of one table: counts, estimates, and the guard for volume as it would decide."""
-    ledger_exists = table_exists(connection, archive_object)
-    expected = estimate_due_rows(
-        connection, target, chunk_bytes=context.limits.chunk_bytes, ledger_exists=ledger_exists
-    )
-    refusal = None
-    if not run.force:
-        refusal = _volume(connection, context, target)
+    estimate = estimate_due_rows(connection, target, chunk_bytes=context.limits.chunk_bytes)
+    refusal = None if run.force else _volume(connection, context, target)
     if refusal is None:
         context.leaving[target.info.name.label] = target.due_condition
     return build_table_result(
@@ -176,5 +162,5 @@ def _rehearse(
         oldest_overdue=statistics.oldest_due(connection, target),
         warnings=(*notes, *hold_warnings(target.held, target.axis.zone), *target.notes),
         refusal=refusal,
-        estimate=expected,
+        estimate=estimate,
     )

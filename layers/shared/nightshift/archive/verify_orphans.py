@@ -92,24 +92,31 @@ def find_strays(
         with database.connect() as connection:
             ledger = scope.list_objects(connection, store.bucket)
         if held and repair:
-            found, unknown = _compare(database, store, ledger, listed)
-            _remove_unfinished(database, store, found)
-            _set_aside_unknown(database, store, found, unknown)
-            return found
+            report = _compare(database, store, ledger, listed)
+            _remove_unfinished(database, store, report)
+            _set_aside_unknown(database, store, report, listed)
+            return report
     # Looking on needs no lock: a cleanup that is due meanwhile must not be refused for it.
-    found, _ = _compare(database, store, ledger, listed)
+    report = _compare(database, store, ledger, listed)
     if not held:
-        found.in_progress, found.unfinished = found.unfinished, []
-    return found
+        report.in_progress, report.unfinished = report.unfinished, []
+    return report
 
 
 def _compare(
     database: Database, store: ObjectStore, ledger: list[ArchivedObject], listed: Mapping[str, ObjectInfo]
-) -> tuple[OrphanReport, Mapping[str, ObjectInfo]]:
-    """Returns the unfinished and the unknown objects, and the listing of the latter."""
+) -> OrphanReport:
+    """Returns the unfinished and the unknown objects."""
     unknown = _unknown(database, store.bucket, ledger, listed)
-    found = OrphanReport(ledger, unfinished=_present(store, ledger, listed), unknown=list(unknown.values()))
-    return found, {key: listed[key] for key in unknown}
+    # Looked up at this moment: since the listing a run may have written, or swept, some.
+    unfinished = [
+        UnverifiedObject(archived.key, archived.table, archived.state)
+        for archived in ledger
+        if archived.state in _UNFINISHED
+        and (archived.state != _UNFINISHED[-1] or archived.key in listed)
+        and store.head_object(archived.key) is not None
+    ]
+    return OrphanReport(ledger, unfinished=unfinished, unknown=unknown)
 
 
 def _listed(database: Database, store: ObjectStore, prefix: str, scope: VerificationScope) -> dict[str, ObjectInfo]:
@@ -122,78 +129,65 @@ def _listed(database: Database, store: ObjectStore, prefix: str, scope: Verifica
                 for path in object_directories(VerificationScope(scope.table).list_objects(connection, store.bucket))
             ]
     return {
-        found.key: found
+        info.key: info
         for place in places
-        for found in store.list_objects(place)
-        if found.key.endswith(SUFFIX) and scope.covers_key(found.key)
+        for info in store.list_objects(place)
+        if info.key.endswith(SUFFIX) and scope.covers_key(info.key)
     }
-
-
-def _present(
-    store: ObjectStore, ledger: Sequence[ArchivedObject], listed: Mapping[str, ObjectInfo]
-) -> list[UnverifiedObject]:
-    """Unfinished objects that S3 has at this moment: since the listing a run may have written, or swept, some."""
-    suspects = [
-        one for one in ledger if one.state in _UNFINISHED and (one.state != _UNFINISHED[-1] or one.key in listed)
-    ]
-    return [
-        UnverifiedObject(one.key, one.table, one.state) for one in suspects if store.head_object(one.key) is not None
-    ]
 
 
 def _unknown(
     database: Database, bucket: str, ledger: Sequence[ArchivedObject], listed: Mapping[str, ObjectInfo]
-) -> dict[str, UnverifiedObject]:
-    """Listed objects without a row in this bucket's ledger, by key."""
-    known = {one.key for one in ledger}
+) -> list[UnverifiedObject]:
+    """Listed objects without a row in this bucket's ledger."""
+    known = {archived.key for archived in ledger}
     keys = [key for key in listed if key not in known]
-    elsewhere: dict[str, str] = {}
+    buckets: dict[str, str] = {}
     with database.connect() as connection:
         if keys and table_exists(connection, archive_object):
             columns = select(archive_object.c.object_key, archive_object.c.bucket)
-            for some in split_keys(keys):
-                rows = connection.execute(columns.where(archive_object.c.object_key.in_(some)))
-                elsewhere.update((row.object_key, row.bucket) for row in rows)
-    notes = {}
-    for key in keys:
-        if elsewhere.get(key) != bucket:
-            there = (
-                f"the ledger has it in bucket {elsewhere[key]}" if key in elsewhere else "the ledger has no such key"
-            )
-            notes[key] = UnverifiedObject(key, None, there)
-    return notes
+            for batch in split_keys(keys):
+                rows = connection.execute(columns.where(archive_object.c.object_key.in_(batch)))
+                buckets.update((row.object_key, row.bucket) for row in rows)
+    return [
+        UnverifiedObject(
+            key, None, f"the ledger has it in bucket {buckets[key]}" if key in buckets else "the ledger has no such key"
+        )
+        for key in keys
+        if buckets.get(key) != bucket
+    ]
 
 
-def _remove_unfinished(database: Database, store: ObjectStore, found: OrphanReport) -> None:
+def _remove_unfinished(database: Database, store: ObjectStore, report: OrphanReport) -> None:
     """Through the ledger's own protocol, so that it can never meet a late COMMIT."""
-    gone: set[str] = set()
+    removed: set[str] = set()
     # It stamps and names nothing: no entry is made.
     with closing(ArchiveLedger(database, store.bucket, "", _NEVER)) as ledger:
-        for some in split_keys([one.key for one in found.unfinished], SWEEP_LIMIT):
-            swept = list(store.delete_objects(ledger.claim_orphans(some)))
+        for batch in split_keys([orphan.key for orphan in report.unfinished], SWEEP_LIMIT):
+            swept = list(store.delete_objects(ledger.claim_orphans(batch)))
             ledger.mark_orphans_deleted(swept)
-            gone.update(swept)
-    found.repaired += [RepairedEntry(one.key, "removed") for one in found.unfinished if one.key in gone]
-    found.unfinished = [one for one in found.unfinished if one.key not in gone]
+            removed.update(swept)
+    report.repaired += [RepairedEntry(orphan.key, "removed") for orphan in report.unfinished if orphan.key in removed]
+    report.unfinished = [orphan for orphan in report.unfinished if orphan.key not in removed]
 
 
 def _set_aside_unknown(
-    database: Database, store: ObjectStore, found: OrphanReport, unknown: Mapping[str, ObjectInfo]
+    database: Database, store: ObjectStore, report: OrphanReport, listed: Mapping[str, ObjectInfo]
 ) -> None:
     with database.connect() as connection:
         places = object_directories(VerificationScope().list_objects(connection, store.bucket))
     left = []
-    for note in found.unknown:
+    for note in report.unknown:
         why, to = note.why, None
         if not note.key.startswith(tuple(f"{place}/" for place in places)):
             why = "no table of this ledger lies there"
         elif note.why.startswith("the ledger has no"):
-            why, to = _set_aside(database, store, unknown[note.key])
+            why, to = _set_aside(database, store, listed[note.key])
         if to is not None:
-            found.repaired.append(RepairedEntry(note.key, "set aside", to))
+            report.repaired.append(RepairedEntry(note.key, "set aside", to))
         else:
             left.append(replace(note, why=why))
-    found.unknown = left
+    report.unknown = left
 
 
 def _set_aside(database: Database, store: ObjectStore, listed: ObjectInfo) -> tuple[str, str | None]:

@@ -17,7 +17,7 @@ from nightshift.archive.statistics import count_due, count_up_to
 from nightshift.archive.table_guards import make_refusal
 from nightshift.archive.target import CleanupTarget
 from nightshift.database.history import has_worked_off
-from nightshift.database.tables import archive_object
+from nightshift.database.tables import archive_object, table_exists
 from nightshift.results.cleanup import CleanupEstimate
 from nightshift.results.common import GuardRefusal
 
@@ -72,19 +72,12 @@ def check_share(table: str, due: int, total: int, limit: float) -> GuardRefusal 
     )
 
 
-def estimate_due_rows(
-    connection: Connection, target: CleanupTarget, *, chunk_bytes: int, ledger_exists: bool
-) -> CleanupEstimate:
-    """Count the due rows and estimate the rest.
-
-    Args:
-        chunk_bytes: as a real run would aim at.
-        ledger_exists: whether earlier runs can be asked how small a row of this table becomes.
-    """
+def estimate_due_rows(connection: Connection, target: CleanupTarget, *, chunk_bytes: int) -> CleanupEstimate:
+    """Count the due rows and estimate the rest; `chunk_bytes` is what a real run would aim at."""
     due, total = count_due(connection, target)
     heap_bytes = sum(heap.bytes for heap in target.info.heaps)
     due_bytes = heap_bytes * due / total if total else 0.0
-    a_row = _archived_row(connection, target) if ledger_exists else None
+    a_row = _archived_row(connection, target)
     size = due * a_row if a_row is not None else due_bytes * COMPRESSION
     days = _days(connection, target) if due else 0
     objects = max(days, math.ceil(due_bytes / chunk_bytes)) if due else 0
@@ -99,7 +92,9 @@ def estimate_due_rows(
 
 
 def _archived_row(connection: Connection, target: CleanupTarget) -> float | None:
-    """Mean size of this table's rows in the archive so far."""
+    """Mean size of this table's rows in the archive so far; None where it has none."""
+    if not table_exists(connection, archive_object):
+        return None
     sums = select(func.sum(archive_object.c.byte_count), func.sum(archive_object.c.row_count)).where(
         archive_object.c.table_name == target.info.name.label, archive_object.c.state == "archived"
     )

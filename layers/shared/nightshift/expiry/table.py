@@ -50,7 +50,7 @@ from nightshift.expiry.table_results import ended_result, preview_expiry, table_
 from nightshift.guards import GuardRefused
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.progress_events import Listener, ignore_events
-from nightshift.results.common import RunStatus
+from nightshift.results.common import GuardRefusal, RunStatus
 from nightshift.results.expiry import ExpiredTable
 from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.run import JobRun
@@ -180,10 +180,10 @@ def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
     if turn.locks is not None and (taken := turn.locks.take(list(cascade.nodes))):
         raise GuardRefused.from_refusal(busy_refusal(taken.label))
     connection.rollback()  # what a restore has brought until it let go of the tables must be seen
-    judgement = judge_unit(connection, axis, info, policy.table)
-    if judgement.refusal:
-        raise GuardRefused.from_refusal(judgement.refusal)
-    statements = _statements(connection, cascade, axis, turn, judgement.warnings)
+    warnings = judge_unit(connection, axis, info, policy.table)
+    if isinstance(warnings, GuardRefusal):
+        raise GuardRefused.from_refusal(warnings)
+    statements = _statements(connection, cascade, axis, turn, warnings)
     connection.rollback()
     return statements
 

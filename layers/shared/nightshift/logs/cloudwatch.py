@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nightshift.errors import InvalidSettings, NightshiftError
+from nightshift.errors import NightshiftError
 
 TRIES = 9
 PAUSE_S, MAX_PAUSE_S = 0.5, 20.0
@@ -48,8 +48,8 @@ class LogsUnavailable(NightshiftError):
     @property
     def sentence(self) -> str:
         """Returns the error in its words, and the remedy, for a list of missing logs."""
-        said = f"{self.message}: {self.words}" if self.words else self.message
-        return f"{said} ({self.hint})" if self.hint else said
+        sentence = f"{self.message}: {self.words}" if self.words else self.message
+        return f"{sentence} ({self.hint})" if self.hint else sentence
 
 
 class LogsOutOfTime(LogsUnavailable):
@@ -102,7 +102,7 @@ class CloudWatchLogs:
 
         Raises:
             TokenRefused: the token is too old, or never was one.
-            LogsOutOfTime, LogsUnavailable: there is no answer.
+            LogsOutOfTime, LogsUnavailable: there is no answer, or the same empty page again and again.
         """
         at = {"nextToken": token} if token else {}
         try:
@@ -124,13 +124,12 @@ class CloudWatchLogs:
             LogEvent(e["timestamp"], e["logStreamName"], e["message"], e.get("ingestionTime"), e["eventId"])
             for e in answer["events"]
         )
+        if token and answer.get("nextToken") == token and not events:
+            raise LogsUnavailable("CloudWatch Logs: the same page again and again", detail=group)
         return LogPage(events, answer.get("nextToken"))
 
-    def set_retention(self, group: str, days: int, *, deadline: float) -> bool:
+    def set_retention(self, group: str, days: int, *, deadline: float) -> None:
         """Set a group's retention where it differs.
-
-        Returns:
-            whether it had to be set.
 
         Raises:
             LogsUnavailable: it could not be asked, or refused.
@@ -139,14 +138,12 @@ class CloudWatchLogs:
         while True:
             at = {"nextToken": token} if token else {}
             answer = self._ask("describe_log_groups", deadline, group, "logGroups", logGroupNamePrefix=group, **at)
-            found = next((one for one in answer["logGroups"] if one["logGroupName"] == group), None)
+            facts = next((entry for entry in answer["logGroups"] if entry["logGroupName"] == group), None)
             token = answer.get("nextToken")
-            if found is not None or not token:
+            if facts is not None or not token:
                 break
-        if found is not None and found.get("retentionInDays") == days:
-            return False
-        self._ask("put_retention_policy", deadline, group, None, logGroupName=group, retentionInDays=days)
-        return True
+        if facts is None or facts.get("retentionInDays") != days:
+            self._ask("put_retention_policy", deadline, group, None, logGroupName=group, retentionInDays=days)
 
     def _ask(self, operation: str, deadline: float, group: str, expected: str | None, **arguments: Any) -> Any:
         """Call, and call again where that may help.
@@ -189,20 +186,6 @@ def make_client() -> Any:
     # What is kept of a run's time for its manifest is longer than one request that is never answered.
     config = Config(connect_timeout=3, read_timeout=8, retries={"total_max_attempts": 1}, user_agent_extra="nightshift")
     return boto3.session.Session().client("logs", config=config)
-
-
-def check_retention(days: int) -> None:
-    """Refuse a number of days that CloudWatch does not take.
-
-    Raises:
-        InvalidSettings: names those that it takes.
-    """
-    if days not in RETENTION_DAYS:
-        raise InvalidSettings(
-            "settings are not usable",
-            detail=f"BACKUP_LOG_RETENTION_DAYS: should be one of {', '.join(map(str, RETENTION_DAYS))}",
-            hint="CloudWatch Logs takes no other; nothing was read or written",
-        )
 
 
 def _judged(exc: Exception) -> tuple[str, bool]:

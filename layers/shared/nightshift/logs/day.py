@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from nightshift.logs.cloudwatch import CloudWatchLogs, check_retention
+from nightshift.errors import InvalidSettings
+from nightshift.logs.cloudwatch import RETENTION_DAYS, CloudWatchLogs, LogsUnavailable
 from nightshift.logs.files import FileExportResult, save_directory
-from nightshift.logs.groups import GroupProgress, GroupsSaved, retain_groups, save_groups
-from nightshift.logs.late import EarlierLogs, LateSaved, save_late_events
+from nightshift.logs.groups import GroupProgress, GroupsSaved, save_groups
+from nightshift.logs.late import EarlierLogs, save_late_events
 from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.logs.window import LogWindow, day_before
 from nightshift.settings import Settings
@@ -29,14 +30,12 @@ class DayLogs:
 
     Attributes:
         parts: every object.
-        events: events of groups and lines of files.
         missing: logs that were not saved, a sentence each: for the manifest.
         warnings: what the operator should know, a sentence each.
         later: from where the next day's run has to begin with what is not saved whole, `before` of its call.
     """
 
     parts: tuple[SavedPart, ...] = ()
-    events: int = 0
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     groups: tuple[GroupProgress, ...] = ()
@@ -49,8 +48,12 @@ def check_settings(settings: Settings) -> None:
     Raises:
         InvalidSettings: BACKUP_LOG_RETENTION_DAYS is nothing that CloudWatch takes.
     """
-    if settings.backup_log_retention_days is not None:
-        check_retention(settings.backup_log_retention_days)
+    if settings.backup_log_retention_days not in (None, *RETENTION_DAYS):
+        raise InvalidSettings(
+            "settings are not usable",
+            detail=f"BACKUP_LOG_RETENTION_DAYS: should be one of {', '.join(map(str, RETENTION_DAYS))}",
+            hint="CloudWatch Logs takes no other; nothing was read or written",
+        )
 
 
 def save_day(
@@ -85,47 +88,32 @@ def save_day(
     groups, files, asked = GroupsSaved(), FileExportResult(), cloudwatch or CloudWatchLogs()
     if names := settings.backup_log_groups:
         groups = save_groups(asked, sink, names, window, deadline=deadline, before=before)
-    late = _late(groups, earlier, window, before, sink, asked, deadline)
-    later = [one.later(_start(before, one.group, window)) for one in groups.groups if not one.done]
+    starts = {progress.group: _start(before, progress.group, window) for progress in groups.groups}
+    # Of groups that are not saved whole the next backup saves what is left first.
+    late = [
+        save_late_events(asked, sink, progress.group, earlier, end_ms=starts[progress.group], deadline=deadline)
+        for progress in groups.groups
+        if earlier is not None and progress.done
+    ]
+    later = [progress.later(starts[progress.group]) for progress in groups.groups if not progress.done]
     if settings.backup_log_directory:
         name = f"{_DIRECTORY}{settings.backup_log_directory}"
         since_ms = _start(before, name, window)
         files = save_directory(sink, settings.backup_log_directory, since_ms=since_ms, deadline=deadline)
         later += [GroupProgress(group=name, last_ms=since_ms)] if files.late else []
     out_of_time = tuple(
-        f"log group {one.group} from {_shown(one.last_ms)} on: the time was over, the next backup goes on there"
-        for one in later
-        if one.group in groups.left
+        f"log group {progress.group} from {_shown(progress.last_ms)} on: the time was over,"
+        " the next backup goes on there"
+        for progress in later
+        if progress.group in groups.left
     )
     return DayLogs(
-        parts=(*groups.parts, *(part for one in late for part in one.parts), *files.parts),
-        events=groups.events + sum(part.rows for one in late for part in one.parts) + files.lines,
-        missing=(*groups.missing, *out_of_time, *(one.missing for one in late if one.missing), *files.missing),
-        warnings=tuple(one.warning for one in late if one.warning),
+        parts=(*groups.parts, *(part for saved in late for part in saved.parts), *files.parts),
+        missing=(*groups.missing, *out_of_time, *(saved.missing for saved in late if saved.missing), *files.missing),
+        warnings=tuple(saved.warning for saved in late if saved.warning),
         groups=groups.groups,
         later=tuple(later),
     )
-
-
-def _late(
-    groups: GroupsSaved,
-    earlier: EarlierLogs | None,
-    window: LogWindow,
-    before: Mapping[str, GroupProgress],
-    sink: LogUploader,
-    cloudwatch: CloudWatchLogs,
-    deadline: float,
-) -> list[LateSaved]:
-    """The late events of the groups that are saved whole; of the others the next backup saves what is left first."""
-    if earlier is None:
-        return []
-    return [
-        save_late_events(
-            cloudwatch, sink, one.group, earlier, end_ms=_start(before, one.group, window), deadline=deadline
-        )
-        for one in groups.groups
-        if one.done
-    ]
 
 
 def _start(before: Mapping[str, GroupProgress], name: str, window: LogWindow) -> int:
@@ -151,5 +139,10 @@ def apply_log_retention(
     days = settings.backup_log_retention_days
     if days is None:
         return ()
-    groups = [group.group for group in saved.groups if group.done]
-    return retain_groups(cloudwatch or CloudWatchLogs(), groups, days, deadline=deadline)[1] if groups else ()
+    asked, warnings = cloudwatch or CloudWatchLogs(), []
+    for group in (progress.group for progress in saved.groups if progress.done):
+        try:
+            asked.set_retention(group, days, deadline=deadline)
+        except LogsUnavailable as exc:
+            warnings.append(f"log group {group}: its retention was not set: {exc.sentence}")
+    return tuple(warnings)

@@ -59,10 +59,6 @@ class FileExportResult:
     missing: tuple[str, ...] = ()
     late: bool = False
 
-    @property
-    def lines(self) -> int:
-        return sum(file.lines for file in self.files)
-
 
 def save_directory(sink: LogUploader, directory: str, *, since_ms: int, deadline: float) -> FileExportResult:
     """Save a directory and those below it.
@@ -102,8 +98,8 @@ class _Saver:
 
     def miss(self, path: str, why: OSError | str) -> None:
         """Records a path that is not saved."""
-        told = _shown(why) if isinstance(why, str) else os.strerror(why.errno or 0)
-        self.missing.append(f"log file {_shown(path)}: {told}")
+        reason = _shown(why) if isinstance(why, str) else os.strerror(why.errno or 0)
+        self.missing.append(f"log file {_shown(path)}: {reason}")
 
     def save(self, files: list[LogFile]) -> int:
         """Saves files one by one; returns the number of missing ones."""

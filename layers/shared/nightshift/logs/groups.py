@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from nightshift.logs.cloudwatch import CloudWatchLogs, LogEvent, LogsOutOfTime, LogsUnavailable, TokenRefused
-from nightshift.logs.late import EVENT_BYTES
+from nightshift.logs.late import add_events
 from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.logs.window import LogWindow
 from nightshift.rows.log_records import EVENTS, ParquetBuffer
@@ -38,10 +38,6 @@ class GroupProgress:
     ids: tuple[str, ...] = ()
     ordered: bool = True
     done: bool = False
-
-    @property
-    def events(self) -> int:
-        return sum(part.rows for part in self.parts)
 
     def later(self, start_ms: int) -> GroupProgress:
         """Returns the progress for another day's run: the parts are in a backup by then.
@@ -71,10 +67,6 @@ class GroupsSaved:
     @property
     def parts(self) -> tuple[SavedPart, ...]:
         return tuple(part for group in self.groups for part in group.parts)
-
-    @property
-    def events(self) -> int:
-        return sum(group.events for group in self.groups)
 
 
 def save_groups(
@@ -149,8 +141,6 @@ def _pages(
             page = cloudwatch.fetch_page(progress.group, start, window.end_ms, token, deadline=deadline)
         except LogsOutOfTime:
             break
-        if page.token is not None and page.token == token and not page.events:
-            raise LogsUnavailable("CloudWatch Logs: the same page again and again", detail=progress.group)
         token = page.token
         progress = replace(_gather(page.events, gathering, progress), done=token is None)
         if gathering.size >= sink.part_bytes and not progress.done:
@@ -175,31 +165,10 @@ def _gather(events: Iterable[LogEvent], gathering: ParquetBuffer, progress: Grou
         else:
             ids.add(event.event_id)
         fresh.append(event)
-    if fresh:
-        columns = [[getattr(event, name) for event in fresh] for name in LogEvent.__slots__]
-        gathering.add_record(columns, sum(len(event.message) + EVENT_BYTES for event in fresh))
+    add_events(gathering, fresh)
     return replace(progress, last_ms=last, ids=tuple(sorted(ids)), ordered=ordered)
 
 
 def _written(sink: LogUploader, gathering: ParquetBuffer, progress: GroupProgress) -> GroupProgress:
     part = sink.upload_part(progress.group, len(progress.parts) + 1, gathering.encode_file())
     return replace(progress, parts=(*progress.parts, part))
-
-
-def retain_groups(
-    cloudwatch: CloudWatchLogs, groups: Iterable[str], days: int, *, deadline: float
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Set the retention of groups where it differs. Only once what it may take away is in a backup that exists.
-
-    Returns:
-        the groups where it had to be set, and a warning for each where it could not be.
-    """
-    retained: list[str] = []
-    warnings: list[str] = []
-    for group in groups:
-        try:
-            if cloudwatch.set_retention(group, days, deadline=deadline):
-                retained.append(group)
-        except LogsUnavailable as exc:
-            warnings.append(f"log group {group}: its retention was not set: {exc.sentence}")
-    return tuple(retained), tuple(warnings)

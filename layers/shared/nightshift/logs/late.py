@@ -8,7 +8,7 @@ in no backup: only the log group has it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nightshift.errors import NightshiftError
@@ -73,17 +73,21 @@ def save_late_events(
                 break
             page = cloudwatch.fetch_page(group, earlier.start_ms, end_ms, token, deadline=deadline)
             late.take(page.events)
-            if page.token is None:
-                break
-            if page.token == token and not page.events:
-                why = "CloudWatch Logs: the same page again and again"
-                break
             token = page.token
+            if token is None:
+                break
     except LogsUnavailable as exc:
         why = exc.sentence
     late.write()
     missing = f"log group {group}: late events of the backup before were not all looked for: {why}" if why else ""
     return LateSaved(tuple(late.parts), missing, late.warning)
+
+
+def add_events(gathering: ParquetBuffer, events: Sequence[LogEvent]) -> None:
+    """Put events into a file that is being gathered."""
+    if events:
+        columns = [[getattr(event, name) for event in events] for name in LogEvent.__slots__]
+        gathering.add_record(columns, sum(len(event.message) + EVENT_BYTES for event in events))
 
 
 class _Late:
@@ -104,10 +108,7 @@ class _Late:
         fresh = [e for e in events if e.ingestion_time is None or e.ingestion_time >= self._since]
         if fresh and self._saved is None:
             self._saved = self._ids()
-        fresh = [event for event in fresh if event.event_id not in (self._saved or ())]
-        if fresh:
-            columns = [[getattr(event, name) for event in fresh] for name in LogEvent.__slots__]
-            self._gathering.add_record(columns, sum(len(event.message) + EVENT_BYTES for event in fresh))
+        add_events(self._gathering, [event for event in fresh if event.event_id not in (self._saved or ())])
         if self._gathering.size >= self._sink.part_bytes:
             self.write()
 

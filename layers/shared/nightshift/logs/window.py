@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 
 
 @dataclass(frozen=True, slots=True)
 class LogWindow:
-    """From `start` on, and before `end`; both aware."""
+    """From `start` on, and before `end`; both aware, and whole seconds."""
 
     start: datetime
     end: datetime
@@ -19,23 +17,18 @@ class LogWindow:
     @property
     def start_ms(self) -> int:
         """Milliseconds since 1970."""
-        return (self.start - _EPOCH) // timedelta(milliseconds=1)
+        return int(self.start.timestamp()) * 1000
 
     @property
     def end_ms(self) -> int:
         """Milliseconds since 1970; the first that is not in it."""
-        return (self.end - _EPOCH) // timedelta(milliseconds=1)
+        return int(self.end.timestamp()) * 1000
 
 
 def day_before(as_of: datetime, timezone: str) -> LogWindow:
-    """The calendar day before that of `as_of`, of 23, 24 or 25 hours.
-
-    Args:
-        as_of: aware.
-        timezone: IANA name.
-    """
+    """The calendar day before that of `as_of` (aware) in an IANA zone, of 23, 24 or 25 hours."""
     zone = ZoneInfo(timezone)
     today = as_of.astimezone(zone).date()
     yesterday = today - timedelta(days=1)
     start, end = (datetime(day.year, day.month, day.day, tzinfo=zone) for day in (yesterday, today))
-    return LogWindow(start.astimezone(ZoneInfo("UTC")), end.astimezone(ZoneInfo("UTC")))
+    return LogWindow(start.astimezone(UTC), end.astimezone(UTC))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nightshift.database.insertable import InsertColumn
-from nightshift.rows.reader import ArchivedColumn
+from nightshift.rows.reader import ArchivedColumn, ArchiveFile
 
 _NUMBERS = {
     "smallint": {"integer", "bigint", "numeric", "real", "double precision"},
@@ -50,9 +50,14 @@ class ColumnFit:
     notes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
-    def name_of(self, archived: str | None) -> str | None:
-        """Returns the table's name of an archived column; None where it has no place there."""
-        return next((filled.slot.name for filled in self.filled if filled.source.name == archived), None)
+    @property
+    def names(self) -> dict[str, str]:
+        """The table's names of the archived columns that have a place there."""
+        return {filled.source.name: filled.slot.name for filled in self.filled}
+
+    def timestamp_of(self, file: ArchiveFile) -> str | None:
+        """Returns the table's name of the column that a file's rows were archived by; None where it has no place."""
+        return self.names.get(file.metadata.get("nightshift.timestamp", ""))
 
 
 def map_columns(

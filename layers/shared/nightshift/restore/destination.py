@@ -63,13 +63,23 @@ def plan_destination(
         shapes: of the objects to restore, by fingerprint, oldest first.
     """
     types = _existing_types(connection, list(shapes.values())) if name.schema else {}
-    shapes = {fingerprint: _in_full(shape, types) for fingerprint, shape in shapes.items()}
+    shapes = {
+        fingerprint: tuple(replace(column, type_name=types.get(column.type_name, column.type_name)) for column in shape)
+        for fingerprint, shape in shapes.items()
+    }
     every = list(shapes.values())
     if problems := [problem for shape in every for problem in duplicate_targets(shape, request.rename)]:
         return _impossible(name, problems)
-    table, notes = (found, []) if found is not None else _planned(connection, name, every, request.rename)
-    if found is not None and request.into is None and not request.into_original:
-        table = _extended(connection, found, every, request.rename)
+    if found is None:
+        table, notes = _planned(connection, name, every, request.rename)
+    else:
+        table, notes = found, []
+        if request.into is None and not request.into_original:
+            # Our own `_restored` table, with the additional columns of further shapes.
+            planned, _ = _planned(connection, name, every, request.rename)
+            known = {slot.name for slot in table.slots}
+            added = (slot for slot in planned.slots if slot.name not in known)
+            table = replace(table, slots=(*table.slots, *added))
     rule = is_safe_cast if name.schema else sqlite_widens
     fits: dict[str | None, ColumnFit] = {}
     for fingerprint, shape in shapes.items():
@@ -77,20 +87,20 @@ def plan_destination(
         if isinstance(fitting, list):
             return _impossible(name, fitting)
         fits[fingerprint] = fitting
-    said = [*notes, *(note for fitting in fits.values() for note in fitting.notes)]
-    said += [
+    notes += [note for fitting in fits.values() for note in fitting.notes]
+    notes += [
         f"{slot.name}: its sequence cannot be moved, no privilege; see that it is past the restored values"
         for slot in table.slots
         if slot.sequence and not slot.may_set
     ]
-    recast = {one for one in types.values() if connection.execute(text(_IS_RECAST), {"name": one}).scalar()}
+    recast = {full for full in types.values() if connection.execute(text(_IS_RECAST), {"name": full}).scalar()}
     return RestoreDestination(
         table=table,
         exists=found is not None,
         fits=fits,
         types=types,
         recast=frozenset(recast),
-        notes=tuple(dict.fromkeys(said)),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -113,13 +123,15 @@ def _planned(
             types.setdefault(rename.get(column.name, column.name), []).insert(0, column.type_name)
     slots, notes = [], []
     for column_name, declared in types.items():
-        chosen = (
-            common_type(declared, is_safe_cast, "text") if name.schema else common_type(declared, sqlite_widens, "")
-        )
-        if name.schema and not _type_exists(connection, chosen):
-            notes.append(f"{column_name}: the type {chosen} is gone, restored as text")
-            chosen = "text"
-        base = _base_type(connection, chosen) if name.schema else column_affinity(chosen)
+        if not name.schema:
+            chosen = common_type(declared, sqlite_widens, "")
+            base = column_affinity(chosen)
+        else:
+            chosen = common_type(declared, is_safe_cast, "text")
+            if not _type_exists(connection, chosen):
+                notes.append(f"{column_name}: the type {chosen} is gone, restored as text")
+                chosen = "text"
+            base = str(connection.execute(text(_BASE_TYPE), {"name": chosen}).scalar())
         slots.append(InsertColumn(name=column_name, type_name=chosen, base_type=base))
     return InsertTarget(name=name, id="", kind="table", slots=tuple(slots), unique=False, empty=True), notes
 
@@ -141,19 +153,6 @@ def make_destination(connection: Connection, destination: RestoreDestination) ->
     made = find_insert_target(connection, table.name)
     assert made is not None  # it was there a moment ago
     return replace(destination, table=made, exists=True)
-
-
-def _extended(
-    connection: Connection, table: InsertTarget, shapes: Sequence[ColumnSet], rename: Mapping[str, str]
-) -> InsertTarget:
-    """Our own `_restored` table, with the additional columns of further shapes."""
-    planned, _ = _planned(connection, table.name, shapes, rename)
-    known = {slot.name for slot in table.slots}
-    return replace(table, slots=(*table.slots, *(slot for slot in planned.slots if slot.name not in known)))
-
-
-def _in_full(shape: ColumnSet, types: Mapping[str, str]) -> ColumnSet:
-    return tuple(replace(column, type_name=types.get(column.type_name, column.type_name)) for column in shape)
 
 
 def _existing_types(connection: Connection, shapes: Sequence[ColumnSet]) -> dict[str, str]:
@@ -208,8 +207,3 @@ FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd' JOIN pg_namespa
 """
 
 _IS_RECAST = f"{_BASE} SELECT {RECAST.format(type='t.oid')} FROM base JOIN pg_type t USING (oid) WHERE t.typtype <> 'd'"
-
-
-def _base_type(connection: Connection, name: str) -> str:
-    """The name of the type beneath a declared one, as `catalog.Column.base_type` has it."""
-    return str(connection.execute(text(_BASE_TYPE), {"name": name}).scalar())

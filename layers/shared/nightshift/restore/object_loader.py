@@ -65,7 +65,7 @@ class ObjectLoader:
             NightshiftError: nothing was changed; after `ConnectionLost` try again, it may have gone through.
         """
         connection, records, one, file = self.loader.connection, self.records, self.one, self.file
-        timestamp = self.fit.name_of(file.metadata.get("nightshift.timestamp"))
+        timestamp = self.fit.timestamp_of(file)
         self.loader.prepare_stage(file, self.fit, self.limits)
         with connection.transaction(self.limits):
             if records.takes_over and connection.execute(records.brought_before(one)):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, delete, exists, func, quoted_name, select, update
+from sqlalchemy import Connection, Select, delete, exists, func, quoted_name, select, update
 from sqlalchemy import table as any_table
 
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
@@ -55,8 +55,8 @@ class RestoreRecords:
         """
         names = ", ".join(map(quote_literal, (one.key, self.source, self.target.label, self.target_id)))
         values = (
-            f"{names}, {self._original}, {quote_nullable(timestamp)}, {one.rows}, 0, {self._moment(self.hold_until)},"
-            f" {quote_literal(self.run_id)}, {self._moment(self.now)}"
+            f"{names}, {str(self.into_original).lower()}, {quote_nullable(timestamp)}, {one.rows}, 0,"
+            f" {self._moment(self.hold_until)}, {quote_literal(self.run_id)}, {self._moment(self.now)}"
         )
         return self._counted(
             f"INSERT INTO {self._records} (object_key, source_table, target_table, target_id, into_original,"
@@ -103,10 +103,6 @@ class RestoreRecords:
     def _records(self) -> str:
         return own_table(restored_object, self.schema)
 
-    @property
-    def _original(self) -> str:
-        return "true" if self.into_original else "false"
-
     def _counted(self, change: str) -> str:
         if not self.postgresql:
             return change
@@ -148,14 +144,10 @@ def forget_objects(connection: Connection, target_id: str, table: TableName | No
     c = restored_object.c
     dropped = delete(restored_object).where(c.target_id == target_id, ~c.into_original)
     if table is not None:
-        dropped = dropped.where(~exists().select_from(_named(table)))
+        name, schema = (quoted_name(part, quote=True) for part in (table.name, table.schema))
+        dropped = dropped.where(~exists().select_from(any_table(name, schema=schema or None)))
     connection.execute(dropped)
     connection.commit()
-
-
-def _named(table: TableName) -> FromClause:
-    name, schema = (quoted_name(part, quote=True) for part in (table.name, table.schema))
-    return any_table(name, schema=schema or None)
 
 
 def _found(connection: Connection, statement: Select[Any]) -> list[str]:
@@ -169,8 +161,8 @@ def renew_hold(connection: Connection, keys: Sequence[str], until: datetime | No
     """Set the hold of objects that are in their original table already. Commits."""
     c = restored_object.c
     hold = update(restored_object).values(hold_until=until and until.astimezone(UTC))
-    for some in split_keys(keys):
-        connection.execute(hold.where(c.object_key.in_(some), c.into_original))
+    for batch in split_keys(keys):
+        connection.execute(hold.where(c.object_key.in_(batch), c.into_original))
     connection.commit()
 
 
@@ -178,4 +170,6 @@ def count_objects(connection: Connection, run_id: str, keys: Sequence[str]) -> i
     """Returns the number of a run's objects on record, read over a connection that wrote none of them."""
     c = restored_object.c
     of_run = select(func.count()).where(c.run_id == run_id)
-    return sum(int(connection.execute(of_run.where(c.object_key.in_(some))).scalar_one()) for some in split_keys(keys))
+    return sum(
+        int(connection.execute(of_run.where(c.object_key.in_(batch))).scalar_one()) for batch in split_keys(keys)
+    )

@@ -120,29 +120,26 @@ class ObjectRestorer:
     def _work(self) -> None:
         loader = self._connect()
         try:
-            while (one := self._next()) is not None:
-                loader = self._object(loader, one)
+            while self._pool.has_time():
+                try:
+                    archived = self._queue.popleft()
+                except IndexError:
+                    return
+                loader = self._object(loader, archived)
         finally:
             loader.connection.close()
-
-    def _next(self) -> ArchivedObject | None:
-        if not self._pool.has_time():
-            return None
-        try:
-            return self._queue.popleft()
-        except IndexError:
-            return None
 
     def _object(self, loader: RowLoader, one: ArchivedObject) -> RowLoader:
         """Restore one object, and handle its failures; returns the connection to go on with."""
         started = time.monotonic()
         try:
-            file = self._fetch(one)
+            file = verify_object(self._context.store, one, tries=RETRIES)
         except ObjectDamaged as damaged:
             logger.warning("an object is damaged", extra={"key": one.key, "damage": damaged.damage})
             with self.tally.lock:
                 self.tally.damaged.append(damaged)
             return loader
+        self._tell(ProgressStep.PROVEN, file.rows, one.key)
         for attempt in range(1, RETRIES + 1):
             try:
                 self.tally.add_object(one, self._land(loader, one, file))
@@ -161,27 +158,20 @@ class ObjectRestorer:
         self._pool.record_duration(time.monotonic() - started)
         return loader
 
-    def _fetch(self, one: ArchivedObject) -> ArchiveFile:
-        file = verify_object(self._context.store, one, tries=RETRIES)
-        self._tell(ProgressStep.PROVEN, file.rows, one.key)
-        return file
-
     def _land(self, loader: RowLoader, one: ArchivedObject, file: ArchiveFile) -> LoadedObject | None:
         self._context.database.keep_lock()
         fit = self._destination.fits[one.fingerprint]
-        load = ObjectLoader(loader, self._records, one, file, fit, self._bounds())
-        landed = load.load_object(before_commit=lambda: self._tell(ProgressStep.COMMITTING, file.rows, one.key))
-        if landed is not None:
-            self._tell(ProgressStep.COMMITTED, file.rows, one.key)
-        return landed
-
-    def _bounds(self) -> TransactionLimits:
-        return TransactionLimits(
+        limits = TransactionLimits(
             seconds=self._pool.seconds_left(),
             lock_seconds=self._context.limits.lock_seconds,
             bytes=self._context.limits.chunk_bytes,
             stop=self._pool.is_over,
         )
+        load = ObjectLoader(loader, self._records, one, file, fit, limits)
+        landed = load.load_object(before_commit=lambda: self._tell(ProgressStep.COMMITTING, file.rows, one.key))
+        if landed is not None:
+            self._tell(ProgressStep.COMMITTED, file.rows, one.key)
+        return landed
 
     def _tell(self, step: ProgressStep, rows: int, key: str) -> None:
         label = self._destination.table.name.label

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
 
 from nightshift.database.catalog import quote_literal
 from nightshift.database.connect import Database
@@ -15,33 +14,8 @@ from nightshift.rows import column_mapping
 from nightshift.rows.column_mapping import ColumnMapping
 from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.reader import ArchivedColumn, ArchiveFile
-from nightshift.rows.row_connection import RowConnection, StatementRefused, TransactionLimits
+from nightshift.rows.row_connection import StatementRefused, TransactionLimits
 from nightshift.rows.sqlite import SqliteConnection
-
-
-class RowLoader(Protocol):
-    """Inserts rows over one connection."""
-
-    @property
-    def connection(self) -> RowConnection: ...
-
-    @property
-    def destination(self) -> RestoreDestination: ...
-
-    def prepare_stage(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> None:
-        """Do the work that must be committed before the transaction begins."""
-
-    def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """Insert a file's rows, leaving out those whose keys the table has; returns how many went in."""
-
-    def count_differing(self, file: ArchiveFile, fit: ColumnFit) -> int:
-        """After `load_rows`: the number of the file's rows that the table lacks with these values."""
-
-    def look_for(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """The same before `load_rows`, which may follow."""
-
-    def advance_sequences(self, file: ArchiveFile, fit: ColumnFit) -> None:
-        """Move sequences past the values that came in."""
 
 
 class PostgresRowLoader:
@@ -75,7 +49,7 @@ class PostgresRowLoader:
         self._stages.add(stage)
 
     def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """See `RowLoader.load_rows`."""
+        """Insert a file's rows, leaving out those whose keys the table has; returns how many went in."""
         ways, table = self._ways(file, fit), self.destination.table
         if self._direct(ways, file):
             feed = column_mapping.direct_feed(ways, file)
@@ -86,14 +60,14 @@ class PostgresRowLoader:
         return self.connection.execute(column_mapping.insert_sql(table.name.sql, ways, select, ignore_existing=ignore))
 
     def count_differing(self, file: ArchiveFile, fit: ColumnFit) -> int:
-        """See `RowLoader.count_differing`."""
+        """After `load_rows`: the number of the file's rows that the table lacks with these values."""
         ways = self._ways(file, fit)
-        timestamp = fit.name_of(file.metadata.get("nightshift.timestamp"))
+        timestamp = fit.timestamp_of(file)
         table, stage = self.destination.table.name.sql, _stage_of(ways, file)
         return self.connection.execute(column_mapping.differing_rows_sql(table, ways, file, stage, timestamp))
 
     def look_for(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """See `RowLoader.look_for`."""
+        """The same before `load_rows`, which may follow."""
         ways = self._ways(file, fit)
         self._fill_stage(ways, file, bounds)
         missing = self.count_differing(file, fit)
@@ -107,7 +81,7 @@ class PostgresRowLoader:
             raise ArchiveMismatch("row counts differ", detail=f"{file.rows} rows in the object, {staged} were staged")
 
     def advance_sequences(self, file: ArchiveFile, fit: ColumnFit) -> None:
-        """See `RowLoader.advance_sequences`. A sequence does not roll back: one that ran ahead does no harm."""
+        """Move sequences past the inserted values. A sequence does not roll back: one that ran ahead does no harm."""
         for filled in fit.filled:
             sequence = filled.slot.sequence
             if sequence is None or not filled.slot.may_set or (top := file.largest_batch(filled.source.name)) is None:
@@ -149,32 +123,34 @@ class PostgresRowLoader:
 
 
 class SqliteRowLoader:
-    """Plain INSERTs; SQLite moves its own sequences."""
+    """Plain INSERTs: nothing has to be sent first, and SQLite moves its own sequences."""
 
     def __init__(self, connection: SqliteConnection, destination: RestoreDestination) -> None:
         self.connection = connection
         self.destination = destination
 
     def prepare_stage(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> None:
-        """See `RowLoader.prepare_stage`: nothing is needed."""
+        """Nothing is needed."""
 
     def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """See `RowLoader.load_rows`."""
+        """See `PostgresRowLoader`."""
         _expected(file, fit, {})
-        columns = {filled.source.name: filled.slot.name for filled in fit.filled}
-        return self.connection.insert_rows(self.destination.table.name.sql, columns, file, bounds)
+        return self.connection.insert_rows(self.destination.table.name.sql, fit.names, file, bounds)
 
     def count_differing(self, file: ArchiveFile, fit: ColumnFit) -> int:
-        """See `RowLoader.count_differing`."""
-        columns = {filled.source.name: filled.slot.name for filled in fit.filled}
-        return self.connection.count_missing(self.destination.table.name.sql, columns, file)
+        """See `PostgresRowLoader`."""
+        return self.connection.count_missing(self.destination.table.name.sql, fit.names, file)
 
     def look_for(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:  # noqa: ARG002 - nothing to send first
-        """See `RowLoader.look_for`."""
+        """See `PostgresRowLoader`."""
         return self.count_differing(file, fit)
 
     def advance_sequences(self, file: ArchiveFile, fit: ColumnFit) -> None:
-        """See `RowLoader.advance_sequences`: SQLite has done it."""
+        """Nothing is needed."""
+
+
+RowLoader = PostgresRowLoader | SqliteRowLoader
+"""Inserts rows over one connection."""
 
 
 def _cast(filled: ColumnAssignment, types: Collection[str]) -> str | None:
@@ -188,11 +164,11 @@ def _expected(file: ArchiveFile, fit: ColumnFit, types: Mapping[str, str]) -> di
     """The file's columns by name, once it is sure that they are the ones that were fitted."""
     columns = {column.name: column for column in file.columns}
     for filled in fit.filled:
-        found = columns.get(filled.source.name)
-        if found is None or types.get(found.type_name, found.type_name) != filled.source.type_name:
+        column = columns.get(filled.source.name)
+        if column is None or types.get(column.type_name, column.type_name) != filled.source.type_name:
             raise ArchiveMismatch(
                 "an object's columns are not those that the ledger names",
-                detail=f"{filled.source.name}: {found.type_name if found else 'missing'}",
+                detail=f"{filled.source.name}: {column.type_name if column else 'missing'}",
             )
     return columns
 

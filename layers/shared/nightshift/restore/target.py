@@ -24,17 +24,12 @@ SELECT count(*) FROM pg_class s WHERE s.oid = to_regclass(:source)
 """
 
 
-def source_name(label: str) -> TableName:
-    """The exact name behind a ledger's label."""
-    parts = [part for part, _ in split_name(label) or ()]
-    return TableName(parts[0] if len(parts) == 2 else "", parts[-1])
-
-
 def find_target(
     connection: Connection, request: RestoreRequest, label: str
 ) -> tuple[TableName, InsertTarget | None] | GuardRefusal:
     """Returns the name of the request's table, and its description; None: it does not exist."""
-    source = source_name(label)
+    parts = [part for part, _ in split_name(label) or ()]
+    source = TableName(parts[0] if len(parts) == 2 else "", parts[-1])
     if request.into_original:
         found = find_insert_target(connection, source)
         if found is None:
@@ -56,8 +51,8 @@ def find_target(
             return make_refusal("same_table", f"{request.into} is the table that the rows came from", BACK_INTO_IT)
         if found := find_insert_target(connection, name):
             if name.schema and _related(connection, source, found):
-                parts = f"{request.into} and {label} are parts of one partitioned table"
-                return make_refusal("same_table", parts, BACK_INTO_IT)
+                same = f"{request.into} and {label} are parts of one partitioned table"
+                return make_refusal("same_table", same, BACK_INTO_IT)
             return name, found
     made = candidates[-1]
     if made.schema and len(made.name.encode()) > MAX_NAME_BYTES:
@@ -70,22 +65,17 @@ def find_target(
 def _beside(
     connection: Connection, source: TableName, label: str
 ) -> tuple[TableName, InsertTarget | None] | GuardRefusal:
-    """The table of the restore's own."""
-    own = own_name(source)
-    found = find_insert_target(connection, own)
-    if found is not None and own.schema and _related(connection, source, found):
-        hint = "use --into-original: it takes over what was restored there"
-        return make_refusal("same_table", f"{own.label} and {label} are parts of one partitioned table", hint)
-    return own, found
-
-
-def own_name(source: TableName) -> TableName:
     """The table that a restore makes for itself; a name that must be cut is told from others by a hash."""
     name = source.name + SUFFIX
     if source.schema and len(name.encode()) > MAX_NAME_BYTES:
         mark = "_" + hashlib.sha256(source.name.encode()).hexdigest()[:8] + SUFFIX
         name = source.name.encode()[: MAX_NAME_BYTES - len(mark)].decode(errors="ignore") + mark
-    return TableName(source.schema, name)
+    own = TableName(source.schema, name)
+    table = find_insert_target(connection, own)
+    if table is not None and own.schema and _related(connection, source, table):
+        hint = "use --into-original: it takes over what was restored there"
+        return make_refusal("same_table", f"{own.label} and {label} are parts of one partitioned table", hint)
+    return own, table
 
 
 def _related(connection: Connection, source: TableName, found: InsertTarget) -> bool:

@@ -12,14 +12,14 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightshift.errors import ArchiveMismatch, KeyTaken, ObjectAbsent, StoreError
-from nightshift.store.client import DELETE_BATCH, code_of, error_context, is_denied, store_error
+from nightshift.store.client import DELETE_BATCH, code_of, error_context, is_denied, is_listed, store_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -84,12 +84,7 @@ class ObjectStore:
         return self.connect()
 
     def put_object(
-        self,
-        key: str,
-        body: bytes,
-        *,
-        content_type: str = PARQUET,
-        overwrite: bool = False,
+        self, key: str, body: bytes, *, content_type: str = PARQUET, overwrite: bool = False
     ) -> StoredObject:
         """Write an object, whole; under a key that must not exist yet, unless it may be overwritten.
 
@@ -131,7 +126,7 @@ class ObjectStore:
         """
         with error_context("an object could not be read back", self.bucket, stored.key):
             version = self._compare(stored, body) if self.proof == "full" else self._check_head(stored, body)
-        return StoredObject(stored.key, stored.size, stored.sha256, stored.version_id or version, stored.existed)
+        return replace(stored, version_id=stored.version_id or version)
 
     def _compare(self, stored: StoredObject, body: bytes) -> str | None:
         answer = self.client.get_object(Bucket=self.bucket, Key=stored.key, **_version(stored.version_id))
@@ -219,26 +214,22 @@ class ObjectStore:
             with error_context(message, self.bucket, key):
                 yield
         except StoreError as exc:
-            if not is_denied(exc.__cause__) or self._is_listed(key):
+            try:
+                absent = is_denied(exc.__cause__) and not is_listed(self.client, self.bucket, key)
+            except (ClientError, BotoCoreError):
+                absent = False
+            if not absent:
                 raise
             raise ObjectAbsent(f"{message}: NoSuchKey", detail=exc.detail, hint=exc.hint) from exc
 
-    def _is_listed(self, key: str) -> bool:
-        """Returns whether a listing shows an object; True where S3 does not tell."""
-        try:
-            found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
-        except (ClientError, BotoCoreError):
-            return True
-        return any(entry["Key"] == key for entry in found.get("Contents", ()))
-
-    def delete_if_unchanged(self, found: ObjectInfo) -> None:
+    def delete_if_unchanged(self, info: ObjectInfo) -> None:
         """Delete one object, unless somebody has overwritten it since it was looked up (`If-Match`).
 
         Raises:
             StoreError: S3 refused, for that or another reason.
         """
-        with error_context("an object could not be deleted", self.bucket, found.key):
-            self.client.delete_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag)
+        with error_context("an object could not be deleted", self.bucket, info.key):
+            self.client.delete_object(Bucket=self.bucket, Key=info.key, IfMatch=info.etag)
 
     def lock_object(self, key: str, until: datetime) -> None:
         """Let nobody delete or overwrite an object until then, but a role that may lift it (GOVERNANCE mode).

@@ -79,8 +79,8 @@ def _write_keys(params: dict[str, Any], context: dict[str, Any], **_: object) ->
     """Put the keys into the request, before it is summed and signed."""
     head, end, tail = params["body"].rpartition(b"</Delete>")
     written = "".join(
-        f"<Object>{''.join(f'<{name}>{value.translate(_XML)}</{name}>' for name, value in one.items())}</Object>"
-        for one in context["nightshift_objects"]
+        f"<Object>{''.join(f'<{name}>{value.translate(_XML)}</{name}>' for name, value in entry.items())}</Object>"
+        for entry in context["nightshift_objects"]
     )
     params["body"] = head + written.encode() + end + tail
 
@@ -121,6 +121,13 @@ def code_of(exc: Exception) -> str:
 def is_denied(exc: BaseException | None) -> bool:
     """Returns whether S3 refused for want of a right, or says no more than that."""
     return isinstance(exc, ClientError) and code_of(exc) in ("AccessDenied", "403")
+
+
+def is_listed(client: S3Client, bucket: str, key: str) -> bool:
+    """Returns whether a listing shows an object."""
+    listing = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    # Of the keys that begin with it, it would be the first.
+    return any(entry["Key"] == key for entry in listing.get("Contents", ()))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from nightshift.store.client import DELETE_BATCH, code_of, sending_until
+from nightshift.store.client import DELETE_BATCH, code_of, is_listed, sending_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,6 +62,7 @@ def remove_objects(
         deadline: `time.monotonic()` value after which nothing is sent.
     """
     removal = RemovalResult()
+    remover = _Remover(client, bucket, deadline, removal)
     # Without a key, a request to delete would be about the bucket itself.
     removal.failed |= dict.fromkeys((key for key in keys if not key), _NO_KEY)
     keys = [key for key in keys if key]
@@ -71,31 +72,62 @@ def remove_objects(
             if removal.silent:
                 removal.untried += batch
             elif versions:
-                _one_by_one(_every_version, client, bucket, batch, removal, deadline)
+                remover.delete_one_by_one(_every_version, batch)
             else:
-                _batch(client, bucket, batch, removal, deadline)
+                remover.delete_batch(batch)
     return removal
 
 
-def _batch(client: S3Client, bucket: str, keys: Sequence[str], removal: RemovalResult, deadline: float) -> None:
-    """Up to 1,000 keys, sent again as long as S3 asks for it."""
-    pause, left = PAUSE_S, list(keys)
-    for attempt in range(1, TRIES + 1):
-        try:
-            wanted: Any = {"Objects": [{"Key": key} for key in left], "Quiet": True}
-            answer = client.delete_objects(Bucket=bucket, Delete=wanted)
-        except _FAILURES as exc:
-            if _is_about_a_key(exc):
-                return _one_by_one(_the_key, client, bucket, left, removal, deadline)
-            return _refused_whole(exc, left, removal)
-        left = _sorted_out(answer, left, removal)
-        again = [key for key in left if removal.failed[key] in _AGAIN]
-        if not again or attempt == TRIES or time.monotonic() + pause > deadline:
-            return None
-        time.sleep(pause)
-        pause *= 2
-        left = again
-    return None
+@dataclass(frozen=True, slots=True)
+class _Remover:
+    """Sends requests to delete, and sorts the answers into the result."""
+
+    client: S3Client
+    bucket: str
+    deadline: float
+    result: RemovalResult
+
+    def delete_batch(self, keys: Sequence[str]) -> None:
+        """Up to 1,000 keys, sent again as long as S3 asks for it."""
+        pause, left = PAUSE_S, list(keys)
+        for attempt in range(1, TRIES + 1):
+            try:
+                wanted: Any = {"Objects": [{"Key": key} for key in left], "Quiet": True}
+                answer = self.client.delete_objects(Bucket=self.bucket, Delete=wanted)
+            except _FAILURES as exc:
+                if _is_about_a_key(exc):
+                    return self.delete_one_by_one(_the_key, left)
+                return _refused_whole(exc, left, self.result)
+            left = _sorted_out(answer, left, self.result)
+            again = [key for key in left if self.result.failed[key] in _AGAIN]
+            if not again or attempt == TRIES or time.monotonic() + pause > self.deadline:
+                return None
+            time.sleep(pause)
+            pause *= 2
+            left = again
+        return None
+
+    def delete_one_by_one(self, delete: Callable[[S3Client, str, str], str | None], keys: Sequence[str]) -> None:
+        """Keys in turn, as long as S3 answers and there is time.
+
+        Args:
+            delete: returns why a key could not be deleted; None: it is gone.
+        """
+        result = self.result
+        for key in keys:
+            if result.silent or time.monotonic() > self.deadline:
+                result.untried.append(key)
+                continue
+            try:
+                refusal = delete(self.client, self.bucket, key)
+            except _FAILURES as exc:
+                _refused_whole(exc, [key], result)
+                continue
+            result.failed.pop(key, None)
+            if refusal is None:
+                result.gone.append(key)
+            else:
+                result.failed[key] = refusal
 
 
 def _sorted_out(answer: Any, keys: Sequence[str], removal: RemovalResult) -> list[str]:
@@ -110,35 +142,6 @@ def _sorted_out(answer: Any, keys: Sequence[str], removal: RemovalResult) -> lis
     removal.gone += [key for key in keys if key not in refused] if refused else keys
     removal.failed |= refused
     return list(refused)
-
-
-def _one_by_one(
-    delete: Callable[[S3Client, str, str], str | None],
-    client: S3Client,
-    bucket: str,
-    keys: Sequence[str],
-    removal: RemovalResult,
-    deadline: float,
-) -> None:
-    """Keys in turn, as long as S3 answers and there is time.
-
-    Args:
-        delete: returns why a key could not be deleted; None: it is gone.
-    """
-    for key in keys:
-        if removal.silent or time.monotonic() > deadline:
-            removal.untried.append(key)
-            continue
-        try:
-            refusal = delete(client, bucket, key)
-        except _FAILURES as exc:
-            _refused_whole(exc, [key], removal)
-            continue
-        removal.failed.pop(key, None)
-        if refusal is None:
-            removal.gone.append(key)
-        else:
-            removal.failed[key] = refusal
 
 
 def _the_key(client: S3Client, bucket: str, key: str) -> str | None:
@@ -161,26 +164,26 @@ def _is_about_a_key(exc: Exception) -> bool:
 
 def _every_version(client: S3Client, bucket: str, key: str) -> str | None:
     """All versions of one file, delete markers too."""
-    found = _versions_of(client, bucket, key)
-    for start in range(0, len(found), DELETE_BATCH):
-        some: Any = [{"Key": key, "VersionId": version} for version in found[start : start + DELETE_BATCH]]
-        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": some})
-        gone = {entry.get("VersionId") for entry in answer.get("Deleted", ())}
-        if not gone >= {entry["VersionId"] for entry in some}:
+    versions = _versions_of(client, bucket, key)
+    for start in range(0, len(versions), DELETE_BATCH):
+        batch: Any = [{"Key": key, "VersionId": version} for version in versions[start : start + DELETE_BATCH]]
+        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": batch})
+        deleted = {entry.get("VersionId") for entry in answer.get("Deleted", ())}
+        if not deleted >= {entry["VersionId"] for entry in batch}:
             errors = answer.get("Errors", ())
             return errors[0].get("Code", _UNANSWERED) if errors else _UNANSWERED
     return None
 
 
 def _versions_of(client: S3Client, bucket: str, key: str) -> list[str]:
-    found: list[str] = []
+    versions: list[str] = []
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
         entries: list[Any] = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        found += [entry["VersionId"] for entry in entries if entry["Key"] == key]
+        versions += [entry["VersionId"] for entry in entries if entry["Key"] == key]
         # Listings are by key: behind the first other one there is none of ours.
         if any(entry["Key"] != key for entry in entries):
             break
-    return found
+    return versions
 
 
 def has_object(client: S3Client, bucket: str, key: str, deadline: float) -> bool | str:
@@ -191,8 +194,6 @@ def has_object(client: S3Client, bucket: str, key: str, deadline: float) -> bool
     """
     try:
         with sending_until(deadline):
-            found = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+            return is_listed(client, bucket, key)
     except (ClientError, BotoCoreError) as exc:
         return code_of(exc)
-    # Of the keys that begin with it, it would be the first.
-    return any(entry["Key"] == key for entry in found.get("Contents", ()))
