@@ -219,7 +219,7 @@ def test_many_objects_keep_their_order(house: House, threads: int) -> None:
     keys = fill(house)
     with ports(house) as (database, store), database.connect() as connection:
         outcomes = list(verify_objects(store, list_archived_objects(connection, house.bucket) * 20, "full", threads))
-    assert [outcome.one.key for outcome in outcomes] == keys * 20
+    assert [outcome.archived.key for outcome in outcomes] == keys * 20
     assert not any(outcome.damage or outcome.unproven or outcome.hidden for outcome in outcomes)
 
 

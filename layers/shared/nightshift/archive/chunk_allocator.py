@@ -41,8 +41,8 @@ class ChunkAllocator:
         rest: the part that is not taken yet.
         width: of the next chunk.
         target_bytes: Arrow bytes that a chunk should hold.
+        workers: as many chunks the end of the interval is cut into, so that all finish together.
         align: moves a chunk's end to a good place between its `lo` and its `hi`, e.g. a midnight.
-        tail: how many chunks the end of the interval is cut into, so that all workers finish together.
     """
 
     rest: ChunkRange
@@ -117,5 +117,5 @@ class ScanRange:
     """A range of one heap to be archived: its chunk allocator, and the SQL conditions of its intervals."""
 
     heap: HeapTable
-    carver: ChunkAllocator
+    allocator: ChunkAllocator
     condition: Callable[[ChunkRange], str]

@@ -99,14 +99,14 @@ class ChunkWorkerPool:
         self._sample = sample
         self.pool = WorkerPool("archive", limits.deadline)
 
-    def archive_ranges(self, fields: Sequence[ScanRange]) -> None:
-        """Work the fields off, in order.
+    def archive_ranges(self, ranges: Sequence[ScanRange]) -> None:
+        """Work the ranges off, in order.
 
         Raises:
             NightshiftError: the first failure; chunks committed before it stay committed.
         """
         workers = self.limits.workers if self.mover.target.is_postgresql else 1
-        self.pool.run(partial(self._work, fields), workers)
+        self.pool.run(partial(self._work, ranges), workers)
         if (refusal := self.tally.refused.first) and self.tally.refused.whole and not self.tally.rows:
             raise refusal  # nothing could go: no matter of single rows
 
@@ -119,46 +119,46 @@ class ChunkWorkerPool:
             stop=self.pool.is_over,
         )
 
-    def _work(self, fields: Sequence[ScanRange]) -> None:
+    def _work(self, ranges: Sequence[ScanRange]) -> None:
         connection = self.connect()
         try:
-            for stretch in fields:
+            for scan in ranges:
                 while self.pool.has_time():
-                    chunk = stretch.carver.next_chunk()
+                    chunk = scan.allocator.next_chunk()
                     if chunk is None:
                         break
-                    self._chunk(connection, stretch, chunk)
+                    self._chunk(connection, scan, chunk)
                     if not connection.healthy:
                         connection.close()
                         connection = self.connect()
                 else:
-                    self.tally.out_of_time = self.tally.out_of_time or stretch.carver.has_remaining
+                    self.tally.out_of_time = self.tally.out_of_time or scan.allocator.has_remaining
         finally:
             connection.close()
 
-    def _chunk(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange) -> None:
+    def _chunk(self, connection: RowConnection, scan: ScanRange, chunk: ChunkRange) -> None:
         """Archive one chunk, and handle its failures."""
         known = _Known()
         for attempt in range(1, RETRIES + 1):
             try:
                 if known.refusal is not None:
-                    known.without = self._find_refused(connection, stretch, chunk, known)
-                self._move(connection, stretch, chunk, skip_locked=known.skip_locked, without=known.without)
+                    known.without = self._find_refused(connection, scan, chunk, known)
+                self._move(connection, scan, chunk, skip_locked=known.skip_locked, without=known.without)
             except TooLarge:
-                if not stretch.carver.split_chunk(chunk):
-                    self._piecemeal(connection, stretch, chunk)
+                if not scan.allocator.split_chunk(chunk):
+                    self._piecemeal(connection, scan, chunk)
                 return
             except (RowsLocked, StatementRefused, StatementInterrupted, _Whole) as exc:
-                if self._is_over(stretch, chunk, known, exc, last=attempt == RETRIES):
+                if self._is_over(scan, chunk, known, exc, last=attempt == RETRIES):
                     return
             else:
                 return
         if known.refusal is None:
-            stretch.carver.return_chunk(chunk)
-        elif not stretch.carver.split_chunk(chunk):
+            scan.allocator.return_chunk(chunk)
+        elif not scan.allocator.split_chunk(chunk):
             self._leave(known.refusal)  # its rows are refused together, and none of them alone
 
-    def _is_over(self, stretch: ScanRange, chunk: ChunkRange, known: _Known, exc: Exception, *, last: bool) -> bool:
+    def _is_over(self, scan: ScanRange, chunk: ChunkRange, known: _Known, exc: Exception, *, last: bool) -> bool:
         """Learn from a try that did not go through; whether the chunk is not to be tried again."""
         match exc:
             case RowsLocked():
@@ -175,7 +175,7 @@ class ChunkWorkerPool:
                 known.refusal = exc
             case StatementInterrupted():
                 if not self.pool.has_time():
-                    stretch.carver.return_chunk(chunk)
+                    scan.allocator.return_chunk(chunk)
                     self.tally.out_of_time = True
                     return True
                 if last:
@@ -184,7 +184,7 @@ class ChunkWorkerPool:
                 return True
         return False
 
-    def _find_refused(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange, known: _Known) -> LeftOut:
+    def _find_refused(self, connection: RowConnection, scan: ScanRange, chunk: ChunkRange, known: _Known) -> LeftOut:
         """Find the rows of a chunk that the database refuses.
 
         Raises:
@@ -195,14 +195,14 @@ class ChunkWorkerPool:
         refused.first = refused.first or refusal
         if not self.mover.target.is_postgresql:
             # One writer at a time, and no server to ask: halves, down to the single row.
-            if refused.rows >= MOST_REFUSED_ALONE or not stretch.carver.split_chunk(chunk):
+            if refused.rows >= MOST_REFUSED_ALONE or not scan.allocator.split_chunk(chunk):
                 self._leave(refusal, chunk if chunk.width == 1 else None)
             raise _Whole
-        most, condition = MOST_REFUSED - refused.rows, stretch.condition(chunk)
+        most, condition = MOST_REFUSED - refused.rows, scan.condition(chunk)
         try:
             if most > 0:
                 return find_refused(
-                    connection, stretch.heap, condition, self.transaction_limits(), most, skip_locked=known.skip_locked
+                    connection, scan.heap, condition, self.transaction_limits(), most, skip_locked=known.skip_locked
                 )
         except StatementRefused:
             logger.warning("refused rows could not be looked for", exc_info=True)
@@ -221,15 +221,15 @@ class ChunkWorkerPool:
             if refused.whole >= MOST_WHOLE:
                 self.pool.stop()
 
-    def _piecemeal(self, connection: RowConnection, stretch: ScanRange, chunk: ChunkRange) -> None:
+    def _piecemeal(self, connection: RowConnection, scan: ScanRange, chunk: ChunkRange) -> None:
         """A chunk that is too large and cannot be split, e.g. a bulk load under one timestamp: by number of rows."""
         limit = FALLBACK_ROW_LIMIT if self.mover.target.is_postgresql else 1
         known = _Known()
         while self.pool.has_time():
             try:
                 if known.refusal is not None and not known.without.but:
-                    known.without = self._find_refused(connection, stretch, chunk, known)
-                if self._move(connection, stretch, chunk, limit=limit, without=known.without) < limit:
+                    known.without = self._find_refused(connection, scan, chunk, known)
+                if self._move(connection, scan, chunk, limit=limit, without=known.without) < limit:
                     return
                 known.without = replace(known.without, rows=0, named=(), cut=False)  # counted
             except TooLarge:
@@ -243,13 +243,13 @@ class ChunkWorkerPool:
                 known.refusal = exc
             except _Whole:
                 return
-        stretch.carver.return_chunk(chunk)
+        scan.allocator.return_chunk(chunk)
         self.tally.out_of_time = True
 
     def _move(
         self,
         connection: RowConnection,
-        stretch: ScanRange,
+        scan: ScanRange,
         chunk: ChunkRange,
         *,
         skip_locked: bool = False,
@@ -264,20 +264,20 @@ class ChunkWorkerPool:
         started = time.monotonic()
         # A single row must go, whatever its size.
         bounds = self.transaction_limits(size=UNBOUNDED if limit == 1 else None)
-        condition = stretch.condition(chunk) + without.but
+        condition = scan.condition(chunk) + without.but
         rows, entries = self.mover.archive_chunk(
-            connection, stretch.heap, condition, bounds, skip_locked=skip_locked, limit=limit
+            connection, scan.heap, condition, bounds, skip_locked=skip_locked, limit=limit
         )
         now = time.monotonic()
         self.pool.record_duration(now - started)
         with self.tally.lock:
-            self.tally.add_chunk(stretch.heap, entries)
+            self.tally.add_chunk(scan.heap, entries)
             self.tally.refused.add_rows(without)
             self.tally.locked += int(skip_locked)
             self._take_sample(rows)
         if limit is None:
             left = self.limits.deadline - now
-            stretch.carver.record_timing(chunk, rows.num_rows, rows.nbytes, seconds=now - started, seconds_left=left)
+            scan.allocator.record_timing(chunk, rows.num_rows, rows.nbytes, seconds=now - started, seconds_left=left)
         return int(rows.num_rows)
 
     def _take_sample(self, rows: pa.Table) -> None:

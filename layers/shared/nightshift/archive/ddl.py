@@ -48,7 +48,9 @@ def create_table_sql(
     try:
         with database.connect() as connection:
             scope = scope_of(connection, store.bucket, table, since, until)
-            objects = [one for one in scope.list_objects(connection, store.bucket) if one.state == ARCHIVED]
+            objects = [
+                archived for archived in scope.list_objects(connection, store.bucket) if archived.state == ARCHIVED
+            ]
     except DBAPIError as exc:
         raise refused_statement(exc) from exc
     if scope.table is None or not objects:

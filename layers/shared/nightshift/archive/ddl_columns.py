@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from nightshift.archive.inventory import ArchivedObject
 from nightshift.archive.object_verification import ObjectDamaged, verify_object
@@ -88,8 +89,8 @@ def shapes_of(store: ObjectStore, objects: Sequence[ArchivedObject]) -> list[Fil
         StoreError: S3 could not be asked.
     """
     groups: dict[str | None, list[ArchivedObject]] = {}
-    for one in reversed(objects):
-        groups.setdefault(one.fingerprint, []).append(one)
+    for archived in reversed(objects):
+        groups.setdefault(archived.fingerprint, []).append(archived)
     shapes = []
     for newest_first in groups.values():
         group = newest_first[::-1]
@@ -123,14 +124,14 @@ def merge_columns(shapes: Sequence[FileSchema]) -> list[UnionColumn]:
                 detail=f"{lowered[name.lower()]}, {name}",
                 hint="no SQL engine over Parquet tells them apart; narrow by --since and --until, or restore the rows",
             )
-    return [UnionColumn(name, _widest(kinds), tuple(kinds)) for name, kinds in found.items()]
+    return [UnionColumn(name, reduce(_common, kinds), tuple(kinds)) for name, kinds in found.items()]
 
 
 def _first_sound(store: ObjectStore, objects: Sequence[ArchivedObject]) -> ArchiveFile:
     damaged: ObjectDamaged | None = None
-    for one in objects:
+    for archived in objects:
         try:
-            return verify_object(store, one)
+            return verify_object(store, archived)
         except ObjectDamaged as exc:
             damaged = exc
     assert damaged is not None  # no group is empty
@@ -147,23 +148,16 @@ def _kind(name: str, arrow: str) -> str:
     return _KINDS[arrow]
 
 
-def _widest(kinds: Sequence[str]) -> str:
-    widest = kinds[0]
-    for kind in kinds[1:]:
-        widest = _common(widest, kind)
-    return widest
-
-
-def _common(one: str, other: str) -> str:
+def _common(kind: str, other: str) -> str:
     """The narrowest kind that holds every value of both, exactly."""
-    both = {one, other}
+    both = {kind, other}
     if len(both) == 1:
-        return one
+        return kind
     if both <= _INTEGERS.keys():
-        return max(both, key=lambda kind: _INTEGERS[kind])
+        return max(both, key=_INTEGERS.__getitem__)
     if both <= {"float", "double", "smallint", "int"}:
         return "double"
-    if (a := _digits(one)) is not None and (b := _digits(other)) is not None:
+    if (a := _digits(kind)) is not None and (b := _digits(other)) is not None:
         whole, scale = max(a[0], b[0]), max(a[1], b[1])
         return f"decimal({whole + scale},{scale})" if whole + scale <= MAX_DIGITS else "text"
     return "timestamp" if both == {"date", "timestamp"} else "text"

@@ -47,7 +47,9 @@ def duckdb_sql(archive: ArchivedTable) -> str:
 
 
 def _branch(archive: ArchivedTable, shape: FileSchema) -> str:
-    keys = {tuple(part.partition("=")[0] for part in one.key.split("/") if "=" in part) for one in shape.objects}
+    keys = {
+        tuple(part.partition("=")[0] for part in archived.key.split("/") if "=" in part) for archived in shape.objects
+    }
     taken = {name.lower() for name in shape.columns} & {name.lower() for names in keys for name in names}
     if taken or len(keys) > 1:
         file = archive.free_name("object_uri")
@@ -57,12 +59,12 @@ def _branch(archive: ArchivedTable, shape: FileSchema) -> str:
         options = "hive_partitioning = true, hive_types = {'dt': DATE}"
         day = '"dt"'
     options += ", can_have_nan = true" if any(kind in FLOATS for kind in shape.columns.values()) else ""
-    paths = [_literal_path(one.uri) for one in shape.objects]
+    paths = [_literal_path(archived.uri) for archived in shape.objects]
     kinds = {column.name: column.kind for column in archive.columns}
     named = {name: _cast(quote_identifier(name), kinds[name]) for name in (*shape.columns, EXACT)}
     beside = {name: _beside(name, kinds[name], named[name]) for name, kind in shape.columns.items() if _may_lack(kind)}
     parts = [(named, " WHERE {} IS NULL"), (named | beside, " WHERE {} IS NOT NULL")]
-    if not beside or paths != [one.uri for one in shape.objects]:
+    if not beside or paths != [archived.uri for archived in shape.objects]:
         # DuckDB 1.5 takes a path that a pattern has found for a pattern, where rows are read twice.
         parts = [(named | beside, "")]
     selects = (

@@ -103,7 +103,7 @@ def _create_table(archive: ArchivedTable, location: str) -> str:
 def _create_view(archive: ArchivedTable) -> str:
     chosen = [_athena_column(column) for column in archive.columns] + [quote_identifier(archive.day_column)]
     # Names without what all of them share: more objects fit into one statement.
-    stems = [quote_literal(file_name(one).removesuffix(SUFFIX)) for one in archive.objects]
+    stems = [quote_literal(file_name(archived).removesuffix(SUFFIX)) for archived in archive.objects]
     return "\n".join(
         [
             f"CREATE OR REPLACE VIEW {quote_identifier(archive.plain_name)} AS",
@@ -159,7 +159,7 @@ def spark_sql(archive: ArchivedTable, prefix: str) -> str:
         for column in archive.columns
     ]
     chosen = [_spark_column(column) for column in archive.columns]
-    names = [escape_backslashes(file_name(one)) for one in archive.objects]
+    names = [escape_backslashes(file_name(archived)) for archived in archive.objects]
     return "\n".join(
         [
             *archive.header_lines("Spark"),

@@ -74,7 +74,7 @@ class ArchivedTable:
     def header_lines(self, engine: str) -> list[str]:
         """Comments that say what is declared, and where types changed."""
         days = f"{self.objects[0].day} to {self.objects[-1].day}"
-        rows = sum(one.rows or 0 for one in self.objects)
+        rows = sum(archived.rows or 0 for archived in self.objects)
         lines = [
             f"-- {engine}: the archive of {comment_text(self.label)}, {days}:"
             f" {len(self.objects)} objects, {rows} rows.",
@@ -123,5 +123,5 @@ def join_items(items: Sequence[str], indent: str = "  ") -> str:
     return ",\n".join(indent + item for item in items)
 
 
-def file_name(one: ArchivedObject) -> str:
-    return one.key.rpartition("/")[2]
+def file_name(archived: ArchivedObject) -> str:
+    return archived.key.rpartition("/")[2]

@@ -137,11 +137,11 @@ def _work(connection: Connection, context: ArchiveContext, archiver: ChunkWorker
     connection.rollback()
     by_rows = [heap for heap in target.info.heaps if heap not in whole]
     by_rows += drop_partitions(archiver, whole)
-    fields = statistics.plan_scan_ranges(connection, target, by_rows, limits.chunk_bytes, limits.workers)
+    ranges = statistics.plan_scan_ranges(connection, target, by_rows, limits.chunk_bytes, limits.workers)
     connection.rollback()
     context.listener(ProgressEvent(step=ProgressStep.PLANNED, table=target.info.name.label, rows=expected))
-    if fields:
-        archiver.archive_ranges(fields)
+    if ranges:
+        archiver.archive_ranges(ranges)
 
 
 def _vacuum(context: ArchiveContext, heaps: Sequence[HeapTable], tally: ArchiveStats) -> tuple[bool, tuple[str, ...]]:

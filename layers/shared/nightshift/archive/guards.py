@@ -131,7 +131,8 @@ def check_cascades(target: CleanupTarget) -> GuardRefusal | None:
         if key.on_delete is OnDelete.CASCADE:
             return make_refusal(
                 "cascade",
-                f"deleting from {target.policy.table} would delete rows of {key.table} that nobody archived ({key.name})",
+                f"deleting from {target.policy.table} would delete rows of {key.table} that nobody archived"
+                f" ({key.name})",
                 EXPIRY_TAKES_TREES
                 if key.table_sql == target.info.name.sql
                 else f"archive {key.table} by a policy of its own and make the foreign key ON DELETE RESTRICT",

@@ -115,14 +115,14 @@ def active_holds(
         .where(kept.into_original, *([] if now is None else [kept.hold_until > now.astimezone(UTC)]))
         .where(or_(kept.target_table == info.name.label, kept.target_id.in_(partition_family(connection, info.name))))
     )
-    found = list(connection.execute(held))
-    if not found:
+    rows = list(connection.execute(held))
+    if not rows:
         return NOTHING_HELD
-    ends = (row.hold_until for row in found if row.hold_until is not None)
+    ends = (row.hold_until for row in rows if row.hold_until is not None)
     until = max((end if end.tzinfo else end.replace(tzinfo=UTC) for end in ends), default=None)
     spans: dict[TimestampColumn, list[Span]] = {}
     lost, whole = set(), False
-    for row in found:
+    for row in rows:
         column = row.timestamp_column or (own.column if own and (row[0] or row[1]) else None)
         if column is None:
             whole = True
@@ -132,7 +132,7 @@ def active_holds(
             spans.setdefault(axis, []).append(_days(axis, row[0], row[1]))
         if not axes:
             lost.add(column)
-    conditions = [_within(axis, span) for axis, some in spans.items() for span in _merged(some)]
+    conditions = [_within(axis, span) for axis, parts in spans.items() for span in _merged(parts)]
     return Holds("1 = 1" if whole else " OR ".join(conditions), until, whole, () if whole else tuple(sorted(lost)))
 
 
@@ -144,7 +144,7 @@ def watch_holds(connection: Connection, tables: Sequence[TableName], now: dateti
     moment = now.astimezone(UTC)
     since = moment.isoformat() if postgresql else f"{moment:%Y-%m-%d %H:%M:%S.%f}"
     labels = ", ".join(quote_literal(table.label) for table in tables)
-    ids = ", ".join(quote_literal(one) for table in tables for one in partition_family(connection, table))
+    ids = ", ".join(quote_literal(identity) for table in tables for identity in partition_family(connection, table))
     statement = (
         f"SELECT CAST(coalesce(sum(id), 0) AS bigint) FROM {own_table(restored_object, schema_of(connection))}"
         f" WHERE into_original AND hold_until > {quote_literal(since)}"
@@ -157,14 +157,14 @@ def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: TimestampColumn | N
     """The axes on which a column's values may lie; none where it is gone, or tells no days."""
     if own is not None and own.column == column:
         return [own]
-    found = next((c for c in info.columns if c.name == column), None)
-    if found is None:
+    held = next((c for c in info.columns if c.name == column), None)
+    if held is None:
         return []
-    kinds = _KINDS.get(found.base_type, ())
+    kinds = _KINDS.get(held.base_type, ())
     if not info.name.schema:
         # SQLite: numbers lie in columns of every type.
         kinds = tuple(dict.fromkeys((*kinds, *_EPOCHS)))
-    return [TimestampColumn(column, kind, zone, found.base_type) for kind in kinds]
+    return [TimestampColumn(column, kind, zone, held.base_type) for kind in kinds]
 
 
 def _within(axis: TimestampColumn, span: Span) -> str:
@@ -187,9 +187,9 @@ def _point(axis: TimestampColumn, written: str) -> int:
     return axis.to_epoch(moment.replace(tzinfo=axis.zone) if axis.kind in ("timestamp", "date", "text") else moment)
 
 
-def _merged(found: Iterable[Span]) -> tuple[Span, ...]:
+def _merged(parts: Iterable[Span]) -> tuple[Span, ...]:
     spans: list[Span] = []
-    for start, end in sorted(found, key=lambda span: (span[0] is not None, span[0] or 0)):
+    for start, end in sorted(parts, key=lambda span: (span[0] is not None, span[0] or 0)):
         if spans and (start is None or start <= spans[-1][1]):
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:

@@ -161,13 +161,13 @@ class ArchiveLedger:
         """Archived objects among `keys`, and their rows, as a connection that wrote none of them sees them."""
         objects = rows = 0
         with self._control() as connection:
-            for some in split_keys(keys):
+            for batch in split_keys(keys):
                 archived = select(func.count(), func.coalesce(func.sum(archive_object.c.row_count), 0)).where(
-                    archive_object.c.object_key.in_(some),
+                    archive_object.c.object_key.in_(batch),
                     archive_object.c.state == "archived",
                 )
-                found = connection.execute(archived).one()
-                objects, rows = objects + int(found[0]), rows + int(found[1])
+                counts = connection.execute(archived).one()
+                objects, rows = objects + int(counts[0]), rows + int(counts[1])
             connection.rollback()
         return objects, rows
 

@@ -45,21 +45,21 @@ class ObjectDamaged(ArchiveMismatch):
         what: the observed difference.
     """
 
-    def __init__(self, damage: ObjectDamage, one: ArchivedObject, what: str) -> None:
+    def __init__(self, damage: ObjectDamage, archived: ArchivedObject, what: str) -> None:
         super().__init__(
             f"an object of the archive is damaged: {damage}",
-            detail=f"{one.uri}: {what}",
+            detail=f"{archived.uri}: {what}",
             hint=THAW
             if damage is ObjectDamage.FROZEN
             else "look for an older version of it in the bucket, or a copy in another region",
         )
         self.damage = damage
-        self.key = one.key
-        self.fingerprint = one.fingerprint
+        self.key = archived.key
+        self.fingerprint = archived.fingerprint
         self.what = what
 
 
-def verify_object(store: ObjectStore, one: ArchivedObject, *, tries: int = 1) -> ArchiveFile:
+def verify_object(store: ObjectStore, archived: ArchivedObject, *, tries: int = 1) -> ArchiveFile:
     """Read an object and compare it with its ledger row: size, SHA-256, footer, row count.
 
     Args:
@@ -73,27 +73,27 @@ def verify_object(store: ObjectStore, one: ArchivedObject, *, tries: int = 1) ->
         StoreError: S3 could not be asked, which says nothing about the object.
     """
     try:
-        body = store.get_or_none(one.key, one.version_id)
+        body = store.get_or_none(archived.key, archived.version_id)
     except ColdStorage as exc:
-        raise ObjectDamaged(ObjectDamage.FROZEN, one, THAW) from exc
+        raise ObjectDamaged(ObjectDamage.FROZEN, archived, THAW) from exc
     except StoreError:
         if tries <= 1:
             raise
-        return verify_object(store, one, tries=tries - 1)
+        return verify_object(store, archived, tries=tries - 1)
     if body is None:
-        raise ObjectDamaged(ObjectDamage.MISSING, one, "S3 has no such object")
-    if len(body) != one.bytes:
-        raise ObjectDamaged(ObjectDamage.WRONG_SIZE, one, f"{len(body)} bytes, the ledger says {one.bytes}")
-    if (digest := hashlib.sha256(body).hexdigest()) != one.sha256:
+        raise ObjectDamaged(ObjectDamage.MISSING, archived, "S3 has no such object")
+    if len(body) != archived.bytes:
+        raise ObjectDamaged(ObjectDamage.WRONG_SIZE, archived, f"{len(body)} bytes, the ledger says {archived.bytes}")
+    if (digest := hashlib.sha256(body).hexdigest()) != archived.sha256:
         raise ObjectDamaged(
-            ObjectDamage.ALTERED, one, f"SHA-256 {digest[:16]}…, the ledger says {(one.sha256 or '')[:16]}…"
+            ObjectDamage.ALTERED, archived, f"SHA-256 {digest[:16]}…, the ledger says {(archived.sha256 or '')[:16]}…"
         )
     try:
         file = ArchiveFile(body)
     except ArchiveMismatch as exc:
-        raise ObjectDamaged(ObjectDamage.UNREADABLE, one, exc.message) from exc
-    if file.rows != one.rows:
-        raise ObjectDamaged(ObjectDamage.WRONG_ROWS, one, f"{file.rows} rows, the ledger says {one.rows}")
+        raise ObjectDamaged(ObjectDamage.UNREADABLE, archived, exc.message) from exc
+    if file.rows != archived.rows:
+        raise ObjectDamaged(ObjectDamage.WRONG_ROWS, archived, f"{file.rows} rows, the ledger says {archived.rows}")
     return file
 
 
@@ -109,7 +109,7 @@ _AHEAD = 4
 class ObjectVerification:
     """Verification result of one object; with none of the three, it is verified and readers see it."""
 
-    one: ArchivedObject
+    archived: ArchivedObject
     damage: ObjectDamaged | None = None
     unproven: StoreError | None = None
     hidden: str | None = None
@@ -123,8 +123,8 @@ def verify_objects(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
     under_way: deque[Future[ObjectVerification]] = deque()
     try:
-        for one in objects:
-            under_way.append(pool.submit(_prove_one, store, one, depth, room))
+        for archived in objects:
+            under_way.append(pool.submit(_prove_one, store, archived, depth, room))
             if len(under_way) > threads * _AHEAD:
                 yield under_way.popleft().result()
         while under_way:
@@ -133,44 +133,46 @@ def verify_objects(
         pool.shutdown(cancel_futures=True)
 
 
-def _prove_one(store: ObjectStore, one: ArchivedObject, depth: Depth, room: _Room) -> ObjectVerification:
+def _prove_one(store: ObjectStore, archived: ArchivedObject, depth: Depth, room: _Room) -> ObjectVerification:
     try:
-        hidden = _look_up(store, one)
+        hidden = _look_up(store, archived)
         if depth != "quick":
-            with room.taken(one.bytes or 0):
-                _read(store, one, depth)
+            with room.taken(archived.bytes or 0):
+                _read(store, archived, depth)
     except ObjectDamaged as exc:
-        return ObjectVerification(one, damage=exc)
+        return ObjectVerification(archived, damage=exc)
     except StoreError as exc:
-        return ObjectVerification(one, unproven=exc)
-    return ObjectVerification(one, hidden=hidden)
+        return ObjectVerification(archived, unproven=exc)
+    return ObjectVerification(archived, hidden=hidden)
 
 
-def _look_up(store: ObjectStore, one: ArchivedObject) -> str | None:
+def _look_up(store: ObjectStore, archived: ArchivedObject) -> str | None:
     """Checks that the recorded version exists and has its size; returns a reason that hides it from readers."""
-    seen = recorded = store.head_object(one.key)
+    seen = recorded = store.head_object(archived.key)
     hidden = None
-    if one.version_id is not None and (seen is None or seen.version_id != one.version_id):
-        recorded = store.head_object(one.key, one.version_id)
+    if archived.version_id is not None and (seen is None or seen.version_id != archived.version_id):
+        recorded = store.head_object(archived.key, archived.version_id)
         hidden = "a delete marker lies above it" if seen is None else "a newer version lies above it"
     if recorded is None:
-        version = "" if one.version_id is None else f" in version {one.version_id}"
-        raise ObjectDamaged(ObjectDamage.MISSING, one, f"S3 has no such object{version}")
-    if recorded.size != one.bytes:
-        raise ObjectDamaged(ObjectDamage.WRONG_SIZE, one, f"{recorded.size} bytes, the ledger says {one.bytes}")
+        version = "" if archived.version_id is None else f" in version {archived.version_id}"
+        raise ObjectDamaged(ObjectDamage.MISSING, archived, f"S3 has no such object{version}")
+    if recorded.size != archived.bytes:
+        raise ObjectDamaged(
+            ObjectDamage.WRONG_SIZE, archived, f"{recorded.size} bytes, the ledger says {archived.bytes}"
+        )
     return hidden
 
 
-def _read(store: ObjectStore, one: ArchivedObject, depth: Depth) -> None:
-    file = verify_object(store, one)
+def _read(store: ObjectStore, archived: ArchivedObject, depth: Depth) -> None:
+    file = verify_object(store, archived)
     if depth != "values":
         return
     try:
         rows = file.check_values()
     except ArchiveMismatch as exc:
-        raise ObjectDamaged(ObjectDamage.UNREADABLE, one, f"{exc.message}: {exc.detail}") from exc
-    if rows != one.rows:
-        raise ObjectDamaged(ObjectDamage.WRONG_ROWS, one, f"{rows} rows decoded, the ledger says {one.rows}")
+        raise ObjectDamaged(ObjectDamage.UNREADABLE, archived, f"{exc.message}: {exc.detail}") from exc
+    if rows != archived.rows:
+        raise ObjectDamaged(ObjectDamage.WRONG_ROWS, archived, f"{rows} rows decoded, the ledger says {archived.rows}")
 
 
 class _Room:

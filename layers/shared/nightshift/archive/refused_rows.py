@@ -98,13 +98,13 @@ def find_refused(
     )
     with connection.transaction(bounds):
         connection.run_statement(f"DO {quote_literal(body)}")
-        told = connection.read_table("SELECT current_setting('nightshift.refused') AS told", bounds)
-        found = json.loads(told.column("told")[0].as_py())
-        names = _names(connection, heap, found["named"], bounds)
-    named = [f"{name}: {first_line(said)}" for name, said in zip(names, found["said"], strict=True)]
-    but = f" AND ctid <> ALL ({quote_literal(found['places'])}::tid[])" if found["rows"] else ""
-    but += f" AND ctid < {quote_literal(found['end'])}" if found["end"] else ""
-    return LeftOut(found["rows"], but, tuple(named), cut=bool(found["end"]))
+        (setting,) = _texts(connection, "SELECT current_setting('nightshift.refused')", bounds)
+        refused = json.loads(setting)
+        names = _names(connection, heap, refused["named"], bounds)
+    named = [f"{name}: {first_line(words)}" for name, words in zip(names, refused["said"], strict=True)]
+    but = f" AND ctid <> ALL ({quote_literal(refused['places'])}::tid[])" if refused["rows"] else ""
+    but += f" AND ctid < {quote_literal(refused['end'])}" if refused["end"] else ""
+    return LeftOut(refused["rows"], but, tuple(named), cut=bool(refused["end"]))
 
 
 def _names(connection: RowConnection, heap: HeapTable, places: str, bounds: TransactionLimits) -> list[str]:

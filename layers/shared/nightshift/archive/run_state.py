@@ -73,18 +73,18 @@ class LeftOutRows:
     @property
     def warnings(self) -> tuple[str, ...]:
         """A sentence about the rows, and one about the chunks that were left."""
-        said = []
+        warnings = []
         if self.rows:
             shown = "; ".join(self.named)
             more = f"; and {self.rows - len(self.named)} more" if self.rows > len(self.named) else ""
             rows = "1 due row was left" if self.rows == 1 else f"{self.rows:,} due rows were left"
-            said.append(f"{rows}, which the database refuses to delete: {shown}{more}")
+            warnings.append(f"{rows}, which the database refuses to delete: {shown}{more}")
         if self.whole:
             why = self.first.detail or self.first.message if self.first else ""
-            said.append(
+            warnings.append(
                 f"more rows than are left out one by one were refused: parts of the table were left as they are ({why})"
             )
-        return tuple(said)
+        return tuple(warnings)
 
 
 NOTHING_LEFT = LeftOut(0, "", ())

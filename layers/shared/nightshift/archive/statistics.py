@@ -32,21 +32,21 @@ def plan_scan_ranges(
     connection: Connection, target: CleanupTarget, heaps: Sequence[HeapTable], target_bytes: int, workers: int
 ) -> list[ScanRange]:
     """The ranges to archive, one a heap; heaps in which an index shows that nothing is due are left out."""
-    fields = []
+    ranges = []
     for heap in heaps:
         if not target.is_postgresql:
             lowest = connection.exec_driver_sql(f"SELECT min({target.rowid_column}) FROM {heap.name.sql}").scalar()
             rows = ChunkRange(int(lowest or 0), heap.blocks + 1)
-            carver = ChunkAllocator(rows, _SQLITE_FIRST_ROWS, target_bytes)
-            fields.append(ScanRange(heap=heap, carver=carver, condition=target.ctid_range_condition))
+            allocator = ChunkAllocator(rows, _SQLITE_FIRST_ROWS, target_bytes)
+            ranges.append(ScanRange(heap=heap, allocator=allocator, condition=target.ctid_range_condition))
         elif not heap.indexed:
-            fields.append(_by_place(target, heap, target_bytes, workers))
+            ranges.append(_by_place(target, heap, target_bytes, workers))
         elif (span := _span(connection, target, heap)) is not None:
             if _serves(heap, span):
-                fields.append(_by_time(target, heap, span, target_bytes, workers))
+                ranges.append(_by_time(target, heap, span, target_bytes, workers))
             else:
-                fields.append(_by_place(target, heap, target_bytes, workers))
-    return fields
+                ranges.append(_by_place(target, heap, target_bytes, workers))
+    return ranges
 
 
 def _serves(heap: HeapTable, span: tuple[int, int, int]) -> bool:
@@ -64,11 +64,8 @@ def _serves(heap: HeapTable, span: tuple[int, int, int]) -> bool:
 def _by_place(target: CleanupTarget, heap: HeapTable, target_bytes: int, workers: int) -> ScanRange:
     bytes_a_block = max(8192, heap.bytes // max(1, heap.blocks))
     width = max(1, target_bytes // bytes_a_block)
-    return ScanRange(
-        heap=heap,
-        carver=ChunkAllocator(ChunkRange(0, heap.blocks), width, target_bytes, workers),
-        condition=target.ctid_range_condition,
-    )
+    allocator = ChunkAllocator(ChunkRange(0, heap.blocks), width, target_bytes, workers)
+    return ScanRange(heap=heap, allocator=allocator, condition=target.ctid_range_condition)
 
 
 def _by_time(
@@ -83,8 +80,8 @@ def _by_time(
         midnight = target.axis.day_start(target.axis.to_day(end))
         return midnight if midnight > start else end
 
-    carver = ChunkAllocator(ChunkRange(lo, cutoff), width, target_bytes, workers, align=to_midnight)
-    return ScanRange(heap=heap, carver=carver, condition=target.time_range_condition)
+    allocator = ChunkAllocator(ChunkRange(lo, cutoff), width, target_bytes, workers, align=to_midnight)
+    return ScanRange(heap=heap, allocator=allocator, condition=target.time_range_condition)
 
 
 def _span(connection: Connection, target: CleanupTarget, heap: HeapTable) -> tuple[int, int, int] | None:

@@ -43,7 +43,7 @@ _HIDING_CURES = {
 
 def hiding_cure(hiding: Sequence[str]) -> str:
     """Returns the remedy for rules, triggers and the like that come between a statement and the rows."""
-    return "; ".join(cure for kind, cure in _HIDING_CURES.items() if any(one.startswith(kind) for one in hiding))
+    return "; ".join(cure for kind, cure in _HIDING_CURES.items() if any(name.startswith(kind) for name in hiding))
 
 
 def timestamp_kind(column: TableColumn, epoch: str | None, *, postgresql: bool) -> Kind | None:

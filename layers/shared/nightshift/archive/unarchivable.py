@@ -31,26 +31,26 @@ def check_columns(connection: Connection, info: TableInfo) -> tuple[str, ...]:
     """Sentences about columns whose values are worth nothing without their database."""
     if connection.dialect.name != "postgresql":
         return ()
-    found = [column for column in info.columns if column.base_type.removeprefix("_") in _OBJECTS]
-    large = [column for column in found if _names_large_objects(connection, info, column)]
+    columns = [column for column in info.columns if column.base_type.removeprefix("_") in _OBJECTS]
+    large = [column for column in columns if _names_large_objects(connection, info, column)]
     label = info.name.label
-    said = [
+    warnings = [
         f"{label}.{column.name} names large objects: the archive holds their numbers alone. Copy their content into a"
         " bytea column first; objects that nothing names any more stay in the database until vacuumlo removes them"
         for column in large
     ]
-    if others := [f"{column.name} ({column.type_name})" for column in found if column not in large]:
+    if others := [f"{column.name} ({column.type_name})" for column in columns if column not in large]:
         what = "objects of this database, which mean nothing in another one or once they are gone"
-        said.append(f"{label}: the archive holds the numbers or names in {', '.join(others)}: {what}")
-    return tuple(said)
+        warnings.append(f"{label}: the archive holds the numbers or names in {', '.join(others)}: {what}")
+    return tuple(warnings)
 
 
 def check_sizes(connection: Connection, info: TableInfo, condition: str) -> tuple[str, ...]:
     """A sentence where one of the first rows for which a condition holds is so large that it may not go."""
     if connection.dialect.name != "postgresql":
         return ()
-    some = f"SELECT {_size(info)} AS size FROM {info.name.sql} t WHERE {condition} LIMIT {LOOKED_AT}"
-    largest = connection.exec_driver_sql(f"SELECT max(size) FROM ({some}) looked").scalar() or 0
+    sizes = f"SELECT {_size(info)} AS size FROM {info.name.sql} t WHERE {condition} LIMIT {LOOKED_AT}"
+    largest = connection.exec_driver_sql(f"SELECT max(size) FROM ({sizes}) looked").scalar() or 0
     if largest < LARGE_BYTES:
         return ()
     return (
@@ -77,9 +77,11 @@ def _names_large_objects(connection: Connection, info: TableInfo, column: TableC
         return True
     if column.base_type != "oid":
         return False
-    some = f"SELECT {quote_identifier(column.name)} AS number FROM {info.name.sql} LIMIT {LOOKED_AT}"
-    found = f"SELECT 1 FROM ({some}) looked JOIN pg_catalog.pg_largeobject_metadata o ON o.oid = looked.number LIMIT 1"
-    return connection.exec_driver_sql(found).first() is not None
+    numbers = f"SELECT {quote_identifier(column.name)} AS number FROM {info.name.sql} LIMIT {LOOKED_AT}"
+    large = (
+        f"SELECT 1 FROM ({numbers}) looked JOIN pg_catalog.pg_largeobject_metadata o ON o.oid = looked.number LIMIT 1"
+    )
+    return connection.exec_driver_sql(large).first() is not None
 
 
 def _size(info: TableInfo) -> str:

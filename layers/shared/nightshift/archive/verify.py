@@ -79,8 +79,8 @@ class VerificationReport:
         return {"sound": self.is_sound, "depth": self.depth, **totals, **lists}
 
 
-def _as_dicts(found: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{f.name: value for f in fields(one) if (value := getattr(one, f.name)) is not None} for one in found]
+def _as_dicts(facts: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{f.name: value for f in fields(fact) if (value := getattr(fact, f.name)) is not None} for fact in facts]
 
 
 def verify_archive(
@@ -118,36 +118,42 @@ def verify_archive(
         strays = find_strays(database, store, prefix, scope, repair=repair)
     except DBAPIError as exc:
         raise refused_statement(exc) from exc
-    vouched = [one for one in strays.ledger if one.state in (ARCHIVED, RESTORED)]
+    vouched = [archived for archived in strays.ledger if archived.state in (ARCHIVED, RESTORED)]
     outcomes = []
     with closing(verify_objects(store, vouched, depth, threads)) as proofs:
         for outcome in proofs:
             outcomes.append(outcome)
             if progress is not None:
-                progress(outcome.one)
+                progress(outcome.archived)
     return _report(depth, outcomes, strays)
 
 
 def _report(depth: Depth, outcomes: list[ObjectVerification], strays: OrphanReport) -> VerificationReport:
-    proven = [o.one for o in outcomes if o.damage is None and o.unproven is None]
-    damaged = [(o.one, o.damage) for o in outcomes if o.damage is not None]
+    proven = [o.archived for o in outcomes if o.damage is None and o.unproven is None]
+    damaged = [(o.archived, o.damage) for o in outcomes if o.damage is not None]
     named = {
         state: tuple(
-            DamagedArchiveObject(one.key, one.table, str(d.damage), d.what) for one, d in damaged if one.state == state
+            DamagedArchiveObject(archived.key, archived.table, str(d.damage), d.what)
+            for archived, d in damaged
+            if archived.state == state
         )
         for state in (ARCHIVED, RESTORED)
     }
     return VerificationReport(
         depth=depth,
         objects=len(proven),
-        rows=sum(one.rows or 0 for one in proven),
-        bytes=sum(one.bytes or 0 for one in proven),
+        rows=sum(archived.rows or 0 for archived in proven),
+        bytes=sum(archived.bytes or 0 for archived in proven),
         damaged=named[ARCHIVED],
         damaged_restored=named[RESTORED],
         unproven=tuple(
-            UnverifiedObject(o.one.key, o.one.table, o.unproven.message) for o in outcomes if o.unproven is not None
+            UnverifiedObject(o.archived.key, o.archived.table, o.unproven.message)
+            for o in outcomes
+            if o.unproven is not None
         ),
-        overwritten=tuple(UnverifiedObject(o.one.key, o.one.table, o.hidden) for o in outcomes if o.hidden is not None),
+        overwritten=tuple(
+            UnverifiedObject(o.archived.key, o.archived.table, o.hidden) for o in outcomes if o.hidden is not None
+        ),
         unfinished=tuple(strays.unfinished),
         in_progress=tuple(strays.in_progress),
         unknown=tuple(strays.unknown),

@@ -47,7 +47,7 @@ class ObjectLoader:
 
     loader: RowLoader
     records: RestoreRecords
-    one: ArchivedObject
+    archived: ArchivedObject
     file: ArchiveFile
     fit: ColumnFit
     limits: TransactionLimits
@@ -64,19 +64,19 @@ class ObjectLoader:
         Raises:
             NightshiftError: nothing was changed; after `ConnectionLost` try again, it may have gone through.
         """
-        connection, records, one, file = self.loader.connection, self.records, self.one, self.file
+        connection, records, archived, file = self.loader.connection, self.records, self.archived, self.file
         timestamp = self.fit.timestamp_of(file)
         self.loader.prepare_stage(file, self.fit, self.limits)
         with connection.transaction(self.limits):
-            if records.takes_over and connection.execute(records.brought_before(one)):
+            if records.takes_over and connection.execute(records.brought_before(archived)):
                 landed = self._take_over(timestamp)
-            elif connection.execute(records.claim_objects(one, timestamp)) != 1:
+            elif connection.execute(records.claim_objects(archived, timestamp)) != 1:
                 # On record already: perhaps by us, a moment ago, when the answer to COMMIT was lost.
-                existing = connection.execute(records.existing_of_this_run(one))
+                existing = connection.execute(records.existing_of_this_run(archived))
                 return None if existing < 0 else LoadedObject(file.rows - existing, existing)
             else:
                 landed = self._insert()
-            if records.into_original and connection.execute(records.leave_archive(one)) != 1:
+            if records.into_original and connection.execute(records.leave_archive(archived)) != 1:
                 return None
             self.loader.advance_sequences(file, self.fit)
             before_commit()
@@ -91,11 +91,11 @@ class ObjectLoader:
         if existing < 0 or (existing and not self.loader.destination.table.unique):
             raise ArchiveMismatch(
                 "row counts differ, and nothing of the object was restored",
-                detail=f"{self.one.uri}: {self.file.rows} rows in the object, the database took {added}",
+                detail=f"{self.archived.uri}: {self.file.rows} rows in the object, the database took {added}",
             )
         if not existing:
             return LoadedObject(added, 0)
-        self.loader.connection.execute(self.records.existing_objects(self.one, existing))
+        self.loader.connection.execute(self.records.existing_objects(self.archived, existing))
         return LoadedObject(added, existing, self.loader.count_differing(self.file, self.fit))
 
     def _take_over(self, timestamp: str | None) -> LoadedObject:
@@ -107,7 +107,7 @@ class ObjectLoader:
         Raises:
             StatementRefused: so it is.
         """
-        self.loader.connection.execute(self.records.adopt_objects(self.one, timestamp))
+        self.loader.connection.execute(self.records.adopt_objects(self.archived, timestamp))
         missing = self.loader.look_for(self.file, self.fit, self.limits)
         self._check_shape()
         if missing == 0:
@@ -115,7 +115,7 @@ class ObjectLoader:
         if not self.loader.destination.table.unique:
             raise StatementRefused(
                 "rows that were restored here have been changed or deleted since",
-                detail=f"{self.one.uri}: {missing} of {self.file.rows} rows are not in the table as they came",
+                detail=f"{self.archived.uri}: {missing} of {self.file.rows} rows are not in the table as they came",
                 hint="the table has no key to tell them by: restore into a table of its own, and put right by hand",
             )
         return self._insert()

@@ -62,17 +62,17 @@ def differing_rows_warning(tally: RestoreStats) -> list[str]:
     """Rows whose keys the table had with other values: the table's stay, ours must not be forgotten."""
     if not tally.differing:
         return []
-    rows, some = sum(tally.differing.values()), ", ".join(sorted(tally.differing)[:5])
+    rows, keys = sum(tally.differing.values()), ", ".join(sorted(tally.differing)[:5])
     more = f" and {len(tally.differing) - 5} more" if len(tally.differing) > 5 else ""
     return [
         f"{rows} archived rows differ from the table's rows of the same keys, which were left alone; they are still in"
-        f" {some}{more}: restore these objects by name, into a table of its own, to see them"
+        f" {keys}{more}: restore these objects by name, into a table of its own, to see them"
     ]
 
 
 def damaged_object_warnings(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedObject, ...]:
-    found = {one.key: DamagedObject(key=one.key, damage=one.damage.value, what=one.what) for one in damaged}
-    return tuple(found[key] for key in sorted(found))
+    by_key = {each.key: DamagedObject(key=each.key, damage=each.damage.value, what=each.what) for each in damaged}
+    return tuple(by_key[key] for key in sorted(by_key))
 
 
 def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> RestoreResult:
@@ -85,9 +85,9 @@ def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> Res
         return result
     error = ArchiveMismatch(
         f"no object could be restored: all {len(result.damaged)} are damaged",
-        detail="\n".join(f"{one.key}: {one.damage}, {one.what}" for one in damaged[:20]),
+        detail="\n".join(f"{each.key}: {each.damage}, {each.what}" for each in damaged[:20]),
         hint=THAW
-        if all(one.damage is ObjectDamage.FROZEN for one in damaged)
+        if all(each.damage is ObjectDamage.FROZEN for each in damaged)
         else "nothing was changed; look for older versions in the bucket, or a copy in another region",
     )
     error.result = result

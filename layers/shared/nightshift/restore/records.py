@@ -47,15 +47,15 @@ class RestoreRecords:
     postgresql: bool
     schema: str | None
 
-    def claim_objects(self, one: ArchivedObject, timestamp: str | None) -> str:
+    def claim_objects(self, archived: ArchivedObject, timestamp: str | None) -> str:
         """SQL that records an object, and yields 1, or 0 where it is on record already.
 
         Args:
             timestamp: the column that its rows were archived by.
         """
-        names = ", ".join(map(quote_literal, (one.key, self.source, self.target.label, self.target_id)))
+        names = ", ".join(map(quote_literal, (archived.key, self.source, self.target.label, self.target_id)))
         values = (
-            f"{names}, {str(self.into_original).lower()}, {quote_nullable(timestamp)}, {one.rows}, 0,"
+            f"{names}, {str(self.into_original).lower()}, {quote_nullable(timestamp)}, {archived.rows}, 0,"
             f" {self._moment(self.hold_until)}, {quote_literal(self.run_id)}, {self._moment(self.now)}"
         )
         return self._counted(
@@ -64,40 +64,41 @@ class RestoreRecords:
             f" VALUES ({values}) ON CONFLICT DO NOTHING"
         )
 
-    def brought_before(self, one: ArchivedObject) -> str:
+    def brought_before(self, archived: ArchivedObject) -> str:
         """SQL that yields whether an object came into this table, or a part of it, before it was the original."""
-        return f"SELECT count(*) FROM {self._records} WHERE {self._this(one)} AND NOT into_original"
+        return f"SELECT count(*) FROM {self._records} WHERE {self._this(archived)} AND NOT into_original"
 
-    def adopt_objects(self, one: ArchivedObject, timestamp: str | None) -> str:
+    def adopt_objects(self, archived: ArchivedObject, timestamp: str | None) -> str:
         """SQL that makes such an object's record one of the original; yields how many records it had."""
         label = quote_literal(self.target.label)
         return self._counted(
             f"UPDATE {self._records} SET into_original = true, target_table = {label},"
             f" timestamp_column = {quote_nullable(timestamp)}, existing_count = row_count,"
             f" hold_until = {self._moment(self.hold_until)},"
-            f" run_id = {quote_literal(self.run_id)} WHERE {self._this(one)} AND NOT into_original"
+            f" run_id = {quote_literal(self.run_id)} WHERE {self._this(archived)} AND NOT into_original"
         )
 
-    def leave_archive(self, one: ArchivedObject) -> str:
+    def leave_archive(self, archived: ArchivedObject) -> str:
         """SQL that takes an object out of the archive, for its rows are in the table; yields 1, or 0 if it was not."""
         return self._counted(
             f"UPDATE {own_table(archive_object, self.schema)} SET state = '{RESTORED}'"
-            f" WHERE object_key = {quote_literal(one.key)} AND state = '{ARCHIVED}'"
+            f" WHERE object_key = {quote_literal(archived.key)} AND state = '{ARCHIVED}'"
         )
 
-    def existing_objects(self, one: ArchivedObject, rows: int) -> str:
+    def existing_objects(self, archived: ArchivedObject, rows: int) -> str:
         """SQL that notes how many rows the target had already."""
-        return self._counted(f"UPDATE {self._records} SET existing_count = {rows} WHERE {self._this(one)}")
+        return self._counted(f"UPDATE {self._records} SET existing_count = {rows} WHERE {self._this(archived)}")
 
-    def existing_of_this_run(self, one: ArchivedObject) -> str:
+    def existing_of_this_run(self, archived: ArchivedObject) -> str:
         """SQL that yields the count of `existing_objects` in this run; -1 where another run restored the object."""
         return (
-            f"SELECT coalesce((SELECT existing_count FROM {self._records} WHERE {self._this(one)}"
+            f"SELECT coalesce((SELECT existing_count FROM {self._records} WHERE {self._this(archived)}"
             f" AND run_id = {quote_literal(self.run_id)}), -1)"
         )
 
-    def _this(self, one: ArchivedObject) -> str:
-        return f"object_key = {quote_literal(one.key)} AND target_id IN ({', '.join(map(quote_literal, self.family))})"
+    def _this(self, archived: ArchivedObject) -> str:
+        family = ", ".join(map(quote_literal, self.family))
+        return f"object_key = {quote_literal(archived.key)} AND target_id IN ({family})"
 
     @property
     def _records(self) -> str:

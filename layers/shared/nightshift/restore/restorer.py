@@ -65,7 +65,7 @@ class RestoreStats:
     damaged: list[ObjectDamaged] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add_object(self, one: ArchivedObject, landed: LoadedObject | None) -> None:
+    def add_object(self, archived: ArchivedObject, landed: LoadedObject | None) -> None:
         """Count an object that is through; None: it needed nothing."""
         with self.lock:
             if landed is None:
@@ -74,9 +74,9 @@ class RestoreStats:
             self.rows += landed.rows
             self.existing += landed.existing
             if landed.differing:
-                self.differing[one.key] = landed.differing
-            self.bytes += one.bytes or 0
-            self.keys.append(one.key)
+                self.differing[archived.key] = landed.differing
+            self.bytes += archived.bytes or 0
+            self.keys.append(archived.key)
 
 
 class ObjectRestorer:
@@ -112,7 +112,7 @@ class ObjectRestorer:
             NightshiftError: the first failure that is not a damaged object.
         """
         self._queue.extend(objects)
-        self._tell(ProgressStep.PLANNED, sum(one.rows or 0 for one in objects), "")
+        self._tell(ProgressStep.PLANNED, sum(archived.rows or 0 for archived in objects), "")
         workers = min(self._context.limits.workers, len(objects)) if self._records.postgresql else 1
         self._pool.run(self._work, workers)
         return len(self._queue)
@@ -129,24 +129,24 @@ class ObjectRestorer:
         finally:
             loader.connection.close()
 
-    def _object(self, loader: RowLoader, one: ArchivedObject) -> RowLoader:
+    def _object(self, loader: RowLoader, archived: ArchivedObject) -> RowLoader:
         """Restore one object, and handle its failures; returns the connection to go on with."""
         started = time.monotonic()
         try:
-            file = verify_object(self._context.store, one, tries=RETRIES)
+            file = verify_object(self._context.store, archived, tries=RETRIES)
         except ObjectDamaged as damaged:
-            logger.warning("an object is damaged", extra={"key": one.key, "damage": damaged.damage})
+            logger.warning("an object is damaged", extra={"key": archived.key, "damage": damaged.damage})
             with self.tally.lock:
                 self.tally.damaged.append(damaged)
             return loader
-        self._tell(ProgressStep.PROVEN, file.rows, one.key)
+        self._tell(ProgressStep.PROVEN, file.rows, archived.key)
         for attempt in range(1, RETRIES + 1):
             try:
-                self.tally.add_object(one, self._land(loader, one, file))
+                self.tally.add_object(archived, self._land(loader, archived, file))
             except (RowsLocked, StatementInterrupted, ConnectionLost):
-                self._tell(ProgressStep.ROLLED_BACK, 0, one.key)
+                self._tell(ProgressStep.ROLLED_BACK, 0, archived.key)
                 if self._pool.is_over():
-                    self._queue.appendleft(one)
+                    self._queue.appendleft(archived)
                     return loader
                 if attempt == RETRIES:
                     raise
@@ -158,19 +158,19 @@ class ObjectRestorer:
         self._pool.record_duration(time.monotonic() - started)
         return loader
 
-    def _land(self, loader: RowLoader, one: ArchivedObject, file: ArchiveFile) -> LoadedObject | None:
+    def _land(self, loader: RowLoader, archived: ArchivedObject, file: ArchiveFile) -> LoadedObject | None:
         self._context.database.keep_lock()
-        fit = self._destination.fits[one.fingerprint]
+        fit = self._destination.fits[archived.fingerprint]
         limits = TransactionLimits(
             seconds=self._pool.seconds_left(),
             lock_seconds=self._context.limits.lock_seconds,
             bytes=self._context.limits.chunk_bytes,
             stop=self._pool.is_over,
         )
-        load = ObjectLoader(loader, self._records, one, file, fit, limits)
-        landed = load.load_object(before_commit=lambda: self._tell(ProgressStep.COMMITTING, file.rows, one.key))
+        load = ObjectLoader(loader, self._records, archived, file, fit, limits)
+        landed = load.load_object(before_commit=lambda: self._tell(ProgressStep.COMMITTING, file.rows, archived.key))
         if landed is not None:
-            self._tell(ProgressStep.COMMITTED, file.rows, one.key)
+            self._tell(ProgressStep.COMMITTED, file.rows, archived.key)
         return landed
 
     def _tell(self, step: ProgressStep, rows: int, key: str) -> None:

@@ -48,21 +48,21 @@ def select_objects(connection: Connection, bucket: str, request: RestoreRequest)
         connection, bucket, table=label, since=request.since, until=request.until, states=(ARCHIVED, RESTORED)
     )
     if request.objects:
-        wanted = {name: [one for one in found if _is_called(one, name)] for name in request.objects}
+        wanted = {name: [archived for archived in found if _is_called(archived, name)] for name in request.objects}
         if strangers := [name for name, hits in wanted.items() if not hits]:
             return GuardRefusal(
                 guard="unknown_object",
                 message=f"no object of {label} in the archive is called {', '.join(strangers[:5])}",
                 hint="`nightshift archives` lists what is archived; what the ledger does not know is none of ours",
             )
-        keys = {one.key for hits in wanted.values() for one in hits}
-        found = [one for one in found if one.key in keys]
+        keys = {archived.key for hits in wanted.values() for archived in hits}
+        found = [archived for archived in found if archived.key in keys]
     # What went back into its table is no part of the archive; named one by one it may still be looked at elsewhere.
     wanted_states = (ARCHIVED, RESTORED) if request.objects and not request.into_original else (ARCHIVED,)
-    chosen = [one for one in found if one.state in wanted_states]
-    returned = [one for one in found if one.state not in wanted_states]
+    chosen = [archived for archived in found if archived.state in wanted_states]
+    returned = [archived for archived in found if archived.state not in wanted_states]
     return ObjectSelection(label=label, chosen=chosen, returned=returned)
 
 
-def _is_called(one: ArchivedObject, name: str) -> bool:
-    return name in (one.key, one.uri, one.key.rpartition("/")[2])
+def _is_called(archived: ArchivedObject, name: str) -> bool:
+    return name in (archived.key, archived.uri, archived.key.rpartition("/")[2])

@@ -105,8 +105,8 @@ def _restore_into(
     fresh = table is None or (table.empty and not request.into_original)
     relatives, on_record = _on_record(connection, request, name, table)
     # What is on record for the original and still archived is there from before it was the original: to be taken over.
-    left = [one for one in selection.chosen if request.into_original or one.key not in on_record]
-    back = [one for one in selection.returned if one.key in on_record] if request.into_original else []
+    left = [archived for archived in selection.chosen if request.into_original or archived.key not in on_record]
+    back = [archived for archived in selection.returned if archived.key in on_record] if request.into_original else []
     hold_until = request.hold_until(context.now, context.zone)
     warnings = selection_warnings(request, selection, back, hold_until, context.now)
     facts = partial(facts, already=len(selection.chosen) - len(left) + len(back), warnings=warnings)
@@ -144,8 +144,8 @@ def _restore_into(
         schema=context.database.schema,
     )
     connection.rollback()
-    known = [one for one in left if one.fingerprint in shapes]
-    lost = [one for one in damaged if one.fingerprint not in shapes]
+    known = [archived for archived in left if archived.fingerprint in shapes]
+    lost = [archived for archived in damaged if archived.fingerprint not in shapes]
     return _fill(context, connection, destination, records, known, lost, facts, fresh=fresh)
 
 
@@ -158,7 +158,7 @@ def _foretold(
     """Returns the result of a dry run."""
     if refusal := _tried(context, destination, objects):
         return facts(status=RunStatus.REFUSED, refusal=refusal)
-    rows, size = sum(one.rows or 0 for one in objects), sum(one.bytes or 0 for one in objects)
+    rows, size = sum(archived.rows or 0 for archived in objects), sum(archived.bytes or 0 for archived in objects)
     return facts(status=RunStatus.DRY_RUN, rows=rows, objects=len(objects), bytes=size)
 
 
@@ -192,7 +192,7 @@ def _hold_anew(
     """Set the hold of objects that were there already, if one was asked for; returns what was set."""
     if run.request.hold is None or run.dry_run or not back:
         return None
-    book.renew_hold(connection, [one.key for one in back], until)
+    book.renew_hold(connection, [archived.key for archived in back], until)
     return until
 
 
@@ -202,10 +202,10 @@ def _shapes(
     """The columns of each kind of object, oldest first, read from one sound object each; and the damaged ones met."""
     shapes: dict[str | None, ColumnSet] = {}
     damaged: list[ObjectDamaged] = []
-    for one in objects:
-        if one.fingerprint not in shapes:
+    for archived in objects:
+        if archived.fingerprint not in shapes:
             try:
-                shapes[one.fingerprint] = verify_object(store, one, tries=RETRIES).columns
+                shapes[archived.fingerprint] = verify_object(store, archived, tries=RETRIES).columns
             except ObjectDamaged as exc:
                 damaged.append(exc)
     return shapes, damaged

@@ -64,38 +64,38 @@ def try_out(
     table = destination.table
     trial = replace(destination, table=replace(table, name=TRIAL, unique=False))
     loader = PostgresRowLoader(connection, trial, always_stage=False)
-    for one in _samples(objects, destination):
+    for archived in _samples(objects, destination):
         try:
-            file, fit = verify_object(store, one), destination.fits[one.fingerprint]
+            file, fit = verify_object(store, archived), destination.fits[archived.fingerprint]
             loader.prepare_stage(file, fit, bounds)
             with connection.transaction(bounds):
                 for statement in _like(table, fit):
                     connection.run_statement(statement)
                 loader.load_rows(file, fit, bounds)
-                gone = _missing_reference(connection, table.name, bounds)
+                missing = _missing_reference(connection, table.name, bounds)
         except ObjectDamaged:
             continue
         except StatementRefused as exc:
             if not exc.about_rows:
                 return None  # no temporary tables for us: the restore itself will tell
-            said = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
-            return _refused(table, one, said.replace(TRIAL.name, table.name.label), WAY_OUT)
-        if gone:
-            return _refused(table, one, f"they reference rows of {gone} that are not there", REFERENCED_FIRST)
+            words = (exc.detail or exc.message).rpartition("ERROR:")[2].strip()
+            return _refused(table, archived, words.replace(TRIAL.name, table.name.label), WAY_OUT)
+        if missing:
+            return _refused(table, archived, f"they reference rows of {missing} that are not there", REFERENCED_FIRST)
     return None
 
 
 def _samples(objects: Sequence[ArchivedObject], destination: RestoreDestination) -> Iterator[ArchivedObject]:
     """The oldest and the newest object of each kind."""
     for fingerprint in destination.fits:
-        alike = [one for one in objects if one.fingerprint == fingerprint]
+        alike = [archived for archived in objects if archived.fingerprint == fingerprint]
         yield from alike[:1] + alike[1:][-1:]
 
 
 def _like(table: InsertTarget, fit: ColumnFit) -> Iterator[str]:
     """SQL for a table like the one that is to be filled, without the columns that only defaults would fill."""
     yield f"CREATE TEMP TABLE {TRIAL.name} (LIKE {table.name.sql} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
-    filled = {one.slot.name for one in fit.filled}
+    filled = {column.slot.name for column in fit.filled}
     for slot in table.slots:
         if slot.name not in filled and not slot.generated:
             yield f"ALTER TABLE {TRIAL.sql} DROP COLUMN {quote_identifier(slot.name)} CASCADE"
@@ -114,9 +114,9 @@ def _missing_reference(connection: PostgresConnection, table: TableName, bounds:
     return None
 
 
-def _refused(table: InsertTarget, one: ArchivedObject, said: str, hint: str) -> GuardRefusal:
+def _refused(table: InsertTarget, archived: ArchivedObject, why: str, hint: str) -> GuardRefusal:
     return GuardRefusal(
         guard="impossible_values",
-        message=f"archived rows do not fit {table.name.label} as it is now: {said} (tried: {one.uri})",
+        message=f"archived rows do not fit {table.name.label} as it is now: {why} (tried: {archived.uri})",
         hint=hint,
     )
