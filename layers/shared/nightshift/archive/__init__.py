@@ -1,6 +1,6 @@
 """The archive engine of `cleanup`.
 
 `guards` refuse tables that must not be touched; `chunk_allocator` divides a table into chunks that fit memory and time;
-`chunk_workers` archive and delete chunks on several connections; `ledger` records objects; `partitions` drops whole
-partitions; `plan` is the dry run.
+`chunk_workers` archive and delete chunks on several connections; `due_rows` drops whole partitions; `ledger` records
+objects; `table` processes a policy, a dry run too.
 """
