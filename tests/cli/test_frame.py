@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -206,6 +207,7 @@ def test_ctrl_c_is_one_line(small: House) -> None:
     ) as running:
         while not small.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             assert running.poll() is None, running.communicate()
+            time.sleep(0.02)
         os.kill(running.pid, signal.SIGINT)
         stdout, stderr = running.communicate()
         assert (

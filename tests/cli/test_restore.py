@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -215,6 +216,7 @@ def test_ctrl_c_leaves_whole_objects_or_none(archived: House) -> None:
     ) as running:
         while not archived.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             assert running.poll() is None, running.communicate()
+            time.sleep(0.02)
         running.send_signal(signal.SIGINT)
         archived.sql("ROLLBACK")
         stdout, stderr = running.communicate()

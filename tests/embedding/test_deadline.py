@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
@@ -72,6 +73,7 @@ def test_there_is_no_time_to_count_what_is_left(documents: DocumentScene) -> Non
             while not cancelled:
                 found = third.run(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {OURS} AND {waiting}")
                 cancelled.extend(done for (done,) in found or ())
+                time.sleep(0.005)
         other.run("ROLLBACK")
 
     canceller = threading.Thread(target=cancel)

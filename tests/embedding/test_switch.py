@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -40,7 +41,7 @@ def test_readers_see_one_model_or_the_other(documents: DocumentScene, kind: str,
             waiting = waiting or (event.step is ProgressStep.COMMITTING and (kind, dimension) == ("into", 6))
             seen = len(readers.looks)
             while not waiting and len(readers.looks) < seen + 2 and readers.is_alive():
-                pass
+                time.sleep(0.001)
             if event.step is not ProgressStep.SETTLED:
                 looked.append((event.step, readers.looks[-1]))
 
@@ -48,7 +49,7 @@ def test_readers_see_one_model_or_the_other(documents: DocumentScene, kind: str,
         table = documents.run(listener=wait_for_a_look)["tables"][0]
         seen = len(readers.looks)
         while len(readers.looks) < seen + 2 and readers.is_alive():
-            pass
+            time.sleep(0.001)
         readers.stop.set()
         readers.join()
     assert readers.failure is None
@@ -292,6 +293,7 @@ def test_a_document_is_deleted_in_the_middle_of_the_switch(documents: DocumentSc
         running = other.submit(documents.run_table)
         while not keeper.run(AT_THE_GATE)[0][0]:
             assert not running.done(), running.result()
+            time.sleep(0.01)
         keeper.run("DELETE FROM document WHERE id = 7")
         keeper.run("SELECT pg_advisory_unlock(42)")
         table = running.result()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pg8000.native
 import pytest
@@ -162,6 +163,7 @@ def test_one_that_is_ended_from_outside(saved: Vault, how: signal.Signals) -> No
     ) as running:
         while not saved.postgres.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
             assert running.poll() is None
+            time.sleep(0.02)
         os.kill(running.pid, how)
         running.wait()
     assert running.returncode != 0

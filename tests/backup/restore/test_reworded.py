@@ -115,7 +115,14 @@ def test_another_definition_than_the_proof_found_is_told(vault: Vault) -> None:
     assert "warnings" not in answer
 
 
-@pytest.mark.parametrize("altered", [{"manifest_sha256": "0" * 64}, {"reworded": {}}, {"reworded": 1}])
+@pytest.mark.parametrize(
+    "altered",
+    [
+        {"manifest_sha256": "0" * 64},
+        pytest.param({"reworded": {}}, marks=pytest.mark.slow),
+        pytest.param({"reworded": 1}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stamp_that_does_not_speak_of_it(vault: Vault, altered: dict[str, object]) -> None:
     vault.sql(INHERITED)
     vault.save()
