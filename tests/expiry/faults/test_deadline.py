@@ -71,7 +71,7 @@ def test_s3_is_slow(jobs: JobScene, proxy: S3Proxy) -> None:
     """The rows are gone, and no file is claimed any more that might not be through in time."""
     jobs.fill()
     slow = proxy.inject(faults.delay(1.5), method="POST", target="?delete", times=None)
-    context = Context(seconds=6)
+    context = Context(seconds=12)
     answer = jobs.run_with({"AWS_ENDPOINT_URL": proxy.endpoint}, context)
     assert context.get_remaining_time_in_millis() > 0
     assert slow.fired > 0
@@ -86,7 +86,7 @@ def test_s3_stalls(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.fill()
     release = threading.Event()
     stalled = proxy.inject(faults.store_then_stall(release), method="POST", target="?delete", times=None)
-    context = Context(seconds=6)
+    context = Context(seconds=12)
     try:
         answer = jobs.run_with({"AWS_ENDPOINT_URL": proxy.endpoint}, context)
         assert context.get_remaining_time_in_millis() > 0
