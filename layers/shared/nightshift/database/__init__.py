@@ -1,2 +1,6 @@
-"""The control plane: addresses and TLS (`url`), connections (`connect`), descriptions of users' tables (`catalog` and
-one module a dialect), our own tables (`tables`), the single-run lock (`lock`), the run history (`history`)."""
+"""Connections to the user's database, except for bulk row data (`rows`).
+
+Modules: addresses and TLS settings (`url`), connections (`connect`), descriptions of users' tables (`catalog`), one
+module per dialect (`postgres`, `sqlite`), the definitions of nightshift's tables (`tables`), the lock that lets only
+one run of a job work at a time (`lock`), and the run history (`history`).
+"""

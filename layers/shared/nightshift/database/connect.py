@@ -1,7 +1,7 @@
-"""Opens the control plane's connections, for a few short statements: SQLAlchemy on pg8000 or sqlite3.
+"""Opens connections for short statements such as look-ups: SQLAlchemy on pg8000 or sqlite3.
 
-Connections are pooled for one run and closed with it: a warm Lambda environment must not trust a socket that slept for
-a week. Every connection gets a statement and a lock timeout, so that no look-up can outlive the run.
+A pool keeps the connections during a run; the end of the run closes them, because a warm Lambda environment must not
+reuse a socket that was idle for days. A statement timeout and a lock timeout keep look-ups from outliving the run.
 """
 
 from __future__ import annotations
@@ -36,39 +36,39 @@ INSUFFICIENT_PRIVILEGE, _LOCK_NOT_AVAILABLE, _READ_ONLY = "42501", "55P03", "250
 _BUSY = ("40P01", "40001")
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
-"""A server that vanished without a word, as in a failover, is noticed within a minute; the kernel takes two hours."""
+"""Socket options that detect a lost server, as after a failover, within a minute; the kernel's default is two hours."""
 
-# A driver that says good-bye to a server that is gone: a hundred lines about what the statement's own error tells.
+# When the server is lost, the pool logs a long traceback; the error of the statement already reports the loss.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 CONTROL_LOCK_TIMEOUT_S = 10.0
-"""Seconds that a look-up or a ledger entry waits for a lock."""
+"""Seconds that a look-up or a write to nightshift's tables waits for a lock."""
 
 
 def do_nothing() -> None:
-    """Keep no lock: there is none."""
+    """Do nothing; the value of `Database.keep_lock` while the run holds no lock."""
 
 
 class Database:
-    """The control plane's access to one database."""
+    """Connections for short statements to one database."""
 
     def __init__(
         self, target: DatabaseTarget, *, deadline: float, check: Callable[[Connection], None] | None = None
     ) -> None:
-        """Nothing is opened yet.
+        """Prepare the engine without opening a connection.
 
         Args:
             deadline: `time.monotonic()` value that no statement may outlive.
-            check: raises where this is no database to work with; called with the first connection.
+            check: function that raises an error if the database is unsuitable; called with the first connection.
         """
         self.target = target
         self.deadline = deadline
         self._check = check
         self.wanted_schema: str | None = None  # NIGHTSHIFT_SCHEMA
         self.schema: str | None = None
-        """Schema of our own tables, existing or to be made; None: PostgreSQL's role has no schema, or SQLite."""
+        """Schema of nightshift's tables, which may not exist yet; None in SQLite, or if the role has no schema."""
         self.keep_lock: Callable[[], None] = do_nothing
-        """Called before each step of a run: raises `LockLost` where its lock is somebody else's by now."""
+        """Called before each step of a run; raises `LockLost` if another session has taken the run's lock."""
         self._read_only: str | None = None
         self.engine = _engine(self)
 
@@ -78,7 +78,7 @@ class Database:
 
     @contextmanager
     def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
-        """A connection with timeouts from the remaining budget; raises `DatabaseUnavailable` where there is none."""
+        """Yields a connection with timeouts from the remaining time; raises `DatabaseUnavailable` if there is none."""
         try:
             connection = self.engine.connect()
         except (DBAPIError, OSError) as exc:
@@ -101,23 +101,23 @@ class Database:
             _close(connection)
 
     def check_writable(self) -> None:
-        """Raise `DatabaseUnavailable` where the last connection that was opened could write nothing."""
+        """Raise `DatabaseUnavailable` if the connection that was opened last is read-only."""
         if self._read_only is not None:
             detail = f"{self._where()}: {self._read_only}"
             raise DatabaseUnavailable("the database is read-only", detail=detail, hint=READ_ONLY_HINT)
 
     def refresh_timeouts(self, connection: Connection) -> None:
-        """Fit a connection's time-outs to the remaining budget; ends its transaction."""
+        """Roll back a connection's transaction and set its timeouts to the remaining time."""
         connection.rollback()
         if self.is_postgresql:
             self._set_timeouts(connection)
 
     def close(self) -> None:
-        """Close the connections that nobody uses any more."""
+        """Close the idle connections in the pool."""
         self.engine.dispose()
 
     def _set_timeouts(self, connection: Connection) -> None:
-        # Numbers of our own making, in the driver's own words: SQLAlchemy would take longer than the server.
+        # The values are numbers, so they need no bind parameters; SQLAlchemy's `text()` would cost more than the call.
         budget_s = min(max(1.0, self.deadline - time.monotonic()), 2_000_000)
         connection.exec_driver_sql(
             f"SELECT set_config('statement_timeout', '{budget_s:.0f}s', false),"
@@ -126,7 +126,7 @@ class Database:
         connection.commit()
 
     def _find_schema(self, connection: Connection) -> None:
-        """Have `tables` mean those of one schema."""
+        """Make the table definitions in `tables` refer to one schema."""
         if self.schema is None:
             self.schema = connection.exec_driver_sql(find_schema_sql(metadata.tables, self.wanted_schema)).scalar()
             connection.commit()
@@ -134,7 +134,7 @@ class Database:
             connection.execution_options(schema_translate_map={None: self.schema})
 
     def open_postgresql(self) -> pg8000.Connection:
-        """A new session, for the engine: see `session_start`."""
+        """Open a session for the engine and set its parameters, see `session_start`."""
         connection = _open_postgresql(self.target)
         try:
             begun = begin_session(connection, lambda: _open_postgresql(self.target))
@@ -155,7 +155,7 @@ def _engine(database: Database) -> Engine:
     target = database.target
     if target.kind == "sqlite":
         engine = create_engine(target.sqlalchemy_url(), poolclass=NullPool, creator=lambda: open_sqlite(target.path))
-        # sqlite3 would begin a transaction only before the first write; this makes reads and writes one unit.
+        # sqlite3 begins a transaction only before the first write; BEGIN puts earlier reads into the same transaction.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
     engine = create_engine(target.sqlalchemy_url(), pool_pre_ping=True, creator=database.open_postgresql)
@@ -164,22 +164,22 @@ def _engine(database: Database) -> Engine:
 
 
 def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
-    """Connect within the time-out; then the server's own time-outs hold, for VACUUM may be silent for minutes."""
+    """Connect within the timeout, then remove the socket's timeout, because VACUUM may send nothing for minutes."""
     connection = pg8000.connect(**target.pg8000_arguments())
     if not target.host.startswith("/"):
         for name, value in _KEEPALIVE.items():
-            if hasattr(socket, name):  # not every platform has all of them
+            if hasattr(socket, name):  # a platform may lack some options
                 connection._usock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    connection._usock.settimeout(None)  # pg8000 has no other way to end its one time-out for everything
+    connection._usock.settimeout(None)  # pg8000 has one timeout for connecting and reading
     return connection
 
 
 def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connection:
-    """Open an existing SQLite file; raises `DatabaseUnavailable` for a missing one, which is no new empty database."""
+    """Open an existing SQLite file; raises `DatabaseUnavailable` instead of creating a missing file."""
     import sqlite3
 
     class Connection(sqlite3.Connection):
-        """Clean after a COMMIT that SQLite refuses, which alone would leave the transaction open."""
+        """A connection that rolls back when SQLite refuses a COMMIT; SQLite itself leaves the transaction open."""
 
         def commit(self) -> None:
             try:
@@ -192,13 +192,13 @@ def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connectio
     connection = sqlite3.connect(
         path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, factory=Connection
     )
-    # A build may have another default. EXTRA: the deletion of a rollback journal outlives a power cut as well.
+    # A build may have another default. EXTRA also makes the deletion of a rollback journal survive a power failure.
     connection.execute("PRAGMA synchronous = EXTRA")
     return connection
 
 
 def require_file(path: str) -> None:
-    """Raise `DatabaseUnavailable` where there is no such SQLite file."""
+    """Raise `DatabaseUnavailable` if the SQLite file does not exist."""
     if not Path(path).is_file():
         raise DatabaseUnavailable(
             "the SQLite database does not exist", detail=f"file: {path}", hint="set DATABASE_URL to the right file"
@@ -206,7 +206,7 @@ def require_file(path: str) -> None:
 
 
 def refused_statement(exc: DBAPIError) -> NightshiftError:
-    """A control-plane statement that the database did not carry out, as an error for people."""
+    """Returns an error with a message and a hint for a statement that the database refused."""
     state, words = sqlstate(exc), server_message(exc)
     if exc.connection_invalidated:
         return DatabaseUnavailable(
@@ -221,7 +221,7 @@ def refused_statement(exc: DBAPIError) -> NightshiftError:
 
 
 def to_user_error(exc: Exception) -> Exception:
-    """A refused statement's exception as an error for people; any other as it is."""
+    """Returns `refused_statement` for an error of the database, and any other exception unchanged."""
     return refused_statement(exc) if isinstance(exc, DBAPIError) else exc
 
 
@@ -231,13 +231,13 @@ def _unreachable_hint(exc: Exception) -> str:
 
 
 def _unreached(exc: Exception) -> str:
-    """The driver's words, and those of the operating system, which pg8000 chains alone: a name that nobody knows."""
+    """Returns the driver's message and the system error that caused it, e.g. a host name that cannot be resolved."""
     cause = (getattr(exc, "orig", None) or exc).__cause__
     return f"{server_message(exc)} {cause}" if isinstance(cause, OSError) else server_message(exc)
 
 
 def is_lock_timeout(exc: DBAPIError) -> bool:
-    """Returns whether a statement gave up waiting for a lock (SQLSTATE 55P03, or SQLite's busy)."""
+    """Returns whether a statement's wait for a lock timed out (SQLSTATE 55P03, or SQLITE_BUSY)."""
     import sqlite3
 
     if isinstance(exc.orig, sqlite3.OperationalError):
@@ -246,33 +246,33 @@ def is_lock_timeout(exc: DBAPIError) -> bool:
 
 
 def is_busy(exc: DBAPIError) -> bool:
-    """Returns whether another session caused the error: a lock, a deadlock, a serialization failure."""
+    """Returns whether another session caused the error: a lock timeout, a deadlock or a serialization failure."""
     return is_lock_timeout(exc) or sqlstate(exc) in _BUSY
 
 
 def is_timeout(exc: DBAPIError) -> bool:
-    """Returns whether the statement took longer than is left of the run, or somebody cancelled it."""
+    """Returns whether the statement exceeded its timeout or was cancelled (SQLSTATE 57014)."""
     return sqlstate(exc) == "57014"
 
 
 def _error_fields(exc: BaseException) -> dict[str, str]:
-    """The fields of the server's error, by their letters in PostgreSQL's protocol; none where no server gave one."""
+    """Returns the server's error fields by their letters in PostgreSQL's protocol; {} if no server sent the error."""
     cause: Any = getattr(exc, "orig", None) or exc
     return cause.args[0] if cause.args and isinstance(cause.args[0], dict) else {}
 
 
 def sqlstate(exc: DBAPIError) -> str | None:
-    """The server's error code, where a server gave one."""
+    """Returns the server's error code, or None if no server sent the error."""
     return _error_fields(exc).get("C")
 
 
 def is_in_function(exc: DBAPIError) -> bool:
-    """Returns whether an error arose in a function that the statement called, e.g. a trigger's, by its context."""
+    """Returns whether an error arose in a function that the statement called, e.g. a trigger function."""
     return bool(_error_fields(exc).get("W"))
 
 
 def server_message(exc: BaseException) -> str:
-    """The driver's own words, without the statement or the connection's arguments."""
+    """Returns the message of the server or the driver, without the statement and the connection's arguments."""
     if fields := _error_fields(exc):
         return fields.get("M", "refused")
     cause = getattr(exc, "orig", None) or exc
@@ -280,16 +280,16 @@ def server_message(exc: BaseException) -> str:
 
 
 def server_refusal(exc: DBAPIError) -> str:
-    """The server's words; raises the error itself where they are not the server's: the connection is lost."""
+    """Returns the server's message; raises the error again if no server sent it, as after a lost connection."""
     if sqlstate(exc) is None:
         raise exc
     return server_message(exc)
 
 
 def _close(connection: Connection) -> None:
-    """Close without complaint: the server may be gone already, and the transaction with it.
+    """Close a connection and ignore errors, because the server may have closed it already.
 
-    SQLAlchemy wraps the driver's errors in its own, but not those of ending AUTOCOMMIT.
+    SQLAlchemy wraps the driver's errors, except for errors from ending AUTOCOMMIT.
     """
     try:
         connection.close()

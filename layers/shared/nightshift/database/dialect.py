@@ -1,4 +1,4 @@
-"""Look-ups of one table that both databases answer: its description, keys, indexes, and our role's privileges."""
+"""Look-ups for PostgreSQL and SQLite: a table's description, keys and indexes, and the privileges of our role."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SELECT EXISTS (
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.num WHERE u.n <= :count))
 """
 
-# An index may be of another collation than its column, and so keep apart what the column takes for equal.
+# An index may have another collation than its column, and then distinguish values that the column treats as equal.
 _UNIQUE = _INDEXED.replace(
     "i.indisvalid",
     """i.indisvalid AND i.indisunique AND i.indnkeyatts = :count AND NOT EXISTS (
@@ -35,13 +35,13 @@ _UNIQUE = _INDEXED.replace(
 
 
 def describe_table(connection: Connection, written: str, timestamp: str = "") -> TableInfo | None:
-    """Describe a table; None where no relation has that name. See `postgres.describe_table`."""
+    """Describe a table; return None if no relation has this name. See `postgres.describe_table`."""
     describe = postgres.describe_table if connection.dialect.name == "postgresql" else sqlite.describe_table
     return describe(connection, written, timestamp)
 
 
 def shape_sql(table: TableName) -> str:
-    """A query for a number that changes with a table's columns, keys, triggers and rules; see `HeapTable.shape`."""
+    """Returns a query for `HeapTable.shape`: a number that changes with a table's columns, keys, triggers and rules."""
     return postgres.schema_hash_sql(table) if table.schema else sqlite.SHAPE_SQL
 
 
@@ -55,14 +55,14 @@ def reference_comparisons(
 
 
 def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
-    """The columns of the primary key, in its order; without one, none (PostgreSQL) or the row identifier (SQLite)."""
+    """Returns the primary key's columns in key order; without a key, none (PostgreSQL) or the rowid's name (SQLite)."""
     if connection.dialect.name == "sqlite":
         return sqlite.primary_key(connection, table)
     return tuple(connection.execute(text(_PRIMARY_KEY), {"name": table.sql}).scalars())
 
 
 def is_indexed(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Returns whether a usable index begins with just these columns, in whatever order; SQLite: not looked up, True."""
+    """Returns whether a usable index begins with exactly these columns, in any order; always True in SQLite."""
     if connection.dialect.name == "sqlite":
         return True
     indexes = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
@@ -70,7 +70,7 @@ def is_indexed(connection: Connection, table: TableName, columns: Sequence[str])
 
 
 def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Returns whether no two rows can have the same values in these columns, nulls apart."""
+    """Returns whether two rows can never have the same non-null values in these columns."""
     if connection.dialect.name == "sqlite":
         return sqlite.primary_key(connection, table) == tuple(columns) or sqlite.is_unique(connection, table, columns)
     indexes = connection.execute(text(_UNIQUE), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
@@ -78,7 +78,7 @@ def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) 
 
 
 def may_lock(connection: Connection, table: TableName) -> bool:
-    """Returns whether we may delete rows of the table and lock them; PostgreSQL lets roles lock that may update."""
+    """Returns whether our role may delete and lock the table's rows; in PostgreSQL, locking needs UPDATE."""
     if connection.dialect.name == "sqlite":
         return True
     allowed = " AND ".join(f"has_table_privilege(CAST(:name AS regclass), '{right}')" for right in ("UPDATE", "DELETE"))
@@ -86,11 +86,11 @@ def may_lock(connection: Connection, table: TableName) -> bool:
 
 
 def may_make_temporary(connection: Connection) -> bool:
-    """Returns whether we may make temporary tables."""
+    """Returns whether our role may create temporary tables."""
     allowed = text("SELECT has_database_privilege(current_database(), 'TEMP')")
     return connection.dialect.name == "sqlite" or bool(connection.execute(allowed).scalar())
 
 
 def counts_rows(connection: Connection) -> bool:
-    """Returns whether the server counts each transaction's changes of a table (`track_counts`, on by default)."""
+    """Returns whether PostgreSQL counts the rows that transactions change (`track_counts`, on by default)."""
     return connection.dialect.name == "postgresql" and connection.execute(text("SHOW track_counts")).scalar() == "on"

@@ -1,4 +1,4 @@
-"""Records the run history: one row a run with its start, its end and its result."""
+"""Records the run history: one row per run with the run's start, end and result."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nightshift.database.tables import run as run_table
 from nightshift.run import JobRun
 
 _PRUNED = 1_000
-"""Rows that a run takes out of the history at the most."""
+"""Largest number of rows that a run deletes from the history."""
 _RUNS = 60
-"""Results that are read, newest first, to learn whether a run came to its end."""
+"""Number of results that `has_worked_off` reads, newest first."""
 
 
 def record_start(connection: Connection, run: JobRun, *, now: datetime) -> int:
-    """Write the row of a run that begins; returns the attempt: 1 for the first run of this job and `as_of`."""
+    """Insert the row of a run that begins, and return its attempt: 1 for the first run of this job and `as_of`."""
     earlier = select(func.count()).where(run_table.c.job == run.job, run_table.c.as_of == run.as_of)
     attempt = int(connection.execute(earlier).scalar_one()) + 1
     connection.execute(
@@ -43,7 +43,7 @@ def record_end(
     result: dict[str, Any] | None = None,
     error: str | None = None,
 ) -> None:
-    """Complete the row of a run that ended."""
+    """Write the end and the result of a run into its row."""
     connection.execute(
         update(run_table)
         .where(run_table.c.run_id == run.run_id)
@@ -60,16 +60,17 @@ def record_end(
 
 
 def prune_history(connection: Connection, *, before: datetime) -> int:
-    """Delete the rows of runs that began before an aware time and are needed no more; returns how many. Commits.
+    """Delete rows of runs that began before an aware time, commit, and return the number of deleted rows.
 
-    These rows stay: of each job the last run, and the last that was `ok`; each table's last proof for `has_worked_off`;
-    and of `backup` all rows, without their results: objects in S3 are ours where the history has their run.
+    These rows stay: each job's last run; each job's last run with the status `ok`; for each table, the last run that
+    proves `has_worked_off`; all runs of `backup`, without their results, because the history tells which objects in S3
+    nightshift wrote.
     """
     c, later = run_table.c, run_table.alias("later")
     newest = select(func.max(later.c.started_at)).where(later.c.job == c.job)
     newest_ok = newest.where(later.c.status == "ok").scalar_subquery()
     is_last = c.started_at.in_([newest.scalar_subquery(), func.coalesce(newest_ok, newest.scalar_subquery())])
-    # In SQLite the column holds text, as SQLAlchemy writes it: in UTC.
+    # In SQLite the column holds the text that SQLAlchemy writes, in UTC.
     early = c.started_at < before.astimezone(UTC)
     old = select(c.run_id).where(early, c.job != "backup", ~is_last).order_by(c.started_at).limit(_PRUNED)
     old_ids = list(connection.execute(old).scalars())
@@ -86,7 +87,7 @@ def prune_history(connection: Connection, *, before: datetime) -> int:
 
 
 def _proofs(connection: Connection, run_ids: Sequence[str], before: datetime) -> set[str]:
-    """Those of some runs of `cleanup` that are the last to show that it has worked off one of their tables."""
+    """Returns the runs of `cleanup` among `run_ids` that are the last proof of `has_worked_off` for a table."""
     c = run_table.c
     results = select(c.run_id, c.result).where(c.run_id.in_(run_ids), c.job == "cleanup", c.result.is_not(None))
     proofs: dict[str, str] = {}
@@ -99,18 +100,18 @@ def _proofs(connection: Connection, run_ids: Sequence[str], before: datetime) ->
 
 
 def _worked_off(result: str) -> list[str]:
-    """The tables of which a run has archived rows, and left none that was due."""
+    """Returns the tables of which a run archived rows and left no due row."""
     tables = json.loads(result).get("tables", ())
     return [table["table"] for table in tables if table["status"] == "ok" and table["archived_rows"]]
 
 
 def has_worked_off(connection: Connection, job: str, table: str, *, since: datetime | None = None) -> bool:
-    """Returns whether a run of `job` has archived rows of a table, and has left none of them that was due.
+    """Returns whether a run of `job` archived rows of a table and left no due row of the table.
 
-    A run that found nothing proves nothing: its date may lie before the first row.
+    A run that archived no rows does not count, because its date may lie before the first row.
 
     Args:
-        since: only a run that began then or later counts.
+        since: only runs that began at this time or later count.
     """
     if not (table_exists(connection, run_table) and table_exists(connection, archive_object)):
         return False

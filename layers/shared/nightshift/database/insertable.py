@@ -1,4 +1,4 @@
-"""Describes a table for the insertion of rows, and identifies it independently of its name."""
+"""Describes a table into which rows are inserted, and identifies the table independently of its name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from nightshift.database.sqlite import column_affinity, declared_type, is_strict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsertColumn:
-    """A column that may be filled.
+    """A column of a table into which rows are inserted.
 
     Attributes:
-        required: NOT NULL, and nothing fills it by itself.
-        generated: only the database writes it.
-        default: it has a default that is not NULL.
-        decimals: precision and scale of a `numeric(p, s)` beneath any domain; None where it has no limits, or is none.
-        sequence: the sequence that fills it by default, quoted for SQL; `may_set`: we may move it.
+        required: the column is NOT NULL and has no default, identity or generation expression.
+        generated: only the database writes the column.
+        default: the column has a default, or is an identity column.
+        decimals: precision and scale of a `numeric(p, s)`, also as a domain's base type; None for other types.
+        sequence: the sequence that fills the column by default, quoted for SQL.
+        may_set: our role may read and set the sequence.
     """
 
     name: str
@@ -43,16 +44,16 @@ class InsertColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsertTarget:
-    """A table that rows may go into.
+    """A table into which rows are inserted.
 
     Attributes:
-        id: the table itself, whatever its name: PostgreSQL's OID; SQLite's has no other than its name.
-        kind: `table`, `partitioned`, or another kind.
-        unique: it has a unique or exclusion constraint or index: rows can collide.
-        deferrable: one of them is checked late, which rules ON CONFLICT out.
-        altering: rules and triggers that could change a row, keep it out or take it away again, foreign partitions, and
-            row-level security.
-        shape: a number that changes with its columns, keys, triggers and rules.
+        id: identity of the table: the OID in PostgreSQL, which a renaming does not change; the name in SQLite.
+        kind: `table`, `partitioned`, or another kind of relation.
+        unique: the table has a unique or exclusion constraint or index, so an inserted row can conflict.
+        deferrable: a unique or exclusion constraint is deferrable, so ON CONFLICT cannot be used.
+        altering: rules and triggers that could change, reject or delete an inserted row; foreign partitions; row-level
+            security.
+        shape: a number that changes with the table's columns, keys, triggers and rules.
     """
 
     name: TableName
@@ -68,7 +69,7 @@ class InsertTarget:
 
     @property
     def shape_sql(self) -> str:
-        """A query for the shape as it is now; equal to `shape` while the description still holds."""
+        """Returns a query for the current shape; its result equals `shape` while the description is valid."""
         return shape_sql(self.name)
 
 
@@ -103,8 +104,8 @@ CROSS JOIN LATERAL (SELECT coalesce(
 WHERE a.attrelid = :oid ORDER BY a.attnum
 """
 
-# An AFTER trigger can change or delete what was inserted, so any trigger on INSERT (tgtype & 4) counts. Foreign keys
-# are internal triggers, and do their duty as ever.
+# An AFTER trigger can change or delete an inserted row, so every trigger on INSERT (tgtype & 4) counts. The internal
+# triggers of foreign keys do not count.
 _ALTERING = f"""
 {TREE}
 SELECT 'trigger ' || g.tgname FROM pg_trigger g JOIN tree t ON t.oid = g.tgrelid
@@ -121,7 +122,7 @@ ORDER BY 1
 
 
 def find_insert_target(connection: Connection, name: TableName) -> InsertTarget | None:
-    """Describe a table; None where no relation has that exact name."""
+    """Describe a table for insertion; return None if no relation has exactly this name."""
     if connection.dialect.name == "sqlite":
         return _sqlite(connection, name)
     relation = connection.execute(text(_TABLE), {"schema": name.schema, "name": name.name}).one_or_none()
@@ -208,7 +209,7 @@ def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
     )
 
 
-# By the catalogue, not by `regclass`: that wants to use the schema, and it is for the guards to say that we may not.
+# A cast to `regclass` fails without USAGE on the schema; a look-up in the catalogue leaves that report to the guards.
 _FAMILY = """
 WITH own AS (
   SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -221,9 +222,9 @@ UNION SELECT CAST(CAST(relid AS oid) AS text) FROM own, pg_partition_ancestors(o
 
 
 def partition_family(connection: Connection, table: TableName) -> tuple[str, ...]:
-    """Identities (`InsertTarget.id`) of a table, its partitions and its ancestors; none where it does not exist.
+    """Returns the identities (`InsertTarget.id`) of a table, its partitions and its ancestors.
 
-    PostgreSQL's OIDs. SQLite's tables have no identity but their name.
+    The identities are OIDs in PostgreSQL, none if the table does not exist, and the table's name in SQLite.
     """
     if connection.dialect.name == "sqlite":
         return (table.name,)

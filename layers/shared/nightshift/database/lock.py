@@ -1,18 +1,18 @@
-"""Locks a job, so that one run works at a time, and the tables that a run works on.
+"""Locks a job, so that only one run of the job works at a time, and locks the tables that a run works on.
 
-The lock keeps two runs from doing the same work and from deleting each other's unfinished objects. It does not make the
-archive exactly-once: the transaction does (see `archive.chunk_archiver`), which holds even if the lock is lost
-half-way. It vanishes with its holder, so that no crash can leave it behind: a session-level advisory lock on a
-connection that does nothing else (PostgreSQL), or a lock on a file beside the database (SQLite).
+The run lock keeps two runs from doing the same work and from deleting each other's unfinished objects. The archive is
+correct even if the lock is lost during a run, because one transaction writes the ledger and deletes the rows (see
+`archive.chunk_archiver`). The lock ends when its holder ends, even by a crash. In PostgreSQL it is a session-level
+advisory lock on a separate connection. In SQLite it is a lock on a file beside the database.
 
-It may also vanish from under its holder, whose connection the server or the network has ended. So a run asks for it
-again before each of its steps (`Database.keep_lock`), which costs one round trip: its holder is given it once more, and
-so is a run that has lost it while no other run took it.
+A run loses its lock if the server or the network ends the lock's connection. A run therefore requests the lock again
+before each of its steps (`Database.keep_lock`), which costs one round trip. The request succeeds if the run still holds
+the lock, or if the lock was lost and no other run has taken it.
 
-`TableLocks` make runs that delete rows and runs that restore rows exclude each other. Deleting runs share a table; a
-restore into it needs it alone. No run waits, so there is no deadlock: the second is refused. These locks are not needed
-for safety either: the holds that protect restored rows are checked within each deleting transaction, see
-`archive.holds.HoldWatch`.
+`TableLocks` keep a run that deletes rows and a run that restores rows from working on the same table. Deleting runs
+share a table's lock; a restore needs an exclusive lock. No run waits for a table lock, so there is no deadlock. Safety
+does not depend on these locks: each deleting transaction checks the holds that protect restored rows
+(`archive.holds.HoldWatch`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from nightshift.errors import DatabaseUnavailable, LockLost
 
 @contextmanager
 def run_lock(database: Database, job: str) -> Iterator[bool]:
-    """Hold the lock of `job`; yields False where somebody else has it."""
+    """Hold the lock of `job`; yields whether the lock was taken, False if another run holds it."""
     if not database.is_postgresql:
         require_file(database.target.path)
         path = Path(database.target.path)
@@ -55,12 +55,12 @@ def run_lock(database: Database, job: str) -> Iterator[bool]:
 
 
 def lock_key(job: str) -> int:
-    """The number of a job's advisory lock."""
+    """Returns the key of a job's advisory lock."""
     return int.from_bytes(hashlib.sha256(f"nightshift:{job}".encode()).digest()[:8], "big", signed=True)
 
 
 class _AdvisoryLock:
-    """A session-level lock on a connection of its own. Thread-safe."""
+    """A session-level advisory lock on a separate connection. Thread-safe."""
 
     def __init__(self, database: Database, key: int) -> None:
         self._database = database
@@ -70,11 +70,11 @@ class _AdvisoryLock:
         self._connection = self._open()
 
     def take(self) -> bool:
-        """Returns whether it is ours: it was, or nobody had it."""
+        """Take the lock; returns False if another session holds it, True if this one does, before or now."""
         return bool(self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar())
 
     def keep_alive(self) -> None:
-        """Make sure that it is ours still; see `Database.keep_lock`."""
+        """Take the lock again; raises `LockLost` if another session holds it. See `Database.keep_lock`."""
         with self._mutex:
             try:
                 held = self.take()
@@ -90,8 +90,8 @@ class _AdvisoryLock:
             )
 
     def close(self) -> None:
-        """Release it: it ends with the connection, but the server takes its time to notice, and the next run may begin
-        at once."""
+        """Release the lock, then close the connection. The server may notice a closed connection late; the explicit
+        release lets the next run begin at once."""
         with suppress(SQLAlchemyError):
             self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
         self._drop()
@@ -102,7 +102,7 @@ class _AdvisoryLock:
 
     def _open(self) -> Connection:
         connection = self._stack.enter_context(self._database.connect(autocommit=True))
-        connection.detach()  # from the pool: the lock must go with its connection
+        connection.detach()  # from the pool: closing must end the session and its lock
         return connection
 
 
@@ -120,10 +120,10 @@ def _file_lock(database: Path, path: Path) -> Iterator[bool]:
 
 
 def open_lock(database: Path, path: Path) -> int:
-    """Open the lock's file, or make it, and write nothing to it.
+    """Open or create the lock file without writing to it; returns the file descriptor.
 
-    Others may be able to write to the directory: what they have put there, a link to somebody's file or a pipe that
-    nobody reads, is not followed and not waited for, but raises `DatabaseUnavailable`.
+    Other users may be able to write to the directory. A symbolic link, a hard link, a pipe or another user's file at
+    this path raises `DatabaseUnavailable`; links are not followed, and opening a pipe does not block.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
@@ -152,9 +152,9 @@ def _unusable(path: Path, problem: str) -> DatabaseUnavailable:
 
 
 _SPACE = 0x6E_73_74_6C << 32
-"""Keeps the keys apart from other people's: the upper half of each; the lower is the table's OID."""
+"""Upper half of the key of each table's lock, against collisions with other programs; the lower half is the OID."""
 
-# Partitions share the lock of the whole that they are parts of.
+# A partition uses the lock of its root table.
 _LOCK = """
 SELECT {function}(:space + CAST(CAST(coalesce(pg_partition_root(c.oid), c.oid) AS oid) AS bigint))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = :schema AND c.relname = :name
@@ -162,7 +162,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 
 
 
 class TableLocks:
-    """The locks of one run. Nothing is opened before the first is taken."""
+    """The table locks of one run. The first `take` opens the connection or the file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -171,20 +171,20 @@ class TableLocks:
         self._file: int | None = None
 
     def take(self, tables: Sequence[TableName], *, alone: bool = False) -> TableName | None:
-        """Lock tables until `release`; returns one that another run has, None where all are locked now.
+        """Lock tables until `release`; returns a table that another run has locked, or None if all are locked now.
 
         Args:
-            alone: nobody else may have them; else others may that do not want them alone.
+            alone: take exclusive locks; otherwise other runs may share the locks.
         """
         taken = self._in_postgresql if self._database.is_postgresql else self._in_sqlite
         return next((table for table in tables if not taken(table, alone=alone)), None)
 
     def release(self) -> None:
-        """Let go of all of them."""
+        """Release all table locks."""
         if self._connection is not None:
             try:
                 self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
-            except SQLAlchemyError:  # it is gone, and the locks with it; the next ones are taken on another
+            except SQLAlchemyError:  # the connection is lost, with its locks; the next `take` opens another
                 self._connection = None
                 self._stack.close()
         if self._file is not None:
@@ -192,7 +192,7 @@ class TableLocks:
             self._file = None
 
     def close(self) -> None:
-        """Let go of the locks, and of their connection."""
+        """Release all table locks and close their connection."""
         self.release()
         self._connection = None
         self._stack.close()
@@ -200,11 +200,11 @@ class TableLocks:
     def _in_postgresql(self, table: TableName, *, alone: bool) -> bool:
         if self._connection is None:
             self._connection = self._stack.enter_context(self._database.connect(autocommit=True))
-            self._connection.detach()  # from the pool: the locks must go with their connection
+            self._connection.detach()  # from the pool: closing must end the session and its locks
         function = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
         names = {"space": _SPACE, "schema": table.schema, "name": table.name}
         taken = self._connection.execute(text(_LOCK.format(function=function)), names).scalar()
-        return taken is not False  # no row: the table is gone, and nobody can restore into it
+        return taken is not False  # no row: the table was dropped, so no restore can use it
 
     def _in_sqlite(self, _table: TableName, *, alone: bool) -> bool:
         if self._file is None:

@@ -1,11 +1,11 @@
 """Finds the schema of nightshift's own tables; checks that only nightshift writes them and no other code runs in them.
 
-A role that may create tables could have made one of ours before we did, with a trigger that runs with our rights. A
-role that may write the ledger can have archived objects deleted. One query of the catalogue finds the faults, each with
-the statement that fixes it.
+Another role that may create tables could create one of nightshift's tables first, with a trigger that runs with
+nightshift's rights. A role that may write the ledger could make nightshift delete archived objects. One query of the
+catalogue finds such faults, and for each fault the statement that fixes it.
 
-An owner is trusted who is our own role, one that it is a member of, or one with the rights of the database's owner. For
-a superuser membership says nothing: it is a member of every role.
+A table's owner is trusted if it is our role, a role of which ours is a member, or a role with the rights of the
+database's owner. If our role is a superuser, membership does not count, because a superuser is a member of every role.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightshift.database.search_path import SCHEMAS
 from nightshift.errors import OwnTablesRefused
 
 STAGE = "nightshift_embedding_stage_"
-"""Beginning of the names of the tables that `embedding` makes; their vectors are of an extension's type."""
+"""Prefix of the names of the tables that `embedding` creates; their vectors have a type from an extension."""
 
 _SHOWN = 10
 
@@ -142,10 +142,10 @@ ORDER BY 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class OwnTableFault:
-    """Fault of one of our tables.
+    """A fault of one of nightshift's tables.
 
     Attributes:
-        what: the rest of a sentence that begins with the table.
+        what: the rest of a sentence whose subject is the table's name.
         remedy: the SQL statement that fixes it.
     """
 
@@ -155,22 +155,22 @@ class OwnTableFault:
 
     @property
     def relname(self) -> str:
-        """The table's name without its schema."""
+        """Returns the table's name without its schema."""
         return self.table.rpartition(".")[2]
 
     @property
     def is_key(self) -> bool:
-        """Returns whether it lacks a unique key, as a table of an earlier version may."""
+        """Returns whether the fault is a missing unique key; a table of an earlier version may lack a key."""
         return " ADD UNIQUE " in self.remedy
 
     @property
     def is_grant(self) -> bool:
-        """Returns whether somebody else was given a privilege, and no more."""
+        """Returns whether the fault is a privilege of another role."""
         return self.remedy.startswith("REVOKE ")
 
 
 def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[OwnTableFault, ...]:
-    """Returns the faults that make existing ones of the tables unsafe to use; reads only the catalogue."""
+    """Returns the faults that make the existing tables among `tables` unsafe to use; reads only the catalogue."""
     if connection.dialect.name == "sqlite":
         return _in_sqlite(connection, tables)
     keys = [
@@ -190,7 +190,7 @@ def find_faults(connection: Connection, tables: Collection[Table]) -> tuple[OwnT
 
 
 def check_faults(faults: Collection[OwnTableFault]) -> None:
-    """Raise `OwnTablesRefused` where tables have faults."""
+    """Raise `OwnTablesRefused` if there are faults."""
     if faults:
         shown = list(faults)[:_SHOWN]
         more = [f"and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
@@ -212,10 +212,13 @@ def _in_sqlite(connection: Connection, tables: Collection[Table]) -> tuple[OwnTa
 
 
 def find_schema_sql(names: Iterable[str], wanted: str | None = None) -> str:
-    """SQL for that schema: the first of the role's own search_path that has one of the tables, else the first.
+    """Returns SQL for the schema of nightshift's tables.
+
+    The schema is the first in the role's own search_path that has one of the tables, else the first in search_path.
 
     Args:
-        wanted: a schema to look at before these, NIGHTSHIFT_SCHEMA.
+        names: the tables' names.
+        wanted: a schema that is searched before search_path: NIGHTSHIFT_SCHEMA.
     """
     known = ", ".join(map(quote_literal, names))
     places = SCHEMAS if wanted is None else f"(ARRAY[CAST({quote_literal(wanted)} AS name)] || {SCHEMAS})"
@@ -228,11 +231,11 @@ SELECT CAST(coalesce(
 
 
 def schema_of(connection: Connection) -> str | None:
-    """The schema of our tables, as `Database` has found it; None in SQLite."""
+    """Returns the schema of nightshift's tables that `Database` has found; None in SQLite."""
     schema: str | None = connection.get_execution_options().get("schema_translate_map", {}).get(None)
     return schema
 
 
 def own_table(table: Table | str, schema: str | None) -> str:
-    """One of our tables, quoted for SQL that is not SQLAlchemy's; `schema` is `schema_of` the connection."""
+    """Returns the quoted name of one of nightshift's tables, for SQL text; `schema` is `schema_of` the connection."""
     return TableName(schema or "", table if isinstance(table, str) else table.name).sql

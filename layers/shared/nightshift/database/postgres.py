@@ -33,7 +33,7 @@ BASE_TYPES = """WITH RECURSIVE base(attnum, typid, typmod) AS (
   UNION ALL
   SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd'
 )"""
-"""Begins a query for the columns of a table: their types, and those beneath domains."""
+"""Beginning of a query for a table's columns: their types, and the base types of domains."""
 
 _COLUMNS = f"""
 {BASE_TYPES}
@@ -45,9 +45,9 @@ JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE a.attrelid = :oid ORDER BY a.attnum
 """
 
-# May drop: it is ours, and nobody would miss the partition itself (a foreign key, a view) or its deletions (a trigger).
-# All that guards and type map rest on, of one physical table `c`, as a number: it changes when they may not hold
-# any more. A foreign key that points at a partitioned table has a row for each of its partitions.
+# `may_drop` in _HEAPS: our role owns the partition and its parent; no foreign key or view needs the partition, and no
+# trigger runs on its DELETEs. _SHAPE: a hash of the facts of a physical table `c` that guards and the type map rely on.
+# A foreign key that references a partitioned table has one row for each of the table's partitions.
 _SHAPE = """hashtextextended(concat_ws(';', c.oid,
   (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation), ','
      ORDER BY a.attnum)
@@ -99,10 +99,10 @@ WHERE c.relkind = 'r'
 ORDER BY c.oid
 """.replace("{shape}", _SHAPE)
 
-# A BEFORE DELETE trigger keeps rows: by answering NULL where it runs for each row, by an exception where it runs for a
-# statement. tgtype: 2 = before, 8 = delete.
+# A BEFORE DELETE trigger can keep rows: a row-level trigger returns NULL, a statement-level trigger raises an
+# exception. tgtype: 2 = before, 8 = delete.
 ROW_SECURITY = "row-level security"
-"""Among what hides rows: the one that hides them from a SELECT, too."""
+"""The entry of `TableInfo.hiding` that hides rows from a SELECT as well."""
 
 _HIDING = f"""
 {TREE}
@@ -120,15 +120,15 @@ ORDER BY 2
 
 
 def schema_hash_sql(heap: TableName) -> str:
-    """A query for a heap's shape as it is now; equal to `HeapTable.shape` while the description still holds."""
+    """Returns a query for a heap's current shape, which equals `HeapTable.shape` while the description is valid."""
     return f"SELECT {_SHAPE} FROM pg_class c WHERE c.oid = {quote_literal(heap.sql)}::regclass"
 
 
 def describe_table(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
-    """Describe a table; None where no relation has that name.
+    """Describe a table; return None if no relation has this name.
 
     Args:
-        connection: in a transaction that sees one snapshot (REPEATABLE READ).
+        connection: a connection in a transaction that sees one snapshot (REPEATABLE READ).
         written, timestamp: names of the table and of its timestamp column, as the policy writes them.
     """
     relation = _find(connection, written)
@@ -157,9 +157,9 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
 
 
 def describe_for_reading(connection: Connection, written: str) -> TableInfo | None:
-    """As `describe_table`, for jobs that only read: name, kind, columns, and whether rows are hidden from a SELECT.
+    """Describe a table for jobs that only read: name, kind, columns, and whether rows are hidden from a SELECT.
 
-    No more is looked up, which takes a fifth of the time. Views and foreign tables are described, too.
+    This look-up takes a fifth of the time of `describe_table`. It also describes views and foreign tables.
     """
     relation = _find(connection, written)
     if relation is None:
@@ -177,7 +177,7 @@ def describe_for_reading(connection: Connection, written: str) -> TableInfo | No
 
 
 def _find(connection: Connection, written: str) -> Any | None:
-    """The first relation that the name can mean: each part to the letter, then unquoted parts in lower case."""
+    """Returns the first relation with exactly the written name, else with unquoted parts in lower case, else None."""
     parts = split_name(written)
     if parts is None:
         return None
@@ -192,10 +192,10 @@ def _find(connection: Connection, written: str) -> Any | None:
 
 
 def _check_first(relations: Sequence[Any], written: str) -> None:
-    """Make sure that the first of several relations of a name was not put before the others by somebody else.
+    """Raise `NightshiftError` if another role's table hides a table of the same name later in search_path.
 
-    Who may create a schema called as our role has one that stands before `public`: his table would say which rows go,
-    and which files.
+    A role that may create a schema with our role's name creates a schema that precedes `public`. A table in this schema
+    would determine which rows and files nightshift deletes.
     """
     first = relations[0]
     hidden = next((relation for relation in relations[1:] if relation.owner != first.owner), None)
@@ -209,7 +209,7 @@ def _check_first(relations: Sequence[Any], written: str) -> None:
 
 
 def base_type_name(row: Any) -> str:
-    """The type's name, with its schema where it is not PostgreSQL's own."""
+    """Returns the type's name, with the schema unless the schema is pg_catalog."""
     return row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
 
 
@@ -220,7 +220,7 @@ def _column(row: Any) -> TableColumn:
 
 
 def decimal_digits(base_type: str, typmod: int) -> tuple[int, int] | None:
-    """Precision and scale of a `numeric(p, s)`; None where it has neither, or is another type."""
+    """Returns precision and scale of a `numeric(p, s)`; None for a plain `numeric` or another type."""
     if base_type != "numeric" or typmod < 4:
         return None
     # numeric.c: typmod is (precision << 16 | scale) + 4; the scale is 11 bits, signed since PostgreSQL 15.

@@ -1,4 +1,4 @@
-"""Looks up references between PostgreSQL's tables, and the comparison of each with the referenced columns."""
+"""Looks up foreign keys between PostgreSQL's tables, and the operators with which each key compares columns."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from sqlalchemy import Connection, text
 from nightshift.database.catalog import ColumnComparison, ForeignKey, OnDelete, TableName, quote_identifier
 
 _ON_DELETE = dict(zip("arcnd", OnDelete, strict=True))
-"""By `pg_constraint.confdeltype`."""
+"""Actions by their letter in `pg_constraint.confdeltype`."""
 
 TREE = """WITH RECURSIVE tree(oid) AS (
   SELECT CAST(:oid AS oid) UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid
 )"""
-"""Begins a query for a table and all that inherit from it, partitions too."""
+"""Beginning of a query for a table and all tables that inherit from it, including partitions."""
 
-# ri_triggers.c: the key's own operator on operands of its types. A referenced row is looked up by the collation of its
-# column. Referencing rows are found by that one too if it is non-deterministic, else by their own column's: the same
-# unless that is non-deterministic itself, which PostgreSQL 18 refuses. Deterministic collations are all equal in what
-# is equal; the referencing column's lets its index be used.
+# ri_triggers.c: a key uses its own operator, on operands of the operator's types. The server finds a referenced row by
+# the referenced column's collation. It finds referencing rows by that collation if it is non-deterministic, else by the
+# referencing column's. These differ only if the latter is non-deterministic, which PostgreSQL 18 refuses. Deterministic
+# collations agree on equality; with the referencing column's collation the server can use that column's index.
 _COLLATES = """CASE WHEN pa.attcollation IN (0, ca.attcollation) THEN ''
     WHEN pc.collisdeterministic AND cc.collisdeterministic THEN format(' COLLATE %I.%I', ccn.nspname, cc.collname)
     ELSE format(' COLLATE %I.%I', pcn.nspname, pc.collname) END"""
-"""The COLLATE clause for a referenced column `pa` and a referencing one `ca`."""
+"""SQL for the COLLATE clause that compares a referenced column `pa` with a referencing column `ca`."""
 
 _COLLATIONS = """LEFT JOIN pg_collation pc ON pc.oid = pa.attcollation
   LEFT JOIN pg_namespace pcn ON pcn.oid = pc.collnamespace
@@ -45,8 +45,8 @@ _COMPARISONS = f"""(SELECT array_agg(ARRAY[
   JOIN pg_type r ON r.oid = o.oprright JOIN pg_namespace rn ON rn.oid = r.typnamespace
   {_COLLATIONS})"""
 
-# Foreign keys may point at a partition alone. Of those that point higher up the server keeps a copy for each partition;
-# the copies count where the table is such a partition itself.
+# A foreign key may reference only a partition. For a key that references a partitioned table the server keeps a copy
+# for each partition. A copy counts only if the described table is that partition.
 _REFERENCED_BY = f"""
 {TREE}
 SELECT n.nspname, c.relname, k.conname, k.confdeltype::text AS action,
@@ -67,7 +67,7 @@ WHERE k.contype = 'f'
 ORDER BY 1, 2, 3
 """
 
-# The columns' own equality: that of the B-tree which keeps them unique, wherever it was created.
+# The equality operator of the B-tree index that keeps the columns unique, in whichever schema the operator is.
 _COMPARISONS_OF = f"""
 SELECT coalesce(o.operator, '=') AS operator, {_COLLATES} AS collate
 FROM unnest(CAST(:referenced AS text[]), CAST(:columns AS text[])) WITH ORDINALITY u(theirs, mine, i)
@@ -99,7 +99,7 @@ ORDER BY 1, 2
 
 
 def referenced_by(connection: Connection, oid: int) -> tuple[ForeignKey, ...]:
-    """The foreign keys that point at a table, or at partitions of it."""
+    """Returns the foreign keys that reference a table or partitions of the table."""
     return tuple(_foreign_key(row) for row in connection.execute(text(_REFERENCED_BY), {"oid": oid}))
 
 
@@ -114,7 +114,7 @@ def reference_comparisons(
 
 
 def referencing_tables(connection: Connection, table: TableName, columns: Sequence[str]) -> list[TableName]:
-    """The tables whose rows change by a foreign key's ON UPDATE when these columns of `table` do."""
+    """Returns the tables whose rows a foreign key's ON UPDATE changes when these columns of `table` change."""
     names = {"table": table.sql, "columns": list(columns)}
     return [TableName(row.nspname, row.relname) for row in connection.execute(text(_FOLLOWERS), names)]
 
@@ -122,7 +122,7 @@ def referencing_tables(connection: Connection, table: TableName, columns: Sequen
 def join_condition(
     comparisons: Sequence[ColumnComparison], parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
 ) -> str:
-    """SQL condition that a row `child` references a row `parent`."""
+    """Returns the SQL condition under which a row `child` references a row `parent`."""
     return " AND ".join(
         comparison.sql(f"{parent}.{quote_identifier(theirs)}", f"{child}.{quote_identifier(mine)}")
         for comparison, theirs, mine in zip(comparisons, referenced, columns, strict=True)
@@ -160,11 +160,11 @@ def overdue_references(
     """Returns the number of references to due rows through `key`.
 
     Args:
-        overdue: SQL condition on the referenced table's own column names.
-        leaving: the same, of the referencing rows that will be gone by then; None: none will.
-        most: no more than these are counted.
+        overdue: SQL condition for due rows, on the referenced table's column names.
+        leaving: SQL condition for referencing rows that will be deleted before the due rows; None if there are none.
+        most: largest number of references that are counted.
     """
-    # As when a referenced row goes: that finds what references it, and at times more.
+    # `actions` is how the server finds references to a deleted row; it may find more rows than `comparisons`.
     join = join_condition(key.actions or key.comparisons, "parent", key.referenced, "child", key.columns)
     staying = f"(SELECT * FROM {key.table_sql} WHERE ({leaving}) IS NOT TRUE)" if leaving else key.table_sql
     statement = (

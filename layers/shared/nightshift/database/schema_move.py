@@ -1,8 +1,8 @@
-"""Creates the schema of nightshift's own tables (NIGHTSHIFT_SCHEMA), and moves them there once.
+"""Creates the schema of nightshift's own tables (NIGHTSHIFT_SCHEMA), and moves the tables to the schema once.
 
-They move in one transaction, tables and all that is in them, while no other job runs: each holds its run lock, and the
-move takes all of these. If one is not free, the tables stay for this time, and the run works where they are. Tables in
-two schemas at once are refused, because the right ones are unknown.
+One transaction moves all tables with their contents. No other job may run meanwhile, so the transaction takes the run
+locks of all other jobs. If one lock is not free, the tables stay in their schema for this run. If nightshift's tables
+exist in two schemas, the run is refused, because nothing tells which tables are current.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ WHERE n.oid IS NOT NULL
 
 
 def check_place(connection: Connection, schema: str | None, wanted: str | None) -> None:
-    """Make sure that our tables are in one schema; ends the transaction.
+    """Check that nightshift's tables are in one schema, and end the transaction.
 
     Raises:
-        OwnTablesRefused: they are in two, or in one that is not looked at without NIGHTSHIFT_SCHEMA.
+        OwnTablesRefused: the tables are in two schemas, or in a schema that only NIGHTSHIFT_SCHEMA would find.
     """
     if connection.dialect.name == "sqlite":
         return
@@ -81,13 +81,13 @@ def check_place(connection: Connection, schema: str | None, wanted: str | None) 
 
 
 def settle_schema(database: Database, job: str) -> bool:
-    """Have our tables in the schema that is wanted; call it under the run lock of `job`.
+    """Move nightshift's tables to the schema NIGHTSHIFT_SCHEMA; the caller holds the run lock of `job`.
 
-    Returns False where they could not be moved, because another job is running.
+    Returns False if the tables were not moved, because another job is running.
 
     Raises:
-        DatabaseUnavailable: the schema could not be made, or the tables not be moved; nothing was changed.
-        OwnTablesRefused: somebody else owns the schema, or may create in it.
+        DatabaseUnavailable: the schema could not be created, or the tables could not be moved; nothing was changed.
+        OwnTablesRefused: another role owns the schema, or may create objects in the schema.
     """
     wanted = database.wanted_schema
     if wanted is None or not database.is_postgresql:
@@ -114,7 +114,7 @@ def settle_schema(database: Database, job: str) -> bool:
 
 
 def _faults(connection: Connection, wanted: str) -> list[OwnTableFault]:
-    """Returns the faults that make a schema unsafe for our tables."""
+    """Returns the faults that make a schema unsafe for nightshift's tables."""
     schema = quote_identifier(wanted)
     facts = connection.execute(text(_SCHEMA), {"wanted": wanted}).one()
     faults = [

@@ -1,22 +1,21 @@
 """Sets `search_path` so that unqualified names in SQL mean only PostgreSQL's own objects (CVE-2018-1058).
 
-A name without a schema is looked for in the schemas of `search_path`, and so are operators and functions: a role that
-may create objects in one of these could have its own code run by our statements, with our rights. So `search_path` is
-set to PostgreSQL's own schema as a connection opens, by a statement that names every function's schema; all else that
-our statements mean is written with its schema.
+PostgreSQL searches the schemas of `search_path` for unqualified tables, operators and functions. A role that may create
+objects in one of these schemas could make our statements run its code with our rights. Therefore each new connection
+sets `search_path` to pg_catalog, by a statement that names every function's schema. Our statements name the schema of
+every other object.
 
-The role's own path is kept in two settings of the session, for three purposes. Tables that a policy names
-without a schema are looked for in its schemas, in the catalogue. Triggers, defaults and constraints of a user's table
-may rely on it, for they run in our session. A statement that changes such a table has `HANDED_OVER` among its
-conditions: by the time it is true the statement has been read, operators and all, by our path, and the role's own one
-is set for what the statement calls. And event triggers may rely on it, which are called for what we make. Such a
-statement has no condition; it is read by PostgreSQL's own schema first and the role's path behind it, which is safe
-where it names nothing but types, and objects with their schemas (see `is_definition`).
+Two settings of the session keep the role's own path, for three purposes. First, tables that a policy names without a
+schema are looked up in the path's schemas. Second, triggers, defaults and constraints of a user's table run in our
+session and may rely on the path. A statement that changes a user's table has the condition `HANDED_OVER`: the server
+parses the whole statement with our path, and the condition then sets the role's path for what the statement calls.
+Third, event triggers that run for our CREATE, ALTER, DROP and REVOKE may rely on the path. These statements have no
+condition. They run with pg_catalog first and the role's path after it, which is safe because they name only types, and
+objects with their schemas (see `is_definition`).
 
-`TAKEN_BACK` must follow before the next statement is read; both planes see to that (`listen_to_paths`,
-`rows.postgres`), and to the path of deferred triggers at COMMIT. BEFORE triggers of a whole statement are called before
-any condition is looked at: they have the role's path only where the statement that changes rows is part of another one,
-which has the condition.
+`TAKEN_BACK` must run before the next statement is parsed. `listen_to_paths` and `rows.postgres` run it, and set the
+role's path for deferred triggers at COMMIT. A statement-level BEFORE trigger runs before any condition is evaluated: it
+has the role's path only if the statement that changes rows is part of a statement with the condition.
 """
 
 from __future__ import annotations
@@ -28,31 +27,31 @@ import pg8000
 from sqlalchemy import Connection, Engine, event
 
 PINNED = "pg_catalog, pg_temp"
-"""pg_temp is last: unnamed, it would be the first place to look for tables and types."""
+"""Our `search_path`. pg_temp is named last; PostgreSQL otherwise searches it first for tables and types."""
 
 ROLES_PATH = "nightshift.search_path"
-"""Setting of the session that keeps the role's own path."""
+"""Name of the session's setting that keeps the role's own `search_path`."""
 
 CAPTURE = (
     f"pg_catalog.set_config('{ROLES_PATH}', pg_catalog.current_setting('search_path'), false),"
     " pg_catalog.set_config('nightshift.schemas', CAST(pg_catalog.current_schemas(false) AS pg_catalog.text), false)"
 )
-"""Expressions that keep the path as it is; evaluated in their order, before `PIN`."""
+"""SQL expressions that save the role's path; evaluated in this order, before `PIN`."""
 
 PIN = f"pg_catalog.set_config('search_path', '{PINNED}', false)"
-"""Expression that sets ours for the session."""
+"""SQL expression that sets our `search_path` for the session."""
 
 SCHEMAS = "CAST(current_setting('nightshift.schemas') AS name[])"
-"""Expression for the schemas of the role's own path, in order; those that are not there are left out."""
+"""SQL expression for the existing schemas of the role's own path, in order."""
 
 _HAND_OVER = f"pg_catalog.set_config('search_path', pg_catalog.current_setting('{ROLES_PATH}', true), true)"
 
 HANDED_OVER = f"(SELECT {_HAND_OVER}) IS NOT NULL"
-"""Condition, always true, that sets the role's own path for the rest of the transaction. It rests on no row, so the
-server looks at it once, before it looks at any."""
+"""SQL condition, always true, that sets the role's own path for the rest of the transaction. It depends on no row, so
+the server evaluates it once, before it reads any row."""
 
 HAND_OVER = f"SELECT pg_catalog.length({_HAND_OVER})"
-"""Statement that does the same, for what COMMIT calls."""
+"""SQL statement that sets the role's own path for the rest of the transaction, for the triggers that COMMIT runs."""
 
 _DEFINES = re.compile(
     r"\s*(?:CREATE (?:TEMP |TEMPORARY |UNIQUE )?(?:TABLE|INDEX|SCHEMA|FUNCTION)|ALTER TABLE|DROP (?:TABLE|FUNCTION)"
@@ -63,19 +62,19 @@ OPEN_TO_EVENT_TRIGGERS = (
     "SELECT pg_catalog.length(pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog',"
     f" NULLIF(pg_catalog.current_setting('{ROLES_PATH}', true), '')), true))"
 )
-"""Statement that sets the path by which a statement that `is_definition` something is read."""
+"""SQL statement that sets the path for a statement that `is_definition` accepts."""
 
 TAKEN_BACK = f"SELECT pg_catalog.length(pg_catalog.set_config('search_path', '{PINNED}', true))"
-"""Statement that sets ours again; safe to read by any path."""
+"""SQL statement that sets our path again; it is safe to parse with any path."""
 
 
 def is_definition(statement: str) -> bool:
-    """Returns whether a statement is one that event triggers are called for."""
+    """Returns whether event triggers may run for one of our statements, e.g. CREATE TABLE."""
     return _DEFINES.match(statement) is not None
 
 
 def is_handed_over(statement: str) -> bool:
-    """Returns whether a statement runs, in part or whole, by the role's own path."""
+    """Returns whether a statement runs, in part or as a whole, with the role's own path."""
     return HANDED_OVER in statement or is_definition(statement)
 
 
@@ -83,7 +82,7 @@ _HANDED = "nightshift.handed_over"
 
 
 def listen_to_paths(engine: Engine) -> None:
-    """Do so on an engine's connections."""
+    """Switch between our path and the role's path on all connections of an engine."""
     event.listen(engine, "before_cursor_execute", _open_to_event_triggers)
     event.listen(engine, "after_cursor_execute", _take_path_back)
     event.listen(engine, "commit", _hand_path_over)
@@ -91,13 +90,13 @@ def listen_to_paths(engine: Engine) -> None:
 
 
 def _open_to_event_triggers(_: Connection, cursor: Any, statement: str, *_more: object) -> None:
-    """The cursor's own call, for it begins the transaction where there is none yet."""
+    """Set the path before a definition, through the cursor, whose `execute` begins a transaction if needed."""
     if is_definition(statement):
         cursor.execute(OPEN_TO_EVENT_TRIGGERS)
 
 
 def _take_path_back(connection: Connection, cursor: Any, statement: str, *_: object) -> None:  # noqa: ARG001 - SQLAlchemy's
-    """After a statement that ran by the role's own search_path, ours holds again; see `search_path`."""
+    """Set our path again after a statement that ran with the role's path."""
     if HANDED_OVER in statement:
         connection.info[_HANDED] = True
     if is_handed_over(statement):
@@ -105,13 +104,13 @@ def _take_path_back(connection: Connection, cursor: Any, statement: str, *_: obj
 
 
 def _hand_path_over(connection: Connection) -> None:
-    """Hands the path over before COMMIT after such statements: deferred triggers run by the role's path, too."""
+    """Set the role's path before COMMIT if a statement of the transaction used it, for the deferred triggers."""
     if connection.info.pop(_HANDED, False):
         _driver(connection).execute_simple(HAND_OVER)
 
 
 def _forget_path(connection: Connection) -> None:
-    """An undone transaction has left nothing; of a connection that is gone there is nothing to know."""
+    """Forget, after a rollback, that the transaction used the role's path; a lost connection has no such mark."""
     if not connection.invalidated:
         connection.info.pop(_HANDED, None)
 

@@ -1,15 +1,14 @@
-"""Starts a session on PostgreSQL: overrides settings of the server, the database or the role by the ones we need.
+"""Starts a session on PostgreSQL: replaces settings of the server, the database or the role that nightshift cannot use.
 
-Settings that end work quietly, or change the meaning of a statement, are set for each session, in one round trip. The
-same statement finds and names those that our role may not set, or no session can: a read-only database, triggers and
-foreign keys that are switched off, and a pool that lends a server's session for one transaction at a time. There
-settings, temporary tables and the run's lock would be somebody else's a moment later, and theirs ours; so such a pool
-is detected before anything is set.
+One round trip sets the parameters that could end work silently or change the meaning of a statement. The same statement
+detects states that a session cannot change: a read-only database, disabled triggers and foreign keys, and a connection
+pool in transaction mode. Such a pool gives a server session to a client for one transaction at a time. Settings,
+temporary tables and the run lock would then pass between clients, so the pool is detected before anything is set.
 
-Commits must be durable against a crash of the server before anything outside the database relies on them. With
-`synchronous_commit = off` PostgreSQL answers COMMIT before the record of it is on disk, and a crash takes the last
-commits back: rows whose files S3 has deleted, a ledger that does not know its objects. Commits of others with that
-setting, such as by a trigger, are visible before they are durable; `flush_commits` waits for these, too.
+A commit must be durable against a crash of the server before anything outside the database relies on the commit. With
+`synchronous_commit = off`, PostgreSQL answers COMMIT before the commit record is on disk, and a crash loses the last
+commits. Rows would then exist whose files S3 has deleted, and the ledger would lack objects. Other sessions' commits
+with this setting are visible before they are durable; `flush_commits` waits for these commits as well.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ UNLIMITED: Mapping[str, str] = {
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
 }
-"""Limits of the server on whole sessions and transactions. Ours are on statements, and on what a transaction idles."""
+"""Server limits on whole sessions and transactions, switched off; nightshift sets limits on statements instead."""
 
 MEANING: Mapping[str, str] = {
-    # Text that the server prints and reads.
+    # Settings for the text that the server prints and reads.
     "TimeZone": "UTC",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
     "array_nulls": "on",
-    # Transactions that say nothing else.
+    # Settings for transactions that do not set their own.
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
 }
@@ -48,19 +47,19 @@ MEANING: Mapping[str, str] = {
 _CONTROL = {**UNLIMITED, **MEANING, "DateStyle": "ISO, MDY", "client_encoding": "UTF8"}
 
 _NEW = ("idle_session_timeout", "transaction_timeout")
-"""Settings that PostgreSQL 13 does not know: the first came with 14, the second with 17."""
+"""Settings that PostgreSQL 13 lacks: PostgreSQL 14 has the first, and PostgreSQL 17 the second."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """Facts of a session: the role's own `search_path`, and why it is `read_only`, None where it is not."""
+    """Facts of a session: the role's own `search_path`, and why the session is read-only (None if it is not)."""
 
     search_path: str
     read_only: str | None
 
 
 def settings_sql(settings: Mapping[str, str]) -> str:
-    """Expressions that set parameters for the session, each name with its schema; unknown parameters are skipped."""
+    """Returns SQL expressions that set parameters for the session; a parameter in `_NEW` is set only if it exists."""
     calls = []
     for name, value in settings.items():
         call = f"pg_catalog.set_config('{name}', {quote_literal(value)}, false)"
@@ -73,9 +72,9 @@ DURABLE = (
     "pg_catalog.set_config('synchronous_commit',"
     " pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'local'), false)"
 )
-"""SQL expression, for a session's first statement: its commits are on this server's disk before they are answered.
+"""SQL expression that makes COMMIT wait until the commit record is on this server's disk.
 
-`local`, not `on`: where a standby is named and down, `on` would wait for it for ever. What is stronger stays."""
+The expression replaces `off` by `local`; `on` would wait for a named standby, forever if the standby is down."""
 
 _SET = f"pg_catalog.concat({search_path.CAPTURE}, {search_path.PIN}, {DURABLE}, {settings_sql(_CONTROL)})"
 
@@ -85,7 +84,7 @@ _FACTS = (
     " pg_catalog.current_setting('session_replication_role')"
 )
 
-# The data plane's driver looks types up as it connects, and some pools refuse to be told a path before that.
+# The driver for row data looks types up as it connects, and some pools refuse a search_path in the connection options.
 _MISTAKABLE = f"""
 SELECT string_agg(format('%I.%s(%s, %s)', n.nspname, o.oprname, l.typname, r.typname), ', ')
 FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
@@ -96,10 +95,10 @@ WHERE n.nspname = ANY ({search_path.SCHEMAS}) AND n.nspname <> 'pg_catalog' AND 
 
 
 def begin_session(connection: pg8000.Connection, again: Callable[[], pg8000.Connection]) -> SessionStart:
-    """Set a new session's parameters; `again` opens another one, to the same place.
+    """Set a new session's parameters; `again` opens another session to the same server.
 
     Raises:
-        DatabaseUnavailable: no work can be done there; nothing was set.
+        DatabaseUnavailable: nightshift cannot work in this session.
     """
     login_pid = int.from_bytes((connection._backend_key_data or b"")[:4], "big", signed=True)
     direct = f"CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {login_pid} THEN {_SET} END"
@@ -119,10 +118,10 @@ def begin_session(connection: pg8000.Connection, again: Callable[[], pg8000.Conn
 
 
 def _check_pool(connection: pg8000.Connection, again: Callable[[], pg8000.Connection]) -> None:
-    """See that a session stays ours between two transactions.
+    """Raise `DatabaseUnavailable` if a pool may give our session to another client between two transactions.
 
-    There is somebody in between: the server's process is not the one that the login has told. Where sessions are lent
-    for a transaction, a second client is given the one that we have just left, or finds us in another one.
+    A pool is in use, because the server process differs from the one that the login reported. In transaction mode, a
+    second connection gets the session that the first has just used, or moves the first to another session.
     """
     mark = uuid.uuid4().hex
     here = f"SELECT pg_catalog.current_setting('nightshift.mark', true) OPERATOR(pg_catalog.=) '{mark}'"
@@ -131,7 +130,7 @@ def _check_pool(connection: pg8000.Connection, again: Callable[[], pg8000.Connec
         try:
             other.execute_simple("BEGIN")
         except pg8000.Error:
-            lent = True  # for a single statement: there is no transaction at all
+            lent = True  # for a single statement: the pool allows no transaction
         else:
             lent = _row(other, here)[0] or not _row(connection, here)[0]
             other.execute_simple("ROLLBACK")
@@ -146,7 +145,7 @@ def _check_pool(connection: pg8000.Connection, again: Callable[[], pg8000.Connec
 
 
 def _check_operators(connection: pg8000.Connection) -> None:
-    """See that no operator of the role's own path could be taken for one of PostgreSQL's."""
+    """Raise `DatabaseUnavailable` if an operator in the role's own path could be used instead of PostgreSQL's own."""
     operators = _row(connection, _MISTAKABLE)[0]
     if operators:
         raise DatabaseUnavailable(
@@ -158,15 +157,15 @@ def _check_operators(connection: pg8000.Connection) -> None:
 
 
 def _row(connection: pg8000.Connection, statement: str) -> list[Any]:
-    """The one row of a statement, in one round trip and without a transaction of the driver's."""
+    """Returns a statement's only row, in one round trip, without a transaction that the driver begins."""
     [row] = connection.execute_simple(statement).rows
     return list(row)
 
 
 def flush_commits(connection: Connection) -> None:
-    """Commit, and return when all commits of all sessions up to then are on disk.
+    """Commit, and return when all earlier commits of all sessions are on disk.
 
-    A commit flushes the log only where its transaction has written something: this writes a few bytes, and no table.
+    A commit flushes the log only if its transaction has written something, so this one writes a few bytes to the log.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'nightshift', '')")

@@ -1,7 +1,7 @@
 """Reads SQLite's catalogue into `catalog.TableInfo`.
 
-SQLite has types for values, not for columns: a column's declared type only gives it an *affinity*
-(https://www.sqlite.org/datatype3.html, section 3.1). The affinity is the column's base type here.
+In SQLite a value has a type, and a column has only an *affinity*, which its declared type determines
+(https://www.sqlite.org/datatype3.html, section 3.1). `TableColumn.base_type` is the column's affinity.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _TEXT = ("CHAR", "CLOB", "TEXT")
 _TYPES = "SELECT name, type FROM pragma_table_xinfo(?)"
 
 SHAPE_SQL = "PRAGMA schema_version"
-"""Grows with every change of the schema (https://www.sqlite.org/pragma.html#pragma_schema_version)."""
+"""Query for a number that every schema change raises (https://www.sqlite.org/pragma.html#pragma_schema_version)."""
 
 
 def describe_table(connection: Connection, written: str, timestamp: str) -> TableInfo | None:
-    """Describe a table; None where no table or view has that name. See `postgres.describe`."""
+    """Describe a table; return None if no table or view has this name. See `postgres.describe_table`."""
     parts = split_name(written)
     if parts is None or len(parts) != 1:
         return None
@@ -70,7 +70,7 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
 
 
 def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
-    """The columns of the primary key, in its order; the row identifier's name where there is none."""
+    """Returns the primary key's columns in key order; without a primary key, the rowid's name."""
     columns = _rows(connection, "SELECT name, pk FROM pragma_table_info(?) ORDER BY pk", table.name)
     key = tuple(row.name for row in columns if row.pk)
     rowid = row_identifier([TableColumn(row.name, "", "") for row in columns])
@@ -78,7 +78,7 @@ def primary_key(connection: Connection, table: TableName) -> tuple[str, ...]:
 
 
 def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
-    """Returns whether no two rows can have the same values in these columns, nulls apart."""
+    """Returns whether a unique index consists of exactly these columns."""
     indexes = 'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial'
     for index in _rows(connection, indexes, table.name):
         parts = _rows(connection, "SELECT name FROM pragma_index_info(?)", index.name)
@@ -88,16 +88,16 @@ def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) 
 
 
 def row_identifier(columns: Sequence[TableColumn]) -> str | None:
-    """The name by which SQLite offers a row's identifier in this table: the first that no column bears.
+    """Returns the name of the table's rowid: `rowid`, `_rowid_` or `oid`, the first that no column has.
 
-    None where no name is left (https://www.sqlite.org/rowidtable.html).
+    Returns None if columns have all three names (https://www.sqlite.org/rowidtable.html).
     """
     taken = {column.name.lower() for column in columns}
     return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
 
 
 def is_strict(connection: Connection, name: str) -> bool:
-    """Returns whether a table is STRICT; SQLite knows such tables since 3.37."""
+    """Returns whether a table is STRICT; SQLite has STRICT tables since version 3.37."""
     import sqlite3  # not for PostgreSQL's cold starts
 
     if sqlite3.sqlite_version_info < (3, 37):
@@ -107,18 +107,19 @@ def is_strict(connection: Connection, name: str) -> bool:
 
 
 def declared_type(written: str | None, *, strict: bool) -> str:
-    """A column's declared type, empty for none.
+    """Returns a column's declared type; empty if there is none, or if the type is `ANY` in a STRICT table.
 
-    `ANY` in a STRICT table keeps every value as it is (https://www.sqlite.org/stricttables.html), as in other tables
-    only a column without a type does: there `ANY` would make numbers of text that looks like one.
+    In a STRICT table, a column of type `ANY` stores every value unchanged (https://www.sqlite.org/stricttables.html),
+    like a column without a type in other tables. In other tables, `ANY` converts text that looks like a number.
     """
     return "" if written is None or (strict and written.upper() == "ANY") else written
 
 
 def column_affinity(declared: str) -> str:
-    """The affinity of a declared type, by SQLite's five rules in their order.
+    """Returns the affinity of a declared type, by SQLite's five rules in order.
 
-    The fifth, `numeric`, is refined by what people declare: BOOLEAN holds integers, DATE and DATETIME hold text.
+    SQLite's fifth rule gives every other type the affinity `numeric`. Here BOOLEAN has the affinity `integer`, and
+    DATE, TIME and DATETIME have the affinity `text`, because applications store integers and text in these columns.
     """
     upper = declared.upper()
     if "INT" in upper:
@@ -152,9 +153,9 @@ def _heap(connection: Connection, name: str, timestamp: str, rowid: str) -> Heap
 
 def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
     if not connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
-        # The application may switch enforcement on for its own connections; ours must then respect it too.
+        # The application may enable enforcement for its own connections, so nightshift's connections enforce as well.
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-    # A foreign key that names no column means the primary key.
+    # A foreign key that names no referenced column references the primary key.
     key = [
         row.name for row in _rows(connection, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", name)
     ]
@@ -183,11 +184,11 @@ def _referenced_by(connection: Connection, name: str) -> list[ForeignKey]:
 def reference_comparisons(
     connection: Connection, parent: str, referenced: Sequence[str], child: str, columns: Sequence[str]
 ) -> tuple[ColumnComparison, ...]:
-    """Returns the comparisons of a foreign key from `child` to these columns of `parent`, on expressions of them.
+    """Returns the comparisons that a foreign key from `child` to these columns of `parent` would use.
 
-    The collation is that of the left operand, so the referenced column's. A new row's value takes the referenced
-    column's affinity first (https://www.sqlite.org/foreignkeys.html, section 3). Between columns of two affinities the
-    other way round happens, too: `+` takes a column's affinity away.
+    SQLite compares with the left operand's collation, here the referenced column's. Before it compares, SQLite converts
+    a new row's value to the referenced column's affinity (https://www.sqlite.org/foreignkeys.html, section 3). If the
+    two columns' affinities differ, a unary `+` keeps SQLite from applying the referencing column's affinity.
     """
     types = [
         {row.name.lower(): _conversion(row.type or "") for row in _rows(connection, _TYPES, table)}
@@ -199,7 +200,7 @@ def reference_comparisons(
 
 
 def _conversion(declared: str) -> str:
-    """The affinity of a declared type, as comparisons know it: all that is a number is one."""
+    """Returns the affinity that a comparison uses for a declared type; all numeric affinities count as `numeric`."""
     upper = declared.upper()
     if upper == "ANY" or any(word in upper for word in _TEXT):
         return column_affinity(declared) if upper != "ANY" else upper

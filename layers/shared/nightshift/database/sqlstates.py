@@ -1,23 +1,23 @@
-"""Classifies errors of PostgreSQL: about rows, or about us and the server (manual, appendix A); redacts messages."""
+"""Classifies PostgreSQL's errors by SQLSTATE (manual, appendix A), finds hints for errors, and redacts messages."""
 
 from __future__ import annotations
 
 import re
 
 _OURS = ("08", "25", "26", "28", "3D", "42", "53", "57", "58", "XX")
-"""Classes that are about us or the server. All others are about rows: a constraint, a value, an exception that a
-trigger raises under whatever code it likes."""
+"""SQLSTATE classes of errors in nightshift's statements, its rights or the server. All other classes concern rows: a
+constraint, a value, or an exception that a trigger raises with any code."""
 
 _THE_SERVER_S = ("08", "53", "57", "58", "XX")
-"""Of these, the classes that no function of the application's raises on purpose."""
+"""The classes among `_OURS` that the application's functions do not raise on purpose."""
 
 
 def is_about_rows(state: str, *, in_function: bool) -> bool:
-    """Returns whether other rows may go through where a statement was refused.
+    """Returns whether an error concerns the statement's rows, so that the statement may succeed with other rows.
 
     Args:
-        in_function: the error arose in a function that the statement called, e.g. a trigger's: a missing privilege or
-            table is then one that this function lacks.
+        in_function: the error arose in a function that the statement called, e.g. a trigger function. A missing
+            privilege or table is then missing for this function.
     """
     return not state.startswith(_THE_SERVER_S if in_function else _OURS)
 
@@ -26,10 +26,10 @@ _UNDEFINED = ("42883", "42P01", "42704")
 
 
 def path_hint(state: str | None, *, in_function: bool) -> str | None:
-    """Returns the remedy for a function of the application's that relies on `search_path`; None for other errors.
+    """Returns the hint for an application's function that relies on `search_path`; None for other errors.
 
-    Such a one runs wherever a statement is planned, where an index or a CHECK calls it and it is of SQL: the server
-    puts its text in its place.
+    If an index or a CHECK calls an SQL function, the planner may replace the call by the function's text. The names in
+    the function are then looked up whenever a statement is planned.
     """
     if not in_function or state not in _UNDEFINED:
         return None
@@ -70,7 +70,7 @@ _BY_WORDS: tuple[tuple[str, str], ...] = (
         "no name server answers: check the VPC's DNS, and the host in DATABASE_URL",
     ),
     ("password authentication failed", _BY_STATE["28P01"]),
-    # libpq tells no code of a login that was refused.
+    # libpq reports no SQLSTATE for a refused login.
     ("no pg_hba.conf entry", _BY_STATE["28000"]),
     ("too many clients already", _BY_STATE["53300"]),
     ("remaining connection slots are reserved", _BY_STATE["53300"]),
@@ -84,14 +84,14 @@ _RIGHTS = {
     **dict.fromkeys(("table", "view", "materialized view", "foreign table", "column"), "SELECT"),
     "database": "CONNECT",
 }
-"""The right that a look-up needs, by the kind that PostgreSQL names after "permission denied for" (`aclchk.c`)."""
+"""The right that a look-up needs, by the kind of object that follows "permission denied for" (`aclchk.c`)."""
 _DENIED = re.compile(f"permission denied for ({'|'.join(_RIGHTS)})( |$)")
 _NO_DATABASE = re.compile(r'database "[^"]+" does not exist')
 _ROLE = re.compile(r'role "([^"]+)"')
 
 
 def server_hint(state: str | None, words: str) -> str | None:
-    """Returns the remedy for an error of the server or of SQLite, by its code and words; None where none is known."""
+    """Returns the hint for an error of PostgreSQL or SQLite, by SQLSTATE and message; None if no hint is known."""
     if (role := _ROLE.search(words)) and state in (None, "22023", "28000", "42501", "42704"):
         if "does not exist" in words:
             return f"CREATE ROLE {role[1]}, or correct the name"
@@ -113,12 +113,12 @@ _QUOTED = re.compile('".*"')
 
 
 def first_line(message: str) -> str:
-    """The first line of a server's message, without the value that it may quote."""
+    """Returns the first line of a server's message, without a value that the line quotes."""
     line = next((line.strip() for line in message.splitlines() if line.strip()), "")
-    # Data exceptions (class 22) quote the very value: invalid input syntax for type integer: "…".
+    # Data exceptions (class 22) quote the value: invalid input syntax for type integer: "…".
     return (_QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line)[:200]
 
 
 def is_oversized(message: str) -> bool:
-    """Returns whether something would be longer than 1 GB; PostgreSQL's codes for this are those of many errors."""
+    """Returns whether a value would exceed 1 GB, by the message: PostgreSQL uses the same SQLSTATE for other errors."""
     return "invalid memory alloc request size" in message or "string buffer" in message

@@ -1,4 +1,4 @@
-"""Defines our own tables in the user's database. Each is named `nightshift_…` and made on the first real run."""
+"""Defines nightshift's tables in the user's database: `nightshift_…`, created by the first run that is no dry run."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ archive_object = Table(
     Column("archived_at", DateTime(timezone=True)),
     Index("nightshift_archive_object_table_state", "table_name", "state"),
 )
-"""The ledger: one row an object. Readers trust it alone: only `archived` objects are part of the archive.
+"""The ledger: one row per object in S3. Only objects in the state `archived` are part of the archive.
 
-States: `pending` (intended, perhaps written), `archived` (committed together with the deletion of its rows),
-`sweeping` (an orphan whose object is being removed),
-`swept` (removed), `foreign` (the key held somebody else's object; never removed), `restored` (its rows are in the table
-again, and no part of the archive any more; the object stays where it is).
-`min_timestamp` and `max_timestamp` are ISO 8601 in the policy's zone, as text: they may lie before year 1.
+States: `pending` (the object may or may not exist), `archived` (committed in the transaction that deleted the rows),
+`sweeping` (nightshift is removing an orphaned object), `swept` (the object was removed), `foreign` (another program's
+object has the key; nightshift never removes it), `restored` (the rows are in the table again and no longer part of the
+archive; the object stays in S3).
+`min_timestamp` and `max_timestamp` are ISO 8601 text in the policy's zone, because they may lie before year 1.
 """
 
 restored_object = Table(
@@ -76,12 +76,12 @@ restored_object = Table(
     Column("restored_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("object_key", "target_id"),
 )
-"""Record of restored objects: one row an object and target, written in the transaction that inserts the object's rows.
+"""Restored objects: one row per object and target table, written in the transaction that inserts the object's rows.
 
-`target_id` is the table itself, whatever it is called later: PostgreSQL's OID; SQLite has none, there it is the name.
-`existing_count` rows were left out because the target had their keys already. Until `hold_until` no run deletes the
-object's rows, by the axis of `timestamp_column`; it is set only where they went back into the original table. Without a
-`timestamp_column` all rows of the table are held.
+`target_id` is the target's OID in PostgreSQL, which a renaming does not change, and the target's name in SQLite.
+`existing_count` is the number of rows that were not inserted, because the target already had their keys. Until
+`hold_until` no run deletes the object's rows. `timestamp_column` is the column by which the hold applies; if it is
+null, the hold applies to all rows of the table. `hold_until` is set only for a restore into the original table.
 """
 
 file_deletion = Table(
@@ -96,16 +96,16 @@ file_deletion = Table(
     Column("last_error", Text),
     Column("next_try", DateTime(timezone=True), nullable=False),
 )
-"""The outbox of `expire_jobs`: files in S3 whose rows are gone, up to a thousand of one bucket a row. It is written in
-the transaction that deletes the rows that named the files, and leaves when S3 says that they are gone.
+"""The outbox of `expire_jobs`: one row for up to a thousand files of one bucket that S3 must delete. The transaction
+that deletes the rows which named the files inserts the outbox row. The row is deleted once S3 confirms the deletion.
 
-`object_keys` is a JSON array of as many keys as `files` says. `last_error` is S3's code for the last of `attempts`
-tries; nothing is tried again before `next_try`.
+`object_keys` is a JSON array of `files` keys. `last_error` is S3's error code for the last of `attempts` attempts; the
+next attempt is not before `next_try`.
 """
 event.listen(
     file_deletion,
     "after_create",
-    # The server would spend longer on compressing the keys than on everything else that it does with them.
+    # Compression of the keys would take the server longer than all other work on the row.
     DDL("ALTER TABLE %(fullname)s ALTER COLUMN object_keys SET STORAGE EXTERNAL").execute_if(  # type: ignore[no-untyped-call]
         dialect="postgresql"
     ),
@@ -126,12 +126,13 @@ embedding = Table(
     Column("round", Text, nullable=False),
     Column("embedded_at", DateTime(timezone=True), nullable=False),
 )
-"""Source and model of each document's embedding. A row is written in the transaction that writes its vector.
+"""Source and model of each document's embedding. The transaction that writes a vector writes the vector's row.
 
-`place` says where the vectors are, e.g. `public.document.embedding`. `text_hash` is the SHA-256 of the text, `version`
-its `updated_at` at the time, as text. States: `embedded`, `empty` (there is no text, and no vector), `refused` (by the
-model, for the reason in `error`: set aside until the text changes). `round` names the run, or the series of them, that
-looked at the document last; `force` embeds what its own round has not.
+`place` is the column of the vectors, e.g. `public.document.embedding`. `text_hash` is the SHA-256 of the embedded text;
+`version` is the document's `updated_at` at that time, as text. States: `embedded`, `empty` (the document has no text
+and no vector), `refused` (the model refused the text for the reason in `error`; skipped until the text changes).
+`round` names the run, or the series of runs, that examined the document last. `force` embeds every document that its
+round has not examined.
 """
 
 embedding_place = Table(
@@ -145,9 +146,10 @@ embedding_place = Table(
     Column("next_type", Text),
     Column("switched_at", DateTime(timezone=True)),
 )
-"""Models of a place: the one whose vectors readers find, and the one being prepared beside it in a stage of its own.
+"""Models of a place: `model`, whose vectors readers find, and `next_model`, whose vectors are built in a stage table.
 
-No `model`: there were vectors before we came, of whatever model. `next_type` is the stage's type of vector.
+A null `model` means that the place had vectors of an unknown model before nightshift's first run. `next_type` is the
+type of the vectors in the stage table.
 """
 
 embedding_decision = Table(
@@ -157,7 +159,7 @@ embedding_decision = Table(
     Column("run_id", String(32), nullable=False),
     Column("finished_at", DateTime(timezone=True), nullable=False),
 )
-"""Decisions of `feedback` that `reembed` has finished: a second delivery of one does nothing."""
+"""Decisions of `feedback` that `reembed` has finished; a second delivery of a finished decision does nothing."""
 
 feedback_run = Table(
     "nightshift_feedback_run",
@@ -191,12 +193,12 @@ feedback_run = Table(
     UniqueConstraint("source", "window_start"),
     Index("nightshift_feedback_run_table_window", "table_name", "window_start"),
 )
-"""Decisions of `feedback`: one row a window, written once, with the votes and the rules that it was decided on.
+"""Decisions of `feedback`: one row per window, written once, with the votes and the rules of the decision.
 
-`source` tells the same table's votes apart where they are counted in different ways. `unknown` ratings are no setting's
-values; they and the seven days before, `week_…`, are null in decisions of earlier versions. `event`
-is the detail of the event that starts re-embedding, as JSON; null where the window starts nothing. Until
-`event_sent_at` is set, it is owed.
+`source` distinguishes the different ways in which one table's votes are counted. `unknown` counts ratings that are
+neither a like nor a dislike; `week_…` counts the seven days before. These columns are null in decisions of earlier
+versions. `event` is the detail, as JSON, of the event that starts re-embedding; it is null if the window starts none.
+While `event_sent_at` is null, the event has not been sent.
 """
 
 feedback_day = Table(
@@ -208,8 +210,8 @@ feedback_day = Table(
     Column("dislikes", BigInteger, nullable=False),
     Column("counted_as_of", DateTime(timezone=True), nullable=False),
 )
-"""Votes of past days, as they were last counted: nothing is counted again for the week's mean and the chart, and they
-outlive the rows that `cleanup` takes."""
+"""Votes of past days. The week's mean and the chart read them here, so the votes are not counted again and remain known
+after `cleanup` has deleted their rows."""
 
 backup_table = Table(
     "nightshift_backup",
@@ -220,9 +222,9 @@ backup_table = Table(
     Column("snapshot_time", DateTime(timezone=True), nullable=False),
     Column("entry", Text, nullable=False),
 )
-"""The backup that one run could not finish: the tables that are in S3 already. Empty between finished ones.
+"""Tables of an unfinished backup that are already in S3. The table is empty if no backup is unfinished.
 
-`entry` is the table's entry in the manifest to come, as JSON; `snapshot_time` the moment that its rows are of.
+`entry` is the table's entry in the future manifest, as JSON. `snapshot_time` is the time of the table's snapshot.
 """
 
 run = Table(
@@ -241,11 +243,11 @@ run = Table(
     Column("error", Text),
     Index("nightshift_run_job_as_of", "job", "as_of"),
 )
-"""The run history: `running`, then one of `results.Status` or `failed`. `result` is the answer, as JSON."""
+"""The run history. `status` is `running`, then a value of `results.Status` or `failed`; `result` is JSON."""
 
 
 def table_exists(connection: Connection, table: Table | str) -> bool:
-    """Returns whether one of our tables exists; SQLAlchemy's inspector costs ten times as much on its first call."""
+    """Returns whether one of nightshift's tables exists, without SQLAlchemy's inspector, which is ten times slower."""
     facts = {"name": table if isinstance(table, str) else table.name}
     if connection.dialect.name == "sqlite":
         statement = text("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = :name")
@@ -257,7 +259,7 @@ def table_exists(connection: Connection, table: Table | str) -> bool:
 
 
 def revoke_grants(connection: Connection, names: Collection[str]) -> None:
-    """Revoke default grants to others from new tables of ours: these are meant for the application's tables."""
+    """Revoke other roles' privileges on nightshift's new tables; default privileges are for the application's tables."""
     for fault in find_faults(connection, metadata.tables.values()):
         if fault.is_grant and fault.relname in names:
             connection.exec_driver_sql(fault.remedy)

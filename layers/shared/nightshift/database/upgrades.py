@@ -1,7 +1,7 @@
-"""Creates our own tables, and upgrades those of an earlier version.
+"""Creates nightshift's own tables, and upgrades the tables of an earlier version.
 
-All of it is one transaction, under a lock of its own, and keeps every row; nothing is written where nothing is to be
-done. A table is old where it lacks a column that this version has.
+One transaction, under a separate lock, makes all changes. If no change is needed, nothing is written. A table belongs
+to an earlier version if it lacks a column that this version defines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightshift.database.tables import feedback_run, file_deletion, metadata, re
 from nightshift.errors import DatabaseUnavailable, NightshiftError
 
 UPGRADING = int.from_bytes(hashlib.sha256(b"nightshift:own tables").digest()[:8], "big", signed=True)
-"""Key of the advisory lock under which own tables are made and changed: runs of two jobs may begin at once."""
+"""Key of the advisory lock for creating and changing nightshift's tables; runs of two jobs may begin at once."""
 
 _COLUMNS = """
 SELECT CAST(c.relname AS text), CAST(a.attname AS text) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -32,15 +32,15 @@ SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
 WHERE m.type = 'table' AND m.name LIKE 'nightshift_%'
 """
 _READABLE = frozenset({feedback_run.name})
-"""Old tables that this version reads as they are."""
+"""Tables of an earlier version that this version can read without an upgrade."""
 
 
 def ensure_tables(connection: Connection) -> None:
-    """Make the tables that are missing, and upgrade those of an earlier version.
+    """Create missing tables of nightshift's, and upgrade the tables of an earlier version.
 
     Raises:
-        DatabaseUnavailable: the database did not let us; nothing was changed.
-        OwnTablesRefused: a table that came to be meanwhile is somebody else's.
+        DatabaseUnavailable: the database refused a change; nothing was changed.
+        OwnTablesRefused: a created or upgraded table has a fault, see `own_tables`; nothing was changed.
     """
     try:
         there = columns_there(connection)
@@ -61,10 +61,10 @@ def ensure_tables(connection: Connection) -> None:
 
 
 def check_own_tables(connection: Connection) -> None:
-    """Raise `OwnTablesRefused` where tables of ours belong to somebody else. Ends the transaction."""
+    """Raise `OwnTablesRefused` if one of nightshift's tables has a fault (see `own_tables`). Ends the transaction."""
     faults = find_faults(connection, metadata.tables.values())
     if any(fault.is_key for fault in faults):
-        # The upgrade makes the keys of an old table, and looks again.
+        # The upgrade of an old table creates missing keys and checks the table again.
         old = old_tables(connection)
         faults = tuple(fault for fault in faults if not (fault.is_key and fault.relname in old))
     connection.rollback()
@@ -72,7 +72,7 @@ def check_own_tables(connection: Connection) -> None:
 
 
 def columns_there(connection: Connection) -> dict[str, frozenset[str]]:
-    """The columns of each of our tables that is there."""
+    """Returns the columns of each existing table of nightshift's."""
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text(_COLUMNS_SQLITE))
     else:
@@ -84,13 +84,13 @@ def columns_there(connection: Connection) -> dict[str, frozenset[str]]:
 
 
 def old_tables(connection: Connection) -> frozenset[str]:
-    """Names of our tables that are there as an earlier version made them."""
+    """Returns the names of existing tables of nightshift's that an earlier version created."""
     there = columns_there(connection)
     return frozenset(name for name, table in metadata.tables.items() if name in there and _lacks(table, there[name]))
 
 
 def check_readable(connection: Connection) -> None:
-    """Raise `DatabaseUnavailable` where a table that is only read is an earlier version's; ends the transaction."""
+    """Raise `DatabaseUnavailable` if this version cannot read an earlier version's table. Ends the transaction."""
     old = sorted(old_tables(connection) - _READABLE)
     connection.rollback()
     if old:
@@ -126,14 +126,14 @@ def _change(connection: Connection) -> None:
 
 
 def _add_columns(connection: Connection, table: Table, names: Collection[str]) -> None:
-    """Add columns; each allows nulls, or has a default of the server's."""
+    """Add columns to a table; each column allows nulls or has a server default."""
     for name in names:
         column = str(CreateColumn(table.columns[name]).compile(dialect=connection.dialect))
         connection.execute(text(f"ALTER TABLE {_name(connection, table)} ADD COLUMN {column}"))
 
 
 def _upgrade_outbox(connection: Connection) -> None:
-    """Make each row of an old outbox, with one file in `object_key`, a list of one file."""
+    """Convert an old outbox, whose rows have one file in `object_key`, to rows with a list of files."""
     outbox = _name(connection, file_deletion)
     postgresql = connection.dialect.name == "postgresql"
     as_list = "CAST(json_build_array(object_keys) AS text)" if postgresql else "json_array(object_keys)"
@@ -152,13 +152,13 @@ def _upgrade_outbox(connection: Connection) -> None:
 
 
 def _upgrade_restored(connection: Connection) -> None:
-    """Make `target_id` text, the one key beside the object, and give each row a `timestamp_column`: null, which holds
-    all rows of the table. Of two rows of one object in one table, as after a renaming, the later stays, with the longer
-    hold."""
+    """Convert `target_id` to text, add `timestamp_column` as null, and make `object_key` with `target_id` unique.
+
+    If an object has several rows for one table, as after a renaming, the last row stays, with the longest hold."""
     table, old = _name(connection, restored_object), "nightshift_restored_object_old"
     same = "o.object_key = r.object_key AND o.target_id = r.target_id"
     if connection.dialect.name == "sqlite":
-        # SQLite has no OIDs: `target_id` was 0 there, and is the table's name.
+        # SQLite has no OIDs: `target_id` was 0 in earlier versions, and is now the table's name.
         same = "o.object_key = r.object_key AND o.target_table = r.target_table"
     later = f"SELECT 1 FROM {table} o WHERE {same} AND o.id > r.id"
     hold = f"UPDATE {table} AS r SET hold_until = (SELECT max(o.hold_until) FROM {table} o WHERE {same})"
@@ -186,7 +186,7 @@ def _upgrade_restored(connection: Connection) -> None:
 
 
 def _name(connection: Connection, table: Table) -> str:
-    """A table's name for `text()`, which reads a colon as a parameter."""
+    """Returns a table's quoted name for `text()`, with colons escaped."""
     if connection.dialect.name == "sqlite":
         return table.name
     return escape_colons(own_table(table, schema_of(connection)))

@@ -1,9 +1,9 @@
 """Parses a database URL once, for two drivers.
 
-The control plane (SQLAlchemy on pg8000) and the data plane (libpq inside ADBC) must reach the *same* server under
-the *same* TLS rules. `DatabaseTarget` parses the URL and gives each driver its own dialect of it. libpq's names for
-TLS modes are used (https://www.postgresql.org/docs/current/libpq-ssl.html); pg8000 has none of its own: left alone
-it falls back to plain text silently, so every mode from `require` up gets an explicit `ssl.SSLContext`.
+SQLAlchemy on pg8000 (for short statements) and libpq inside ADBC (for row data) must reach the same server with the
+same TLS rules. `DatabaseTarget` holds the parsed URL and provides the arguments of each driver. The TLS modes have
+libpq's names (https://www.postgresql.org/docs/current/libpq-ssl.html). pg8000 has no TLS modes, and by default connects
+without TLS if the server has none; every mode from `require` up therefore passes an explicit `ssl.SSLContext`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _KNOWN_PARAMETERS = {"sslmode", "sslrootcert", "host", "connect_timeout", "application_name"}
 
 Password = Callable[[], str | None]
-"""Asked at every connect: an IAM token is valid for 15 minutes only."""
+"""A function that returns the password; each connect calls it, because an IAM token is valid for only 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class DatabaseTarget:
     """Address and login of a database.
 
     Attributes:
-        host: name, address, or the directory of a unix socket.
+        host: host name, address, or the directory of a unix socket.
         path: the file of an SQLite database.
-        password: called at every connect; never stored in a URL that could be logged.
-        tls: one of libpq's modes.
-        root_cert: PEM file of the authorities to trust; None: the public ones.
-        search_path: the role's own, as a session on the control plane found it; None: none has begun.
+        password: function that returns the password; the password is never stored in a URL that could be logged.
+        tls: a TLS mode of libpq.
+        root_cert: PEM file of the certificate authorities to trust; None for the public authorities.
+        search_path: the role's own `search_path`, which a session of `Database` found; None before the first session.
     """
 
     kind: Literal["postgresql", "sqlite"]
@@ -57,13 +57,13 @@ class DatabaseTarget:
     search_path: str | None = None
 
     def sqlalchemy_url(self) -> URL:
-        """The URL for SQLAlchemy, without the password."""
+        """Returns the URL for SQLAlchemy, without the password."""
         if self.kind == "sqlite":
             return URL.create("sqlite", database=self.path)
         return URL.create("postgresql+pg8000", self.user, None, self.host, self.port, self.database)
 
     def pg8000_arguments(self) -> dict[str, Any]:
-        """Keyword arguments for `pg8000.connect`, the password read afresh."""
+        """Returns the keyword arguments for `pg8000.connect`, with the current password."""
         arguments: dict[str, Any] = {
             "user": self.user or "postgres",
             "password": self.password(),
@@ -79,10 +79,10 @@ class DatabaseTarget:
         return arguments
 
     def libpq_uri(self, *, options: str | None = None) -> str:
-        """The URI for libpq, password included: hand it to the driver, never to a log.
+        """Returns the URI for libpq. It contains the password, so callers must not log it.
 
         Args:
-            options: command-line options of the session, e.g. `-c jit=off`.
+            options: command-line options for the session, e.g. `-c jit=off`.
         """
         password = self.password()
         login = quote(self.user or "postgres", safe="")
@@ -126,15 +126,15 @@ class DatabaseTarget:
 
 
 def parse_database_url(raw: str, *, password: Password | None = None, connect_timeout: int = 10) -> DatabaseTarget:
-    """Understand a database URL as SQLAlchemy, libpq or a web host writes it.
+    """Parse a database URL in the form that SQLAlchemy, libpq or a hosting provider uses.
 
     Args:
         raw: e.g. `postgresql://user:pass@host:5432/db?sslmode=verify-full&sslrootcert=/opt/ca.pem`,
             `postgres://…`, `postgresql+psycopg2://…` (the driver part is ignored), `sqlite:///./local.db`.
-        password: replaces the URL's own password, e.g. by an IAM token.
+        password: function that replaces the URL's password, e.g. by an IAM token.
 
     Raises:
-        InvalidSettings: the URL cannot be used; the message never repeats it, for it holds the password.
+        InvalidSettings: the URL cannot be used; the message never repeats the URL, which holds the password.
     """
     raw = raw.strip()
     _check_unambiguous(raw)
@@ -156,7 +156,7 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
     if url.port is not None and not 0 < url.port <= MAX_PORT:
         raise _bad("the port is out of range")
     host = url.host or query.get("host") or "localhost"
-    # Nobody listens between us and ourselves, and a server without TLS would be asked for it on every connection.
+    # On loopback nobody can intercept, and `prefer` would cost a round trip per connection if the server has no TLS.
     mode = query.get("sslmode", "disable" if host in _LOOPBACK else "prefer")
     if mode not in TLS_MODES:
         raise _bad(f"sslmode should be one of {', '.join(TLS_MODES)}")
@@ -175,10 +175,10 @@ def parse_database_url(raw: str, *, password: Password | None = None, connect_ti
 
 
 def _check_unambiguous(raw: str) -> None:
-    """Refuse a URL that can be read in two ways: by one of them a part of the password is a host or a database.
+    """Raise `InvalidSettings` for a URL in which a part of the password could be read as host, port or database.
 
-    Host, port and database stand in errors, logs and the run history, so a misread password would stand there too.
-    The message does not repeat the character that stands as it is, or its place.
+    Errors, logs and the run history contain host, port and database, and would then reveal the password.
+    The message names neither the unescaped character nor its position.
     """
     scheme, _, rest = raw.partition("://")
     if scheme.partition("+")[0].lower() == "sqlite":

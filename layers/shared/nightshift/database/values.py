@@ -1,12 +1,13 @@
-"""SQL that converts and compares values of PostgreSQL's types without calling anybody else's functions.
+"""SQL that converts and compares values of PostgreSQL's types without calling another role's functions.
 
-A cast to text or from it may be somebody's own function (CREATE CAST), and change a value in any way; PostgreSQL's
-own prints an `inet` otherwise than the type does. So values are converted by their types' output and input functions.
+A cast to or from text may call a user's function (CREATE CAST) that changes the value; PostgreSQL's own cast of `inet`
+prints the value differently from the type's output function. Therefore the types' output and input functions convert
+values.
 
-Types may have operators of their own (citext, ltree, hstore, pgvector), in any schema; a bare `=` would find them only
-by the search path, and by it those of anybody who may create objects in one of its schemas (CVE-2018-1058). So they are
-taken from the type's default operator class for B-trees, which ORDER BY and unique indexes use, too. They are written
-as `OPERATOR(schema.=)`.
+A type from an extension (citext, ltree, hstore, pgvector) has its own operators, in any schema. A bare `=` finds an
+operator by the search path, and could find one that another role has created there (CVE-2018-1058). Therefore the
+operators come from the type's default B-tree operator class, which ORDER BY and unique indexes use as well. The SQL
+names them as `OPERATOR(schema.=)`.
 """
 
 from __future__ import annotations
@@ -21,35 +22,35 @@ RECAST = """EXISTS (
   SELECT 1 FROM pg_cast k WHERE k.castsource = CAST('text' AS regtype) AND k.casttarget = {type} AND k.castmethod <> 'i'
   AND (k.oid >= 16384 OR k.casttarget = CAST('regclass' AS regtype))
   AND k.casttarget <> ALL (CAST(ARRAY['json', 'jsonb'] AS regtype[])))"""
-"""SQL condition: a cast from text to the type `{type}` (an OID, of no domain) is another function than its input.
+"""SQL condition: a cast from text to the type `{type}` (an OID, not of a domain) does not call the input function.
 
-Of PostgreSQL's own that is true of `regclass` alone: its cast knows neither numbers nor `-`."""
+Of PostgreSQL's own types, only `regclass` meets the condition: its cast accepts neither numbers nor `-`."""
 
 
 def format_timestamp(moment: datetime, *, offset: bool = False) -> str:
-    """A moment in UTC as SQLAlchemy's `DateTime` writes it in SQLite.
+    """Returns a time in UTC in the format in which SQLAlchemy's `DateTime` stores it in SQLite.
 
     Args:
-        offset: append `+00`, so that PostgreSQL reads the same moment even if a trigger has changed the session's zone.
+        offset: append `+00`, so that PostgreSQL reads the same time even if a trigger has changed the session's zone.
     """
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") + ("+00" if offset else "")
 
 
 def output_of(value: str) -> str:
-    """SQL: the text of a value of any type; NULL for NULL alone.
+    """Returns SQL for the text of a value of any type; the SQL yields NULL only for NULL.
 
-    concat() calls the type's output function and nothing else. It makes an empty text of NULL; and IS NULL would take a
-    row of nulls for one.
+    concat() calls only the type's output function. concat() returns an empty text for NULL, so the SQL tests for NULL
+    with num_nonnulls(); IS NULL would also be true for a composite value whose fields are all null.
     """
     return f"CASE WHEN CAST(pg_catalog.num_nonnulls({value}) AS boolean) THEN pg_catalog.concat({value}) END"
 
 
 def input_of(text: str, declared: str, *, recast: bool) -> str:
-    """SQL: the value of a text, read as the type `declared`.
+    """Returns SQL that converts a text to a value of the type `declared`.
 
     Args:
-        recast: see `RECAST`; then the text is converted through JSON, which calls the input function, at four times
-            the cost of a cast.
+        recast: whether `RECAST` is true for the type; the SQL then converts through JSON, which calls the type's input
+            function and takes four times as long as a cast.
     """
     if not recast:
         return f"CAST({text} AS {declared})"
@@ -73,18 +74,18 @@ JOIN pg_operator o ON o.oid = p.amopopr JOIN pg_namespace n ON n.oid = o.oprname
 """
 
 _STRATEGIES = {"<": 1, "<=": 2, "=": 3, ">=": 4, ">": 5}
-"""Of a B-tree's operator class (PostgreSQL manual, "Index Method Strategies")."""
+"""Strategy numbers of B-tree operator classes (PostgreSQL manual, "Index Method Strategies")."""
 
 
 def operator_sql(connection: Connection, table: TableName, column: str, sign: str = "=") -> str:
-    """The operator by which two values of a column are compared.
+    """Returns the operator that compares two values of a column.
 
     Args:
-        sign: which comparison: `<`, `<=`, `=`, `>=` or `>`.
+        sign: the comparison: `<`, `<=`, `=`, `>=` or `>`.
 
     Returns:
-        SQL, e.g. `OPERATOR(public.=)`; one of PostgreSQL's own where the type has no operator class of its own, as
-        varchar, enums and arrays have none, and the sign itself in SQLite.
+        SQL, e.g. `OPERATOR(public.=)`; PostgreSQL's own operator if the type has no default operator class (varchar,
+        enums and arrays have none); the sign itself in SQLite.
     """
     if connection.dialect.name == "sqlite":
         return sign

@@ -1,5 +1,6 @@
-"""Expired rows are deleted with all rows that depend on them.
+"""Deletion of expired rows with all dependent rows (the job `expire_jobs`).
 
-`graph` is the graph of dependent tables; `discovery` reads it from the database; `batch` is one transaction; `table`
-processes one policy; `outbox` and `outbox_worker` delete the files that the rows named.
+Modules: `graph` defines the graph of dependent tables; `discovery` reads the graph from the database; `batch` deletes
+rows in one transaction; `table` processes one policy; `outbox` and `outbox_worker` delete the files that deleted rows
+named.
 """

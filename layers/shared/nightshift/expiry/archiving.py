@@ -1,13 +1,13 @@
 """The session of a policy with `archive = true`, which archives rows before their deletion commits.
 
-It uses a data connection and `cleanup`'s engine. Each deletion is `COPY (DELETE … RETURNING …)`: the archived rows
-*are* the deleted rows. Its objects are written and proven while the transaction is open, and become part of the archive
-in the commit that deletes the rows. Dependent rows often have no timestamp: they lie under the day of the run, the
-expired rows themselves under the day of their `expires_at`.
+The session uses a connection for row data and the archive code of `cleanup`. Each deletion is `COPY (DELETE …
+RETURNING …)`, so the archived rows are exactly the deleted rows. The session writes and verifies the objects while the
+transaction is open. The commit that deletes the rows makes the objects part of the archive. Expired rows are archived
+under the day of their `expires_at`. Dependent rows often have no timestamp and are archived under the day of the run.
 
-Where tables of the cascade have triggers, the deletion of one row may change another that is still to go, or delete
-more of them. There all rows are read, and locked, before the first goes, and archived as they were then; and the server
-must have deleted as many rows as that, no more and no less.
+If tables of the cascade have triggers, the deletion of one row may change or delete another row of the batch. The
+session then reads and locks all rows before it deletes the first row, and archives the rows as it read them. The number
+of rows that the server deleted must equal the number of archived rows.
 """
 
 from __future__ import annotations
@@ -54,12 +54,13 @@ SELECT CASE WHEN current_setting('track_counts')::boolean
   THEN (SELECT sum(pg_stat_get_xact_tuples_deleted(heap::regclass))::bigint FROM unnest(ARRAY[{heaps}]) heap)
   ELSE {untracked} END
 """
-"""Rows that this session has deleted; those of earlier transactions may be among them: only a difference tells."""
+"""Query for the rows that this session has deleted. The number may include earlier transactions, so callers compare
+two results."""
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeTableSource:
-    """One table of the cascade, as an `archive.uploader.ArchiveSource`; without an axis, rows lie under `today`."""
+    """A table of the cascade as an `archive.uploader.ArchiveSource`; without an axis, rows belong to the day `today`."""
 
     info: TableInfo
     axis: TimestampColumn | None
@@ -67,17 +68,17 @@ class CascadeTableSource:
     today: date
 
     def split_by_day(self, rows: pa.Table) -> Iterable[ArchiveDay]:
-        """The rows, by the day under which they are archived."""
+        """Returns the rows, split by the day under which they are archived."""
         return [ArchiveDay(self.today, rows, None, None)] if self.axis is None else by_day(rows, self.axis)
 
 
 @dataclass
 class ArchiveSession:
-    """See `expiry.session.DeletionSession`; for PostgreSQL.
+    """A `DeletionSession` for PostgreSQL that archives the rows it deletes.
 
     Attributes:
-        connect: opens the data connection, and opens it again where it broke.
-        as_of: aware, in the policy's zone.
+        connect: function that opens the connection for row data, also after the connection was lost.
+        as_of: aware time in the policy's zone.
     """
 
     connect: Callable[[], RowConnection]
@@ -95,7 +96,7 @@ class ArchiveSession:
     _archived: int = field(init=False, default=0)
 
     def close(self) -> None:
-        """Let go of the data connection."""
+        """Close the connection for row data."""
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -141,7 +142,7 @@ class ArchiveSession:
         return self._connection.execute(statement)
 
     def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """See `DeletionSession.delete`; a circle has no one statement that could return the rows of several tables."""
+        """See `DeletionSession.delete`; each statement returns the rows of one table."""
         if self._has_triggers and self._before is None:
             self._deleted, self._archived = self._count_deleted(0), 0
             self._before = {node.name: self._read_as_it_is(node) for node in self._nodes}
@@ -150,7 +151,7 @@ class ArchiveSession:
     def commit(self) -> None:
         if self._has_triggers:
             self._check_deleted()
-        # From here on the seal decides what becomes of the objects: it alone may know that COMMIT's outcome is unknown.
+        # From here on `seal` decides whether the objects are kept: only it learns that COMMIT's outcome is unknown.
         entries, self._entries = self._entries, []
         self.seal(self._connection, self.statements.cascade.root.label, entries)
 
@@ -167,7 +168,7 @@ class ArchiveSession:
         return self._connection.execute(_DELETED.format(heaps=heaps, untracked=untracked))
 
     def _check_deleted(self) -> None:
-        """Make sure that triggers have not changed the number of deleted rows; raises `DeletionRejected`."""
+        """Raise `DeletionRejected` if triggers have changed the number of deleted rows."""
         self._connection.execute(HAND_OVER)
         self._connection.run_statement("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that are due at COMMIT
         self._connection.execute(TAKEN_BACK)
@@ -226,7 +227,7 @@ class ArchiveSession:
 def archive_session(
     database: Database, archive: ArchiveContext, statements: ExpiryStatements, run: JobRun, zone: ZoneInfo
 ) -> Iterator[ArchiveSession]:
-    """A session that archives, closed again."""
+    """Yields a session that archives, and closes the session at the end."""
     assert archive.uploader is not None  # only a dry run has none
     assert archive.ledger is not None
     session = ArchiveSession(

@@ -24,13 +24,13 @@ class ExpiryBatch:
     """Progress of one transaction.
 
     Attributes:
-        taken: expired rows.
-        keys, name: their keys, and a name for people, where the batch is one row.
-        latest: when the last of them expired, a point on the axis.
-        deleted: rows by table, in the order of deletion.
-        is_other: it has become one of other rows, which must go before those that it was about to take.
-        queued: files put into the outbox.
-        objects, bytes: written to the archive.
+        taken: number of expired rows that the batch deletes.
+        keys, name: key of the expired row, and its name for messages; set only if the batch has one row.
+        latest: the time at which the last of the expired rows expired, as a point on the axis.
+        deleted: number of deleted rows by table, in the order of deletion.
+        is_other: the batch took other expired rows than it first selected, because they must be deleted earlier.
+        queued: number of files put into the outbox.
+        objects, bytes: number and size of the objects written to the archive.
     """
 
     listener: Listener = ignore_events
@@ -45,7 +45,7 @@ class ExpiryBatch:
     bytes: int = 0
 
     def add_deletion(self, table: TableName, counts: DeletionCounts) -> None:
-        """Count the rows that a statement deleted."""
+        """Add the rows that a statement deleted to the counts."""
         self.deleted[table.label] = self.deleted.get(table.label, 0) + counts.deleted
         self.queued += counts.queued
         self.objects += counts.objects
@@ -61,9 +61,9 @@ class BatchOptions:
     """Selection and time limit of a batch.
 
     Attributes:
-        left_out: rows that are not to be tried again.
-        floor: only rows that expired then or later, a point on the axis; None: all.
-        spare: leave out rows on which living rows of the same table depend directly.
+        left_out: keys of rows that the batch does not try again.
+        floor: the batch selects rows that expired at this point on the axis or later; None for all rows.
+        spare: leave out rows on which unexpired rows of the same table depend directly.
     """
 
     limit: int
@@ -74,7 +74,7 @@ class BatchOptions:
 
 
 Closing = Callable[[DeletionSession, ExpiryStatements, ExpiryBatch, BatchOptions], None]
-"""Takes what must go in the same batch, once what hangs on the taken rows is collected."""
+"""Function that adds rows which must be deleted in the same batch, after the dependent rows' keys are collected."""
 
 
 def delete_expired_batch(
@@ -87,11 +87,12 @@ def delete_expired_batch(
     """Delete expired rows with all their dependent rows, and commit.
 
     Args:
-        batch: updated at each step, so that after a failure it shows the work under way.
+        batch: updated at each step, so after a failure it shows which rows the transaction had taken.
 
     Raises:
-        LockContention, DeletionRejected: the batch cannot go as it is.
-        TableChanged, ArchiveMismatch: something has changed since the cascade was looked up.
+        LockContention, DeletionRejected: the batch could not be deleted; a smaller batch may succeed.
+        TableChanged: a table has changed since the cascade was looked up.
+        ArchiveMismatch: the database deleted fewer rows than the batch had taken.
     """
     root = statements.cascade.root
     with session.transaction(scope.seconds, single=scope.limit == 1):
@@ -135,13 +136,13 @@ def delete_expired_batch(
 
 
 def _left_counts(session: DeletionSession, statements: ExpiryStatements) -> list[int]:
-    """Rows deleted so far of the tables that are left to the database, in the order of `statements.left`."""
+    """Returns the rows deleted so far by ON DELETE CASCADE from each table of `statements.left`, in that order."""
     counts = statements.left_counts()
     return [int(count) for count in session.keys(counts)[0]] if counts else []
 
 
 def _check_free(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that no row is deleted that has to stay; raises `UnexpiredDependentError`."""
+    """Raise `UnexpiredDependentError` if the batch would delete a row that must stay."""
     if count_unexpired_dependents(session, statements):
         raise UnexpiredDependentError("rows that have not expired hang on expired ones", detail=LIVING)
     if any(session.number(statement) for statement in statements.kept_back()):
@@ -164,14 +165,17 @@ def strays_beside(session: DeletionSession, statements: ExpiryStatements) -> int
 
 
 def create_key_tables(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make the key tables, empty."""
+    """Create the key tables without rows."""
     for table in filter(statements.is_inner, statements.cascade.nodes):
         for statement in statements.create_tables(table):
             session.run(statement)
 
 
 def collect_dependent_keys(session: DeletionSession, statements: ExpiryStatements, *, lock: bool = True) -> None:
-    """Put the keys of all rows on which others depend into the key tables, parents first, circle by circle."""
+    """Fill the key tables with the keys of all rows on which other rows depend: parents before children.
+
+    Tables that reference each other in a circle are filled in rounds, until a round finds no new row.
+    """
     cascade = statements.cascade
     for group in cascade.deletion_groups:
         inner = [table for table in group if statements.is_inner(table)]
@@ -184,7 +188,7 @@ def collect_dependent_keys(session: DeletionSession, statements: ExpiryStatement
         while within and sum(session.run(statements.collect_keys_sql(edge, rounds, lock=lock)) for edge in within):
             rounds += 1
         if statements.postgresql:
-            # Without the number of keys the planner would guess, and read large tables whole.
+            # Without statistics of the key table, the planner could choose to read large tables completely.
             for table in inner:
                 session.run(f"ANALYZE {statements.key_table(table)}")
 
@@ -193,16 +197,16 @@ def _delete(
     session: DeletionSession, statements: ExpiryStatements, group: tuple[TableName, ...], batch: ExpiryBatch
 ) -> None:
     deletions = [deletion for table in group for deletion in statements.delete_statements(table)]
-    # A leaf is deleted by each of its references in turn; the tables of a circle at once.
+    # A table without dependents needs one statement per reference; the tables of a circle are deleted together.
     for part in [deletions] if len(group) > 1 else [[deletion] for deletion in deletions]:
         for deletion, counts in zip(part, session.delete(part), strict=True):
             batch.add_deletion(deletion.node.name, counts)
 
 
 def _check_files(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that the files of a single expired row can be identified; raises `DeletionRejected`.
+    """Raise `DeletionRejected` if a file of the batch's single expired row cannot be identified.
 
-    For several rows, the outbox does so silently.
+    In a batch of several rows, the insertion into the outbox fails instead, without naming the reason.
     """
     for node in statements.cascade.nodes.values():
         for files in node.files:
@@ -216,9 +220,9 @@ def _check_files(session: DeletionSession, statements: ExpiryStatements) -> None
 
 
 def _check_shapes(session: DeletionSession, statements: ExpiryStatements) -> None:
-    """Make sure that the tables are unchanged since the look-up: a new foreign key may delete uncounted rows.
+    """Raise `TableChanged` if a table has changed since the look-up: a new foreign key could delete uncounted rows.
 
-    Every table was deleted from by now, so nobody can alter one of them before we commit. Raises `TableChanged`.
+    The transaction has deleted from every table, so no other session can alter a table before the commit.
     """
     for node in statements.cascade.nodes.values():
         for heap in node.info.heaps:

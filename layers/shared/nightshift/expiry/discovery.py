@@ -1,8 +1,8 @@
 """Builds the dependency graph of an expiring table from foreign keys and from the policy's `dependents`.
 
-Foreign keys are followed regardless of their ON DELETE action, unless it is SET NULL or SET DEFAULT: then the
-referencing rows are meant to stay, and the database sees to that itself. A cascade that cannot be deleted as a whole,
-or was not expected, is refused before anything is touched.
+The graph contains foreign keys with any ON DELETE action except SET NULL and SET DEFAULT: with these two actions, the
+referencing rows stay and the database changes them. A cascade that cannot be deleted as a whole, or that the policy
+does not expect, is refused before any row is deleted.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from nightshift.settings import Settings
 
 @dataclass(slots=True)
 class CascadeDiscovery:
-    """Discovery of a cascade, from an expiring table down.
+    """Discovery of a cascade, from the expiring table to its dependent tables.
 
     Attributes:
-        named: places in which rows name files by any policy: they do so whichever policy deletes them.
+        named: places in which rows name files, by any policy; they apply whichever policy deletes the rows.
     """
 
     connection: Connection
@@ -47,7 +47,7 @@ class CascadeDiscovery:
         return self.connection.dialect.name == "postgresql"
 
     def discover_cascade(self) -> CascadeGraph:
-        """Returns the graph; raises `GuardRefused` where something cannot be deleted, or is not as the policy says."""
+        """Returns the graph; raises `GuardRefused` if a row cannot be deleted, or the policy does not fit the tables."""
         root = self._described(self.policy.table, timestamp=self.policy.expires_at)
         stated = [(self._described(d.table).name, d) for d in self.policy.dependents]
         self._follow(root.name, stated)
@@ -71,7 +71,7 @@ class CascadeDiscovery:
 
     def _by_foreign_key(self, parent: TableName) -> Iterable[ReferenceEdge]:
         for key in self._infos[parent].referenced_by:
-            # SQLite's names come as they are; PostgreSQL's are labels.
+            # In SQLite `key.table` is a plain name; in PostgreSQL it is a label.
             label = key.table if self._postgresql else TableName("", key.table).label
             loose = key.on_delete in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT)
             child = TableName.of(label) if loose else self._described(label).name
@@ -115,7 +115,7 @@ class CascadeDiscovery:
             yield edge
 
     def _check_unique(self, edge: ReferenceEdge) -> None:
-        """Checks that the referenced columns are unique: else dependents of a living row would be deleted, too."""
+        """Check that the referenced columns are unique; otherwise dependents of unexpired rows would be deleted."""
         is_key = edge.referenced == self._key(edge.parent)
         if not is_key and not dialect.is_unique(self.connection, edge.parent, edge.referenced):
             raise GuardRefused(
@@ -125,7 +125,7 @@ class CascadeDiscovery:
             )
 
     def _check_comparable(self, edge: ReferenceEdge) -> None:
-        """The database can compare both sides of a reference that it does not know of."""
+        """Check that the database can compare the columns of a reference that only the policy states."""
         mine, theirs = (", ".join(map(quote_identifier, names)) for names in (edge.columns, edge.referenced))
         try:
             with self.connection.begin_nested():
@@ -142,7 +142,7 @@ class CascadeDiscovery:
             ) from exc
 
     def _described(self, written: str, timestamp: str = "") -> TableInfo:
-        """The table of that name; looked up once."""
+        """Returns the description of a table; each table is looked up once."""
         for known in self._infos.values():
             if known.name.label == written:
                 return known
@@ -172,7 +172,7 @@ class CascadeDiscovery:
         if self._postgresql:
             same = dialect.reference_comparisons(self.connection, table, key, table, key)
             return CascadeTable(info, key, self._files(table), same)
-        # Other columns may be equal by one collation and not by another, or null.
+        # SQLite rows are identified by their rowid: key columns may be null, or compare differently by collation.
         rowid = sqlite.row_identifier(info.columns)
         return CascadeTable(info, (rowid,) if rowid else (), self._files(table), primary=key)
 
@@ -198,7 +198,7 @@ class CascadeDiscovery:
         return tuple(dict.fromkeys(columns))
 
     def _check_reached(self, stated: Sequence[tuple[TableName, DependentPolicy]]) -> None:
-        """Checks that every dependent table and every table with files hangs on the expiring one."""
+        """Check that every stated dependent and every table with files depends on the expiring table."""
         children = {edge.child for edge in self._edges}
         for child, dependent in stated:
             if child not in children:
@@ -217,7 +217,7 @@ class CascadeDiscovery:
                 )
 
     def _check_expected(self, root: TableName) -> None:
-        """Checks that the cascade reaches exactly the tables that the policy lists, if it lists any."""
+        """Check that the cascade reaches exactly the tables that the policy's `cascade` lists, if it is set."""
         if self.policy.cascade is None:
             return
         listed = {self._described(name).name for name in self.policy.cascade} - {root}

@@ -1,11 +1,11 @@
-"""Builds the SQL conditions of expired rows.
+"""Builds the SQL conditions for expired rows.
 
-Rows have expired up to a point on the axis of `expires_at`. In the hours around a change of the clocks an interval in
-front of that point has not expired.
+A row has expired if its `expires_at` lies before a point on the axis. In the hours around a change of the clocks, an
+interval before this point has not expired.
 
-A column without a time zone holds what a wall clock shows. Where clocks go back, it shows an hour twice; where they go
-forward, it leaves one out, which `created_at + 24 hours` may still hit. Such a value stands for the *later* of the two
-moments that it can mean, as PostgreSQL's `AT TIME ZONE` has it: nothing ever goes too early.
+A column without a time zone holds wall-clock times. When clocks go back, an hour occurs twice; when clocks go forward,
+an hour is skipped, and `created_at + 24 hours` may produce a time in the skipped hour. An ambiguous or skipped time
+means the later of its two possible moments, as in PostgreSQL's `AT TIME ZONE`, so no row is deleted too early.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from nightshift.rows.timestamp_column import TimestampColumn, parse_text
 
 _SECOND = timedelta(seconds=1)
 _AROUND = timedelta(hours=26)
-"""No zone has moved its clocks by more than a day (Samoa and Kwajalein crossed the date line)."""
+"""Range that is searched for a change of the clocks. No zone has changed by more than a day (Samoa, Kwajalein)."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueCondition:
-    """SQL conditions of one run, on rows of the expiring table.
+    """SQL conditions of one run for rows of the expiring table.
 
     Attributes:
-        held: restored rows of the table itself.
-        restored: these, and those that are held no more.
-        beneath: gives SQL conditions of rows, by their alias, on which held rows depend.
+        held: holds on restored rows of the expiring table.
+        restored: holds on all restored rows of the table, including holds that have ended.
+        beneath: function that returns, for a row's alias, SQL conditions that are true if held rows depend on the row.
         notes: warnings of the guards.
     """
 
@@ -46,17 +46,17 @@ class DueCondition:
 
     @property
     def due_sql(self) -> str:
-        """The rows `c` that have expired and are free to go."""
+        """Returns the SQL condition for rows `c` that have expired and may be deleted."""
         return self.sql_on("c")
 
     def sql_on(self, row: str) -> str:
-        """The rows that have expired and are free to go, by their alias."""
+        """Returns the SQL condition for rows with the alias `row` that have expired and may be deleted."""
         beneath = "".join(f" AND NOT {carrying}" for carrying in self.beneath(row))
         return self.is_expired + self.held.not_held_condition + beneath
 
     @property
     def is_expired(self) -> str:
-        """The rows that have expired; marks never do, see `TimestampColumn.before_condition`, and null is no time."""
+        """Returns the SQL condition for rows that have expired; null and infinite values never expire."""
         axis = self.axis
         condition = axis.before_condition(axis.to_epoch(self.as_of))
         if axis.kind in ("timestamp", "text") and (window := ambiguous_wall_clock_window(axis.zone, self.as_of)):
@@ -79,7 +79,7 @@ def count_held(connection: Connection, due: DueCondition, table: TableName) -> i
 
 
 def oldest_due(connection: Connection, due: DueCondition, table: TableName) -> datetime | None:
-    """Returns the time at which the oldest due row expired; aware, in the policy's zone; None where none has."""
+    """Returns the time at which the oldest due row expired, aware, in the policy's zone; None if no row is due."""
     axis, oldest = due.axis, f"SELECT min({due.axis.epoch_sql}) FROM {table.sql} c WHERE {due.due_sql}"
     if connection.dialect.name == "postgresql":
         oldest = f"SELECT {axis.point_sql(oldest)}"
@@ -91,13 +91,13 @@ def oldest_due(connection: Connection, due: DueCondition, table: TableName) -> d
 
 
 def ambiguous_wall_clock_window(zone: ZoneInfo, as_of: datetime) -> tuple[datetime, datetime] | None:
-    """The wall-clock times before `as_of`'s own that stand for moments not before it.
+    """Returns the interval of wall-clock times before that of `as_of` that mean moments at or after `as_of`.
 
-    At a change of the clocks at `T`, the times from `T + min` to `T + max` of the two offsets are shown twice, or not
-    at all; the later moment that each can mean is its own less `min`.
+    If the clocks change at `T`, the times from `T + min` to `T + max` of the two offsets occur twice or not at all. The
+    later moment that such a time can mean is the time minus `min`.
 
     Returns:
-        from, to and without, naive; None but in the hours around a change of the clocks.
+        the interval's begin and its exclusive end, naive; None except in the hours around a change of the clocks.
     """
     now = as_of.astimezone(UTC)
     for begin, end in ((now - _AROUND, now), (now, now + _AROUND)):
@@ -113,7 +113,7 @@ def ambiguous_wall_clock_window(zone: ZoneInfo, as_of: datetime) -> tuple[dateti
 
 
 def _change(zone: ZoneInfo, begin: datetime, end: datetime) -> datetime:
-    """The moment, to the second, from which the zone's offset is that of `end`."""
+    """Returns the time, to the second, at which the zone's offset changes between `begin` and `end`."""
     before = _offset(zone, begin)
     while end - begin > _SECOND:
         middle = begin + (end - begin) // 2

@@ -1,4 +1,4 @@
-"""Lists the places in which rows name files, by any policy and in the archive's ledger, and builds the SQL for them."""
+"""Lists the columns in which rows name files, by any policy and in the archive's ledger, and builds SQL for the files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nightshift.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class FileColumns:
-    """The column of a table that names files in S3, and their bucket.
+    """The column of a table that names files in S3, and the files' bucket.
 
     Attributes:
-        bucket: of all its files; with a `bucket_column`, of those whose row does not say it.
-        reading: how its values are read.
-        check: look some of them up in S3 before rows go.
+        bucket: bucket of the files; with a `bucket_column`, the bucket of files whose row names no bucket.
+        reading: rules for reading the column's values.
+        check: look up some of the files in S3 before rows are deleted.
     """
 
     key: str
@@ -36,11 +36,11 @@ class FileColumns:
 
     @property
     def named_files(self) -> str:
-        """SQL condition that a row names a file. By length: some collations take other text for empty, too."""
+        """Returns the SQL condition that a row names a file; it tests the length, independent of the collation."""
         return f"length({quote_identifier(self.key)}) > 0"
 
     def bucket_sql(self, prefix: str = "") -> str:
-        """SQL for the bucket that the row or the policy says; empty where neither does."""
+        """Returns SQL for the bucket that the row or the policy names; the SQL yields '' if neither names a bucket."""
         default = quote_literal(self.bucket or "")
         if self.bucket_column is None:
             return default
@@ -53,8 +53,8 @@ class FileReference:
     """A place in which rows name files: a table and its columns.
 
     Attributes:
-        indexed: an index leads from a key to the rows that name it.
-        rows: of the table, as the planner knows them; negative: not counted.
+        indexed: an index finds the rows that name a key.
+        rows: the planner's row count of the table; negative if the table was never analysed.
     """
 
     table: TableName
@@ -63,12 +63,13 @@ class FileReference:
     rows: float
 
     def join_conditions(self, outbox: str, *, addresses: bool, postgresql: bool) -> list[str]:
-        """SQL to join `FROM` with, of which each finds the rows of the outbox whose file a row names, written one way.
+        """Returns JOIN clauses that find the files of the outbox that rows name, one clause per way to write a key.
 
-        Byte by byte: the column's own comparison stands before it, for an index; SQLite's text may be stored as a blob.
+        Each clause compares by the column's own operator, for an index, and then byte by byte. In SQLite the text may
+        be stored as a blob.
 
         Args:
-            addresses: there may be addresses in the column; all of them are read then, one by one.
+            addresses: the column may hold addresses; the last clause then reads every address.
         """
         key, reading = f"f.{quote_identifier(self.files.key)}", self.files.reading
         exact = exact_text_sql(f"CAST({key} AS text)", postgresql=postgresql)
@@ -87,7 +88,7 @@ class FileReference:
         return joins
 
     def _addresses(self, *, postgresql: bool) -> str:
-        """SQL for the files that addresses in the column name."""
+        """Returns SQL for the files that addresses in the column name."""
         text = exact_text_sql(f"CAST(f.{quote_identifier(self.files.key)} AS text)", postgresql=postgresql)
         bucket = exact_text_sql(self.files.bucket_sql("f."), postgresql=postgresql)
         condition = address_sql(text, postgresql=postgresql)
@@ -96,9 +97,9 @@ class FileReference:
         return f"SELECT {named} AS bucket, {object_key} AS object_key FROM ({rows}) v"
 
     def address_columns(self, *, postgresql: bool) -> str:
-        """SQL that tells whether there are addresses in the column; an index answers it where there is one.
+        """Returns SQL that tells whether the column holds addresses; the SQL can use an index on the column.
 
-        Letters sort before what follows them in every collation, so that all of a scheme lie together.
+        The SQL selects the range of values that begin with each scheme; in every collation such a range is contiguous.
         """
         key, ranges = f"f.{quote_identifier(self.files.key)}", ""
         if postgresql:
@@ -110,7 +111,7 @@ class FileReference:
 
 
 def is_text(column: TableColumn, *, postgresql: bool) -> bool:
-    """Returns whether a column can name files; SQLite's hold any value. `citext` comes with its schema's name."""
+    """Returns whether a column can name files: a text type (`citext` in any schema); in SQLite, any column."""
     return not postgresql or column.base_type.rpartition(".")[2] in ("text", "varchar", "bpchar", "citext")
 
 
@@ -120,10 +121,10 @@ def file_columns(entry: FilesPolicy, key: str, column: str | None, settings: Set
 
 
 def archived_place(connection: Connection) -> list[FileReference]:
-    """The ledger of the archive, whose rows name objects too; wherever they lie, they are no expired row's files."""
+    """Returns the archive's ledger as a place that names files, so that archived objects are never deleted as files."""
     if not table_exists(connection, archive_object):
         return []
-    # By its bare name, as every table of ours.
+    # The table's own name, without SQLAlchemy's translation of the schema.
     return [
         FileReference(
             TableName(schema_of(connection) or "", archive_object.name),
@@ -137,13 +138,13 @@ def archived_place(connection: Connection) -> list[FileReference]:
 def named_places(
     connection: Connection, policies: Iterable[ExpiryPolicy], settings: Settings
 ) -> tuple[list[FileReference], list[str]]:
-    """Every place in which rows name files, by any policy; places that do not exist name none.
+    """Returns every existing place in which rows name files, by any policy.
 
-    Apart from the cascades: a policy that is refused must not cost another table's rows their files.
+    Refused policies count as well, because rows of their tables may still name files that another policy would delete.
 
     Returns:
-        the places, and the reason why one cannot be read: files that its rows name could not be distinguished from
-        others.
+        the places, and a reason for each place that cannot be read. Files that rows name there cannot be told from
+        other files.
     """
     postgresql = connection.dialect.name == "postgresql"
     places, hidden = [], []
@@ -157,29 +158,29 @@ def named_places(
         names = [name for name in (entry.key, entry.bucket_column) if name]
         key, *more = (info.column(name) for name in names)
         if key is None or not all(column and is_text(column, postgresql=postgresql) for column in (key, *more)):
-            # Misspelt, most likely: its own policy is refused, but other tables' rows may name the same files.
+            # Probably a misspelt name: this policy is refused, but other tables' rows may name the same files.
             hidden.append(f"{info.name.label} has no column of text called {' or '.join(names)}")
             continue
         indexed = dialect.is_indexed(connection, info.name, [key.name])
-        indexed = indexed and not key.base_type.endswith(".citext")  # its index knows no case, and a key does
+        indexed = indexed and not key.base_type.endswith(".citext")  # its index ignores case, but keys do not
         files = file_columns(entry, key.name, more[0].name if more and more[0] else None, settings)
         places.append(FileReference(info.name, files, indexed, info.rows))
     return places, hidden
 
 
 FILES_AN_ENTRY = 1000
-"""Files of one entry of the outbox, at most: as many as S3's DeleteObjects takes."""
+"""Largest number of files of one entry of the outbox: the limit of S3's DeleteObjects."""
 
 
 def named_files_sql(files: FileColumns, source: str, *, postgresql: bool) -> str:
-    """SQL for the files that rows of `source` name: the row's own `value` and `row_bucket`, the object that they name
-    as `bucket` and `object_key`. The bucket is NULL where they name no object that may be deleted."""
+    """Returns SQL for the files that rows of `source` name: the row's `value` and `row_bucket`, and the object's
+    `bucket` and `object_key`. The SQL yields a NULL `bucket` for a value that names no object that may be deleted."""
     reading = files.reading
     text = exact_text_sql(f"CAST({quote_identifier(files.key)} AS text)", postgresql=postgresql)
     row_bucket = exact_text_sql(files.bucket_sql(), postgresql=postgresql)
     values = f"SELECT {text} AS value, {row_bucket} AS row_bucket FROM {source} WHERE {files.named_files}"
     if postgresql:
-        # OFFSET 0, here and below: else a column would be worked out once more for each mention.
+        # OFFSET 0, here and below, keeps the planner from computing a column again for each use.
         values = f"SELECT w.value, w.row_bucket, {odd_sql(reading, 'w.value')} AS odd FROM ({values}) w OFFSET 0"
     bucket, key = object_sql(reading, "v.value", "v.row_bucket", postgresql=postgresql, odd="v.odd")
     read = f"SELECT v.value, v.row_bucket, {bucket} AS bucket, {key} AS object_key FROM ({values}) v"
@@ -194,9 +195,9 @@ def named_files_sql(files: FileColumns, source: str, *, postgresql: bool) -> str
 def enqueue_files(
     files: FileColumns, source: str, run_id: str, next_try: str, *, postgresql: bool, schema: str | None
 ) -> str:
-    """Put the files that rows of `source` name into the outbox: a row of it for each thousand.
+    """Returns SQL that puts the files that rows of `source` name into the outbox, one entry per thousand files.
 
-    A row whose file cannot be identified fails the statement: the outbox takes no NULL for a bucket.
+    The statement fails if a file cannot be identified, because the outbox accepts no NULL bucket.
     """
     gather = "CAST(json_agg(object_key) AS text)" if postgresql else "json_group_array(object_key)"
     return (

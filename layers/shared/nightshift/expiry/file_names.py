@@ -1,12 +1,12 @@
-"""Parses values of file columns into bucket and key of an S3 object, or none that may be deleted.
+"""Parses a value of a file column into the bucket and key of an S3 object.
 
-A value is a key as it stands, or an address that names its bucket: `s3://bucket/key`, `arn:aws:s3:::bucket/key`, or a
-URL of S3's own, whose path is percent-encoded and may carry a signature. Each has one reading. A value with none, or
-more than one, names nothing: another scheme's address, a list, blanks around, a query behind a bare key. Nor does an
-object in a bucket that the policy does not list, or below a prefix that nightshift keeps for itself.
+A value is a plain key, or an address that names its bucket: `s3://bucket/key`, `arn:aws:s3:::bucket/key`, or an S3 URL,
+whose path is percent-encoded and may have a signature. A value names a file only if it has exactly one reading. An
+address with another scheme, a list, a value with surrounding blanks, and a plain key with a query name no file. A value
+also names no file if the policy does not list the bucket, or if the key has a prefix that nightshift uses.
 
-`FileNameReading` is that rule in Python; `file_names_sql` is the same one in PostgreSQL's SQL, for rows that stay in
-the server.
+`FileNameReading` is the rule in Python. `file_names_sql` is the same rule in PostgreSQL's SQL, for rows that are not
+sent to the client.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from urllib.parse import unquote
 from nightshift.settings import Settings, is_alias
 
 MOST_BYTES = 1024
-"""Of a key, in UTF-8 (S3 user guide, "Naming Amazon S3 objects")."""
+"""Largest length of a key in UTF-8 (S3 user guide, "Naming Amazon S3 objects")."""
 
 HOST = r"s3(?:[.-](?:dualstack[.])?[a-z0-9-]+)?[.]amazonaws[.]com(?:[.]cn)?"
-"""Of S3: by region, in the older form with a hyphen, over IPv6, accelerated."""
+"""Pattern of S3's host names: regional, the older form with a hyphen, IPv6 (dualstack), accelerated."""
 URL_KEY = r"[^?#+]+"
-"""A plus sign stands for itself or for a blank, depending on who wrote it."""
+"""Pattern of a URL's path. A plus sign is excluded, because it may mean itself or a blank."""
 QUERY = r"(?:[?].*)?"
 ODD_QUERY = r"[?](?:versionId=|X-Amz-|AWSAccessKeyId=)"
-"""A version, or a signature: no part of a key."""
+"""Pattern of a query with a version or a signature, which is no part of a key."""
 BLANKS = r" \t\n\r"
-"""At the ends of what is no key; PostgreSQL and Python agree on no others."""
+"""Blanks that a key may not begin or end with; PostgreSQL and Python agree on these characters."""
 NO_KEY = (
     r"^(?:[a-z][a-z0-9+.-]*://|//|arn:|data:|file:|blob:|urn:)"  # an address
     r"|^[{[].*[]}]$"  # a list
     rf"|{ODD_QUERY}"
-    r"|(?:^|/)[.][.]?(?:/|$)"  # some servers take it for another key
+    r"|(?:^|/)[.][.]?(?:/|$)"  # some servers resolve the dots
 )
 _MARKS = (":", "?", "./", ".\0", "\0//", "\0[", "\0{")
-"""Of these, behind a zero byte where a key begins, whatever matches has at least one."""
+"""Every match of NO_KEY contains at least one of these marks, if a zero byte precedes and follows each key."""
 _NO_KEY = re.compile(NO_KEY, re.IGNORECASE | re.DOTALL | re.ASCII)
 _ODD_QUERY = re.compile(ODD_QUERY)
 _PLAIN_ADDRESS = re.compile(r"(?:s3[an]?://|arn:aws[a-z-]*:s3:::)([^/]+)/(.+)", re.DOTALL)
@@ -52,7 +52,7 @@ NOT_LISTED = "names the bucket"
 
 
 class NamedFiles(NamedTuple):
-    """An object."""
+    """Bucket and key of an S3 object."""
 
     bucket: str
     key: str
@@ -60,40 +60,39 @@ class NamedFiles(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NoFileNames:
-    """A value names no object that may be deleted; `why` ends a sentence that begins with its column."""
+    """Result for a value that names no object that may be deleted; `why` ends a sentence that begins with the column."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class FileScope:
-    """Buckets in which files may be deleted, and prefixes in them that are protected.
+    """Buckets in which files may be deleted, and protected prefixes in these buckets.
 
     Attributes:
-        buckets: those that the policy lists, and no other.
-        own: bucket and prefix of nightshift's own objects, archive and backups; `ANY` for a bucket that is known by
-            an alias alone.
+        buckets: the buckets that the policy or the settings list.
+        own: bucket and prefix of the archive and of the backups; `ANY` for a bucket of which only an alias is known.
     """
 
     buckets: frozenset[str] = frozenset()
     own: frozenset[tuple[str, str]] = frozenset()
 
     def outside_scope(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
-        """Those of some keys of one bucket that may not be deleted, and why."""
+        """Returns the keys of one bucket that may not be deleted, each with the reason."""
         if not bucket or bucket not in self.buckets:
             return dict.fromkeys(keys, "NotListed" if bucket else "NoBucket")
         refused = {key: "Protected" for key in keys if self.is_own(bucket, key)} if self.own_prefixes(bucket) else {}
         text = "\0".join(("", *keys, ""))
-        if any(mark in text for mark in _MARKS):  # a pattern a key would take a tenth of the time of a request
+        if any(mark in text for mark in _MARKS):  # one match per key would cost a tenth of a request's time
             refused |= {key: "NotAKey" for key in keys if _NO_KEY.search(key)}
         return refused
 
     def own_prefixes(self, bucket: str) -> list[str]:
-        """The prefixes in a bucket that are nightshift's; an empty one stands for all of it."""
+        """Returns the protected prefixes in a bucket; an empty prefix protects the whole bucket."""
         return sorted({prefix for place, prefix in self.own if place in (bucket, ANY)})
 
     def is_own(self, bucket: str, key: str) -> bool:
-        """Returns whether an object is nightshift's; for some servers slashes in front are no part of a key."""
+        """Returns whether an object is nightshift's own; leading slashes are ignored, as some servers ignore them."""
         key = key.lstrip("/")
         return any(not own or key == own or key.startswith(f"{own}/") for own in self.own_prefixes(bucket))
 
@@ -103,8 +102,8 @@ class FileNameReading:
     """Rules for reading the values of a file column.
 
     Attributes:
-        strip: beginning of values that is no part of a key.
-        prefix: prefix of values that are no address.
+        strip: beginning of a value that is no part of the key.
+        prefix: prefix that is added to values that are plain keys.
     """
 
     reach: FileScope = FileScope()
@@ -112,7 +111,7 @@ class FileNameReading:
     prefix: str = ""
 
     def read_value(self, value: str, bucket: str | None) -> NamedFiles | NoFileNames:
-        """Returns the object that a value names, or why it names none; `bucket` is the row's, else the policy's."""
+        """Returns the object that a value names, or the reason why it names none; `bucket` is from row or policy."""
         named = self._read(value, bucket or "")
         if isinstance(named, NoFileNames):
             return named
@@ -140,7 +139,7 @@ class FileNameReading:
 
 
 def reach_of(settings: Settings, buckets: Collection[str]) -> FileScope:
-    """Returns the scope in which files of the given buckets, and of the settings' own, may be deleted."""
+    """Returns the scope for the given buckets and the bucket in the settings (EXPIRE_FILES_BUCKET)."""
     listed = frozenset(b for b in (*buckets, settings.expire_files_bucket) if b and not is_alias(b))
     places = [(settings.archive_bucket, settings.archive_prefix)]
     places.append((settings.backup_bucket or settings.archive_bucket, settings.backup_prefix))
@@ -149,12 +148,12 @@ def reach_of(settings: Settings, buckets: Collection[str]) -> FileScope:
 
 
 def shorten_name(value: str) -> str:
-    """A value for a report: no signature, no login, no line of any length."""
+    """Returns a value for a report, without a signature or a login, and at most 120 characters long."""
     return re.sub(r"//[^/@]*@", "//", value.partition("?")[0])[:120]
 
 
 def other_readings(value: str, named: NamedFiles) -> dict[str, str]:
-    """Keys that a value may have been meant for, where its own names nothing → the remedy."""
+    """Returns other keys that a value may mean, each with the change to make if the other key exists."""
     key = named.key
     readings = {key.lstrip("/"): 'strip = "/" in [[expiry.files]]'} if key.startswith("/") else {}
     if key.startswith(f"{named.bucket}/"):
@@ -180,13 +179,13 @@ def _checked(bucket: str, key: str, prefix: str = "") -> NamedFiles | NoFileName
 
 
 def _url_key(rest: str) -> str | None:
-    """Returns the key in a URL's end: its decoded path, without a query; None where the query names a version."""
+    """Returns the key at the end of a URL: the decoded path without the query; None if the query names a version."""
     path = re.fullmatch(rf"({URL_KEY}){QUERY}", rest, re.DOTALL)
     return None if path is None or re.search(r"[?&]versionId=", rest) else _decoded(path[1])
 
 
 def _decoded(path: str) -> str | None:
-    """A URL's path as the key that it stands for; None where it is not percent-encoded as it should be."""
+    """Returns the key for a URL's path; None if the path is not correctly percent-encoded."""
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00", path):
         return None
     try:

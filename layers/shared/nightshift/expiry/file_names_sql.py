@@ -1,7 +1,7 @@
-"""Builds the rules of `file_names.FileNameReading` in SQL, for rows of which only a count is returned.
+"""Builds the rules of `file_names.FileNameReading` in SQL, for rows that are not sent to the client.
 
-PostgreSQL has it as expressions; nearly all values are plain keys, which a few cheap checks separate from the rest.
-SQLite calls the Python function itself.
+In PostgreSQL the rules are SQL expressions. Nearly all values are plain keys, and a few cheap checks distinguish plain
+keys from other values. SQLite calls the Python function.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _UTF8 = (
     f"|%(?:e[1-9a-cef]){_T}{_T}|%ed%[89][0-9a-f]{_T}|%f0%[9ab][0-9a-f]{_T}{_T}|%f[1-3]{_T}{_T}{_T}"
     f"|%f4%8[0-9a-f]{_T}{_T})*$"
 )
-"""Percent-encoded text: well-formed UTF-8 without a zero byte (RFC 3629)."""
+"""Pattern of percent-encoded text that is well-formed UTF-8 without a zero byte (RFC 3629)."""
 _FUNCTIONS = ("nightshift_file_bucket", "nightshift_file_key")
 
 
 def object_sql(
     reading: FileNameReading, value: str, bucket: str, *, postgresql: bool, odd: str | None = None
 ) -> tuple[str, str]:
-    """SQL for the bucket and the key that a value names; one of them is NULL where it names nothing.
+    """Returns SQL for the bucket and SQL for the key that a value names; one yields NULL if the value names no file.
 
     Args:
-        value, bucket: SQL of the value, as `exactly` has it, and of the bucket that the row or the policy says.
-        odd: a column that holds the result of `odd_sql` for the value: it is computed once then, not twice.
+        value, bucket: SQL of the value (see `exact_text_sql`), and SQL of the bucket that the row or the policy names.
+        odd: a column that holds the result of `odd_sql` for the value, so that the condition is computed only once.
     """
     if not postgresql:
         given = f"{value}, {bucket}, {quote_literal(_packed(reading))}"
@@ -57,12 +57,12 @@ def object_sql(
 
 
 def odd_sql(reading: FileNameReading, value: str) -> str:
-    """PostgreSQL's condition that a value may be no plain key; cheap, for it is asked of every value."""
+    """Returns a cheap PostgreSQL condition that is true if a value may be other than a plain key."""
     return f"({_begins(value, reading.strip)} OR {_odd(value)})" if reading.strip else _odd(value)
 
 
 def tellable_sql(reading: FileNameReading, bucket: str, key: str) -> str:
-    """PostgreSQL's condition that a bucket and a key, by `object_sql`, are of an object that may be deleted."""
+    """Returns PostgreSQL's condition that the bucket and key from `object_sql` name an object that may be deleted."""
     listed = ", ".join(map(quote_literal, sorted(reading.reach.buckets))) or "NULL"
     parts = [f"{bucket} IN ({listed})", f"octet_length({key}) <= {MOST_BYTES}"]
     for place in sorted(reading.reach.buckets):
@@ -73,17 +73,17 @@ def tellable_sql(reading: FileNameReading, bucket: str, key: str) -> str:
 
 
 def exact_text_sql(text: str, *, postgresql: bool) -> str:
-    """SQL for a text that is compared byte by byte, whatever its column's collation."""
+    """Returns SQL for a text that is compared byte by byte, regardless of its column's collation."""
     return f'({text}) COLLATE "C"' if postgresql else f"({text}) COLLATE BINARY"
 
 
 def address_sql(value: str, *, postgresql: bool) -> str:
-    """SQL condition that a value may be an address."""
+    """Returns the SQL condition that a value may be an address."""
     return f"{'strpos' if postgresql else 'instr'}({value}, ':') > 0"
 
 
 def create_name_functions(connection: Connection) -> None:
-    """Give SQLite the functions that `object_sql` calls."""
+    """Register the functions that `object_sql` calls on a SQLite connection."""
     driver = connection.connection.driver_connection
     assert driver is not None  # it is open
     driver.create_function(_FUNCTIONS[0], 3, lambda *given: _named(*given)[0])
@@ -117,7 +117,7 @@ def _odd(value: str) -> str:
 
 
 def _odd_key(reading: FileNameReading, value: str) -> str:
-    """The key; NULL where there is none."""
+    """Returns SQL for the key that a value names; the SQL yields NULL if the value names no key."""
     host, path = (_url_key(value, quote_literal(_url(key=True, path=path))) for path in (False, True))
     address = _checked(f"substring({value} from '^{_ADDRESS}[^/]+/(.+)$')")
     plain = _checked(value, reading.prefix)
@@ -152,14 +152,14 @@ def _is_address(value: str) -> str:
 
 
 def _url(*, key: bool, path: bool) -> str:
-    """A pattern of S3's URLs, in its path or in its host the bucket, that yields the key or the bucket."""
+    """Returns a pattern for S3's URLs with the bucket in path or host; the pattern captures the key or the bucket."""
     bucket = "[^/?#+]+" if path else "[a-z0-9][a-z0-9.-]*"
     bucket, wanted = (f"(?:{bucket})", f"({URL_KEY})") if key else (f"({bucket})", f"(?:{URL_KEY})")
     return f"^https?://{f'{HOST}/{bucket}' if path else f'{bucket}[.]{HOST}'}/{wanted}{QUERY}$"
 
 
 def _checked(key: str, prefix: str = "") -> str:
-    """A key, behind a prefix, if it is one."""
+    """Returns SQL for the prefixed key; the SQL yields NULL if `key` is no valid key."""
     whole = f"{quote_literal(prefix)} || k.key" if prefix else "k.key"
     return (
         f"(SELECT {whole} FROM (SELECT {key} AS key) k"
@@ -168,12 +168,12 @@ def _checked(key: str, prefix: str = "") -> str:
 
 
 def _url_key(url: str, pattern: str) -> str:
-    """Returns SQL for the key in a URL's end: its decoded path, without a query; NULL where that names a version."""
+    """Returns SQL for the key at the end of a URL: the decoded path; NULL if the query names a version."""
     return f"CASE WHEN {url} !~ '[?&]versionId=' THEN {_decoded(f'substring({url} from {pattern})')} END"
 
 
 def _decoded(path: str) -> str:
-    """A URL's path as the key that it stands for; NULL where it is not percent-encoded as it should be."""
+    """Returns SQL for the key for a URL's path; NULL if the path is not correctly percent-encoded."""
     octets = "CASE WHEN length(m[1]) = 3 THEN right(m[1], 2) ELSE encode(convert_to(m[1], 'UTF8'), 'hex') END"
     pieces = "regexp_matches(p.path, '%[0-9A-Fa-f]{2}|[^%]', 'g') WITH ORDINALITY AS r (m, n)"
     text = f"convert_from(decode((SELECT string_agg({octets}, '' ORDER BY n) FROM {pieces}), 'hex'), 'UTF8')"
