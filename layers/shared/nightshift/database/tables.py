@@ -259,7 +259,7 @@ def table_exists(connection: Connection, table: Table | str) -> bool:
 
 
 def revoke_grants(connection: Connection, names: Collection[str]) -> None:
-    """Revoke other roles' privileges on nightshift's new tables; default privileges are for the application's tables."""
+    """Revoke other roles' privileges on nightshift's new tables; default privileges suit the application's tables."""
     for fault in find_faults(connection, metadata.tables.values()):
         if fault.is_grant and fault.relname in names:
             connection.exec_driver_sql(fault.remedy)

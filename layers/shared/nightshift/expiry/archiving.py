@@ -54,13 +54,12 @@ SELECT CASE WHEN current_setting('track_counts')::boolean
   THEN (SELECT sum(pg_stat_get_xact_tuples_deleted(heap::regclass))::bigint FROM unnest(ARRAY[{heaps}]) heap)
   ELSE {untracked} END
 """
-"""Query for the rows that this session has deleted. The number may include earlier transactions, so callers compare
-two results."""
+"""Query for the number of rows that this session has deleted; the number may include earlier transactions."""
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeTableSource:
-    """A table of the cascade as an `archive.uploader.ArchiveSource`; without an axis, rows belong to the day `today`."""
+    """A table of the cascade as an `archive.uploader.ArchiveSource`; without an axis, rows belong to day `today`."""
 
     info: TableInfo
     axis: TimestampColumn | None

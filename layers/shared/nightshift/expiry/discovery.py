@@ -47,7 +47,7 @@ class CascadeDiscovery:
         return self.connection.dialect.name == "postgresql"
 
     def discover_cascade(self) -> CascadeGraph:
-        """Returns the graph; raises `GuardRefused` if a row cannot be deleted, or the policy does not fit the tables."""
+        """Returns the graph; raises `GuardRefused` if rows cannot be deleted, or the policy does not fit the tables."""
         root = self._described(self.policy.table, timestamp=self.policy.expires_at)
         stated = [(self._described(d.table).name, d) for d in self.policy.dependents]
         self._follow(root.name, stated)

@@ -56,7 +56,7 @@ class DueCondition:
 
     @property
     def is_expired(self) -> str:
-        """Returns the SQL condition for rows that have expired; null and infinite values never expire."""
+        """Returns the SQL condition for expired rows; null and marks (see `before_condition`) never expire."""
         axis = self.axis
         condition = axis.before_condition(axis.to_epoch(self.as_of))
         if axis.kind in ("timestamp", "text") and (window := ambiguous_wall_clock_window(axis.zone, self.as_of)):

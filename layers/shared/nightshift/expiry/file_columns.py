@@ -1,4 +1,4 @@
-"""Lists the columns in which rows name files, by any policy and in the archive's ledger, and builds SQL for the files."""
+"""Lists the columns that name files, by any policy and in the archive's ledger, and builds SQL for the files."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class NamedFiles(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NoFileNames:
-    """Result for a value that names no object that may be deleted; `why` ends a sentence that begins with the column."""
+    """Result for a value that names no deletable object; `why` ends a sentence that begins with the column."""
 
     why: str
 

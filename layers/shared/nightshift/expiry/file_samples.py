@@ -1,9 +1,9 @@
-"""Checks that a table's file columns name files, before its first row is deleted.
+"""Checks that a table's file columns name files, before the table's first row is deleted.
 
-S3 reports a key that never existed as deleted. So a wrong prefix or bucket would look like success, and leave every
-file in place, with no row that names it any more. Some of the keys of the oldest due rows are therefore looked up
-first, and where these are few, keys of other rows. S3 is asked for a listing of one key, which needs no right to read a
-file, and distinguishes a missing key from a missing right. No transaction is open meanwhile.
+S3 reports a key that never existed as deleted. A wrong prefix or bucket would therefore look like success: every file
+would stay, and no row would name the files any more. To prevent this, the job looks up keys of the oldest due rows in
+S3, and keys of other rows if there are few due rows. The look-up lists one key, which needs no right to read files and
+distinguishes a missing key from a missing right. No transaction is open during the look-up.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SAMPLE = 20
-"""Keys of a column that are looked up."""
+"""Largest number of keys that are looked up per column."""
 READ = 200
-"""Values of a column that are read, for the most telling of them."""
+"""Largest number of values that are read per column, to choose the keys from."""
 FEWEST = 10
-"""Keys that must have been looked up before missing ones stop the policy: files may be missing for good reasons."""
+"""Smallest number of looked-up keys for which missing files refuse the policy; some files may be missing rightly."""
 NEARLY_ALL = 0.9
 SECONDS = 20.0
 SHARE = 0.1
-"""Share of a run's time for looking files up."""
+"""Share of a run's remaining time that the look-up may take."""
 THREADS = 8
 _LookUp = Callable[[Iterable[NamedFiles]], dict[NamedFiles, bool | str]]
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
@@ -43,13 +43,13 @@ _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
 
 @dataclass(slots=True)
 class FileTally:
-    """Counts and warnings about the files of a policy's turn.
+    """Counts and warnings about the files of one policy in one run.
 
     Attributes:
-        queued: put into the outbox.
-        looked_up: keys of due rows that S3 was asked about beforehand.
-        absent: those of them that name no object.
-        warnings: for the operator.
+        queued: number of files put into the outbox.
+        looked_up: number of keys of due rows that were looked up in S3 before the deletion.
+        absent: number of looked-up keys that name no object.
+        warnings: warnings for the operator.
     """
 
     queued: int = 0
@@ -60,7 +60,7 @@ class FileTally:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """Some values of a file column, each with the bucket that its row or the policy says."""
+    """Some values of a file column, each with the bucket that the row or the policy names."""
 
     label: str
     files: FileColumns
@@ -71,10 +71,10 @@ class _Column:
 def sample_files(
     session: DeletionSession, statements: ExpiryStatements, connect: Callable[[], S3Client], deadline: float
 ) -> FileTally:
-    """Look some files up, until `deadline`, a `time.monotonic()` value.
+    """Look up some files in S3, until `deadline`, a `time.monotonic()` value.
 
     Raises:
-        GuardRefused: the columns do not name files, or in a bucket that is not there.
+        GuardRefused: the columns name no files, or name files in a bucket that does not exist.
     """
     tally = FileTally()
     for column in _columns(session, statements, deadline - time.monotonic()):
@@ -94,7 +94,7 @@ def _columns(session: DeletionSession, statements: ExpiryStatements, seconds: fl
     columns = []
     with session.transaction(seconds, single=False):
         create_key_tables(session, statements)
-        # Files of rows that were archived and came back went with them the first time.
+        # The files of restored rows were deleted when the rows were archived.
         fresh = replace(statements, due=replace(statements.due, held=statements.due.restored))
         if not session.run(fresh.select_expired_sql(FIRST_BATCH, lock=False)):
             return []
@@ -116,7 +116,7 @@ def _values(
 
 
 def _check_values(column: _Column, tally: FileTally) -> None:
-    """Check for values whose form names no file: rows with one stay; where nearly all are, the policy is refused."""
+    """Warn about values that cannot name a file, whose rows stay; refuse the policy if nearly all values cannot."""
     wrong = [(value, named.why) for (value, _), named in column.due.items() if isinstance(named, NoFileNames)]
     if not wrong:
         return
@@ -131,7 +131,7 @@ def _check_values(column: _Column, tally: FileTally) -> None:
 
 
 def _check_keys(column: _Column, look_up: _LookUp, tally: FileTally) -> None:
-    """Look keys up, those first that could be meant otherwise."""
+    """Look up keys in S3, warn about missing files, and refuse the policy if nearly all files are missing."""
     due = _chosen(column.due)
     wanted = {**due, **_chosen(column.others, SAMPLE - len(due))}
     asked = look_up(wanted)
@@ -143,7 +143,7 @@ def _check_keys(column: _Column, look_up: _LookUp, tally: FileTally) -> None:
             tally.warnings.append(f"{column.label}: files were not looked up before rows went: S3 says {code}")
             return
     if denied := [named for named in asked if named not in answers]:
-        # A role that is bound to a prefix: for what a row or two name outside of it no table has to stay.
+        # The role may be limited to a prefix; a few keys outside the prefix are no reason to refuse the table.
         tally.warnings.append(
             f"{column.label}: of {len(asked)} keys, {len(denied)} lie where S3 does not let the role look"
             f" ({denied[0].bucket}, e.g. {shorten_name(denied[0].key)!r}); if it may not delete there, their files stay"
@@ -171,7 +171,7 @@ def _check_keys(column: _Column, look_up: _LookUp, tally: FileTally) -> None:
 def _chosen(
     values: Mapping[tuple[str, str | None], NamedFiles | NoFileNames], most: int = SAMPLE
 ) -> dict[NamedFiles, str]:
-    """Returns the objects to look up: up to half of them those with another possible reading."""
+    """Returns the objects to look up; up to half of them are objects whose value has another possible reading."""
     named = {name: value for (value, _), name in values.items() if isinstance(name, NamedFiles)}
     doubtful = [name for name, value in named.items() if other_readings(value, name)][: max(0, most // 2)]
     chosen = dict.fromkeys([*doubtful, *named])
@@ -191,7 +191,7 @@ def _refuse_bucket(column: _Column, bucket: str, code: str) -> None:
 
 
 def _refuse_misread(column: _Column, value: str, named: NamedFiles, look_up: _LookUp) -> None:
-    """Refuse a key that names nothing, while another reading of its value names an object."""
+    """Raise `GuardRefused` if a key names no object but another reading of its value does."""
     others = other_readings(value, named)
     for other, there in look_up([NamedFiles(named.bucket, key) for key in others]).items():
         if there is True:
@@ -206,9 +206,9 @@ def _refuse_misread(column: _Column, value: str, named: NamedFiles, look_up: _Lo
 def _look_up(
     connect: Callable[[], S3Client], deadline: float, names: Iterable[NamedFiles]
 ) -> dict[NamedFiles, bool | str]:
-    """Returns whether each file exists, or S3's error code where it does not say.
+    """Returns for each file whether it exists, or S3's error code.
 
-    It is asked no more where it does not answer the first, but for a missing right: other keys may have it.
+    If the first look-up fails, no further files are looked up, except after a missing right, which other keys may have.
     """
     wanted = list(names)
     if not wanted:

@@ -1,10 +1,10 @@
-"""Closes a batch over the references that it would dissolve, so that every row is archived as it was.
+"""Adds expired rows to a batch whose dependent rows would otherwise lose references before they are archived.
 
-By ON DELETE SET NULL or SET DEFAULT the database changes rows that reference one that goes. Where such a row is due
-itself, with some expired row that this batch has not taken, it would be archived by a later batch without its
-reference. So that expired row is deleted in the same batch, or before it: where there are too many, the batch becomes
-one of theirs. Chains of references through several tables that are longer than a batch has time for are never reached:
-those rows stay, and are named.
+By ON DELETE SET NULL or SET DEFAULT the database changes rows that reference a deleted row. A changed row may itself
+depend on an expired row that the batch has not taken; a later batch would then archive the changed row without its
+reference. Therefore the expired row is deleted in the same batch or in an earlier batch: if there are too many such
+rows, the batch takes only the rows that must be deleted first. If a chain of references through several tables takes
+longer than a batch has time for, the rows stay, and a warning names them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from nightshift.expiry.session import DeletionSession, LockContention
 from nightshift.expiry.statements import ExpiryStatements
 
 LEAST = 50
-"""Expired rows that a batch may grow to, however few it was to take."""
+"""Number of expired rows to which every batch may grow, even a batch of one row."""
 
 ROUNDS = 4
-"""Looks at what is dissolved before a batch becomes one of those rows that have to go first."""
+"""Number of times that a batch grows before it takes only the rows that must be deleted first."""
 
 TURNS = 8
-"""Times that it may. Then it grows, for its rows reference each other in a circle."""
+"""Number of times that a batch takes other rows instead. Then it grows, because its rows form a circle."""
 
 _TAKEN = "pg_temp.nightshift_taken"
 
@@ -32,9 +32,9 @@ _TAKEN = "pg_temp.nightshift_taken"
 def close_table(
     session: DeletionSession, statements: ExpiryStatements, batch: ExpiryBatch, scope: BatchOptions
 ) -> None:
-    """Take the expired rows without which due rows would lose a reference; their dependent rows are collected.
+    """Take further expired rows until no due row loses a reference, and collect the keys of their dependent rows.
 
-    Raises `LockContention`: there are too many for the time, or somebody else has locked one.
+    Raises `LockContention` if there are too many rows for the time, or if another session has locked a row.
     """
     until = time.monotonic() + scope.seconds
     for statement in _create(statements):
@@ -56,7 +56,7 @@ def close_table(
 
 
 def _create(statements: ExpiryStatements) -> list[str]:
-    """A table for the rows above each table's dissolved ones, and one for the rows that are taken next."""
+    """Returns SQL that creates the tables of rows on which changed rows depend, and the table of rows to take next."""
     made = [
         f"CREATE TEMPORARY TABLE {_above(statements, name).partition('.')[2]} ON COMMIT DROP AS"
         f" SELECT {_key(statements, name, 'c')}, CAST(0 AS bigint) AS nightshift_order FROM {name.sql} c WHERE false"
@@ -68,7 +68,7 @@ def _create(statements: ExpiryStatements) -> list[str]:
 
 
 def _missing(session: DeletionSession, statements: ExpiryStatements) -> int:
-    """Returns the number of further expired rows to delete; their keys are in the root's table of rows above."""
+    """Returns the number of further expired rows to delete; the root's `nightshift_above_` table holds their keys."""
     cascade = statements.cascade
     for name in filter(statements.is_inner, cascade.nodes):
         session.run(f"TRUNCATE {_above(statements, name)}")
@@ -83,7 +83,7 @@ def _missing(session: DeletionSession, statements: ExpiryStatements) -> int:
 
 
 def _seeds(statements: ExpiryStatements, edge: ReferenceEdge) -> list[str]:
-    """Returns SQL for the rows directly above those that lose a reference by `edge` and are not in this batch."""
+    """Returns SQL that stores the parents of rows that lose a reference by `edge` and are not in this batch."""
     root = statements.cascade.root
     stays = "".join(f" AND NOT ({deletion.condition})" for deletion in statements.delete_statements(edge.child))
     if edge.child != root:
@@ -96,7 +96,7 @@ def _seeds(statements: ExpiryStatements, edge: ReferenceEdge) -> list[str]:
     if edge.parent != root or edge.partition:
         hit = f"{statements.gone_sql(edge)} JOIN {due} ON {edge.match_condition('k', 'd')}{stays}"
         return [f"INSERT INTO {_above(statements, root)} SELECT DISTINCT {_key(statements, root, 'd')}, 0 FROM {hit}"]
-    # A chain of any length, at once; its end comes last.
+    # The query follows a chain of any length; the chain's last row gets the highest number.
     kept = ", ".join(map(quote_identifier, statements.key_columns(root)))
     columns = ", ".join(f"d.{quote_identifier(column)}" for column in statements.key_columns(root))
     return [
@@ -107,7 +107,7 @@ def _seeds(statements: ExpiryStatements, edge: ReferenceEdge) -> list[str]:
 
 
 def _climb(statements: ExpiryStatements, edge: ReferenceEdge) -> str:
-    """The rows on which those above depend by `edge`."""
+    """Returns SQL that stores the rows on which the stored rows of `edge.child` depend by `edge`."""
     same = statements.cascade.nodes[edge.child].is_same("a", "d")
     known = f"{_above(statements, edge.child)} a JOIN {edge.child.sql} d ON {same}"
     return _put(statements, edge, f"{known} JOIN {_parents(edge)} p ON {edge.match_condition('p', 'd')}")
@@ -122,7 +122,7 @@ def _put(statements: ExpiryStatements, edge: ReferenceEdge, source: str) -> str:
 
 
 def _candidates(statements: ExpiryStatements) -> str:
-    """The expired rows above that are not taken yet, in the order in which they were found."""
+    """Returns SQL for the stored expired rows that are not taken yet, each with its order in the chain."""
     root = statements.cascade.root
     above = f"{_above(statements, root)} a"
     due = f"SELECT * FROM {root.sql} c WHERE {statements.due.due_sql}"
@@ -134,7 +134,7 @@ def _candidates(statements: ExpiryStatements) -> str:
 
 
 def _last(statements: ExpiryStatements, limit: int) -> str:
-    """Those that were found last, instead of all that are taken: no row may be left that has to go before them."""
+    """Returns SQL for the last rows of the chains, which must be deleted before the rows that the batch has taken."""
     key = _key(statements, statements.cascade.root, "c")
     return f"SELECT {key} FROM ({_candidates(statements)}) c ORDER BY nightshift_order DESC LIMIT {limit}"
 
@@ -147,7 +147,7 @@ def _with_these(statements: ExpiryStatements) -> str:
 
 
 def _take(session: DeletionSession, statements: ExpiryStatements, keys: str) -> int:
-    """Take other rows than before, locked; returns how many."""
+    """Replace the taken rows by the rows with these keys, lock them, and return their number."""
     session.run(f"TRUNCATE {_TAKEN}")
     session.run(f"INSERT INTO {_TAKEN} {keys}")
     for name in filter(statements.is_inner, statements.cascade.nodes):

@@ -1,8 +1,8 @@
 """The dependency graph of an expiring table: its tables, the references between them, and the order of deletion.
 
-An edge leads from a referenced table (parent) to a referencing one (child): a foreign key, or a reference that the
-policy states. Tables that reference each other in a circle form one *group*; groups have an order, parents first, and
-rows are deleted in the opposite one.
+An edge leads from a referenced table (parent) to a referencing table (child). An edge is a foreign key, or a reference
+that the policy states. Tables that reference each other in a circle form one group. Groups are sorted, parents first,
+and rows are deleted in the reverse order.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class ReferenceEdge:
     """A reference: `child.columns` hold the values of `parent.referenced`.
 
     Attributes:
-        name: of the foreign key; None where only the policy knows of it.
-        indexed: an index leads from a parent to its children; True where nobody looked.
-        partition: of the parent, whose rows alone are referenced; another one may have the same values.
-        cascades: the database deletes the child's rows by itself, by ON DELETE CASCADE.
-        comparisons, actions: see `catalog.ForeignKey`; of a reference that the policy states: as a foreign key would.
+        name: name of the foreign key; None for a reference that only the policy states.
+        indexed: an index finds a parent's children; True if no look-up was made.
+        partition: the parent's partition that the key references; None if the key references the whole table.
+        cascades: the database deletes the child's rows by ON DELETE CASCADE.
+        comparisons, actions: see `catalog.ForeignKey`; for a stated reference, as a foreign key would compare.
     """
 
     parent: TableName
@@ -41,20 +41,23 @@ class ReferenceEdge:
     actions: tuple[ColumnComparison, ...] = ()
 
     def match_condition(self, parent: str, child: str, *, acting: bool = False) -> str:
-        """SQL condition that a row `child` references a row `parent`; `acting`: as when a referenced row goes."""
+        """Returns the SQL condition under which a row `child` references a row `parent`.
+
+        If `acting` is true, the condition is the one by which the database acts when it deletes `parent`.
+        """
         comparisons = self.actions if acting else self.comparisons
         return join_condition(comparisons, parent, self.referenced, child, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeTable:
-    """One table of the cascade.
+    """A table of the cascade.
 
     Attributes:
-        key: the columns that tell its rows apart; empty where it has none. SQLite: the row identifier.
-        same: how these are compared.
-        primary: the columns of the primary key, where they are others.
-        files: its columns that name files in S3.
+        key: columns that identify a row: the primary key, or the rowid in SQLite; empty if there is no key.
+        same: how the key's columns are compared.
+        primary: the columns of the primary key in SQLite, where `key` is the rowid.
+        files: the columns that name files in S3.
     """
 
     info: TableInfo
@@ -64,7 +67,7 @@ class CascadeTable:
     primary: tuple[str, ...] = ()
 
     def is_same(self, row: str, other: str) -> str:
-        """SQL condition that `row` and `other` are the same row."""
+        """Returns the SQL condition under which `row` and `other` are the same row."""
         return join_condition(self.same or (ColumnComparison(),) * len(self.key), row, self.key, other, self.key)
 
     @property
@@ -77,10 +80,10 @@ class CascadeGraph:
     """An expiring table and all tables that depend on it.
 
     Attributes:
-        nodes: every table, the root among them.
-        edges: every reference between them, none twice.
-        loose: each reference that the database dissolves, by ON DELETE SET NULL or SET DEFAULT: no row depends on it,
-            but it changes rows of the child, which may have to go as well.
+        nodes: all tables, including the root.
+        edges: all references between the tables, each once.
+        loose: references with ON DELETE SET NULL or SET DEFAULT. No row depends on another row by a loose reference,
+            but the database changes the child's rows, which may be in the cascade as well.
     """
 
     root: TableName
@@ -90,7 +93,7 @@ class CascadeGraph:
 
     @property
     def unindexed_edges(self) -> list[str]:
-        """A warning for each reference that no index serves."""
+        """Returns a warning for each reference without an index on the child's columns."""
         return [
             f"no index on {edge.child.label} ({', '.join(edge.columns)}):"
             f" every deletion from {edge.parent.label} reads it whole"
@@ -99,27 +102,27 @@ class CascadeGraph:
         ]
 
     def parent_edges(self, table: TableName) -> list[ReferenceEdge]:
-        """The references by which rows of `table` depend on others."""
+        """Returns the references by which rows of `table` depend on other rows."""
         return [edge for edge in self.edges if edge.child == table]
 
     def child_edges(self, table: TableName) -> list[ReferenceEdge]:
-        """The references by which others depend on rows of `table`."""
+        """Returns the references by which other rows depend on rows of `table`."""
         return [edge for edge in self.edges if edge.parent == table]
 
     @property
     def dissolved_edges(self) -> tuple[ReferenceEdge, ...]:
-        """The references by which the database changes rows of these tables."""
+        """Returns the references by which the database changes rows of the cascade's tables."""
         return tuple(edge for edge in self.loose if edge.child in self.nodes)
 
     def carrying_conditions(self, held: Mapping[TableName, str], row: str) -> tuple[str, ...]:
-        """SQL conditions of rows of the root on which rows depend, directly or not, that meet a condition.
+        """Returns SQL conditions that are true for a root's row on which a held row depends, directly or indirectly.
 
         Args:
-            held: by table; on the table's own column names.
-            row: the root's alias.
+            held: for each table, the SQL condition of held rows, on the table's column names.
+            row: the alias of the root's row.
 
         Returns:
-            one for each reference to the root. Of tables in a circle each is passed through once.
+            one condition for each reference to the root. The conditions pass through each table of a circle once.
         """
         return tuple(self._carrying(held, row, (self.root,)))
 
@@ -136,8 +139,8 @@ class CascadeGraph:
 
     @cached_property
     def database_cascaded(self) -> frozenset[TableName]:
-        """Tables whose rows ON DELETE CASCADE removes, so that no statement of ours is needed. They name no
-        files, and no other change of theirs is expected; the same holds for all tables that depend on them.
+        """Returns the tables whose rows ON DELETE CASCADE deletes, so nightshift needs no statement for them. These
+        tables name no files and no loose reference changes their rows; all tables that depend on them are included.
         """
         names = {
             name
@@ -154,7 +157,7 @@ class CascadeGraph:
 
     @cached_property
     def deletion_groups(self) -> tuple[tuple[TableName, ...], ...]:
-        """The tables, parents before children; those of one circle together."""
+        """Returns the tables in groups, parents before children; the tables of a circle form one group."""
         reach = {table: self._reached_from(table) for table in self.nodes}
         group_of = {
             table: tuple(t for t in self.nodes if t == table or (t in reach[table] and table in reach[t]))
@@ -167,7 +170,7 @@ class CascadeGraph:
         return tuple(sorter.static_order())
 
     def _reached_from(self, table: TableName) -> set[TableName]:
-        """Every table that must go before `table`, directly or not; itself only where a circle leads back."""
+        """Returns all tables whose rows must be deleted before those of `table`; includes `table` only in a circle."""
         reached: set[TableName] = set()
         waiting = [table]
         while waiting:
@@ -179,6 +182,6 @@ class CascadeGraph:
         return reached
 
     def _leads(self) -> list[tuple[TableName, TableName]]:
-        """Parent and child of every reference that affects the order."""
+        """Returns parent and child of every reference that affects the order of deletion."""
         loose = (edge for edge in self.loose if edge.child in self.nodes and edge.child != edge.parent)
         return [(edge.parent, edge.child) for edge in (*self.edges, *loose)]

@@ -20,7 +20,7 @@ from nightshift.rows.reserved_names import EXACT
 
 
 def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeGraph) -> None:
-    """Ask every guard about every table; raises `GuardRefused`."""
+    """Run every guard on every table of the cascade; raises `GuardRefused`."""
     if not dialect.may_make_temporary(connection):
         what = "nightshift's role may not make temporary tables"
         raise GuardRefused("privilege", what, "GRANT TEMPORARY ON DATABASE … TO nightshift's role")
@@ -42,12 +42,12 @@ def check_guards(connection: Connection, policy: ExpiryPolicy, cascade: CascadeG
 
 
 def policy_column(info: TableInfo, written: str) -> TableColumn:
-    """Returns the column of that name; raises `GuardRefused` where the table has none."""
+    """Returns the column with this name; raises `GuardRefused` if the table has no such column."""
     return known_column(info, written, f"its columns: {column_names(info)}")
 
 
 def check_lasting(edge: ReferenceEdge, key: ForeignKey) -> None:
-    """A row depends on one row, not on several that cover its period together; raises `GuardRefused`."""
+    """Raise `GuardRefused` for a temporal key, by which a row may depend on several rows that cover its period."""
     if key.temporal:
         raise GuardRefused(
             "temporal_key",
@@ -58,7 +58,7 @@ def check_lasting(edge: ReferenceEdge, key: ForeignKey) -> None:
 
 
 def _nothing_hidden(node: CascadeTable) -> None:
-    """No rule, trigger, security policy or inheritance stands between us and the rows."""
+    """Check that no rule, trigger, row-level security or inheritance hides rows or keeps them from a DELETE."""
     if node.info.hiding or node.info.has_children:
         what = ", ".join(node.info.hiding) or "a table that inherits from it"
         raise GuardRefused(
@@ -69,7 +69,7 @@ def _nothing_hidden(node: CascadeTable) -> None:
 
 
 def no_privilege(table: TableName) -> GuardRefused:
-    """We lack a privilege on a table's rows that the deletion needs."""
+    """Returns the error for a table on which nightshift's role lacks a privilege that the deletion needs."""
     return GuardRefused(
         "privilege",
         f"nightshift's role may not read, lock and delete in {table.label}",
@@ -78,7 +78,7 @@ def no_privilege(table: TableName) -> GuardRefused:
 
 
 def _can_be_told_apart(cascade: CascadeGraph, node: CascadeTable) -> None:
-    """Checks that a table on which others depend has a key."""
+    """Check that the root, and every table on which other tables depend, has a key."""
     if (node.name == cascade.root or cascade.child_edges(node.name)) and not node.key:
         raise GuardRefused(
             "no_key",
@@ -88,7 +88,7 @@ def _can_be_told_apart(cascade: CascadeGraph, node: CascadeTable) -> None:
 
 
 def _archivable(connection: Connection, node: CascadeTable) -> None:
-    """The archive can hold the table's rows, once."""
+    """Check that the table's rows can be archived, and are not archived twice after a restore."""
     info, label = node.info, node.name.label
     if connection.dialect.name != "postgresql":
         what = "rows of a cascade can be archived from PostgreSQL only"
@@ -104,7 +104,7 @@ def _archivable(connection: Connection, node: CascadeTable) -> None:
 
 
 def _can_be_closed(connection: Connection, cascade: CascadeGraph, edge: ReferenceEdge) -> None:
-    """No row of the cascade is changed before it is archived, except by the reference itself (see `final_steps`)."""
+    """Check that a loose reference changes no row of the cascade before the row's archiving, see `final_steps`."""
     if edge in cascade.dissolved_edges and not cascade.nodes[edge.parent].key:
         raise GuardRefused(
             "no_key",
@@ -122,7 +122,7 @@ def _can_be_closed(connection: Connection, cascade: CascadeGraph, edge: Referenc
 
 
 def _no_circle(cascade: CascadeGraph) -> None:
-    """Each table's rows can be returned by a statement of their own."""
+    """Check that no tables reference each other in a circle, so that one statement per table can return its rows."""
     circle = next((group for group in cascade.deletion_groups if len(group) > 1), ())
     loose = [edge.name for edge in cascade.dissolved_edges if edge.parent in circle and edge.child in circle]
     if circle:

@@ -1,9 +1,9 @@
 """Orders the policies of one run.
 
-A policy's turn changes rows of others: ON DELETE SET NULL and SET DEFAULT empty their references, and a row that
-depends on two expired rows is deleted with the first of them. So a policy that archives comes before those that would
-change its rows, or delete them without an archive; otherwise the order is that of the file. Refusing such policies, as
-cleanup does, was rejected: there is nothing for an operator to decide.
+A policy may change rows of other policies: ON DELETE SET NULL and SET DEFAULT change references, and a row that depends
+on two expired rows is deleted with the first. Therefore a policy that archives runs before policies that would change
+its rows or delete them without an archive. Otherwise the policies run in the file's order. `cleanup` refuses such
+policies; here an operator has nothing to decide.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nightshift.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class OrderedPolicy:
-    """A policy whose turn it is; `warnings` name rows of later policies that lose references by it in any order."""
+    """A policy in its order; `warnings` name rows of later policies that lose references through this policy."""
 
     policy: ExpiryPolicy
     warnings: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class OrderedPolicy:
 def order_policies(
     connection: Connection, policies: Sequence[ExpiryPolicy], settings: Settings
 ) -> tuple[OrderedPolicy, ...]:
-    """Return the policies, those that archive before those that would change or delete their rows."""
+    """Returns the policies in order: a policy that archives precedes policies that would change or delete its rows."""
     if len(policies) == 1 or not any(policy.archive for policy in policies):
         return tuple(map(OrderedPolicy, policies))
     waiting = [(policy, _cascade(connection, policy, settings)) for policy in policies]
@@ -51,7 +51,7 @@ _PolicyCascade = tuple[ExpiryPolicy, CascadeGraph | None]
 
 
 def _cascade(connection: Connection, policy: ExpiryPolicy, settings: Settings) -> CascadeGraph | None:
-    """The cascade of the policy's table; None where its turn will be refused, or fail."""
+    """Returns the cascade of the policy's table; None if the policy would be refused or would fail."""
     try:
         return CascadeDiscovery(connection, policy, settings).discover_cascade()
     except (GuardRefused, NightshiftError, DBAPIError):
@@ -61,7 +61,7 @@ def _cascade(connection: Connection, policy: ExpiryPolicy, settings: Settings) -
 
 
 def _comes_before(entry: _PolicyCascade, other: _PolicyCascade, waiting: Sequence[_PolicyCascade]) -> bool:
-    """Returns whether `entry` has to have its turn before `other`."""
+    """Returns whether the policy `entry` must run before the policy `other`."""
     (policy, cascade), (other_policy, other_cascade) = entry, other
     if entry is other or cascade is None or other_cascade is None:
         return False
@@ -74,7 +74,7 @@ def _comes_before(entry: _PolicyCascade, other: _PolicyCascade, waiting: Sequenc
 
 
 def _dissolved(cascade: CascadeGraph | None, other: ExpiryPolicy, below: CascadeGraph | None) -> list[ReferenceEdge]:
-    """The references that a policy's turn dissolves of rows that another one archives."""
+    """Returns the loose references by which a policy's deletions change rows that another policy archives."""
     if cascade is None or below is None or not other.archive:
         return []
     return [edge for edge in cascade.loose if edge.child in below.nodes]

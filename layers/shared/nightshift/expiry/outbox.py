@@ -1,9 +1,9 @@
-"""The outbox: a queue of files whose rows are gone. Entries are read, deleted from S3, and settled by S3's answers.
+"""The outbox: a queue of files whose rows were deleted, and the statements that read and update its entries.
 
-An entry is up to a thousand files of one bucket, the limit of one request to S3. No transaction is open while S3 works:
-a run that dies in between leaves every entry as it was, and deleting a file twice is harmless. Files that S3 refuses
-stay, in an entry of their own for each reason, to be tried again later. A file that some row still names, or names
-again, is not deleted: it leaves the outbox, and is put in again when that row is deleted.
+An entry holds up to a thousand files of one bucket, the limit of one request to S3. No transaction is open while S3
+deletes files: if a run ends in between, every entry is unchanged, and deleting a file twice is harmless. Files that S3
+refuses to delete stay in the outbox, one entry per reason, and a later run tries again. A file that another row names
+is not deleted: it leaves the outbox, and the deletion of that row puts it in again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FIRST_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(days=1)
 
 _MANY = 0.05
-"""Share of a table from which it is faster to read it whole than to look for so many of its rows one by one."""
+"""Share of a table's rows above which reading the whole table is faster than looking up each row."""
 
 Bucket = str
 Key = str
@@ -36,12 +36,12 @@ Key = str
 
 @dataclass(frozen=True, slots=True)
 class OutboxBatch:
-    """Files of one bucket that were put in, or failed, together.
+    """An entry of the outbox: files of one bucket.
 
     Attributes:
-        attempts: failed tries.
-        keys: of the files that are to be deleted.
-        kept: keys of those that a row still names.
+        attempts: number of failed attempts.
+        keys: keys of the files to delete.
+        kept: keys of files that a row still names.
     """
 
     id: int
@@ -54,7 +54,7 @@ class OutboxBatch:
 
 @dataclass(frozen=True, slots=True)
 class RemainingFiles:
-    """Files of an entry that are not deleted, and the reason; None: they were not tried."""
+    """Files of an entry that were not deleted, and the reason; None if their deletion was not attempted."""
 
     keys: list[Key]
     reason: str | None
@@ -62,18 +62,18 @@ class RemainingFiles:
 
 @dataclass(frozen=True, slots=True)
 class FileOutbox:
-    """The outbox of one database, as one run sees it.
+    """The outbox of one database during one run.
 
     Attributes:
-        as_of: aware; entries to be tried later than that are left alone.
-        named: every place in which rows name files.
+        as_of: aware time of the run; the run ignores entries whose `next_try` is later.
+        named: all places in which rows name files.
     """
 
     as_of: datetime
     named: Sequence[FileReference]
 
     def fetch_due(self, connection: Connection, after: int, limit: int) -> list[OutboxBatch]:
-        """Entries with ids above `after` whose time has come, `limit` of them at the most. Ends the transaction."""
+        """Returns up to `limit` due entries with ids above `after`, and ends the transaction."""
         postgresql = connection.dialect.name == "postgresql"
         now = format_timestamp(self.as_of, offset=postgresql)
         due = (
@@ -84,20 +84,20 @@ class FileOutbox:
         if not self._files(connection, due, postgresql=postgresql):
             connection.rollback()
             return []
-        # As the driver takes it: `text()` would look for parameters in the names of columns.
+        # Without `text()`, which would find parameters in names of columns.
         rows = connection.exec_driver_sql(self._statement(connection, due, postgresql=postgresql)).all()
         if rows:
-            # Their files are about to go: the rows that named them, ours and other people's, must stay gone.
+            # The files will be deleted next, so the deletion of the rows that named them must be durable first.
             flush_commits(connection)
         else:
             connection.rollback()
         return [_entry(row) for row in rows]
 
     def _files(self, connection: Connection, due: str, *, postgresql: bool) -> int:
-        """Returns the number of files, and sets the planner up for the search of the rows that name them.
+        """Returns the number of due files, and sets planner parameters for the search of rows that name the files.
 
-        The planner has no statistics of entries that were just put into the outbox: it may assume a row or two, and
-        read a table of files once for each of them.
+        The planner has no statistics about new entries of the outbox. It may assume very few rows and read a table of
+        files once for each row.
         """
         counted = f"SELECT CAST(coalesce(sum(files), 0) AS bigint) FROM ({due}) due"
         files = int(connection.exec_driver_sql(counted).scalar_one())
@@ -113,7 +113,7 @@ class FileOutbox:
         return files
 
     def _statement(self, connection: Connection, due: str, *, postgresql: bool) -> str:
-        """The entries, and of each the files that rows name."""
+        """Returns SQL for the due entries, and for the files of each entry that rows still name."""
         each, gather = "json_each(d.object_keys)", "json_group_array(object_key)"
         if postgresql:
             each, gather = "json_array_elements_text(CAST(d.object_keys AS json))", "CAST(json_agg(object_key) AS text)"
@@ -131,14 +131,14 @@ class FileOutbox:
         )
 
     def mark_deleted(self, connection: Connection, entries: Sequence[OutboxBatch]) -> None:
-        """Drop entries: of each of their files S3 said that it is gone, or a row still names it. The caller commits."""
+        """Delete entries whose files S3 has deleted, or that a row still names. The caller commits."""
         if entries:
             connection.execute(delete(file_deletion).where(file_deletion.c.id.in_([entry.id for entry in entries])))
 
     def reschedule(self, connection: Connection, entry: OutboxBatch, left: Sequence[RemainingFiles]) -> None:
-        """Replace an entry by its remaining files; each further failure waits twice as long, up to a day.
+        """Replace an entry by entries for its remaining files; each failure doubles the pause, up to a day.
 
-        The caller commits. Nothing happens where the entry is gone: another run has settled it.
+        The caller commits. If another run has deleted the entry, nothing happens.
         """
         if not connection.execute(delete(file_deletion).where(file_deletion.c.id == entry.id)).rowcount:
             return
@@ -158,7 +158,7 @@ class FileOutbox:
 
 
 def count_pending(connection: Connection) -> int:
-    """Files in the outbox, whenever they are due."""
+    """Returns the number of files in the outbox, due or not."""
     counted = select(func.coalesce(func.sum(file_deletion.c.files), 0))
     return int(connection.execute(counted).scalar_one())
 

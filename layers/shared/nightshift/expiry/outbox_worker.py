@@ -1,7 +1,8 @@
-"""Empties the outbox: reads entries, deletes their files from S3, settles them; during or after the deletion of rows.
+"""Empties the outbox: reads entries, deletes their files from S3 and updates the entries.
 
-The files of a claim go to S3 a thousand a request, several requests at once. If S3 does not answer at all, the worker
-stops for this run: the tried files keep their reason, the rest stays untouched.
+The worker runs during or after the deletion of rows. A claim is a number of entries that are read together. The worker
+deletes a thousand files per request, with several requests at once. If S3 does not answer, the worker stops for this
+run: files whose deletion was attempted get the reason, and the other files stay unchanged.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
     from nightshift.store.removal import RemovalResult
 
 CLAIM_SIZE = 100
-"""Entries of one claim, at most: 100,000 files. Each looks for rows that name its files, which may mean to read their
-tables whole."""
+"""Largest number of entries of one claim (100,000 files). Each claim searches for rows that name its files, and may
+read whole tables."""
 
 REQUESTS = 4
-"""Requests to S3 at once."""
+"""Number of concurrent requests to S3."""
 
 LEAST_SECONDS = 2.0
-"""With less time left nothing is claimed."""
+"""Smallest assumed duration of a claim, in seconds; the worker starts a claim if twice the longest duration is left."""
 
 
 @dataclass(slots=True)
@@ -46,15 +47,15 @@ class DeletionResults:
     """S3's answers for the files of one claim.
 
     Attributes:
-        deleted: how many files.
-        failed: the others, by bucket and key: why; None: not tried.
+        deleted: number of deleted files.
+        failed: reason for each file that was not deleted, by bucket and key; None if it was not attempted.
     """
 
     deleted: int = 0
     failed: dict[Bucket, dict[Key, str | None]] = field(default_factory=dict)
 
     def keys_left(self, entry: OutboxBatch) -> list[RemainingFiles]:
-        """Returns the remaining files of an entry, by reason."""
+        """Returns the remaining files of an entry, grouped by reason."""
         failed = self.failed.get(entry.bucket)
         if failed is None:
             return []
@@ -70,8 +71,8 @@ class OutboxWorker:
     """Worker that empties the outbox in one run.
 
     Attributes:
-        connect: gives boto3's client, which is thread-safe; asked when the first file is due.
-        reach: where files may be deleted; whatever the outbox says.
+        connect: function that returns boto3's client, which is thread-safe; called when the first file is due.
+        reach: buckets and keys that may be deleted; the worker checks every entry of the outbox against it.
         versions: delete all versions of each file.
     """
 
@@ -91,15 +92,15 @@ class OutboxWorker:
     _silent: threading.Event = field(init=False, default_factory=threading.Event)
 
     def stop_worker(self) -> None:
-        """Claim nothing more."""
+        """Keep the worker from claiming further entries."""
         self._silent.set()
 
     def rewind(self) -> None:
-        """Begin at the beginning: entries that were put in out of turn, or not tried."""
+        """Start again at the first entry, to find entries that were added with lower ids or not attempted."""
         self._after = 0
 
     def work_off_batches(self) -> None:
-        """Take due entries, until none is left, time is short or S3 does not answer."""
+        """Process due entries until none is left, the time is short or S3 does not answer."""
         with self.database.connect() as connection, _requests() as pool:
             while not self._silent.is_set() and self.database.deadline - time.monotonic() > 2 * self._slowest:
                 started = time.monotonic()
@@ -115,10 +116,10 @@ class OutboxWorker:
                 self._slowest = max(self._slowest, time.monotonic() - started)
 
     def wake_worker(self) -> None:
-        """Nothing to do: without a thread of its own the drain works when it is told to."""
+        """Do nothing; only a `BackgroundOutboxWorker` has a thread to wake."""
 
     def result(self, warnings: tuple[str, ...] = ()) -> FilesResult:
-        """Returns the result for the files; counts the files left in the outbox."""
+        """Returns the result for the files, with the number of files left in the outbox."""
         with self.database.connect() as connection:
             left = count_pending(connection)
         failures = tuple(
@@ -139,7 +140,7 @@ class OutboxWorker:
         self.listener(ProgressEvent(step=step, table=file_deletion.name, rows=files))
 
     def _delete_files(self, pool: ThreadPoolExecutor, claim: Sequence[OutboxBatch]) -> DeletionResults:
-        """Delete the files of a claim, each once, whatever number of entries name it."""
+        """Delete the files of a claim; a file in several entries is deleted once."""
         from nightshift.store.client import DELETE_BATCH
 
         buckets: dict[Bucket, dict[Key, None]] = {}
@@ -165,13 +166,13 @@ class OutboxWorker:
         return answers
 
     def _send(self, request: tuple[Bucket, list[Key]]) -> RemovalResult:
-        """One request, unless there is a reason not to send it."""
+        """Send one request, unless S3 did not answer before, the time is over or no file may be deleted."""
         from nightshift.store.removal import RemovalResult, remove_objects
 
         bucket, keys = request
         if self._silent.is_set() or time.monotonic() > self.database.deadline:
             return RemovalResult(untried=keys)
-        # Once more, and last: rows of the outbox are not ours alone to write.
+        # A last check, because other programs could have written rows of the outbox.
         refused = self.reach.outside_scope(bucket, keys)
         keys = [key for key in keys if key not in refused] if refused else keys
         if not keys:
@@ -182,7 +183,7 @@ class OutboxWorker:
         return removal
 
     def _settle(self, connection: Connection, claim: Sequence[OutboxBatch], answers: DeletionResults) -> None:
-        """Record S3's answers."""
+        """Update the outbox's entries by S3's answers."""
         left = [(entry, answers.keys_left(entry)) for entry in claim]
         self.outbox.mark_deleted(connection, [entry for entry, rest in left if not rest])
         for entry, rest in left:
@@ -196,7 +197,7 @@ class OutboxWorker:
 
 @contextmanager
 def _requests() -> Iterator[ThreadPoolExecutor]:
-    """Threads that are not joined at the end: S3 may never answer, and requests that are not sent by then never are."""
+    """Yields a thread pool whose end waits for no thread, because S3 may never answer, and cancels unsent requests."""
     pool = ThreadPoolExecutor(REQUESTS, "delete-files")
     try:
         yield pool
@@ -205,7 +206,7 @@ def _requests() -> Iterator[ThreadPoolExecutor]:
 
 
 def _next(removals: Iterator[RemovalResult], keys: Sequence[str]) -> RemovalResult:
-    """Returns the result of a request; without an answer in time a failure, and untried keys for all after it."""
+    """Returns the result of a request: a failure without an answer in time, and untried keys for later requests."""
     from nightshift.store.removal import RemovalResult
 
     try:
@@ -215,12 +216,12 @@ def _next(removals: Iterator[RemovalResult], keys: Sequence[str]) -> RemovalResu
 
 
 SWITCH_S = 0.0005
-"""Time that a thread may compute while others wait. Python's own 5 ms are as long as most answers of the database take:
-the thread that deletes rows would wait for the ones that write XML after every statement, for half of the run."""
+"""Python's thread switch interval during the background work. With Python's default of 5 ms, the thread that deletes
+rows would spend half of the run waiting for the threads that write XML for S3."""
 
 
 class BackgroundOutboxWorker:
-    """A drain in a thread of its own, for as long as the context lasts; its exception is raised on leaving."""
+    """Context manager that runs an `OutboxWorker` in a separate thread; leaving raises the worker's exception."""
 
     def __init__(self, drain: OutboxWorker) -> None:
         self._drain = drain
@@ -248,7 +249,7 @@ class BackgroundOutboxWorker:
             self._future.result()
 
     def wake_worker(self) -> None:
-        """Something was put into the outbox."""
+        """Tell the worker that files were put into the outbox."""
         with self._changed:
             self._news += 1
             self._changed.notify_all()
@@ -260,7 +261,7 @@ class BackgroundOutboxWorker:
             self._drain.work_off_batches()
 
     def _next(self, seen: int) -> int:
-        """Wait for news after those `seen`; 0 where there will be none."""
+        """Wait until the number of wake-ups exceeds `seen` and return the number, or 0 when the context ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._over or self._news > seen)
             return 0 if self._over else self._news

@@ -1,4 +1,4 @@
-"""Tracks one policy's turn: committed work, rows left out, and the size of the next batch."""
+"""Tracks the progress of one policy: committed work, rows left out, and the size of the next batch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FIRST_BATCH = 500
 """Rows of the first batch: small, because the number of dependent rows is unknown."""
 GROWTH = 4
 BATCH_SECONDS = 3.0
-"""Duration that a batch should have: its locks are held as long."""
+"""Intended duration of a batch, in seconds; a batch holds its locks for its whole duration."""
 LEAST_SECONDS = 1.0
-"""With less time left no batch is started."""
+"""Smallest assumed duration of a batch, in seconds."""
 MOST_LEFT_OUT = 100
-"""Rows of one moment that are left out one by one; then the run goes on behind that moment."""
+"""Number of rows with the same time that are left out one by one; then the run skips all rows of this time."""
 NAMED = 3
-"""Rows that a warning names."""
+"""Number of rows that a warning names."""
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class BatchProgress:
     spare: bool = False
 
     def add_batch(self, batch: ExpiryBatch, root: str, seconds: float, most: int) -> None:
-        """Count a committed batch, and cut the next by it."""
-        # More than were taken, where expired rows hang on expired ones.
+        """Add a committed batch to the counts, and compute the size of the next batch."""
+        # The number exceeds `batch.taken` if expired rows depend on other expired rows.
         self.expired += batch.deleted[root]
         self.busy_in_a_row = 0
         self._go_on(None if batch.is_other else batch.latest)
@@ -77,10 +77,10 @@ class BatchProgress:
         }
 
     def shrink_batch(self, batch: ExpiryBatch, exc: LockContention | DeletionRejected, *, can_spare: bool) -> None:
-        """Learn from a batch that did not go through.
+        """Make the next batch smaller after a batch that failed, or leave out the failed batch's single row.
 
         Args:
-            can_spare: rows on which living ones depend can mostly be distinguished: they need not be found one by one.
+            can_spare: SQL can leave out rows on which unexpired rows depend directly, so batches need not find them.
         """
         if can_spare and not self.spare and exc.detail == LIVING:
             self.spare = True
@@ -103,7 +103,7 @@ class BatchProgress:
         return [f"rows were left out: {why}{_first_rows(rows)}" for why, rows in self.why.items()]
 
     def _go_on(self, point: int | None) -> None:
-        """Skip rows that expired before this moment: they are gone, left out, or locked by another session."""
+        """Skip rows that expired before this point: they are deleted, left out, or locked by another session."""
         self.floor = self.floor if point is None else point
         self.left_out = [(at, key) for at, key in self.left_out if at == self.floor]
         if len(self.left_out) >= MOST_LEFT_OUT and self.floor is not None:

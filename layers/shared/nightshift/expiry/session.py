@@ -1,9 +1,9 @@
-"""The connection on which a cascade is deleted: SQLAlchemy's, on pg8000 or sqlite3. Only counts pass through it.
+"""The session that deletes a cascade without an archive, on a connection of SQLAlchemy's. It transfers only counts.
 
-On PostgreSQL a table's rows are deleted and their files put into the outbox by one statement, so that exactly the files
-of the deleted rows are queued. Tables that reference each other in a circle are deleted by one statement too:
-PostgreSQL checks foreign keys when a statement ends. SQLite has one writer at a time, and can check them when the
-transaction ends.
+On PostgreSQL one statement deletes a table's rows and puts their files into the outbox, so the outbox gets exactly the
+files of the deleted rows. One statement also deletes the rows of tables that reference each other in a circle, because
+PostgreSQL checks foreign keys at the end of a statement. SQLite allows one writer at a time, and checks foreign keys at
+the end of the transaction.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from nightshift.expiry.statements import DeleteStatement, ExpiryStatements, Key
 
 
 class LockContention(NightshiftError):
-    """Another session was in the way, or there was too much for the time: a lock, a deadlock, a time-out. Nothing was
-    changed."""
+    """A lock, a deadlock or a timeout prevented a batch: another session interfered, or the batch was too large.
+    Nothing was changed."""
 
 
 class DeletionRejected(NightshiftError):
-    """The database refused to delete some row: a trigger, a constraint. Nothing was changed."""
+    """The database refused to delete a row, e.g. because of a trigger or a constraint. Nothing was changed."""
 
 
 class UnexpiredDependentError(DeletionRejected):
-    """A row that has not expired depends on one that has: both stay until it has, too. Nothing was changed."""
+    """An unexpired row depends on an expired row; both rows stay until both have expired. Nothing was changed."""
 
 
 UNTOLD = "names no file that may be deleted"
-"""Warning for a row whose file cannot be identified, where it was not checked more closely."""
+"""Warning for a row whose file cannot be identified, if Python's rules give no more precise reason."""
 
 WORK_MEM = "32MB"
-"""Memory of the server for a statement's keys and files before it writes them to disk; its own 4 MB hold those of
-a few thousand rows."""
+"""Value of `work_mem`: the server's memory for a statement's keys and files. The default of 4 MB suffices for a few
+thousand rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class DeletionCounts:
     """Counts of one deletion.
 
     Attributes:
-        queued: files put into the outbox.
-        objects, bytes: written to the archive.
+        queued: number of files put into the outbox.
+        objects, bytes: number and size of the objects written to the archive.
     """
 
     deleted: int
@@ -66,43 +66,43 @@ class DeletionCounts:
 
 
 class DeletionSession(Protocol):
-    """Connection of a batch, as a protocol."""
+    """Protocol of the sessions on which batches are deleted."""
 
     @contextmanager
     def transaction(self, seconds: float, *, single: bool) -> Iterator[None]:
-        """A transaction: rolled back on every way out except through `commit()`.
+        """Open a transaction, which is rolled back at the end unless `commit()` was called.
 
         Args:
-            single: it is about one expired row, which must go with all its dependent rows.
+            single: the batch has one expired row, which must be deleted with all its dependent rows.
 
         Raises:
             LockContention, DeletionRejected: the batch could not be deleted as it is; a smaller one may.
         """
 
     def run(self, statement: str) -> int:
-        """Run a statement that changes rows; returns how many."""
+        """Run a statement that changes rows, and return the number of changed rows."""
 
     def keys(self, statement: str) -> list[Key]:
-        """The rows of a statement that yields nothing but text."""
+        """Returns the rows of a query whose columns are all text."""
 
     def delete(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """Delete, and queue the files of the deleted rows; several deletions are one circle, and go at once."""
+        """Delete rows and put their files into the outbox; several deletions are of tables in one circle."""
 
     def number(self, statement: str) -> int:
-        """The one integer that a statement yields."""
+        """Returns the single integer that a query yields."""
 
     def commit(self) -> None:
-        """Commit."""
+        """Commit the transaction."""
 
 
 class ControlSession:
-    """A session on the control plane's own connection."""
+    """A `DeletionSession` on a connection of `Database`; it does not archive."""
 
     def __init__(
         self, connection: Connection, statements: ExpiryStatements, run_id: str, as_of: datetime, lock_seconds: float
     ) -> None:
         """Args:
-        as_of: aware; the files may be deleted from then on.
+        as_of: aware time from which on the files may be deleted.
         lock_seconds: time that a statement waits for another session's lock.
         """
         self._connection = connection
@@ -113,7 +113,7 @@ class ControlSession:
         self._postgresql = statements.postgresql
         self._now = format_timestamp(as_of, offset=statements.postgresql)
         if not self._postgresql:
-            # Else SQLite would not see to ON DELETE SET NULL; within a transaction the pragma does nothing.
+            # Without the pragma SQLite ignores ON DELETE SET NULL; within a transaction the pragma has no effect.
             connection.rollback()
             connection.connection.cursor().execute("PRAGMA foreign_keys = ON")
             create_name_functions(connection)
@@ -131,10 +131,10 @@ class ControlSession:
 
     def _begin(self, seconds: float) -> None:
         if not self._postgresql:
-            # The pragma is for this transaction alone; the connection may have been set otherwise.
+            # The pragma applies only to this transaction.
             self._connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
             return
-        # Whatever the database's default is: a batch must see what was committed while it waited for a lock.
+        # Regardless of the database's default: a batch must see rows that were committed while it waited for a lock.
         self._connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         budget = f"{max(1.0, min(seconds, 2_000_000)) * 1000:.0f}ms"
         self._connection.exec_driver_sql(
@@ -165,10 +165,10 @@ class ControlSession:
             raise LockContention("too much for the time", detail="it takes longer than a batch may")
 
     def _at_once(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """One statement: each deletion, and the insertion of its files into the outbox.
+        """Run one statement with all deletions and the insertions of the deleted rows' files into the outbox.
 
-        Triggers of any kind are called by the role's own search_path: the deletions are parts of a statement that has
-        handed it over before it asks for their rows.
+        All triggers run with the role's own search_path: the deletions are parts of a statement whose condition sets
+        the path before the deletions begin.
         """
         self._check_time()
         parts, counts = [], []
@@ -188,9 +188,9 @@ class ControlSession:
         return [DeletionCounts(int(row[2 * n]), int(row[2 * n + 1])) for n in range(len(deletions))]
 
     def _in_turn(self, deletions: Sequence[DeleteStatement]) -> list[DeletionCounts]:
-        """First the files, then the rows: nobody else can write in between.
+        """Put files into the outbox, then delete the rows; no other session can write in between.
 
-        Rows are counted, for SQLite does not tell of those that it deletes by ON DELETE CASCADE; in a circle it does.
+        The deleted rows are counted by queries, because SQLite does not report rows that ON DELETE CASCADE deletes.
         """
         queued = [self._queued(deletion) for deletion in deletions]
         before = [self.number(deletion.count_sql) for deletion in deletions]
@@ -200,7 +200,7 @@ class ControlSession:
         return [DeletionCounts(had - has, files) for had, has, files in zip(before, left, queued, strict=True)]
 
     def _queued(self, deletion: DeleteStatement) -> int:
-        """Put the files that rows to be deleted name into the outbox; returns how many."""
+        """Put the files of the rows that will be deleted into the outbox, and return their number."""
         source, queued = f"(SELECT * FROM {deletion.node.name.sql} AS d WHERE {deletion.condition})", 0
         for files in deletion.node.files:
             queued += self.number(f"SELECT count(*) FROM {source} WHERE {files.named_files}")
@@ -209,13 +209,13 @@ class ControlSession:
 
 
 def _returned(deletion: DeleteStatement) -> str:
-    """The columns that the outbox needs of deleted rows."""
+    """Returns the SQL list of the deleted rows' columns that the outbox needs."""
     named = [name for f in deletion.node.files for name in (f.key, f.bucket_column) if name]
     return ", ".join(f"d.{quote_identifier(name)}" for name in dict.fromkeys(named)) or "1"
 
 
 def _translated(exc: DBAPIError) -> NightshiftError:
-    """Returns the batch's error for a failed statement, with the driver's first line: its detail may quote rows."""
+    """Returns the batch's error for a failed statement, without the server's detail, which may quote rows."""
     state = sqlstate(exc) or ""
     if is_busy(exc) or is_timeout(exc):
         return LockContention("rows are locked by somebody else", detail=server_message(exc))

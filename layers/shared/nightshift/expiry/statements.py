@@ -1,10 +1,9 @@
-"""Builds the SQL that selects expired rows, collects dependent keys and deletes both.
+"""Builds the SQL that selects expired rows, collects the keys of dependent rows and deletes both.
 
-Keys stay in the server: those of the taken rows, and of every row on which others depend, are put into temporary tables
-(*key tables*), level by level and locked, before anything is deleted. From then on nobody can add a row that references
-a taken one, or change one of these rows, until the transaction ends. (This holds for foreign keys. Where only the
-policy knows of a reference, a row that is added in this moment is left without its parent; the database does not forbid
-it.)
+Keys stay in the server. Before any row is deleted, temporary tables (*key tables*) receive the keys of the taken
+expired rows and of all rows on which other rows depend, level by level, and these rows are locked. Until the
+transaction ends, no session can then change a locked row, or add a row whose foreign key references a locked row. If
+only the policy states a reference, another session may add a row during the transaction; the row then has no parent.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class DeleteStatement:
-    """Rows `d` of one table that are to go: those for which `condition` holds.
+    """Deletion of the rows `d` of one table for which `condition` is true.
 
     Attributes:
-        join: the same as a table `k` and a condition on it and the rows `d`. PostgreSQL then follows the keys in their
-            order, which is about that of the rows on disk, or reads the table in its own; by IN it would hash the keys,
-            and every look at a dependent row would go to another page.
+        join: the same condition, as a table `k` and a condition on `k` and `d`. With a join, PostgreSQL reads the rows
+            in the order of the keys, which resembles the order on disk, or in the table's order. With IN, PostgreSQL
+            would hash the keys and read the pages in random order.
     """
 
     node: CascadeTable
@@ -38,7 +37,7 @@ class DeleteStatement:
 
     @property
     def delete_sql(self) -> str:
-        """The statement; RETURNING may follow, of columns of `d`."""
+        """Returns the DELETE statement; a RETURNING clause with columns of `d` may follow."""
         if self.join is None:
             return f"DELETE FROM {self.node.name.sql} AS d WHERE {self.condition}"
         return f"DELETE FROM {self.node.name.sql} AS d USING {self.join[0]} k WHERE {self.join[1]}"
@@ -50,7 +49,7 @@ class DeleteStatement:
 
 @dataclass(frozen=True)
 class ExpiryStatements(KeyTables):
-    """Writes the SQL for one cascade, in the dialect of its database."""
+    """Builds the SQL for one cascade, in the dialect of the cascade's database."""
 
     def select_expired_sql(
         self,
@@ -61,14 +60,14 @@ class ExpiryStatements(KeyTables):
         spare: bool = False,
         lock: bool = True,
     ) -> str:
-        """Put the oldest expired rows' keys into the root's key table; rows that somebody has locked are passed over.
+        """Returns SQL that puts the oldest expired rows' keys into the root's key table, and skips locked rows.
 
         Args:
-            limit: so many at the most; None: all, unlocked, for a dry run.
-            left_out: rows that are not to be tried again.
-            floor: only rows that expired then or later, a point on the axis.
-            spare: leave out rows on which living rows of the same table depend directly.
-            lock: nobody may change these rows until the transaction ends.
+            limit: largest number of rows; None for all rows, without locks, for a dry run.
+            left_out: keys of rows that are not tried again.
+            floor: only rows that expired at this point on the axis or later.
+            spare: leave out rows on which unexpired rows of the same table depend directly.
+            lock: lock the rows until the transaction ends.
         """
         root, axis = self.cascade.root, self.due.axis
         chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.due_sql}{self._but(left_out)}"
@@ -82,7 +81,7 @@ class ExpiryStatements(KeyTables):
         return f"INSERT INTO {self.key_table(root)} {chosen}"
 
     def take_these(self, keys: str) -> str:
-        """Put the rows whose keys a table holds into the root's key table, locked."""
+        """Returns SQL that locks the rows whose keys a table holds and puts them into the root's key table."""
         root = self.cascade.root
         wanted = f"EXISTS (SELECT 1 FROM {keys} t WHERE {self.cascade.nodes[root].is_same('t', 'c')})"
         chosen = f"SELECT {self._copied(root)} FROM {root.sql} c WHERE {self.due.due_sql} AND {wanted} FOR UPDATE"
@@ -90,8 +89,8 @@ class ExpiryStatements(KeyTables):
 
     @property
     def spared_sql(self) -> str:
-        """Conditions, AND in front, that no living row of the root depends on its row `c` directly; empty where no row
-        of it can depend on another."""
+        """Returns SQL, beginning with AND, under which no unexpired row of the root depends directly on its row `c`;
+        empty if no row of the root can depend on another row of the root."""
         root = self.cascade.root
         return "".join(
             f" AND NOT EXISTS (SELECT 1 FROM {root.sql} l"
@@ -101,13 +100,13 @@ class ExpiryStatements(KeyTables):
         )
 
     def latest_sql(self) -> str:
-        """Returns SQL for the time at which the last of the taken rows expired, as text: a point, or SQLite's value."""
+        """Returns SQL for the time at which the last taken row expired, as text: a point, or the value in SQLite."""
         latest = f"SELECT max({self._at}) FROM {self.key_table(self.cascade.root)}"
         return f"SELECT CAST({self.due.axis.point_sql(latest)} AS text)" if self.postgresql else latest
 
     def count_unexpired_sql(self) -> str | None:
-        """SQL that counts rows of the root that have not expired, or are held, and yet depend on a row that goes; None
-        where no reference leads back to the root."""
+        """Returns SQL that counts unexpired or held rows of the root that depend on a row of the batch; None if no
+        reference leads back to the root."""
         root = self.cascade.root
         if not self.cascade.parent_edges(root):
             return None
@@ -115,8 +114,8 @@ class ExpiryStatements(KeyTables):
         return f"SELECT count(*) FROM {root.sql} c WHERE {known} AND ({self.due.due_sql}) IS NOT TRUE"
 
     def strays_sql(self) -> list[str]:
-        """SQL that counts rows which the database would delete, change or reject although they depend on rows that
-        stay: for each foreign key that finds other rows when a referenced one goes than it allowed in."""
+        """Returns SQL that counts rows which the database would delete, change or reject although they depend on rows
+        that stay. There is one statement per foreign key whose `actions` differ from its `comparisons`."""
         return [
             f"SELECT count(*) FROM {edge.child.sql} d WHERE EXISTS (SELECT 1 FROM {self.gone_sql(edge)}"
             f" WHERE {edge.match_condition('k', 'd', acting=True)})"
@@ -127,7 +126,7 @@ class ExpiryStatements(KeyTables):
         ]
 
     def kept_back(self) -> list[str]:
-        """SQL that counts rows that are held and yet about to go, a statement a table and way."""
+        """Returns SQL that counts held rows which the batch would delete, one statement per table and deletion."""
         return [
             f"{deletion.count_sql} AND ({held.condition})"
             for table, held in self.held.items()
@@ -135,28 +134,28 @@ class ExpiryStatements(KeyTables):
         ]
 
     def taken_keys_sql(self) -> str:
-        """The keys of the taken rows, as text."""
+        """Returns SQL for the keys of the taken rows, as text."""
         key = self.cascade.nodes[self.cascade.root].key
         return f"SELECT {', '.join(map(self._as_text, key))} FROM {self.key_table(self.cascade.root)}"
 
     @property
     def named_by(self) -> tuple[str, ...]:
-        """The columns by which people distinguish rows of the root."""
+        """Returns the columns that identify a row of the root in messages."""
         node = self.cascade.nodes[self.cascade.root]
         return node.primary or node.key
 
     def row_names_sql(self) -> str:
-        """Returns SQL for the names of the taken rows, as text, for people."""
+        """Returns SQL for the names of the taken rows in messages, as text."""
         root = self.cascade.root
         columns = ", ".join(map(self._as_text, self.named_by))
         return f"SELECT {columns} FROM {root.sql} d WHERE {self.known_keys_sql(root, 'd')}"
 
     def collect_keys_sql(self, edge: ReferenceEdge, after: int | None = None, *, lock: bool = True) -> str:
-        """Put the keys of an inner table's rows that depend on known ones by `edge` into its key table, once each.
+        """Returns SQL that puts the keys of rows that depend by `edge` on known rows into the child's key table, once.
 
         Args:
-            after: within a circle, the round whose finds are followed now; None: all rows known so far.
-            lock: nobody may change these rows until the transaction ends.
+            after: within a circle, the round whose rows are followed; None for all known rows.
+            lock: lock the rows until the transaction ends.
         """
         child = edge.child
         rows = f"SELECT {self._copied(child, 0 if after is None else after + 1)} FROM {child.sql} c"
@@ -167,9 +166,9 @@ class ExpiryStatements(KeyTables):
         return f"INSERT INTO {self.key_table(child)} {rows}"
 
     def delete_statements(self, table: TableName) -> list[DeleteStatement]:
-        """Returns the deletions of a table: by its own keys where they are known, else by each of its references.
+        """Returns the deletions of a table: by the table's own keys if they are known, else one for each reference.
 
-        None of a table that is left to the database, or that is none of the cascade's.
+        The list is empty for a table in `left` and for a table outside the cascade.
         """
         if table in self.left or table not in self.cascade.nodes:
             return []
@@ -187,12 +186,12 @@ class ExpiryStatements(KeyTables):
         ]
 
     def deleted_condition(self, table: TableName) -> str:
-        """Condition of the rows `d` of a table that are to go; empty where it is left to the database."""
+        """Returns the SQL condition of the rows `d` of a table that the batch deletes; empty for a table in `left`."""
         return " OR ".join(f"({deletion.condition})" for deletion in self.delete_statements(table))
 
     def left_counts(self) -> str | None:
-        """SQL for the number of rows of each table left to the database that this session has deleted, as text: in this
-        transaction, and in those that its statistics have not passed on yet. None where there is no such table."""
+        """Returns SQL for the number of rows, as text, that this session has deleted from each table of `left`: in this
+        transaction, and in earlier ones that the statistics do not include yet. Returns None if `left` is empty."""
         counts = [
             " + ".join(f"pg_stat_get_xact_tuples_deleted({quote_literal(heap.name.sql)}::regclass)" for heap in heaps)
             for heaps in (self.cascade.nodes[table].info.heaps for table in self.left)
@@ -200,12 +199,12 @@ class ExpiryStatements(KeyTables):
         return f"SELECT {', '.join(f'CAST({count} AS text)' for count in counts)}" if counts else None
 
     def files_sql(self, node: CascadeTable, files: FileColumns) -> str:
-        """`named_files_sql` of the rows of a table that are to go."""
+        """Returns `named_files_sql` for the rows of a table that the batch deletes."""
         rows = f"SELECT d.* FROM {node.name.sql} AS d WHERE {self.deleted_condition(node.name) or '1 = 0'}"
         return named_files_sql(files, f"({rows}) gone", postgresql=self.postgresql)
 
     def known_keys_sql(self, table: TableName, row: str) -> str:
-        """Condition that a row of an inner table is among the known ones."""
+        """Returns the SQL condition under which the key table of an inner table holds a row."""
         node, known = self.cascade.nodes[table], self.key_table(table)
         if self.postgresql:
             return f"EXISTS (SELECT 1 FROM {known} k WHERE {node.is_same('k', row)})"
@@ -213,11 +212,11 @@ class ExpiryStatements(KeyTables):
         return f"{row}.{key} IN (SELECT {key} FROM {known})"
 
     def _hangs(self, edge: ReferenceEdge, row: str, after: int | None = None) -> str:
-        """Condition that a row of the child depends on a known one by `edge`."""
+        """Returns the SQL condition under which a row of the child depends by `edge` on a known row."""
         step = "" if after is None else f" AND {'k' if self._is_copied(edge) else 'n'}.{self._step} = {after}"
         if self.postgresql:
             return f"EXISTS (SELECT 1 FROM {self.gone_sql(edge)} WHERE {edge.match_condition('k', row)}{step})"
-        # Outwards from whichever side no index leads to: SQLite does not know how many keys there are.
+        # CROSS JOIN fixes the order, from the side that no index serves: SQLite has no statistics about the keys.
         (key,) = map(quote_identifier, self.cascade.nodes[edge.child].key)
         n, k, same = f"{self.key_table(edge.parent)} n", f"{edge.parent.sql} k", self.cascade.nodes[edge.parent].is_same
         source = (
@@ -233,7 +232,7 @@ class ExpiryStatements(KeyTables):
         return self.postgresql and edge.partition is None
 
     def gone_sql(self, edge: ReferenceEdge) -> str:
-        """The known rows `k` of a parent, with the columns that are referenced."""
+        """Returns SQL for the known rows `k` of a parent, with the referenced columns."""
         known = self.key_table(edge.parent)
         if self._is_copied(edge):
             return f"{known} k"

@@ -1,7 +1,7 @@
 """Runs one policy: looks up the cascade, then deletes batch by batch until nothing is due or time is short.
 
-A batch that meets a lock or is refused is tried again in smaller parts, down to the single row that is in the way. That
-one is left out, and everything else goes on.
+If a batch meets a lock or is refused, the run tries smaller batches, down to a single row. The run leaves out a single
+row that fails, and continues with the other rows.
 """
 
 from __future__ import annotations
@@ -64,40 +64,40 @@ logger = logging.getLogger(__name__)
 MOST_SECONDS = 60.0
 """Time limit of a batch of several rows before it is tried again in parts."""
 MOST_BUSY = 5
-"""Locked rows in a row before the run stops trying: somebody holds more than single ones."""
+"""Number of consecutive locked rows after which the run stops, because another session holds many locks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryContext:
-    """Dependencies of one policy's turn."""
+    """Everything that the run of one policy needs."""
 
     run: JobRun
     moment: datetime
-    """Rows that had expired by then are due; aware."""
+    """Aware time; rows that expired before this time are due."""
     settings: Settings
     database: Database
     policy: ExpiryPolicy
     archive: ArchiveContext | None = None
-    """The archive's; None where nothing is archived."""
+    """Context of the archive; None if no policy archives."""
     committed: Callable[[], None] = lambda: None
-    """Called after each commit: the outbox may have grown."""
+    """Function that is called after each commit, because the outbox may have new entries."""
     locks: TableLocks | None = None
-    """None in a dry run."""
+    """Locks on the cascade's tables; None in a dry run."""
     listener: Listener = ignore_events
     s3_client: Callable[[], S3Client]
-    """Gives boto3's client; asked where files are looked up."""
+    """Function that returns boto3's client; called if files are looked up."""
     named: Sequence[FileReference] = ()
-    """Places in which rows name files, by every policy of the run."""
+    """Places in which rows name files, by any policy of the run."""
     seen: set[TableName] = field(default_factory=set)
-    """Tables that earlier policies of the run were about."""
+    """Expiring tables of earlier policies of the run."""
     warnings: tuple[str, ...] = ()
-    """Known before the turn; part of its result."""
+    """Warnings that were known before the policy began; the result includes them."""
 
 
 def expire_table(turn: ExpiryContext) -> tuple[ExpiredTable, FileTally]:
-    """Delete the expired rows.
+    """Delete the expired rows of one policy.
 
-    A failure does not raise: it is part of the result, together with the work committed before it.
+    A failure is not raised: the result contains the failure and the work that was committed before it.
 
     Returns:
         the result, and the counts of the files.
@@ -152,7 +152,7 @@ def _beyond(connection: Connection, turn: ExpiryContext, statements: ExpiryState
 
 
 def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
-    """Look everything up, in one snapshot.
+    """Look up the cascade, check the guards and lock the tables; returns the statements for the deletion.
 
     Raises:
         GuardRefused: the table, its column or its dependents cannot be used.
@@ -179,7 +179,7 @@ def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
         raise GuardRefused.from_refusal(refusal)
     if turn.locks is not None and (taken := turn.locks.take(list(cascade.nodes))):
         raise GuardRefused.from_refusal(busy_refusal(taken.label))
-    connection.rollback()  # what a restore has brought until it let go of the tables must be seen
+    connection.rollback()  # a new snapshot shows rows that a restore committed before it released the locks
     warnings = judge_unit(connection, axis, info, policy.table)
     if isinstance(warnings, GuardRefusal):
         raise GuardRefused.from_refusal(warnings)
@@ -191,7 +191,7 @@ def _aim(connection: Connection, turn: ExpiryContext) -> ExpiryStatements:
 def _statements(
     connection: Connection, cascade: CascadeGraph, axis: TimestampColumn, turn: ExpiryContext, notes: tuple[str, ...]
 ) -> ExpiryStatements:
-    """Returns the statements that delete the cascade, without held rows.
+    """Returns the statements that delete the cascade and leave held rows.
 
     Raises:
         GuardRefused: the held rows are unknown.
@@ -207,7 +207,7 @@ def _statements(
     own = holds.pop(cascade.root, NOTHING_HELD)
     restored = active_holds(connection, cascade.nodes[cascade.root].info, zone, None, axis)
     beneath = partial(cascade.carrying_conditions, {name: held.condition for name, held in holds.items()})
-    # What is archived must be returned by a statement of ours, what is held be found, and a dry run looks at every row.
+    # Nightshift's own statements must delete rows that are archived, find rows that are held, and count in a dry run.
     ours = turn.policy.archive or turn.run.dry_run or holds or not counts_rows(connection)
     return ExpiryStatements(
         cascade,
@@ -229,7 +229,7 @@ def _archive(turn: ExpiryContext, statements: ExpiryStatements) -> AbstractConte
 
 
 def _work(session: DeletionSession, statements: ExpiryStatements, turn: ExpiryContext, progress: BatchProgress) -> bool:
-    """Batch after batch; returns whether there was time for all of them."""
+    """Delete batch after batch; returns False if the time did not suffice."""
     deadline, root = turn.database.deadline, statements.cascade.root.label
     while progress.busy_in_a_row < MOST_BUSY:
         left = deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""Makes the result of one policy: of a run, or of a dry run, which counts rows and locks, changes and keeps nothing."""
+"""Builds the result of one policy, for a run or a dry run. A dry run counts rows, without locks or changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HELD = "rows of restored days, and rows on which such rows hang, are left alone 
 def table_result(
     connection: Connection, statements: ExpiryStatements, progress: BatchProgress, started: float, *, in_time: bool
 ) -> ExpiredTable:
-    """The result, with the oldest row that is still due."""
+    """Returns the result of a policy's run, with the expiry time of the oldest row that is still due."""
     cascade = statements.cascade
     oldest = oldest_due(connection, statements.due, cascade.root)
     left = count_due(connection, statements.due, cascade.root) if in_time and oldest else 0
@@ -42,7 +42,7 @@ def table_result(
     return ExpiredTable(
         table=cascade.root.label,
         status=done if oldest is None else RunStatus.PARTIAL,
-        # Rows that were passed over because somebody had them locked are known by being there still.
+        # Rows that were skipped because another session had locked them are still due.
         **progress.result_facts() | {"busy": max(left - progress.failed, progress.busy)},
         oldest_overdue=oldest,
         held=held,
@@ -54,7 +54,7 @@ def table_result(
 def ended_result(
     table: str, progress: BatchProgress, started: float, *, warning: str = "", error: NightshiftError | None = None
 ) -> ExpiredTable:
-    """Returns the result of a policy whose run failed, or was stopped for the reason that the warning gives."""
+    """Returns the result of a policy whose run failed, or stopped for the reason in `warning`."""
     return ExpiredTable(
         table=table,
         status=RunStatus.FAILED if error else RunStatus.PARTIAL,
@@ -125,7 +125,7 @@ def preview_expiry(
 
 
 def _triggers(cascade: CascadeGraph) -> list[str]:
-    """Returns a note for each table on the triggers that run as its rows are deleted."""
+    """Returns a note for each table with triggers that run when its rows are deleted."""
     return [
         f"{node.name.label}: {', '.join(node.info.triggers)} will run as rows are deleted; a dry run cannot try it"
         for node in cascade.nodes.values()
@@ -136,7 +136,7 @@ def _triggers(cascade: CascadeGraph) -> list[str]:
 def _unnamed_files(
     session: DeletionSession, statements: ExpiryStatements, node: CascadeTable, files: FileColumns
 ) -> Iterator[str]:
-    """A warning of the rows whose files cannot be identified: they will stay."""
+    """Yields a warning if the files of some rows cannot be identified; these rows will stay."""
     named = statements.files_sql(node, files)
     if count := session.number(f"SELECT count(*) FROM ({named}) f WHERE bucket IS NULL"):
         yield f"{node.name.label}.{files.key}: {count} values name no file that may be deleted: what they hang on stays"

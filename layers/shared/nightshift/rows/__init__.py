@@ -1,5 +1,5 @@
-"""Rows between databases and Parquet, without knowledge of archives, ledgers or policies.
+"""Transfer of rows between databases and Parquet files, independent of archives, ledgers and policies.
 
-`columns` maps database types to Arrow types and to the SQL that fetches them without loss; `postgres` and `sqlite`
-stream rows; `parquet` writes files; `timestamp_column` maps a timestamp column of any type to integers.
+Modules: `columns` maps database types to Arrow types and to the SQL that fetches values without loss; `postgres` and
+`sqlite` read and write rows; `parquet` writes files; `timestamp_column` maps timestamps of any type to integers.
 """

@@ -1,8 +1,8 @@
-"""Maps archived columns to PostgreSQL columns: sent directly, or through a stage table and a cast.
+"""Maps archived columns to PostgreSQL columns, for rows that are sent directly or through a stage table.
 
-The driver sends each Arrow type in the binary form of one PostgreSQL type. Where that is the column's own type, rows go
-straight into the table. Columns that were archived as text, or have values in `_nightshift_exact`, go into a temporary
-table of carrier types first, and from there through the type's own input function.
+The driver sends each Arrow type in the binary form of one PostgreSQL type. If this type is the column's type, rows are
+copied directly into the table. Columns that were archived as text, or have values in `_nightshift_exact`, are copied
+into a temporary stage table first; the type's input function then converts the values.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _CARRIERS: tuple[tuple[pa.DataType, str, frozenset[str]], ...] = (
     (pa.timestamp("us", "UTC"), "timestamptz", frozenset({"timestamptz"})),
     (pa.json_(), "json", frozenset({"json", "jsonb"})),
 )
-"""Arrow type, the type of a stage's column for it, and the types whose binary form the driver writes for it."""
+"""For each Arrow type: the type of the stage table's column, and the types whose binary form the driver writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Mapping of one archived column to one table column.
+    """Mapping of an archived column to a table column.
 
     Attributes:
-        base_type: of the table's column.
-        cast: the type to read the value as, as it was archived; None: as it is carried, for that type exists no longer
-            or the column has become text.
+        base_type: base type of the table's column.
+        cast: the archived type, to which the value is converted; None if the value stays as the file holds it, because
+            the archived type no longer exists or the column has become text.
         same: the table's column still has the archived type.
-        declared: the table's column's type.
-        recast: a cast from text to `cast` is another function than the type's input.
+        declared: declared type of the table's column.
+        recast: a cast from text to `cast` does not call the type's input function.
     """
 
     source: ArchivedColumn
@@ -60,29 +60,29 @@ class ColumnMapping:
 
 
 def can_copy_directly(ways: Sequence[ColumnMapping], file: ArchiveFile) -> bool:
-    """Returns whether the rows of a file can go into the table as they are."""
+    """Returns whether the rows of a file can be copied into the table without a stage table."""
     return not file.exact and all(way.same and way.base_type in _carrier(way.source.arrow)[1] for way in ways)
 
 
 def direct_feed(ways: Sequence[ColumnMapping], file: ArchiveFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The rows under the table's column names."""
+    """Returns the rows with the table's column names."""
     return _feed(file, [(way.source.name, way.target) for way in ways])
 
 
 def stage_feed(ways: Sequence[ColumnMapping], file: ArchiveFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The rows under a stage's column names."""
+    """Returns the rows with the stage table's column names."""
     names = [(way.source.name, f"c{number}") for number, way in enumerate(ways)]
     return _feed(file, [*names, (EXACT, EXACT)] if file.exact else names)
 
 
 def stage_columns(ways: Sequence[ColumnMapping], file: ArchiveFile) -> str:
-    """The column definitions of a file's stage."""
+    """Returns the column definitions of a file's stage table."""
     columns = [f"c{number} {_carrier(way.source.arrow)[0]}" for number, way in enumerate(ways)]
     return ", ".join([*columns, f"{EXACT} json"] if file.exact else columns)
 
 
 def stage_select(ways: Sequence[ColumnMapping], file: ArchiveFile, stage: str) -> str:
-    """The query that reads a stage's rows with their original types."""
+    """Returns the query that reads a stage table's rows with their original types."""
     return f"SELECT {', '.join(_read(way, number, exact=file.exact) for number, way in enumerate(ways))} FROM {stage}"
 
 
@@ -90,14 +90,14 @@ def _read(way: ColumnMapping, number: int, *, exact: bool) -> str:
     value = f"c{number}"
     exact_text = f"{EXACT} ->> {quote_literal(way.source.name)}" if exact and not way.source.is_text else None
     if way.cast is None:
-        # What the value was is text now: its own, or that of what carries it.
+        # The value becomes text: its exact text, or the text of the value in the file.
         return f"coalesce({exact_text}, CAST({value} AS text))" if exact_text else value
     read = input_of(value, way.cast, recast=way.recast and way.source.is_text)
     return f"coalesce({input_of(exact_text, way.cast, recast=way.recast)}, {read})" if exact_text else read
 
 
 def _carrier(kind: pa.DataType) -> tuple[str, frozenset[str]]:
-    """The stage's type and the directly writable types of an Arrow type."""
+    """Returns, for an Arrow type, the type of the stage table's column and the types that can be written directly."""
     if pa.types.is_decimal(kind):
         return f"numeric({kind.precision}, {kind.scale})", frozenset({"numeric"})
     return next(((stage, bases) for arrow, stage, bases in _CARRIERS if arrow == kind), ("text", frozenset()))
@@ -117,11 +117,11 @@ def _feed(file: ArchiveFile, names: Sequence[tuple[str, str]]) -> tuple[pa.Schem
 def differing_rows_sql(
     table: str, ways: Sequence[ColumnMapping], file: ArchiveFile, stage: str, timestamp: str | None
 ) -> str:
-    """SQL that counts the rows of a stage that are not in the table, compared exactly in the table's own types.
+    """Returns SQL that counts the stage table's rows that are not in the table, compared exactly in the table's types.
 
     Args:
-        timestamp: the table's name of the column that the archive was sorted by; rows that are equal are equal there
-            too, so an index on it saves reading the whole table.
+        timestamp: the table's column by which the archive was sorted. The SQL reads only rows in the range of its
+            values, for which an index on the column can be used.
     """
     names = [quote_identifier(way.target) for way in ways]
     as_text = ", ".join(_compared(name, way) for name, way in zip(names, ways, strict=True))
@@ -142,15 +142,15 @@ def differing_rows_sql(
 
 
 def _compared(name: str, way: ColumnMapping) -> str:
-    """A value as it is compared: to the letter, whatever its column's collation takes for equal.
+    """Returns SQL for the form in which a value is compared: its text, byte by byte, regardless of the collation.
 
-    Bytes are compared as they are: their text is twice as long, and PostgreSQL has none of more than 1 GB.
+    Values of type bytea are compared directly: their text is twice as long and may exceed PostgreSQL's 1 GB.
     """
     return name if way.base_type == "bytea" else f'({output_of(name)}) COLLATE "C"'
 
 
 def insert_sql(table: str, ways: Sequence[ColumnMapping], select: str, *, ignore_existing: bool) -> str:
-    """SQL that inserts a query's rows and yields how many went in."""
+    """Returns SQL that inserts a query's rows and yields the number of inserted rows."""
     columns = ", ".join(quote_identifier(way.target) for way in ways)
     conflict = " ON CONFLICT DO NOTHING" if ignore_existing else ""
     return (

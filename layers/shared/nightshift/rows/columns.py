@@ -1,14 +1,14 @@
-"""Maps each PostgreSQL type to an Arrow and Parquet type that carries all its values, or else to PostgreSQL's text.
+"""Maps each PostgreSQL type to an Arrow and Parquet type that holds all its values, or else to text.
 
-The text is the one that the type's own output function prints (`database.values`): no cast stands between.
+The text is the output of the type's output function (`database.values`), not of a cast.
 
-The map is explicit: a type that is not in it is carried as text on purpose. Three families are carried typed although a
-few of their values do not fit (`infinity`, years past 294246, `24:00`, `NaN` in a numeric): such a value is null in
-its typed column, and its exact text is in the row's `_nightshift_exact` column, a JSON object by column name.
-That column exists only in files that need it. So ordinary queries see proper types, and a restore sees every value.
+Types that are not in the map are stored as text. Some types have a few values that the Arrow type cannot hold
+(`infinity`, years after 294246, `24:00`, `NaN` in a numeric). In the typed column such a value is null. The row's
+`_nightshift_exact` column then holds its exact text, in a JSON object by column name. Only files with such values have
+this column. Ordinary queries therefore see proper types, and a restore finds every value.
 
-`json` is text, and not Parquet's JSON as `jsonb` is: PostgreSQL takes half a surrogate pair for a character there, and
-readers that validate (DuckDB) refuse the whole column.
+`jsonb` becomes Parquet's JSON, but `json` becomes text: PostgreSQL accepts half a surrogate pair in `json`, and readers
+that validate (DuckDB) refuse the whole column.
 
 The declared type of every column is written into the Parquet schema's field metadata (`nightshift.type`).
 """
@@ -28,16 +28,16 @@ from nightshift.errors import NightshiftError
 from nightshift.rows.reserved_names import EXACT, TYPE_KEY
 
 MAX_DIGITS = 38
-"""Of a 128-bit decimal."""
+"""Largest number of digits of a 128-bit decimal."""
 
 _AS_IS = frozenset(
     {"bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bpchar", "bytea", "uuid", "jsonb"}
     | {"date", "time", "timestamp", "timestamptz"}
 )
-"""Types that ADBC's driver reads into Arrow, value for value (tried with driver 1.13 on PostgreSQL 16 and 18)."""
+"""Types that ADBC's driver reads into Arrow without loss (tested with driver 1.13 on PostgreSQL 16 and 18)."""
 
 _PAIRS_A_CALL = 50
-"""A function takes 100 arguments in PostgreSQL as it is shipped."""
+"""Largest number of key-value pairs per function call; PostgreSQL's default limit is 100 arguments."""
 
 _FITS = {
     "date": "isfinite({0})",
@@ -47,11 +47,11 @@ _FITS = {
     "timestamptz": "{0} > '-infinity' AND {0} < '294246-01-01 00:00:00+00'",
     "numeric": "{0} <> 'NaN'",
 }
-"""Condition under which a value fits its typed column; types that are not here always fit."""
+"""SQL condition under which a value fits its typed column; values of other types always fit."""
 
 
 _MARKS = {"json": "\tas text"}
-"""Marks that distinguish a column from one of the same declared type that older files hold in another form."""
+"""Marks in the fingerprint of columns whose declared type older files store in another form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class ColumnEncoding:
     """Encoding of one column in Arrow.
 
     Attributes:
-        select: the SQL expression to fetch.
-        cast: Arrow type that the fetched text becomes; None: as fetched.
-        fits: SQL condition under which the typed form holds the value; None: always.
+        select: SQL expression that fetches the column.
+        cast: Arrow type to which the fetched text is converted; None if the fetched value is kept.
+        fits: SQL condition under which the typed column can hold the value; None if it always can.
     """
 
     column: TableColumn
@@ -74,7 +74,7 @@ def encode_column(column: TableColumn, *, always_fits: bool = False) -> ColumnEn
     """Decide the encoding of a column.
 
     Args:
-        always_fits: the caller's predicate already keeps awkward values out (the policy's own timestamp).
+        always_fits: the caller's condition excludes values that do not fit, as for the policy's timestamp column.
     """
     name = quote_identifier(column.name)
     base = column.base_type
@@ -92,18 +92,18 @@ def encode_column(column: TableColumn, *, always_fits: bool = False) -> ColumnEn
 
 
 def carry_as_text(column: TableColumn, name: str | None = None) -> ColumnEncoding:
-    """A column as PostgreSQL's text, whatever its type; `name` is its name in the file, None: its own."""
+    """Returns the encoding of a column of any type as text; `name` is the name in the file, None for the own name."""
     known_as = column if name is None else replace(column, name=name)
     return ColumnEncoding(known_as, output_of(quote_identifier(column.name)))
 
 
 def _printed_if(condition: str, name: str) -> str:
-    """A value's text where a condition holds that does not hold for NULL."""
+    """Returns SQL for a value's text if a condition is true, else NULL; the condition must not be true for NULL."""
     return f"CASE WHEN {condition} THEN pg_catalog.concat({name}) END"
 
 
 def _decimal(column: TableColumn) -> pa.DataType | None:
-    """Parquet's decimal for a `numeric(p, s)`; PostgreSQL allows more digits, negative scales, and no limits at all."""
+    """Returns the decimal type for a `numeric(p, s)`; None for too many digits, a negative scale or no limits."""
     precision, scale = column.precision, column.scale
     if precision is None or scale is None or not 0 <= scale <= precision <= MAX_DIGITS:
         return None
@@ -111,7 +111,7 @@ def _decimal(column: TableColumn) -> pa.DataType | None:
 
 
 def select_list(carried: Sequence[ColumnEncoding]) -> str:
-    """The SQL list that fetches all columns, `_nightshift_exact` last where a column may need it."""
+    """Returns the SQL list that fetches all columns, and `_nightshift_exact` last if a column may need it."""
     parts = [f"{c.select} AS {quote_identifier(c.column.name)}" for c in carried]
     risky = [c for c in carried if c.fits]
     if risky:
@@ -134,9 +134,9 @@ def count_non_empty(rows: pa.Table, name: str) -> int:
 
 
 def apply_types(table: pa.Table, carried: Sequence[ColumnEncoding]) -> pa.Table:
-    """Give a fetched table its final types, and every field the name of its database type.
+    """Convert a fetched table to its final types, and store the database type in every field's metadata.
 
-    Raises `NightshiftError` where a value does not fit after all; the caller must roll back.
+    Raises `NightshiftError` if a value does not fit; the caller must then roll back.
     """
     try:
         return _refine(table, carried)
@@ -163,18 +163,19 @@ def _refine(table: pa.Table, carried: Sequence[ColumnEncoding]) -> pa.Table:
 
 
 def fingerprint_rows(columns: Sequence[TableColumn]) -> str:
-    """SHA-256 over names and declared types, in order: equal exactly where the tables' shapes are.
+    """Returns the SHA-256 of the columns' names and declared types, in order.
 
-    So are the types in the files: `json`, which was Parquet's JSON until November 2026, is told apart by a mark.
+    Files with equal fingerprints also have equal Arrow types: a mark distinguishes `json` columns from those of files
+    that were written before November 2026, which stored `json` as Parquet's JSON.
     """
     lines = "\n".join(f"{c.name}\t{c.type_name}{_MARKS.get(c.base_type, '')}" for c in columns)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def exact_sum(numbers: pa.Array) -> int:
-    """The sum of 64-bit integers, none of them null; Arrow's overflows, so the halves are summed apart.
+    """Returns the sum of 64-bit integers without nulls; the halves are summed separately, as Arrow's sum may overflow.
 
-    Exact for up to 2^31 of them at a time.
+    The sum is exact for up to 2^31 integers.
     """
     low = pc.sum(pc.bit_wise_and(numbers, 0xFFFF_FFFF)).as_py() or 0
     high = pc.sum(pc.shift_right(numbers, 32)).as_py() or 0

@@ -1,6 +1,6 @@
-"""Writes log events and lines of log files to Parquet: gathers them until they fill a file, then encodes it like rows.
+"""Writes log events and lines of log files to Parquet: collects records for a file, then encodes the file.
 
-The columns name their PostgreSQL types, as the archive's do, so that the same reader reads them.
+The columns name PostgreSQL types, like the columns of archived rows, so that the same reader can read both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVENTS = pa.schema(
         _column("event_id", pa.string(), "text"),
     ]
 )
-"""Events of a CloudWatch log group; times in milliseconds since 1970."""
+"""Schema for events of a CloudWatch log group; the times are milliseconds since 1970."""
 
 LINES = pa.schema(
     [
@@ -41,7 +41,7 @@ LINES = pa.schema(
         _column("content", pa.binary(), "bytea"),
     ]
 )
-"""Lines of files, with their line ends: the contents in their order are the file, byte by byte."""
+"""Schema for lines of files, with line ends: the contents, joined in order, are exactly the bytes of the file."""
 
 FILES = pa.schema(
     [
@@ -53,11 +53,11 @@ FILES = pa.schema(
         _column("modified", _MOMENT, "timestamp(3) with time zone"),
     ]
 )
-"""The files themselves; `size` and `sha256` are of the contents, unpacked where they were packed."""
+"""Schema for facts of files; `size` and `sha256` describe the contents, after unpacking if the file was packed."""
 
 
 def event_ids(body: bytes, since_ms: int) -> set[str]:
-    """Return the ids of events that were ingested since a time, or nobody knows when; `body` is a file of `EVENTS`."""
+    """Returns the ids of events that were ingested since a time or at an unknown time; `body` is a file of `EVENTS`."""
     events = pq.read_table(pa.BufferReader(body), columns=["ingestion_time", "event_id"])
     at = events["ingestion_time"].cast(pa.int64())
     recent = pc.fill_null(pc.greater_equal(at, since_ms), True)
@@ -65,11 +65,11 @@ def event_ids(body: bytes, since_ms: int) -> set[str]:
 
 
 class ParquetBuffer:
-    """Rows of one schema on their way into files, in memory until they are encoded.
+    """Buffer in memory for rows of one schema, until `encode_file` encodes them.
 
     Attributes:
-        rows: gathered since the last file.
-        size: their bytes, as the caller counts them.
+        rows: number of rows since the last file.
+        size: number of bytes of these rows, as the caller counts them.
     """
 
     def __init__(self, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
@@ -81,11 +81,11 @@ class ParquetBuffer:
         self.size = 0
 
     def add_record(self, columns: Sequence[Sequence[Any]], size: int) -> None:
-        """Take some rows.
+        """Add rows to the buffer.
 
         Args:
-            columns: one sequence for each field; text may hold half characters, which become U+FFFD.
-            size: bytes to count for them.
+            columns: one sequence of values per field; unpaired surrogates in text become U+FFFD.
+            size: number of bytes to count for the rows.
         """
         arrays = [_array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
         self._batches.append(pa.record_batch(arrays, schema=self._schema))
@@ -93,7 +93,7 @@ class ParquetBuffer:
         self.size += size
 
     def encode_file(self) -> ParquetFile:
-        """The rows as one file; nothing is gathered afterwards. Raises `NightshiftError` where memory ends."""
+        """Returns the rows as one file and empties the buffer; raises `NightshiftError` if memory is insufficient."""
         table = pa.Table.from_batches(self._batches, schema=self._schema)
         self._batches, self.rows, self.size = [], 0, 0
         return self._encoder.encode_rows(table)

@@ -1,11 +1,11 @@
-"""Writes rows to Parquet: one file a day, sorted by time, with statistics and a page index.
+"""Writes rows to Parquet: one file per day, sorted by time, with statistics and a page index.
 
-Floats have neither, nor a dictionary: NaN has no place between a minimum and a maximum, and engines that use these
-skip it (`x <> 1`); a dictionary's values are compared bit by bit, as if -0 were not 0.
+Columns of floats have no statistics, because minimum and maximum do not cover NaN, and engines that use statistics
+would skip NaN (`x <> 1`). Columns of floats have no dictionary, because its values are compared bit by bit, so that -0
+would differ from 0.
 
-The format is plain Parquet 2.6 with zstd, so that Athena, DuckDB, Spark and pyarrow read it as it is. Dictionary
-encoding is chosen by looking: it halves the cost of columns with few values and doubles that of columns with many,
-where pyarrow would try it and give up.
+The format is Parquet 2.6 with zstd, which Athena, DuckDB, Spark and pyarrow can read. A sample of the rows decides on
+dictionary encoding, which halves the cost of columns with few distinct values and doubles that of other columns.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from nightshift.errors import NightshiftError
 from nightshift.rows.reserved_names import EXACT
 from nightshift.rows.timestamp_column import TimestampColumn, parse_text
 
-# Arrow's usual allocator holds on to what was freed: two workers peak at 300 to 380 MB with it, at 240 to 320 MB with
-# jemalloc, which not every platform's wheel carries.
+# Arrow's default allocator keeps freed memory: two workers peak at 300 to 380 MB with it, and at 240 to 320 MB with
+# jemalloc, which some platforms' wheels lack.
 with suppress(NotImplementedError):
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 
@@ -44,7 +44,7 @@ class ArchiveDay:
     """The rows of one calendar day (in the policy's zone), oldest first.
 
     Attributes:
-        first, last: the oldest and the youngest point on the axis; None where the rows have no timestamp.
+        first, last: the oldest and the youngest point on the axis; None if the rows have no timestamp.
     """
 
     day: date
@@ -55,16 +55,16 @@ class ArchiveDay:
 
 @dataclass(frozen=True, slots=True)
 class ParquetFile:
-    """A file in memory, and the row count that its own footer states."""
+    """A Parquet file in memory, and the row count in the file's footer."""
 
     body: bytes
     rows: int
 
 
 def by_day(table: pa.Table, axis: TimestampColumn) -> Iterator[ArchiveDay]:
-    """Sort rows, without a null in the axis's column, by time and cut them at the zone's midnights.
+    """Sort rows by time and split them at the zone's midnights; the axis's column must have no nulls.
 
-    Raises `NightshiftError` where memory or Arrow gives out.
+    Raises `NightshiftError` if memory is insufficient or Arrow fails.
     """
     with _explained("sorted", table):
         keys = sort_keys(table, axis)
@@ -84,22 +84,22 @@ def by_day(table: pa.Table, axis: TimestampColumn) -> Iterator[ArchiveDay]:
 
 
 class ParquetEncoder:
-    """Writes files of one table, all in the same way."""
+    """Encodes the files of one table, all with the same settings."""
 
     def __init__(self, axis: TimestampColumn | None, metadata: Mapping[str, str]) -> None:
         """Args:
-        axis: rows come sorted by its column; None: in no order.
-        metadata: goes into the files' key-value metadata.
+        axis: the timestamp column by which the rows are sorted; None for unsorted rows.
+        metadata: key-value metadata of the files.
         """
         self._axis = axis
         self._metadata = {key: value.encode() for key, value in metadata.items()}
         self._dictionary: list[str] | None = None
 
     def encode_rows(self, table: pa.Table) -> ParquetFile:
-        """Write one file; raises `NightshiftError` where memory or Arrow gives out."""
+        """Encode rows as one file; raises `NightshiftError` if memory is insufficient or Arrow fails."""
         with _explained("written as Parquet", table):
             if self._dictionary is None:
-                # Judged once: a look at every file would cost 2 % of a run.
+                # Determined by the first file only; a sample of every file would cost 2 % of a run.
                 self._dictionary = _dictionary_columns(table)
             schema = table.schema.with_metadata(self._metadata)
             sink = pa.BufferOutputStream()
@@ -120,7 +120,7 @@ class ParquetEncoder:
 
 @contextmanager
 def _explained(done: str, table: pa.Table) -> Iterator[None]:
-    """Turn Arrow's exceptions where memory ends into an error with a remedy."""
+    """Translate exceptions of Arrow, e.g. for insufficient memory, into a `NightshiftError` with a hint."""
     try:
         yield
     except (pa.ArrowException, MemoryError, OSError) as exc:
@@ -134,7 +134,7 @@ def _explained(done: str, table: pa.Table) -> Iterator[None]:
 
 
 def _dictionary_columns(table: pa.Table) -> list[str]:
-    """Columns with few distinct values, judged by the first rows."""
+    """Returns the columns with few distinct values in the first rows."""
     sample = table.slice(0, _SAMPLE_ROWS)
     few = []
     for field, column in zip(table.schema, sample.columns, strict=True):
@@ -149,7 +149,7 @@ def _dictionary_columns(table: pa.Table) -> list[str]:
 def sort_keys(table: pa.Table, axis: TimestampColumn) -> pa.Array:
     """Returns the keys that sort rows by time: points, or fractional numbers for `floor_timestamps`.
 
-    Raises `NightshiftError` where a text is no time.
+    Raises `NightshiftError` if a text is no date and time.
     """
     column = table.column(axis.column).combine_chunks()
     if axis.epoch_unit is not None:
@@ -169,12 +169,12 @@ def sort_keys(table: pa.Table, axis: TimestampColumn) -> pa.Array:
 
 
 def floor_timestamps(keys: pa.Array) -> pa.Array:
-    """The points of sort keys, as 64-bit integers."""
+    """Returns the points of sort keys, as 64-bit integers."""
     return keys if pa.types.is_integer(keys.type) else pc.floor(keys).cast(pa.int64(), safe=False)
 
 
 def _sorting_columns(table: pa.Table, axis: TimestampColumn | None) -> list[pq.SortingColumn] | None:
-    """The axis's column, where the order of the sort keys is its own, as a reader compares it."""
+    """Returns the axis's column as the file's sorting column; None if a reader would compare its values differently."""
     if axis is None:
         return None
     column = table.column(axis.column)
@@ -187,13 +187,14 @@ def _numbers(column: pa.Array, table: pa.Table, axis: TimestampColumn) -> pa.Arr
     if column.null_count:
         return _of_every_class(column, table, axis)
     if pa.types.is_string(column.type):
-        # PostgreSQL's unlimited numeric, or SQLite's digits; days begin at whole units, so the fraction says nothing.
+        # A numeric without limits (PostgreSQL), or digits (SQLite); the fraction is irrelevant, as days begin at whole
+        # units.
         return pc.replace_substring_regex(column, r"\..*", "").cast(pa.int64())
     return column.cast(pa.int64()) if pa.types.is_integer(column.type) else column
 
 
 def _of_every_class(column: pa.Array, table: pa.Table, axis: TimestampColumn) -> pa.Array:
-    """SQLite: values whose storage class is not the column's stand in the row's exact literals."""
+    """Returns the sort keys of a SQLite column; the row's exact literals hold values of another storage class."""
     exact = table.column(EXACT).to_pylist()
     values = [
         json.loads(literals)[axis.column] if value is None else value

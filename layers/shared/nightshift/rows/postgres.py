@@ -1,9 +1,9 @@
-"""Streams rows out of and into PostgreSQL by binary COPY, which ADBC's driver translates to and from Arrow in C.
+"""Reads rows from PostgreSQL and writes rows to it by binary COPY; ADBC's driver converts to and from Arrow in C.
 
-The driver turns every statement that returns rows into a `COPY (…) TO STDOUT`, `DELETE … RETURNING` included (legal
-since PostgreSQL 9.6). COPY takes no bind parameters, so statements arrive with quoted identifiers and literals
-(`database.catalog`). Autocommit is off: under it a client that fails half-way through a stream would have deleted rows
-that nobody holds. After any error the connection is closed, not reused, and the server undoes the transaction.
+The driver runs every statement that returns rows as `COPY (…) TO STDOUT`, including `DELETE … RETURNING` (allowed since
+PostgreSQL 9.6). COPY has no bind parameters, so statements contain quoted identifiers and literals
+(`database.catalog`). Autocommit is off; otherwise a client that fails during a stream would lose the rows that the
+statement deleted. After an error the connection is closed, not reused, and the server rolls the transaction back.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from nightshift.rows.row_connection import ConnectionLost, TransactionLimits
 
 SESSION = {
     **UNLIMITED,
-    # What PostgreSQL prints as text must be the same on every server, and lossless. What it reads as text, too: without
-    # `array_nulls` a null in an array would become the word.
+    # PostgreSQL must print and read text in the same way on every server, without loss. Without `array_nulls`, a null
+    # in an array would become the word.
     **MEANING,
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -39,36 +39,36 @@ SESSION = {
     "row_security": "off",
     # Compiling a plan costs more than it saves on statements that only scan.
     "jit": "off",
-    # An interval of time is always a small part of the table, whatever stale statistics say.
+    # An interval of time is always a small part of the table, even if the statistics are outdated.
     "enable_seqscan": "off",
     "search_path": search_path.PINNED,
 }
 
 _AT_LOGIN = f"-c search_path={search_path.PINNED.replace(' ', '')} -c quote_all_identifiers=off"
 _OPTIONS_REFUSED = re.compile("startup parameter|command-line option", re.IGNORECASE)
-"""In the words of PgBouncer, or of Amazon's proxy."""
+"""Pattern of the message with which PgBouncer or Amazon's proxy refuses options in the connection."""
 
 BATCH_BYTES = 4 << 20
-"""Arrow batches of this size: small enough that a chunk's limit is noticed soon, large enough to cost nothing."""
+"""Size of the Arrow batches: small enough to detect a chunk's limit early, and large enough to cause no overhead."""
 
 _DRIVER_ERRORS = (dbapi.Error, pa.ArrowException, OSError)
-"""Forms of the server's errors: through DBAPI, or through Arrow's C stream, whose numbers pyarrow maps to its own."""
+"""Exceptions for errors of the server: from DBAPI, or from Arrow's C stream, whose codes pyarrow maps to exceptions."""
 
 _UNKNOWN_OUTCOME = "40003"
 
 
 class PostgresConnection:
-    """One data connection; see `rows.row_connection.RowConnection`."""
+    """A connection for row data in PostgreSQL; see `rows.row_connection.RowConnection`."""
 
     def __init__(self, target: DatabaseTarget) -> None:
-        """Connect; raises `DatabaseUnavailable` where the server cannot be reached or refuses the login."""
+        """Connect; raises `DatabaseUnavailable` if the server cannot be reached or refuses the login."""
         self.healthy = True
         self._handed_over = False
         try:
             self._connection = open_connection(target)
             path = {} if target.search_path is None else {search_path.ROLES_PATH: target.search_path}
             self._set(SESSION | path)
-            # English messages, where we may choose: see `_SAID`. Only a superuser may, so a refusal is no news.
+            # `postgres_errors._SAID` needs English messages. Only a superuser may set them, so a refusal is ignored.
             with suppress(dbapi.Error):
                 self._set({"lc_messages": "C"})
             self._rollback()
@@ -81,7 +81,7 @@ class PostgresConnection:
             ) from None
 
     def _set(self, settings: Mapping[str, str]) -> None:
-        """Set parameters for the session, in one round trip. Committed: a rollback would undo them."""
+        """Set parameters for the session in one round trip, and commit, because a rollback would reset them."""
         with self._connection.cursor() as cursor:
             cursor.execute(f"SELECT {DURABLE}, {settings_sql(settings)}")
             cursor.fetchall()
@@ -126,14 +126,14 @@ class PostgresConnection:
         *,
         hand_over: bool = False,
     ) -> int:
-        """Put rows into a table by `COPY … FROM STDIN (FORMAT binary)`, encoded from Arrow in C.
+        """Insert rows into a table by `COPY … FROM STDIN (FORMAT binary)`.
 
         Args:
-            schema, table: exact names; `pg_temp` for the session's own tables.
-            form: of the batches; its field names are the columns to fill.
-            hand_over: the table's own defaults and constraints may rely on the role's search_path.
+            schema, table: exact names; `pg_temp` for the session's temporary tables.
+            form: schema of the batches; the field names are the columns to fill.
+            hand_over: set the role's search_path, because the table's defaults and constraints may rely on it.
 
-        Returns the number of rows that the server took. Raises whatever `batches` raises, too.
+        Returns the number of inserted rows. Exceptions of `batches` are raised unchanged.
         """
         raised: list[BaseException] = []
 
@@ -143,7 +143,7 @@ class PostgresConnection:
                     bounds.check()
                     yield batch
             except BaseException as exc:
-                raised.append(exc)  # the driver passes on its text at most
+                raised.append(exc)  # the driver keeps only the exception's text
                 raise
 
         if hand_over:
@@ -176,21 +176,21 @@ class PostgresConnection:
         self._take_path_back(statement)
 
     def _take_path_back(self, statement: str) -> None:
-        """After a statement that ran by the role's own search_path, ours holds again; see `database.search_path`."""
+        """Set our search_path again after a statement that ran with the role's path; see `database.search_path`."""
         self._handed_over |= search_path.HANDED_OVER in statement
         if search_path.is_handed_over(statement):
             self.execute(search_path.TAKEN_BACK)
 
     def commit(self) -> None:
         if self._handed_over:
-            # For what the statement has left for COMMIT to call.
+            # For triggers and constraints that run at COMMIT.
             self.execute(search_path.HAND_OVER)
         try:
             self._connection.commit()
         except _DRIVER_ERRORS as exc:
             state = getattr(exc, "sqlstate", None)
             if state and state != _UNKNOWN_OUTCOME and is_about_rows(state, in_function=is_in_function(str(exc))):
-                # A constraint or a trigger that is due last. The server said no: the outcome is known.
+                # A deferred constraint or trigger failed, so the transaction is known to be rolled back.
                 raise translate_error(exc) from exc
             self.healthy = False
             raise ConnectionLost("the answer to COMMIT was not success", detail=line_of(exc)) from exc
@@ -200,7 +200,7 @@ class PostgresConnection:
             self._connection.close()
 
     def _rollback(self) -> None:
-        """Undo. Where even that fails the connection is gone, and the server has undone it by itself."""
+        """Roll back; if the rollback fails, the connection is lost and the server rolls back."""
         try:
             self._connection.rollback()
         except _DRIVER_ERRORS:
@@ -216,17 +216,17 @@ def _translated_errors() -> Iterator[None]:
 
 
 def _message(exc: dbapi.Error) -> str:
-    """The server's own message, without libpq's text on the address before it."""
+    """Returns the server's message, without the text about the address that libpq puts before it."""
     line = first_line(str(exc)).rpartition("failed: ")[2].strip()
     return f"{line} (SQLSTATE {exc.sqlstate})" if exc.sqlstate else line or type(exc).__name__
 
 
 def open_connection(target: DatabaseTarget) -> dbapi.Connection:
-    """A connection whose driver knows the types by their names.
+    """Open a connection with options that protect the driver's look-up of types.
 
-    It asks for these as it connects, by operators and functions without a schema, and where every name comes quoted
-    (`quote_all_identifiers`) it knows none. So the session is told at log-in. Some pools and proxies refuse to be told
-    anything there: `database.session_start` has seen that behind one of them nothing can be taken for PostgreSQL's own.
+    As it connects, the driver looks up types with unqualified operators and functions, and finds no type if
+    `quote_all_identifiers` is on. The connection's options therefore set both parameters. Some pools and proxies refuse
+    options; for these, `database.session_start` checks that no operator can be taken for one of PostgreSQL's own.
     """
     try:
         return dbapi.connect(target.libpq_uri(options=_AT_LOGIN), autocommit=False)

@@ -1,4 +1,4 @@
-"""Translates exceptions of the data plane's driver into errors for the engine, by SQLSTATE."""
+"""Translates exceptions of ADBC's driver into subclasses of `NightshiftError`, by SQLSTATE."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOCKED = {"55P03"}
 _INTERRUPTED = {"57014", "40001", "40P01", "25P03"}
 _REFERENCED = "23503"
 _SAID = {
-    # An error in the middle of a COPY reaches us through Arrow's C stream, which carries its text but no SQLSTATE.
+    # Arrow's C stream reports an error during a COPY, with the message but without an SQLSTATE.
     "lock timeout": "55P03",
     "statement timeout": "57014",
     "user request": "57014",
@@ -37,9 +37,9 @@ _SAID = {
 
 
 def translate_error(exc: Exception) -> NightshiftError:
-    """Sort an error by its SQLSTATE (PostgreSQL manual, appendix A).
+    """Returns the nightshift error for a driver's exception, by SQLSTATE (PostgreSQL manual, appendix A).
 
-    Only the first line is kept: the server's DETAIL may quote a row.
+    The error contains only the first line of the message, because the server's DETAIL may quote a row.
     """
     message = str(exc)
     state = getattr(exc, "sqlstate", None) or next((s for words, s in _SAID.items() if words in message), None)
@@ -89,10 +89,10 @@ def _sorted(state: str | None, message: str, detail: str) -> NightshiftError:
 
 
 def is_in_function(message: str) -> bool:
-    """Returns whether an error arose in a function that the statement called, by the English word of its context."""
+    """Returns whether an error arose in a function that the statement called, by the English CONTEXT line."""
     return "\nCONTEXT:  PL/" in message or "\nCONTEXT:  SQL " in message
 
 
 def line_of(exc: Exception) -> str:
-    """The first line of the driver's message."""
+    """Returns the first line of the driver's message."""
     return first_line(str(exc)) or type(exc).__name__

@@ -1,4 +1,4 @@
-"""Reads archived files: their columns as they were declared, their rows as Arrow batches."""
+"""Reads archived files: the columns with their declared types, and the rows as Arrow batches."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BATCH_ROWS = 8192
 
 @dataclass(frozen=True, slots=True)
 class ArchivedColumn:
-    """One column of a file.
+    """A column of an archived file.
 
     Attributes:
-        type_name: the type that the database declared, e.g. `numeric(10,2)`.
-        arrow: the type that carries it.
+        type_name: the declared type in the database, e.g. `numeric(10,2)`.
+        arrow: the Arrow type in the file.
     """
 
     name: str
@@ -30,27 +30,27 @@ class ArchivedColumn:
 
     @property
     def is_decimal(self) -> tuple[int, int] | None:
-        """Precision and scale, where it is carried as a decimal."""
+        """Returns precision and scale if the file stores the column as a decimal, else None."""
         return (self.arrow.precision, self.arrow.scale) if pa.types.is_decimal(self.arrow) else None
 
     @property
     def is_text(self) -> bool:
-        """It is carried as text, be it its own or PostgreSQL's for a type that Arrow has not."""
+        """Returns whether the file stores the column as text: a text column, or a type that Arrow lacks."""
         return bool(pa.types.is_string(self.arrow))
 
 
 class ArchiveFile:
-    """A Parquet file of the archive, held in memory; its rows are decoded as they are asked for.
+    """A Parquet file of the archive in memory; methods decode the rows when they are called.
 
     Attributes:
-        rows: the row count that its footer states.
-        columns: in the table's order, without `_nightshift_exact`.
-        exact: whether it has that column.
-        metadata: its key-value metadata, `nightshift.…`.
+        rows: the row count in the file's footer.
+        columns: the columns in the table's order, without `_nightshift_exact`.
+        exact: whether the file has the column `_nightshift_exact`.
+        metadata: the file's key-value metadata, `nightshift.…`.
     """
 
     def __init__(self, body: bytes) -> None:
-        """Raises `ArchiveMismatch` where the body is no Parquet file, or none of ours."""
+        """Open a file; raises `ArchiveMismatch` if the body is no Parquet file, or nightshift did not write it."""
         try:
             self._file = pq.ParquetFile(pa.BufferReader(body))
             schema = self._file.schema_arrow
@@ -66,7 +66,7 @@ class ArchiveFile:
         self.schema = schema
 
     def read_batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Every row, `rows` at a time; raises `ArchiveMismatch` where a page cannot be decoded."""
+        """Yields all rows in batches of `rows` rows; raises `ArchiveMismatch` if a page cannot be decoded."""
         try:
             yield from self._file.iter_batches(batch_size=rows)
         except (pa.ArrowException, OSError) as exc:
@@ -90,7 +90,7 @@ class ArchiveFile:
         return rows
 
     def largest_batch(self, column: str) -> int | None:
-        """The greatest value of an integer column, else None; raises `ArchiveMismatch` if it cannot be decoded."""
+        """Returns an integer column's greatest value, None for other columns; raises `ArchiveMismatch` if unreadable."""
         if not pa.types.is_integer(self.schema.field(column).type):
             return None
         try:

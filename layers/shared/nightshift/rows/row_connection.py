@@ -1,4 +1,4 @@
-"""Defines the data connection that the archive needs from a database, and its errors."""
+"""Defines the protocol of connections for row data, and the errors that the connections raise."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from nightshift.errors import NightshiftError
 
 
 class RowsLocked(NightshiftError):
-    """Another session holds a lock that we need, and did not release it in time. Nothing was changed."""
+    """Another session did not release a needed lock in time. Nothing was changed."""
 
 
 class StatementInterrupted(NightshiftError):
-    """The server ended the statement: its time was over, a deadlock, a serialization failure. Nothing was changed."""
+    """The server ended the statement after a timeout, a deadlock or a serialization failure. Nothing was changed."""
 
 
 class StatementRefused(NightshiftError):
-    """The database did not carry a statement out. Nothing was changed.
+    """The database refused a statement. Nothing was changed.
 
-    `about_rows`: it refused some row, as far as is known; others may go through.
+    `about_rows`: the error probably concerns some rows, and the statement may succeed with other rows.
     """
 
     about_rows = False
 
 
 class RowTooBig(StatementRefused):
-    """PostgreSQL cannot send a row, for its binary form or a value's text has 1 GB or more. Nothing was changed."""
+    """PostgreSQL cannot send a row: the row's binary form or a value's text has 1 GB or more. Nothing was changed."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -41,11 +41,11 @@ class RowTooBig(StatementRefused):
 
 
 class TooLarge(NightshiftError):
-    """A chunk turned out larger than memory allows. Nothing was changed; a smaller one will do."""
+    """A chunk is larger than the memory limit. Nothing was changed; a smaller chunk may succeed."""
 
 
 class ConnectionLost(NightshiftError):
-    """The connection is gone. Whatever it had not committed is undone by the server."""
+    """The connection is lost. The server rolls back an uncommitted transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class TransactionLimits:
     """Limits of the transaction of one chunk.
 
     Attributes:
-        seconds: for the whole transaction, upload included.
-        lock_seconds: waiting for locks.
-        bytes: Arrow memory of the rows.
-        stop: asked between batches; True ends the chunk as `StatementInterrupted`.
+        seconds: time limit of the whole transaction, including the upload.
+        lock_seconds: time limit for each wait for a lock.
+        bytes: limit of the Arrow memory of the rows.
+        stop: function that is called between batches; if it returns True, `StatementInterrupted` ends the chunk.
     """
 
     seconds: float
@@ -65,7 +65,7 @@ class TransactionLimits:
     stop: Callable[[], bool]
 
     def check(self, size: int = 0) -> None:
-        """Raises `TooLarge` for rows of more bytes than allowed, `StatementInterrupted` where the chunk is to stop."""
+        """Raise `TooLarge` if `size` exceeds the limit, or `StatementInterrupted` if the chunk must stop."""
         if size > self.bytes:
             raise TooLarge("a chunk is larger than expected", detail=f"over {self.bytes} bytes")
         if self.stop():
@@ -73,39 +73,39 @@ class TransactionLimits:
 
 
 class RowConnection(Protocol):
-    """One connection that moves rows. Used by one thread at a time."""
+    """Protocol of a connection that reads and writes rows. Only one thread at a time may use a connection."""
 
     @property
     def healthy(self) -> bool:
-        """False once the server is known to be gone; such a connection must be replaced."""
+        """Returns False if the connection is known to be lost; the caller must then open another connection."""
 
     def transaction(self, bounds: TransactionLimits) -> AbstractContextManager[None]:
-        """A transaction: rolled back on every way out except through `commit()`."""
+        """Open a transaction, which is rolled back at the end unless `commit()` was called."""
 
     def read_table(self, statement: str, bounds: TransactionLimits) -> pa.Table:
-        """Run a statement that returns rows, and gather them.
+        """Run a statement that returns rows, and return all rows as one table.
 
         Raises `RowsLocked`, `StatementInterrupted`, `TooLarge` or `ConnectionLost`.
         """
 
     def stream_rows(self, statement: str, bounds: TransactionLimits) -> Iterator[pa.RecordBatch]:
-        """Like `read`, batch by batch."""
+        """Run a statement that returns rows, and yield the rows in batches; raises the errors of `read_table`."""
 
     def execute(self, statement: str) -> int:
-        """Run a statement that returns one row with one integer, and return that."""
+        """Run a statement that returns one row with one integer, and return the integer."""
 
     def run_statement(self, statement: str) -> None:
         """Run a statement that returns nothing."""
 
     def commit(self) -> None:
-        """Commit; raises `ConnectionLost` where the server's answer never came: the outcome is unknown."""
+        """Commit; raises `ConnectionLost` if the server did not answer, so that the outcome is unknown."""
 
     def close(self) -> None:
-        """Let go of the server; never raises."""
+        """Close the connection; never raises."""
 
 
 def rebatch(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
-    """A stream of batches as tables of about `size` bytes."""
+    """Yields the rows of a stream of batches as tables of at least `size` bytes; the last table may be smaller."""
     held: list[pa.RecordBatch] = []
     held_bytes = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Writes the first rows of an archive as CSV for Slack: bounded, and readable by Excel as it is (UTF-8 with BOM)."""
+"""Writes the first rows of an archive as CSV for Slack, with limits on rows and bytes, in UTF-8 with BOM for Excel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BOM = b"\xef\xbb\xbf"
 MAX_BYTES = 4 << 20
 
 _FORMULA = r"^[=+\-@\t\r]"
-"""Characters that start a spreadsheet formula (OWASP, CSV injection): chat logs hold text of strangers."""
+"""Pattern of text that a spreadsheet reads as a formula (OWASP, CSV injection); chat logs contain strangers' text."""
 _NUMBER = r"^[+-]?[0-9.]+$"
 
 
 class CsvSample:
-    """Collects the first rows of many tables until it is full."""
+    """Collects the first rows of several tables, up to limits on rows and bytes."""
 
     def __init__(self, limit: int) -> None:
         """`limit` is the number of rows to keep; 0 keeps none."""
@@ -34,7 +34,7 @@ class CsvSample:
         return bytes(self._body)
 
     def add_rows(self, table: pa.Table) -> None:
-        """Append rows, header first; rows past the limit are ignored, in number or in bytes."""
+        """Append rows, with a header before the first row; rows above the limit on rows or bytes are ignored."""
         if self.full or table.num_rows == 0:
             return
         head = _printable(table.slice(0, self._limit - self.rows))
@@ -50,8 +50,8 @@ class CsvSample:
 
 
 def _printable(table: pa.Table) -> pa.Table:
-    """CSV has text only: bytes become hex, identifiers their usual form."""
-    names = [name for name in table.column_names if name != EXACT]  # in some chunks only, and not for people
+    """Returns the table in a form that CSV can hold: bytes as hexadecimal text, UUIDs as text, without `EXACT`."""
+    names = [name for name in table.column_names if name != EXACT]  # only some chunks have this column
     columns = [_printable_column(table.schema.field(name).type, table.column(name)) for name in names]
     return pa.Table.from_arrays([_harmless(column) for column in columns], names=names)
 
@@ -71,7 +71,7 @@ def _as_text(column: pa.ChunkedArray, write: Callable[[Any], str]) -> pa.Chunked
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text that a spreadsheet would take for a formula, behind an apostrophe."""
+    """Returns the column with an apostrophe before each text that a spreadsheet would read as a formula."""
     if not pa.types.is_string(column.type):
         return column
     formula = pc.and_not(pc.match_substring_regex(column, _FORMULA), pc.match_substring_regex(column, _NUMBER))

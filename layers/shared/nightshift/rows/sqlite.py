@@ -1,8 +1,8 @@
 """Reads rows from SQLite, and inserts archived rows.
 
-SQLite is for small services and local runs, so the standard library's driver does: it alone keeps SQLite's rule that
-every *value* has a type of its own. A column is carried by its affinity; a value of another storage class is null
-there, and its exact SQL literal is in `_nightshift_exact` (see `rows.columns`).
+SQLite serves small services and local runs, so the standard library's driver is fast enough. In SQLite every value has
+its own type, which only this driver reports. The Arrow type of a column follows from the column's affinity. A value of
+another storage class is null in the typed column, and `_nightshift_exact` holds its SQL literal (see `rows.columns`).
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ _FETCH = 2048
 
 
 def select_list(columns: Sequence[TableColumn]) -> str:
-    """The SQL list that fetches all columns."""
+    """Returns the SQL list that fetches all columns."""
     return ", ".join(quote_identifier(column.name) for column in columns)
 
 
 class SqliteConnection:
-    """One data connection; see `rows.row_connection.RowConnection`."""
+    """A connection for row data in SQLite; see `rows.row_connection.RowConnection`."""
 
     healthy = True
 
     def __init__(self, path: str, columns: Sequence[TableColumn]) -> None:
         self._connection = open_sqlite(path)
-        # Undecodable text must not fail half-way: it travels as bytes, exactly.
+        # Text that is not UTF-8 must not raise an error: it is read as bytes, without loss.
         self._connection.text_factory = _decode
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._columns = columns
 
     @contextmanager
     def transaction(self, bounds: TransactionLimits) -> Iterator[None]:
-        """See `rows.row_connection.RowConnection.transaction`. Takes the write lock at once."""
+        """See `rows.row_connection.RowConnection.transaction`; takes the write lock at the beginning."""
         self._connection.execute(f"PRAGMA busy_timeout = {bounds.lock_seconds * 1000:.0f}")
         try:
             self._run("BEGIN IMMEDIATE")
@@ -84,14 +84,14 @@ class SqliteConnection:
         return table
 
     def insert_rows(self, table: str, columns: Mapping[str, str], file: ArchiveFile, bounds: TransactionLimits) -> int:
-        """Put archived rows into a table; rows whose keys it has already are left out.
+        """Insert archived rows into a table, except rows whose keys the table already has.
 
         Args:
-            table: quoted for SQL.
-            columns: archived name → the table's name.
+            table: the table's name, quoted for SQL.
+            columns: the table's column name by archived name.
 
         Returns:
-            how many went in.
+            the number of inserted rows.
         """
         names = ", ".join(quote_identifier(name) for name in columns.values())
         added = 0
@@ -114,7 +114,7 @@ class SqliteConnection:
         return missing
 
     def execute(self, statement: str) -> int:
-        """See `rows.row_connection.RowConnection.execute`; for a change, the number of rows changed."""
+        """See `rows.row_connection.RowConnection.execute`; for INSERT, UPDATE and DELETE, the number of changed rows."""
         cursor = self._run(statement)
         row = cursor.fetchone() if cursor.description else None
         return int(row[0]) if row else cursor.rowcount
@@ -123,11 +123,11 @@ class SqliteConnection:
         self._run(statement)
 
     def commit(self) -> None:
-        """See `rows.row_connection.RowConnection.commit`. SQLite's answer cannot get lost."""
+        """See `rows.row_connection.RowConnection.commit`; SQLite never leaves the outcome unknown."""
         try:
             self._run("COMMIT")
         except NightshiftError:
-            # A COMMIT that a deferred foreign key refuses leaves the transaction open, and its lock.
+            # If a deferred foreign key refuses the COMMIT, SQLite keeps the transaction open, with its lock.
             self._connection.rollback()
             raise
 
@@ -170,7 +170,8 @@ def _operational(exc: sqlite3.OperationalError) -> NightshiftError:
 
 
 def _to_sqlite(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[str, list[Sequence[Any]]]]:
-    """Rows as SQLite's own values: placeholders, and the rows that fit them; nearly always all of them at once."""
+    """Yields placeholders and the rows of SQLite values for these placeholders: all rows at once, unless the batch has
+    exact literals."""
     plain = ", ".join("?" * len(names))
     values = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
     if EXACT not in batch.schema.names:
@@ -217,16 +218,16 @@ def _to_arrow(rows: Sequence[tuple[Any, ...]], columns: Sequence[TableColumn]) -
 
 
 def _as_double(value: Any) -> Any:
-    """NUMERIC affinity stores 10.0 as the integer 10, so an integer that a double holds comes back as it was."""
+    """Returns an integer that a double can hold as a float, because NUMERIC affinity stores 10.0 as the integer 10."""
     return float(value) if type(value) is int and abs(value) <= _EXACT_IN_DOUBLE else value
 
 
 class _UndecodableText(bytes):
-    """Text that is not UTF-8: its storage class is still text."""
+    """Bytes of a value whose storage class is text but whose text is not UTF-8."""
 
 
 def _literal(value: int | float | str | bytes) -> str:
-    """The value as SQL that evaluates to it, storage class included."""
+    """Returns an SQL literal for a value, which keeps the value's storage class."""
     if isinstance(value, _UndecodableText):
         return f"CAST(x'{value.hex()}' AS TEXT)"
     if isinstance(value, bytes):
@@ -234,7 +235,7 @@ def _literal(value: int | float | str | bytes) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     if isinstance(value, float):
-        # 17 digits are exact; the infinities have no literal, but 9e999 overflows to them.
+        # 17 digits are exact. Infinity has no literal, but 9e999 overflows to infinity.
         return {"inf": "9e999", "-inf": "-9e999"}.get(repr(value), repr(value))
     return str(value)
 

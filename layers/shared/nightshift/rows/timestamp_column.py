@@ -1,7 +1,7 @@
 """Maps a timestamp column of any type to integers (epoch units) and back, in the policy's time zone.
 
-For every column type, chunks and days are intervals on a line, and a cutoff is a point. A `TimestampColumn` defines how
-that line is written in SQL and how it maps to the calendar of the policy's time zone:
+The integers are points on an axis. For every column type, a chunk or a day is an interval on the axis, and a cutoff is
+a point. A `TimestampColumn` defines the SQL for a point, and how a point maps to the calendar of the policy's zone:
 
 | kind          | one unit      | zero                        | column                                   |
 |---------------|---------------|-----------------------------|------------------------------------------|
@@ -12,8 +12,8 @@ that line is written in SQL and how it maps to the calendar of the policy's time
 | `epoch_ms`    | millisecond   | 1970-01-01 UTC              | the same; so are `epoch_us`, `epoch_ns`  |
 | `text`        | microsecond   | 1970-01-01 on the wall      | SQLite's `YYYY-MM-DD HH:MM:SS` text      |
 
-Numbers between two units of such a column belong to the unit that has begun. A number is a time only if it lies between
-the years 2000 and 2100: `0` and `-1` are marks, and seconds that are taken for milliseconds lie in 1970.
+A fractional number is rounded down to its unit. A number is a time only if it lies between the years 2000 and 2100.
+Other numbers are marks, such as `0` and `-1`, or have another unit: seconds read as milliseconds lie in 1970.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from nightshift.database.catalog import quote_identifier, quote_literal
 
 Kind = Literal["timestamptz", "timestamp", "date", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "text"]
 Unit = Literal["s", "ms", "us", "ns"]
-"""Of a number that tells a time; what `epoch` in a policy may be."""
+"""Unit of a number that is a time; the values of `epoch` in a policy."""
 
 UNITS: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-"""Units in a second."""
+"""Number of units per second."""
 
 _EPOCH_KINDS: dict[Unit, Kind] = {"s": "epoch_s", "ms": "epoch_ms", "us": "epoch_us", "ns": "epoch_ns"}
 _FINITE_TYPES = ("timestamptz", "timestamp", "date")
@@ -40,16 +40,16 @@ _UNITS_A_SECOND = {"timestamptz": 10**6, "timestamp": 10**6, "text": 10**6}
 _UNITS_A_SECOND |= {kind: UNITS[unit] for unit, kind in _EPOCH_KINDS.items()}
 _FLOATS = {"float4": "real", "float8": "double precision"}
 _FIRST_US = -62_135_596_800_000_000
-"""Year 1 begins; Python's datetime ends there, PostgreSQL's goes on to 4713 BC."""
+"""Beginning of year 1, in microseconds. Python's datetime begins here; PostgreSQL's timestamps begin in 4713 BC."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimestampColumn:
-    """One table's timestamp column.
+    """The timestamp column of a table.
 
     Attributes:
         zone: the policy's time zone.
-        type: the column's base type, see `catalog.TableColumn`; of consequence where the times are numbers.
+        type: the column's base type, see `catalog.TableColumn`; used only if the times are numbers.
     """
 
     column: str
@@ -59,12 +59,12 @@ class TimestampColumn:
 
     @property
     def epoch_unit(self) -> Unit | None:
-        """Of the numbers in the column; None where it holds none."""
+        """Returns the unit of the numbers in the column; None if the column holds no numbers."""
         return next((unit for unit, kind in _EPOCH_KINDS.items() if kind == self.kind), None)
 
     @property
     def epoch_sql(self) -> str:
-        """The value; null where it cannot be compared as its type."""
+        """Returns SQL for the column's value; the SQL yields NULL for text that is no number in a column of numbers."""
         name = quote_identifier(self.column)
         if self.epoch_unit is None or self.type not in ("text", "blob"):
             return name
@@ -76,8 +76,8 @@ class TimestampColumn:
         )
 
     def before_condition(self, point: int) -> str:
-        """SQL condition of the times before a point. A mark is no time and has no age: an infinity, or a number before
-        the year 2000."""
+        """Returns the SQL condition for times before a point. The condition is false for marks, which are no times: an
+        infinity, or a number before the year 2000."""
         condition = f"{self.epoch_sql} < {self.literal_sql(point)}"
         if self.kind in _FINITE_TYPES:
             return f"{condition} AND {self.epoch_sql} > '-infinity'"
@@ -86,7 +86,7 @@ class TimestampColumn:
         return condition
 
     def to_epoch(self, moment: datetime) -> int:
-        """The point of an aware moment; for `date`, the day that has begun in the zone."""
+        """Returns the point of an aware time; for `date`, the current day in the zone."""
         if self.kind == "date":
             return (moment.astimezone(self.zone).date() - _EPOCH.date()).days
         if self.kind in ("timestamp", "text"):
@@ -94,11 +94,11 @@ class TimestampColumn:
         return _microseconds(moment) * _UNITS_A_SECOND[self.kind] // 1_000_000
 
     def to_wall_clock(self, time: datetime) -> int:
-        """The point of a time on the wall, naive; for `timestamp` and `text`."""
+        """Returns the point of a naive wall-clock time; for `timestamp` and `text`."""
         return _microseconds(time.replace(tzinfo=UTC))
 
     def to_datetime(self, point: int) -> datetime | None:
-        """The aware moment of a point, in the zone; None before year 1 or after year 9999."""
+        """Returns the aware time of a point, in the zone; None before year 1 or after year 9999."""
         try:
             if self.kind == "date":
                 day = _EPOCH.date() + timedelta(days=point)
@@ -111,10 +111,10 @@ class TimestampColumn:
             return None
 
     def to_day(self, point: int) -> date:
-        """The calendar day of a point, in the zone; points before year 1 count as 0001-01-01.
+        """Returns the calendar day of a point, in the zone; points before year 1 count as 0001-01-01.
 
-        A day is never reopened: where clocks go back over midnight (St. John's did until 2011), the minutes that come
-        again belong to the day that had begun. So days follow each other on the line, and each is one interval.
+        If clocks go back over midnight (in St. John's until 2011), the repeated minutes belong to the day that has
+        begun. Therefore each day is one interval on the axis.
         """
         moment = self.to_datetime(point)
         if moment is None:
@@ -125,11 +125,11 @@ class TimestampColumn:
         return day
 
     def day_start(self, day: date) -> int:
-        """The point at which a day begins in the zone."""
+        """Returns the point at which a day begins in the zone."""
         return self.to_epoch(datetime(day.year, day.month, day.day, tzinfo=self.zone))
 
     def next_day(self, point: int) -> int | None:
-        """The point at which the day after `point`'s begins; None where the calendar ends."""
+        """Returns the point at which the day after the day of `point` begins; None at the end of the calendar."""
         day = self.to_day(point)
         try:
             return self.day_start(day + timedelta(days=1))
@@ -137,24 +137,24 @@ class TimestampColumn:
             return None
 
     def literal_sql(self, point: int) -> str:
-        """The point as SQL, of the column's own type so that its index serves."""
+        """Returns the point as SQL of the column's type, so that PostgreSQL can use an index on the column."""
         if self.epoch_unit is not None:
-            # As the column would have rounded this moment: a float that stands for a later one is never less.
+            # The literal is rounded as the column would round it, so the float of a later time is never less.
             return f"'{point}'::{_FLOATS[self.type]}" if self.type in _FLOATS else str(point)
         if self.kind == "date":
             return f"(date '1970-01-01' + {point})"
         if self.kind == "text":
             wall = self._wall(point).isoformat(sep=" ")
-            # A midnight is written as its date alone: text compares so that "2025-09-15" stays on the later side of it.
+            # Midnight is written as a date alone, so that the text "2025-09-15" is not less than the midnight.
             return quote_literal(wall.removesuffix(" 00:00:00"))
-        # Interval arithmetic reaches beyond Python's calendar; for ordinary dates a plain literal reads better in logs.
+        # Interval arithmetic works outside Python's calendar; for ordinary dates, a plain literal reads better in logs.
         if point < _FIRST_US:
             return f"({self.kind} '1970-01-01 00:00:00' + interval '{point} microseconds')"
         wall = self._wall(point).isoformat(sep=" ")
         return f"{self.kind} '{wall}+00'" if self.kind == "timestamptz" else f"timestamp '{wall}'"
 
     def point_sql(self, expression: str) -> str:
-        """SQL (PostgreSQL) that turns a value of the column into its point."""
+        """Returns PostgreSQL's SQL that converts a value of the column to its point."""
         if self.epoch_unit is not None:
             return f"{'floor' if self.type in (*_FLOATS, 'numeric') else ''}(({expression}))::bigint"
         if self.kind == "date":
@@ -166,18 +166,18 @@ class TimestampColumn:
 
 
 def years_of(unit: Unit) -> tuple[int, int]:
-    """The years 2000 to 2099 in a unit: from, to and without. No number lies in two of these."""
+    """Returns begin and exclusive end of the years 2000 to 2099 in a unit; the ranges of two units do not overlap."""
     begin, end = (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH for year in (2000, 2100))
     return begin // timedelta(seconds=1) * UNITS[unit], end // timedelta(seconds=1) * UNITS[unit]
 
 
 def epoch_kind(unit: str) -> Kind:
-    """The kind of a column of numbers in a unit."""
+    """Returns the kind of a column whose numbers have a unit."""
     return next(kind for known, kind in _EPOCH_KINDS.items() if known == unit)
 
 
 def parse_text(value: str) -> int | None:
-    """The point of SQLite's timestamp text; None where it is no timestamp without a zone."""
+    """Returns the point of a timestamp text in SQLite; None if the text is no timestamp without a zone."""
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
