@@ -1,1 +1,1 @@
-"""Embedding models behind one port: Amazon Titan on Bedrock, and a local one for demos and tests."""
+"""Embedding models with one interface: Amazon Titan on Bedrock, and a local model for demos and tests."""

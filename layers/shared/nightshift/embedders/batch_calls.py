@@ -1,12 +1,12 @@
-"""Embeds a batch through a one-text-per-call model: concurrent calls, retries for transient errors, and a deadline.
+"""Embeds a batch with a model that takes one text per call: concurrent calls, retries after transient errors, deadline.
 
-The error code of the service decides how to react (`InputRejected`, `TransientError`), but not whose fault the error
-is. Bedrock answers `ValidationException` both for a text that is too long and for a model that does not exist. It
-answers 500 for a text that its model cannot process, and for every text while it is down. So no text is given up before
-the model has accepted another: one of the same batch, else `PROBE`. Otherwise one wrong setting would set every
-document aside.
+The service's error code determines the reaction (`InputRejected`, `TransientError`), but does not tell whether the text
+or the model is at fault. Bedrock answers `ValidationException` for a text that is too long and for a model that does
+not exist. It answers 500 for a text that the model cannot process, and for every text during an outage. Therefore a
+text is refused only after the model has accepted another text: a text of the same batch, else `PROBE`. Otherwise one
+wrong setting would make the model refuse every document.
 
-botocore's retries stay switched off: they sleep without knowing the deadline.
+botocore's retries are switched off, because they sleep without regard to the deadline.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from nightshift.embedders.text_embedder import EmbeddingBatchResult, EmbeddingDe
 from nightshift.errors import EmbedderError
 
 FIRST_WAIT_S, MAX_WAIT_S = 0.2, 20.0
-"""Longest wait before the second try, doubled each time, and where that ends; the wait is a random part of it, so that
-calls that were throttled together are not repeated together."""
+"""Longest wait before the second try, and its limit as each try doubles it. Each wait is a random part of the longest
+wait, so that calls which were throttled together are not repeated together."""
 MAX_TRIES = 6
-"""So often a text may fail, where the model is well, before it is given up. Throttling does not count."""
+"""Number of failures, without throttling, after which a text is refused if the model accepts other texts."""
 PROBE = "nightshift"
-"""A text that every embedding model takes."""
+"""A text that every embedding model accepts."""
 BLANK = "there is no text"
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResponse:
-    """One text's vector, and the tokens that it cost."""
+    """A text's vector, and the number of tokens that the model counted."""
 
     vector: array[float]
     tokens: int
@@ -45,8 +45,8 @@ class InputRejected(Exception):
     """The model does not accept the text.
 
     Attributes:
-        reason: fit to be shown: it quotes nothing.
-        words: the model's own, which may quote the text.
+        reason: reason for reports; it does not quote the text.
+        words: the model's message, which may quote the text.
     """
 
     reason: str
@@ -55,14 +55,14 @@ class InputRejected(Exception):
 
 @dataclass(eq=False)
 class TransientError(Exception):
-    """Another try may succeed.
+    """A call failed, but another try may succeed.
 
     Attributes:
-        reason: fit to be shown.
-        throttled: the text is not to blame.
-        nonsense: an answer came, and is none of the model's.
-        retry_after: seconds that the service asks everybody to wait.
-        hint: what the operator can do if it does not pass.
+        reason: reason for reports.
+        throttled: the service limits the rate of calls; the text is not at fault.
+        nonsense: the answer does not have the model's format.
+        retry_after: seconds that the service asks all callers to wait.
+        hint: what the operator can do if the error persists.
     """
 
     reason: str
@@ -73,14 +73,14 @@ class TransientError(Exception):
 
 
 Ask = Callable[[str], EmbeddingResponse]
-"""Asks once; raises `InputRejected`, `TransientError` or `EmbedderError`."""
+"""Function that calls the model once; raises `InputRejected`, `TransientError` or `EmbedderError`."""
 
 
 def embed_batch(ask: Ask, texts: Sequence[str], *, workers: int, deadline: float) -> EmbeddingBatchResult:
-    """Embed a batch, as `TextEmbedder.embed` has it.
+    """Embed a batch, see `TextEmbedder.embed`.
 
-    A request that the deadline overtakes is left to itself, as its connection cannot be told to hurry; its answer is
-    thrown away.
+    At the deadline, running requests are not waited for, because a request cannot be cancelled; their answers are
+    discarded.
     """
     batch = _Batch(ask, deadline)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embedder")
@@ -124,7 +124,7 @@ def _gathered(
 
 
 class _Batch:
-    """State shared by the workers of one batch."""
+    """State that the workers of one batch share."""
 
     def __init__(self, ask: Ask, deadline: float) -> None:
         self._ask = ask
@@ -136,15 +136,15 @@ class _Batch:
         self.trouble: TransientError | None = None
 
     def stop(self) -> None:
-        """No worker asks again, nor waits."""
+        """Make all workers end their waits and send no further requests."""
         self._stopped.set()
 
     def embed(self, text: str) -> EmbeddingResponse | str | None:
-        """Returns the vector, the reason of a refusal, or None if time was over; any exception ends the batch."""
+        """Returns the vector, the reason for a refusal, or None if the time was over; an exception ends the batch."""
         try:
             return self._embed(text)
         except BaseException:
-            self.stop()  # now: before those who wait hear of it, this thread would have taken the next text
+            self.stop()  # at once: otherwise this thread would begin the next text before the caller learns of the exception
             raise
 
     def _embed(self, text: str) -> EmbeddingResponse | str | None:
@@ -159,7 +159,7 @@ class _Batch:
             except TransientError as exc:
                 self._note(exc)
                 failed += not exc.throttled
-                # What it took a while ago does not tell that it is well now.
+                # An earlier success does not show that the model works now.
                 if failed >= MAX_TRIES and self._takes_others(now=True):
                     return f"{exc.reason}, {failed} times, while the model takes other texts"
             else:
@@ -168,14 +168,15 @@ class _Batch:
         return None
 
     def _pause(self, tries: int) -> bool:
-        """Wait for the next try; False, at once, where it would come too late."""
+        """Wait for the next try and return True; return False at once if the try would come after the deadline."""
         longest = min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** min(tries - 1, 30)) if tries else 0.0
         now = time.monotonic()
         pause = max(0.0, self._resume_at - now) + random.uniform(0.0, longest)  # noqa: S311 - no secret
         return now + pause < self._deadline and not self._stopped.wait(pause)
 
     def _takes_others(self, *, now: bool = False) -> bool:
-        """Returns whether the model accepted a text of this batch (`now`: accepts one right now); False: unknown."""
+        """Returns whether the model has accepted a text of the batch (with `now`, accepts a text now), or False if
+        unknown."""
         with self._probing:
             if self._accepted.is_set() and not now:
                 return True

@@ -1,7 +1,7 @@
-"""Embeds texts with Amazon Bedrock's Titan Text Embeddings v2, as deployed. The only module that calls bedrock-runtime.
+"""Embeds texts with Amazon Bedrock's Titan Text Embeddings v2. Only this module calls bedrock-runtime.
 
-Titan takes one text a call, so several calls run at once; `batch_calls` handles their errors. botocore is loaded by the
-first call: a run without documents needs none of it. The error codes are those of
+Titan takes one text per call, so several calls run at once; `batch_calls` handles their errors. The first call loads
+botocore, because a run without documents does not need it. These pages define the error codes:
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html#API_runtime_InvokeModel_Errors and
 https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html.
 """
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3, 20
-"""Titan answers within a second; a connection that says nothing for longer is given up and another tried."""
+"""Timeouts after which a call is tried again; Titan usually answers within a second."""
 
 MAX_WORDS = 300
-"""Characters of Bedrock's own words that an error shows."""
+"""Largest number of characters of Bedrock's message that an error shows."""
 
 _PIECE = 12
-"""Characters of a text that are not found in somebody's words by accident."""
+"""Length from which a common substring of a message and a text counts as a quotation of the text."""
 _THROTTLED = {"ThrottlingException", "ModelNotReadyException", "ServiceQuotaExceededException"}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.FAILED_DEPENDENCY}  # ModelTimeoutException, ModelErrorException
 _TOO_MANY_TOKENS = re.compile(r"Max input tokens: (\d+), request input token count: (\d+)")
@@ -39,7 +39,7 @@ _TOO_MANY_CHARACTERS = re.compile(r"expected maxLength: (\d+), actual: (\d+)")
 _SLOWER = "ask for a higher Bedrock quota (requests and tokens a minute), or set fewer EMBEDDING_WORKERS"
 _NO_WAY = "in a VPC the function needs a NAT gateway or an endpoint for bedrock-runtime; check the region too"
 _DAILY = re.compile(r"per day|daily", re.IGNORECASE)
-"""Bedrock's words where a quota of the day is used up; the code is the one of throttling."""
+"""Pattern of Bedrock's message for an exhausted daily quota, whose error code is that of throttling."""
 _TOMORROW = (
     "the model's quota of tokens a day is used up: reembed goes on when the day is over; ask for a higher one in"
     " Service Quotas, Amazon Bedrock, “model invocation max tokens per day”"
@@ -55,11 +55,11 @@ class BedrockEmbedder:
     """Titan Text Embeddings v2; its `model` is `titan.model_identity`."""
 
     def __init__(self, model_id: str, dimension: int, *, workers: int) -> None:
-        """Connects nothing yet; raises `InvalidSettings` for another model, or a dimension that Titan has not.
+        """Store the settings without connecting; raises `InvalidSettings` for a model or dimension that is not Titan's.
 
         Args:
-            model_id: the model, or the ARN of it, of an inference profile or of a provisioned model.
-            workers: calls at once.
+            model_id: the model's id, or the ARN of the model, of an inference profile or of a provisioned model.
+            workers: number of concurrent calls.
         """
         self.model = titan.model_identity(model_id, dimension)
         self.dimension = dimension
@@ -85,11 +85,11 @@ class BedrockEmbedder:
             failure = classify_error(exc, text)
         else:
             return titan.read_response(body, self.dimension)
-        # Out of the `except`, so that our error has no link to botocore's, which may quote the text.
+        # Raised outside the `except`, so that the error does not reference botocore's error, which may quote the text.
         raise failure
 
     def _connected(self) -> BedrockRuntimeClient:
-        """boto3's client; it may be used by several threads, but not be built by them."""
+        """Returns boto3's client; several threads may use the client, but only one thread may create it."""
         if self._client is None:
             import boto3
             from botocore.config import Config
@@ -110,7 +110,7 @@ class BedrockEmbedder:
 
 
 def classify_error(exc: ClientError | BotoCoreError, text: str = "") -> InputRejected | TransientError | EmbedderError:
-    """The failure as `batch_calls` knows it; raise it outside of the `except`: botocore's own may quote the text."""
+    """Returns the error for `batch_calls`; raise it outside the `except`, because botocore's error may quote the text."""
     from botocore import exceptions as botocore
 
     from nightshift.aws_failures import words_of
@@ -148,13 +148,13 @@ def _with_words(code: str, words: str) -> str:
 
 
 def _harmless(words: str, text: str) -> str:
-    """Bedrock's own words; none where they quote a piece of the text."""
+    """Returns Bedrock's message, or an empty text if the message quotes a piece of the text."""
     pieces = (text[at : at + _PIECE] for at in range(max(1, len(text) - _PIECE + 1)))
     return "" if text and any(piece in words for piece in pieces) else words
 
 
 def _reason(code: str, message: str) -> str:
-    """Returns the reason in our words: Bedrock's may quote the text."""
+    """Returns the reason in nightshift's words, because Bedrock's message may quote the text."""
     for pattern, unit in ((_TOO_MANY_TOKENS, "tokens"), (_TOO_MANY_CHARACTERS, "characters")):
         if match := pattern.search(message):
             most, has = map(int, match.groups())

@@ -1,8 +1,8 @@
-"""Embeds texts without network or model: hashed character n-grams, by scikit-learn. For the demo, tests and trials.
+"""Embeds texts for demos and tests, without network or model, by scikit-learn's hashed character n-grams.
 
-Texts that share words get similar vectors; the embedder knows nothing else of meaning. N-grams within words are used
-rather than words, so that Korean endings and particles do not make a different word of each. They are hashed rather
-than learned, so that a text's vector depends on nothing but the text.
+Texts that share words get similar vectors; the meaning of words has no effect. The embedder uses n-grams within words
+instead of words, so that a Korean word with different endings and particles keeps similar vectors. The n-grams are
+hashed, not learned, so that a text's vector depends only on the text.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from nightshift.embedders.text_embedder import EmbeddingBatchResult, EmbeddingDe
 from nightshift.errors import InvalidSettings
 
 MODEL = "local-hashing-v1"
-"""Increment the number with every change of the vectors."""
+"""Name of the model; every change of the vectors must increment the number."""
 LETTERS = (2, 4)
-"""Lengths of the runs."""
+"""Smallest and largest length of the n-grams."""
 MAX_NUMBERS = 1 << 21
-"""Numbers (of 4 bytes) that are made dense at once: vectors are nearly empty until then."""
+"""Largest number of 4-byte numbers that are converted from sparse to dense vectors at once."""
 
 
 class HashingEmbedder:
-    """Hashed runs of letters, of length 1."""
+    """Embedder whose vectors count hashed n-grams, normalized to length 1."""
 
     model = MODEL
 
     def __init__(self, dimension: int) -> None:
-        """Load the library; raises `InvalidSettings` where it is not installed."""
+        """Load scikit-learn; raises `InvalidSettings` if it is not installed."""
         self.dimension = dimension
         self._vectorizer = _vectorizer(dimension)
 

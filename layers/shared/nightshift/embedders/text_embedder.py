@@ -1,7 +1,7 @@
-"""Port of `reembed` to an embedding model.
+"""Interface of `reembed` to an embedding model.
 
-A document that the model does not accept is no error: it is named in `refused`, and its neighbours are embedded. An
-error affects all documents: no access, no such model, no time.
+If the model does not accept a document, `refused` names the document and the other documents are embedded. An exception
+concerns all documents: no access, no such model, no time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class EmbeddingBatchResult:
     """Result of embedding one batch.
 
     Attributes:
-        vectors: one for each text, in their order, of the model's dimension, `float32`, finite, not all zero;
-            None: refused, or (in `EmbeddingDeadlineExceeded` alone) not come to.
-        refused: index of a text → why the model does not take it. It never quotes the text.
-        tokens: what the model counted, and bills; 0 where it does not count.
+        vectors: one vector per text, in the texts' order, of the model's dimension, `float32`, finite, not all zero;
+            None if the text was refused or (only in `EmbeddingDeadlineExceeded`) not embedded in time.
+        refused: reason why the model does not accept a text, by the text's index. The reason never quotes the text.
+        tokens: number of tokens that the model counted and bills; 0 if the model counts none.
     """
 
     vectors: list[array[float] | None]
@@ -32,25 +32,25 @@ class EmbeddingBatchResult:
 
 
 class TextEmbedder(Protocol):
-    """Turns texts into vectors; vectors of equal `model` and `dimension` may be compared with each other."""
+    """Protocol of embedding models; vectors of equal `model` and `dimension` may be compared with each other."""
 
     @property
     def model(self) -> str:
-        """Names the model, to be kept beside each vector: another name means that the text is embedded again."""
+        """Returns the model's name, which is stored with each vector; if it changes, texts are embedded again."""
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector."""
+        """Returns the number of numbers in a vector."""
 
     def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
         """Embed a batch of any number of texts, of any length.
 
         Args:
-            deadline: a `time.monotonic()` value; nothing is sent after it, and nothing waited for.
+            deadline: a `time.monotonic()` value after which no request is sent or waited for.
 
         Raises:
-            EmbeddingDeadlineExceeded: the deadline came first; it carries what was embedded before.
-            EmbedderError: the model cannot be used; no use in trying another batch.
+            EmbeddingDeadlineExceeded: not all texts were embedded by the deadline; it holds the finished vectors.
+            EmbedderError: the model cannot be used, and another batch would fail as well.
         """
 
 
@@ -58,7 +58,7 @@ class EmbeddingDeadlineExceeded(EmbedderError):
     """The model was throttled or slow until the deadline.
 
     Attributes:
-        embedded: what was embedded (and is paid for) before; the texts without a vector that are not refused are left.
+        embedded: result for the texts that were embedded and billed; the other texts have no vector and no refusal.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class EmbeddingDeadlineExceeded(EmbedderError):
 
 
 def make_embedder(settings: Settings) -> TextEmbedder:
-    """The embedder of EMBEDDER; nothing is connected or loaded but what it needs to say that it cannot be.
+    """Returns the embedder that EMBEDDER names, without connecting.
 
     Raises:
-        InvalidSettings: EMBEDDING_MODEL or EMBEDDING_DIMENSION is none that it has, or its library is missing.
+        InvalidSettings: the embedder does not support EMBEDDING_MODEL or EMBEDDING_DIMENSION, or lacks its library.
     """
     if settings.embedder == "local":
         from nightshift.embedders.hashing import HashingEmbedder

@@ -19,19 +19,19 @@ DIMENSIONS = (256, 512, 1024)
 
 _ARN = r"arn:aws[a-z-]*:bedrock:[a-z0-9-]+:"
 _TITAN = r"(?:[a-z-]{2,10}\.)?amazon\.titan-embed-text-v2:0(?::\d+k)?"
-"""With the region of a cross-region profile before it, or the context of a provisioned model behind it."""
+"""Pattern of the model's id, with a cross-region profile's region before it, or a provisioned model's context after."""
 _NAMED = re.compile(rf"(?:{_ARN}(?::foundation-model|\d{{12}}:inference-profile)/)?{_TITAN}")
 _OPAQUE = re.compile(rf"{_ARN}\d{{12}}:(?:provisioned-model|application-inference-profile)/[A-Za-z0-9.:-]+")
 
 
 def model_identity(model_id: str, dimension: int) -> str:
-    """Returns the name of the model that is stored with its vectors.
+    """Returns the model name that is stored with the vectors.
 
-    Every name that says so is the one model, wherever it runs: going to another region embeds nothing again. An ARN
-    that does not tell which model is behind it stands for itself.
+    All ids and ARNs that name Titan have the same model name in every region, so a change of the region embeds nothing
+    again. For an ARN that does not tell the model, the name is the ARN.
 
     Raises:
-        InvalidSettings: it is another model, or one that has no such dimension.
+        InvalidSettings: the id does not name Titan, or Titan does not support the dimension.
     """
     problems = []
     if not (_NAMED.fullmatch(model_id) or _OPAQUE.fullmatch(model_id)):
@@ -50,17 +50,17 @@ def model_identity(model_id: str, dimension: int) -> str:
 
 
 def request_body(text: str, dimension: int) -> bytes:
-    """The body of InvokeModel; in ASCII, so that half a surrogate pair is Titan's to refuse, and no error of ours."""
+    """Returns the body of InvokeModel, in ASCII, so that Titan, not the encoding, refuses an unpaired surrogate."""
     return json.dumps({"inputText": text, "dimensions": dimension, "normalize": True}).encode("ascii")
 
 
 def read_response(body: bytes, dimension: int) -> EmbeddingResponse:
-    """Parses the model's response.
+    """Parse the model's response.
 
     Raises:
-        TransientError: this is no answer of Titan's; perhaps a page that a proxy shows for a moment.
+        TransientError: the response does not have Titan's format; it may be a proxy's error page.
         InputRejected: the vector cannot be used for search.
-        EmbedderError: the vector has another length. That is no matter of one text, but of the model behind an ARN.
+        EmbedderError: the vector has another length, so the ARN leads to another model.
     """
     try:
         response = json.loads(body)

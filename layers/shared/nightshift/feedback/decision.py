@@ -1,4 +1,4 @@
-"""Decides on a window's votes. Pure: the same votes and the same past give the same decision."""
+"""Decides on a window's votes, as a pure function: the same votes and the same past give the same decision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightshift.results.feedback import ConfidenceInterval, FeedbackReason, Feed
 from nightshift.settings import Settings
 
 MAX_UNKNOWN_SHARE = 0.1
-"""Share of ratings that the settings do not name, above which nothing is decided: they may be one side's."""
+"""Largest share of ratings with unknown values for a decision; the unknown ratings may all be likes or dislikes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +19,9 @@ class DecisionRules:
     """Rules of a decision.
 
     Attributes:
-        threshold: the negative ratio above which something is wrong.
-        min_votes: fewer decide nothing.
-        confidence: of the interval that must lie above the threshold.
+        threshold: the negative ratio above which re-embedding is needed.
+        min_votes: smallest number of votes for a decision.
+        confidence: confidence of the interval that must lie above the threshold.
     """
 
     threshold: float
@@ -42,9 +42,9 @@ class EarlierWindows:
     """Earlier windows and decisions that a decision depends on.
 
     Attributes:
-        week: the seven windows before, together.
-        cooling_until: re-embedding is not started again before; None: it was not started recently.
-        superseded: a later window was decided on already.
+        week: total votes of the seven windows before.
+        cooling_until: time before which re-embedding is not started again; None if it was not started recently.
+        superseded: a later window was already decided.
     """
 
     week: VoteTotals = field(default_factory=VoteTotals)
@@ -54,7 +54,7 @@ class EarlierWindows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackDecision:
-    """A window's state, why, and the interval that it rests on."""
+    """A window's state, the reason for the state, and the confidence interval of the negative ratio."""
 
     state: FeedbackState
     reason: FeedbackReason
@@ -67,9 +67,9 @@ def make_decision(
     """Decide on a window.
 
     Args:
-        votes: the window's.
-        unknown: its ratings that the settings do not name.
-        as_of: aware; the time that the run stands for.
+        votes: votes of the window.
+        unknown: number of the window's ratings with values that the settings do not name.
+        as_of: aware time of the run.
     """
     interval = wilson_interval(votes, rules.confidence)
     if unknown > MAX_UNKNOWN_SHARE * (votes.total + unknown):
@@ -90,7 +90,7 @@ def _judged(
         return _certain(past, as_of)
     if ratio > rules.threshold:
         return FeedbackState.CAUTION, FeedbackReason.UNCERTAIN
-    # A week of fewer votes than one window needs tells nothing either.
+    # The week must have at least as many votes as a window needs.
     enough = past.week.total >= rules.min_votes
     if enough and (least_difference(votes, past.week, rules.confidence) or 0) > 0:
         return FeedbackState.CAUTION, FeedbackReason.WORSE
@@ -98,7 +98,7 @@ def _judged(
 
 
 def _certain(past: EarlierWindows, as_of: datetime) -> tuple[FeedbackState, FeedbackReason]:
-    """Too many dislikes, beyond doubt: re-embedding starts unless it has, or the window is history."""
+    """Returns the result for certainly too many dislikes: start re-embedding, unless superseded or cooling down."""
     if past.superseded:
         return FeedbackState.CAUTION, FeedbackReason.SUPERSEDED
     if past.cooling_until is not None and as_of < past.cooling_until:
@@ -107,20 +107,20 @@ def _certain(past: EarlierWindows, as_of: datetime) -> tuple[FeedbackState, Feed
 
 
 def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval | None:
-    """The interval in which the true negative ratio lies with this confidence, half of the doubt on either side.
+    """Returns Wilson's two-sided confidence interval of the true negative ratio.
 
-    The plain interval, ratio ± z·σ, was rejected: it has no width if all votes are dislikes, so that 2 of 2 would look
-    certain, and it reaches below 0. Wilson's keeps its confidence for few votes and for ratios near 0 and 1.
+    The simple interval, ratio ± z·σ, was rejected: it has no width if all votes are dislikes, so 2 of 2 would look
+    certain, and it may begin below 0. Wilson's interval is reliable for few votes and for ratios near 0 and 1.
 
     E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
     Statistical Association 22 (1927), 209-212; without correction for continuity.
 
     Args:
-        votes: how many dislikes of how many votes.
+        votes: numbers of likes and dislikes.
         confidence: above 0, below 1.
 
     Returns:
-        None without votes: nothing is known then.
+        the interval; None if there are no votes.
     """
     count, ratio = votes.total, votes.ratio
     if ratio is None:
@@ -129,24 +129,24 @@ def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval 
     spread = z * z / count
     centre = (ratio + spread / 2) / (1 + spread)
     half = z * math.sqrt(ratio * (1 - ratio) / count + spread / (4 * count)) / (1 + spread)
-    # At either end the two terms are equal on paper; in floating point they miss each other by a hair.
+    # At 0 and 1 the two terms are mathematically equal, but differ slightly in floating point.
     low = max(0.0, centre - half) if votes.dislikes else 0.0
     high = min(1.0, centre + half) if votes.likes else 1.0
     return ConfidenceInterval(low=low, high=high, confidence=confidence)
 
 
 def least_difference(votes: VoteTotals, before: VoteTotals, confidence: float) -> float | None:
-    """By how much a negative ratio lies above an earlier one at the least: the lower end of the difference's interval.
+    """Returns the lower end of the confidence interval of the difference between a negative ratio and an earlier ratio.
 
     R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine 17
-    (1998), 873-890, method 10. Where it is above 0, the interval of the ratio lies above the earlier ratio; that alone
-    was rejected as a test, for it takes the earlier ratio for the truth, however few votes it had.
+    (1998), 873-890, method 10. If the result is above 0, the ratio's interval lies above the earlier ratio. A test of
+    only this condition was rejected, because it assumes that the earlier ratio is exact, even with few votes.
 
     Args:
-        confidence: of the interval from this end to the other; above 0, below 1.
+        confidence: confidence of the two-sided interval; above 0, below 1.
 
     Returns:
-        -1 to 1; None where either has no votes.
+        a number from -1 to 1; None if either ratio has no votes.
     """
     now, then = wilson_interval(votes, confidence), wilson_interval(before, confidence)
     if now is None or then is None or votes.ratio is None or before.ratio is None:

@@ -1,8 +1,8 @@
 """Stores the decision on each window, once, and the counts of each day.
 
-A decision is written in the transaction that reads the past which it rests on. Deciders wait for each other, so that
-two windows cannot both start re-embedding because neither saw the other. The name of a decision is computed from the
-source and the window, so that every decider on a window uses the same name, however often.
+One transaction reads the earlier decisions and writes the new decision. A lock makes concurrent runs decide one after
+the other, so two windows cannot both start re-embedding because neither saw the other's decision. The name of a decision
+is computed from the source and the window, so every run that decides on a window uses the same name.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from nightshift.feedback.windows import FeedbackWindow
 from nightshift.results.feedback import ConfidenceInterval, FeedbackReason, FeedbackState, VoteTotals
 
 DECIDING = int.from_bytes(hashlib.sha256(b"nightshift:feedback:decision").digest()[:8], "big", signed=True)
-"""Key of the advisory lock that deciders hold."""
+"""Key of the advisory lock that a run holds while it decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """A decision as it was written down.
+    """A recorded decision.
 
     Attributes:
-        votes, unknown, week, rules, interval: that it was decided on; `week` is None where it was not kept.
-        event: detail of the event that it sends; None: it starts nothing.
-        sent: the event is known to have been taken.
-        as_of: aware; of the run that decided.
+        votes, unknown, week, rules, interval: the basis of the decision; `week` is None if it was not recorded.
+        event: detail of the decision's event; None if the decision starts nothing.
+        sent: the event bus has confirmed the event.
+        as_of: aware time of the run that decided.
     """
 
     decision: str
@@ -69,7 +69,7 @@ class DecisionRecord:
 
     @property
     def is_event_pending(self) -> bool:
-        """Returns whether the decision starts re-embedding, and its event is not known to be sent."""
+        """Returns whether the decision starts re-embedding and its event is not confirmed as sent."""
         return self.event is not None and not self.sent
 
 
@@ -78,10 +78,10 @@ class DecisionHistory:
     """Earlier decisions on a source.
 
     Attributes:
-        own: on this window.
-        before: on the window before.
-        started: the table's last decision that starts re-embedding, however its votes were counted.
-        superseded: a later window of the table was decided on.
+        own: decision on this window.
+        before: decision on the window before.
+        started: the table's last decision that starts re-embedding, from any source of the table's votes.
+        superseded: a later window of the table was decided.
     """
 
     own: DecisionRecord | None = None
@@ -91,40 +91,40 @@ class DecisionHistory:
 
 
 def note_sent(connection: Connection, recorded: DecisionRecord, event_id: str, *, now: datetime) -> None:
-    """Note that the bus took a decision's event. The caller commits."""
+    """Record that the event bus accepted a decision's event. The caller commits."""
     of_decision = feedback_run.c.decision == recorded.decision
     connection.execute(update(feedback_run).where(of_decision).values(event_id=event_id, event_sent_at=_utc(now)))
 
 
 def decision_name(source: VoteSource, window: FeedbackWindow) -> str:
-    """Names the decision on a window, the same whoever decides; 32 hexadecimal digits."""
+    """Returns the name of the decision on a window, 32 hexadecimal digits that depend only on source and window."""
     return hashlib.sha256(f"{source.identity} {window.start.isoformat()}".encode()).hexdigest()[:32]
 
 
 class DecisionLog:
-    """The decisions on one source. Transactions are the caller's."""
+    """The recorded decisions on one source. The caller begins and commits transactions."""
 
     def __init__(self, connection: Connection, source: VoteSource) -> None:
         self._connection = connection
         self._source = source
-        # Before the first real run there are no tables, and a dry run makes none.
+        # Before the first run there are no tables, and a dry run creates none.
         there = columns_there(connection).get(feedback_run.name, frozenset())
         self._there = bool(there)
-        # Nor does it upgrade one.
+        # A dry run does not upgrade a table of an earlier version, which lacks some columns.
         self._columns = [
             column if column.name in there else null().label(column.name) for column in feedback_run.columns
         ]
 
     def acquire_decision_lock(self) -> None:
-        """Waits for other deciders; holds the lock until the transaction ends. SQLite has one writer anyway."""
+        """Take the lock for deciding until the transaction ends; not needed in SQLite, which has one writer."""
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DECIDING})
 
     def load_history(self, window: FeedbackWindow, *, anew: bool = False) -> DecisionHistory:
-        """Returns the earlier decisions that a decision on a window rests on, in one statement.
+        """Returns the earlier decisions on which a decision on a window depends, by one statement.
 
         Args:
-            anew: ignore an earlier decision on this very window.
+            anew: ignore an earlier decision on the same window.
         """
         if not self._there:
             return DecisionHistory()
@@ -151,7 +151,7 @@ class DecisionLog:
         )
 
     def record_decision(self, decided: DecisionRecord, **grounds: Any) -> None:
-        """Write a decision down, with the other columns of `nightshift_feedback_run`."""
+        """Insert a decision; `grounds` are the values of the other columns of `nightshift_feedback_run`."""
         rules, interval, week = decided.rules, decided.interval, decided.week
         columns = {
             "decision": decided.decision,
@@ -178,7 +178,7 @@ class DecisionLog:
         self._connection.execute(insert(feedback_run).values({name: _utc(value) for name, value in columns.items()}))
 
     def known_days(self, days: Sequence[date]) -> dict[date, VoteTotals]:
-        """The days among these that were counted before."""
+        """Returns the stored counts of the given days; days without stored counts are left out."""
         if not self._there:
             return {}
         table = feedback_day.c
@@ -192,7 +192,7 @@ class DecisionLog:
         return {day: counts[day] for day in days if day in counts}
 
     def save_daily_counts(self, counted: Mapping[date, VoteTotals], *, as_of: datetime) -> None:
-        """Keep the counts of days; they replace what was counted before."""
+        """Store the counts of days, and replace earlier counts of these days."""
         days = escape_colons(own_table(feedback_day, schema_of(self._connection)))
         remember = text(
             f"INSERT INTO {days} (source, day, likes, dislikes, counted_as_of)"
@@ -208,7 +208,7 @@ class DecisionLog:
 
 
 def _last(column: ColumnElement[datetime], *, where: ColumnElement[bool]) -> ScalarSelect[int]:
-    """The number of the decision that comes last by a time."""
+    """Returns a subquery for the id of the decision with the greatest value of a column."""
     return select(feedback_run.c.id).where(where).order_by(column.desc()).limit(1).scalar_subquery()
 
 
@@ -235,5 +235,5 @@ def _utc(value: Any) -> Any:
 
 
 def _aware(moment: datetime) -> datetime:
-    """SQLite gives times back without the zone that they were stored in: UTC."""
+    """Returns an aware time in UTC; SQLite returns stored times without their zone, which is UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

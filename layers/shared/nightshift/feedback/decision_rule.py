@@ -1,7 +1,7 @@
-"""Decides on a window once, and returns the recorded decision afterwards, in one transaction (the second step).
+"""Decides on a window once, in one transaction; later calls for the window return the recorded decision.
 
-A window is superseded when a later one has been decided, not when it is old: only the newest decision may start
-re-embedding, however late its event arrives.
+A window is superseded if a later window has been decided. Age alone does not supersede a window: the newest decision
+may start re-embedding even if the run is late.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class DecisionOutcome:
     """Result of deciding on a window.
 
     Attributes:
-        own: the decision on this window, as it is on record; in a dry run, as it would be made now.
-        on_record: an earlier run's decision on this window.
-        late: votes of the window before that came after it was decided on.
-        owed: the decision whose event is to be sent, this window's or an earlier one's.
+        own: the recorded decision on this window; in a dry run, the decision that a run would make now.
+        on_record: the decision of an earlier run on this window.
+        late: number of votes of the window before that arrived after the decision on that window.
+        owed: the decision whose event must be sent; it may be on this window or an earlier window.
     """
 
     own: DecisionRecord
@@ -40,7 +40,7 @@ class DecisionOutcome:
 def decide_once(
     connection: Connection, run: JobRun, settings: Settings, seen: VoteCounts, *, now: datetime
 ) -> DecisionOutcome:
-    """Look the decision up, or make it and write it down. Ends the transaction; a dry run writes nothing."""
+    """Return the recorded decision, or decide and record. Ends the transaction; a dry run writes nothing."""
     ledger = DecisionLog(connection, seen.source)
     if run.dry_run:
         outcome = _decide(ledger, run, settings, seen, now)
@@ -75,9 +75,9 @@ def _decide(ledger: DecisionLog, run: JobRun, settings: Settings, seen: VoteCoun
 
 
 def _is_owed(last: DecisionRecord | None, own: DecisionRecord, run: JobRun, cooling: timedelta) -> bool:
-    """Returns whether the event of the table's last start is to be sent: only the last can be pending.
+    """Returns whether the event of `last`, the table's last decision to start re-embedding, must be sent now.
 
-    Not this window's alone: as long as an earlier one holds this one back, it is sent by the run that it holds back.
+    The event may belong to an earlier window: during the cooldown after that decision, every run sends a pending event.
     """
     if last is None or not last.is_event_pending:
         return False
@@ -109,7 +109,7 @@ def _recorded(
 
 
 def _event_detail(name: str, seen: VoteCounts, interval: ConfidenceInterval, threshold: float) -> dict[str, Any]:
-    """The facts of an event `FeedbackThresholdExceeded`, as JSON; `interval` is of the negative ratio."""
+    """Returns the detail of an event `FeedbackThresholdExceeded`; `interval` is that of the negative ratio."""
     window, counted = seen.window, seen.counted
     return {
         "decision": name,

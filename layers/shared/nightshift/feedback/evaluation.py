@@ -1,12 +1,12 @@
 """Evaluates one day: counts votes, records a decision once, publishes its event.
 
-There are three steps, each complete by itself. *Look* reads one snapshot and writes nothing. *Decide* is one
-transaction: it reads the past and writes the decision, under a lock. *Tell* sends the pending event. A run may die
-between any two of them, and the next delivery goes on from there: a window is decided on once.
+There are three steps. The first step counts votes in one snapshot and writes nothing. The second step is one
+transaction under a lock, which reads earlier decisions and writes the new decision. The third step sends the pending
+event. If a run ends between two steps, the next delivery continues with the next step, so a window is decided once.
 
-The event is pending from the moment that the decision is committed. A run that dies before it notes the sending, or
-never receives the bus's answer, leaves it pending, and it is sent again, word for word: at least once. Receivers
-deduplicate by the decision's name.
+The event is pending as soon as the decision is committed. If a run ends before it records the sending, or receives no
+answer from the event bus, the event stays pending and a later run sends it again, unchanged. The event is therefore
+delivered at least once. Receivers recognize duplicates by the decision's name.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class FeedbackContext:
     """Dependencies of an evaluation.
 
     Attributes:
-        bus: called where an event is to be sent.
-        now: the clock, for the record alone; aware.
+        bus: function that returns the event bus; called if an event must be sent.
+        now: clock that returns aware times; used only for recorded times.
     """
 
     settings: Settings
@@ -51,11 +51,11 @@ class FeedbackContext:
 
 
 def evaluate_feedback(run: JobRun, context: FeedbackContext) -> FeedbackResult:
-    """Report on the day before `run.as_of`, decide on it once, and start re-embedding where that was decided.
+    """Report on the day before `run.as_of`, decide on the day once, and start re-embedding if the decision says so.
 
     Raises:
-        BusError: the decision is on record, and the bus did not take its event; `result` holds the report.
-        NightshiftError: the database refused.
+        BusError: the decision is recorded, but the bus did not accept the event; `result` holds the report.
+        NightshiftError: the database refused a statement.
     """
     settings = context.settings
     window = window_of(run.as_of, ZoneInfo(settings.timezone))
@@ -77,7 +77,7 @@ def evaluate_feedback(run: JobRun, context: FeedbackContext) -> FeedbackResult:
 def _publish_event(
     connection: Connection, context: FeedbackContext, owed: DecisionRecord, result: FeedbackResult
 ) -> FeedbackResult:
-    """Send the event of a decision, as of the run that decided; note that it was sent, in the result as well."""
+    """Send a decision's event, with the time of the run that decided, and record the sending in log and result."""
     try:
         event_id = context.bus().put_events(KIND, owed.event or {}, time=owed.as_of)
         note_sent(connection, owed, event_id, now=context.now())
@@ -93,7 +93,7 @@ def _publish_event(
 
 
 def _blank(run: JobRun, settings: Settings, window: FeedbackWindow) -> FeedbackResult:
-    """The report before anything is known of the votes."""
+    """Returns the report without votes."""
     return FeedbackResult(
         table=settings.feedback_table,
         start=window.start,
@@ -106,7 +106,7 @@ def _blank(run: JobRun, settings: Settings, window: FeedbackWindow) -> FeedbackR
 
 
 def _report(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, settings: Settings) -> FeedbackResult:
-    """Returns the report: the figures of the decision, made now or before, and the other current counts."""
+    """Returns the report: the figures of the decision, made by this or an earlier run, and the other current counts."""
     counted, own, window = seen.counted, ruling.own, seen.window
     week = own.week if own.week is not None else seen.week
     on_record, now = ruling.on_record, _figures(counted.votes, counted.unknown, DecisionRules.from_settings(settings))

@@ -1,9 +1,9 @@
 """Classifies values of the rating column as likes, dislikes or unknown, by SQL conditions.
 
-The values come from the environment as text, and are compared in the column's own type, so that no row is cast and an
-index on the column can be used: numbers as numbers, booleans as booleans, labels of an enum as these. A value that the
-column cannot hold is refused: it would make a report of no votes, for ever. A value that no setting names is unknown:
-it is counted and named, never counted as a value that it resembles. Null and blank text are no votes.
+The settings give values as text. The conditions compare in the column's type (numbers, booleans, enum labels), so no
+row is cast and an index on the column can be used. A value that the column cannot hold is refused, because every report
+would then have no votes. A value that no setting names is unknown: the report counts and names it, but never counts it
+as a similar value. Null and blank text are no votes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from nightshift.settings import Settings
 _TEXTS = {"text", "varchar", "bpchar", "name"}
 _NUMBERS = {"int2", "int4", "int8", "numeric", "float4", "float8"}
 _SQLITE_NUMBERS = {"integer", "real"}
-"""Affinities. SQLite's `numeric` is not among them: it is what any unknown type becomes, such as ENUM."""
+"""SQLite's affinities of columns of numbers, without `numeric`, which is the affinity of unknown types such as ENUM."""
 _INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63, "integer": 2**63}
-"""Type → the first number too large for it."""
+"""For each integer type, the smallest number that is too large for the type."""
 _TRUE, _FALSE = {"true", "t", "yes", "on", "1"}, {"false", "f", "no", "off", "0"}
 """Texts that PostgreSQL reads as booleans."""
 
@@ -37,12 +37,14 @@ WHERE n.nspname || '.' || t.typname = :type
 
 @dataclass(frozen=True, slots=True)
 class RatingValues:
-    """SQL conditions on the rating column; no row meets two of them.
+    """SQL conditions on the rating column.
 
     Attributes:
-        given: there is a rating, whatever it says.
-        column: the rating, quoted; `value`: as text.
-        words: the values of the settings.
+        likes, dislikes, unknown: conditions for the three kinds of ratings; a row meets at most one.
+        given: condition that the row has a rating of any value.
+        column: the quoted rating column.
+        value: SQL for the rating as text.
+        words: the values that the settings name.
     """
 
     likes: str
@@ -55,9 +57,9 @@ class RatingValues:
 
 
 def make_ratings(connection: Connection, column: TableColumn, settings: Settings) -> RatingValues:
-    """The conditions for the values that FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL name.
+    """Returns the conditions for the values that FEEDBACK_LIKES, FEEDBACK_DISLIKES and FEEDBACK_NEUTRAL name.
 
-    Raises `GuardRefused`: the column's type is none for ratings or has no such value, or a value is both.
+    Raises `GuardRefused` if the column's type cannot hold ratings or a value, or if two settings name the same value.
     """
     literals = _Literals(connection, column)
     neutral = settings.feedback_neutral or ()
@@ -89,7 +91,7 @@ def _check_overlap(meant: Mapping[str, Sequence[str]]) -> None:
 
 
 class _Literals:
-    """Writes values as literals of one column's type."""
+    """Converts values to SQL literals of one column's type."""
 
     def __init__(self, connection: Connection, column: TableColumn) -> None:
         self._connection = connection
@@ -103,7 +105,7 @@ class _Literals:
         if self._boolean or self._number or column.base_type in _TEXTS or column.base_type.endswith(".citext"):
             return
         if sqlite:
-            # Any value may be there, of any type.
+            # The column may hold values of any type.
             self.sql = f"CAST({self.sql} AS TEXT)"
             return
         self._labels = frozenset(connection.execute(text(_LABELS), {"type": column.base_type}).scalars())
@@ -115,11 +117,11 @@ class _Literals:
             )
 
     def of(self, words: Sequence[str]) -> list[str]:
-        """Each word once, as SQL."""
+        """Returns each word once, as an SQL literal."""
         return list(dict.fromkeys(map(self._one, words)))
 
     def given(self) -> str:
-        """SQL condition that there is a rating: no null, no blank text."""
+        """Returns the SQL condition that a row has a rating: neither null nor blank text."""
         column = quote_identifier(self._column.name)
         plain = self._number or self._boolean or self._labels is not None
         if plain and self._connection.dialect.name == "postgresql":
@@ -127,11 +129,11 @@ class _Literals:
         return f"{column} IS NOT NULL AND trim(CAST({column} AS text)) <> ''"
 
     def among(self, values: Sequence[str]) -> str:
-        """SQL condition that the column has one of some values."""
+        """Returns the SQL condition that the column has one of the values."""
         schema, _, kind = self._column.base_type.rpartition(".")
         if kind != "citext" or not schema:
             return f"{self.sql} IN ({', '.join(values)})"
-        # By its own equality, which a bare name would not find: see `database.search_path`.
+        # With citext's own operator, which an unqualified name would not find: see `database.search_path`.
         schema = quote_identifier(schema)
         return f"{self.sql} OPERATOR({schema}.=) ANY (CAST(ARRAY[{', '.join(values)}] AS {schema}.citext[]))"
 
@@ -156,7 +158,7 @@ class _Literals:
 
 
 def _number(word: str) -> Decimal | None:
-    """The number that a word writes, in its shortest form; None for none, and for what no column of ours would hold."""
+    """Returns the number that a word denotes, normalized; None if it is no finite number of a reasonable size."""
     try:
         number = Decimal(word)
     except InvalidOperation:
@@ -170,14 +172,14 @@ def _number(word: str) -> Decimal | None:
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 """Emoji modifiers Fitzpatrick type 1-2 to 6 (Unicode Technical Standard 51, "Emoji Modifiers")."""
 _NO_LETTERS = ("Mn", "Cf", "Cc", "Z", "P")
-"""Categories of characters that two spellings of one word may differ in: variation selectors and other marks, joiners
-and bytes of no width, spaces, and punctuation such as the underscore."""
+"""Unicode categories of characters that `find_resembling` ignores: variation selectors and other marks, joiners and
+other characters without width, spaces, and punctuation such as the underscore."""
 
 
 def find_resembling(value: str, words: Iterable[str]) -> str | None:
-    """Returns the first word that a value equals except for case, spaces, punctuation and emoji variants.
+    """Returns the first word that equals a value except for case, spaces, punctuation and emoji variants, else None.
 
-    It is for the report: nothing is counted by it.
+    The result is only shown in the report; it does not affect the counts.
     """
     folded = _fold(value)
     return next((word for word in words if folded and _fold(word) == folded), None)
@@ -189,5 +191,5 @@ def _fold(value: str) -> str:
     kept = "".join(
         char for char in text if ord(char) not in _SKIN_TONES and not unicodedata.category(char).startswith(_NO_LETTERS)
     )
-    # A sign or a symbol alone is what it is: "-1" is not "1".
+    # Text with a minus sign, or of symbols only, is kept: "-1" is not "1".
     return kept if kept and not text.strip().startswith(("-", "\u2212")) else text.strip()

@@ -1,6 +1,6 @@
-"""Finds the table and columns of the votes that the settings name, and checks that they can be counted.
+"""Finds the table and columns of the votes that the settings name, and checks that the votes can be counted.
 
-Names are resolved as people write them, see `database.catalog`. A view is as good as a table: nothing is written.
+`database.catalog` explains how names may be written. The table may be a view, because nothing is written to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nightshift.rows.timestamp_column import TimestampColumn
 from nightshift.settings import Settings
 
 LARGE = 256 * 1024 * 1024
-"""Bytes from which reading a whole table for one day's votes is worth a warning."""
+"""Size in bytes from which a warning reports that each count reads the whole table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +33,12 @@ class VoteSource:
     """The votes of one table.
 
     Attributes:
-        rows: the table, or the view, for FROM; see `votes_sql`.
-        axis: the time of the vote.
-        ratings: conditions on a row that is a like, or a dislike.
-        key, group, comment, document: columns, quoted for SQL; None where the settings name none.
-        identity: the same for the same votes, counted in the same way; what was counted under another says nothing.
-        warnings: what the operator should know, a sentence each.
+        rows: SQL for the table or view, to follow FROM; see `votes_sql`.
+        axis: timestamp column with the time of the vote.
+        ratings: SQL conditions for likes, dislikes and unknown ratings.
+        key, group, comment, document: columns, quoted for SQL; None if the settings name no such column.
+        identity: hash of the table and of the settings that affect counts; counts with another identity are not used.
+        warnings: warnings for the operator, one sentence each.
     """
 
     table: TableName
@@ -53,20 +53,20 @@ class VoteSource:
     warnings: tuple[str, ...] = ()
 
     def between_condition(self, start: datetime, end: datetime) -> str:
-        """SQL condition: the time lies in `[start, end)`; the literals are of the column's type, for its index."""
+        """Returns the SQL condition that the time lies in `[start, end)`, with literals of the column's type."""
         column, axis = self.axis.epoch_sql, self.axis
         first, last = axis.literal_sql(axis.to_epoch(start)), axis.literal_sql(axis.to_epoch(end))
         return f"{column} >= {first} AND {column} < {last}"
 
     def votes_sql(self, within: str, *, day: str = "0") -> str:
-        """Returns SQL to follow FROM, up to a WHERE with a condition: the rows that count as votes.
+        """Returns SQL for the rows that count as votes, to follow FROM; it ends with a WHERE condition.
 
-        Without a key these are all rows. With one, of each answer's ratings of one day the last counts, and of two at
-        one moment the dislike; a row without a key stands for itself.
+        Without a key column, all rows count. With a key column, only the last rating of each key and day counts, and a
+        dislike precedes a like at the same time. Every row with a null key counts.
 
         Args:
             within: SQL condition on the rows.
-            day: SQL expression that tells days apart, where there are several.
+            day: SQL expression that distinguishes days, if the rows are of several days.
         """
         if self.key is None:
             return f"{self.rows} WHERE {within}"
@@ -83,7 +83,7 @@ class VoteSource:
 
 
 def begin_reading(connection: Connection) -> None:
-    """Have the transaction see one snapshot, whatever is written meanwhile; the first statement of a transaction."""
+    """Make the transaction read one snapshot; this must be the first statement of the transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         # Compiling these short statements takes longer than running them.
@@ -91,10 +91,10 @@ def begin_reading(connection: Connection) -> None:
 
 
 def find_source(connection: Connection, settings: Settings, *, until: datetime) -> VoteSource:
-    """Look the votes up, in a transaction that `begin_reading` began; what came `until` then or later is left out.
+    """Look up the source of the votes, in a transaction that `begin_reading` began; `until` ends the counted period.
 
     Raises:
-        GuardRefused: there are no such table or columns, or they cannot be counted.
+        GuardRefused: the table or a column does not exist, or the votes cannot be counted.
     """
     info = _table(connection, settings)
     column = _column(info, "FEEDBACK_TIME", settings.feedback_time)
@@ -119,7 +119,7 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
     counted: list[object] = [info.name.label, ratings.likes, ratings.dislikes]
     counted += [axis.column, axis.kind, settings.timezone]
     key = _optional(info, "FEEDBACK_KEY", settings.feedback_key)
-    # What was counted before there were these settings keeps its identity.
+    # Without these newer settings, the identity is the same as in earlier versions.
     counted += [key] if key else []
     counted += [{"neutral": sorted(settings.feedback_neutral)}] if settings.feedback_neutral else []
     return VoteSource(
@@ -137,7 +137,7 @@ def find_source(connection: Connection, settings: Settings, *, until: datetime) 
 
 
 def _rows(info: TableInfo) -> str:
-    """A view's functions may rely on the role's search_path, see `database.search_path`; a table has none to call."""
+    """Returns SQL for the rows; a view's functions may rely on the role's search_path, see `database.search_path`."""
     if info.kind in ("table", "partitioned") or not info.name.schema:
         return info.name.sql
     return f"(SELECT * FROM {info.name.sql} WHERE {HANDED_OVER}) votes"
@@ -167,7 +167,7 @@ def _optional(info: TableInfo, setting: str, written: str | None) -> str | None:
 
 
 def _slow(connection: Connection, info: TableInfo, time: TableColumn) -> list[str]:
-    """A warning where every count has to read the whole of a large table."""
+    """Returns a warning if every count must read a whole large table."""
     if connection.dialect.name == "postgresql":
         if dialect.is_indexed(connection, info.name, [time.name]):
             return []
@@ -178,14 +178,14 @@ def _slow(connection: Connection, info: TableInfo, time: TableColumn) -> list[st
 
 
 def disliked_documents(connection: Connection, settings: Settings, start: datetime, end: datetime) -> str:
-    """A query for the documents that answers disliked in `[start, end)` rest on.
+    """Returns a query for the documents behind answers that were disliked in `[start, end)`.
 
     Returns:
-        SQL in the connection's dialect, names and values quoted, to be run as it is (`exec_driver_sql`) or as a part of
-        another statement: one text column `id`, each document once, none null.
+        SQL in the connection's dialect, without parameters, for `exec_driver_sql` or as a part of another statement.
+        The query yields one text column `id`, with each document once and no null.
 
     Raises:
-        InvalidSettings: FEEDBACK_DOCUMENT is not set, or the votes cannot be found as the settings say.
+        InvalidSettings: FEEDBACK_DOCUMENT is not set, or the settings name no usable votes.
     """
     if settings.feedback_document is None:
         raise InvalidSettings(

@@ -1,4 +1,4 @@
-"""Counts the votes of a window and of the days before it, from one snapshot: one statement for each question."""
+"""Counts the votes of a window and of the days before the window, in one snapshot."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nightshift.results.feedback import GroupVotes, UnknownRating, VoteTotals
 from nightshift.settings import Settings
 
 WORST = 5
-"""Groups that are named."""
+"""Largest number of groups that the report names."""
 _NAME_LENGTH = 200
 UNKNOWN = 5
-"""Unknown ratings that are named, the most frequent first, up to so many characters of each: where the wrong column is
-set, they are what users wrote."""
+"""Largest number of unknown ratings that the report names, the most frequent first. `_VALUE_LENGTH` limits each value,
+because the settings may name a wrong column, which holds users' texts."""
 _VALUE_LENGTH = 32
 
 
@@ -30,10 +30,11 @@ class DailyCounts:
     """Counts of one window's votes.
 
     Attributes:
-        worst: groups with enough votes that do not do better than the window as a whole, highest negative ratio first;
-            of equals, the one with more votes.
-        comments: comments beside dislikes; None where there is no such column.
-        unknown: ratings that the settings do not name; `unknown_ratings`: the most frequent of them.
+        worst: groups with enough votes whose negative ratio is at least the window's, highest ratio first; of groups
+            with equal ratios, the group with more votes first.
+        comments: number of comments beside dislikes; None if the settings name no column of comments.
+        unknown: number of ratings with values that the settings do not name.
+        unknown_ratings: the most frequent unknown ratings.
     """
 
     votes: VoteTotals
@@ -48,8 +49,8 @@ class VoteCounts:
     """Votes of a window and of the days before it.
 
     Attributes:
-        days: every day of the chart, the week before among them, counted now or before.
-        fresh: those that were counted now.
+        days: votes of every day of the chart, which include the week before, counted by this or an earlier run.
+        fresh: votes of the days that this run counted.
     """
 
     source: VoteSource
@@ -60,25 +61,25 @@ class VoteCounts:
 
     @property
     def day_before(self) -> VoteTotals:
-        """The window before, counted now."""
+        """Returns the votes of the window before, counted by this run."""
         return self.days[self.window.week_window[-1]]
 
     @property
     def week(self) -> VoteTotals:
-        """The seven windows before, together."""
+        """Returns the total votes of the seven windows before."""
         return sum((self.days[day] for day in self.window.week_window), VoteTotals())
 
 
 def count_votes(connection: Connection, settings: Settings, window: FeedbackWindow) -> VoteCounts:
-    """Count a window, the one before, and what else of the chart no run has counted yet. Ends the transaction.
+    """Count a window, the window before, and all other days of the chart that no run has counted. Ends the transaction.
 
-    Raises `GuardRefused` where the votes cannot be counted.
+    Raises `GuardRefused` if the votes cannot be counted.
     """
     begin_reading(connection)
     source = find_source(connection, settings, until=window.end)
     counted = count_window(connection, source, window, enough=settings.feedback_min_votes)
     known = DecisionLog(connection, source).known_days(window.chart_days)
-    # The day before is counted again, for votes that came late.
+    # The day before is counted again, because votes may have arrived late.
     yesterday = window.week_window[-1]
     missing = [day for day in window.chart_days[:-1] if day == yesterday or day not in known]
     fresh = {**count_days(connection, source, window, missing), window.day: counted.votes}
@@ -87,8 +88,8 @@ def count_votes(connection: Connection, settings: Settings, window: FeedbackWind
 
 
 def count_window(connection: Connection, source: VoteSource, window: FeedbackWindow, *, enough: int) -> DailyCounts:
-    """Count one window's votes, by group where there are groups; the worst have `enough` votes."""
-    # The driver's own words: SQLAlchemy's text() would look for parameters in the names of columns.
+    """Count one window's votes, also by group if there is a group column; the worst groups have `enough` votes."""
+    # Without SQLAlchemy's `text()`, which would find parameters in names of columns.
     rows = connection.exec_driver_sql(_window_statement(source, window, enough)).all()
     (total,) = (row for row in rows if row.name is None)
     votes = _votes(total)
@@ -128,7 +129,7 @@ def _window_statement(source: VoteSource, window: FeedbackWindow, enough: int) -
 
 
 def _unknown_ratings(connection: Connection, source: VoteSource, window: FeedbackWindow) -> tuple[UnknownRating, ...]:
-    """The most frequent ratings that the settings do not name, as they are written."""
+    """Returns the most frequent ratings with values that the settings do not name."""
     value = f"substr({source.ratings.value}, 1, {_VALUE_LENGTH})"
     rows = source.votes_sql(source.between_condition(window.start, window.end))
     statement = (
@@ -145,11 +146,11 @@ def _unknown_ratings(connection: Connection, source: VoteSource, window: Feedbac
 def count_days(
     connection: Connection, source: VoteSource, window: FeedbackWindow, days: Sequence[date]
 ) -> dict[date, VoteTotals]:
-    """Count whole days of the window's zone, in order, in one pass over their rows; none is left out."""
+    """Count the votes of days in the window's zone, in one pass over the rows; days without votes are included."""
     counted = dict.fromkeys(days, VoteTotals())
     if not days:
         return counted
-    # Days after days are one range: an index is searched once, and no row is looked at that no day has.
+    # Consecutive days form one range, which needs one search in an index and reads no row outside the days.
     ranges = " OR ".join(f"({source.between_condition(run[0].start, run[-1].end)})" for run in _runs(window, days))
     axis, ratings = source.axis, source.ratings
     branches = "".join(
@@ -157,8 +158,8 @@ def count_days(
         f" THEN {number}"
         for number, day in enumerate(days)
     )
-    # The planner takes a CASE for as many groups as there are times, and counts without its helpers: a day alone needs
-    # none.
+    # The planner expects as many groups from a CASE as there are times, and counts without parallel workers; one day
+    # needs no CASE.
     number, grouped = (f"CASE{branches} END", " GROUP BY 1") if len(days) > 1 else ("0", "")
     statement = (
         f"SELECT {number} AS number, {_times(ratings.likes)} AS likes, {_times(ratings.dislikes)} AS dislikes"
@@ -174,12 +175,12 @@ def _votes(row: Any) -> VoteTotals:
 
 
 def _times(condition: str) -> str:
-    """Returns SQL that counts the rows for which a condition holds. FILTER ignores nulls as WHERE does."""
+    """Returns SQL that counts the rows for which a condition is true."""
     return f"count(*) FILTER (WHERE {condition})"
 
 
 def _runs(window: FeedbackWindow, days: Sequence[date]) -> list[list[FeedbackWindow]]:
-    """Days that follow each other, together."""
+    """Returns the windows of the days, grouped into runs of consecutive days."""
     runs: list[list[FeedbackWindow]] = []
     for day in days:
         here = FeedbackWindow(day, window.zone)

@@ -1,8 +1,7 @@
-"""Computes the reported day: the whole calendar day before the run's own, in the report's zone.
+"""Computes the reported day: the calendar day before the run's day, in the report's zone.
 
-Days are calendar days, not periods of 24 hours: a day at a change of the clocks has 23 or 25 of them. If clocks
-skip a midnight, the day begins with its first existing moment. A day that a zone left out altogether (Apia,
-30 December 2011) has none, and no votes.
+A calendar day with a change of the clocks has 23 or 25 hours. If clocks skip a midnight, the day begins with its first
+existing moment. A day that a zone skipped (Apia, 30 December 2011) has no moments and no votes.
 """
 
 from __future__ import annotations
@@ -28,32 +27,32 @@ class FeedbackWindow:
 
     @property
     def start(self) -> datetime:
-        """The day's first moment; aware, in the zone."""
-        # Python reads a midnight that the clocks skip by the offset before it: that is the moment of the change.
+        """Returns the day's first moment, aware, in the zone."""
+        # For a skipped midnight, Python uses the offset before the change, which gives the moment of the change.
         return datetime(self.day.year, self.day.month, self.day.day, tzinfo=self.zone)
 
     @property
     def end(self) -> datetime:
-        """The next day's first moment."""
+        """Returns the next day's first moment."""
         return FeedbackWindow(self.day + _DAY, self.zone).start
 
     def before_by_days(self, days: int) -> FeedbackWindow:
-        """The window of so many days earlier."""
+        """Returns the window that is `days` days earlier."""
         return FeedbackWindow(self.day - timedelta(days=days), self.zone)
 
     @property
     def week_window(self) -> tuple[date, ...]:
-        """The seven days before, oldest first."""
+        """Returns the seven days before, oldest first."""
         return tuple(self.day - timedelta(days=back) for back in range(WEEK, 0, -1))
 
     @property
     def chart_days(self) -> tuple[date, ...]:
-        """The days of the chart, oldest first, this one last."""
+        """Returns the days of the chart, oldest first, with this window's day last."""
         return tuple(self.day - timedelta(days=back) for back in range(CHART_DAYS - 1, -1, -1))
 
 
 def window_of(as_of: datetime, zone: ZoneInfo) -> FeedbackWindow:
-    """The window that a run of `as_of` reports; raises `InvalidEvent` where the calendar has no month before it."""
+    """Returns the window that a run of `as_of` reports; raises `InvalidEvent` if the calendar lacks the days before."""
     try:
         window = FeedbackWindow(as_of.astimezone(zone).date() - _DAY, zone)
         window.before_by_days(CHART_DAYS + 1)

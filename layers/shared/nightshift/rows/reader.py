@@ -90,7 +90,7 @@ class ArchiveFile:
         return rows
 
     def largest_batch(self, column: str) -> int | None:
-        """Returns an integer column's greatest value, None for other columns; raises `ArchiveMismatch` if unreadable."""
+        """Returns an integer column's greatest value, else None; raises `ArchiveMismatch` if it cannot be decoded."""
         if not pa.types.is_integer(self.schema.field(column).type):
             return None
         try:

@@ -114,7 +114,7 @@ class SqliteConnection:
         return missing
 
     def execute(self, statement: str) -> int:
-        """See `rows.row_connection.RowConnection.execute`; for INSERT, UPDATE and DELETE, the number of changed rows."""
+        """See `rows.row_connection.RowConnection.execute`; for a change of rows, returns the number of changed rows."""
         cursor = self._run(statement)
         row = cursor.fetchone() if cursor.description else None
         return int(row[0]) if row else cursor.rowcount
