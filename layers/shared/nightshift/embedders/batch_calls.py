@@ -144,7 +144,7 @@ class _Batch:
         try:
             return self._embed(text)
         except BaseException:
-            self.stop()  # at once: otherwise this thread would begin the next text before the caller learns of the exception
+            self.stop()  # at once: otherwise this thread would begin the next text first
             raise
 
     def _embed(self, text: str) -> EmbeddingResponse | str | None:

@@ -110,7 +110,7 @@ class BedrockEmbedder:
 
 
 def classify_error(exc: ClientError | BotoCoreError, text: str = "") -> InputRejected | TransientError | EmbedderError:
-    """Returns the error for `batch_calls`; raise it outside the `except`, because botocore's error may quote the text."""
+    """Returns the error for `batch_calls`; raise it outside the `except`: botocore's error may quote the text."""
     from botocore import exceptions as botocore
 
     from nightshift.aws_failures import words_of

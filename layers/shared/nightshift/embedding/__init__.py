@@ -1,6 +1,6 @@
 """Embeds documents whose text or model has changed.
 
-`source` resolves a policy in the database; `document_store` runs the engine's queries there; `batch` embeds and writes
-one batch; `document_scan` goes through all documents once; `model_migration` replaces the model for all of them at
-once; `table` processes one policy.
+Modules: `source` finds a policy's tables and columns; `document_store` runs the queries; `batch` embeds and writes one
+batch; `document_scan` examines all documents once; `model_migration` replaces the model of all documents at once;
+`table` processes one policy.
 """

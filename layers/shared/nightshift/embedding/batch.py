@@ -1,7 +1,7 @@
-"""Embeds one batch: reads it, embeds it outside any transaction, and writes vectors and ledger in one transaction.
+"""Embeds one batch: reads texts, embeds them outside a transaction, and writes vectors and ledger in one transaction.
 
-A process that dies at any point leaves each document with its old embedding or its new one, and a consistent ledger. A
-document that is edited in between keeps its old embedding; its new text is still to be embedded.
+If the process ends at any point, each document has its old or its new embedding, and the ledger is consistent. A
+document that is edited meanwhile keeps its old embedding, and its new text is embedded later.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _ABOUT_A_ROW = ("22", "23", "44", "P0")
 view's condition, a trigger's exception."""
 
 MOST_BUSY = 50
-"""Locked documents after which the run stops trying: somebody holds more than single ones."""
+"""Number of locked documents after which the run stops, because another session holds many locks."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchEmbedder:
-    """Embeds batches of documents, and writes them to one vector store.
+    """Embeds batches of documents and writes their vectors.
 
     Attributes:
-        deadline: `time.monotonic()` value after which the model is not waited for.
-        now: the clock, for the ledger.
+        deadline: `time.monotonic()` value after which the run does not wait for the model.
+        now: clock for the ledger's times.
     """
 
     session: DocumentStore
@@ -46,11 +46,11 @@ class BatchEmbedder:
     listener: Listener
 
     def embed_documents(self, store: VectorStore, keys: Sequence[Key]) -> list[Key]:
-        """Embed documents; returns those whose text has changed meanwhile.
+        """Embed documents; returns the keys of documents whose text changed during the embedding.
 
         Raises:
-            EmbeddingDeadlineExceeded: the deadline came before the model was done; what it had done is written, and
-                `left` is counted.
+            EmbeddingDeadlineExceeded: the model did not finish by the deadline; the finished vectors are written, and
+                `left` counts the other documents.
             EmbedderError, ConcurrentModelChange, NightshiftError: nothing was written.
         """
         began = time.monotonic()
@@ -79,7 +79,7 @@ class BatchEmbedder:
         return edited
 
     def _written(self, store: VectorStore, outcomes: Sequence[DocumentResult]) -> list[Key]:
-        """Writes a batch; if one row fails, writes each by itself, so that only that one is left."""
+        """Write a batch; if a row fails, write each document in a separate transaction, so only that row is left."""
         try:
             return self._write(store, outcomes)
         except DBAPIError as exc:
@@ -114,7 +114,7 @@ class BatchEmbedder:
         return [outcome.document.key for outcome in outcomes if outcome.document.id not in written]
 
     def _leave(self, store: VectorStore, outcome: DocumentResult, exc: DBAPIError) -> None:
-        """A row that cannot be written: left for the next run, or set aside where the database will never take it."""
+        """Leave a locked row for the next run, or mark a document as refused if the database refuses its row."""
         if is_busy(exc):
             self._leave_locked(1)
             return
@@ -149,7 +149,7 @@ class BatchEmbedder:
 
 
 def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResult) -> list[DocumentResult]:
-    """Returns the results of the documents that the model has processed; raises where it was asked for others."""
+    """Returns the results of the documents that the model has processed; raises if the number of answers is wrong."""
     if len(embedded.vectors) != len(documents):
         raise NightshiftError(
             "the embedder's answer is not for the batch that it was asked for",
@@ -165,6 +165,6 @@ def _outcomes(documents: Sequence[SourceDocument], embedded: EmbeddingBatchResul
 
 
 def _is_row_error(exc: DBAPIError) -> bool:
-    """Returns whether the database does not take a row as it is."""
+    """Returns whether the database refused a row because of its values, e.g. by a constraint or a trigger."""
     state = sqlstate(exc)
     return state.startswith(_ABOUT_A_ROW) if state else type(exc).__name__ == "IntegrityError"

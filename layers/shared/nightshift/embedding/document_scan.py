@@ -1,6 +1,6 @@
-"""Scans all documents once, in the order of their ids, and embeds the stale ones batch by batch.
+"""Scans all documents once, in the order of their ids, and embeds stale documents batch by batch.
 
-Of a page's documents only the ids are kept, so that memory does not grow with the table.
+The scan keeps only ids of a page's documents in memory, so the memory does not grow with the table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightshift.embedding.document_store import DocumentStore
 from nightshift.embedding.models import DocumentFilter, EmbeddingStats, Key, VectorStore
 
 PAGE = 1000
-"""Documents that are looked at by one statement."""
+"""Number of documents that one statement examines."""
 AGAIN = 3
 """Number of times that one scan embeds a document again that was edited while it was embedded."""
 
@@ -28,10 +28,10 @@ class DocumentScan:
     """A scan of all documents, for one vector store.
 
     Attributes:
-        batch: documents of one transaction.
-        deadline: `time.monotonic()` value by which everything has to be done.
-        renew: fits the connection's time-outs to what is left of the run.
-        stale: how many documents were to be embedded, once the scan is done.
+        batch: number of documents per transaction.
+        deadline: `time.monotonic()` value by which the scan must end.
+        renew: function that sets the connection's timeouts to the run's remaining time.
+        stale: number of stale documents that the scan found.
     """
 
     session: DocumentStore
@@ -44,12 +44,12 @@ class DocumentScan:
     _edited: list[Key] = field(init=False, default_factory=list)
 
     def scan_documents(self, store: VectorStore, choice: DocumentFilter, *, counted: bool) -> bool:
-        """Embed the stale documents; returns whether there was time for all of them, else `left` is counted.
+        """Embed the stale documents; returns False if the time did not suffice, and then counts the rest in `left`.
 
-        Raises as `BatchEmbedder.embed_documents`, but for `EmbeddingDeadlineExceeded`.
+        Raises the errors of `BatchEmbedder.embed_documents`, except `EmbeddingDeadlineExceeded`.
 
         Args:
-            counted: the documents that are looked at count in the result: not those of a second look.
+            counted: count the examined documents in the result; False for a second scan of the same documents.
         """
         self.stale = 0
         after: Key | None = None
@@ -77,7 +77,7 @@ class DocumentScan:
             after = page.last
 
     def _embed(self, store: VectorStore, keys: list[Key]) -> bool:
-        """Embed a batch; returns whether there may be another one."""
+        """Embed a batch; returns whether the scan may embed another batch."""
         if not self._time_left() or self.progress.busy >= MOST_BUSY:
             self.progress.left += len(keys)
             return False
@@ -88,7 +88,7 @@ class DocumentScan:
         return True
 
     def _embed_again(self, store: VectorStore) -> bool:
-        """Embeds edited documents again; deleted ones are skipped."""
+        """Embed edited documents again, and skip deleted documents; returns whether all are embedded."""
         in_time = True
         for _ in range(AGAIN):
             keys, self._edited = self._edited, []

@@ -1,13 +1,13 @@
-"""Queries of the documents' database. Each method is one transaction, or none at all.
+"""Queries of the documents' database. A method runs at most one transaction.
 
-There are two vector stores: the readers', which is the policy's target and recorded in the ledger, and the stage, a
-table of ours where vectors of another model are prepared. Every transaction that writes first locks the target's
-state row and checks that the models there are still the same. So a run that has lost its lock, and was overtaken by
-another run with another model, writes nothing any more.
+There are two vector stores. The readers' store is the policy's target, and the ledger records its vectors. The stage is
+one of nightshift's tables, for the vectors of another model. Every transaction that writes vectors first locks the
+target's state row and checks that the models are unchanged. A run that has lost its lock to a run with another model
+therefore writes nothing.
 
-Documents are compared by the SHA-256 of their text, in the database: only texts to be embedded leave it. If a policy
-names `updated_at`, a value equal to the one in the ledger makes even that unnecessary. It is compared for equality,
-not with the time of the embedding: a transaction that began long ago may commit an old time today.
+The database compares documents by the SHA-256 of their text, so only texts to be embedded are sent to the client. If a
+policy names `updated_at`, and its value equals the value in the ledger, no hash is computed. The values are compared
+for equality, not with the time of the embedding, because a long transaction may commit an old time.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ LEDGER_COLUMNS = "place, document_id, text_hash, version, model, dimension, stat
 
 
 class DocumentStore(ABC):
-    """A connection to the documents' database, with the queries that both databases understand."""
+    """A connection to the documents' database, with the queries for PostgreSQL and SQLite."""
 
     NOT_SAME = "IS DISTINCT FROM"
 
     def __init__(
         self, connection: Connection, source: DocumentSource, model: EmbeddingModel, *, staged: bool = True
     ) -> None:
-        """Not `staged`: the stage, if there is any, is not for this model."""
+        """Prepare the SQL names; `staged` is False if an existing stage is for another model."""
         self._staged = staged
         self.connection = connection
         self.source = source
@@ -92,7 +92,7 @@ class DocumentStore(ABC):
         return int(row.n)
 
     def read_texts(self, keys: Sequence[Key]) -> list[SourceDocument]:
-        """The documents of these keys that are still there."""
+        """Returns the existing documents among these keys, with their texts."""
         statement = (
             f"SELECT {self.key_sql} AS key, {self.id_sql} AS id, {self.text_sql} AS text, {self.hash_sql} AS hash,"
             f" {self.version} AS version FROM {self.documents} d WHERE d.{self.id} {self.among} ({self.keys_sql})"
@@ -119,7 +119,7 @@ class DocumentStore(ABC):
         return bool(rows)
 
     def _page_sql(self, store: VectorStore, choice: DocumentFilter, *, first: bool) -> str:
-        """Returns SQL that selects the page first, whatever the planner thinks: only its texts are hashed."""
+        """Returns SQL for a page; a subquery selects the page first, so that only the page's texts are hashed."""
         beyond = self._beyond(choice, first=first)
         page = f"SELECT * FROM {self.documents} d WHERE {beyond} ORDER BY d.{self.id} LIMIT :limit"
         stale = f"CASE WHEN {self._certain(store, choice)} THEN 1"
@@ -150,7 +150,7 @@ class DocumentStore(ABC):
         return join
 
     def _certain(self, store: VectorStore, choice: DocumentFilter) -> str:
-        """A document has to be embedded whatever its text is."""
+        """Returns the SQL condition under which a document must be embedded, regardless of its text."""
         if self.place.missing and store is VectorStore.READERS:
             return "1 = 1"
         vector = "l.vector" if store is VectorStore.STAGE else f"{'e' if self.place.own else 'd'}.{self.vector}"
@@ -168,35 +168,35 @@ class DocumentStore(ABC):
         """Begin a transaction that writes.
 
         Args:
-            seconds: what a statement waits for somebody else's lock.
-            one_moment: all of its queries see what was committed when the first of them began.
+            seconds: time that a statement waits for another session's lock.
+            one_moment: all queries of the transaction see one snapshot.
         """
 
     @abstractmethod
     def write_vectors(self, store: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
-        """Writes vectors to a store with the hashes of their texts; nothing is committed yet.
+        """Write vectors, with the hashes of their texts, to a store. The caller commits.
 
-        Returns the ids of those that were: of a document whose text has changed meanwhile, nothing is written.
+        Returns the ids of the written documents; a document whose text has changed is not written.
 
         Raises:
-            ConcurrentModelChange: readers see another model by now, or another one is being made ready.
+            ConcurrentModelChange: another run has changed the readers' model or the stage's model.
         """
 
     @abstractmethod
     def mark_rejected(self, outcome: DocumentResult, now: datetime) -> None:
-        """Records that a document of the readers' store was refused, and keeps its vector; not committed yet."""
+        """Record that a document of the readers' store was refused, and keep its vector. The caller commits."""
 
     @abstractmethod
     def touch_documents(self, seen: Sequence[tuple[str, str | None]]) -> None:
-        """Records the `updated_at` of documents of the readers' store whose text is unchanged; commits."""
+        """Record the `updated_at` of documents of the readers' store whose text is unchanged, and commit."""
 
     @abstractmethod
     def delete_orphaned_embeddings(self) -> int:
-        """Remove the embeddings of documents that are gone; commits, and returns how many."""
+        """Delete the embeddings of deleted documents, commit, and return the number of embeddings."""
 
     @abstractmethod
     def make_place(self) -> None:
-        """Make the table of the embeddings; commits."""
+        """Create the table of embeddings, and commit."""
 
     @cached_property
     def _ledger_or_nothing(self) -> str:
@@ -207,7 +207,7 @@ class DocumentStore(ABC):
         return self.stage if self._staged and table_exists(self.connection, self.place.staging_target) else _NOTHING
 
     def lock_state(self, store: VectorStore, *, alone: bool = False) -> None:
-        """Hold on to the place's row, or keep others from doing so; raises `ConcurrentModelChange` as `write` does."""
+        """Lock the target's state row, shared or `alone`; raises `ConcurrentModelChange` if the model has changed."""
         prefix = "next_" if store is VectorStore.STAGE else ""
         held = (
             f"SELECT 1 AS held FROM {self.standings} WHERE place = :place"
@@ -221,7 +221,7 @@ class DocumentStore(ABC):
             )
 
     def claim_vectors(self, model: EmbeddingModel | None) -> None:
-        """Records the model of existing vectors (None: somebody else's) where there is no state row; commits."""
+        """Insert a state row with the model of existing vectors (None: unknown) if there is no row, and commit."""
         made = f"INSERT INTO {self.standings} (place, model, dimension) VALUES (:place, :model, :dimension)"
         facts = (None, None) if model is None else (model.name, model.dimension)
         parameters = {"place": self.place.table_label, "model": facts[0], "dimension": facts[1]}
@@ -229,7 +229,7 @@ class DocumentStore(ABC):
         self.connection.commit()
 
     def put_standing(self, **facts: object) -> None:
-        """Changes the target's state row, or creates it; not committed yet."""
+        """Update or insert the target's state row. The caller commits."""
         columns, values = ", ".join(facts), ", ".join(f":{column}" for column in facts)
         made = f"INSERT INTO {self.standings} (place, {columns}) VALUES (:place, {values})"
         changed = ", ".join(f"{column} = excluded.{column}" for column in facts)
@@ -239,35 +239,35 @@ class DocumentStore(ABC):
     # ---- What the databases say differently
 
     splits = True
-    """One locked document does not keep the others of a batch from being written."""
+    """Whether the other documents of a batch can be written if one document is locked."""
 
     extra_values: Mapping[str, str] = {"model": ":model", "dimension": ":dimension", "embedded_at": ":now"}
-    """Values of the columns `source.EXTRAS` of a table of embeddings, without the hash."""
+    """SQL values of the columns `source.EXTRAS` of a table of embeddings, except the hash."""
 
     def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
-        """The columns of a table of embeddings, and the values of those behind the vector, each after a comma."""
+        """Returns the columns of a table of embeddings, and SQL values, each after a comma, for those after the vector."""
         values, extras = {**self.extra_values, "content_hash": hash_sql}, self.place.extras
         return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
 
     share = alone = ""
-    """Ends a SELECT that holds on to rows, together with others or alone."""
+    """End of a SELECT that locks rows, with a shared or an exclusive lock."""
     equal, above, among = "=", ">", "IN"
     """Operators on documents' keys."""
     handed = ""
-    """Ends the condition of a statement that changes a table of the user's, see `database.search_path`."""
+    """End of the condition of a statement that changes a user's table, see `database.search_path`."""
     key_sql: str
-    """A document's key, of alias `d`; likewise the next three."""
+    """SQL for the key of a document with alias `d`; the next three are its id, text and hash."""
     id_sql: str
     text_sql: str
     hash_sql: str
     after_sql: str
-    """`:after`, of the key's type."""
+    """SQL for the parameter `:after` in the key's type."""
     keys_sql: str
-    """A query for the keys in `:keys`."""
+    """SQL query for the keys in the parameter `:keys`."""
 
     @abstractmethod
     def _keys(self, keys: Sequence[Key]) -> object:
-        """The parameter of `keys_sql`."""
+        """Returns the parameter `:keys` of `keys_sql`."""
 
     def _rows(self, statement: TextClause, parameters: dict[str, Any]) -> list[Any]:
         return list(self.connection.execute(statement, parameters))
@@ -278,7 +278,7 @@ _NOTHING = (
     " CAST(NULL AS text) AS version, CAST(NULL AS text) AS model, CAST(NULL AS integer) AS dimension,"
     " CAST(NULL AS text) AS state, CAST(NULL AS text) AS round, CAST(NULL AS text) AS vector WHERE 1 = 0)"
 )
-"""Stands for a ledger or a stage that has not been made, as in a dry run."""
+"""SQL for an empty ledger or stage, used if the table does not exist, as in a dry run."""
 
 
 def updates_sql(table: str) -> str:

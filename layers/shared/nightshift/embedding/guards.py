@@ -23,7 +23,7 @@ _RIGHTS = "SELECT bool_and(has_table_privilege(CAST(:table AS regclass), r)) FRO
 
 
 def known_table(written: str, info: TableInfo | None) -> TableInfo:
-    """The table exists, is one, and we see all of its rows."""
+    """Returns the table's description; raises `GuardRefused` if there is no such table or rows are hidden."""
     if info is None:
         hint = "write `table` in [[embedding]] as the database has it: a name, or schema.name"
         raise GuardRefused("unknown_table", f"there is no table {written}", hint)
@@ -43,12 +43,12 @@ def known_table(written: str, info: TableInfo | None) -> TableInfo:
 
 
 def embedding_column(info: TableInfo, written: str) -> TableColumn:
-    """Returns the column of that name; raises `GuardRefused` where the table has none."""
+    """Returns the column with this name; raises `GuardRefused` if the table has no such column."""
     return known_column(info, written, f"name one that it has: {column_names(info)}")
 
 
 def check_unique_key(connection: Connection, table: TableName, column: str) -> None:
-    """No two rows have the same value in this column."""
+    """Raise `GuardRefused` if two rows may have the same value in this column."""
     if not dialect.is_unique(connection, table, [column]):
         raise GuardRefused(
             "not_unique",
@@ -69,7 +69,7 @@ def check_privileges(connection: Connection, table: TableName, *rights: str) -> 
 
 
 def check_writable(connection: Connection, table: TableName, column: str) -> str | None:
-    """The vector's column can be written, and emptied; returns why its type cannot be changed, None where it can."""
+    """Check that the vectors' column is writable and nullable; returns why its type is fixed, None if it is not."""
     facts: Any
     if connection.dialect.name == "postgresql":
         facts = connection.execute(text(_COLUMN), {"table": table.sql, "column": column}).one()
@@ -88,12 +88,12 @@ def check_writable(connection: Connection, table: TableName, column: str) -> str
 
 
 def check_dimension(label: str, declared: int | None, dimension: int, known: int | None, fixed: str | None) -> None:
-    """The column takes the model's vectors, or may be changed so that it does.
+    """Check that the column can hold the model's vectors, or that its type can be changed accordingly.
 
     Args:
-        declared: the only dimension that it takes.
-        known: the dimension of what we have put there; None: nothing yet.
-        fixed: why the column's type cannot be changed.
+        declared: the only dimension that the column's type allows; None for any dimension.
+        known: the dimension of the vectors that nightshift has written; None if there are none.
+        fixed: the reason why the column's type cannot be changed; None if it can.
     """
     if declared is None or declared == dimension:
         return

@@ -1,16 +1,15 @@
 """Migrates all documents to another model at once: readers never see vectors of two models.
 
-First all documents are embedded into a stage beside the readers' store, over as many runs as that takes; readers see
-the old model all the while. Scans repeat for documents that are edited or added meanwhile, until one finds no more than
-a batch of them. Then one transaction, in which the application's writers wait and its readers do not, replaces the old
-vectors by the stage's, and the ledger's rows with them. A document without a vector of its current text on the stage is
-left without any: it was refused, is empty, or was edited since the last scan. The scan after the switch embeds the
-edited ones.
+First, one or more runs embed all documents into a stage table; readers see the old model meanwhile. Scans repeat for
+documents that are edited or added meanwhile, until a scan finds at most one batch of stale documents. Then one
+transaction replaces the old vectors by the stage's vectors, and the ledger's rows as well. The application's writers
+wait for this transaction; its readers do not. A document whose current text has no vector in the stage then has no
+vector: it was refused, is empty, or was edited after the last scan. A scan after the switch embeds edited documents.
 
-If the column's type names a dimension, and it is another, the column's type is changed in the same transaction;
-indexes on it are rebuilt by PostgreSQL, with their own settings. For that moment readers wait, too. A reader in a
-transaction of REPEATABLE READ that began before may then find no document at all: PostgreSQL's manual, "Caveats" of
-MVCC, has that of every ALTER TABLE that rewrites a table. No reader finds a mixture.
+If the column's type has another dimension, the same transaction changes the type, and PostgreSQL rebuilds the column's
+indexes with their settings. Readers then wait as well. A REPEATABLE READ transaction that began earlier may find no
+document: PostgreSQL's manual ("Caveats" of MVCC) describes this effect of every ALTER TABLE that rewrites a table. No
+reader sees vectors of both models.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ LOCK_SECONDS = 0.8
 application's statement rather than ours.
 """
 TRIES = 10
-"""Number of times that a switch asks for its lock; writers wait behind each request, and then have a turn."""
+"""Number of times that a switch requests its lock; writers wait during a request and can work between requests."""
 
 
 class ModelMigration:
@@ -54,11 +53,11 @@ class ModelMigration:
         return self._type != self._session.place.type_name
 
     def prepare_staging(self, standing: ModelState) -> None:
-        """Prepares a stage for the model: vectors of earlier runs are kept, another model's are not."""
+        """Create a stage for the model, or keep the stage of earlier runs with the same model."""
         session, model = self._session, self._session.model
         wanted = (model.name, model.dimension, self._type)
         session.begin_migration(LOCK_SECONDS)
-        # Two runs at once: the second waits here for the first.
+        # Of two concurrent runs, the second waits here for the first.
         self._run(f"SELECT 1 FROM {session.standings} WHERE place = :place{session.alone}")
         if (standing.next_model, standing.next_dimension, standing.next_type) != wanted:
             self._drop()
@@ -68,7 +67,7 @@ class ModelMigration:
         session.connection.commit()
 
     def abandon_staging(self) -> None:
-        """Forget a stage: readers see the wanted model again."""
+        """Drop the stage, because readers already see the wanted model."""
         session = self._session
         session.begin_migration(LOCK_SECONDS)
         self._drop()
@@ -76,9 +75,9 @@ class ModelMigration:
         session.connection.commit()
 
     def cut_over(self, now: datetime, announce: Callable[[], None]) -> bool:
-        """Show the stage's vectors to readers; `announce` is called when all is done but the commit.
+        """Replace the readers' vectors by the stage's; calls `announce` immediately before the commit.
 
-        Returns False if the application's locks, or the deadline, prevented it: nothing has changed.
+        Returns False if the application's locks or the deadline prevented the switch; nothing has changed then.
 
         Raises:
             ConcurrentModelChange: another run has switched.
@@ -99,7 +98,7 @@ class ModelMigration:
 
     def _swap_once(self, now: datetime, announce: Callable[[], None]) -> None:
         session = self._session
-        # One moment: a document that is deleted between two statements would be in the ledger, and nowhere else.
+        # With one snapshot, no document is deleted between two statements, which would leave it only in the ledger.
         session.begin_migration(LOCK_SECONDS, one_moment=True)
         self._lock()
         session.lock_state(VectorStore.STAGE, alone=True)
@@ -120,13 +119,13 @@ class ModelMigration:
         session.connection.commit()
 
     def _lock(self) -> None:
-        """Locks the target: no one else can write to it until the commit, nor read it if its type changes."""
+        """Lock the target until the commit: no other session can write, or read if the column's type changes."""
         if self._postgresql:
             mode = "ACCESS EXCLUSIVE" if self._retyped else "EXCLUSIVE"
             self._run(f"LOCK TABLE {self._session.readers} IN {mode} MODE")
 
     def _column(self) -> list[str]:
-        """Statements that replace the vectors in a column of the documents."""
+        """Returns the statements that replace the vectors in a column of the documents' table."""
         session = self._session
         if self._retyped:
             return self._rewritten(session.id)
@@ -140,7 +139,7 @@ class ModelMigration:
         ]
 
     def _own_table(self) -> list[str]:
-        """Statements that replace the rows of a table of embeddings."""
+        """Returns the statements that replace the rows of a table of embeddings."""
         session = self._session
         columns, values = session.vector_columns("s.text_hash")
         current = f"{self._ready()} JOIN {session.documents} d ON {session.id_sql} = s.document_id"
@@ -153,8 +152,8 @@ class ModelMigration:
         ]
 
     def _rewritten(self, key: str) -> list[str]:
-        """Statements that change the column's type, and fill it while the table is rewritten: so each of its indexes is
-        built once, in bulk. Filling it afterwards, vector by vector, takes an HNSW index several times as long."""
+        """Returns the statements that change the column's type and fill the column while the table is rewritten. Each
+        index is then built once, in bulk; an HNSW index takes several times as long if vectors are added later."""
         session, wanted = self._session, escape_colons(self._type)
         function = escape_colons(own_table(f"{session.place.staging_target}_of", schema_of(session.connection)))
         place = escape_colons(quote_literal(session.place.table_label))
@@ -168,12 +167,12 @@ class ModelMigration:
         ]
 
     def _ready(self, place: str = ":place") -> str:
-        """Returns SQL for the staged rows of current texts, as `s`: the ledger has been updated by now."""
+        """Returns SQL for the stage's rows of current texts, as `s`; the ledger must already be updated."""
         same = f"l.place = {place} AND l.document_id = s.document_id"
         return f"{self._session.stage} s JOIN {self._session.ledger} l ON {same}"
 
     def _prove(self) -> None:
-        """Checks that readers would find what the ledger records: a trigger or a rule may have kept a row as it was."""
+        """Check that the number of vectors equals the ledger's; a trigger or a rule may have prevented a change."""
         session = self._session
         stored = f"SELECT count(*) FROM {session.readers} WHERE {session.vector} IS NOT NULL"
         noted = f"SELECT count(*) FROM {session.ledger} WHERE place = :place AND state = '{EmbeddingState.EMBEDDED}'"
@@ -188,7 +187,7 @@ class ModelMigration:
         )
 
     def _columns(self) -> str:
-        """The stage's: the ledger's own, and the vector."""
+        """Returns the stage's column definitions: the ledger's columns and the vector."""
         moment = "timestamptz" if self._postgresql else "text"
         return (
             "place text NOT NULL, document_id text PRIMARY KEY, text_hash text NOT NULL, version text,"

@@ -11,7 +11,7 @@ from nightshift.errors import NightshiftError
 from nightshift.results.reembed import RejectedDocument
 
 Key = str | int
-"""A document's id: as text on PostgreSQL, as it is on SQLite."""
+"""A document's id: as text in PostgreSQL, in its own type in SQLite."""
 
 
 class VectorStore(StrEnum):
@@ -30,12 +30,12 @@ class EmbeddingState(StrEnum):
 
 
 class ConcurrentModelChange(NightshiftError):
-    """Another run has changed the model of the place meanwhile. Nothing was written."""
+    """Another run has changed the target's model. Nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """Model of new vectors; `round` names the series of runs that ours belongs to."""
+    """Model of new vectors; `round` names the series of runs to which the current run belongs."""
 
     name: str
     dimension: int
@@ -47,9 +47,9 @@ class DocumentFilter:
     """Selection of the documents to examine, and of those among them to embed.
 
     Attributes:
-        among: a query for the ids of those that are looked at, as text; None: all.
-        trusting: a document whose `updated_at` is as it was is taken to be unchanged.
-        force: all are embedded that this round has not yet been at, changed or not.
+        among: query for the ids, as text, of the documents to examine; None for all documents.
+        trusting: treat a document with an unchanged `updated_at` as unchanged.
+        force: embed every document that this round has not examined, changed or not.
     """
 
     among: str | None = None
@@ -62,10 +62,10 @@ class DocumentPage:
     """Documents in the order of their ids.
 
     Attributes:
-        looked_at: how many.
-        stale: those that are to be embedded.
-        touched: ids of others, whose text is as it was though their `updated_at` is not; with the latter.
-        last: from where to go on; None: there are no more.
+        looked_at: number of examined documents.
+        stale: keys of the documents to embed.
+        touched: id and `updated_at` of documents whose text is unchanged but whose `updated_at` has changed.
+        last: key after which the next page begins; None on the last page.
     """
 
     looked_at: int
@@ -107,18 +107,18 @@ class ModelState:
 
 
 EXAMPLES = 10
-"""Documents that are named at the most."""
+"""Largest number of refused documents that the result names."""
 
 
 @dataclass(slots=True)
 class EmbeddingStats:
-    """Counts, as `results.EmbeddedTable` has them.
+    """Counts for `results.EmbeddedTable`.
 
     Attributes:
-        empty: documents without text.
-        busy: documents that somebody else has locked.
-        edited: documents whose text changed between reading and writing.
-        slowest: seconds of the slowest batch.
+        empty: number of documents without text.
+        busy: number of documents that another session had locked.
+        edited: number of documents whose text changed between reading and writing.
+        slowest: duration of the slowest batch in seconds.
     """
 
     looked_at: int = 0
@@ -141,7 +141,7 @@ class EmbeddingStats:
         return bool(self.embedded or self.poisoned or self.empty or self.removed or self.switched)
 
     def count_rejected(self, document: str, reason: str) -> None:
-        """Count a document that was set aside."""
+        """Count a refused document, and keep it as an example for the result."""
         self.poisoned += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(RejectedDocument(id=document, reason=reason))

@@ -1,7 +1,7 @@
-"""Document store on PostgreSQL: a batch is one statement, and its rows are sent as texts.
+"""Document store on PostgreSQL: one statement writes a batch, and its parameters are texts.
 
-A document's row is changed only if its text is still the one that was embedded. PostgreSQL checks again a row that
-another session has changed while we waited for it (READ COMMITTED), so that holds for edits in progress, too.
+A statement changes a document's row only if the document still has the embedded text. In READ COMMITTED, PostgreSQL
+checks the condition again after it has waited for another session's change, so concurrent edits are detected as well.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from nightshift.embedding.source import DocumentSource, VectorFormat, as_text
 
 _ARRAYS = ", ".join(f"CAST(:{facts} AS text[])" for facts in ("ids", "hashes", "versions", "states", "errors"))
 _NEW = f"unnest({_ARRAYS}, string_to_array(:vectors, ';', '-')) n(id, hash, version, state, error, vector)"
-"""A batch as rows. Its vectors travel as one text: the driver looks at each letter of an array's texts, which takes
-longer than everything else."""
+"""SQL for a batch as rows. All vectors are sent as one text, because the driver examines every letter of an array's
+texts, which would take longer than all other work."""
 _VALUES = (
     "SELECT :place, id, hash, version, :model, CAST(:dimension AS integer), state, error, 1, :round,"
     " CAST(:now AS timestamptz)"
@@ -57,11 +57,11 @@ class PostgresqlDocumentStore(DocumentStore):
         self.hash_sql = f"encode(sha256(convert_to({self.text_sql}, 'UTF8')), 'hex')"
 
     def begin_migration(self, seconds: float, *, one_moment: bool = False) -> None:
-        """See `DocumentStore.begin_migration`; a deadlock is looked for after a second, by then we have given up."""
+        """See `DocumentStore.begin_migration`; the lock timeout ends before PostgreSQL's deadlock check (1 s)."""
         self.connection.rollback()
         level = "REPEATABLE READ" if one_moment else "READ COMMITTED"
         self.connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {level}")
-        # Not by set_config(): a query would be the moment, and locks are to come first.
+        # Not by set_config(): a query would take the snapshot before the transaction has its locks.
         self.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds * 1000:.0f}ms'")
 
     def write_vectors(self, store: VectorStore, outcomes: Sequence[DocumentResult], now: datetime) -> set[str]:
@@ -83,7 +83,7 @@ class PostgresqlDocumentStore(DocumentStore):
         return {row.document_id for row in self._rows(text(statement), self._parameters(outcomes, now))}
 
     def _into_place(self) -> list[str]:
-        """Steps that write vectors where readers look, and end with what was written, as `kept`."""
+        """Returns the CTEs that write vectors to the readers' store; the CTE `kept` holds the written documents."""
         same = f"d.{self.id} {self.equal} CAST(n.id AS {self.key_type}) AND {self.hash_sql} = n.hash"
         known = f"n.id, n.hash, n.state, n.error, {self.version} AS version"
         if not self.place.own:
@@ -128,10 +128,10 @@ class PostgresqlDocumentStore(DocumentStore):
         self.connection.commit()
 
     def _cast(self, expression: str) -> str:
-        """A vector that travelled as text, as its column wants it."""
+        """Returns SQL that converts a vector's text to the type of the vectors' column."""
         if self.place.form is VectorFormat.BYTES:
             return f"decode({expression}, 'hex')"
-        # Of the model's own dimension whatever the place's is: the stage may be for another one.
+        # Without the column's dimension, because the stage's dimension may differ.
         kind = (
             self.place.type_name.partition("(")[0] if self.place.form is VectorFormat.VECTOR else self.place.type_name
         )

@@ -1,7 +1,7 @@
 """Parses the event keys of `reembed`.
 
-`FeedbackThresholdExceeded` has all of them but the last two. They are facts, and are passed on in the events that this
-job sends. An operator may omit all of them.
+The event `FeedbackThresholdExceeded` has all keys except the last two. The job copies the keys into the events that it
+sends. An operator may omit every key.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ReembedRequest(_Part):
     continuation: int = Field(default=0, ge=0, le=1_000_000)
 
     def next_request(self, scope: Scope, *, force: bool) -> dict[str, Any]:
-        """The keys of the event that has the next run go on."""
+        """Returns the keys of the event that starts the next run of the series."""
         detail = self.model_dump(mode="json", exclude_none=True)
         detail |= {"scope": scope, "continuation": self.continuation + 1}
         return {**detail, "force": True} if force else detail
@@ -76,7 +76,7 @@ def is_finished(connection: Connection, decision: str) -> bool:
 
 
 def mark_decision_completed(connection: Connection, decision: str, run: JobRun, now: datetime) -> None:
-    """Note that it is finished; commits."""
+    """Record that the decision is finished, and commit."""
     if not is_finished(connection, decision):
         values = {"decision": decision, "run_id": run.run_id, "finished_at": now}
         connection.execute(insert(embedding_decision).values(values))

@@ -21,14 +21,14 @@ from nightshift.policy.embedding import EmbeddingPolicy
 DOCUMENT, VECTOR = "document_id", "embedding"
 """Columns that a table of embeddings must have."""
 EXTRAS = ("model", "dimension", "content_hash", "embedded_at")
-"""Those that are filled where it has them."""
+"""Optional columns of a table of embeddings, which nightshift fills if they exist."""
 
 
 _VECTOR = f"""
 SELECT format_type(t.oid, NULL) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typname = 'vector' AND n.nspname = ANY ({SCHEMAS}) ORDER BY array_position({SCHEMAS}, n.nspname) LIMIT 1
 """
-"""SQL for pgvector's type, where the role's own search_path leads to it."""
+"""SQL for the name of pgvector's type in the first schema of the role's own search_path that has it."""
 
 
 _SIZED = re.compile(r"^(.*(?:vector|halfvec)\"?)\((\d+)\)$")
@@ -70,19 +70,19 @@ def form_of(column: TableColumn, *, postgresql: bool) -> VectorFormat | None:
 
 
 def declared_dimension(type_name: str) -> int | None:
-    """The only dimension that a column of this type takes; None: it takes any."""
+    """Returns the only dimension that a column of this type allows; None if it allows any dimension."""
     match = _SIZED.match(type_name)
     return int(match.group(2)) if match else None
 
 
 def with_dimension(type_name: str, dimension: int) -> str:
-    """The type, for vectors of another dimension; types that take any stay as they are."""
+    """Returns the type with another dimension; a type without a dimension is unchanged."""
     match = _SIZED.match(type_name)
     return f"{match.group(1)}({dimension})" if match else type_name
 
 
 def as_text(vector: array[float], form: VectorFormat) -> str:
-    """The vector as a text that PostgreSQL casts, or decodes from hexadecimal digits, to the column's type."""
+    """Returns the vector as text that PostgreSQL casts, or decodes from hexadecimal digits, to the column's type."""
     if form is VectorFormat.BYTES:
         return as_bytes(vector).hex()
     # A `float32` needs nine digits to be read back exactly.
@@ -91,7 +91,7 @@ def as_text(vector: array[float], form: VectorFormat) -> str:
 
 
 def as_bytes(vector: array[float]) -> bytes:
-    """The vector as little-endian `float32`."""
+    """Returns the vector as little-endian `float32` numbers."""
     if sys.byteorder == "big":
         vector = vector[:]
         vector.byteswap()
@@ -103,11 +103,11 @@ class VectorTarget:
     """Target of the vectors, where readers find them.
 
     Attributes:
-        type_name: of the vectors' column, as the database prints it.
-        own: a table beside the documents, one row a document; else the column is the documents' own.
-        extras: which of `EXTRAS` it has.
-        missing: it has to be made.
-        fixed: why the column's type cannot be changed; None: it can.
+        type_name: type of the vectors' column, as the database prints it.
+        own: the vectors are in a separate table, one row per document; otherwise in a column of the documents' table.
+        extras: the columns of `EXTRAS` that the table has.
+        missing: the table must be created.
+        fixed: reason why the column's type cannot be changed; None if it can.
     """
 
     table: TableName
@@ -121,17 +121,17 @@ class VectorTarget:
 
     @property
     def table_label(self) -> str:
-        """Names the place, for people and the ledger."""
+        """Returns the target's name, for messages and the ledger."""
         return self.table.label if self.own else f"{self.table.label}.{self.column}"
 
     @property
     def declared_type(self) -> int | None:
-        """The only dimension that it takes; None: any."""
+        """Returns the only dimension that the column allows; None if it allows any dimension."""
         return declared_dimension(self.type_name)
 
     @property
     def staging_target(self) -> str:
-        """Name of the table in which another model's vectors are made ready."""
+        """Returns the name of the stage table, for the vectors of another model."""
         return "nightshift_embedding_stage_" + hashlib.sha256(self.table_label.encode()).hexdigest()[:12]
 
 
@@ -140,9 +140,9 @@ class DocumentSource:
     """One policy's documents.
 
     Attributes:
-        id: the column that tells them apart.
-        texts: the columns of their text, in order.
-        version: the column that changes with the text.
+        id: the column that identifies a document.
+        texts: the columns of the documents' text, in order.
+        version: the column that changes with the text; None if the policy names none.
     """
 
     table: TableName
@@ -152,15 +152,15 @@ class DocumentSource:
     place: VectorTarget
 
     def made(self) -> DocumentSource:
-        """The same, now that the place has been made."""
+        """Returns this source with the target marked as existing."""
         return replace(self, place=replace(self.place, missing=False))
 
 
 def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: int) -> DocumentSource:
-    """Find everything that a policy names, in one snapshot; raises `GuardRefused`.
+    """Find the tables and columns that a policy names, in one snapshot; raises `GuardRefused`.
 
     Args:
-        dimension: of the model's vectors, for a place that has to be made.
+        dimension: dimension of the model's vectors, for a table that must be created.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
@@ -183,7 +183,7 @@ def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: i
 
 
 def _column(connection: Connection, info: TableInfo, policy: EmbeddingPolicy) -> VectorTarget:
-    """A column of the documents' own table."""
+    """Returns the target for a column of the documents' table."""
     assert policy.embedding is not None  # the policy has one of the two
     column = guards.embedding_column(info, policy.embedding)
     guards.check_privileges(connection, info.name, "UPDATE")
@@ -196,7 +196,7 @@ def _column(connection: Connection, info: TableInfo, policy: EmbeddingPolicy) ->
 def _own_table(
     connection: Connection, documents: TableInfo, written: str, key: TableColumn, dimension: int
 ) -> VectorTarget:
-    """A table beside the documents, as it is or as it will be."""
+    """Returns the target for a separate table of embeddings, which may not exist yet."""
     info = describe_table(connection, written)
     if info is None:
         return _new_table(connection, documents, written, dimension)
@@ -221,7 +221,7 @@ def _own_table(
 
 
 def _new_table(connection: Connection, documents: TableInfo, written: str, dimension: int) -> VectorTarget:
-    """A table to be made: in the documents' schema where it names none, with pgvector where that is installed."""
+    """Returns the target for a table to create, by default in the documents' schema, with pgvector if installed."""
     parts = split_name(written)
     if parts is None or (len(parts) == 2 and connection.dialect.name == "sqlite"):
         raise GuardRefused(
@@ -229,7 +229,7 @@ def _new_table(connection: Connection, documents: TableInfo, written: str, dimen
             f"{written} is no name for a table",
             "write `into` in [[embedding]] as a name, or schema.name",
         )
-    # As PostgreSQL would read it in CREATE TABLE.
+    # The name is folded to lower case as in CREATE TABLE.
     names = [part if quoted else part.lower() for part, quoted in parts]
     if names[-1].startswith("nightshift_"):
         raise GuardRefused(

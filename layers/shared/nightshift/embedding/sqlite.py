@@ -1,6 +1,6 @@
-"""Document store on SQLite: row after row, because there is only one writer, and nobody writes between two statements.
+"""Document store on SQLite, which writes row by row: SQLite allows one writer, so no other session writes in between.
 
-SQLite has no SHA-256; it uses Python's. So Python joins the text there, too.
+SQLite has no SHA-256 function, so Python functions compute the text and its hash.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class SqliteDocumentStore(DocumentStore):
         return {outcome.document.id for outcome in outcomes if self._put(outcome, now)}
 
     def _put(self, outcome: DocumentResult, now: datetime) -> bool:
-        """Write one vector where readers look, and note it; returns whether its text is as it was."""
+        """Write one vector to the readers' store and the ledger; returns False if the document's text has changed."""
         parameters = self._parameters(outcome, now)
         same = f"d.{self.id} = :key AND {self.hash_sql} = :hash"
         if not self._rows(text(f"SELECT 1 FROM {self.documents} d WHERE {same}"), parameters):
@@ -83,7 +83,7 @@ class SqliteDocumentStore(DocumentStore):
             put = f"INSERT INTO {self.readers} ({', '.join(columns)}) VALUES (:key, :vector{values})"
             put += f" ON CONFLICT (document_id) DO UPDATE SET {changed}"
         self.connection.execute(text(put), parameters)
-        # A trigger of the application may have changed it.
+        # A trigger of the application may have changed the version.
         where = f"FROM {self.documents} d WHERE d.{self.id} = :key"
         version = self._rows(text(f"SELECT {self.version} AS version {where}"), parameters)[0].version
         self._note(parameters | {"version": version})

@@ -1,7 +1,7 @@
 """Processes one policy: resolves it, migrates to another model if the settings name one, embeds stale documents.
 
-The database records the model that readers see, for each target. The model of vectors from before nightshift is
-unknown: then all of them are replaced, as in a migration.
+The database records the model that readers see, for each target. If a target has vectors from before nightshift's first
+run, their model is unknown, and a migration replaces all vectors.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class EmbeddingContext:
     policy: EmbeddingPolicy
     scope: Scope
     round: str
-    """Names the run, or the series of runs, that this one belongs to."""
+    """Name of the run, or of the series of runs to which the run belongs."""
     among: Callable[[Connection], str] | None = None
-    """Gives the query for the ids of the documents that `scope` means; None: it means all."""
+    """Function that returns a query for the ids of the documents in `scope`; None for all documents."""
     now: Callable[[], datetime]
     listener: Listener = ignore_events
     seen: set[TableName] = field(default_factory=set)
-    """Tables that earlier policies of the run were about."""
+    """Documents' tables of earlier policies of the run."""
 
     @property
     def target_model(self) -> EmbeddingModel:
@@ -77,9 +77,9 @@ class _RunState(EmbeddingStats):
 
 
 def reembed_table(turn: EmbeddingContext) -> EmbeddedTable:
-    """Embeds a policy's stale documents.
+    """Embed a policy's stale documents.
 
-    A failure does not raise: it is part of the result, together with what was written before it.
+    A failure is not raised: the result contains the failure and the counts of the work before it.
     """
     started, progress = time.monotonic(), _RunState(scope=turn.scope)
     table, error = turn.policy.table, None
@@ -125,7 +125,7 @@ def _status(turn: EmbeddingContext, progress: _RunState, error: NightshiftError 
 
 
 def _aim(connection: Connection, turn: EmbeddingContext) -> DocumentSource:
-    """Look everything up; raises `GuardRefused`."""
+    """Look up the policy's documents and target; raises `GuardRefused`."""
     source = resolve_policy(connection, turn.policy, turn.embedder.dimension)
     connection.rollback()
     if source.table in turn.seen:
@@ -135,7 +135,7 @@ def _aim(connection: Connection, turn: EmbeddingContext) -> DocumentSource:
 
 
 def _work(turn: EmbeddingContext, session: DocumentStore, standing: ModelState | None, progress: _RunState) -> None:
-    """Processes the policy; its work is counted in `progress`, even if it raises."""
+    """Process the policy, and count the work in `progress`, even if an error is raised."""
     connection = session.connection
     if session.place.missing:
         session.make_place()
@@ -167,7 +167,7 @@ def _work(turn: EmbeddingContext, session: DocumentStore, standing: ModelState |
 
 
 def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: _RunState) -> None:
-    """Embed for the model that readers see."""
+    """Embed stale documents with the model that readers see, and delete orphaned embeddings."""
     choice = _choice(turn, session.connection)
     progress.in_time = _sweep(turn, session, progress).scan_documents(VectorStore.READERS, choice, counted=True)
     if progress.in_time and turn.among is None:
@@ -182,7 +182,7 @@ def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: _RunS
 
 
 def _staged(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats) -> bool:
-    """Fill the stage until it is all but up to date; returns whether there was time."""
+    """Fill the stage until at most one batch of documents was stale; returns False if the time did not suffice."""
     counted = True
     while True:
         sweep = _sweep(turn, session, progress)
@@ -194,7 +194,7 @@ def _staged(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingS
 
 
 def _rehearse(turn: EmbeddingContext, session: DocumentStore, standing: ModelState | None, progress: _RunState) -> None:
-    """Count what would be embedded; nothing is written."""
+    """Count the documents that a run would embed, without writing."""
     wanted = (turn.target_model.name, turn.target_model.dimension)
     if session.has_vectors() if standing is None else (standing.model, standing.dimension) != wanted:
         staged = standing is not None and (standing.next_model, standing.next_dimension) == wanted
@@ -214,7 +214,7 @@ def _rehearse(turn: EmbeddingContext, session: DocumentStore, standing: ModelSta
 
 
 def _choice(turn: EmbeddingContext, connection: Connection) -> DocumentFilter:
-    """The documents that the run's scope means; ends the transaction."""
+    """Returns the filter for the run's scope, and ends the transaction."""
     among = None if turn.among is None else turn.among(connection)
     connection.rollback()
     return DocumentFilter(among, trusting=turn.scope != "all", force=turn.run.force)

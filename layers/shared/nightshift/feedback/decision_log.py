@@ -1,8 +1,8 @@
 """Stores the decision on each window, once, and the counts of each day.
 
 One transaction reads the earlier decisions and writes the new decision. A lock makes concurrent runs decide one after
-the other, so two windows cannot both start re-embedding because neither saw the other's decision. The name of a decision
-is computed from the source and the window, so every run that decides on a window uses the same name.
+the other, so two windows cannot both start re-embedding because neither saw the other's decision. A decision's name is
+computed from the source and the window, so every run that decides on a window uses the same name.
 """
 
 from __future__ import annotations
