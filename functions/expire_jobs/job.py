@@ -73,7 +73,7 @@ def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, .
         if taken := locks.take([place.table for place in named]):
             drain.stop_worker()
             warnings += (f"no file was deleted: a restore into {taken.label} is in progress, and may bring rows",)
-        # SQLite has one writer at a time: there the files wait until the rows are gone.
+        # SQLite has one writer at a time, so the files are deleted after the rows.
         background = BackgroundOutboxWorker(drain) if database.is_postgresql else nullcontext(drain)
         with _archive(run, services, policies) as archive, background as files:
             for turn in _turns(run, services, policies, named):
@@ -129,7 +129,7 @@ def _turns(
 
 @contextmanager
 def _archive(run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy]) -> Iterator[ArchiveContext | None]:
-    """The archive's context, tidied up after runs of this job that died; None where no policy archives."""
+    """Yields the archive's context, after cleaning up after failed runs of this job; None if no policy archives."""
     if not any(policy.archive for policy in policies):
         yield None
         return

@@ -105,7 +105,7 @@ def _done_before(services: RunServices, decision: str) -> bool:
 def _ended(
     run: JobRun, services: RunServices, request: ReembedRequest, scope: Scope, result: ReembedResult
 ) -> ReembedResult:
-    """Have the next run go on, or note that all is done."""
+    """Start the next run of the series, or record that the decision is finished."""
     for table in result.tables:
         if table.error is not None:
             table.error.result = result

@@ -59,7 +59,7 @@ _CODE_HINTS = {
 
 
 def words_of(exc: Exception) -> str:
-    """The service's own words, or boto3's where there was no answer; one line, without a login."""
+    """Returns the service's message, or boto3's if there was no answer, on one line, without a login."""
     words = str(exc.response.get("Error", {}).get("Message") or "") if isinstance(exc, ClientError) else str(exc)
     return _LOGIN.sub("", " ".join(words.split()))[:MAX_WORDS]
 
@@ -71,7 +71,7 @@ def with_words(about: str, exc: Exception) -> str:
 
 
 def hint_of(exc: Exception) -> str | None:
-    """Return the remedy of a wrong configuration; None where something else is to blame."""
+    """Returns the hint for a wrong configuration; None for other causes."""
     if isinstance(exc, ClientError):
         return _CODE_HINTS.get(str(exc.response.get("Error", {}).get("Code")))
     return next((hint for kind, hint in _CLIENT_HINTS if isinstance(exc, kind)), None)

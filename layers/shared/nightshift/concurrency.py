@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 LEAST_SECONDS = 1.0
-"""With less time left no piece of work is started."""
+"""Smallest assumed duration of a piece of work, in seconds; see `has_time`."""
 
 
 class WorkerPool:

@@ -39,7 +39,7 @@ _MISPLACED_KEYS = frozenset({"dryrun", "force", "scheduledtime"})
 """Keys of every job, as a path parameter or a stage variable might spell them."""
 
 _DEPTH = 4
-"""A record holds an event in its envelope, and may lie in one itself; deeper nesting is no event of AWS's."""
+"""Largest nesting of envelopes: a record contains an event, and another envelope may contain the record."""
 
 
 def unwrap_event(event: object, *, depth: int = _DEPTH) -> Mapping[str, Any]:

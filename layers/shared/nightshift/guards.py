@@ -29,12 +29,12 @@ class GuardRefused(Exception):
 
 
 def column_names(info: TableInfo) -> str:
-    """The first of a table's columns, for a hint."""
+    """Returns the names of a table's first 20 columns, for a hint."""
     return ", ".join(column.name for column in info.columns[:20])
 
 
 def known_column(info: TableInfo, written: str, hint: str) -> TableColumn:
-    """Returns the column of that name; raises `GuardRefused` where the table has none."""
+    """Returns the column with this name; raises `GuardRefused` if the table has no such column."""
     column = info.column(written)
     if column is None:
         raise GuardRefused("unknown_column", f"{info.name.label} has no column {written}", hint)

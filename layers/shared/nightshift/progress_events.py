@@ -59,4 +59,4 @@ Listener = Callable[[ProgressEvent], None]
 
 
 def ignore_events(event: ProgressEvent) -> None:
-    """The listener of those who do not listen."""
+    """Ignore an event; the default listener."""

@@ -245,7 +245,7 @@ class DocumentStore(ABC):
     """SQL values of the columns `source.EXTRAS` of a table of embeddings, except the hash."""
 
     def vector_columns(self, hash_sql: str) -> tuple[list[str], str]:
-        """Returns the columns of a table of embeddings, and SQL values, each after a comma, for those after the vector."""
+        """Returns a table of embeddings' columns, and SQL values, each after a comma, for those after the vector."""
         values, extras = {**self.extra_values, "content_hash": hash_sql}, self.place.extras
         return ["document_id", self.vector, *extras], "".join(f", {values[extra]}" for extra in extras)
 

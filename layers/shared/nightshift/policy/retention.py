@@ -44,7 +44,7 @@ class RetentionRule(BaseModel):
         return ZoneInfo(self.timezone)
 
     def cutoff(self, as_of: datetime) -> datetime:
-        """The first moment that is kept, aware, in the policy's zone; raises `InvalidSettings` before year 2."""
+        """Returns the first time that is kept, aware, in the policy's zone; raises `InvalidSettings` before year 2."""
         try:
             day = as_of.astimezone(self.zone).date() - timedelta(days=self.keep_days)
         except OverflowError:
