@@ -1,4 +1,4 @@
 """Saves the day's logs beside the database backup: events of CloudWatch log groups, or the files of a host's directory.
 
-Logs never stop a backup. The manifest lists logs that could not be saved under `missing`, a sentence each.
+A failure to save logs never stops a backup. The manifest's `missing` has one sentence for each log that was not saved.
 """

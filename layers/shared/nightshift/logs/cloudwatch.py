@@ -1,9 +1,9 @@
-"""Reads events of CloudWatch Logs page by page, and sets retention. The only module that calls it.
+"""Reads events of CloudWatch Logs page by page, and sets retention. No other module calls CloudWatch Logs.
 
-FilterLogEvents returns up to 10,000 events or 1 MB a page, by time; a page may be empty and yet name a next one, and
-its `endTime` still belongs to the range, other than GetLogEvents' (CloudWatch Logs API reference). It allows few
-requests a second for a whole account, so that throttling is usual: a throttled request is repeated, with growing
-pauses, as long as there is time.
+FilterLogEvents returns up to 10,000 events or 1 MB per page, ordered by time. An empty page may have a next page. The
+range includes events at `endTime`; GetLogEvents excludes them (CloudWatch Logs API reference). CloudWatch Logs allows
+few requests per second for a whole account, so throttling is common. A throttled request is repeated after growing
+pauses until the deadline.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nightshift.errors import NightshiftError
 
 TRIES = 9
 PAUSE_S, MAX_PAUSE_S = 0.5, 20.0
-"""Pause before the second try, and its maximum; doubled before each further one: about a minute in all."""
+"""Seconds of pause before the second try, and the maximum. The pause doubles: about a minute in all."""
 
 RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288),
@@ -43,26 +43,26 @@ class LogsUnavailable(NightshiftError):
 
     code = ""
     words = ""
-    """CloudWatch's own, or boto3's."""
+    """The error message of CloudWatch Logs or of boto3."""
 
     @property
     def sentence(self) -> str:
-        """Returns the error in its words, and the remedy, for a list of missing logs."""
+        """Returns the error and its hint as one sentence, for the list of missing logs."""
         sentence = f"{self.message}: {self.words}" if self.words else self.message
         return f"{sentence} ({self.hint})" if self.hint else sentence
 
 
 class LogsOutOfTime(LogsUnavailable):
-    """There is no time left to ask again."""
+    """CloudWatch Logs did not answer, and the deadline leaves no time for another try."""
 
 
 class TokenRefused(LogsUnavailable):
-    """CloudWatch does not know this token any more: tokens live for 24 hours."""
+    """CloudWatch Logs refused a page token. A token is valid for 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One event; times in milliseconds since 1970."""
+    """One log event. Times are in milliseconds since 1970."""
 
     timestamp: int
     stream: str
@@ -73,7 +73,7 @@ class LogEvent:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Some events by time, maybe none, and the token of the next page; None: this is the last."""
+    """A page of events, ordered by time and possibly empty. `token` names the next page; None: the last page."""
 
     events: tuple[LogEvent, ...]
     token: str | None
@@ -86,23 +86,23 @@ class CloudWatchLogs:
         self, connect: Callable[[], Any] | None = None, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         """Args:
-        connect: gives boto3's client; asked when the first request is due. None: `make_client`.
+        connect: returns boto3's client. The first request calls `connect`. None: `make_client`.
         """
         self._connect = connect or make_client
         self._sleep = sleep
         self._client: Any = None
 
     def fetch_page(self, group: str, start_ms: int, end_ms: int, token: str | None, *, deadline: float) -> LogPage:
-        """One page of a group's events.
+        """Returns one page of a group's events.
 
         Args:
-            start_ms, end_ms: milliseconds since 1970, the latter not in the range.
-            token: of the page; None: the first.
-            deadline: `time.monotonic()` value after which it is not asked again.
+            start_ms, end_ms: milliseconds since 1970. The range excludes `end_ms`.
+            token: the page's token; None: the first page.
+            deadline: `time.monotonic()` value after which the request is not repeated.
 
         Raises:
-            TokenRefused: the token is too old, or never was one.
-            LogsOutOfTime, LogsUnavailable: there is no answer, or the same empty page again and again.
+            TokenRefused: the token is too old, or CloudWatch Logs never issued it.
+            LogsOutOfTime, LogsUnavailable: CloudWatch Logs does not answer, or repeats the same empty page.
         """
         at = {"nextToken": token} if token else {}
         try:
@@ -129,10 +129,10 @@ class CloudWatchLogs:
         return LogPage(events, answer.get("nextToken"))
 
     def set_retention(self, group: str, days: int, *, deadline: float) -> None:
-        """Set a group's retention where it differs.
+        """Set a log group's retention, unless the group has this retention already.
 
         Raises:
-            LogsUnavailable: it could not be asked, or refused.
+            LogsUnavailable: CloudWatch Logs did not answer, or refused.
         """
         token: str | None = None
         while True:
@@ -146,11 +146,11 @@ class CloudWatchLogs:
             self._ask("put_retention_policy", deadline, group, None, logGroupName=group, retentionInDays=days)
 
     def _ask(self, operation: str, deadline: float, group: str, expected: str | None, **arguments: Any) -> Any:
-        """Call, and call again where that may help.
+        """Call an operation, and repeat the call after errors that may pass.
 
         Args:
-            expected: what every answer has. Without it the answer is somebody else's, e.g. a proxy's page, which
-                boto3 takes for one without events.
+            expected: key that every answer of CloudWatch Logs has. An answer without the key comes from another
+                server, e.g. from a proxy. boto3 would read a proxy's page as an answer without events.
         """
         pause = PAUSE_S
         cause: Exception | None
@@ -172,24 +172,24 @@ class CloudWatchLogs:
         raise AssertionError("the last try returns or raises")
 
     def _connected(self) -> Any:
-        """The client, built by the first call: that it cannot be built is an answer like any other."""
+        """Returns the client. The first call creates it, so that `_ask` handles a failure to create it."""
         if self._client is None:
             self._client = self._connect()
         return self._client
 
 
 def make_client() -> Any:
-    """boto3's client, from the environment; asking again is `CloudWatchLogs`'s own affair."""
+    """Returns boto3's client, configured by the environment. `CloudWatchLogs` retries, not the client."""
     import boto3
     from botocore.config import Config
 
-    # What is kept of a run's time for its manifest is longer than one request that is never answered.
+    # One unanswered request takes less time than a run reserves for writing its manifest.
     config = Config(connect_timeout=3, read_timeout=8, retries={"total_max_attempts": 1}, user_agent_extra="nightshift")
     return boto3.session.Session().client("logs", config=config)
 
 
 def _judged(exc: Exception) -> tuple[str, bool]:
-    """Returns the error in a word, and whether a retry may help; raises errors that are no answer of CloudWatch's."""
+    """Returns the error's code, and whether a retry may help. Errors that are not boto3's are raised again."""
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from botocore.parsers import ResponseParserError
 

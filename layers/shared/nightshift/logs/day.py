@@ -1,8 +1,8 @@
 """Saves the day's logs of a deployment, from all sources in its settings, in one call.
 
-A day begins at the end of the previous backup's logs: at midnight, unless there were nights without a backup, or nights
-whose time was over before their logs were saved. Events that arrived too late for the previous backup are saved, too
-(see `late`). So an event that is not in one backup is in the next.
+A day begins where the previous backup's logs end. The end is a midnight, unless a night had no backup, or a backup ran
+out of time before all logs were saved. Events that arrived too late for the previous backup are saved as well (see
+`late`). An event that is missing from one backup is therefore in the next backup.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class DayLogs:
     """Result of saving a day's logs.
 
     Attributes:
-        parts: every object.
-        missing: logs that were not saved, a sentence each: for the manifest.
-        warnings: what the operator should know, a sentence each.
-        later: from where the next day's run has to begin with what is not saved whole, `before` of its call.
+        parts: all objects that were written.
+        missing: one sentence for each log that was not saved. The manifest lists the sentences.
+        warnings: one sentence for each fact that the operator should know.
+        later: the incompletely saved logs, with the times at which the next run begins: `before` of its call.
     """
 
     parts: tuple[SavedPart, ...] = ()
@@ -43,10 +43,10 @@ class DayLogs:
 
 
 def check_settings(settings: Settings) -> None:
-    """Look at the settings for logs before anything is done.
+    """Check the settings for logs before the run does anything.
 
     Raises:
-        InvalidSettings: BACKUP_LOG_RETENTION_DAYS is nothing that CloudWatch takes.
+        InvalidSettings: CloudWatch Logs does not accept the value of BACKUP_LOG_RETENTION_DAYS.
     """
     if settings.backup_log_retention_days not in (None, *RETENTION_DAYS):
         raise InvalidSettings(
@@ -67,18 +67,18 @@ def save_day(
     before: Mapping[str, GroupProgress] | None = None,
     cloudwatch: CloudWatchLogs | None = None,
 ) -> DayLogs:
-    """Save the logs of the calendar day before `as_of`, in TIMEZONE, and of days before it that no backup has.
+    """Save the logs of the calendar day before `as_of`, in TIMEZONE, and of earlier days that no backup has.
 
     Args:
-        settings: BACKUP_LOG_GROUPS and BACKUP_LOG_DIRECTORY; where neither is set, nothing is done.
+        settings: BACKUP_LOG_GROUPS and BACKUP_LOG_DIRECTORY. If neither is set, nothing is saved.
         deadline: `time.monotonic()` value at which to stop.
-        previous: `as_of` of the backup before; None: there is none.
-        earlier: what that backup holds of the groups; None: its late events are not looked for.
-        before: what the backup before has as `later`.
+        previous: `as_of` of the previous backup; None: no previous backup exists.
+        earlier: log events in the previous backup; None: late events are not searched.
+        before: the previous backup's `later`, by log group or directory.
 
     Raises:
         InvalidSettings: see `check_settings`.
-        StoreError, ArchiveMismatch: S3 did not take an object.
+        StoreError, ArchiveMismatch: S3 did not accept an object.
     """
     check_settings(settings)
     window = day_before(as_of, settings.timezone)
@@ -89,7 +89,7 @@ def save_day(
     if names := settings.backup_log_groups:
         groups = save_groups(asked, sink, names, window, deadline=deadline, before=before)
     starts = {progress.group: _start(before, progress.group, window) for progress in groups.groups}
-    # Of groups that are not saved whole the next backup saves what is left first.
+    # If a group is not saved completely, the next backup saves the rest before it searches late events.
     late = [
         save_late_events(asked, sink, progress.group, earlier, end_ms=starts[progress.group], deadline=deadline)
         for progress in groups.groups
@@ -117,7 +117,7 @@ def save_day(
 
 
 def _start(before: Mapping[str, GroupProgress], name: str, window: LogWindow) -> int:
-    """Returns the time from which a group or a directory is saved; milliseconds since 1970."""
+    """Returns the time from which a group or a directory is saved, in milliseconds since 1970."""
     begun = before[name].last_ms if name in before else None
     return window.start_ms if begun is None else min(begun, window.start_ms)
 
@@ -129,12 +129,12 @@ def _shown(at_ms: int | None) -> str:
 def apply_log_retention(
     settings: Settings, saved: DayLogs, *, deadline: float, cloudwatch: CloudWatchLogs | None = None
 ) -> tuple[str, ...]:
-    """Give the groups whose day was saved whole the retention that is set. To be called once the manifest is written.
+    """Set BACKUP_LOG_RETENTION_DAYS on the groups whose day was saved completely. Call it after writing the manifest.
 
-    A short retention takes away events at once: before the backup exists, they might be in none.
+    A short retention deletes events at once. Before the backup exists, no backup might have these events.
 
     Returns:
-        a warning for each group whose retention could not be set.
+        one warning for each group whose retention could not be set.
     """
     days = settings.backup_log_retention_days
     if days is None:

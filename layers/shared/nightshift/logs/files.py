@@ -1,12 +1,12 @@
-"""Saves a directory of log files as it was at the start of the run: rotated, compressed, open and growing ones.
+"""Saves a directory of log files as it was at the start of the run: rotated, compressed, open and growing files.
 
-The directory is listed first, and each file is read up to its size at that time. A file that was rotated since is
-identified by its inode and found under its new name. A missing file is named, and the directory is listed once more:
-the program that compressed it has left a new file there.
+The directory is listed first, and each file is read up to its size at the time of the listing. A file that was rotated
+after the listing is identified by its inode and found under its new name. A missing file is reported, and the directory
+is listed once more: a program that compressed the file has left a new file there.
 
-Files that were last written before the window are in an earlier backup. Lines are bytes, with their line ends; a line
-longer than `MAX_LINE` continues in the next row. Compressed files (gzip) are decompressed; a truncated one is saved as
-far as it can be read.
+An earlier backup has the files that were last written before the window. Lines are bytes and include their line ends. A
+line longer than `MAX_LINE` continues in the next row. Files compressed with gzip are decompressed. A truncated file is
+saved up to the point where it can be read.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from nightshift.rows.log_records import FILES, LINES, ParquetBuffer
 
 MAX_LINE = 1 << 20
 _LINE_BYTES = 100
-"""Memory of a line besides its bytes."""
+"""Bytes of memory that a line occupies in addition to its contents."""
 _LINES_A_TIME = 10_000
 _GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedLogFile:
-    """A file that was saved; `size` and `sha256` are of its contents, unpacked where it was packed."""
+    """A file that was saved. `size` and `sha256` describe the decompressed contents."""
 
     path: str
     size: int
@@ -49,9 +49,9 @@ class FileExportResult:
     """Result of saving a directory.
 
     Attributes:
-        parts: the lines, and behind them one object that lists the files.
-        missing: what could not be saved, a sentence each.
-        late: the time was over before all was saved.
+        parts: the objects with the lines, then one object that lists the files.
+        missing: one sentence for each file or link that was not saved.
+        late: the deadline passed before all files were saved.
     """
 
     parts: tuple[SavedPart, ...] = ()
@@ -61,14 +61,14 @@ class FileExportResult:
 
 
 def save_directory(sink: LogUploader, directory: str, *, since_ms: int, deadline: float) -> FileExportResult:
-    """Save a directory and those below it.
+    """Save the files of a directory and its subdirectories.
 
     Args:
-        since_ms: milliseconds since 1970; files last written before are left out.
-        deadline: `time.monotonic()` value at which to stop; what is left out is named.
+        since_ms: milliseconds since 1970. Files that were last written before this time are left out.
+        deadline: `time.monotonic()` value at which to stop. `missing` reports the files that are not saved.
 
     Raises:
-        StoreError, ArchiveMismatch: S3 did not take a part.
+        StoreError, ArchiveMismatch: S3 did not accept a part.
     """
     if not os.path.isdir(directory):
         return FileExportResult(missing=(f"log directory {_shown(directory)}: there is none",))
@@ -85,7 +85,7 @@ def save_directory(sink: LogUploader, directory: str, *, since_ms: int, deadline
 
 @dataclass(slots=True)
 class _Saver:
-    """Packs files into parts."""
+    """Reads log files, collects their lines, and uploads the lines in parts."""
 
     sink: LogUploader
     directory: str
@@ -97,12 +97,12 @@ class _Saver:
     _lines: ParquetBuffer = field(default_factory=lambda: ParquetBuffer(LINES, {}))
 
     def miss(self, path: str, why: OSError | str) -> None:
-        """Records a path that is not saved."""
+        """Record a path that is not saved, with the reason."""
         reason = _shown(why) if isinstance(why, str) else os.strerror(why.errno or 0)
         self.missing.append(f"log file {_shown(path)}: {reason}")
 
     def save(self, files: list[LogFile]) -> int:
-        """Saves files one by one; returns the number of missing ones."""
+        """Save files one by one, and return the number of files that were not found any more."""
         lost = 0
         for number, file in enumerate(files):
             if self._over():
@@ -121,14 +121,14 @@ class _Saver:
         return lost
 
     def finish(self) -> FileExportResult:
-        """Writes the remaining lines, and the list of files."""
+        """Upload the remaining lines and the list of files, and return the result."""
         if self._lines.rows:
             self._write()
         if self.files:
             listing = ParquetBuffer(FILES, {})
             columns = [[getattr(file, name) for file in self.files] for name in SavedLogFile.__slots__]
             listing.add_record(columns, 0)
-            # Its rows are no lines: a manifest's parts count those of logs alone.
+            # The list's rows are not log lines, and a manifest counts log lines only.
             self.parts.append(replace(self.sink.upload_part("files", 1, listing.encode_file()), rows=0))
         missing = tuple(dict.fromkeys(self.missing))
         return FileExportResult(parts=tuple(self.parts), files=tuple(self.files), missing=missing, late=self.late)
@@ -138,7 +138,7 @@ class _Saver:
         return self.late
 
     def _read(self, file: LogFile, stream: BinaryIO) -> None:
-        """Gather a file's lines; a file that turns out shorter or cut off is saved as far as it goes, and named."""
+        """Collect a file's lines. If the file was cut or is truncated, the readable part is saved and reported."""
         whole = _Bounded(stream, file.size)
         packed = file.path.endswith(".gz") and stream.peek(2)[:2] == _GZIP  # type: ignore[attr-defined]
         source: io.BufferedIOBase = gzip.GzipFile(fileobj=whole) if packed else io.BufferedReader(whole, MAX_LINE)
@@ -184,7 +184,7 @@ class _Saver:
 
 
 class _Bounded(io.RawIOBase):
-    """The first bytes of a stream, however many it has by now."""
+    """The first `left` bytes of a stream, even if the stream has grown."""
 
     def __init__(self, stream: BinaryIO, left: int) -> None:
         self._stream = stream
@@ -194,7 +194,7 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """As many bytes as there are, none behind the end."""
+        """Read bytes into the buffer, at most `left` bytes in all."""
         got = self._stream.read(min(len(buffer), self.left))
         buffer[: len(got)] = got
         self.left -= len(got)
@@ -202,7 +202,7 @@ class _Bounded(io.RawIOBase):
 
 
 def _some_lines(source: io.BufferedIOBase) -> Iterator[list[bytes]]:
-    """Lines in portions of bounded size; when the source breaks off, what was read before comes first."""
+    """Yields lists of lines, each of bounded size. Before an error of the source, the lines read so far are yielded."""
     lines: list[bytes] = []
     size = 0
     try:
@@ -221,5 +221,5 @@ def _some_lines(source: io.BufferedIOBase) -> Iterator[list[bytes]]:
 
 
 def _shown(path: str) -> str:
-    """Returns a path as text, even if its bytes are not valid UTF-8."""
+    """Returns a path as text. Bytes that are not valid UTF-8 are escaped with backslashes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,11 +1,11 @@
-"""Saves the day's events of CloudWatch log groups, every one once, in parts of bounded size.
+"""Saves the day's events of CloudWatch log groups, each event once, in parts of bounded size.
 
-Events are returned by time, page by page. A token of the next page that CloudWatch does not know any more (it lives for
-24 hours) is no loss: the group is read on from the last saved event's time, and events of the same millisecond that
-have been saved are recognised by their ids. The next backup goes on the same way with a group for which the time did
-not suffice. If events are ever out of order, the group starts again.
+CloudWatch Logs returns events ordered by time, page by page. A token of the next page is valid for 24 hours. If
+CloudWatch Logs refuses a token, the group is read again from the time of the last saved event. Events of the same
+millisecond that are saved already are recognised by their ids. If the time does not suffice for a group, the next
+backup continues in the same way. If events are out of order, the group is read again from the start.
 
-An event of the day before that reaches CloudWatch after the run belongs to the next backup: see `late`.
+If an event of the day before reaches CloudWatch after the run, the next backup saves the event: see `late`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class GroupProgress:
     """Progress of saving one group.
 
     Attributes:
-        last_ms: time of the youngest event that was saved.
-        ids: of all events of that millisecond that were saved.
-        ordered: events came by time so far.
+        last_ms: time of the latest saved event, in milliseconds since 1970.
+        ids: ids of all saved events of the millisecond `last_ms`.
+        ordered: all events so far were ordered by time.
         done: the whole window is saved.
     """
 
@@ -40,10 +40,10 @@ class GroupProgress:
     done: bool = False
 
     def later(self, start_ms: int) -> GroupProgress:
-        """Returns the progress for another day's run: the parts are in a backup by then.
+        """Returns the progress for the next backup, without the parts, which belong to this backup.
 
         Args:
-            start_ms: where this run began; it is where the next one has to, if events did not come by time.
+            start_ms: time at which this run began to read. If events were out of order, the next run begins there.
         """
         if self.ordered and self.last_ms is not None:
             return GroupProgress(group=self.group, last_ms=self.last_ms, ids=self.ids)
@@ -55,9 +55,9 @@ class GroupsSaved:
     """Result of saving all groups.
 
     Attributes:
-        groups: how far each is saved.
-        left: groups that ran out of time; go on with their progress.
-        missing: what could not be saved, a sentence each.
+        groups: progress of each group.
+        left: names of the groups that ran out of time. Their progress says where to continue.
+        missing: one sentence for each group that could not be read.
     """
 
     groups: tuple[GroupProgress, ...] = ()
@@ -78,15 +78,15 @@ def save_groups(
     deadline: float,
     before: Mapping[str, GroupProgress] | None = None,
 ) -> GroupsSaved:
-    """Save groups one after the other; one that cannot be read does not stop the others.
+    """Save log groups one after the other. A group that cannot be read does not stop the other groups.
 
     Args:
-        groups: names.
+        groups: names of the groups.
         deadline: `time.monotonic()` value at which to stop.
-        before: what the backup before has as `GroupProgress.later`.
+        before: the results of `GroupProgress.later` in the previous backup, by group.
 
     Raises:
-        StoreError, ArchiveMismatch: S3 did not take a part.
+        StoreError, ArchiveMismatch: S3 did not accept a part.
     """
     saved: list[GroupProgress] = []
     left: list[str] = []
@@ -109,14 +109,14 @@ def save_groups(
 def save_group(
     cloudwatch: CloudWatchLogs, sink: LogUploader, window: LogWindow, begun: GroupProgress, *, deadline: float
 ) -> Iterator[GroupProgress]:
-    """Saves one group, starting from its progress.
+    """Save one group, continuing from the progress `begun`.
 
     Yields:
-        how far it is, after every part and at the end; the last one is `done`, unless the time was over.
+        the progress after every part and at the end. The last progress is `done`, unless the deadline passed.
 
     Raises:
-        LogsUnavailable: CloudWatch refused; what was yielded before is saved.
-        StoreError, ArchiveMismatch: S3 did not take a part.
+        LogsUnavailable: CloudWatch Logs refused. The parts in the progress yielded before are saved.
+        StoreError, ArchiveMismatch: S3 did not accept a part.
     """
     progress = begun
     try:
@@ -152,7 +152,7 @@ def _pages(
 
 
 def _gather(events: Iterable[LogEvent], gathering: ParquetBuffer, progress: GroupProgress) -> GroupProgress:
-    """Take the events that are not saved yet; the progress with the last millisecond that was seen."""
+    """Collect the events that are not saved yet, and return the progress with the latest event's time and ids."""
     last, ids, ordered = progress.last_ms, set(progress.ids), progress.ordered
     fresh: list[LogEvent] = []
     for event in events:

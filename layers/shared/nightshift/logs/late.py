@@ -1,8 +1,8 @@
 """Saves events that reached CloudWatch too late for the previous backup, e.g. from agents that were disconnected.
 
-The range of that backup is read once more. An event that was ingested before its read cannot be late. Of the others,
-those are saved whose ids are not in its objects. An event that arrives still later, more than a day after its range, is
-in no backup: only the log group has it.
+The range of the previous backup is read once more. An event that CloudWatch ingested before the previous backup read
+the range is not late. Of the other events, those are saved whose ids are not in the previous backup's objects. An event
+that arrives more than a day after its range is in no backup: only the log group has it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from nightshift.logs.log_uploader import LogUploader, SavedPart
 from nightshift.rows.log_records import EVENTS, ParquetBuffer
 
 EVENT_BYTES = 150
-"""Memory of an event besides its message."""
+"""Bytes of memory that an event occupies in addition to its message."""
 CLOCKS_APART_MS = 300_000
-"""Maximum by which CloudWatch's clock may be behind ours, and an event's appearance behind its ingestion."""
+"""Maximum lag of CloudWatch's clock behind the local clock, and of an event's visibility behind its ingestion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class EarlierLogs:
     """Log events in the previous backup.
 
     Attributes:
-        start_ms: where its range began; milliseconds since 1970, as all times here.
-        read_ms: no sooner did it read.
-        saved_ids: returns the ids of a group's events that it holds, of those that were ingested since a time.
+        start_ms: start of the previous backup's range, in milliseconds since 1970.
+        read_ms: time before which the previous backup read no event, in milliseconds since 1970.
+        saved_ids: takes a group and a time. Returns the ids of the saved events that were ingested since that time.
     """
 
     start_ms: int
@@ -42,9 +42,9 @@ class LateSaved:
     """Result of saving one group's late events.
 
     Attributes:
-        parts: objects with them.
-        missing: why they were not all looked for, a sentence; empty where they were.
-        warning: why some may be in two backups, a sentence; empty where none is.
+        parts: objects with the late events.
+        missing: a sentence that says why the search for late events is incomplete; empty if it is complete.
+        warning: a sentence that says why some events may be in two backups; empty if none is.
     """
 
     parts: tuple[SavedPart, ...] = ()
@@ -55,14 +55,14 @@ class LateSaved:
 def save_late_events(
     cloudwatch: CloudWatchLogs, sink: LogUploader, group: str, earlier: EarlierLogs, *, end_ms: int, deadline: float
 ) -> LateSaved:
-    """Save the events of a range that the backup before could not see.
+    """Save the events of the previous backup's range that arrived after the previous backup read the range.
 
     Args:
-        end_ms: where the range of this backup begins.
+        end_ms: start of this backup's range, in milliseconds since 1970.
         deadline: `time.monotonic()` value at which to stop.
 
     Raises:
-        StoreError, ArchiveMismatch: S3 did not take an object.
+        StoreError, ArchiveMismatch: S3 did not accept an object.
     """
     late = _Late(sink, group, earlier)
     token, why = None, ""
@@ -84,14 +84,14 @@ def save_late_events(
 
 
 def add_events(gathering: ParquetBuffer, events: Sequence[LogEvent]) -> None:
-    """Put events into a file that is being gathered."""
+    """Add events to the buffer of a Parquet file."""
     if events:
         columns = [[getattr(event, name) for event in events] for name in LogEvent.__slots__]
         gathering.add_record(columns, sum(len(event.message) + EVENT_BYTES for event in events))
 
 
 class _Late:
-    """Packs late events into objects."""
+    """Collects the late events of one group, and uploads them in objects."""
 
     def __init__(self, sink: LogUploader, group: str, earlier: EarlierLogs) -> None:
         self.parts: list[SavedPart] = []
@@ -104,7 +104,7 @@ class _Late:
         self._gathering = ParquetBuffer(EVENTS, {"nightshift.log_group": group, "nightshift.window": "late"})
 
     def take(self, events: tuple[LogEvent, ...]) -> None:
-        """Gathers the events that are not saved yet."""
+        """Collect the events that the previous backup does not have."""
         fresh = [e for e in events if e.ingestion_time is None or e.ingestion_time >= self._since]
         if fresh and self._saved is None:
             self._saved = self._ids()
@@ -113,7 +113,7 @@ class _Late:
             self.write()
 
     def write(self) -> None:
-        """Writes the gathered events."""
+        """Upload the collected events as one object."""
         if self._gathering.rows:
             self.parts.append(
                 self._sink.upload_part(f"{self._group}/late", len(self.parts) + 1, self._gathering.encode_file())

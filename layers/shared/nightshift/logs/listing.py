@@ -1,7 +1,7 @@
-"""Lists the files below a directory, and opens each by its inode, whatever its name is by then.
+"""Lists the files below a directory, and opens each file by its inode, even if the file was renamed since.
 
-Links are not followed, because others than the directory's owner may control their targets. Links to files that are not
-listed anyway are reported. Other entries that are no regular files are ignored.
+Symbolic links are not followed, because users other than the directory's owner may control their targets. A link to a
+file that the listing does not contain is reported. Other entries that are not regular files are ignored.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _NOT_IT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
-"""Errors of opening a name when the file has been replaced: by nothing, a link, a pipe."""
+"""Errors of opening a path whose file was deleted, or replaced by a link or a pipe."""
 
 Miss = Callable[[str, OSError | str], None]
 """Callback for a skipped path, with the reason."""
 
 LINKS_TOLD = 5
-"""Links that are reported by name; a directory of containers' logs may hold hundreds."""
+"""Maximum number of links that are reported by name. A directory of container logs may hold hundreds of links."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """A file as the listing has it; `path` is relative to the directory, `inode` with its device."""
+    """A listed file. `path` is relative to the directory; `inode` is the pair of device and inode number."""
 
     path: str
     inode: tuple[int, int]
@@ -34,7 +34,7 @@ class LogFile:
 
 
 def list_files(directory: str, miss: Miss) -> list[LogFile]:
-    """Every regular file, by path."""
+    """Returns every regular file below the directory, ordered by path."""
     found: list[LogFile] = []
     links: list[str] = []
     waiting = [""]
@@ -50,7 +50,7 @@ def list_files(directory: str, miss: Miss) -> list[LogFile]:
             try:
                 about = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # rotated away between the two looks: it is listed under its new name
+                continue  # the file was renamed after the listing: it is listed under its new name
             if stat.S_ISDIR(about.st_mode):
                 waiting.append(path)
             elif stat.S_ISREG(about.st_mode):
@@ -63,13 +63,13 @@ def list_files(directory: str, miss: Miss) -> list[LogFile]:
 
 
 def _tell_links(directory: str, links: list[str], listed: set[tuple[int, int]], miss: Miss) -> None:
-    """Reports the links to files that are not listed."""
+    """Report the links whose targets are not listed."""
     outside = [path for path in links if not _is_listed(directory, path, listed)]
     for path in outside[:LINKS_TOLD]:
         try:
             where = os.readlink(os.path.join(directory, path))
         except OSError:
-            continue  # gone since
+            continue  # the link was deleted
         miss(path, f"it is a link to {where}, and links are not followed: name the directory that holds the files")
     if len(outside) > LINKS_TOLD:
         miss(".", f"{len(outside) - LINKS_TOLD} further links are not followed")
@@ -87,10 +87,10 @@ def _is_listed(directory: str, path: str, listed: set[tuple[int, int]]) -> bool:
 
 
 def open_file(directory: str, file: LogFile) -> BinaryIO | None:
-    """The file itself; None: it is gone.
+    """Returns the opened file, or None if no path below the directory leads to the file any more.
 
     Raises:
-        OSError: it may not be read.
+        OSError: the file may not be read.
     """
     if (stream := _opened(directory, file.path, file)) is not None:
         return stream
@@ -101,7 +101,7 @@ def open_file(directory: str, file: LogFile) -> BinaryIO | None:
 
 def _opened(directory: str, path: str, file: LogFile) -> BinaryIO | None:
     try:
-        # Neither a link nor a pipe that took the file's place may lead or hold us elsewhere.
+        # A link that replaced the file is not followed; a pipe that replaced the file does not block.
         handle = os.open(os.path.join(directory, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as exc:
         if exc.errno in _NOT_IT:

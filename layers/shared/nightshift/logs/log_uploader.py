@@ -9,12 +9,12 @@ from nightshift.rows.parquet import ParquetFile
 from nightshift.store import ObjectWriter
 
 PART_BYTES = 32 * 1024 * 1024
-"""Bytes of text in one object, before compression: they are in memory at once."""
+"""Bytes of text in one object before compression. All of them are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPart:
-    """One object, as the manifest lists it; `key` is relative to the backup's folder."""
+    """One uploaded object, as the manifest lists it. `key` is relative to the backup's folder."""
 
     key: str
     rows: int
@@ -24,11 +24,11 @@ class SavedPart:
 
 @dataclass(frozen=True, slots=True)
 class LogUploader:
-    """A place below a backup's folder.
+    """Uploads objects with logs into a subfolder of a backup's folder.
 
     Attributes:
-        folder: the backup's, with a slash at the end.
-        below: of the logs, relative to it, e.g. `<run_id>/logs`.
+        folder: the backup's folder, with a slash at the end.
+        below: the subfolder for logs, relative to `folder`, e.g. `<run_id>/logs`.
         part_bytes: see `PART_BYTES`.
     """
 
@@ -38,21 +38,21 @@ class LogUploader:
     part_bytes: int = PART_BYTES
 
     def upload_part(self, name: str, number: int, file: ParquetFile) -> SavedPart:
-        """Write an object and prove it.
+        """Write an object and verify it.
 
         Args:
-            name: what it is part of; shown in the key as far as S3 likes its characters.
-            number: from 1.
+            name: log group or other source of the part. The key contains the name; see `folder_name`.
+            number: number of the part, from 1.
 
         Raises:
-            StoreError, ArchiveMismatch: S3 did not take it, or holds something else.
+            StoreError, ArchiveMismatch: S3 did not accept the object, or holds other bytes.
         """
-        # The last piece keeps a part that nobody recorded, because its run died, out of the way of the next one.
+        # The random suffix keeps a killed run's unrecorded part from having the same key as a part of the next run.
         key = f"{self.below}/{folder_name(name)}/part-{number:05}-{uuid.uuid4().hex[:8]}.parquet"
         stored = self.writer.write(self.folder + key, file.body)
         return SavedPart(key=key, rows=file.rows, bytes=stored.size, sha256=stored.sha256)
 
 
 def folder_name(name: str) -> str:
-    """A name as far as S3 likes its characters."""
+    """Returns a name with `_` in place of every character that is unusual in S3 keys."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name.strip("/"))

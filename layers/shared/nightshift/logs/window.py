@@ -1,4 +1,4 @@
-"""Computes the period of the day's logs: the calendar day before the run's own, in the deployment's zone."""
+"""Computes the period of the day's logs: the calendar day before the run's day, in the deployment's time zone."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True, slots=True)
 class LogWindow:
-    """From `start` on, and before `end`; both aware, and whole seconds."""
+    """A period that includes `start` and excludes `end`. Both are aware datetimes in whole seconds."""
 
     start: datetime
     end: datetime
 
     @property
     def start_ms(self) -> int:
-        """Milliseconds since 1970."""
+        """Returns `start` in milliseconds since 1970."""
         return int(self.start.timestamp()) * 1000
 
     @property
     def end_ms(self) -> int:
-        """Milliseconds since 1970; the first that is not in it."""
+        """Returns `end` in milliseconds since 1970."""
         return int(self.end.timestamp()) * 1000
 
 
 def day_before(as_of: datetime, timezone: str) -> LogWindow:
-    """The calendar day before that of `as_of` (aware) in an IANA zone, of 23, 24 or 25 hours."""
+    """Returns the calendar day before the day of `as_of` (aware) in an IANA time zone: 23, 24 or 25 hours."""
     zone = ZoneInfo(timezone)
     today = as_of.astimezone(zone).date()
     yesterday = today - timedelta(days=1)

@@ -1,5 +1,5 @@
-"""The engine of `restore`: archived rows return into a table.
+"""The engine of the job `restore`, which inserts archived rows into a table.
 
-`request` is the event; `column_fit` maps archived columns to the columns of a table, by name; `target` finds or makes
-the table; `object_loader` loads one object in one transaction; `restorer` loads all of them.
+`request` parses the event. `column_fit` maps archived columns to a table's columns, by name. `target` finds the table,
+and `destination` creates a missing table. `object_loader` loads one object in one transaction; `restorer` loads all.
 """

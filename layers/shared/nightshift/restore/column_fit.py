@@ -1,8 +1,9 @@
 """Matches archived columns with a table's columns, by name.
 
-Between archive and restore a table lives on: columns are added, dropped, renamed, widened. The match is decided from
-declared types alone, before the first row, and by one rule: a restored value must equal the archived one. So a type may
-become itself, a wider one of its kind, or text; a type that could round, cut or reinterpret a value is refused.
+Between archive and restore a table changes: columns are added, dropped, renamed, widened. The declared types alone
+decide the match, before the first row is inserted. A restored value must equal the archived value. A column's type may
+therefore stay the same, or become a wider type of its kind, or text. A type that could round, cut or reinterpret a
+value is refused.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ _NUMBERS = {
     "bigint": {"numeric"},
     "real": {"double precision"},
 }
-"""Numeric types that hold every value of another (PostgreSQL manual, 8.1)."""
+"""Numeric type → the numeric types that hold each of its values (PostgreSQL manual, 8.1)."""
 
 _SIZED = re.compile(r"(character varying|bit varying|numeric|timestamp|time|interval)(?:\((-?\d+)(?:,(-?\d+))?\))?(.*)")
 _TEXT = {"text", "character varying"}
 
 _AFFINITIES = (("INT", "integer"), ("CHAR|CLOB|TEXT", "text"), ("BLOB|^$", "blob"), ("REAL|FLOA|DOUB", "real"))
-"""SQLite's first four rules, in their order."""
+"""SQLite's first four rules of type affinity, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnAssignment:
-    """A table's column and the archived column that fills it."""
+    """A table's column, and the archived column whose values are inserted into it."""
 
     slot: InsertColumn
     source: ArchivedColumn
@@ -42,8 +43,8 @@ class ColumnFit:
     """Assignment of one set of archived columns to a table's columns.
 
     Attributes:
-        notes: the differences, a sentence each.
-        left_out: archived columns that have no place in the table.
+        notes: one sentence for each difference between the archived columns and the table's columns.
+        left_out: archived columns without a matching column in the table.
     """
 
     filled: tuple[ColumnAssignment, ...]
@@ -52,11 +53,11 @@ class ColumnFit:
 
     @property
     def names(self) -> dict[str, str]:
-        """The table's names of the archived columns that have a place there."""
+        """Returns a mapping: name of an archived column → name of the table's column that it fills."""
         return {filled.source.name: filled.slot.name for filled in self.filled}
 
     def timestamp_of(self, file: ArchiveFile) -> str | None:
-        """Returns the table's name of the column that a file's rows were archived by; None where it has no place."""
+        """Returns the table's column for the timestamp column of a file. None: the table has no such column."""
         return self.names.get(file.metadata.get("nightshift.timestamp", ""))
 
 
@@ -66,16 +67,16 @@ def map_columns(
     rename: Mapping[str, str],
     widens: Callable[[str, str], bool],
 ) -> ColumnFit | list[str]:
-    """Match archived columns with a table's.
+    """Match archived columns with a table's columns.
 
     Args:
-        columns: of the archived rows.
+        columns: columns of the archived rows.
         slots: the table's columns.
-        rename: archived name → the table's name.
-        widens: the database's rule: `is_safe_cast` or `sqlite_widens`.
+        rename: name of an archived column → name of the table's column.
+        widens: the database's rule for types: `is_safe_cast` or `sqlite_widens`.
 
     Returns:
-        the reasons why they do not fit, a sentence each, if they do not.
+        the assignment, or, if the columns do not match, a list of the reasons, one sentence each.
     """
     by_name = {rename.get(column.name, column.name): column for column in columns}
     filled: list[ColumnAssignment] = []
@@ -112,26 +113,29 @@ def _changes(slot: InsertColumn, source: ArchivedColumn) -> list[str]:
 
 
 def duplicate_targets(columns: Sequence[ArchivedColumn], rename: Mapping[str, str]) -> list[str]:
-    """A sentence for each name that two archived columns would have."""
+    """Returns one sentence for each name that two archived columns would have after renaming."""
     names = [rename.get(column.name, column.name) for column in columns]
     return [f"two archived columns would fill {name}" for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 def _keeps_digits(source: ArchivedColumn, slot: InsertColumn) -> bool:
-    """Returns whether a decimal has room: a domain may have been defined anew since, under its old name."""
+    """Returns whether the column holds every digit of an archived decimal.
+
+    The types may have the same name: somebody may have created a domain anew under its old name.
+    """
     if source.is_decimal is None or slot.decimals is None:
         return True
     return _has_room(source.is_decimal, slot.decimals)
 
 
 def _has_room(digits: tuple[int, int], room: tuple[int, int]) -> bool:
-    """Returns whether digits before and after the point both have room; each pair is precision and scale."""
+    """Returns whether `room` holds all digits of `digits`, before and after the point: pairs of precision and scale."""
     (precision, scale), (wider, finer) = digits, room
     return finer >= scale and wider - finer >= precision - scale
 
 
 def is_safe_cast(old: str, new: str) -> bool:
-    """Returns whether every value of one declared type comes through in another, unchanged."""
+    """Returns whether every value of the declared type `old` is unchanged after a cast to the declared type `new`."""
     if old == new or new in _TEXT or new in _NUMBERS.get(old, ()):
         return True
     before, after = _SIZED.fullmatch(old), _SIZED.fullmatch(new)
@@ -148,28 +152,29 @@ def is_safe_cast(old: str, new: str) -> bool:
 
 
 def sqlite_widens(old: str, new: str) -> bool:
-    """The same for SQLite, where a declared type does no more than convert: by its affinity.
+    """Returns whether a SQLite column declared as `new` stores every value of a column declared as `old` unchanged.
 
-    A numeric column made integers of whole numbers, so only another numeric one shows them as they were.
+    SQLite converts values by the affinity of the declared type. A column of numeric affinity stores `1.0` as the
+    integer 1, so only another column of numeric affinity returns the value unchanged.
     """
     before, after = _affinity(old), _affinity(new)
     return old == new or before == after or (after == "blob" and before != "numeric")
 
 
 def _affinity(declared: str) -> str:
-    """By SQLite's own five rules (https://www.sqlite.org/datatype3.html, section 3.1).
+    """Returns a declared type's affinity by SQLite's five rules (https://www.sqlite.org/datatype3.html, section 3.1).
 
-    `database.sqlite` reads DATE as text and BOOLEAN as an integer, as people use them. To SQLite both are numeric.
+    `database.sqlite` reads DATE as text and BOOLEAN as an integer, as people use them. SQLite treats both as numeric.
     """
     return next((affinity for words, affinity in _AFFINITIES if re.search(words, declared.upper())), "numeric")
 
 
 def _longer(old: str, new: str) -> bool:
-    """`character(n)` into `character varying(m)`."""
+    """Returns whether a cast from `character(n)` to `character varying(m)` keeps every value: n <= m."""
     sizes = re.fullmatch(r"character\((\d+)\)", old), re.fullmatch(r"character varying\((\d+)\)", new)
     return bool(sizes[0] and sizes[1] and int(sizes[0][1]) <= int(sizes[1][1]))
 
 
 def common_type(types: Sequence[str], widens: Callable[[str, str], bool], anything: str) -> str:
-    """The one type that holds the values of all: one of them, the newest first, or `anything`."""
+    """Returns the newest of `types` that holds the values of all `types`; `anything` if none does."""
     return next((wide for wide in reversed(types) if all(widens(old, wide) for old in types)), anything)

@@ -1,4 +1,4 @@
-"""Plans the table that sets of archived columns are restored into: an existing one, or one that is created for them."""
+"""Plans the table that archived rows are restored into: an existing table or a new table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nightshift.results.common import GuardRefusal
 from nightshift.rows.reader import ArchivedColumn
 
 ColumnSet = tuple[ArchivedColumn, ...]
-"""The columns that some objects were archived with."""
+"""The columns that a group of objects was archived with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,12 @@ class RestoreDestination:
     """A table that is ready to be filled.
 
     Attributes:
-        table: as it is, or will be made.
-        exists: it is in the database already.
-        fits: how rows go into it, by the fingerprint of their columns.
-        types: the archived types that the database still has, and each one's full name (PostgreSQL).
-        recast: those of the latter to which a cast from text is another function than their input.
-        notes: the differences, a sentence each, each reported once.
+        table: the existing table, or the table to create.
+        exists: the database has the table already.
+        fits: fingerprint of the archived columns → assignment of these columns to the table's columns.
+        types: archived name → full name, for each archived type that the database still has (PostgreSQL).
+        recast: full names of the types whose cast from text is not their input function.
+        notes: one sentence for each difference, without duplicates.
     """
 
     table: InsertTarget
@@ -57,10 +57,10 @@ def plan_destination(
     found: InsertTarget | None,
     shapes: Mapping[str | None, ColumnSet],
 ) -> RestoreDestination | GuardRefusal:
-    """Fit every shape to the table; where it does not exist, plan one that holds them all.
+    """Match each set of archived columns with the table. If `found` is None, plan a table that holds all sets.
 
     Args:
-        shapes: of the objects to restore, by fingerprint, oldest first.
+        shapes: fingerprint → set of archived columns of the objects to restore, oldest first.
     """
     types = _existing_types(connection, list(shapes.values())) if name.schema else {}
     shapes = {
@@ -75,7 +75,7 @@ def plan_destination(
     else:
         table, notes = found, []
         if request.into is None and not request.into_original:
-            # Our own `_restored` table, with the additional columns of further shapes.
+            # The table `<table>_restored` gets the columns that only the other sets of archived columns have.
             planned, _ = _planned(connection, name, every, request.rename)
             known = {slot.name for slot in table.slots}
             added = (slot for slot in planned.slots if slot.name not in known)
@@ -116,7 +116,7 @@ def _impossible(name: TableName, problems: Sequence[str]) -> GuardRefusal:
 def _planned(
     connection: Connection, name: TableName, shapes: Sequence[ColumnSet], rename: Mapping[str, str]
 ) -> tuple[InsertTarget, list[str]]:
-    """A table for all shapes: the newest one's columns in their order, then those that only older ones have."""
+    """Returns a table for all sets of columns: the newest set's columns in their order, then the other columns."""
     types: dict[str, list[str]] = {}
     for shape in reversed(shapes):
         for column in shape:
@@ -137,7 +137,7 @@ def _planned(
 
 
 def make_destination(connection: Connection, destination: RestoreDestination) -> RestoreDestination:
-    """Create the table, or add the columns that it lacks, as planned; commits. Returns it as it is then."""
+    """Create the planned table, or add its missing columns, and commit. Returns the destination with the new table."""
     table = destination.table
     found = find_insert_target(connection, table.name)
     known = {slot.name for slot in found.slots} if found else set()
@@ -156,9 +156,9 @@ def make_destination(connection: Connection, destination: RestoreDestination) ->
 
 
 def _existing_types(connection: Connection, shapes: Sequence[ColumnSet]) -> dict[str, str]:
-    """The archived types that there are, by the names that they were archived with.
+    """Returns the archived types that the database has: archived name → full name.
 
-    A name may be from a session that found the type by its search_path, or from a database that has it elsewhere.
+    The archived name may lack the schema because of that session's search_path. The type may be in another schema now.
     """
     found: dict[str, str] = {}
     for name in sorted({column.type_name for shape in shapes for column in shape}):
@@ -169,7 +169,7 @@ def _existing_types(connection: Connection, shapes: Sequence[ColumnSet]) -> dict
 
 
 def _searched(connection: Connection, name: str) -> str | None:
-    """The full name of a type that the role's own search_path leads to; None where there is none."""
+    """Returns the full name of the type that PostgreSQL finds by the role's own search_path; None if it finds none."""
     parsed = _TYPE.fullmatch(name)
     if parsed is None:
         return None
@@ -186,7 +186,7 @@ def _searched(connection: Connection, name: str) -> str | None:
 
 
 _TYPE = re.compile(r"(.*?)(\([^()]*\))?((?:\[\])*)")
-"""A type of a user's, as PostgreSQL prints it: its name, its modifiers, and that it is an array."""
+"""Parts of a type as PostgreSQL prints it: its name, its modifiers, and the brackets of an array."""
 
 
 def _type_exists(connection: Connection, name: str) -> bool:

@@ -1,10 +1,10 @@
-"""Inserts the rows of one object into the table: all of them, in one transaction, or none.
+"""Inserts the rows of one object into the table: all rows in one transaction, or no row.
 
-The steps of that transaction, in this order: the object is recorded for the target (a second restore of it waits here
-and then does nothing); the rows are inserted except for keys that the table has already, or are found there, where the
-table was filled before it took the original's place; for the original, its ledger row leaves the archive; sequences are
-moved past the inserted values; then COMMIT. The bytes were verified before it began. After a COMMIT without an answer
-the load is tried again: the record shows the outcome.
+The object's bytes are verified before the transaction begins. The transaction has these steps. It records the object
+for the target; a second restore of the object waits here and then does nothing. It inserts the rows except those whose
+keys the table has already. If the rows were restored before the table replaced the original, it only checks the rows.
+If the target is the original, it marks the ledger row `restored`. It moves sequences past the inserted values, and
+commits. If COMMIT has no answer, the load is tried again, and the record shows the outcome.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class LoadedObject:
     """Row counts of a loaded object.
 
     Attributes:
-        rows: inserted.
-        existing: left out, because the table had their keys.
-        differing: of those, the number that the table has with other values.
+        rows: number of inserted rows.
+        existing: number of rows that were left out, because the table had their keys.
+        differing: number of left-out rows that the table has with other values.
     """
 
     rows: int
@@ -41,8 +41,8 @@ class ObjectLoader:
     """Loads one object.
 
     Attributes:
-        file: its bytes, proven.
-        limits: of the transaction.
+        file: the object's verified bytes.
+        limits: limits of the transaction.
     """
 
     loader: RowLoader
@@ -56,13 +56,14 @@ class ObjectLoader:
         """Restore the object.
 
         Args:
-            before_commit: called when nothing but COMMIT is left.
+            before_commit: called when COMMIT is the only step left.
 
         Returns:
-            None where it was in the target already, or is no part of the archive any more.
+            None if the target has the object already, or the object is no longer part of the archive.
 
         Raises:
-            NightshiftError: nothing was changed; after `ConnectionLost` try again, it may have gone through.
+            NightshiftError: nothing was changed.
+            ConnectionLost: COMMIT may have succeeded. The caller should try again.
         """
         connection, records, archived, file = self.loader.connection, self.records, self.archived, self.file
         timestamp = self.fit.timestamp_of(file)
@@ -84,7 +85,7 @@ class ObjectLoader:
         return landed
 
     def _insert(self) -> LoadedObject:
-        """Insert the rows, and count the outcomes."""
+        """Insert the rows, and count the inserted, existing and differing rows."""
         added = self.loader.load_rows(self.file, self.fit, self.limits)
         self._check_shape()
         existing = self.file.rows - added
@@ -99,13 +100,13 @@ class ObjectLoader:
         return LoadedObject(added, existing, self.loader.count_differing(self.file, self.fit))
 
     def _take_over(self, timestamp: str | None) -> LoadedObject:
-        """An object that was restored into another table, which has taken the original's place since, or a part of it.
+        """Record an object for the original whose rows were restored before the table or partition became the original.
 
-        Its rows must be there as they came. Where some were changed or deleted meanwhile, and the table has a key, the
-        rest is inserted as usual; without a key the missing ones cannot be identified.
+        The table must have the rows unchanged. If rows were changed or deleted since, and the table has a key, the
+        missing rows are inserted as usual. Without a key the missing rows cannot be identified.
 
         Raises:
-            StatementRefused: so it is.
+            StatementRefused: rows are missing, and the table has no key.
         """
         self.loader.connection.execute(self.records.adopt_objects(self.archived, timestamp))
         missing = self.loader.look_for(self.file, self.fit, self.limits)
@@ -121,10 +122,10 @@ class ObjectLoader:
         return self._insert()
 
     def _check_shape(self) -> None:
-        """Make sure that the table is still the one that was judged: from here on our lock on it keeps changes out.
+        """Check that the table was not altered since it was checked. The transaction's lock prevents later changes.
 
         Raises:
-            TableChanged: its columns, triggers or rules are not what they were.
+            TableChanged: the table's columns, keys, triggers or rules have changed.
         """
         table = self.loader.destination.table
         if self.loader.connection.execute(table.shape_sql) != table.shape:

@@ -1,4 +1,4 @@
-"""Makes the result of a restore, with its warnings: damaged objects and archived values that were not restored."""
+"""Builds the result of a restore, with its warnings: damaged objects and archived values that were not restored."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def selection_warnings(
     hold_until: datetime | None,
     now: datetime,
 ) -> tuple[str, ...]:
-    """Returns the warnings about the selection.
+    """Returns the warnings about the selected objects.
 
     Args:
-        back: objects that are in the original as it is now.
+        back: objects whose rows are in the present original table.
     """
     returned = len(selection.returned)
     if not request.into_original:
@@ -48,7 +48,7 @@ def selection_warnings(
 
 
 def dropped_column_warnings(request: RestoreRequest, destination: RestoreDestination) -> tuple[str, ...]:
-    """Values that leave the archive with their object and do not come into the table."""
+    """Returns a warning if the original lacks archived columns: their values leave the archive with the object."""
     names = dict.fromkeys(name for fit in destination.fits.values() for name in fit.left_out)
     if not names or not request.into_original:
         return ()
@@ -59,7 +59,7 @@ def dropped_column_warnings(request: RestoreRequest, destination: RestoreDestina
 
 
 def differing_rows_warning(tally: RestoreStats) -> list[str]:
-    """Rows whose keys the table had with other values: the table's stay, ours must not be forgotten."""
+    """Returns a warning about archived rows whose keys the table has with other values. The table's rows stay."""
     if not tally.differing:
         return []
     rows, keys = sum(tally.differing.values()), ", ".join(sorted(tally.differing)[:5])
@@ -76,10 +76,10 @@ def damaged_object_warnings(damaged: Sequence[ObjectDamaged]) -> tuple[DamagedOb
 
 
 def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> RestoreResult:
-    """Returns the result of a run that could restore no object, if an earlier run restored some; else fails.
+    """Returns the result of a run in which every object was damaged, if an earlier run restored some objects.
 
     Raises:
-        ArchiveMismatch: nothing of the request has ever been restored.
+        ArchiveMismatch: no object of the request has ever been restored.
     """
     if result.already:
         return result
@@ -95,7 +95,7 @@ def only_damaged(result: RestoreResult, damaged: Sequence[ObjectDamaged]) -> Res
 
 
 def busy_refusal(label: str) -> GuardRefusal:
-    """Another run has the table."""
+    """Returns the refusal for a table that another run has locked."""
     return GuardRefusal(
         guard="busy",
         message=f"another run is deleting rows of {label} or restoring some, and could take rows as they arrive",
@@ -104,7 +104,7 @@ def busy_refusal(label: str) -> GuardRefusal:
 
 
 def not_there(destination: RestoreDestination, detail: str) -> ArchiveMismatch:
-    """The table does not hold what a run has committed."""
+    """Returns the error for a table that lacks rows or records that this run committed."""
     return ArchiveMismatch(
         "the table does not show what this run restored",
         detail=f"{destination.table.name.label}: {detail}",
@@ -114,20 +114,20 @@ def not_there(destination: RestoreDestination, detail: str) -> ArchiveMismatch:
 
 
 def partial_result(facts: Callable[..., RestoreResult], tally: RestoreStats, objects: int) -> RestoreResult:
-    """Returns the result of a run that failed, with the committed work."""
+    """Returns the result of a failed run, with the work that it committed."""
     left = objects - len(tally.keys) - tally.already - len(tally.damaged)
     return build_result(facts, tally, remaining=left, status=RunStatus.PARTIAL)
 
 
 def restore_status(tally: RestoreStats, remaining: int) -> RunStatus:
-    """Returns the status of a restore that ended in order."""
+    """Returns the status of a restore that ended without an error."""
     if remaining or tally.damaged:
         return RunStatus.PARTIAL
     return RunStatus.OK if tally.keys else RunStatus.NOTHING
 
 
 def build_result(facts: Callable[..., RestoreResult], tally: RestoreStats, **more: Any) -> RestoreResult:
-    """Returns the result with what the restorer has counted."""
+    """Returns the result with the restorer's counters."""
     found = facts(**more)
     return replace(
         found,

@@ -1,7 +1,7 @@
-"""The statements that make a restore happen once, for the transaction that inserts an object's rows.
+"""SQL that records restored objects, in the transaction that inserts their rows, so that a restore happens once.
 
-The record of an object and a target is unique: of two restores at once the second waits for the first, and then
-finds nothing to do; a run that was killed has left either both the record and the rows, or neither.
+The record of an object and a target is unique. If two restores insert the record at once, the second restore waits for
+the first, and then has nothing to do. A killed run leaves either both the record and the rows, or neither.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ class RestoreRecords:
     """SQL for the records of one run's restores.
 
     Attributes:
-        source: the archive's label of the table.
-        target: the table being filled; `target_id` the table itself, see `InsertTarget.id`.
-        family: identities of that table, its partitions and its ancestors.
-        takes_over: objects are on record for one of them, from before it took the original's place.
-        schema: of nightshift's own tables, see `Database.schema`.
-        hold_until: aware; None for no hold.
-        now: aware; stamps the records.
+        source: the archive's label of the table that the rows came from.
+        target: name of the table to fill.
+        target_id: identity of the table to fill, see `InsertTarget.id`.
+        family: identities of the table to fill, its partitions and its ancestors.
+        takes_over: a table of `family` has recorded objects from before it became the original or a part of it.
+        schema: schema of nightshift's own tables, see `Database.schema`.
+        hold_until: end of the hold, aware; None: no hold.
+        now: time of the records, aware.
     """
 
     source: str
@@ -48,10 +49,10 @@ class RestoreRecords:
     schema: str | None
 
     def claim_objects(self, archived: ArchivedObject, timestamp: str | None) -> str:
-        """SQL that records an object, and yields 1, or 0 where it is on record already.
+        """Returns SQL that records an object. The SQL yields 1, or 0 if the object is on record already.
 
         Args:
-            timestamp: the column that its rows were archived by.
+            timestamp: the table's name of the timestamp column of the object's rows.
         """
         names = ", ".join(map(quote_literal, (archived.key, self.source, self.target.label, self.target_id)))
         values = (
@@ -65,11 +66,11 @@ class RestoreRecords:
         )
 
     def brought_before(self, archived: ArchivedObject) -> str:
-        """SQL that yields whether an object came into this table, or a part of it, before it was the original."""
+        """Returns SQL that counts an object's records from before the table or partition became the original."""
         return f"SELECT count(*) FROM {self._records} WHERE {self._this(archived)} AND NOT into_original"
 
     def adopt_objects(self, archived: ArchivedObject, timestamp: str | None) -> str:
-        """SQL that makes such an object's record one of the original; yields how many records it had."""
+        """Returns SQL that turns the records of `brought_before` into records of the original, and counts them."""
         label = quote_literal(self.target.label)
         return self._counted(
             f"UPDATE {self._records} SET into_original = true, target_table = {label},"
@@ -79,18 +80,18 @@ class RestoreRecords:
         )
 
     def leave_archive(self, archived: ArchivedObject) -> str:
-        """SQL that takes an object out of the archive, for its rows are in the table; yields 1, or 0 if it was not."""
+        """Returns SQL that marks an archived object as `restored`. It yields 1, or 0 if the object was not archived."""
         return self._counted(
             f"UPDATE {own_table(archive_object, self.schema)} SET state = '{RESTORED}'"
             f" WHERE object_key = {quote_literal(archived.key)} AND state = '{ARCHIVED}'"
         )
 
     def existing_objects(self, archived: ArchivedObject, rows: int) -> str:
-        """SQL that notes how many rows the target had already."""
+        """Returns SQL that records how many of the object's rows the target had already."""
         return self._counted(f"UPDATE {self._records} SET existing_count = {rows} WHERE {self._this(archived)}")
 
     def existing_of_this_run(self, archived: ArchivedObject) -> str:
-        """SQL that yields the count of `existing_objects` in this run; -1 where another run restored the object."""
+        """Returns SQL that yields the count that `existing_objects` recorded; -1 if another run restored the object."""
         return (
             f"SELECT coalesce((SELECT existing_count FROM {self._records} WHERE {self._this(archived)}"
             f" AND run_id = {quote_literal(self.run_id)}), -1)"
@@ -114,33 +115,34 @@ class RestoreRecords:
             return "NULL"
         if self.postgresql:
             return quote_literal(moment.isoformat())
-        # As SQLAlchemy writes them there: the archive's own tables are read through it.
+        # The format in which SQLAlchemy writes timestamps to SQLite, because SQLAlchemy reads the records.
         return quote_literal(moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"))
 
 
 def mark_done(connection: Connection, identities: Sequence[str]) -> frozenset[str]:
-    """Keys of the objects that are in a table, or a family of tables, whatever it was called when they came."""
+    """Returns the keys of the objects that were restored into the tables with these identities."""
     c = restored_object.c
     return frozenset(_found(connection, select(c.object_key).where(c.target_id.in_(identities))))
 
 
 def list_sources(connection: Connection, target_id: str) -> frozenset[str]:
-    """The tables that the rows of a table came from, as far as nightshift restored them."""
+    """Returns the labels of the tables whose archived rows were restored into a table."""
     c = restored_object.c
     return frozenset(_found(connection, select(c.source_table).where(c.target_id == target_id).distinct()))
 
 
 def is_known(connection: Connection, target: TableName) -> bool:
-    """Returns whether any table of that name was ever filled by a restore."""
+    """Returns whether a restore ever filled a table with the name `target`."""
     c = restored_object.c
     return bool(_found(connection, select(c.object_key).where(c.target_table == target.label).limit(1)))
 
 
 def forget_objects(connection: Connection, target_id: str, table: TableName | None) -> None:
-    """Drop the records of a table that is empty, or not there any more: the recorded rows are gone. Commits.
+    """Delete the records of a table that is empty or was dropped, because its rows no longer exist. Commits.
 
     Args:
-        table: checked by the same statement: rows and records that another restore adds meanwhile stay.
+        table: the deletion's statement checks that this table is empty; None: no check. If another restore fills the
+            table meanwhile, the records stay.
     """
     c = restored_object.c
     dropped = delete(restored_object).where(c.target_id == target_id, ~c.into_original)
@@ -152,14 +154,14 @@ def forget_objects(connection: Connection, target_id: str, table: TableName | No
 
 
 def _found(connection: Connection, statement: Select[Any]) -> list[str]:
-    """Before the first real run there is no table to look at."""
+    """Returns the values that a query finds. Before the first real run the table of records does not exist."""
     if not table_exists(connection, restored_object):
         return []
     return list(connection.execute(statement).scalars())
 
 
 def renew_hold(connection: Connection, keys: Sequence[str], until: datetime | None) -> None:
-    """Set the hold of objects that are in their original table already. Commits."""
+    """Set the hold of objects whose rows are in their original table already. Commits."""
     c = restored_object.c
     hold = update(restored_object).values(hold_until=until and until.astimezone(UTC))
     for batch in split_keys(keys):
@@ -168,7 +170,7 @@ def renew_hold(connection: Connection, keys: Sequence[str], until: datetime | No
 
 
 def count_objects(connection: Connection, run_id: str, keys: Sequence[str]) -> int:
-    """Returns the number of a run's objects on record, read over a connection that wrote none of them."""
+    """Returns the number of a run's recorded objects, read over a connection that wrote none of the records."""
     c = restored_object.c
     of_run = select(func.count()).where(c.run_id == run_id)
     return sum(

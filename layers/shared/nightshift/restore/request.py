@@ -1,4 +1,4 @@
-"""Parses and checks the keys of a restore's event."""
+"""Parses and checks the event of a restore."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 DEFAULT_HOLD = "7d"
-"""Restored rows are older than their retention: without a hold the next cleanup would take them the same night."""
+"""Default hold. Restored rows are older than their retention: without a hold the next cleanup archives them again."""
 
 LAST_YEAR = 2200
-"""A hold that ends later is a slip of the finger."""
+"""Last year in which a hold may end. A later year is probably a typing error."""
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DURATION = re.compile(r"(\d{1,4})([hd])")
 
 
 def _day(value: object) -> object:
-    """A day as it stands in `dt=`; a moment or a number would be cut or guessed."""
+    """Accept a day in the format of `dt=` only. Pydantic would cut a datetime and interpret a number."""
     if value is None or (isinstance(value, str) and _DAY.fullmatch(value)):
         return value
     raise ValueError("should be a day like 2025-08-01")
@@ -32,16 +32,16 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=1100)]
 
 
 class RestoreRequest(BaseModel):
-    """One restore.
+    """The event of one restore.
 
     Attributes:
-        table: as the archive knows it; it need not exist any more.
-        since, until: first and last archived day, both included; None: from the first, to the last.
-        objects: only these: keys, `s3://` addresses or file names.
+        table: the archived table. The database need not have it any more.
+        since, until: first and last archived day, both included; None: no limit.
+        objects: restore only these objects, given as keys, `s3://` addresses or file names. Empty: all objects.
         into: the table to fill; None: `<table>_restored`.
         into_original: fill the table that the rows came from.
-        hold: how long no run deletes the rows: `7d`, `12h`, `0`, a day, or an ISO moment.
-        rename: archived column → the name that it has now.
+        hold: how long no run deletes the rows: `7d`, `12h`, `0`, a day, or an ISO 8601 time.
+        rename: name of the archived column → name of the table's column.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,11 +70,11 @@ class RestoreRequest(BaseModel):
         return self
 
     def hold_until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
-        """Returns the end of the hold, aware; None where there is none.
+        """Returns the end of the hold, aware; None: no hold.
 
         Args:
-            now: start of a duration.
-            zone: in which a day without a time begins.
+            now: if `hold` is a duration, the hold starts at `now`.
+            zone: if `hold` is a day, the hold ends where the day begins in this time zone.
         """
         if not self.into_original:
             return None
@@ -85,10 +85,10 @@ class RestoreRequest(BaseModel):
 
 
 def _read_hold(text: str) -> timedelta | datetime:
-    """A duration or a moment; a day means its beginning.
+    """Returns the duration or the time that `text` states. A day stands for its beginning.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: `text` is neither a duration nor a usable time.
     """
     if text == "0":
         return timedelta()

@@ -1,7 +1,7 @@
-"""Restores a list of objects over several connections at once, each connection one object and transaction at a time.
+"""Restores a list of objects over several connections at once. Each connection restores one object at a time.
 
-A damaged object is named and left; the others go on. Any other failure stops the run, and the work committed before it
-stays: the next run continues from there.
+A damaged object is reported and skipped; the other objects are restored. Any other failure stops the run. The work
+committed before the failure stays, and the next run restores the remaining objects.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nightshift.store import ObjectStore
 logger = logging.getLogger(__name__)
 
 RETRIES = 3
-"""Tries of an object that S3, a lock or the server stopped."""
+"""Maximum number of tries for an object whose restore failed because of S3, a lock or the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,8 @@ class RestoreContext:
     """Dependencies of a restore, the same for every table.
 
     Attributes:
-        zone: in which a hold's day begins.
-        now: aware.
+        zone: time zone in which the day of a hold begins.
+        now: time at which the run began, aware.
     """
 
     database: Database
@@ -66,7 +66,7 @@ class RestoreStats:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add_object(self, archived: ArchivedObject, landed: LoadedObject | None) -> None:
-        """Count an object that is through; None: it needed nothing."""
+        """Count a finished object. `landed` is None: the object needed no restore."""
         with self.lock:
             if landed is None:
                 self.already += 1
@@ -89,10 +89,10 @@ class ObjectRestorer:
         destination: RestoreDestination,
         records: RestoreRecords,
     ) -> None:
-        """Nothing is opened yet.
+        """Prepare a restore, without opening a connection.
 
         Args:
-            connect: opens a data connection; each worker has its own.
+            connect: opens a data connection. Each worker has its own connection.
         """
         self.tally = RestoreStats()
         self._context = context
@@ -106,7 +106,7 @@ class ObjectRestorer:
         """Restore the objects, oldest first.
 
         Returns:
-            the number of objects left for lack of time.
+            the number of objects that were not restored for lack of time.
 
         Raises:
             NightshiftError: the first failure that is not a damaged object.
@@ -130,7 +130,7 @@ class ObjectRestorer:
             loader.connection.close()
 
     def _object(self, loader: RowLoader, archived: ArchivedObject) -> RowLoader:
-        """Restore one object, and handle its failures; returns the connection to go on with."""
+        """Restore one object, and handle its failures. Returns the loader for the next object."""
         started = time.monotonic()
         try:
             file = verify_object(self._context.store, archived, tries=RETRIES)

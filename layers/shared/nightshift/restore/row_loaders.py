@@ -1,4 +1,4 @@
-"""Inserts rows into a table of either database, within a transaction that the caller begins and commits."""
+"""Inserts rows into a table of PostgreSQL or SQLite, within a transaction that the caller begins and commits."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from nightshift.rows.sqlite import SqliteConnection
 
 
 class PostgresRowLoader:
-    """COPY straight into the table where that says all; else by way of a stage, a temporary table of the session."""
+    """Inserts rows with COPY: into the table itself if possible, else into a stage, the session's temporary table."""
 
     def __init__(self, connection: PostgresConnection, destination: RestoreDestination, *, always_stage: bool) -> None:
         """Args:
-        always_stage: rows may have to be looked for in the table before it is filled.
+        always_stage: always use a stage, because `look_for` needs it.
         """
         self.connection = connection
         self.destination = destination
@@ -31,7 +31,7 @@ class PostgresRowLoader:
         self._stages: set[str] = set()
 
     def prepare_stage(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> None:
-        """Create the stage that a file of this form needs; it stays for the session, empty after every COMMIT."""
+        """Create the stage for files with these columns. The stage lasts for the session; each COMMIT empties it."""
         ways = self._ways(file, fit)
         if self._direct(ways, file):
             return
@@ -49,7 +49,7 @@ class PostgresRowLoader:
         self._stages.add(stage)
 
     def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """Insert a file's rows, leaving out those whose keys the table has; returns how many went in."""
+        """Insert a file's rows except rows whose keys the table has. Returns the number of inserted rows."""
         ways, table = self._ways(file, fit), self.destination.table
         if self._direct(ways, file):
             feed = column_mapping.direct_feed(ways, file)
@@ -60,14 +60,14 @@ class PostgresRowLoader:
         return self.connection.execute(column_mapping.insert_sql(table.name.sql, ways, select, ignore_existing=ignore))
 
     def count_differing(self, file: ArchiveFile, fit: ColumnFit) -> int:
-        """After `load_rows`: the number of the file's rows that the table lacks with these values."""
+        """Returns the number of the file's rows that the table lacks with these values. Call it after `load_rows`."""
         ways = self._ways(file, fit)
         timestamp = fit.timestamp_of(file)
         table, stage = self.destination.table.name.sql, _stage_of(ways, file)
         return self.connection.execute(column_mapping.differing_rows_sql(table, ways, file, stage, timestamp))
 
     def look_for(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
-        """The same before `load_rows`, which may follow."""
+        """Returns the same number as `count_differing`, before `load_rows`. The caller may call `load_rows` next."""
         ways = self._ways(file, fit)
         self._fill_stage(ways, file, bounds)
         missing = self.count_differing(file, fit)
@@ -81,7 +81,7 @@ class PostgresRowLoader:
             raise ArchiveMismatch("row counts differ", detail=f"{file.rows} rows in the object, {staged} were staged")
 
     def advance_sequences(self, file: ArchiveFile, fit: ColumnFit) -> None:
-        """Move sequences past the inserted values. A sequence does not roll back: one that ran ahead does no harm."""
+        """Move sequences past the inserted values. A rollback does not reset a sequence, which does no harm."""
         for filled in fit.filled:
             sequence = filled.slot.sequence
             if sequence is None or not filled.slot.may_set or (top := file.largest_batch(filled.source.name)) is None:
@@ -92,13 +92,16 @@ class PostgresRowLoader:
                 f" AND (q.last_value < {top} OR (q.last_value = {top} AND NOT q.is_called))"
             )
             if self.connection.execute(f"SELECT count(*) {behind}"):
-                # Two workers that look and set at once could set it back.
+                # Without the lock, two workers that read and set the sequence at once could move it back.
                 lock = f"hashtextextended({quote_literal(sequence)}, 0)"
                 self.connection.execute(f"SELECT length(pg_advisory_xact_lock({lock})::text)")
                 self.connection.execute(f"SELECT coalesce((SELECT setval(s.seqrelid, {top}) {behind}), 0)")
 
     def _direct(self, ways: list[ColumnMapping], file: ArchiveFile) -> bool:
-        """COPY knows no ON CONFLICT: a table that may have rows' keys already is filled from a stage."""
+        """Returns whether COPY can write to the table itself.
+
+        COPY has no ON CONFLICT. If the table has a key, its rows are therefore inserted from a stage.
+        """
         return (
             not self._always_stage
             and not self.destination.table.unique
@@ -123,14 +126,14 @@ class PostgresRowLoader:
 
 
 class SqliteRowLoader:
-    """Plain INSERTs: nothing has to be sent first, and SQLite moves its own sequences."""
+    """Inserts rows with INSERT. SQLite needs no stage, and moves its sequences itself."""
 
     def __init__(self, connection: SqliteConnection, destination: RestoreDestination) -> None:
         self.connection = connection
         self.destination = destination
 
     def prepare_stage(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> None:
-        """Nothing is needed."""
+        """Do nothing: SQLite needs no stage."""
 
     def load_rows(self, file: ArchiveFile, fit: ColumnFit, bounds: TransactionLimits) -> int:
         """See `PostgresRowLoader`."""
@@ -146,22 +149,25 @@ class SqliteRowLoader:
         return self.count_differing(file, fit)
 
     def advance_sequences(self, file: ArchiveFile, fit: ColumnFit) -> None:
-        """Nothing is needed."""
+        """Do nothing: SQLite moves its sequences itself."""
 
 
 RowLoader = PostgresRowLoader | SqliteRowLoader
-"""Inserts rows over one connection."""
+"""An object that inserts rows over one connection."""
 
 
 def _cast(filled: ColumnAssignment, types: Collection[str]) -> str | None:
-    """The type to read a staged value as. Text that goes into text stays: a cast to char(n) would cost its blanks."""
+    """Returns the type to which a staged value is cast, or None.
+
+    Text for a text column is not cast, because a cast to char(n) would remove trailing blanks.
+    """
     same = filled.slot.type_name == filled.source.type_name
     stays_text = filled.source.is_text and filled.slot.base_type in ("text", "varchar") and not same
     return None if stays_text or filled.source.type_name not in types else filled.source.type_name
 
 
 def _expected(file: ArchiveFile, fit: ColumnFit, types: Mapping[str, str]) -> dict[str, ArchivedColumn]:
-    """The file's columns by name, once it is sure that they are the ones that were fitted."""
+    """Returns the file's columns by name, after checking that they are the columns that were matched."""
     columns = {column.name: column for column in file.columns}
     for filled in fit.filled:
         column = columns.get(filled.source.name)

@@ -1,4 +1,4 @@
-"""Selects the objects of a request: those of a table, of some days, or by name."""
+"""Selects the objects of a request: by table, by days, or by name."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class ObjectSelection:
     """The objects of one request.
 
     Attributes:
-        chosen: to be restored, oldest first.
-        returned: those that are in the original table again, and so not chosen.
+        label: the table's label in the ledger.
+        chosen: objects to restore, oldest first.
+        returned: objects that are not chosen, because their rows are in the original table again.
     """
 
     label: str
@@ -34,7 +35,7 @@ class ObjectSelection:
 
 
 def select_objects(connection: Connection, bucket: str, request: RestoreRequest) -> ObjectSelection | GuardRefusal:
-    """The objects that the request names."""
+    """Returns the objects that the request names, or a refusal if the ledger knows no such table or object."""
     labels = known_tables(connection, bucket)
     label = resolve_table(request.table, labels)
     if label is None:
@@ -57,7 +58,8 @@ def select_objects(connection: Connection, bucket: str, request: RestoreRequest)
             )
         keys = {archived.key for hits in wanted.values() for archived in hits}
         found = [archived for archived in found if archived.key in keys]
-    # What went back into its table is no part of the archive; named one by one it may still be looked at elsewhere.
+    # An object that was restored into its original is no part of the archive. A request that names the object can
+    # still restore its rows into another table.
     wanted_states = (ARCHIVED, RESTORED) if request.objects and not request.into_original else (ARCHIVED,)
     chosen = [archived for archived in found if archived.state in wanted_states]
     returned = [archived for archived in found if archived.state not in wanted_states]

@@ -49,10 +49,10 @@ from nightshift.store import ObjectStore
 
 
 def restore_table(context: RestoreContext, run: JobRun) -> RestoreResult:
-    """Restore what `run.request` asks for.
+    """Run the restore that `run.request` describes.
 
     Raises:
-        NightshiftError: something failed; its `result` holds the work committed before.
+        NightshiftError: the restore failed. The error's `result` holds the work committed before the failure.
     """
     request: RestoreRequest = run.request
     started = time.monotonic()
@@ -96,7 +96,7 @@ def _restore_into(
     name: TableName,
     table: InsertTarget | None,
 ) -> RestoreResult:
-    """Restore the selected objects into a table; no other run deletes from it or restores into it meanwhile."""
+    """Restore the selected objects into a table. The caller has locked the original against other runs."""
     request: RestoreRequest = run.request
     label = selection.label
     facts = partial(RestoreResult, table=label, into=name.label, into_original=request.into_original)
@@ -104,7 +104,8 @@ def _restore_into(
         return facts(status=RunStatus.REFUSED, refusal=refusal)
     fresh = table is None or (table.empty and not request.into_original)
     relatives, on_record = _on_record(connection, request, name, table)
-    # What is on record for the original and still archived is there from before it was the original: to be taken over.
+    # An archived object that is on record for the original was restored before the table became the original. Such
+    # objects are taken over.
     left = [archived for archived in selection.chosen if request.into_original or archived.key not in on_record]
     back = [archived for archived in selection.returned if archived.key in on_record] if request.into_original else []
     hold_until = request.hold_until(context.now, context.zone)
@@ -127,7 +128,7 @@ def _restore_into(
         return _foretold(context, destination, left, partial(facts, damaged=damaged_object_warnings(damaged)))
     _hold_anew(run, connection, back, hold_until)
     if table is None or table.empty:
-        # SQLite's tables have no identity but their name; PostgreSQL's new one has an identity of its own.
+        # A SQLite table is identified by its name; a new PostgreSQL table has a new identity.
         book.forget_objects(connection, table.id if table else name.name, name if table else None)
     destination = make_destination(connection, destination)
     records = RestoreRecords(
@@ -165,7 +166,7 @@ def _foretold(
 def _tried(
     context: RestoreContext, destination: RestoreDestination, objects: Sequence[ArchivedObject]
 ) -> GuardRefusal | None:
-    """Checks that the values of some objects fit the table; not in SQLite, where that would lock the file."""
+    """Check that the values of some objects fit the table. Not in SQLite, where the check would lock the file."""
     if not destination.exists or not context.database.is_postgresql:
         return None
     left = max(1.0, context.limits.deadline - time.monotonic())
@@ -179,7 +180,7 @@ def _tried(
 def _on_record(
     connection: Connection, request: RestoreRequest, name: TableName, table: InsertTarget | None
 ) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Returns the table's identities in the records, and its objects by these; an empty table has none."""
+    """Returns the table's identities in the records, and the objects on record for them. An empty table has none."""
     if table is None:
         return (), frozenset()
     identities = partition_family(connection, name) if request.into_original else (table.id,)
@@ -189,7 +190,7 @@ def _on_record(
 def _hold_anew(
     run: JobRun, connection: Connection, back: Sequence[ArchivedObject], until: datetime | None
 ) -> datetime | None:
-    """Set the hold of objects that were there already, if one was asked for; returns what was set."""
+    """Set the requested hold on objects that are in the original already. Returns its end; None: no hold was set."""
     if run.request.hold is None or run.dry_run or not back:
         return None
     book.renew_hold(connection, [archived.key for archived in back], until)
@@ -199,7 +200,10 @@ def _hold_anew(
 def _shapes(
     store: ObjectStore, objects: Sequence[ArchivedObject]
 ) -> tuple[dict[str | None, ColumnSet], list[ObjectDamaged]]:
-    """The columns of each kind of object, oldest first, read from one sound object each; and the damaged ones met."""
+    """Returns the sets of archived columns, by fingerprint, oldest first, and the damaged objects that were read.
+
+    Each set is read from the first undamaged object with this fingerprint.
+    """
     shapes: dict[str | None, ColumnSet] = {}
     damaged: list[ObjectDamaged] = []
     for archived in objects:
@@ -222,10 +226,10 @@ def _fill(
     *,
     fresh: bool,
 ) -> RestoreResult:
-    """Fill the table, and return the result, or attach it to the error.
+    """Fill the table, and return the result. After a failure the result is attached to the error.
 
     Args:
-        lost: damaged objects without any sound one of their kind.
+        lost: damaged objects whose fingerprint no undamaged object has.
     """
     connect = loader_factory(context.database, destination, always_stage=records.takes_over)
     restorer = ObjectRestorer(context, connect, destination, records)
@@ -258,10 +262,10 @@ def _check(
     *,
     fresh: bool,
 ) -> None:
-    """Checks the committed counts over another connection: the report must not rest on a driver's word.
+    """Check the committed counts over another connection, so that the result does not depend on a driver's answers.
 
     Raises:
-        ArchiveMismatch: they differ.
+        ArchiveMismatch: the counts differ.
     """
     recorded = book.count_objects(connection, records.run_id, tally.keys)
     if recorded != len(tally.keys):

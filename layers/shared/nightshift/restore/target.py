@@ -1,4 +1,4 @@
-"""Finds and checks the table that archived rows go into."""
+"""Finds and checks the table into which archived rows are restored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nightshift.results.common import GuardRefusal
 SUFFIX = "_restored"
 BACK_INTO_IT = "to bring its rows back into it, use --into-original"
 MAX_NAME_BYTES = 63
-"""Of a PostgreSQL identifier, as it is built everywhere."""
+"""Maximum length of a PostgreSQL identifier in standard builds."""
 
 _RELATED = """
 SELECT count(*) FROM pg_class s WHERE s.oid = to_regclass(:source)
@@ -27,7 +27,7 @@ SELECT count(*) FROM pg_class s WHERE s.oid = to_regclass(:source)
 def find_target(
     connection: Connection, request: RestoreRequest, label: str
 ) -> tuple[TableName, InsertTarget | None] | GuardRefusal:
-    """Returns the name of the request's table, and its description; None: it does not exist."""
+    """Returns the name and the description of the request's target. Description None: the target does not exist."""
     parts = [part for part, _ in split_name(label) or ()]
     source = TableName(parts[0] if len(parts) == 2 else "", parts[-1])
     if request.into_original:
@@ -65,7 +65,7 @@ def find_target(
 def _beside(
     connection: Connection, source: TableName, label: str
 ) -> tuple[TableName, InsertTarget | None] | GuardRefusal:
-    """The table that a restore makes for itself; a name that must be cut is told from others by a hash."""
+    """Returns the table `<table>_restored`. If the name is too long, it is cut and gets a hash of the full name."""
     name = source.name + SUFFIX
     if source.schema and len(name.encode()) > MAX_NAME_BYTES:
         mark = "_" + hashlib.sha256(source.name.encode()).hexdigest()[:8] + SUFFIX
@@ -83,7 +83,10 @@ def _related(connection: Connection, source: TableName, found: InsertTarget) -> 
 
 
 def _readings(written: str, schema: str) -> list[TableName] | None:
-    """Returns the meanings of a written name: exact, then in lower case where it is not quoted, as in PostgreSQL."""
+    """Returns the tables that a written name may mean: the exact name, then the name folded to lower case.
+
+    Quoted parts and SQLite names are not folded.
+    """
     parts = split_name(written)
     if parts is None or (schema == "" and len(parts) > 1):
         return None
@@ -96,7 +99,7 @@ def _readings(written: str, schema: str) -> list[TableName] | None:
 
 
 def check_target(table: InsertTarget) -> GuardRefusal | None:
-    """Refuse a table that would not take rows as they are."""
+    """Refuse a table that cannot store archived rows unchanged."""
     label = table.name.label
     if table.name.name.startswith("nightshift_"):
         return make_refusal(
@@ -129,10 +132,10 @@ def check_target(table: InsertTarget) -> GuardRefusal | None:
 def check_known_rows(
     connection: Connection, request: RestoreRequest, label: str, table: InsertTarget
 ) -> GuardRefusal | None:
-    """Refuses a non-empty target whose rows were not restored by nightshift, since rows could be duplicated.
+    """Refuse a non-empty target whose rows nightshift did not restore, because rows could be duplicated.
 
-    The original, and a table that the operator names, may hold rows of anybody's; one that was made anew under the name
-    of an earlier target may hold what that one held.
+    The original, and a table that the operator names, may hold rows from any source. A table that was created anew
+    under the name of an earlier target is refused, because it may hold the earlier target's rows.
     """
     if table.empty or request.into_original:
         return None
@@ -147,9 +150,10 @@ def check_known_rows(
 
 
 def check_has_key(request: RestoreRequest, label: str, table: InsertTarget | None) -> GuardRefusal | None:
-    """Refuse an original in SQLite that may hold archived rows already, and has no key to tell them by.
+    """Refuse an original in SQLite that holds rows and has no key, because archived rows cannot be recognised.
 
-    PostgreSQL's records name the table itself; SQLite's a name, under which rows may have come some other way.
+    In PostgreSQL the records identify the table itself. In SQLite the records have only the table's name, and another
+    program may have copied archived rows into the table of this name.
     """
     if table is None or not request.into_original or table.name.schema or table.empty or table.unique:
         return None

@@ -1,11 +1,11 @@
-"""Tries in a dry run whether today's table accepts archived values, before the first row is inserted.
+"""Tries in a dry run whether the present table accepts archived values (PostgreSQL).
 
-Declared types can be compared; labels of an enum, the checks of a domain or a table, and lengths that became shorter
-are about values. So the oldest and the newest object of each kind are loaded into a temporary table like the one that
-is to be filled, as a restore would load them, and all of it is undone (PostgreSQL). Foreign keys are looked up, one
-query each.
+A comparison of declared types is not enough: labels of an enum, checks of a domain or a table, and shortened lengths
+concern values. A dry run therefore loads the oldest and the newest object of each set of columns, in the same way as a
+restore, into a temporary table like the target. The transaction is rolled back. One query per foreign key looks for
+missing referenced rows.
 
-Rejected: the table itself within a transaction (a dry run writes nothing); every object (it would be the restore).
+Rejected: the target itself within a transaction (a dry run writes nothing); all objects (as slow as the restore).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ WHERE k.conrelid = {table}::regclass AND k.contype = 'f' AND k.confrelid <> k.co
   AND NOT coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
   AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 """
-"""References that the table's rows must have; one to the table itself may be among the rows that come."""
+"""Foreign keys of the table, except keys to the table itself: the restored rows may contain the referenced rows."""
 
 
 def try_out(
@@ -60,7 +60,7 @@ def try_out(
     objects: Sequence[ArchivedObject],
     bounds: TransactionLimits,
 ) -> GuardRefusal | None:
-    """Try some objects; the first that does not go is a refusal."""
+    """Load some objects into a temporary table. Returns a refusal if an object does not fit the target."""
     table = destination.table
     trial = replace(destination, table=replace(table, name=TRIAL, unique=False))
     loader = PostgresRowLoader(connection, trial, always_stage=False)
@@ -86,14 +86,14 @@ def try_out(
 
 
 def _samples(objects: Sequence[ArchivedObject], destination: RestoreDestination) -> Iterator[ArchivedObject]:
-    """The oldest and the newest object of each kind."""
+    """Yields the oldest and the newest object of each set of archived columns."""
     for fingerprint in destination.fits:
         alike = [archived for archived in objects if archived.fingerprint == fingerprint]
         yield from alike[:1] + alike[1:][-1:]
 
 
 def _like(table: InsertTarget, fit: ColumnFit) -> Iterator[str]:
-    """SQL for a table like the one that is to be filled, without the columns that only defaults would fill."""
+    """Yields SQL that creates a temporary table like the target, without the columns that only defaults would fill."""
     yield f"CREATE TEMP TABLE {TRIAL.name} (LIKE {table.name.sql} INCLUDING CONSTRAINTS INCLUDING GENERATED)"
     filled = {column.slot.name for column in fit.filled}
     for slot in table.slots:
@@ -102,7 +102,7 @@ def _like(table: InsertTarget, fit: ColumnFit) -> Iterator[str]:
 
 
 def _missing_reference(connection: PostgresConnection, table: TableName, bounds: TransactionLimits) -> str | None:
-    """The table that lacks a row which the tried ones reference, with the foreign key's name."""
+    """Returns a table that lacks a referenced row, with the foreign key's name; None if all referenced rows exist."""
     found: Any = connection.read_table(_REFERENCES.format(table=quote_literal(table.sql)), bounds)
     for key in found.to_pylist():
         lacking = (

@@ -1,9 +1,9 @@
 """Writes, verifies, reads and deletes objects of one bucket.
 
-`put_object` sends the SHA-256 along (S3 refuses a body that does not match) and `If-None-Match: *` (S3 refuses to
-overwrite). `verify_object` then checks what S3 *holds*. By default it compares every byte with the bytes in memory: on
-the loopback it costs about 3 % of a run, within an AWS region one GET an object, and it needs no trust in a checksum
-header.
+`put_object` sends the body's SHA-256, so that S3 refuses a body that does not match. `put_object` also sends
+`If-None-Match: *`, so that S3 refuses to overwrite. `verify_object` then checks the bytes that S3 *holds*. By default
+`verify_object` compares every byte with the bytes in memory. The comparison costs one GET per object within an AWS
+region, and about 3 % of a run on the loopback interface. The comparison does not rely on a checksum header.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class StoredObject:
 
     Attributes:
         sha256: hex digest of the bytes sent.
-        existed: S3 said that the key was taken: by an earlier try of ours whose answer was lost, or by a stranger;
-            `verify_object` finds out which.
+        existed: S3 answered that the key exists already. Either an earlier try of nightshift, whose answer was lost,
+            or another program wrote the object. `verify_object` distinguishes the two cases.
     """
 
     key: str
@@ -52,7 +52,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object that S3 says it has; `etag` changes with its bytes, and a listing tells no version."""
+    """An object that S3 reports. `etag` changes when the bytes change. An object from a listing has no version ID."""
 
     key: str
     size: int
@@ -65,8 +65,8 @@ class ObjectStore:
     """One bucket.
 
     Attributes:
-        connect: gives boto3's S3 client, which is thread-safe; asked when the first request is due.
-        kms_key: SSE-KMS key for new objects; None leaves encryption to the bucket's default.
+        connect: returns boto3's S3 client, which is thread-safe. Each request calls `connect`; nothing else does.
+        kms_key: SSE-KMS key for new objects. If None, the bucket's default encryption applies.
     """
 
     connect: Callable[[], S3Client]
@@ -86,10 +86,10 @@ class ObjectStore:
     def put_object(
         self, key: str, body: bytes, *, content_type: str = PARQUET, overwrite: bool = False
     ) -> StoredObject:
-        """Write an object, whole; under a key that must not exist yet, unless it may be overwritten.
+        """Write a whole object. Unless `overwrite` is set, the key must not exist yet.
 
         Raises:
-            StoreError: S3 refused, or did not answer within the retries.
+            StoreError: S3 refused the object, or did not answer within the retries.
         """
         digest = hashlib.sha256(body)
         answer: Any = {}
@@ -115,14 +115,15 @@ class ObjectStore:
         return StoredObject(key, len(body), digest.hexdigest(), answer.get("VersionId"), existed)
 
     def verify_object(self, stored: StoredObject, body: bytes) -> StoredObject:
-        """Make sure that the object in S3 is `body`.
+        """Check that the object in S3 equals `body`.
 
         Returns:
-            `stored`, its version filled in where the PUT's answer was lost.
+            `stored`. If the answer to the PUT was lost, the version ID is filled in.
 
         Raises:
-            ArchiveMismatch: S3 holds other bytes under the key; `KeyTaken`: they are not ours.
-            StoreError: S3 could not be asked.
+            ArchiveMismatch: S3 holds other bytes under the key.
+            KeyTaken: S3 holds other bytes under the key, and nightshift did not write them.
+            StoreError: the object could not be read.
         """
         with error_context("an object could not be read back", self.bucket, stored.key):
             version = self._compare(stored, body) if self.proof == "full" else self._check_head(stored, body)
@@ -141,7 +142,7 @@ class ObjectStore:
         return answer.get("VersionId")
 
     def _check_head(self, stored: StoredObject, body: bytes) -> str | None:
-        """Size and S3's own checksum; without that checksum every byte; then the footer, read from S3."""
+        """Check the size and S3's checksum, then read and compare the footer. Without a checksum, compare all bytes."""
         where: Any = {"Bucket": self.bucket, "Key": stored.key, **_version(stored.version_id)}
         answer = self.client.head_object(ChecksumMode="ENABLED", **where)
         if answer["ContentLength"] != len(body):
@@ -158,19 +159,19 @@ class ObjectStore:
         return answer.get("VersionId")
 
     def get_object(self, key: str, version_id: str | None = None) -> bytes:
-        """A whole small object, e.g. a policy file.
+        """Returns the bytes of a small object, e.g. of a policy file.
 
         Raises:
-            StoreError: it cannot be read.
+            StoreError: the object cannot be read.
         """
         with self._asking("an object could not be read", key):
             return self.client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"].read()
 
     def get_or_none(self, key: str, version_id: str | None = None) -> bytes | None:
-        """A whole object, or None where S3 says that it has none.
+        """Returns the bytes of an object, or None if the object does not exist.
 
         Raises:
-            StoreError: S3 could not be asked, or refused to tell.
+            StoreError: S3 did not answer, or refused the request.
         """
         try:
             return self.get_object(key, version_id)
@@ -178,10 +179,10 @@ class ObjectStore:
             return None
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The objects whose keys begin with `prefix`, by key, as readers without versions see them.
+        """Returns the objects whose keys begin with `prefix`, in the order of their keys: current versions only.
 
         Raises:
-            StoreError: S3 refused to tell.
+            StoreError: S3 did not answer, or refused the request.
         """
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         with error_context("objects could not be listed", self.bucket, prefix):
@@ -191,10 +192,13 @@ class ObjectStore:
                 )
 
     def head_object(self, key: str, version_id: str | None = None) -> ObjectInfo | None:
-        """Returns S3's facts of an object, or None where it has none; without a version, the one that readers see.
+        """Returns S3's facts about an object, or None if the object does not exist.
+
+        Args:
+            version_id: None: the current version.
 
         Raises:
-            StoreError: S3 could not be asked, or refused to tell.
+            StoreError: S3 did not answer, or refused the request.
         """
         try:
             with self._asking("an object could not be looked up", key):
@@ -205,10 +209,10 @@ class ObjectStore:
 
     @contextmanager
     def _asking(self, message: str, key: str) -> Iterator[None]:
-        """As `error_context`; and where S3 answers 403, make sure that it has the object.
+        """Like `error_context`. If S3 answers 403, the method also checks whether the object exists.
 
-        It answers so, too, for objects that are missing, to roles that may list the keys below a prefix alone: a
-        request for an object carries no prefix. A listing of the one key does.
+        If a role may list only the keys below a prefix, S3 answers 403 for a missing object, too: a request for an
+        object contains no prefix. The check therefore lists the keys that begin with the object's key.
         """
         try:
             with error_context(message, self.bucket, key):
@@ -223,16 +227,18 @@ class ObjectStore:
             raise ObjectAbsent(f"{message}: NoSuchKey", detail=exc.detail, hint=exc.hint) from exc
 
     def delete_if_unchanged(self, info: ObjectInfo) -> None:
-        """Delete one object, unless somebody has overwritten it since it was looked up (`If-Match`).
+        """Delete one object, unless the object was overwritten since it was looked up (`If-Match`).
 
         Raises:
-            StoreError: S3 refused, for that or another reason.
+            StoreError: the object was overwritten, or S3 refused for another reason.
         """
         with error_context("an object could not be deleted", self.bucket, info.key):
             self.client.delete_object(Bucket=self.bucket, Key=info.key, IfMatch=info.etag)
 
     def lock_object(self, key: str, until: datetime) -> None:
-        """Let nobody delete or overwrite an object until then, but a role that may lift it (GOVERNANCE mode).
+        """Lock an object against deleting and overwriting until `until`, in GOVERNANCE mode.
+
+        A role with the right to bypass GOVERNANCE mode can still delete the object.
 
         Raises:
             StoreError: S3 refused, e.g. because the bucket has no Object Lock.
@@ -243,10 +249,10 @@ class ObjectStore:
             )
 
     def delete_objects(self, keys: Iterable[str]) -> Iterator[str]:
-        """Delete objects, up to 1,000 a request.
+        """Delete objects, up to 1,000 per request.
 
         Yields:
-            each key on S3's own word that it is gone; a key that S3 refuses is left out.
+            each key that S3 reports as deleted. A key that S3 refuses to delete is left out.
 
         Raises:
             StoreError: a whole request failed.
@@ -261,7 +267,7 @@ class ObjectStore:
             except (ClientError, BotoCoreError) as exc:
                 if code_of(exc) != "NoSuchBucket":
                     raise store_error("objects could not be deleted", self.bucket, batch[0], exc) from exc
-                # A bucket that does not exist holds nothing: its name was wrong, and is corrected for the next run.
+                # A bucket that does not exist holds no objects. The operator corrects its name for the next run.
                 yield from batch
                 continue
             yield from (entry["Key"] for entry in answer.get("Deleted", ()))

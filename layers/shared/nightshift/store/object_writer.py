@@ -1,4 +1,4 @@
-"""Writes new objects, several at once, and proves each: nothing counts as stored before S3 was asked what it holds."""
+"""Writes new objects, several at once. An object counts as stored only after it was verified in S3."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ class ObjectWriter:
     """Writes objects into one bucket. Thread-safe."""
 
     def __init__(self, store: ObjectStore, threads: int = 1) -> None:
-        """Args:
-        threads: uploads at once, and so bodies in memory; further ones wait.
+        """Start the pool of upload threads.
+
+        Args:
+            threads: maximum number of uploads at once, and therefore of bodies in memory. Further uploads wait.
         """
         self.store = store
-        # Proof by a Parquet file's footer says nothing about other objects.
+        # The check of a Parquet file's footer (`proof="head"`) is useless for other objects.
         self._whole = replace(store, proof="full")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="upload")
         self._room = threading.BoundedSemaphore(threads)
 
     def close(self) -> None:
-        """Wait for running uploads; drop pending ones."""
+        """Wait for the running uploads, and cancel the pending uploads."""
         self._pool.shutdown(cancel_futures=True)
 
     def write(
         self, key: str, body: bytes, *, kind: str = PARQUET, uploaded: Callable[[StoredObject], None] | None = None
     ) -> StoredObject:
-        """Write one object and prove it.
+        """Write one object and verify it.
 
         Args:
             kind: the content type.
-            uploaded: called when S3 has taken the object, before the proof.
+            uploaded: called when S3 has accepted the object, before the object is verified.
 
         Raises:
-            KeyTaken: somebody else's object is there; it was left alone.
-            StoreError, ArchiveMismatch: S3 did not take it, or holds something else.
+            KeyTaken: an object of another program has the key. That object was not changed.
+            StoreError, ArchiveMismatch: S3 did not accept the object, or holds other bytes.
         """
         stored = self.store.put_object(key, body, content_type=kind)
         if uploaded is not None:
@@ -49,7 +51,7 @@ class ObjectWriter:
         return (self.store if kind == PARQUET else self._whole).verify_object(stored, body)
 
     def submit(self, write: Callable[[], T]) -> Future[T]:
-        """Call `write` in the background; waits for room first."""
+        """Call `write` in a thread of the pool. If all threads are busy, the method waits for a free thread first."""
         self._room.acquire()
         try:
             future = self._pool.submit(write)

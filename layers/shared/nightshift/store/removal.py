@@ -1,8 +1,8 @@
-"""Deletes files of the application, in any bucket, and counts only those that S3 confirms.
+"""Deletes files of the application in any bucket, and counts only the files that S3 confirms as deleted.
 
-S3 answers DeleteObjects in its quiet mode with the keys that it did *not* delete, and why (S3 API reference): half of
-the work of a list of a thousand that it did. A key that never existed counts as deleted, as it should. Keys
-that S3 asks to send again later (`SlowDown`, `InternalError`) are sent again, each time after a longer pause.
+In quiet mode S3 answers DeleteObjects with the keys that it did *not* delete, and the reasons (S3 API reference). The
+quiet mode takes half the time of a full list of a thousand deleted keys. A key that never existed counts as deleted.
+If S3 asks to retry a key later (`SlowDown`, `InternalError`), the key is sent again, each time after a longer pause.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TRIES = 4
 PAUSE_S = 0.5
-"""Before the second try; twice as long before each further one."""
+"""Seconds of pause before the second try. The pause doubles before each further try."""
 
 _AGAIN = {"SlowDown", "InternalError", "ServiceUnavailable", "OperationAborted", "RequestTimeout", "Throttling"}
 _UNANSWERED = "NotConfirmed"
@@ -40,9 +40,9 @@ class RemovalResult:
 
     Attributes:
         gone: keys that S3 confirms as deleted.
-        failed: key → S3's code, or the kind of failure where S3 did not answer.
+        failed: key → S3's error code. If S3 did not answer, the value is the kind of failure.
         untried: keys that were not sent.
-        silent: S3 as a whole did not answer, or asked for patience longer than ours: sending more makes no sense now.
+        silent: a whole request failed without an answer, or with a server error. No further request is sent.
     """
 
     gone: list[str] = field(default_factory=list)
@@ -54,16 +54,16 @@ class RemovalResult:
 def remove_objects(
     client: S3Client, bucket: str, keys: Sequence[str], *, versions: bool, deadline: float
 ) -> RemovalResult:
-    """Delete files.
+    """Delete files, and return the outcome for each key.
 
     Args:
-        keys: any number; each one once.
-        versions: all versions of each file, not only the one that readers see.
-        deadline: `time.monotonic()` value after which nothing is sent.
+        keys: any number of distinct keys.
+        versions: delete all versions of each file, not only the current version.
+        deadline: `time.monotonic()` value after which no request is sent.
     """
     removal = RemovalResult()
     remover = _Remover(client, bucket, deadline, removal)
-    # Without a key, a request to delete would be about the bucket itself.
+    # A DELETE request with an empty key would delete the bucket itself.
     removal.failed |= dict.fromkeys((key for key in keys if not key), _NO_KEY)
     keys = [key for key in keys if key]
     with sending_until(deadline):
@@ -80,7 +80,7 @@ def remove_objects(
 
 @dataclass(frozen=True, slots=True)
 class _Remover:
-    """Sends requests to delete, and sorts the answers into the result."""
+    """Sends the delete requests, and records the answers in the result."""
 
     client: S3Client
     bucket: str
@@ -88,7 +88,7 @@ class _Remover:
     result: RemovalResult
 
     def delete_batch(self, keys: Sequence[str]) -> None:
-        """Up to 1,000 keys, sent again as long as S3 asks for it."""
+        """Delete up to 1,000 keys. Keys that S3 asks to retry are sent again, up to `TRIES` times in all."""
         pause, left = PAUSE_S, list(keys)
         for attempt in range(1, TRIES + 1):
             try:
@@ -108,10 +108,10 @@ class _Remover:
         return None
 
     def delete_one_by_one(self, delete: Callable[[S3Client, str, str], str | None], keys: Sequence[str]) -> None:
-        """Keys in turn, as long as S3 answers and there is time.
+        """Delete keys one after the other, as long as S3 answers and the deadline has not passed.
 
         Args:
-            delete: returns why a key could not be deleted; None: it is gone.
+            delete: deletes one key. It returns the reason why the key was not deleted; None: the key was deleted.
         """
         result = self.result
         for key in keys:
@@ -131,10 +131,10 @@ class _Remover:
 
 
 def _sorted_out(answer: Any, keys: Sequence[str], removal: RemovalResult) -> list[str]:
-    """Take S3's word for each key; returns those that are not gone."""
+    """Record S3's answer for each key, and return the keys that S3 did not delete."""
     refused = {entry.get("Key", ""): entry.get("Code", _UNANSWERED) for entry in answer.get("Errors", ())}
     if refused and not refused.keys() <= set(keys):
-        # It speaks of keys that we did not send: then we do not know of which it does not speak.
+        # The answer names keys that were not sent. The answer is unreliable, so no key counts as deleted.
         refused = dict.fromkeys(keys, _UNANSWERED)
     if removal.failed:
         for key in keys:
@@ -145,25 +145,25 @@ def _sorted_out(answer: Any, keys: Sequence[str], removal: RemovalResult) -> lis
 
 
 def _the_key(client: S3Client, bucket: str, key: str) -> str | None:
-    """By DeleteObject, which has the key in its URL: for keys that XML cannot carry, among others."""
+    """Delete one key with DeleteObject, whose URL contains the key. Some keys cannot be written in XML."""
     answer = client.delete_object(Bucket=bucket, Key=key)
     return None if answer["ResponseMetadata"]["HTTPStatusCode"] == _NO_CONTENT else _UNANSWERED
 
 
 def _refused_whole(exc: Exception, keys: Sequence[str], removal: RemovalResult) -> None:
-    """S3 took none of them: for a reason that lies in the bucket or its name, or because it is not there."""
+    """Record that a whole request failed. `silent` is set unless the bucket, its name or the parameters are wrong."""
     removal.failed |= dict.fromkeys(keys, code_of(exc))
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(exc, ClientError) else 0
     removal.silent = not (300 <= status < 500 or isinstance(exc, ParamValidationError))
 
 
 def _is_about_a_key(exc: Exception) -> bool:
-    """Returns whether one key may have spoiled the request for all."""
+    """Returns whether one unusable key may have made S3 refuse the whole request."""
     return code_of(exc) in ("MalformedXML", "InvalidRequest", "KeyTooLongError", "InvalidURI")
 
 
 def _every_version(client: S3Client, bucket: str, key: str) -> str | None:
-    """All versions of one file, delete markers too."""
+    """Delete all versions and delete markers of one file. Returns S3's error code, or None if all were deleted."""
     versions = _versions_of(client, bucket, key)
     for start in range(0, len(versions), DELETE_BATCH):
         batch: Any = [{"Key": key, "VersionId": version} for version in versions[start : start + DELETE_BATCH]]
@@ -180,17 +180,17 @@ def _versions_of(client: S3Client, bucket: str, key: str) -> list[str]:
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
         entries: list[Any] = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
         versions += [entry["VersionId"] for entry in entries if entry["Key"] == key]
-        # Listings are by key: behind the first other one there is none of ours.
+        # A listing is ordered by key. After the first other key, no version of `key` follows.
         if any(entry["Key"] != key for entry in entries):
             break
     return versions
 
 
 def has_object(client: S3Client, bucket: str, key: str, deadline: float) -> bool | str:
-    """Returns whether an object exists, or S3's error code where it does not say; lists, and reads no object.
+    """Returns whether an object exists, by a listing. If the listing fails, returns S3's error code.
 
     Args:
-        deadline: `time.monotonic()` value after which nothing is sent.
+        deadline: `time.monotonic()` value after which no request is sent.
     """
     try:
         with sending_until(deadline):
