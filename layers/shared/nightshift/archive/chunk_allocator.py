@@ -1,9 +1,9 @@
-"""Splits a table into chunks that fit memory and time, and adjusts their width by each finished one.
+"""Splits a table into chunks that fit memory and time, and adjusts their width after each finished chunk.
 
-A table is an interval: of 8 kB blocks (PostgreSQL), of rowids (SQLite), or of points on its timestamp's axis where an
-index serves and only a part of the table is due. Either way every row is visited once, so the work is linear in what
-is read; there is no OFFSET and no look-up by key. A chunk's width is not planned but adjusted: the bytes and seconds
-of each finished chunk determine the width of the next. A chunk that proves too large is returned in halves.
+A table is an interval of 8 kB blocks (PostgreSQL) or of rowids (SQLite). If an index on the timestamp is usable and
+only a part of the table is due, the table is an interval of points in time. Every row is read once, without OFFSET and
+without look-ups by key, so the work is linear in the number of rows. The bytes and seconds of each finished chunk
+determine the width of the next chunk. A chunk that proves too large is returned in two halves.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from nightshift.database.catalog import HeapTable
 
 GROWTH = 4
-"""Largest growth of a chunk's width over the last: an empty range must not lead to a huge chunk behind it."""
+"""Maximum factor by which a chunk is wider than the last chunk. A nearly empty range must not cause a huge chunk."""
 
 EMPTY_GROWTH = 16
-"""The same after a chunk without rows: decades between two rows are crossed in a few steps."""
+"""Factor after a chunk without rows. Decades without rows are crossed in a few chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkRange:
-    """From `lo`, to and without `hi`."""
+    """An interval that includes `lo` and excludes `hi`."""
 
     lo: int
     hi: int
@@ -35,14 +35,14 @@ class ChunkRange:
 
 @dataclass(slots=True)
 class ChunkAllocator:
-    """Hands out the chunks of one interval to several workers.
+    """Assigns the chunks of one interval to several workers.
 
     Attributes:
-        rest: the part that is not taken yet.
-        width: of the next chunk.
+        rest: the part of the interval that is not assigned yet.
+        width: width of the next chunk.
         target_bytes: Arrow bytes that a chunk should hold.
-        workers: as many chunks the end of the interval is cut into, so that all finish together.
-        align: moves a chunk's end to a good place between its `lo` and its `hi`, e.g. a midnight.
+        workers: number of workers. The end of the interval is divided equally, so that all workers finish together.
+        align: takes a chunk's `lo` and `hi`. Returns a better end between them, e.g. a midnight.
     """
 
     rest: ChunkRange
@@ -54,7 +54,7 @@ class ChunkAllocator:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_chunk(self) -> ChunkRange | None:
-        """The next chunk; None where nothing is left to take."""
+        """Returns the next chunk; None: the whole interval is assigned."""
         with self._lock:
             if self._returned:
                 return self._returned.pop()
@@ -62,24 +62,24 @@ class ChunkAllocator:
                 return None
             width = self._next_width()
             lo, hi = self.rest.lo, min(self.rest.lo + width, self.rest.hi)
-            # At the very end equal shares matter more than a good place: nobody should watch another finish.
+            # At the end of the interval equal shares matter more than alignment: no worker should be idle.
             if self.align is not None and hi < self.rest.hi and width == self.width:
                 hi = self.align(lo, hi)
             self.rest = ChunkRange(hi, self.rest.hi)
             return ChunkRange(lo, hi)
 
     def _next_width(self) -> int:
-        """Full width until the end is near; then equal shares, so that no worker idles through the last chunk."""
+        """Returns the full width, or near the end an equal share, so that no worker is idle during the last chunk."""
         share = -(-self.rest.width // self.workers)
         return max(1, self.width if share >= self.width else max(share, self.width // 4))
 
     def record_timing(self, chunk: ChunkRange, rows: int, size: int, *, seconds: float, seconds_left: float) -> None:
-        """Steer by a chunk that went through.
+        """Set the width of the next chunk from a finished chunk.
 
         Args:
-            rows, size: its rows, and their Arrow bytes.
-            seconds: its duration.
-            seconds_left: until the run must end; a chunk should not take more than a quarter of it.
+            rows, size: number of the chunk's rows, and their Arrow bytes.
+            seconds: duration of the chunk.
+            seconds_left: time until the run must end. A chunk should take at most a quarter of this time.
         """
         with self._lock:
             if rows == 0:
@@ -91,12 +91,12 @@ class ChunkAllocator:
             self.width = int(max(1, min(ideal, chunk.width * GROWTH)))
 
     def return_chunk(self, chunk: ChunkRange) -> None:
-        """Return a chunk untouched, to be taken later."""
+        """Return an unprocessed chunk, so that it is assigned again."""
         with self._lock:
             self._returned.append(chunk)
 
     def split_chunk(self, chunk: ChunkRange) -> bool:
-        """Return a chunk that proved too large, in halves; False where it cannot be split."""
+        """Return a chunk that proved too large, in two halves. Returns False if the chunk cannot be split."""
         with self._lock:
             if chunk.width <= 1:
                 return False
@@ -107,14 +107,14 @@ class ChunkAllocator:
 
     @property
     def has_remaining(self) -> bool:
-        """Returns whether something is left to take."""
+        """Returns whether a part of the interval is not assigned."""
         with self._lock:
             return bool(self._returned) or self.rest.width > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRange:
-    """A range of one heap to be archived: its chunk allocator, and the SQL conditions of its intervals."""
+    """A range of one heap to archive. `condition` returns the SQL condition of a chunk's due rows."""
 
     heap: HeapTable
     allocator: ChunkAllocator

@@ -2,20 +2,20 @@
 
 A chunk on PostgreSQL, on one data connection:
 
-1. `BEGIN`, timeouts from what is left of the run's budget;
-2. `COPY (DELETE … RETURNING …) TO STDOUT`: the exported rows *are* the deleted ones, by one statement;
-3. the objects are intended in the ledger (committed, on the control connection), written and proven (`uploader`);
-4. their ledger rows turn `archived`, in the same transaction as 2;
+1. `BEGIN`, with timeouts from the run's remaining time;
+2. `COPY (DELETE … RETURNING …) TO STDOUT`: one statement exports and deletes the same rows;
+3. the objects are recorded as `pending` in the ledger (committed on the control connection), written and verified
+   (`uploader`);
+4. the objects' ledger rows become `archived`, in the same transaction as 2;
 5. `COMMIT`. Deletion and record are atomic.
 
-A run that dies before 5 has deleted nothing, and its objects are orphans that a later run deletes. After a COMMIT
-without an answer, the ledger is read for the outcome. SQLite locks the whole file against writers, so there the rows
-are only read in step 2; the deletion runs after the proof, in a short transaction that commits only if it returns
-exactly the rows that were archived.
+A run that is killed before 5 has deleted no row, and a later run deletes its objects. After a COMMIT without an answer,
+the ledger shows the outcome. A transaction in SQLite locks the whole file against writers. In SQLite step 2 therefore
+only reads the rows. A short transaction after step 3 deletes the rows, and commits only if it returns exactly the
+archived rows.
 
-Rejected: SELECT, then DELETE by the same condition (rows that come between are lost); DELETE by captured keys (an
-update that comes between is lost, and a key is needed); moving rows to a staging table first (everything is written
-twice).
+Rejected: SELECT, then DELETE by the same condition (rows inserted in between are lost); DELETE by captured keys (an
+update in between is lost, and a key is needed); moving rows to a staging table first (every row is written twice).
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class LedgerCommit:
     postgresql: bool
 
     def __call__(self, connection: RowConnection, table: str, entries: Sequence[LedgerEntry]) -> None:
-        """Record and commit.
+        """Mark the objects as archived, and commit.
 
         Args:
-            table: for the progress events.
+            table: label of the table, for the progress events.
 
         Raises:
-            ArchiveMismatch: the ledger has not all of them as intended: another run swept them.
-            CommitUnknown: COMMIT was not answered, and the ledger cannot be asked. Nothing is removed from S3.
-            ConnectionLost: COMMIT was not answered, and the ledger says that it did not go through.
+            ArchiveMismatch: a ledger row is no longer `pending`, because another run swept its object.
+            CommitUnknown: COMMIT was not answered, and the ledger cannot be read. No object is deleted from S3.
+            ConnectionLost: COMMIT was not answered, and the ledger shows that the transaction was not committed.
         """
         keys = [entry.key for entry in entries]
         try:
@@ -83,7 +83,7 @@ class LedgerCommit:
             raise
 
     def _settle(self, keys: Sequence[str], cause: ConnectionLost) -> None:
-        """Find out the outcome of a COMMIT."""
+        """Determine from the ledger whether a COMMIT without an answer succeeded."""
         try:
             committed = self.ledger.is_committed(keys)
         except (DBAPIError, NightshiftError) as exc:
@@ -122,15 +122,15 @@ class ChunkArchiver:
         """Archive and delete the rows of one chunk.
 
         Args:
-            condition: SQL, which rows of the heap are due and in the chunk.
-            skip_locked: leave rows that somebody else has locked.
-            limit: take so many rows at the most (PostgreSQL).
+            condition: SQL condition of the heap's rows that are due and in the chunk.
+            skip_locked: skip rows that another transaction has locked.
+            limit: maximum number of rows (PostgreSQL).
 
         Returns:
-            the rows that left the database, and the objects that hold them now.
+            the deleted rows, and the ledger entries of the objects that hold them.
 
         Raises:
-            NightshiftError: nothing was deleted; written objects are removed, now or by a later run.
+            NightshiftError: no row was deleted. This run or a later run deletes the written objects.
         """
         try:
             if self.target.is_postgresql:
@@ -148,7 +148,7 @@ class ChunkArchiver:
     def _in_one(
         self, connection: RowConnection, heap: HeapTable, statement: str, bounds: TransactionLimits
     ) -> tuple[pa.Table, list[LedgerEntry]]:
-        """PostgreSQL: delete, upload, record, commit."""
+        """Delete, upload, record and commit in one transaction (PostgreSQL)."""
         with connection.transaction(bounds):
             before = self._returning.count_before(connection)
             fetched = connection.read_table(statement, bounds)
@@ -165,7 +165,7 @@ class ChunkArchiver:
     def _in_two(
         self, connection: RowConnection, heap: HeapTable, condition: str, bounds: TransactionLimits
     ) -> tuple[pa.Table, list[LedgerEntry]]:
-        """SQLite: read and upload without a lock; delete only rows that have not changed since."""
+        """Read and upload rows without a lock, then delete the rows if they have not changed since (SQLite)."""
         rows = connection.read_table(self.target.select_sql(heap, condition), bounds)
         self._tell(ProgressStep.STREAMED, rows.num_rows)
         if rows.num_rows == 0:
@@ -187,13 +187,13 @@ class ChunkArchiver:
         return rows, entries
 
     def check_schema_unchanged(self, connection: RowConnection, heap: HeapTable) -> None:
-        """Make sure that the table is as the guards saw it: a column or a cascade may have been added since.
+        """Check that the table is as the guards checked it, e.g. that no column or cascade was added since.
 
-        Call it in the transaction, after the statement that locked the heap: until the transaction ends nobody can
-        change its columns, keys, triggers or rules.
+        The caller calls the method in the transaction, after the statement that locked the heap. Until the transaction
+        ends, nobody can change the heap's columns, keys, triggers or rules.
 
         Raises:
-            TableChanged: something has changed.
+            TableChanged: the table or its holds have changed.
         """
         self.target.watch.check_unchanged(connection.execute)
         if connection.execute(self.target.shape_sql(heap)) != heap.shape:
@@ -204,11 +204,11 @@ class ChunkArchiver:
             )
 
     def commit_chunk(self, connection: RowConnection, entries: Sequence[LedgerEntry]) -> None:
-        """Record the objects in the transaction that removes their rows, and commit; see `LedgerCommit`."""
+        """Record the objects in the transaction that deletes their rows, and commit; see `LedgerCommit`."""
         self._seal(connection, self.target.info.name.label, entries)
 
     def apply_column_types(self, rows: pa.Table) -> pa.Table:
-        """Give fetched rows their final types."""
+        """Returns fetched rows with the final Arrow types of their columns."""
         if not self.target.is_postgresql or rows.num_columns == 0:
             return rows
         return columns.apply_types(rows, self.target.column_encodings())

@@ -1,8 +1,8 @@
-"""Archives a table chunk by chunk over several connections at once, within its limits.
+"""Archives a table chunk by chunk over several connections at once, within the run's limits.
 
-Each worker has a data connection of its own and takes the next chunk when it is done with one. A chunk that fails is
-handled by its cause: too large, it is split; locked, it is taken again without the locked rows; refused, it is archived
-without the refused rows; interrupted by the server, it is tried again; out of time, it is left for the next run.
+Each worker has its own data connection, and takes the next chunk after each finished chunk. The cause of a failure
+decides what happens to the chunk. A chunk that is too large is split. A chunk with locked or refused rows is archived
+without these rows. A chunk that the server interrupted is tried again. Without time the chunk is left for the next run.
 """
 
 from __future__ import annotations
@@ -43,30 +43,30 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_CHUNK_OVERSHOOT = 4
-"""A chunk may hold this many times the bytes it aims at before it is undone and split."""
+"""A chunk that holds more than this many times its target bytes is rolled back and split."""
 
 RETRIES = 3
-"""Tries of a chunk that the server undid through no fault of its own (deadlock, serialization failure)."""
+"""Maximum number of tries for a chunk that the server rolled back (deadlock, serialization failure)."""
 
 FALLBACK_ROW_LIMIT = 10_000
-"""Rows at a time where a chunk cannot be split by its interval."""
+"""Number of rows in one transaction if a chunk's interval cannot be split."""
 
 UNBOUNDED = 1 << 62
-"""Bytes: no limit, for a single row and for a whole partition, which is written piece by piece."""
+"""A number of bytes that means no limit, for a single row and for a whole partition, which is written in parts."""
 
 
 class _Whole(Exception):
-    """A chunk is not to be tried again as it is."""
+    """The chunk must not be tried again as a whole."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """Holds the findings of a chunk's tries.
+    """Findings from the failed tries of a chunk.
 
     Attributes:
-        skip_locked: somebody else has locked some of its rows.
-        refusal: the database refuses some of them; None: it has not yet.
-        without: those, once they are found.
+        skip_locked: another transaction has locked some of the chunk's rows.
+        refusal: the error with which the database refused to delete a row; None: the database refused no row yet.
+        without: the refused rows, if they are known.
     """
 
     skip_locked: bool = False
@@ -85,11 +85,11 @@ class ChunkWorkerPool:
         tally: ArchiveStats,
         sample: CsvSample,
     ) -> None:
-        """Nothing is opened yet.
+        """Prepare the workers, without opening a connection.
 
         Args:
-            connect: opens a data connection; each worker has its own.
-            tally: counts committed work, whatever happens next.
+            connect: opens a data connection. Each worker has its own connection.
+            tally: counters of committed work. After a failure the counters are still correct.
             sample: collects the first rows that were committed.
         """
         self.mover = mover
@@ -100,18 +100,18 @@ class ChunkWorkerPool:
         self.pool = WorkerPool("archive", limits.deadline)
 
     def archive_ranges(self, ranges: Sequence[ScanRange]) -> None:
-        """Work the ranges off, in order.
+        """Archive the ranges, in order.
 
         Raises:
-            NightshiftError: the first failure; chunks committed before it stay committed.
+            NightshiftError: the first failure. Chunks committed before the failure stay committed.
         """
         workers = self.limits.workers if self.mover.target.is_postgresql else 1
         self.pool.run(partial(self._work, ranges), workers)
         if (refusal := self.tally.refused.first) and self.tally.refused.whole and not self.tally.rows:
-            raise refusal  # nothing could go: no matter of single rows
+            raise refusal  # no row could be deleted, so single rows are not the cause
 
     def transaction_limits(self, *, size: int | None = None) -> TransactionLimits:
-        """Returns the limits of a transaction that begins now."""
+        """Returns the limits of a transaction that begins now. `size`: maximum of Arrow bytes; None: the default."""
         return TransactionLimits(
             seconds=self.pool.seconds_left(),
             lock_seconds=self.limits.lock_seconds,
@@ -156,14 +156,14 @@ class ChunkWorkerPool:
         if known.refusal is None:
             scan.allocator.return_chunk(chunk)
         elif not scan.allocator.split_chunk(chunk):
-            self._leave(known.refusal)  # its rows are refused together, and none of them alone
+            self._leave(known.refusal)  # the rows are refused together; no row is refused alone
 
     def _is_over(self, scan: ScanRange, chunk: ChunkRange, known: _Known, exc: Exception, *, last: bool) -> bool:
-        """Learn from a try that did not go through; whether the chunk is not to be tried again."""
+        """Record the cause of a failed try. Returns True if the chunk must not be tried again."""
         match exc:
             case RowsLocked():
                 if known.skip_locked or not self.mover.target.is_postgresql:
-                    # Not single rows but the table: every other chunk would wait as long for nothing.
+                    # The whole table is locked: every other chunk would wait as long without success.
                     logger.warning("the table is locked, left for the next run", extra={"detail": exc.detail})
                     self.tally.locked += 1
                     self.pool.stop()
@@ -185,16 +185,16 @@ class ChunkWorkerPool:
         return False
 
     def _find_refused(self, connection: RowConnection, scan: ScanRange, chunk: ChunkRange, known: _Known) -> LeftOut:
-        """Find the rows of a chunk that the database refuses.
+        """Returns the rows of a chunk that the database refuses to delete.
 
         Raises:
-            _Whole: there is nothing to be done without them now.
+            _Whole: the chunk was split, or is left as it is.
         """
         refused, refusal = self.tally.refused, known.refusal
         assert refusal is not None  # else nothing is to be found
         refused.first = refused.first or refusal
         if not self.mover.target.is_postgresql:
-            # One writer at a time, and no server to ask: halves, down to the single row.
+            # SQLite has no server that could try the rows. The chunk is halved until it is a single row.
             if refused.rows >= MOST_REFUSED_ALONE or not scan.allocator.split_chunk(chunk):
                 self._leave(refusal, chunk if chunk.width == 1 else None)
             raise _Whole
@@ -210,7 +210,7 @@ class ChunkWorkerPool:
         raise _Whole
 
     def _leave(self, refusal: StatementRefused, row: ChunkRange | None = None) -> None:
-        """Leave a chunk where it is, for the database refuses some of it."""
+        """Record that a chunk, or its single row `row`, stays in the table, because the database refuses it."""
         logger.warning("rows were refused, and left", extra={"detail": refusal.detail})
         with self.tally.lock:
             refused = self.tally.refused
@@ -222,7 +222,7 @@ class ChunkWorkerPool:
                 self.pool.stop()
 
     def _piecemeal(self, connection: RowConnection, scan: ScanRange, chunk: ChunkRange) -> None:
-        """A chunk that is too large and cannot be split, e.g. a bulk load under one timestamp: by number of rows."""
+        """Archive a chunk by number of rows, if it is too large and cannot be split, e.g. a bulk load at one time."""
         limit = FALLBACK_ROW_LIMIT if self.mover.target.is_postgresql else 1
         known = _Known()
         while self.pool.has_time():
@@ -256,13 +256,13 @@ class ChunkWorkerPool:
         limit: int | None = None,
         without: LeftOut = NOTHING_LEFT,
     ) -> int:
-        """Move a chunk, or `limit` rows of it, count it, and learn from it; returns the number of rows.
+        """Archive a chunk, or `limit` of its rows, and update the counters. Returns the number of archived rows.
 
         Args:
-            without: rows of it that are left out.
+            without: rows of the chunk that are left out.
         """
         started = time.monotonic()
-        # A single row must go, whatever its size.
+        # A single row must be archived, whatever its size.
         bounds = self.transaction_limits(size=UNBOUNDED if limit == 1 else None)
         condition = scan.condition(chunk) + without.but
         rows, entries = self.mover.archive_chunk(
@@ -281,7 +281,7 @@ class ChunkWorkerPool:
         return int(rows.num_rows)
 
     def _take_sample(self, rows: pa.Table) -> None:
-        """The rows are archived by now: a sample that fails must not look as if they were not."""
+        """Add rows to the sample. The rows are archived already, so a failure of the sample is only logged."""
         try:
             self._sample.add_rows(rows)
         except Exception:

@@ -1,4 +1,4 @@
-"""The context of one run that archives: its limits, connections and locks; closing it leaves no threads behind."""
+"""The context of one run that archives: its limits, connections and locks. Closing the context ends all its threads."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class RunLimits:
     """Limits of a run.
 
     Attributes:
-        workers: data connections at once.
-        chunk_bytes: Arrow bytes that a chunk aims at.
-        lock_seconds: waiting for somebody else's lock, a chunk.
-        deadline: `time.monotonic()` value by which the last chunk must be through.
+        workers: number of data connections at once.
+        chunk_bytes: Arrow bytes that a chunk should hold.
+        lock_seconds: maximum time for which a chunk waits for another transaction's lock.
+        deadline: `time.monotonic()` value by which the last chunk must be committed.
     """
 
     workers: int
@@ -46,12 +46,12 @@ class ArchiveContext:
 
     Attributes:
         uploader, ledger: None in a dry run, which writes nothing.
-        max_share: the deployment's limit on a run's share of a table; None: the usual one.
-        now: when the run began; aware.
+        max_share: the deployment's limit on the share of a table that a run may delete; None: the default limit.
+        now: time at which the run began, aware.
         locks: None in a dry run.
-        seen: tables that have been processed, under whatever spelling.
-        later: tables of the policies that are still to come, as `guards.GuardContext` has them.
-        leaving: in a dry run, condition of the rows that would be gone by now, by the table's label.
+        seen: tables that have been processed, independent of their spelling in the policies.
+        later: tables of the policies that follow, see `guards.GuardContext`.
+        leaving: in a dry run, label of a table → condition of the rows that a real run would have deleted by now.
     """
 
     database: Database
@@ -69,7 +69,7 @@ class ArchiveContext:
 
     @contextmanager
     def lock_table(self) -> Iterator[None]:
-        """Let go in the end of the locks that were taken meanwhile."""
+        """Release at the end all locks that were taken within the `with` block."""
         try:
             yield
         finally:
@@ -77,10 +77,10 @@ class ArchiveContext:
                 self.locks.release()
 
     def delete_orphaned_objects(self) -> int:
-        """Remove objects from S3 that crashed runs left unfinished; returns their number.
+        """Delete the objects of crashed runs from S3. Returns the number of deleted objects.
 
         Raises:
-            NightshiftError: S3 or the ledger cannot be asked.
+            NightshiftError: S3 or the ledger did not answer.
         """
         if self.uploader is None:
             return 0
@@ -104,11 +104,11 @@ def limits_of(settings: Settings, database: Database) -> RunLimits:
 def open_archive(
     run: JobRun, settings: Settings, database: Database, store: ObjectStore | None, listener: Listener, *, now: datetime
 ) -> Iterator[ArchiveContext]:
-    """Open the context of a run, and close it in the end.
+    """Open the context of a run, and close it at the end of the `with` block.
 
     Args:
         store: None for a dry run, which writes nothing.
-        now: aware; stamps the ledger's entries.
+        now: time of the ledger's entries, aware.
     """
     with ExitStack() as stack:
         ledger = uploader = locks = None

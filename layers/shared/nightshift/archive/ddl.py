@@ -1,8 +1,8 @@
-"""Generates SQL that makes the archive of a table readable in place, for an engine of the reader's choice.
+"""Generates SQL with which a query engine reads the archive of a table in S3.
 
-A bucket holds more than the archive: objects of runs that died, and objects whose rows are in their table again. Only
-the ledger records which are committed, so the SQL names exactly these, and has to be printed again when that changes.
-Rejected: a table over the whole location, which every tool would make, and which counts rows twice.
+A bucket also holds objects of killed runs, and objects whose rows are in their table again. Only the ledger records
+which objects are committed. The SQL therefore names each committed object, and must be printed again after a cleanup or
+a restore. Rejected: a table over the whole location, as other tools create it, because such a table counts rows twice.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def create_table_sql(
     since: date | None = None,
     until: date | None = None,
 ) -> str:
-    """The SQL for a table's committed objects.
+    """Returns the SQL for a table's committed objects.
 
     Args:
-        prefix: ARCHIVE_PREFIX, for messages: where objects lie, the ledger tells.
-        table: as people write it.
+        prefix: ARCHIVE_PREFIX, for messages only. The ledger records where the objects are.
+        table: name of the table, with or without its schema.
         since, until: first and last day, both included.
 
     Raises:
-        NightshiftError: the ledger knows no such table, nothing of it is archived, or the engine cannot have it.
-        StoreError: S3 could not be asked for a file of each set of columns.
+        NightshiftError: the ledger knows no such table, no object is archived, or the engine cannot read the table.
+        StoreError: S3 did not return a file of each set of columns.
     """
     try:
         with database.connect() as connection:

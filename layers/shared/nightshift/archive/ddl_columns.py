@@ -1,7 +1,7 @@
-"""Merges the columns of a table's archived objects, which were not all archived with the same ones over the years.
+"""Merges the columns of a table's archived objects, whose sets of columns differ if the table was altered.
 
-Columns are joined by name. Where a column's type changed, it gets the widest type that holds every value exactly, or
-text. The DDL says which of these an engine can read from the files as they are.
+Columns are merged by name. If a column's type changed, the merged column has the narrowest type that holds every value
+exactly, or text. Comments in the DDL name the columns that an engine cannot read from all files.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _KINDS = {
     "time64[us]": "time",
     "timestamp[us]": "timestamp",
 }
-"""Arrow's name of a type that `rows` writes → ours."""
+"""Arrow's name of a type that `rows` writes → nightshift's name of the kind."""
 
 _INTEGERS = {"smallint": 5, "int": 10, "bigint": 19}
-"""Digits that each needs as a decimal."""
+"""Integer kind → number of digits that it needs as a decimal."""
 _DECIMAL = re.compile(r"decimal(?:128)?\((\d+), ?(\d+)\)")
 
 FLOATS = ("float", "double")
-"""Kinds that NaN is a value of: older objects' statistics say nothing of it."""
+"""Kinds that have the value NaN. The statistics in older objects do not consider NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class FileSchema:
     Attributes:
         objects: oldest first.
         columns: name → kind, in the table's order.
-        loose: names of those that are Parquet's JSON here and PostgreSQL's `json`, which takes more than other parsers.
+        loose: columns of PostgreSQL's type `json` that are JSON in Parquet. Other parsers refuse some `json` values.
     """
 
     objects: tuple[ArchivedObject, ...]
@@ -61,11 +61,11 @@ class FileSchema:
 
 @dataclass(frozen=True, slots=True)
 class UnionColumn:
-    """A column over all shapes.
+    """A column merged over all sets of columns.
 
     Attributes:
         kind: `bigint`, `text`, `decimal(10,2)`, `timestamptz`, …
-        found: the kinds it has in the objects, newest first.
+        found: kinds of the column in the objects, newest first.
     """
 
     name: str
@@ -74,19 +74,19 @@ class UnionColumn:
 
     @property
     def unreadable_objects(self) -> list[str]:
-        """Kinds that an engine which goes by the declared type alone cannot read as `kind`."""
+        """Returns the kinds in `found` that an engine cannot read as `kind` if it uses only the declared type."""
         return [kind for kind in self.found if not _widens(kind, self.kind)]
 
 
 def shapes_of(store: ObjectStore, objects: Sequence[ArchivedObject]) -> list[FileSchema]:
-    """Group objects by their columns, newest shape first; one sound object of each is read.
+    """Group objects by their set of columns, newest set first. One undamaged object of each group is read.
 
     Args:
         objects: oldest first.
 
     Raises:
-        ObjectDamaged: no object of a shape is sound.
-        StoreError: S3 could not be asked.
+        ObjectDamaged: all objects of a group are damaged.
+        StoreError: S3 did not answer, or refused.
     """
     groups: dict[str | None, list[ArchivedObject]] = {}
     for archived in reversed(objects):
@@ -102,12 +102,12 @@ def shapes_of(store: ObjectStore, objects: Sequence[ArchivedObject]) -> list[Fil
 
 
 def merge_columns(shapes: Sequence[FileSchema]) -> list[UnionColumn]:
-    """All columns, in the newest shape's order, those that it has no more after them, `_nightshift_exact` last.
+    """Returns all columns: the newest set's columns in order, then the older sets' other columns.
 
-    That one is always there: which objects have it, only their footers tell.
+    The last column is always `_nightshift_exact`, because only the objects' footers show which objects have it.
 
     Raises:
-        NightshiftError: two columns differ in nothing but upper and lower case, which no engine tells apart.
+        NightshiftError: two columns differ only in upper and lower case, which no engine distinguishes.
     """
     found: dict[str, list[str]] = {}
     for shape in shapes:
@@ -149,7 +149,7 @@ def _kind(name: str, arrow: str) -> str:
 
 
 def _common(kind: str, other: str) -> str:
-    """The narrowest kind that holds every value of both, exactly."""
+    """Returns the narrowest kind that holds every value of both kinds exactly."""
     both = {kind, other}
     if len(both) == 1:
         return kind
@@ -164,7 +164,7 @@ def _common(kind: str, other: str) -> str:
 
 
 def _digits(kind: str) -> tuple[int, int] | None:
-    """Digits before and after the point."""
+    """Returns the numbers of digits before and after the decimal point; None: the kind is no integer or decimal."""
     if kind in _INTEGERS:
         return _INTEGERS[kind], 0
     match = _DECIMAL.fullmatch(kind)
@@ -172,7 +172,7 @@ def _digits(kind: str) -> tuple[int, int] | None:
 
 
 def _widens(kind: str, declared: str) -> bool:
-    """Returns whether Trino's and Spark's Parquet readers both take a file's `kind` for the declared one."""
+    """Returns whether both Trino's and Spark's Parquet readers read a file's `kind` as the declared kind."""
     if kind == declared or (kind, declared) in {("float", "double"), ("json", "text")}:
         return True
     return (kind in _INTEGERS and declared in _INTEGERS) or (kind.startswith("decimal") and declared.startswith("dec"))

@@ -1,12 +1,13 @@
 """Generates a DuckDB view over the committed objects, with one `read_parquet` for each set of columns.
 
-DuckDB could join the sets itself (`union_by_name`), but takes the first type it meets that is "wider", JSON for text
-among them, and fails on the values. And a column of the path silently replaces a column of that name in the files:
-where the table has one, or prefixes differ in theirs, the day is read off the file's name instead, at the price that
-every file is opened whatever day is asked for.
+DuckDB can merge the sets itself (`union_by_name`), but chooses a "wider" type, e.g. JSON for text, and then fails on
+the values. A column of the path (`dt=…`) silently replaces a column of the same name in the files. If the table has a
+column of that name, or the prefixes contain different columns, the view reads the day from the file's name. DuckDB then
+opens every file, whatever day a query asks for.
 
-Rows with values in `_nightshift_exact` are read apart: DuckDB's times know `infinity` and `24:00`, and the other rows'
-filters still reach the files. Floats are read as possibly NaN, regardless of the statistics of older files.
+Rows with values in `_nightshift_exact` are read separately, because DuckDB's times have `infinity` and `24:00`. For the
+other rows, DuckDB still passes filters to the files. Floats are read as possibly NaN, because the statistics in older
+files do not consider NaN.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _TYPES = {
     "int": "INTEGER",
     "binary": "BLOB",
 }
-"""Kinds that DuckDB calls otherwise."""
+"""Kind → DuckDB's name, if it differs from the kind's name in upper case."""
 
 _BESIDE = ("date", "time", "timestamp", "timestamptz")
-"""Kinds whose values may stand beside them, in a form that DuckDB reads; a decimal has only NaN there."""
+"""Kinds whose values may be in `_nightshift_exact` in a form that DuckDB reads. A decimal has only NaN there."""
 
 
 def duckdb_sql(archive: ArchivedTable) -> str:
-    """The statement; it runs as it is."""
+    """Returns the statement that creates the view. DuckDB runs the statement unchanged."""
     names = ", ".join(quote_identifier(name) for name in [*(c.name for c in archive.columns), archive.day_column])
     return "\n".join(
         [
@@ -65,7 +66,7 @@ def _branch(archive: ArchivedTable, shape: FileSchema) -> str:
     beside = {name: _beside(name, kinds[name], named[name]) for name, kind in shape.columns.items() if _may_lack(kind)}
     parts = [(named, " WHERE {} IS NULL"), (named | beside, " WHERE {} IS NOT NULL")]
     if not beside or paths != [archived.uri for archived in shape.objects]:
-        # DuckDB 1.5 takes a path that a pattern has found for a pattern, where rows are read twice.
+        # If rows are read twice, DuckDB 1.5 interprets a path that a pattern matched as a pattern again.
         parts = [(named | beside, "")]
     selects = (
         f"SELECT {_listed(columns)}, {day} AS {quote_identifier(archive.day_column)} FROM objects"
@@ -76,7 +77,7 @@ def _branch(archive: ArchivedTable, shape: FileSchema) -> str:
     return "\n".join(
         [
             f"  (WITH objects AS NOT MATERIALIZED (FROM read_parquet([\n{uris}\n  ], union_by_name = true, {options})",
-            # Without it the column would be there only if one of the files has it.
+            # Without this line the column exists only if one of the files has it.
             f"  UNION ALL BY NAME SELECT NULL::VARCHAR AS {quote_identifier(EXACT)} WHERE false)",
             "  " + "\n  UNION ALL ".join(selects) + ")",
         ]
@@ -84,7 +85,7 @@ def _branch(archive: ArchivedTable, shape: FileSchema) -> str:
 
 
 def _notes(archive: ArchivedTable) -> list[str]:
-    """Comments on columns that DuckDB cannot read as they are."""
+    """Returns comments on columns with values that DuckDB cannot read."""
     loose = dict.fromkeys(name for shape in archive.shapes for name in shape.loose)
     return [
         f"-- column {comment_text(name)}: objects until November 2026 hold it as Parquet's JSON, which DuckDB refuses"
@@ -94,12 +95,12 @@ def _notes(archive: ArchivedTable) -> list[str]:
 
 
 def _may_lack(kind: str) -> bool:
-    """Returns whether a column of this kind may be null where a value stands in `_nightshift_exact`."""
+    """Returns whether a column of this kind may be null in rows whose value is in `_nightshift_exact`."""
     return kind in _BESIDE or kind.startswith("decimal")
 
 
 def _beside(name: str, kind: str, read: str) -> str:
-    """A column's value, from beside it where it is null."""
+    """Returns SQL for a column's value. If the column is null, the value comes from `_nightshift_exact`."""
     if kind not in (*_BESIDE, "text"):
         return read
     pointer = "/" + name.replace("~", "~0").replace("/", "~1")  # RFC 6901
@@ -120,5 +121,5 @@ def _listed(chosen: Mapping[str, str]) -> str:
 
 
 def _literal_path(uri: str) -> str:
-    """A path that DuckDB takes to the letter: a glob's characters stand in brackets."""
+    """Returns a path that DuckDB reads literally: the characters `*`, `?` and `[` are in brackets."""
     return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", uri)

@@ -1,14 +1,14 @@
-"""Generates a table over the location of a table's objects, and a view of the committed ones, for Athena and Spark.
+"""Generates a table over the location of a table's objects, and a view of the committed objects, for Athena and Spark.
 
-Both are needed: a table reads all that lies in its location, the orphans of crashed runs and restored objects
-among it. A `uuid` is read as 16 bytes, of which the view makes text, a `time` as microseconds since midnight.
+The view is needed, because the table reads every object in its location, also objects of crashed runs and restored
+objects. A `uuid` is read as 16 bytes, which the view converts to text. A `time` is read as microseconds since midnight.
 
-Athena: days are projected, so that no partition has to be registered (Athena user guide, "partition projection").
-`"$path"` is the one hidden column that it allows in a view, and its views know no other types than Hive's. Moments are
-in UTC.
+Athena: partition projection computes the days, so no partition is registered (Athena user guide, "partition
+projection"). `"$path"` is the only hidden column that Athena allows in a view. Athena's views have Hive's types only.
+A `timestamptz` is in UTC.
 
-Spark: the columns are declared, because it refuses to infer a Parquet `uuid`. `_metadata.file_name` is its hidden
-column (3.3 and later); `TIMESTAMP_NTZ` needs 3.4.
+Spark: the columns are declared, because Spark does not infer a Parquet `uuid`. `_metadata.file_name` is a hidden column
+of Spark 3.3 and later. `TIMESTAMP_NTZ` needs Spark 3.4.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.errors import NightshiftError
 
 MAX_QUERY_BYTES = 262_144
-"""Of one statement; not adjustable (Athena service quotas)."""
+"""Maximum length of one statement; not adjustable (Athena service quotas)."""
 
 _ATHENA_TYPES = {"text": "string", "json": "string", "uuid": "binary", "time": "bigint", "timestamptz": "timestamp"}
-"""Kinds that Hive's DDL calls otherwise."""
+"""Kind → name of the type in Hive's DDL, if the names differ."""
 
 
 def athena_sql(archive: ArchivedTable, prefix: str) -> str:
-    """Three statements; Athena takes one at a time.
+    """Returns three statements for Athena, which runs one statement at a time.
 
     Raises:
-        NightshiftError: the objects lie in several places, or are too many for one statement.
+        NightshiftError: the objects are in several directories, or are too many for one statement.
     """
     statements = [
         f"DROP TABLE IF EXISTS {quote_backticks(_athena_table(archive))}",
@@ -102,7 +102,7 @@ def _create_table(archive: ArchivedTable, location: str) -> str:
 
 def _create_view(archive: ArchivedTable) -> str:
     chosen = [_athena_column(column) for column in archive.columns] + [quote_identifier(archive.day_column)]
-    # Names without what all of them share: more objects fit into one statement.
+    # File names without the common suffix: more objects fit into one statement.
     stems = [quote_literal(file_name(archived).removesuffix(SUFFIX)) for archived in archive.objects]
     return "\n".join(
         [
@@ -120,7 +120,7 @@ def _create_view(archive: ArchivedTable) -> str:
 def _athena_column(column: UnionColumn) -> str:
     name = quote_identifier(column.name)
     if column.kind in FLOATS:
-        # Statistics of older objects say nothing of NaN: a filter on the column itself would pass it over.
+        # The statistics of older objects do not consider NaN: a filter on the column itself would miss NaN values.
         kind = "real" if column.kind == "float" else "double"
         return f"if(is_nan({name}), CAST(nan() AS {kind}), {name}) AS {name}"
     return f"CAST(CAST({name} AS uuid) AS varchar) AS {name}" if column.kind == "uuid" else name
@@ -134,17 +134,17 @@ _SPARK_TYPES = {
     "timestamp": "TIMESTAMP_NTZ",
     "timestamptz": "TIMESTAMP",
 }
-"""Kinds that Spark calls otherwise."""
+"""Kind → Spark's name of the type, if it differs from the kind's name in upper case."""
 
 _OWN = ("dt", "_metadata")
-"""Names that would hide Spark's own."""
+"""Names of columns that Spark reserves for itself."""
 
 
 def spark_sql(archive: ArchivedTable, prefix: str) -> str:
-    """Four statements.
+    """Returns four statements for Spark.
 
     Raises:
-        NightshiftError: the objects lie in several places, or a column's name is one that Spark needs.
+        NightshiftError: the objects are in several directories, or a column has a name that Spark reserves.
     """
     taken = [column.name for column in archive.columns if column.name.lower() in _OWN]
     if taken:
@@ -191,7 +191,7 @@ def spark_sql(archive: ArchivedTable, prefix: str) -> str:
 def _spark_column(column: UnionColumn) -> str:
     name = quote_backticks(column.name)
     if column.kind in FLOATS:
-        # Statistics of older objects say nothing of NaN: a filter on the column itself would pass it over.
+        # The statistics of older objects do not consider NaN: a filter on the column itself would miss NaN values.
         return f"CASE WHEN isnan({name}) THEN CAST('NaN' AS {column.kind.upper()}) ELSE {name} END AS {name}"
     if column.kind != "uuid":
         return name

@@ -1,4 +1,4 @@
-"""Builds the parts that the DDL of all engines shares: names, comments, and the header."""
+"""Builds the parts of the DDL that are common to all engines: names, comments, and the header."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class ArchivedTable:
     """A table with its committed objects and merged columns, for the DDL.
 
     Attributes:
-        label: the table's, in the ledger.
-        objects: the committed ones, by day and time.
-        columns: over all shapes.
+        label: the table's label in the ledger.
+        objects: the committed objects, by day and time.
+        shapes: the objects, grouped by their sets of columns.
+        columns: the columns merged over all sets.
     """
 
     label: str
@@ -31,11 +32,11 @@ class ArchivedTable:
 
     @property
     def day_column(self) -> str:
-        """A name for the column of the object's day: `dt`, unless the table has such a column."""
+        """Returns the name for the column of the object's day: `dt`, unless the table has a column `dt`."""
         return self.free_name("dt")
 
     def free_name(self, wanted: str) -> str:
-        """`wanted`, or a longer name that no column has."""
+        """Returns `wanted`, or a longer name if a column has this name already."""
         taken = {column.name.lower() for column in self.columns}
         while wanted in taken:
             wanted = f"archive_{wanted}"
@@ -43,24 +44,24 @@ class ArchivedTable:
 
     @property
     def table_name(self) -> str:
-        """The table's own name, after its schema's where that is not `public`."""
+        """Returns the table's name, preceded by the schema's name unless the schema is `public`."""
         parts = [part for part, _ in split_name(self.label) or ((self.label, True),)]
         return "_".join(parts[1:] if parts[0] == "public" and len(parts) > 1 else parts)
 
     @property
     def plain_name(self) -> str:
-        """The same in lower-case letters, digits and underscores; Athena allows no others in the name of a view."""
+        """Returns `table_name` in lower-case letters, digits and underscores, as Athena requires for a view's name."""
         plain = re.sub(r"[^a-z0-9_]+", "_", self.table_name.lower()).strip("_")
         if plain == self.table_name.lower() and not plain[0].isdigit():
             return plain
-        # Two names that lose what told them apart must not become one.
+        # The hash distinguishes two tables whose names become equal without their other characters.
         return f"t_{plain}_{hashlib.sha256(self.label.encode()).hexdigest()[:6]}".replace("__", "_")
 
     def s3_location(self, prefix: str) -> str:
-        """The one directory that holds all objects, as a URI with a slash at its end.
+        """Returns the URI of the directory that holds all objects, with a slash at its end.
 
         Raises:
-            NightshiftError: they lie in several.
+            NightshiftError: the objects are in several directories.
         """
         found = object_directories(self.objects)
         if len(found) > 1:
@@ -72,7 +73,7 @@ class ArchivedTable:
         return f"s3://{self.objects[0].bucket}/{found[0]}/"
 
     def header_lines(self, engine: str) -> list[str]:
-        """Comments that say what is declared, and where types changed."""
+        """Returns comments that name the engine, the table and its days, and the columns whose types changed."""
         days = f"{self.objects[0].day} to {self.objects[-1].day}"
         rows = sum(archived.rows or 0 for archived in self.objects)
         lines = [
@@ -88,13 +89,13 @@ class ArchivedTable:
         return lines
 
     def other_format_lines(self) -> list[str]:
-        """A comment on columns that may be null where they have a value."""
+        """Returns a comment on the columns whose special values are in `_nightshift_exact`."""
         names = [comment_text(c.name) for c in self.columns if c.kind.startswith(("date", "time", "decimal"))]
         says = "infinity, 24:00 and NaN are null there, and stand in _nightshift_exact as JSON by column name"
         return [f"-- column {', '.join(names)}: {says}"] if names else []
 
     def unreadable_lines(self, engine: str) -> list[str]:
-        """Comments on columns that an engine which goes by the declared type cannot read everywhere."""
+        """Returns comments on columns that an engine cannot read in all objects if it uses only the declared type."""
         return [
             f"-- column {comment_text(column.name)}: {engine} fails on objects that have it as"
             f" {', '.join(column.unreadable_objects)}; narrow by --since and --until, or use DuckDB"
@@ -104,22 +105,22 @@ class ArchivedTable:
 
 
 def comment_text(name: str) -> str:
-    """A name for a comment: whatever it holds, it stays on its line."""
+    """Returns a name for a comment, as JSON, so that a line break in the name does not end the comment."""
     return json.dumps(name, ensure_ascii=False)
 
 
 def quote_backticks(name: str) -> str:
-    """An identifier, quoted as Hive and Spark do."""
+    """Returns an identifier with the quotes of Hive and Spark."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def escape_backslashes(text: str) -> str:
-    """A string, quoted as Hive and Spark do."""
+    """Returns a string literal with the quotes and escapes of Hive and Spark."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def join_items(items: Sequence[str], indent: str = "  ") -> str:
-    """Items, each on its line."""
+    """Returns the items, separated by commas, each on its own line."""
     return ",\n".join(indent + item for item in items)
 
 

@@ -1,9 +1,9 @@
-"""Detects triggers that restore deleted rows or delete others, within the deleting transaction.
+"""Detects triggers that insert deleted rows again or delete other rows, within the deleting transaction.
 
-Rows that a trigger puts back would be archived again every night. The first chunk is checked for them. Only rows that
-this transaction itself has inserted count: an application may insert old rows at any time. Rows of the table that a
-trigger deletes beside those of the chunk would be lost without being archived. Every chunk is checked for them, because
-a trigger may do so for some rows only.
+Rows that a trigger inserts again would be archived again every night. Only the first chunk is checked for such rows.
+The check counts only rows that this transaction inserted, because an application may insert old rows at any time. Rows
+of the table that a trigger deletes in addition to the chunk's rows would be lost without being archived. Every chunk is
+checked for such deletions, because a trigger may fire for some rows only.
 """
 
 from __future__ import annotations
@@ -23,49 +23,50 @@ SELECT CASE WHEN current_setting('track_counts')::boolean THEN
      SELECT relid::oid FROM pg_partition_tree({table}::regclass) UNION SELECT {table}::regclass::oid) t)
 ELSE {untracked} END
 """
-"""Rows that this session has inserted or deleted. Those of earlier transactions may be among them: only a difference
-tells."""
+"""Counts rows that this session has inserted or deleted. The count may include earlier transactions, so only the
+difference of two counts is used."""
 
 _FULL_ID = "(pg_current_xact_id()::text::bigint + age(pg_current_xact_id()::xid) - age(xmin))::text::xid8"
 
 _OURS = (
-    # Transactions as young as this one are few; of those, only it and its subtransactions can be in progress.
+    # Rows of older transactions do not count. Among the other transactions, which are few, only this transaction and
+    # its subtransactions can be in progress.
     "CASE WHEN age(xmin) > age(pg_current_xact_id()::xid) THEN false"
     f" ELSE pg_xact_status({_FULL_ID}) = 'in progress' END"
 )
 
 
 class TableCounts(NamedTuple):
-    """Of the table, before a deletion; see `DeletionCheck._count`."""
+    """Counts of inserted and deleted rows of the table before a deletion; see `DeletionCheck._count`."""
 
     inserted: int = 0
     deleted: int = 0
 
 
 class DeletionCheck:
-    """Watches the deletions from a table that has triggers; shared by its workers."""
+    """Checks the deletions from a table that has triggers. The table's workers share one instance."""
 
     def __init__(self, target: CleanupTarget) -> None:
         self._target = target
         self._leave_for_good = threading.Event()
-        """One chunk has been seen to."""
+        """Set after the first chunk without reinserted rows."""
 
     def count_before(self, connection: RowConnection) -> TableCounts:
-        """To be called in a deletion's transaction, before it; the result is for `check_deleted`."""
+        """Returns counts for `check_deleted`. Call it in the deletion's transaction, before the deletion."""
         if not self._target.info.triggers:
             return TableCounts()
         inserted = 0 if self._leave_for_good.is_set() else self._count(connection, "inserted", untracked=0)
         return TableCounts(inserted, self._count(connection, "deleted", untracked=0))
 
     def check_deleted(self, connection: RowConnection, before: TableCounts, deleted: int) -> None:
-        """To be called after it: checks that the deleted rows are gone, and no others.
+        """Check after the deletion that the deleted rows stay deleted, and that no other row was deleted.
 
         Args:
-            deleted: number of rows.
+            deleted: number of deleted rows.
 
         Raises:
-            RowsReturn: some of it is there again.
-            RowsVanish: more rows are gone.
+            RowsReturn: a trigger inserted due rows again.
+            RowsVanish: a trigger deleted other rows.
         """
         if not self._target.info.triggers or not deleted:
             return
@@ -105,9 +106,10 @@ class DeletionCheck:
             )
 
     def _count(self, connection: RowConnection, what: Literal["inserted", "deleted"], untracked: int = 0) -> int:
-        """PostgreSQL: rows that this session has inserted or deleted, as the server counts them, or `untracked`.
+        """Returns the number of rows that this session has inserted or deleted, as PostgreSQL counts them.
 
-        SQLite: due rows for `inserted`, all rows for `deleted`, as nobody else can write meanwhile.
+        If PostgreSQL counts no rows (`track_counts`), returns `untracked`. In SQLite, where nobody else can write
+        meanwhile, returns the number of due rows for `inserted`, and of all rows for `deleted`.
         """
         table = self._target.info.name.sql
         if self._target.is_postgresql:

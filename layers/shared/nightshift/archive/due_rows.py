@@ -1,11 +1,11 @@
-"""Archives the due rows of a table: whole partitions, then chunks; vacuums it, and checks the remaining due rows.
+"""Archives the due rows of a table: whole partitions, then chunks. Vacuums the table, and looks for rows still due.
 
-It is separate from `table` because it loads Arrow and its drivers, which a dry run or a refusal does not need.
+The module is separate from `table`, because it loads Arrow and the data drivers. A dry run or a refusal needs neither.
 
-A leaf partition whose upper bound is not past the cutoff holds only due rows, now and later. It is locked against
-writers (readers go on), read to its end, written and proven, and dropped in the same transaction that records its
-objects, which leaves no dead rows. Where that is not possible quickly (locks, no time for the whole of it, no
-ownership, foreign keys that point at the table), its rows are archived chunk by chunk, as any other table's, and the
+A leaf partition whose upper bound is not past the cutoff holds only due rows, now and later. The partition is locked
+against writers, but not against readers. Its rows are read, written and verified, and the transaction that records its
+objects drops the partition, which leaves no dead rows. If dropping is not possible (locks, too little time, no
+ownership, foreign keys that reference the table), its rows are archived chunk by chunk like any other table's rows. The
 next run drops the empty partition.
 """
 
@@ -47,10 +47,10 @@ from nightshift.rows.sqlite import SqliteConnection
 
 LARGE_DELETION_ROWS = 50_000
 LARGE_DELETION_SHARE = 0.1
-"""A table is vacuumed after a deletion that is large by either measure."""
+"""A table is vacuumed if the deleted rows reach this number or this share."""
 
 MANY_DEAD_ROWS = 50_000
-"""After this many deletions without VACUUM the search for the oldest due row keeps to newly appended pages."""
+"""After this many deletions without VACUUM, the oldest due row is searched only in newly appended pages."""
 
 
 def process_due_rows(
@@ -65,8 +65,8 @@ def process_due_rows(
 
     Args:
         sample: collects the first rows; None: no sample.
-        tally: counts committed work, whatever happens next.
-        started: `time.monotonic()` value.
+        tally: counters of committed work. After a failure the counters are still correct.
+        started: `time.monotonic()` value at which the work on the table began.
     """
     assert context.uploader is not None  # only a dry run has none
     assert context.ledger is not None
@@ -93,7 +93,7 @@ def process_due_rows(
 def _finish(
     connection: Connection, context: ArchiveContext, target: CleanupTarget, tally: ArchiveStats, started: float
 ) -> TableResult:
-    """After the last chunk: check the count, vacuum, and look for rows that are still due."""
+    """Check the counts after the last chunk, vacuum, look for rows that are still due, and return the result."""
     _check_count(context, target, tally)
     context.database.refresh_timeouts(connection)
     heaps = [heap for heap in target.info.heaps if heap.name.label in tally.deleted_by_heap]
@@ -130,7 +130,7 @@ def _finish(
 
 
 def _work(connection: Connection, context: ArchiveContext, archiver: ChunkWorkerPool) -> None:
-    """Whole partitions first, then everything else by chunks."""
+    """Archive and drop whole partitions first, then archive the other heaps chunk by chunk."""
     target, limits = archiver.mover.target, context.limits
     expected = statistics.expected_due(connection, target)
     whole = droppable_partitions(connection, target)
@@ -145,7 +145,7 @@ def _work(connection: Connection, context: ArchiveContext, archiver: ChunkWorker
 
 
 def _vacuum(context: ArchiveContext, heaps: Sequence[HeapTable], tally: ArchiveStats) -> tuple[bool, tuple[str, ...]]:
-    """Vacuum heaps that lost many rows; returns whether all of that went through, and warnings."""
+    """Vacuum the heaps that lost many rows. Returns whether every VACUUM succeeded, and warnings."""
     if not context.database.is_postgresql:
         return False, ()
     large = [heap for heap in heaps if _is_large(tally.deleted_by_heap[heap.name.label], heap)]
@@ -162,10 +162,10 @@ def _is_large(deleted: int, heap: HeapTable) -> bool:
 
 
 def _check_count(context: ArchiveContext, target: CleanupTarget, tally: ArchiveStats) -> None:
-    """Checks the committed counts over another connection: the report must not rest on a driver's word.
+    """Check the committed counts over another connection, so that the result does not depend on a driver's answers.
 
     Raises:
-        ArchiveMismatch: they differ.
+        ArchiveMismatch: the counts differ.
     """
     assert context.ledger is not None  # only a dry run has none
     objects, rows = context.ledger.count_archived(tally.keys)
@@ -180,12 +180,12 @@ def _check_count(context: ArchiveContext, target: CleanupTarget, tally: ArchiveS
 logger = logging.getLogger(__name__)
 
 BYTES_A_SECOND = 25 << 20
-"""Export rate that a run is assumed to reach at least. A partition that would take more than half of the time left is
-archived by rows."""
+"""Assumed minimum rate of an export. A partition that would take more than half of the remaining time is archived
+chunk by chunk."""
 
 
 def droppable_partitions(connection: Connection, target: CleanupTarget) -> list[HeapTable]:
-    """Leaf partitions that hold nothing but due rows and that we may drop."""
+    """Returns the leaf partitions that hold only due rows and that nightshift's role may drop."""
     if target.info.kind != "partitioned":
         return []
     cutoff = target.axis.literal_sql(target.axis.to_epoch(target.cutoff))
@@ -205,7 +205,7 @@ def drop_partitions(archiver: ChunkWorkerPool, heaps: list[HeapTable]) -> list[H
     """Archive and drop partitions, one after the other.
 
     Returns:
-        those that could not be dropped whole; their rows are to go chunk by chunk.
+        the partitions that could not be dropped. The caller archives their rows chunk by chunk.
     """
     left = []
     for heap in heaps:
@@ -231,7 +231,7 @@ def _drop(archiver: ChunkWorkerPool, connection: RowConnection, heap: HeapTable)
     entries: list[LedgerEntry] = []
     try:
         with connection.transaction(bounds):
-            # SHARE keeps writers out and lets readers in: from here on the partition cannot change.
+            # A SHARE lock excludes writers and admits readers: from here on the partition cannot change.
             connection.run_statement(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
             mover.check_schema_unchanged(connection, heap)
             if connection.execute(

@@ -1,10 +1,11 @@
 """Checks that the numbers in a timestamp column are times in the unit that the policy states.
 
-A wrong unit deletes no row: `TimestampColumn.before_condition` takes a number for a time only where it lies between the
-years 2000 and 2100, and no number does in two units. But it must be reported, because seconds that are taken for
-milliseconds would stay forever. So values from all parts of the table are sorted by the unit that fits them. If one in
-a hundred has another unit, the table is refused; fewer are a warning. Numbers that fit no unit may be marks (`0` or
-`9999999999` for never). They are ignored as long as there are times beside them, or hardly two that differ.
+A wrong unit deletes no row. `TimestampColumn.before_condition` treats a number as a time only if the time lies between
+the years 2000 and 2100, and no number fits this range in two units. A wrong unit must still be reported, because rows
+with seconds that are read as milliseconds would never be due. The check counts values from all parts of the table by
+the unit that fits them. If 1 % of the values fit another unit, the table is refused; fewer values cause a warning.
+Numbers that fit no unit may be marks (`0` or `9999999999` for never). Marks are ignored if the table also has times, or
+has at most `MARKS` different marks.
 """
 
 from __future__ import annotations
@@ -27,28 +28,30 @@ FEW = 0.01
 """Share of values in another unit from which a table is refused."""
 
 MARKS = 3
-"""Different numbers that fit no unit and may yet be marks, where a table holds no time at all."""
+"""Maximum number of different marks in a table that holds no time."""
 
 _VALUES = 1000
-"""Values that are looked at in each unit's range of an index, and in the ranges between them."""
+"""Maximum number of values that are read in each unit's range of an index, and in each range between two units."""
 
 _PAGES = 200
-"""Pages that are looked at in a heap without an index."""
+"""Number of pages that are read in a heap without an index."""
 
 _HEAPS = 8
-"""Partitions that are looked at: half of them the first that were made, half the last."""
+"""Maximum number of partitions that are read: one half the oldest partitions, one half the newest."""
 
 _LAST_INT4 = 2**31 - 1
-"""A mark, although it would be a time in seconds: 2038-01-19."""
+"""A number that counts as a mark unless the unit is seconds. In seconds the number is the time 2038-01-19."""
 
 
 @dataclass(slots=True)
 class _Fits:
-    """Values by the unit that fits them, counted.
+    """Counts of values by the unit that fits them.
 
     Attributes:
-        words: text that is no number (SQLite).
-        early, other: numbers that fit no unit: those that would lie before 2000, and different ones of whatever size.
+        units: unit → number of values that fit it.
+        words: number of values that are text and no number (SQLite).
+        early: number of values that fit no unit and lie before 2000 in the policy's unit.
+        other: number of different values that fit no unit.
     """
 
     units: dict[Unit, int] = field(default_factory=dict)
@@ -60,14 +63,14 @@ class _Fits:
 def judge_unit(
     connection: Connection, axis: TimestampColumn, info: TableInfo, written: str
 ) -> tuple[str, ...] | GuardRefusal:
-    """Hold the numbers of a table against the unit of its axis; a column of another kind is as it should be.
+    """Check the numbers of a table against the unit of its axis. A column without numbers is not checked.
 
     Args:
-        connection: in a transaction.
-        written: the table, as the policy names it.
+        connection: a connection in a transaction.
+        written: the table's name in the policy.
 
     Returns:
-        warnings about values that are left alone, or why none can be used.
+        warnings about values that are ignored, or the refusal of the table.
     """
     if axis.epoch_unit is None:
         return ()
@@ -75,11 +78,12 @@ def judge_unit(
 
 
 def check_unit(connection: Connection, axis: TimestampColumn, info: TableInfo) -> GuardRefusal | None:
-    """Refuse a table of which not one number is a time in the axis's unit, but some are in another; for jobs that only
-    read, and may read from a view.
+    """Refuse a table in which no number is a time in the axis's unit, but some numbers are times in another unit.
+
+    The check is for jobs that only read, possibly from a view.
 
     Args:
-        connection: as for `judge_unit`.
+        connection: a connection in a transaction.
     """
     if axis.epoch_unit is None:
         return None
@@ -142,7 +146,7 @@ def _wrong(column: str, other: Unit, unit: Unit) -> GuardRefusal:
 
 
 def _look(connection: Connection, axis: TimestampColumn, info: TableInfo) -> _Fits:
-    """Sort a sample of the values; on SQLite all of them."""
+    """Count a sample of the values by unit. In SQLite all values are counted."""
     on_postgresql = connection.dialect.name == "postgresql"
     if on_postgresql:
         filled = [heap for heap in info.heaps if heap.blocks]
@@ -170,7 +174,7 @@ def _look(connection: Connection, axis: TimestampColumn, info: TableInfo) -> _Fi
 
 @contextmanager
 def _indexes_first(connection: Connection) -> Iterator[None]:
-    """Have an index serve where there is one: a part of its range is a few pages, whatever stale statistics say."""
+    """Make PostgreSQL prefer an index: a part of an index's range is few pages, even if stale statistics differ."""
     if connection.dialect.name != "postgresql":
         yield
         return
@@ -180,7 +184,7 @@ def _indexes_first(connection: Connection) -> Iterator[None]:
 
 
 def _fit(axis: TimestampColumn, *, on_postgresql: bool) -> str:
-    """SQL that classifies a value `v`."""
+    """Returns SQL that classifies a value `v`."""
     cases = [] if on_postgresql else ["WHEN typeof(v) NOT IN ('integer', 'real') THEN 'words'"]
     cases.append("WHEN v >= -1 AND v <= 1 THEN 'mark'")
     if axis.epoch_unit != "s":
@@ -192,11 +196,12 @@ def _fit(axis: TimestampColumn, *, on_postgresql: bool) -> str:
 
 
 def _samples(axis: TimestampColumn, heap: HeapTable) -> Iterator[str]:
-    """Queries for values `v` of one heap: from every range of the index, else of pages from all over the heap."""
+    """Yields queries for values `v` of one heap: from every range of the index, or else from a sample of pages."""
     column = axis.epoch_sql
     values = f"SELECT {column} AS v FROM ONLY {heap.name.sql}"
     if not heap.indexed:
-        # By the blocks that are there now, not by statistics; repeatable, so that a run decides as its rehearsal did.
+        # The sample depends on the present number of blocks, not on statistics. REPEATABLE makes a dry run and the
+        # next run decide equally.
         if heap.blocks > _PAGES:
             values += f" TABLESAMPLE SYSTEM ({100 * _PAGES / heap.blocks:.9f}) REPEATABLE (0)"
         yield f"{values} WHERE {column} IS NOT NULL"

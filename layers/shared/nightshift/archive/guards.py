@@ -1,7 +1,7 @@
-"""Guards: each checks one condition and refuses the table before anything is touched.
+"""Guards: each guard checks one condition, and refuses a table before a row is read or deleted.
 
-A guard returns a `GuardRefusal` (problem and remedy) or None. They run on catalogue facts and cheap look-ups, in
-the order of `first_refusal`; the first refusal ends it for that table, and only for that table.
+A guard returns a `GuardRefusal` (problem and remedy) or None. Guards use the catalog and cheap queries, and run in the
+order of `first_refusal`. After the first refusal the run skips the table, and continues with the other tables.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ EXPIRY_TAKES_TREES = "archive the table by an [[expiry]] entry with archive = tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardContext:
-    """A table, and what the guards know beside it."""
+    """A table, and the other facts that its guards need."""
 
     target: CleanupTarget
     connection: Connection
     leaving: Mapping[str, str] = field(default_factory=dict)
-    """In a dry run: condition of the rows that earlier policies would take, by the table's label."""
+    """In a dry run: label of a table → condition of the rows that earlier policies would delete."""
     later: Collection[str] = ()
-    """Tables that later policies of this run are about, as they write them."""
+    """Tables of the later policies of this run, with the names that the policies use."""
     notes: list[str] = field(default_factory=list)
-    """Notes of a dry run beside its counts; guards add to it."""
+    """Notes for the result of a dry run. Guards append notes."""
 
 
 def check_timestamp_column(policy: RetentionRule, info: TableInfo, *, postgresql: bool) -> GuardRefusal | None:
-    """The timestamp column exists and is of a type that a policy can use."""
+    """Refuse a table whose timestamp column does not exist, or has a type that a policy cannot use."""
     column = info.column(policy.timestamp)
     if column is None:
         names = ", ".join(c.name for c in info.columns[:20])
@@ -72,14 +72,14 @@ def check_timestamp_column(policy: RetentionRule, info: TableInfo, *, postgresql
 
 
 def check_encoding(target: CleanupTarget) -> GuardRefusal | None:
-    """Parquet's text is UTF-8; a database without an encoding may hold anything."""
+    """Refuse a table in a database with encoding SQL_ASCII, because text in Parquet must be valid UTF-8."""
     if target.info.text_encoding_ok:
         return None
     return make_refusal("encoding", "the database's encoding is SQL_ASCII: its text may not be valid UTF-8", UTF8_CURE)
 
 
 def check_reserved_column_names(target: CleanupTarget) -> GuardRefusal | None:
-    """No column has the name of the one that we may add to a file."""
+    """Refuse a table that has a column `_nightshift_exact`, because nightshift may add this column to a file."""
     if target.info.column(EXACT) is None:
         return None
     return make_refusal(
@@ -90,7 +90,7 @@ def check_reserved_column_names(target: CleanupTarget) -> GuardRefusal | None:
 
 
 def check_hidden_rows(target: CleanupTarget) -> GuardRefusal | None:
-    """No rule, trigger, security policy or inheritance stands between us and the rows."""
+    """Refuse a table if a rule, a trigger, row-level security or inheritance can keep rows from a DELETE."""
     if target.info.hiding:
         what = ", ".join(target.info.hiding)
         return make_refusal(
@@ -104,7 +104,7 @@ def check_hidden_rows(target: CleanupTarget) -> GuardRefusal | None:
 
 
 def check_privileges(target: CleanupTarget) -> GuardRefusal | None:
-    """We may read and delete in every heap, and read the table as a whole."""
+    """Refuse a table unless nightshift's role may read the table, and read and delete in each of its heaps."""
     closed = [heap.name for heap in target.info.heaps if not heap.may_delete]
     name = target.info.name
     if not closed and target.info.may_read:
@@ -123,9 +123,9 @@ def check_privileges(target: CleanupTarget) -> GuardRefusal | None:
 
 
 def check_cascades(target: CleanupTarget) -> GuardRefusal | None:
-    """No foreign key would delete rows that nobody archived, and none makes the deletion fail.
+    """Refuse a table that a foreign key with ON DELETE CASCADE references, because it deletes unarchived rows.
 
-    A CASCADE is refused even if no row depends on a due one now: one could be added before the deletion.
+    The table is refused even if no row references a due row now, because one could be inserted before the deletion.
     """
     for key in target.info.referenced_by:
         if key.on_delete is OnDelete.CASCADE:
@@ -141,7 +141,7 @@ def check_cascades(target: CleanupTarget) -> GuardRefusal | None:
 
 
 def check_references(context: GuardContext) -> GuardRefusal | None:
-    """Few rows that must stay point at due rows: no more than a run leaves out one by one."""
+    """Refuse a table if rows that stay hold more references to due rows than a run can leave out one by one."""
     target = context.target
     for key in target.info.referenced_by:
         if key.on_delete not in (OnDelete.NO_ACTION, OnDelete.RESTRICT):
@@ -172,10 +172,10 @@ def check_references(context: GuardContext) -> GuardRefusal | None:
 
 
 def check_dissolved_references(context: GuardContext) -> GuardRefusal | None:
-    """No due row would lose a reference before it is archived.
+    """Refuse a table if deleting its due rows would change a reference in due rows that are not archived yet.
 
-    ON DELETE SET NULL and SET DEFAULT change the rows that stay; when a chunk goes, those of the next chunk and of the
-    next policy stay.
+    ON DELETE SET NULL and SET DEFAULT change the referencing rows. When a chunk is deleted, due rows of the next chunk
+    and of the next policy are still in their tables, and would be archived without the reference.
     """
     target = context.target
     for key in target.info.referenced_by:
@@ -184,7 +184,8 @@ def check_dissolved_references(context: GuardContext) -> GuardRefusal | None:
         itself = key.table_sql == target.info.name.sql
         if not itself and not any(_may_mean(written, key.table) for written in context.later):
             continue
-        # Of the table itself only due rows matter; which rows of another are due, its own policy says when it comes.
+        # If the key's table is the target, only due rows matter. For another table, its own policy decides later which
+        # rows are due.
         leaving = target.not_due_condition if itself else None
         if references.overdue_references(
             context.connection, target.info.name, key, target.due_condition, leaving=leaving, most=1
@@ -199,17 +200,17 @@ def check_dissolved_references(context: GuardContext) -> GuardRefusal | None:
 
 
 def _may_mean(written: str, label: str) -> bool:
-    """Returns whether a policy's name may mean a table, in any case, and in any schema where it names none."""
+    """Returns whether a table's name in a policy may mean the table `label`. Case and a missing schema are ignored."""
     policy, table = ([part.lower() for part, _ in split_name(name) or ()] for name in (written, label))
     shared = min(len(policy), len(table))
     return shared > 0 and policy[-shared:] == table[-shared:]
 
 
 def first_refusal(context: GuardContext) -> GuardRefusal | None:
-    """Ask every guard; the first no wins.
+    """Run every guard, and return the first refusal; None: no guard refuses.
 
-    The table must still have the columns that holds on restored rows use. No row of it may be in the archive still,
-    as one that a restore inserted before the table took this place.
+    The guards also check that the table still has the columns of the holds on restored rows. They refuse a table whose
+    rows are still archived, because a restore inserted the rows before the table replaced the original.
     """
     target, connection = context.target, context.connection
     info, written = target.info, target.policy.table

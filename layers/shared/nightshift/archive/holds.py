@@ -1,9 +1,9 @@
-"""Finds holds: restored rows that no job may delete yet.
+"""Finds holds: periods in which no job may delete restored rows.
 
-A restore into the original table may set a hold. Until it is over, no run takes rows of the days that the restored
-objects have, by the column that they were archived by; rows of these days that were never away wait as well, which
-costs nothing but time. Rows that were archived without a time, because they depended on expired ones, cannot be
-distinguished from others: all rows of their table wait.
+A restore into the original table may set a hold. Until the hold ends, no run deletes rows of the restored objects'
+days, by the timestamp column with which the rows were archived. Other rows of the same days are held as well; they are
+only deleted later. Some rows were archived without a time, because they depended on expired rows. They cannot be
+distinguished from other rows, so all rows of their table are held.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nightshift.errors import TableChanged
 from nightshift.rows.timestamp_column import Kind, TimestampColumn
 
 Span = tuple[int | None, int]
-"""From (None: from the beginning), to and without, as points on the axis."""
+"""An interval of points on the axis: its start (None: no limit), and its end, which is excluded."""
 
 _EPOCHS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind.startswith("epoch"))
 _KINDS: dict[str, tuple[Kind, ...]] = {
@@ -32,7 +32,7 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
     "timestamp": ("timestamp",),
     "date": ("date",),
     "text": ("text",),
-    # Nobody has written down the unit: the same days lie far apart in different ones.
+    # The records do not contain the unit. The same day has very different numbers in different units.
     **dict.fromkeys(("int2", "int4", "int8", "float4", "float8", "numeric", "integer", "real"), _EPOCHS),
 }
 """Kinds of axis from which a column's days can be read, by its base type."""
@@ -43,10 +43,11 @@ class Holds:
     """Holds on one table: rows that a run must not delete.
 
     Attributes:
-        condition: SQL, true of rows that are held; empty where none are.
-        until: when the last of them is over, aware; None where there is none.
-        whole: all rows are held.
-        lost: columns that the table has no more, or of a type that tells no days: the held rows are unknown.
+        condition: SQL condition that is true for held rows; empty: no row is held.
+        until: end of the last hold, aware; None: no hold.
+        whole: all rows of the table are held.
+        lost: timestamp columns of the holds that the table no longer has, or whose type has no days. The held rows
+            cannot be identified.
     """
 
     condition: str = ""
@@ -56,7 +57,7 @@ class Holds:
 
     @property
     def not_held_condition(self) -> str:
-        """SQL that adds to a condition: and is not held."""
+        """Returns SQL that extends a condition with `AND …`, so that the condition excludes held rows."""
         return f" AND ({self.condition}) IS NOT TRUE" if self.condition else ""
 
 
@@ -65,25 +66,26 @@ NOTHING_HELD = Holds()
 
 @dataclass(frozen=True, slots=True)
 class HoldWatch:
-    """The holds on some tables as they were when a run looked, for a look from within a deleting transaction.
+    """Detects in a deleting transaction whether the holds on some tables have changed since the run read them.
 
-    A restored row and its hold come with one commit: whatever statement has deleted the row, a later one sees the hold.
+    One commit inserts a restored row and its hold. If a statement has deleted the row, a later statement sees the hold.
 
     Attributes:
-        statement: SQL for a number that changes with the holds; empty where there is no table of them.
+        statement: SQL that yields a number, which changes when the holds change; empty: no table of holds exists.
+        seen: the number when the run read the holds.
     """
 
     statement: str
     seen: int
 
     def check_unchanged(self, number: Callable[[str], int]) -> None:
-        """Make sure that the holds are still these.
+        """Check that the holds have not changed.
 
         Args:
             number: runs a statement and returns its integer.
 
         Raises:
-            TableChanged: others have come; nothing of the transaction may stand.
+            TableChanged: the holds have changed. The caller must roll back.
         """
         if self.statement and number(self.statement) != self.seen:
             raise TableChanged(
@@ -99,12 +101,12 @@ UNWATCHED = HoldWatch("", 0)
 def active_holds(
     connection: Connection, info: TableInfo, zone: ZoneInfo, now: datetime | None, own: TimestampColumn | None = None
 ) -> Holds:
-    """The holds on a table, whatever it, its partitions or its parent were called when they began.
+    """Returns the holds on a table, its partitions and its parent, even if the tables were renamed since.
 
     Args:
-        zone: in which days begin.
-        now: aware; None for all that was ever restored into the table, held or not.
-        own: the axis of the policy.
+        zone: time zone in which days begin.
+        now: time at which a hold must be active, aware. None: all restored rows count, with or without a hold.
+        own: the policy's axis.
     """
     if not table_exists(connection, restored_object):
         return NOTHING_HELD
@@ -137,7 +139,7 @@ def active_holds(
 
 
 def watch_holds(connection: Connection, tables: Sequence[TableName], now: datetime) -> HoldWatch:
-    """The holds on tables as they are now."""
+    """Returns a `HoldWatch` with the present holds on the tables."""
     if not table_exists(connection, restored_object):
         return UNWATCHED
     postgresql = connection.dialect.name == "postgresql"
@@ -154,7 +156,7 @@ def watch_holds(connection: Connection, tables: Sequence[TableName], now: dateti
 
 
 def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: TimestampColumn | None) -> list[TimestampColumn]:
-    """The axes on which a column's values may lie; none where it is gone, or tells no days."""
+    """Returns the possible axes of a column; none if the table has no such column, or its type has no days."""
     if own is not None and own.column == column:
         return [own]
     held = next((c for c in info.columns if c.name == column), None)
@@ -162,7 +164,7 @@ def _axes(info: TableInfo, column: str, zone: ZoneInfo, own: TimestampColumn | N
         return []
     kinds = _KINDS.get(held.base_type, ())
     if not info.name.schema:
-        # SQLite: numbers lie in columns of every type.
+        # In SQLite a column of any type may hold numbers.
         kinds = tuple(dict.fromkeys((*kinds, *_EPOCHS)))
     return [TimestampColumn(column, kind, zone, held.base_type) for kind in kinds]
 
@@ -174,15 +176,18 @@ def _within(axis: TimestampColumn, span: Span) -> str:
 
 
 def _days(axis: TimestampColumn, first: str | None, last: str | None) -> Span:
-    """The whole days, in the policy's zone, from one ISO timestamp to another."""
-    # An end that no calendar knows lies before year 1: nothing past the cutoff is ever archived.
+    """Returns the interval of whole days, in the policy's time zone, from one ISO timestamp to another."""
+    # A missing `last` lies before year 1, because no row past the cutoff is ever archived.
     end = axis.next_day(_point(axis, last) if last else axis.to_epoch(datetime.min.replace(tzinfo=axis.zone)))
     assert end is not None  # the calendar ends after every cutoff
     return axis.day_start(axis.to_day(_point(axis, first))) if first else None, end
 
 
 def _point(axis: TimestampColumn, written: str) -> int:
-    """The point of a timestamp of the ledger. A wall clock's offset is that of the policy's zone as it was then."""
+    """Returns the point on the axis of a timestamp in the ledger.
+
+    For a column without a time zone, the offset in the ledger is ignored: the column's values are local times.
+    """
     moment = datetime.fromisoformat(written)
     return axis.to_epoch(moment.replace(tzinfo=axis.zone) if axis.kind in ("timestamp", "date", "text") else moment)
 

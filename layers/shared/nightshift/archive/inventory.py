@@ -1,4 +1,4 @@
-"""Reads the ledger for listings, verifications and restores. Changes nothing."""
+"""Reads the ledger for listings, verifications and restores. The module writes nothing."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ArchivedObject:
     """One row of the ledger.
 
     Attributes:
-        table: `schema.table`, the label that it was archived under.
-        day: `dt`, YYYY-MM-DD in the policy's zone.
+        table: `schema.table`, the table's label when its rows were archived.
+        day: the object's `dt`, YYYY-MM-DD in the policy's time zone.
         rows, bytes, sha256: None in states before `archived`.
-        version_id: S3's; None in a bucket without versions.
-        first, last: its oldest and youngest timestamp, ISO 8601.
-        fingerprint: of the columns it was archived with, see `rows.columns.fingerprint_rows`.
+        version_id: S3's version ID; None in a bucket without versioning.
+        first, last: oldest and latest timestamp in the object, ISO 8601.
+        fingerprint: fingerprint of the archived columns, see `rows.columns.fingerprint_rows`.
     """
 
     bucket: str
@@ -56,12 +56,12 @@ def list_archived_objects(
     until: date | None = None,
     states: Sequence[str] | None = (ARCHIVED,),
 ) -> list[ArchivedObject]:
-    """Objects on record, by table, day and time.
+    """Returns the objects in the ledger, ordered by table, day and time.
 
     Args:
-        table: a ledger label (see `resolve_table`); None: every table.
+        table: label in the ledger (see `resolve_table`); None: every table.
         since, until: first and last day, both included.
-        states: None for every state.
+        states: None: every state.
     """
     if not table_exists(connection, archive_object):
         return []
@@ -96,10 +96,12 @@ def list_archived_objects(
 
 
 def returned_beside(connection: Connection, label: str, identities: Sequence[str]) -> int:
-    """Returns the number of a table's archived objects that were restored into the table now in its place.
+    """Returns the number of a table's archived objects whose rows were restored into the present table of this name.
+
+    Such objects were restored before the present table got the name.
 
     Args:
-        identities: of the table that is there now, see `database.insertable`.
+        identities: identities of the present table, see `database.insertable`.
     """
     if not table_exists(connection, restored_object):
         return 0
@@ -115,7 +117,7 @@ def returned_beside(connection: Connection, label: str, identities: Sequence[str
 
 
 def known_tables(connection: Connection, bucket: str) -> list[str]:
-    """The labels of all tables that the ledger knows in this bucket, sorted."""
+    """Returns the labels of all tables with objects in this bucket, sorted."""
     if not table_exists(connection, archive_object):
         return []
     labels = select(archive_object.c.table_name).where(archive_object.c.bucket == bucket).distinct()
@@ -123,10 +125,10 @@ def known_tables(connection: Connection, bucket: str) -> list[str]:
 
 
 def resolve_table(written: str, labels: Sequence[str]) -> str | None:
-    """The label that a written name means, as `catalog` reads names: to the letter, else folded to lower case.
+    """Returns the label that a written name means: the exact name, else the name folded to lower case, as in `catalog`.
 
-    The table itself need not exist any more. A name without a schema means `public`'s table, or the only one of that
-    name; None where there is none, or more than one.
+    The database need not have the table any more. A name without a schema means the table in `public`, or the only
+    table of that name. Returns None if no label or several labels match.
     """
     if written in labels:
         return written
@@ -163,13 +165,13 @@ class VerificationScope:
     until: date | None = None
 
     def list_objects(self, connection: Connection, bucket: str) -> list[ArchivedObject]:
-        """The ledger's rows of this part, whatever their state."""
+        """Returns the ledger's objects in this part of the archive, in every state."""
         return list_archived_objects(
             connection, bucket, table=self.table, since=self.since, until=self.until, states=None
         )
 
     def covers_key(self, key: str) -> bool:
-        """Returns whether an object's key names a day of this part; without bounds, any key does."""
+        """Returns whether the day in an object's key lies between `since` and `until`. Without bounds, any key does."""
         if self.since is None and self.until is None:
             return True
         day = key.rpartition(_DAY)[2].partition("/")[0] if _DAY in key else ""
@@ -180,7 +182,7 @@ class VerificationScope:
 def scope_of(
     connection: Connection, bucket: str, table: str | None, since: date | None = None, until: date | None = None
 ) -> VerificationScope:
-    """Find the table that a written name means.
+    """Returns the part of the archive for a written table name and days.
 
     Raises:
         NightshiftError: the ledger knows no such table in this bucket.
@@ -199,5 +201,5 @@ def scope_of(
 
 
 def object_directories(objects: Iterable[ArchivedObject]) -> list[str]:
-    """The `…/table=<label>` under which objects lie, read off their keys: the prefix may have been another one once."""
+    """Returns the directories `…/table=<label>` in the objects' keys. Older objects may have another prefix."""
     return sorted({archived.key.rpartition(_DAY)[0] for archived in objects})

@@ -1,13 +1,13 @@
-"""The ledger: records all objects, and which of them belong to the archive.
+"""The ledger: records every object, and whether the object belongs to the archive.
 
-An object's life: `pending` (committed on a connection of its own before the first byte goes to S3), then `archived`,
-written in the transaction that deletes its rows. An object that a crash leaves is `pending`, and a later run deletes
-it.
+Before an object's first byte is sent to S3, the object is recorded as `pending`, committed on a separate connection.
+The transaction that deletes the object's rows changes the state to `archived`. After a crash an object is still
+`pending`, and a later run deletes the object.
 
-This cleanup cannot meet a late COMMIT. It first updates the row `pending → sweeping`, skipping rows that a living
-transaction has locked. The archiver updates it `pending → archived` and fails if it was not `pending`. Both lock the
-same row: either the deletion commits and the object stays, or the object is deleted, the deletion's transaction fails,
-and its rows stay.
+A late COMMIT cannot archive an object that a later run deletes. The later run first updates the ledger row from
+`pending` to `sweeping`, and skips rows that an open transaction has locked. The archiver updates the same row from
+`pending` to `archived`, and fails if the row is not `pending`. Because both updates lock the row, one of two outcomes
+results: the rows are deleted and the object stays, or the object is deleted and the rows stay.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEYS_A_STATEMENT = 1000
 
 
 def split_keys(keys: Sequence[str], size: int = KEYS_A_STATEMENT) -> Iterator[Sequence[str]]:
-    """Keys, as many at a time as one statement takes."""
+    """Yields the keys in groups of at most `size`, one group per statement."""
     for start in range(0, len(keys), size):
         yield keys[start : start + size]
 
@@ -41,7 +41,7 @@ class LedgerEntry:
     """Ledger entry of a verified object.
 
     Attributes:
-        first, last: oldest and youngest timestamp in it, ISO 8601.
+        first, last: oldest and latest timestamp in the object, ISO 8601.
     """
 
     key: str
@@ -55,12 +55,12 @@ class LedgerEntry:
 
 
 class ArchiveLedger:
-    """The ledger in the user's database. Thread-safe: one control connection, one statement at a time."""
+    """The ledger in the user's database. Thread-safe: a lock admits one thread at a time to the control connection."""
 
     def __init__(self, database: Database, bucket: str, run_id: str, now: datetime, *, job: str = "cleanup") -> None:
         """Args:
-        now: when the run began; stamps its entries.
-        job: whose run it is.
+        now: time at which the run began: the time of its entries.
+        job: name of the run's job.
         """
         self._database = database
         self._bucket = bucket
@@ -72,14 +72,14 @@ class ArchiveLedger:
         self._connection: Connection | None = None
 
     def close(self) -> None:
-        """Let go of the control connection."""
+        """Close the control connection."""
         with self._lock:
             self._connection = None
             self._stack.close()
 
     @contextmanager
     def _control(self) -> Iterator[Connection]:
-        """The control connection, opened on first use and again after it broke."""
+        """Yields the control connection. It is opened on first use, and again after an error."""
         with self._lock:
             if self._connection is None:
                 self._connection = self._stack.enter_context(self._database.connect())
@@ -91,10 +91,10 @@ class ArchiveLedger:
                 raise
 
     def record_pending(self, table: TableName, days: dict[str, str]) -> None:
-        """Record objects that are about to be written.
+        """Record objects as `pending` before they are written.
 
         Args:
-            days: key → `dt`.
+            days: key of an object → its `dt`.
         """
         rows = [
             {
@@ -114,10 +114,9 @@ class ArchiveLedger:
             connection.commit()
 
     def mark_archived_sql(self, entries: Sequence[LedgerEntry], *, postgresql: bool) -> str:
-        """The statement, for the data connection, that makes objects part of the archive.
+        """Returns the SQL, for the data connection, that marks objects as `archived`.
 
-        Returns:
-            SQL that yields the number of ledger rows it turned: the caller must find `len(entries)`.
+        The SQL yields the number of updated ledger rows. The caller must check that it equals `len(entries)`.
         """
         columns = ("key", "rows", "bytes", "sha256", "version", "first", "last", "fingerprint")
         values = ", ".join(
@@ -146,10 +145,10 @@ class ArchiveLedger:
     def is_committed(self, keys: Sequence[str]) -> bool:
         """Returns whether a transaction whose COMMIT was not answered was committed.
 
-        Waits for the transaction to end, if the server still has it: its lock on these rows tells.
+        If the transaction is still open, its lock on the ledger rows makes the query wait until it ends.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: the ledger cannot be asked, or the transaction does not end in time.
+            sqlalchemy.exc.DBAPIError: the ledger cannot be read, or the transaction does not end in time.
         """
         statement = select(archive_object.c.state).where(archive_object.c.object_key.in_(keys)).with_for_update()
         with self._control() as connection:
@@ -158,7 +157,7 @@ class ArchiveLedger:
         return states == {"archived"}
 
     def count_archived(self, keys: Sequence[str]) -> tuple[int, int]:
-        """Archived objects among `keys`, and their rows, as a connection that wrote none of them sees them."""
+        """Returns the numbers of archived objects among `keys` and of their rows, read over the control connection."""
         objects = rows = 0
         with self._control() as connection:
             for batch in split_keys(keys):
@@ -172,17 +171,17 @@ class ArchiveLedger:
         return objects, rows
 
     def mark_foreign(self, key: str) -> None:
-        """Record that another writer's object lies under this key, so that no run deletes it."""
+        """Record that the object under this key belongs to another program, so that no run deletes the object."""
         with self._control() as connection:
             connection.execute(update(archive_object).where(archive_object.c.object_key == key).values(state="foreign"))
             connection.commit()
 
     def claim_orphans(self, keys: Sequence[str] | None = None) -> list[str]:
-        """Turn `pending` rows `sweeping`, and return their keys, whose objects may then be deleted.
+        """Mark orphans as `sweeping`, and return their keys. The caller may then delete the objects.
 
         Args:
-            keys: only these, of this run; None: whatever earlier runs of this job left in this bucket. Another job may
-                be at work right now, under a lock of its own.
+            keys: claim only these keys of this run. None: claim the orphans of this job's earlier runs in this bucket;
+                orphans of another job are left out, because the other job may be running.
         """
         orphans = select(archive_object.c.id).where(archive_object.c.bucket == self._bucket)
         if keys is None:
@@ -190,7 +189,7 @@ class ArchiveLedger:
             another_job_s = exists().where(run.c.run_id == archive_object.c.run_id, run.c.job != self._job)
             orphans = orphans.where(unfinished, archive_object.c.run_id != self._run_id, ~another_job_s)
         else:
-            # `swept` too: another run may have swept an object of ours before we had written it.
+            # `swept` is included: another run may have swept an object before this run wrote it.
             unfinished = archive_object.c.state.in_(("pending", "sweeping", "swept"))
             orphans = orphans.where(unfinished, archive_object.c.object_key.in_(keys))
         orphans = orphans.limit(SWEEP_LIMIT).with_for_update(skip_locked=True)
@@ -207,7 +206,7 @@ class ArchiveLedger:
         return keys_claimed
 
     def mark_orphans_deleted(self, keys: Sequence[str]) -> None:
-        """S3 said that these objects are gone."""
+        """Mark objects as `swept`, after S3 has confirmed their deletion."""
         if not keys:
             return
         with self._control() as connection:

@@ -1,7 +1,7 @@
-"""Verifies that archived objects in S3 are byte for byte those that the ledger records.
+"""Verifies that archived objects in S3 have exactly the bytes that the ledger records.
 
-Of many objects a few bodies are in memory at a time, and results come in the order asked for. Each is looked up first
-(HEAD): an object that has grown to gigabytes is detected by its size and never read.
+Only a few objects are in memory at once. Results have the order of the given objects. A HEAD request checks the size of
+each object first, so that an object that has grown to gigabytes is never read.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class ObjectDamaged(ArchiveMismatch):
     """An object differs from its ledger entry.
 
     Attributes:
-        damage: in one word.
-        key, fingerprint: of the object.
+        damage: kind of the damage.
+        key, fingerprint: key and fingerprint of the object.
         what: the observed difference.
     """
 
@@ -60,17 +60,17 @@ class ObjectDamaged(ArchiveMismatch):
 
 
 def verify_object(store: ObjectStore, archived: ArchivedObject, *, tries: int = 1) -> ArchiveFile:
-    """Read an object and compare it with its ledger row: size, SHA-256, footer, row count.
+    """Read an object and compare its size, SHA-256, footer and row count with its ledger row.
 
     Args:
-        tries: how often to ask S3 before its failure is raised.
+        tries: maximum number of requests to S3.
 
     Returns:
         the file, in memory.
 
     Raises:
-        ObjectDamaged: it is missing, or differs.
-        StoreError: S3 could not be asked, which says nothing about the object.
+        ObjectDamaged: the object is missing, or differs from its ledger row.
+        StoreError: S3 did not answer, or refused. The object may be undamaged.
     """
     try:
         body = store.get_or_none(archived.key, archived.version_id)
@@ -100,14 +100,17 @@ def verify_object(store: ObjectStore, archived: ArchivedObject, *, tries: int = 
 Depth = Literal["quick", "full", "values"]
 
 BODY_BYTES = 96 << 20
-"""Bytes of objects in memory at once: three of the largest that `CLEANUP_CHUNK_MB` makes by default."""
+"""Maximum bytes of objects in memory at once: three of the largest objects of the default `CLEANUP_CHUNK_MB`."""
 _AHEAD = 4
-"""Results a thread may be ahead of the slowest one."""
+"""Maximum number of objects per thread whose verification has begun before their results are returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectVerification:
-    """Verification result of one object; with none of the three, it is verified and readers see it."""
+    """Verification result of one object.
+
+    If `damage`, `unproven` and `hidden` are all None, the object is verified and visible to readers.
+    """
 
     archived: ArchivedObject
     damage: ObjectDamaged | None = None
@@ -118,7 +121,7 @@ class ObjectVerification:
 def verify_objects(
     store: ObjectStore, objects: Sequence[ArchivedObject], depth: Depth, threads: int
 ) -> Generator[ObjectVerification]:
-    """Prove objects, each in a thread of its own; closing the iterator ends the threads."""
+    """Verify objects in several threads, and yield the results in order. Closing the generator ends the threads."""
     room = _Room(BODY_BYTES)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
     under_way: deque[Future[ObjectVerification]] = deque()
@@ -147,7 +150,7 @@ def _prove_one(store: ObjectStore, archived: ArchivedObject, depth: Depth, room:
 
 
 def _look_up(store: ObjectStore, archived: ArchivedObject) -> str | None:
-    """Checks that the recorded version exists and has its size; returns a reason that hides it from readers."""
+    """Check that the recorded version exists and has its size. Returns why readers do not see the version, or None."""
     seen = recorded = store.head_object(archived.key)
     hidden = None
     if archived.version_id is not None and (seen is None or seen.version_id != archived.version_id):
@@ -176,7 +179,7 @@ def _read(store: ObjectStore, archived: ArchivedObject, depth: Depth) -> None:
 
 
 class _Room:
-    """Memory for bodies: a request for more than is free waits; a body larger than all of it is admitted alone."""
+    """Limits the memory for objects. A thread waits until its object fits. A larger object is admitted alone."""
 
     def __init__(self, size: int) -> None:
         self._size = size

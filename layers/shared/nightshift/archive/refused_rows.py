@@ -1,10 +1,11 @@
-"""Finds due rows that the database refuses to delete, by trying, so that a run leaves and names them.
+"""Finds due rows that the database refuses to delete, by trial deletions, so that a run reports and leaves these rows.
 
-A trigger or a constraint may refuse a single row, and one refused row undoes its whole chunk. So the server tries the
-rows of a refused chunk by halves, each in a subtransaction, down to the single rows that are in the way; all of it is
-undone. The chunk then goes without them. Constraints and triggers that are due at COMMIT are tried at once.
+A trigger or a constraint may refuse a single row, and one refused row rolls back its whole chunk. The server therefore
+tries to delete the rows of a refused chunk in halves, each half in a subtransaction, down to single rows. All trial
+deletions are rolled back. The chunk is then archived without the refused rows. Deferred constraints and triggers are
+checked at once.
 
-Rejected: halves as chunks of their own (each writes objects, and a row that is refused at COMMIT costs twenty uploads).
+Rejected: halves as chunks (each chunk writes objects, and a row that is refused at COMMIT costs twenty uploads).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ BEGIN
     'said', said, 'end', format('%s', due[lows[cardinality(lows)]]))::text, true);
 END
 """
-"""Rows are tried in the order of their places; so all that was not tried lies from `end` on."""
+"""PL/pgSQL block that tries the rows in the order of their `ctid`. All rows from `end` on were not tried."""
 
 _KEY = """
 SELECT CAST(a.attname AS text) AS name FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY u(num, n)
@@ -74,14 +75,14 @@ def find_refused(
     *,
     skip_locked: bool,
 ) -> LeftOut:
-    """Try to delete the rows for which a condition holds, and undo it (PostgreSQL).
+    """Try to delete the rows that meet a condition, roll back, and return the refused rows (PostgreSQL).
 
     Args:
-        most: rows that may be left out.
-        skip_locked: pass over rows that somebody else has locked.
+        most: maximum number of refused rows to find.
+        skip_locked: skip rows that another transaction has locked.
 
     Raises:
-        NightshiftError: it could not be tried: a lock, a time-out, no PL/pgSQL.
+        NightshiftError: the trial failed because of a lock, a time-out, or missing PL/pgSQL.
     """
     only = f"ONLY {heap.name.sql}"
     choose = (
@@ -108,7 +109,7 @@ def find_refused(
 
 
 def _names(connection: RowConnection, heap: HeapTable, places: str, bounds: TransactionLimits) -> list[str]:
-    """Returns names of the rows at these places, in their order: the primary key, or else the place."""
+    """Returns the names of the rows with these `ctid`s, in order: the primary key, or else the `ctid`."""
     key = _texts(connection, _KEY.format(heap=quote_literal(heap.name.sql)), bounds)
     shown = f"({', '.join(key)}) = (" if key else "ctid "
     values = ", ".join(f"format('%s', t.{quote_identifier(column)})" for column in key) or "format('%s', p.place)"

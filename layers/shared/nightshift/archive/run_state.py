@@ -1,4 +1,4 @@
-"""State shared by the workers of one table: limits, scan ranges and committed totals."""
+"""State that the workers of one table share: limits, refused rows and counters of committed work."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from nightshift.results.cleanup import TableResult
 from nightshift.results.common import RunStatus
 
 MOST_REFUSED = 2000
-"""Rows that a run leaves out one by one, a table. Where the database refuses more it is no matter of single rows."""
+"""Maximum number of refused rows per table that a run leaves out one by one."""
 
 MOST_REFUSED_ALONE = 20
-"""The same in SQLite, where each costs a chunk for every halving."""
+"""The same maximum in SQLite, where finding a refused row costs one chunk per halving."""
 
 MOST_WHOLE = 10
-"""Chunks that are left whole before the run gives the table up."""
+"""Number of chunks left as a whole after which the run stops work on the table."""
 
 MOST_NAMED = 20
-"""Refused rows that are named, a table."""
+"""Maximum number of refused rows per table that the result names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class LeftOut:
     """Rows of one chunk that are left out.
 
     Attributes:
-        rows: how many are known to be refused.
-        but: SQL to put behind a condition, so that it does not hold for them.
-        named: some of them, by their keys, each with the database's words.
-        cut: whether rows beyond them were not tried, and are left out, too.
+        rows: number of rows that are known to be refused.
+        but: SQL that extends a condition with `AND …`, so that the condition excludes the rows.
+        named: keys of some of the rows, each with the database's message.
+        cut: further rows were not tried, and are left out as well.
     """
 
     rows: int
@@ -53,9 +53,9 @@ class LeftOutRows:
     """Counters of a table's rows that the database refused to delete, shared by its workers.
 
     Attributes:
-        rows: known by name or place.
-        named: some of them.
-        whole: chunks that were left as a whole, or in part without having been tried.
+        rows: number of refused rows that are known one by one.
+        named: keys of some of the rows, each with the database's message.
+        whole: number of chunks that were left as a whole, or of which a part was not tried.
         first: the database's first refusal.
     """
 
@@ -72,7 +72,7 @@ class LeftOutRows:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A sentence about the rows, and one about the chunks that were left."""
+        """Returns a sentence about the refused rows, and a sentence about the chunks that were left."""
         warnings = []
         if self.rows:
             shown = "; ".join(self.named)
@@ -106,10 +106,10 @@ class ArchiveStats:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add_chunk(self, heap: HeapTable | None, entries: Sequence[LedgerEntry]) -> None:
-        """Count a committed chunk; hold `lock`.
+        """Count a committed chunk. The caller must hold `lock`.
 
         Args:
-            heap: where its rows were deleted; None: they went with their whole partition.
+            heap: the heap from which the rows were deleted; None: the whole partition was dropped.
         """
         rows = sum(entry.rows for entry in entries)
         self.rows += rows
@@ -130,7 +130,7 @@ LATE = "due rows came or moved while the run went on; the next run takes them"
 def build_table_result(
     of: CleanupTarget | RetentionRule, tally: ArchiveStats, status: RunStatus, started: float, **more: Any
 ) -> TableResult:
-    """The facts of a table, with the work committed so far."""
+    """Returns the result of a table, with the work committed so far."""
     if isinstance(of, CleanupTarget) and of.beyond:
         more["warnings"] = (*of.beyond, *more.get("warnings", ()))
     return TableResult(
@@ -151,7 +151,7 @@ def build_table_result(
 
 
 def hold_warnings(held: Holds, zone: ZoneInfo) -> tuple[str, ...]:
-    """A warning where restored rows are held; else nothing."""
+    """Returns a warning if restored rows are held, else an empty tuple."""
     if held.until is None:
         return ()
     return ((HELD_WHOLE if held.whole else HELD).format(f"{held.until.astimezone(zone):%Y-%m-%d %H:%M}"),)

@@ -1,6 +1,6 @@
-"""Plans the scan of a table and reports counts and the oldest remaining due row.
+"""Plans the scan of a table, counts its rows, finds the oldest row that is still due, and runs VACUUM.
 
-Nothing here reads more than it must. How many rows are due is counted only where a guard or a dry run needs to know.
+Each function reads as little as possible. Due rows are counted only if a guard or a dry run needs the number.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from nightshift.database.connect import server_message
 from nightshift.rows.timestamp_column import parse_text, years_of
 
 MIN_INDEX_CORRELATION = 0.5
-"""Correlation of the timestamp with the physical order from which an interval of time is a stretch of the table."""
+"""Minimum correlation of timestamp and physical order. From here on, rows of one time interval are close together."""
 
 MAX_INDEX_SCAN_FRACTION = 0.05
-"""Share of a table up to which its due rows are fetched one by one rather than by reading every page."""
+"""Maximum share of due rows for which an index scan is used instead of reading every page."""
 
 _SQLITE_FIRST_ROWS = 20_000
 
@@ -31,7 +31,7 @@ _SQLITE_FIRST_ROWS = 20_000
 def plan_scan_ranges(
     connection: Connection, target: CleanupTarget, heaps: Sequence[HeapTable], target_bytes: int, workers: int
 ) -> list[ScanRange]:
-    """The ranges to archive, one a heap; heaps in which an index shows that nothing is due are left out."""
+    """Returns the ranges to archive, one per heap. Heaps whose index shows that no row is due are left out."""
     ranges = []
     for heap in heaps:
         if not target.is_postgresql:
@@ -50,11 +50,11 @@ def plan_scan_ranges(
 
 
 def _serves(heap: HeapTable, span: tuple[int, int, int]) -> bool:
-    """Returns whether to use the index on the timestamp.
+    """Returns whether to scan a heap by the index on the timestamp.
 
-    By time, chunks can end at midnights and each day becomes one object; nothing that is not due is read. But where
-    the table does not lie in time order every chunk would visit pages all over it, so a large share of it is better
-    read page by page, at the price of more and smaller objects.
+    A scan by the index reads due rows only. Its chunks can end at midnights, so that each day becomes one object. If
+    the rows are not stored in the order of time, every chunk reads pages from all parts of the table. A large share of
+    such a table is read page by page instead, which makes more and smaller objects.
     """
     lo, cutoff, top = span
     in_order = heap.correlation is None or abs(heap.correlation) >= MIN_INDEX_CORRELATION
@@ -76,7 +76,7 @@ def _by_time(
     width = max(1, int(target_bytes / bytes_a_point))
 
     def to_midnight(start: int, end: int) -> int:
-        """End a chunk with a day where it spans several, so that a day stays one object."""
+        """Return the last midnight in a chunk as its end, or `end` if there is none, so that a day is one object."""
         midnight = target.axis.day_start(target.axis.to_day(end))
         return midnight if midnight > start else end
 
@@ -85,21 +85,21 @@ def _by_time(
 
 
 def _span(connection: Connection, target: CleanupTarget, heap: HeapTable) -> tuple[int, int, int] | None:
-    """Oldest point, cutoff and youngest point of a heap with an index; None where nothing is due."""
+    """Returns the oldest point, the cutoff and the latest point of a heap with an index; None: no row is due."""
     axis, name = target.axis, heap.name.sql
     oldest = axis.point_sql(f"SELECT min({axis.epoch_sql}) FROM ONLY {name} WHERE {target.due_condition}")
-    # The youngest that is a time: an index walks past the marks at its top.
+    # The latest value that is a time: the index scan skips marks at the end of the index.
     last = "'infinity'" if axis.epoch_unit is None else axis.literal_sql(years_of(axis.epoch_unit)[1])
     youngest = axis.point_sql(f"SELECT max({axis.epoch_sql}) FROM ONLY {name} WHERE {axis.epoch_sql} < {last}")
     row = connection.exec_driver_sql(f"SELECT {oldest}, {youngest}").one()
     if row[0] is None:
         return None
-    # PostgreSQL 13 extracts epochs as floating point: begin a little earlier than it says.
+    # PostgreSQL 13 extracts epochs as floating point, so the scan begins slightly before the oldest point.
     return int(row[0]) - 1, axis.to_epoch(target.cutoff), int(row[1])
 
 
 def expected_due(connection: Connection, target: CleanupTarget) -> int:
-    """Due rows as the planner expects them, from its statistics; 0 where it keeps none (SQLite)."""
+    """Returns the planner's estimate of the number of due rows; 0 in SQLite, which has no estimate."""
     if not target.is_postgresql:
         return 0
     statement = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {target.info.name.sql} WHERE {target.due_condition}"
@@ -108,7 +108,7 @@ def expected_due(connection: Connection, target: CleanupTarget) -> int:
 
 
 def count_up_to(connection: Connection, target: CleanupTarget, most: int | None, condition: str = "") -> int:
-    """Returns the number of rows that meet a condition; the count ends at `most`."""
+    """Returns the number of rows that meet a condition, at most `most`; None: no maximum."""
     rows = f"SELECT 1 FROM {target.info.name.sql}" + (f" WHERE {condition}" if condition else "")
     if most is None:
         counted = rows.replace("SELECT 1", "SELECT count(*)", 1)
@@ -118,7 +118,7 @@ def count_up_to(connection: Connection, target: CleanupTarget, most: int | None,
 
 
 def count_due(connection: Connection, target: CleanupTarget) -> tuple[int, int]:
-    """Due rows, and all rows; both counted."""
+    """Returns the number of due rows and the number of all rows."""
     table = target.info.name.sql
     counted = f"SELECT count(*) FILTER (WHERE {target.due_condition}), count(*) FROM {table}"
     due, total = connection.exec_driver_sql(counted).one()
@@ -128,14 +128,13 @@ def count_due(connection: Connection, target: CleanupTarget) -> tuple[int, int]:
 def oldest_due(
     connection: Connection, target: CleanupTarget, heaps: Sequence[HeapTable] | None = None
 ) -> datetime | None:
-    """The timestamp of the oldest row that is still due.
+    """Returns the timestamp of the oldest row that is still due; None: no row is due.
+
+    The timestamp is aware, in the policy's time zone. For a row before year 1 it is `datetime.min` in that time zone.
 
     Args:
-        heaps: look only at the pages that were appended to these since they were described, which is cheap right
-            after a large deletion, when an index still leads through every dead row; None: look at the whole table.
-
-    Returns:
-        aware, in the policy's zone; `datetime.min` in that zone for a row before year 1.
+        heaps: search only the pages that were appended to these heaps since they were described. The search is cheap
+            even after a large deletion, when an index scan reads every dead row. None: search the whole table.
     """
     axis = target.axis
     if heaps is None:
@@ -163,7 +162,7 @@ def vacuum_table(connection: Connection, heap: HeapTable, deadline: float) -> st
     """`VACUUM (ANALYZE)` one heap on an autocommit connection.
 
     Returns:
-        None, or why it did not go through: a warning, for the archive is done.
+        None, or a warning that says why VACUUM failed. The archived rows are not affected.
     """
     left = deadline - time.monotonic()
     if left < 1:
@@ -175,6 +174,6 @@ def vacuum_table(connection: Connection, heap: HeapTable, deadline: float) -> st
         connection.exec_driver_sql(f"VACUUM (ANALYZE) {heap.name.sql}")
     except DBAPIError as exc:
         return f"VACUUM of {heap.name.label}: {server_message(exc)}"
-    # Without the privilege PostgreSQL only warns, and leaves the table as it is.
+    # If the role lacks the privilege, PostgreSQL only warns and does not vacuum the table.
     warned = [notice[b"M"].decode() for notice in notices if notice.get(b"V", notice.get(b"S")) == b"WARNING"]
     return f"VACUUM of {heap.name.label}: {warned[0]}" if warned else None

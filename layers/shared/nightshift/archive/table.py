@@ -38,9 +38,9 @@ logger = logging.getLogger(__name__)
 def archive_table(
     context: ArchiveContext, run: JobRun, policy: RetentionRule, sample: CsvSample | None = None
 ) -> TableResult:
-    """Archive the due rows of one policy's table.
+    """Archive the due rows of one policy's table, and return the result.
 
-    A failure does not raise: it is part of the result, together with the work committed before it.
+    A failure raises no exception. The result contains the failure and the work committed before the failure.
     """
     started = time.monotonic()
     tally = ArchiveStats()
@@ -66,7 +66,7 @@ def archive_table(
 
 
 def _failure(exc: Exception, table: str) -> dict[str, Any]:
-    """Returns the facts of a table's failure, for its result."""
+    """Returns the fields with which a table's result describes a failure."""
     if isinstance(exc, DBAPIError):
         if is_lock_timeout(exc):
             return {"status": RunStatus.PARTIAL, "warnings": (LOCKED,)}
@@ -77,7 +77,7 @@ def _failure(exc: Exception, table: str) -> dict[str, Any]:
         return {"status": RunStatus.REFUSED, "refusal": refusal}
     if isinstance(exc, NightshiftError):
         return {"status": RunStatus.FAILED, "error": exc.about(table)}
-    # Not foreseen; still the other tables must be processed.
+    # The error was not foreseen. The run must still process the other tables.
     logger.error("unexpected error", exc_info=exc, extra={"table": table})
     error = NightshiftError("an unexpected error", detail=type(exc).__name__, hint="the log has its trace")
     return {"status": RunStatus.FAILED, "error": error}
@@ -86,7 +86,7 @@ def _failure(exc: Exception, table: str) -> dict[str, Any]:
 def _aim(
     connection: Connection, context: ArchiveContext, run: JobRun, policy: RetentionRule
 ) -> tuple[CleanupTarget, list[str]] | GuardRefusal:
-    """Describe the table and ask the guards; returns their notes for a dry run with it."""
+    """Describe the table and run the guards. Returns the target and the guards' notes for a dry run, or a refusal."""
     postgresql = context.database.is_postgresql
     describe = postgres.describe_table if postgresql else sqlite.describe_table
     info = describe(connection, policy.table, policy.timestamp)
@@ -104,8 +104,8 @@ def _aim(
     if context.locks is not None and context.locks.take([info.name]) is not None:
         return busy_refusal(info.name.label)
     if postgresql:
-        _begin(connection)  # anew: what a restore has brought until it let go of the table must be seen
-    now = min(run.as_of, context.now)  # a hold is over when it is over by either clock
+        _begin(connection)  # a new snapshot, which shows the rows of a restore that held the table's lock before
+    now = min(run.as_of, context.now)  # a hold must be over by both clocks
     target = CleanupTarget(
         policy=policy,
         info=info,
@@ -130,13 +130,13 @@ def _aim(
 
 
 def _begin(connection: Connection) -> None:
-    """One snapshot for all that is described and guarded from here on."""
+    """Begin a transaction with one snapshot for describing and checking the table."""
     connection.rollback()
     connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 def _volume(connection: Connection, context: ArchiveContext, target: CleanupTarget) -> GuardRefusal | None:
-    """The brake on abnormal volume, with the policy's limit or the deployment's."""
+    """Refuse an abnormal share of due rows, by the policy's limit or else the deployment's limit."""
     limit = target.policy.max_share if target.policy.max_share is not None else context.max_share
     return check_volume(connection, target, limit)
 
@@ -149,7 +149,7 @@ def _rehearse(
     started: float,
     notes: Sequence[str],
 ) -> TableResult:
-    """The dry run of one table: counts, estimates, and the guard for volume as it would decide."""
+    """Returns the result of a table's dry run: counts, estimates, and the refusal of an abnormal share of due rows."""
     estimate = estimate_due_rows(connection, target, chunk_bytes=context.limits.chunk_bytes)
     refusal = None if run.force else _volume(connection, context, target)
     if refusal is None:

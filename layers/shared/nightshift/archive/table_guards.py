@@ -1,4 +1,4 @@
-"""Guards that need only the table, for every job that deletes rows."""
+"""Guards that need only the table, not a `CleanupTarget`, for every job that deletes rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from nightshift.rows.timestamp_column import Kind, TimestampColumn, epoch_kind
 _TWO = "[0-9][0-9]"
 _DAY = f"{_TWO}{_TWO}-{_TWO}-{_TWO}"
 _PLAIN_TIMES = (_DAY, f"{_DAY}[ T]{_TWO}:{_TWO}", f"{_DAY}[ T]{_TWO}:{_TWO}:{_TWO}")
-"""Patterns of a time in SQLite's text: whatever follows may be a zone, and there are many ways to write one."""
+"""Patterns of times without a time zone in SQLite's text. Text after the pattern may be a time zone."""
 
 _NOT_REPLICABLE = {"55000", "42P10"}
-"""SQLSTATE: no replica identity; one that a publication's WHERE or column list goes beyond."""
+"""SQLSTATEs: a table has no replica identity, or a publication's WHERE or column list needs other columns."""
 
 NUMBERS = {"int2", "int4", "int8", "numeric", "float4", "float8"}
 AFFINITIES = {"integer", "numeric", "real", "text", "blob"}
-"""SQLite's, all of them: any column may hold numbers there."""
+"""All affinities of SQLite: a column of any affinity may hold numbers."""
 
 
 UTF8_CURE = "move it to a database with ENCODING 'UTF8': pg_dump, and pg_restore, which names what is no UTF-8"
@@ -42,12 +42,12 @@ _HIDING_CURES = {
 
 
 def hiding_cure(hiding: Sequence[str]) -> str:
-    """Returns the remedy for rules, triggers and the like that come between a statement and the rows."""
+    """Returns the remedy for rules, triggers, foreign partitions and row-level security that hide or change rows."""
     return "; ".join(cure for kind, cure in _HIDING_CURES.items() if any(name.startswith(kind) for name in hiding))
 
 
 def timestamp_kind(column: TableColumn, epoch: str | None, *, postgresql: bool) -> Kind | None:
-    """Returns the kind of axis for a timestamp column; None where the column cannot serve as one."""
+    """Returns the kind of axis for a timestamp column; None: the column's type cannot be a timestamp."""
     if epoch is not None:
         return epoch_kind(epoch) if column.base_type in (NUMBERS if postgresql else AFFINITIES) else None
     match column.base_type:
@@ -59,7 +59,7 @@ def timestamp_kind(column: TableColumn, epoch: str | None, *, postgresql: bool) 
 
 
 def check_table_known(written: str, info: TableInfo | None) -> GuardRefusal | None:
-    """The table exists and is one."""
+    """Refuse a name without a table, a table of nightshift, and a relation that is not an archivable table."""
     if info is None:
         return make_refusal(
             "unknown_table", f"there is no table {written}", "correct `table` in the policy, or the schema"
@@ -81,7 +81,7 @@ def check_table_known(written: str, info: TableInfo | None) -> GuardRefusal | No
 def check_plain_times(
     connection: Connection, axis: TimestampColumn, table: TableName, written: str, before: datetime
 ) -> GuardRefusal | None:
-    """SQLite: every value that is due before a moment compares as a time without a zone should."""
+    """Refuse a SQLite table with text before the cutoff `before` that is not a time without a time zone."""
     if axis.kind != "text":
         return None
     column = axis.epoch_sql
@@ -101,9 +101,9 @@ def check_plain_times(
 
 
 def check_replicable(connection: Connection, heaps: Sequence[HeapTable], written: str) -> GuardRefusal | None:
-    """Checks that every publication of deletions can identify the rows of these tables (PostgreSQL).
+    """Refuse a table whose rows a publication of deletions cannot identify (PostgreSQL).
 
-    The server itself is asked: it looks as it prepares a DELETE, and EXPLAIN prepares one without running it.
+    The server checks replica identities when it prepares a DELETE. EXPLAIN prepares a DELETE without running it.
     """
     if not connection.exec_driver_sql("SELECT count(*) FROM pg_publication WHERE pubdelete").scalar():
         return None
@@ -123,14 +123,14 @@ def check_replicable(connection: Connection, heaps: Sequence[HeapTable], written
 
 
 def duplicate_policy_refusal(written: str) -> GuardRefusal:
-    """Another policy of the same run has had this table already, under another spelling."""
+    """Returns the refusal for a table that another policy of the same run names with another spelling."""
     return make_refusal(
         "repeated", f"{written} has a policy under another spelling too", "keep one of the two policies"
     )
 
 
 def already_restored_refusal(connection: Connection, name: TableName, written: str) -> GuardRefusal | None:
-    """Returns a refusal if rows of archived objects are in the table again."""
+    """Returns a refusal if a restore has inserted rows of archived objects into the table."""
     count = returned_beside(connection, name.label, partition_family(connection, name))
     if not count:
         return None
@@ -153,12 +153,12 @@ def unknown_holds_refusal(written: str, held: Holds) -> GuardRefusal | None:
 
 
 def busy_refusal(label: str) -> GuardRefusal:
-    """A restore into the table is under way."""
+    """Returns the refusal for a table into which a restore is running."""
     return make_refusal(
         "busy", f"a restore into {label} is in progress", "no need to do anything: the next run takes the table"
     )
 
 
 def make_refusal(guard: str, message: str, hint: str) -> GuardRefusal:
-    """A guard's no."""
+    """Returns a guard's refusal."""
     return GuardRefusal(guard=guard, message=message, hint=hint)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nightshift.rows.parquet import ArchiveDay
 
 _ROWS_A_PAGE = 291
-"""The most rows that an 8 kB page can hold (PostgreSQL's MaxHeapTuplesPerPage)."""
+"""Maximum number of rows in an 8 kB page (PostgreSQL's MaxHeapTuplesPerPage)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,12 @@ class CleanupTarget:
     """A table that passed its guards.
 
     Attributes:
-        cutoff: aware, in the policy's zone.
+        cutoff: time before which rows are due, aware, in the policy's time zone.
         server_version: PostgreSQL's major version; 0 for SQLite.
-        held: rows that may not be taken yet.
-        beyond: values of it that the archive cannot hold, a sentence each.
+        held: holds on rows that must not be deleted yet.
+        beyond: one sentence for each kind of value that the archive cannot hold.
         notes: warnings of the guards.
-        watch: notices holds that come while the run goes on.
+        watch: detects holds that are set while the run works.
     """
 
     policy: RetentionRule
@@ -55,33 +55,33 @@ class CleanupTarget:
 
     @property
     def timezone(self) -> str:
-        """Of the days under which rows are archived."""
+        """Returns the time zone of the days under which rows are archived."""
         return self.policy.timezone
 
     def split_by_day(self, rows: pa.Table) -> Iterator[ArchiveDay]:
-        """The rows, by the day of their timestamp."""
+        """Yields the rows, split by the day of their timestamp."""
         from nightshift.rows.parquet import by_day
 
         return by_day(rows, self.axis)
 
     @property
     def due_condition(self) -> str:
-        """SQL condition of the due rows; special values such as `infinity` are never due (`TimestampColumn`)."""
+        """Returns the SQL condition of the due rows. Special values such as `infinity` are never due."""
         return self.axis.before_condition(self.axis.to_epoch(self.cutoff)) + self.held.not_held_condition
 
     @property
     def not_due_condition(self) -> str:
-        """SQL condition of the rows that must not go; `due` is false or unknown for them."""
+        """Returns the SQL condition of the rows for which `due_condition` is false or unknown: they must stay."""
         return f"({self.due_condition}) IS NOT TRUE"
 
     def column_encodings(self) -> Sequence[ColumnEncoding]:
         """Returns the encoding of each column in Arrow (PostgreSQL)."""
-        from nightshift.rows import columns  # Arrow is loaded where rows move, and not for a look at them
+        from nightshift.rows import columns  # loads Arrow, which is needed only if rows are archived
 
         return [columns.encode_column(c, always_fits=c.name == self.axis.column) for c in self.info.columns]
 
     def select_list(self) -> str:
-        """The SQL list that fetches all columns without loss."""
+        """Returns the SELECT list that reads all columns without loss."""
         from nightshift.rows import columns, sqlite
 
         if self.is_postgresql:
@@ -90,20 +90,20 @@ class CleanupTarget:
 
     @property
     def rowid_column(self) -> str | None:
-        """The name of a row's identifier (SQLite)."""
+        """Returns the name of the column that identifies a row (SQLite)."""
         return row_identifier(self.info.columns)
 
     def shape_sql(self, heap: HeapTable) -> str:
-        """SQL that yields the heap's shape as it is now."""
+        """Returns SQL that yields the heap's present shape, for comparison with `HeapTable.shape`."""
         return postgres.schema_hash_sql(heap.name) if self.is_postgresql else SHAPE_SQL
 
     def ctid_range_condition(self, chunk: ChunkRange) -> str:
-        """SQL condition of the due rows in an interval of pages (PostgreSQL) or rowids (SQLite)."""
+        """Returns the SQL condition of the due rows in an interval of pages (PostgreSQL) or rowids (SQLite)."""
         if not self.is_postgresql:
             return f"{self.rowid_column} >= {chunk.lo} AND {self.rowid_column} < {chunk.hi} AND {self.due_condition}"
         if self.server_version >= 14:
             return f"ctid >= '({chunk.lo},0)' AND ctid < '({chunk.hi},0)' AND {self.due_condition}"
-        # PostgreSQL 13 has no TID range scan: every possible row of these pages is named instead, which is as linear.
+        # PostgreSQL 13 has no TID range scan. The condition lists every possible `ctid` of the pages instead.
         return (
             "ctid = ANY (ARRAY(SELECT format('(%s,%s)', page, line)::tid"
             f" FROM generate_series({chunk.lo}, {chunk.hi - 1}) page, generate_series(1, {_ROWS_A_PAGE}) line))"
@@ -111,20 +111,20 @@ class CleanupTarget:
         )
 
     def time_range_condition(self, chunk: ChunkRange) -> str:
-        """SQL condition of the due rows in an interval on the axis."""
+        """Returns the SQL condition of the due rows in an interval on the axis."""
         hi = min(chunk.hi, self.axis.to_epoch(self.cutoff))
         lowest = f"{self.axis.epoch_sql} >= {self.axis.literal_sql(chunk.lo)}"
         return f"{lowest} AND {self.axis.before_condition(hi)}{self.held.not_held_condition}"
 
     def select_sql(self, heap: HeapTable, condition: str | None = None) -> str:
-        """SQL that reads rows of one heap and leaves them there."""
+        """Returns SQL that reads rows of one heap without deleting them."""
         where = f" WHERE {condition}" if condition else ""
         return f"SELECT {self.select_list()} FROM {self._only(heap)}{where}"
 
     def delete_sql(
         self, heap: HeapTable, condition: str, *, skip_locked: bool = False, limit: int | None = None
     ) -> str:
-        """SQL that deletes rows of one heap and returns exactly those: the archive holds what left, to the row."""
+        """Returns SQL that deletes rows of one heap and returns exactly the deleted rows."""
         if self.is_postgresql and (skip_locked or limit is not None):
             chosen = f"SELECT ctid FROM {self._only(heap)} WHERE {condition}"
             chosen += f" LIMIT {limit}" if limit is not None else ""

@@ -1,6 +1,6 @@
-"""Finds values of a PostgreSQL table that the archive cannot hold, from its columns and some rows, before the deletion.
+"""Finds values of a PostgreSQL table that the archive cannot hold, from the table's columns and some of its rows.
 
-Rows are not checked while they are archived.
+The check runs before the deletion. Rows are not checked while they are archived.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from nightshift.database.catalog import TableColumn, TableInfo, quote_identifier
 from nightshift.database.values import output_of
 
 LOOKED_AT = 1000
-"""Rows that are looked at, of each table."""
+"""Maximum number of rows that are checked in each table."""
 
 LARGE_BYTES = 128 << 20
-"""Size of a row from which on it is said; the text of some types is twice as long, or four times."""
+"""Size of a row from which a warning is given. The text of some types has two or four times this size."""
 
 _OBJECTS = (
     *("oid", "xid", "cid", "tid", "regclass", "regproc", "regprocedure", "regoper", "regoperator", "regtype"),
     *("regrole", "regnamespace", "regconfig", "regdictionary", "regcollation"),
 )
-"""Types whose values name something in their own database: its objects, its transactions, its places."""
+"""Types whose values refer to their own database: to its objects, its transactions, or places of its rows."""
 
 _MEASURED = ("bytea", "text", "varchar", "bpchar")
-"""Types whose length is known without reading the value. Of others the compressed size is taken."""
+"""Types whose length is known without reading the value. For other types the compressed size is used."""
 
 
 def check_columns(connection: Connection, info: TableInfo) -> tuple[str, ...]:
-    """Sentences about columns whose values are worth nothing without their database."""
+    """Returns one sentence for each group of columns whose values are meaningless outside their database."""
     if connection.dialect.name != "postgresql":
         return ()
     columns = [column for column in info.columns if column.base_type.removeprefix("_") in _OBJECTS]
@@ -46,7 +46,7 @@ def check_columns(connection: Connection, info: TableInfo) -> tuple[str, ...]:
 
 
 def check_sizes(connection: Connection, info: TableInfo, condition: str) -> tuple[str, ...]:
-    """A sentence where one of the first rows for which a condition holds is so large that it may not go."""
+    """Returns a sentence if one of the first rows that meet a condition may be too large to archive."""
     if connection.dialect.name != "postgresql":
         return ()
     sizes = f"SELECT {_size(info)} AS size FROM {info.name.sql} t WHERE {condition} LIMIT {LOOKED_AT}"
@@ -60,7 +60,7 @@ def check_sizes(connection: Connection, info: TableInfo, condition: str) -> tupl
 
 
 def name_largest(connection: Connection, info: TableInfo, condition: str) -> str:
-    """Returns the name of the largest row that meets a condition: its primary key, or its place."""
+    """Returns the name of the largest row that meets a condition: its primary key, or its `ctid` and partition."""
     key = dialect.primary_key(connection, info.name)
     shown = (
         ", ".join(f"{output_of('t.' + quote_identifier(column))}" for column in key) or "t.ctid, t.tableoid::regclass"
@@ -72,7 +72,7 @@ def name_largest(connection: Connection, info: TableInfo, condition: str) -> str
 
 
 def _names_large_objects(connection: Connection, info: TableInfo, column: TableColumn) -> bool:
-    """Returns whether a column's type is made for large objects, or some of its first values are their numbers."""
+    """Returns whether a column's type is `lo`, or one of its first values is the number of a large object."""
     if column.type_name.rpartition(".")[2] == "lo":
         return True
     if column.base_type != "oid":
@@ -85,7 +85,7 @@ def _names_large_objects(connection: Connection, info: TableInfo, column: TableC
 
 
 def _size(info: TableInfo) -> str:
-    """SQL: bytes of a row `t`, as far as they are known without reading its values."""
+    """Returns SQL for the bytes of a row `t`, as far as they are known without reading its values."""
     return " + ".join(f"coalesce({_bytes(column)}, 0)::bigint" for column in info.columns) or "0"
 
 

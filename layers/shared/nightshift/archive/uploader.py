@@ -1,4 +1,4 @@
-"""Uploads rows to S3: splits them by day, records the intent in the ledger, writes and verifies. Deletes no rows."""
+"""Uploads rows to S3: splits them by day, records `pending` objects in the ledger, writes and verifies the objects."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 UPLOAD_THREADS = 4
-"""Objects on their way to S3 at once: hides its latency where a chunk spans many days."""
+"""Number of concurrent uploads. They hide the latency of S3 if a chunk spans many days."""
 
 _HIVE_UNSAFE = frozenset("\"#%'*/:=?\\{[]^.\x7f")
-"""Characters that Hive escapes in partition values, and the dot, which separates schema from table here."""
+"""Characters that Hive escapes in partition values, and the dot, which separates schema and table in keys."""
 
 
 class ArchiveSource(Protocol):
-    """A table whose rows go to the archive."""
+    """A table whose rows are archived."""
 
     @property
     def info(self) -> TableInfo: ...
 
     @property
     def timezone(self) -> str:
-        """Of the days."""
+        """Returns the time zone of the days."""
 
     @property
     def axis(self) -> TimestampColumn | None:
-        """The timestamp that cuts rows into days; None where the rows have no such column."""
+        """Returns the timestamp that splits rows into days; None: the rows have no timestamp."""
 
     def split_by_day(self, rows: pa.Table) -> Iterable[ArchiveDay]:
-        """The rows, by the day under which they are archived."""
+        """Returns the rows, split by the day under which they are archived."""
 
 
 class ArchiveUploader:
@@ -56,7 +56,7 @@ class ArchiveUploader:
         self, store: ObjectStore, ledger: ArchiveLedger, prefix: str, run_id: str, listener: Listener, deadline: float
     ) -> None:
         """Args:
-        deadline: `time.monotonic()` value after which nothing is tidied any more.
+        deadline: `time.monotonic()` value after which no orphan is deleted.
         """
         self._deadline = deadline
         self._ledger = ledger
@@ -67,14 +67,14 @@ class ArchiveUploader:
         self._writer = ObjectWriter(store, UPLOAD_THREADS)
 
     def close(self) -> None:
-        """Wait for the uploads under way."""
+        """Wait for the running uploads."""
         self._writer.close()
 
     def upload_rows(self, target: ArchiveSource, rows: pa.Table) -> list[LedgerEntry]:
-        """Write and prove the objects that hold `rows`.
+        """Write and verify the objects that hold `rows`. Rows in the database are not changed.
 
         Raises:
-            StoreError, ArchiveMismatch: S3 did not take them, or holds other bytes; written objects are removed.
+            StoreError, ArchiveMismatch: S3 refused an object, or holds other bytes. The written objects are deleted.
             NightshiftError: the rows could not be encoded.
         """
         days = list(target.split_by_day(rows))
@@ -95,17 +95,17 @@ class ArchiveUploader:
         return entries
 
     def abort_upload(self, keys: Sequence[str]) -> None:
-        """Remove objects whose rows stay in the database. Those that cannot be removed now are left to a later run."""
+        """Delete objects whose rows stay in the database. A later run deletes the objects that this call cannot."""
         if time.monotonic() > self._deadline:
             return
         with suppress(DBAPIError, NightshiftError):
             self.delete_orphaned_objects(keys)
 
     def delete_orphaned_objects(self, keys: Sequence[str] | None = None) -> int:
-        """Remove orphans: of this run by `keys`, or all that earlier runs left.
+        """Delete orphans: this run's orphans with these `keys`, or, if `keys` is None, all orphans of earlier runs.
 
         Returns:
-            how many objects S3 says are gone.
+            the number of objects that S3 confirms as deleted.
         """
         orphans = self._ledger.claim_orphans(keys)
         gone = list(self._writer.store.delete_objects(orphans))
@@ -113,9 +113,9 @@ class ArchiveUploader:
         return len(gone)
 
     def _write_all(self, target: ArchiveSource, days: Sequence[ArchiveDay], keys: Sequence[str]) -> list[LedgerEntry]:
-        """Encode one day after the other in the worker's own thread, while the pool takes the finished ones to S3.
+        """Encode the days one by one in the calling thread, while other threads upload the encoded days.
 
-        The intent is committed while the first day is encoded; nothing goes to S3 before it is on record.
+        The `pending` entries are committed while the first day is encoded. No object is sent to S3 before the commit.
         """
         encoder = self._encoder(target)
         intent = self._writer.submit(partial(self._intend, target, days, keys))
@@ -127,7 +127,7 @@ class ArchiveUploader:
                 futures.append(self._writer.submit(partial(self._store_day, target, day, key, file)))
             return [future.result() for future in futures]
         finally:
-            # After a failure nobody may still be writing when the objects are swept.
+            # After a failure no thread may still be writing when the objects are deleted.
             for future in futures:
                 future.cancel()
             wait(futures)
@@ -138,7 +138,7 @@ class ArchiveUploader:
         self._tell(ProgressStep.INTENT, target, sum(day.rows.num_rows for day in days), 0, keys)
 
     def _encoder(self, target: ArchiveSource) -> ParquetEncoder:
-        """The table's encoder; workers of one table share it."""
+        """Returns the table's encoder, which all workers of the table share."""
         name = target.info.name
         if name not in self._encoders:
             metadata = {

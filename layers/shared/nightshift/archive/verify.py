@@ -1,8 +1,8 @@
-"""Verifies the archive in S3: every object in the ledger is there and intact, and no other is in its place.
+"""Verifies the archive in S3: every object in the ledger exists and is intact, and no other object is beside them.
 
-Only answers of S3 are evidence: an error of S3's proves nothing and is never reported as damage. Reading changes
-nothing. A repair touches orphans only (see `verify_orphans`); an object that is missing or altered cannot be repaired
-from here, and is named.
+Only an answer of S3 proves damage: an error of S3 proves nothing, and is never reported as damage. Without a repair the
+verification changes nothing. A repair changes orphans only (see `verify_orphans`). A missing or altered object cannot
+be repaired, and is reported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class DamagedArchiveObject:
     """An object that differs from its ledger entry.
 
     Attributes:
-        damage: in one word or two, see `object_verification.ObjectDamage`.
+        damage: kind of damage, see `object_verification.ObjectDamage`.
+        what: the observed difference.
     """
 
     key: str
@@ -43,15 +44,15 @@ class VerificationReport:
     """Result of `verify`.
 
     Attributes:
-        objects, rows, bytes: verified against the ledger; with depth `quick` just by existence and size.
-        damaged: objects of the archive that are not what they were.
-        damaged_restored: objects whose rows are in their table again; nothing is lost with them.
-        unproven: objects that S3 did not let us read, which says nothing about them.
-        unfinished: left by runs that died; engines that list the bucket read their rows twice.
-        in_progress: a run of `cleanup` is alive, and these may be its own.
-        unknown: the ledger does not know them.
-        overwritten: sound, but hidden from readers without versions by a newer version or a delete marker.
-        repaired: unfinished or unknown until this verification.
+        objects, rows, bytes: totals verified against the ledger; with depth `quick` only by existence and size.
+        damaged: archived objects that differ from their ledger entry.
+        damaged_restored: damaged objects whose rows are in their table again. No row is lost with such an object.
+        unproven: objects that could not be read from S3. They may be undamaged.
+        unfinished: objects of killed runs. An engine that lists the bucket reads their rows twice.
+        in_progress: unfinished objects that may belong to a running `cleanup`.
+        unknown: objects without a ledger entry.
+        overwritten: intact objects that a newer version or a delete marker hides from readers without version IDs.
+        repaired: unfinished or unknown objects that this verification removed or set aside.
     """
 
     depth: str
@@ -69,11 +70,11 @@ class VerificationReport:
 
     @property
     def is_sound(self) -> bool:
-        """Every object was proven, and nothing lies in the archive's place that is no part of it."""
+        """Returns whether every object is verified, and the archive's location has no unfinished or unknown object."""
         return not (self.damaged or self.unproven or self.unfinished or self.unknown)
 
     def to_json(self) -> dict[str, Any]:
-        """Every fact; lists that are empty are left in, so that readers need not ask whether they are there."""
+        """Returns all fields. Empty lists are included, so that a reader need not check whether a key exists."""
         lists = {f.name: _as_dicts(getattr(self, f.name)) for f in fields(self) if f.default == ()}
         totals = {"objects": self.objects, "rows": self.rows, "bytes": self.bytes}
         return {"sound": self.is_sound, "depth": self.depth, **totals, **lists}
@@ -96,16 +97,16 @@ def verify_archive(
     threads: int = THREADS,
     progress: Callable[[ArchivedObject], None] | None = None,
 ) -> VerificationReport:
-    """Prove the archive, or one table of it, or a span of days.
+    """Verify the archive, or one table, or some days of the archive.
 
     Args:
         prefix: ARCHIVE_PREFIX.
-        table: as people write it; None: every table.
+        table: name of the table, with or without its schema; None: every table.
         since, until: first and last day, both included.
-        depth: `quick` asks S3 whether each object exists and how large it is; `full` reads it and compares every byte
-            (SHA-256), then its footer; `values` decodes every value as well.
-        repair: remove unfinished objects, set unknown ones aside.
-        threads: objects under way at once; the store's client should have as many connections.
+        depth: `quick` checks that each object exists with its size. `full` also reads each object, and checks its
+            SHA-256 and its footer. `values` also decodes every value.
+        repair: remove unfinished objects, and set unknown objects aside.
+        threads: number of objects verified at once. The store's client should have as many connections.
         progress: called after each object, in order.
 
     Raises:

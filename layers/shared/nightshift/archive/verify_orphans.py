@@ -1,15 +1,14 @@
-"""Finds objects in the archive's location that are not part of it, and on request removes or sets them aside.
+"""Finds objects in the archive's location that are not part of the archive, and on request removes or sets them aside.
 
-The bucket is listed first and the ledger read afterwards. An object's intent is committed before its first byte goes to
-S3, so an object that was listed and is not on record then is no unfinished work of a run. The ledger is read under the
-lock of `cleanup`: entries that are `pending` while we hold it belong to a run that is dead. The lock is not needed for
-safety; the claim makes a repair safe (see `ledger`): a run that lives after all finds its row claimed, and its deletion
-is undone.
+The bucket is listed first, and the ledger is read afterwards. An object's `pending` entry is committed before its first
+byte is sent to S3. A listed object without an entry is therefore not unfinished work of a run. The ledger is read under
+the lock of `cleanup`: an entry that is `pending` under the lock belongs to a killed run. The claim, not the lock, makes
+a repair safe (see `ledger`). If the run is still alive, it finds its entry claimed, and its deletion is rolled back.
 
-An unknown object is never deleted. It may be the only copy of rows whose ledger was lost, so it is copied to
-`_set_aside/`, where no engine looks, the copy is compared byte for byte, and only then is the original removed. It is
-left alone wherever it could be somebody else's: a clone of the database, another deployment under the same prefix, and
-a ledger restored from a backup all have objects here that this ledger does not know.
+An unknown object may be the only copy of rows whose ledger was lost, and is never deleted. It is copied to
+`_set_aside/`, which no engine reads. The copy is compared byte for byte, and only then the original is removed. An
+unknown object that may belong to another deployment is not changed. A clone of the database, another deployment under
+the same prefix, and a ledger restored from a backup all have objects that this ledger does not have.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ from nightshift.rows.reader import ArchiveFile
 from nightshift.store import ObjectInfo, ObjectStore
 
 QUARANTINE_PREFIX = "_set_aside"
-"""Engines take names that begin with an underscore for hidden."""
+"""Directory for unknown objects. Engines ignore names that begin with an underscore."""
 MAX_BYTES = 1 << 30
-"""More than any object of ours; a larger one is not read into memory."""
+"""Maximum size of an object that is read into memory. Every object of nightshift is smaller."""
 
 _UNFINISHED = ("pending", "sweeping", "swept")
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -42,10 +41,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedObject:
-    """An object that needs a word of explanation.
+    """An object that is not verified, with the reason.
 
     Attributes:
-        table: None where only its key could tell.
+        table: the table's label; None: the ledger has no entry of the object.
     """
 
     key: str
@@ -55,11 +54,11 @@ class UnverifiedObject:
 
 @dataclass(frozen=True, slots=True)
 class RepairedEntry:
-    """An orphan that a repair took out of the readers' sight.
+    """An orphan that a repair removed or set aside.
 
     Attributes:
         how: `removed` or `set aside`.
-        to: the key of the copy, where it was set aside.
+        to: key of the copy, if the object was set aside.
     """
 
     key: str
@@ -69,7 +68,7 @@ class RepairedEntry:
 
 @dataclass(slots=True)
 class OrphanReport:
-    """Objects found in the archive's location, and the ledger as it was read with them."""
+    """Orphans in the archive's location, and the objects in the ledger."""
 
     ledger: list[ArchivedObject]
     unfinished: list[UnverifiedObject] = field(default_factory=list)
@@ -81,11 +80,11 @@ class OrphanReport:
 def find_strays(
     database: Database, store: ObjectStore, prefix: str, scope: VerificationScope, *, repair: bool
 ) -> OrphanReport:
-    """Compare the bucket with the ledger.
+    """Compare the bucket with the ledger, and with `repair` remove or set aside the orphans.
 
     Raises:
         StoreError: the bucket cannot be listed.
-        sqlalchemy.exc.DBAPIError: the ledger cannot be read, or changed.
+        sqlalchemy.exc.DBAPIError: the ledger cannot be read or changed.
     """
     listed = _listed(database, store, prefix, scope)
     with run_lock(database, "cleanup") as held:
@@ -96,7 +95,7 @@ def find_strays(
             _remove_unfinished(database, store, report)
             _set_aside_unknown(database, store, report, listed)
             return report
-    # Looking on needs no lock: a cleanup that is due meanwhile must not be refused for it.
+    # The comparison needs no lock, so that a cleanup that starts meanwhile is not refused.
     report = _compare(database, store, ledger, listed)
     if not held:
         report.in_progress, report.unfinished = report.unfinished, []
@@ -108,7 +107,7 @@ def _compare(
 ) -> OrphanReport:
     """Returns the unfinished and the unknown objects."""
     unknown = _unknown(database, store.bucket, ledger, listed)
-    # Looked up at this moment: since the listing a run may have written, or swept, some.
+    # Each object is looked up now, because a run may have written or deleted it since the listing.
     unfinished = [
         UnverifiedObject(archived.key, archived.table, archived.state)
         for archived in ledger
@@ -120,7 +119,7 @@ def _compare(
 
 
 def _listed(database: Database, store: ObjectStore, prefix: str, scope: VerificationScope) -> dict[str, ObjectInfo]:
-    """Parquet objects in the archive's places, by key."""
+    """Returns the Parquet objects in the archive's directories, by key."""
     places = ["/".join(part for part in (prefix.strip("/"), "table=") if part)]
     if scope.table is not None:
         with database.connect() as connection:
@@ -139,7 +138,7 @@ def _listed(database: Database, store: ObjectStore, prefix: str, scope: Verifica
 def _unknown(
     database: Database, bucket: str, ledger: Sequence[ArchivedObject], listed: Mapping[str, ObjectInfo]
 ) -> list[UnverifiedObject]:
-    """Listed objects without a row in this bucket's ledger."""
+    """Returns the listed objects without a ledger row for this bucket."""
     known = {archived.key for archived in ledger}
     keys = [key for key in listed if key not in known]
     buckets: dict[str, str] = {}
@@ -159,9 +158,9 @@ def _unknown(
 
 
 def _remove_unfinished(database: Database, store: ObjectStore, report: OrphanReport) -> None:
-    """Through the ledger's own protocol, so that it can never meet a late COMMIT."""
+    """Delete unfinished objects after claiming them in the ledger, so that a late COMMIT cannot archive them."""
     removed: set[str] = set()
-    # It stamps and names nothing: no entry is made.
+    # The ledger's run ID and time are not used, because no entry is written.
     with closing(ArchiveLedger(database, store.bucket, "", _NEVER)) as ledger:
         for batch in split_keys([orphan.key for orphan in report.unfinished], SWEEP_LIMIT):
             swept = list(store.delete_objects(ledger.claim_orphans(batch)))
@@ -191,7 +190,10 @@ def _set_aside_unknown(
 
 
 def _set_aside(database: Database, store: ObjectStore, listed: ObjectInfo) -> tuple[str, str | None]:
-    """Copy, prove, remove; returns why not, or where to. A repetition after a crash finds its copy, and goes on."""
+    """Copy an object, verify the copy, and remove the original. Returns a reason if this failed, and the copy's key.
+
+    A repetition after a crash finds the copy, and continues.
+    """
     if listed.size > MAX_BYTES:
         return f"{listed.size} bytes: larger than any object of nightshift's", None
     try:
@@ -212,13 +214,13 @@ def _set_aside(database: Database, store: ObjectStore, listed: ObjectInfo) -> tu
 
 
 def _aside(key: str) -> str:
-    """`<prefix>/table=…` → `<prefix>/_set_aside/table=…`."""
+    """Returns the key of the copy: `<prefix>/table=…` → `<prefix>/_set_aside/table=…`."""
     head, mark, rest = f"/{key}".partition("/table=")
     return f"{head}/{QUARANTINE_PREFIX}{mark}{rest}".removeprefix("/")
 
 
 def _run_of(body: bytes) -> str | None:
-    """The run that wrote a file; None where it is none of nightshift's."""
+    """Returns the ID of the run that wrote a file; None: nightshift did not write the file."""
     try:
         return ArchiveFile(body).metadata.get("nightshift.run_id")
     except ArchiveMismatch:
@@ -226,9 +228,10 @@ def _run_of(body: bytes) -> str | None:
 
 
 def _has_finished(database: Database, run_id: str) -> bool:
-    """Returns whether a run ended in this database. All its objects are on record then, in every copy made since.
+    """Returns whether a run ended in this database. If it ended, the ledger has all its objects.
 
-    A run that merely began here may have gone on elsewhere: in the original of which this database is a clone.
+    A run that has not ended in this database may have continued elsewhere: in the database from which this database
+    was cloned.
     """
     finished = select(run_table.c.run_id).where(run_table.c.run_id == run_id, run_table.c.finished_at.is_not(None))
     with database.connect() as connection:

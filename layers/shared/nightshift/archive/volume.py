@@ -1,10 +1,10 @@
-"""Counts a table's due rows: for the dry run's estimate, and to refuse a run that would take an abnormal share.
+"""Counts a table's due rows: for a dry run's estimate, and to refuse a run that would delete an abnormal share.
 
-The guard counts rows in the snapshot in which the table was described. The planner's statistics are not enough: after
-an UPDATE of all rows, a TRUNCATE and a load, or a mass deletion they are of another table. A count ends where its
-answer is certain: at the number of due rows from which the limit applies at all, and at the number of rows of which the
-due ones are no more than the limit. So a nightly run reads its due rows once more (by the index, where there is one),
-and a few times as many of the others; the whole table is counted only where more than the limit is due.
+The guard counts rows in the snapshot in which the table was described. The planner's statistics are not reliable after
+an UPDATE of all rows, a TRUNCATE and a load, or a mass deletion. A count stops as soon as the decision is certain. The
+count of due rows stops at the number from which the default limit applies. The count of all rows stops when the due
+rows are certainly within the limit. A nightly run therefore reads its due rows once more (by the index, if it exists)
+and a few times as many other rows. The whole table is counted only if the due rows exceed the limit.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from nightshift.results.cleanup import CleanupEstimate
 from nightshift.results.common import GuardRefusal
 
 DEFAULT_MAX_SHARE = 0.5
-"""Share of a table that one run may take once the table's backlog has been worked off, where nobody set a limit."""
+"""Default limit on the share of a table that one run may delete. It applies after the backlog has been worked off."""
 
 USUAL_SHARE_FROM_ROWS = 100_000
-"""Below this many due rows the unset limit does not apply: small tables swing."""
+"""Number of due rows from which the default limit applies. In small tables the share varies too much."""
 
 COMPRESSION = 0.25
-"""Parquet bytes per byte of table, where the ledger knows no better (chat logs measured 0.2 to 0.3)."""
+"""Parquet bytes per byte of table, if the ledger has no measured value (chat logs: 0.2 to 0.3)."""
 
 BYTES_A_SECOND = 100 << 20
-"""Table bytes archived a second by two workers; see benchmarks/."""
+"""Bytes of a table that two workers archive per second; see benchmarks/."""
 
 REQUEST_USD = (0.0045 + 0.00035) / 1000
-"""A PUT and the GET that proves it, S3 Standard, Asia Pacific (Seoul): https://aws.amazon.com/s3/pricing/."""
+"""Price of a PUT and the GET that verifies it, S3 Standard, Seoul: https://aws.amazon.com/s3/pricing/."""
 
 STORAGE_USD = 0.025 / 1024**3
-"""A byte and month, same source."""
+"""Price of one byte for a month, from the same source."""
 
 
 def check_volume(connection: Connection, target: CleanupTarget, limit: float | None) -> GuardRefusal | None:
-    """Refuse a run that would take more than its share; `force` in the event overrides.
+    """Refuse a run whose share of due rows exceeds the limit. With `force` in the event the caller skips the check.
 
     Args:
-        connection: in the transaction, and the snapshot, in which the table was described.
-        limit: share of the table; None: nobody set one, and the first run that works a backlog off may take all.
+        connection: a connection in the snapshot in which the table was described.
+        limit: maximum share of the table; None: `DEFAULT_MAX_SHARE`, and no limit until the backlog is worked off.
     """
     label = target.info.name.label
     if limit is None and not has_worked_off(connection, "cleanup", label):
         return None
     if target.is_postgresql:
-        # Compiling these short statements takes longer than it saves.
+        # JIT compilation of the short statements takes longer than it saves.
         connection.exec_driver_sql("SELECT set_config('jit', 'off', true)")
     if limit is None:
         if count_up_to(connection, target, USUAL_SHARE_FROM_ROWS, target.due_condition) < USUAL_SHARE_FROM_ROWS:
@@ -62,7 +62,7 @@ def check_volume(connection: Connection, target: CleanupTarget, limit: float | N
 
 
 def check_share(table: str, due: int, total: int, limit: float) -> GuardRefusal | None:
-    """Refuse more due rows than the limit allows."""
+    """Refuse a table if its share of due rows exceeds the limit."""
     if due <= limit * total:
         return None
     return make_refusal(
@@ -73,7 +73,7 @@ def check_share(table: str, due: int, total: int, limit: float) -> GuardRefusal 
 
 
 def estimate_due_rows(connection: Connection, target: CleanupTarget, *, chunk_bytes: int) -> CleanupEstimate:
-    """Count the due rows and estimate the rest; `chunk_bytes` is what a real run would aim at."""
+    """Count the due rows, and estimate the other figures. `chunk_bytes`: Arrow bytes of a chunk in a real run."""
     due, total = count_due(connection, target)
     heap_bytes = sum(heap.bytes for heap in target.info.heaps)
     due_bytes = heap_bytes * due / total if total else 0.0
@@ -92,7 +92,7 @@ def estimate_due_rows(connection: Connection, target: CleanupTarget, *, chunk_by
 
 
 def _archived_row(connection: Connection, target: CleanupTarget) -> float | None:
-    """Mean size of this table's rows in the archive so far; None where it has none."""
+    """Returns the mean size of the table's archived rows in Parquet bytes; None: no row is archived."""
     if not table_exists(connection, archive_object):
         return None
     sums = select(func.sum(archive_object.c.byte_count), func.sum(archive_object.c.row_count)).where(
@@ -103,7 +103,7 @@ def _archived_row(connection: Connection, target: CleanupTarget) -> float | None
 
 
 def _days(connection: Connection, target: CleanupTarget) -> int:
-    """Calendar days between the oldest and the youngest due row."""
+    """Returns the number of calendar days from the oldest to the latest due row; 1 in SQLite."""
     axis = target.axis
     if not target.is_postgresql:
         return 1
