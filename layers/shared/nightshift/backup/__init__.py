@@ -1,4 +1,4 @@
-"""Takes whole-database backups to S3, restores them, and verifies them by restores.
+"""Writes backups of whole databases to S3, restores them, and verifies them by restores.
 
-A backup exists once its manifest has been written, which is last. The manifest describes the backup. See `manifest`.
+The manifest describes a backup, and is written last. A backup exists as soon as its manifest exists. See `manifest`.
 """

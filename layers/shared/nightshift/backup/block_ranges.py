@@ -1,7 +1,7 @@
 """Splits a table into page ranges that several connections read at once.
 
-Rows of one snapshot do not move: an update writes a new version of a row elsewhere, which this snapshot does not see.
-So each row of the snapshot lies in exactly one range, whatever other sessions write in the meantime.
+An update writes a new version of a row to another place, and the snapshot does not see the new version. Each row of the
+snapshot is therefore in exactly one range, whatever other sessions write in the meantime.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from nightshift.rows.columns import ColumnEncoding, carry_as_text, encode_column
 from nightshift.rows.reserved_names import EXACT
 
 BLOCKS_PER_RANGE = 8192
-"""Pages of a piece, 64 MB: small enough that the connections end at about the same time."""
+"""Pages in a range: 64 MB. The ranges are small enough that all connections finish at about the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRange:
-    """Some pages of a table; all where both ends are open.
+    """A range of a table's pages.
 
     Attributes:
-        first: the first page; None: from the beginning.
-        end: the page behind the last one; None: to the end, however far that has moved.
+        first: the first page; None: the beginning of the table.
+        end: the page after the last page; None: the end of the table, even if the table has grown.
     """
 
     source: SourceTable
@@ -34,7 +34,7 @@ class BlockRange:
     end: int | None = None
 
     def select_sql(self, carried: Sequence[ColumnEncoding]) -> str:
-        """The query that reads its rows, each with its hash behind its columns, and those of generated columns last."""
+        """Returns the query that reads each row's columns, then the row's hash, then the generated columns' hashes."""
         fetched = [select_list(carried)] if carried else []
         columns = [column.name for column in self.source.columns]
         computed = [column.name for column in self.source.computed]
@@ -45,14 +45,14 @@ class BlockRange:
         source = f"FROM ONLY {self.source.name.sql}{where}"
         if not computed:
             return f"SELECT {', '.join([*fetched, hashed])} {source}"
-        # OFFSET keeps the server from writing the rows' hash out once for each generated column.
+        # OFFSET prevents the server from repeating the expression of the row's hash for each generated column.
         inner = f"SELECT {', '.join([*map(quote_identifier, [*columns, *computed]), hashed])} {source} OFFSET 0"
         sums = [f"{computed_hash(name)} AS {HASH}_{place}" for place, name in enumerate(computed)]
         return f"SELECT {', '.join([*fetched, HASH, *sums])} FROM ({inner}) hashed"
 
 
 def split_into_ranges(source: SourceTable, version: int) -> list[BlockRange]:
-    """Cut a table; servers of older versions (`server_version_num`) would read the whole table for each range."""
+    """Returns a table's ranges. A server without TID range scans gets one range: it reads the whole table for each."""
     if source.blocks is None or source.blocks <= BLOCKS_PER_RANGE or version < TID_RANGE_SCANS:
         return [BlockRange(source)]
     starts = [*range(0, source.blocks, BLOCKS_PER_RANGE)]
@@ -61,8 +61,8 @@ def split_into_ranges(source: SourceTable, version: int) -> list[BlockRange]:
 
 
 def largest_first(sources: Sequence[SourceTable]) -> Iterator[SourceTable]:
-    """Yields tables in the order of saving: the largest first, so that all connections have work to the end.
-    Related tables follow each other, so that a deadline seldom separates them.
+    """Yields tables in the order of saving: the largest group of related tables first, to keep all connections busy.
+    Related tables follow each other, so that a deadline rarely separates them.
     """
     families: dict[int, list[SourceTable]] = {}
     for source in sources:
@@ -78,5 +78,5 @@ def column_encodings(source: SourceTable) -> tuple[ColumnEncoding, ...]:
 
 
 def name_in_file(column: str) -> str:
-    """A column's name in Parquet: its own, unless the format has given that one away (`_nightshift_exact`)."""
+    """Returns a column's name in Parquet. A name that the format reserves (`_nightshift_exact`) gets a `_` appended."""
     return f"{column}_" if column.rstrip("_") == EXACT else column

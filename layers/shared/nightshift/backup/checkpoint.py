@@ -1,9 +1,9 @@
 """Stores the state of a backup that one run could not finish: the tables already in S3, each with its snapshot's time.
 
-A checkpoint is written only when a run ends in order because its time is over. A run that was killed or failed leaves
-none: its objects are deleted, and the next run starts again, with all tables from one snapshot. A snapshot dies with
-the session that exported it. On Lambda that is the end of the invocation: a session kept open over the freeze between
-two would hold back VACUUM for as long. So a continued backup consists of groups of tables, each from one snapshot.
+A run writes a checkpoint only if its time is over. A run that was killed or failed writes no checkpoint: its objects
+are deleted, and the next run saves all tables again from one snapshot. A snapshot ends with the session that exported
+it. On Lambda the session ends with the invocation, because a session that stays open between two invocations would
+prevent VACUUM from removing dead rows. A continued backup therefore has groups of tables, each group from one snapshot.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class SavedTable:
     entry: TableEntry
 
     def is_unchanged(self, source: SourceTable) -> bool:
-        """Returns whether the table has the columns that it was saved with; the schema is saved last.
+        """Returns whether the table still has the saved columns. The run that finishes the backup saves the schema.
 
-        A table without columns is examined again: warnings about its rows were not kept.
+        For a table without columns the method returns False, because the warnings about its rows were not stored.
         """
         saved = [(c.name, c.type) for c in self.entry.columns] + [(c.name, c.type) for c in self.entry.computed]
         return bool(source.columns) and saved == [(c.name, c.type_name) for c in (*source.columns, *source.computed)]
@@ -41,7 +41,7 @@ class SavedTable:
 
 @dataclass(frozen=True, slots=True)
 class BackupCheckpoint:
-    """A backup to go on with; `as_of` is its scheduled time, aware UTC."""
+    """An unfinished backup to continue. `as_of` is the backup's scheduled time, aware UTC."""
 
     name: str
     as_of: datetime
@@ -49,10 +49,10 @@ class BackupCheckpoint:
 
 
 def load_checkpoint(connection: Connection) -> BackupCheckpoint | None:
-    """The backup that waits to be finished, if there is one.
+    """Returns the unfinished backup; None: there is no unfinished backup.
 
     Raises:
-        ManifestDamaged: somebody has altered our table.
+        ManifestDamaged: somebody has changed nightshift's table of checkpoints.
     """
     rows = connection.execute(select(table).order_by(table.c.snapshot_time, table.c.table_name)).all()
     connection.rollback()
@@ -63,7 +63,7 @@ def load_checkpoint(connection: Connection) -> BackupCheckpoint | None:
 
 
 def save_checkpoint(connection: Connection, name: str, as_of: datetime, kept: Sequence[SavedTable]) -> None:
-    """Stores the checkpoint; replaces the previous one."""
+    """Store the checkpoint. It replaces the previous checkpoint."""
     connection.execute(delete(table))
     connection.execute(
         insert(table),
@@ -82,7 +82,7 @@ def save_checkpoint(connection: Connection, name: str, as_of: datetime, kept: Se
 
 
 def clear_checkpoint(connection: Connection) -> None:
-    """Deletes the checkpoint of a finished backup."""
+    """Delete the checkpoint of a finished backup."""
     connection.execute(delete(table))
     connection.commit()
 
@@ -92,10 +92,10 @@ def _utc(moment: datetime) -> datetime:
 
 
 def cross_snapshot_warnings(survey: DatabaseInventory, groups: Sequence[SnapshotGroup]) -> Iterator[str]:
-    """Yields warnings about possible inconsistencies across snapshots; none for a single one.
+    """Yields warnings about possible inconsistencies between tables of different snapshots.
 
-    Between two snapshots a referenced row may have been added or deleted, and a row may have moved between partitions,
-    so it can be saved twice or not at all.
+    Between two snapshots a referenced row may have been added or deleted. A row may also have moved to another
+    partition, so that the backup has the row twice or not at all.
     """
     group_of = {label: number for number, group in enumerate(groups) for label in group.tables}
     keys = {f"{table} → {other}" for table, other in survey.references if group_of.get(table) != group_of.get(other)}

@@ -1,13 +1,13 @@
 """Reads the entries of a pg_dump archive (custom format) and of its SQL, and rewrites an archive's statements.
 
-pg_restore lists it for people, and cannot change it. The format is PostgreSQL's own (`pg_backup_archiver.c`), and has
-been extended three times since version 12. An archive of an unknown version is not changed. Only archives without rows
-are supported: in others, data offsets would have to be moved.
+pg_restore lists an archive for people, and cannot change an archive. The format is PostgreSQL's own
+(`pg_backup_archiver.c`), and has been extended three times since version 12. An archive of an unknown version is not
+changed. Archives with rows are not supported, because a rewrite would have to change the offsets of the rows.
 
-Passwords of other servers are removed: they are options of user mappings, foreign servers and the like. A user mapping
-keeps only its user's name. Foreign-data wrappers, servers and foreign tables keep the options whose names are not
-secret and whose values hold no login. A user's own foreign-data wrapper may give any name to its password, so every
-option that looks like a password is removed.
+Passwords of other servers are removed. They are options of user mappings, foreign servers and similar objects. A user
+mapping keeps only its user's name. Foreign-data wrappers, servers and foreign tables keep an option if its name does
+not look like a secret's name and its value holds no login. A custom foreign-data wrapper may use any name for its
+password, so every option that looks like a password is removed.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ _LOGIN = re.compile(r"://[^/\s]*@|\b(?:password|pwd|passwd)\s*=", re.IGNORECASE)
 
 
 OWNERSHIP = re.compile(r'(?:\A|\n)(ALTER [^\n]+ OWNER TO (?:"(?:[^"\n]|"")+"|[^\s"]+);)\s*\Z')
-"""The statement that gives an entry's object to its owner, its last."""
+"""The last statement of an entry, which transfers the entry's object to its owner."""
 _SQL_ENTRY = re.compile(r"^--\n-- (?:Data for )?Name: (.*); Type: (.*); Schema: (.*); Owner: (.*)\n--\n", re.MULTILINE)
 _BETWEEN_ENTRIES = re.compile(r"^SET default_(?:tablespace|table_access_method) = .*;\n", re.MULTILINE)
-"""Settings that pg_dump writes after an entry for the next one."""
+"""Settings that pg_dump writes after an entry for the next entry."""
 _BY_NATURE = re.compile(r"^(?:\\(?:un)?restrict .*|-- Dumped (?:from database|by pg_dump) version .*)\n", re.MULTILINE)
 _END = "--\n-- PostgreSQL database dump complete\n--\n"
 
 
 class ArchiveUnknown(NightshiftError):
-    """This is no archive of pg_dump, or one of a version that is not known."""
+    """The bytes are not an archive of pg_dump, or the archive has an unknown version."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveEntry:
-    """One object.
+    """One object in an archive.
 
     Attributes:
-        id: number within the archive, as lists for pg_restore have it.
-        kind: e.g. `FOREIGN TABLE`.
-        tag: its name, without the schema.
-        needs: ids of what it depends on.
-        tablespace: where it is to lie; None: in the database's own.
+        id: number of the entry in the archive, as in `pg_restore --list`.
+        kind: kind of the object, e.g. `FOREIGN TABLE`.
+        tag: the object's name, without the schema.
+        needs: ids of the entries on which the object depends.
+        tablespace: the object's tablespace; None: the database's default tablespace.
     """
 
     id: int
@@ -72,12 +72,12 @@ class ArchiveEntry:
 
     @property
     def name(self) -> str:
-        """Its kind and name, for people."""
+        """Returns the object's kind and name, for messages."""
         return f"{self.kind.lower()} {f'{self.schema}.' if self.schema else ''}{self.tag}"
 
 
 class SqlEntry(NamedTuple):
-    """One entry of an archive's SQL; `schema` and `owner` are `-` for one that has none."""
+    """One entry of an archive's SQL. `schema` or `owner` is `-` if the object has no schema or no owner."""
 
     name: str
     kind: str
@@ -87,9 +87,9 @@ class SqlEntry(NamedTuple):
 
 
 def split_sql(sql: str) -> Iterator[SqlEntry]:
-    """Yields the entries of an archive's SQL in its order, without text that differs from one pg_dump to the next.
+    """Yields the entries of an archive's SQL, in order, without text that differs between two runs of pg_dump.
 
-    The first one, `preamble`, is the SQL before all others.
+    The first entry, `preamble`, holds the SQL before all other entries.
     """
     pieces = _SQL_ENTRY.split(_BY_NATURE.sub("", sql))
     for at in range(0, len(pieces), 5):
@@ -98,12 +98,12 @@ def split_sql(sql: str) -> Iterator[SqlEntry]:
 
 
 def read_entries(archive: bytes) -> tuple[ArchiveEntry, ...]:
-    """The objects of an archive, in its order; raises `ArchiveUnknown`."""
+    """Returns the objects of an archive, in order. Raises `ArchiveUnknown`."""
     return tuple(entry for entry, _ in _Reader(archive).entries())
 
 
 def rewrite_entries(archive: bytes, edit: Callable[[ArchiveEntry], ArchiveEntry]) -> bytes:
-    """An archive whose entries have the statement, the tablespace and the owner of what `edit` returns."""
+    """Returns the archive with the statement, the tablespace and the owner that `edit` returns for each entry."""
     reader = _Reader(archive)
     pieces: list[bytes] = []
     copied = 0
@@ -216,10 +216,10 @@ class _Reader:
 
 
 def without_secrets(archive: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Returns an archive of pg_dump without other servers' passwords, and which options were left out, an object each.
+    """Returns an archive without other servers' passwords, and one string per object with the removed options' names.
 
     Raises:
-        ArchiveUnknown: it cannot be read.
+        ArchiveUnknown: the archive cannot be read.
     """
     left_out = []
 
@@ -236,12 +236,12 @@ def without_secrets(archive: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _without_secret_options(entry: ArchiveEntry) -> tuple[str, set[str]]:
-    """Returns an entry's statement without its secret options, and the names of these."""
+    """Returns an entry's statement without its secret options, and the names of the removed options."""
     secret: set[str] = set()
 
     def edit(options: re.Match[str]) -> str:
         if _OF_A_COLUMN.search(entry.statement, 0, options.start()):
-            return options[0]  # these say what is called how
+            return options[0]  # options of a column hold names, no secrets
         pairs = _OPTION.findall(options[2])
         kept = [f"{name} {value}" for name, value in pairs if not _is_secret(entry.kind, name, value)]
         if len(kept) == len(pairs):

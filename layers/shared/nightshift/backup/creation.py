@@ -1,9 +1,9 @@
 """Takes one backup: rows and schema from one snapshot, the day's logs, and finally the manifest.
 
-A run that dies before it writes the manifest leaves no backup, only objects that the next run finds through its history
-and deletes. A run that dies afterwards leaves a complete backup. A second delivery finds the manifest and does nothing.
-The run lock keeps two runs apart. If the lock is lost, the history (see `orphans`) and S3, which accepts only the first
-manifest, do.
+A run that is killed before it writes the manifest leaves no backup. The next run finds its objects through the history,
+and deletes them. A run that is killed after the manifest leaves a complete backup. If an event is delivered twice, the
+second run finds the manifest and does nothing. The run lock prevents two runs at once. If the lock is lost, the history
+(see `orphans`) and S3, which accepts only the first manifest, prevent damage.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from nightshift.logs.day import apply_log_retention
 
 FINISH_SECONDS = 20.0
 FINISH_SHARE = 0.1
-"""Time of a run that is reserved for the logs, the locks and the manifest: 20 s, or a tenth of a short run."""
+"""Reserved time of a run for logs, Object Lock and the manifest: 20 s, or a tenth of a short run's time."""
 CLOCKS_APART = timedelta(minutes=5)
-"""Maximum by which our clock may be ahead of S3's."""
+"""Maximum by which the local clock may be ahead of S3's clock."""
 
 
 def create_backup(task: BackupContext) -> BackupOutcome:
-    """Take a backup, or as much of it as there is time for.
+    """Take a backup, or the part of the backup for which the time suffices.
 
     Raises:
-        NightshiftError: there is no backup then, and nothing of this run is part of a later one.
+        NightshiftError: no backup was written, and no object of this run becomes part of a later backup.
     """
     left = task.database.deadline - time.monotonic()
     stop_at = task.database.deadline - min(FINISH_SECONDS, left * FINISH_SHARE)
@@ -73,12 +73,12 @@ def _postgresql(task: BackupContext, uploader: BackupUploader, stop_at: float) -
             raise NightshiftError("not one table could be saved", detail="\n".join(unsaved[:10]))
         views = measure_views(snapshot.connect, snapshot.survey.views, stop_at)
         manifest = _manifest_of(task, snapshot, kept, saved, views, schema)
-        snapshot.check_alive()  # pg_dump looked at tables that only our locks kept as they were
+        snapshot.check_alive()  # pg_dump read tables that only the snapshot's locks protect from changes
     return _finish(task, uploader, manifest, kept, cross_snapshot_warnings(snapshot.survey, manifest.groups), stop_at)
 
 
 def _still_good(unfinished: BackupCheckpoint | None, snapshot: ExportedSnapshot) -> tuple[SavedTable, ...]:
-    """Tables of earlier runs that fit the schema of now: it is saved by the run that finishes."""
+    """Returns the tables of earlier runs that fit the present schema, which the finishing run saves."""
     sources = {source.name.label: source for source in snapshot.survey.sources}
     kept = unfinished.kept if unfinished else ()
     return tuple(
@@ -174,10 +174,10 @@ def _finish(
     missing: Iterable[str],
     stop_at: float,
 ) -> BackupOutcome:
-    """The logs, the locks, and the manifest.
+    """Save the logs, lock the objects, write the manifest, and return the outcome.
 
-    Logs have the time that the rows left over, and half of what was kept for the end. Those that it does not suffice
-    for are told as missing, and the next backup goes on with them: the database's does not wait.
+    Logs may use the time that the rows left, and half of the reserved time. Logs for which the time does not suffice
+    are listed under `missing`, and the next backup continues with them. The database's backup does not wait for logs.
     """
     logs = task.save_logs(uploader.writer, (stop_at + task.database.deadline) / 2)
     manifest = replace(
@@ -187,14 +187,14 @@ def _finish(
         missing=(*manifest.missing, *missing, *logs.missing),
     )
     days = task.settings.backup_object_lock_days
-    # The role may lock for so many days, by S3's clock, and not a second more.
+    # The role may lock an object for at most `days` days, by S3's clock.
     until = None if days is None else task.now() + timedelta(days=days) - CLOCKS_APART
     if until is not None:
         uploader.lock_objects(manifest.list_objects(), until)
     with hold_run_alive(task.database, task.run_id):
         uploader.check_objects_present(manifest.list_objects())
         uploader.upload_manifest(to_json(manifest))
-    # Only now: a short retention takes events away at once.
+    # Retention of logs is set after the manifest, because a short retention deletes events at once.
     warnings = []
     if manifest.replayed_at is not None:
         warnings.append(
@@ -205,7 +205,7 @@ def _finish(
     if until is not None:
         try:
             task.store.lock_object(task.place.manifest_key, until)
-        except StoreError as exc:  # too late to call it no backup
+        except StoreError as exc:  # the backup exists already, so the failure is only a warning
             warnings.append(f"the manifest is not under Object Lock: {exc.message}")
     if task.unfinished is not None:
         with task.database.connect() as connection:

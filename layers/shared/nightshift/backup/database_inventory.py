@@ -1,4 +1,4 @@
-"""Lists the objects of a PostgreSQL database to save, in the transaction whose snapshot the rows are read by."""
+"""Lists the objects of a PostgreSQL database to save, in the transaction whose snapshot is used to read the rows."""
 
 from __future__ import annotations
 
@@ -84,10 +84,12 @@ class SourceTable:
     """One table that holds rows.
 
     Attributes:
-        columns, computed: those that hold values of their own, in their order, and the stored generated ones.
-        blocks: 8 kB pages of its heap; None where it is kept in another way.
-        bytes, rows: on disk, and the planner's estimate (negative: never analysed).
-        kin: a number that it shares with the tables that foreign keys or inheritance tie it to.
+        columns: the columns that are not generated, in order.
+        computed: the stored generated columns, in order.
+        blocks: number of 8 kB pages of the table's heap; None: the table's access method is not `heap`.
+        bytes: size on disk.
+        rows: the planner's estimate of the number of rows; negative: the table was never analysed.
+        kin: number of the table's group. Tables connected by foreign keys or inheritance have the same number.
     """
 
     oid: int
@@ -102,13 +104,14 @@ class SourceTable:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseInventory:
-    """All that is to be saved.
+    """The objects of a database to save.
 
     Attributes:
-        excluded: schemas that are not.
-        references: pairs of labels: the first table has a foreign key to the second.
-        partitions: labels of partitioned tables, each with those of its partitions that hold rows.
-        missing: what will not be saved, a sentence each.
+        excluded: schemas that are not saved.
+        references: pairs of labels: the first table has a foreign key to the second table.
+        partitions: label of a partitioned table → labels of its partitions that hold rows.
+        aside: objects that cannot be read, or that settings exclude.
+        missing: one sentence for each kind of content that is not saved.
     """
 
     sources: tuple[SourceTable, ...]
@@ -127,8 +130,8 @@ def list_relations(connection: Connection, schemas: Sequence[str] | None) -> Seq
     """Returns the relations in the chosen schemas: rows of `_RELATIONS`, whose `kind` is pg_class's letter.
 
     Raises:
-        InvalidSettings: one of the schemas does not exist.
-        NightshiftError: the database's text has no known encoding.
+        InvalidSettings: a schema does not exist.
+        NightshiftError: the database's encoding is SQL_ASCII, so the encoding of its text is unknown.
     """
     if schemas is not None:
         known = set(connection.execute(text("SELECT nspname FROM pg_namespace")).scalars())
@@ -147,7 +150,7 @@ def list_relations(connection: Connection, schemas: Sequence[str] | None) -> Seq
 def take_inventory(
     connection: Connection, relations: Sequence[Any], schemas: Sequence[str] | None, aside: UnreadableObjects
 ) -> DatabaseInventory:
-    """Look closer, in the snapshot's own transaction; nothing is read of what is `aside`."""
+    """Returns the inventory, read in the snapshot's transaction. Objects in `aside` are not read."""
     found = [row for row in relations if row.oid not in aside.oids]
     tables = {int(row.oid): relation_name(row) for row in found if row.kind == "r"}
     filled = [row for row in found if row.kind == "m"]
@@ -213,7 +216,7 @@ def _column(row: Any) -> TableColumn:
 def _families(
     connection: Connection, tables: dict[int, TableName]
 ) -> tuple[dict[int, int], tuple[tuple[str, str], ...]]:
-    """Returns tables with the number of their group of related ones, and pairs of referencing and referenced tables."""
+    """Returns the number of each table's group of related tables, and pairs of referencing and referenced tables."""
     leader: dict[int, int] = {}
 
     def lead(oid: int) -> int:

@@ -1,16 +1,17 @@
-"""Saves and restores what belongs to the database itself: its settings (`ALTER DATABASE … SET`) and its properties.
+"""Saves and restores a database's settings (`ALTER DATABASE … SET`) and its properties.
 
-No schema dump contains the settings, for all sessions or for one role's. Without them an application may not find its
-tables, nor nightshift its own, which lie in the first schema of `search_path`.
+A schema dump contains no settings, neither for all sessions nor for one role's sessions. Without the settings an
+application may not find its tables. nightshift may not find its own tables, which are in the first schema of
+`search_path`.
 
-Settings are restored last, because they apply to every later session, pg_restore's among them. Each is a transaction of
-its own. Those that the server refuses are reported, not raised. If no new session can connect any more, because a
-library to preload is missing, all of them are reset.
+Settings are restored last, because they apply to every later session, including pg_restore's sessions. Each setting is
+restored in its own transaction. A setting that the server refuses is reported, and raises no error. If no new session
+can connect afterwards, because a library to preload is missing, all restored settings are reset.
 
-The properties are owner, grants, comment, limit, encoding, collation, and extensions' versions. `pg_dump --create`
-saves most of them, with a CREATE DATABASE; but a restore goes into a database that already exists. Properties that can
-be changed there are restored last. Encoding and collation cannot be changed; if they differ, that is reported, with the
-statement that creates a database like the saved one.
+The properties are owner, grants, comment, connection limit, encoding, collation, and versions of extensions. `pg_dump
+--create` saves most properties with a CREATE DATABASE, but a restore uses a database that already exists. Properties
+that can be changed are restored last. Encoding and collation cannot be changed. If the collation differs, the
+difference is reported with the options that create a database like the saved database.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ ORDER BY 1 NULLS FIRST, u.place
 """
 
 _LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
-"""Settings that are stored as lists of quoted names, and would be quoted once more (`variable_is_guc_list_quote` of
-pg_dump; extensions cannot have such settings). All others are kept verbatim.
+"""Settings whose values are lists of quoted names: `SET … TO` would quote the list again (`variable_is_guc_list_quote`
+of pg_dump). Extensions cannot have such settings. Values of other settings are restored verbatim.
 """
 
-# Columns of pg_database that some versions have not are asked for through JSON.
+# Columns of pg_database that some versions lack are read through JSON.
 _PROPERTIES = """
 SELECT pg_get_userbyid(d.datdba) AS owner, shobj_description(d.oid, 'pg_database') AS comment,
        d.datconnlimit AS connection_limit, d.datistemplate AS is_template, t.spcname AS tablespace,
@@ -65,7 +66,7 @@ _PROVIDERS = {"i": "icu", "b": "builtin"}
 
 
 def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
-    """Returns the settings of the connected database, and of roles in it."""
+    """Returns the settings of the connected database, for all roles and for single roles."""
     rows = connection.execute(text(_SETTINGS))
     return tuple(DatabaseSetting(role=row.role, name=row.name, value=row.value) for row in rows)
 
@@ -73,10 +74,10 @@ def settings_of(connection: Connection) -> tuple[DatabaseSetting, ...]:
 def restore_database_settings(
     database: Database, saved: Sequence[DatabaseSetting], findings: RestoreFindings, *, owners: bool
 ) -> None:
-    """Restores the saved settings, those of roles only with `owners`, and compares them with the current ones.
+    """Restore the saved settings, and compare them with the database's settings. Roles' settings need `owners`.
 
     Raises:
-        DatabaseUnavailable, DBAPIError: the server was lost.
+        DatabaseUnavailable, DBAPIError: the connection to the server was lost.
     """
     with database.connect() as connection:
         wanted = _settable(connection, saved, owners, findings)
@@ -99,7 +100,7 @@ def restore_database_settings(
 def _settable(
     connection: Connection, saved: Sequence[DatabaseSetting], owners: bool, findings: RestoreFindings
 ) -> list[DatabaseSetting]:
-    """Those that can be tried."""
+    """Returns the settings that can be restored, and reports the others."""
     roles = _role_names(connection)
     wanted = []
     for setting in saved:
@@ -137,7 +138,7 @@ def _set(connection: Connection, setting: DatabaseSetting, findings: RestoreFind
 
 
 def _may_connect(database: Database) -> bool:
-    """Returns whether a new session can connect; existing sessions are not affected by the new settings."""
+    """Returns whether a new session can connect. Existing sessions do not use the new settings."""
     try:
         PostgresConnection(database.target).close()
     except DatabaseUnavailable:
@@ -155,7 +156,7 @@ def _database_sql(connection: Connection) -> str:
 
 
 def _name_sql(setting: DatabaseSetting) -> str:
-    """An extension's settings have names of two parts and more."""
+    """Returns a setting's quoted name. Names of extensions' settings have several parts, separated by dots."""
     return ".".join(map(quote_identifier, setting.name.split(".")))
 
 
@@ -169,7 +170,7 @@ def properties_of(connection: Connection) -> DatabaseProperties:
 
 
 def _compare_fixed_properties(saved: DatabaseProperties, found: DatabaseProperties, findings: RestoreFindings) -> None:
-    """Records the differences from the saved properties that an existing database cannot change."""
+    """Record the differences in collation and in versions of extensions, which a restore cannot change."""
     if saved.locale_words() != found.locale_words():
         findings.environment.append(
             f"the database's collation is {found.locale_words()}, and was {saved.locale_words()}: text may sort and"
@@ -189,7 +190,7 @@ def _compare_fixed_properties(saved: DatabaseProperties, found: DatabaseProperti
 
 
 def creation_options(saved: DatabaseProperties) -> str:
-    """Options of CREATE DATABASE for a database of the same encoding and collation."""
+    """Returns options of CREATE DATABASE for a database with the saved encoding and collation."""
     options = [
         f"ENCODING {quote_literal(saved.encoding)}",
         f"LC_COLLATE {quote_literal(saved.collate)} LC_CTYPE {quote_literal(saved.ctype)}",
@@ -204,13 +205,15 @@ def creation_options(saved: DatabaseProperties) -> str:
 def restore_properties(
     database: Database, saved: DatabaseProperties, findings: RestoreFindings, *, owners: bool, untouched: bool
 ) -> None:
-    """Restores the properties of a database, as far as the server and the role allow.
+    """Restore the properties of a database, as far as the server and the role allow.
 
-    Owner and grants only with `owners`. An `untouched` database is only compared in what is fixed: a rehearsal's is
-    nobody else's, however the saved one is granted, and one that was in use before belongs to its users.
+    Args:
+        owners: restore the owner and the grants as well.
+        untouched: change no property, and only compare collation and versions of extensions. A rehearsal's database
+            must stay closed to other roles, and the properties of a database in use belong to its users.
 
     Raises:
-        DBAPIError: the server was lost.
+        DBAPIError: the connection to the server was lost.
     """
     with database.connect() as connection:
         found = properties_of(connection)
@@ -231,7 +234,7 @@ def restore_properties(
 
 
 def _give(connection: Connection, name: str, saved: DatabaseProperties, findings: RestoreFindings) -> None:
-    """The owner, and then the grants: they are made as the owner's."""
+    """Restore the owner, and then the grants, so that the owner is the grantor."""
     roles = _role_names(connection)
     owner = properties_of(connection).owner
     if saved.owner not in roles:
@@ -262,12 +265,12 @@ def _change(
     findings: RestoreFindings,
     is_done: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Runs statements; reports them as left to do if the server refuses one."""
+    """Run statements in one transaction. If the server refuses a statement, roll back and report all statements."""
     words = "the role has no right to"
     try:
         for statement in statements:
             connection.exec_driver_sql(statement)
-        # To a role that may grant nothing the server says so in a warning.
+        # If the role has no right to grant, the server gives only a warning. Therefore `is_done` checks the result.
         if is_done():
             connection.commit()
             return

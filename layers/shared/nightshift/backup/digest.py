@@ -1,16 +1,16 @@
-"""Computes the digest of a table: an order-independent hash of its rows, as the server itself prints them.
+"""Computes the digest of a table: a hash of its rows' text that does not depend on the rows' order.
 
 The server hashes every row's text (`hashtextextended`, 64 bits), and the hashes are summed. Any number of connections
-can compute the sum piece by piece, and equal rows count as often as they occur. The digest is the SHA-256 of row count
-and sum. It detects a backup that was not restored completely. It does not protect against deliberate changes; the
-SHA-256 of the parts does.
+can compute the sum piece by piece. A row that occurs twice counts twice. The digest is the SHA-256 of the row count and
+the sum. The digest detects an incomplete restore. It does not detect deliberate changes; the SHA-256 of the parts does.
 
-The text of a row depends on the session: take every digest on a `rows.postgres.PostgresConnection`, after `SESSION`, on
-both sides. The columns are the stored ones in their order. A stored generated column has a digest of its own, of the
-rows with its values: a restore computes them anew, and a function may have changed since they were stored.
+The text of a row depends on the session. Both digests to compare must be computed on a `rows.postgres.
+PostgresConnection` after `SESSION`. The digest includes the columns that are not generated, in order. Each stored
+generated column has its own digest, of the rows with the column's values: a restore computes the values anew, and a
+function may have changed since the values were stored.
 
-PostgreSQL promises the same hash for the same text on servers of one byte order. All processors of Lambda and RDS have
-the same.
+PostgreSQL guarantees the same hash for the same text on servers with the same byte order. All processors of Lambda and
+RDS have the same byte order.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SESSION = "SELECT length(set_config('search_path', '', false))"
-"""Statement that makes the names in `regclass` values and their like say their schema, whatever the role's own path."""
+"""Statement after which values of `regclass` and similar types always include the schema's name in their text."""
 
 HASH = "_nightshift_hash"
 """Name of the column with a row's hash, in transferred batches."""
 
 
 def row_hash(columns: Sequence[str]) -> str:
-    """SQL expression: the hash of one row, a bigint, of its stored columns in their order."""
+    """Returns a SQL expression for the hash of a row's columns, a bigint."""
     row = f"ROW({', '.join(quote_identifier(name) for name in columns)})"
-    # The database's own collation might take different texts for equal.
+    # In the database's own collation, different texts may be equal.
     return f'hashtextextended(CAST({row} AS text) COLLATE "C", 0)'
 
 
 def computed_hash(column: str) -> str:
-    """SQL expression: the hash of a generated column's value and of its row, whose own hash is the column `HASH`."""
+    """Returns a SQL expression for the hash of a generated column's value and of the row's hash in column `HASH`."""
     return f'hashtextextended(CAST(ROW({quote_identifier(column)}) AS text) COLLATE "C", {HASH})'
 
 
 def digest_sql(table: TableName, columns: Sequence[str], computed: Sequence[str] = ()) -> str:
-    """Query for one row of texts: row count and sums, of a table without its children.
+    """Returns a query that yields one row of texts: a table's row count and sums of hashes, without child tables.
 
-    The sum of the stored columns comes first, then one for each generated column.
+    The first sum is of the rows' hashes. The next sums are of the generated columns' hashes.
     """
     if not computed:
         return f"SELECT CAST(count(*) AS text), {_summed(row_hash(columns))} FROM ONLY {table.sql}"
     hashed = ", ".join([*map(quote_identifier, computed), f"{row_hash(columns)} AS {HASH}"])
     sums = ", ".join(map(_summed, [HASH, *map(computed_hash, computed)]))
-    # OFFSET keeps the server from writing the rows' hash out once for each sum.
+    # OFFSET prevents the server from repeating the expression of the row's hash for each sum.
     return f"SELECT CAST(count(*) AS text), {sums} FROM (SELECT {hashed} FROM ONLY {table.sql} OFFSET 0) hashed"
 
 
@@ -67,7 +67,7 @@ def _summed(hashes: str) -> str:
 
 @dataclass(slots=True)
 class RowHashSum:
-    """Rows, the sum of their hashes, and those of generated columns, so far."""
+    """Running totals: row count, sum of the rows' hashes, and the sums of the generated columns' hashes."""
 
     rows: int = 0
     total: int = 0
@@ -87,7 +87,7 @@ class RowHashSum:
         return self._digest_of(self.total)
 
     def digest_computed(self, place: int) -> str:
-        """The digest of a generated column, by its place among them."""
+        """Returns the digest of the generated column with index `place`."""
         return self._digest_of(self.computed[place] if self.computed else 0)
 
     def _digest_of(self, total: int) -> str:
@@ -95,6 +95,6 @@ class RowHashSum:
 
 
 def read_sum(connection: PostgresConnection, statement: str, bounds: TransactionLimits) -> RowHashSum:
-    """Runs a query of `digest_sql`."""
+    """Run a query of `digest_sql`, and return its totals."""
     rows, total, *more = (int(column[0].as_py()) for column in connection.read_table(statement, bounds).columns)
     return RowHashSum(rows, total, more)

@@ -1,11 +1,12 @@
 """Finds content that a backup of PostgreSQL does not include, so that manifest, report and restore can name it.
 
-docs/backup.md lists all kinds of objects that pg_dump and pg_dumpall know, and for each whether it is saved.
+docs/backup.md lists all kinds of objects that pg_dump and pg_dumpall save, and says whether nightshift saves each kind.
 
-Dependencies of the chosen schemas on schemas that are not saved are found when a backup is taken, not during a restore.
-PostgreSQL records them in `pg_depend`: types of columns, functions in defaults, checks, indexes, triggers and policies,
-parents of tables, referenced tables, sequences, collations, schemas of extensions. An extension's own objects do not
-count: it is saved by its name. The text of functions is not recorded; a schema that it names is reported as such.
+The chosen schemas may depend on schemas that are not saved. The module finds the dependencies when a backup is taken,
+not during a restore. PostgreSQL records them in `pg_depend`: types of columns, functions in defaults, checks, indexes,
+triggers and policies, parents of tables, referenced tables, sequences, collations, schemas of extensions. An extension
+is saved by its name, so its own objects do not count. `pg_depend` does not record the objects that a function's text
+names. The module searches the texts for schemas' names.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ JOIN pg_class c ON c.oid = p.oid AND c.relkind IN ('r', 'p', 'S') JOIN pg_namesp
 ORDER BY 1, 2, 3
 """
 
-# By kind, as `_SENTENCES` has them. The roles (but our own) and tablespaces are those that the database refers to.
+# The kinds are the keys of `_SENTENCES`. Roles (except nightshift's) and tablespaces are included if the database uses
+# them.
 _NAMES = """
 WITH ours AS (SELECT oid FROM pg_database WHERE datname = current_database()), found(kind, name) AS (
   SELECT 'role', r.rolname FROM pg_roles r, ours o WHERE r.oid >= 16384 AND r.rolname <> current_user AND (
@@ -72,7 +74,7 @@ _SENTENCES = {
 
 
 _NAMES_SHOWN, _DEPENDENTS_SHOWN = 20, 5
-"""Names in a sentence."""
+"""Maximum number of names in a sentence."""
 
 _KINDS = {
     "pg_class": "relnamespace",
@@ -91,7 +93,7 @@ _KINDS = {
     "pg_constraint": "connamespace",
     "pg_namespace": "oid",
 }
-"""Catalogues of objects that lie in a schema, by the column that names it."""
+"""Catalogs of objects that belong to a schema → the column with the schema."""
 
 _PARTS = {
     "pg_attrdef": "adrelid",
@@ -100,17 +102,17 @@ _PARTS = {
     "pg_rewrite": "ev_class",
     "pg_publication_rel": "prrelid",
 }
-"""Catalogues of parts of tables, by the column that names the table."""
+"""Catalogs of parts of tables → the column with the table."""
 
 _WITHOUT_SCHEMA = (
     *("pg_cast", "pg_language", "pg_transform", "pg_extension", "pg_foreign_data_wrapper", "pg_foreign_server"),
     *("pg_event_trigger", "pg_publication", "pg_am", "pg_user_mapping"),
 )
-"""Catalogues of objects that lie in no schema; they are in every backup."""
+"""Catalogs of objects that belong to no schema. Every backup has these objects."""
 
 
 def find_exclusions(connection: Connection, foreign: Sequence[TableName]) -> Iterator[str]:
-    """Yields a sentence for each kind of content that will not be saved."""
+    """Yields a sentence for each kind of content that is not saved."""
     if foreign:
         yield f"rows of foreign tables, which lie elsewhere: {', '.join(name.label for name in foreign)}"
     if objects := connection.execute(text("SELECT count(*) FROM pg_largeobject_metadata")).scalar():
@@ -125,7 +127,7 @@ def find_exclusions(connection: Connection, foreign: Sequence[TableName]) -> Ite
 
 
 def _added_to_extensions(connection: Connection) -> Iterator[str]:
-    """Name the tables of extensions that hold rows of users."""
+    """Yields a sentence for each extension's table that holds users' rows, and each extension's used sequence."""
     for row in list(connection.execute(text(_EXTENSION_ROWS))):
         name = TableName(row.nspname, row.relname)
         if not row.may_read:
@@ -192,13 +194,13 @@ ORDER BY 1
 
 
 def needs_outside(connection: Connection, schemas: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    """Yields a sentence for each schema to add to the chosen ones, with the objects that would lack without it."""
+    """Yields a sentence for each schema that the chosen schemas need, with the objects that a restore would lack."""
     chosen, needed = list(schemas), dict[str, list[str]]()
     while True:
         needs: dict[str, list[str]] = {}
         for row in connection.execute(text(_NEEDS), {"schemas": chosen}):
             needs.setdefault(row.schema, []).append(f"{row.kind} {row.name} ({row.needed_kind} {row.needed})")
-        # Whoever adds a schema needs what that one needs.
+        # An added schema may need further schemas.
         needed |= needs
         if not needs:
             break

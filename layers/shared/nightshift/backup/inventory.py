@@ -1,11 +1,13 @@
 """Lists the backups and checks each one, using only the objects in S3.
 
-A backup is *good* when its manifest can be read, has this name, and every object that it lists exists with its size; a
-deep check also reads every object and compares its SHA-256. Otherwise it is *damaged*, with reasons that name the
-damage, or *unfinished*, if there is no manifest. A good one is *proven* when a rehearsal's verification record names
-this very manifest. If S3 does not answer, no backup is judged: an error does not mean a missing object.
+A backup is *good* if its manifest can be read and has the backup's name, and every object that the manifest lists
+exists with its size. A deep check also reads every object and compares its SHA-256. A backup without a manifest is
+*unfinished*. Any other backup is *damaged*, and reasons name the damage. A good backup is *proven* if a rehearsal's
+verification record names this manifest. If S3 does not answer, no backup gets a state, because an error does not mean
+a missing object.
 
-One listing covers all of them: a request for a thousand objects, and one for each manifest and verification record.
+One listing covers all backups, with one request per thousand objects. Each manifest and verification record costs one
+more request.
 """
 
 from __future__ import annotations
@@ -36,18 +38,18 @@ from nightshift.errors import ColdStorage, ObjectAbsent
 from nightshift.store import ObjectStore
 
 NAME = re.compile(r"backup_\d{4}_\d{2}_\d{2}_\d{4}")
-"""Names of backups' folders; other folders under the prefix belong to somebody else."""
+"""Names of backups' folders. Other folders under the prefix do not belong to nightshift."""
 _BEGINNING = "backup_"
 
 _FURTHEST_ZONE = timedelta(hours=15)
-"""Maximum difference of local time from UTC; TIMEZONE may have been different then."""
+"""Maximum difference of local time from UTC. TIMEZONE may have changed since the backup."""
 
 READERS, DEEP_READERS = 8, 2
-"""Backups checked at once; each holds one object at a time in memory."""
+"""Number of backups checked at once. Each check holds one object at a time in memory."""
 
 
 class BackupState(StrEnum):
-    """State of a backup; see above."""
+    """State of a backup; see the module's docstring."""
 
     GOOD = "good"
     UNFINISHED = "unfinished"
@@ -58,12 +60,12 @@ class BackupState(StrEnum):
 class BackupPin(StrictModel):
     """An operator's mark on a backup that retention must not delete.
 
-    It is an object beside the manifest, `pinned.json`, so that S3 Object Lock on the manifest holds. A pin that cannot
-    be read counts, without an end: it says that somebody wanted to keep this backup.
+    The pin is an object `pinned.json` beside the manifest, because the manifest may be under S3 Object Lock. A pin that
+    cannot be read counts as a pin without an end, because somebody wanted to keep the backup.
 
     Attributes:
-        pinned_at: aware UTC.
-        until: aware; the first moment at which it does not count any more. None: it has no end.
+        pinned_at: time of the pin, aware UTC.
+        until: time at which the pin ends, aware. None: the pin has no end.
     """
 
     version: Literal[1] = 1
@@ -79,15 +81,15 @@ class BackupPin(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundBackup:
-    """One folder of objects, judged.
+    """A backup's folder and the state of the backup.
 
     Attributes:
-        manifest: where it could be read, also that of a damaged backup.
+        manifest: the manifest, also of a damaged backup; None: the manifest is missing or unreadable.
         proven: a rehearsal's verification record for this manifest.
-        pin: an operator's, active or over.
-        reasons: why it is not good, a sentence each.
+        pin: an operator's pin, active or ended.
+        reasons: one sentence for each reason why the backup is damaged.
         remarks: oddities that do not harm the backup, e.g. a verification record for another manifest.
-        objects, bytes: in the folder, listed in the manifest or not.
+        objects, bytes: totals of the folder, including objects that the manifest does not list.
     """
 
     name: str
@@ -113,12 +115,12 @@ class FoundBackup:
 
     @property
     def as_of(self) -> datetime | None:
-        """Scheduled time of the backup, aware; None without a readable manifest."""
+        """Returns the scheduled time of the backup, aware; None without a readable manifest."""
         return None if self.manifest is None else self.manifest.as_of
 
 
 def find_backups(store: ObjectStore, prefix: str, *, deep: bool = False) -> tuple[FoundBackup, ...]:
-    """Look at every backup under BACKUP_PREFIX, newest first by name; `deep` reads every object.
+    """Returns every backup under BACKUP_PREFIX, newest name first. With `deep` every object is read.
 
     Raises:
         StoreError: S3 did not answer.
@@ -135,7 +137,7 @@ def find_backups(store: ObjectStore, prefix: str, *, deep: bool = False) -> tupl
 
 
 def find_backup(store: ObjectStore, prefix: str, name: str, *, deep: bool = False) -> FoundBackup | None:
-    """Look at one backup; None where nothing lies under its name. Raises as `find_backups` does."""
+    """Returns one backup; None: no object has this prefix. Raises like `find_backups`."""
     if not NAME.fullmatch(name):
         return None
     place = BackupPath(prefix, name)
@@ -144,12 +146,12 @@ def find_backup(store: ObjectStore, prefix: str, name: str, *, deep: bool = Fals
 
 
 def newest_good(backups: tuple[FoundBackup, ...]) -> FoundBackup | None:
-    """The good backup of the latest moment."""
+    """Returns the good backup with the latest `as_of`."""
     return max((backup for backup in backups if backup.is_good), key=_moment, default=None)
 
 
 def newest_proven(backups: tuple[FoundBackup, ...]) -> FoundBackup | None:
-    """The good backup of the latest moment among those that a rehearsal has restored."""
+    """Returns the proven backup with the latest `as_of`."""
     return newest_good(tuple(backup for backup in backups if backup.is_proven))
 
 
@@ -159,7 +161,7 @@ def _moment(backup: FoundBackup) -> tuple[datetime, str]:
 
 
 def _judged(store: ObjectStore, place: BackupPath, sizes: Mapping[str, int], deep: bool) -> FoundBackup:
-    """Returns the state of a backup's folder, by the sizes of its objects, whose keys are those below the folder."""
+    """Returns the state of a backup. `sizes`: key relative to the backup's folder → size of the object."""
     unfinished = FoundBackup(
         name=place.name, state=BackupState.UNFINISHED, objects=len(sizes), bytes=sum(sizes.values())
     )
@@ -232,7 +234,7 @@ def _about_the_bytes(store: ObjectStore, place: BackupPath, part: BackupPart) ->
 def read_verification_record(
     store: ObjectStore, place: BackupPath, manifest_sha256: str
 ) -> tuple[VerificationRecord | None, tuple[str, ...]]:
-    """Returns the verification record if it is for this manifest; else a remark."""
+    """Returns the verification record if it names this manifest. Otherwise returns None and a remark."""
     try:
         record = parse_strict(VerificationRecord, store.get_object(place.verification_key), place.verification_key)
     except ObjectAbsent:
@@ -247,7 +249,7 @@ def read_verification_record(
 
 
 def read_pin(store: ObjectStore, place: BackupPath) -> tuple[BackupPin | None, tuple[str, ...]]:
-    """Return a backup's pin, and a remark where it cannot be read; None where there is none."""
+    """Returns a backup's pin, and a remark if the pin cannot be read. None: the backup has no pin."""
     try:
         pin = parse_strict(BackupPin, store.get_object(place.pin_key), place.pin_key)
     except ObjectAbsent:
@@ -260,12 +262,12 @@ def read_pin(store: ObjectStore, place: BackupPath) -> tuple[BackupPin | None, t
 
 
 def pin_backup(store: ObjectStore, place: BackupPath, pin: BackupPin) -> None:
-    """Write a pin; it takes the place of an earlier one in one step, so that the backup is pinned all the while."""
+    """Write a pin. One request replaces an earlier pin, so that the backup is pinned without interruption."""
     store.put_object(place.pin_key, to_json(pin), content_type=JSON, overwrite=True)
 
 
 def unpin_backup(store: ObjectStore, place: BackupPath) -> bool:
-    """Delete a pin; returns False where there is none."""
+    """Delete a pin. Returns False if the backup has no pin."""
     if (info := store.head_object(place.pin_key)) is None:
         return False
     store.delete_if_unchanged(info)

@@ -1,16 +1,17 @@
 """The manifest of a backup, the verification record of a rehearsal, and the layout of a backup's objects.
 
-    <BACKUP_PREFIX>/<name>/manifest.json      written last; without it there is no backup
-                           proven.json        a rehearsal restored it and found all of it (an object of its own, so that
-                                              S3 Object Lock on the manifest holds)
-                           pinned.json        an operator wants to keep it, see `inventory.BackupPin`
+    <BACKUP_PREFIX>/<name>/manifest.json      written last; without a manifest there is no backup
+                           proven.json        a rehearsal has restored the backup completely (a separate object, because
+                                              the manifest may be under S3 Object Lock)
+                           pinned.json        an operator wants to keep the backup, see `inventory.BackupPin`
                            <run_id>/…         objects that the manifest lists
 
-A manifest is parsed strictly: an unknown key, a missing one, inconsistent counts or a wrong checksum make it invalid.
-Its keys are relative to `<BACKUP_PREFIX>/<name>/`, so that a complete copy elsewhere is a valid backup, too.
+A manifest is parsed strictly: an unknown key, a missing key, inconsistent counts or a wrong checksum make it invalid.
+The object keys in a manifest are relative to `<BACKUP_PREFIX>/<name>/`, so that a complete copy of the folder is a
+valid backup, too.
 
-Before a rehearsal has restored the backup, no other object confirms its manifest. So the manifest carries the SHA-256
-of its other keys. The checksum detects corruption and accidental edits; it is not a signature.
+Until a rehearsal has restored the backup, no other object confirms the manifest. The manifest therefore contains a
+SHA-256 of its other keys. The checksum detects corruption and accidental edits; it is not a signature.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class BackupPath:
 
     @property
     def folder(self) -> str:
-        """Key prefix of all its objects, with a slash at the end."""
+        """Returns the key prefix of all the backup's objects, with a slash at the end."""
         return f"{repository_prefix(self.prefix)}{self.name}/"
 
     @property
@@ -74,30 +75,30 @@ class BackupPath:
 
 
 def repository_prefix(prefix: str) -> str:
-    """Key prefix of all backups."""
+    """Returns the key prefix of all backups: BACKUP_PREFIX with a slash at the end, or an empty string."""
     return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
 def backup_name(as_of: datetime, timezone: str) -> str:
-    """Returns the name of the backup of this time, by the clocks of this zone."""
+    """Returns the name of the backup with this scheduled time, in local time of this time zone."""
     return as_of.astimezone(ZoneInfo(timezone)).strftime("backup_%Y_%m_%d_%H%M")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupManifest(StrictModel):
-    """A whole backup.
+    """The description of a whole backup.
 
     Attributes:
-        as_of: aware UTC time that the run stood for.
-        database: the database's name; for SQLite, its file's.
-        server_version: as the server prints it, e.g. `18.1`; SQLite's library's.
-        client_version: of the pg_dump that wrote the schema.
-        replayed_at: of one that was read from a standby: when the last transaction that it had replayed was committed.
-        groups: one for a backup of one moment.
-        logs_left: positions from which the next backup continues.
-        missing: content that the backup does not hold, a sentence each.
-        unsaved: those of `missing` that it should hold: tables that could not be read, and the like.
-        seal: checksum of all the rest; set by `to_json`, and only present after reading.
+        as_of: scheduled time of the backup, aware UTC.
+        database: name of the database, or of the SQLite file.
+        server_version: version of the server as it prints it, e.g. `18.1`, or of the SQLite library.
+        client_version: version of the pg_dump that wrote the schema.
+        replayed_at: if rows were read from a standby, commit time of the last transaction that it had replayed.
+        groups: groups of tables, each from one snapshot. A backup from one snapshot has one group.
+        logs_left: positions in logs from which the next backup continues.
+        missing: one sentence for each kind of content that the backup does not hold.
+        unsaved: the sentences of `missing` about content that should have been saved, e.g. unreadable tables.
+        seal: checksum of all other fields. `to_json` writes it; the field is empty until the manifest is read.
     """
 
     version: Literal[1] = 1
@@ -123,11 +124,11 @@ class BackupManifest(StrictModel):
     seal: str = ""
 
     def list_objects(self) -> Iterator[BackupPart]:
-        """Every object that the backup consists of, but the manifest; one that several parts share only once."""
+        """Yields each object of the backup once, except the manifest."""
         yield from {part.key: part.object for part in self.list_parts()}.values()
 
     def list_parts(self) -> Iterator[BackupPart]:
-        """Everything that the backup consists of, but the manifest: objects, and files in packs."""
+        """Yields each part of the backup, except the manifest. A part is an object, or a file in a pack."""
         for part in (self.schema.dump, self.schema.sql):
             if part is not None:
                 yield part
@@ -141,7 +142,7 @@ class BackupManifest(StrictModel):
 
     @property
     def bytes(self) -> int:
-        """Of all objects but the manifest."""
+        """Returns the total size of all objects except the manifest."""
         return sum(part.bytes for part in self.list_objects())
 
     def find_table(self, label: str) -> TableEntry | None:
@@ -153,11 +154,12 @@ class VerificationRecord(StrictModel):
     """Verification record that a rehearsal writes.
 
     Attributes:
-        manifest_sha256: of the manifest's bytes; the record is for that one alone.
-        proven_at: aware UTC.
-        server_version: of the server that it was restored to.
-        but_for: limits of the proof, a sentence each.
-        reworded: definitions that the server words differently once restored, with a SHA-256 of how (`schema_diff`).
+        manifest_sha256: SHA-256 of the manifest's bytes. The record is valid for this manifest only.
+        proven_at: time of the rehearsal, aware UTC.
+        server_version: version of the server into which the backup was restored.
+        but_for: one sentence for each limit of the proof.
+        reworded: name of a definition that PostgreSQL words differently after a restore → SHA-256 of the new wording
+            (see `schema_diff`).
     """
 
     version: Literal[1] = 1
@@ -171,12 +173,12 @@ class VerificationRecord(StrictModel):
 
 
 def sha256_of(body: bytes) -> str:
-    """Hex; of a manifest's bytes, it is what `VerificationRecord.manifest_sha256` names."""
+    """Returns the SHA-256 of some bytes in hex, e.g. for `VerificationRecord.manifest_sha256`."""
     return hashlib.sha256(body).hexdigest()
 
 
 def to_json(facts: StrictModel) -> bytes:
-    """As it is written to S3, or kept beside a backup that is not finished; a manifest with its checksum, last."""
+    """Returns the JSON for S3 or for a checkpoint. A manifest gets its checksum as the last key."""
     plain = asdict(facts)
     if isinstance(facts, BackupManifest):
         del plain[SEAL]
@@ -185,15 +187,15 @@ def to_json(facts: StrictModel) -> bytes:
 
 
 def manifest_seal(facts: dict[str, Any]) -> str:
-    """The checksum of a manifest's other keys, whatever their order."""
+    """Returns the checksum of a manifest's other keys. The order of the keys does not matter."""
     return sha256_of(json.dumps(facts, ensure_ascii=False, sort_keys=True, default=datetime.isoformat).encode())
 
 
 def read_manifest(body: bytes, *, key: str) -> BackupManifest:
-    """Read the manifest that lies at `key`.
+    """Returns the manifest in `body`. `key` is the object's key, for messages.
 
     Raises:
-        ManifestDamaged: it is not one that was written whole by this program, or a newer one of it.
+        ManifestDamaged: the manifest was altered, or a newer nightshift wrote it.
     """
     manifest = parse_strict(BackupManifest, body, key)
     if contradiction := next(_contradictions(manifest), None):
@@ -205,7 +207,7 @@ def read_manifest(body: bytes, *, key: str) -> BackupManifest:
 
 
 def read_entry(body: str) -> TableEntry:
-    """Read a table's entry as `nightshift_backup` keeps it; raises as `read_manifest` does."""
+    """Returns a table's entry from its JSON in the table `nightshift_backup`. Raises `ManifestDamaged`."""
     return parse_strict(TableEntry, body.encode(), "nightshift_backup")
 
 
@@ -224,7 +226,7 @@ def _contradictions(manifest: BackupManifest) -> Iterator[str]:
 
 
 def _about_objects(manifest: BackupManifest) -> Iterator[str]:
-    """Objects that are listed twice; packs whose parts say different things of them, overlap, or reach beyond them."""
+    """Yields a sentence for each object that is listed twice, and each pack whose parts contradict each other."""
     objects: dict[str, list[BackupPart]] = {}
     for part in manifest.list_parts():
         objects.setdefault(part.key, []).append(part)

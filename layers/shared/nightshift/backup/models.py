@@ -1,6 +1,6 @@
-"""Data classes of which a manifest consists, as its JSON has them.
+"""Data classes for the JSON of a manifest.
 
-JSON is read strictly: an unknown key, a missing one, or a value of another type is an error that names the field.
+JSON is read strictly: an unknown key, a missing key, or a value of another type is an error that names the field.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ HINT = "take another backup; this one was altered, or written by a newer nightsh
 T = TypeVar("T")
 
 _adapter = cache(TypeAdapter)
-"""Built when the first one is read: a run that only writes does without."""
+"""Returns the reader of a class, built on first use. A run that only writes builds no reader."""
 
 
 class ManifestDamaged(NightshiftError):
-    """A manifest or a verification record is not as it was written; objects beside it do not make it a backup."""
+    """A manifest, a verification record or a pin was altered, or cannot be read."""
 
 
 class StrictModel:
-    """A dataclass that pydantic reads: no unknown key, no value of another type."""
+    """Base class of dataclasses that pydantic reads strictly: no unknown key, no value of another type."""
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -36,10 +36,10 @@ class StrictModel:
 
 
 def parse_strict(kind: type[T], body: bytes, key: str) -> T:
-    """Read the JSON of the object `key`.
+    """Returns an instance of `kind` from JSON. `key` is the object's key, for messages.
 
     Raises:
-        ManifestDamaged: it is none of this kind.
+        ManifestDamaged: the JSON does not fit `kind`.
     """
     reader: TypeAdapter[T] = _adapter(cast("Any", kind))
     try:
@@ -56,11 +56,11 @@ def parse_strict(kind: type[T], body: bytes, key: str) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedObject(StrictModel):
-    """The object that a part shares with others.
+    """The object that a part shares with other parts.
 
     Attributes:
-        offset: of the part's first byte in the object.
-        bytes, sha256: of the whole object.
+        offset: position of the part's first byte in the object.
+        bytes, sha256: size and hash of the whole object.
     """
 
     offset: int
@@ -70,13 +70,13 @@ class SharedObject(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupPart(StrictModel):
-    """One object, or some of the bytes of one.
+    """One object, or a range of bytes of one object.
 
     Attributes:
-        key: of the object, relative to the backup's folder.
-        rows: in a Parquet file, lines or events in one of logs; 0 in others.
-        sha256: hex, of its bytes.
-        pack: of a small table's file, which lies in a pack of `uploader`; None: the object is this part alone.
+        key: the object's key, relative to the backup's folder.
+        rows: rows of a table, or lines or events of logs; 0 for other parts.
+        sha256: SHA-256 of the part's bytes, in hex.
+        pack: the pack (see `uploader`) that holds the part, a small table's file; None: the part is a whole object.
     """
 
     key: str
@@ -87,13 +87,13 @@ class BackupPart(StrictModel):
 
     @property
     def object(self) -> BackupPart:
-        """The whole object that the part lies in."""
+        """Returns the whole object that contains the part."""
         return BackupPart(key=self.key, rows=0, bytes=self.pack.bytes, sha256=self.pack.sha256) if self.pack else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedColumn(StrictModel):
-    """A column whose values were saved; `type` as the database declares it."""
+    """A column whose values were saved. `type` is the declared type."""
 
     name: str
     type: str
@@ -101,7 +101,7 @@ class SavedColumn(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputedColumn(StrictModel):
-    """A stored generated column, whose values a restore computes anew; `digest` is of the rows with its values."""
+    """A stored generated column. A restore computes its values anew. `digest` covers the rows with its values."""
 
     name: str
     type: str
@@ -121,13 +121,13 @@ class SavedRelation(StrictModel):
 
     @property
     def label(self) -> str:
-        """As `TableName.label`."""
+        """Returns `TableName.label` of the relation."""
         return self.table.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewEntry(SavedRelation):
-    """A materialized view that held rows, which a restore fills by its query; `digest` is of the rows that it held."""
+    """A materialized view that held rows. A restore fills it by its query. `digest` covers the rows that it held."""
 
     rows: int
     digest: str
@@ -136,16 +136,16 @@ class ViewEntry(SavedRelation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableEntry(SavedRelation):
-    """One table that holds rows itself: a plain one, or a leaf partition; without the rows of its children.
+    """One table that holds rows itself: a plain table or a leaf partition, without the rows of child tables.
 
-    SQLite's one entry is the database file.
+    In a backup of SQLite, the only entry is the database file.
 
     Attributes:
-        rows: how many were saved; SQLite: in all tables of the file.
-        digest: see `digest`; SQLite: SHA-256 of the file, whose pieces the parts are, in their order.
-        columns: in the order of the table; values of generated ones are not saved.
-        parts: none for an empty table.
-        computed: the stored generated columns; backups of older versions know of none.
+        rows: number of saved rows; SQLite: number of rows in all tables of the file.
+        digest: see the module `digest`; SQLite: SHA-256 of the file.
+        columns: columns in the order of the table, without generated columns.
+        parts: the saved parts; empty for an empty table; SQLite: the pieces of the file, in order.
+        computed: the stored generated columns; empty in backups of older versions.
     """
 
     rows: int
@@ -158,7 +158,7 @@ class TableEntry(SavedRelation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceState(SavedRelation):
-    """State of a sequence at the snapshot or later, never before (PostgreSQL keeps no older state of it)."""
+    """State of a sequence at the time of the snapshot or later. PostgreSQL stores only a sequence's present state."""
 
     last_value: int
     is_called: bool
@@ -186,11 +186,11 @@ class DatabaseProperties(StrictModel):
     """The properties of a database besides its contents.
 
     Attributes:
-        connection_limit: -1: none.
-        provider: of the collation: `c` (libc), `i` (ICU) or `b` (builtin).
-        locale, rules: of ICU and builtin ones.
-        collation_version: as the collation's library reported it when the database was created.
-        grants: of all but the owner; those by default are spelt out.
+        connection_limit: maximum number of connections; -1: no limit.
+        provider: provider of the collation: `c` (libc), `i` (ICU) or `b` (builtin).
+        locale, rules: locale and rules of an ICU or builtin collation.
+        collation_version: version that the collation's library reported when the database was created.
+        grants: privileges of every role but the owner; PostgreSQL's default privileges are listed explicitly.
     """
 
     owner: str
@@ -209,7 +209,7 @@ class DatabaseProperties(StrictModel):
     extensions: tuple[ExtensionVersion, ...]
 
     def locale_words(self) -> str:
-        """The collation, for people."""
+        """Returns the collation's names, for messages."""
         names = [self.collate, *([self.ctype] if self.ctype != self.collate else [])]
         names += [f"{'ICU' if self.provider == 'i' else 'builtin'} {self.locale}"] if self.locale else []
         return ", ".join([*names, *([f"rules {self.rules}"] if self.rules else [])])
@@ -217,9 +217,9 @@ class DatabaseProperties(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSetting(StrictModel):
-    """A setting of `ALTER DATABASE … SET`; with `role`, for that role's sessions alone.
+    """A setting of `ALTER DATABASE … SET`. If `role` is set, the setting applies only to the role's sessions.
 
-    `value` is as pg_db_role_setting has it. No report tells it: people keep keys of their applications there.
+    `value` has the format of pg_db_role_setting. No report contains values, because some hold applications' keys.
     """
 
     role: str | None
@@ -233,7 +233,7 @@ class DatabaseSetting(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotGroup(StrictModel):
-    """Tables of one moment; `tables` are their labels."""
+    """Tables that were read in one snapshot. `tables` are their labels."""
 
     snapshot_time: datetime
     tables: tuple[str, ...]
@@ -241,7 +241,7 @@ class SnapshotGroup(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFiles(StrictModel):
-    """The schema: as pg_restore reads it, and as people do; None where no client was to be had (see `missing`)."""
+    """The schema's files: an archive for pg_restore and SQL for people. None: no pg_dump was found (see `missing`)."""
 
     dump: BackupPart | None = None
     sql: BackupPart | None = None
@@ -249,12 +249,12 @@ class SchemaFiles(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCheckpoint(StrictModel):
-    """Position from which the next backup continues with logs that this one has saved only in part.
+    """Position in logs that this backup saved only in part. The next backup continues there.
 
     Attributes:
-        group: of CloudWatch; or a directory's, as `logs.day` calls it.
-        from_ms: milliseconds since 1970.
-        ids: of that millisecond's events that are saved.
+        group: name of a CloudWatch log group, or of a directory as in `logs.day`.
+        from_ms: time at which the next backup begins, in milliseconds since 1970.
+        ids: ids of the saved events of the millisecond `from_ms`.
     """
 
     group: str

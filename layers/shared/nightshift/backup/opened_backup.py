@@ -20,22 +20,22 @@ from nightshift.results.backup import RestoredBackup
 from nightshift.store import ObjectStore
 
 RECENT_PACKS = 3
-"""Packs of 4 MB that a restore holds in memory: its workers take tables in the order of their packs."""
+"""Number of packs of 4 MB that a restore holds in memory. Workers load tables in the order of their packs."""
 
 _HINT = "nothing was made of it; nightshift backups says which others there are"
 
 
 class BackupNotFound(NightshiftError):
-    """No backup has that name: none was begun, or none was finished."""
+    """No finished backup has the name."""
 
 
 class BackupDamaged(NightshiftError):
-    """Objects of a backup are missing, or are not what its manifest says; `detail` names them."""
+    """Objects of a backup are missing, or differ from the manifest. `detail` names the objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedBackup:
-    """A backup that exists; `_packs` are the bodies of the packs that were read last, by their keys."""
+    """A backup with its manifest. `_packs`: key → bytes, for the packs that were read last."""
 
     store: ObjectStore
     place: BackupPath
@@ -46,12 +46,13 @@ class OpenedBackup:
 
     @classmethod
     def open_named(cls, store: ObjectStore, prefix: str, name: str) -> OpenedBackup:
-        """Read a backup's manifest, below BACKUP_PREFIX.
+        """Read the manifest of the backup `name` below BACKUP_PREFIX, and return the backup.
 
         Raises:
-            BackupNotFound: it has none.
-            ManifestDamaged: it is not as it was written.
-            StoreError: S3 could not be asked.
+            BackupNotFound: the manifest does not exist.
+            BackupDamaged: the manifest is another backup's.
+            ManifestDamaged: the manifest was altered, or cannot be read.
+            StoreError: S3 did not answer, or refused.
         """
         place = BackupPath(prefix, name)
         body = store.get_or_none(place.manifest_key)
@@ -68,7 +69,7 @@ class OpenedBackup:
         return cls(store, place, manifest, sha256_of(body))
 
     def blank_result(self, target: str | None, *, dry_run: bool) -> RestoredBackup:
-        """The result of a restore that has not begun, with what the backup does not hold."""
+        """Returns the result of a restore that has not begun. It names the content that the backup does not hold."""
         return RestoredBackup(
             name=self.manifest.name,
             target=target,
@@ -78,12 +79,12 @@ class OpenedBackup:
         )
 
     def exclusion_warnings(self) -> tuple[str, ...]:
-        """Returns a warning for each kind of content that a backup cannot include."""
+        """Returns a warning for each kind of content that a backup does not include by design."""
         manifest = self.manifest
         return tuple(f"the backup does not hold {part}" for part in manifest.missing if part not in manifest.unsaved)
 
     def verification_record(self) -> VerificationRecord | None:
-        """Returns the verification record for this manifest; None if there is none, or S3 does not return it."""
+        """Returns the verification record for this manifest; None: it does not exist, or S3 does not return it."""
         try:
             record, _ = read_verification_record(self.store, self.place, self.manifest_sha256)
         except StoreError:
@@ -91,11 +92,11 @@ class OpenedBackup:
         return record
 
     def check_objects(self) -> None:
-        """Checks by a listing that every object exists and has its size; nothing is read.
+        """Check by a listing that every object exists and has its size. No object is read.
 
         Raises:
-            BackupDamaged: some are missing or cut; every one is named.
-            StoreError: S3 could not be asked.
+            BackupDamaged: objects are missing or have another size. The error names up to 20 of the objects.
+            StoreError: S3 did not answer, or refused.
         """
         sizes = {info.key: info.size for info in self.store.list_objects(self.place.folder)}
         wrong = []
@@ -109,11 +110,11 @@ class OpenedBackup:
             raise BackupDamaged(f"{self.manifest.name} is damaged", detail="\n".join(wrong[:20]), hint=_HINT)
 
     def read_part(self, part: BackupPart) -> bytes:
-        """The bytes of a part, on its SHA-256; the packs that were read last are kept.
+        """Returns the bytes of a part, after checking its SHA-256. The packs that were read last stay in memory.
 
         Raises:
-            BackupDamaged: it is missing, or its bytes are others.
-            StoreError: S3 could not be asked.
+            BackupDamaged: the part is missing, or has other bytes.
+            StoreError: S3 did not answer, or refused.
         """
         if part.pack is None:
             return self._read(part)
@@ -140,17 +141,17 @@ def _proven(name: str, part: BackupPart, body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class BackupRepository:
-    """Bucket and prefix of the backups; `prefix` is BACKUP_PREFIX."""
+    """The backups in one bucket below `prefix`, which is BACKUP_PREFIX."""
 
     store: ObjectStore
     prefix: str
 
     def find_newest(self) -> FoundBackup | None:
-        """The newest good backup."""
+        """Returns the newest good backup; None: there is no good backup."""
         return newest_good(find_backups(self.store, self.prefix))
 
     def open_backup(self, name: str) -> OpenedBackup:
-        """A backup by its name, or the newest good one; raises as `OpenedBackup.open_named` does."""
+        """Returns the backup `name`, or for `newest` the newest good backup. Raises like `OpenedBackup.open_named`."""
         if name == NEWEST:
             newest = self.find_newest()
             if newest is None:

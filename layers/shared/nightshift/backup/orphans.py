@@ -1,13 +1,13 @@
-"""Deletes objects that no manifest lists, of runs that were killed, failed, or had to start a table again.
+"""Deletes objects that no manifest lists: objects of runs that were killed, failed, or had to start a table again.
 
-An object's key names the run that wrote it. Only objects of runs in our own history are deleted: another database may
-have its backups under the same prefix, by mistake, and be writing one right now. Nothing is deleted under a manifest
-that cannot be read: the objects there may be all that is left of a backup.
+An object's key names the run that wrote the object. Only objects of runs in this database's history are deleted:
+another database may have backups under the same prefix by mistake, and may be writing a backup. If a backup's manifest
+cannot be read, no object of the backup is deleted, because the objects may be the rest of a backup.
 
-The run lock guarantees that no other run of ours is alive, and a lock can be lost. So a run that never ended is first
-declared dead in the history, and only then loses its objects. A run locks its own row there while it writes its
-manifest, and writes it only if it has not been declared dead. Both sides lock the same run row, so a manifest can never
-be written after its objects were deleted.
+The run lock prevents two runs at once, but a lock can be lost. A run that never ended is therefore first marked as
+failed in the history, and only then its objects are deleted. A run locks its own row in the history while it writes its
+manifest, and writes the manifest only if the row is not marked as failed. Both sides lock the same row, so a manifest
+is never written after its objects were deleted.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _RUNNING = "running"
 
 @dataclass(frozen=True, slots=True)
 class OrphanCleanup:
-    """Number of objects that are gone, and a sentence for each oddity."""
+    """Number of deleted objects, and a sentence for each oddity."""
 
     removed: int = 0
     warnings: tuple[str, ...] = ()
 
 
 def known_run_ids(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
-    """Those of the runs that are in this database's history of backups; a database that was never run on has none."""
+    """Returns the run IDs that are in this database's history of backups. A database without history has none."""
     wanted = sorted(set(run_ids))
     if not wanted or not table_exists(connection, run_table):
         return frozenset()
@@ -50,12 +50,13 @@ def known_run_ids(connection: Connection, run_ids: Iterable[str]) -> frozenset[s
 
 @contextmanager
 def hold_run_alive(database: Database, run_id: str) -> Iterator[None]:
-    """Holds the run alive while its manifest is written: it has not been declared dead, and cannot be.
+    """Check that the run is not marked as failed, and prevent the mark while the run writes its manifest.
 
-    SQLite's lock is the kernel's and cannot be lost; a row's lock would keep the application from writing.
+    In SQLite the row is not locked, because a lock would prevent the application from writing. SQLite's run lock is
+    the kernel's, and cannot be lost.
 
     Raises:
-        RunAborted: somebody has; its objects may be gone.
+        RunAborted: another run has marked this run as failed. Its objects may be deleted.
     """
     with database.connect() as connection:
         mine = select(run_table.c.status).where(run_table.c.run_id == run_id).with_for_update()
@@ -82,9 +83,11 @@ def delete_orphans(
     kept: frozenset[str],
     versions: bool,
 ) -> OrphanCleanup:
-    """Remove leftovers below all backups, but not the keys `kept`, which a backup that is continued needs.
+    """Delete the orphans in all backups' folders.
 
-    With `versions` the objects' versions are deleted as well (Object Lock).
+    Args:
+        kept: keys that are not deleted, because an unfinished backup needs the objects.
+        versions: delete all versions of the objects (Object Lock).
     """
     unlisted: dict[tuple[str, str], list[str]] = {}
     for backup in backups:
@@ -94,9 +97,9 @@ def delete_orphans(
                 unlisted.setdefault((place.manifest_key if backup.manifest is None else "", run_id), []).append(key)
     with database.connect() as connection:
         ours = _declared_dead(connection, {run_id for _, run_id in unlisted if run_id})
-    # Only now, when no dead run can write one any more: is there still no manifest?
+    # From here on no failed run can write a manifest. Only now the absence of a manifest is final.
     finished = {manifest for manifest, _ in unlisted if manifest and store.head_object(manifest)}
-    # A stamp without a manifest is nobody's: it says nothing any more.
+    # A verification record without a manifest belongs to no run, and is deleted.
     ready = [(run_id, keys) for (manifest, run_id), keys in unlisted.items() if manifest not in finished]
     keys = [key for run_id, keys_of_run in ready if not run_id or run_id in ours for key in keys_of_run]
     unknown = [keys_of_run[0] for run_id, keys_of_run in ready if run_id and run_id not in ours]
@@ -111,7 +114,7 @@ def delete_orphans(
 
 
 def _declared_dead(connection: Connection, run_ids: set[str]) -> frozenset[str]:
-    """Those that are ours; none of them can finish a backup any more."""
+    """Mark this database's runs that never ended as failed. Returns the run IDs in this database's history."""
     if not run_ids:
         return frozenset()
     never_ended = run_table.c.run_id.in_(sorted(run_ids)) & (run_table.c.job == JOB) & (run_table.c.status == _RUNNING)
@@ -121,7 +124,7 @@ def _declared_dead(connection: Connection, run_ids: set[str]) -> frozenset[str]:
 
 
 def _unlisted(store: ObjectStore, place: BackupPath, backup: FoundBackup) -> Iterator[tuple[str, str]]:
-    """Keys that are not the backup's, each with the run that its name says."""
+    """Yields each key that the manifest does not list, with the run ID in the key."""
     if backup.state is BackupState.DAMAGED:
         return
     listed = {part.key for part in backup.manifest.list_objects()} if backup.manifest else set()

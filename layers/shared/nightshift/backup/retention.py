@@ -1,24 +1,24 @@
 """Decides which backups to keep, by their times and their proofs, and deletes the others.
 
-Of each of the last days, weeks and months that *have* a backup, the newest is kept; a month of failures therefore
-expires nothing. Backups that a rehearsal has restored ("proven") and others are counted separately: any number of
-unproven backups cannot displace a proven one. Retention never deletes the newest backup, the newest proven one, or the
-last remaining one.
+Only days, weeks and months that *have* a backup count. Retention keeps the newest backup of each of the last counted
+days, weeks and months, so that a month of failures deletes no backup. Backups that a rehearsal has restored ("proven")
+and other backups are counted separately, so that unproven backups never displace a proven backup. Retention never
+deletes the newest backup, the newest proven backup, or the last remaining backup.
 
-Backups of the last 24 hours are kept, too: two of one afternoon, before and after a migration, are both wanted. So are
-backups that an operator has pinned (see `inventory.BackupPin`), and the one that the run itself has made. All of these
-are counted like others.
+Retention also keeps all backups of the last 24 hours: an operator may need a backup before and a backup after a
+migration. It also keeps backups that an operator has pinned (see `inventory.BackupPin`), and the backup that the run
+itself has made. All kept backups are counted like other backups.
 
 Rejected: counting days of the calendar (a week of failed runs would delete the week before it), and counting both kinds
-together (rehearsals are weekly, so the newest of a day is seldom a proven one).
+together (rehearsals are weekly, so the newest backup of a day is seldom proven).
 
-A backup's manifest is deleted first. Once it is gone the backup does not exist any more. So a run that dies half-way
-leaves objects without a backup (the next run deletes them), and never a backup that looks complete and is not. If S3
-refuses to delete the manifest, as under Object Lock, the backup is left whole, named, and tried again by the next run.
+A backup's manifest is deleted first, and without its manifest a backup does not exist. A killed run therefore leaves
+objects without a backup, which the next run deletes, and never an incomplete backup that looks complete. If S3 refuses
+to delete the manifest, e.g. under Object Lock, the whole backup stays and is reported. The next run tries again.
 
-Under Object Lock the versions themselves are deleted, which S3 refuses as long as the lock holds. Without it the
-objects are deleted: in a bucket with versions that hides them, and the bucket's own rules decide how long they can be
-recovered.
+Under Object Lock the objects' versions are deleted, which S3 refuses until the lock ends. Without Object Lock the
+objects are deleted. In a bucket with versioning a deletion only hides an object, and the bucket's lifecycle rules
+decide how long the object can be recovered.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LOCKED = "AccessDenied"
 
 @dataclass(frozen=True, slots=True)
 class RetentionCandidate:
-    """A good backup, as far as retention cares; `as_of` is aware."""
+    """The facts about a good backup that retention needs. `as_of` is aware."""
 
     name: str
     as_of: datetime
@@ -51,10 +51,10 @@ class RetentionCandidate:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Number of backups to keep of each kind; the zone's midnights divide the days, its Mondays the weeks.
+    """Number of days, weeks and months of which to keep a backup. Days and weeks begin in the time zone `zone`.
 
     Raises:
-        ValueError: a number that makes no sense.
+        ValueError: `daily` is less than 1, or another number is negative.
     """
 
     daily: int
@@ -69,7 +69,7 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetentionDecision:
-    """Decision on one backup; `rules` are why it stays, e.g. `daily 2025-10-21`; none: it goes."""
+    """Decision on one backup. `rules` are the reasons to keep it, e.g. `daily 2025-10-21`. Empty: it is deleted."""
 
     backup: RetentionCandidate
     rules: tuple[str, ...]
@@ -82,9 +82,9 @@ class RetentionDecision:
 def apply_retention(
     backups: Iterable[RetentionCandidate], now: datetime, keep: RetentionPolicy, *, made: str | None = None
 ) -> tuple[RetentionDecision, ...]:
-    """Decide on every good backup, newest first.
+    """Returns the decision on every good backup, newest first.
 
-    Backups that stand for a time after `now` stay, and are not counted; `made` is the one that this run has made.
+    Backups with `as_of` after `now` are kept, and not counted. `made` is the name of the backup that this run made.
     """
     ordered = sorted(backups, key=lambda backup: (backup.as_of, backup.name), reverse=True)
     rules: dict[str, list[str]] = {backup.name: [] for backup in ordered}
@@ -110,7 +110,7 @@ def apply_retention(
 def _count(
     ordered: Sequence[RetentionCandidate], keep: RetentionPolicy, kind: str, rules: dict[str, list[str]]
 ) -> None:
-    """Keep the newest of each of the last days, weeks and months that have one."""
+    """Add a rule to the newest backup of each of the last days, weeks and months that have a backup."""
     zone = ZoneInfo(keep.zone)
     periods: tuple[tuple[str, int, Callable[[datetime], str]], ...] = (
         ("daily", keep.daily, lambda when: f"{when:%Y-%m-%d}"),
@@ -131,7 +131,7 @@ def _count(
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """Backups that are gone (in a dry run: would go), and a sentence for each that could not be deleted."""
+    """Deleted backups (in a dry run: backups to delete), and a sentence for each backup that could not be deleted."""
 
     names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -140,10 +140,10 @@ class PruneResult:
 def retention_candidates(
     backups: Iterable[FoundBackup], now: datetime, ours: Collection[str] | None = None
 ) -> tuple[RetentionCandidate, ...]:
-    """Returns the good backups. Damaged and unfinished ones neither count nor go. Pins that are over do not count.
+    """Returns the good backups. Damaged and unfinished backups are neither counted nor deleted. Ended pins are ignored.
 
-    `ours` are runs of this database (None: all are). Another one may have its backups under the same prefix, by
-    mistake: those neither count nor go.
+    `ours` are the runs of this database; None: all runs. Another database may have backups under the same prefix by
+    mistake. Retention neither counts nor deletes them.
     """
     return tuple(
         RetentionCandidate(backup.name, backup.manifest.as_of, backup.is_proven, backup.is_pinned(now))
@@ -162,9 +162,9 @@ def prune_backups(
     deadline: float,
     dry_run: bool = False,
 ) -> PruneResult:
-    """Deletes the backups that no rule keeps, oldest first; nothing after the deadline.
+    """Delete the backups that no rule keeps, oldest first, until the deadline.
 
-    `locked` backups lie under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
+    `locked`: the backups are under Object Lock (BACKUP_OBJECT_LOCK_DAYS).
 
     Raises:
         StoreError: S3 did not list a backup's objects.

@@ -2,13 +2,14 @@
 
 The archive holds the sections pre-data and post-data, from the snapshot of the rows: types, domains, tables,
 sequences, defaults, constraints, indexes, views, functions, triggers, policies, comments, extensions, owners, grants,
-and for each materialized view that held rows the REFRESH that fills it again. `--schema-only` was rejected: it leaves
-those out. Roles belong to the server, and are not saved. Nor are passwords of other servers (`contents`);
-subscriptions, which hold one as well and would tie a copy to that server; or large objects: pg_dump up to 16 counts
-them as schema, and they would be restored empty.
-`ALTER DATABASE … SET` is saved by `database_settings`.
+and for each materialized view that held rows the REFRESH that fills it. `--schema-only` was rejected, because it leaves
+REFRESH out. Roles belong to the server, and are not saved. Passwords of other servers are not saved (`contents`).
+Subscriptions are not saved, because they hold a password and would connect a copy to the other server. Large objects
+are not saved: pg_dump up to 16 treats them as schema, and would restore them empty. `database_settings` saves
+`ALTER DATABASE … SET`.
 
-Rows are loaded between the two sections: triggers and foreign keys do not exist yet, and each index is built once.
+Rows are loaded between the two sections, because triggers and foreign keys do not exist then, and each index is built
+once.
 """
 
 from __future__ import annotations
@@ -48,28 +49,27 @@ def dump_schema(
     without: Sequence[TableName] = (),
     unreadable: Sequence[TableName] = (),
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Returns a database's schema as an archive, and the options left out as possible passwords, an object each.
+    """Returns a database's schema as an archive, and one string per object with removed options (possible passwords).
 
     Args:
-        snapshot: None: as it is now.
-        excluded: schemas to leave out. To name those that are meant instead (`--schema`) was rejected: pg_dump then
-            leaves out extensions and whatever else belongs to no schema, and takes `public`, which every new database
-            has, for one to be made.
-        without: tables to leave out: those that cannot be locked, for which pg_dump would fail.
-        unreadable: sequences that may not be read; since version 18 pg_dump reads the state of each.
+        snapshot: id of the snapshot to read; None: the present state.
+        excluded: schemas to leave out. Naming the wanted schemas (`--schema`) was rejected: pg_dump then leaves out
+            extensions and other objects without a schema, and creates `public`, which every new database has.
+        without: tables to leave out, because they cannot be locked and pg_dump would fail.
+        unreadable: sequences that the role may not read. pg_dump 18 and later reads the state of each sequence.
 
     Raises:
-        PgToolError: pg_dump failed, e.g. for want of a privilege.
-        ArchiveUnknown: pg_dump is of a version whose archives we cannot free of passwords.
+        PgToolError: pg_dump failed, e.g. because of a missing privilege.
+        ArchiveUnknown: pg_dump has a version from whose archives passwords cannot be removed.
         DatabaseUnavailable: the server could not be reached.
     """
     arguments = ["--format=custom", f"--section={PRE_DATA}", f"--section={POST_DATA}"]
     arguments += ["--no-subscriptions", "--no-blobs", dbname_argument(target)]
-    # Whoever wants to alter a table waits for the snapshot's locks, and pg_dump would wait behind him without an end.
+    # A session that alters a table waits for the snapshot's locks, and pg_dump would wait for this session forever.
     arguments.append(f"--lock-wait-timeout={LOCK_WAIT}")
     if snapshot is not None:
         arguments.append(f"--snapshot={snapshot}")
-    # Quoted, a pattern is taken to the letter.
+    # pg_dump reads a quoted pattern literally.
     arguments += [f"--exclude-schema={quote_identifier(name)}" for name in excluded]
     arguments += [f"--exclude-table={name.sql}" for name in without]
     arguments += [f"--exclude-table-data={name.sql}" for name in unreadable]
@@ -79,7 +79,7 @@ def dump_schema(
 def schema_sql(
     client: PgTools, archive: bytes, *, seconds: float, owners: bool = True, without: frozenset[int] = frozenset()
 ) -> bytes:
-    """An archive as SQL, without the entries of some numbers; raises `PgToolError`: it cannot be read."""
+    """Returns an archive as SQL, without the entries `without`. Raises `PgToolError`: the archive cannot be read."""
     with _file(archive) as path:
         arguments = ["--file=-", *_chosen(path, archive, without), *(() if owners else _WITHOUT_OWNERS), str(path)]
         return client.run_tool("pg_restore", arguments, seconds=seconds)
@@ -94,13 +94,13 @@ def fit_restore(
     owners: bool,
     without: frozenset[int] = frozenset(),
 ) -> tuple[SchemaRestore, tuple[str, ...]]:
-    """Returns the restore of an archive that is edited to fit a server, and the differences, a sentence each.
+    """Returns the restore of an archive that is edited to fit a server, and one sentence for each difference.
 
     Raises:
-        ArchiveUnknown: it cannot be read.
+        ArchiveUnknown: the archive cannot be read.
     """
     fitted, left_out, environment = fit_schema(archive, around, owners=owners, without=without)
-    # A superuser gives each object away where it is made; everybody else at the end, see `ownership`.
+    # A superuser transfers each object when it is created; other roles transfer objects at the end, see `ownership`.
     given = owners and around.superuser
     lacking = MissingPrerequisites(read_entries(fitted), owners=given, without=left_out)
     return SchemaRestore(client, database, fitted, lacking, owners=given), environment
@@ -111,9 +111,10 @@ class SchemaRestore:
     """Restores an archive into one database, until its deadline.
 
     Attributes:
-        owners: owners and grants too; without, all belongs to the role that restores.
-        made: numbers of entries that are in the database already.
-        there: what a database that was not empty had before; None: it was empty.
+        lacking: objects that the role cannot create.
+        owners: restore owners and grants as well. If False, the restoring role owns all objects.
+        made: numbers of entries that the database has already.
+        there: objects that the database had before the restore; None: the database was empty.
     """
 
     client: PgTools
@@ -129,42 +130,42 @@ class SchemaRestore:
         return self.database.deadline - time.monotonic()
 
     def restore_pre_data(self, *filters: str) -> None:
-        """Restores pre-data in one transaction: all of it (or all that pg_restore's `filters` choose), or nothing.
+        """Restore pre-data in one transaction: all entries (that pg_restore's `filters` choose), or no entry.
 
         Raises:
-            PgToolError: the database refused some of it, and has none.
+            PgToolError: the database refused an entry. No entry was restored.
             DatabaseUnavailable: the server could not be reached.
         """
         self._run([*filters, f"--section={PRE_DATA}", "--single-transaction", "--exit-on-error"])
 
     def restore_pre_data_lenient(self) -> tuple[str, ...]:
-        """Restores pre-data as far as possible, if all of it is not; returns and raises as `restore_post_data`."""
+        """Restore the pre-data that the server does not refuse. Returns and raises like `restore_post_data`."""
         return self._leniently([f"--section={PRE_DATA}"])
 
     def restore_post_data(self, *, jobs: int) -> tuple[str, ...]:
-        """Restores post-data as far as possible.
+        """Restore the post-data that the server does not refuse.
 
-        An index that cannot be built must not prevent the next ones: a partial restore is better than none.
+        An index that cannot be built does not prevent the next indexes: a partial restore is better than no restore.
 
-        Returns what the database refused, a sentence each.
+        Returns one sentence for each refusal of the server.
 
         Raises:
-            PgToolError: it did not end in time.
+            PgToolError: pg_restore did not end in time.
             DatabaseUnavailable: the server could not be reached.
         """
         return self._leniently([f"--section={POST_DATA}", f"--jobs={jobs}"])
 
     def restore_schema_only(self) -> None:
-        """Restores all of it into an empty database that gets no rows; refused objects are left out.
+        """Restore the whole schema into an empty database that gets no rows. Refused objects are left out.
 
-        Materialized views stay empty: their tables are, and there may be much to compute for nothing. Raises as
-        `restore_post_data` does.
+        Materialized views stay empty, because their tables are empty and a REFRESH may be slow. Raises like
+        `restore_post_data`.
         """
         refreshed = {entry.id for entry in read_entries(self.archive) if entry.kind == _REFRESH}
         replace(self, made=self.made | refreshed)._leniently([])
 
     def _leniently(self, arguments: Sequence[str]) -> tuple[str, ...]:
-        """Go on behind whatever is refused; returns it."""
+        """Run pg_restore, which continues after refused statements. Returns one sentence for each refusal."""
         try:
             self._run(arguments)
         except PgToolError as exc:
@@ -184,7 +185,7 @@ class SchemaRestore:
 
 
 def _chosen(path: Path, archive: bytes, without: frozenset[int]) -> Sequence[str]:
-    """The argument that names the entries to take; none where all are."""
+    """Returns pg_restore's argument that lists the entries to restore; empty: all entries are restored."""
     if not without:
         return ()
     chosen = path.with_suffix(".list")

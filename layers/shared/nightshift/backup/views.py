@@ -1,11 +1,12 @@
 """Hashes the rows of materialized views when a backup is taken, and again after a restore has filled them.
 
-PostgreSQL allows no inserts into a materialized view. A restore refreshes it from tables of the backup's snapshot,
-while the saved rows may be older, from tables that have lost rows since (cleanup does that every night). That is no
-fault of the backup, and yet these rows are not restored: the restore, and the proof, name the view with both counts.
+PostgreSQL allows no inserts into a materialized view. A restore refreshes the view from tables of the backup's
+snapshot. The saved view may have older rows, because its tables have lost rows since (cleanup deletes rows every
+night). The backup is not at fault, but the older rows are not restored. The restore and the verification record
+therefore name the view with both counts.
 
-REFRESH without CONCURRENTLY ignores snapshots: later readers see the new rows, whatever their snapshot.
-Such a view is detected by its file, and has no digest.
+REFRESH without CONCURRENTLY ignores snapshots: later readers see the new rows, whatever their snapshot. The backup
+detects a view that was refreshed meanwhile by its file, and stores no digest for it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _LOCK_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class FilledView:
-    """A materialized view that holds rows; `file` is where they lay at the snapshot."""
+    """A materialized view that holds rows. `file` is the number of its file (`relfilenode`) at the snapshot."""
 
     oid: int
     name: TableName
@@ -42,9 +43,9 @@ class FilledView:
 def measure_views(
     connect: Callable[[], PostgresConnection], views: Sequence[FilledView], deadline: float
 ) -> tuple[tuple[ViewEntry, ...], tuple[str, ...]]:
-    """Hash the rows of every view at the snapshot's moment; returns the entries, and a sentence for each without one.
+    """Hash the rows of every view in the snapshot. Returns the entries, and a sentence for each view without an entry.
 
-    `connect` opens a data connection that looks at that moment. Views that the time does not suffice for are reported.
+    `connect` opens a data connection that uses the snapshot. Views for which the time does not suffice are reported.
     """
     entries, missing = [], []
     for view in views:
@@ -60,7 +61,7 @@ def measure_views(
 
 
 class _Unknown(StatementRefused):
-    """The rows of the moment cannot be had."""
+    """The rows of a view at the snapshot cannot be read."""
 
 
 def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadline: float) -> ViewEntry:
@@ -71,7 +72,7 @@ def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadl
         raise _Unknown("the time was over")
     with closing(connect()) as connection, connection.transaction(bounds := _bounds(left)):
         sums = read_sum(connection, digest_sql(view.name, view.columns), bounds)
-        # The rows are locked by now: their file is the one that was read.
+        # The view is locked since it was read, so its present file is the file that was read.
         if connection.execute(f"SELECT CAST(pg_relation_filenode({view.oid}) AS bigint)") != view.file:
             raise _Unknown("it was refreshed while the backup was taken")
     return ViewEntry(
@@ -82,9 +83,9 @@ def _measured(connect: Callable[[], PostgresConnection], view: FilledView, deadl
 def compare_views(
     target: DatabaseTarget, views: Sequence[ViewEntry], findings: RestoreFindings, *, seconds: float
 ) -> None:
-    """Look at every view that was filled again; the schema's own comparison knows of those that were not, or are gone.
+    """Compare every refreshed view with the saved digest. `schema_diff` reports missing and unfilled views.
 
-    Views that hold other rows than before, of tables that are as they were, are no differences (`but_for`).
+    A view with other rows than the saved view is reported under `but_for`, not as a difference.
     """
     deadline = time.monotonic() + seconds
     for view in views:
