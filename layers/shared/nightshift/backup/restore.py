@@ -168,7 +168,7 @@ class _Restore:
 
     @property
     def is_recoded(self) -> bool:
-        """Returns whether the target has another encoding than the saved database, so that digests are not comparable."""
+        """Returns whether the target's encoding differs from the saved encoding, so that digests are not comparable."""
         return self.encoding is not None and self.encoding != self.around.encoding
 
     def carry_out(self) -> LoadResult:

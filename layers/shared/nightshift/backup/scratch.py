@@ -1,9 +1,9 @@
 """Creates a database and a role for one rehearsal, and drops them however the rehearsal ends.
 
-The database holds a copy of everything, so only its owner may connect to it, from its first moment: it is created
-closed, and opened once the public's privileges are revoked. A rehearsal that was killed leaves its database behind; the
-next one drops it. The server knows which databases these are: a running rehearsal has a connection to its database from
-beginning to end, and DROP DATABASE without FORCE refuses a database that has any.
+The database holds a copy of all rows, so only its owner may ever connect to it. It is created without the right to
+connect, and opened after PUBLIC's privileges are revoked. A killed rehearsal leaves its database, and the next
+rehearsal drops the database. A running rehearsal keeps a connection to its database, and DROP DATABASE without FORCE
+refuses a database with connections, so the database of a running rehearsal is never dropped.
 
 DROP DATABASE … WITH (FORCE) refuses a role that is no superuser where it meets an autovacuum worker, which belongs to
 one; DROP DATABASE alone ends such workers itself and waits up to 5 s for others (PostgreSQL, `procarray.c`:
@@ -11,13 +11,13 @@ one; DROP DATABASE alone ends such workers itself and waits up to 5 s for others
 warning: the proof remains valid.
 
 A restore runs code of everybody who could create a table in the saved database: functions in checks, indexes,
-generated columns and views. With our rights it could change our password. SET ROLE would not stop it, because the code
-can RESET it. So a rehearsal logs in as a role of its own, which owns the scratch databases and has no rights elsewhere.
-Its password is for this run alone, and the server's log never has it: only the SCRAM verifier is sent. A rehearsal that
-was killed leaves its role behind, too; the next one drops it.
+generated columns and views. With the rights of nightshift's role the code could change the role's password. SET ROLE
+would not prevent the change, because the code can run RESET ROLE. A rehearsal therefore logs in as a separate role,
+which owns the scratch databases and has no other rights. The role's password is valid for one run, and never in the
+server's log: only the SCRAM verifier is sent. A killed rehearsal leaves its role, and the next rehearsal drops it.
 
-If no such role can be created the rehearsal is refused, unless it takes place on another server, under a role without
-rights on this one, or REHEARSE_WITH_OWN_RIGHTS accepts it.
+If the role cannot be created, the rehearsal is refused, unless it runs on another server, or as a role without rights
+on this server, or REHEARSE_WITH_OWN_RIGHTS is set.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from nightshift.results.common import GuardRefusal
 
 DATABASE_PREFIX, ROLE_PREFIX = "nightshift_rehearsal_", "nightshift_scratch_"
 _NAME = "^{prefix}[0-9a-f]{{32}}$"
-"""Regular expression of the names that are given here: whatever else begins so is somebody's own."""
+"""Regular expression of the names of scratch databases and roles. Other names with the prefix are not nightshift's."""
 
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0, 1.0, 2.0, 2.0)
 _WAYS = (" WITH (FORCE)", "")
@@ -99,15 +99,15 @@ def scratch_database(
     login: ScratchLogin | None = None,
     prepare: Callable[[Database], None] | None = None,
 ) -> Iterator[Database]:
-    """A new, empty database on the server, with the encoding and collation of the one that `server` is connected to.
+    """Yields a new, empty database with the encoding and collation of `server`'s database. Drops it at the end.
 
     Args:
-        encoding: the one to have; where that is another, the collation is C, which goes with each.
-        login: the owner, who connects to it; None: the role of `server`.
-        prepare: called with the database as the role of `server` sees it, before anybody else does.
+        encoding: the database's encoding. If it differs from `server`'s encoding, the collation is C.
+        login: owner of the database, who connects to it; None: the role of `server`.
+        prepare: called with the database, connected as the role of `server`, before the login connects.
 
     Raises:
-        NightshiftError: it cannot be made, or the login is refused.
+        NightshiftError: the database cannot be created, or the login is refused.
     """
     name = DATABASE_PREFIX + run_id
     ours = replace(server.target, database=name)
@@ -178,7 +178,7 @@ def _create_database(server: Database, name: str, login: ScratchLogin | None, en
 
 
 def _drop_database(server: Database, name: str) -> str | None:
-    """Drop it; the last refusal's words where it stays."""
+    """Drop a database. Returns None, or the server's last message if the database could not be dropped."""
     words = None
     for pause in (*_PAUSES_S, None):
         for way in _WAYS:
@@ -191,7 +191,7 @@ def _drop_database(server: Database, name: str) -> str | None:
 
 
 def _refused(server: Database, statement: str) -> str | None:
-    """Runs a statement; returns the words of who refused it."""
+    """Run a statement. Returns None, or the message if the statement was refused."""
     try:
         with server.connect(autocommit=True) as connection:
             connection.exec_driver_sql(statement)
@@ -230,10 +230,10 @@ def needs_role(server: Database, production: Database, *, accepted: bool) -> boo
 
 @contextmanager
 def scratch_role(server: Database, run_id: str, *, connections: int, warn: Warn) -> Iterator[ScratchLogin]:
-    """A role without rights and with a limit of connections, for as long as the context lasts.
+    """Yields the login of a new role without rights and with a connection limit. Drops the role at the end.
 
     Raises:
-        NightshiftError: it cannot be made.
+        NightshiftError: the role cannot be created.
     """
     login = ScratchLogin(ROLE_PREFIX + run_id, secrets.token_urlsafe(32))
     try:
@@ -269,7 +269,7 @@ def _create_role(server: Database, login: ScratchLogin, connections: int) -> Non
 
 
 def _verifier(password: str, iterations: int = 4096) -> str:
-    """A password as the server keeps it (RFC 5803), so that it need not be sent."""
+    """Returns the SCRAM verifier of a password (RFC 5803), so that the password itself is not sent."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

@@ -1,11 +1,11 @@
-"""Exports one snapshot of a database, for any number of connections to read it.
+"""Exports one snapshot of a database, which any number of connections can read.
 
-A snapshot alone is not enough: TRUNCATE and ALTER TABLE empty or rewrite a table under sessions with an older snapshot
-(PostgreSQL's manual, "Caveats" of MVCC). So every table is locked first (ACCESS SHARE, which conflicts with those two
-and the like, not with changes of rows), and the snapshot is taken after that: LOCK TABLE takes none by itself. A table
-that appears in between is not locked, and both steps are repeated. pg_dump takes its snapshot before its locks.
+A snapshot alone is not enough: TRUNCATE and ALTER TABLE empty or rewrite a table even for sessions with an older
+snapshot (PostgreSQL's manual, "Caveats" of MVCC). Every table is therefore locked before the snapshot is taken. The
+lock mode ACCESS SHARE conflicts with TRUNCATE and ALTER TABLE, not with changes of rows. LOCK TABLE takes no snapshot.
+If a new table appears before the snapshot, both steps are repeated. pg_dump takes its snapshot before its locks.
 
-The session that exported the snapshot holds the locks until the end. At the end it is checked that it still does.
+The session that exported the snapshot holds the locks. The backup checks at its end that the session still exists.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ _WITHOUT_INDEXES = (
 
 @dataclass(frozen=True, slots=True)
 class ExportedSnapshot:
-    """A moment that lives as long as `connection`'s transaction.
+    """A snapshot that is valid until `connection`'s transaction ends.
 
     Attributes:
-        id: for SET TRANSACTION SNAPSHOT and `pg_dump --snapshot`.
-        time: the server's clock at the snapshot; aware UTC.
-        version: as the server prints it; `number` as it sorts.
-        replayed: of a standby: when the last transaction that it has replayed was committed; aware UTC.
+        id: id for SET TRANSACTION SNAPSHOT and `pg_dump --snapshot`.
+        time: the server's time at the snapshot, aware UTC.
+        version: the server's version as text; `number` is `server_version_num`.
+        replayed: on a standby, commit time of the last replayed transaction, aware UTC; else None.
     """
 
     id: str
@@ -91,10 +91,10 @@ class ExportedSnapshot:
     target: DatabaseTarget
 
     def connect(self) -> PostgresConnection:
-        """Opens a data connection that looks at the same moment.
+        """Returns a new data connection that reads the snapshot.
 
         Raises:
-            ConnectionLost: the session that holds the moment is gone.
+            ConnectionLost: the session that exported the snapshot has ended.
         """
         connection = PostgresConnection(self.target)
         try:
@@ -111,10 +111,10 @@ class ExportedSnapshot:
         return connection
 
     def check_alive(self) -> None:
-        """Make sure that the locks were held all the time.
+        """Check that the snapshot's session has held its locks without interruption.
 
         Raises:
-            ConnectionLost: they were not; whatever was read may have been altered.
+            ConnectionLost: the session has ended. Tables may have been altered while they were read.
         """
         try:
             # Locks go with their transaction, and that with its session: one that still answers has them.
@@ -125,14 +125,14 @@ class ExportedSnapshot:
 
 @contextmanager
 def snapshot_of(database: Database, settings: Settings) -> Iterator[ExportedSnapshot]:
-    """Lock every table of BACKUP_SCHEMAS that may be read, and hold one moment of all.
+    """Lock every readable table of BACKUP_SCHEMAS, and yield one snapshot of them all.
 
-    A table that somebody holds in ACCESS EXCLUSIVE mode, and does not let go, is set aside (`DatabaseInventory.aside`),
-    as are those of BACKUP_EXCLUDE_ROWS.
+    A table that another session keeps locked in ACCESS EXCLUSIVE mode is not saved (`DatabaseInventory.aside`). Rows of
+    the tables in BACKUP_EXCLUDE_ROWS are not saved either.
 
     Raises:
         InvalidSettings: a schema or a table of the settings does not exist.
-        NightshiftError: a look-up was refused, or the server cannot be reached.
+        NightshiftError: a query was refused, or the server cannot be reached.
     """
     with database.connect() as connection:
         for attempt in range(1, ATTEMPTS + 1):
@@ -157,7 +157,7 @@ def snapshot_of(database: Database, settings: Settings) -> Iterator[ExportedSnap
 def _attempt(
     connection: Connection, target: DatabaseTarget, settings: Settings, *, one_by_one: bool
 ) -> ExportedSnapshot | None:
-    """One attempt; None where a table appeared before its snapshot and after the locks."""
+    """Try once to lock the tables and take a snapshot. Returns None if a table was created after the locks."""
     seen = list_relations(connection, settings.backup_schemas)
     connection.rollback()
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

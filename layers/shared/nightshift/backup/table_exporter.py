@@ -1,10 +1,10 @@
 """Saves the rows of a snapshot: several connections, each streaming one piece of a table after the other.
 
-If PostgreSQL cannot send a row, or cannot read a page, only its table is lost: it is named in `missing`, and the export
-goes on with the others.
+If PostgreSQL cannot send a row or read a page, only the rows of this table are not saved. `missing` names the table,
+and the export continues with the other tables.
 
-A table is saved once all its pieces were read and all its parts were verified in S3. An unfinished table is left for
-another snapshot as a whole when the time is over: parts from two snapshots would not be consistent.
+A table is saved when all its pieces were read and all its parts were verified in S3. If the time is over, an unfinished
+table is saved as a whole in a later snapshot, because parts from two snapshots would not be consistent.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class TableExporter:
                 raise
 
     def _read_on(self) -> bool:
-        """Read by one connection; whether another one is to go on, for a row that cannot be sent has ended this one."""
+        """Read pieces over one connection. Returns True if a refused row ended the connection and pieces may remain."""
         with closing(self.snapshot.connect()) as connection:
             while (unit := self._take()) is not None:
                 try:

@@ -41,10 +41,10 @@ class LoadResult:
     """Result of loading the tables.
 
     Attributes:
-        rows: loaded rows, by table, of processed tables.
-        bytes: of the parts that were put in.
-        left: tables that are not complete, for want of time.
-        differences: tables whose rows were refused, or whose digest is not the manifest's, a sentence each.
+        rows: label of a processed table → number of loaded rows.
+        bytes: total size of the loaded parts.
+        left: number of tables that are incomplete for lack of time.
+        differences: one sentence for each table with refused rows or with another digest than in the manifest.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -58,10 +58,10 @@ class TableLoader:
     """Fills tables.
 
     Attributes:
-        database: its deadline is that after which nothing more is begun.
-        fields: of the tables, which must fit (`part_loader.column_mismatches`).
-        routed: tables whose rows go in through another one, see `part_loader.hash_partition_routes`.
-        digests: compare them; those of one text differ from encoding to encoding.
+        database: the target. After its deadline no further part is loaded.
+        fields: columns of the tables, which must fit (`part_loader.column_mismatches`).
+        routed: partition → table through which its rows are inserted, see `part_loader.hash_partition_routes`.
+        digests: compare digests. In another encoding the digests differ.
     """
 
     backup: OpenedBackup
@@ -107,7 +107,7 @@ class TableLoader:
                 raise  # it was not our own time that was over
 
     def _fill(self) -> bool:
-        """One connection's part; False once nothing is left. One on which something was refused is not used again."""
+        """Load parts over one connection. Returns True after a refusal, which ends the connection; False: all done."""
         with closing(PostgresConnection(self.database.target)) as connection:
             connection.execute(digest.SESSION)
             connection.execute(_IN_ORDER)

@@ -61,10 +61,10 @@ class TargetEnvironment:
     """Rights and objects that a server offers to the role that restores.
 
     Attributes:
-        ours: roles that things may be given to: those that SET ROLE may become.
-        superusers: whose members nobody should be made for it.
-        tablespaces: that may be used.
-        version: the server's major one.
+        ours: roles that the restoring role can become with SET ROLE. Objects can be transferred to these roles.
+        superusers: superuser roles. Hints never advise membership in a superuser role.
+        tablespaces: tablespaces that the role may use.
+        version: the server's major version.
     """
 
     role: str

@@ -79,10 +79,10 @@ class BackupOutcome:
     """Outcome of one backup run.
 
     Attributes:
-        manifest: None where tables are left.
-        kept: tables that are in S3 all the same.
-        left: labels of the tables that the next run has to save.
-        tables: in the backup, or in what there is of it.
+        manifest: the backup's manifest; None: tables are left for the next run.
+        kept: tables that are saved in S3.
+        left: labels of the tables that the next run must save.
+        tables: number of saved tables.
     """
 
     manifest: BackupManifest | None

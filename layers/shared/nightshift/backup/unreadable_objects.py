@@ -31,9 +31,9 @@ class UnreadableObjects:
     """Rows and tables that are not saved.
 
     Attributes:
-        oids: of the relations that nothing is read of.
+        oids: oids of the relations that are not read.
         undumped: tables without a definition in the backup.
-        sequences: of which the definition alone is saved.
+        sequences: sequences whose definition is saved, but not their state.
         unsaved: sentences about objects that should have been saved.
         excluded: sentences about objects that settings leave out.
     """

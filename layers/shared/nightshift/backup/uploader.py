@@ -60,10 +60,10 @@ class BackupUploader:
         return "/".join([self._run_id, *names])
 
     def upload(self, label: str, key: str, body: bytes, *, rows: int = 0, kind: str = BINARY) -> BackupPart:
-        """Write one object under a key of `object_key`, and prove it; the listener gets the label.
+        """Write one object under a key of `object_key`, and verify it. The listener gets the label.
 
         Raises:
-            StoreError, ArchiveMismatch: S3 did not take it, or holds something else.
+            StoreError, ArchiveMismatch: S3 did not accept the object, or holds other bytes.
         """
         self._tell(ProgressStep.INTENT, label, key, rows)
         stored = self.writer.write(
@@ -76,7 +76,7 @@ class BackupUploader:
         return BackupPart(key=key, rows=rows, bytes=len(body), sha256=stored.sha256)
 
     def upload_async(self, label: str, key: str, body: bytes, *, rows: int, kind: str = PARQUET) -> Future[BackupPart]:
-        """As `upload`, in the background; waits for room first."""
+        """Upload an object like `upload`, in the background. The method waits for a free thread first."""
         return self.writer.submit(partial(self.upload, label, key, body, rows=rows, kind=kind))
 
     def lock_objects(self, parts: Iterable[BackupPart], until: datetime) -> None:
