@@ -8,12 +8,12 @@ Array casts are printed differently before and after a restore. `status IN ('new
 texts. PostgreSQL stores a cast of the whole array and prints it so. When it parses that text again, it moves the cast
 to each element, and prints that from then on. Almost every database that was created by its own DDL has such a cast.
 
-There are other definitions that PostgreSQL itself words differently. `NULL::integer` in a view becomes `NULL::integer
-AS int4`, and the columns of a child move to their position in its parent. That is no fault of the backup, and a list of
-all such cases would never be complete. So a rehearsal asks the server: the saved schema is restored into a second empty
-database, by pg_restore alone. A definition that is worded there as in the filled database is PostgreSQL's own wording.
-This applies only to definitions that exist on both sides and differ, never to missing ones. The verification record
-keeps a digest of each, by which a restore of that backup recognises them.
+PostgreSQL words other definitions differently as well. `NULL::integer` in a view becomes `NULL::integer AS int4`, and
+the columns of a child table move to their position in the parent. The backup is not at fault, and a list of all cases
+would never be complete. A rehearsal therefore restores the saved schema into a second empty database, with pg_restore
+alone. If a definition has the same wording there as in the filled database, the wording is PostgreSQL's own. The rule
+applies only to definitions that exist on both sides and differ, never to missing definitions. The verification record
+stores a digest of each wording, with which a restore of the backup recognises PostgreSQL's own wordings.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SchemaDifference:
-    """An entry that is not the same in both.
+    """An entry that differs between two schemas.
 
     Attributes:
-        name: with its kind, e.g. `view app.v`.
-        digest: SHA-256 of what was found, without its owner; empty where there is nothing.
+        name: kind and name of the object, e.g. `view app.v`.
+        digest: SHA-256 of the restored definition without its owner; empty: the restored schema has no such entry.
     """
 
     name: str

@@ -115,12 +115,12 @@ def _send(copy: Path, uploader: BackupUploader, rows: int, deadline: float) -> T
 def restore_sqlite_file(backup: OpenedBackup, path: Path, terms: RestoreOptions, *, deadline: float) -> RestoredBackup:
     """Write a backup's database to a file that must not exist.
 
-    It appears there whole or not at all: it is written beside, and given its name at the end.
+    The file is written to a temporary directory beside `path`, and gets its name at the end.
 
-    No object is read after the deadline: then the result has `left_tables`, and no file was made.
+    After the deadline no object is read. The result then has `left_tables`, and no file was created.
 
     Raises:
-        BackupDamaged: an object is missing or altered, or the whole is not what was saved; no file was made.
+        BackupDamaged: an object is missing or altered, or the whole file differs. No file was created.
         NightshiftError: the file cannot be written.
     """
     started = time.monotonic()
@@ -177,8 +177,8 @@ def _write(
 def _judge(backup: OpenedBackup, path: Path) -> GuardRefusal | None:
     """Returns the refusal if the file cannot be written there; else None.
 
-    SQLite takes a log or a journal that lies beside a file for that file's own, whatever it was of: pages of the
-    database that is gone would be put into the one that came back (sqlite.org/howtocorrupt.html, "mispairing").
+    SQLite reads a WAL or a journal beside a file as the file's own, even if it belonged to another database. SQLite
+    would write pages of the deleted database into the restored database (sqlite.org/howtocorrupt.html, "mispairing").
     """
     if backup.manifest.kind != "sqlite":
         hint = "restore it into a database: postgresql://…"

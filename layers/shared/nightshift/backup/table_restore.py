@@ -33,11 +33,11 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
     """Restores one table's rows.
 
     Args:
-        table: as people write it: `schema.table`, or the name alone where only one schema has it.
+        table: `schema.table`, or the name alone if only one schema has the table.
 
     Raises:
-        BackupDamaged: the table's objects are not what the manifest says; of its rows none or some came back.
-        NightshiftError: the table could not be made, or the database was lost. Rows that it refuses are a difference.
+        BackupDamaged: the table's objects differ from the manifest. None or some of the rows were restored.
+        NightshiftError: the table could not be created, or the connection was lost. Refused rows are a difference.
     """
     started = time.monotonic()
     blank = RestoredBackup(name=backup.manifest.name, target=database.target.database, dry_run=terms.dry_run)
@@ -81,7 +81,7 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
 
 
 def _entry(manifest: BackupManifest, written: str) -> TableEntry | GuardRefusal:
-    """The table that a written name means; a backup of SQLite has one file, and no table of that name."""
+    """Returns the entry of the table that a written name means, or a refusal: no table, several tables, or SQLite."""
     if manifest.kind != "postgresql":
         hint = "restore it whole, into a new file, and copy the table from there"
         return GuardRefusal(guard="other_kind", message=f"{manifest.name} is a backup of SQLite", hint=hint)

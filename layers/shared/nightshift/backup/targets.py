@@ -32,10 +32,10 @@ _SYSTEM = "SELECT CAST(system_identifier AS text) FROM pg_control_system()"
 
 
 def restore_target(settings: Settings) -> DatabaseTarget:
-    """RESTORE_DATABASE_URL, or what the secret behind RESTORE_DATABASE_SECRET_ARN holds.
+    """Returns the target in RESTORE_DATABASE_URL, or in the secret RESTORE_DATABASE_SECRET_ARN.
 
     Raises:
-        InvalidSettings: it is not set, or cannot be used.
+        InvalidSettings: the setting is missing, or cannot be used.
         SecretUnavailable: the secret cannot be read.
     """
     url = secrets.restore_database_url(settings)
@@ -101,10 +101,10 @@ def _system(database: Database) -> str | None:
 
 
 def open_backup_store(services: RunServices) -> ObjectStore:
-    """The bucket of the backups, ready for use: BACKUP_BUCKET, else ARCHIVE_BUCKET.
+    """Returns the store for the bucket of the backups: BACKUP_BUCKET, else ARCHIVE_BUCKET.
 
     Raises:
-        InvalidSettings: neither is set.
+        InvalidSettings: neither setting is set.
     """
     settings = services.settings
     bucket = settings.backup_bucket or settings.archive_bucket

@@ -6,10 +6,9 @@ same. Every target that may use TLS is reached through the proxy, even if the to
 rules.
 
 Bytes are forwarded unchanged, except for one message. A server with TLS offers SCRAM-SHA-256-PLUS beside
-SCRAM-SHA-256. Over a plain socket libpq takes that offer for the work of a proxy, which it is, and disconnects.
-So the proxy removes that mechanism from the offer, and the login goes on without channel binding: the proxy has
-verified the server itself. `pg8000` in front of the server as a proxy of logins was rejected: this proxy never sees a
-password.
+SCRAM-SHA-256. If libpq receives the offer over a plain socket, it suspects a proxy, and disconnects. The proxy
+therefore removes SCRAM-SHA-256-PLUS from the offer, and the login continues without channel binding: the proxy has
+verified the server itself. A proxy that logs in with `pg8000` was rejected, because this proxy never sees a password.
 """
 
 from __future__ import annotations

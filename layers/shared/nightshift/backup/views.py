@@ -1,4 +1,4 @@
-"""Hashes the rows of materialized views when a backup is taken, and again after a restore has filled them.
+"""Hashes the rows of materialized views when a backup is taken, and again after a restore has refreshed the views.
 
 PostgreSQL allows no inserts into a materialized view. A restore refreshes the view from tables of the backup's
 snapshot. The saved view may have older rows, because its tables have lost rows since (cleanup deletes rows every
