@@ -4,8 +4,8 @@ A part is fetched, its SHA-256 compared, and loaded into its table in one transa
 last part, its digest is computed and compared, while the other connections go on. Several parts of one table are loaded
 at once.
 
-If the server refuses a part, only that part is lost: a partial restore is better than none. The table is reported, with
-the server's words and the number of its rows that were loaded. A damaged part, or a lost server, ends the restore.
+If the server refuses a part, the other parts are still loaded: a partial restore is better than no restore. The table
+is reported with the server's message and the number of loaded rows. A damaged part or a lost connection ends a restore.
 
 Rows that may belong into other partitions than they came from (`part_loader.hash_partition_routes`) are gathered in
 a temporary table with their partition's columns, compared there, and inserted into the parent, all in one transaction.
@@ -81,11 +81,11 @@ class TableLoader:
         self._pool = WorkerPool("restore", self.database.deadline)
 
     def load_tables(self, entries: Sequence[TableEntry], *, workers: int) -> LoadResult:
-        """Loads every row, largest tables first, and those that are in packs alone one pack after the other.
+        """Load every row: the largest tables first, then the tables in packs, one pack after the other.
 
         Raises:
-            BackupDamaged, ArchiveMismatch: a part is not what the manifest says; parts before it are in.
-            NightshiftError: the database was lost, or somebody held a lock.
+            BackupDamaged, ArchiveMismatch: a part differs from the manifest. Parts loaded before stay loaded.
+            NightshiftError: the connection was lost, or another session held a lock.
         """
         for entry in sorted(entries, key=_order_key):
             if not entry.parts:
@@ -223,7 +223,7 @@ def _order_key(entry: TableEntry) -> tuple[bool, int, str, int]:
 
 
 def _computed_differences(entry: TableEntry, present: Sequence[ComputedColumn], sums: RowHashSum) -> Iterator[str]:
-    """Generated columns that are not as they were saved."""
+    """Yields a sentence for each generated column that is missing or has other values than were saved."""
     for place, column in enumerate(present):
         if sums.digest_computed(place) != column.digest:
             yield (

@@ -95,7 +95,7 @@ def read_environment(connection: Connection) -> TargetEnvironment:
 
 
 def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
-    """The encoding of the database that an archive is from; None where it does not say."""
+    """Returns the encoding of the database that an archive was taken from; None: the archive does not name it."""
     matches = (_ENCODING.search(entry.statement) for entry in entries if entry.kind == "ENCODING")
     return next((match[1] for match in matches if match), None)
 
@@ -103,13 +103,13 @@ def encoding_of(entries: Iterable[ArchiveEntry]) -> str | None:
 def fit_schema(
     archive: bytes, around: TargetEnvironment, *, owners: bool, without: frozenset[int] = frozenset()
 ) -> tuple[bytes, frozenset[int], tuple[str, ...]]:
-    """Edit an archive, so that it names nothing that the server does not have; without `owners`, these are ignored.
+    """Edit an archive, so that it names no role and no tablespace that the server lacks.
 
-    Returns the archive, numbers of the entries that are left out altogether (those of `without`, which are not wanted,
-    among them), and the differences, a sentence each.
+    Without `owners`, owners and grants are not edited. Returns the archive, the numbers of the entries that are left
+    out (including `without`), and one sentence for each difference.
 
     Raises:
-        ArchiveUnknown: it cannot be read.
+        ArchiveUnknown: the archive cannot be read.
     """
     fitting = _Fitting(around, owners)
     entries = read_entries(archive)
@@ -199,7 +199,7 @@ class _Fitting:
 
 
 def unquoted_name(name: str) -> str:
-    """A name as the catalogue has it, of one as SQL has it."""
+    """Returns the catalog's spelling of a name in SQL: without quotes."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 

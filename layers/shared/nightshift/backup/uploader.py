@@ -38,7 +38,7 @@ PACK_BYTES = 4 << 20
 """Bytes from which on a pack is sent; it is held in memory until then."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""ZIP's first moment: equal rows make equal bytes."""
+"""ZIP's earliest time, used for every file, so that equal rows make equal bytes."""
 
 
 class BackupUploader:
@@ -80,7 +80,7 @@ class BackupUploader:
         return self.writer.submit(partial(self.upload, label, key, body, rows=rows, kind=kind))
 
     def lock_objects(self, parts: Iterable[BackupPart], until: datetime) -> None:
-        """Put objects under S3 Object Lock; only once all of them are there, so that no leftover is ever locked.
+        """Put objects under S3 Object Lock. Call it after all objects were written, so that no orphan is ever locked.
 
         Raises:
             StoreError: S3 refused, e.g. because the bucket has no Object Lock.
@@ -90,11 +90,11 @@ class BackupUploader:
                 lock.result()
 
     def check_objects_present(self, parts: Iterable[BackupPart]) -> None:
-        """Make sure, by a listing, that all parts are there still: a run may take hours, and is not alone in a bucket.
+        """Check by a listing that all parts still exist: during a long run another program may have deleted parts.
 
         Raises:
-            ArchiveMismatch: some are not, or are of another size.
-            StoreError: S3 could not be asked.
+            ArchiveMismatch: parts are missing or have another size.
+            StoreError: S3 did not answer, or refused.
         """
         sizes = {info.key: info.size for info in self._store.list_objects(self._place.folder)}
         missing = [part.key for part in parts if sizes.get(self._place.object_key(part)) != part.bytes]
@@ -110,8 +110,8 @@ class BackupUploader:
         """Write the manifest: from here on the backup exists.
 
         Raises:
-            ArchiveMismatch: somebody else's is there.
-            StoreError: S3 did not take it.
+            ArchiveMismatch: another run's manifest has the key.
+            StoreError: S3 did not accept the manifest.
         """
         key = self._place.manifest_key
         self._tell(ProgressStep.COMMITTING, self._place.name, key)
