@@ -20,12 +20,11 @@ PLACES = [("into", 4), ("into", 6), ("vector", 6), ("vector(4)", 4), ("vector(4)
 
 def switched(scene: DocumentScene, kind: str, dimension: int) -> str:
     """Fill a place with the first model, and set the second; the query by which readers look."""
-    column = None if kind == "into" else kind
-    scene.fill(30, column=column, policy=COLUMN if column else INTO)
+    own = kind == "into"
+    scene.fill(30, column=None if own else kind, policy=INTO if own else COLUMN)
     scene.run_table()
     scene.embedder.model, scene.embedder.dimension = "model-b", dimension
-    where = "document" if column else "document_embedding"
-    return f"SELECT embedding FROM {where} WHERE embedding IS NOT NULL"
+    return f"SELECT embedding FROM {'document_embedding' if own else 'document'} WHERE embedding IS NOT NULL"
 
 
 @pytest.mark.parametrize(("kind", "dimension"), PLACES)
@@ -39,17 +38,14 @@ def test_readers_see_one_model_or_the_other(documents: DocumentScene, kind: str,
             """Between any two steps of ours, readers have looked once; not where they have to wait for us."""
             waiting = event.step is ProgressStep.COMMITTING and kind.endswith(")") and dimension == 6
             waiting = waiting or (event.step is ProgressStep.COMMITTING and (kind, dimension) == ("into", 6))
-            seen = len(readers.looks)
-            while not waiting and len(readers.looks) < seen + 2 and readers.is_alive():
-                time.sleep(0.001)
+            if not waiting:
+                readers.await_looks()
             if event.step is not ProgressStep.SETTLED:
                 looked.append((event.step, readers.looks[-1]))
 
         readers.start()
         table = documents.run(listener=wait_for_a_look)["tables"][0]
-        seen = len(readers.looks)
-        while len(readers.looks) < seen + 2 and readers.is_alive():
-            time.sleep(0.001)
+        readers.await_looks()
         readers.stop.set()
         readers.join()
     assert readers.failure is None

@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -171,6 +172,12 @@ class Readers(threading.Thread):
                 self.looks.append({(vector[0], len(vector)) for vector in vectors})
         except Exception as exc:
             self.failure = exc
+
+    def await_looks(self, number: int = 2) -> None:
+        """Return after so many further looks, or at once if the thread has ended."""
+        wanted = len(self.looks) + number
+        while len(self.looks) < wanted and self.is_alive():
+            time.sleep(0.001)
 
 
 @pytest.fixture
