@@ -23,7 +23,7 @@ LARGEST_EVENT = 6 * 1024 * 1024
 ROOM = LARGEST_EVENT - 1000
 ARCHIVING = "expire_jobs that archives"
 ONE_QUICKLY = ["cleanup", *(pytest.param(job, marks=pytest.mark.slow) for job in JOBS if job != "cleanup")]
-"""What all functions have from `nightshift.runtime` is seen on one of them in time, and on all when all tests run."""
+"""Tests of `nightshift.runtime` run on one function in `make test`, and on all functions in `make test-all`."""
 
 
 @pytest.fixture(params=JOBS)

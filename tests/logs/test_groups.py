@@ -217,7 +217,7 @@ def test_a_lost_token_is_gone_on_from_behind_the_last_part(
 def test_a_token_that_is_lost_again_and_again_ends_the_group(
     logs: LogsServer, make_shelf: Callable[[int], Shelf]
 ) -> None:
-    """What is saved is saved, and the next backup goes on behind it."""
+    """Saved events stay saved, and the next backup continues after the last saved event."""
     shelf = make_shelf(3000)
     expected = fill(logs, 300)
     first = save(forgetful(shelf, logs, None))

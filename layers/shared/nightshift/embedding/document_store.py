@@ -239,7 +239,7 @@ class DocumentStore(ABC):
     # ---- What the databases say differently
 
     splits = True
-    """Whether the other documents of a batch can be written if one document is locked."""
+    """True if the other documents of a batch can be written while one document is locked."""
 
     extra_values: Mapping[str, str] = {"model": ":model", "dimension": ":dimension", "embedded_at": ":now"}
     """SQL values of the columns `source.EXTRAS` of a table of embeddings, except the hash."""

@@ -126,7 +126,7 @@ _NONE: Mapping[str, str] = {}
 
 
 class Guards:
-    """What the reader is told of a guard."""
+    """Holds the names of guards, and the Korean reasons of their refusals."""
 
     guards = named(NAMES)
     guard_reasons = Phrase(KOREAN_REASONS, _NONE)

@@ -6,7 +6,7 @@ from nightshift.slack.phrases.forms import named
 
 
 class Names:
-    """What the engine calls things, and what the reader does."""
+    """Maps names that the engine uses to names for the reader."""
 
     jobs = named(
         {
