@@ -1,5 +1,5 @@
 """Builds and sends the Slack messages.
 
-`phrases` has the words, `formatter` the numbers and times. `renderer` and one module a job build the messages,
-`notifier` sends them.
+`phrases` has the texts. `formatter` formats numbers and times. `renderer` and one module per job build the messages.
+`notifier` sends the messages.
 """

@@ -1,8 +1,8 @@
-"""Renders the messages of `backup`, and of a restored backup, for rehearsals and for real restores.
+"""Renders the messages of `backup`, `rehearse` and `restore_backup`.
 
-The verdict comes first: an alarming change such as a backup that shrank to less than half; whether a backup was
-restored as it was saved. The end lists by name the content that is not in the backup, the differences, and warnings,
-because nobody would look for these.
+The verdict comes first. For a backup, the verdict is an alarming change, such as a size below half of the previous
+backup's. For a restore, the verdict says whether the restored data equals the saved data. The end of the message lists
+content that is not in the backup, differences, and warnings, because a reader would not search for them.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ from nightshift.slack.phrases.forms import PluralForms
 from nightshift.slack.report import ReportFrame, list_blocks, preview_lines, refusal_lines, run_lines
 
 PROVEN_FOR = timedelta(days=8)
-"""A weekly rehearsal, and a day of grace: a proof that is older is worth a warning."""
+"""Age of the newest proof above which the message warns: the week between two rehearsals, and one more day."""
 MAX_PRUNED = 5
-"""Backups named of those that retention removed."""
+"""Maximum number of deleted backups that the message names. Retention deletes old backups."""
 MAX_SENTENCE = 300
-"""Characters of a sentence about missing content, and of a warning."""
+"""Maximum length, in characters, of a sentence about missing content, and of a warning."""
 MAX_SHOWN = 80
-"""Characters of a backup's name."""
+"""Maximum length of a backup's name, in characters."""
 REHEARSAL = "rehearse"
-"""The job that restores for nothing but the proof."""
+"""Name of the job that restores a backup only to prove that a restore works."""
 
 
 def render_backup(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """The message for a run of `backup`; of one that failed, the part below the failure."""
+    """Returns the message for a run of `backup`. For a failed run, returns the part below the error."""
     lists = ((words.not_in_backup, result.missing), (words.warnings_told, result.warnings))
     return _draft(_title(result, words), _head(result, report, words), result, report, lists, words)
 
 
 def render_restored_backup(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """The message for a run of `rehearse` or `restore_backup`; of one that failed, the part below the failure."""
+    """Returns the message for a run of `rehearse` or `restore_backup`.
+
+    For a failed run, returns the part of the message below the error.
+    """
     lists = (
         (words.differs, result.differences),
         (words.but_for, result.but_for),
@@ -58,7 +61,11 @@ def _draft(
     lists: Iterable[tuple[PluralForms, Sequence[str]]],
     words: MessageFormatter,
 ) -> MessageDraft:
-    """Lines below their title, and lists of sentences, each below a title that counts them."""
+    """Returns a message of a title, lines, and lists of sentences. Each list has a title with the number of sentences.
+
+    Args:
+        lists: pairs of a title and its sentences.
+    """
     head = [section_block(list(lines))]
     if report.error is None and result.status not in (RunStatus.REFUSED, RunStatus.NOTHING):
         head.insert(0, header_block(title))
@@ -78,7 +85,7 @@ def _title(result: BackupResult, words: MessageFormatter) -> str:
 
 
 def _head(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """The verdict and the figures."""
+    """Yields the verdict and the figures."""
     if report.error is not None:
         done = result.tables or result.pruned
         yield words.table_failed_above if done else words.no_backup_made
@@ -129,12 +136,12 @@ def _figures(result: BackupResult, report: ReportFrame, words: MessageFormatter)
 
 
 def _is_a_backup(result: BackupResult) -> bool:
-    """It is whole, so that its size can be compared with another's."""
+    """Returns whether the backup is complete, so that its size can be compared with the size of another backup."""
     return result.status is RunStatus.OK
 
 
 def _change(result: BackupResult, words: MessageFormatter) -> str:
-    """The size against the backup before."""
+    """Returns the change in size since the previous backup; empty if there is no previous backup."""
     if not result.previous_bytes:
         return ""
     percent = round(100 * (result.bytes / result.previous_bytes - 1), 1)
@@ -143,9 +150,9 @@ def _change(result: BackupResult, words: MessageFormatter) -> str:
 
 
 def _proven(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the newest proven backup, and a warning if that is long ago."""
+    """Yields the newest proven backup, and a warning if the proof is older than `PROVEN_FOR`."""
     if result.proven_at is None:
-        if _is_a_backup(result):  # else nobody may have looked
+        if _is_a_backup(result):  # otherwise the run may not have searched for a proof
             yield words.none_proven
         return
     age = max(timedelta(0), report.as_of - result.proven_at)
@@ -175,7 +182,7 @@ def _restored_title(result: RestoredBackup, report: ReportFrame, words: MessageF
 
 
 def _restored_head(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """The verdict and the figures."""
+    """Yields the verdict and the figures."""
     if report.error is not None:
         yield words.table_failed_above if result.tables else words.nothing_restored
         yield from _restored_figures(result, report, words) if result.tables else ()
@@ -193,7 +200,7 @@ def _restored_head(result: RestoredBackup, report: ReportFrame, words: MessageFo
 
 
 def _restored_verdict(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the verdict, e.g. that the backup was restored as it was saved; differences are listed below."""
+    """Yields the verdict, e.g. that the restored data equals the saved data. The differences are listed elsewhere."""
     if result.differences:
         yield words.not_as_saved
     if result.left_tables:

@@ -1,7 +1,8 @@
-"""Renders the message of `cleanup`: one table in the known form, several one below the other, those with trouble first.
+"""Renders the message of `cleanup`: one paragraph per table, tables with problems first.
 
-Tables with nothing due share a line, so that the few that matter are seen. Every table shows the age of the oldest
-overdue row: a run that succeeds without cleaning anything would show there.
+The message for a single table has the established form of this report. Tables with nothing due share one line, so that
+the other tables stand out. Every other table shows its oldest overdue row, because this row reveals a run that
+succeeds without cleaning anything.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from nightshift.slack.messages import Block, MessageDraft, header_block, section
 from nightshift.slack.report import ReportFrame, error_lines, preview_lines, refusal_lines, run_lines, warning_lines
 
 MAX_NAMES = 5
-"""Tables named on a line that several share."""
+"""Maximum number of names on a line that several tables or objects share."""
 MAX_WARNINGS = 5
-"""Warnings shown of one table; the log has them all."""
+"""Maximum number of warnings shown for one table. The log has all warnings."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableLines:
-    """One table's lines: the facts that come first, then the rest, with room for those of the run in between."""
+    """Lines of one table, in two parts. The lines about the whole run go between the two parts."""
 
     first: list[str]
     rest: list[str]
 
 
 def render_cleanup(result: CleanupResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """The message for a run of `cleanup`; of one that failed, the part below the failure."""
+    """Returns the message for a run of `cleanup`. For a failed run, returns the part below the error."""
     tables = sorted(result.tables, key=lambda table: SEVERITY.index(table.status))
     quiet = [table for table in tables if table.status is RunStatus.NOTHING]
     loud = [table for table in tables if table.status is not RunStatus.NOTHING]
@@ -42,7 +43,7 @@ def render_cleanup(result: CleanupResult, report: ReportFrame, words: MessageFor
     if not loud:
         sentences = _quiet(quiet, words, named=len(quiet) > 1) or [words.nothing.format(cutoff=DASH)]
         return MessageDraft(head=(section_block([*sentences, *orphans]),))
-    # A failure has a title and lines of its own.
+    # The message of a failed run already has a title and lines about the run.
     failed, note = report.error is not None, preview_lines(report, words)
     title = [] if failed else [header_block(words.preview_title if report.dry_run else words.cleanup_title)]
     run = [] if failed else run_lines(report, words)
@@ -60,7 +61,7 @@ def render_cleanup(result: CleanupResult, report: ReportFrame, words: MessageFor
 
 
 def _paragraph(table: TableResult, result: CleanupResult, report: ReportFrame, words: MessageFormatter) -> Block:
-    """One table among several."""
+    """Returns the block of one table in a message with several tables."""
     lines = _table(table, result, report, words)
     return section_block([f"🗃️ {format_code(table.table)}", *lines.first, *lines.rest])
 
@@ -79,7 +80,7 @@ def _table(table: TableResult, result: CleanupResult, report: ReportFrame, words
 
 
 def _failed(table: TableResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """Returns the error of a table, unless it is the error of the whole message."""
+    """Returns a table's error; if the message begins with this error, a reference to the error above."""
     error = table.error
     if error is None or error is report.error:
         return [words.table_failed_above]
@@ -129,7 +130,12 @@ def _expected(table: TableResult, words: MessageFormatter) -> TableLines:
 
 
 def _quiet(tables: Sequence[TableResult], words: MessageFormatter, *, named: bool) -> list[str]:
-    """One line for all tables with the same cutoff date; their warnings below."""
+    """Returns one line for all tables with the same cutoff date, then the tables' warnings.
+
+    Args:
+        tables: tables with nothing due.
+        named: whether the line lists the tables' names.
+    """
     by_date: defaultdict[str, list[str]] = defaultdict(list)
     for table in tables:
         by_date[_date(table.cutoff)].append(table.table)
@@ -186,5 +192,5 @@ def _names(names: Iterable[str], count: int, words: MessageFormatter) -> str:
 
 
 def _date(cutoff: datetime | None) -> str:
-    """The cutoff's day in its own zone, which is the table's."""
+    """Returns the date of the cutoff in the cutoff's time zone, which is the time zone of the table's policy."""
     return DASH if cutoff is None else cutoff.date().isoformat()

@@ -1,8 +1,8 @@
-"""Renders the message of `expire_jobs`: one line an hour, and more only about problems.
+"""Renders the message of `expire_jobs`: one line per run, and more lines only for problems.
 
-The line counts the deleted rows of the policy, their dependent rows, and the files. Due data that was not deleted
-follows below, each on a line of its own: rows that the database refused to delete, rows in use, files that S3 kept.
-With several policies each has its line, and tables with nothing due have none.
+The line counts the deleted rows of the policy, the deleted dependent rows, and the deleted files. Further lines count
+the due data that was not deleted: rows that the database refused to delete, rows in use, and files that S3 did not
+delete. With several policies, each policy has a line. A policy with nothing due has no line.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from nightshift.slack.messages import MessageDraft, section_block
 from nightshift.slack.report import ReportFrame, error_lines, preview_lines, refusal_lines, warning_lines
 
 MAX_DEPENDENTS = 5
-"""Dependent tables that are named; the others are summed up."""
+"""Maximum number of dependent tables that are named. The rows of the other tables are added up."""
 MAX_TABLES = 10
-"""Policies shown where none of them has trouble."""
+"""Maximum number of policies shown if no policy has a problem."""
 MAX_REASONS = 3
-"""Reasons named why files were not deleted."""
+"""Maximum number of reasons named for files that were not deleted."""
 MAX_SHOWN = 80
-"""Characters of a name: a line with seven of them can still be read."""
+"""Maximum length of a name, in characters. A line with seven such names is still readable."""
 
 _BETWEEN = " · "
 
 
 def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """The message for a run of `expire_jobs`; of one that failed, the part below the failure."""
+    """Returns the message for a run of `expire_jobs`. For a failed run, returns the part below the error."""
     tables = _shown(result, report, words)
     deleted = list(_files(result.files, report, words))
     trouble = list(_file_trouble(result.files, words))
@@ -51,7 +51,7 @@ def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageForma
 
 
 def _shown(result: ExpiryResult, report: ReportFrame, words: MessageFormatter) -> list[tuple[ExpiredTable, list[str]]]:
-    """The tables that something happened to, each with its trouble; the gravest first."""
+    """Returns the tables with deletions or problems, each with its lines about problems, most severe first."""
     tables = [(table, list(_trouble(table, report, words))) for table in result.tables]
     shown = [(table, lines) for table, lines in tables if lines or _has_deleted(table)]
     return sorted(shown, key=lambda entry: (SEVERITY.index(entry[0].status), not entry[1]))
@@ -63,7 +63,7 @@ def _has_deleted(table: ExpiredTable) -> bool:
 
 
 def _first(parts: list[str], report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """Returns the deletions on one line; in a failed run, below the sentence that says so."""
+    """Returns the line with all deletions. In a failed run, a sentence about the failure precedes the line."""
     if report.error is not None:
         return [words.table_failed_above, *([f"- {_BETWEEN.join(parts)}"] if parts else [])]
     title = words.expiry_preview_title if report.dry_run else words.expiry_title
@@ -78,7 +78,7 @@ def _nothing(report: ReportFrame, words: MessageFormatter) -> str:
 
 
 def _line(table: ExpiredTable, words: MessageFormatter) -> str:
-    """One policy among several."""
+    """Returns the line of one policy in a message with several policies."""
     return f"{'❌' if table.status is RunStatus.FAILED else '•'} {_BETWEEN.join(_counts(table, words))}"
 
 
@@ -98,7 +98,10 @@ def _counts(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
 
 
 def _dependents(table: ExpiredTable) -> list[tuple[str, int]]:
-    """Returns the dependent rows, by table, most first; of the table itself if it refers to itself."""
+    """Returns the number of dependent rows of each table, largest first.
+
+    The policy's own table is included if its rows depend on each other.
+    """
     rows = dict(table.deleted_rows)
     if table.table in rows:
         rows[table.table] -= table.expired
@@ -133,7 +136,7 @@ def _trouble(table: ExpiredTable, report: ReportFrame, words: MessageFormatter) 
 
 
 def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
-    """Yields files that were not deleted: by S3's reason; if S3 was not asked yet, their number."""
+    """Yields the counts of files that were not deleted: failed deletions by S3's error code, then waiting files."""
     if files.failed:
         yield words.files_failed.form_of(files.failed)
         for failure in files.failures[:MAX_REASONS]:
@@ -151,5 +154,5 @@ def _file_trouble(files: FilesResult, words: MessageFormatter) -> Iterator[str]:
 
 
 def _name(table: str) -> str:
-    """A table's name, with its schema where that is not the usual one."""
+    """Returns a table's name, with its schema unless the schema is `public`."""
     return format_code(table.removeprefix("public."), MAX_SHOWN)

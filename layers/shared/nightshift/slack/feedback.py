@@ -1,8 +1,8 @@
-"""Renders the message of `feedback`: the report in the form that its readers know, and below it the reasons.
+"""Renders the message of `feedback`: the report in its established form, then the reasons.
 
-The first paragraph is the known form, line by line. The second has the sentence on the state with every number that was
-compared, the consequences, and other facts about the votes. A deciding number is never rounded to the number that it
-was compared with: `30.04%` is above `30%`, and `30.0%` would not be.
+The first paragraph has the established form, line by line. The second paragraph explains the state with every compared
+number, the consequences, and other facts about the votes. Rounding never makes a deciding number equal to the number
+that it was compared with: `30.04%` is above `30%`, and `30.0%` would not be.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from nightshift.slack.messages import Block, MessageDraft, header_block, section
 from nightshift.slack.report import ReportFrame, attempt_lines, refusal_lines, warning_lines
 
 MAX_GROUPS = 3
-"""Topics or models named."""
+"""Maximum number of topics or models that are named."""
 MAX_UNKNOWN = 5
-"""Unknown values named."""
+"""Maximum number of unknown values that are named."""
 MAX_NAME = 80
-"""Characters of such a name."""
+"""Maximum length of the name of a topic, a model or a value, in characters."""
 MAX_DIGITS = 4
-"""Decimals of a percentage, if fewer would not distinguish it from another."""
+"""Maximum number of decimals of a percentage. More than one decimal is used only to distinguish two percentages."""
 DAY = 24
 
 
 def render_feedback(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """The message for a run of `feedback`; of one that failed, the part below the failure."""
+    """Returns the message for a run of `feedback`. For a failed run, returns the part below the error."""
     if report.error is not None:
         form = section_block([words.table_failed_above, *_form(result, report, words)])
         return MessageDraft(head=(form, section_block(list(_details(result, report, words)))))
@@ -40,7 +40,7 @@ def render_feedback(result: FeedbackResult, report: ReportFrame, words: MessageF
 
 
 def _form(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """The report as it always was."""
+    """Returns the lines of the report in its established form."""
     votes = result.votes
     lines = [
         format_fact(words.likes, f"{votes.likes:,}"),
@@ -72,7 +72,7 @@ def _details(result: FeedbackResult, report: ReportFrame, words: MessageFormatte
 
 
 def _verdict(result: FeedbackResult, words: MessageFormatter) -> str:
-    """The sentence behind the state, with the numbers that were weighed."""
+    """Returns the sentence that explains the state, with the compared numbers."""
     ratio, interval = result.votes.ratio, result.interval
     week = result.week.ratio if result.week else None
     weighed = DASH
@@ -94,7 +94,7 @@ def _verdict(result: FeedbackResult, words: MessageFormatter) -> str:
 
 
 def _consequences(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the actions that were started, or the reasons why none was."""
+    """Yields the actions that were started, or the reasons why no action was started."""
     retraining = result.state is FeedbackState.RETRAINING
     if result.decided_before:
         again = retraining and not result.started and report.error is None
@@ -116,7 +116,7 @@ def _consequences(result: FeedbackResult, report: ReportFrame, words: MessageFor
 
 
 def _figures(figures: FeedbackFigures, words: MessageFormatter) -> str:
-    """The figures of a decision, or of another count, in one line."""
+    """Returns the figures of a decision, or of another count of the same votes, on one line."""
     votes = figures.votes
     compared = words.figures.format(
         likes=f"{votes.likes:,}",
@@ -131,7 +131,7 @@ def _figures(figures: FeedbackFigures, words: MessageFormatter) -> str:
 
 
 def _unknown(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
-    """Values of the rating column that the settings do not name, the most frequent by name."""
+    """Yields the number of ratings that the settings do not name, with the most frequent values."""
     if not (result.unknown or result.unknown_ratings):
         return
     named = []
@@ -144,7 +144,7 @@ def _unknown(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
 
 
 def _history(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
-    """Yields a comparison of the window with those before it."""
+    """Yields a comparison of the window with the windows before it."""
     now = result.votes.ratio
     before = result.previous.ratio if result.previous else None
     if now is not None and before is not None:
@@ -186,18 +186,22 @@ def _refused(result: FeedbackResult, report: ReportFrame, words: MessageFormatte
 
 
 def _day(result: FeedbackResult) -> str:
-    """The window's day, by the clocks of its zone."""
+    """Returns the date of the window in the window's time zone, with the name of the zone."""
     return f"{result.start.date().isoformat()} {result.start.tzname() or ''}".rstrip()
 
 
 def _hours(result: FeedbackResult, words: MessageFormatter) -> str:
-    """Returns the length of a day that had other than 24 hours, in elapsed time, not by the clock's face."""
+    """Returns the length of the window in elapsed hours; empty for 24 hours. A clock change alters a day's length."""
     hours = (result.end.timestamp() - result.start.timestamp()) / 3600
     return "" if hours == DAY else words.long_or_short_day.format(hours=f"{hours:,g}")
 
 
 def _percent(share: float, *others: float | None) -> str:
-    """Returns a percentage with one decimal, or as many as distinguish it from unequal others."""
+    """Returns a percentage with one decimal, or with more decimals if `others` would otherwise look equal.
+
+    Args:
+        share, others: 0 to 1.
+    """
     for digits in range(1, MAX_DIGITS):
         shown = f"{share:.{digits}%}"
         if all(other is None or other == share or f"{other:.{digits}%}" != shown for other in others):
@@ -206,5 +210,5 @@ def _percent(share: float, *others: float | None) -> str:
 
 
 def _short(share: float) -> str:
-    """A setting, as it was set: `30%`, `32.5%`."""
+    """Returns a setting as a percentage, without rounding: `30%`, `32.5%`."""
     return f"{share * 100:.6g}%"

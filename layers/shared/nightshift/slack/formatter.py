@@ -1,4 +1,4 @@
-"""Phrases, numbers and times in the reader's language and time zone."""
+"""Formats phrases, numbers and times in the reader's language and time zone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nightshift.slack.phrases.forms import Language
 
 
 class MessageFormatter(MessageCatalog):
-    """One reader: their phrases, and the zone of their clock."""
+    """All phrases in one language, with methods that format numbers, and times of one time zone."""
 
     def __init__(self, language: Language, zone: tzinfo) -> None:
         super().__init__(language)
@@ -27,22 +27,22 @@ class MessageFormatter(MessageCatalog):
         return self.damages.get(name, name)
 
     def format_moment(self, when: datetime) -> str:
-        """`2025-10-15 09:00:00 KST`; a naive time belongs to no zone and is shown as it is."""
+        """Returns a time such as `2025-10-15 09:00:00 KST`. A naive time is shown unchanged, without a zone."""
         when = self._local(when)
         return f"{when.replace(tzinfo=None).isoformat(sep=' ', timespec='seconds')} {when.tzname() or ''}".rstrip()
 
     def format_minute(self, when: datetime) -> str:
-        """`2025-10-17 09:00`, the look of reports whose readers never asked which zone."""
+        """Returns a time such as `2025-10-17 09:00`, in the reader's zone but without its name."""
         return self._local(when).replace(tzinfo=None).isoformat(sep=" ", timespec="minutes")
 
     def format_clock(self, when: datetime) -> str:
-        """`09:00 KST`, for reports within the hour."""
+        """Returns a time of day such as `09:00 KST`, for reports that are sent every hour."""
         when = self._local(when)
         return f"{when:%H:%M} {when.tzname() or ''}".rstrip()
 
     def _local(self, when: datetime) -> datetime:
         if when.tzinfo is not None:
-            with suppress(OverflowError):  # within a day of year 1 or 9999, the reader's zone has no such time
+            with suppress(OverflowError):  # the time in the reader's zone would be before year 1 or after year 9999
                 return when.astimezone(self.zone)
         return when
 
@@ -56,7 +56,11 @@ class MessageFormatter(MessageCatalog):
         return self.share_of_table.format(share=f"{share:.1%}")
 
     def format_duration(self, seconds: float) -> str:
-        """Tenths of a second below ten, whole seconds below an hour, minutes below two days, then hours."""
+        """Returns a duration.
+
+        The unit depends on the length: tenths of a second below ten seconds, whole seconds below an hour, minutes below
+        two days, otherwise hours.
+        """
         whole = round(seconds)
         if seconds < 9.95:
             return self.seconds.format(seconds=f"{seconds:.1f}")
@@ -70,7 +74,7 @@ class MessageFormatter(MessageCatalog):
 
 
 def excerpt_text(words: MessageCatalog, attachment: MessageAttachment) -> str | None:
-    """That a file holds the first rows only; None where it holds them all."""
+    """Returns a note that a file holds only the first rows; None if the file holds all rows."""
     if attachment.rows >= attachment.total_rows:
         return None
     return words.excerpt.format(rows=f"{attachment.rows:,}", total=f"{attachment.total_rows:,}")

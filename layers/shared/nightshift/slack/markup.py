@@ -1,9 +1,9 @@
-"""Converts foreign text to Slack's `mrkdwn`; no other module does.
+"""Converts text from other sources to Slack's markup, `mrkdwn`. No other module escapes text for Slack.
 
-Slack decodes three entities and no more, so `& < >` alone are escaped; with `<` gone, no value can mention
-`<!channel>` or forge a link (the one link that is made, `link`, has an encoded address). A value beside other facts is
-always one line: a newline in a table's name cannot add a fact that nobody reported. Truncated text ends in `…` and is
-never cut inside an entity or a character that is made of several code points.
+Slack decodes three entities only, so the module escapes only `&`, `<` and `>`. Without `<`, no value can mention
+`<!channel>` or forge a link. `format_link` makes the only links, and encodes their addresses. A value in a list of
+facts is always one line, so that a newline in a table's name cannot add a false fact. Truncated text ends in `…`.
+Truncation never splits an entity, or a character that consists of several code points.
 """
 
 from __future__ import annotations
@@ -14,73 +14,73 @@ from urllib.parse import quote
 
 ELLIPSIS = "…"
 DASH = "-"
-"""Stands for an empty value."""
+"""Text for an empty value."""
 MAX_PROSE = 500
-"""Characters of a sentence of the engine's: longer ones are read in the log."""
+"""Maximum length of a sentence that another package wrote, in characters. The log has the whole sentence."""
 MAX_NAME = 300
 MAX_DETAIL = 1500
 MAX_URL = 2000
-"""Characters of a link's address, escaped; longer ones no browser need take."""
+"""Maximum length of a link's escaped address, in characters. Browsers need not accept longer addresses."""
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LONGEST_ENTITY = 5
 
 _IN_URLS = "%/:=?#[]@!$&'()*+,;~"
-"""Characters that an address keeps as they are; all others, `<`, `|` and `>` above all, are percent-encoded."""
+"""Characters that stay unchanged in an address. All others are percent-encoded, notably `<`, `|` and `>`."""
 _ADDRESS = re.compile(r"https?://[^/?#]")
 _LINK = re.compile(r"<https?://[^<>|]+\|([^<>|]+)>")
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that reverse the direction of the text around them."""
+"""Control characters, and characters that change the direction of the text around them."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half a character: not encodable, and refused by Slack."""
+"""Surrogate code points. UTF-8 cannot encode them, and Slack refuses them."""
 
 _MAX_CLUSTER = 32
-"""Code points that one visible character may have before it is cut all the same."""
+"""Maximum number of code points of one visible character. Truncation may split a longer character."""
 _ZERO_WIDTH_JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 
 def format_prose(text: str, limit: int = MAX_PROSE) -> str:
-    """A sentence, on one line. Its single backticks stay markup: hints quote commands that way."""
+    """Returns a sentence as markup, on one line. Single backticks stay markup, because hints quote commands in them."""
     return clip_text(_escape(" ".join(_clean(text).split())).replace("```", "'''"), limit) or DASH
 
 
 def format_code(text: str, limit: int = MAX_NAME) -> str:
-    """A name (table, file, key), on one line, shown as it is."""
+    """Returns a name of a table, file or key as inline code, on one line."""
     name = clip_text(_escape(" ".join(_clean(text).split())).replace("`", "'"), limit - 2)
     return f"`{name}`" if name else DASH
 
 
 def format_fenced(text: str, limit: int = MAX_DETAIL) -> str:
-    """Several lines, shown as they are."""
+    """Returns text of several lines as a code block."""
     inside = _escape(_clean(text).strip()).replace("```", "'''")
     return f"```\n{clip_text(inside, limit - 8)}\n```"
 
 
 def format_link(url: str, label: str) -> str:
-    """A link; the label alone where `url` is no address of the web, or longer than anybody would type.
+    """Returns a link. If `url` is not a web address, or is longer than `MAX_URL`, returns only the label.
 
     Args:
-        url: `http://…` or `https://…`; nothing in it can end the link or add another.
-        label: words of our own.
+        url: `http://…` or `https://…`. No content of `url` can end the link or add another link.
+        label: a phrase of `phrases`, which is not escaped.
     """
     address = quote(url.strip(), safe=_IN_URLS, errors="replace").replace("&", "&amp;")
     return f"<{address}|{label}>" if _ADDRESS.match(address) and len(address) <= MAX_URL else label
 
 
 def escape_verbatim(text: str, limit: int) -> str:
-    """Text of our own making, already cleaned, with its lines."""
+    """Returns text of this package as markup, with its line breaks. The text has no control characters."""
     return clip_text(_escape(text), limit)
 
 
 def format_fact(label: str, value: str, *, note: str = "") -> str:
-    """A line of a report: `- label: value (note)`; `value` and `note` are markup already."""
+    """Returns a line of a report: `- label: value (note)`. `value` and `note` must be markup already."""
     return f"- {label}: {value} ({note})" if note else f"- {label}: {value}"
 
 
 def clip_text(markup: str, limit: int) -> str:
-    """Cut markup down to `limit` characters."""
+    """Returns markup of at most `limit` characters."""
     if len(markup) <= limit:
         return markup
     end = _cluster_start(markup, limit - len(ELLIPSIS))
@@ -91,7 +91,7 @@ def clip_text(markup: str, limit: int) -> str:
 
 
 def plain_text(markup: str) -> str:
-    """Markup as the reader sees it."""
+    """Returns markup as plain text, as the reader sees it."""
     text = re.sub(r"```\n?(.*?)\n?```", r"\1", markup, flags=re.DOTALL)
     text = re.sub(r"`([^`\n]+)`", r"\1", text)
     text = _LINK.sub(r"\1", text)
@@ -107,7 +107,7 @@ def _escape(text: str) -> str:
 
 
 def _cluster_start(text: str, end: int) -> int:
-    """The nearest place at or before `end` where a visible character begins."""
+    """Returns the nearest index at or before `end` at which a visible character begins."""
     for start in range(end, max(0, end - _MAX_CLUSTER), -1):
         if not _continues(text[start]) and text[start - 1] != _ZERO_WIDTH_JOINER:
             return start

@@ -1,10 +1,11 @@
-"""Builds Slack messages that cannot exceed Slack's limits, whatever their facts.
+"""Builds Slack messages that never exceed Slack's limits.
 
-Block Kit is plain data here, not `slack_sdk.models`: a run without a token then never pays for importing the SDK
-(77 ms of a cold start). The tests hold every message against the SDK's own models.
+The module represents Block Kit, Slack's format for messages, as plain dictionaries. Thus a run without a token does not
+import `slack_sdk`, which takes 77 ms of a cold start. The tests validate every message with the SDK's models.
 
-Limits: https://docs.slack.dev/reference/block-kit/blocks. One is undocumented: `msg_blocks_too_long` comes
-somewhere past 11,000 characters, counted with the blocks' own JSON, so a whole message stays under 9,000.
+The limits are documented at https://docs.slack.dev/reference/block-kit/blocks. One limit is undocumented: above about
+11,000 characters, including the JSON of the blocks, Slack answers `msg_blocks_too_long`. A whole message therefore
+stays below 9,000 characters.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ MAX_BLOCKS = 50
 MAX_HEADER = 150
 MAX_SECTION = 3000
 MAX_MESSAGE = 9000
-"""Characters of blocks, as JSON, and of the text together."""
+"""Maximum length of the blocks as JSON and of the text together, in characters."""
 MAX_TEXT = 750
-"""Characters of the text that stands in for the blocks in notifications; doubled at worst by JSON's own escapes."""
+"""Maximum length of the text shown in notifications, in characters. JSON escapes at most double this length."""
 
 Block = Mapping[str, Any]
 
@@ -32,11 +33,11 @@ _MORE = PluralForms(ELLIPSIS, ELLIPSIS)
 
 @dataclass(frozen=True, slots=True)
 class SlackMessage:
-    """A message as it is sent.
+    """A complete message.
 
     Attributes:
-        text: for notifications and screen readers, which do not show blocks.
-        blocks: Block Kit.
+        text: the text for notifications and screen readers, which do not show blocks.
+        blocks: the content, in Block Kit.
     """
 
     text: str
@@ -48,9 +49,9 @@ class MessageDraft:
     """A message that may still be too long.
 
     Attributes:
-        head: shown always.
-        items: shown as far as there is room, in this order.
-        left_out: the line that says how many items there was no room for.
+        head: blocks that are always shown.
+        items: blocks that are shown in this order, until the message is full.
+        left_out: the phrase for the number of omitted items.
     """
 
     head: tuple[Block, ...]
@@ -58,7 +59,7 @@ class MessageDraft:
     left_out: PluralForms = _MORE
 
     def truncate_to_limits(self) -> SlackMessage:
-        """The message, within every limit."""
+        """Returns the message, truncated to Slack's limits."""
         blocks, hidden = list(self.head), len(self.items)
         room = (
             MAX_MESSAGE
@@ -78,12 +79,12 @@ class MessageDraft:
 
 
 def header_block(title: str) -> Block:
-    """A title; plain text, one line."""
+    """Returns a title as a header block: plain text on one line."""
     return {"type": "header", "text": {"type": "plain_text", "text": format_prose(title, MAX_HEADER), "emoji": True}}
 
 
 def section_block(lines: Sequence[str]) -> Block:
-    """Lines of markup; those that do not fit are dropped whole, from the end, and `…` says so."""
+    """Returns lines of markup as a section block. If the lines exceed the limit, `…` replaces the last lines."""
     kept: list[str] = []
     room = MAX_SECTION - len(ELLIPSIS)
     for line in lines:
@@ -92,17 +93,17 @@ def section_block(lines: Sequence[str]) -> Block:
             kept.append(ELLIPSIS)
             break
         kept.append(line)
-    # verbatim: a file's or table's name that looks like a host name does not become a link.
+    # `verbatim` prevents that a file's or table's name which looks like a host name becomes a link.
     return {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(kept), "verbatim": True}}
 
 
 def as_text(message: SlackMessage) -> str:
-    """The message as its reader sees it, for a terminal or a log."""
+    """Returns the message as plain text, for a terminal or a log."""
     return _visible_text(message.blocks) or plain_text(message.text)
 
 
 def _visible_text(blocks: Sequence[Block]) -> str:
-    """Returns one paragraph per block; a title is right above the first."""
+    """Returns the blocks as plain text: one paragraph per block, and no blank line below a title."""
     paragraphs = []
     for block in blocks:
         text = plain_text(block["text"]["text"])

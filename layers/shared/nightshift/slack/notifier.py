@@ -1,9 +1,8 @@
-"""Sends messages to Slack: the message first, then its files in its thread. So no file can lose the message, and the
-order stays right although Slack finishes uploads in its own time.
+"""Sends messages to Slack: first the message, then its files in the message's thread.
 
-`slack_sdk`, and with it the retry policy, is imported on the first send (77 ms of a cold start that a refused
-or failing start need not pay).
-No code here writes the token anywhere: not to logs, not to errors, not to a repr.
+Thus a failed upload cannot prevent the message. The order is right even if Slack finishes an upload late. The first
+send imports `slack_sdk` and the retry policy, so a run that sends nothing saves 77 ms of its cold start. The module
+never writes the token to a log, an error or a repr.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
 
 SLACK_API = "https://slack.com/api/"
 UPLOAD_REQUESTS = 3
-"""`files.getUploadURLExternal`, the bytes, `files.completeUploadExternal`."""
+"""Requests of one upload: `files.getUploadURLExternal`, the upload of the bytes, `files.completeUploadExternal`."""
 
 
 class SlackNotifier:
-    """Sends to one channel through Slack's Web API."""
+    """Sender of messages to one channel, through Slack's Web API."""
 
     def __init__(
         self,
@@ -46,14 +45,14 @@ class SlackNotifier:
         api_url: str = SLACK_API,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Make a notifier; nothing is sent or imported yet.
+        """Sends and imports nothing yet.
 
         Args:
-            token: a bot's, with the scopes `chat:write` and `files:write`.
+            token: a bot token with the scopes `chat:write` and `files:write`.
             channel: name or ID of a channel that the bot is a member of.
-            language: of the remarks on files.
-            api_url: where Slack's methods are.
-            sleep: how to wait between two tries.
+            language: language of the remarks on files.
+            api_url: base URL of Slack's methods.
+            sleep: waits between two tries; its argument is in seconds.
         """
         self._token = token
         self._channel = channel
@@ -62,15 +61,15 @@ class SlackNotifier:
         self._sleep = sleep
 
     def send(self, message: SlackMessage, attachments: Sequence[MessageAttachment] = (), *, deadline: float) -> None:
-        """Send a message and its files; rate limits and passing trouble are waited for.
+        """Sends a message and its files. After a rate limit or another transient error, waits and tries again.
 
         Args:
-            message: as `renderer.render_result` makes it.
+            message: a message from `renderer.render_result`.
             attachments: the files.
-            deadline: `time.monotonic()` value to be done by.
+            deadline: `time.monotonic()` value by which the method ends.
 
         Raises:
-            NotifyError: the message, or one of the files, did not arrive.
+            NotifyError: Slack did not accept the message, or one of the files.
         """
         from nightshift.slack.retry_budget import RetryBudget
 
@@ -81,10 +80,9 @@ class SlackNotifier:
             patience.call_with_retry(f"upload of {file.filename}", upload, requests=UPLOAD_REQUESTS)
 
     def _post(self, message: SlackMessage, timeout: int) -> tuple[str, str | None]:
-        """Post the message.
+        """Posts the message. Returns the channel's ID and the message's time stamp.
 
-        Returns: the channel's ID and the message's time stamp. An upload takes no name of a channel, but Slack
-        answers with the ID whatever SLACK_CHANNEL is.
+        An upload requires the channel's ID. Slack's answer has the ID even if SLACK_CHANNEL is a name.
         """
         self._client.timeout = timeout
         posted = self._client.chat_postMessage(
@@ -97,7 +95,7 @@ class SlackNotifier:
         return posted.get("channel", self._channel), posted.get("ts")
 
     def _upload(self, file: MessageAttachment, channel: str, thread: str | None, timeout: int) -> None:
-        """Take all three steps; until the last of them a file is nobody's, so a failed upload starts over."""
+        """Uploads a file in three requests. The last request shares the file, so a failed upload starts anew."""
         self._client.timeout = timeout
         self._client.files_upload_v2(
             filename=file.filename,
@@ -113,19 +111,22 @@ class SlackNotifier:
 
         token = self._token.get_secret_value().strip()
         if not re.fullmatch(r"[!-~]+", token):
-            # http.client would refuse the header with an error that quotes it.
+            # http.client would refuse the header with an error that contains the token.
             raise NotifyError("the Slack token is not one", hint="check SLACK_BOT_TOKEN or the secret's contents")
-        # The SDK logs every failed try as an error, and at DEBUG the upload's URL, which is a credential.
+        # The SDK logs every failed try as an error. At DEBUG, the SDK logs the upload's URL, which is a credential.
         quiet = logging.getLogger("nightshift.slack.sdk")
         quiet.setLevel(logging.CRITICAL)
         return WebClient(token=token, base_url=self._api_url, retry_handlers=[], logger=quiet)
 
 
 class ConsoleNotifier:
-    """Stands in where Slack is not set up: the message goes to the log and the run goes on."""
+    """Sender of messages to the log, for deployments without Slack."""
 
     def __init__(self, log: logging.Logger | Logger, reason: str) -> None:
-        """Args: log: where to; reason: why not Slack."""
+        """Args:
+        log: receives the messages.
+        reason: the reason why messages do not go to Slack, for the log.
+        """
         self._log = log
         self._reason = reason
 
@@ -136,7 +137,7 @@ class ConsoleNotifier:
         *,
         deadline: float,  # noqa: ARG002 - a log is written at once
     ) -> None:
-        """As `SlackNotifier.send`; never fails. Files are named, not shown: a log is no place for rows."""
+        """Logs the message; never fails. Logs only the names of files, because files may contain rows."""
         self._log.warning("Slack was not told: %s", self._reason)
         files = ", ".join(file.filename for file in attachments)
         self._log.info("message for Slack:\n%s%s", as_text(message), f"\n[{files}]" if files else "")
@@ -145,12 +146,12 @@ class ConsoleNotifier:
 def make_notifier(
     settings: Settings, token: SecretStr | None, log: logging.Logger | Logger
 ) -> SlackNotifier | ConsoleNotifier:
-    """The notifier that the settings ask for.
+    """Returns the notifier for the settings.
 
     Args:
-        settings: channel, language and URL are read.
-        token: the bot's, from wherever it is kept; None or empty: the messages go to the log.
-        log: where messages and the warning go if they cannot go to Slack.
+        settings: supplies the channel, the language and the URL.
+        token: the bot token. None or empty: the messages go to the log.
+        log: receives the messages, and a warning, if Slack is not set up.
     """
     if token is None or not token.get_secret_value().strip():
         return ConsoleNotifier(log, "SLACK_BOT_TOKEN is not set")

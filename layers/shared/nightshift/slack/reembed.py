@@ -1,7 +1,7 @@
-"""Renders the message of `reembed`: the number of embedded documents, and the ids of those that the model refused.
+"""Renders the message of `reembed`: the number of embedded documents, and the documents that the model rejected.
 
-It has few lines: a large collection takes several invocations, and each of them reports its part. Only the id of a
-document and the model's error are shown.
+The message is short, because a large collection takes several invocations, and each invocation sends a message. The
+message shows only the id of a rejected document and the model's error, never the document's text.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from nightshift.slack.messages import Block, MessageDraft, header_block, section
 from nightshift.slack.report import ReportFrame, error_lines, preview_lines, refusal_lines, run_lines, warning_lines
 
 MAX_POISONED = 3
-"""Documents named of those that were set aside."""
+"""Maximum number of rejected documents that are named."""
 MAX_ID, MAX_REASON = 80, 160
-"""Characters of a document's id, and of what the model said."""
+"""Maximum length of a document's id, and of the model's error, in characters."""
 
 
 def render_reembed(result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """The message for a run of `reembed`; of one that failed, the part below the failure."""
+    """Returns the message for a run of `reembed`. For a failed run, returns the part below the error."""
     shown = [table for table in sorted(result.tables, key=lambda t: SEVERITY.index(t.status)) if not _is_quiet(table)]
     decision = [format_fact(words.decision, format_code(result.decision))] if result.decision else []
     if report.error is not None:
@@ -51,7 +51,7 @@ def render_reembed(result: ReembedResult, report: ReportFrame, words: MessageFor
 
 
 def _is_quiet(table: EmbeddedTable) -> bool:
-    """Nothing was due, and nothing else is to be said."""
+    """Returns whether no document of the table was due, and the table has no problem or other change to report."""
     trouble = table.poisoned or table.left or table.warnings or table.removed or table.switched
     return table.status in (RunStatus.NOTHING, RunStatus.DRY_RUN) and not (table.embedded or trouble)
 
@@ -91,7 +91,7 @@ def _figures(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
 
 
 def _poisoned(table: EmbeddedTable, words: MessageFormatter) -> Iterator[str]:
-    """Documents that were set aside, the first of them by name."""
+    """Yields the number of documents that the model rejected, then the first of these documents with their errors."""
     if not table.poisoned:
         return
     yield words.poisoned.form_of(table.poisoned)

@@ -1,7 +1,7 @@
-"""Renders the facts of a run as one message: the only renderer. The spec of a job names its function.
+"""Renders the facts of a run as one Slack message. The job's spec names the function that renders the job's result.
 
-A failure shows the error's message, detail and hint. An exception that was not raised on purpose
-may quote rows, SQL or a connection string, so only its type is shown; the log has the rest.
+The message of a failed run shows the error's message, detail and hint. An exception other than a `NightshiftError` may
+contain rows, SQL or a connection string. The message shows only the type of such an exception; the log has the rest.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["ReportFrame", "SlackMessage", "as_text", "render_result"]
 
 
 def render_result(report: ReportFrame, language: Language, zone: tzinfo) -> SlackMessage:
-    """Make the message of one run.
+    """Returns the message of one run.
 
     Args:
-        report: the facts.
+        report: the facts of the run.
         language: `ko` or `en`.
         zone: the reader's time zone.
     """
@@ -70,7 +70,7 @@ def _failure(error: Exception, report: ReportFrame, words: MessageFormatter) -> 
     head = (title, section_block(lines), *details)
     if report.result is None or _renderer(report) is _finished:
         return MessageDraft(head=head)
-    done = _outcome(report, words)  # shown as far as there is room: the failure comes first
+    done = _outcome(report, words)  # follows the error, and is truncated first
     return MessageDraft(head=head, items=(*done.head, *done.items), left_out=done.left_out)
 
 
@@ -86,7 +86,7 @@ def _run_refused(result: RunRefused, report: ReportFrame, words: MessageFormatte
 
 
 def _finished(result: JobResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """For a job that has no message of its own: that it ran, and whether it got everything done."""
+    """Returns the message of a job without a renderer: whether the job has finished, and whether it is complete."""
     sentence = words.done if result.complete else words.done_in_part
     took = format_fact(words.took, words.format_duration(report.duration_ms / 1000))
     return MessageDraft(

@@ -1,4 +1,4 @@
-"""Facts of a finished run, from which every message is made."""
+"""Defines the facts of a finished run, and renders the lines that the messages of all jobs share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nightshift.slack.markup import DASH, format_fact, format_prose
 from nightshift.slack.messages import Block, section_block
 
 MAX_WARNINGS = 3
-"""Warnings shown of one table or run; the log has them all."""
+"""Maximum number of warnings shown for one table or run. The log has all warnings."""
 MAX_WARNING = 250
-"""Characters of a warning beside others."""
+"""Maximum length of one of several warnings, in characters."""
 MAX_LISTED = 5
-"""Entries shown of a list."""
+"""Maximum number of entries shown in a list."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class ReportFrame:
     """Facts of one run.
 
     Attributes:
-        job: the job's name, as its folder under `functions/` is called.
-        as_of: aware; the scheduled time of the run.
-        dry_run: whether the run was to write nothing.
-        duration_ms: how long it took.
-        result: what the job returned, or had done before it failed; None where that is not known.
-        error: what it failed with.
-        attempt: 1 for the first run of this `as_of`.
-        request_id: Lambda's name for the invocation, to be found in the log.
+        job: the job's name, which is the name of its folder under `functions/`.
+        as_of: the scheduled time of the run; an aware time.
+        dry_run: whether the run was a dry run, which writes nothing.
+        duration_ms: duration of the run, in milliseconds.
+        result: the job's result. For a failed run: the work before the failure; None if that is unknown.
+        error: the error of a failed run.
+        attempt: number of the run for this `as_of`, beginning with 1.
+        request_id: Lambda's ID of the invocation, which is also in the log.
 
     Raises:
-        ValueError: there is neither a result nor an error, so nothing to report.
+        ValueError: there is neither a result nor an error.
     """
 
     job: str
@@ -53,23 +53,23 @@ class ReportFrame:
 
 
 def run_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """The lines about the run itself, whatever the job did."""
+    """Returns the lines about the run itself: its scheduled time, and its attempt."""
     ran_at = format_fact(words.ran_at, format_prose(words.format_moment(report.as_of)))
     return [ran_at, *attempt_lines(report, words)]
 
 
 def attempt_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """The number of the attempt, unless it is the first."""
+    """Returns the line with the number of the attempt; no line for the first attempt."""
     return [format_fact(words.attempt, words.nth.format(attempt=report.attempt))] if report.attempt > 1 else []
 
 
 def preview_lines(report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """The closing note of a dry run that did not fail: the message of a failure has one of its own."""
+    """Returns the closing note of a dry run. Returns no line for a failed run, whose message already has the note."""
     return [words.preview_note] if report.dry_run and report.error is None else []
 
 
 def refusal_lines(refusal: GuardRefusal | None, words: MessageFormatter) -> list[str]:
-    """The guard that refused, its reason, and the remedy."""
+    """Returns the lines about a refusal: the guard, the reason, and the remedy."""
     if refusal is None:
         return [words.refused.format(guard=DASH)]
     lines = [words.refused.format(guard=format_prose(words.guard_name(refusal.guard)))]
@@ -81,7 +81,7 @@ def refusal_lines(refusal: GuardRefusal | None, words: MessageFormatter) -> list
 
 
 def error_lines(error: NightshiftError, words: MessageFormatter) -> list[str]:
-    """The error that one table failed with, and the remedy."""
+    """Returns the lines about the error of one table: the error, and the remedy."""
     lines = [words.table_failed.format(error=format_prose(error.message))]
     return [*lines, format_fact(words.hint, format_prose(error.hint))] if error.hint else lines
 
@@ -89,14 +89,21 @@ def error_lines(error: NightshiftError, words: MessageFormatter) -> list[str]:
 def warning_lines(
     warnings: Sequence[str], words: MessageFormatter, *, most: int = MAX_WARNINGS, limit: int = MAX_WARNING
 ) -> list[str]:
-    """The first warnings, each of `limit` characters at most, and the number of the others."""
+    """Returns a line for each of the first warnings, and a line with the number of the other warnings.
+
+    Args:
+        most: maximum number of warnings.
+        limit: maximum length of a warning, in characters.
+    """
     lines = [f"⚠️ {format_prose(warning, limit)}" for warning in warnings[:most]]
     hidden = len(warnings) - len(lines)
     return [*lines, words.warnings_left_out.form_of(hidden)] if hidden else lines
 
 
 def list_blocks(title: str, entries: Sequence[str], words: MessageFormatter) -> tuple[Block, ...]:
-    """Entries below a title, the last line counting those that are not shown; nothing where there are none.
+    """Returns a block with the first entries below a title; no block if there are no entries.
+
+    The last line has the number of entries that are not shown.
 
     Args:
         title: a phrase.

@@ -1,7 +1,8 @@
 """Renders the message of `restore`: the restored rows, their table, and anything unexpected.
 
-The figures come first and are always shown. Damaged objects come next, by name, because nobody would look for them.
-Notes on columns come last. Both lists are cut to a length that can be read; the answer and the log have all of it.
+The figures come first and are always shown. The names of damaged objects come next, because a reader would not search
+for damaged objects. Notes on columns come last. Both lists are truncated; the handler's answer and the log have all
+entries.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from nightshift.slack.messages import Block, MessageDraft, header_block, section
 from nightshift.slack.report import ReportFrame, list_blocks, preview_lines, refusal_lines, run_lines, warning_lines
 
 MAX_WARNING = 400
-"""Characters of a warning."""
+"""Maximum length of a warning, in characters."""
 MAX_DAMAGE, MAX_SEEN = 50, 200
-"""Characters of a damaged object's damage and of the finding: all that are named fit into one section."""
+"""Maximum length of the kind of damage, and of the finding, in characters. Thus all listed objects fit into a block."""
 
 
 def render_restore(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    """The message for a run of `restore`; of one that failed, the part below the failure."""
+    """Returns the message for a run of `restore`. For a failed run, returns the part below the error."""
     head = section_block(list(_head(result, report, words)))
     if report.error is not None:
         return MessageDraft(head=(head,), items=_lists(result, words))
@@ -34,7 +35,7 @@ def render_restore(result: RestoreResult, report: ReportFrame, words: MessageFor
 
 
 def _head(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """The verdict and the figures."""
+    """Yields the verdict and the figures."""
     if report.error is not None:
         yield words.table_failed_above
         yield from _figures(result, report, words)
@@ -61,7 +62,7 @@ def _refused(result: RestoreResult, words: MessageFormatter) -> Iterator[str]:
 
 
 def _places(result: RestoreResult, words: MessageFormatter) -> Iterator[str]:
-    """The table that was archived, and the table that is filled."""
+    """Yields the archived table, and the table that receives the rows."""
     yield format_fact(words.restore_table, format_code(result.table))
     if result.into is not None:
         note = words.the_original if result.into_original else ""
@@ -88,7 +89,7 @@ def _figures(result: RestoreResult, report: ReportFrame, words: MessageFormatter
 
 
 def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -> Iterator[str]:
-    """Yields the count as a line; nothing for zero."""
+    """Yields a line with the count; no line for zero."""
     if count:
         yield format_fact(label, words.pieces.form_of(count), note=note)
 

@@ -1,9 +1,9 @@
 """Retry policy shared by Slack API calls and file uploads, bounded by the run's deadline.
 
-Slack's SDK has retry handlers, but they sleep without knowing the deadline and the upload of bytes bypasses
-them, so they stay switched off and every call goes through here. Transient errors are retried: rate limits, for
-as long as Slack says; server errors; lost connections. A request whose answer was lost may have been carried
-out, so a message can appear twice; that is better than not at all.
+The SDK's own retry handlers are switched off. The SDK's handlers sleep without regard to the deadline, and do not cover
+the upload of bytes. This module retries transient errors: rate limits, server errors and lost connections. After a rate
+limit, the wait is as long as Slack asks. Slack may have executed a request whose answer was lost, so a message can
+appear twice. A repeated message is better than a missing message.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 MAX_TRIES = 5
 MAX_PATIENCE_S = 60.0
-"""Longest time that one message and its files may take: a Lambda that sleeps is paid for."""
+"""Maximum time for one message and its files, in seconds. The limit saves cost: AWS also bills a Lambda that waits."""
 MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1, 10
-"""Seconds that one request waits for Slack; whole ones, as the SDK has them."""
+"""Limits of the timeout of one request, in whole seconds, because the SDK takes whole seconds."""
 FIRST_WAIT_S = 0.5
-"""Wait before the second try where Slack does not name one; doubled each time."""
+"""Wait before the second try, in seconds, if Slack names no wait. The wait doubles with each try."""
 
 PASSING = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
-"""Answers that may be another a moment later, whatever HTTP status they come with."""
+"""Slack's error codes of transient errors, with any HTTP status."""
 
 HINTS = {
     "account_inactive": "the bot was removed from the workspace: install it again and renew SLACK_BOT_TOKEN",
@@ -56,20 +56,20 @@ HINTS = {
 
 
 _CODE = re.compile(r"[a-z][a-z0-9_:.,]{1,99}")
-"""Pattern of Slack's names of errors and scopes; other text is not repeated."""
+"""Pattern of Slack's error codes and scopes. Error messages never contain other text of an answer."""
 
 _NOT_SLACK = "another server answers: check SLACK_API_URL and any proxy"
 
 
 @dataclass(frozen=True, slots=True)
 class SlackFailure:
-    """Reason of a failed try.
+    """Cause of a failed try.
 
     Attributes:
-        reason: what Slack or the network said; free of secrets.
-        passing: whether another try may succeed.
-        hint: what the operator can do.
-        retry_after: seconds that Slack asks us to wait.
+        reason: the error of Slack or of the network, without secrets.
+        passing: whether the error is transient, so that another try may succeed.
+        hint: the remedy for the operator.
+        retry_after: wait that Slack asks for, in seconds.
     """
 
     reason: str
@@ -79,23 +79,26 @@ class SlackFailure:
 
 
 class RetryBudget:
-    """The time that one message and its files may take."""
+    """Time limit for one message and its files, with retries of failed requests."""
 
     def __init__(self, deadline: float, sleep: Callable[[float], None]) -> None:
-        """Args: deadline: a `time.monotonic()` value; sleep: as `time.sleep`."""
+        """Args:
+        deadline: `time.monotonic()` value; `MAX_PATIENCE_S` may end the tries earlier.
+        sleep: waits, like `time.sleep`.
+        """
         self._deadline = min(deadline, time.monotonic() + MAX_PATIENCE_S)
         self._sleep = sleep
 
     def call_with_retry(self, what: str, ask: Callable[[int], T], *, requests: int = 1) -> T:
-        """Ask until there is an answer.
+        """Calls `ask` until a call succeeds, and returns its result.
 
         Args:
-            what: names the question in an error.
-            ask: takes the seconds that one request may wait.
-            requests: how many requests one call of `ask` makes.
+            what: name of the call, for errors.
+            ask: makes the requests. The argument is the timeout of one request, in seconds.
+            requests: number of requests that one call of `ask` makes.
 
         Raises:
-            NotifyError: Slack said no, kept failing, or asks us to wait longer than the deadline allows.
+            NotifyError: Slack refused the call, kept failing, or asks for a longer wait than the deadline allows.
         """
         tries = 0
         while True:
@@ -106,9 +109,9 @@ class RetryBudget:
                 return ask(timeout)
             except NotifyError:
                 raise
-            except Exception as exc:  # whatever a foreign library raises: Slack being down must not fail a run
+            except Exception as exc:  # the SDK may raise any exception, and a failure of Slack must not fail the run
                 failure = explain_failure(exc)
-            # Out of the `except`, so that our error has no link to the SDK's, whose request carries the token.
+            # Raised outside the `except`, so that the error does not refer to the SDK's error, which has the token.
             tries += 1
             if not failure.passing or tries == MAX_TRIES:
                 raise NotifyError("Slack was not told", detail=f"{what}: {failure.reason}", hint=failure.hint)
@@ -123,7 +126,7 @@ class RetryBudget:
 
 
 def explain_failure(exc: Exception) -> SlackFailure:
-    """Classifies a failed request. Of an unknown exception only the type is shown: its text may quote a header."""
+    """Classifies a failed request. For an unknown exception, `reason` has only the type: the text may have a header."""
     from slack_sdk.errors import SlackApiError
 
     if isinstance(exc, SlackApiError):
@@ -135,7 +138,7 @@ def explain_failure(exc: Exception) -> SlackFailure:
         return SlackFailure(f"no connection: {exc.reason}", passing=True, hint=hint)
     if isinstance(exc, (OSError, HTTPException)):
         return SlackFailure(f"connection lost: {type(exc).__name__}", passing=True)
-    if isinstance(exc, ValueError):  # neither JSON nor UTF-8
+    if isinstance(exc, ValueError):  # the answer is not JSON, or not UTF-8
         return SlackFailure(f"{type(exc).__name__}, not Slack's answer", passing=True, hint=_NOT_SLACK)
     return SlackFailure(f"unexpected {type(exc).__name__}", passing=False)
 
@@ -148,7 +151,7 @@ def _refusal(response: SlackResponse) -> SlackFailure:
     answer = response.data if isinstance(response.data, dict) else {}
     error, needed = str(answer.get("error", "")), str(answer.get("needed", ""))
     if not _CODE.fullmatch(error):
-        ok = response.status_code == HTTPStatus.OK  # a page, perhaps, that a proxy shows for a moment
+        ok = response.status_code == HTTPStatus.OK  # a proxy may have sent a page of its own, which is transient
         return SlackFailure(f"{failure.reason}, but not Slack's answer", passing=ok, hint=_NOT_SLACK)
     reason = f"{error}, needed: {needed}" if _CODE.fullmatch(needed) else error
     return SlackFailure(reason, error in PASSING, HINTS.get(error), _seconds(headers.get("retry-after")))

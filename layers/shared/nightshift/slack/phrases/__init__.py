@@ -1,1 +1,1 @@
-"""Phrases of the Slack messages, each in Korean and English side by side."""
+"""Phrases of the Slack messages. Each phrase is defined in Korean and in English."""

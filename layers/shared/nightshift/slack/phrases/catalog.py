@@ -1,7 +1,7 @@
-"""The catalog of all phrases, in the reader's language.
+"""Collects all phrases in one class.
 
-Texts of the engine (messages, details and hints of errors and guards, notes on columns) are English and are shown as
-they are, inside a frame of these phrases.
+Messages, details and hints of errors and guards, and notes on columns are not phrases. These texts are always English,
+and appear unchanged beside the phrases.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nightshift.slack.phrases.sentences import Sentences
 
 
 class MessageCatalog(Sentences, Labels, Names, Guards):
-    """All phrases, in one language."""
+    """All phrases, in the reader's language."""
 
     def __init__(self, language: Language) -> None:
         self.language: Language = language

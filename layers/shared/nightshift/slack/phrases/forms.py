@@ -1,7 +1,8 @@
-"""Forms that a phrase has: in each language, and of one thing or many.
+"""Defines the forms of a phrase: Korean and English, singular and plural.
 
-Blanks are filled by `str.format` with text that is escaped elsewhere (`markup`). A phrase is an attribute of the class
-`MessageCatalog`, which reads it in its own language: a misspelled name and a missing language are type errors.
+`str.format` fills the fields of a phrase with text that `markup` has escaped. A phrase is an attribute of the class
+`MessageCatalog`, and its value is the text in the catalog's language. Thus the type checker finds a misspelled name and
+a missing language.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ Language = Literal["ko", "en"]
 
 
 class PluralForms(NamedTuple):
-    """A phrase that depends on how many there are."""
+    """Singular and plural of a phrase; both may have the field `{count}`."""
 
     one: str
     many: str
@@ -24,14 +25,14 @@ class PluralForms(NamedTuple):
 
 
 class HasLanguage(Protocol):
-    """A reader's catalog."""
+    """An object with a language, such as `MessageCatalog`."""
 
     @property
     def language(self) -> Language: ...
 
 
 class Phrase(Generic[T]):
-    """A phrase, or a group of them, in both languages."""
+    """A phrase, or a group of phrases, in both languages. A descriptor: its value depends on the catalog's language."""
 
     __slots__ = ("en", "ko")
 
@@ -44,10 +45,14 @@ class Phrase(Generic[T]):
 
 
 def counted(ko: str, en: str, *, one: str | None = None) -> Phrase[PluralForms]:
-    """A phrase with `{count}`; `one` is the English of a single thing, where it differs."""
+    """Returns a phrase with a count. `one` is the English singular; None: the same as `en`."""
     return Phrase(PluralForms(ko, ko), PluralForms(en if one is None else one, en))
 
 
 def named(names: Mapping[str, tuple[str, str]]) -> Phrase[Mapping[str, str]]:
-    """Names by what the engine calls them, each in Korean and in English."""
+    """Returns a group of phrases, by internal name.
+
+    Args:
+        names: maps an internal name, e.g. of a guard, to its Korean and its English text.
+    """
     return Phrase({name: ko for name, (ko, _) in names.items()}, {name: en for name, (_, en) in names.items()})

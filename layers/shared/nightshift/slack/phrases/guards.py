@@ -1,7 +1,8 @@
-"""Names of the guards, and the reasons why they refuse.
+"""Names of the guards, and Korean reasons for their refusals.
 
-A refusal's own message is English and has the names and figures. It is the whole reason in an English report; a Korean
-one gives the reason of the guard first, and the message as its detail.
+A guard is a check that refuses a table or a run before data is at risk. The message of a refusal is English, with names
+and figures. In an English report, this message is the reason. A Korean report gives the Korean reason, and the message
+as its detail.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ NAMES = {
         "code in the backup would run with nightshift's rights",
     ),
 }
-"""In Korean and in English."""
+"""Names of the guards, in Korean and in English."""
 
 KOREAN_REASONS = {
     "unknown_table": "설정이나 요청에 적힌 테이블이 없거나, 이 작업에서 다룰 수 없는 테이블입니다.",
@@ -126,7 +127,7 @@ _NONE: Mapping[str, str] = {}
 
 
 class Guards:
-    """Holds the names of guards, and the Korean reasons of their refusals."""
+    """Phrases for refusals: the names of the guards, and the Korean reasons."""
 
     guards = named(NAMES)
     guard_reasons = Phrase(KOREAN_REASONS, _NONE)

@@ -1,4 +1,4 @@
-"""Labels of facts, and phrases that are values of facts."""
+"""Phrases that are labels, values or notes in the line of a fact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nightshift.slack.phrases.forms import Phrase, counted
 
 
 class Labels:
-    """Phrases of lines such as `- label: value (note)`."""
+    """Phrases for lines of the form `- label: value (note)`."""
 
     backup_file = Phrase("백업 파일", "Backup file")
     backup_rows = Phrase("백업 수", "Backed up")

@@ -1,4 +1,4 @@
-"""Names of jobs, states, verdicts and damages."""
+"""Phrases for jobs, for states and verdicts of `feedback`, and for kinds of damage to objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nightshift.slack.phrases.forms import named
 
 
 class Names:
-    """Maps names that the engine uses to names for the reader."""
+    """Phrases by internal name, e.g. the name of a job or a `FeedbackState`."""
 
     jobs = named(
         {

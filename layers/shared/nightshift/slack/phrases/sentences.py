@@ -1,4 +1,4 @@
-"""Titles and sentences of the messages."""
+"""Phrases that are titles or sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nightshift.slack.phrases.forms import Phrase, counted
 
 
 class Sentences:
-    """Phrases that stand on a line of their own."""
+    """Phrases that fill a whole line."""
 
     cleanup_title = Phrase("💾 DB Cleanup Report", "💾 DB Cleanup Report")
     preview_title = Phrase("🧪 DB Cleanup Report (미리보기)", "🧪 DB Cleanup Report (preview)")
