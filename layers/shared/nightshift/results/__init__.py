@@ -1,5 +1,5 @@
-"""Data classes that the jobs return. Slack text, JSON answers and CLI tables are all made from them, elsewhere.
+"""Data classes that the jobs return. Other packages render them as Slack messages, JSON answers and CLI tables.
 
-Each job's classes have a module of their own, and callers import the one they mean: no function loads another's at its
-cold start.
+Each job's classes are in a separate module, so that the cold start of a function does not load the classes of other
+jobs.
 """

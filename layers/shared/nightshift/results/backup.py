@@ -24,20 +24,24 @@ class BackupResult(JobResult):
     """Result of one run of `backup`.
 
     Attributes:
-        name: of the backup, e.g. `backup_2025_10_21_0000`; None: there is none.
+        name: the backup's name, e.g. `backup_2025_10_21_0000`; None: there is no backup.
         location: `s3://bucket/prefix/name`.
-        snapshot_time: the one moment of all rows; None where it is a set of groups, each with its own.
-        tables, rows, bytes: in the backup; bytes as they lie in S3, the schema and logs among them.
-        left: tables still to be saved; the next invocation goes on with them.
-        groups: sets of tables that are each of one moment; 1: the whole backup is.
-        log_events: events of log groups, or lines of log files, that were saved.
-        previous_bytes: of the backup before; None: there is none.
-        proven_name, proven_at: the newest backup that a rehearsal has restored, and when.
-        unproven_since: time of the oldest good backup, where none was ever proven; None: there is no other one.
-        pruned: backups that retention removed, `would_prune` in a dry run.
-        unsaved: how much of `missing` should be in the backup, and could not be saved; it is `partial` then.
-        missing: content not in the backup, a sentence each, e.g. large objects, or the schema for lack of a client.
-        warnings: what the operator should know, a sentence each.
+        snapshot_time: time of the snapshot that all rows come from; None: the rows come from several snapshots.
+        tables, rows, bytes: contents of the backup. `bytes` is the size in S3, including the schema and logs.
+        left: tables that are not saved yet; the next invocation continues with these tables.
+        groups: number of snapshots, each with its group of tables.
+        log_events: saved events of log groups, or lines of log files.
+        previous_bytes: size of the previous backup; None: there is no previous backup.
+        proven_name, proven_at: the newest backup that a rehearsal has restored, and the time of the rehearsal.
+        unproven_since: time of the oldest good backup if no backup was ever proven; None: there is no earlier good
+            backup, or a backup was proven.
+        pruned: names of the backups that retention deleted; in a dry run, that it would delete.
+        unsaved: number of entries of `missing` that could not be saved. Above 0, the status is `partial`.
+        missing: content that is not in the backup, one sentence each, e.g. large objects, or the schema if `pg_dump`
+            is missing.
+        warnings: warnings for the operator, one sentence each.
+        already: whether an earlier run has made this backup.
+        seconds: duration of the run.
     """
 
     name: str | None = None
@@ -64,7 +68,7 @@ class BackupResult(JobResult):
 
     @property
     def shrunk(self) -> bool:
-        """Smaller than half of the backup before: somebody should look."""
+        """Returns whether the backup is smaller than half of the previous backup, which suggests a loss of data."""
         return self.previous_bytes is not None and self.name is not None and 2 * self.bytes < self.previous_bytes
 
     @property
@@ -81,7 +85,7 @@ class BackupResult(JobResult):
         return {**JsonFacts.to_json(self), "shrunk": self.shrunk}
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
-        """A partial backup has no size: it would look like a backup that shrank."""
+        """Yields the job's metrics. A partial backup has no metric of its size, which would suggest a loss of data."""
         yield Metric("BackupMade", int(self.status is RunStatus.OK))
         yield Metric("BackupsPruned", 0 if self.dry_run else len(self.pruned))
         if self.status is RunStatus.OK:
@@ -90,29 +94,31 @@ class BackupResult(JobResult):
             yield Metric("BackupLogEvents", self.log_events)
             yield Metric("BackupMissing", len(self.missing))
             yield Metric("BackupShrunk", int(self.shrunk))
-        proven = self.proven_at or self.unproven_since  # where none was ever proven, the age of the oldest
+        proven = self.proven_at or self.unproven_since  # if no backup was ever proven: the age of the oldest backup
         if proven is not None:
             yield Metric("ProvenAgeSeconds", max(0.0, (as_of - proven).total_seconds()), "Seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoredBackup(JobResult):
-    """Result of restoring a backup, in a rehearsal or not.
+    """Result of restoring a backup, in a rehearsal or in a real restore.
 
     Attributes:
-        name: of the backup.
-        target: the database that was filled, by its name; never its address or login.
-        tables, rows, bytes: restored.
-        left_tables: not restored because time was over.
-        differences: from the manifest, a sentence each; empty: proven.
-        but_for: content that by its nature could not be restored as it was, a sentence each, e.g. rows that could
-            not be saved, a materialized view that was older than its tables; a proof names it.
-        reworded: definitions that PostgreSQL words differently once restored, with a digest of how.
-        environment: differences due to the server or the role, e.g. a tablespace that is not there, a
-            sentence each; no fault of the backup, and a proof names it.
-        proven: schema, counts and digests are all as they were except for these two, and the verification record says
-            so (rehearsal only). Definitions that PostgreSQL itself words differently once restored are a warning then.
-        scratch: the database was made for this run, and is dropped again.
+        name: the backup's name; None: there was no backup to restore.
+        target: name of the database that was filled, without its address and login.
+        tables, rows, bytes: restored contents.
+        left_tables: number of tables that were not restored before the deadline.
+        differences: differences from the manifest, one sentence each.
+        but_for: content that cannot be restored unchanged, one sentence each, e.g. rows that could not be saved, or a
+            materialized view that was older than its tables. The record of the proof names this content.
+        reworded: definitions that PostgreSQL prints differently after a restore, each with a digest of the new text.
+        environment: differences that the server or the role causes, one sentence each, e.g. a missing tablespace. The
+            backup is not at fault. The record of the proof names these differences.
+        proven: whether schema, counts and digests equal those of the backup, except for `but_for` and `environment`,
+            and the verification record of the backup says so. Only a rehearsal proves a backup. Definitions that
+            PostgreSQL prints differently after a restore cause only a warning.
+        scratch: whether the run created the database, and drops it at the end.
+        by_table: number of restored rows, by table.
     """
 
     name: str | None = None
@@ -144,7 +150,7 @@ class RestoredBackup(JobResult):
         return RunStatus.PARTIAL if self.left_tables or self.differences else RunStatus.OK
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
-        """A preview restores nothing, and proves nothing."""
+        """Yields the job's metrics. A dry run counts no restored rows."""
         yield Metric("RestoredRows", 0 if self.dry_run else self.rows)
         yield Metric("RestoreDifferences", len(self.differences))
         yield Metric("BackupProven", int(self.proven))

@@ -24,15 +24,15 @@ from nightshift.results.common import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupEstimate(JsonFacts):
-    """Estimate that a dry run makes of a real one.
+    """Estimate by a dry run of the effects of a real run.
 
     Attributes:
-        rows: overdue rows, counted.
-        bytes: compressed bytes of Parquet to expect.
-        objects: objects to expect.
-        seconds: duration to expect.
-        share: overdue rows / rows of the table, 0 to 1.
-        usd: S3 request and first month's storage cost to expect, US dollars.
+        rows: number of due rows, which is counted, not estimated.
+        bytes: expected size of the compressed Parquet objects.
+        objects: expected number of objects.
+        seconds: expected duration.
+        share: due rows divided by all rows of the table, 0 to 1.
+        usd: expected cost of S3 requests and of the first month of storage, in US dollars.
     """
 
     rows: int
@@ -48,20 +48,20 @@ class TableResult(JsonFacts):
     """Result of `cleanup` for one table.
 
     Attributes:
-        table: `schema.table`, as the policy names it.
-        cutoff: aware; rows older than this were due. None where a guard refused before it was known.
-        archived_rows: rows in objects that this run committed.
-        deleted_rows: rows that this run deleted; equal to `archived_rows` or the run has failed.
-        objects: objects that this run committed.
-        bytes: their size in S3.
+        table: `schema.table`, as in the policy.
+        cutoff: aware time; older rows are due. None: a guard refused the table before the cutoff was known.
+        archived_rows: rows in the objects that this run committed.
+        deleted_rows: rows that this run deleted. Unless the run has failed, the number equals `archived_rows`.
+        objects: number of objects that this run committed.
+        bytes: size in S3 of the objects that this run committed.
         seconds: time spent on this table.
-        oldest_overdue: timestamp of the oldest row still in the table although it is due; None: no row is.
-        partitions_dropped: native partitions archived whole and dropped.
+        oldest_overdue: timestamp of the oldest due row that is still in the table; None: no due row is left.
+        partitions_dropped: native partitions that were archived as a whole and dropped.
         vacuumed: whether VACUUM (ANALYZE) ran afterwards.
-        refused_rows: due rows that the database refused to delete, and that were left; more may have been left untried.
-        refused: some of them, by key, each with the database's words; at most twenty.
-        keys: some of the objects' keys, oldest first, at most ten.
-        error: what a `failed` table failed with; the counts say what was committed before.
+        refused_rows: due rows that the database refused to delete. The run may have left more rows without a try.
+        refused: keys of up to twenty refused rows, each with the database's error.
+        keys: keys of up to ten objects, oldest first.
+        error: the error of a `failed` table. The counts cover the work committed before the error.
     """
 
     table: str
@@ -89,7 +89,7 @@ class TableResult(JsonFacts):
 
     @property
     def overdue_seconds(self) -> float:
-        """Seconds from the oldest row that the run left behind to the cutoff; 0 where it left none."""
+        """Returns the time from the oldest due row that is left to the cutoff, in seconds; 0 if no due row is left."""
         if self.cutoff is None or self.oldest_overdue is None:
             return 0.0
         return (self.cutoff - self.oldest_overdue).total_seconds()
@@ -101,7 +101,11 @@ class TableResult(JsonFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupResult(JobResult):
-    """Result of one run of `cleanup`, table by table."""
+    """Result of one run of `cleanup`, table by table.
+
+    Attributes:
+        orphans_removed: number of deleted objects that failed runs had left.
+    """
 
     tables: tuple[TableResult, ...]
     orphans_removed: int = 0

@@ -1,4 +1,4 @@
-"""Results common to all jobs, and their statuses."""
+"""Defines the base class of all jobs' results, the statuses of runs, and the conversion of results to JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightshift.errors import NightshiftError
 
 
 class RunStatus(StrEnum):
-    """Status of a finished run, or of one table of it. A run that failed raises; `failed` is for one table in it."""
+    """Status of a finished run, or of one of its tables. Only a table can be `failed`: a failed run raises an error."""
 
     OK = "ok"
     NOTHING = "nothing"
@@ -23,22 +23,22 @@ class RunStatus(StrEnum):
 
 
 SEVERITY = (RunStatus.FAILED, RunStatus.REFUSED, RunStatus.PARTIAL, RunStatus.OK, RunStatus.DRY_RUN, RunStatus.NOTHING)
-"""Precedence of statuses if several tables ended differently; the first wins."""
+"""Statuses by severity, most severe first. The most severe status of its tables is the status of a run."""
 
 
 def worst_status(statuses: Iterable[RunStatus]) -> RunStatus:
-    """The one status that stands for all of `statuses`; `nothing` for none."""
+    """Returns the most severe of `statuses`; `nothing` if `statuses` is empty."""
     return min(statuses, key=SEVERITY.index, default=RunStatus.NOTHING)
 
 
 HIDDEN = {"hidden": True}
-"""Metadata of a field that JSON does not have."""
+"""Metadata of a field that JSON omits."""
 OPTIONAL = {"optional": True}
-"""Metadata of a field that JSON leaves out while it is empty or zero."""
+"""Metadata of a field that JSON omits if the value is empty or zero."""
 
 
 def digits(decimals: int) -> dict[str, int]:
-    """Metadata of a number that JSON rounds."""
+    """Returns the metadata of a number that JSON rounds to `decimals` decimals."""
     return {"digits": decimals}
 
 
@@ -46,12 +46,12 @@ MILLISECONDS = digits(3)
 
 
 class JsonFacts:
-    """A dataclass whose JSON is made from its fields, under their names or the `name` of their metadata."""
+    """Base class of dataclasses with a JSON form. A JSON key is the field's name, or the `name` in its metadata."""
 
     __slots__ = ()
 
     def to_json(self: Any) -> dict[str, Any]:
-        """The facts as an answer has them: times as ISO 8601, an error by its message."""
+        """Returns the fields as JSON values: a time in ISO 8601, an error as its message."""
         out: dict[str, Any] = {}
         for fact in fields(self):
             value, how = getattr(self, fact.name), fact.metadata
@@ -80,14 +80,14 @@ def _as_json(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageAttachment:
-    """A file for the Slack reader.
+    """A file that accompanies the Slack message.
 
     Attributes:
-        filename: as the reader saves it, e.g. `conversation_log_backup_20250915.csv`.
+        filename: the file's name, e.g. `conversation_log_backup_20250915.csv`.
         content: the bytes of the file.
-        rows: how many rows it holds; a picture has none.
-        total_rows: how many rows it stands for; more than `rows` where the file was cut.
-        table: the table they come from, as its `TableResult` names it; None where they come from no one table.
+        rows: number of rows in the file; 0 for a picture.
+        total_rows: number of archived rows. If this number is above `rows`, the file has only the first rows.
+        table: the rows' table, as in `TableResult.table`; None: the file does not belong to a single table.
     """
 
     filename: str
@@ -99,12 +99,12 @@ class MessageAttachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardRefusal(JsonFacts):
-    """A guard that said no.
+    """A refusal by a guard. A guard is a check that refuses a table or a run before data is at risk.
 
     Attributes:
-        guard: its short name, e.g. `unknown_table`, `cascade`, `abnormal_volume`.
-        message: one sentence, what is wrong.
-        hint: what the operator can do.
+        guard: the guard's short name, e.g. `unknown_table`, `cascade`, `abnormal_volume`.
+        message: the problem, in one sentence.
+        hint: the remedy for the operator.
     """
 
     guard: str
@@ -113,7 +113,7 @@ class GuardRefusal(JsonFacts):
 
 
 class Metric(NamedTuple):
-    """A figure of one run for CloudWatch; `unit` is one of CloudWatch's."""
+    """A metric of one run, for CloudWatch. `unit` is a unit of CloudWatch, e.g. `Count`, `Bytes` or `Seconds`."""
 
     name: str
     value: float
@@ -122,7 +122,7 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult(JsonFacts):
-    """Base of every job's result: the part that the frame needs."""
+    """Base class of every job's result, with the members that `runtime` uses."""
 
     attachments: tuple[MessageAttachment, ...] = field(default=(), metadata=HIDDEN)
 
@@ -132,21 +132,21 @@ class JobResult(JsonFacts):
 
     @property
     def complete(self) -> bool:
-        """True where nothing is left to do for this `as_of`."""
+        """Returns whether no work is left for the run's scheduled time, `as_of`."""
         return self.status in (RunStatus.OK, RunStatus.NOTHING)
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
-        """Yields the job's own metrics; none unless it has some.
+        """Yields the metrics that only this job has. The base class yields no metric.
 
         Args:
-            as_of: aware; the time that the run stands for.
+            as_of: scheduled time of the run; an aware time.
         """
         yield from ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRefused(JobResult):
-    """The frame itself refused: another run of the same job holds the lock."""
+    """Result of a run that `runtime` refused, because another run of the same job holds the lock."""
 
     reason: str
 

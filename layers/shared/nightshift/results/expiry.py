@@ -26,16 +26,17 @@ class ExpiredTable(JsonFacts):
     """Result for one policy's table and all its dependent rows.
 
     Attributes:
-        table: `schema.table`, as the database has it; as the policy names it where a guard refused before that.
-        expired: rows of the table itself that are gone; in a dry run, that would go.
-        deleted_rows: rows by table, the table itself among them, in the order of deletion; what the database changes by
-            itself, e.g. by ON DELETE SET NULL, is not counted.
-        archived_rows, objects, bytes: what went to the archive first, where the policy asks for it.
-        busy: due rows left for the next run because another session locked them or their dependent rows.
-        failed: due rows that the database refused to delete; `warnings` says why.
-        held: expired rows that are kept because a restore holds them, or their dependent rows.
-        oldest_overdue: when the oldest row expired that is still there and not held; None: none is.
-        error: what a `failed` table failed with; the counts say what was committed before.
+        table: `schema.table`, as in the database. If a guard refused the table early: the name in the policy.
+        expired: rows deleted from the policy's own table; in a dry run, rows that a real run would delete.
+        deleted_rows: deleted rows by table, in the order of deletion, including the policy's own table. Rows that the
+            database changes by itself, e.g. by ON DELETE SET NULL, do not count.
+        archived_rows, objects, bytes: rows archived before their deletion, and the archive's objects for these rows;
+            0 unless the policy sets `archive`.
+        busy: due rows left for the next run, because another session had locked the rows or their dependent rows.
+        failed: due rows that the database refused to delete. `warnings` has the reasons.
+        held: expired rows that stay because a restore protects the rows, or their dependent rows, for some time.
+        oldest_overdue: expiry time of the oldest expired row that is still there and not held; None: no row is.
+        error: the error of a `failed` table. The counts cover the work committed before the error.
     """
 
     table: str
@@ -57,11 +58,12 @@ class ExpiredTable(JsonFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFailures(JsonFacts):
-    """Files of one bucket that S3 did not delete, for one reason.
+    """Files of one bucket that S3 did not delete, for the same reason.
 
     Attributes:
-        code: S3's error code, e.g. `AccessDenied`; the kind of failure where S3 did not answer.
-        example: the key of one of them.
+        code: S3's error code, e.g. `AccessDenied`. If S3 did not answer: the kind of failure.
+        count: number of files.
+        example: key of one of the files.
     """
 
     bucket: str
@@ -72,19 +74,20 @@ class FileFailures(JsonFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesResult(JsonFacts):
-    """Result for the files of deleted rows, of this run and of earlier ones.
+    """Result for the files of deleted rows, of this run and of earlier runs.
+
+    A file's key waits in the outbox, a table of nightshift, until S3 has deleted the file.
 
     Attributes:
-        queued: keys that this run put into the outbox; in a dry run, that it would.
-        deleted: files that are gone on S3's word, which it gives for a key that never was, too.
-        looked_up: keys of due rows that were looked up before, a sample.
-        absent: those of them that named no file.
-        kept: keys dropped from the outbox because a row that is still there names them.
-        failed: tries of this run that S3 refused or did not answer; they stay in the outbox.
-        waiting: keys in the outbox when the run ended, the failed ones among them; of a bucket that cannot be reached,
-            too.
-        failures: the failed ones by reason, most frequent first.
-        warnings: what the operator should know, a sentence each.
+        queued: keys that this run put into the outbox; in a dry run, keys that a real run would put there.
+        deleted: files whose deletion S3 confirmed. S3 also confirms the deletion of a key that never existed.
+        looked_up: size of the sample of due rows' keys that the run looked up in S3 before deleting rows.
+        absent: keys of this sample for which S3 has no file.
+        kept: keys removed from the outbox because a row that still exists names the file.
+        failed: deletions of this run that S3 refused or did not answer. The keys stay in the outbox.
+        waiting: keys in the outbox at the end of the run, including failed keys and keys of unreachable buckets.
+        failures: the failed deletions by reason, most frequent first.
+        warnings: warnings for the operator, one sentence each.
     """
 
     queued: int = 0
@@ -110,7 +113,7 @@ class ExpiryResult(JobResult):
 
     @property
     def status(self) -> RunStatus:
-        """Files that wait make a run `partial`: their rows are gone, and they are not."""
+        """Returns the run's status. Waiting files make the run `partial`: their rows are deleted, the files are not."""
         statuses = [table.status for table in self.tables]
         if self.files.waiting or self.files.failed:
             statuses.append(RunStatus.PARTIAL)
@@ -124,7 +127,7 @@ class ExpiryResult(JobResult):
         return min((t.oldest_overdue for t in self.tables if t.oldest_overdue is not None), default=None)
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:
-        """A table of a preview that failed counts nothing as deleted."""
+        """Yields the job's metrics. Tables of a dry run count no deletions, even if the dry run fails later."""
         deleted = [table for table in self.tables if table.status is not RunStatus.DRY_RUN]
         yield Metric("ExpiredRows", sum(table.expired for table in deleted))
         yield Metric("DeletedRows", sum(sum(table.deleted_rows.values()) for table in deleted))

@@ -1,4 +1,4 @@
-"""Result of `feedback`: how users liked a window's answers, the decision, and its reason."""
+"""Result of `feedback`: the votes of a window, the decision, and the reason of the decision. A window is one day."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nightshift.results.common import (
 
 
 class FeedbackState(StrEnum):
-    """State of a window by its votes."""
+    """State of a window, derived from its votes."""
 
     HEALTHY = "healthy"
     CAUTION = "caution"
@@ -33,27 +33,27 @@ class FeedbackReason(StrEnum):
     """Reason for a window's state."""
 
     WITHIN = "within"
-    """The negative ratio is not above the threshold, nor clearly worse than the week before."""
+    """The negative ratio is not above the threshold, and not clearly worse than in the seven days before."""
     WORSE = "worse"
-    """Not above the threshold, but the interval lies above the seven days' ratio before."""
+    """The ratio is not above the threshold, but its interval lies above the ratio of the seven days before."""
     UNCERTAIN = "uncertain"
-    """Above the threshold, but chance may have done it: the interval reaches down to it."""
+    """The ratio is above the threshold, but its interval includes the threshold: chance may be the cause."""
     CERTAIN = "certain"
     """The whole interval lies above the threshold."""
     COOLING_DOWN = "cooling_down"
-    """As `CERTAIN`, but re-embedding was started a short while ago."""
+    """The whole interval lies above the threshold, but the cooldown after the last re-embedding is not over."""
     SUPERSEDED = "superseded"
-    """As `CERTAIN`, but a later window was decided on already: this one starts nothing any more."""
+    """The whole interval lies above the threshold, but a later window has a decision, so nothing is started."""
     TOO_FEW = "too_few"
-    """Fewer votes than the least number that anything is decided on."""
+    """The votes are fewer than `min_votes`, the minimum for a decision."""
     NO_VOTES = "no_votes"
     UNKNOWN_VALUES = "unknown_values"
-    """Too many values of the rating column are neither a like nor a dislike, nor said to be neither."""
+    """Too many values of the rating column are not in the settings as a like, a dislike or neutral."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteTotals(JsonFacts):
-    """Likes and dislikes that were counted; other values of the rating column are none."""
+    """Number of likes and of dislikes. Other values of the rating column do not count."""
 
     likes: int = 0
     dislikes: int = 0
@@ -64,7 +64,7 @@ class VoteTotals(JsonFacts):
 
     @property
     def ratio(self) -> float | None:
-        """Share of dislikes, 0 to 1; None without votes."""
+        """Returns the negative ratio: the share of dislikes among the votes, 0 to 1; None without votes."""
         return self.dislikes / self.total if self.total else None
 
     def __add__(self, other: VoteTotals) -> VoteTotals:
@@ -80,8 +80,9 @@ class UnknownRating(JsonFacts):
     """A value of the rating column that the settings do not name.
 
     Attributes:
-        value: its beginning, as text.
-        resembles: the value of the settings that it differs from only in case, spaces or an emoji's variant.
+        value: the beginning of the value, as text.
+        count: number of rows with the value.
+        resembles: a value of the settings that differs only in case, in spaces or in an emoji's variant.
     """
 
     value: str
@@ -91,7 +92,14 @@ class UnknownRating(JsonFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackFigures(JsonFacts):
-    """The figures of one decision, or of another count of the same window."""
+    """Figures of a decision, or of another count of the same window.
+
+    Attributes:
+        unknown: number of ratings that the settings do not name.
+        threshold: negative ratio above which re-embedding may start, 0 to 1.
+        min_votes: minimum number of votes for a decision.
+        confidence: confidence of the interval of the negative ratio, 0 to 1.
+    """
 
     votes: VoteTotals = field(metadata=HIDDEN)
     unknown: int
@@ -106,7 +114,7 @@ class FeedbackFigures(JsonFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceInterval(JsonFacts):
-    """Wilson's interval of a ratio: where the true one lies with this confidence."""
+    """Wilson's confidence interval of a ratio, which includes the true ratio with the given confidence."""
 
     low: float = field(metadata=digits(6))
     high: float = field(metadata=digits(6))
@@ -115,7 +123,7 @@ class ConfidenceInterval(JsonFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupVotes(JsonFacts):
-    """The votes of one topic or model in the window."""
+    """Votes of one topic or model in the window."""
 
     group: str
     votes: VoteTotals = field(metadata=HIDDEN)
@@ -126,7 +134,7 @@ class GroupVotes(JsonFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayVotes:
-    """The votes of one day, in the report's zone."""
+    """Votes of one day in the report's time zone."""
 
     day: date
     votes: VoteTotals
@@ -137,27 +145,27 @@ class FeedbackResult(JobResult):
     """Result of one run of `feedback`: counts and decision.
 
     Attributes:
-        table: `schema.table`, as the database has it.
-        start, end: the window, `[start, end)`, aware, in the report's zone.
-        votes: those that were decided on; in a dry run, those that are there now.
-        unknown: values of the rating column, in the window, that the settings do not name.
-        unknown_ratings: the most frequent of them, as they are now.
-        interval: of the negative ratio; None without votes.
-        threshold: the negative ratio above which something is wrong.
-        min_votes: fewer than these decide nothing.
-        previous: the window before, counted now; None where it has no vote.
-        week: the seven windows before, together; None where they have no vote.
-        late: votes of the window before that came after it was reported.
-        worst: topics or models with enough votes, highest negative ratio first.
-        comments: comments that came with dislikes; None: no comment column is set.
-        days: the days of the chart, oldest first, the window's own last; days without a vote are there, too.
-        cooling_until: until when re-embedding is not started again; set with `COOLING_DOWN`.
-        decision: names what was decided on this window, the same at every delivery.
-        decided_before: an earlier run decided on this window; what follows from it was not done again.
-        since: what a count by today's settings gives, where it differs from what was decided on before.
-        on_record: the decision of an earlier run, beside a dry run's own.
-        started: this run sent the event that starts re-embedding.
-        dry_run: nothing was written, nothing sent.
+        table: `schema.table`, as in the database.
+        start, end: the window `[start, end)`; aware times in the report's zone.
+        votes: the votes that the decision is based on; in a dry run, the present votes.
+        unknown: number of ratings in the window that the settings do not name.
+        unknown_ratings: the most frequent unknown values at present.
+        interval: confidence interval of the negative ratio; None without votes.
+        threshold: negative ratio above which re-embedding may start, 0 to 1.
+        min_votes: minimum number of votes for a decision.
+        previous: present votes of the previous window; None: the window has no votes.
+        week: votes of the seven windows before, together; None: these windows have no votes.
+        late: votes of the previous window that arrived after its report.
+        worst: topics or models with at least `min_votes` votes, highest negative ratio first.
+        comments: number of comments on dislikes; None: no comment column is set.
+        days: days of the chart, oldest first, including days without votes. The last day is the window.
+        cooling_until: end of the cooldown, during which re-embedding is not started again; set with `COOLING_DOWN`.
+        decision: ID of the decision on this window, the same in every run for the window.
+        decided_before: whether an earlier run decided on this window. This run did not repeat the consequences.
+        since: figures by the present settings and votes, if these differ from the recorded decision's figures.
+        on_record: figures of an earlier run's decision; only in a dry run.
+        started: whether this run sent the event that starts re-embedding.
+        dry_run: whether the run wrote and sent nothing.
     """
 
     table: str
@@ -202,7 +210,7 @@ class FeedbackResult(JobResult):
         return {"window": window, **self.votes.to_json(), **JsonFacts.to_json(self), **comments}
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
-        """A window without votes has no ratio. A refused run could not count the votes."""
+        """Yields the job's metrics. A window without votes has no ratio. A refused run has no counts of votes."""
         if self.refusal is None:
             yield Metric("Votes", self.votes.total)
             yield Metric("Dislikes", self.votes.dislikes)
@@ -212,7 +220,10 @@ class FeedbackResult(JobResult):
 
 
 def show_rating(value: str) -> str:
-    """Returns a value, with its code points if it has invisible or confusable characters."""
+    """Returns a value, with its first eight code points unless the value is printable ASCII.
+
+    The code points distinguish values that look alike.
+    """
     if value.isascii() and value.isprintable():
         return value
     shown = "".join(char if char.isprintable() else "\ufffd" for char in value)

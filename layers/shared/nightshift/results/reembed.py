@@ -1,4 +1,4 @@
-"""Result of `reembed`: the documents that were embedded again, and those that could not be."""
+"""Result of `reembed`: the documents that were embedded again, and the documents that the model rejected."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from nightshift.results.common import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedDocument(JsonFacts):
-    """A document that the model does not take; it is set aside until its text changes.
+    """A document that the model rejected. Later runs skip the document until its text changes.
 
     Attributes:
-        id: its key, as text.
-        reason: the model's word, e.g. `ValidationException: too many tokens`.
+        id: the document's key, as text.
+        reason: the model's error, e.g. `ValidationException: too many tokens`.
     """
 
     id: str
@@ -38,19 +38,20 @@ class EmbeddedTable(JsonFacts):
     """Result for one policy's documents.
 
     Attributes:
-        table: `schema.table`, as the database has it.
-        model, dimension: what they are embedded with.
-        scope: `disliked`, `stale` or `all`: which documents were looked at.
-        looked_at: documents that were compared with what they were embedded from.
-        embedded: documents that have a new embedding; in a dry run, that would get one.
-        unchanged: documents whose text and model are as before: they cost nothing.
-        removed: embeddings of documents that are gone.
-        poisoned: how many are set aside by this run, `examples` the first of them.
-        left: documents still to be done; the next invocation goes on with them.
-        switched: readers see the embeddings of another model from now on.
-        moved: the next run will find less to do.
-        tokens: what the model counted, where it says so.
-        error: what a `failed` table failed with.
+        table: `schema.table`, as in the database.
+        model, dimension: the embedding model, and the number of dimensions of its vectors.
+        scope: the documents that the run examined: `disliked`, `stale` or `all`.
+        looked_at: documents whose text was compared with the text of their embedding.
+        embedded: documents with a new embedding; in a dry run, documents that would get a new embedding.
+        unchanged: documents with the same text and model as before, for which the model was not called.
+        removed: deleted embeddings of documents that no longer exist.
+        poisoned: number of documents that the model rejected in this run.
+        examples: the first rejected documents.
+        left: documents that are not embedded yet; the next invocation continues with these documents.
+        switched: whether readers now see the embeddings of another model.
+        moved: whether the run made progress, so that the next run has less to do.
+        tokens: number of tokens that the model reports; 0 if the model reports none.
+        error: the error of a `failed` table.
     """
 
     table: str
@@ -79,9 +80,9 @@ class ReembedResult(JobResult):
     """Result of one run of `reembed`.
 
     Attributes:
-        decision: the decision of `feedback` that asked for it; None: somebody else did.
-        done_before: an earlier run has finished this decision; nothing was done again.
-        continues: an event was sent that has the next invocation go on.
+        decision: ID of the decision of `feedback` that started the run; None: another cause started the run.
+        done_before: whether an earlier run has finished this decision, so that this run did nothing.
+        continues: whether the run sent an event that starts the next invocation.
     """
 
     tables: tuple[EmbeddedTable, ...] = ()
@@ -94,7 +95,7 @@ class ReembedResult(JobResult):
         return worst_status(table.status for table in self.tables)
 
     def list_metrics(self, as_of: datetime) -> Iterator[Metric]:  # noqa: ARG002 - as of any result
-        """A table of a preview embeds nothing, and does not count."""
+        """Yields the job's metrics. Tables of a dry run do not count."""
         done = [table for table in self.tables if table.status is not RunStatus.DRY_RUN]
         yield Metric("DocumentsEmbedded", sum(table.embedded for table in done))
         yield Metric("DocumentsPoisoned", sum(table.poisoned for table in done))

@@ -18,11 +18,11 @@ from nightshift.results.common import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DamagedObject(JsonFacts):
-    """An object of the archive that is not what the ledger vouches for.
+    """An object of the archive that differs from its entry in the ledger, nightshift's table of archived objects.
 
     Attributes:
-        damage: in one word, see `archive.object_verification.ObjectDamage`.
-        what: what was seen.
+        damage: kind of damage; see `archive.object_verification.ObjectDamage`.
+        what: details of the damage.
     """
 
     key: str
@@ -35,15 +35,16 @@ class RestoreResult(JobResult):
     """Result of one run of `restore`.
 
     Attributes:
-        table: the archive's name of the table, or what was asked for where it has no such table.
-        into: the table that was filled; None where a guard refused before it was known.
-        rows, objects, bytes: restored by this run; in a dry run, what a real one would restore.
-        existing: rows left out because the table had their keys.
-        already: objects that an earlier run had restored there.
-        remaining: objects left for the next run, for want of time.
-        columns: what was filled with what, where archive and table differ; a sentence each.
-        hold_until: until then no run deletes the restored rows.
-        warnings: what the operator should know, a sentence each.
+        table: name of the table in the archive. If the archive has no such table: the requested name.
+        into: the table that receives the rows; None: a guard refused the run before this table was known.
+        into_original: whether the rows go back into their original table.
+        rows, objects, bytes: contents that this run restored; in a dry run, that a real run would restore.
+        existing: rows that were not inserted because the table already had their keys.
+        already: objects that an earlier run had restored into the same table.
+        remaining: objects left for the next run, because the deadline had come.
+        columns: notes on columns that differ between archive and table, one sentence each.
+        hold_until: end of the hold, during which no job deletes the restored rows.
+        warnings: warnings for the operator, one sentence each.
     """
 
     status: RunStatus = field(metadata=HIDDEN)

@@ -1,10 +1,10 @@
-"""Formats sizes and costs, alike for Slack and for the command line."""
+"""Formats sizes and costs for Slack and for the command line."""
 
 from __future__ import annotations
 
 
 def format_size(count: int) -> str:
-    """Bytes in powers of ten, as disks and bills have them: `13.2 MB`."""
+    """Returns a number of bytes in decimal units, e.g. `13.2 MB`."""
     if count < 1000:
         return f"{count} B"
     value = float(count)
@@ -16,7 +16,7 @@ def format_size(count: int) -> str:
 
 
 def format_usd(amount: float) -> str:
-    """Cents where they count, and never a zero for what is not free."""
+    """Returns US dollars: with two decimals from $1 on, with four decimals below. Costs above 0 never appear as 0."""
     if 0 < amount < 0.0001:
         return "< $0.0001"
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
