@@ -1,1 +1,1 @@
-"""Charts for the Slack reader. Only this package uses Pillow, and only the function that draws has it in its layer."""
+"""Charts for Slack messages. Only this package uses Pillow. Pillow is in the Lambda layer `charts`."""

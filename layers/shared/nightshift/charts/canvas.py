@@ -1,8 +1,9 @@
-"""A small drawing surface: rectangles, dashes, smooth lines, dots and text, saved as a PNG.
+"""Draws rectangles, dashes, smooth lines, dots and text, and saves the picture as a PNG.
 
-Coordinates are pixels from the upper left corner, and pixel 3 covers 3 to 4. Rectangles lie on whole pixels, because
-that is sharpest. Lines and dots may lie anywhere. Pillow draws no smooth shapes, so they are drawn on a mask `FINER`
-times as large, and the colour is blended by the mask's mean. Text is smoothed by FreeType.
+Coordinates are pixels from the upper left corner. Pixel 3 covers the range 3 to 4. Rectangles have whole coordinates,
+so that their edges are sharp. Lines and dots may have any coordinates. Pillow does not smooth shapes. The canvas
+therefore draws lines and dots on a mask that is `FINER` times as large, and reduces the mask to mean values. The
+reduced mask blends the colour into the picture. FreeType smooths text.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from nightshift.charts.fonts import has_glyph, load_font
 
 Point: TypeAlias = tuple[float, float]
 Anchor: TypeAlias = Literal["ls", "ms", "rs", "la", "lm", "rm"]
-"""Position of a text's point, in Pillow's letters: left, middle, right; base line (s), ascender (a), middle (m)."""
+"""Position of a text relative to its point, in Pillow's letters.
+
+First letter: left, middle or right. Second letter: base line (s), ascender (a) or middle (m).
+"""
 
 FINER = 4
 
 
 class PixelBox(NamedTuple):
-    """Whole pixels, the right and lower edges not included."""
+    """A rectangle of whole pixels, without its right and lower edges."""
 
     left: int
     top: int
@@ -34,37 +38,40 @@ class PixelBox(NamedTuple):
 
 
 class ChartCanvas:
-    """A picture in the making. Colours are written `#RRGGBB`, lengths are pixels."""
+    """A picture to draw on. Colours have the form `#RRGGBB`. Lengths are in pixels."""
 
     def __init__(self, width: int, height: int, background: str) -> None:
         self._image = Image.new("RGB", (width, height), background)
         self._draw = ImageDraw.Draw(self._image)
 
     def draw_rectangle(self, box: PixelBox, color: str) -> None:
-        """Fill a box; an empty one is none."""
+        """Fills a box. An empty box draws nothing."""
         self._image.paste(color, box)
 
     def draw_dashes(self, left: int, right: int, top: int, color: str, *, dash: int, gap: int, width: int) -> None:
-        """A horizontal line of dashes that begins with one."""
+        """Draws a horizontal line of dashes. The line begins with a dash."""
         for start in range(left, right, dash + gap):
             self.draw_rectangle(PixelBox(start, top, min(start + dash, right), top + width), color)
 
     def draw_line(self, points: Sequence[Point], color: str, *, width: float) -> None:
-        """From point to point, with round corners and ends. Of a single point, a dot is left."""
+        """Draws a line from point to point, with round corners and ends. For a single point, draws a dot."""
 
         def draw(mask: ImageDraw.ImageDraw, fine: Sequence[Point]) -> None:
-            # Pillow draws a line of an even width one pixel further to the right and down than its points.
+            # Pillow draws a line of even width one pixel too far to the right and too far down.
             mask.line([(x - 1, y - 1) for x, y in fine], fill=255, width=2 * round(width * FINER / 2))
             _discs(mask, fine, width)
 
         self._smooth(points, width, color, draw)
 
     def draw_dots(self, centers: Sequence[Point], color: str, *, diameter: float) -> None:
-        """A dot at each of the points."""
+        """Draws a dot at each center."""
         self._smooth(centers, diameter, color, lambda mask, fine: _discs(mask, fine, diameter))
 
     def draw_text(self, at: Point, text: str, color: str, *, size: int, anchor: Anchor) -> None:
-        """Write a line, from a whole pixel on. A character that the font lacks is an empty box, and a warning."""
+        """Draws one line of text. The position is rounded to whole pixels.
+
+        A character that the font lacks becomes an empty box, and causes a Python warning.
+        """
         for char in text:
             if not has_glyph(char):
                 warnings.warn(f"the font of charts has no glyph for {char!r}", stacklevel=2)
@@ -72,11 +79,11 @@ class ChartCanvas:
         self._draw.text(whole, text, fill=color, font=load_font(size), anchor=anchor)
 
     def text_width(self, text: str, size: int) -> int:
-        """Returns the width of a text."""
+        """Returns the width of a text, in pixels."""
         return ceil(load_font(size).getlength(text))
 
     def to_png(self) -> bytes:
-        """The picture, without time or version."""
+        """Returns the picture as a PNG, without a time or a version of software."""
         file = BytesIO()
         self._image.save(file, "PNG")
         return file.getvalue()
@@ -88,7 +95,12 @@ class ChartCanvas:
         color: str,
         draw: Callable[[ImageDraw.ImageDraw, Sequence[Point]], None],
     ) -> None:
-        """Draw on a larger mask around the points, and let the colour through it."""
+        """Draws a smooth shape: draws on a larger mask around the points, and blends the colour through the mask.
+
+        Args:
+            width: width of the shape at each point, in pixels.
+            draw: draws on the mask; its second argument is the points in the mask's coordinates.
+        """
         if not points:
             return
         xs, ys = [x for x, _ in points], [y for _, y in points]
@@ -103,5 +115,5 @@ class ChartCanvas:
 def _discs(mask: ImageDraw.ImageDraw, fine: Sequence[Point], diameter: float) -> None:
     radius = diameter * FINER / 2
     for x, y in fine:
-        # Pillow's right and lower edges are part of the shape.
+        # Pillow includes the right and lower edges in the shape.
         mask.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=255)

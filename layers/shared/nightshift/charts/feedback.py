@@ -1,11 +1,11 @@
-"""Draws the chart of `feedback`: how users liked the answers, day by day, as a PNG.
+"""Draws the chart of `feedback` as a PNG: the likes and dislikes of each day.
 
-The upper panel has the negative ratio against the threshold; the lower one the votes that it is made of, because a high
-ratio of three votes means nothing. The days share one axis. The last one, which the report is about, is highlighted. A
-day without votes has no ratio: the line breaks there rather than touch zero.
+The upper panel shows the negative ratio (the share of dislikes) and the threshold. The lower panel shows the numbers of
+votes, because a high ratio of a few votes means nothing. Both panels share the axis of days. The last day, which is the
+day of the report, is highlighted. A day without votes has no ratio, so the line has a gap on this day.
 
-The same days give the same bytes, whatever the process's locale, time zone and other threads: nothing is set for the
-process, and the PNG has neither time nor version.
+The same days always give the same bytes. The chart does not depend on the process's locale, time zone or other
+threads. The module changes no setting of the process, and the PNG has no time and no version.
 """
 
 from __future__ import annotations
@@ -34,36 +34,33 @@ from nightshift.charts.scales import DayScale, ValueScale, count_ticks, share_ti
 from nightshift.results.feedback import DayVotes, VoteTotals
 
 ByPlace = Mapping[int, VoteTotals]
-"""Votes of a day, by its distance from the last one: 0, -1, …"""
+"""Votes by day. The key is the day's distance from the last day: 0, -1, …"""
 WIDTH, HEIGHT = 960, 600
-"""Pixels: words can still be read where Slack shows the picture at a third of that."""
+"""Size in pixels. Text stays readable if Slack shows the picture at a third of this size."""
 LEFT, RIGHT = 90, 870
-"""The days are between these: 780 pixels, so that each of thirty has 26."""
+"""Edges of the axis of days: 780 pixels, so that each of thirty days has 26 pixels."""
 RATIOS, VOTES = (144, 330), (397, 549)
-"""The rows of each panel's limit and of its zero."""
+"""Pixel rows of the upper limit and of zero, for each panel."""
 TITLE = 26
 TITLE_BASE, SUMMARY_BASE, DATES_BASE = 48, 83, 574
 MIN_DAYS = 7
-"""The axis has room for this many days at least: one day alone would be one bar as wide as the chart."""
+"""Minimum number of days of the axis. Without a minimum, a single day's bar would be as wide as the chart."""
 MANY_DAYS = 45
-"""From here on, dots would hide the line."""
+"""Number of days from which dots are smaller, because large dots would hide the line."""
 LINE, DOT, SMALL_DOT, LAST_DOT = 3, 7, 4, 15
 ROOM_FOR_RATIOS, ROOM_FOR_VOTES = 1.25, 1.12
-"""Times the largest value."""
+"""Upper limit of each panel, as a multiple of the largest value."""
 EXACT = 100_000
-"""Counts below are shown to the last vote."""
+"""Smaller counts are shown exactly. Larger counts are abbreviated."""
 
 
 def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Language) -> bytes:
-    """Draw the days.
+    """Returns the chart as a PNG.
 
     Args:
-        days: the last one is the report's own; in any order, and a day that is left out had no votes.
-        threshold: the negative ratio above which something is wrong, 0 to 1.
+        days: the days in any order. The latest day is the day of the report. A missing day has no votes.
+        threshold: negative ratio above which re-embedding may start, 0 to 1.
         language: `ko` or `en`.
-
-    Returns:
-        A PNG.
 
     Raises:
         ValueError: there are no days.
@@ -83,7 +80,7 @@ def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Lang
 
 
 def _titles(canvas: ChartCanvas, last: date, by_place: ByPlace, words: ChartLabels) -> None:
-    """Draws the chart's title, and the last day in words."""
+    """Draws the chart's title, and a line with the figures of the last day."""
     days = 1 - min(by_place)
     title = words.title.format(days=days) if days > 1 else words.title_of_one
     canvas.draw_text((MARGIN, TITLE_BASE), title, INK, size=TITLE, anchor="ls")
@@ -100,7 +97,7 @@ def _titles(canvas: ChartCanvas, last: date, by_place: ByPlace, words: ChartLabe
 
 
 def _ratios(canvas: ChartCanvas, axis: DayScale, by_place: ByPlace, threshold: float, words: ChartLabels) -> None:
-    """The line of ratios, and the threshold."""
+    """Draws the upper panel: the line of ratios, and the threshold."""
     known = [votes.ratio for votes in by_place.values() if votes.ratio is not None]
     limit = min(1.1, ROOM_FOR_RATIOS * max(*known, threshold, 0.01))
     panel = ChartPanel(canvas, axis, ValueScale(*RATIOS, limit))
@@ -119,7 +116,7 @@ def _ratios(canvas: ChartCanvas, axis: DayScale, by_place: ByPlace, threshold: f
 
 
 def _unbroken(panel: ChartPanel, by_place: ByPlace) -> Iterator[list[Point]]:
-    """The ratios as pieces of a line, which ends before a day without one."""
+    """Yields the points of the ratios, in pieces of consecutive days that have votes."""
     piece: list[Point] = []
     for place in range(min(by_place), 1):
         votes = by_place.get(place)
@@ -133,7 +130,7 @@ def _unbroken(panel: ChartPanel, by_place: ByPlace) -> Iterator[list[Point]]:
 
 
 def _votes(canvas: ChartCanvas, axis: DayScale, by_place: ByPlace, words: ChartLabels) -> None:
-    """The votes, stacked: dislikes at the bottom, where they can be compared."""
+    """Draws the lower panel: a stacked bar per day. Dislikes are at the bottom, so that readers can compare them."""
     limit = ROOM_FOR_VOTES * max(1, *(votes.total for votes in by_place.values()))
     panel = ChartPanel(canvas, axis, ValueScale(*VOTES, limit))
     panel.draw_frame(words.votes, {tick: words.in_short(tick) for tick in count_ticks(limit)})
@@ -147,7 +144,7 @@ def _votes(canvas: ChartCanvas, axis: DayScale, by_place: ByPlace, words: ChartL
 
 
 def _dates(canvas: ChartCanvas, axis: DayScale, last: date, first: int, words: ChartLabels) -> None:
-    """Dates at even distances, counted back from the last day."""
+    """Draws dates at equal distances, counted back from the last day."""
     for place in axis.labelled_days(first):
         day, color = words.day(last + timedelta(days=place)), MUTED if place else INK
         canvas.draw_text((axis.center_of(place), DATES_BASE), day, color, size=SMALL, anchor="ms")

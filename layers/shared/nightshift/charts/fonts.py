@@ -1,9 +1,9 @@
-"""Loads the one font of every chart: NanumGothic, which has Hangul. A system's own fonts are never used.
+"""Loads the font of all charts: NanumGothic, which has Korean characters. Fonts of the system are never used.
 
-Lambda's image has no fonts at all, and Pillow's own has no Hangul. The font comes with the package
-koreanize-matplotlib. That package is located and never imported: its import needs Matplotlib and `distutils`, and
-neither is installed. Text is laid out by Pillow itself: Raqm is not on every machine, and the same words must take the
-same pixels on all of them.
+Lambda's image has no fonts, and Pillow's built-in font has no Korean characters. The font is a file of the package
+koreanize-matplotlib. The module locates this package without importing it, because the import needs Matplotlib and
+`distutils`, which are not installed. Pillow's basic engine lays out text. The Raqm engine is not on every machine, and
+the same text must have the same pixels on every machine.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from nightshift.errors import NightshiftError
 
 PACKAGE, FILE = "koreanize_matplotlib", "fonts/NanumGothic.ttf"
 NO_CHARACTER = "\uffff"
-"""No font has it: Unicode promises never to make a character of it."""
+"""A code point without a glyph in any font. Unicode guarantees that it never becomes a character."""
 PROBE = 16
-"""Pixels; large enough to tell any glyph from the box."""
+"""Font size in pixels for the comparison of glyphs, large enough to distinguish every glyph from the empty box."""
 
 
 @cache
@@ -28,7 +28,7 @@ def font_file() -> Path:
     """Returns the path of the font.
 
     Raises:
-        NightshiftError: it is not installed.
+        NightshiftError: the font is not installed.
     """
     spec = find_spec(PACKAGE)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -44,17 +44,17 @@ def font_file() -> Path:
 
 @cache
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """The font in a size, in pixels.
+    """Returns the font in a size, in pixels.
 
     Raises:
-        NightshiftError: it is not installed.
+        NightshiftError: the font is not installed.
     """
     return ImageFont.truetype(font_file(), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 @cache
 def has_glyph(char: str) -> bool:
-    """Returns whether the font has this character; for others it draws an empty box without an error."""
+    """Returns whether the font has a character. For other characters, Pillow draws an empty box without an error."""
     return char.isspace() or _drawn(char) != _drawn(NO_CHARACTER)
 
 

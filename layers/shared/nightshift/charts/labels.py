@@ -1,6 +1,6 @@
-"""Words of the charts, in Korean and English. Dates are formatted here: `strftime` would use the process's locale.
+"""Texts of the charts, in Korean and English, with formats of dates, because `strftime` uses the process's locale.
 
-There are no emoji: the font has none, and a missing glyph is an empty box.
+The texts have no emoji. The font has no emoji, and a missing glyph appears as an empty box.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 class ChartLabels(NamedTuple):
-    """One language."""
+    """Texts in one language."""
 
     title: str
     title_of_one: str
@@ -29,14 +29,14 @@ class ChartLabels(NamedTuple):
     day: Callable[[date], str]
     full_day: Callable[[date, str], str]
     units: tuple[tuple[int, str], ...]
-    """Largest first; a count of at least one of them is shown in it."""
+    """Units of abbreviated counts, with their abbreviations, largest first."""
 
     def long_day(self, day: date) -> str:
-        """With its weekday and year."""
+        """Returns a date with its weekday and year."""
         return self.full_day(day, self.weekdays.split()[day.weekday()])
 
     def in_short(self, count: float) -> str:
-        """A count in three or four digits: `870`, `9,500`, `1.2만` or `12K`."""
+        """Returns an abbreviated count, e.g. `870`, `9,500`, `1.2만` or `12K`."""
         for size, unit in self.units:
             if count >= size:
                 value = count / size

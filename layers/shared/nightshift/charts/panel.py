@@ -1,7 +1,8 @@
 """Draws a panel of a chart with a slot for each day: title, key, lines, labels, and the highlighted last day.
 
-It has little more ink than its data. Colours are Okabe and Ito's blue and vermilion, which colour-blind readers can
-distinguish, as everybody can by their lightness in grey; days before the last one have them pale.
+The panel has few elements besides its data. The colours are blue and vermilion of the palette by Okabe and Ito, which
+colour-blind readers can distinguish. In greyscale, the colours differ in lightness. Days before the last day have paler
+colours.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SWATCH, KEY_GAP, KEYS_APART = 14, 9, 24
 
 
 class ChartKey(NamedTuple):
-    """Key of a colour: a square of it in the panel's key, or a few of its dashes."""
+    """Entry of a panel's key: a label, and a square or dashes in its colour."""
 
     label: str
     color: str
@@ -38,7 +39,7 @@ class ChartPanel:
     """A part of a canvas.
 
     Attributes:
-        days: the axis of days, which panels share.
+        days: the axis of days, which all panels of a chart share.
         scale: the axis of values.
     """
 
@@ -47,7 +48,11 @@ class ChartPanel:
     scale: ValueScale
 
     def draw_frame(self, title: str, labels: Mapping[float, str]) -> None:
-        """All that is below the data: title, the last day's background, a line and a label for each of the values."""
+        """Draws the background: the title, the last day's shading, and a line with a label for each value.
+
+        Args:
+            labels: maps each value to its label.
+        """
         left, right = self.days.slot_width(0)
         self.canvas.draw_text((MARGIN, self.scale.top - TITLE_ABOVE), title, INK, size=TEXT, anchor="ls")
         self.canvas.draw_rectangle(PixelBox(left, self.scale.top, right, self.scale.bottom), BACKGROUND)
@@ -59,7 +64,7 @@ class ChartPanel:
             self.canvas.draw_text((self.days.left - LABEL_GAP, row), label, MUTED, size=SMALL, anchor="rm")
 
     def draw_key(self, *keys: ChartKey) -> None:
-        """At the right of the title's line, where no data can be below it."""
+        """Draws the panel's key at the right of the title, outside the area of the data."""
         right, base = self.days.right, self.scale.top - TITLE_ABOVE
         for key in reversed(keys):
             right -= self.canvas.text_width(key.label, SMALL)
@@ -74,13 +79,15 @@ class ChartPanel:
             right = left - KEYS_APART
 
     def draw_threshold(self, value: float, color: str) -> None:
-        """A dashed line through all days."""
+        """Draws a dashed line through all days at a value."""
         self._dashes(self.days.left, self.days.right, self.scale.row_of(value), color)
 
     def draw_bar(self, place: int, *parts: tuple[int, str]) -> None:
-        """A day's bar: counts and their colours from below, a row of paper between them.
+        """Draws a day's bar, with an empty pixel row between its parts. Every part above 0 is at least one pixel high.
 
-        A part that is more than nothing can be seen, be it ever so small beside others.
+        Args:
+            place: the day's distance from the last day: 0, -1, …
+            parts: counts with their colours, from bottom to top.
         """
         left, right = self.days.bar_of(place)
         total, bottom = 0, self.scale.bottom
@@ -96,7 +103,7 @@ class ChartPanel:
         return self.days.center_of(place), self.scale.y(value)
 
     def draw_figure(self, text: str, value: float) -> None:
-        """Draws the last day's figure right of its data, where no line can cross it."""
+        """Draws the last day's figure at the right of the axis, where no line can cross the text."""
         at = (self.days.right + VALUE_GAP, self.scale.row_of(value))
         self.canvas.draw_text(at, text, INK, size=TEXT, anchor="lm")
 

@@ -1,4 +1,4 @@
-"""Computes positions of days and values in a chart, and the ticks of its axes. Numbers only, nothing is drawn."""
+"""Computes the positions of days and values in a chart, and the ticks of its axes."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from itertools import count
 from math import ceil, floor
 
 BAR_GAP = 0.22
-"""Of a slot."""
+"""Width of the gap between two bars, as a share of a day's slot."""
 MAX_DATES = 6
 WEEK = 7
 PERCENT, LARGEST_PERCENT = (1, 2, 5, 10), 25
-"""Steps between the lines of shares."""
+"""Possible distances between two ticks of shares, in percent."""
 MAX_SHARES = 6
-"""Lines of shares, that of zero included."""
+"""Maximum number of ticks of shares, including 0."""
 MAX_STEPS = 4
-"""Steps between the lines of counts."""
+"""Maximum number of steps between ticks of counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayScale:
-    """The axis of days: one slot for each, in whole pixels, the last one at the right.
+    """The axis of days. Each day has a slot of whole pixels, and the last day is at the right.
 
     Attributes:
-        left: where the first slot begins, in pixels.
-        right: where the last one ends.
-        span: how many slots there are.
+        left: left edge of the first slot, in pixels.
+        right: right edge of the last slot, in pixels.
+        span: number of slots.
     """
 
     left: int
@@ -33,26 +33,30 @@ class DayScale:
     span: int
 
     def slot_width(self, place: int) -> tuple[int, int]:
-        """Both edges of a day's slot.
+        """Returns the left and right edges of a day's slot.
 
         Args:
-            place: the day's distance from the last one: 0, -1, …
+            place: the day's distance from the last day: 0, -1, …
         """
         return self._edge(self.span - 1 + place), self._edge(self.span + place)
 
     def center_of(self, place: int) -> float:
-        """The middle of a day's slot."""
+        """Returns the horizontal middle of a day's slot."""
         left, right = self.slot_width(place)
         return (left + right) / 2
 
     def bar_of(self, place: int) -> tuple[int, int]:
-        """Both edges of a day's bar: gaps are alike, where there is room for any."""
+        """Returns the left and right edges of a day's bar. Gaps between bars are equal. Narrow slots have no gaps."""
         left, right = self.slot_width(place)
         gap = round((self.right - self.left) / self.span * BAR_GAP)
         return left + (gap + 1) // 2, right - gap // 2
 
     def labelled_days(self, first: int) -> range:
-        """Places of the days whose dates are written, counted back to the first: each, or whole weeks of many."""
+        """Returns the places of the days with a date, from the last day back: every day, or every few weeks.
+
+        Args:
+            first: place of the first day.
+        """
         step = 1 if self.span <= WEEK else WEEK * ceil(self.span / MAX_DATES / WEEK)
         return range(0, first - 1, -step)
 
@@ -62,12 +66,12 @@ class DayScale:
 
 @dataclass(frozen=True, slots=True)
 class ValueScale:
-    """The axis of values from 0 on, upwards.
+    """The axis of values, from 0 upwards.
 
     Attributes:
-        top: the pixel row of the limit.
-        bottom: the pixel row of 0.
-        limit: the largest value that has room.
+        top: pixel row of the limit.
+        bottom: pixel row of 0.
+        limit: largest value of the axis.
     """
 
     top: int
@@ -75,16 +79,16 @@ class ValueScale:
     limit: float
 
     def y(self, value: float) -> float:
-        """Returns the vertical position of a value: 0 is in the middle of its row."""
+        """Returns the vertical position of a value. The value 0 is in the middle of its pixel row."""
         return self.bottom + 0.5 - value / self.limit * (self.bottom - self.top)
 
     def row_of(self, value: float) -> int:
-        """The pixel row that a value lies in."""
+        """Returns the pixel row of a value."""
         return floor(self.y(value))
 
 
 def share_ticks(limit: float) -> list[float]:
-    """Returns the shares of an axis's ticks, at even distances, 1 at the most.
+    """Returns the ticks of an axis of shares: equal distances, at most 1.
 
     >>> share_ticks(0.16)
     [0.0, 0.05, 0.1, 0.15]
@@ -95,7 +99,7 @@ def share_ticks(limit: float) -> list[float]:
 
 
 def count_ticks(limit: float) -> list[int]:
-    """Returns the whole counts of an axis's ticks, at even distances; round ones, exact in short form.
+    """Returns the ticks of an axis of counts: whole numbers at equal distances, with exact abbreviations.
 
     >>> count_ticks(133)
     [0, 40, 80, 120]
