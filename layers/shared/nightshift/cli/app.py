@@ -1,4 +1,4 @@
-"""The command `nightshift`: loads its subcommands when they are called, and reports every failure the same way."""
+"""Defines the command `nightshift`, which imports a subcommand on its first use, and reports all failures alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import nightshift
 from nightshift.cli.failures import InterruptedByUser, as_answer, handle_errors
 
 COMMANDS = ("plan", "archives", "verify", "restore", "backups", "restore-backup", "invoke", "completion")
-"""Commands in the order in which an operator needs them; each is a module under `commands/`, with `_` for `-`."""
+"""Commands in the order of the help text. Each command is a module under `commands/`, with `_` for `-`."""
 
 EPILOG = """
 \b
@@ -40,7 +40,7 @@ Examples:
 
 
 class CommandGroup(click.Group):
-    """Imports a command when it is asked for, and turns every failure into one message and an exit status."""
+    """Group that imports a command on its first use, and reports a failure as one message and an exit status."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -60,7 +60,7 @@ class CommandGroup(click.Group):
         standalone_mode: bool = True,
         **more: Any,
     ) -> Any:
-        """Run a command line; where it asks for JSON, a failure is an object on stdout, too."""
+        """Runs a command line. With `--json`, a failure is also printed as a JSON object on stdout."""
         words = sys.argv[1:] if args is None else list(args)
         if not standalone_mode or "--json" not in words:
             return super().main(args, prog_name, complete_var, standalone_mode, **more)

@@ -1,6 +1,7 @@
-"""Wiring and services of the commands: the handlers' own, with the log reduced to warnings.
+"""Provides settings, clients and the database to commands, as `runtime` does for jobs, and limits the log to warnings.
 
-A command that writes nothing needs no frame: no lock, no record, no Slack.
+A command that writes nothing does not call `runtime.run_job`: the command takes no lock, records no run, and sends no
+message to Slack.
 """
 
 from __future__ import annotations
@@ -29,27 +30,33 @@ if TYPE_CHECKING:
 SILENT = logging.CRITICAL + 1
 
 _TOLD = ("table", "partition", "key", "damage", "reason", "detail", "error")
-"""The fields of a log line that a warning shows: they name things, never values."""
+"""Fields of a log record that a warning shows. These fields contain names, never values of rows."""
 
 
 def make_wiring(listener: Listener = ignore_events) -> RunWiring:
-    """Wired to this process's environment. Metrics are for CloudWatch, and this is no Lambda, whatever was copied."""
+    """Returns the wiring for this process's environment.
+
+    The wiring ignores AWS_LAMBDA_FUNCTION_NAME, which may have been copied from a function: a command writes no metrics
+    for CloudWatch.
+    """
     environ = {name: value for name, value in os.environ.items() if name != "AWS_LAMBDA_FUNCTION_NAME"}
     return RunWiring(environ, listener=listener)
 
 
 @contextmanager
 def open_services(wiring: RunWiring) -> Iterator[RunServices]:
-    """The ports of a command that writes nothing through the frame."""
+    """Provides the services of a command that does not call `runtime.run_job`."""
     with closing(open_database(wiring.settings, JobRun(job="command", as_of=wiring.now()))) as database:
         yield RunServices(wiring, database)
 
 
 def backup_shelf(wiring: RunWiring) -> tuple[BackupRepository, ZoneInfo]:
-    """Returns the repository of the backups, and the zone of their names; no database is used, because it may be lost.
+    """Returns the repository of the backups, and the time zone of their names.
+
+    The function does not connect to the database, because the database may be lost.
 
     Raises:
-        InvalidSettings: no bucket is named.
+        InvalidSettings: no bucket is set.
     """
     from nightshift.backup.opened_backup import BackupRepository
     from nightshift.backup.targets import open_backup_store
@@ -61,10 +68,10 @@ def backup_shelf(wiring: RunWiring) -> tuple[BackupRepository, ZoneInfo]:
 
 @contextmanager
 def redirect_output(*, verbose: bool) -> Iterator[None]:
-    """Keeps output of the work within from stdout; answers are printed outside the context.
+    """Redirects stdout to stderr inside the context. A command prints its answer outside the context.
 
     Args:
-        verbose: leave the log as it is; else only its warnings are shown, as one line each.
+        verbose: whether the log is unchanged. If not, only its warnings are shown, each on one line.
     """
     with redirect_stdout(sys.stderr):
         if verbose:
@@ -84,7 +91,7 @@ def redirect_output(*, verbose: bool) -> Iterator[None]:
 
 
 class _PlainWarnings(logging.Handler):
-    """Warnings for people. Errors are raised too, and reported by `failures`."""
+    """Handler that prints the log's warnings as plain text, and ignores errors, which `failures` reports."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.WARNING:
@@ -93,10 +100,14 @@ class _PlainWarnings(logging.Handler):
 
 
 def known_label(written: str, labels: Sequence[str], *, kind: str) -> str:
-    """The label among `labels` that a written table name means.
+    """Returns the label in `labels` that a table name of the operator stands for. A label is `schema.table`.
+
+    Args:
+        written: the table's name as the operator wrote it.
+        kind: the source of the labels, for errors.
 
     Raises:
-        click.UsageError: none, or more than one.
+        click.UsageError: the name fits no label, or more than one label.
     """
     label = written if written in labels else resolve_table(written, labels)
     if label is None:
@@ -106,10 +117,10 @@ def known_label(written: str, labels: Sequence[str], *, kind: str) -> str:
 
 
 def archived_label(services: RunServices, written: str) -> str:
-    """The ledger's label that a written table name means.
+    """Returns the label in the archive's ledger that a table name of the operator stands for.
 
     Raises:
-        click.UsageError: the ledger knows none, or more than one.
+        click.UsageError: the name fits no label, or more than one label.
     """
     with services.database.connect() as connection:
         labels = known_tables(connection, services.archive_bucket)

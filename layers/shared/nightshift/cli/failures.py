@@ -1,7 +1,7 @@
-"""Converts a command's failure to its exit status and one message on stderr.
+"""Converts a command's failure to an exit status and one message on stderr.
 
-The message never has a trace (except with `--verbose`), and never a secret: errors on purpose carry none, and of an
-unexpected one only the class is named.
+The message has a traceback only with `--verbose`, and never has a secret. Errors of nightshift contain no secrets. For
+an unexpected error, the message has only the name of its class.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nightshift.results.common import RunStatus
 
 
 class ExitCode(IntEnum):
-    """Exit statuses, which scripts may rely on."""
+    """Exit statuses of the commands, on which scripts may rely."""
 
     DONE = 0
     FAILED = 1
@@ -37,12 +37,12 @@ _BY_STATUS = {
 
 
 def exit_code(status: str) -> ExitCode:
-    """The exit status of a run that ended with `status`."""
+    """Returns the exit status of a run that ended with `status`."""
     return _BY_STATUS.get(RunStatus(status), ExitCode.DONE)
 
 
 class CommandFailure(click.ClickException):
-    """An error as click shows it: on stderr, in the house's shape, with an exit status."""
+    """A `NightshiftError` as an exception of click: message, detail and hint on stderr, and an exit status."""
 
     exit_code = ExitCode.FAILED
 
@@ -61,14 +61,14 @@ class UsageFailure(CommandFailure):
 
 
 class StoppedByUser(click.ClickException):
-    """The operator's own wish, shown without click's `Error:`."""
+    """The operator stopped the command. The message appears without click's `Error:`."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.message, file=file, err=True)
 
 
 class InterruptedByUser(StoppedByUser):
-    """Ctrl-C; click's own way would be exit status 1."""
+    """The operator pressed Ctrl-C. The exit status is 130; click's default would be 1."""
 
     exit_code = ExitCode.INTERRUPTED
 
@@ -77,7 +77,7 @@ class InterruptedByUser(StoppedByUser):
 
 
 class DeclinedByUser(StoppedByUser):
-    """The operator was asked, and said no."""
+    """The operator answered no to a question."""
 
     exit_code = ExitCode.REFUSED
 
@@ -93,7 +93,7 @@ _STATUS = {
 
 
 def as_answer(failure: click.ClickException) -> dict[str, Any]:
-    """Returns a failure as the one JSON object of a command: the text on stderr, and the work done before."""
+    """Returns a failure as the JSON answer of a command: the error, and the result of the work before the failure."""
     answer: dict[str, Any] = {"status": _STATUS.get(ExitCode(failure.exit_code), RunStatus.FAILED.value)}
     error = failure.error if isinstance(failure, CommandFailure) else NightshiftError(failure.format_message())
     parts = {"message": error.message, "detail": error.detail, "hint": error.hint}
@@ -104,7 +104,7 @@ def as_answer(failure: click.ClickException) -> dict[str, Any]:
 
 
 def error_lines(error: NightshiftError) -> str:
-    """Message, detail and hint, all but the first line indented."""
+    """Returns the message, detail and hint of an error, with all lines but the first indented."""
     lines = [error.message, *(error.detail or "").splitlines()]
     if error.hint:
         lines.append(f"hint: {error.hint}")
@@ -112,7 +112,7 @@ def error_lines(error: NightshiftError) -> str:
 
 
 def refusal_lines(message: str, remedy: str) -> str:
-    """A guard's message and hint, as those of an error."""
+    """Returns the message and the hint of a guard's refusal, in the form of `error_lines`."""
     return "\n  ".join([message, f"hint: {remedy}"] if remedy else [message])
 
 

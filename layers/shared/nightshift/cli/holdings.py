@@ -1,7 +1,7 @@
-"""Sums up the inventory: per table and per day, state by state.
+"""Adds up the objects of the archive by table, day and state.
 
-Only `archived` objects are the archive; rows that were restored into their table are not part of it any more. So a
-figure without a state's name counts `archived` alone.
+Only objects in the state `archived` belong to the archive. Rows that were restored into their original table do not
+belong to the archive any more. A figure without the name of a state counts only `archived` objects.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from nightshift.archive.inventory import ARCHIVED, RESTORED, ArchivedObject
 
 SETTLED = (ARCHIVED, RESTORED)
-"""The states that objects stay in; all others are left over from runs that did not end well."""
+"""Final states of objects. Objects in other states belong to an unfinished or failed run."""
 
 
 @dataclass(slots=True)
 class ObjectTotals:
-    """Objects of one state; sizes that the ledger does not know count as none."""
+    """Totals of the objects of one state. An unknown number of rows or bytes counts as 0."""
 
     rows: int = 0
     bytes: int = 0
@@ -35,7 +35,7 @@ class ObjectTotals:
 
 @dataclass(slots=True)
 class ArchiveSummary:
-    """Totals of the objects of one table, or of one day of it."""
+    """Totals of the objects of one table, or of one day of a table, by state."""
 
     states: dict[str, ObjectTotals] = field(default_factory=dict)
 
@@ -45,7 +45,7 @@ class ArchiveSummary:
 
     @property
     def other_totals(self) -> dict[str, ObjectTotals]:
-        """Every state but `archived`."""
+        """Returns the totals of every state except `archived`."""
         return {state: total for state, total in self.states.items() if state != ARCHIVED}
 
     def add_object(self, archived: ArchivedObject) -> None:
@@ -63,8 +63,8 @@ class TableSummary(ArchiveSummary):
     """Totals of the objects of one table.
 
     Attributes:
-        first, last: oldest and youngest archived timestamp, ISO 8601 in the policy's zone; None where none is known.
-        days: by `dt`, in order.
+        first, last: oldest and newest archived timestamp, in ISO 8601 and the policy's zone; None: unknown.
+        days: totals by day, in order. A day is the value of `dt=` in the objects' keys.
     """
 
     table: str = ""
@@ -74,7 +74,7 @@ class TableSummary(ArchiveSummary):
     _last_day: str = ""
 
     def add_object(self, archived: ArchivedObject) -> None:
-        """Count an object; they come in order of their day, and within it of their oldest row."""
+        """Adds an object. The caller adds the objects in the order of their days, then of their oldest rows."""
         ArchiveSummary.add_object(self, archived)
         self.days.setdefault(archived.day, ArchiveSummary()).add_object(archived)
         if archived.state != ARCHIVED:
@@ -82,7 +82,7 @@ class TableSummary(ArchiveSummary):
         day, last = archived.day, archived.last
         self.first = self.first or archived.first
         if last is not None and (day != self._last_day or self.last is None or last > self.last):
-            # Texts compare as times only within a day: years before 1 are written otherwise.
+            # The order of the texts is the order of the times only within a day: years before 1 have another form.
             self.last, self._last_day = last, day
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class TableSummary(ArchiveSummary):
 
 
 def add_up(objects: Iterable[ArchivedObject]) -> list[TableSummary]:
-    """Per table, in the inventory's order."""
+    """Returns the totals of each table, in the order of the objects."""
     tables: dict[str, TableSummary] = {}
     for archived in objects:
         tables.setdefault(archived.table, TableSummary(table=archived.table)).add_object(archived)
@@ -105,7 +105,7 @@ def add_up(objects: Iterable[ArchivedObject]) -> list[TableSummary]:
 
 
 def total_summary(summaries: Iterable[ArchiveSummary]) -> ArchiveSummary:
-    """All of them as one."""
+    """Returns the sum of several totals."""
     whole = ArchiveSummary()
     for summary in summaries:
         for state, totals in summary.states.items():

@@ -1,4 +1,4 @@
-"""The jobs under `functions/`, which lies beside the layers in a checkout."""
+"""Finds the jobs under `functions/`, the folder beside `layers/` in a checkout of the repository."""
 
 from __future__ import annotations
 

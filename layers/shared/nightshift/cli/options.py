@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Defines the options that several commands share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def timeout_option(default: int, help_text: str) -> Decorator:
-    """`--timeout`, in seconds: when the work is to end.
+    """Returns the option `--timeout`: the time limit of the command, in seconds.
 
     Args:
-        default: seconds.
-        help_text: says what becomes of work that is not done by then.
+        default: default of the option, in seconds.
+        help_text: help text of the option.
     """
     return click.option(
         "--timeout",
@@ -31,7 +31,7 @@ def timeout_option(default: int, help_text: str) -> Decorator:
 
 
 class DayParameter(click.ParamType[date]):
-    """A day as `dt` has it: YYYY-MM-DD."""
+    """Type of options for a day, written YYYY-MM-DD."""
 
     name = "day"
 
@@ -48,9 +48,9 @@ class DayParameter(click.ParamType[date]):
 
 
 def day_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--since` and `--until`, both days included."""
+    """Adds the options `--since` and `--until` to a command. Both days are included."""
     until = click.option("--until", type=DayParameter(), callback=_not_before_since, help="Last day, included.")
-    # Eager: it is known when `--until` is looked at, in whichever order they are written.
+    # An eager option is parsed first, so that the check of `--until` knows its value in any order of the options.
     since = click.option(
         "--since", type=DayParameter(), is_eager=True, help="First day, included (dt, in the policy's zone)."
     )

@@ -1,7 +1,7 @@
-"""Formats facts for stdout: numbers, sizes, times, tables, JSON.
+"""Formats answers for stdout: numbers, sizes, times, tables, JSON.
 
-On a terminal rich may colour and fold; in a pipe there is no colour, no box and no width, so that `grep` and `awk` see
-whole lines. rich is imported when it writes: a command's help does without.
+On a terminal, rich may use colours and fold lines. In a pipe, the output has no colours, no boxes and no folded lines,
+so that `grep` and `awk` receive whole lines. Functions import rich only to write, so that a command's help is fast.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNLIMITED = 100_000
-"""Characters a line in a pipe."""
+"""Width of a line in a pipe, in characters."""
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console that writes plainly unless `stream` is a terminal, whatever FORCE_COLOR says."""
+    """Returns a rich console that writes plain text unless `stream` is a terminal, even if FORCE_COLOR is set."""
     from rich.console import Console
 
     terminal = stream.isatty()
@@ -39,26 +39,26 @@ def console_for(stream: TextIO) -> Console:
 
 
 def print_json(answer: Any) -> None:
-    """One JSON object; Korean stays readable."""
+    """Prints an answer as indented JSON. Characters such as Korean are not escaped."""
     click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, total: bool = False) -> None:
-    """Print a table.
+    """Prints a table.
 
     Args:
-        text: how many columns, from the left, are text; the others are figures and stand to the right.
-        total: the last row is the sum of the others.
+        text: number of columns, from the left, with text. The other columns have figures, and are aligned right.
+        total: whether the last row is the sum of the other rows.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     console = console_for(sys.stdout)
-    # Two spaces between columns; a box has one of its own there.
+    # Columns are two spaces apart. In a box, rich adds one of the two spaces.
     box, right = (SIMPLE_HEAD, 1) if console.is_terminal else (None, 2)
     table = Table(box=box, pad_edge=False, show_edge=False, padding=(0, right, 0, 0))
     for number, title in enumerate(head):
-        # On a narrow terminal the first column gives way: a name folds, a figure must not.
+        # On a narrow terminal only the first column becomes narrower: a name may be folded, a figure must not.
         table.add_column(
             title,
             justify="left" if number < text else "right",
@@ -72,17 +72,17 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int
 
 
 def print_fact(name: str, value: str) -> str:
-    """One indented line of a summary."""
+    """Returns one indented line of a summary. The function does not print."""
     return f"  {name:<12} {value}"
 
 
 def format_count(number: int, noun: str) -> str:
-    """`1 row`, `1,234 rows`."""
+    """Returns a count with its noun, e.g. `1 row` or `1,234 rows`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def format_seconds(number: float) -> str:
-    """`0.4 s`, `75 s`, `2 h 5 min`."""
+    """Returns a duration, e.g. `0.4 s`, `75 s` or `2 h 5 min`."""
     if number < 9.95:
         return f"{number:.1f} s"
     if number < 3600:
@@ -92,5 +92,5 @@ def format_seconds(number: float) -> str:
 
 
 def format_moment(when: datetime | None) -> str:
-    """ISO 8601 to the second, `-` for none."""
+    """Returns a time in ISO 8601, to the second; `-` for None."""
     return "-" if when is None else when.isoformat(timespec="seconds")

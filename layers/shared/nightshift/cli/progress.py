@@ -1,6 +1,6 @@
 """Shows the progress of a command on stderr: a bar on a terminal, and elsewhere a line every few seconds.
 
-A job that runs in this process is limited in time here, as Lambda would limit it.
+The module also has the context object that limits the time of a job in this process, like Lambda's context object.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nightshift.cli.output import console_for
 
 EVERY_S = 10.0
-"""Seconds from one sign of life to the next."""
+"""Seconds between two lines of progress."""
 
 _FACTS = ("table", "rows", "document", "key")
-"""Fields of a log line that a sign of life shows: names and counts."""
+"""Fields of a log record that a line of progress shows. These fields contain names and counts."""
 
 
 class ProgressBar:
-    """Progress of a command. Worker threads may call it."""
+    """Progress of a command. Worker threads may call the methods."""
 
     def __init__(self, progress: Progress, title: str, unit: str) -> None:
         self._progress = progress
@@ -34,15 +34,19 @@ class ProgressBar:
         self._unit = unit
 
     def expect_rows(self, total: int) -> None:
-        """So much there will be in all."""
+        """Sets the expected total of rows, or of other units."""
         self._progress.update(self._task, total=total)
 
     def advance_rows(self, by: int) -> None:
-        """So much more is done."""
+        """Adds finished rows, or other units."""
         self._progress.advance(self._task, by)
 
     def line(self, seconds: float) -> str:
-        """Return the line for where there is no terminal."""
+        """Returns the progress as a line, for output that is not a terminal.
+
+        Args:
+            seconds: time since the start of the command.
+        """
         (task,) = self._progress.tasks
         if task.total is None:
             return f"{task.description}: running for {seconds:.0f} s"
@@ -51,7 +55,7 @@ class ProgressBar:
 
 @contextmanager
 def show_progress(title: str, unit: str) -> Iterator[ProgressBar]:
-    """Shows progress while the context lasts; a terminal's bar disappears afterwards."""
+    """Shows progress inside the context. At the end of the context, the bar on a terminal disappears."""
     terminal, description = sys.stderr.isatty(), TextColumn("{task.description}")
     columns = (description, BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
     with Progress(*columns, console=console_for(sys.stderr), transient=True, disable=not terminal) as progress:
@@ -62,23 +66,23 @@ def show_progress(title: str, unit: str) -> Iterator[ProgressBar]:
 
 @dataclass(slots=True)
 class TimeAllowance:
-    """The context of a call from the command line: what Lambda's would say of the time that is left.
+    """Replacement for Lambda's context object, with the remaining time of a job that the command line starts.
 
     Attributes:
-        until: `time.monotonic()` value.
-        aws_request_id: empty, as no log service has one.
+        until: `time.monotonic()` value of the deadline.
+        aws_request_id: empty, because there is no Lambda invocation.
     """
 
     until: float
     aws_request_id: str = ""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds; 0 once the time is over."""
+        """Returns the remaining time in milliseconds; 0 after the deadline."""
         return max(0, int((self.until - time.monotonic()) * 1000))
 
 
 class _LastLogLine(logging.Handler):
-    """Remembers the last line of the log."""
+    """Handler that keeps the last line of the log."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -91,7 +95,7 @@ class _LastLogLine(logging.Handler):
 
 @contextmanager
 def signs_of_life(job: str, log: logging.Logger) -> Iterator[None]:
-    """Prints to stderr, every few seconds, that a job is running, for how long, and its last log line."""
+    """Prints to stderr, every few seconds, the running time of a job and the job's last log line."""
     last = _LastLogLine()
 
     def line(seconds: float) -> str:
@@ -107,10 +111,10 @@ def signs_of_life(job: str, log: logging.Logger) -> Iterator[None]:
 
 @contextmanager
 def print_regularly(line: Callable[[float], str]) -> Iterator[None]:
-    """Write a line to stderr every `EVERY_S` seconds.
+    """Prints a line to stderr every `EVERY_S` seconds, inside the context.
 
     Args:
-        line: returns it; its argument is the seconds since the context began.
+        line: returns the line. The argument is the time since the start of the context, in seconds.
     """
     over, began = threading.Event(), time.monotonic()
 

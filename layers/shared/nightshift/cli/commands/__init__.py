@@ -1,1 +1,1 @@
-"""One module a command; each offers its click command as `command`."""
+"""One module per command. The click command is `<module>_command`, e.g. `plan.plan_command`."""

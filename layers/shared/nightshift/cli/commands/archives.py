@@ -1,4 +1,4 @@
-"""`nightshift archives`: lists the archive, from the ledger alone; `archives ddl`: prints SQL to query it in place."""
+"""`nightshift archives`: lists the archive without reading S3. `archives ddl`: prints SQL that queries the archive."""
 
 from __future__ import annotations
 
@@ -129,7 +129,11 @@ def ddl_command(
 
 
 def show_archives(place: str, tables: Sequence[TableSummary], *, by: Literal["table", "day"]) -> None:
-    """Print a line a table or a day, and the sum."""
+    """Prints one line per table or per day, and the sum.
+
+    Args:
+        place: the archive's location, for messages.
+    """
     from nightshift.cli.holdings import total_summary
 
     if not tables:

@@ -1,4 +1,7 @@
-"""`nightshift backups`: lists the backups with their states; `backups pin`, `backups unpin`: keep one."""
+"""`nightshift backups`: lists the backups with their states. `backups pin` exempts a backup from retention.
+
+`backups unpin` ends the exemption.
+"""
 
 from __future__ import annotations
 
@@ -143,17 +146,19 @@ def unpin_command(ctx: click.Context, name: str, as_json: bool) -> None:
 
 
 def _end_of(day: date | None, zone: ZoneInfo) -> datetime | None:
-    """The first moment after a day, UTC."""
+    """Returns the end of a day in a time zone, as UTC; None for None."""
     if day is None:
         return None
     return datetime.combine(day + timedelta(days=1), datetime.min.time(), zone).astimezone(UTC)
 
 
 def show_backups(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now: datetime) -> None:
-    """Print a line a backup, and below them what is wrong or missing.
+    """Prints one line per backup, then the reasons of pins, damage, and content that a backup does not hold.
 
     Args:
-        now: aware; pins that are over by then are not shown.
+        place: the backups' location, for messages.
+        zone: time zone of the printed times.
+        now: aware time. Pins that end before this time are not shown.
     """
     if not backups:
         click.echo(f"there is no backup in {place}")
@@ -173,7 +178,7 @@ def show_backups(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now
 
 
 def _as_json(backup: FoundBackup, now: datetime) -> dict[str, Any]:
-    """One backup's facts at an aware time."""
+    """Returns one backup's facts for the JSON answer. `now`, an aware time, decides whether a pin is over."""
     manifest, stamp, pin = backup.manifest, backup.proven, backup.pin
     return {
         "name": backup.name,

@@ -1,4 +1,4 @@
-"""`nightshift completion`: TAB in bash, zsh and fish."""
+"""`nightshift completion`: prints the script for completion on TAB in bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     """Print a script that completes commands and options on TAB. It reads no database."""
     root = ctx.find_root()
     kind = get_completion_class(shell)
-    assert kind is not None  # click has all three
+    assert kind is not None  # click supports all three shells
     click.echo(kind(root.command, {}, "nightshift", "_NIGHTSHIFT_COMPLETE").source())

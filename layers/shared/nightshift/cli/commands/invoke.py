@@ -1,4 +1,4 @@
-"""`nightshift invoke`: a job's handler, called in this process as Lambda would call it."""
+"""`nightshift invoke`: calls a job's handler in this process, as Lambda calls the handler."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Examples:
 
 
 class JobParameter(click.ParamType[str]):
-    """The name of a folder under `functions/`."""
+    """Type of the argument JOB: the name of a folder under `functions/`."""
 
     name = "job"
 

@@ -1,4 +1,4 @@
-"""`nightshift plan`: shows what the next cleanup would archive, table by table, without writes or messages."""
+"""`nightshift plan`: shows the expected work of the next cleanup for each table, without writes and messages."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def plan_command(ctx: click.Context, table: str | None, as_of: str | None, as_js
 
 
 def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResult:
-    """The dry run of every policy, or of one.
+    """Returns the result of a dry run of every policy, or of the policy for `table`.
 
     Raises:
-        NightshiftError: where no table at all could be looked at, the first one's failure.
+        NightshiftError: the error of the first table, if every table failed.
     """
     from nightshift.archive.context import open_archive
     from nightshift.archive.table import archive_table
@@ -90,7 +90,11 @@ def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResul
 
 
 def _policy(written: str, policies: tuple[RetentionRule, ...]) -> RetentionRule:
-    """The policy of a table, whether either of them names the schema or not."""
+    """Returns the policy of a table. The operator's name and the policy's name may each omit the schema.
+
+    Raises:
+        click.UsageError: the name fits no policy, or more than one policy.
+    """
     from nightshift.archive.inventory import resolve_table
     from nightshift.cli.context import known_label
 
@@ -101,7 +105,11 @@ def _policy(written: str, policies: tuple[RetentionRule, ...]) -> RetentionRule:
 
 
 def _moment(written: str, settings: Settings) -> str:
-    """ISO 8601 with a zone, as events have it."""
+    """Returns a time of the operator in ISO 8601 with a zone, for the event. The default zone is TIMEZONE.
+
+    Raises:
+        click.BadParameter: the text is not a time.
+    """
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -118,7 +126,7 @@ HEAD = ("table", "status", "cutoff", "oldest due", "rows", "share", "size", "obj
 
 
 def show_plan(run: JobRun, result: CleanupResult) -> None:
-    """Prints the table, then the expected refusals with their reasons."""
+    """Prints a table with one line per policy, then the refusals, errors and warnings."""
     click.echo(f"cleanup as of {format_moment(run.as_of)}: what it would do. Nothing was written.\n")
     rows = [_row(table) for table in result.tables]
     if len(rows) > 1:
@@ -147,7 +155,7 @@ def _row(table: TableResult) -> tuple[str, ...]:
 
 
 def _total(result: CleanupResult) -> tuple[str, ...]:
-    """Returns the totals of a real run; refused tables do not count."""
+    """Returns the line with the expected totals of a real run. Refused tables do not count."""
     going = [table.estimate for table in result.tables if table.estimate is not None and table.refusal is None]
     return (
         "total",
@@ -162,7 +170,7 @@ def _total(result: CleanupResult) -> tuple[str, ...]:
 
 
 def _day(when: datetime | None) -> str:
-    """As its own zone has it; JSON tells the moment."""
+    """Returns the date of a time in its own zone; `-` for None. The JSON answer has the exact time."""
     return "-" if when is None else when.date().isoformat()
 
 

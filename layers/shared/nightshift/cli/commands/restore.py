@@ -1,4 +1,4 @@
-"""`nightshift restore`: restores archived rows into a table, by the same job that Lambda runs."""
+"""`nightshift restore`: restores archived rows into a table. The command runs the job `restore` in this process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Examples:
 
 
 _ABSENT: tuple[object, ...] = (None, False, [], {})
-"""Values of options that were not given. An empty text was given: an unset variable in a script is no default."""
+"""Values of options that were not given. An empty text counts as given, e.g. an unset variable in a script."""
 
 
 def _renames(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -109,16 +109,17 @@ def restore_command(
 
 
 def _event(*, since: date | None, until: date | None, objects: tuple[str, ...], **asked: Any) -> dict[str, Any]:
-    """The event that asks for it; what was not given is left out."""
+    """Returns the event for the job, without the options that were not given."""
     days = {"since": since and since.isoformat(), "until": until and until.isoformat()}
     return {name: value for name, value in {**asked, **days, "objects": list(objects)}.items() if value not in _ABSENT}
 
 
 def _check(event: dict[str, Any]) -> None:
-    """Checks here what the frame would check: a typing error is no failed run that Slack must report.
+    """Checks the event and the settings before the run, so that a typing error causes no message of failure on Slack.
 
     Raises:
-        InvalidEvent, InvalidSettings: as the run would.
+        InvalidEvent: the event is invalid.
+        InvalidSettings: a setting is missing or invalid.
     """
     from nightshift.cli import context
     from nightshift.errors import InvalidEvent
@@ -152,13 +153,13 @@ def _confirm(event: dict[str, Any]) -> None:
 
 
 def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str, Any]:
-    """Run the job.
+    """Runs the job, and returns its answer.
 
     Args:
-        timeout: seconds.
+        timeout: time limit of the run, in seconds.
 
     Raises:
-        NightshiftError: it failed; stderr has the rows that it had restored before.
+        NightshiftError: the job failed. The function has printed the rows restored before the failure to stderr.
     """
     from nightshift.cli import context, jobs, progress
     from nightshift.cli.progress import TimeAllowance
@@ -198,12 +199,12 @@ _ENDS = {
 
 
 def show_restore(answer: Mapping[str, Any]) -> None:
-    """Prints the table, the number of rows, and anything unexpected."""
+    """Prints the verdict, the figures, and remarks, e.g. damaged objects."""
     click.echo("\n".join(_lines(answer)))
 
 
 def show_before_failure(done: RestoreResult) -> None:
-    """Prints to stderr the rows that were restored although the run failed."""
+    """Prints to stderr the number of rows that a failed run has restored."""
     rows, objects = format_count(done.rows, "row"), format_count(done.objects, "object")
     click.echo(f"restored before the failure: {rows} in {objects} into {done.into}; run it again to go on", err=True)
 
@@ -211,7 +212,7 @@ def show_before_failure(done: RestoreResult) -> None:
 def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """Yields the verdict, the figures, and remarks."""
     if "restored_rows" not in answer:
-        yield f"restore: {_ENDS[answer['status']]}: {answer['reason']}"  # the frame's word: the job had no turn
+        yield f"restore: {_ENDS[answer['status']]}: {answer['reason']}"  # `runtime` refused the run
         return
     if refusal := answer.get("refusal"):
         yield f"{answer['table']}: {_ENDS['refused']}"

@@ -1,4 +1,4 @@
-"""`nightshift restore-backup`: restores a backup into a database. It needs only S3 and the new database."""
+"""`nightshift restore-backup`: restores a backup into a database. The command uses only S3 and this database."""
 
 from __future__ import annotations
 
@@ -112,10 +112,13 @@ def restore_backup_command(
 
 
 def _aimed(settings: Settings, variable: str) -> Settings:
-    """The settings with the target that a variable names.
+    """Returns the settings with the restore's target from an environment variable.
+
+    Args:
+        variable: name of the environment variable with the database's URL.
 
     Raises:
-        click.UsageError: there is no such variable.
+        click.UsageError: the variable is not set, or `variable` is a URL.
     """
     from pydantic import SecretStr
 
@@ -128,7 +131,7 @@ def _aimed(settings: Settings, variable: str) -> Settings:
 
 
 def _listener(bar: ProgressBar, shelf: BackupRepository, name: str, table: str | None) -> RestoreListener:
-    """Moves the bar; how far there is to go is asked at the first step."""
+    """Returns a listener that advances the bar. At the first call, it reads the total of rows from the manifest."""
     first = threading.Event()
     lock = threading.Lock()
 
@@ -152,7 +155,7 @@ _ENDS = {
 
 
 def show_restored_backup(result: RestoredBackup, *, as_json: bool) -> None:
-    """Print the verdict, the figures, and every difference."""
+    """Prints the verdict, the figures, and every difference; with `as_json`, one JSON object."""
     if as_json:
         print_json({"status": result.status.value, **result.to_json(), "by_table": dict(result.by_table)})
     else:

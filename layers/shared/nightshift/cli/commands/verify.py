@@ -1,4 +1,4 @@
-"""`nightshift verify`: checks that S3 still holds the objects in the ledger."""
+"""`nightshift verify`: checks that S3 still holds the objects in the ledger, nightshift's table of archived objects."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ _DEPTHS = {"quick": "by existence and size", "full": "byte by byte", "values": "
 
 
 def show_verification(report: VerificationReport, *, repaired: bool) -> None:
-    """Print the verdict, then every object that is not as it should be, by name.
+    """Prints the verdict, then the key and the problem of every object that is not sound.
 
     Args:
-        repaired: a repair was asked for; what is left was left on purpose.
+        repaired: whether the command ran with `--repair`. If so, the output does not suggest a repair.
     """
     click.echo("\n".join(_lines(report, repaired=repaired)))
 
