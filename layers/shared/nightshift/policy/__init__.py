@@ -1,1 +1,1 @@
-"""The policy file: retention, expiry and embedding of tables. TOML, one section a table and job."""
+"""Models of the policy file: a TOML file with one entry per job and table, for retention, expiry and embedding."""

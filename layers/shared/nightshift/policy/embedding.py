@@ -1,14 +1,15 @@
-"""Policies of `reembed`: one `[[embedding]]` entry a table of documents.
+"""Defines the policies of `reembed`: one `[[embedding]]` entry per table of documents.
 
     [[embedding]]
     table = "document"               # schema.table; quote odd names as in SQL
-    id = "id"                        # its key: one column, unique
+    id = "id"                        # unique column that identifies a document
     text = "content"                 # or a list of columns, joined by blank lines
-    updated_at = "updated_at"        # another with every edit; without it every text is compared by its hash
-    embedding = "embedding"          # the column that holds the vector, of the table itself, or …
-    into = "document_embedding"      # … a table of its own, made where it is missing: one row a document
+    updated_at = "updated_at"        # changes with every edit; if omitted, hashes of all texts are compared
+    embedding = "embedding"          # column of the same table that receives the vector; or instead:
+    into = "document_embedding"      # separate table with one row per document, created if missing
 
-`into` has the columns `document_id` and `embedding`, and may have `model`, `dimension`, `content_hash`, `embedded_at`.
+An entry has either `embedding` or `into`. The table in `into` has the columns `document_id` and `embedding`, and may
+have the columns `model`, `dimension`, `content_hash` and `embedded_at`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Columns = Annotated[tuple[Name, ...], BeforeValidator(_several), Field(min_lengt
 
 
 class EmbeddingPolicy(BaseModel):
-    """One table's documents; see the module's text for the fields."""
+    """Policy for one table of documents. The module's docstring describes the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

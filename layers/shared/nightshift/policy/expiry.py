@@ -1,29 +1,29 @@
-"""Policies of `expire_jobs`: one `[[expiry]]` entry a table with a column of expiry times.
+"""Defines the policies of `expire_jobs`: one `[[expiry]]` entry per table with a column of expiry times.
 
     [[expiry]]
     table = "job"                    # schema.table; quote odd names as in SQL
     expires_at = "expires_at"        # timestamptz, timestamp, date, or a number with `epoch`
-    timezone = "Asia/Seoul"          # of a column without a zone; default: TIMEZONE
-    epoch = "ms"                     # for columns of numbers: "s", "ms", "us" or "ns"
-    archive = true                   # rows go to the Parquet archive before they are deleted
-    cascade = ["payment", "report"]  # the tables that may lose rows with it; another that a key reaches is refused
+    timezone = "Asia/Seoul"          # time zone of a column without a zone; default: TIMEZONE
+    epoch = "ms"                     # unit of a numeric column: "s", "ms", "us" or "ns"
+    archive = true                   # archive rows as Parquet before their deletion
+    cascade = ["payment", "report"]  # complete list of the dependent tables that may lose rows; others are refused
 
-    [[expiry.files]]                 # S3 files that rows name, of the table itself or of a dependent one
+    [[expiry.files]]                 # S3 files that rows of the table, or of a dependent table, name
     table = "job_file"
-    key = "s3_key"                   # the column with the object's key
+    key = "s3_key"                   # column with the key of the S3 object
     bucket = "uploads"               # or bucket_column = "…"; default: EXPIRE_FILES_BUCKET
-    buckets = ["uploads", "scans"]   # those that rows may name, beside `bucket` and EXPIRE_FILES_BUCKET
-    prefix = "media/"                # prefix of values that are no address
-    strip = "/"                      # beginning of values that is no part of the key
-    check = false                    # do not look up in S3, before rows go, whether some of the keys name files
+    buckets = ["uploads", "scans"]   # buckets that rows may name, besides `bucket` and EXPIRE_FILES_BUCKET
+    prefix = "media/"                # prefix of the key; not added to values that are an address
+    strip = "/"                      # beginning of values that does not belong to the key
+    check = false                    # do not check in S3, before deletions, whether a sample of the keys exists
 
-    [[expiry.dependents]]            # a table that depends on another without a foreign key
+    [[expiry.dependents]]            # table that depends on another table without a foreign key
     table = "sms_log"
     columns = ["job_id"]
-    references = "job"               # default: the entry's own table
-    referenced = ["id"]              # default: its primary key
+    references = "job"               # default: the table of the [[expiry]] entry
+    referenced = ["id"]              # default: the primary key of the referenced table
 
-Tables that depend on the table by foreign keys need no entry: the database knows them.
+Tables that depend on the table by foreign keys need no entry, because the database has the foreign keys.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Section(BaseModel):
 
 
 class FilesPolicy(_Section):
-    """Files that a table's rows name."""
+    """Policy for the S3 files that a table's rows name."""
 
     table: Name
     key: Name
@@ -57,7 +57,7 @@ class FilesPolicy(_Section):
 
     @property
     def named_buckets(self) -> list[str]:
-        """The buckets that the entry names."""
+        """Returns the buckets that the entry names."""
         return [bucket for bucket in (self.bucket, *self.buckets) if bucket is not None]
 
     @model_validator(mode="after")
@@ -71,7 +71,7 @@ class FilesPolicy(_Section):
 
 
 class DependentPolicy(_Section):
-    """A reference that the database does not know of."""
+    """A reference between two tables that is not a foreign key."""
 
     table: Name
     columns: Names
@@ -80,7 +80,7 @@ class DependentPolicy(_Section):
 
 
 class ExpiryPolicy(_Section):
-    """One table's expiry; see the module's text for the fields."""
+    """Policy for the expiry of one table's rows. The module's docstring describes the fields."""
 
     table: Name
     expires_at: Name = "expires_at"

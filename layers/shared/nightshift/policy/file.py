@@ -1,4 +1,4 @@
-"""Reads the policy file; one error names every wrong entry, and a file with errors is not used at all."""
+"""Reads the policy file. One error lists every invalid entry, and a file with an invalid entry is not used at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECTIONS = ("retention", "expiry", "embedding")
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """All policies of one deployment, in the order in which they are worked off."""
+    """All policies of one deployment, in the order of the file."""
 
     retention: tuple[RetentionRule, ...] = ()
     expiry: tuple[ExpiryPolicy, ...] = ()
@@ -31,13 +31,13 @@ class PolicyFile:
 
 
 def load_policies(settings: Settings, fetch: Callable[[str], str]) -> PolicyFile:
-    """The deployment's policies: from the file that `NIGHTSHIFT_CONFIG` names, or the defaults.
+    """Returns the deployment's policies: from the file in `NIGHTSHIFT_CONFIG`, or the defaults without a file.
 
     Args:
-        fetch: reads the text behind a path, an `s3://` address or an `ssm:` name.
+        fetch: returns the text at a path, an `s3://` address or an `ssm:` name.
 
     Raises:
-        InvalidSettings: the file's content is not usable; other errors as `fetch` raises them.
+        InvalidSettings: the file's content is invalid. `fetch` may raise other errors.
     """
     source = settings.nightshift_config
     if not source:
@@ -46,24 +46,27 @@ def load_policies(settings: Settings, fetch: Callable[[str], str]) -> PolicyFile
 
 
 def default_policies(settings: Settings) -> PolicyFile:
-    """Without a policy file: `conversation_log` by `created_at`, `LOG_RETENTION_DAYS`. Nothing expires: whose files
-    nobody names would be orphaned."""
+    """Returns the policies without a policy file: retention of `conversation_log` by `created_at`.
+
+    The retention is `LOG_RETENTION_DAYS`. There is no default for expiry: without a policy, nightshift does not know
+    the files of the rows, and a deletion would leave these files in S3.
+    """
     given = {"table": "conversation_log", "keep_days": settings.log_retention_days, "timezone": settings.timezone}
     return PolicyFile(retention=(RetentionRule.model_validate(given),))
 
 
 def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
-    """Read a policy file.
+    """Returns the policies of a policy file.
 
     Args:
-        text: TOML.
-        settings: gives the defaults for `keep_days` and `timezone`.
-        source: where the text came from, for errors.
+        text: the file's content, in TOML.
+        settings: supplies the defaults of `keep_days` and `timezone`.
+        source: the file's location, for errors.
 
     Raises:
-        InvalidSettings: lists every entry that is wrong.
+        InvalidSettings: an entry is invalid. The error lists every invalid entry.
     """
-    import tomllib  # not for deployments without a file
+    import tomllib  # imported here, because deployments without a policy file do not need the module
 
     try:
         document = tomllib.loads(text)
@@ -79,7 +82,7 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
     problems: list[str] = []
     defaults = {"timezone": settings.timezone}
     kept = {"keep_days": settings.log_retention_days, **defaults}
-    # Who writes about other things only goes on archiving what was archived without a file.
+    # A file without [[retention]] leaves the default retention in force.
     retention = (
         _entries(RetentionRule, "retention", document, kept, problems)
         if "retention" in document
@@ -87,12 +90,12 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
     )
     expiry: list[ExpiryPolicy] = []
     if "expiry" in document:
-        from nightshift.policy.expiry import ExpiryPolicy  # its models take time to build: not for the other jobs
+        from nightshift.policy.expiry import ExpiryPolicy  # imported here, because building the models takes time
 
         expiry = _entries(ExpiryPolicy, "expiry", document, defaults, problems)
     embedding: list[EmbeddingPolicy] = []
     if "embedding" in document:
-        from nightshift.policy.embedding import EmbeddingPolicy  # as above
+        from nightshift.policy.embedding import EmbeddingPolicy  # imported here for the same reason
 
         embedding = _entries(EmbeddingPolicy, "embedding", document, {}, problems)
     problems += _repeated([policy.table for policy in retention])
@@ -110,7 +113,7 @@ def _is_list(section: object) -> bool:
 def _entries(
     model: type[M], section: str, document: dict[str, Any], defaults: dict[str, Any], problems: list[str]
 ) -> list[M]:
-    """A section's valid entries; the errors of the others are added to `problems`."""
+    """Returns the valid entries of a section, and appends the errors of the invalid entries to `problems`."""
     entries = document.get(section, [])
     if not isinstance(entries, list):
         problems.append(f"{section}: should be written [[{section}]]")

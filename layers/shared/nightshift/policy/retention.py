@@ -1,16 +1,16 @@
-"""Policies of `cleanup`: one `[[retention]]` entry a table.
+"""Defines the policies of `cleanup`: one `[[retention]]` entry per table.
 
     [[retention]]
     table = "app.conversation_log"   # schema.table; quote odd names as in SQL: '"My Schema"."Table.x"'
     timestamp = "created_at"         # timestamptz, timestamp, date, or a number with `epoch`
     keep_days = 30
     timezone = "Asia/Seoul"          # default: TIMEZONE
-    epoch = "ms"                     # for columns of numbers: "s", "ms", "us" or "ns"
-    max_share = 0.5                  # refuse to take more than this share of the table without `force`
+    epoch = "ms"                     # unit of a numeric column: "s", "ms", "us" or "ns"
+    max_share = 0.5                  # a run without `force` refuses to delete more than this share of the table
 
-The cutoff is the beginning of a day in the policy's zone: with `keep_days = 30` a run on 15 October, at any
-hour, takes the rows of 14 September and older. So each day is archived whole, and every run of one day agrees on the
-cutoff.
+The cutoff is the beginning of a day in the policy's zone. With `keep_days = 30`, a run on 15 October, at any hour,
+archives the rows of 14 September and older. Thus the archive always receives whole days, and all runs of a day have the
+same cutoff.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whit
 
 
 class RetentionRule(BaseModel):
-    """One table's retention; see the module's text for the fields."""
+    """Policy for the retention of one table's rows. The module's docstring describes the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -44,7 +44,11 @@ class RetentionRule(BaseModel):
         return ZoneInfo(self.timezone)
 
     def cutoff(self, as_of: datetime) -> datetime:
-        """Returns the first time that is kept, aware, in the policy's zone; raises `InvalidSettings` before year 2."""
+        """Returns the cutoff, an aware time in the policy's zone. Older rows are due.
+
+        Raises:
+            InvalidSettings: the cutoff is before year 2.
+        """
         try:
             day = as_of.astimezone(self.zone).date() - timedelta(days=self.keep_days)
         except OverflowError:
