@@ -1,8 +1,8 @@
-"""nightshift: the night crew of a small AI service.
+"""Shared code of all scheduled functions: the Lambda layer `shared`.
 
-The shared layer of all scheduled functions. Dependencies come first: `errors`, `run`, `results`, `settings`; then
-`database`, `slack` and `store`; then `rows` (the data plane) and `archive` (the protocol). `runtime` runs every
-handler's job.
+A package imports only packages of lower levels. The lowest level includes `errors`, `run`, `results` and `settings`.
+The next level includes `database`, `slack` and `store`. Above are `rows`, which reads and writes rows and Parquet, and
+`archive`, which moves rows to S3. `runtime` runs the job of every Lambda handler.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m nightshift`: the operator's commands, see `nightshift.cli`."""
+"""Runs the operator's commands: `python -m nightshift`; see `nightshift.cli`."""
 
 from __future__ import annotations
 

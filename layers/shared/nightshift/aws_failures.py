@@ -1,6 +1,6 @@
-"""Explains failures of AWS and of boto3: their messages, and the remedy where this process's configuration is wrong.
+"""Explains failures of AWS and of boto3: the message, and a hint if the configuration of this process is wrong.
 
-boto3 itself reads AWS_DEFAULT_REGION, and never AWS_REGION (botocore's `configprovider`); Lambda sets both.
+boto3 reads AWS_DEFAULT_REGION, and never AWS_REGION (botocore's `configprovider`). Lambda sets both variables.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nightshift.errors import NightshiftError
 
 MAX_WORDS = 300
 _LOGIN = re.compile(r"(?<=//)[^/@\s\"']*@")
-"""A login in an address, which botocore would quote with it."""
+"""Pattern of a login in a URL. botocore's messages contain the whole URL."""
 
 _ENDPOINT = (
     "nothing answers there: check AWS_ENDPOINT_URL (for all services; AWS_ENDPOINT_URL_S3 … for one) and the region; in"
@@ -59,25 +59,25 @@ _CODE_HINTS = {
 
 
 def words_of(exc: Exception) -> str:
-    """Returns the service's message, or boto3's if there was no answer, on one line, without a login."""
+    """Returns the message of the service on one line, without a login; without an answer, the message of boto3."""
     words = str(exc.response.get("Error", {}).get("Message") or "") if isinstance(exc, ClientError) else str(exc)
     return _LOGIN.sub("", " ".join(words.split()))[:MAX_WORDS]
 
 
 def with_words(about: str, exc: Exception) -> str:
-    """A detail: what it is about, and the words."""
+    """Returns the detail of an error: its subject `about`, and the message of AWS or boto3."""
     words = words_of(exc)
     return f"{about}: {words}" if words else about
 
 
 def hint_of(exc: Exception) -> str | None:
-    """Returns the hint for a wrong configuration; None for other causes."""
+    """Returns the hint for a failure that a wrong configuration causes; None for other failures."""
     if isinstance(exc, ClientError):
         return _CODE_HINTS.get(str(exc.response.get("Error", {}).get("Code")))
     return next((hint for kind, hint in _CLIENT_HINTS if isinstance(exc, kind)), None)
 
 
 def unusable_client(service: str, exc: Exception) -> NightshiftError:
-    """The error where boto3 makes no client, or an answer came that nobody has explained."""
+    """Returns the error for a client that boto3 cannot build, or for an answer of AWS that no other code explains."""
     code = exc.response.get("Error", {}).get("Code") if isinstance(exc, ClientError) else type(exc).__name__
     return NightshiftError(f"{service} cannot be used: {code}", detail=words_of(exc) or None, hint=hint_of(exc))

@@ -1,8 +1,8 @@
-"""Threads that share one job: each runs the same function until the work is done, time is over, or a thread fails.
+"""Runs a function in several threads until the work is done, the deadline has passed, or a thread fails.
 
-Each thread opens its own connection and takes the next piece of work from a queue of its caller. A thread that fails
-stops the others: they find `is_over()` at their next batch, and roll back. KeyboardInterrupt and SIGTERM arrive in the
-thread that waits, and stop them the same way. No thread outlives `run()`.
+Each thread opens a separate connection, and takes the next piece of work from a queue of the caller. A failed thread
+stops the other threads: at the next batch, `is_over()` returns True, and the thread rolls back. KeyboardInterrupt and
+SIGTERM arrive in the waiting main thread, and stop the threads in the same way. No thread outlives `run()`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 LEAST_SECONDS = 1.0
-"""Smallest assumed duration of a piece of work, in seconds; see `has_time`."""
+"""Minimum of the assumed duration of a piece of work, in seconds; see `has_time`."""
 
 
 class WorkerPool:
-    """Runs a function in several threads, once. Thread-safe."""
+    """Threads that run the same function. The methods are thread-safe. A pool runs only once."""
 
     def __init__(self, name: str, deadline: float) -> None:
         """Args:
@@ -31,10 +31,10 @@ class WorkerPool:
         self._lock = threading.Lock()
 
     def run(self, work: Callable[[], None], threads: int) -> None:
-        """Call `work` in each thread, and wait until all have returned.
+        """Calls `work` in each thread, and waits until all calls have returned.
 
         Raises:
-            BaseException: the first failed thread's, in the order of their start.
+            BaseException: the exception of the first failed thread, in the order in which the threads were started.
         """
         with ThreadPoolExecutor(threads, thread_name_prefix=self._name) as executor:
             try:
@@ -51,7 +51,7 @@ class WorkerPool:
             raise
 
     def stop(self) -> None:
-        """End the work as soon as possible, without an error."""
+        """Ends the work as soon as possible, without an error."""
         self._stopped.set()
 
     def is_over(self) -> bool:
@@ -59,14 +59,14 @@ class WorkerPool:
         return self._stopped.is_set() or time.monotonic() > self._deadline
 
     def seconds_left(self, least: float = LEAST_SECONDS) -> float:
-        """Returns the time until the deadline, `least` at the least: a timeout of 0 is none."""
+        """Returns the seconds until the deadline, at least `least`, because a timeout of 0 means no timeout."""
         return max(least, self._deadline - time.monotonic())
 
     def has_time(self) -> bool:
-        """Returns whether a piece may still be started: it must have twice the time that the slowest one took."""
+        """Returns whether a piece of work may be started: twice the duration of the slowest piece must be left."""
         return not self._stopped.is_set() and self._deadline - time.monotonic() > 2 * self._slowest
 
     def record_duration(self, seconds: float) -> None:
-        """Take a finished piece into account; see `has_time`."""
+        """Records the duration of a finished piece of work, in seconds; see `has_time`."""
         with self._lock:
             self._slowest = max(self._slowest, seconds)

@@ -1,15 +1,16 @@
-"""Finds a job's own keys inside the envelope that delivered them.
+"""Extracts a job's keys, such as `dry_run`, from the event. An envelope of AWS may contain the keys.
 
-Five shapes are accepted. Each is checked to the last key, since a `dry_run` that is overlooked deletes rows:
+The module accepts five forms of events. Every key of an event is checked, because an overlooked `dry_run` would delete
+rows.
 
-* no envelope: the schedule's own input, or an operator's;
-* EventBridge, from a rule or from a schedule without an input of its own: the keys are in `detail`, which
-  Scheduler writes as text (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html);
+* No envelope: the input of a schedule or of an operator.
+* EventBridge, from a rule or from a schedule without an input: the keys are in `detail`. EventBridge Scheduler writes
+  `detail` as text (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html).
 * HTTP, from a function URL, API Gateway (1.0 and 2.0) or a load balancer: the keys are in the JSON body. A request
-  without a body runs nothing, and a query string carries no keys: browsers and link previews send both unasked;
-* Lambda's record of a failed invocation: `requestPayload` is the event that failed
-  (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html);
-* the same record as EventBridge delivers it, in `detail`.
+  without a body, or with a query string, is refused, because browsers and link previews send such requests unasked.
+* Lambda's record of a failed invocation: `requestPayload` is the failed event
+  (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html).
+* The same record in an event of EventBridge, in `detail`.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ _RECORD_KEYS = frozenset(
     {"version", "timestamp", "requestContext", "requestPayload", "responseContext", "responsePayload"}
 )
 _MISPLACED_KEYS = frozenset({"dryrun", "force", "scheduledtime"})
-"""Keys of every job, as a path parameter or a stage variable might spell them."""
+"""Keys of every job, in lower case and without separators, as path parameters or stage variables may spell them."""
 
 _DEPTH = 4
-"""Largest nesting of envelopes: a record contains an event, and another envelope may contain the record."""
+"""Maximum nesting of envelopes. A record contains an event, and another envelope may contain the record."""
 
 
 def unwrap_event(event: object, *, depth: int = _DEPTH) -> Mapping[str, Any]:
-    """Return the keys that are addressed to the job.
+    """Returns the job's keys in an event.
 
     Raises:
-        InvalidEvent: the event has no known shape, or a key stands where its shape has none.
+        InvalidEvent: the event has none of the accepted forms, or has a key in a wrong place.
     """
     if event is None:
         return {}
@@ -99,7 +100,7 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
     _check_keys(event, _HTTP_KEYS, "put it into the JSON body")
     query = [event.get(key) for key in _QUERY_KEYS if event.get(key)]
     if query:
-        # Names alone: a value may be a token.
+        # The error has only names, because a value may be a token.
         names = {name for part in query if isinstance(part, Mapping) for name in part}
         raise InvalidEvent(
             "the HTTP request has a query string",
@@ -122,7 +123,11 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_parameters(event: Mapping[str, Any]) -> None:
-    """Refuse path parameters and stage variables that are called as a job's keys; others are the route's matter."""
+    """Refuses path parameters and stage variables with the name of a job's key. Other names belong to the HTTP route.
+
+    Raises:
+        InvalidEvent: there is such a parameter or variable.
+    """
     for place in ("pathParameters", "stageVariables"):
         named = event.get(place)
         names = named if isinstance(named, Mapping) else ()
@@ -136,7 +141,11 @@ def _check_parameters(event: Mapping[str, Any]) -> None:
 
 
 def _parse_json(text: object, what: str) -> object:
-    """Parse JSON; a key that stands twice is refused, since a reader could have meant the other one."""
+    """Returns the value of a JSON text. `what` is the name of the text, for errors.
+
+    Raises:
+        InvalidEvent: the text is not JSON, or an object has the same key twice, so that the intended value is unknown.
+    """
     repeated: set[str] = set()
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Exceptions of nightshift, each with a message, the observed detail and a hint.
 
-Every error that leaves a job is a `NightshiftError`. It is logged once, at the edge (`runtime.run_job`),
-shown on Slack, and re-raised so that Lambda's retries, queues and alarms see it. No part of an error may
-carry a secret or the contents of a row: `detail` names things (tables, keys, counts), never values.
+Every error that leaves a job is a `NightshiftError`. `runtime.run_job` logs the error once, reports the error on Slack,
+and raises the error again, so that Lambda's retries, queues and alarms work. No part of an error may contain a secret
+or the contents of a row. `detail` has names of tables, keys and counts, never values.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Self
 
 
 def join_names(names: Sequence[str], most: int) -> str:
-    """Names for a sentence; of many the first `most`, and how many more there are."""
+    """Returns the first `most` names as text for a sentence, and the number of the other names."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 class NightshiftError(Exception):
-    """Base of all errors raised on purpose.
+    """Base class of all errors that nightshift raises on purpose.
 
     Args:
-        message: one sentence, what is wrong.
-        detail: what was seen; may be several lines.
-        hint: what the reader can do about it.
+        message: the problem, in one sentence.
+        detail: the observed facts, on one or several lines.
+        hint: the remedy for the reader.
     """
 
     def __init__(self, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
@@ -32,10 +32,10 @@ class NightshiftError(Exception):
         self.detail = detail
         self.hint = hint
         self.result: object | None = None
-        """The job's result when it failed (`results.JobResult`), where it is known."""
+        """The result of the failed job's work before the error, a `JobResult`; None: unknown."""
 
     def about(self, table: str) -> Self:
-        """Say which table this is about, where nothing in it does."""
+        """Adds the name of the table to the detail, unless the error has the name already. Returns the error."""
         if table not in f"{self.message} {self.detail}":
             self.detail = f"{table}: {self.detail}" if self.detail else table
         return self
@@ -50,11 +50,11 @@ class NightshiftError(Exception):
 
 
 class InvalidSettings(NightshiftError):
-    """One or more environment variables or policy entries are wrong; `detail` lists every one."""
+    """Environment variables or policy entries are invalid; `detail` lists all of them."""
 
 
 class InvalidEvent(NightshiftError):
-    """The event that invoked the function cannot be understood; nothing was touched."""
+    """The event of the invocation is invalid; nothing was changed."""
 
 
 class SecretUnavailable(NightshiftError):
@@ -62,19 +62,19 @@ class SecretUnavailable(NightshiftError):
 
 
 class DatabaseUnavailable(NightshiftError):
-    """The database could not be reached, or refused us."""
+    """The database could not be reached, or refused a connection or a statement."""
 
     def about(self, table: str) -> Self:  # noqa: ARG002 - no table is to blame
-        """See `NightshiftError.about`."""
+        """Returns the error unchanged, because the cause is not a table; see `NightshiftError.about`."""
         return self
 
 
 class OwnTablesRefused(NightshiftError):
-    """Somebody else owns, writes, or runs code in nightshift's own tables; nothing was touched."""
+    """Another role owns, writes, or runs code in nightshift's own tables; nothing was changed."""
 
 
 class LockLost(NightshiftError):
-    """Another run may be at work: the lock that keeps two apart is not ours any more. Committed work stays."""
+    """This run has lost its lock, so another run of the same job may be in progress. Committed work stays."""
 
 
 class StoreError(NightshiftError):
@@ -82,48 +82,48 @@ class StoreError(NightshiftError):
 
 
 class ObjectAbsent(StoreError):
-    """S3 says that it has no such object."""
+    """The object does not exist in S3."""
 
 
 class ColdStorage(StoreError):
-    """The object lies in a storage class that must be thawed before it can be read."""
+    """The object is in a storage class that requires a restore by S3 before a read."""
 
 
 class ArchiveMismatch(NightshiftError):
-    """The archive holds other content than was sent; the rows stayed in the database."""
+    """The content of an object in S3 differs from the content that was sent; the rows stayed in the database."""
 
 
 class KeyTaken(ArchiveMismatch):
-    """Another object lies under a key that was to be new; it was left alone."""
+    """A key for a new object already has an object of another program, which was not changed."""
 
 
 class TableChanged(NightshiftError):
-    """A table's columns, keys, triggers or rules changed while it was archived; the chunk was undone."""
+    """A table's columns, keys, triggers or rules changed during the archiving; the transaction was rolled back."""
 
 
 class RowsReturn(NightshiftError):
-    """A trigger puts deleted rows back; the chunk was undone."""
+    """A trigger inserts deleted rows again; the transaction was rolled back."""
 
 
 class RowsVanish(NightshiftError):
-    """A trigger deletes rows that are not archived; the chunk was undone."""
+    """A trigger deletes rows that are not archived; the transaction was rolled back."""
 
 
 class CommitUnknown(NightshiftError):
-    """The connection was lost during COMMIT and the ledger could not be asked for the outcome."""
+    """The connection was lost during COMMIT, and the ledger could not be read to learn the outcome."""
 
 
 class BusError(NightshiftError):
-    """EventBridge did not take an event, or did not answer in time."""
+    """EventBridge refused an event, or did not answer in time."""
 
 
 class EmbedderError(NightshiftError):
-    """The embedding model cannot be used at all: no access, no such model, no answer in time."""
+    """The embedding model cannot be used: no access, no such model, or no answer in time."""
 
 
 class NotifyError(NightshiftError):
-    """Slack could not be told. Never fails a run that otherwise succeeded."""
+    """A message could not be sent to Slack. This error never makes a successful run fail."""
 
 
 class RunAborted(NightshiftError):
-    """The run was stopped from outside (SIGTERM, Ctrl-C) between two rows."""
+    """Another run has marked this run as failed, and may delete this run's objects."""

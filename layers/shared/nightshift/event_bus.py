@@ -1,7 +1,7 @@
 """Sends events to EventBridge, for other jobs and external subscribers. No other module calls EventBridge.
 
-Delivery is at least once, and so is sending: a sender that does not know whether an event arrived sends it again, with
-the same detail. Receivers identify an event by its detail.
+EventBridge delivers an event at least once. A sender that does not know whether an event arrived sends the event again,
+with the same detail. Receivers identify an event by its detail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SOURCE = "nightshift"
 MAX_ENTRY = 256 * 1024
-"""Bytes of one entry (EventBridge API reference, PutEvents)."""
+"""Maximum size of one entry, in bytes (EventBridge API reference, PutEvents)."""
 
 _HINTS = {
     "AccessDeniedException": "the role needs events:PutEvents on the bus",
@@ -28,10 +28,12 @@ _HINTS = {
 
 
 class EventBus:
-    """One EventBridge bus."""
+    """One EventBridge bus. The first event connects to EventBridge."""
 
     def __init__(self, name: str) -> None:
-        """Args: name: the bus, by name or ARN; nothing is connected yet."""
+        """Args:
+        name: name or ARN of the bus.
+        """
         self.name = name
 
     @cached_property
@@ -48,18 +50,15 @@ class EventBus:
         return boto3.session.Session().client("events", config=config)
 
     def put_events(self, kind: str, detail: Mapping[str, Any], *, time: datetime) -> str:
-        """Send an event.
+        """Sends an event. Returns the event's ID.
 
         Args:
-            kind: its `detail-type`.
-            detail: its facts; JSON.
-            time: aware; what the event stands for, not when it is sent.
-
-        Returns:
-            the event's ID.
+            kind: the event's `detail-type`.
+            detail: the event's facts, as JSON values.
+            time: aware time that the event is about, not the time of sending.
 
         Raises:
-            BusError: the bus did not take it, as far as can be told.
+            BusError: EventBridge refused the event, or did not answer.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -76,7 +75,7 @@ class EventBus:
             raise self._error(kind, str(exc.response.get("Error", {}).get("Code", "refused")), exc) from exc
         except BotoCoreError as exc:
             raise self._error(kind, type(exc).__name__, exc) from exc
-        # A 200 says that the request was understood; each entry has its own fate.
+        # HTTP status 200 does not mean that EventBridge accepted the entry: each entry has its own result.
         [sent] = answer.get("Entries") or [{}]
         if not sent.get("EventId"):
             raise self._error(kind, sent.get("ErrorCode") or "no answer for the event", told=sent.get("ErrorMessage"))

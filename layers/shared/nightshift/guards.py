@@ -1,4 +1,7 @@
-"""Defines the exception of a guard that refuses a policy, and the guards on columns and rights that all jobs share."""
+"""Defines the exception of a guard, and the guards on columns and privileges that several jobs share.
+
+A guard is a check that refuses a policy before data is at risk.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class GuardRefused(Exception):
-    """A guard refused; `refusal` is the refusal as results report it."""
+    """A guard refused a policy. `refusal` is the refusal in the form that the job's result has."""
 
     def __init__(self, guard: str, message: str, hint: str) -> None:
         super().__init__(message)
@@ -20,11 +23,11 @@ class GuardRefused(Exception):
 
     @classmethod
     def from_refusal(cls, refusal: GuardRefusal) -> Self:
-        """Returns the exception for a refusal that another package's guard has written."""
+        """Returns the exception for a refusal by a guard of another package."""
         return cls(refusal.guard, refusal.message, refusal.hint)
 
     def as_error(self) -> InvalidSettings:
-        """Returns the refusal as an error, for callers that cannot go on without the policy."""
+        """Returns the refusal as an error, for callers that cannot continue without the policy."""
         return InvalidSettings(self.refusal.message, hint=self.refusal.hint)
 
 
@@ -34,7 +37,11 @@ def column_names(info: TableInfo) -> str:
 
 
 def known_column(info: TableInfo, written: str, hint: str) -> TableColumn:
-    """Returns the column with this name; raises `GuardRefused` if the table has no such column."""
+    """Returns the column with a name.
+
+    Raises:
+        GuardRefused: the table has no such column.
+    """
     column = info.column(written)
     if column is None:
         raise GuardRefused("unknown_column", f"{info.name.label} has no column {written}", hint)
@@ -42,11 +49,14 @@ def known_column(info: TableInfo, written: str, hint: str) -> TableColumn:
 
 
 def check_readable(info: TableInfo, name: str, hidden: str) -> None:
-    """Raises `GuardRefused` where nightshift's role may not read a table, or row-level security hides rows from it.
+    """Checks that nightshift's role can read all rows of a table.
 
     Args:
-        name: of the table, for people.
-        hidden: what the role would not see.
+        name: name of the table, for the message.
+        hidden: noun for the rows that row-level security would hide, for the message.
+
+    Raises:
+        GuardRefused: the role has no privilege to read the table, or row-level security hides rows from the role.
     """
     if not info.may_read:
         raise GuardRefused(

@@ -1,6 +1,7 @@
-"""Describes a job to the code that is not the job: `functions/<job>/spec.py` has one `JobSpec`, named `SPEC`.
+"""Describes each job for the runtime, for Slack and for the local tools. `functions/<job>/spec.py` defines `SPEC`.
 
-A spec names functions and classes as `module:name`. They are imported on request, so that reading a spec loads nothing.
+`SPEC` is a `JobSpec`, which names functions and classes as `module:name`. `load_object` imports a named object, so that
+reading a spec does not load the job's code.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """Everything that the runtime, Slack and the local tools need to know about a job.
+    """Description of a job.
 
     Attributes:
-        name: the job's name, which is also the name of its folder and of its Slack title.
-        work: the function that does the work; it takes `JobRun` and `RunServices` and returns a `JobResult`.
-        request: the pydantic model of the event keys that only this job has; `JobRun.request` is one of it.
-        message: the function that renders the result for Slack; it takes the result, a `ReportFrame` and a
-            `MessageFormatter`. None: the message says that the job ran, and whether it is complete.
-        needs_archive: whether the job cannot run without ARCHIVE_BUCKET.
+        name: the job's name, which is also the name of its folder, and the key of its title on Slack.
+        work: the function that runs the job, with the arguments `JobRun` and `RunServices`. Returns a `JobResult`.
+        request: the pydantic model of the event keys that only this job has. `JobRun.request` is an instance.
+        message: the function that renders the result for Slack, with the arguments result, `ReportFrame` and
+            `MessageFormatter`. None: the message has only the end of the run, and whether the work is complete.
+        needs_archive: whether the job requires ARCHIVE_BUCKET.
         quiet_setting: the field of `Settings` that, if true, suppresses messages of runs with nothing to do.
         layers: the Lambda layers of the function, lowest first, as in template.yaml.
         sample: the function that fills the database of `make invoke`. None: the database is empty.
-        sample_run: the job that `make invoke` runs before, because this job needs the work of that one.
+        sample_run: the job that `make invoke` runs first, because this job needs that job's work.
     """
 
     name: str
@@ -64,10 +65,10 @@ def load_object(name: str) -> Any:
 
 
 def list_jobs(folder: Path) -> list[str]:
-    """Returns the jobs that have a folder with a spec in `folder`, sorted."""
+    """Returns the names of the jobs with a spec in `folder`, sorted."""
     return sorted(spec.parent.name for spec in folder.glob("*/spec.py"))
 
 
 def list_jobs_beside(job: str) -> list[str]:
-    """Returns the jobs that are deployed with `job`, itself included."""
+    """Returns the names of the jobs in the same deployment as `job`, including `job`."""
     return list_jobs(Path(str(import_module(f"{job}.spec").__file__)).parents[1])

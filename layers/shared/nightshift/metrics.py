@@ -1,6 +1,7 @@
-"""Writes metrics in CloudWatch's embedded format: log lines that CloudWatch parses, so no call and no permission.
+"""Writes metrics in CloudWatch's embedded metric format: log lines from which CloudWatch extracts the metrics.
 
-Namespace `nightshift`, dimension `service` = the job. Written only on Lambda, where they are collected.
+This format needs no API call and no permission. The namespace is `nightshift`, and the dimension `service` is the job.
+The module writes metrics only on Lambda, because only Lambda's logs go to CloudWatch.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ NAMESPACE = "nightshift"
 def emit_metrics(
     environ: Mapping[str, str], job: str, *, as_of: datetime, result: JobResult | None, error: Exception | None
 ) -> None:
-    """Write a run's metrics.
+    """Writes a run's metrics.
 
     Args:
-        environ: tells whether we are on Lambda.
-        as_of: aware; the time that the run stands for.
-        error: a `NotifyError` counts as `NotifyFailed`, any other as `RunFailed`.
+        environ: the process's environment. On Lambda, AWS_LAMBDA_FUNCTION_NAME is set.
+        as_of: scheduled time of the run; an aware time.
+        error: the error of the run. A `NotifyError` counts as `NotifyFailed`, every other error as `RunFailed`.
     """
     if not environ.get("AWS_LAMBDA_FUNCTION_NAME"):
         return

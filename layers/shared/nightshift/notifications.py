@@ -1,6 +1,6 @@
-"""Reports a run on Slack: builds the message and sends it to the channel.
+"""Reports a run on Slack: builds the message and sends the message to the channel.
 
-An error here does not change the result of the run, which has ended.
+A failure of the report does not change the result of the run, which has already ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightshift.slack.renderer import render_result
 from nightshift.slack.report import ReportFrame
 
 LAST_SECOND = 1.0
-"""Left over before the run's deadline for what comes after the message."""
+"""Time reserved between the last try to send and the run's deadline, in seconds."""
 
 
 def notify(
@@ -33,10 +33,10 @@ def notify(
     result: JobResult | None = None,
     error: Exception | None = None,
 ) -> bool:
-    """Send a run's message, with its attachments; none for a run with nothing to do whose job's setting says so.
+    """Sends a run's message with its attachments. The job's `quiet_setting` suppresses messages with nothing to report.
 
     Returns:
-        False where it could not be sent; the log says why.
+        False if the message could not be sent. The log has the reason.
     """
     nothing = result is not None and error is None and result.status is RunStatus.NOTHING
     quiet = load_spec(run.job).quiet_setting

@@ -1,7 +1,7 @@
 """Progress events, consumed by the progress bar, the log and the tests.
 
-A listener is called in the worker's own thread, synchronously, right after the named step; it must be quick and must
-not raise.
+The worker's thread calls the listener immediately after the step, and waits for the return. A listener must be fast and
+must not raise an exception.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from enum import StrEnum
 
 
 class ProgressStep(StrEnum):
-    """The moments of a chunk's life, in order; `rolled_back` may follow any of them but `committed`.
+    """Steps of the work on a chunk of archived rows, in order. `rolled_back` may follow every step except `committed`.
 
-    Below them what expiry adds: expired rows are `taken`, then rows `deleted` table by table, before `committing`;
-    files are `claimed` from the outbox, `answered` for by S3, and `settled` when the outbox has committed that. A batch
-    of documents that is embedded is `taken`, `answered` for by the model, `committing`, and `committed`.
+    The second group has the further steps of expiry and embedding. Expired rows are `taken`, then rows are `deleted`
+    table by table, before `committing`. Keys of files are `claimed` from the outbox, `answered` by S3, and `settled`
+    when the outbox has committed S3's answer. A batch of documents is `taken`, `answered` by the model, `committing`
+    and `committed`.
     """
 
     PLANNED = "planned"
@@ -37,15 +38,14 @@ class ProgressStep(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressEvent:
-    """One step of one chunk; of one batch or claim, where rows expire.
+    """One step of the work on a chunk of rows, a batch of expired rows or documents, or a claim of files.
 
     Attributes:
-        step: which moment.
         table: `schema.table`.
-        rows: rows of this chunk so far (0 before the stream); for `planned` the overdue rows expected in all,
-            estimated; of a claim its files.
-        bytes: compressed bytes of this chunk so far.
-        keys: the objects' keys, once known.
+        rows: rows of the chunk so far; 0 before the rows are read. For `planned`: the estimated total of due rows. For
+            a claim: the number of files.
+        bytes: compressed bytes of the chunk so far.
+        keys: keys of the chunk's objects, if they are known already.
     """
 
     step: ProgressStep
@@ -59,4 +59,4 @@ Listener = Callable[[ProgressEvent], None]
 
 
 def ignore_events(event: ProgressEvent) -> None:
-    """Ignore an event; the default listener."""
+    """Does nothing. This function is the default listener."""

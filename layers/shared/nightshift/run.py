@@ -1,11 +1,11 @@
 """Parses the event of an invocation into a `JobRun`.
 
-`as_of` is the *scheduled* time, never the time of delivery: a retry or a late delivery of the same event
-computes the same cutoff. The keys are `{"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": false, …}`, bare or in one
-of the envelopes that `envelopes` knows.
+`as_of` is the *scheduled* time, never the time of delivery. Thus a retry or a late delivery of an event computes the
+same cutoff. An event is e.g. `{"scheduled_time": "2025-10-15T00:00:00Z", "dry_run": false}`, alone or in one of the
+envelopes that `envelopes` accepts.
 
-An unknown key is refused by name: `{"dry-run": true}` must not delete anything. A job with keys of its own, such as
-`restore`, supplies a model of them.
+An unknown key is refused, because a run with `{"dry-run": true}` must not delete anything. A job with its own keys,
+such as `restore`, supplies a model of these keys.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from nightshift.envelopes import unwrap_event
 from nightshift.errors import InvalidEvent
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""Largest distance of a scheduled time into the future: clocks differ, schedules do not run early."""
+"""Maximum distance of a scheduled time into the future. Clocks may differ, but schedules do not run early."""
 
 M = TypeVar("M", bound=BaseModel)
 
 _UNKNOWN_KEY = ": unknown key"
 
 LOCAL_BUDGET_S = 24 * 3600.0
-"""Seconds a run may take where no Lambda context sets a deadline."""
+"""Maximum duration of a run without Lambda's context, in seconds."""
 
 
 class LambdaContext(Protocol):
@@ -49,14 +49,14 @@ class JobRun:
     """Facts of the current run, for its job.
 
     Attributes:
-        job: the job's name, as its folder under `functions/` is called.
-        as_of: aware UTC time that the run stands for; cutoffs derive from it.
-        dry_run: compute and report, write nothing.
-        force: carry on where the guard for abnormal volume would refuse.
-        deadline: `time.monotonic()` value after which nothing may be under way.
-        attempt: 1 for the first run recorded for this job and `as_of`, 2 for the next, …
-        run_id: names this invocation in the ledger and the run history.
-        request: the job's own part of the event, as its model; None for jobs that have none.
+        job: the job's name, which is the name of its folder under `functions/`.
+        as_of: scheduled time of the run; an aware time in UTC. The job computes cutoffs from this time.
+        dry_run: whether the run only computes and reports, and writes nothing.
+        force: whether the run continues if the guard for abnormal volume would refuse.
+        deadline: `time.monotonic()` value by which all work must have ended.
+        attempt: number of the recorded run for this job and `as_of`, beginning with 1.
+        run_id: ID of this run in the ledger and in the run history.
+        request: the event's keys that only this job has, as the job's model; None: the job has no such keys.
     """
 
     job: str
@@ -69,12 +69,12 @@ class JobRun:
     request: Any = None
 
     def remaining(self) -> float:
-        """Seconds left before the deadline; negative once it has passed."""
+        """Returns the time before the deadline, in seconds; negative after the deadline."""
         return self.deadline - time.monotonic()
 
 
 class _Input(BaseModel):
-    """The keys an event may carry."""
+    """Keys that the event of every job may have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,10 +86,10 @@ class _Input(BaseModel):
 
 @contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM stop a run as Ctrl-C does: by `KeyboardInterrupt`, which undoes what is under way and is recorded.
+    """Makes SIGTERM stop a run like Ctrl-C: by `KeyboardInterrupt`, after which open work is rolled back and recorded.
 
-    By itself SIGTERM would end the process on the spot: as safe, but nothing would be reported. Only a process's main
-    thread may listen to signals; in another thread nothing changes.
+    Without this context, SIGTERM would end the process immediately. This end is as safe, but is not reported.
+    Only the main thread of a process may handle signals. In another thread, the context changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -110,17 +110,18 @@ def parse_event(
     now: datetime,
     request: type[BaseModel] | None = None,
 ) -> JobRun:
-    """Turn an event into a `JobRun`.
+    """Returns the `JobRun` for an event.
 
     Args:
         job: the job's name.
-        event: what Lambda passed to the handler.
-        context: Lambda's context, or None for a local run without a deadline.
-        now: aware time of the invocation; stands in where the event names no time.
-        request: the model of the job's own keys.
+        event: the event that Lambda passed to the handler.
+        context: Lambda's context; None: a local run, with `LOCAL_BUDGET_S` as its time limit.
+        now: aware time of the invocation, and the default of the scheduled time.
+        request: the model of the keys that only this job has.
 
     Raises:
-        InvalidEvent: the event is of no known shape, names an unknown key, or lies in the future.
+        InvalidEvent: the event has an unknown form, an unknown key, an invalid value, or a scheduled time in the
+            future.
     """
     given, asked = _parse_input(unwrap_event(event), request)
     as_of = given.scheduled_time or now
@@ -153,12 +154,12 @@ def parse_event(
 
 def _parse_input(given: Mapping[str, Any], request: type[BaseModel] | None) -> tuple[_Input, BaseModel | None]:
     if _is_number(given.get("scheduled_time")):
-        # pydantic would read a number as epoch seconds or milliseconds, by size: a guess, so refused.
+        # pydantic would guess, by the size of the number, between seconds and milliseconds since 1970.
         raise InvalidEvent("scheduled_time is a number", hint='write it like "2025-10-15T00:00:00Z"')
     own = set(request.model_fields) if request else set()
     problems: list[str] = []
     common = _checked(_Input, {k: v for k, v in given.items() if k not in own}, problems)
-    # The job's part is looked at even if the rest is wrong: one error names everything.
+    # The job's own keys are validated even if other keys are invalid, so that one error lists all problems.
     asked = _checked(request, {k: v for k, v in given.items() if k in own}, problems) if request else None
     if problems:
         known = ", ".join([*_Input.model_fields, *(request.model_fields if request else ())])
@@ -168,12 +169,12 @@ def _parse_input(given: Mapping[str, Any], request: type[BaseModel] | None) -> t
             detail="\n".join(problems[:20]),
             hint=f"known keys: {known}",
         )
-    assert common is not None  # else there is a problem
+    assert common is not None  # otherwise `problems` is not empty
     return common, asked
 
 
 def _checked(model: type[M], given: Mapping[str, Any], problems: list[str]) -> M | None:
-    """Validate; appends each error to `problems`."""
+    """Returns the validated keys as `model`; if a key is invalid, appends each error to `problems` and returns None."""
     try:
         return model.model_validate(dict(given))
     except ValidationError as exc:
@@ -185,7 +186,7 @@ def _checked(model: type[M], given: Mapping[str, Any], problems: list[str]) -> M
 
 
 def _is_number(value: object) -> bool:
-    """Returns whether it is a number, or text that reads as one."""
+    """Returns whether `value` is a number, or the text of a number."""
     if not isinstance(value, (int, float, str)):
         return False
     try:

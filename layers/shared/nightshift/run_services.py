@@ -1,6 +1,7 @@
-"""Provides settings, clients and the clock to a run; they are built on first use, and never at import.
+"""Provides settings, clients and the clock to a run. Each object is built on first use, and never at import.
 
-`RunWiring` outlives a run in a warm environment; `RunServices` are the ports of one run.
+Lambda may reuse a process for later runs (a warm environment). `RunWiring` exists for the life of the process, and
+`RunServices` for one run.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunWiring:
-    """Settings and clients that are kept between runs in a warm environment.
+    """Settings and clients that a process keeps between runs.
 
-    Nothing is read or connected at first: a setting that is wrong must be a run's error, not an import's.
+    The constructor reads and connects nothing. Thus an invalid setting causes an error of a run, not of an import.
     """
 
     environ: Mapping[str, str]
@@ -39,14 +40,19 @@ class RunWiring:
 
     @cached_property
     def settings(self) -> Settings:
-        """Raises `InvalidSettings`."""
+        """Returns the settings of the environment.
+
+        Raises:
+            InvalidSettings: a variable is invalid.
+        """
         return Settings.from_env(self.environ)
 
     @cached_property
     def report_settings(self) -> Settings:
-        """The settings, or where they are unusable just those of the report, so that Slack hears of it.
+        """Returns the settings; if a setting is invalid, only the settings for the report of the error on Slack.
 
-        Raises `InvalidSettings` where not even these are usable.
+        Raises:
+            InvalidSettings: a setting for the report is invalid.
         """
         try:
             return self.settings
@@ -58,10 +64,10 @@ class RunWiring:
 
     @cached_property
     def s3_client(self) -> S3Client:
-        """boto3's client, kept while the environment is warm; one that cannot be built is tried again at the next use.
+        """Returns boto3's S3 client, which the process keeps. After a failure, the next use tries again to build it.
 
         Raises:
-            NightshiftError: boto3 makes none, e.g. for lack of a region.
+            NightshiftError: boto3 cannot build a client, e.g. without a region.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -70,34 +76,35 @@ class RunWiring:
 
         try:
             client = make_client()
-        except (BotoCoreError, ValueError) as exc:  # ValueError: an AWS_ENDPOINT_URL that is no URL
+        except (BotoCoreError, ValueError) as exc:  # ValueError: AWS_ENDPOINT_URL is not a URL
             raise unusable_client("S3", exc) from exc
-        # What is in memory by now stays: full collections need not walk it again (8 % of a large run's time).
+        # Exempts the present objects, which stay in memory, from full collections. The repeated traversal of these
+        # objects would take 8 % of a large run's time.
         gc.freeze()
         return client
 
     @cached_property
     def bus(self) -> EventBus:
-        """The event bus."""
+        """Returns the event bus of the setting EVENT_BUS."""
         from nightshift.event_bus import EventBus
 
         return EventBus(self.settings.event_bus)
 
     @cached_property
     def embedder(self) -> TextEmbedder:
-        """The embedding model, with its connections and whatever it had to load; raises as `make_embedder` does."""
+        """Returns the embedding model, with its connections and loaded data. Raises the errors of `make_embedder`."""
         from nightshift.embedders.text_embedder import make_embedder
 
         return make_embedder(self.settings)
 
     def now(self) -> datetime:
-        """The only clock."""
+        """Returns the present time in UTC. All code reads the wall clock here."""
         return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class RunServices:
-    """A job's ports: what one run may use."""
+    """Settings, database, clients and clock of one run."""
 
     wiring: RunWiring
     database: Database
@@ -115,7 +122,7 @@ class RunServices:
 
     @property
     def archive_bucket(self) -> str:
-        """The archive's bucket.
+        """Returns the name of the archive's bucket.
 
         Raises:
             InvalidSettings: ARCHIVE_BUCKET is not set.
@@ -129,21 +136,23 @@ class RunServices:
         return self.settings.archive_bucket
 
     def archive_store(self) -> ObjectStore:
-        """The archive's bucket, ready for use; raises as `archive_bucket` does."""
+        """Returns the store of the archive's bucket. Raises the errors of `archive_bucket`."""
         from nightshift.store import ObjectStore
 
         settings, bucket = self.settings, self.archive_bucket
         return ObjectStore(self.s3_client, bucket, settings.archive_kms_key, settings.archive_proof)
 
     def s3_client(self) -> S3Client:
-        """boto3's client, built at the first call; raises as `RunWiring.s3_client` does."""
+        """Returns boto3's S3 client; see `RunWiring.s3_client`, also for errors."""
         return self.wiring.s3_client
 
     def fetch_text(self, location: str) -> str:
-        """The text behind a path, `s3://bucket/key` or `ssm:/name`.
+        """Returns the text at a location: a path, `s3://bucket/key` or `ssm:/name`.
 
         Raises:
-            InvalidSettings, StoreError, SecretUnavailable: it cannot be read.
+            InvalidSettings: the file at a path cannot be read.
+            StoreError: the S3 object cannot be read.
+            SecretUnavailable: the SSM parameter cannot be read.
         """
         if location.startswith("s3://"):
             from nightshift.store import ObjectStore

@@ -1,9 +1,10 @@
 """Runs a job once: `run_job()`, and `JobHandler` for Lambda.
 
-event → `JobRun` → settings → single-run lock → start recorded → the job → result recorded → metrics → Slack → answer.
+A run has these steps: parse the event, read the settings, take the lock of the job, record the start, run the job,
+record the result, write metrics, report on Slack, return the answer.
 
-A failure is recorded, reported on Slack with a hint, and *re-raised*, so that Lambda's retries, queues and alarms see
-it. If Slack is down, the run logs a warning and a metric, and does not fail.
+A failure is recorded, reported on Slack with a hint, and *raised again*, so that Lambda's retries, queues and alarms
+work. If Slack cannot be reached, the run writes a warning and a metric, and does not fail.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from nightshift.settings import Settings
 
 REPORT_SECONDS = 15.0
 REPORT_SHARE = 0.1
-"""Time of the run that is reserved for recording and reporting: 15 s, or a tenth of a short run."""
+"""Time at the end of a run that is reserved for the record and the report: 15 s, or a tenth of a short run."""
 
 logger = Logger(service="nightshift", stream=sys.stderr)
 
@@ -50,7 +51,7 @@ Work = Callable[[JobRun, RunServices], JobResult]
 class JobHandler:
     """The function that Lambda calls for one job.
 
-    The job's code is loaded with the handler. The wiring is built by the first call, and used by later ones.
+    The constructor loads the job's code. The first call builds the wiring, and later calls use the same wiring.
 
     Args:
         job: the name of a folder under `functions/`.
@@ -65,7 +66,7 @@ class JobHandler:
         load_object(load_spec(job).work)
 
     def __call__(self, event: object, context: LambdaContext | None) -> dict[str, Any]:
-        """Run the job once; see `run_job`."""
+        """Runs the job once; see `run_job`."""
         if self.wiring is None:
             self.wiring = RunWiring(os.environ)
         return run_job(self._job, event, context, self.wiring)
@@ -74,19 +75,20 @@ class JobHandler:
 def run_job(
     job: str, event: object, context: LambdaContext | None, wiring: RunWiring, *, work: Work | None = None
 ) -> dict[str, Any]:
-    """Run a job once.
+    """Runs a job once.
 
     Args:
         job: the name of a folder under `functions/`.
-        event, context: as Lambda gave them; no context: a local run without a deadline.
+        event, context: the arguments of Lambda's handler. `context` is None for a local run.
         wiring: settings and clients.
-        work: the function to run in place of the one that the job's spec names.
+        work: the function to run; None: the function in the job's spec.
 
     Returns:
-        the answer: `job`, `status`, `as_of`, `complete`, `duration_ms`, and the job's own facts.
+        The answer, with `job`, `status`, `as_of`, `complete`, `duration_ms`, `run_id`, and the facts of the job's
+        result.
 
     Raises:
-        Exception: every exception of the job, after it was recorded and reported.
+        Exception: every exception of the job, after the exception was recorded and reported.
     """
     started = time.monotonic()
     run = JobRun(job=job, as_of=wiring.now())
@@ -114,7 +116,7 @@ def run_job(
 def _run_connected(
     run: JobRun, wiring: RunWiring, work: Work, started: float, spec: JobSpec
 ) -> tuple[JobRun, JobResult]:
-    """Run the job with its database; a dry run takes no lock and leaves no record."""
+    """Runs the job with its database. A dry run takes no lock, and is not recorded."""
     with closing(open_database(wiring.settings, run)) as database:
         services = RunServices(wiring, database)
         if run.dry_run:
@@ -122,12 +124,12 @@ def _run_connected(
                 check_readable(connection)
             return run, work(run, services)
         if spec.needs_archive:
-            _ = services.archive_bucket  # raises before anything is locked or recorded
+            _ = services.archive_bucket  # a missing bucket is an error before the lock and the record
         return _run_recorded(run, services, work, started)
 
 
 def _run_recorded(run: JobRun, services: RunServices, work: Work, started: float) -> tuple[JobRun, JobResult]:
-    """Run the job under its lock, and record its start and its end."""
+    """Runs the job under its lock, and records the start and the end. Without the lock, returns `RunRefused`."""
     with run_lock(services.database, run.job) as held:
         if not held:
             return run, RunRefused(reason="another run of this job is in progress")
@@ -147,7 +149,7 @@ def _run_recorded(run: JobRun, services: RunServices, work: Work, started: float
 
 @contextmanager
 def _recorded_end(run: JobRun, services: RunServices, started: float) -> Iterator[Callable[[JobResult], None]]:
-    """Write the run's end into the history, whichever way it ends."""
+    """Records the run's end in the history, also if the run fails. Provides the function that records the result."""
     ended: dict[str, Any] = {}
 
     def record(result: JobResult) -> None:
@@ -173,10 +175,11 @@ def _write_end(run: JobRun, services: RunServices, started: float, ended: dict[s
 
 
 def open_database(settings: Settings, run: JobRun) -> Database:
-    """The deployment's database for one run; nothing is connected yet.
+    """Returns the deployment's database for one run. The function does not connect yet.
 
     Raises:
-        InvalidSettings, SecretUnavailable: where it is, or how to log in, cannot be told.
+        InvalidSettings: the database's URL is invalid.
+        SecretUnavailable: the secret with the URL cannot be read.
     """
     url = secrets.database_url(settings).get_secret_value()
     target = parse_database_url(url, connect_timeout=settings.database_connect_timeout)
@@ -195,7 +198,7 @@ def open_database(settings: Settings, run: JobRun) -> Database:
 
 
 def to_response(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, Any]:
-    """Returns a handler's answer for a run that ended."""
+    """Returns the handler's answer for a finished run."""
     return {
         "job": run.job,
         "status": result.status.value,
@@ -208,7 +211,7 @@ def to_response(run: JobRun, result: JobResult, duration_ms: int) -> dict[str, A
 
 
 def _explained(exc: Exception) -> Exception:
-    """Returns the error for users that explains a library's exception; without one, the exception itself."""
+    """Returns the `NightshiftError` that explains a library's exception. Returns other exceptions unchanged."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from nightshift.aws_failures import unusable_client
@@ -224,7 +227,10 @@ def _explained(exc: Exception) -> Exception:
 def _report_failure(
     run: JobRun, wiring: RunWiring, error: Exception, started: float, context: LambdaContext | None
 ) -> None:
-    """Report a failure, wherever it happened; an error while reporting must not hide it."""
+    """Logs a failed run, writes its metrics, and reports the failure on Slack.
+
+    Invalid settings prevent the report on Slack, but do not replace the error.
+    """
     if isinstance(error, NightshiftError):
         logger.error(
             "run failed", extra={"job": run.job, "error": error.message, "detail": error.detail, "hint": error.hint}
@@ -237,7 +243,7 @@ def _report_failure(
 
 
 def _notify(wiring: RunWiring, run: JobRun, duration_ms: int, context: LambdaContext | None, **ended: Any) -> None:
-    """Tell Slack how the run ended; a Slack that is down is a warning and a metric."""
+    """Reports the end of a run on Slack. If the message cannot be sent, writes a warning and a metric."""
     request_id = context.aws_request_id if context else None
     if not notify(wiring.report_settings, run, logger, duration_ms=duration_ms, request_id=request_id, **ended):
         emit_metrics(wiring.environ, run.job, as_of=run.as_of, result=None, error=NotifyError("Slack was not told"))

@@ -1,8 +1,8 @@
 """Reads secrets from the environment, Secrets Manager, or SSM Parameter Store.
 
-Each run reads them anew, so a rotated password holds from the next run on: Powertools would remember a value for
-minutes, which a retry in a warm environment spends on failing again. Nothing here is imported before a secret is asked
-for.
+Each run reads the secrets anew, so that the next run after a rotation uses the new password. The cache of Powertools is
+not used: for minutes, retries in the same process would fail with the old password. The module imports the libraries of
+AWS only to read a secret.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightshift.settings import Settings
 
 
 def database_url(settings: Settings) -> SecretStr:
-    """The database's URL; see `_url`."""
+    """Returns the URL of the deployment's database; see `_url`."""
     return _url("DATABASE_SECRET_ARN", settings.database_secret_arn) or settings.database_url
 
 
@@ -33,13 +33,16 @@ def rehearse_database_url(settings: Settings) -> SecretStr | None:
 
 
 def _url(variable: str, arn: str | None) -> SecretStr | None:
-    """A database's URL from a secret; None where no secret is named.
+    """Returns a database's URL from a secret; None if no secret is set.
 
-    A Secrets Manager secret may hold the URL itself, or the JSON that RDS writes
-    (`username`, `password`, `host`, `port`, `dbname`); `sslmode` and `sslrootcert` are understood beside them.
+    The secret contains the URL, or the JSON that RDS writes (`username`, `password`, `host`, `port`, `dbname`). The
+    JSON may also have `sslmode` and `sslrootcert`.
+
+    Args:
+        variable: name of the environment variable with the ARN, for errors.
 
     Raises:
-        SecretUnavailable: the secret cannot be read or has no usable shape.
+        SecretUnavailable: the secret cannot be read, or has another form.
     """
     if not arn:
         return None
@@ -50,7 +53,11 @@ def _url(variable: str, arn: str | None) -> SecretStr | None:
 
 
 def slack_token(settings: Settings) -> SecretStr | None:
-    """Slack's bot token: `SLACK_BOT_TOKEN`, or the secret behind `SLACK_SECRET_ARN` (plain, or JSON with `token`)."""
+    """Returns Slack's bot token: the secret in SLACK_SECRET_ARN (plain text, or JSON with `token`), or SLACK_BOT_TOKEN.
+
+    Raises:
+        SecretUnavailable: the secret cannot be read, or has another form.
+    """
     arn = settings.slack_secret_arn
     if not arn:
         return settings.slack_bot_token
@@ -65,10 +72,10 @@ def slack_token(settings: Settings) -> SecretStr | None:
 
 
 def read_parameter(name: str) -> str:
-    """The text of an SSM parameter.
+    """Returns the text of an SSM parameter.
 
     Raises:
-        SecretUnavailable: it cannot be read.
+        SecretUnavailable: the parameter cannot be read.
     """
     return _asked("SSM", name, name)
 
@@ -80,29 +87,33 @@ def _read(arn: str, variable: str) -> str:
 
 
 def _asked(service: str, name: str, about: str) -> str:
-    """The value that a service keeps, asked for anew; a service that does not answer costs seconds.
+    """Returns a value from Secrets Manager or SSM, without a cache. Fails after seconds if the service does not answer.
+
+    Args:
+        name: name or ARN of the value.
+        about: name of the value in errors.
 
     Raises:
-        SecretUnavailable: it cannot be read.
+        SecretUnavailable: the value cannot be read.
     """
     from aws_lambda_powertools.utilities import parameters
     from botocore.config import Config
 
-    # Powertools' own client waits a minute for each of five tries.
+    # The default client of Powertools makes five tries of a minute each.
     config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2}, user_agent_extra="nightshift")
     try:
         if service == "SSM":
             return str(parameters.SSMProvider(boto_config=config).get(name, decrypt=True, force_fetch=True))
         return str(parameters.SecretsProvider(boto_config=config).get(name, force_fetch=True))
     except Exception as exc:
-        # Powertools wraps what boto3 raised, and chains it by context alone.
+        # Powertools wraps boto3's exception, which is then only in `__context__`.
         cause = exc.__cause__ or exc.__context__
         failure = _unreadable(service, about, cause if isinstance(cause, Exception) else exc)
     raise failure
 
 
 def _unreadable(service: str, about: str, exc: Exception) -> SecretUnavailable:
-    """Missing, denied and silent are three things, and ask for three remedies."""
+    """Returns the error for a value that cannot be read. The hint depends on the cause: missing, denied, no answer."""
     from botocore import exceptions as botocore
 
     from nightshift.aws_failures import hint_of, with_words
@@ -165,10 +176,10 @@ def _unusable(arn: str, problem: str) -> SecretUnavailable:
 
 
 def rds_token(host: str, port: int, user: str) -> str:
-    """A password for RDS IAM authentication: valid for 15 minutes, signed locally, no call to AWS.
+    """Returns a password for RDS IAM authentication, valid for 15 minutes. The signature needs no call to AWS.
 
     Raises:
-        SecretUnavailable: there are no credentials to sign with.
+        SecretUnavailable: there are no credentials for the signature.
     """
     import boto3
     from botocore.exceptions import BotoCoreError

@@ -1,8 +1,8 @@
-"""Settings: the environment, read once, checked as a whole.
+"""Reads and validates the settings from environment variables.
 
-`Settings.from_env()` either returns a frozen model or raises one `InvalidSettings` that lists every bad
-variable with what it should be. Secrets are `SecretStr`: they show as `**********` in repr, logs and errors.
-Nothing here talks to AWS; `secrets.py` resolves the ARNs.
+`Settings.from_env()` returns a frozen model, or raises one `InvalidSettings` that lists every invalid variable with the
+expected value. Secrets are `SecretStr`, and appear as `**********` in repr, logs and errors. The module does not call
+AWS. `secrets.py` reads the secrets that ARNs refer to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import (
 from nightshift.errors import InvalidSettings
 
 MEMORY_PER_WORKER_MB = 384
-"""Function memory that one archive worker is given by default; 2 workers peak near 380 MB (see benchmarks/)."""
+"""Default memory of the function per archive worker, in MB. Two workers peak near 380 MB (see benchmarks/)."""
 
 MAX_WORKERS = 8
 
@@ -39,7 +39,7 @@ def _zone(name: str) -> str:
 
 
 def _switch(value: object) -> object:
-    """Accept the spellings that people use in environment variables."""
+    """Converts the usual spellings of a switch in environment variables, e.g. `on` or `no`, to a boolean."""
     words = {"on": True, "true": True, "1": True, "yes": True, "off": False, "false": False, "0": False, "no": False}
     if isinstance(value, str):
         if value.strip().lower() not in words:
@@ -49,7 +49,7 @@ def _switch(value: object) -> object:
 
 
 def _words(value: object) -> object:
-    """Take a list as people write it into one variable."""
+    """Converts a comma-separated text to a tuple without blanks, empty items and duplicates."""
     if isinstance(value, str):
         return tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
     return value
@@ -58,7 +58,7 @@ def _words(value: object) -> object:
 CommaSeparatedList = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1, max_length=50)]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 EpochUnit = Literal["s", "ms", "us", "ns"]
-"""Of a column of numbers that tell a time since 1970."""
+"""Unit of a numeric column with times since 1970."""
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
@@ -67,21 +67,21 @@ ReplicaHost = Annotated[
 ]
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _ALIASES = ("-s3alias", "--ol-s3")
-"""Ends of what is the alias of an access point: no bucket may be called so (S3 user guide, "Bucket naming rules")."""
+"""Endings of access point aliases. Names of buckets cannot end so (S3 user guide, "Bucket naming rules")."""
 
 
 def is_alias(bucket: str) -> bool:
-    """Returns whether a name is that of an access point, which leads to a bucket of another name."""
+    """Returns whether a name is the alias of an access point. An alias refers to a bucket with another name."""
     return bucket.endswith(_ALIASES)
 
 
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+")]
-"""Pydantic's own URL type takes a twentieth of a cold start to import."""
+"""URL of HTTP or HTTPS. A pattern replaces pydantic's URL type, whose import takes 5 % of a cold start."""
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!_.*'()/=-]*$", max_length=512)]
 
 
 class Settings(BaseModel):
-    """Every setting, under the name of its environment variable in lower case."""
+    """All settings. The name of a field is the name of the environment variable in lower case."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -265,7 +265,7 @@ class Settings(BaseModel):
 
     @property
     def workers(self) -> int:
-        """Connections that move rows at once."""
+        """Returns the number of connections that move rows concurrently."""
         if self.cleanup_workers is not None:
             return self.cleanup_workers
         if self.aws_lambda_function_memory_size is None:
@@ -274,13 +274,13 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings.
+        """Returns the settings in environment variables.
 
         Args:
-            environ: the environment; an empty value counts as unset, as SAM parameters cannot be absent.
+            environ: the environment. An empty value counts as unset, because a SAM parameter cannot be absent.
 
         Raises:
-            InvalidSettings: lists every variable that is wrong, and never its value.
+            InvalidSettings: a variable is invalid. The error lists every invalid variable, without its value.
         """
         given = {name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper(), "").strip()}
         try:
