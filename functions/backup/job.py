@@ -1,4 +1,7 @@
-"""Runs one backup for `as_of` (idempotent), deletes objects left by crashed runs, then applies retention."""
+"""The `backup` job: deletes objects of crashed runs, makes one backup for `as_of`, then applies retention.
+
+`as_of` is the scheduled time of the run. A second run for the same `as_of` makes no second backup.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +35,19 @@ from nightshift.run_services import RunServices
 from nightshift.store import ObjectStore
 
 NAME_RESOLUTION = timedelta(minutes=1)
-"""Runs whose times are further apart have names of their own, unless clocks were set back."""
+"""Resolution of the time in a backup's name. Runs further apart have different names, unless clocks were set back."""
 
 A_RETRY = timedelta(days=1)
-"""The longest delay of a delivery: EventBridge Scheduler tries for 24 hours."""
+"""Maximum delay of an event. EventBridge Scheduler retries for 24 hours."""
 
 
 def backup(run: JobRun, services: RunServices) -> BackupResult:
-    """Back up the database and the day's logs, and prune old backups.
+    """Saves the database and the logs of the day before, and deletes old backups.
 
     Raises:
-        InvalidSettings: there is no bucket, or a setting is not usable; nothing was written.
-        InvalidEvent: the run stands for a time long before a backup that there is; nothing was written.
-        NightshiftError: there is no backup for this `as_of`.
+        InvalidSettings: no bucket is set, or a setting is invalid; nothing was written.
+        InvalidEvent: `as_of` is long before an existing backup; nothing was written.
+        NightshiftError: the run failed, and made no backup.
     """
     store = open_backup_store(services)
     check_settings(services.settings)
@@ -69,11 +72,11 @@ def backup(run: JobRun, services: RunServices) -> BackupResult:
 
 @dataclass(frozen=True, slots=True)
 class BackupRun:
-    """One run, with the backups that it found.
+    """One run of the job.
 
     Attributes:
-        found: the backups that there are, newest first.
-        began: `time.monotonic()` value.
+        found: the existing backups at the start of the run, newest first.
+        began: `time.monotonic()` value of the start.
     """
 
     run: JobRun
@@ -91,7 +94,7 @@ class BackupRun:
         return backup_name(self.run.as_of, self.services.settings.timezone)
 
     def load_unfinished(self) -> BackupCheckpoint | None:
-        """A backup that an earlier run could not finish; without the tables whose objects are not there any more."""
+        """Returns an earlier run's unfinished backup, or None. Tables with missing objects are left out."""
         with self.services.database.connect() as connection:
             waiting = checkpoint.load_checkpoint(connection)
             if waiting is None:
@@ -103,17 +106,18 @@ class BackupRun:
                 for saved in waiting.kept
                 if all(sizes.get(place.object_key(part)) == part.object.bytes for part in saved.entry.parts)
             )
-            # A manifest: its run was killed before it could tell. No objects: the database came back from a backup.
+            # With a manifest, the backup is complete: its run was killed before the record of the end. Without objects,
+            # the record is old: the database, which has the record, was restored from a backup.
             if place.manifest_key in sizes or not any(saved.entry.parts for saved in kept):
                 checkpoint.clear_checkpoint(connection)
                 return None
             return replace(waiting, kept=kept)
 
     def check_time(self) -> None:
-        """Refuses a time long before our newest backup: a backup holds the current database, whatever its name.
+        """Checks that `as_of` is not long before the newest backup, because a backup has the database's present rows.
 
         Raises:
-            InvalidEvent: there is a backup of more than a day later; retention would take the new one at once.
+            InvalidEvent: a backup is more than a day later. Retention would delete the new backup immediately.
         """
         latest = self._before(datetime.max.replace(tzinfo=UTC))
         known = any(backup.name == self.name for backup in self.found)
@@ -125,7 +129,7 @@ class BackupRun:
             )
 
     def delete_orphans(self, waiting: BackupCheckpoint | None) -> OrphanCleanup:
-        """Deletes objects that dead runs left."""
+        """Deletes the objects of crashed runs, except for the objects of the unfinished backup `waiting`."""
         kept: set[str] = set()
         if waiting is not None:
             place = BackupPath(self.backup_prefix, waiting.name)
@@ -140,10 +144,10 @@ class BackupRun:
         )
 
     def find_finished(self) -> BackupManifest | None:
-        """The backup of this `as_of`, where there is one already.
+        """Returns the manifest of the backup for this `as_of`; None if the backup does not exist yet.
 
         Raises:
-            ArchiveMismatch: there is one that is damaged, of another time, or another database's.
+            ArchiveMismatch: the backup with this name is damaged, of another time, or of another database.
         """
         found = next((backup for backup in self.found if backup.name == self.name), None)
         if found is None or found.state is BackupState.UNFINISHED:
@@ -169,7 +173,7 @@ class BackupRun:
         return found.manifest
 
     def damaged_warnings(self) -> tuple[str, ...]:
-        """Returns warnings about damaged backups that were complete once."""
+        """Returns a warning for each damaged backup. A damaged backup was complete before."""
         return tuple(
             f"{backup.name} is damaged, and cannot be relied on: {'; '.join(backup.reasons[:3])}"
             for backup in self.found
@@ -177,7 +181,7 @@ class BackupRun:
         )
 
     def create_backup(self, waiting: BackupCheckpoint | None) -> BackupResult:
-        """Take the backup, or go on with the one that waits."""
+        """Makes the backup, or continues the unfinished backup `waiting`."""
         place = BackupPath(self.backup_prefix, waiting.name if waiting else self.name)
         services, as_of = self.services, waiting.as_of if waiting else self.run.as_of
         task = BackupContext(
@@ -200,7 +204,7 @@ class BackupRun:
         return replace(facts, tables=taken.tables, warnings=(*warnings, *taken.warnings))
 
     def describe_backup(self, manifest: BackupManifest) -> BackupResult:
-        """Returns the facts of a finished backup, beside those before it."""
+        """Returns the result for a finished backup, with facts of earlier backups."""
         groups = manifest.groups
         return replace(
             self._history(BackupPath(self.backup_prefix, manifest.name)),
@@ -215,7 +219,7 @@ class BackupRun:
         )
 
     def prune_backups(self, made: str | None = None, *, dry_run: bool = False) -> PruneResult:
-        """Applies retention to the backups that exist now; never deletes the backup that this run has made."""
+        """Applies retention to the existing backups. `made`, the backup of this run, is never deleted."""
         settings, now = self.services.settings, self.services.now()
         keep = RetentionPolicy(
             daily=settings.backup_keep_daily,
@@ -236,7 +240,7 @@ class BackupRun:
         )
 
     def preview_backup(self) -> BackupResult:
-        """Returns the expected result of a run; rows are the planner's estimate, bytes those on disk."""
+        """Returns the expected result of a run. `rows` is the planner's estimate, and `bytes` the size on disk."""
         database = self.services.database
         facts = replace(
             self._history(BackupPath(self.backup_prefix, self.name)),
@@ -270,7 +274,7 @@ class BackupRun:
         )
 
     def _history(self, place: BackupPath) -> BackupResult:
-        """The backup's name, and those before it."""
+        """Returns a result with the backup's name and location, and with the facts of earlier backups."""
         others = tuple(backup for backup in self.found if backup.name != place.name)
         before, proven = newest_good(others), newest_proven(self.found)
         return BackupResult(
@@ -285,7 +289,7 @@ class BackupRun:
         )
 
     def _before(self, as_of: datetime) -> BackupManifest | None:
-        """Our newest good backup of an earlier time."""
+        """Returns the manifest of this database's newest good backup before a time; None: there is none."""
         good = [backup.manifest for backup in self.found if backup.is_good and backup.manifest]
         earlier = [manifest for manifest in good if manifest.as_of < as_of]
         ours = self._ours(manifest.run_id for manifest in earlier)

@@ -1,7 +1,7 @@
 """The `cleanup` job: processes every policy's table in turn, and returns one result.
 
-A table that a guard refuses does not stop the others. A table that fails does not stop them either: its failure is
-raised after all have been processed, so that one broken table cannot let another grow for months.
+A table that fails, or that a guard refuses, does not stop the other tables. Otherwise, one broken table could let other
+tables grow for months. The job raises the first failure after the last table.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def cleanup(run: JobRun, services: RunServices) -> CleanupResult:
-    """Archive and delete what is due.
+    """Archives and deletes the due rows of all tables.
 
     Raises:
-        NightshiftError: the first table's failure, after every other table was tried; its `result` holds what was done.
+        NightshiftError: the failure of the first failed table, after all tables. `result` has the completed work.
     """
     settings = services.settings
     policies = load_policies(settings, services.fetch_text)
@@ -51,7 +51,7 @@ def cleanup(run: JobRun, services: RunServices) -> CleanupResult:
 
 
 def _sample(rows: int) -> CsvSample:
-    from nightshift.rows.sample import CsvSample  # loads Arrow: not for a dry run
+    from nightshift.rows.sample import CsvSample  # imported here, because a dry run does not need Arrow
 
     return CsvSample(rows)
 

@@ -1,7 +1,7 @@
 """The `expire_jobs` job: processes every policy's table in turn (see `expiry.ordering`), and deletes the rows' files.
 
-A table that is refused or fails does not stop the others, nor the files that earlier runs left. The first failure is
-raised after all have been processed.
+A table that fails, or that a guard refuses, does not stop the other tables, or the deletion of files of earlier runs.
+The job raises the first failure after the last table.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from nightshift.run_services import RunServices
 
 
 def expire_jobs(run: JobRun, services: RunServices) -> ExpiryResult:
-    """Deletes expired rows with their dependent rows, and the files that they name.
+    """Deletes expired rows with their dependent rows, and the files that the deleted rows name.
 
     Raises:
-        InvalidSettings: no policy says what expires.
-        NightshiftError: the first table's failure, after every other table was tried; its `result` holds what was done.
+        InvalidSettings: there is no policy of expiry.
+        NightshiftError: the failure of the first failed table, after all tables. `result` has the completed work.
     """
     policies = load_policies(services.settings, services.fetch_text).expiry
     if not policies:
@@ -67,13 +67,13 @@ def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, .
         drain.stop_worker()
     tables: list[ExpiredTable] = []
     tallies: list[FileTally] = []
-    # Until the last file is gone: a row that a restore brings may name it again.
+    # The locks last until the last file is deleted, because a restored row might name a file again.
     locks = TableLocks(database)
     try:
         if taken := locks.take([place.table for place in named]):
             drain.stop_worker()
             warnings += (f"no file was deleted: a restore into {taken.label} is in progress, and may bring rows",)
-        # SQLite has one writer at a time, so the files are deleted after the rows.
+        # SQLite permits only one writer at a time, so the run deletes the files after the rows.
         background = BackgroundOutboxWorker(drain) if database.is_postgresql else nullcontext(drain)
         with _archive(run, services, policies) as archive, background as files:
             for turn in _turns(run, services, policies, named):
@@ -86,14 +86,14 @@ def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, .
     except Exception as exc:
         error = to_user_error(exc)
         done = ExpiryResult(tables=tuple(tables), files=_tallied(FilesResult(warnings=warnings), tallies))
-        error.result = done  # type: ignore[attr-defined]  # whatever went wrong, the frame tells what was done
+        error.result = done  # type: ignore[attr-defined]  # `runtime` reports the completed work for every exception
         raise error from exc
     finally:
         locks.close()
 
 
 def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:
-    """Returns the result with the counts of the tables added."""
+    """Returns the result of the files, with the counts and warnings of the tables added."""
     return replace(
         files,
         queued=sum(tally.queued for tally in tallies),
@@ -106,11 +106,11 @@ def _tallied(files: FilesResult, tallies: Sequence[FileTally]) -> FilesResult:
 def _turns(
     run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy], named: Sequence[FileReference]
 ) -> Iterator[ExpiryContext]:
-    """Yields a context for each policy, in an order in which none changes rows that another archives."""
+    """Yields a context for each policy. In this order, no policy changes rows that a later policy archives."""
     with services.database.connect() as connection:
         ordered = order_policies(connection, policies, services.settings)
     seen: set[TableName] = set()
-    # A schedule's clock may be ahead of ours: nothing goes before its time by either.
+    # The scheduler's clock may be ahead of this machine's clock. A row must have expired by both clocks.
     moment = min(run.as_of, services.now())
     for entry in ordered:
         yield ExpiryContext(
@@ -129,7 +129,7 @@ def _turns(
 
 @contextmanager
 def _archive(run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy]) -> Iterator[ArchiveContext | None]:
-    """Yields the archive's context, after cleaning up after failed runs of this job; None if no policy archives."""
+    """Provides the archive's context, after deleting objects of crashed runs; None if no policy archives rows."""
     if not any(policy.archive for policy in policies):
         yield None
         return

@@ -1,6 +1,6 @@
-"""The `feedback` job: counts yesterday's votes, decides on them, and draws a chart of the last thirty days.
+"""The `feedback` job: counts the votes of the day before, decides on re-embedding, and draws a chart of 30 days.
 
-A chart that cannot be drawn is a warning: the run is for the numbers, and their consequences.
+If the chart cannot be drawn, the run adds a warning, and does not fail.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 def feedback(run: JobRun, services: RunServices) -> FeedbackResult:
-    """Count, decide, start re-embedding where that was decided, and draw.
+    """Counts the votes, decides, sends the event that starts re-embedding if so decided, and draws the chart.
 
     Raises:
-        BusError: re-embedding was decided on, and the event was not sent; `result` holds the report, with its chart.
-        NightshiftError: the database refused.
+        BusError: the event that starts re-embedding was not sent. `result` has the report with the chart.
+        NightshiftError: the database refused a statement.
     """
     settings = services.settings
     ports = FeedbackContext(
@@ -45,7 +45,7 @@ def _with_chart(result: FeedbackResult, settings: Settings) -> FeedbackResult:
         from nightshift.charts.feedback import feedback_chart
 
         drawn = feedback_chart(result.days, threshold=result.threshold, language=settings.report_language)
-    except Exception as exc:  # the library has many ways to fail, and none of them is the run's
+    except Exception as exc:  # Pillow may raise any exception, and the chart must not fail the run
         logger.warning("the chart could not be drawn", exc_info=exc)
         return replace(result, warnings=(*result.warnings, f"the chart could not be drawn: {type(exc).__name__}"))
     chart = MessageAttachment(filename=f"feedback_{result.start:%Y-%m-%d}.png", content=drawn)

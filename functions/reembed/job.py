@@ -1,8 +1,8 @@
-"""The `reembed` job: processes every policy's documents in turn, over as many runs as that takes.
+"""The `reembed` job: processes every policy's documents in turn, in one or several runs.
 
-A table that is refused or fails does not stop the others; the first failure is raised after all have been processed.
-If documents are left when the time is over, an event on the bus, to which this job listens, starts another run. A run
-that made no progress raises instead, because the next one would not make any either.
+A table that fails, or that a guard refuses, does not stop the other tables. The job raises the first failure after the
+last table. If documents are left at the deadline, the run sends an event to EventBridge that starts another run of this
+job. A run without any progress raises an error instead, because the next run would make no progress either.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from nightshift.run import JobRun
 from nightshift.run_services import RunServices
 
 UNFINISHED = "ReembedUnfinished"
-"""The event by which a run starts the next one."""
+"""Type of the event with which a run starts the next run."""
 
 
 def reembed(run: JobRun, services: RunServices) -> ReembedResult:
-    """Embed what is stale, what users disliked, or everything; see `ReembedRequest.scope`.
+    """Embeds stale documents, documents of disliked answers, or all documents; see `ReembedRequest.scope`.
 
     Raises:
-        InvalidSettings: no policy says what is embedded, or the embedder cannot be used as it is set.
-        NightshiftError: the first table's failure, after every other table was tried; its `result` holds what was done.
+        InvalidSettings: there is no policy of embedding, or the settings of the embedder are invalid.
+        NightshiftError: the failure of the first failed table, after all tables. `result` has the completed work. Or:
+            documents are left, and the run made no progress.
     """
     request: ReembedRequest = run.request or ReembedRequest()
     policies = _policies(services)
@@ -75,7 +76,11 @@ def _policies(services: RunServices) -> tuple[EmbeddingPolicy, ...]:
 
 
 def _documents(request: ReembedRequest, services: RunServices) -> tuple[Scope, Callable[[Connection], str] | None]:
-    """Returns the scope, and the query for its documents unless it means all."""
+    """Returns the scope, and for `disliked` the function that returns the query for the documents' ids.
+
+    Raises:
+        InvalidSettings: the scope is `disliked`, and the event has no window.
+    """
     settings, window = services.settings, request.window
     telling = settings.feedback_document is not None and window is not None
     scope: Scope = request.scope or ("disliked" if telling else "stale")
@@ -91,7 +96,10 @@ def _documents(request: ReembedRequest, services: RunServices) -> tuple[Scope, C
 
 
 def _noted(request: ReembedRequest, run: JobRun) -> str | None:
-    """Returns the name to record as finished: forcing a decision's documents does more than the decision did."""
+    """Returns the decision's name in the record of finished decisions; None: the event names no decision.
+
+    A run with `force` has a name of its own, because `force` does more work than the decision asked for.
+    """
     if request.decision is None:
         return None
     return f"{request.decision} (forced)" if run.force else request.decision
@@ -105,7 +113,11 @@ def _done_before(services: RunServices, decision: str) -> bool:
 def _ended(
     run: JobRun, services: RunServices, request: ReembedRequest, scope: Scope, result: ReembedResult
 ) -> ReembedResult:
-    """Start the next run of the series, or record that the decision is finished."""
+    """Raises the first table's failure; otherwise starts the next run, or records that the decision is finished.
+
+    Raises:
+        NightshiftError: a table failed, or documents are left and the run made no progress.
+    """
     for table in result.tables:
         if table.error is not None:
             table.error.result = result

@@ -1,1 +1,1 @@
-"""`rehearse`: restores the newest backup into a scratch database, compares it, and records the proof. Weekly."""
+"""`rehearse`: restores the newest backup into a temporary database every week, compares both, and records the proof."""

@@ -1,4 +1,4 @@
-"""The `rehearse` job: restores one backup into a scratch database, and records the proof if all of it was restored."""
+"""The `rehearse` job: restores one backup into a temporary database, and records the proof if nothing differs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nightshift.run_services import RunServices
 
 
 def rehearse(run: JobRun, services: RunServices) -> RestoredBackup:
-    """Rehearse; `run.request` is a `backup.requests.RehearseRequest`.
+    """Restores and compares the backup. `run.request` is a `backup.requests.RehearseRequest`.
 
     Raises:
-        NightshiftError: there is something wrong with the backup, or it could not be restored.
+        NightshiftError: the backup is damaged, or could not be restored.
     """
     settings = services.settings
     asked: RehearseRequest | None = run.request

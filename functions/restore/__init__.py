@@ -1,1 +1,1 @@
-"""`restore`: returns archived rows to a table, exactly once. Invoked by hand; no schedule starts it."""
+"""`restore`: inserts archived rows into a table, exactly once. An operator invokes the job; there is no schedule."""

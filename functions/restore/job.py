@@ -13,10 +13,10 @@ from nightshift.run_services import RunServices
 
 
 def restore(run: JobRun, services: RunServices) -> RestoreResult:
-    """Restore archived rows; `run.request` is a `restore.request.RestoreRequest`.
+    """Restores archived rows. `run.request` is a `restore.request.RestoreRequest`.
 
     Raises:
-        NightshiftError: something failed; its `result` holds what was restored before.
+        NightshiftError: the restore failed. `result` has the rows that were restored before the failure.
     """
     settings = services.settings
     context = RestoreContext(

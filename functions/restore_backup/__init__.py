@@ -1,1 +1,1 @@
-"""`restore_backup`: restores a backup, or one table of it, into a database. Invoked by hand; no schedule starts it."""
+"""`restore_backup`: restores a backup, or one of its tables, into a database. An operator invokes the job."""

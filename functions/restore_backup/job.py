@@ -1,4 +1,4 @@
-"""The `restore_backup` job: restores the backup that the event names into RESTORE_DATABASE_URL; returns one result."""
+"""The `restore_backup` job: restores the backup that the event names into the database of RESTORE_DATABASE_URL."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nightshift.run_services import RunServices
 
 
 def restore_backup(run: JobRun, services: RunServices) -> RestoredBackup:
-    """Restore a backup; `run.request` is a `backup.requests.RestoreBackupRequest`.
+    """Restores a backup. `run.request` is a `backup.requests.RestoreBackupRequest`.
 
-    The frame keeps its lock and its record in DATABASE_URL's database; where that one is lost, so is this way, and the
-    command line's remains.
+    The run needs the database of DATABASE_URL for its lock and its record. If this database is lost, use the command
+    `nightshift restore-backup`.
 
     Raises:
-        NightshiftError: something failed; what has come of the target by then is no whole database.
+        NightshiftError: the restore failed, and the target database is incomplete.
     """
     settings = services.settings
     asked: RestoreBackupRequest = run.request
