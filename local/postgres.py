@@ -23,12 +23,15 @@ from typing import Self
 import pg8000.native
 
 from local.guardian import Guarded
-from local.postgres_programs import LocalServerError, can_enter, find_programs, kept_data, reachable_programs
+from local.postgres_programs import LocalServerError, find_programs, kept_data, reachable_programs, temporary_root
 
 __all__ = ["DISPOSABLE", "EmbeddedPostgres", "LocalServerError"]
 
 DISPOSABLE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""Settings for data that need not survive a power cut: tests and demo. Measurements keep the server's defaults."""
+"""Settings for data that need not survive a power cut: tests and demo. Measurements keep the server's defaults.
+
+A server that does not flush keeps its data in memory, where there is room.
+"""
 
 START_PATIENCE_S = 60.0
 POLL_S = 0.02
@@ -172,7 +175,8 @@ class EmbeddedPostgres:
 
     def _enter(self) -> Self:
         self._user = _unprivileged_user()
-        self._work = Path(tempfile.mkdtemp(prefix="nightshift-pg-", dir=_temp_root(self._user)))
+        root = temporary_root(self._user, in_memory=self._settings.get("fsync") == "off")
+        self._work = Path(tempfile.mkdtemp(prefix="nightshift-pg-", dir=root))
         self._data = self._directory or self._work / "data"
         self._port = _free_port()
         try:
@@ -249,11 +253,6 @@ def _unprivileged_user() -> tuple[int, int] | None:
     except KeyError as exc:
         raise LocalServerError("PostgreSQL will not run as root, and there is no user `nobody`") from exc
     return entry.pw_uid, entry.pw_gid
-
-
-def _temp_root(user: tuple[int, int] | None) -> str | None:
-    """Where temporary directories go: TMPDIR, or /tmp where the server's user could not enter TMPDIR."""
-    return None if user is None or can_enter(Path(tempfile.gettempdir()), user[0]) else "/tmp"
 
 
 def _free_port() -> int:

@@ -44,8 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a test waits for servers, locks and clocks a good part of its time."""
-    return min((os.cpu_count() or 1) + 1, 4)
+    """Twice the cores: a test waits for servers, locks and clocks a good part of its time."""
+    return min(2 * (os.cpu_count() or 1), 4)
 
 
 def pytest_report_header() -> str:
