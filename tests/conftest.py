@@ -17,6 +17,7 @@ from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
 from tests.support.aws_models import share_models
+from tests.support.fast_cases import mark_slow_cases
 
 POSTGRES_VERSION = int(os.environ.get("NIGHTSHIFT_TEST_POSTGRES", "18"))
 """16 or 18: which server the tests run against."""
@@ -59,8 +60,10 @@ LONGEST = ("tests/restore/test_types.py", "tests/handlers/test_artefact.py")
 """Files that take so long that they must not begin last: the other workers would wait for them."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    mark_slow_cases(items, complete=not any("::" in argument for argument in config.args))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -78,6 +78,7 @@ def test_lambdas_runtime_runs_it(tree: Path, environment: dict[str, str]) -> Non
     assert "TablesCounted" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_checks_know_it(tree: Path) -> None:
     done = run(tree, {}, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CHECKS)
     assert " passed" in done.stdout

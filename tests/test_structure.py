@@ -136,12 +136,16 @@ ENVIRONMENT = {"os.environ", "os.getenv"}
 
 
 class Source:
-    """One of our files, parsed."""
+    """One of our files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.text = path.read_text(encoding="utf-8")
-        self.tree = ast.parse(self.text)
+
+    @property
+    def tree(self) -> ast.Module:
+        """Parsed anew each time: the trees of all files at once take half a gigabyte."""
+        return ast.parse(self.text)
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from tests.support.house import House
 ROWS, DUE = 60, 30
 
 
+@pytest.mark.fast_cases("33554432")
 @pytest.mark.parametrize(("size", "chunks"), [(1, DUE), (32 << 20, 1)])
 def test_any_chunk_size_in_sqlite(sqlite_house: House, size: int, chunks: int) -> None:
     house = sqlite_house
@@ -28,6 +29,7 @@ def test_any_chunk_size_in_sqlite(sqlite_house: House, size: int, chunks: int) -
     assert len(done.steps(ProgressStep.COMMITTED)) == chunks
 
 
+@pytest.mark.slow
 def test_large_values_are_split_off(house: House) -> None:
     """Small rows promise small chunks; where the large ones lie, chunks are undone and halved until they fit."""
     house.sql(

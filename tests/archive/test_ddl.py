@@ -45,6 +45,7 @@ def test_duckdb_sees_the_committed_rows_and_no_others(littered: House) -> None:
     assert sum(rows for _, rows in ledger) == 201 and {day for day, _ in ledger} == {day for day, *_ in found}
 
 
+@pytest.mark.fast_cases("athena")
 @pytest.mark.parametrize("engine", ["athena", "spark"])
 def test_the_other_views_see_the_same(littered: House, engine: SqlEngine) -> None:
     """The table under the view reads all that lies there, as their tables do; the view is theirs, word for word."""
@@ -102,6 +103,7 @@ def test_days(littered: House) -> None:
         printed(littered, "log", "duckdb", since=date(2025, 9, 2), until=date(2025, 9, 2))
 
 
+@pytest.mark.fast_cases("athena")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_unknown_table(littered: House, engine: SqlEngine) -> None:
     with pytest.raises(NightshiftError, match="no such table") as raised:

@@ -127,6 +127,7 @@ def test_columns_that_only_case_tells_apart(house: House) -> None:
             printed(house, "log", engine)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     ("schema", "table", "column"),
     [

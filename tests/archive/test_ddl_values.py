@@ -78,6 +78,7 @@ def age(house: House, **kinds: pa.DataType) -> None:
         )
 
 
+@pytest.mark.fast_cases("older")
 @pytest.mark.parametrize("older", [False, True], ids=["new", "older"])
 def test_no_float_hides(house: House, older: bool) -> None:
     house.sql("CREATE TABLE log (id int, f float8, r float4, created_at timestamptz)")

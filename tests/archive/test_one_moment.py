@@ -7,6 +7,7 @@ import pytest
 from tests.support.house import House
 
 
+@pytest.mark.fast_cases("timestamptz")
 @pytest.mark.parametrize("kind", ["timestamptz", "date"])
 def test_a_bulk_load_under_one_timestamp_stays_within_memory(house: House, kind: str) -> None:
     house.sql(f"CREATE TABLE conversation_log (id bigint, payload text, created_at {kind})")

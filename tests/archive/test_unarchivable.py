@@ -58,6 +58,7 @@ def test_of_a_cascade_that_is_archived(house: House) -> None:
         assert warning.startswith("public.part.body names large objects")
 
 
+@pytest.mark.slow
 def test_rows_that_are_very_large(house: House) -> None:
     """Of the second kind one value is 160 MB, and its text 1.3 GB: each bit is a digit."""
     house.sql("CREATE TABLE doc (id int PRIMARY KEY, raw bytea, bits varbit, created_at timestamptz NOT NULL)")

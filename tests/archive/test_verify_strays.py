@@ -14,6 +14,7 @@ from tests.support.s3_faults import call_before
 from tests.support.s3_proxy import S3Proxy
 
 
+@pytest.mark.fast_cases("pending")
 @pytest.mark.parametrize("state", ["pending", "sweeping", "swept"])
 def test_orphans_are_found_and_removed(house: House, state: str) -> None:
     keys = fill(house)

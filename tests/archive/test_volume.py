@@ -36,6 +36,7 @@ def test_more_rows_are_never_less_abnormal(due: int, kept: int, limit: float) ->
         assert due > limit * (due + kept)
 
 
+@pytest.mark.slow
 def test_after_a_first_complete_run_the_usual_share_counts(house: House) -> None:
     """Nobody set a limit: the first run that finds rows takes all, a later one that would take most of a large table
     asks. A run that finds none is no first one, however many come before or after it."""
@@ -99,6 +100,7 @@ STALE = {
 }
 
 
+@pytest.mark.fast_cases("never analysed", "of which one")
 @pytest.mark.parametrize("case", STALE)
 def test_a_set_limit_is_held_against_what_is_counted(house: House, case: str) -> None:
     """Whatever the statistics say; and the table that is within its limit goes."""

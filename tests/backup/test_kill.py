@@ -20,6 +20,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.fast_cases("proven-4", "uploaded-2", "committing-1", "committed-1")
 @pytest.mark.parametrize(("step", "occurrence"), STEPS)
 def test_killed_at_a_step(backups: BackupHouse, step: ProgressStep, occurrence: int) -> None:
     backups.fill()

@@ -41,6 +41,7 @@ def make_tables(backups: BackupHouse, where: str) -> None:
         backups.fill_large()
 
 
+@pytest.mark.fast_cases("answer lost", "answer about the manifest", "500 for a pack")
 @pytest.mark.parametrize(
     ("method", "where", "fault"),
     [
@@ -77,6 +78,7 @@ def test_what_passes_is_waited_for(
     backups.assert_tidy()
 
 
+@pytest.mark.fast_cases("manifest")
 @pytest.mark.parametrize("where", [PART, PACK, MANIFEST])
 def test_access_denied(backups: BackupHouse, proxy: S3Proxy, where: str) -> None:
     make_tables(backups, where)
@@ -86,6 +88,7 @@ def test_access_denied(backups: BackupHouse, proxy: S3Proxy, where: str) -> None
     assert "AccessDenied" in error.message
 
 
+@pytest.mark.fast_cases("parquet-full", "zip")
 @pytest.mark.parametrize(("where", "proof"), [(PART, "full"), (PART, "head"), (PACK, "head"), ("schema.dump", "head")])
 def test_the_stored_bytes_differ(backups: BackupHouse, proxy: S3Proxy, where: str, proof: str) -> None:
     make_tables(backups, where)

@@ -23,6 +23,7 @@ def test_the_second_is_refused(backups: BackupHouse) -> None:
     backups.assert_tidy()
 
 
+@pytest.mark.fast_cases("planned, same", "committing, next day")
 @pytest.mark.parametrize(
     ("step", "scheduled_time"),
     [
@@ -38,6 +39,8 @@ def test_the_lock_was_lost(backups: BackupHouse, step: ProgressStep, scheduled_t
     backups.fill()
     first = backups.child(hold_at=step)
     first.await_step(step)
+    if step is ProgressStep.PLANNED:
+        first.await_step(ProgressStep.UPLOADED)  # by another worker: an object that the second finds
     assert backups.terminate(f"{LOCK_HOLDER} AND query LIKE '%advisory%'") == 1
     second = backups.child(scheduled_time=scheduled_time)
     if step is ProgressStep.COMMITTING:

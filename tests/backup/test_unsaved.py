@@ -131,6 +131,7 @@ def port_of(house: House) -> int:
     return int(house.url.rpartition(":")[2].partition("/")[0])
 
 
+@pytest.mark.slow
 def test_a_value_that_is_too_large(backups: BackupHouse) -> None:
     """Sparse in the file: 600 MB of zeros compress to nothing, and are more than 1 GB as text."""
     backups.sql(f"{GOOD} CREATE TABLE huge (a int, body bytea)")

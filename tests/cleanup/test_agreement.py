@@ -78,6 +78,7 @@ def test_triggers_are_named(house: House, sql: str, named: str) -> None:
     assert (done["status"], done["archived_rows"]) == ("ok", 5)
 
 
+@pytest.mark.fast_cases("FOR ALL TABLES--", "IN SCHEMA")
 @pytest.mark.parametrize(
     ("publication", "identity", "refuses"),
     [

@@ -33,6 +33,7 @@ def test_a_row_that_would_lose_a_reference_to_its_own_table(house: House, action
     assert house.state()["tables"] == before
 
 
+@pytest.mark.fast_cases("names3")
 @pytest.mark.parametrize(
     "names", [("log", "child"), ("LOG", "Child"), ("app.log", 'app."child"'), ('"log"', "APP.CHILD")]
 )

@@ -64,6 +64,7 @@ WRONG = {
 }
 
 
+@pytest.mark.fast_cases("by", "index")
 @pytest.mark.parametrize("indexed", [False, True], ids=["by page", "by index"])
 def test_another_unit(house: House, indexed: bool) -> None:
     """Refused with the unit that fits, nothing touched, the dry run alike; mended as the hint says, it goes."""
@@ -152,6 +153,7 @@ def test_a_float_is_never_taken_for_an_earlier_moment(house: House) -> None:
     assert taken >= set(range(-600, -128)), "no more than two minutes wait for another day"
 
 
+@pytest.mark.fast_cases("bigint")
 @pytest.mark.parametrize("type_", ["float8", "numeric", "bigint"])
 def test_partitions_holds_and_the_way_back(house: House, type_: str) -> None:
     """A partition that is due goes whole, one with a mark by rows; restored rows are held, and go again."""

@@ -21,6 +21,7 @@ FIRST = "put public.child first in the policies, with a retention that is not lo
 TREES = "archive the table by an [[expiry]] entry with archive = true"
 
 
+@pytest.mark.fast_cases(8)
 @pytest.mark.parametrize(
     ("guard", "policy", "named", "hint"),
     [
@@ -193,6 +194,7 @@ def test_a_cascade_to_the_whole_where_the_policy_names_a_partition(house: House)
     assert refused(house)["guard"] == "cascade"
 
 
+@pytest.mark.fast_cases("set null", "kept rows")
 @pytest.mark.parametrize(
     "sql",
     [

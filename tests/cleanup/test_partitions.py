@@ -132,6 +132,7 @@ def test_partitions_of_partitions(house: House) -> None:
     assert_archived(house, DUE)
 
 
+@pytest.mark.fast_cases("hash", "range of two")
 @pytest.mark.parametrize(
     "scheme",
     [
@@ -164,6 +165,7 @@ def test_other_schemes_give_their_rows(house: House, scheme: str) -> None:
     assert_archived(house, DUE)
 
 
+@pytest.mark.fast_cases("timestamp-", "int-")
 @pytest.mark.parametrize(
     ("type_", "value", "epoch"),
     [
@@ -267,6 +269,7 @@ def test_without_ownership(house: House, guest: str) -> None:
     by_rows(house)
 
 
+@pytest.mark.slow
 def test_a_reader_in_the_way(house: House) -> None:
     """Whoever reads the table holds a lock that DETACH cannot pass: the rows go now, the partition next time."""
     house.sql(MONTHLY + DAYS)

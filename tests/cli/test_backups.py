@@ -74,6 +74,7 @@ def test_a_pin(lost: Vault) -> None:
     assert re.search(rf"^{NAME}\s+good\s+-\s+yes\s", nightshift(lost.house, "backups").stdout, re.MULTILINE)
 
 
+@pytest.mark.fast_cases("arguments0", "arguments3")
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

@@ -156,6 +156,7 @@ def test_every_setting_that_is_wrong_is_named_and_no_secret_is() -> None:
     assert "hunter2" not in said.stderr + nightshift(env | {"LOG_RETENTION_DAYS": "", "TIMEZONE": ""}, "plan").stderr
 
 
+@pytest.mark.fast_cases("plan")
 @pytest.mark.parametrize("arguments", [("plan",), ("archives",), ("verify",), ("invoke", "cleanup")], ids=" ".join)
 def test_a_pipe_gets_plain_lines(small: House, arguments: tuple[str, ...]) -> None:
     """Whatever rich is told to do by the environment."""

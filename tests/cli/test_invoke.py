@@ -49,6 +49,7 @@ def test_an_event_from_stdin(small: House) -> None:
     assert small.texts("conversation_log", "t.id::text") == ["1", "2"]
 
 
+@pytest.mark.fast_cases("cleanup")
 @pytest.mark.parametrize("job", ["cleanup", "feedback", "reembed"])
 def test_without_an_event_a_run_stands_for_now(small: House, job: str) -> None:
     """The checkout's events are samples of 2025: a run by one of them would report, or delete, by that day."""

@@ -24,6 +24,7 @@ timezone = "UTC"
 """
 
 
+@pytest.mark.fast_cases("cleanup")
 @pytest.mark.parametrize("job", SETTING)
 def test_a_database_that_is_stopped_in_mid_run(house: House, job: str) -> None:
     running = RunningHouse(house.env, house.s3, house.slack, house.directory)

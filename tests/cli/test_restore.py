@@ -127,6 +127,7 @@ def test_a_column_that_has_another_name_now(archived: House) -> None:
     assert plain.code in (0, 4)
 
 
+@pytest.mark.slow
 def test_a_damaged_object_is_named_and_the_others_are_restored(archived: House) -> None:
     key = archived.ledger()[3]["object_key"]
     archived.s3.client().delete_object(Bucket=archived.bucket, Key=key)
@@ -178,6 +179,7 @@ def test_days_without_an_archive(archived: House) -> None:
     assert "nothing is archived of what was asked for" in said.stdout
 
 
+@pytest.mark.fast_cases("y\\n", "x04")
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 4), ("\n", 4), ("\x04", 130)])
 def test_a_terminal_is_asked_before_the_original_is_touched(archived: House, typed: str, code: int) -> None:
     before = archived.state()
@@ -192,6 +194,7 @@ def test_a_terminal_is_asked_before_the_original_is_touched(archived: House, typ
         assert missing(archived, TABLE, IN_SPAN) == 0
 
 
+@pytest.mark.fast_cases("flags0")
 @pytest.mark.parametrize("flags", [("--into-original", "--yes"), ("--into-original", "--dry-run"), ()])
 def test_a_terminal_is_not_asked_without_need(archived: House, flags: tuple[str, ...]) -> None:
     shown = terminal(archived, "restore", TABLE, *SPAN, *flags)

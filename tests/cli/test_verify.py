@@ -31,6 +31,7 @@ def leave_orphan(house: House) -> None:
     house.s3.client().put_object(Bucket=house.bucket, Key=DEAD, Body=b"PAR1")
 
 
+@pytest.mark.fast_cases("full")
 @pytest.mark.parametrize("depth", [(), ("--quick",), ("--values",)], ids=["full", "quick", "values"])
 def test_a_sound_archive(archived: House, depth: tuple[str, ...]) -> None:
     said = nightshift(archived, "verify", *depth, "--json")
@@ -108,6 +109,7 @@ def test_a_terminal_shows_how_far_it_is(archived: House) -> None:
     assert "sound: " in shown.screen
 
 
+@pytest.mark.fast_cases("athena")
 @pytest.mark.parametrize("engine", ["athena", "duckdb", "spark"])
 def test_ddl_goes_to_stdout(archived: House, engine: str) -> None:
     said = process(archived, "archives", "ddl", "conversation_log", "--engine", engine)

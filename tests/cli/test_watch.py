@@ -55,6 +55,7 @@ def slow(proxy: S3Proxy, method: str, target: str) -> None:
     proxy.inject(delay(SECONDS + 0.5), method=method, target=target)
 
 
+@pytest.mark.slow
 def test_a_restore_ends_when_it_is_told_to(archived: House, proxy: S3Proxy) -> None:
     slow(proxy, "GET", ".parquet")
 
@@ -69,6 +70,7 @@ def test_a_restore_ends_when_it_is_told_to(archived: House, proxy: S3Proxy) -> N
     assert archived.value(f"SELECT count(*) FROM {TABLE}_restored") == sum(e["row_count"] for e in archived.ledger())
 
 
+@pytest.mark.slow
 def test_a_restore_of_a_backup_ends_when_it_is_told_to(saved: Vault, proxy: S3Proxy) -> None:
     slow(proxy, "GET", "/data/")
 
@@ -81,6 +83,7 @@ def test_a_restore_of_a_backup_ends_when_it_is_told_to(saved: Vault, proxy: S3Pr
     assert process(saved.house, "restore-backup", NAME).code == 0
 
 
+@pytest.mark.slow
 def test_a_restore_of_a_file_ends_when_it_is_told_to(sqlite_house: House, tmp_path: Path) -> None:
     sqlite_house.sql("CREATE TABLE t (a INTEGER PRIMARY KEY)")
     run_job("backup", sqlite_house.env, {"scheduled_time": AS_OF})
@@ -144,6 +147,7 @@ def test_a_pipe_hears_how_much_of_a_backup_is_in(saved: Vault, proxy: S3Proxy, p
     assert re.fullmatch(r"restoring: 1,2\d\d of 1,2\d\d rows after \d s", lines[-1]), said.stderr
 
 
+@pytest.mark.fast_cases("arguments1")
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(
     ("arguments", "line"),

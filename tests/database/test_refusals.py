@@ -224,6 +224,7 @@ def test_what_a_data_connection_to_sqlite_may_not_delete(sqlite_house: House) ->
     assert "archive the referencing table first, with a retention" in str(raised.value.hint)
 
 
+@pytest.mark.slow
 def test_a_sqlite_file_that_somebody_else_writes(sqlite_house: House) -> None:
     with closing(sqlite3.connect(_sqlite(sqlite_house), check_same_thread=False)) as somebody:
         somebody.execute("BEGIN EXCLUSIVE")

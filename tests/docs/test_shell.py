@@ -61,6 +61,7 @@ def prepared(house: House) -> tuple[list[str], dict[str, str]]:
     return blocks_of("docs/restore.md", "Prepare"), {URL: house.url, **buckets}
 
 
+@pytest.mark.slow
 def test_archived_rows_return(shell: Shell, lost_day: House) -> None:
     before, values = prepared(lost_day)
     shell.run(*before, *blocks_of("docs/restore.md", "A. Archived rows"), replace=values)
@@ -90,6 +91,7 @@ def backed_up(house: House) -> House:
     return house
 
 
+@pytest.mark.slow
 def test_one_table_returns_from_a_backup(shell: Shell, backed_up: House) -> None:
     before, values = prepared(backed_up)
     shell.run(*before, *blocks_of("docs/restore.md", "B. One table from a backup"), replace=values)
@@ -98,6 +100,7 @@ def test_one_table_returns_from_a_backup(shell: Shell, backed_up: House) -> None
     assert not [key for key in backed_up.s3.keys(backed_up.bucket) if key.endswith("pinned.json")]
 
 
+@pytest.mark.slow
 def test_a_whole_database_returns(shell: Shell, backed_up: House, postgres: EmbeddedPostgres) -> None:
     before, values = prepared(backed_up)
     server = {"postgresql://postgres:password@new-host:5432": postgres.url.removesuffix("/postgres")}

@@ -27,6 +27,7 @@ VOTES: dict[str, Any] = {
 }
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("policy", [COLUMN, INTO])
 def test_a_poisoned_document_is_set_aside(anywhere: DocumentScene, policy: str) -> None:
     kind = "BLOB" if anywhere.sqlite else "vector(4)"

@@ -26,6 +26,7 @@ def once(scene: DocumentScene) -> None:
     assert len(scene.embedder.texts) == 20
 
 
+@pytest.mark.fast_cases("halfvec", "bytea", "vector(4)")
 @pytest.mark.parametrize("kind", POSTGRESQL)
 def test_a_column_of_any_kind(documents: DocumentScene, kind: str) -> None:
     documents.fill(20, column=kind)
@@ -70,6 +71,7 @@ def test_a_table_of_the_users_own(documents: DocumentScene) -> None:
     assert [as_vector(vector) for *_, vector in found] == [documents.expected(f"text {n}") for n in range(1, 21)]
 
 
+@pytest.mark.fast_cases("uuid", "text")
 @pytest.mark.parametrize("kind", ["uuid", "text", 'varchar COLLATE "C"', "numeric", "bigint"])
 def test_ids_of_any_kind(documents: DocumentScene, kind: str) -> None:
     documents.sql(f"CREATE TABLE document (id {kind} PRIMARY KEY, content text)")

@@ -18,6 +18,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize(("step", "occurrence"), STEPS)
 @pytest.mark.parametrize("policy", [COLUMN, INTO])
 def test_killed_at_a_step(documents: DocumentScene, policy: str, step: ProgressStep, occurrence: int) -> None:
@@ -33,6 +34,7 @@ def test_killed_at_a_step(documents: DocumentScene, policy: str, step: ProgressS
     documents.assert_done()
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     ("step", "occurrence"),
     [

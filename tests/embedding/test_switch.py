@@ -27,6 +27,7 @@ def switched(scene: DocumentScene, kind: str, dimension: int) -> str:
     return f"SELECT embedding FROM {'document_embedding' if own else 'document'} WHERE embedding IS NOT NULL"
 
 
+@pytest.mark.fast_cases("into-6", "vector-6")
 @pytest.mark.parametrize(("kind", "dimension"), PLACES)
 def test_readers_see_one_model_or_the_other(documents: DocumentScene, kind: str, dimension: int) -> None:
     look = switched(documents, kind, dimension)
@@ -215,6 +216,7 @@ def test_back_again_before_it_was_through(anywhere: DocumentScene) -> None:
     anywhere.assert_sound()
 
 
+@pytest.mark.slow
 def test_a_long_transaction_of_the_application(documents: DocumentScene) -> None:
     """Its locks keep us from switching: nothing has changed, the stage stays, and the next run switches."""
     switched(documents, "vector(4)", 4)

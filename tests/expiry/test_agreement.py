@@ -8,6 +8,7 @@ from tests.support.expiry_runs import DUE, JOB, MAKE_JOB, column, expire, expire
 from tests.support.house import House
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "names",
     [

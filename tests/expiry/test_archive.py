@@ -74,6 +74,7 @@ def test_they_come_back_as_they_were_and_are_held(house: House, filled: Jobs) ->
     assert contents(house) == before
 
 
+@pytest.mark.slow
 def test_the_orphans_of_a_run_that_died_are_swept_by_its_own_job(house: House, filled: Jobs) -> None:
     before = contents(house)
     child = JobChild(house.env, {"scheduled_time": NOW}, job="expire_jobs", kill_at=ProgressStep.UPLOADED, occurrence=3)
@@ -90,6 +91,7 @@ def test_the_orphans_of_a_run_that_died_are_swept_by_its_own_job(house: House, f
     assert orphans.isdisjoint(house.s3.keys(house.bucket))
 
 
+@pytest.mark.slow
 def test_a_batch_that_memory_cannot_hold_is_cut(house: House) -> None:
     """Twelve jobs of 20 MB each, where a batch may hold four times 16 MB."""
     script(house, MAKE_JOB + jobs(*range(1, 13)) + "ALTER TABLE job ADD COLUMN body text;")
@@ -137,6 +139,7 @@ def test_sqlite_archives_no_cascade(sqlite_house: House) -> None:
     assert (refusal["guard"], refusal["hint"]) == ("archive", "take archive = true out of the policy")
 
 
+@pytest.mark.fast_cases("1d")
 @pytest.mark.parametrize("hold", ["0", "1d"])
 def test_rows_that_were_restored_have_no_files_any_more(house: House, hold: str) -> None:
     """That theirs are absent says nothing about the policy."""

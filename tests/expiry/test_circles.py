@@ -36,6 +36,7 @@ ACTIONS = [
 ]
 
 
+@pytest.mark.fast_cases("CASCADE")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_tree_of_the_expiring_table_s_own(home: House, action: str) -> None:
     """Branches of it, to the last leaf; each row is counted as the expired one that it is, once."""
@@ -61,6 +62,7 @@ def make_tree(action: str) -> str:
     return f"CREATE TABLE job ({columns}, parent_id int REFERENCES job ON DELETE {action});"
 
 
+@pytest.mark.fast_cases("CASCADE")
 @pytest.mark.parametrize("action", ["NO ACTION", "CASCADE"])
 def test_a_living_row_keeps_the_expired_one_that_it_hangs_on(home: House, action: str) -> None:
     """And all that hangs on that; its neighbours go. When its own time comes, so do they all."""
@@ -122,6 +124,7 @@ INSERT INTO link VALUES (9999, 2, NULL);
 """
 
 
+@pytest.mark.fast_cases("postgresql-CASCADE")
 @pytest.mark.parametrize("action", ["NO ACTION", "CASCADE", pytest.param("RESTRICT", marks=SLOW)])
 def test_a_chain_of_more_than_a_thousand(home: House, action: str) -> None:
     script(home, MAKE_JOB + jobs(1, living=[2]) + CHAIN.format(action))
@@ -160,6 +163,7 @@ def make_circle(house: House, action: str, back: str) -> None:
 CIRCLE = JOB + "".join(files_of(table) for table in ("job", "order", "line"))
 
 
+@pytest.mark.fast_cases("postgresql-CASCADE-CASCADE")
 @pytest.mark.parametrize(
     ("action", "back"),
     [

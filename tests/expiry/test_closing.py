@@ -47,6 +47,7 @@ def fill_waitpoints(house: House) -> None:
     house.sql("INSERT INTO waitpoint VALUES (20000, 200, 10, 2000), (20001, 200, 2010, 20), (9999, 3, 2000, 2010)")
 
 
+@pytest.mark.fast_cases("7")
 @pytest.mark.parametrize("size", ["1", "7", "50"])
 def test_waitpoints_keep_the_batch_that_an_earlier_transaction_deletes(house: House, size: str) -> None:
     fill_waitpoints(house)
@@ -78,6 +79,7 @@ def test_a_run_that_dies_between_two_batches_has_dissolved_nothing_that_is_due(h
     assert archived(house, "waitpoint", "batch_id") == {n: b for n, b in before.items() if n not in (20000, 20001)}
 
 
+@pytest.mark.fast_cases("i + 1", "300")
 @pytest.mark.parametrize("reference", ["i - 1", "i + 1", "1", "300", "i % 300 + 1", "NULLIF(i, i)"])
 def test_jobs_that_reference_each_other(house: House, reference: str) -> None:
     """The one before, the next, all the same one, a circle that no batch was to hold."""

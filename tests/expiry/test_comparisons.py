@@ -93,6 +93,7 @@ def test_a_child_that_knows_no_case_hangs_on_its_parent_alone(sqlite_house: Hous
     assert (column(house, "part"), column(house, "job"), house.s3.keys(house.bucket)) == ([2], ["Ab3"], ["two"])
 
 
+@pytest.mark.fast_cases("CASCADE")
 @pytest.mark.parametrize("action", ["", "ON DELETE CASCADE"])
 def test_a_parent_that_knows_no_case_takes_its_children(either: House, action: str) -> None:
     """Through two tables, by two columns, with another collation on each side; and a stated one, as a key would."""
@@ -208,6 +209,7 @@ def test_keys_that_are_null_or_only_one_by_another_collation(sqlite_house: House
     assert house.sql("SELECT id FROM job") == [("ABC",)]
 
 
+@pytest.mark.fast_cases("abc")
 @pytest.mark.parametrize("kept", ["abc", "ABC"])
 def test_a_file_is_another_one_in_another_case(either: House, kept: str) -> None:
     house = either

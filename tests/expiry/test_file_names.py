@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
+import pytest
+
 from nightshift.database.catalog import quote_literal
 from nightshift.expiry.file_names import ANY, FileNameReading, FileScope, NamedFiles
 from nightshift.expiry.file_names_sql import object_sql, tellable_sql
@@ -239,6 +241,7 @@ def test_some_that_name_nothing_are_counted(uploads: House) -> None:
     assert "named no file" in files["warnings"][0] and "5 named no file" in uploads.slack.messages[-1].seen
 
 
+@pytest.mark.fast_cases("postgresql")
 def test_a_role_that_is_bound_to_a_prefix(uploads: House) -> None:
     """One key outside of it does not stop a table; nothing but such keys do."""
     name(uploads, ["old/1.pdf", *(f"docs/{n}.pdf" for n in range(2, 31))])

@@ -51,6 +51,7 @@ def test_several_columns_and_keys_that_are_none(home: House) -> None:
     assert (files["queued"], files["deleted"], files["kept"]) == (5, 5, 0)
 
 
+@pytest.mark.fast_cases("postgresql")
 def test_the_bucket_by_row_by_policy_and_by_setting(home: House, other: str) -> None:
     """The same keys in each; a row that names none means the setting's."""
     third = f"third-{uuid.uuid4().hex[:12]}"
@@ -96,6 +97,7 @@ def by_row(*buckets: str) -> str:
     return f'bucket_column = "bucket"\nbuckets = {json.dumps(buckets)}'
 
 
+@pytest.mark.fast_cases("postgresql")
 def test_a_file_that_a_row_still_names_stays(home: House, other: str) -> None:
     """A row of the same table, of another column, of another policy's table; but not one that means another bucket."""
     script(
@@ -129,6 +131,7 @@ def test_a_file_that_a_row_still_names_stays(home: House, other: str) -> None:
     assert "사용 중인 파일 3개 유지" in home.slack.messages[-1].seen
 
 
+@pytest.mark.fast_cases("postgresql")
 def test_it_goes_with_the_last_row_that_names_it(home: House) -> None:
     home.env["EXPIRE_FILES_BUCKET"] = home.bucket
     script(home, MAKE_JOB + jobs(1, 2, living=[3]) + MAKE_FILES)
@@ -184,6 +187,7 @@ def test_a_table_s_files_go_whichever_policy_deletes_its_rows(home: House) -> No
     assert home.s3.keys(home.bucket) == ["c"]
 
 
+@pytest.mark.fast_cases("char(40)", "name_of")
 @pytest.mark.parametrize("kind", ["varchar(40)", "char(40)", "name_of_file"])
 def test_columns_of_any_type_that_is_text(house: House, kind: str) -> None:
     house.env["EXPIRE_FILES_BUCKET"] = house.bucket

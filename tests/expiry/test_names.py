@@ -55,6 +55,7 @@ def make(house: House, schema: str, table: str) -> tuple[list[str], str]:
     return [parent, child, leaf, loose], more
 
 
+@pytest.mark.slow
 def test_odd_names(house: House) -> None:
     tables, policy = [], ""
     for schema, table, written in ODD:
@@ -70,6 +71,7 @@ def test_odd_names(house: House) -> None:
     assert len(house.s3.keys(house.bucket)) == 2 * len(ODD)
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("table", [table for _, table, written in ODD if written != "app.job"])
 def test_odd_names_on_sqlite(sqlite_house: House, table: str) -> None:
     _, more = make(sqlite_house, "", table)

@@ -34,6 +34,7 @@ def reports(action: str, due: int = 5, name: str = "report", parent: str = "job"
     )
 
 
+@pytest.mark.fast_cases("archive")
 @pytest.mark.parametrize("action", ["SET NULL", "SET DEFAULT"])
 @pytest.mark.parametrize("more", ["", ARCHIVE])
 def test_a_reference_that_another_policys_turn_would_dissolve(house: House, action: str, more: str) -> None:
@@ -80,6 +81,7 @@ def test_a_table_that_hangs_on_both(house: House) -> None:
     assert archived(house, "page", "job_id") == {1: 1, 2: 2, 3: 3}
 
 
+@pytest.mark.fast_cases("order0", "order4")
 @pytest.mark.parametrize("order", list(permutations(["job", "report", "note"])))
 def test_a_chain_in_whatever_order_it_is_written(house: House, order: tuple[str, ...]) -> None:
     script(house, MAKE_JOB + jobs(*range(1, 10), living=[99]) + reports("SET NULL"))

@@ -58,6 +58,7 @@ def fill(house: House, schema: MetaData) -> Jobs:
     return jobs
 
 
+@pytest.mark.fast_cases("all unlinked", "postgresql-cascades")
 @pytest.mark.parametrize(
     ("cascades", "unlinked", "naive"),
     [(True, (), False), (False, (), True), (True, ("sms_log", "payment"), True), (False, tuple(LINKS), False)],
@@ -90,6 +91,7 @@ def test_all_of_it_goes_and_nothing_else(home: House, cascades: bool, unlinked: 
     }
 
 
+@pytest.mark.fast_cases("postgresql")
 def test_what_is_told_of_it(home: House) -> None:
     """The preview and the report name the same numbers; an hour without anything to do is not told."""
     fill(home, job_schema(cascades=True, naive=True))
@@ -114,6 +116,7 @@ def test_what_is_told_of_it(home: House) -> None:
     assert only(home.runs()[0]["result"])["expired"] == GONE
 
 
+@pytest.mark.fast_cases("sqlite")
 def test_in_english_and_not_quiet(home: House) -> None:
     home.env |= {"REPORT_LANGUAGE": "en", "EXPIRE_QUIET": "off"}
     fill(home, job_schema(cascades=False, naive=True))

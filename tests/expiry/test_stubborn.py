@@ -36,6 +36,7 @@ def test_many_refused_rows_in_front_hold_nobody_up(house: House, moments: int) -
     assert any("not this one" in warning for warning in told["warnings"])
 
 
+@pytest.mark.slow
 def test_a_batch_that_takes_too_long_is_cut(house: House) -> None:
     """A second a row, and five for a batch."""
     script(house, MAKE_JOB + jobs(*range(1, 9)))

@@ -49,6 +49,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.fast_cases("Los_Angeles")
 def test_every_kind_of_column(house: House, machine: str) -> None:
     """NULL is no time, and infinity never comes."""
     house.sql(f"ALTER DATABASE {house.database} SET TimeZone = 'Pacific/Kiritimati'")
@@ -162,6 +163,7 @@ ZONES = [
 ]
 
 
+@pytest.mark.fast_cases("New_York")
 @pytest.mark.parametrize(("zone", "change"), [case[:2] for case in ZONES], ids=[f"{c[0]}: {c[2]}" for c in ZONES])
 def test_with_or_without_a_zone_the_same_jobs_expire(house: House, zone: str, change: str) -> None:
     """Every quarter of an hour on the wall around a change of the clocks, those that never were among them, beside what

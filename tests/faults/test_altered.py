@@ -37,6 +37,7 @@ def test_a_column_that_comes_is_not_lost(scene: Scene) -> None:
     assert len(with_it) == sum(scene.due.values()) - gone
 
 
+@pytest.mark.fast_cases("several")
 @pytest.mark.parametrize(
     "statement",
     [

@@ -35,6 +35,7 @@ def test_the_server_never_saw_it(scene: Scene, postgres: EmbeddedPostgres) -> No
     scene.converge()
 
 
+@pytest.mark.fast_cases("2")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_answer_was_lost(scene: Scene, postgres: EmbeddedPostgres, workers: int) -> None:
     """The ledger says that it went through: the run counts the chunk, opens another connection and goes on."""
@@ -49,6 +50,7 @@ def test_the_answer_was_lost(scene: Scene, postgres: EmbeddedPostgres, workers: 
     assert scene.converge()["status"] == "nothing"
 
 
+@pytest.mark.fast_cases("True")
 @pytest.mark.parametrize("arrived", [False, True])
 def test_the_ledger_cannot_be_asked(scene: Scene, postgres: EmbeddedPostgres, arrived: bool) -> None:
     """The whole server is out of reach: the run says that it does not know, and touches nothing."""

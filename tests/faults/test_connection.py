@@ -31,6 +31,7 @@ def test_terminated_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres) -> N
     scene.converge()
 
 
+@pytest.mark.fast_cases("proven", "committing")
 @pytest.mark.parametrize(
     "step", [ProgressStep.STREAMED, ProgressStep.INTENT, ProgressStep.PROVEN, ProgressStep.COMMITTING]
 )

@@ -39,6 +39,7 @@ def test_between_chunks(scene: Scene, proxy: S3Proxy) -> None:
     assert second["tables"][0]["archived_rows"] == scene.due.total() - table["archived_rows"]
 
 
+@pytest.mark.slow
 def test_inside_a_statement(scene: Scene) -> None:
     """The server itself ends a DELETE that takes longer than what is left."""
     scene.fill(300)
@@ -56,6 +57,7 @@ def test_inside_a_statement(scene: Scene) -> None:
     scene.converge()
 
 
+@pytest.mark.slow
 def test_inside_an_upload(scene: Scene, proxy: S3Proxy) -> None:
     """S3 answers when the time is over: the chunk is not committed any more."""
     scene.fill(days=0.5)

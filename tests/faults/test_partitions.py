@@ -48,6 +48,7 @@ def converge(scene: Scene) -> None:
     assert partitions(scene) == [name(day) for day in OTHERS]
 
 
+@pytest.mark.fast_cases("uploaded", "committing-3", "committed")
 @pytest.mark.parametrize(
     ("step", "occurrence", "dropped"),
     [
@@ -87,6 +88,7 @@ def test_killed_between_two_objects_of_a_partition(scene: Scene) -> None:
     converge(scene)
 
 
+@pytest.mark.fast_cases("answer", "lost")
 @pytest.mark.parametrize("arrived", [False, True], ids=["lost", "answer lost"])
 def test_the_commit_of_a_drop(scene: Scene, postgres: EmbeddedPostgres, arrived: bool) -> None:
     fill(scene)

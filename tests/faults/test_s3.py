@@ -47,6 +47,7 @@ def fails(scene: Scene, proxy: S3Proxy, error: type[NightshiftError], **env: str
     return caught.value
 
 
+@pytest.mark.fast_cases("GET-503", "PUT-answer lost")
 @pytest.mark.parametrize(
     "fault",
     [faults.internal_error(), faults.slow_down(), faults.disconnect(), faults.store_then_disconnect()],
@@ -75,6 +76,7 @@ def test_a_time_out_after_the_object_was_stored(scene: Scene, proxy: S3Proxy) ->
     assert scene.converge()["status"] == "nothing"
 
 
+@pytest.mark.fast_cases("PUT")
 @pytest.mark.parametrize("method", [PUT, GET])
 def test_access_denied(scene: Scene, proxy: S3Proxy, method: str) -> None:
     scene.fill()
@@ -108,6 +110,7 @@ def test_a_missing_bucket(scene: Scene, proxy: S3Proxy) -> None:
     scene.converge()
 
 
+@pytest.mark.fast_cases("full")
 @pytest.mark.parametrize("proof", ["full", "head"])
 def test_the_stored_bytes_differ(scene: Scene, proxy: S3Proxy, proof: str) -> None:
     """As moto does not judge checksums, the wrong object is accepted; the proof finds it out, and it is removed."""
@@ -132,6 +135,7 @@ def test_wrong_bytes_and_no_way_to_remove_them(scene: Scene, proxy: S3Proxy) -> 
     assert scene.converge()["orphans_removed"] > 0
 
 
+@pytest.mark.fast_cases("flipped")
 @pytest.mark.parametrize("fault", [faults.corrupt_returned(), faults.truncate_returned()], ids=["flipped", "cut short"])
 def test_the_object_cannot_be_read_back_intact(scene: Scene, proxy: S3Proxy, fault: Action) -> None:
     """What is stored is right, but nobody can know: the rows stay."""

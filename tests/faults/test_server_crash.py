@@ -105,6 +105,7 @@ def hurry(scenes: tuple[Scene, JobScene], way: str) -> None:
         scene.env["DATABASE_URL"] = scene.url.replace("postgres@", "lazy@") + "?sslmode=disable"
 
 
+@pytest.mark.fast_cases("18-server", "18-role]")
 @pytest.mark.parametrize(
     ("server", "way"), [(15, "role"), (15, "server"), *((18, way) for way in WAYS)], indirect=["server"]
 )

@@ -10,6 +10,7 @@ from nightshift.progress_events import ProgressStep
 from tests.support.scene import TABLE, Scene, writing
 
 
+@pytest.mark.fast_cases("committing-2", "committed-2", "uploaded-2")
 @pytest.mark.parametrize(
     ("step", "occurrence"),
     [
@@ -31,6 +32,7 @@ def test_killed_at_a_step(sqlite_scene: Scene, step: ProgressStep, occurrence: i
     sqlite_scene.converge()
 
 
+@pytest.mark.fast_cases("content", "delete")
 @pytest.mark.parametrize(
     "sql",
     [

@@ -13,6 +13,7 @@ from tests.support.scene import Scene, stuck_in_copy
 both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
+@pytest.mark.fast_cases("15")
 @both
 def test_stopped_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres, number: signal.Signals) -> None:
     """The rows that were on their way are back in the table, and the history says that the run failed."""
@@ -28,6 +29,7 @@ def test_stopped_in_mid_stream(scene: Scene, postgres: EmbeddedPostgres, number:
     scene.converge()
 
 
+@pytest.mark.fast_cases("15")
 @both
 def test_stopped_between_two_chunks(scene: Scene, number: signal.Signals) -> None:
     """What was committed stays, and no chunk is begun any more."""

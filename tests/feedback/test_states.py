@@ -88,6 +88,9 @@ TABLE = [
 ]
 
 
+@pytest.mark.fast_cases(
+    "held back", "started yesterday", "overtaken", "seed's", "late votes", "just enough", "at the threshold", "worse"
+)
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: str(case.name))
 def test_the_table(voters: VotingHouse, case: Case) -> None:
     voters.create()

@@ -47,6 +47,7 @@ def insert(house: VotingHouse, values: list[str]) -> None:
     house.sql(f"INSERT INTO conversation_log (feedback, created_at) VALUES {rows}")
 
 
+@pytest.mark.fast_cases("timestamptz", "date", "bigint", "ms")
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "timestamp(3)", "date", *NUMBERS])
 def test_the_edges_of_the_day(voters: VotingHouse, kind: str) -> None:
     name, _, epoch = kind.partition(" ")

@@ -74,6 +74,7 @@ def test_the_largest_event_is_read_or_refused_in_a_few_words(scene: Scene) -> No
     assert scene.untouched()
 
 
+@pytest.mark.fast_cases("cleanup")
 @pytest.mark.parametrize("scene", ["cleanup", "restore", ARCHIVING], indirect=True)
 def test_a_run_that_is_cut_off_by_the_clock_is_made_up_for_by_the_next(scene: Scene, s3: EmbeddedS3) -> None:
     release = threading.Event()
@@ -96,6 +97,7 @@ def test_the_smallest_memory_is_enough(scene: Scene) -> None:
     assert scene.done()
 
 
+@pytest.mark.fast_cases("cleanup", "backup")
 def test_a_warm_environment_survives_a_restart_of_the_database(scene: Scene, postgres: EmbeddedPostgres) -> None:
     with scene.runtime() as runtime:
         cold = runtime.invoke({**scene.event, "dry_run": True})

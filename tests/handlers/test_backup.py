@@ -117,6 +117,7 @@ def test_a_rehearsal_proves_the_newest_backup(precious: Precious, slack: SlackSe
     assert (after["status"], after["proven_name"]) == ("ok", BACKUP)
 
 
+@pytest.mark.fast_cases("rehearse")
 @pytest.mark.parametrize("job", ["rehearse", "restore_backup"])
 def test_the_smallest_memory_is_enough(precious: Precious, empty: str, job: str) -> None:
     precious.backed_up()
@@ -139,6 +140,7 @@ def test_a_backup_comes_back_into_an_empty_database_and_no_other(precious: Preci
     assert precious.number(f"SELECT count(*) FROM {TABLE}") == ROWS
 
 
+@pytest.mark.fast_cases("rehearse")
 @pytest.mark.parametrize(
     ("job", "events"),
     [
@@ -160,6 +162,7 @@ def test_an_event_that_is_not_understood_touches_nothing(
     assert not precious.exists(TABLE)
 
 
+@pytest.mark.slow
 def test_every_alarm_looks_at_a_metric_that_the_function_writes(precious: Precious) -> None:
     """A backup before anything is proven, a rehearsal, and a backup when most rows are gone."""
     precious.env["SLACK_BOT_TOKEN"] = "xoxb-another"

@@ -76,6 +76,7 @@ def answer_of(result: InvokeResult) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.fast_cases("schedule")
 @pytest.mark.parametrize("event", [SCHEDULED, RULE], ids=["schedule", "rule"])
 def test_a_scheduled_run_archives_and_deletes_what_is_due(deployed: Deployed, event: dict[str, Any]) -> None:
     answer = answer_of(deployed.invoke(event))
@@ -102,6 +103,7 @@ def test_a_dry_run_writes_nothing(deployed: Deployed) -> None:
     assert (deployed.rows(), deployed.keys(), deployed.own_tables()) == (ROWS, [], 0)
 
 
+@pytest.mark.fast_cases("unknown key", "future")
 @pytest.mark.parametrize(
     "event",
     [

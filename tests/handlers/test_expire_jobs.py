@@ -37,6 +37,7 @@ def warm(orders: Orders) -> Iterator[LambdaRuntime]:
         yield runtime
 
 
+@pytest.mark.fast_cases("expire_jobs.json")
 @pytest.mark.parametrize("path", ["expire_jobs.json", "expire_jobs.dry_run.json"])
 def test_the_events_that_come_along_do_what_they_say(orders: Orders, warm: LambdaRuntime, path: str) -> None:
     dry = "dry_run" in path
@@ -68,6 +69,7 @@ def test_an_event_that_is_not_understood_touches_nothing(orders: Orders, warm: L
     assert orders.untouched()
 
 
+@pytest.mark.fast_cases("wrong")
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -88,6 +90,7 @@ def test_a_wrong_setting_fails_by_name_and_touches_nothing(
     assert orders.untouched()
 
 
+@pytest.mark.slow
 def test_s3_that_says_no_is_told_and_asked_again(orders: Orders, s3: EmbeddedS3, slack: SlackServer) -> None:
     with S3Proxy(s3.endpoint) as proxy, orders.runtime(AWS_ENDPOINT_URL=proxy.endpoint) as runtime:
         refused = proxy.inject(access_denied(), method="POST", times=None)
@@ -105,6 +108,7 @@ def test_s3_that_says_no_is_told_and_asked_again(orders: Orders, s3: EmbeddedS3,
     assert set(s3.keys(orders.jobs.bucket)) == set(all_file_keys(orders.jobs.kept[1:]))
 
 
+@pytest.mark.slow
 def test_an_s3_that_never_answers_does_not_outlive_the_run(orders: Orders, s3: EmbeddedS3) -> None:
     """There is time to say so, and the next run in the same environment finds the files in the outbox."""
     release = threading.Event()
@@ -121,6 +125,7 @@ def test_an_s3_that_never_answers_does_not_outlive_the_run(orders: Orders, s3: E
     assert orders.waiting() == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_by_the_clock_is_made_up_for_by_the_next(orders: Orders) -> None:
     """In the middle of a transaction, by a database that stops answering."""
     port = urlsplit(orders.url).port

@@ -129,12 +129,14 @@ def test_on_the_callers_own_servers_a_run_without_an_event_stands_for_now(enviro
     assert "no EVENT is named" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_an_event_on_a_fresh_checkout_the_sample_is_named() -> None:
     done = invoke("feedback")
     assert done.returncode == 0, done.stderr
     assert "the event is " in done.stderr and "events/feedback.json" in done.stderr
 
 
+@pytest.mark.fast_cases("DATABASE_URL")
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_SECRET_ARN", "ARCHIVE_BUCKET", "BACKUP_BUCKET"])
 def test_half_an_environment_is_the_callers_mistake_not_ours_to_fill(name: str, event: Path) -> None:
     event.write_text('{"dry_run": true}')

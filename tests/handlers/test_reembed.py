@@ -42,6 +42,7 @@ def text_of(documents: Documents, number: int) -> str:
     return f"{title}\n\n{content}"
 
 
+@pytest.mark.fast_cases("reembed.json")
 @pytest.mark.parametrize("path", ["reembed.json", "reembed.dry_run.json"])
 def test_the_events_that_come_along_do_what_they_say(
     documents: Documents, warm: LambdaRuntime, bedrock: BedrockServer, path: str
@@ -98,6 +99,7 @@ def test_a_run_without_time_goes_on_by_an_event(
     assert documents.done()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_down_fails_the_run_and_the_next_one_makes_up_for_it(
     documents: Documents, bus: EventBusServer, bedrock: BedrockServer, slack: SlackServer
 ) -> None:
@@ -138,6 +140,7 @@ def test_an_event_that_is_not_understood_touches_nothing(documents: Documents, w
     assert documents.untouched()
 
 
+@pytest.mark.fast_cases("DIMENSION")
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [

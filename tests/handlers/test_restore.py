@@ -183,6 +183,7 @@ def test_an_event_that_is_not_understood_touches_nothing(archive: Archive, warm:
     assert archive.untouched()
 
 
+@pytest.mark.slow
 def test_its_metrics_are_its_own(archive: Archive) -> None:
     archive.env["POWERTOOLS_METRICS_NAMESPACE"] = "nightshift/teststack"
     result = archive.invoke(EVENT)

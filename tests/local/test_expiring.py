@@ -38,6 +38,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_json_mode_prints_one_object_for_every_contestant() -> None:
     done = bench("--expired", "400", "--living", "100", "--rounds", "1", "--json")
     assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ def terminate(back: WayBack, which: str) -> int:
     return len(back.sql(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS} AND {which}"))
 
 
+@pytest.mark.fast_cases("never seen-1-True", "answer lost-1-True", "answer lost-2-True")
 @pytest.mark.parametrize(("workers", "into_original"), [(1, False), (1, True), (2, True)])
 @pytest.mark.parametrize("arrived", [False, True], ids=["never seen", "answer lost"])
 def test_the_connection_is_lost_at_commit(
@@ -44,6 +45,7 @@ def test_the_connection_is_lost_at_commit(
     assert back.finish(into_original=into_original)["status"] == "nothing"
 
 
+@pytest.mark.fast_cases("never", "seen")
 @pytest.mark.parametrize("arrived", [False, True], ids=["never seen", "answer lost"])
 def test_the_server_is_lost_at_commit(back: WayBack, postgres: EmbeddedPostgres, arrived: bool) -> None:
     """Nobody can be asked: the run fails; what became of the object is for the next one to see."""
@@ -73,6 +75,7 @@ def test_a_lost_answer_with_existing_rows(back: WayBack, postgres: EmbeddedPostg
     assert (child.answer["restored_rows"], child.answer["existing_rows"]) == (back.due.total() - 1, 1)
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_terminated_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPostgres, into_original: bool) -> None:
     """The object is undone, and done again over another connection."""
@@ -91,6 +94,7 @@ def test_terminated_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPos
     assert back.finish(into_original=into_original)["status"] == "nothing"
 
 
+@pytest.mark.fast_cases("data", "and", "control")
 @pytest.mark.parametrize(
     ("step", "which", "ends"),
     [
@@ -113,6 +117,7 @@ def test_terminated_between_statements(back: WayBack, step: ProgressStep, which:
     assert back.finish(into_original=True)["status"] == "nothing"
 
 
+@pytest.mark.fast_cases("ACCESS")
 @pytest.mark.parametrize("mode", ["SHARE", "ACCESS EXCLUSIVE"])
 def test_the_table_is_locked(back: WayBack, mode: str) -> None:
     """Three tries of a lock time-out each; nothing is changed, and the error says what is in the way."""
@@ -149,6 +154,7 @@ def test_a_short_lock_is_waited_for(back: WayBack) -> None:
     assert back.finish(into_original=True)["status"] == "nothing"
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_time_runs_out(back: WayBack, into_original: bool) -> None:
     """No object is started that would not be through in time, going by the slowest so far; the next run goes on."""
@@ -169,6 +175,7 @@ def test_time_runs_out(back: WayBack, into_original: bool) -> None:
     assert (second["objects"], second["remaining"]) == (answer["remaining"], 0)
 
 
+@pytest.mark.slow
 def test_time_runs_out_inside_a_statement(back: WayBack) -> None:
     """The server itself ends an INSERT that takes longer than what is left."""
     back.archive()
@@ -184,6 +191,7 @@ def test_time_runs_out_inside_a_statement(back: WayBack) -> None:
     back.finish(into_original=True)
 
 
+@pytest.mark.fast_cases("15")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPostgres, number: signal.Signals) -> None:
     """By Ctrl-C, or as a container's host does: what is under way is undone, and the history says that it failed."""

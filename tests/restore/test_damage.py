@@ -57,6 +57,7 @@ DAMAGES: dict[str, tuple[Spoil, tuple[str, ...]]] = {
 """What may become of an object, and how that may be called."""
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_damaged_objects_are_named_and_left_out(back: WayBack, into_original: bool) -> None:
     """Whatever has become of them; also where the oldest, whose columns would have been read first, is among them."""
@@ -97,6 +98,7 @@ def test_nothing_but_damage_is_left(back: WayBack) -> None:
     assert (answer["already"], [one["key"] for one in answer["damaged"]]) == (len(back.contents) - 1, [key])
 
 
+@pytest.mark.fast_cases("into2")
 @pytest.mark.parametrize("into", [{}, {"into": "elsewhere"}, {"into_original": True}])
 def test_nothing_but_damage_is_a_failure_and_makes_no_table(back: WayBack, into: dict[str, Any]) -> None:
     back.archive()
@@ -197,6 +199,7 @@ def test_a_bucket_that_is_not_there_is_no_damage(back: WayBack, proxy: S3Proxy) 
     assert back.state() == before
 
 
+@pytest.mark.fast_cases("reset")
 @pytest.mark.parametrize("fault", [faults.slow_down(), faults.disconnect()], ids=["503", "reset"])
 def test_what_passes_is_waited_for(back: WayBack, proxy: S3Proxy, fault: faults.Action) -> None:
     back.archive(220)

@@ -72,6 +72,7 @@ def test_the_table_became_a_partition(house: House) -> None:
     assert (found["archived_rows"], found.get("partitions_dropped")) == (0, None)
 
 
+@pytest.mark.fast_cases("timestamptz-America", "timestamp-Pacific", "date-UTC")
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
 @pytest.mark.parametrize("kind", ["timestamp", "date", "timestamptz"])
 def test_the_policys_zone_changed(house: House, kind: str, zone: str) -> None:

@@ -32,6 +32,7 @@ def home(request: pytest.FixtureRequest) -> House:
     return built
 
 
+@pytest.mark.fast_cases('epoch = "ms"', "DATE")
 @pytest.mark.parametrize(
     ("kind", "value", "unit"),
     [
@@ -72,6 +73,7 @@ INSERT INTO part VALUES (1, 1, '2025-08-01 00:00:00'), (2, 2, '2025-09-20 00:00:
 """
 
 
+@pytest.mark.fast_cases("stated")
 @pytest.mark.parametrize(
     ("cascade", "note", "more"),
     [

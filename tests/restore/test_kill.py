@@ -24,6 +24,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.fast_cases("committing-1", "proven-3-original", "committed-3-own")
 @TARGETS
 @pytest.mark.parametrize(("step", "occurrence"), MOMENTS)
 def test_killed_at_a_step(back: WayBack, step: ProgressStep, occurrence: int, into_original: bool) -> None:
@@ -40,6 +41,7 @@ def test_killed_at_a_step(back: WayBack, step: ProgressStep, occurrence: int, in
     assert (answer["objects"], answer["already"]) == (len(back.contents) - committed, committed)
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_killed_with_several_objects_under_way(back: WayBack, into_original: bool) -> None:
     back.archive()
@@ -62,6 +64,7 @@ def held_up(back: WayBack, port: int, pattern: bytes, having: bytes, **event: An
         yield child, hold
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_killed_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPostgres, into_original: bool) -> None:
     """The server has taken some rows of an object and waits for more."""
@@ -87,6 +90,7 @@ def test_killed_between_the_stage_and_the_table(back: WayBack, postgres: Embedde
     back.finish(into_original=True)
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_its_commit_arrives_late(back: WayBack, postgres: EmbeddedPostgres, into_original: bool) -> None:
     """Its sender is dead and another run has tried in vain when the server sees it: the rows are there once."""

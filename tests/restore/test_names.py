@@ -18,6 +18,7 @@ def restore(house: House, **event: Any) -> dict[str, Any]:
 NAMES = ['"Mixed Case"', '"a.b"', '"select"', "n" * 63, "n" * 54, '"대화 기록"', '"quote""d"', '" lead"']
 
 
+@pytest.mark.fast_cases("odd")
 @pytest.mark.parametrize(("schema", "names"), [("public", NAMES), ('"My Schema"', NAMES[:2])], ids=["public", "odd"])
 def test_names_that_people_come_up_with(house: House, schema: str, names: list[str]) -> None:
     if schema != "public":

@@ -26,6 +26,7 @@ def table_of(answer: dict[str, Any]) -> dict[str, Any]:
     return dict(table)
 
 
+@pytest.mark.fast_cases("indexed")
 @pytest.mark.parametrize("kind", ["indexed", "plain", "sqlite"])
 def test_there_and_back_again(request: pytest.FixtureRequest, kind: str) -> None:
     at: WayBack = request.getfixturevalue("sqlite_back" if kind == "sqlite" else "back")
@@ -53,6 +54,7 @@ def test_there_and_back_again(request: pytest.FixtureRequest, kind: str) -> None
     at.assert_tidy()
 
 
+@pytest.mark.fast_cases("None-", "12h")
 @pytest.mark.parametrize(
     ("hold", "span"),
     [(None, timedelta(days=7)), ("12h", timedelta(hours=12)), ("30d", timedelta(days=30)), ("0", None)],
@@ -75,6 +77,7 @@ def test_how_long_it_is_held(back: WayBack, hold: str | None, span: timedelta | 
     assert table_of(back.run())["archived_rows"] == 0
 
 
+@pytest.mark.fast_cases("True", "False")
 @pytest.mark.parametrize(
     ("hold", "held"),
     [

@@ -142,6 +142,7 @@ def test_days_and_names_choose_objects(asked: WayBack) -> None:
     assert answer["already"] == 3
 
 
+@pytest.mark.fast_cases("into2")
 @pytest.mark.parametrize("into", [{}, {"into_original": True}, {"into": "elsewhere"}])
 def test_a_dry_run_touches_nothing_and_tells_the_same(asked: WayBack, into: dict[str, Any]) -> None:
     before, runs = asked.state(), asked.runs()

@@ -21,6 +21,7 @@ COUNTED = {
 }
 
 
+@pytest.mark.fast_cases("copied")
 @pytest.mark.parametrize(("keyed", "starts"), [(False, [ROWS]), (True, [1, ROWS, 1000])], ids=["copied", "staged"])
 def test_the_next_insert_does_not_collide(log: House, keyed: bool, starts: list[int]) -> None:
     """Also where the sequence was reset to just the last restored value; one that is past it stays where it is."""
@@ -44,6 +45,7 @@ ALTERING = {
 }
 
 
+@pytest.mark.fast_cases("rule", "before")
 @pytest.mark.parametrize("name", ALTERING)
 def test_what_could_change_rows_on_their_way_is_refused(log: House, name: str) -> None:
     log.sql(ALTERING[name])
@@ -61,6 +63,7 @@ def test_a_trigger_on_delete_is_no_matter(log: House) -> None:
     assert restore(log, into_original=True)["restored_rows"] == ROWS
 
 
+@pytest.mark.fast_cases("enough", "row-level")
 @pytest.mark.parametrize(
     ("rights", "guard"),
     [
@@ -87,6 +90,7 @@ def test_a_role_with_few_rights(log: House, guest: str, rights: str, guard: str 
     assert restore(log, into="of_the_guest", objects=[])["status"] in ("ok", "nothing")
 
 
+@pytest.mark.fast_cases("create")
 @pytest.mark.parametrize(
     ("taken", "message", "hint"),
     [
@@ -108,6 +112,7 @@ def test_a_role_that_may_make_no_table(log: House, guest: str, taken: str, messa
     assert restore(log, into_original="TEMPORARY" in taken)["restored_rows"] == ROWS
 
 
+@pytest.mark.fast_cases("UNIQUE")
 @pytest.mark.parametrize(
     "constraint",
     ["CHECK (id < 10)", "UNIQUE (id) DEFERRABLE INITIALLY DEFERRED", "EXCLUDE (id WITH =) DEFERRABLE"],

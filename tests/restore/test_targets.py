@@ -53,6 +53,7 @@ def test_somebody_elses_table_of_that_name_is_left_alone(house: House) -> None:
     assert house.sql("SELECT * FROM t_restored") == [("mine",)]
 
 
+@pytest.mark.fast_cases("TRUNCATE")
 @pytest.mark.parametrize("how", ["DROP TABLE t_restored", "TRUNCATE t_restored", "DELETE FROM t_restored"])
 def test_a_table_that_was_emptied_is_filled_again(house: House, how: str) -> None:
     archived(house)
@@ -134,6 +135,7 @@ def test_blanks_of_char_survive_in_text(house: House) -> None:
     assert house.sql("SELECT c, length(c) FROM t") == [("ab    ", 6)]
 
 
+@pytest.mark.fast_cases("identity")
 @pytest.mark.parametrize(
     "id_column",
     ["id integer GENERATED ALWAYS AS IDENTITY", "id serial", "id integer DEFAULT nextval('loose')"],

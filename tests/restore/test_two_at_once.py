@@ -24,6 +24,7 @@ def lose_locks(back: WayBack) -> None:
     assert len(lost) >= 1
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_the_second_is_refused(back: WayBack, into_original: bool) -> None:
     back.archive()
@@ -37,6 +38,7 @@ def test_the_second_is_refused(back: WayBack, into_original: bool) -> None:
     assert back.finish(into_original=into_original)["status"] == "nothing"
 
 
+@pytest.mark.fast_cases("original")
 @TARGETS
 def test_both_restore_the_same_object(back: WayBack, into_original: bool) -> None:
     """The lock is lost: the second waits for the first one's record, finds the object there, and the first stops."""

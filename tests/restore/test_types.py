@@ -142,6 +142,7 @@ def test_every_bit_of_a_float_comes_back(lot: House) -> None:
     assert lot.sql(f"SELECT {bits} FROM log_restored ORDER BY id") == before
 
 
+@pytest.mark.slow
 def test_every_type_comes_back_into_the_original(lot: House) -> None:
     """The server computes its own columns again, and comes to the same; whatever the database's settings are."""
     torture = Torture(lot)
@@ -159,6 +160,7 @@ def test_every_type_comes_back_into_the_original(lot: House) -> None:
     assert_equal(torture, before, "torture")
 
 
+@pytest.mark.slow
 def test_objects_with_and_without_exact_values_come_back_together(house: House) -> None:
     """Only what needs it has the column `_nightshift_exact`, and in it only some rows."""
     house.sql("CREATE TABLE log (id int PRIMARY KEY, at timestamptz, day date, n numeric(6,2), t time)")

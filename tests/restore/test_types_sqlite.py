@@ -194,6 +194,7 @@ def assert_equal(
     assert shortest == {}
 
 
+@pytest.mark.fast_cases("True")
 @pytest.mark.parametrize("into_original", [False, True])
 def test_every_value_in_every_column_comes_back(sqlite_house: House, into_original: bool) -> None:
     house = sqlite_house
@@ -230,6 +231,7 @@ def test_a_strict_table_comes_back(sqlite_house: House, target: str) -> None:
     assert_equal(before, contents(house, target), declared)
 
 
+@pytest.mark.fast_cases("torture_restored")
 @pytest.mark.parametrize("target", ["torture_restored", "torture"])
 def test_generated_columns_come_back(sqlite_house: House, target: str) -> None:
     """As values in a table of their own; computed again in the original."""

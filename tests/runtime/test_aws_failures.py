@@ -149,6 +149,7 @@ EXPIRED = {"__type": "ExpiredTokenException", "Message": "The security token inc
 INTERNAL = {"__type": "InternalServiceError", "Message": "An error occurred on the server side."}
 
 
+@pytest.mark.fast_cases("answer0", "answer1")
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [
@@ -172,6 +173,7 @@ def test_a_secret_that_is_missing_or_denied_says_which(
     assert "DATABASE_SECRET_ARN" in str(raised.value.detail)
 
 
+@pytest.mark.fast_cases("secret")
 @pytest.mark.parametrize("ask", ["secret", "parameter"])
 def test_a_service_that_accepts_and_never_answers(bare: House, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
     """It is asked twice, and given up; by its own settings boto3 would ask five times, and wait a minute for each."""

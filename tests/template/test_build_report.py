@@ -55,6 +55,7 @@ def test_each_function_is_weighed_with_the_layers_it_names(build: Path, capsys: 
     assert shown.err == ""
 
 
+@pytest.mark.fast_cases("190000001", "190000000")
 @pytest.mark.parametrize(
     ("total", "said"),
     [

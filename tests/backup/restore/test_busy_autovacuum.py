@@ -62,6 +62,7 @@ def test_what_a_killed_one_has_left_where_autovacuum_is_at_work(busy: EmbeddedPo
         assert drop_stale_databases(server) == (name,)
 
 
+@pytest.mark.slow
 def test_a_database_that_cannot_be_dropped_is_told(busy: EmbeddedPostgres) -> None:
     """It is somebody else's by then."""
     warnings: list[str] = []

@@ -27,6 +27,7 @@ def stamp(vault: Vault) -> dict[str, Any]:
     return dict(json.loads(vault.object("proven.json")))
 
 
+@pytest.mark.fast_cases("INSERT", "DELETE")
 @pytest.mark.parametrize(
     ("change", "held", "yields"),
     [
@@ -50,6 +51,7 @@ def test_a_materialized_view_older_than_its_table(vault: Vault, change: str, hel
     assert told_of(vault.bring(), "but_for") == said
 
 
+@pytest.mark.slow
 def test_views_on_views_without_data_and_up_to_date(vault: Vault) -> None:
     """The one on top is stale because of the one below it; the others are as they were, and nothing is said."""
     vault.sql(
@@ -104,6 +106,7 @@ def test_a_materialized_view_that_may_not_be_read(vault: Vault) -> None:
     assert vault.manifest()["views"] == []
 
 
+@pytest.mark.slow
 def test_a_materialized_view_that_is_refreshed_meanwhile(backups: BackupHouse) -> None:
     """Whoever looks sees the new rows, which are of no snapshot."""
     backups.sql(f"{LOG} CREATE MATERIALIZED VIEW seen AS SELECT * FROM log; CREATE MATERIALIZED VIEW kept AS SELECT 1")
@@ -150,6 +153,7 @@ def test_a_generated_column_whose_function_has_changed(vault: Vault) -> None:
         assert "generated column total" in told_of(answer, "differences")
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -170,6 +174,7 @@ def test_what_the_digest_tells_apart(vault: Vault, before: str, after: str) -> N
     assert "public.item: the generated column f " in told_of(vault.bring(), "differences")
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("table", "told"),
     [

@@ -41,6 +41,7 @@ def flipped(body: bytes) -> bytes:
     return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
 
 
+@pytest.mark.fast_cases("missing-schema", "cut-rows")
 @pytest.mark.parametrize("which", ["rows", "schema"])
 @pytest.mark.parametrize("how", ["missing", "cut", "longer"])
 def test_an_object_that_is_missing_or_cut(saved: Vault, which: str, how: str) -> None:
@@ -81,6 +82,7 @@ def test_an_altered_part_gives_no_row(saved: Vault) -> None:
     assert saved.rows(saved.target)["public.t"] == []
 
 
+@pytest.mark.fast_cases("another key", "altered", "missing")
 @pytest.mark.parametrize("how", ["missing", "cut", "altered", "another key", "rows that do not add up", "another name"])
 def test_the_manifest(saved: Vault, how: str) -> None:
     body = saved.object("manifest.json")
@@ -107,6 +109,7 @@ def test_the_manifest(saved: Vault, how: str) -> None:
     assert saved.is_empty(saved.target)
 
 
+@pytest.mark.fast_cases("digest")
 @pytest.mark.parametrize("what", ["digest", "sequence"])
 def test_what_came_back_is_compared_with_what_was_saved(saved: Vault, what: str) -> None:
     """The parts are sound, and what the manifest says of the whole is not what comes of them."""
@@ -127,6 +130,7 @@ def test_what_came_back_is_compared_with_what_was_saved(saved: Vault, what: str)
     assert ("public.t" if what == "digest" else "sequence public.gone") in difference
 
 
+@pytest.mark.slow
 def test_time_that_is_over_is_told_and_nothing_passes_for_whole(saved: Vault) -> None:
     """The first table is in when the last moment comes."""
     saved.sql("CREATE TABLE more (a int); INSERT INTO more VALUES (1)")

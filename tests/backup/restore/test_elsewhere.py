@@ -32,6 +32,7 @@ def sentences(answer: dict[str, Any]) -> str:
     return "\n".join(found)
 
 
+@pytest.mark.fast_cases("night")
 @pytest.mark.parametrize("role", ["postgres", "night"])
 def test_roles_that_do_not_exist(journey: Journey, role: str) -> None:
     journey.save(RICH)
@@ -76,6 +77,7 @@ def test_some_roles_of_a_policy(journey: Journey) -> None:
     assert "role reporter" not in sentences(answer)
 
 
+@pytest.mark.fast_cases("night")
 @pytest.mark.parametrize("role", ["postgres", "night"])
 def test_owners_and_grants_to_the_letter(journey: Journey, role: str) -> None:
     """As a member of the owners, who may create something in public only by a grant that comes last."""
@@ -125,6 +127,7 @@ def test_a_schema_public_of_somebody_else(journey: Journey) -> None:
     assert (proven["proven"], proven["differences"]) == (True, []), proven
 
 
+@pytest.mark.fast_cases("night")
 @pytest.mark.parametrize("role", ["postgres", "night"])
 def test_tablespaces(journey: Journey, role: str) -> None:
     ((data,),) = journey.home.execute("SHOW data_directory")

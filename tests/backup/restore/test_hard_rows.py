@@ -104,6 +104,7 @@ def test_rows_that_another_database_hashes_elsewhere(vault: Vault) -> None:
     assert vault.schema(vault.target) == vault.schema(vault.house.url)
 
 
+@pytest.mark.slow
 def test_what_the_backup_never_held_is_said(vault: Vault) -> None:
     """A restore without any difference is no promise of what was never saved."""
     vault.sql("CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES")

@@ -70,6 +70,7 @@ def test_beside_what_is_there(journey: Journey) -> None:
     assert any("there before, and left as they were" in one and "schema app" in one for one in answer["environment"])
 
 
+@pytest.mark.fast_cases("VIEW public.events", "TABLE app.goods")
 @pytest.mark.parametrize(
     ("statement", "named"),
     [

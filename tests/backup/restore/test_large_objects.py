@@ -45,6 +45,7 @@ def filled(vault: Vault, guest: str) -> Iterator[Vault]:
     vault.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata; DROP OWNED BY keeper; DROP ROLE keeper")
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     "right",
     ["ALTER ROLE guest CREATEDB", "GRANT pg_read_all_data TO guest", "ALTER ROLE guest SET lo_compat_privileges = on"],

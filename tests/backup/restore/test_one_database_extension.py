@@ -100,6 +100,7 @@ def told(answer: dict[str, Any]) -> str:
     return str(found[0])
 
 
+@pytest.mark.fast_cases("current true-night", "current false-postgres")
 @pytest.mark.parametrize("role", ["night", "postgres"])
 def test_proven_but_for_it(saved: House, role: str) -> None:
     if role == "night":
@@ -113,6 +114,7 @@ def test_proven_but_for_it(saved: House, role: str) -> None:
     assert "view public.later" in told(answer) and "아래 항목을 제외하고" in saved.slack.messages[-1].seen
 
 
+@pytest.mark.fast_cases("true")
 def test_restored_but_for_it(saved: House, server: EmbeddedPostgres) -> None:
     save(saved)
     server.drop_database("copy")
@@ -125,6 +127,7 @@ def test_restored_but_for_it(saved: House, server: EmbeddedPostgres) -> None:
     assert server.execute("SELECT count(*) FROM t", "copy") == [(100,)]
 
 
+@pytest.mark.fast_cases("true")
 def test_rows_that_need_it_are_not_proven(saved: House) -> None:
     """A table with its type cannot be made: a proof without its rows would be none, and the cause is named."""
     saved.sql("CREATE TABLE typed (s cron.state); INSERT INTO typed VALUES ('on')")

@@ -33,6 +33,7 @@ def refused(vault: Vault, **event: Any) -> dict[str, str]:
     return refusal
 
 
+@pytest.mark.fast_cases("CREATE TABLE", "CREATE FUNCTION")
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
@@ -149,6 +150,7 @@ def edited(vault: Vault) -> None:
     vault.put("manifest.json", json.dumps({**vault.manifest(), "missing": ["nothing"]}).encode())
 
 
+@pytest.mark.fast_cases("edited")
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -52,6 +52,7 @@ CREATE INDEX t_a ON t (meddle(a)); COMMENT ON TABLE t IS 'as it was'
 """An index that changes what somebody else has said, once there are rows to index."""
 
 
+@pytest.mark.slow
 def test_conditions_on_a_varchar(vault: Vault) -> None:
     vault.sql(STATES)
     vault.save()
@@ -61,6 +62,7 @@ def test_conditions_on_a_varchar(vault: Vault) -> None:
     assert (answer["proven"], answer["differences"], answer.get("warnings")) == (True, [], None)
 
 
+@pytest.mark.slow
 def test_words_of_the_servers_own_are_no_fault_of_a_backup(vault: Vault) -> None:
     vault.sql(INHERITED)
     vault.save()
@@ -85,6 +87,7 @@ def test_a_restore_tells_them_where_nothing_is_proven(vault: Vault) -> None:
     assert "no rehearsal has proven this backup" in said and "schema.sql" in said
 
 
+@pytest.mark.fast_cases("made0")
 @pytest.mark.parametrize(
     ("made", "names"),
     [
@@ -115,6 +118,7 @@ def test_another_definition_than_the_proof_found_is_told(vault: Vault) -> None:
     assert "warnings" not in answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "altered",
     [
@@ -134,6 +138,7 @@ def test_a_stamp_that_does_not_speak_of_it(vault: Vault, altered: dict[str, obje
     assert (answer["status"], answer["differences"]) == ("partial", ["table public.child is not as it was"])
 
 
+@pytest.mark.fast_cases("beside1")
 @pytest.mark.parametrize("beside", ["", INHERITED])
 def test_what_is_not_the_servers_doing_is_told(vault: Vault, beside: str) -> None:
     vault.sql(f"{MEDDLING};{beside}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.backup.restore import torture
 from tests.backup.restore.vault import NAME, NEXT, NEXT_NAME, Vault
 
@@ -26,6 +28,7 @@ def test_everything_comes_back(vault: Vault) -> None:
     assert answer["rows"] == sum(entry["rows"] for entry in vault.manifest()["tables"])
 
 
+@pytest.mark.slow
 def test_what_came_back_can_be_backed_up_and_come_back_again(vault: Vault) -> None:
     vault.sql(torture.ALL)
     vault.save()
@@ -74,6 +77,7 @@ def test_extensions_that_are_there_already_are_no_difference(vault: Vault) -> No
     assert (answer["status"], answer["differences"]) == ("ok", [])
 
 
+@pytest.mark.slow
 def test_the_newest_one(vault: Vault) -> None:
     vault.sql("CREATE TABLE t (a int)")
     vault.save()

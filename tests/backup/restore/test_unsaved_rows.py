@@ -24,6 +24,7 @@ def guests(vault: Vault, guest: str) -> Vault:
     return vault
 
 
+@pytest.mark.fast_cases("SELECT", "1-")
 @pytest.mark.parametrize(
     ("also", "named"),
     [
@@ -48,6 +49,7 @@ def test_rows_that_could_not_be_saved(guests: Vault, also: str, named: list[str]
     assert "아래 항목을 제외하고 복원을 확인했습니다" in guests.house.slack.messages[-2].seen
 
 
+@pytest.mark.fast_cases("PARTITION")
 @pytest.mark.parametrize(
     ("made", "excluded"),
     [

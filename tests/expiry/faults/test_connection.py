@@ -17,6 +17,7 @@ from tests.support.tcp_proxy import TcpProxy
 AT_WORK = f"NOT {LOCK_HOLDER}"
 
 
+@pytest.mark.fast_cases("claimed-1", "deleted-12")
 @pytest.mark.parametrize(
     ("step", "occurrence"),
     [
@@ -53,6 +54,7 @@ def test_the_lock_is_a_courtesy(jobs: JobScene) -> None:
     jobs.assert_done()
 
 
+@pytest.mark.slow
 def test_the_server_is_restarted(jobs: JobScene, postgres: EmbeddedPostgres) -> None:
     jobs.fill()
     child = jobs.child(hold_at=ProgressStep.COMMITTING, occurrence=2)
@@ -67,6 +69,7 @@ def test_the_server_is_restarted(jobs: JobScene, postgres: EmbeddedPostgres) -> 
     jobs.converge()
 
 
+@pytest.mark.fast_cases("True")
 @pytest.mark.parametrize("arrived", [False, True])
 def test_the_connection_is_lost_during_a_batchs_commit(
     jobs: JobScene, postgres: EmbeddedPostgres, arrived: bool
@@ -86,6 +89,7 @@ def test_the_connection_is_lost_during_a_batchs_commit(
     jobs.converge()
 
 
+@pytest.mark.fast_cases("True")
 @pytest.mark.parametrize("arrived", [False, True])
 def test_the_connection_is_lost_during_the_outboxs_commit(
     jobs: JobScene, postgres: EmbeddedPostgres, arrived: bool

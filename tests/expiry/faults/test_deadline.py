@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from nightshift.progress_events import ProgressEvent, ProgressStep
 from tests.support import s3_faults as faults
 from tests.support.expiring import POLICY, JobScene
@@ -48,6 +50,7 @@ def test_a_batch_that_takes_too_long(jobs: JobScene) -> None:
     jobs.converge()
 
 
+@pytest.mark.slow
 def test_one_row_that_takes_too_long(jobs: JobScene) -> None:
     jobs.fill(8)
     jobs.sql(DAWDLE.format(seconds=60))
@@ -67,6 +70,7 @@ def test_no_time_at_all(jobs: JobScene) -> None:
     jobs.converge()
 
 
+@pytest.mark.slow
 def test_s3_is_slow(jobs: JobScene, proxy: S3Proxy) -> None:
     """The rows are gone, and no file is claimed any more that might not be through in time."""
     jobs.fill()
@@ -81,6 +85,7 @@ def test_s3_is_slow(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge()
 
 
+@pytest.mark.slow
 def test_s3_stalls(jobs: JobScene, proxy: S3Proxy) -> None:
     """A request that S3 does not answer must not outlive the run: there must be time to say so."""
     jobs.fill()
@@ -116,6 +121,7 @@ class Peak:
         return [float(line) for line in self.path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(jobs: JobScene) -> None:
     """Ten times the rows and files cost no more: 130,000 rows with 40,000 files."""
     jobs.fill(10_000, with_files=False)

@@ -32,6 +32,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.fast_cases("deleted-3", "committing-2", "committed-1", "claimed-1", "answered-1", "settled-1")
 @pytest.mark.parametrize(("step", "occurrence"), MOMENTS)
 def test_killed_at_a_step(jobs: JobScene, step: ProgressStep, occurrence: int) -> None:
     jobs.fill(unlinked=TABLES[1:])
@@ -39,10 +40,13 @@ def test_killed_at_a_step(jobs: JobScene, step: ProgressStep, occurrence: int) -
     assert child.wait() == -signal.SIGKILL
     assert (child.steps[-1], child.steps.count(step)) == (step, occurrence), child.log
     jobs.await_quiet()
-    assert jobs.count() == 28 - 8 * child.steps.count(ProgressStep.COMMITTED)
+    # The last batch may be committed by a server that had no time to say so.
+    told = (ProgressStep.COMMITTING, ProgressStep.COMMITTED)
+    assert jobs.count() in {28 - 8 * child.steps.count(moment) for moment in told}
     jobs.converge()
 
 
+@pytest.mark.fast_cases("before", "its", "answer")
 @pytest.mark.parametrize("reached", [False, True], ids=["before S3 has it", "before its answer"])
 def test_killed_in_the_middle_of_a_request(jobs: JobScene, reached: bool) -> None:
     jobs.fill()

@@ -33,6 +33,7 @@ def left_alone(jobs: JobScene, *numbers: int) -> None:
     assert jobs.job_ids() == jobs.kept | {job_id(number) for number in numbers}
 
 
+@pytest.mark.fast_cases("updated")
 @pytest.mark.parametrize(
     "lock",
     [
@@ -55,6 +56,7 @@ def test_a_job_that_somebody_works_on_is_passed_over(jobs: JobScene, lock: str) 
     assert jobs.converge()["tables"][0]["expired"] == 1
 
 
+@pytest.mark.fast_cases("far", "leaf")
 @pytest.mark.parametrize(
     "lock",
     [
@@ -87,6 +89,7 @@ def test_a_whole_table_is_locked(jobs: JobScene) -> None:
     assert jobs.converge()["complete"]
 
 
+@pytest.mark.fast_cases("report_knowledge")
 @pytest.mark.parametrize("table", ["job", "payment", "report_knowledge"])
 def test_a_row_that_the_database_refuses(jobs: JobScene, table: str) -> None:
     jobs.fill()
@@ -155,6 +158,7 @@ def test_the_second_of_two_runs_is_refused(jobs: JobScene) -> None:
     jobs.assert_done()
 
 
+@pytest.mark.fast_cases("taken", "committed")
 @pytest.mark.parametrize(
     "step",
     [ProgressStep.TAKEN, ProgressStep.DELETED, ProgressStep.COMMITTED, ProgressStep.CLAIMED, ProgressStep.ANSWERED],

@@ -42,6 +42,7 @@ def test_keys_that_are_refused(jobs: JobScene, proxy: S3Proxy) -> None:
     assert jobs.converge(scheduled_time=later(1))["files"]["deleted"] == 3
 
 
+@pytest.mark.slow
 def test_pauses_grow(jobs: JobScene, proxy: S3Proxy) -> None:
     """Each twice as long as the one before, a day at the most; S3's last word is kept."""
     jobs.fill(1)
@@ -59,6 +60,7 @@ def test_pauses_grow(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=tries[-1].isoformat())
 
 
+@pytest.mark.fast_cases("action0", "action2")
 @pytest.mark.parametrize(
     "fault", [faults.slow_down(), faults.internal_error(), faults.disconnect(), faults.store_then_disconnect()]
 )
@@ -70,6 +72,7 @@ def test_what_passes_is_waited_for(jobs: JobScene, proxy: S3Proxy, fault: Action
     jobs.assert_done()
 
 
+@pytest.mark.fast_cases("503")
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -109,6 +112,7 @@ def test_it_stalls(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=later(1))
 
 
+@pytest.mark.fast_cases("nothing", "half of it")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -129,6 +133,7 @@ def test_a_200_that_is_not_s3s_answer(jobs: JobScene, proxy: S3Proxy, fault: Act
     jobs.assert_done()
 
 
+@pytest.mark.slow
 def test_nothing_but_nonsense(jobs: JobScene, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.fill()
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -139,6 +144,7 @@ def test_nothing_but_nonsense(jobs: JobScene, proxy: S3Proxy, monkeypatch: pytes
     jobs.converge(scheduled_time=later(1))
 
 
+@pytest.mark.slow
 def test_an_answer_about_other_keys(jobs: JobScene, proxy: S3Proxy) -> None:
     """Then nobody knows of which keys it does not speak."""
     jobs.fill()

@@ -12,6 +12,7 @@ from tests.support.expiring import POLICY, JobScene
 from tests.support.s3_proxy import S3Proxy
 
 
+@pytest.mark.fast_cases("bell")
 @pytest.mark.parametrize("odd", ["jobs/bell\x07.pdf", "jobs/no\ufffecharacter.pdf", "jobs/line\rfeed & <b>.pdf"])
 def test_a_key_that_xml_cannot_carry(jobs: JobScene, proxy: S3Proxy, odd: str) -> None:
     """One key spoils the request for all that are in it: they go one by one."""

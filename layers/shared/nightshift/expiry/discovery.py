@@ -38,6 +38,7 @@ class CascadeDiscovery:
     settings: Settings
     named: Sequence[FileReference] = ()
     _infos: dict[TableName, TableInfo] = field(init=False, default_factory=dict)
+    _by_spelling: dict[str, TableInfo] = field(init=False, default_factory=dict)
     _reached: dict[TableName, None] = field(init=False, default_factory=dict)
     _edges: dict[ReferenceEdge, None] = field(init=False, default_factory=dict)
     _loose: dict[ReferenceEdge, None] = field(init=False, default_factory=dict)
@@ -142,17 +143,18 @@ class CascadeDiscovery:
             ) from exc
 
     def _described(self, written: str, timestamp: str = "") -> TableInfo:
-        """Returns the description of a table; each table is looked up once."""
-        for known in self._infos.values():
-            if known.name.label == written:
-                return known
+        """Returns the description of a table; each spelling of its name is looked up once."""
+        if known := self._by_spelling.get(written):
+            return known
         info = dialect.describe_table(self.connection, written, timestamp)
         if refusal := check_table_known(written, info):
             raise GuardRefused.from_refusal(refusal)
         assert info is not None  # known_table has refused otherwise
         if not info.may_read:
             raise no_privilege(info.name)
-        return self._infos.setdefault(info.name, info)
+        info = self._infos.setdefault(info.name, info)
+        self._by_spelling[written] = self._by_spelling[info.name.label] = info
+        return info
 
     def _columns(self, table: TableName, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(policy_column(self._infos[table], name).name for name in names)
