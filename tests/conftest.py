@@ -16,8 +16,8 @@ from local.artefact import describe
 from local.postgres import DISPOSABLE, EmbeddedPostgres
 from local.s3 import EmbeddedS3
 from local.slack import CHANNEL, SlackServer
-from tests.support.aws_models import share_models
 from tests.support.fast_cases import mark_slow_cases
+from tests.support.reading_once import read_once
 
 POSTGRES_VERSION = int(os.environ.get("NIGHTSHIFT_TEST_POSTGRES", "18"))
 """16 or 18: which server the tests run against."""
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # pg8000 drops its socket unclosed where the server vanishes during log-in or close; no harm, but not ours to mend.
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
-    share_models()
+    read_once()
     # A slow machine is no wrong answer: hypothesis would fail what takes 200 ms.
     hypothesis.settings.register_profile("patient", deadline=None)
     hypothesis.settings.load_profile("patient")

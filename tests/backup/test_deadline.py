@@ -69,7 +69,6 @@ def test_the_next_run_goes_on(backups: BackupHouse, proxy: S3Proxy) -> None:
     backups.assert_tidy()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("small_packs")
 def test_partitions_of_two_moments(backups: BackupHouse, proxy: S3Proxy) -> None:
     """A row that moves from one to the other meanwhile is in both, or in none: the backup says so."""
@@ -82,7 +81,6 @@ def test_partitions_of_two_moments(backups: BackupHouse, proxy: S3Proxy) -> None
     assert said in backups.run()["missing"]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("small_packs")
 def test_objects_of_the_first_half_are_gone(backups: BackupHouse, proxy: S3Proxy) -> None:
     """As in a database that came back from a backup: what it remembers may be nowhere."""

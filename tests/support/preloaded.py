@@ -21,12 +21,12 @@ from cleanup import app as cleanup_app
 from expire_jobs import app as expire_jobs_app
 from feedback import app as feedback_app
 from restore import app as restore_app
-from tests.support.aws_models import share_models
+from tests.support.reading_once import read_once
 
 __all__ = ["backup_app", "cleanup_app", "expire_jobs_app", "feedback_app", "nightshift", "restore_app", "slack_sdk"]
 
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
-share_models()
+read_once()
 boto3.client("s3", region_name="us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()
 # A child's collections would copy every page that these objects lie on: 15 % of a short run.
 gc.freeze()
