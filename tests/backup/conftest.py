@@ -9,10 +9,10 @@ import pytest
 from local.s3 import EmbeddedS3
 from nightshift.backup import uploader
 from tests.support.backups import backups, sqlite_backups
-from tests.support.house import guest, house, plot, sqlite_house, surroundings
+from tests.support.house import guest, house, sqlite_house, surroundings
 from tests.support.s3_proxy import S3Proxy
 
-__all__ = ["backups", "guest", "house", "plot", "sqlite_backups", "sqlite_house", "surroundings"]
+__all__ = ["backups", "guest", "house", "sqlite_backups", "sqlite_house", "surroundings"]
 
 
 @pytest.fixture

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.house import guest, house, plot, sqlite_house, surroundings
+from tests.support.house import guest, house, sqlite_house, surroundings
 
-__all__ = ["guest", "house", "plot", "sqlite_house", "surroundings"]
+__all__ = ["guest", "house", "sqlite_house", "surroundings"]

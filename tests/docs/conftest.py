@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs.shell import Shell, make_checkout
-from tests.support.house import House, house, plot, surroundings
+from tests.support.house import House, house, surroundings
 
-__all__ = ["house", "plot", "surroundings"]
+__all__ = ["house", "surroundings"]
 
 
 @pytest.fixture(scope="session")

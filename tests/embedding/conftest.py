@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.embedding import DocumentScene, documents, sqlite_documents
-from tests.support.house import guest, house, plot, sqlite_house, surroundings
+from tests.support.house import guest, house, sqlite_house, surroundings
 
-__all__ = ["documents", "guest", "house", "plot", "sqlite_documents", "sqlite_house", "surroundings"]
+__all__ = ["documents", "guest", "house", "sqlite_documents", "sqlite_house", "surroundings"]
 
 
 @pytest.fixture(params=["documents", "sqlite_documents"], ids=["postgresql", "sqlite"])

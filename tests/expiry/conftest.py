@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.expiry_files import uploads
-from tests.support.house import House, guest, house, plot, sqlite_house, surroundings
+from tests.support.house import House, guest, house, sqlite_house, surroundings
 
-__all__ = ["guest", "home", "house", "plot", "sqlite_house", "surroundings", "uploads"]
+__all__ = ["guest", "home", "house", "sqlite_house", "surroundings", "uploads"]
 
 
 @pytest.fixture(params=["house", "sqlite_house"], ids=["postgresql", "sqlite"])

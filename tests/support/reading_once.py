@@ -1,7 +1,7 @@
 """Texts that the libraries read again each time, read once in a process of the tests: a fifth of its work.
 
 botocore reads its descriptions of the services for each session: 75 ms, of which 55 are spared here. Sessions share the
-loader as clients of one session do. pg8000 reads each statement letter by letter for its parameters: half a millisecond.
+loader as clients of one session do. pg8000 reads each statement letter by letter for parameters: half a millisecond.
 """
 
 from __future__ import annotations

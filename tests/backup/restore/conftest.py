@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tests.backup.restore.vault import vault
 from tests.support.backups import backups
-from tests.support.house import house, plot, sqlite_house, surroundings
+from tests.support.house import house, sqlite_house, surroundings
 
-__all__ = ["backups", "house", "plot", "sqlite_house", "surroundings", "vault"]
+__all__ = ["backups", "house", "sqlite_house", "surroundings", "vault"]
