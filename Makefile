@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-MAKEFLAGS += --no-print-directory
+# Two jobs: the two environments are set up side by side.
+MAKEFLAGS += --no-print-directory --jobs=2
 
 PYTHON ?= python3
 ARCH ?= arm64

@@ -56,7 +56,10 @@ def pytest_report_header() -> str:
 MUCH = 500 << 20
 """Bytes that tests may leave behind before they are collected, which takes a second or two."""
 
-LONGEST = ("tests/restore/test_types.py", "tests/handlers/test_artefact.py")
+LONGEST = (
+    *("tests/restore/test_types.py", "tests/handlers/test_artefact.py", "tests/local/test_demo.py"),
+    *("tests/template/test_permissions.py", "tests/handlers/test_adversity.py"),
+)
 """Files that take so long that they must not begin last: the other workers would wait for them."""
 
 

@@ -40,6 +40,7 @@ def saved_first(backups: BackupHouse) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_packs")
 def test_the_next_run_goes_on(backups: BackupHouse, proxy: S3Proxy) -> None:
     """Whatever happened to the tables meanwhile; and what was saved and is of no use any more is no part of it."""

@@ -76,6 +76,7 @@ def replay(primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_rows_come_from_the_standby(
     replicated: BackupHouse, cluster: tuple[EmbeddedPostgres, EmbeddedPostgres]
 ) -> None:

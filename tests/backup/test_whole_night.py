@@ -152,6 +152,7 @@ def test_a_name_that_stands_for_another_time(backups: BackupHouse) -> None:
     backups.assert_tidy()
 
 
+@pytest.mark.slow
 def test_for_how_long_nothing_was_proven(backups: BackupHouse) -> None:
     """Since the oldest backup, where none ever was: else nobody would be alarmed."""
     backups.fill(1, 10)

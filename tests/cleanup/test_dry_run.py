@@ -42,6 +42,7 @@ def test_nothing_is_written_because_nothing_can_be(house: House, guest: str) -> 
     assert house.slack.files == []
 
 
+@pytest.mark.slow
 def test_the_estimate_is_near_the_truth(house: House) -> None:
     make_log(house, 20_000)
     first = house.run(dry_run=True)["tables"][0]["estimate"]

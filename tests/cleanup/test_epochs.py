@@ -64,7 +64,7 @@ WRONG = {
 }
 
 
-@pytest.mark.fast_cases("by", "index")
+@pytest.mark.fast_cases("by index")
 @pytest.mark.parametrize("indexed", [False, True], ids=["by page", "by index"])
 def test_another_unit(house: House, indexed: bool) -> None:
     """Refused with the unit that fits, nothing touched, the dry run alike; mended as the hint says, it goes."""

@@ -41,6 +41,7 @@ def test_the_list(lost: Vault) -> None:
     assert re.fullmatch(rf"{NAME}\s+good\s+-\s+-\s+\d+\s+1,2\d\d\s+[\d.]+ KB\s*", line)
 
 
+@pytest.mark.slow
 def test_the_list_as_json(lost: Vault) -> None:
     lost.env["DATABASE_URL"] = lost.house.url
     run_job("rehearse", lost.env, {})
@@ -135,6 +136,7 @@ def test_a_restore_as_json(lost: Vault) -> None:
     assert said.json["by_table"]["public.t"] == 1234
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal(lost: Vault) -> None:
     shown = terminal(lost.house, "restore-backup", NAME)
 

@@ -181,6 +181,7 @@ def test_a_terminal_gets_a_head_with_a_line(small: House) -> None:
     assert "─" in terminal(small, "plan").screen
 
 
+@pytest.mark.slow
 def test_the_log_is_shown_when_asked_for(small: House) -> None:
     said = process(small, "--verbose", "invoke", "cleanup", "--event", "-", "--json", stdin="{}")
     assert said.code == 0

@@ -81,6 +81,7 @@ def test_into_the_original_with_a_hold(archived: House) -> None:
     assert held["rows"] == archived.value(f"SELECT count(*) FROM before WHERE {IN_SPAN}")
 
 
+@pytest.mark.slow
 def test_one_object_by_any_of_its_names(archived: House) -> None:
     key = archived.ledger()[0]["object_key"]
     for name in (key, f"s3://{archived.bucket}/{key}", key.rpartition("/")[2]):
@@ -139,6 +140,7 @@ def test_a_damaged_object_is_named_and_the_others_are_restored(archived: House) 
     assert f"damaged      {key}: missing" in said.stdout
 
 
+@pytest.mark.slow
 def test_nothing_but_damage_is_a_failure(archived: House) -> None:
     key = archived.ledger()[0]["object_key"]
     archived.s3.client().delete_object(Bucket=archived.bucket, Key=key)
@@ -202,6 +204,7 @@ def test_a_terminal_is_not_asked_without_need(archived: House, flags: tuple[str,
     assert "Go on?" not in shown.screen
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_how_far_it_is(archived: House) -> None:
     rows = archived.value(f"SELECT count(*) FROM before WHERE {IN_SPAN}")
     assert f"{rows}/{rows} rows" in terminal(archived, "restore", TABLE, *SPAN).screen
@@ -231,6 +234,7 @@ def test_ctrl_c_leaves_whole_objects_or_none(archived: House) -> None:
     assert missing(archived, "target", "created_at < '2025-09-15 00:00+09'") == 0
 
 
+@pytest.mark.slow
 def test_sqlite(sqlite_house: House) -> None:
     create_conversation_log(sqlite_house.url, 300, days=60, end=END)
     before = sqlite_house.sql(f"SELECT * FROM {TABLE} ORDER BY id")

@@ -42,6 +42,7 @@ def test_a_sound_archive(archived: House, depth: tuple[str, ...]) -> None:
     assert nightshift(archived, "verify", *depth).stdout.startswith("sound: ")
 
 
+@pytest.mark.slow
 def test_damage_is_named(archived: House) -> None:
     missing, altered = [entry["object_key"] for entry in archived.ledger()[:2]]
     client = archived.s3.client()
@@ -101,6 +102,7 @@ def test_s3_that_cannot_be_asked_is_no_verdict(archived: House) -> None:
     assert "NoSuchBucket" in said.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_how_far_it_is(archived: House) -> None:
     shown = terminal(archived, "verify")
     objects = len(archived.ledger())
@@ -109,7 +111,7 @@ def test_a_terminal_shows_how_far_it_is(archived: House) -> None:
     assert "sound: " in shown.screen
 
 
-@pytest.mark.fast_cases("athena")
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["athena", "duckdb", "spark"])
 def test_ddl_goes_to_stdout(archived: House, engine: str) -> None:
     said = process(archived, "archives", "ddl", "conversation_log", "--engine", engine)

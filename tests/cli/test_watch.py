@@ -125,6 +125,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nightshift.cli.progress.EVERY_S", 0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 def test_a_pipe_hears_how_many_rows_are_in(archived: House, proxy: S3Proxy) -> None:
     proxy.inject(delay(0.2), method="GET", target=".parquet", skip=2)

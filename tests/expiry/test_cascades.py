@@ -10,7 +10,7 @@ from tests.support.house import House
 ACTIONS = ["", "ON DELETE CASCADE", "ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED"]
 
 
-@pytest.mark.fast_cases("CASCADE", "DEFERRED")
+@pytest.mark.fast_cases("ON DELETE CASCADE")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_any_depth(home: House, action: str) -> None:
     script(home, MAKE_JOB + jobs(1, 2, living=[3]))
@@ -33,7 +33,7 @@ def test_any_depth(home: House, action: str) -> None:
     assert column(home, "job") == [3]
 
 
-@pytest.mark.fast_cases("CASCADE", "RESTRICT")
+@pytest.mark.fast_cases("ON DELETE CASCADE")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_several_ways_to_one_row(home: House, action: str) -> None:
     """A comment hangs on a job, on a document of it, and on a reviewer of the document."""

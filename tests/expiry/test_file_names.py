@@ -122,6 +122,7 @@ def test_a_row_whose_file_cannot_be_told_stays(uploads: House) -> None:
     assert "file.s3_key" in said and "SIGNED" not in json.dumps(answer)
 
 
+@pytest.mark.slow
 def test_a_column_without_keys_is_refused(house: House) -> None:
     """By what its values are; or by what S3 has in their place: deleting the rows would leave that for ever."""
     house.env["EXPIRE_FILES_BUCKET"] = house.bucket

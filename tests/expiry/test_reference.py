@@ -58,7 +58,7 @@ def fill(house: House, schema: MetaData) -> Jobs:
     return jobs
 
 
-@pytest.mark.fast_cases("all unlinked", "postgresql-cascades")
+@pytest.mark.fast_cases("all unlinked")
 @pytest.mark.parametrize(
     ("cascades", "unlinked", "naive"),
     [(True, (), False), (False, (), True), (True, ("sms_log", "payment"), True), (False, tuple(LINKS), False)],

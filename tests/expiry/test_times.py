@@ -163,7 +163,7 @@ ZONES = [
 ]
 
 
-@pytest.mark.fast_cases("New_York")
+@pytest.mark.fast_cases("America/New_York: an hour comes twice")
 @pytest.mark.parametrize(("zone", "change"), [case[:2] for case in ZONES], ids=[f"{c[0]}: {c[2]}" for c in ZONES])
 def test_with_or_without_a_zone_the_same_jobs_expire(house: House, zone: str, change: str) -> None:
     """Every quarter of an hour on the wall around a change of the clocks, those that never were among them, beside what

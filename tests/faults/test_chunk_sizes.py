@@ -28,7 +28,7 @@ WAYS = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.fast_cases("2", "rows")
+@pytest.mark.fast_cases("2 rows")
 @SIZES
 @WAYS
 def test_every_size_with_any_number_of_workers(scene: Scene, chunk_bytes: int, workers: int, indexed: bool) -> None:
@@ -48,7 +48,7 @@ def test_every_size_with_any_number_of_workers(scene: Scene, chunk_bytes: int, w
     assert scene.converge()["status"] == "nothing"
 
 
-@pytest.mark.fast_cases("2", "rows")
+@pytest.mark.fast_cases("2 rows")
 @SIZES
 @WAYS
 def test_killed_with_every_size(scene: Scene, chunk_bytes: int, workers: int, indexed: bool) -> None:

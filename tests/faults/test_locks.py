@@ -14,7 +14,7 @@ from tests.support.scene import CUTOFF_US, TABLE, Scene
 LOCKED = "rows locked by somebody else were left for the next run"
 
 
-@pytest.mark.fast_cases("by", "place")
+@pytest.mark.fast_cases("by place")
 @pytest.mark.parametrize("indexed", [False, True], ids=["by place", "by time"])
 def test_one_row_is_locked(scene: Scene, indexed: bool) -> None:
     scene.fill(indexed=indexed)

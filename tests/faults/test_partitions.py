@@ -88,7 +88,7 @@ def test_killed_between_two_objects_of_a_partition(scene: Scene) -> None:
     converge(scene)
 
 
-@pytest.mark.fast_cases("answer", "lost")
+@pytest.mark.fast_cases("answer lost")
 @pytest.mark.parametrize("arrived", [False, True], ids=["lost", "answer lost"])
 def test_the_commit_of_a_drop(scene: Scene, postgres: EmbeddedPostgres, arrived: bool) -> None:
     fill(scene)
@@ -160,6 +160,7 @@ def test_a_row_that_comes_while_partitions_are_dropped(scene: Scene) -> None:
     converge(scene)
 
 
+@pytest.mark.slow
 def test_a_reader_keeps_partitions_from_being_dropped(scene: Scene) -> None:
     """DETACH waits for whoever reads the table; after the time-out all goes row by row, and S3 is tidy."""
     fill(scene)

@@ -17,7 +17,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> bool:
     return any(r.levelno == logging.WARNING and r.getMessage() == "Slack was not told" for r in caplog.records)
 
 
-@pytest.mark.fast_cases("ok:", "false")
+@pytest.mark.fast_cases("ok: false")
 @pytest.mark.parametrize("how", ["gone", "500", "429 for an hour", "ok: false"])
 def test_the_run_is_ok_without_slack(
     scene: Scene, slack: SlackServer, caplog: pytest.LogCaptureFixture, how: str

@@ -83,7 +83,7 @@ class Application(threading.Thread):
             self.journal[id_] = row
 
 
-@pytest.mark.fast_cases("by", "place")
+@pytest.mark.fast_cases("by place")
 @pytest.mark.parametrize("indexed", [False, True], ids=["by place", "by time"])
 def test_an_application_at_work(scene: Scene, indexed: bool) -> None:
     scene.fill(6000, indexed=indexed)
@@ -107,7 +107,7 @@ def test_an_application_at_work(scene: Scene, indexed: bool) -> None:
     scene.converge()
 
 
-@pytest.mark.fast_cases("by", "place")
+@pytest.mark.fast_cases("by place")
 @pytest.mark.parametrize("indexed", [False, True], ids=["by place", "by time"])
 @pytest.mark.parametrize(
     ("sql", "expected"),

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_it_says_what_it_measured() -> None:
     command = [sys.executable, "-m", "benchmarks.feedback", "--rows", "3000", "--rounds", "1", "--json"]
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{ROOT}/functions:{ROOT}/layers/shared"}

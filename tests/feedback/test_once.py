@@ -78,7 +78,7 @@ def test_votes_that_come_late_do_not_start_what_was_not_decided(anybody: VotingH
     assert anybody.events() == []
 
 
-@pytest.mark.fast_cases("and", "the", "connection")
+@pytest.mark.fast_cases("and the connection is closed", "taken, and the connection")
 @pytest.mark.parametrize("trouble", AS_TOLD)
 def test_a_bus_that_is_down_fails_the_run_and_the_retry_tells_it(bad_day: VotingHouse, trouble: Trouble) -> None:
     bad_day.bus.fail_next(trouble, times=9)

@@ -55,6 +55,7 @@ def test_a_rule_brings_its_event_in_an_envelope(scene: Scene) -> None:
     assert scene.done()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", ONE_QUICKLY, indirect=True)
 def test_the_largest_event_is_read_or_refused_in_a_few_words(scene: Scene) -> None:
     dry = encoded({**scene.event, "dry_run": True})
@@ -97,7 +98,7 @@ def test_the_smallest_memory_is_enough(scene: Scene) -> None:
     assert scene.done()
 
 
-@pytest.mark.fast_cases("cleanup", "backup")
+@pytest.mark.fast_cases("cleanup")
 def test_a_warm_environment_survives_a_restart_of_the_database(scene: Scene, postgres: EmbeddedPostgres) -> None:
     with scene.runtime() as runtime:
         cold = runtime.invoke({**scene.event, "dry_run": True})

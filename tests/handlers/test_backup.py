@@ -84,6 +84,7 @@ def test_a_backup_is_made_once_and_told_of(precious: Precious, logs: LogsServer,
     assert f"🗄️ 백업 완료: {BACKUP}" in slack.messages[1].seen
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(runtime_python() is None, reason="functions run from the sources here, beside the tests' own tools")
 def test_the_schema_is_saved_by_the_layers_own_tools(precious: Precious, tmp_path: Path) -> None:
     """With nothing else on PATH; and where a function has no such layer, the backup says what it lacks."""
@@ -117,7 +118,7 @@ def test_a_rehearsal_proves_the_newest_backup(precious: Precious, slack: SlackSe
     assert (after["status"], after["proven_name"]) == ("ok", BACKUP)
 
 
-@pytest.mark.fast_cases("rehearse")
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["rehearse", "restore_backup"])
 def test_the_smallest_memory_is_enough(precious: Precious, empty: str, job: str) -> None:
     precious.backed_up()

@@ -94,6 +94,7 @@ def answer_of(result: InvokeResult) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.fast_cases("restore.json")
 @pytest.mark.parametrize("path", ["restore.json", "restore.dry_run.json"])
 def test_the_events_that_come_along_do_what_they_say(archive: Archive, path: str) -> None:
     answer = answer_of(archive.invoke(json.loads((ROOT / "events" / path).read_bytes())))
@@ -131,6 +132,7 @@ def test_rows_back_in_their_table_are_held_from_the_next_cleanup(archive: Archiv
     assert archive.differences(f"TABLE {TABLE}") == 0
 
 
+@pytest.mark.slow
 def test_the_role_allows_all_that_is_asked_of_s3(archive: Archive) -> None:
     """The role may get objects and list; a request of any other kind would be refused by AWS, not by this S3."""
     archive.s3.client().delete_object(Bucket=archive.bucket, Key=archive.s3.keys(archive.bucket)[0])
@@ -141,6 +143,7 @@ def test_the_role_allows_all_that_is_asked_of_s3(archive: Archive) -> None:
         assert all(target.startswith(f"{archive.bucket}/archive/") for _, target in proxy.seen)
 
 
+@pytest.mark.slow
 def test_a_damaged_object_is_named_and_the_others_come_back(archive: Archive) -> None:
     key, body = next(iter(archive.s3.objects(archive.bucket).items()))
     archive.s3.client().put_object(Bucket=archive.bucket, Key=key, Body=body[:-1] + b"X")
@@ -151,6 +154,7 @@ def test_a_damaged_object_is_named_and_the_others_come_back(archive: Archive) ->
     assert f"• {key}: 내용 변경됨" in archive.slack.messages[-1].seen
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_gone_fails_by_name_and_changes_nothing(archive: Archive) -> None:
     for key in archive.s3.keys(archive.bucket):
         archive.s3.client().delete_object(Bucket=archive.bucket, Key=key)
@@ -160,6 +164,7 @@ def test_an_archive_that_is_gone_fails_by_name_and_changes_nothing(archive: Arch
     assert archive.slack.messages[-1].seen.startswith("🚨 DB Restore 실행 실패\n")
 
 
+@pytest.mark.slow
 def test_a_table_that_was_never_archived_is_refused(archive: Archive) -> None:
     answer = archive.restore(table="users")
     assert (answer["status"], answer["refusal"]["guard"]) == ("refused", "unknown_table")

@@ -198,7 +198,6 @@ def forgetful(shelf: Shelf, logs: LogsServer, after: set[int] | None) -> Shelf:
     return Shelf(ForgetfulUploader(sink.writer, sink.folder, sink.below, sink.part_bytes, logs, after), shelf.s3)
 
 
-@pytest.mark.fast_cases("2")
 @pytest.mark.parametrize("parts", [1, 2, 5])
 def test_a_lost_token_is_gone_on_from_behind_the_last_part(
     logs: LogsServer, make_shelf: Callable[[int], Shelf], parts: int

@@ -144,7 +144,7 @@ def test_the_table_is_gone(log: House) -> None:
     came(log, table="log_restored")
 
 
-@pytest.mark.fast_cases("elsewhere")
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["log_restored", "elsewhere"])
 def test_a_copy_that_was_thrown_away_comes_again(log: House, target: str) -> None:
     event = {} if target == "log_restored" else {"into": target}

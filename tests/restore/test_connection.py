@@ -45,7 +45,7 @@ def test_the_connection_is_lost_at_commit(
     assert back.finish(into_original=into_original)["status"] == "nothing"
 
 
-@pytest.mark.fast_cases("never", "seen")
+@pytest.mark.fast_cases("never seen")
 @pytest.mark.parametrize("arrived", [False, True], ids=["never seen", "answer lost"])
 def test_the_server_is_lost_at_commit(back: WayBack, postgres: EmbeddedPostgres, arrived: bool) -> None:
     """Nobody can be asked: the run fails; what became of the object is for the next one to see."""
@@ -94,7 +94,7 @@ def test_terminated_in_the_middle_of_a_copy(back: WayBack, postgres: EmbeddedPos
     assert back.finish(into_original=into_original)["status"] == "nothing"
 
 
-@pytest.mark.fast_cases("data", "and", "control")
+@pytest.mark.fast_cases("data and control")
 @pytest.mark.parametrize(
     ("step", "which", "ends"),
     [

@@ -199,6 +199,7 @@ def test_what_a_function_refuses_since_it_changed(vault: Vault, table: str, told
     assert not answer["proven"] and any(one.startswith(told) for one in answer["differences"]), answer
 
 
+@pytest.mark.slow
 def test_generated_columns_of_every_kind_of_table(vault: Vault) -> None:
     """Partitions, children, rows that go in by way of another table, rows in many pieces, hard types."""
     vault.sql(

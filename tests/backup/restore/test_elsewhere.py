@@ -32,7 +32,7 @@ def sentences(answer: dict[str, Any]) -> str:
     return "\n".join(found)
 
 
-@pytest.mark.fast_cases("night")
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["postgres", "night"])
 def test_roles_that_do_not_exist(journey: Journey, role: str) -> None:
     journey.save(RICH)
@@ -117,6 +117,7 @@ def test_a_role_that_is_no_member(journey: Journey) -> None:
     assert "table goods" in said and has_rows(journey)
 
 
+@pytest.mark.slow
 def test_a_schema_public_of_somebody_else(journey: Journey) -> None:
     journey.save(f"{RICH}; ALTER SCHEMA public OWNER TO app; REVOKE ALL ON SCHEMA public FROM PUBLIC")
 
@@ -127,7 +128,7 @@ def test_a_schema_public_of_somebody_else(journey: Journey) -> None:
     assert (proven["proven"], proven["differences"]) == (True, []), proven
 
 
-@pytest.mark.fast_cases("night")
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["postgres", "night"])
 def test_tablespaces(journey: Journey, role: str) -> None:
     ((data,),) = journey.home.execute("SHOW data_directory")
@@ -158,6 +159,7 @@ def test_tablespaces(journey: Journey, role: str) -> None:
     assert said in proven["environment"]
 
 
+@pytest.mark.slow
 def test_an_encoding_of_its_own(journey: Journey) -> None:
     """The rehearsal makes a database of the backup's encoding; a restore into another counts what it cannot compare."""
     journey.save(RICH.replace("'이름 '", "'prix é '"))

@@ -100,7 +100,7 @@ def told(answer: dict[str, Any]) -> str:
     return str(found[0])
 
 
-@pytest.mark.fast_cases("current true-night", "current false-postgres")
+@pytest.mark.fast_cases("current true-night")
 @pytest.mark.parametrize("role", ["night", "postgres"])
 def test_proven_but_for_it(saved: House, role: str) -> None:
     if role == "night":

@@ -78,7 +78,7 @@ FIRST = set({named: need for need, (_, named) in reversed(NEEDS.items())}.values
 """Of those that need the same object the first; the others are slow."""
 
 
-@pytest.mark.fast_cases(4)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "need", [need if need in FIRST else pytest.param(need, marks=pytest.mark.slow) for need in NEEDS]
 )

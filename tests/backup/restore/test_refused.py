@@ -64,6 +64,7 @@ def test_one_table_alone(ruled: Vault) -> None:
     assert answer["differences"][0].startswith("public.bad: 0 of 2 rows came back: ")
 
 
+@pytest.mark.slow
 def test_a_sequence_that_cannot_stand_there(ruled: Vault) -> None:
     """It has another end by the schema than by the manifest; those beside it go where they stood."""
     ruled.sql("CREATE SEQUENCE short MAXVALUE 5; CREATE SEQUENCE other START 7")
@@ -86,6 +87,7 @@ def test_a_rehearsal_is_not_proven_by_it(ruled: Vault) -> None:
     assert ruled.scratch() == []
 
 
+@pytest.mark.slow
 def test_one_part_of_many(vault: Vault) -> None:
     vault.sql(RULE.format(replace="", least=0))
     vault.sql("CREATE TABLE t (n int CHECK (fair(n)), body text)")

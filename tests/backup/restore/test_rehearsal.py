@@ -153,7 +153,7 @@ def test_a_role_that_may_not_create_databases(saved: Vault) -> None:
     assert "ALTER ROLE … CREATEDB for nightshift's role" in str(raised.value.hint)
 
 
-@pytest.mark.fast_cases("9")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_one_that_is_ended_from_outside(saved: Vault, how: signal.Signals) -> None:
     """Held in its own scratch database by a view that takes a minute to fill, so that it is there that it ends."""
@@ -205,7 +205,7 @@ def test_a_database_that_is_only_called_so_is_left_alone(saved: Vault) -> None:
         saved.postgres.drop_database("nightshift_rehearsal_results")
 
 
-@pytest.mark.fast_cases("schema")
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["logs", "schema.sql"])
 def test_an_object_that_no_restore_reads_is_altered(saved: Vault, what: str) -> None:
     (saved.house.directory / "app.log").write_text("a line\n")

@@ -107,6 +107,7 @@ def test_a_restore_knows_them_by_the_proof(vault: Vault, made: str, names: str) 
     assert f"PostgreSQL words these differently once restored: {names}" in answer["warnings"]
 
 
+@pytest.mark.slow
 def test_another_definition_than_the_proof_found_is_told(vault: Vault) -> None:
     vault.sql(f"{LATER}; CREATE INDEX t_a ON t (index_by(a)); ALTER TABLE child ALTER x DROP DEFAULT")
     vault.save()

@@ -160,6 +160,7 @@ def test_what_a_killed_one_has_left(night: House, guarded: EmbeddedPostgres) -> 
     assert found == [(alive,)]
 
 
+@pytest.mark.slow
 def test_without_a_way_to_make_a_role(night: House, guarded: EmbeddedPostgres) -> None:
     save(night)
     guarded.execute("ALTER ROLE night NOCREATEROLE")

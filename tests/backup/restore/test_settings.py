@@ -111,6 +111,7 @@ def test_settings_that_change_what_connections_see(vault: Vault) -> None:
     assert vault.rehearse()["proven"]
 
 
+@pytest.mark.slow
 def test_one_that_is_refused_costs_nothing_else(saved: Vault) -> None:
     with_one_more(saved, "no_such_setting", "1")
     with_one_more(saved, "work_mem", "secret value")

@@ -28,7 +28,7 @@ def altered(jobs: JobScene, statement: str) -> None:
     assert jobs.runs()[0]["result"]["files"]["deleted"] == 32
 
 
-@pytest.mark.fast_cases("type")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [
@@ -43,7 +43,7 @@ def test_the_next_run_takes_the_tables_as_they_are_then(jobs: JobScene, statemen
     jobs.converge()
 
 
-@pytest.mark.fast_cases("CASCADE")
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["ON DELETE CASCADE", "ON DELETE SET NULL"])
 def test_a_reference_that_comes(jobs: JobScene, action: str) -> None:
     """Its rows go with the next run, which knows of them, or stay where they are meant to."""

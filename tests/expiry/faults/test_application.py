@@ -56,6 +56,7 @@ def test_a_job_that_is_being_extended_is_passed_over(jobs: JobScene, commits: bo
     assert jobs.converge()["tables"][0]["expired"] == (0 if commits else 1)
 
 
+@pytest.mark.fast_cases("True")
 @pytest.mark.parametrize("dies", [False, True])
 def test_an_extension_that_comes_too_late_finds_no_row(jobs: JobScene, dies: bool) -> None:
     """It waits for us; where we do not commit, it has come in time."""
@@ -82,7 +83,7 @@ def test_an_extension_that_comes_too_late_finds_no_row(jobs: JobScene, dies: boo
     jobs.converge()
 
 
-@pytest.mark.fast_cases("of", "the", "job")
+@pytest.mark.fast_cases("taken-of its payment", "committing-of the job")
 @pytest.mark.parametrize("row", [SMS, FAILURE], ids=["of the job", "of its payment"])
 @pytest.mark.parametrize("step", [ProgressStep.TAKEN, ProgressStep.COMMITTING])
 def test_a_row_for_a_job_that_is_going(jobs: JobScene, row: str, step: ProgressStep) -> None:

@@ -17,7 +17,7 @@ from tests.support.tcp_proxy import TcpProxy
 AT_WORK = f"NOT {LOCK_HOLDER}"
 
 
-@pytest.mark.fast_cases("claimed-1", "deleted-12")
+@pytest.mark.fast_cases("claimed-1")
 @pytest.mark.parametrize(
     ("step", "occurrence"),
     [

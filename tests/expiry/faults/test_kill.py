@@ -46,7 +46,7 @@ def test_killed_at_a_step(jobs: JobScene, step: ProgressStep, occurrence: int) -
     jobs.converge()
 
 
-@pytest.mark.fast_cases("before", "its", "answer")
+@pytest.mark.fast_cases("before its answer")
 @pytest.mark.parametrize("reached", [False, True], ids=["before S3 has it", "before its answer"])
 def test_killed_in_the_middle_of_a_request(jobs: JobScene, reached: bool) -> None:
     jobs.fill()

@@ -56,7 +56,7 @@ def test_a_job_that_somebody_works_on_is_passed_over(jobs: JobScene, lock: str) 
     assert jobs.converge()["tables"][0]["expired"] == 1
 
 
-@pytest.mark.fast_cases("far", "leaf")
+@pytest.mark.fast_cases("far leaf")
 @pytest.mark.parametrize(
     "lock",
     [
@@ -79,6 +79,7 @@ def test_a_row_that_hangs_on_a_job_is_locked(jobs: JobScene, lock: str) -> None:
     assert jobs.converge()["tables"][0]["expired"] == 1
 
 
+@pytest.mark.slow
 def test_a_whole_table_is_locked(jobs: JobScene) -> None:
     jobs.fill(8)
     with transaction(jobs, "LOCK TABLE payment_failure IN ACCESS EXCLUSIVE MODE"):
@@ -122,6 +123,7 @@ def test_locked_and_refused_at_once(jobs: JobScene) -> None:
     jobs.converge()
 
 
+@pytest.mark.slow
 def test_a_deadlock(jobs: JobScene) -> None:
     """The application waits for a job that we hold, and we for a payment that it holds: ours gives in."""
     jobs.fill()

@@ -17,6 +17,7 @@ from tests.support.s3_faults import Action
 from tests.support.s3_proxy import S3Proxy
 
 
+@pytest.mark.fast_cases("InternalError")
 @pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
 def test_a_key_that_is_to_be_sent_again(jobs: JobScene, proxy: S3Proxy, code: str) -> None:
     jobs.fill()
@@ -60,7 +61,7 @@ def test_pauses_grow(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=tries[-1].isoformat())
 
 
-@pytest.mark.fast_cases("action0", "action2")
+@pytest.mark.fast_cases("action0")
 @pytest.mark.parametrize(
     "fault", [faults.slow_down(), faults.internal_error(), faults.disconnect(), faults.store_then_disconnect()]
 )
@@ -94,6 +95,7 @@ def test_it_stays_down(jobs: JobScene, proxy: S3Proxy, fault: Action, code: str)
     assert jobs.converge(scheduled_time=later(1))["files"]["deleted"] == FILES
 
 
+@pytest.mark.slow
 def test_nobody_listens(jobs: JobScene) -> None:
     jobs.fill()
     answer = run_impatiently(jobs, "http://127.0.0.1:9")
@@ -112,7 +114,7 @@ def test_it_stalls(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=later(1))
 
 
-@pytest.mark.fast_cases("nothing", "half of it")
+@pytest.mark.fast_cases("nothing")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -157,6 +159,7 @@ def test_an_answer_about_other_keys(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=later(1))
 
 
+@pytest.mark.slow
 def test_the_rest_of_the_run_is_not_kept_up(jobs: JobScene, proxy: S3Proxy) -> None:
     """Files that wait from an earlier run, and rows that expire now: both go, by the same run."""
     jobs.fill()

@@ -35,6 +35,7 @@ def test_a_key_that_s3_takes_in_no_way(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=later(1))
 
 
+@pytest.mark.slow
 def test_one_by_one_it_does_not_go_on_without_s3(jobs: JobScene, proxy: S3Proxy) -> None:
     """When S3 falls silent, the keys that are left are not tried each."""
     jobs.fill(8)
@@ -77,6 +78,7 @@ def test_a_bucket_that_is_not_there(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=later(1))
 
 
+@pytest.mark.slow
 def test_versions_refused(jobs: JobScene, proxy: S3Proxy) -> None:
     """File by file: what S3 refuses of one does not stop the next."""
     jobs.fill(8)
