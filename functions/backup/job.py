@@ -18,8 +18,8 @@ from nightshift.backup.inventory import BackupState, FoundBackup, find_backups, 
 from nightshift.backup.manifest import BackupManifest, BackupPath, backup_name
 from nightshift.backup.orphans import OrphanCleanup, delete_orphans, known_run_ids
 from nightshift.backup.retention import (
+    BackupRetention,
     PruneResult,
-    RetentionPolicy,
     apply_retention,
     prune_backups,
     retention_candidates,
@@ -221,7 +221,7 @@ class BackupRun:
     def prune_backups(self, made: str | None = None, *, dry_run: bool = False) -> PruneResult:
         """Applies retention to the existing backups. `made`, the backup of this run, is never deleted."""
         settings, now = self.services.settings, self.services.now()
-        keep = RetentionPolicy(
+        keep = BackupRetention(
             daily=settings.backup_keep_daily,
             weekly=settings.backup_keep_weekly,
             monthly=settings.backup_keep_monthly,

@@ -61,28 +61,28 @@ def _expired(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, .
         settings, [bucket for policy in policies for files in policy.files for bucket in files.named_buckets]
     )
     versions, listener = settings.expire_file_versions, services.listener
-    drain = OutboxWorker(database, outbox, services.s3_client, reach, versions=versions, listener=listener)
+    worker = OutboxWorker(database, outbox, services.s3_client, reach, versions=versions, listener=listener)
     warnings = tuple(f"no file was deleted: {why}, and may name it" for why in hidden)
     if hidden:
-        drain.stop_worker()
+        worker.stop_worker()
     tables: list[ExpiredTable] = []
     tallies: list[FileTally] = []
     # The locks last until the last file is deleted, because a restored row might name a file again.
     locks = TableLocks(database)
     try:
         if taken := locks.take([place.table for place in named]):
-            drain.stop_worker()
+            worker.stop_worker()
             warnings += (f"no file was deleted: a restore into {taken.label} is in progress, and may bring rows",)
         # SQLite permits only one writer at a time, so the run deletes the files after the rows.
-        background = BackgroundOutboxWorker(drain) if database.is_postgresql else nullcontext(drain)
+        background = BackgroundOutboxWorker(worker) if database.is_postgresql else nullcontext(worker)
         with _archive(run, services, policies) as archive, background as files:
             for turn in _turns(run, services, policies, named):
                 table, tally = expire_table(replace(turn, archive=archive, committed=files.wake_worker, locks=locks))
                 tables.append(table)
                 tallies.append(tally)
-        drain.rewind()
-        drain.work_off_batches()
-        return ExpiryResult(tables=tuple(tables), files=_tallied(drain.result(warnings), tallies))
+        worker.rewind()
+        worker.work_off_batches()
+        return ExpiryResult(tables=tuple(tables), files=_tallied(worker.result(warnings), tallies))
     except Exception as exc:
         error = to_user_error(exc)
         done = ExpiryResult(tables=tuple(tables), files=_tallied(FilesResult(warnings=warnings), tallies))

@@ -15,8 +15,8 @@ from local.s3 import EmbeddedS3
 from nightshift.backup.inventory import BackupPin, BackupState, find_backups, pin_backup, unpin_backup
 from nightshift.backup.manifest import BackupPath, sha256_of
 from nightshift.backup.retention import (
+    BackupRetention,
     PruneResult,
-    RetentionPolicy,
     apply_retention,
     prune_backups,
     retention_candidates,
@@ -27,7 +27,7 @@ from tests.support.s3_faults import access_denied, call_before, disconnect, slow
 from tests.support.s3_proxy import S3Proxy
 
 NAMES = [f"backup_2025_10_{21 - days:02}_0000" for days in range(4)]
-KEEP = RetentionPolicy(daily=1, weekly=0, monthly=0, zone=SEOUL)
+KEEP = BackupRetention(daily=1, weekly=0, monthly=0, zone=SEOUL)
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightshift.backup.retention import RetentionCandidate, RetentionPolicy, apply_retention
+from nightshift.backup.retention import BackupRetention, RetentionCandidate, apply_retention
 from tests.backup.year import KEEP, NIGHTS, Year
 
 SEOUL = "Asia/Seoul"
 NOW = datetime(2025, 10, 20, 15, tzinfo=UTC)
 """Midnight of 21 October in Seoul."""
 LATER = NOW + timedelta(days=2)
-ONE_DAY = RetentionPolicy(daily=1, weekly=0, monthly=0, zone=SEOUL)
+ONE_DAY = BackupRetention(daily=1, weekly=0, monthly=0, zone=SEOUL)
 
 candidates = st.lists(
     st.builds(
@@ -31,7 +31,7 @@ candidates = st.lists(
     unique_by=lambda one: one.name,
 )
 keeps = st.builds(
-    RetentionPolicy,
+    BackupRetention,
     daily=st.integers(1, 10),
     weekly=st.integers(0, 5),
     monthly=st.integers(0, 13),
@@ -44,13 +44,13 @@ def days_ago(days: float, *, proven: bool = False) -> RetentionCandidate:
 
 
 def kept(
-    *backups: RetentionCandidate, keep: RetentionPolicy = ONE_DAY, now: datetime = NOW
+    *backups: RetentionCandidate, keep: BackupRetention = ONE_DAY, now: datetime = NOW
 ) -> dict[str, tuple[str, ...]]:
     return {verdict.backup.name: verdict.rules for verdict in apply_retention(backups, now, keep) if verdict.is_kept}
 
 
 @given(backups=candidates, keep=keeps)
-def test_what_nobody_may_delete_stays(backups: list[RetentionCandidate], keep: RetentionPolicy) -> None:
+def test_what_nobody_may_delete_stays(backups: list[RetentionCandidate], keep: BackupRetention) -> None:
     verdicts = apply_retention(backups, NOW, keep)
     assert sorted(v.backup.name for v in verdicts) == sorted(one.name for one in backups)
     stays = [v.backup for v in verdicts if v.is_kept]
@@ -62,14 +62,14 @@ def test_what_nobody_may_delete_stays(backups: list[RetentionCandidate], keep: R
 
 
 @given(backups=candidates, keep=keeps)
-def test_deciding_again_deletes_nothing_more(backups: list[RetentionCandidate], keep: RetentionPolicy) -> None:
+def test_deciding_again_deletes_nothing_more(backups: list[RetentionCandidate], keep: BackupRetention) -> None:
     """What is left satisfies the same rules: a run that died half-way, and the next one, come to the same end."""
     left = [v.backup for v in apply_retention(backups, NOW, keep) if v.is_kept]
     assert all(v.is_kept for v in apply_retention(left, NOW, keep))
 
 
 @given(backups=candidates, keep=keeps)
-def test_untried_backups_never_push_out_a_proven_one(backups: list[RetentionCandidate], keep: RetentionPolicy) -> None:
+def test_untried_backups_never_push_out_a_proven_one(backups: list[RetentionCandidate], keep: BackupRetention) -> None:
     proven = [one for one in backups if one.proven]
     alone = {name for name, rules in kept(*proven, keep=keep).items() if {*rules} - {"newest", "the only one"}}
     assert alone <= kept(*backups, keep=keep).keys()
@@ -77,7 +77,7 @@ def test_untried_backups_never_push_out_a_proven_one(backups: list[RetentionCand
 
 @given(backups=candidates, keep=keeps)
 def test_each_rule_keeps_the_newest_of_as_many_periods_as_it_may(
-    backups: list[RetentionCandidate], keep: RetentionPolicy
+    backups: list[RetentionCandidate], keep: BackupRetention
 ) -> None:
     """Told another way than the code tells it: by groups of days, weeks and months."""
     rules = kept(*backups, keep=keep)
@@ -115,15 +115,15 @@ def test_untried_ones_are_counted_apart() -> None:
 def test_a_month_of_failures_ages_nothing() -> None:
     """Days are counted where there is a backup, not on the calendar."""
     before = [days_ago(n) for n in range(30, 37)]
-    assert len(kept(*before, days_ago(0), keep=RetentionPolicy(daily=7, weekly=0, monthly=0, zone=SEOUL))) == 7
+    assert len(kept(*before, days_ago(0), keep=BackupRetention(daily=7, weekly=0, monthly=0, zone=SEOUL))) == 7
 
 
 def test_days_begin_at_the_zone_s_midnight() -> None:
     """An hour apart, and in Seoul on two days."""
     late, early = RetentionCandidate("late", NOW, False), RetentionCandidate("early", NOW - timedelta(hours=1), False)
-    two_days = RetentionPolicy(daily=2, weekly=0, monthly=0, zone=SEOUL)
+    two_days = BackupRetention(daily=2, weekly=0, monthly=0, zone=SEOUL)
     assert set(kept(early, late, keep=two_days, now=LATER)) == {"late", "early"}
-    assert set(kept(early, late, keep=RetentionPolicy(daily=2, weekly=0, monthly=0, zone="UTC"), now=LATER)) == {"late"}
+    assert set(kept(early, late, keep=BackupRetention(daily=2, weekly=0, monthly=0, zone="UTC"), now=LATER)) == {"late"}
 
 
 def test_of_one_day_the_newest_stays() -> None:
@@ -156,7 +156,7 @@ def test_a_run_for_an_earlier_night_deletes_no_later_backup() -> None:
 @pytest.mark.parametrize("numbers", [(0, 4, 12), (7, -1, 12), (7, 4, -1)])
 def test_numbers_that_would_keep_nothing_are_refused(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="at least one day"):
-        RetentionPolicy(*numbers, zone=SEOUL)
+        BackupRetention(*numbers, zone=SEOUL)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from nightshift.backup.retention import RetentionCandidate, RetentionDecision, RetentionPolicy, apply_retention
+from nightshift.backup.retention import BackupRetention, RetentionCandidate, RetentionDecision, apply_retention
 
 ZONE = "Asia/Seoul"
-KEEP = RetentionPolicy(daily=7, weekly=4, monthly=12, zone=ZONE)
+KEEP = BackupRetention(daily=7, weekly=4, monthly=12, zone=ZONE)
 FIRST_NIGHT = datetime(2024, 12, 31, 15, tzinfo=UTC)
 """Midnight of New Year's Day 2025 in Seoul."""
 NIGHTS = 365

@@ -15,7 +15,7 @@ from nightshift.job_spec import list_jobs, load_object, load_spec
 from nightshift.policy.embedding import EmbeddingPolicy
 from nightshift.policy.expiry import ExpiryPolicy
 from nightshift.policy.file import parse_policies
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.progress_events import ProgressStep
 from nightshift.run import _Input
 from nightshift.settings import Settings
@@ -153,7 +153,7 @@ def keys_of(model: type[BaseModel]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("job", "section", "model"),
     [
-        ("cleanup", "retention", RetentionRule),
+        ("cleanup", "retention", RetentionPolicy),
         ("expire_jobs", "expiry", ExpiryPolicy),
         ("reembed", "embedding", EmbeddingPolicy),
     ],

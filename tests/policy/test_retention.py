@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nightshift.errors import InvalidSettings
 from nightshift.policy.file import load_policies, parse_policies
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.settings import Settings
 from tests.support.attempts import attempt
 from tests.support.engine import policy_for
@@ -19,7 +19,7 @@ from tests.support.engine import policy_for
 SETTINGS = Settings.from_env({"LOG_RETENTION_DAYS": "45", "TIMEZONE": "Europe/Berlin"})
 
 
-def parse(text: str) -> tuple[RetentionRule, ...]:
+def parse(text: str) -> tuple[RetentionPolicy, ...]:
     return parse_policies(text, SETTINGS, source="policies.toml").retention
 
 

@@ -11,8 +11,8 @@ from nightshift.database.insertable import InsertColumn
 from nightshift.restore.column_fit import (
     ColumnFit,
     common_type,
+    fit_columns,
     is_safe_cast,
-    map_columns,
     sqlite_widens,
 )
 from nightshift.rows.reader import ArchivedColumn
@@ -104,7 +104,7 @@ def slot(name: str, type_name: str = "integer", **more: Any) -> InsertColumn:
 
 
 def test_by_name_whatever_the_order() -> None:
-    found = map_columns([column("a"), column("b")], [slot("b"), slot("a")], {}, is_safe_cast)
+    found = fit_columns([column("a"), column("b")], [slot("b"), slot("a")], {}, is_safe_cast)
     assert isinstance(found, ColumnFit)
     assert [(f.slot.name, f.source.name) for f in found.filled] == [("b", "b"), ("a", "a")]
     assert found.notes == ()
@@ -112,7 +112,7 @@ def test_by_name_whatever_the_order() -> None:
 
 def test_what_differs_is_said() -> None:
     slots = [slot("a", "bigint"), slot("new", default=True), slot("plus"), slot("sum", generated=True), slot("to")]
-    found = map_columns(
+    found = fit_columns(
         [column("a"), column("gone"), column("from"), column("sum")], slots, {"from": "to"}, is_safe_cast
     )
     assert isinstance(found, ColumnFit)
@@ -128,7 +128,7 @@ def test_what_differs_is_said() -> None:
 
 def test_what_cannot_be_is_named_in_full() -> None:
     slots = [slot("a", "smallint"), slot("must", required=True)]
-    found = map_columns([column("a")], slots, {"b": "c"}, is_safe_cast)
+    found = fit_columns([column("a")], slots, {"b": "c"}, is_safe_cast)
     assert found == [
         "rename: no archived column b",
         "a is smallint now, was integer: values could change",

@@ -18,7 +18,7 @@ from nightshift.database import postgres
 from nightshift.database.connect import Database
 from nightshift.database.upgrades import ensure_tables
 from nightshift.database.url import parse_database_url
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.progress_events import ProgressEvent, ProgressStep
 from nightshift.results.cleanup import TableResult
 from nightshift.rows.sample import CsvSample
@@ -32,10 +32,10 @@ from tests.support.house import AS_OF, House
 NOW = datetime.fromisoformat(AS_OF)
 
 
-def policy_for(table: str, timestamp: str = "created_at", keep_days: int = 30, **more: object) -> RetentionRule:
+def policy_for(table: str, timestamp: str = "created_at", keep_days: int = 30, **more: object) -> RetentionPolicy:
     """A policy in Seoul's time."""
     given = {"timezone": "Asia/Seoul", "table": table, "timestamp": timestamp, "keep_days": keep_days, **more}
-    return RetentionRule.model_validate(given)
+    return RetentionPolicy.model_validate(given)
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def database_of(house: House) -> Iterator[Database]:
     yield Database(parse_database_url(house.url), deadline=time.monotonic() + 3600)
 
 
-def aim(house: House, policy: RetentionRule) -> CleanupTarget:
+def aim(house: House, policy: RetentionPolicy) -> CleanupTarget:
     """What the engine knows of a table (PostgreSQL) before it starts."""
     with database_of(house) as database, database.connect() as connection:
         info = postgres.describe_table(connection, policy.table, policy.timestamp)
@@ -59,7 +59,7 @@ def aim(house: House, policy: RetentionRule) -> CleanupTarget:
         return CleanupTarget(policy=policy, info=info, axis=axis, cutoff=policy.cutoff(NOW), server_version=version[0])
 
 
-def paths(house: House, policy: RetentionRule) -> list[str]:
+def paths(house: House, policy: RetentionPolicy) -> list[str]:
     """How each heap with something to look at would be walked: `ctid_range_condition` or `time_range_condition`."""
     target = aim(house, policy)
     with database_of(house) as database, database.connect() as connection:
@@ -78,7 +78,7 @@ class Done:
         return [event for event in self.events if event.step is step]
 
 
-def archive(house: House, policy: RetentionRule, *, chunk_bytes: int = 32 << 20, workers: int = 1) -> Done:
+def archive(house: House, policy: RetentionPolicy, *, chunk_bytes: int = 32 << 20, workers: int = 1) -> Done:
     """Archive one table with chunks of any size."""
     run, settings, events = JobRun("cleanup", NOW), Settings.from_env(house.env), list[ProgressEvent]()
     with environ_of(house.env), database_of(house) as database:

@@ -107,7 +107,7 @@ class ChunkArchiver:
         self.uploader = uploader
         self._listener = listener
         self._returning = DeletionCheck(target)
-        self._seal = LedgerCommit(uploader, ledger, listener, postgresql=target.is_postgresql)
+        self._ledger_commit = LedgerCommit(uploader, ledger, listener, postgresql=target.is_postgresql)
 
     def archive_chunk(
         self,
@@ -205,7 +205,7 @@ class ChunkArchiver:
 
     def commit_chunk(self, connection: RowConnection, entries: Sequence[LedgerEntry]) -> None:
         """Record the objects in the transaction that deletes their rows, and commit; see `LedgerCommit`."""
-        self._seal(connection, self.target.info.name.label, entries)
+        self._ledger_commit(connection, self.target.info.name.label, entries)
 
     def apply_column_types(self, rows: pa.Table) -> pa.Table:
         """Returns fetched rows with the final Arrow types of their columns."""

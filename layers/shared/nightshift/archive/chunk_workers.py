@@ -79,7 +79,7 @@ class ChunkWorkerPool:
 
     def __init__(
         self,
-        mover: ChunkArchiver,
+        chunk_archiver: ChunkArchiver,
         connect: Callable[[], RowConnection],
         limits: RunLimits,
         tally: ArchiveStats,
@@ -92,7 +92,7 @@ class ChunkWorkerPool:
             tally: counters of committed work. After a failure the counters are still correct.
             sample: collects the first rows that were committed.
         """
-        self.mover = mover
+        self.chunk_archiver = chunk_archiver
         self.connect = connect
         self.limits = limits
         self.tally = tally
@@ -105,7 +105,7 @@ class ChunkWorkerPool:
         Raises:
             NightshiftError: the first failure. Chunks committed before the failure stay committed.
         """
-        workers = self.limits.workers if self.mover.target.is_postgresql else 1
+        workers = self.limits.workers if self.chunk_archiver.target.is_postgresql else 1
         self.pool.run(partial(self._work, ranges), workers)
         if (refusal := self.tally.refused.first) and self.tally.refused.whole and not self.tally.rows:
             raise refusal  # no row could be deleted, so single rows are not the cause
@@ -162,7 +162,7 @@ class ChunkWorkerPool:
         """Record the cause of a failed try. Returns True if the chunk must not be tried again."""
         match exc:
             case RowsLocked():
-                if known.skip_locked or not self.mover.target.is_postgresql:
+                if known.skip_locked or not self.chunk_archiver.target.is_postgresql:
                     # The whole table is locked: every other chunk would wait as long without success.
                     logger.warning("the table is locked, left for the next run", extra={"detail": exc.detail})
                     self.tally.locked += 1
@@ -193,7 +193,7 @@ class ChunkWorkerPool:
         refused, refusal = self.tally.refused, known.refusal
         assert refusal is not None  # else nothing is to be found
         refused.first = refused.first or refusal
-        if not self.mover.target.is_postgresql:
+        if not self.chunk_archiver.target.is_postgresql:
             # SQLite has no server that could try the rows. The chunk is halved until it is a single row.
             if refused.rows >= MOST_REFUSED_ALONE or not scan.allocator.split_chunk(chunk):
                 self._leave(refusal, chunk if chunk.width == 1 else None)
@@ -223,7 +223,7 @@ class ChunkWorkerPool:
 
     def _piecemeal(self, connection: RowConnection, scan: ScanRange, chunk: ChunkRange) -> None:
         """Archive a chunk by number of rows, if it is too large and cannot be split, e.g. a bulk load at one time."""
-        limit = FALLBACK_ROW_LIMIT if self.mover.target.is_postgresql else 1
+        limit = FALLBACK_ROW_LIMIT if self.chunk_archiver.target.is_postgresql else 1
         known = _Known()
         while self.pool.has_time():
             try:
@@ -265,7 +265,7 @@ class ChunkWorkerPool:
         # A single row must be archived, whatever its size.
         bounds = self.transaction_limits(size=UNBOUNDED if limit == 1 else None)
         condition = scan.condition(chunk) + without.but
-        rows, entries = self.mover.archive_chunk(
+        rows, entries = self.chunk_archiver.archive_chunk(
             connection, scan.heap, condition, bounds, skip_locked=skip_locked, limit=limit
         )
         now = time.monotonic()
@@ -285,4 +285,4 @@ class ChunkWorkerPool:
         try:
             self._sample.add_rows(rows)
         except Exception:
-            logger.exception("no sample could be taken", extra={"table": self.mover.target.info.name.label})
+            logger.exception("no sample could be taken", extra={"table": self.chunk_archiver.target.info.name.label})

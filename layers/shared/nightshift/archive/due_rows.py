@@ -70,7 +70,7 @@ def process_due_rows(
     """
     assert context.uploader is not None  # only a dry run has none
     assert context.ledger is not None
-    mover = ChunkArchiver(target, context.uploader, context.ledger, context.listener)
+    chunk_archiver = ChunkArchiver(target, context.uploader, context.ledger, context.listener)
     connect: Callable[[], RowConnection]
     if target.is_postgresql:
         connect = partial(PostgresConnection, context.database.target)
@@ -80,7 +80,7 @@ def process_due_rows(
         _work(
             connection,
             context,
-            ChunkWorkerPool(mover, connect, context.limits, tally, sample or CsvSample(0)),
+            ChunkWorkerPool(chunk_archiver, connect, context.limits, tally, sample or CsvSample(0)),
         )
     except RowTooBig as exc:
         context.database.refresh_timeouts(connection)
@@ -131,7 +131,7 @@ def _finish(
 
 def _work(connection: Connection, context: ArchiveContext, archiver: ChunkWorkerPool) -> None:
     """Archive and drop whole partitions first, then archive the other heaps chunk by chunk."""
-    target, limits = archiver.mover.target, context.limits
+    target, limits = archiver.chunk_archiver.target, context.limits
     expected = statistics.expected_due(connection, target)
     whole = droppable_partitions(connection, target)
     connection.rollback()
@@ -226,26 +226,26 @@ def drop_partitions(archiver: ChunkWorkerPool, heaps: list[HeapTable]) -> list[H
 
 def _drop(archiver: ChunkWorkerPool, connection: RowConnection, heap: HeapTable) -> None:
     assert heap.parent is not None  # a droppable heap is a partition
-    mover, bounds = archiver.mover, archiver.transaction_limits(size=UNBOUNDED)
-    target = mover.target
+    chunk_archiver, bounds = archiver.chunk_archiver, archiver.transaction_limits(size=UNBOUNDED)
+    target = chunk_archiver.target
     entries: list[LedgerEntry] = []
     try:
         with connection.transaction(bounds):
             # A SHARE lock excludes writers and admits readers: from here on the partition cannot change.
             connection.run_statement(f"LOCK TABLE {heap.name.sql} IN SHARE MODE")
-            mover.check_schema_unchanged(connection, heap)
+            chunk_archiver.check_schema_unchanged(connection, heap)
             if connection.execute(
                 f"SELECT count(*) FROM (SELECT 1 FROM {heap.name.sql} WHERE {target.not_due_condition} LIMIT 1) s"
             ):
                 raise StatementRefused("it holds rows without a time, or with a mark in its place")
             batches = connection.stream_rows(target.select_sql(heap), bounds)
             for rows in rebatch(batches, archiver.limits.chunk_bytes):
-                entries += mover.uploader.upload_rows(target, mover.apply_column_types(rows))
+                entries += chunk_archiver.uploader.upload_rows(target, chunk_archiver.apply_column_types(rows))
             connection.run_statement(f"ALTER TABLE {heap.parent.sql} DETACH PARTITION {heap.name.sql}")
             connection.run_statement(f"DROP TABLE {heap.name.sql}")
-            mover.commit_chunk(connection, entries)
+            chunk_archiver.commit_chunk(connection, entries)
     except BaseException:
-        mover.uploader.abort_upload([entry.key for entry in entries])
+        chunk_archiver.uploader.abort_upload([entry.key for entry in entries])
         raise
     with archiver.tally.lock:
         archiver.tally.add_chunk(None, entries)

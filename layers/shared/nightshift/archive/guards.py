@@ -26,7 +26,7 @@ from nightshift.archive.table_guards import (
 from nightshift.archive.target import CleanupTarget
 from nightshift.database import references
 from nightshift.database.catalog import OnDelete, TableInfo, quote_identifier, split_name
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.results.common import GuardRefusal
 from nightshift.rows.reserved_names import EXACT
 
@@ -47,7 +47,7 @@ class GuardContext:
     """Notes for the result of a dry run. Guards append notes."""
 
 
-def check_timestamp_column(policy: RetentionRule, info: TableInfo, *, postgresql: bool) -> GuardRefusal | None:
+def check_timestamp_column(policy: RetentionPolicy, info: TableInfo, *, postgresql: bool) -> GuardRefusal | None:
     """Refuse a table whose timestamp column does not exist, or has a type that a policy cannot use."""
     column = info.column(policy.timestamp)
     if column is None:

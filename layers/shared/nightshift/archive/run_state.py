@@ -14,7 +14,7 @@ from nightshift.archive.ledger import LedgerEntry
 from nightshift.archive.target import CleanupTarget
 from nightshift.database.catalog import HeapTable
 from nightshift.errors import NightshiftError
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.results.cleanup import TableResult
 from nightshift.results.common import RunStatus
 
@@ -128,7 +128,7 @@ LATE = "due rows came or moved while the run went on; the next run takes them"
 
 
 def build_table_result(
-    of: CleanupTarget | RetentionRule, tally: ArchiveStats, status: RunStatus, started: float, **more: Any
+    of: CleanupTarget | RetentionPolicy, tally: ArchiveStats, status: RunStatus, started: float, **more: Any
 ) -> TableResult:
     """Returns the result of a table, with the work committed so far."""
     if isinstance(of, CleanupTarget) and of.beyond:

@@ -23,7 +23,7 @@ from nightshift.archive.volume import check_volume, estimate_due_rows
 from nightshift.database import postgres, sqlite
 from nightshift.database.connect import is_lock_timeout, refused_statement
 from nightshift.errors import NightshiftError, RowsReturn, RowsVanish
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.results.cleanup import TableResult
 from nightshift.results.common import GuardRefusal, RunStatus
 from nightshift.rows.timestamp_column import TimestampColumn
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def archive_table(
-    context: ArchiveContext, run: JobRun, policy: RetentionRule, sample: CsvSample | None = None
+    context: ArchiveContext, run: JobRun, policy: RetentionPolicy, sample: CsvSample | None = None
 ) -> TableResult:
     """Archive the due rows of one policy's table, and return the result.
 
@@ -84,7 +84,7 @@ def _failure(exc: Exception, table: str) -> dict[str, Any]:
 
 
 def _aim(
-    connection: Connection, context: ArchiveContext, run: JobRun, policy: RetentionRule
+    connection: Connection, context: ArchiveContext, run: JobRun, policy: RetentionPolicy
 ) -> tuple[CleanupTarget, list[str]] | GuardRefusal:
     """Describe the table and run the guards. Returns the target and the guards' notes for a dry run, or a refusal."""
     postgresql = context.database.is_postgresql

@@ -13,7 +13,7 @@ from nightshift.database import postgres
 from nightshift.database.catalog import HeapTable, TableInfo
 from nightshift.database.search_path import HANDED_OVER
 from nightshift.database.sqlite import SHAPE_SQL, row_identifier
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.rows.timestamp_column import TimestampColumn
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class CleanupTarget:
         watch: detects holds that are set while the run works.
     """
 
-    policy: RetentionRule
+    policy: RetentionPolicy
     info: TableInfo
     axis: TimestampColumn
     cutoff: datetime

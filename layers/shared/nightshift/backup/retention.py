@@ -50,7 +50,7 @@ class RetentionCandidate:
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionPolicy:
+class BackupRetention:
     """Number of days, weeks and months of which to keep a backup. Days and weeks begin in the time zone `zone`.
 
     Raises:
@@ -80,7 +80,7 @@ class RetentionDecision:
 
 
 def apply_retention(
-    backups: Iterable[RetentionCandidate], now: datetime, keep: RetentionPolicy, *, made: str | None = None
+    backups: Iterable[RetentionCandidate], now: datetime, keep: BackupRetention, *, made: str | None = None
 ) -> tuple[RetentionDecision, ...]:
     """Returns the decision on every good backup, newest first.
 
@@ -108,7 +108,7 @@ def apply_retention(
 
 
 def _count(
-    ordered: Sequence[RetentionCandidate], keep: RetentionPolicy, kind: str, rules: dict[str, list[str]]
+    ordered: Sequence[RetentionCandidate], keep: BackupRetention, kind: str, rules: dict[str, list[str]]
 ) -> None:
     """Add a rule to the newest backup of each of the last days, weeks and months that have a backup."""
     zone = ZoneInfo(keep.zone)

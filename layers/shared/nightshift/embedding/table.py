@@ -162,14 +162,14 @@ def _work(turn: EmbeddingContext, session: DocumentStore, standing: ModelState |
     _tell(turn, session, ProgressStep.SETTLED)
     session = _open_store(turn, connection, resolve_policy(connection, turn.policy, turn.target_model.dimension))
     connection.rollback()
-    scan = _sweep(turn, session, progress)
+    scan = _document_scan(turn, session, progress)
     progress.in_time = scan.scan_documents(VectorStore.READERS, DocumentFilter(), counted=False)
 
 
 def _embed_stale(turn: EmbeddingContext, session: DocumentStore, progress: _RunState) -> None:
     """Embed stale documents with the model that readers see, and delete orphaned embeddings."""
     choice = _choice(turn, session.connection)
-    progress.in_time = _sweep(turn, session, progress).scan_documents(VectorStore.READERS, choice, counted=True)
+    progress.in_time = _document_scan(turn, session, progress).scan_documents(VectorStore.READERS, choice, counted=True)
     if progress.in_time and turn.among is None:
         turn.database.refresh_timeouts(session.connection)
         try:
@@ -185,10 +185,10 @@ def _staged(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingS
     """Fill the stage until at most one batch of documents was stale; returns False if the time did not suffice."""
     counted = True
     while True:
-        sweep = _sweep(turn, session, progress)
-        if not sweep.scan_documents(VectorStore.STAGE, DocumentFilter(), counted=counted):
+        scan = _document_scan(turn, session, progress)
+        if not scan.scan_documents(VectorStore.STAGE, DocumentFilter(), counted=counted):
             return False
-        if sweep.stale <= turn.settings.embedding_batch:
+        if scan.stale <= turn.settings.embedding_batch:
             return True
         counted = False
 
@@ -227,7 +227,7 @@ def _open_store(
     return kind(connection, source, turn.target_model, staged=staged)
 
 
-def _sweep(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats) -> DocumentScan:
+def _document_scan(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingStats) -> DocumentScan:
     deadline = turn.database.deadline - WRITING_SECONDS
     batcher = BatchEmbedder(session, turn.embedder, progress, deadline, turn.now, turn.listener)
     renew = partial(turn.database.refresh_timeouts, session.connection)

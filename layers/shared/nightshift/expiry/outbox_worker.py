@@ -223,13 +223,13 @@ rows would spend half of the run waiting for the threads that write XML for S3."
 class BackgroundOutboxWorker:
     """Context manager that runs an `OutboxWorker` in a separate thread; leaving raises the worker's exception."""
 
-    def __init__(self, drain: OutboxWorker) -> None:
-        self._drain = drain
+    def __init__(self, worker: OutboxWorker) -> None:
+        self._worker = worker
         self._changed = threading.Condition()
         self._news = 0
         self._interval = sys.getswitchinterval()
         self._over = False
-        self._pool = ThreadPoolExecutor(1, "drain")
+        self._pool = ThreadPoolExecutor(1, "outbox")
 
     def __enter__(self) -> BackgroundOutboxWorker:
         sys.setswitchinterval(SWITCH_S)
@@ -239,7 +239,7 @@ class BackgroundOutboxWorker:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._drain.stop_worker()
+            self._worker.stop_worker()
         with self._changed:
             self._over = True
             self._changed.notify_all()
@@ -258,7 +258,7 @@ class BackgroundOutboxWorker:
         seen = 0
         while news := self._next(seen):
             seen = news
-            self._drain.work_off_batches()
+            self._worker.work_off_batches()
 
     def _next(self, seen: int) -> int:
         """Wait until the number of wake-ups exceeds `seen` and return the number, or 0 when the context ends."""

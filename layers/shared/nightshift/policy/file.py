@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from nightshift.errors import InvalidSettings
-from nightshift.policy.retention import RetentionRule
+from nightshift.policy.retention import RetentionPolicy
 from nightshift.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SECTIONS = ("retention", "expiry", "embedding")
 class PolicyFile:
     """All policies of one deployment, in the order of the file."""
 
-    retention: tuple[RetentionRule, ...] = ()
+    retention: tuple[RetentionPolicy, ...] = ()
     expiry: tuple[ExpiryPolicy, ...] = ()
     embedding: tuple[EmbeddingPolicy, ...] = ()
 
@@ -52,7 +52,7 @@ def default_policies(settings: Settings) -> PolicyFile:
     the files of the rows, and a deletion would leave these files in S3.
     """
     given = {"table": "conversation_log", "keep_days": settings.log_retention_days, "timezone": settings.timezone}
-    return PolicyFile(retention=(RetentionRule.model_validate(given),))
+    return PolicyFile(retention=(RetentionPolicy.model_validate(given),))
 
 
 def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
@@ -84,7 +84,7 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
     kept = {"keep_days": settings.log_retention_days, **defaults}
     # A file without [[retention]] leaves the default retention in force.
     retention = (
-        _entries(RetentionRule, "retention", document, kept, problems)
+        _entries(RetentionPolicy, "retention", document, kept, problems)
         if "retention" in document
         else [*default_policies(settings).retention]
     )

@@ -27,7 +27,7 @@ from nightshift.settings import EpochUnit, TimeZone
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
 
 
-class RetentionRule(BaseModel):
+class RetentionPolicy(BaseModel):
     """Policy for the retention of one table's rows. The module's docstring describes the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

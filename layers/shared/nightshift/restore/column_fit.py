@@ -61,7 +61,7 @@ class ColumnFit:
         return self.names.get(file.metadata.get("nightshift.timestamp", ""))
 
 
-def map_columns(
+def fit_columns(
     columns: Sequence[ArchivedColumn],
     slots: Sequence[InsertColumn],
     rename: Mapping[str, str],

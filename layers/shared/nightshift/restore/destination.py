@@ -17,8 +17,8 @@ from nightshift.restore.column_fit import (
     ColumnFit,
     common_type,
     duplicate_targets,
+    fit_columns,
     is_safe_cast,
-    map_columns,
     sqlite_widens,
 )
 from nightshift.restore.request import RestoreRequest
@@ -83,7 +83,7 @@ def plan_destination(
     rule = is_safe_cast if name.schema else sqlite_widens
     fits: dict[str | None, ColumnFit] = {}
     for fingerprint, shape in shapes.items():
-        fitting = map_columns(shape, table.slots, request.rename, rule)
+        fitting = fit_columns(shape, table.slots, request.rename, rule)
         if isinstance(fitting, list):
             return _impossible(name, fitting)
         fits[fingerprint] = fitting

@@ -15,7 +15,7 @@ from nightshift.results.units import format_size, format_usd
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from nightshift.policy.retention import RetentionRule
+    from nightshift.policy.retention import RetentionPolicy
     from nightshift.results.cleanup import CleanupResult, TableResult
     from nightshift.run import JobRun
     from nightshift.run_services import RunServices
@@ -89,7 +89,7 @@ def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResul
     return CleanupResult(tables=tables)
 
 
-def _policy(written: str, policies: tuple[RetentionRule, ...]) -> RetentionRule:
+def _policy(written: str, policies: tuple[RetentionPolicy, ...]) -> RetentionPolicy:
     """Returns the policy of a table. The operator's name and the policy's name may each omit the schema.
 
     Raises:
