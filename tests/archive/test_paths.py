@@ -21,6 +21,7 @@ def table(house: House, moment: str, rows: int = 300, index: str = "(created_at)
     )
 
 
+@pytest.mark.fast_cases("created_at, id", "kind = 'a'", "brin", "(created_at)-time")
 @pytest.mark.parametrize(
     ("index", "path"),
     [

@@ -19,6 +19,7 @@ def warned(answer: dict[str, Any], table: str = "doc") -> list[str]:
     return [w for w in told.get("warnings", []) if w.startswith(f"public.{table}")]
 
 
+@pytest.mark.fast_cases("oid", "lo]")
 @pytest.mark.parametrize("kind", ["oid", "lo", "file", "number"])
 def test_large_objects(house: House, kind: str) -> None:
     """An `oid` that names some, the type of the extension of that name, domains; and an `oid` that names none."""

@@ -68,6 +68,7 @@ DAMAGE: dict[str, Callable[[House, str], None]] = {
 }
 
 
+@pytest.mark.fast_cases("missing", "altered", "wrong row count")
 @pytest.mark.parametrize("damage", list(DAMAGE))
 def test_damage_has_a_name(house: House, damage: str) -> None:
     keys = fill(house)

@@ -83,6 +83,7 @@ def test_a_sequence_that_may_not_be_read(ours: BackupHouse, guest: str) -> None:
     assert "open" in [one.name for one in ours.manifest().sequences]
 
 
+@pytest.mark.slow
 def test_rows_that_policies_hide(ours: BackupHouse, guest: str) -> None:
     """All such tables are named, with what cures it; a backup without their rows would look like one with all."""
     ours.sql("CREATE ROLE keeper")
@@ -110,6 +111,7 @@ def test_rows_that_policies_hide(ours: BackupHouse, guest: str) -> None:
         ours.sql("DROP OWNED BY keeper; DROP ROLE keeper")
 
 
+@pytest.mark.slow
 def test_a_table_that_somebody_holds(backups: BackupHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     backups.sql(f"{GOOD} CREATE TABLE held (a int PRIMARY KEY); CREATE TABLE held_too (a int)")
     monkeypatch.setattr("nightshift.backup.snapshot.TOGETHER", 1)

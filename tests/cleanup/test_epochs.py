@@ -153,7 +153,7 @@ def test_a_float_is_never_taken_for_an_earlier_moment(house: House) -> None:
     assert taken >= set(range(-600, -128)), "no more than two minutes wait for another day"
 
 
-@pytest.mark.fast_cases("bigint")
+@pytest.mark.slow
 @pytest.mark.parametrize("type_", ["float8", "numeric", "bigint"])
 def test_partitions_holds_and_the_way_back(house: House, type_: str) -> None:
     """A partition that is due goes whole, one with a mark by rows; restored rows are held, and go again."""

@@ -99,6 +99,7 @@ def test_a_foreign_table(house: House) -> None:
     assert "for a foreign table, in a deployment on the server that it is on" in refusal["hint"]
 
 
+@pytest.mark.fast_cases("children", "cascade]", "restrict", "trigger]", "still referenced")
 @pytest.mark.parametrize(
     ("guard", "named", "hint", "sql"),
     [

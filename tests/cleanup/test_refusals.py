@@ -155,6 +155,7 @@ def filled(sqlite_house: House) -> House:
     return sqlite_house
 
 
+@pytest.mark.fast_cases(30)
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake(filled: House, mistake: Bad, caplog: pytest.LogCaptureFixture) -> None:
     house, url = filled, filled.url

@@ -44,7 +44,7 @@ REFERENCES = "CREATE TABLE child (log_id int REFERENCES log {}); INSERT INTO chi
 INDEX = "CREATE INDEX ON log (created_at);"
 
 
-@pytest.mark.fast_cases("no action", "at commit", "trigger]")
+@pytest.mark.fast_cases("no action", "at commit")
 @pytest.mark.parametrize(
     ("cause", "said"),
     [

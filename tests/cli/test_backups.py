@@ -129,6 +129,7 @@ def test_a_restore(lost: Vault) -> None:
     assert "old-secret" not in said.stdout
 
 
+@pytest.mark.slow
 def test_a_restore_as_json(lost: Vault) -> None:
     said = process(lost.house, "restore-backup", NAME, "--json")
 

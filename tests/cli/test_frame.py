@@ -111,6 +111,7 @@ def test_what_cannot_be_meant_touches_nothing(arguments: tuple[str, ...], house:
     assert house.slack.messages == []
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -189,6 +190,7 @@ def test_the_log_is_shown_when_asked_for(small: House) -> None:
     assert '"message":"run started"' in said.stderr
 
 
+@pytest.mark.slow
 def test_warnings_are_one_line_each(small: House) -> None:
     small.env["SLACK_BOT_TOKEN"] = "xoxb-somebody-else"
     said = process(small, "invoke", "cleanup", "--event", "-", "--json", stdin="{}")
@@ -219,6 +221,7 @@ def test_ctrl_c_is_one_line(small: House) -> None:
     assert (running.returncode, json.loads(stdout)["status"], stderr.strip()) == (130, "interrupted", "interrupted")
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_is_no_error(small: House) -> None:
     small.run()
     env = environment(small)

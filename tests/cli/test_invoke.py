@@ -109,6 +109,7 @@ def test_a_failure(small: House) -> None:
     assert len(small.texts("conversation_log")) == 2
 
 
+@pytest.mark.slow
 def test_metrics_never_reach_stdout(small: House) -> None:
     """A shell with a function's environment, copied for a closer look."""
     small.env.update(AWS_LAMBDA_FUNCTION_NAME="nightshift-cleanup", POWERTOOLS_METRICS_DISABLED="false")

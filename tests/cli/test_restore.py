@@ -62,6 +62,7 @@ def test_a_second_run_adds_nothing(archived: House) -> None:
     assert archived.value(f"SELECT count(*) FROM {TABLE}_restored") == first["restored_rows"]
 
 
+@pytest.mark.slow
 def test_json_is_the_answer_and_nothing_else(archived: House) -> None:
     said = process(archived, "restore", TABLE, "--into", "elsewhere", "--json")
     assert (said.code, said.stderr) == (0, "")
@@ -105,6 +106,7 @@ def test_rows_that_are_there_already_are_left_alone(archived: House) -> None:
     assert archived.value(f"SELECT count(*) - count(DISTINCT id) FROM {TABLE}") == 0
 
 
+@pytest.mark.slow
 def test_what_stands_after_a_failure_is_told(archived: House) -> None:
     archived.env["CLEANUP_WORKERS"] = "1"
     archived.sql(f"CREATE TABLE picky (LIKE {TABLE}, CHECK (created_at < '2025-08-22 00:00+09'))")

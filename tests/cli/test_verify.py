@@ -77,6 +77,7 @@ def test_an_orphan_is_something_to_repair(archived: House) -> None:
     assert nightshift(archived, "verify").code == 0
 
 
+@pytest.mark.slow
 def test_damage_weighs_more_than_an_orphan(archived: House) -> None:
     leave_orphan(archived)
     archived.s3.client().delete_object(Bucket=archived.bucket, Key=archived.ledger()[0]["object_key"])

@@ -148,7 +148,7 @@ def test_a_pipe_hears_how_much_of_a_backup_is_in(saved: Vault, proxy: S3Proxy, p
     assert re.fullmatch(r"restoring: 1,2\d\d of 1,2\d\d rows after \d s", lines[-1]), said.stderr
 
 
-@pytest.mark.fast_cases("arguments1")
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(
     ("arguments", "line"),

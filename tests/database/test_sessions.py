@@ -56,6 +56,7 @@ def settled(house: House, guest: str) -> House:
     return house
 
 
+@pytest.mark.slow
 def test_what_may_be_set_is_set(settled: House) -> None:
     for name, value in HOSTILE.items():
         if settled.sql(f"SELECT 1 FROM pg_settings WHERE name = '{name.lower()}' OR name = '{name}'"):

@@ -117,6 +117,7 @@ def home(request: pytest.FixtureRequest) -> House:
     return built
 
 
+@pytest.mark.fast_cases("1_archive", "5_feedback", "4_expiry")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_run_upgrades_a_version_with_its_data(home: House, version: str) -> None:
     _publish(home, version)

@@ -87,6 +87,18 @@ def test_ids_of_any_kind(documents: DocumentScene, kind: str) -> None:
     assert documents.run_table()["unchanged"] == 1200
 
 
+def test_a_trigger_that_changes_the_sessions_time_zone(documents: DocumentScene) -> None:
+    documents.fill(20, column="bytea")
+    documents.sql(
+        "CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM set_config('TimeZone', 'Pacific/Kiritimati', false); RETURN NEW; END $$;"
+        "CREATE TRIGGER move BEFORE UPDATE ON document FOR EACH ROW EXECUTE FUNCTION move()"
+    )
+    documents.env["EMBEDDING_BATCH"] = "4"
+    once(documents)
+    assert documents.value("SELECT max(abs(extract(epoch FROM now() - embedded_at))) FROM nightshift_embedding") < 3600
+
+
 def test_ids_of_text_in_sqlite(sqlite_documents: DocumentScene) -> None:
     sqlite_documents.script(
         "CREATE TABLE document (id TEXT PRIMARY KEY, content TEXT);"
@@ -112,6 +124,7 @@ def test_several_columns_are_one_text(anywhere: DocumentScene) -> None:
     assert sorted(anywhere.embedder.texts) == sorted(["A\n\n7\n\nb", "b", "A\n\n"])
 
 
+@pytest.mark.fast_cases("policy3")
 @pytest.mark.parametrize("policy", [COLUMN, INTO, COLUMN + VERSIONED, INTO + VERSIONED])
 def test_edits_additions_and_removals(anywhere: DocumentScene, policy: str) -> None:
     kind = "BLOB" if anywhere.sqlite else "vector(4)"

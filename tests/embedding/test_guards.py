@@ -78,6 +78,7 @@ def refused(scene: DocumentScene, policy: str) -> dict[str, str]:
     return refusal
 
 
+@pytest.mark.slow
 def test_what_the_policy_names_cannot_be_used(anywhere: DocumentScene) -> None:
     anywhere.fill(3)
     anywhere.script(

@@ -59,6 +59,25 @@ def test_every_row_that_left_is_in_the_archive(house: House, filled: Jobs) -> No
     assert {row["dt"] for row in house.archived("public.job")} == {"2025-10-14", "2025-10-15"}
 
 
+def test_a_trigger_that_changes_the_sessions_time_zone(house: House) -> None:
+    """Files are due at once, and not half a day later."""
+    script(house, MAKE_JOB + jobs(*range(1, 21)) + "ALTER TABLE job ADD s3_key text; UPDATE job SET s3_key = 'f' || id")
+    script(
+        house,
+        "CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM set_config('TimeZone', 'Etc/GMT+12', false); RETURN NULL; END $$;"
+        "CREATE TRIGGER move AFTER DELETE ON job FOR EACH ROW EXECUTE FUNCTION move()",
+    )
+    put(house, *(f"f{n}" for n in range(1, 21)))
+    house.env |= {"EXPIRE_FILES_BUCKET": house.bucket, "EXPIRE_BATCH": "4"}
+    house.policies(JOB + "archive = true\n" + files_of("job"))
+
+    answer = expire(house)
+
+    assert (answer["status"], answer["files"]["queued"], answer["files"]["deleted"]) == ("ok", 20, 20)
+    assert house.value("SELECT count(*) FROM nightshift_file_deletion") == 0
+
+
 def test_they_come_back_as_they_were_and_are_held(house: House, filled: Jobs) -> None:
     before = contents(house)
     expire(house)

@@ -79,7 +79,7 @@ def test_a_run_that_dies_between_two_batches_has_dissolved_nothing_that_is_due(h
     assert archived(house, "waitpoint", "batch_id") == {n: b for n, b in before.items() if n not in (20000, 20001)}
 
 
-@pytest.mark.fast_cases("i + 1", "300")
+@pytest.mark.fast_cases("i + 1")
 @pytest.mark.parametrize("reference", ["i - 1", "i + 1", "1", "300", "i % 300 + 1", "NULLIF(i, i)"])
 def test_jobs_that_reference_each_other(house: House, reference: str) -> None:
     """The one before, the next, all the same one, a circle that no batch was to hold."""

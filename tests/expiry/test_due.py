@@ -61,7 +61,7 @@ def test_every_time_is_taken_once_it_has_passed_for_certain(
         assert taken(wall, zone, as_of) == passed(wall, zone, as_of), wall
 
 
-@pytest.mark.fast_cases("New_York", "Lord_Howe-2025-04", "Apia-2011-12", "Pyongyang-2018", "UTC-")
+@pytest.mark.fast_cases("New_York-2025-11", "Apia-2011-12", "UTC-")
 @pytest.mark.parametrize(("zone", "change"), [(zone, at) for zone, moments in CHANGES.items() for at in moments])
 def test_every_quarter_of_an_hour_around_a_change(zone: str, change: str) -> None:
     """Whatever chance leaves out, on this grid nothing is."""

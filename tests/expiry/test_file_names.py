@@ -261,6 +261,7 @@ def test_a_role_that_is_bound_to_a_prefix(uploads: House) -> None:
         assert "or allow s3:ListBucket there" in refusal["hint"]
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_found_first(uploads: House) -> None:
     name(uploads, ["a", "b"])
     put(uploads, "a", "b")

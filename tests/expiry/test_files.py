@@ -187,7 +187,7 @@ def test_a_table_s_files_go_whichever_policy_deletes_its_rows(home: House) -> No
     assert home.s3.keys(home.bucket) == ["c"]
 
 
-@pytest.mark.fast_cases("char(40)", "name_of")
+@pytest.mark.fast_cases("char(40)")
 @pytest.mark.parametrize("kind", ["varchar(40)", "char(40)", "name_of_file"])
 def test_columns_of_any_type_that_is_text(house: House, kind: str) -> None:
     house.env["EXPIRE_FILES_BUCKET"] = house.bucket

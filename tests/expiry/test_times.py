@@ -49,7 +49,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.fast_cases("Los_Angeles")
+@pytest.mark.slow
 def test_every_kind_of_column(house: House, machine: str) -> None:
     """NULL is no time, and infinity never comes."""
     house.sql(f"ALTER DATABASE {house.database} SET TimeZone = 'Pacific/Kiritimati'")

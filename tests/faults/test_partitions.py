@@ -108,6 +108,7 @@ def test_the_commit_of_a_drop(scene: Scene, postgres: EmbeddedPostgres, arrived:
     converge(scene)
 
 
+@pytest.mark.slow
 def test_a_writer_keeps_a_partition_from_being_dropped(scene: Scene) -> None:
     """Its rows go one by one instead; the next run drops what is left."""
     fill(scene)

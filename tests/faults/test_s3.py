@@ -47,7 +47,7 @@ def fails(scene: Scene, proxy: S3Proxy, error: type[NightshiftError], **env: str
     return caught.value
 
 
-@pytest.mark.fast_cases("GET-503", "PUT-answer lost")
+@pytest.mark.fast_cases("PUT-answer lost")
 @pytest.mark.parametrize(
     "fault",
     [faults.internal_error(), faults.slow_down(), faults.disconnect(), faults.store_then_disconnect()],

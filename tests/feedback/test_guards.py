@@ -34,6 +34,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.fast_cases("postgresql-unknown", "sqlite-wrong_type")
 @pytest.mark.parametrize(
     ("guard", "env", "named", "hint"), REFUSALS, ids=[f"{g} {next(iter(e.values()))}" for g, e, _, _ in REFUSALS]
 )

@@ -23,6 +23,7 @@ TYPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.fast_cases("like]", "boolean true", "numeric", "integer")
 @pytest.mark.parametrize(
     ("kind", "likes", "dislikes", "like", "dislike", "others"), TYPES, ids=[f"{t[0]} {t[1]}" for t in TYPES]
 )

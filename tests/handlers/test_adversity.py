@@ -98,7 +98,7 @@ def test_the_smallest_memory_is_enough(scene: Scene) -> None:
     assert scene.done()
 
 
-@pytest.mark.fast_cases("cleanup")
+@pytest.mark.slow
 def test_a_warm_environment_survives_a_restart_of_the_database(scene: Scene, postgres: EmbeddedPostgres) -> None:
     with scene.runtime() as runtime:
         cold = runtime.invoke({**scene.event, "dry_run": True})

@@ -126,6 +126,7 @@ def test_the_smallest_memory_is_enough(precious: Precious, empty: str, job: str)
         assert answer_of(runtime.invoke({"backup": BACKUP}))["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_backup_comes_back_into_an_empty_database_and_no_other(precious: Precious, empty: str) -> None:
     saved = precious.backed_up()
     with function(precious, "restore_backup") as runtime:

@@ -103,7 +103,7 @@ def test_a_dry_run_writes_nothing(deployed: Deployed) -> None:
     assert (deployed.rows(), deployed.keys(), deployed.own_tables()) == (ROWS, [], 0)
 
 
-@pytest.mark.fast_cases("unknown key", "future")
+@pytest.mark.fast_cases("unknown key]", "future")
 @pytest.mark.parametrize(
     "event",
     [
@@ -133,6 +133,7 @@ def test_a_wrong_setting_fails_by_name_and_touches_nothing(environment: dict[str
     assert (function.rows(), function.keys(), function.own_tables()) == (ROWS, [], 0)
 
 
+@pytest.mark.slow
 def test_the_slack_reader_is_told(environment: dict[str, str], s3: EmbeddedS3) -> None:
     with SlackServer(token=TOKEN) as slack:
         function = Deployed({**environment, **slack_variables(slack)}, s3)

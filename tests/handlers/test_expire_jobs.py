@@ -63,13 +63,14 @@ def test_the_slack_reader_is_told_and_not_of_an_hour_without_work(
     assert orders.done()
 
 
+@pytest.mark.slow
 def test_an_event_that_is_not_understood_touches_nothing(orders: Orders, warm: LambdaRuntime) -> None:
     for event in ({"dry-run": True}, {"table": "job"}, {"scheduled_time": "yesterday"}, [orders.event]):
         assert warm.invoke(json.dumps(event).encode()).error_type == "InvalidEvent", event
     assert orders.untouched()
 
 
-@pytest.mark.fast_cases("wrong")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -146,6 +147,7 @@ def test_a_run_that_is_killed_by_the_clock_is_made_up_for_by_the_next(orders: Or
     assert orders.done()
 
 
+@pytest.mark.slow
 def test_every_alarm_looks_at_a_metric_that_the_function_writes(orders: Orders) -> None:
     with orders.runtime(SLACK_BOT_TOKEN="xoxb-another") as runtime:
         result = runtime.invoke(orders.event)

@@ -82,6 +82,7 @@ def test_a_good_day_is_reported_with_its_chart(
     assert len(chart.content) <= LARGEST_CHART
 
 
+@pytest.mark.fast_cases("feedback.json")
 @pytest.mark.parametrize("path", ["feedback.json", "feedback.dry_run.json"])
 def test_the_events_that_come_along_are_understood(good: GoodDay, warm: LambdaRuntime, path: str) -> None:
     """Of a day on which nobody voted."""
@@ -131,6 +132,7 @@ def test_a_bad_day_starts_reembedding_once_however_often_it_is_told(
     assert ["이전 실행에서 이미" in text for text in seen[:2]] == [False, True]
 
 
+@pytest.mark.slow
 def test_a_bus_that_says_no_fails_the_run_and_hears_of_it_by_the_next(
     bad: BadDay, bus: EventBusServer, slack: SlackServer
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_database_is_backed_up_and_comes_back_on_a_fresh_checkout(job: str) ->
     assert "backup runs first" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_function_that_fails_is_an_exit_status_of_one(event: Path) -> None:
     event.write_text('{"dry-run": true}')
     done = invoke("cleanup", event)

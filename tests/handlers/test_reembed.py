@@ -42,7 +42,7 @@ def text_of(documents: Documents, number: int) -> str:
     return f"{title}\n\n{content}"
 
 
-@pytest.mark.fast_cases("reembed.json")
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["reembed.json", "reembed.dry_run.json"])
 def test_the_events_that_come_along_do_what_they_say(
     documents: Documents, warm: LambdaRuntime, bedrock: BedrockServer, path: str
@@ -58,6 +58,7 @@ def test_the_events_that_come_along_do_what_they_say(
     assert documents.done() is not dry
 
 
+@pytest.mark.slow
 def test_an_event_that_is_delivered_twice_costs_nothing_the_second_time(
     documents: Documents, warm: LambdaRuntime, bedrock: BedrockServer, slack: SlackServer
 ) -> None:
@@ -140,7 +141,7 @@ def test_an_event_that_is_not_understood_touches_nothing(documents: Documents, w
     assert documents.untouched()
 
 
-@pytest.mark.fast_cases("DIMENSION")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
@@ -163,6 +164,7 @@ def test_a_wrong_setting_fails_by_name_and_touches_nothing(
     assert documents.untouched()
 
 
+@pytest.mark.slow
 def test_every_alarm_looks_at_a_metric_that_the_function_writes(documents: Documents) -> None:
     with documents.runtime(SLACK_BOT_TOKEN="xoxb-another") as runtime:
         result = runtime.invoke(documents.event)

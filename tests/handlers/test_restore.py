@@ -94,7 +94,7 @@ def answer_of(result: InvokeResult) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.fast_cases("restore.json")
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["restore.json", "restore.dry_run.json"])
 def test_the_events_that_come_along_do_what_they_say(archive: Archive, path: str) -> None:
     answer = answer_of(archive.invoke(json.loads((ROOT / "events" / path).read_bytes())))
@@ -123,6 +123,7 @@ def test_a_warm_environment_adds_nothing_the_second_time(archive: Archive, warm:
     assert archive.slack.messages[-1].seen.startswith("✅ 복원할 객체가 없습니다.")
 
 
+@pytest.mark.slow
 def test_rows_back_in_their_table_are_held_from_the_next_cleanup(archive: Archive) -> None:
     answer = archive.restore(into_original=True, hold="7d")
     assert archive.differences(f"TABLE {TABLE}") == 0

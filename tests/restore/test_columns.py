@@ -70,6 +70,7 @@ MISFITS = {
 }
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_and_changes_nothing(log: House) -> None:
     for number, (change, _) in enumerate(MISFITS.values()):
         log.sql(f"CREATE TABLE misfits_{number} (LIKE log); ALTER TABLE misfits_{number} {change}")

@@ -23,7 +23,7 @@ def terminate(back: WayBack, which: str) -> int:
     return len(back.sql(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {OURS} AND {which}"))
 
 
-@pytest.mark.fast_cases("never seen-1-True", "answer lost-1-True", "answer lost-2-True")
+@pytest.mark.fast_cases("never seen-1-True", "answer lost-2-True")
 @pytest.mark.parametrize(("workers", "into_original"), [(1, False), (1, True), (2, True)])
 @pytest.mark.parametrize("arrived", [False, True], ids=["never seen", "answer lost"])
 def test_the_connection_is_lost_at_commit(

@@ -31,6 +31,7 @@ def test_held_rows_stay_and_others_go(house: House) -> None:
     assert found["oldest_overdue"] is None
 
 
+@pytest.mark.slow
 def test_a_hold_of_nothing_and_one_that_is_over(house: House) -> None:
     archive(house, "t", T, ROWS)
     restore(house, "t", into_original=True, hold="0")

@@ -32,7 +32,7 @@ def home(request: pytest.FixtureRequest) -> House:
     return built
 
 
-@pytest.mark.fast_cases('epoch = "ms"', "DATE")
+@pytest.mark.fast_cases('epoch = "ms"')
 @pytest.mark.parametrize(
     ("kind", "value", "unit"),
     [

@@ -111,6 +111,7 @@ def test_its_commit_arrives_late(back: WayBack, postgres: EmbeddedPostgres, into
     assert answer["already"] == 1
 
 
+@pytest.mark.fast_cases("committing-2-True", "committed-2-True")
 @pytest.mark.parametrize(
     ("step", "occurrence", "into_original"),
     [

@@ -77,7 +77,7 @@ def test_how_long_it_is_held(back: WayBack, hold: str | None, span: timedelta | 
     assert table_of(back.run())["archived_rows"] == 0
 
 
-@pytest.mark.fast_cases("True", "False")
+@pytest.mark.fast_cases("True")
 @pytest.mark.parametrize(
     ("hold", "held"),
     [
@@ -115,6 +115,7 @@ def due_by(back: WayBack, event: dict[str, str]) -> Counter[Any]:
     return Counter({row: 1 for row in back.before if row[2] < CUTOFF_US + nights * 86_400_000_000})
 
 
+@pytest.mark.slow
 def test_other_days_are_archived_as_usual(back: WayBack) -> None:
     """Only the days that came back wait; rows that are late for other days go."""
     back.archive()
@@ -179,6 +180,7 @@ def test_two_archived_rows_with_one_key(back: WayBack) -> None:
     assert any("differ" in warning for warning in answer["warnings"]), answer
 
 
+@pytest.mark.slow
 def test_the_original_was_dropped_and_the_copy_takes_its_place(back: WayBack) -> None:
     back.archive()
     back.sql(f"DROP TABLE {TABLE}")

@@ -108,6 +108,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_refused_and_nothing_is_touched(asked: WayBack) -> None:
     asked.sql(
         f"CREATE VIEW a_view AS TABLE {TABLE}; CREATE MATERIALIZED VIEW a_materialized_view AS TABLE {TABLE};"

@@ -57,7 +57,7 @@ def test_values_that_no_longer_fit(house: House, change: str, named: str) -> Non
     assert restore(house, "t", **into)["restored_rows"] == 2
 
 
-@pytest.mark.fast_cases("domain", "check]")
+@pytest.mark.fast_cases("domain")
 @pytest.mark.parametrize(
     "change",
     [

@@ -111,6 +111,7 @@ def test_a_cleanup_waits_for_a_restore_into_the_original(back: WayBack) -> None:
     back.finish(into_original=True)
 
 
+@pytest.mark.slow
 def test_a_cleanup_goes_on_beside_a_restore_into_its_own_table(back: WayBack) -> None:
     back.archive()
     back.insert(660, first=1001, days=6, width=100)

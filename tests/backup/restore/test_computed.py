@@ -73,6 +73,7 @@ def test_views_on_views_without_data_and_up_to_date(vault: Vault) -> None:
     assert vault.rows(vault.target)["public.above"] == ["(20)"]
 
 
+@pytest.mark.slow
 def test_a_materialized_view_of_another_answer_each_time(vault: Vault) -> None:
     vault.sql("CREATE MATERIALIZED VIEW dice AS SELECT random() AS r FROM generate_series(1, 3)")
     vault.save()
@@ -131,6 +132,7 @@ def one_table(vault: Vault) -> Iterator[str]:
     yield "item"
 
 
+@pytest.mark.slow
 def test_a_generated_column_whose_function_has_changed(vault: Vault) -> None:
     vault.sql(
         f"{PRICE} CREATE TABLE item (n int, total int GENERATED ALWAYS AS (price(n)) STORED,"

@@ -61,6 +61,7 @@ def test_roles_that_do_not_exist(journey: Journey, role: str) -> None:
     assert "role anon does not exist here" in str(stamp["but_for"])
 
 
+@pytest.mark.slow
 def test_some_roles_of_a_policy(journey: Journey) -> None:
     journey.away.execute("CREATE ROLE anon")
     journey.away.execute("CREATE ROLE reporter")

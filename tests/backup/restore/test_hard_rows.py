@@ -54,6 +54,7 @@ INSERT INTO t (c0, c1589) VALUES ('infinity', '-infinity'), ('2025-01-01', NULL)
 """
 
 
+@pytest.mark.fast_cases("wide", "casts")
 @pytest.mark.parametrize("sql", [CASTS, OUR_NAMES, ALIKE, WIDE], ids=["casts", "our names", "names alike", "wide"])
 def test_it_comes_back(vault: Vault, sql: str) -> None:
     vault.sql(sql)
@@ -91,6 +92,7 @@ def _hashed_elsewhere(vault: Vault) -> set[str]:
     raise AssertionError("every row belongs where it was")
 
 
+@pytest.mark.slow
 def test_rows_that_another_database_hashes_elsewhere(vault: Vault) -> None:
     """An enum's values are hashed by numbers that no two databases share: the target's own routing places the rows."""
     vault.sql(HASHED)

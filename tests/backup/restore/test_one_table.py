@@ -57,7 +57,7 @@ def test_a_name_alone_where_it_is_clear(saved: Vault) -> None:
         )
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     ("statement", "guard", "hint"),
     [

@@ -73,6 +73,7 @@ def test_a_stamp_for_another_manifest_makes_way(saved: Vault) -> None:
     assert stamp(saved)["manifest_sha256"] != "0" * 64
 
 
+@pytest.mark.slow
 def test_a_difference_is_told_and_not_stamped(saved: Vault) -> None:
     facts = saved.manifest()
     (entry,) = (entry for entry in facts["tables"] if entry["name"] == "t")
@@ -87,6 +88,7 @@ def test_a_difference_is_told_and_not_stamped(saved: Vault) -> None:
     assert saved.scratch() == []
 
 
+@pytest.mark.slow
 def test_an_index_that_cannot_be_built_again(saved: Vault) -> None:
     """It costs nothing but itself, and is told twice: by who refused it, and by the look at the end."""
     saved.sql(

@@ -139,7 +139,7 @@ def test_a_stamp_that_does_not_speak_of_it(vault: Vault, altered: dict[str, obje
     assert (answer["status"], answer["differences"]) == ("partial", ["table public.child is not as it was"])
 
 
-@pytest.mark.fast_cases("beside1")
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", ["", INHERITED])
 def test_what_is_not_the_servers_doing_is_told(vault: Vault, beside: str) -> None:
     vault.sql(f"{MEDDLING};{beside}")

@@ -144,6 +144,7 @@ def test_code_in_a_backup_has_no_rights(night: House, guarded: EmbeddedPostgres)
     assert "PASSWORD 'SCRAM" not in str(answer)
 
 
+@pytest.mark.slow
 def test_what_a_killed_one_has_left(night: House, guarded: EmbeddedPostgres) -> None:
     save(night)
     left, dead, alive = (f"nightshift_scratch_{letter * 32}" for letter in "abc")

@@ -63,6 +63,7 @@ def with_one_more(vault: Vault, name: str, value: str, role: str | None = None) 
     vault.forge({**facts, "settings": [*facts["settings"], {"role": role, "name": name, "value": value}]})
 
 
+@pytest.mark.slow
 def test_to_the_letter(vault: Vault) -> None:
     settle(vault, SETTINGS)
     settle(vault, {"search_path": "only_here", "app.role": "'x'"}, whose="torture_reader")

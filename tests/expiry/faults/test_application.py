@@ -41,7 +41,7 @@ def test_a_job_that_is_extended_before_its_batch_survives(jobs: JobScene) -> Non
     assert set(file_keys(LAST)) <= jobs.stored()
 
 
-@pytest.mark.fast_cases("True")
+@pytest.mark.slow
 @pytest.mark.parametrize("commits", [True, False])
 def test_a_job_that_is_being_extended_is_passed_over(jobs: JobScene, commits: bool) -> None:
     jobs.fill()
@@ -83,7 +83,7 @@ def test_an_extension_that_comes_too_late_finds_no_row(jobs: JobScene, dies: boo
     jobs.converge()
 
 
-@pytest.mark.fast_cases("taken-of its payment", "committing-of the job")
+@pytest.mark.fast_cases("taken-of its payment")
 @pytest.mark.parametrize("row", [SMS, FAILURE], ids=["of the job", "of its payment"])
 @pytest.mark.parametrize("step", [ProgressStep.TAKEN, ProgressStep.COMMITTING])
 def test_a_row_for_a_job_that_is_going(jobs: JobScene, row: str, step: ProgressStep) -> None:

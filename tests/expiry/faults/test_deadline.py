@@ -36,6 +36,7 @@ def test_between_batches(jobs: JobScene) -> None:
     assert jobs.converge()["tables"][0]["expired"] == 24 - answer["tables"][0]["expired"]
 
 
+@pytest.mark.slow
 def test_a_batch_that_takes_too_long(jobs: JobScene) -> None:
     """The server itself ends its statement; smaller ones go through, this time: else no run would ever get anywhere."""
     jobs.fill()

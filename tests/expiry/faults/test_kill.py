@@ -119,6 +119,7 @@ def test_the_outboxs_commit_arrives_late(jobs: JobScene, postgres: EmbeddedPostg
     jobs.converge(scheduled_time="2025-10-15T06:00:00Z")
 
 
+@pytest.mark.fast_cases("deleted-3", "committed-2")
 @pytest.mark.parametrize(
     ("step", "occurrence"),
     [(ProgressStep.DELETED, 3), (ProgressStep.COMMITTING, 2), (ProgressStep.COMMITTED, 2), (ProgressStep.ANSWERED, 1)],

@@ -17,7 +17,7 @@ from tests.support.s3_faults import Action
 from tests.support.s3_proxy import S3Proxy
 
 
-@pytest.mark.fast_cases("InternalError")
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
 def test_a_key_that_is_to_be_sent_again(jobs: JobScene, proxy: S3Proxy, code: str) -> None:
     jobs.fill()
@@ -61,7 +61,7 @@ def test_pauses_grow(jobs: JobScene, proxy: S3Proxy) -> None:
     jobs.converge(scheduled_time=tries[-1].isoformat())
 
 
-@pytest.mark.fast_cases("action0")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [faults.slow_down(), faults.internal_error(), faults.disconnect(), faults.store_then_disconnect()]
 )

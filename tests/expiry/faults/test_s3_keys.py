@@ -63,6 +63,7 @@ UNCHECKED = 'bucket_column = "bucket"\nbuckets = ["no-such-bucket"]\ncheck = fal
 """Of a policy: no file is looked up before rows go."""
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there(jobs: JobScene, proxy: S3Proxy) -> None:
     """It never counts as deleted, and the other bucket's files go."""
     strange, code = "no-such-bucket", "NoSuchBucket"
