@@ -4,7 +4,7 @@
 the runtime's version of Python with AWS's runtime client and nothing else installed. Where that Python is not at hand,
 it is the sources on the virtual environment: the same code and the same pinned versions on another Python.
 
-Each function has the layers that the template gives it and no others: what it lacks on Lambda, it lacks here.
+Each function has the layers of its `functions/<job>/spec.py` and no others; a test compares them with the template.
 
 Built parts are kept in `.cache/lambda` under the hash of what they are made from: the first use builds, later ones
 find, and of several processes one builds while the others wait. Packages and code are apart, so that a change to the

@@ -21,6 +21,7 @@ from nightshift.run import _Input
 from nightshift.settings import Settings
 from nightshift.slack.phrases.catalog import MessageCatalog
 from tests.support.guards import guards_of
+from tests.test_structure import ROOMS
 from tools.docs.blocks import BLOCK, ROOT, fill_blocks, pages
 from tools.docs.jobs import in_words
 from tools.docs.settings import SET_BY_LAMBDA, described_fields
@@ -221,3 +222,11 @@ def test_schedules_in_words(expression: str, words: str) -> None:
 def test_a_schedule_of_another_form_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match=re.escape(expression)):
         in_words(expression)
+
+
+def test_the_figure_of_packages_names_packages() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    layers = re.findall(r"^ (?:frame|engines|data plane|services|foundation) (.*)$", page, re.MULTILINE)
+    named = re.sub(r"\([^)]*\)", "", " ".join(layers)).split()
+    assert len(named) > 20
+    assert set(named) <= set(ROOMS)

@@ -114,7 +114,12 @@ class ChunkAllocator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRange:
-    """A range of one heap to archive. `condition` returns the SQL condition of a chunk's due rows."""
+    """The part of a heap (a plain table or a leaf partition) in which a run looks for due rows.
+
+    Attributes:
+        allocator: divides the part into chunks: ranges of pages, of rowids in SQLite, or of timestamps.
+        condition: returns the SQL condition of a chunk's due rows.
+    """
 
     heap: HeapTable
     allocator: ChunkAllocator

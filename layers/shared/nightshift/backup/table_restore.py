@@ -36,7 +36,8 @@ def restore_table(backup: OpenedBackup, database: Database, table: str, terms: R
         table: `schema.table`, or the name alone if only one schema has the table.
 
     Raises:
-        BackupDamaged: the table's objects differ from the manifest. None or some of the rows were restored.
+        BackupDamaged: an S3 object with the table's rows is missing, or differs from the manifest. None or some of
+            the rows were restored.
         NightshiftError: the table could not be created, or the connection was lost. Refused rows are a difference.
     """
     started = time.monotonic()

@@ -20,7 +20,10 @@ _RUNS = 60
 
 
 def record_start(connection: Connection, run: JobRun, *, now: datetime) -> int:
-    """Insert the row of a run that begins, and return its attempt: 1 for the first run of this job and `as_of`."""
+    """Record the start of a run in the run history.
+
+    Returns the number of the attempt: 1 for the first recorded run with this job and scheduled time, 2 for the second.
+    """
     earlier = select(func.count()).where(run_table.c.job == run.job, run_table.c.as_of == run.as_of)
     attempt = int(connection.execute(earlier).scalar_one()) + 1
     connection.execute(

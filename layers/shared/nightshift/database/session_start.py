@@ -7,8 +7,9 @@ temporary tables and the run lock would then pass between clients, so the pool i
 
 A commit must be durable against a crash of the server before anything outside the database relies on the commit. With
 `synchronous_commit = off`, PostgreSQL answers COMMIT before the commit record is on disk, and a crash loses the last
-commits. Rows would then exist whose files S3 has deleted, and the ledger would lack objects. Other sessions' commits
-with this setting are visible before they are durable; `flush_commits` waits for these commits as well.
+commits. After such a crash, a deleted row would be back although its file is already deleted from S3. The ledger would
+lack the entries of objects that are already in S3. Other sessions' commits with this setting are visible before they
+are durable; `flush_commits` waits for these commits as well.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 The text is the output of the type's output function (`database.values`), not of a cast.
 
-Types that are not in the map are stored as text. Some types have a few values that the Arrow type cannot hold
-(`infinity`, years after 294246, `24:00`, `NaN` in a numeric). In the typed column such a value is null. The row's
-`_nightshift_exact` column then holds its exact text, in a JSON object by column name. Only files with such values have
-this column. Ordinary queries therefore see proper types, and a restore finds every value.
+`encode_column` chooses the type. A type that it does not name is stored as text. Some types have a few values that the
+Arrow type cannot hold (`infinity`, years after 294246, `24:00`, `NaN` in a numeric). In the typed column such a value
+is null. The row's `_nightshift_exact` column then holds its exact text, in a JSON object by column name. Only files
+with such values have this column. Ordinary queries therefore see proper types, and a restore finds every value.
 
 `jsonb` becomes Parquet's JSON, but `json` becomes text: PostgreSQL accepts half a surrogate pair in `json`, and readers
 that validate (DuckDB) refuse the whole column.
