@@ -76,11 +76,7 @@ def _policies(services: RunServices) -> tuple[EmbeddingPolicy, ...]:
 
 
 def _documents(request: ReembedRequest, services: RunServices) -> tuple[Scope, Callable[[Connection], str] | None]:
-    """Returns the scope, and for `disliked` the function that returns the query for the documents' ids.
-
-    Raises:
-        InvalidSettings: the scope is `disliked`, and the event has no window.
-    """
+    """Returns the scope, and for `disliked` the function that returns the query for the documents' ids."""
     settings, window = services.settings, request.window
     telling = settings.feedback_document is not None and window is not None
     scope: Scope = request.scope or ("disliked" if telling else "stale")
@@ -113,11 +109,7 @@ def _done_before(services: RunServices, decision: str) -> bool:
 def _ended(
     run: JobRun, services: RunServices, request: ReembedRequest, scope: Scope, result: ReembedResult
 ) -> ReembedResult:
-    """Raises the first table's failure; otherwise starts the next run, or records that the decision is finished.
-
-    Raises:
-        NightshiftError: a table failed, or documents are left and the run made no progress.
-    """
+    """Raises the first table's failure; otherwise starts the next run, or records that the decision is finished."""
     for table in result.tables:
         if table.error is not None:
             table.error.result = result

@@ -20,10 +20,7 @@ class WorkerPool:
     """Threads that run the same function. The methods are thread-safe. A pool runs only once."""
 
     def __init__(self, name: str, deadline: float) -> None:
-        """Args:
-        name: prefix of the threads' names.
-        deadline: `time.monotonic()` value after which the work is over.
-        """
+        """`name` is the prefix of the threads' names, and `deadline` a `time.monotonic()` value."""
         self._name = name
         self._deadline = deadline
         self._stopped = threading.Event()

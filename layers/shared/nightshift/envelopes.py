@@ -123,11 +123,7 @@ def _http_body(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_parameters(event: Mapping[str, Any]) -> None:
-    """Refuses path parameters and stage variables with the name of a job's key. Other names belong to the HTTP route.
-
-    Raises:
-        InvalidEvent: there is such a parameter or variable.
-    """
+    """Refuses path parameters and stage variables with the name of a job's key. Other names belong to the route."""
     for place in ("pathParameters", "stageVariables"):
         named = event.get(place)
         names = named if isinstance(named, Mapping) else ()
@@ -141,11 +137,7 @@ def _check_parameters(event: Mapping[str, Any]) -> None:
 
 
 def _parse_json(text: object, what: str) -> object:
-    """Returns the value of a JSON text. `what` is the name of the text, for errors.
-
-    Raises:
-        InvalidEvent: the text is not JSON, or an object has the same key twice, so that the intended value is unknown.
-    """
+    """Returns the value of a JSON text. Refuses an object with the same key twice: the intended value is unknown."""
     repeated: set[str] = set()
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "nightshift"
-MAX_ENTRY = 256 * 1024
-"""Maximum size of one entry, in bytes (EventBridge API reference, PutEvents)."""
 
 _HINTS = {
     "AccessDeniedException": "the role needs events:PutEvents on the bus",
@@ -27,14 +26,11 @@ _HINTS = {
 }
 
 
+@dataclass(frozen=True)
 class EventBus:
-    """One EventBridge bus. The first event connects to EventBridge."""
+    """One EventBridge bus, by its name or ARN. The first event connects to EventBridge."""
 
-    def __init__(self, name: str) -> None:
-        """Args:
-        name: name or ARN of the bus.
-        """
-        self.name = name
+    name: str
 
     @cached_property
     def _client(self) -> EventBridgeClient:

@@ -37,11 +37,7 @@ def column_names(info: TableInfo) -> str:
 
 
 def known_column(info: TableInfo, written: str, hint: str) -> TableColumn:
-    """Returns the column with a name.
-
-    Raises:
-        GuardRefused: the table has no such column.
-    """
+    """Returns the column with a name. Raises `GuardRefused` if the table has no such column."""
     column = info.column(written)
     if column is None:
         raise GuardRefused("unknown_column", f"{info.name.label} has no column {written}", hint)

@@ -41,11 +41,7 @@ class JobSpec:
 
 
 def load_spec(job: str) -> JobSpec:
-    """Returns the spec of a job.
-
-    Raises:
-        LookupError: there is no such job.
-    """
+    """Returns the spec of a job. Raises `LookupError` if there is no such job."""
     name = f"{job}.spec"
     if not job.isidentifier():
         raise LookupError(f"there is no job {job!r}")

@@ -22,7 +22,6 @@ def emit_metrics(
 
     Args:
         environ: the process's environment. On Lambda, AWS_LAMBDA_FUNCTION_NAME is set.
-        as_of: scheduled time of the run; an aware time.
         error: the error of the run. A `NotifyError` counts as `NotifyFailed`, every other error as `RunFailed`.
     """
     if not environ.get("AWS_LAMBDA_FUNCTION_NAME"):

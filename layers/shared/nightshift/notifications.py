@@ -35,8 +35,7 @@ def notify(
 ) -> bool:
     """Sends a run's message with its attachments. The job's `quiet_setting` suppresses messages with nothing to report.
 
-    Returns:
-        False if the message could not be sent. The log has the reason.
+    The result is False if the message could not be sent. The log has the reason.
     """
     nothing = result is not None and error is None and result.status is RunStatus.NOTHING
     quiet = load_spec(run.job).quiet_setting

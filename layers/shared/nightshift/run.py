@@ -113,8 +113,6 @@ def parse_event(
     """Returns the `JobRun` for an event.
 
     Args:
-        job: the job's name.
-        event: the event that Lambda passed to the handler.
         context: Lambda's context; None: a local run, with `LOCAL_BUDGET_S` as its time limit.
         now: aware time of the invocation, and the default of the scheduled time.
         request: the model of the keys that only this job has.

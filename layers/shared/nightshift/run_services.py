@@ -40,20 +40,12 @@ class RunWiring:
 
     @cached_property
     def settings(self) -> Settings:
-        """Returns the settings of the environment.
-
-        Raises:
-            InvalidSettings: a variable is invalid.
-        """
+        """Returns the settings of the environment. Raises `InvalidSettings` if a variable is invalid."""
         return Settings.from_env(self.environ)
 
     @cached_property
     def report_settings(self) -> Settings:
-        """Returns the settings; if a setting is invalid, only the settings for the report of the error on Slack.
-
-        Raises:
-            InvalidSettings: a setting for the report is invalid.
-        """
+        """Returns the settings; if a setting is invalid, only the settings for the report of the error on Slack."""
         try:
             return self.settings
         except InvalidSettings:
@@ -122,11 +114,7 @@ class RunServices:
 
     @property
     def archive_bucket(self) -> str:
-        """Returns the name of the archive's bucket.
-
-        Raises:
-            InvalidSettings: ARCHIVE_BUCKET is not set.
-        """
+        """Returns the name of the archive's bucket. Raises `InvalidSettings` if ARCHIVE_BUCKET is not set."""
         if self.settings.archive_bucket is None:
             raise InvalidSettings(
                 "settings are not usable",

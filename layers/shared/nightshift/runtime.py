@@ -52,12 +52,6 @@ class JobHandler:
     """The function that Lambda calls for one job.
 
     The constructor loads the job's code. The first call builds the wiring, and later calls use the same wiring.
-
-    Args:
-        job: the name of a folder under `functions/`.
-
-    Attributes:
-        wiring: the settings and clients; None before the first call.
     """
 
     def __init__(self, job: str) -> None:
@@ -66,7 +60,6 @@ class JobHandler:
         load_object(load_spec(job).work)
 
     def __call__(self, event: object, context: LambdaContext | None) -> dict[str, Any]:
-        """Runs the job once; see `run_job`."""
         if self.wiring is None:
             self.wiring = RunWiring(os.environ)
         return run_job(self._job, event, context, self.wiring)
@@ -80,7 +73,6 @@ def run_job(
     Args:
         job: the name of a folder under `functions/`.
         event, context: the arguments of Lambda's handler. `context` is None for a local run.
-        wiring: settings and clients.
         work: the function to run; None: the function in the job's spec.
 
     Returns:

@@ -37,19 +37,11 @@ def _url(variable: str, arn: str | None) -> SecretStr | None:
 
     The secret contains the URL, or the JSON that RDS writes (`username`, `password`, `host`, `port`, `dbname`). The
     JSON may also have `sslmode` and `sslrootcert`.
-
-    Args:
-        variable: name of the environment variable with the ARN, for errors.
-
-    Raises:
-        SecretUnavailable: the secret cannot be read, or has another form.
     """
     if not arn:
         return None
-    raw = _read(arn, variable)
-    if not raw.lstrip().startswith("{"):
-        return SecretStr(raw.strip())
-    return SecretStr(_url_from_rds(_object(raw, arn), arn))
+    value = _read(arn, variable)
+    return SecretStr(value if isinstance(value, str) else _url_from_rds(value, arn))
 
 
 def slack_token(settings: Settings) -> SecretStr | None:
@@ -61,11 +53,10 @@ def slack_token(settings: Settings) -> SecretStr | None:
     arn = settings.slack_secret_arn
     if not arn:
         return settings.slack_bot_token
-    raw = _read(arn, "SLACK_SECRET_ARN")
-    if not raw.lstrip().startswith("{"):
-        return SecretStr(raw.strip())
-    values = _object(raw, arn)
-    token = values.get("token") or values.get("SLACK_BOT_TOKEN")
+    value = _read(arn, "SLACK_SECRET_ARN")
+    if isinstance(value, str):
+        return SecretStr(value)
+    token = value.get("token") or value.get("SLACK_BOT_TOKEN")
     if not token:
         raise _unusable(arn, "it is JSON without a key `token`")
     return SecretStr(str(token))
@@ -80,22 +71,23 @@ def read_parameter(name: str) -> str:
     return _asked("SSM", name, name)
 
 
-def _read(arn: str, variable: str) -> str:
+def _read(arn: str, variable: str) -> str | dict[str, Any]:
+    """Returns the text of a secret, or the object of its JSON. `variable` has the ARN, and is for errors."""
     if ":ssm:" in arn or arn.startswith("ssm:"):
-        return read_parameter(arn.removeprefix("ssm:") if arn.startswith("ssm:") else arn)
-    return _asked("Secrets Manager", arn, f"{variable}: {arn}")
+        raw = read_parameter(arn.removeprefix("ssm:"))
+    else:
+        raw = _asked("Secrets Manager", arn, f"{variable}: {arn}")
+    if not raw.lstrip().startswith("{"):
+        return raw.strip()
+    try:
+        values: dict[str, Any] = json.loads(raw)
+    except ValueError:
+        raise _unusable(arn, "it is neither a plain value nor JSON") from None
+    return values
 
 
 def _asked(service: str, name: str, about: str) -> str:
-    """Returns a value from Secrets Manager or SSM, without a cache. Fails after seconds if the service does not answer.
-
-    Args:
-        name: name or ARN of the value.
-        about: name of the value in errors.
-
-    Raises:
-        SecretUnavailable: the value cannot be read.
-    """
+    """Returns a value from Secrets Manager or SSM, without a cache. Fails after seconds without an answer."""
     from aws_lambda_powertools.utilities import parameters
     from botocore.config import Config
 
@@ -140,16 +132,6 @@ def _unreadable(service: str, about: str, exc: Exception) -> SecretUnavailable:
 
 
 _ABOUT_ITS_KEY = ("DecryptionFailure", "EncryptionFailure", "InvalidKeyId", "KMSInvalidStateException")
-
-
-def _object(raw: str, arn: str) -> dict[str, Any]:
-    try:
-        values = json.loads(raw)
-    except ValueError:
-        raise _unusable(arn, "it is neither a plain value nor JSON") from None
-    if not isinstance(values, dict):
-        raise _unusable(arn, "its JSON is not an object")
-    return values
 
 
 def _url_from_rds(values: dict[str, Any], arn: str) -> str:

@@ -95,12 +95,7 @@ class ChartCanvas:
         color: str,
         draw: Callable[[ImageDraw.ImageDraw, Sequence[Point]], None],
     ) -> None:
-        """Draws a smooth shape: draws on a larger mask around the points, and blends the colour through the mask.
-
-        Args:
-            width: width of the shape at each point, in pixels.
-            draw: draws on the mask; its second argument is the points in the mask's coordinates.
-        """
+        """Draws a smooth shape: blends the colour through a larger mask, on which `draw` draws the points."""
         if not points:
             return
         xs, ys = [x for x, _ in points], [y for _, y in points]

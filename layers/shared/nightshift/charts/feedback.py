@@ -60,7 +60,6 @@ def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Lang
     Args:
         days: the days in any order. The latest day is the day of the report. A missing day has no votes.
         threshold: negative ratio above which re-embedding may start, 0 to 1.
-        language: `ko` or `en`.
 
     Raises:
         ValueError: there are no days.
@@ -80,7 +79,6 @@ def feedback_chart(days: Sequence[DayVotes], *, threshold: float, language: Lang
 
 
 def _titles(canvas: ChartCanvas, last: date, by_place: ByPlace, words: ChartLabels) -> None:
-    """Draws the chart's title, and a line with the figures of the last day."""
     days = 1 - min(by_place)
     title = words.title.format(days=days) if days > 1 else words.title_of_one
     canvas.draw_text((MARGIN, TITLE_BASE), title, INK, size=TITLE, anchor="ls")

@@ -44,11 +44,7 @@ def font_file() -> Path:
 
 @cache
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """Returns the font in a size, in pixels.
-
-    Raises:
-        NightshiftError: the font is not installed.
-    """
+    """Returns the font in a size, in pixels."""
     return ImageFont.truetype(font_file(), size, layout_engine=ImageFont.Layout.BASIC)
 
 

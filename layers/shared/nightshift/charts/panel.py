@@ -40,7 +40,6 @@ class ChartPanel:
 
     Attributes:
         days: the axis of days, which all panels of a chart share.
-        scale: the axis of values.
     """
 
     canvas: ChartCanvas
@@ -48,11 +47,7 @@ class ChartPanel:
     scale: ValueScale
 
     def draw_frame(self, title: str, labels: Mapping[float, str]) -> None:
-        """Draws the background: the title, the last day's shading, and a line with a label for each value.
-
-        Args:
-            labels: maps each value to its label.
-        """
+        """Draws the background: the title, the last day's shading, and a line with a label for each value."""
         left, right = self.days.slot_width(0)
         self.canvas.draw_text((MARGIN, self.scale.top - TITLE_ABOVE), title, INK, size=TEXT, anchor="ls")
         self.canvas.draw_rectangle(PixelBox(left, self.scale.top, right, self.scale.bottom), BACKGROUND)

@@ -52,11 +52,7 @@ class DayScale:
         return left + (gap + 1) // 2, right - gap // 2
 
     def labelled_days(self, first: int) -> range:
-        """Returns the places of the days with a date, from the last day back: every day, or every few weeks.
-
-        Args:
-            first: place of the first day.
-        """
+        """Returns the places of the days with a date, from the last day back: every day, or every few weeks."""
         step = 1 if self.span <= WEEK else WEEK * ceil(self.span / MAX_DATES / WEEK)
         return range(0, first - 1, -step)
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import nightshift
-from nightshift.cli.failures import InterruptedByUser, as_answer, handle_errors
+from nightshift.cli.failures import StoppedByUser, as_answer, handle_errors
 
 COMMANDS = ("plan", "archives", "verify", "restore", "backups", "restore-backup", "invoke", "completion")
 """Commands in the order of the help text. Each command is a module under `commands/`, with `_` for `-`."""
@@ -67,7 +67,7 @@ class CommandGroup(click.Group):
         try:
             sys.exit(super().main(args, prog_name, complete_var, False, **more) or 0)
         except click.Abort:
-            failure: click.ClickException = InterruptedByUser()
+            failure: click.ClickException = StoppedByUser("interrupted")
         except click.ClickException as exc:
             failure = exc
         failure.show()

@@ -117,11 +117,7 @@ def known_label(written: str, labels: Sequence[str], *, kind: str) -> str:
 
 
 def archived_label(services: RunServices, written: str) -> str:
-    """Returns the label in the archive's ledger that a table name of the operator stands for.
-
-    Raises:
-        click.UsageError: the name fits no label, or more than one label.
-    """
+    """Returns the label in the archive's ledger that a table name of the operator stands for; see `known_label`."""
     with services.database.connect() as connection:
         labels = known_tables(connection, services.archive_bucket)
     return known_label(written, labels, kind="the archive")

@@ -61,28 +61,18 @@ class UsageFailure(CommandFailure):
 
 
 class StoppedByUser(click.ClickException):
-    """The operator stopped the command. The message appears without click's `Error:`."""
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.message, file=file, err=True)
-
-
-class InterruptedByUser(StoppedByUser):
-    """The operator pressed Ctrl-C. The exit status is 130; click's default would be 1."""
+    """The operator pressed Ctrl-C. The message appears without click's `Error:`."""
 
     exit_code = ExitCode.INTERRUPTED
 
-    def __init__(self) -> None:
-        super().__init__("interrupted")
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=True)
 
 
 class DeclinedByUser(StoppedByUser):
     """The operator answered no to a question."""
 
     exit_code = ExitCode.REFUSED
-
-    def __init__(self) -> None:
-        super().__init__("nothing was touched")
 
 
 _STATUS = {
@@ -124,7 +114,7 @@ def handle_errors(*, verbose: bool) -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
         raise
     except (KeyboardInterrupt, click.Abort):
-        raise InterruptedByUser from None
+        raise StoppedByUser("interrupted") from None
     except (InvalidEvent, InvalidSettings) as exc:
         raise UsageFailure(exc) from exc
     except NightshiftError as exc:

@@ -43,11 +43,6 @@ class ArchiveSummary:
     def archived_totals(self) -> ObjectTotals:
         return self.states.get(ARCHIVED, ObjectTotals())
 
-    @property
-    def other_totals(self) -> dict[str, ObjectTotals]:
-        """Returns the totals of every state except `archived`."""
-        return {state: total for state, total in self.states.items() if state != ARCHIVED}
-
     def add_object(self, archived: ArchivedObject) -> None:
         self.totals_of(archived.state).add(archived.rows, archived.bytes)
 

@@ -14,12 +14,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def timeout_option(default: int, help_text: str) -> Decorator:
-    """Returns the option `--timeout`: the time limit of the command, in seconds.
-
-    Args:
-        default: default of the option, in seconds.
-        help_text: help text of the option.
-    """
+    """Returns the option `--timeout`: the time limit of the command, in seconds."""
     return click.option(
         "--timeout",
         type=click.IntRange(min=1),

@@ -42,11 +42,7 @@ class ProgressBar:
         self._progress.advance(self._task, by)
 
     def line(self, seconds: float) -> str:
-        """Returns the progress as a line, for output that is not a terminal.
-
-        Args:
-            seconds: time since the start of the command.
-        """
+        """Returns the progress as a line, for output that is not a terminal."""
         (task,) = self._progress.tasks
         if task.total is None:
             return f"{task.description}: running for {seconds:.0f} s"

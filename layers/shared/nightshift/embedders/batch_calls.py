@@ -58,7 +58,6 @@ class TransientError(Exception):
     """A call failed, but another try may succeed.
 
     Attributes:
-        reason: reason for reports.
         throttled: the service limits the rate of calls; the text is not at fault.
         nonsense: the answer does not have the model's format.
         retry_after: seconds that the service asks all callers to wait.
@@ -124,8 +123,6 @@ def _gathered(
 
 
 class _Batch:
-    """State that the workers of one batch share."""
-
     def __init__(self, ask: Ask, deadline: float) -> None:
         self._ask = ask
         self._deadline = deadline

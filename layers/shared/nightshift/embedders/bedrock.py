@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -59,16 +59,14 @@ class BedrockEmbedder:
 
         Args:
             model_id: the model's id, or the ARN of the model, of an inference profile or of a provisioned model.
-            workers: number of concurrent calls.
         """
         self.model = titan.model_identity(model_id, dimension)
         self.dimension = dimension
         self._model_id = model_id
         self._workers = workers
-        self._client: BedrockRuntimeClient | None = None
 
     def embed(self, texts: Sequence[str], *, deadline: float) -> EmbeddingBatchResult:
-        return embed_batch(partial(self._ask, self._connected()), texts, workers=self._workers, deadline=deadline)
+        return embed_batch(partial(self._ask, self._client), texts, workers=self._workers, deadline=deadline)
 
     def _ask(self, client: BedrockRuntimeClient, text: str) -> EmbeddingResponse:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -88,25 +86,24 @@ class BedrockEmbedder:
         # Raised outside the `except`, so that the error does not reference botocore's error, which may quote the text.
         raise failure
 
-    def _connected(self) -> BedrockRuntimeClient:
+    @cached_property
+    def _client(self) -> BedrockRuntimeClient:
         """Returns boto3's client; several threads may use the client, but only one thread may create it."""
-        if self._client is None:
-            import boto3
-            from botocore.config import Config
-            from botocore.exceptions import BotoCoreError
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
-            config = Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                retries={"total_max_attempts": 1},
-                max_pool_connections=self._workers,
-                user_agent_extra="nightshift",
-            )
-            try:
-                self._client = boto3.session.Session().client("bedrock-runtime", config=config)
-            except BotoCoreError as exc:
-                raise classify_error(exc) from exc
-        return self._client
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=self._workers,
+            user_agent_extra="nightshift",
+        )
+        try:
+            return boto3.session.Session().client("bedrock-runtime", config=config)
+        except BotoCoreError as exc:
+            raise classify_error(exc) from exc
 
 
 def classify_error(exc: ClientError | BotoCoreError, text: str = "") -> InputRejected | TransientError | EmbedderError:

@@ -223,8 +223,8 @@ class DocumentStore(ABC):
     def claim_vectors(self, model: EmbeddingModel | None) -> None:
         """Insert a state row with the model of existing vectors (None: unknown) if there is no row, and commit."""
         made = f"INSERT INTO {self.standings} (place, model, dimension) VALUES (:place, :model, :dimension)"
-        facts = (None, None) if model is None else (model.name, model.dimension)
-        parameters = {"place": self.place.table_label, "model": facts[0], "dimension": facts[1]}
+        name, dimension = (model.name, model.dimension) if model else (None, None)
+        parameters = {"place": self.place.table_label, "model": name, "dimension": dimension}
         self.connection.execute(text(f"{made} ON CONFLICT (place) DO NOTHING"), parameters)
         self.connection.commit()
 

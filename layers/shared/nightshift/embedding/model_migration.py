@@ -32,9 +32,8 @@ from nightshift.embedding.source import with_dimension
 from nightshift.errors import NightshiftError
 
 LOCK_SECONDS = 0.8
-"""Lock timeout of a statement. PostgreSQL looks for a deadlock after a second, and might end the
-application's statement rather than ours.
-"""
+"""Lock timeout of a statement. PostgreSQL looks for a deadlock after a second, and might end the application's
+statement rather than ours."""
 TRIES = 10
 """Number of times that a switch requests its lock; writers wait during a request and can work between requests."""
 
@@ -125,7 +124,6 @@ class ModelMigration:
             self._run(f"LOCK TABLE {self._session.readers} IN {mode} MODE")
 
     def _column(self) -> list[str]:
-        """Returns the statements that replace the vectors in a column of the documents' table."""
         session = self._session
         if self._retyped:
             return self._rewritten(session.id)
@@ -139,7 +137,6 @@ class ModelMigration:
         ]
 
     def _own_table(self) -> list[str]:
-        """Returns the statements that replace the rows of a table of embeddings."""
         session = self._session
         columns, values = session.vector_columns("s.text_hash")
         current = f"{self._ready()} JOIN {session.documents} d ON {session.id_sql} = s.document_id"

@@ -62,7 +62,6 @@ class DocumentPage:
     """Documents in the order of their ids.
 
     Attributes:
-        looked_at: number of examined documents.
         stale: keys of the documents to embed.
         touched: id and `updated_at` of documents whose text is unchanged but whose `updated_at` has changed.
         last: key after which the next page begins; None on the last page.

@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, text
@@ -23,13 +23,11 @@ DOCUMENT, VECTOR = "document_id", "embedding"
 EXTRAS = ("model", "dimension", "content_hash", "embedded_at")
 """Optional columns of a table of embeddings, which nightshift fills if they exist."""
 
-
 _VECTOR = f"""
 SELECT format_type(t.oid, NULL) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typname = 'vector' AND n.nspname = ANY ({SCHEMAS}) ORDER BY array_position({SCHEMAS}, n.nspname) LIMIT 1
 """
 """SQL for the name of pgvector's type in the first schema of the role's own search_path that has it."""
-
 
 _SIZED = re.compile(r"^(.*(?:vector|halfvec)\"?)\((\d+)\)$")
 
@@ -67,12 +65,6 @@ def form_of(column: TableColumn, *, postgresql: bool) -> VectorFormat | None:
         case "_float4" | "_float8":
             return VectorFormat.ARRAY
     return None
-
-
-def declared_dimension(type_name: str) -> int | None:
-    """Returns the only dimension that a column of this type allows; None if it allows any dimension."""
-    match = _SIZED.match(type_name)
-    return int(match.group(2)) if match else None
 
 
 def with_dimension(type_name: str, dimension: int) -> str:
@@ -127,7 +119,8 @@ class VectorTarget:
     @property
     def declared_type(self) -> int | None:
         """Returns the only dimension that the column allows; None if it allows any dimension."""
-        return declared_dimension(self.type_name)
+        match = _SIZED.match(self.type_name)
+        return int(match.group(2)) if match else None
 
     @property
     def staging_target(self) -> str:
@@ -140,7 +133,6 @@ class DocumentSource:
     """One policy's documents.
 
     Attributes:
-        id: the column that identifies a document.
         texts: the columns of the documents' text, in order.
         version: the column that changes with the text; None if the policy names none.
     """
@@ -150,10 +142,6 @@ class DocumentSource:
     texts: tuple[str, ...]
     version: str | None
     place: VectorTarget
-
-    def made(self) -> DocumentSource:
-        """Returns this source with the target marked as existing."""
-        return replace(self, place=replace(self.place, missing=False))
 
 
 def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: int) -> DocumentSource:
@@ -183,14 +171,12 @@ def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: i
 
 
 def _column(connection: Connection, info: TableInfo, policy: EmbeddingPolicy) -> VectorTarget:
-    """Returns the target for a column of the documents' table."""
     assert policy.embedding is not None  # the policy has one of the two
     column = guards.embedding_column(info, policy.embedding)
     guards.check_privileges(connection, info.name, "UPDATE")
     fixed = guards.check_writable(connection, info.name, column.name)
-    return VectorTarget(
-        info.name, column.name, column.type_name, _form(connection, info, column), own=False, fixed=fixed
-    )
+    form = _form(connection, info, column)
+    return VectorTarget(info.name, column.name, column.type_name, form, own=False, fixed=fixed)
 
 
 def _own_table(
@@ -250,11 +236,10 @@ def _new_table(connection: Connection, documents: TableInfo, written: str, dimen
         hint = f"GRANT CREATE ON SCHEMA {quote_identifier(schema)} TO nightshift's role, or create the table yourself"
         raise GuardRefused("privilege", f"there is no table {written}, and nightshift's role may not make it", hint)
     vector = connection.execute(text(_VECTOR)).scalar()
-    if vector is None:
-        return VectorTarget(name, VECTOR, "bytea", VectorFormat.BYTES, own=True, extras=extras, missing=True)
-    return VectorTarget(
-        name, VECTOR, f"{vector}({dimension})", VectorFormat.VECTOR, own=True, extras=extras, missing=True
-    )
+    type_name, form = "bytea", VectorFormat.BYTES
+    if vector is not None:
+        type_name, form = f"{vector}({dimension})", VectorFormat.VECTOR
+    return VectorTarget(name, VECTOR, type_name, form, own=True, extras=extras, missing=True)
 
 
 def _form(connection: Connection, info: TableInfo, column: TableColumn) -> VectorFormat:

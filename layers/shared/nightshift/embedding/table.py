@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -69,8 +69,6 @@ class EmbeddingContext:
 
 @dataclass(slots=True, kw_only=True)
 class _RunState(EmbeddingStats):
-    """Counts and state of a run."""
-
     scope: Scope
     in_time: bool = True
     is_locked: bool = False
@@ -139,7 +137,8 @@ def _work(turn: EmbeddingContext, session: DocumentStore, standing: ModelState |
     connection = session.connection
     if session.place.missing:
         session.make_place()
-        session = _open_store(turn, connection, session.source.made())
+        existing = replace(session.place, missing=False)
+        session = _open_store(turn, connection, replace(session.source, place=existing))
     if standing is None:
         session.claim_vectors(None if session.has_vectors() else turn.target_model)
         standing = session.load_state() or ModelState()

@@ -67,9 +67,7 @@ def make_decision(
     """Decide on a window.
 
     Args:
-        votes: votes of the window.
         unknown: number of the window's ratings with values that the settings do not name.
-        as_of: aware time of the run.
     """
     interval = wilson_interval(votes, rules.confidence)
     if unknown > MAX_UNKNOWN_SHARE * (votes.total + unknown):
@@ -116,7 +114,6 @@ def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval 
     Statistical Association 22 (1927), 209-212; without correction for continuity.
 
     Args:
-        votes: numbers of likes and dislikes.
         confidence: above 0, below 1.
 
     Returns:

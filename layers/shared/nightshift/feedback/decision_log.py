@@ -67,19 +67,12 @@ class DecisionRecord:
     sent: bool
     as_of: datetime
 
-    @property
-    def is_event_pending(self) -> bool:
-        """Returns whether the decision starts re-embedding and its event is not confirmed as sent."""
-        return self.event is not None and not self.sent
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionHistory:
     """Earlier decisions on a source.
 
     Attributes:
-        own: decision on this window.
-        before: decision on the window before.
         started: the table's last decision that starts re-embedding, from any source of the table's votes.
         superseded: a later window of the table was decided.
     """

@@ -79,7 +79,7 @@ def _is_owed(last: DecisionRecord | None, own: DecisionRecord, run: JobRun, cool
 
     The event may belong to an earlier window: during the cooldown after that decision, every run sends a pending event.
     """
-    if last is None or not last.is_event_pending:
+    if last is None or last.event is None or last.sent:
         return False
     return last.decision == own.decision or run.as_of < last.as_of + cooling
 

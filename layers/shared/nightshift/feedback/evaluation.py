@@ -93,7 +93,6 @@ def _publish_event(
 
 
 def _blank(run: JobRun, settings: Settings, window: FeedbackWindow) -> FeedbackResult:
-    """Returns the report without votes."""
     return FeedbackResult(
         table=settings.feedback_table,
         start=window.start,

@@ -91,8 +91,6 @@ def _check_overlap(meant: Mapping[str, Sequence[str]]) -> None:
 
 
 class _Literals:
-    """Converts values to SQL literals of one column's type."""
-
     def __init__(self, connection: Connection, column: TableColumn) -> None:
         self._connection = connection
         self._column = column
@@ -186,7 +184,6 @@ def find_resembling(value: str, words: Iterable[str]) -> str | None:
 
 
 def _fold(value: str) -> str:
-    """Returns a value without the differences that `find_resembling` ignores."""
     text = unicodedata.normalize("NFKC", value).casefold()
     kept = "".join(
         char for char in text if ord(char) not in _SKIN_TONES and not unicodedata.category(char).startswith(_NO_LETTERS)

@@ -38,7 +38,6 @@ class VoteSource:
         ratings: SQL conditions for likes, dislikes and unknown ratings.
         key, group, comment, document: columns, quoted for SQL; None if the settings name no such column.
         identity: hash of the table and of the settings that affect counts; counts with another identity are not used.
-        warnings: warnings for the operator, one sentence each.
     """
 
     table: TableName

@@ -129,7 +129,6 @@ def _window_statement(source: VoteSource, window: FeedbackWindow, enough: int) -
 
 
 def _unknown_ratings(connection: Connection, source: VoteSource, window: FeedbackWindow) -> tuple[UnknownRating, ...]:
-    """Returns the most frequent ratings with values that the settings do not name."""
     value = f"substr({source.ratings.value}, 1, {_VALUE_LENGTH})"
     rows = source.votes_sql(source.between_condition(window.start, window.end))
     statement = (

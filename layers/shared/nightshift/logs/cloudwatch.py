@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nightshift.errors import NightshiftError
@@ -85,12 +86,14 @@ class CloudWatchLogs:
     def __init__(
         self, connect: Callable[[], Any] | None = None, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        """Args:
-        connect: returns boto3's client. The first request calls `connect`. None: `make_client`.
-        """
+        """The first request calls `connect`, which returns boto3's client."""
         self._connect = connect or make_client
         self._sleep = sleep
-        self._client: Any = None
+
+    @cached_property
+    def _client(self) -> Any:
+        """The first request creates the client, so that `_ask` handles a failure to create it."""
+        return self._connect()
 
     def fetch_page(self, group: str, start_ms: int, end_ms: int, token: str | None, *, deadline: float) -> LogPage:
         """Returns one page of a group's events.
@@ -106,16 +109,8 @@ class CloudWatchLogs:
         """
         at = {"nextToken": token} if token else {}
         try:
-            answer = self._ask(
-                "filter_log_events",
-                deadline,
-                group,
-                "events",
-                logGroupName=group,
-                startTime=start_ms,
-                endTime=end_ms - 1,
-                **at,
-            )
+            period = {"startTime": start_ms, "endTime": end_ms - 1}
+            answer = self._ask("filter_log_events", deadline, group, "events", logGroupName=group, **period, **at)
         except LogsUnavailable as exc:
             if token and exc.code == "InvalidParameterException":
                 raise TokenRefused(exc.message, detail=exc.detail) from exc
@@ -156,7 +151,7 @@ class CloudWatchLogs:
         cause: Exception | None
         for attempt in range(1, TRIES + 1):
             try:
-                answer = getattr(self._connected(), operation)(**arguments)
+                answer = getattr(self._client, operation)(**arguments)
             except Exception as exc:
                 (code, again), cause = _judged(exc), exc
             else:
@@ -170,12 +165,6 @@ class CloudWatchLogs:
             self._sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_S)
         raise AssertionError("the last try returns or raises")
-
-    def _connected(self) -> Any:
-        """Returns the client. The first call creates it, so that `_ask` handles a failure to create it."""
-        if self._client is None:
-            self._client = self._connect()
-        return self._client
 
 
 def make_client() -> Any:

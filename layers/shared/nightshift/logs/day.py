@@ -131,10 +131,8 @@ def apply_log_retention(
 ) -> tuple[str, ...]:
     """Set BACKUP_LOG_RETENTION_DAYS on the groups whose day was saved completely. Call it after writing the manifest.
 
-    A short retention deletes events at once. Before the backup exists, no backup might have these events.
-
-    Returns:
-        one warning for each group whose retention could not be set.
+    A short retention deletes events at once. Before the backup exists, no backup might have these events. The function
+    returns one warning for each group whose retention could not be set.
     """
     days = settings.backup_log_retention_days
     if days is None:

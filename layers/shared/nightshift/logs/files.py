@@ -85,8 +85,6 @@ def save_directory(sink: LogUploader, directory: str, *, since_ms: int, deadline
 
 @dataclass(slots=True)
 class _Saver:
-    """Reads log files, collects their lines, and uploads the lines in parts."""
-
     sink: LogUploader
     directory: str
     deadline: float

@@ -81,7 +81,6 @@ def save_groups(
     """Save log groups one after the other. A group that cannot be read does not stop the other groups.
 
     Args:
-        groups: names of the groups.
         deadline: `time.monotonic()` value at which to stop.
         before: the results of `GroupProgress.later` in the previous backup, by group.
 

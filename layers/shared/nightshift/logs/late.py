@@ -91,8 +91,6 @@ def add_events(gathering: ParquetBuffer, events: Sequence[LogEvent]) -> None:
 
 
 class _Late:
-    """Collects the late events of one group, and uploads them in objects."""
-
     def __init__(self, sink: LogUploader, group: str, earlier: EarlierLogs) -> None:
         self.parts: list[SavedPart] = []
         self.warning = ""

@@ -63,7 +63,6 @@ def list_files(directory: str, miss: Miss) -> list[LogFile]:
 
 
 def _tell_links(directory: str, links: list[str], listed: set[tuple[int, int]], miss: Miss) -> None:
-    """Report the links whose targets are not listed."""
     outside = [path for path in links if not _is_listed(directory, path, listed)]
     for path in outside[:LINKS_TOLD]:
         try:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from nightshift.policy.retention import Name
+from nightshift.policy.retention import Name, PolicyEntry
 
 
 def _several(value: object) -> object:
@@ -28,12 +28,9 @@ def _several(value: object) -> object:
 Columns = Annotated[tuple[Name, ...], BeforeValidator(_several), Field(min_length=1, max_length=32)]
 
 
-class EmbeddingPolicy(BaseModel):
+class EmbeddingPolicy(PolicyEntry):
     """Policy for one table of documents. The module's docstring describes the fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    table: Name
     id: Name = "id"
     text: Columns
     updated_at: Name | None = None

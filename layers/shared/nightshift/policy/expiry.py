@@ -31,25 +31,20 @@ from __future__ import annotations
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from nightshift.policy.retention import Name
+from nightshift.policy.retention import Name, PolicyEntry
 from nightshift.settings import BucketName, EpochUnit, TimeZone, is_alias
 
 Names = Annotated[list[Name], Field(min_length=1, max_length=32)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class FilesPolicy(_Section):
+class FilesPolicy(PolicyEntry):
     """Policy for the S3 files that a table's rows name."""
 
-    table: Name
     key: Name
     bucket: BucketName | None = None
-    buckets: Annotated[list[BucketName], Field(max_length=50)] = []
+    buckets: list[BucketName] = Field(default=[], max_length=50)
     bucket_column: Name | None = None
     prefix: Annotated[str, Field(max_length=512)] = ""
     strip: Annotated[str, Field(max_length=512)] = ""
@@ -70,26 +65,24 @@ class FilesPolicy(_Section):
         return self
 
 
-class DependentPolicy(_Section):
+class DependentPolicy(PolicyEntry):
     """A reference between two tables that is not a foreign key."""
 
-    table: Name
     columns: Names
     references: Name | None = None
     referenced: Names | None = None
 
 
-class ExpiryPolicy(_Section):
+class ExpiryPolicy(PolicyEntry):
     """Policy for the expiry of one table's rows. The module's docstring describes the fields."""
 
-    table: Name
     expires_at: Name = "expires_at"
     timezone: TimeZone
     epoch: EpochUnit | None = None
     archive: bool = False
     cascade: list[Name] | None = None
-    files: list[FilesPolicy] = []
-    dependents: list[DependentPolicy] = []
+    files: list[FilesPolicy] = Field(default=[])
+    dependents: list[DependentPolicy] = Field(default=[])
 
     @property
     def zone(self) -> ZoneInfo:

@@ -40,9 +40,7 @@ def load_policies(settings: Settings, fetch: Callable[[str], str]) -> PolicyFile
         InvalidSettings: the file's content is invalid. `fetch` may raise other errors.
     """
     source = settings.nightshift_config
-    if not source:
-        return default_policies(settings)
-    return parse_policies(fetch(source), settings, source=source)
+    return parse_policies(fetch(source), settings, source=source) if source else default_policies(settings)
 
 
 def default_policies(settings: Settings) -> PolicyFile:
@@ -59,7 +57,6 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
     """Returns the policies of a policy file.
 
     Args:
-        text: the file's content, in TOML.
         settings: supplies the defaults of `keep_days` and `timezone`.
         source: the file's location, for errors.
 
@@ -98,9 +95,8 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
         from nightshift.policy.embedding import EmbeddingPolicy  # imported here for the same reason
 
         embedding = _entries(EmbeddingPolicy, "embedding", document, {}, problems)
-    problems += _repeated([policy.table for policy in retention])
-    problems += _repeated([policy.table for policy in expiry])
-    problems += _repeated([policy.table for policy in embedding])
+    for policies in (retention, expiry, embedding):
+        problems += _repeated([policy.table for policy in policies])
     if problems:
         raise InvalidSettings("the policy file is not usable", detail="\n".join(f"{source}: {p}" for p in problems))
     return PolicyFile(tuple(retention), tuple(expiry), tuple(embedding))

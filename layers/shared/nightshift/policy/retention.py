@@ -27,12 +27,17 @@ from nightshift.settings import EpochUnit, TimeZone
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
 
 
-class RetentionPolicy(BaseModel):
-    """Policy for the retention of one table's rows. The module's docstring describes the fields."""
+class PolicyEntry(BaseModel):
+    """An entry of the policy file, about one table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     table: Name
+
+
+class RetentionPolicy(PolicyEntry):
+    """Policy for the retention of one table's rows. The module's docstring describes the fields."""
+
     timestamp: Name = "created_at"
     keep_days: int = Field(ge=1, le=36_500)
     timezone: TimeZone

@@ -39,9 +39,7 @@ class BackupResult(JobResult):
         unsaved: number of entries of `missing` that could not be saved. Above 0, the status is `partial`.
         missing: content that is not in the backup, one sentence each, e.g. large objects, or the schema if `pg_dump`
             is missing.
-        warnings: warnings for the operator, one sentence each.
         already: whether an earlier run has made this backup.
-        seconds: duration of the run.
     """
 
     name: str | None = None

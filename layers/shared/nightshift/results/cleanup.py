@@ -29,8 +29,6 @@ class CleanupEstimate(JsonFacts):
     Attributes:
         rows: number of due rows, which is counted, not estimated.
         bytes: expected size of the compressed Parquet objects.
-        objects: expected number of objects.
-        seconds: expected duration.
         share: due rows divided by all rows of the table, 0 to 1.
         usd: expected cost of S3 requests and of the first month of storage, in US dollars.
     """
@@ -54,7 +52,6 @@ class TableResult(JsonFacts):
         deleted_rows: rows that this run deleted. Unless the run has failed, the number equals `archived_rows`.
         objects: number of objects that this run committed.
         bytes: size in S3 of the objects that this run committed.
-        seconds: time spent on this table.
         oldest_overdue: timestamp of the oldest due row that is still in the table; None: no due row is left.
         partitions_dropped: native partitions that were archived as a whole and dropped.
         vacuumed: whether VACUUM (ANALYZE) ran afterwards.

@@ -84,7 +84,6 @@ class MessageAttachment:
 
     Attributes:
         filename: the file's name, e.g. `conversation_log_backup_20250915.csv`.
-        content: the bytes of the file.
         rows: number of rows in the file; 0 for a picture.
         total_rows: number of archived rows. If this number is above `rows`, the file has only the first rows.
         table: the rows' table, as in `TableResult.table`; None: the file does not belong to a single table.
@@ -103,8 +102,6 @@ class GuardRefusal(JsonFacts):
 
     Attributes:
         guard: the guard's short name, e.g. `unknown_table`, `cascade`, `abnormal_volume`.
-        message: the problem, in one sentence.
-        hint: the remedy for the operator.
     """
 
     guard: str

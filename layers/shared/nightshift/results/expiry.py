@@ -62,8 +62,6 @@ class FileFailures(JsonFacts):
 
     Attributes:
         code: S3's error code, e.g. `AccessDenied`. If S3 did not answer: the kind of failure.
-        count: number of files.
-        example: key of one of the files.
     """
 
     bucket: str
@@ -87,7 +85,6 @@ class FilesResult(JsonFacts):
         failed: deletions of this run that S3 refused or did not answer. The keys stay in the outbox.
         waiting: keys in the outbox at the end of the run, including failed keys and keys of unreachable buckets.
         failures: the failed deletions by reason, most frequent first.
-        warnings: warnings for the operator, one sentence each.
     """
 
     queued: int = 0

@@ -81,7 +81,6 @@ class UnknownRating(JsonFacts):
 
     Attributes:
         value: the beginning of the value, as text.
-        count: number of rows with the value.
         resembles: a value of the settings that differs only in case, in spaces or in an emoji's variant.
     """
 
@@ -165,7 +164,6 @@ class FeedbackResult(JobResult):
         since: figures by the present settings and votes, if these differ from the recorded decision's figures.
         on_record: figures of an earlier run's decision; only in a dry run.
         started: whether this run sent the event that starts re-embedding.
-        dry_run: whether the run wrote and sent nothing.
     """
 
     table: str

@@ -46,12 +46,10 @@ class EmbeddedTable(JsonFacts):
         unchanged: documents with the same text and model as before, for which the model was not called.
         removed: deleted embeddings of documents that no longer exist.
         poisoned: number of documents that the model rejected in this run.
-        examples: the first rejected documents.
         left: documents that are not embedded yet; the next invocation continues with these documents.
         switched: whether readers now see the embeddings of another model.
         moved: whether the run made progress, so that the next run has less to do.
         tokens: number of tokens that the model reports; 0 if the model reports none.
-        error: the error of a `failed` table.
     """
 
     table: str

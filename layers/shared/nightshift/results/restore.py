@@ -22,7 +22,6 @@ class DamagedObject(JsonFacts):
 
     Attributes:
         damage: kind of damage; see `archive.object_verification.ObjectDamage`.
-        what: details of the damage.
     """
 
     key: str
@@ -44,7 +43,6 @@ class RestoreResult(JobResult):
         remaining: objects left for the next run, because the deadline had come.
         columns: notes on columns that differ between archive and table, one sentence each.
         hold_until: end of the hold, during which no job deletes the restored rows.
-        warnings: warnings for the operator, one sentence each.
     """
 
     status: RunStatus = field(metadata=HIDDEN)

@@ -61,11 +61,7 @@ def _draft(
     lists: Iterable[tuple[PluralForms, Sequence[str]]],
     words: MessageFormatter,
 ) -> MessageDraft:
-    """Returns a message of a title, lines, and lists of sentences. Each list has a title with the number of sentences.
-
-    Args:
-        lists: pairs of a title and its sentences.
-    """
+    """Returns a message of a title, lines, and lists of sentences. A list's title has the number of its sentences."""
     head = [section_block(list(lines))]
     if report.error is None and result.status not in (RunStatus.REFUSED, RunStatus.NOTHING):
         head.insert(0, header_block(title))
@@ -85,7 +81,6 @@ def _title(result: BackupResult, words: MessageFormatter) -> str:
 
 
 def _head(result: BackupResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the verdict and the figures."""
     if report.error is not None:
         done = result.tables or result.pruned
         yield words.table_failed_above if done else words.no_backup_made
@@ -105,7 +100,6 @@ def _head(result: BackupResult, report: ReportFrame, words: MessageFormatter) ->
 
 
 def _verdict(result: BackupResult, words: MessageFormatter) -> Iterator[str]:
-    """Yields warnings about the backup as a whole."""
     if result.left:
         yield words.backup_goes_on.form_of(result.left)
     elif result.unsaved:
@@ -182,7 +176,6 @@ def _restored_title(result: RestoredBackup, report: ReportFrame, words: MessageF
 
 
 def _restored_head(result: RestoredBackup, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the verdict and the figures."""
     if report.error is not None:
         yield words.table_failed_above if result.tables else words.nothing_restored
         yield from _restored_figures(result, report, words) if result.tables else ()

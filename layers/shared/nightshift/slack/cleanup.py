@@ -130,12 +130,7 @@ def _expected(table: TableResult, words: MessageFormatter) -> TableLines:
 
 
 def _quiet(tables: Sequence[TableResult], words: MessageFormatter, *, named: bool) -> list[str]:
-    """Returns one line for all tables with the same cutoff date, then the tables' warnings.
-
-    Args:
-        tables: tables with nothing due.
-        named: whether the line lists the tables' names.
-    """
+    """Returns one line for all tables with the same cutoff date, then the warnings. `tables` have nothing due."""
     by_date: defaultdict[str, list[str]] = defaultdict(list)
     for table in tables:
         by_date[_date(table.cutoff)].append(table.table)
@@ -151,7 +146,6 @@ def _warnings(table: TableResult, words: MessageFormatter) -> list[str]:
 
 
 def _summary(loud: Sequence[TableResult], words: MessageFormatter) -> list[str]:
-    """Returns the totals of the run over all its tables."""
     estimates = [table.estimate for table in loud if table.status is RunStatus.DRY_RUN and table.estimate]
     if estimates:
         rows, size = sum(e.rows for e in estimates), sum(e.bytes for e in estimates)
@@ -176,9 +170,8 @@ def _attached(csv: MessageAttachment | None, words: MessageFormatter) -> list[st
 
 
 def _orphans(result: CleanupResult, words: MessageFormatter) -> list[str]:
-    if not result.orphans_removed:
-        return []
-    return [format_fact(words.orphans, words.pieces.form_of(result.orphans_removed))]
+    count = result.orphans_removed
+    return [format_fact(words.orphans, words.pieces.form_of(count))] if count else []
 
 
 def _keys(keys: Sequence[str], objects: int, words: MessageFormatter) -> str:

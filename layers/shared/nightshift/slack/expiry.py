@@ -78,12 +78,10 @@ def _nothing(report: ReportFrame, words: MessageFormatter) -> str:
 
 
 def _line(table: ExpiredTable, words: MessageFormatter) -> str:
-    """Returns the line of one policy in a message with several policies."""
     return f"{'❌' if table.status is RunStatus.FAILED else '•'} {_BETWEEN.join(_counts(table, words))}"
 
 
 def _counts(table: ExpiredTable, words: MessageFormatter) -> Iterator[str]:
-    """Yields the counts of a policy's deleted rows, dependent rows and archived rows."""
     yield f"{_name(table.table)} {words.expired.form_of(table.expired)}"
     dependents = _dependents(table)
     if dependents:

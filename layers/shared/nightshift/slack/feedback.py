@@ -40,7 +40,6 @@ def render_feedback(result: FeedbackResult, report: ReportFrame, words: MessageF
 
 
 def _form(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> list[str]:
-    """Returns the lines of the report in its established form."""
     votes = result.votes
     lines = [
         format_fact(words.likes, f"{votes.likes:,}"),
@@ -72,7 +71,6 @@ def _details(result: FeedbackResult, report: ReportFrame, words: MessageFormatte
 
 
 def _verdict(result: FeedbackResult, words: MessageFormatter) -> str:
-    """Returns the sentence that explains the state, with the compared numbers."""
     ratio, interval = result.votes.ratio, result.interval
     week = result.week.ratio if result.week else None
     weighed = DASH
@@ -108,9 +106,8 @@ def _consequences(result: FeedbackResult, report: ReportFrame, words: MessageFor
     elif retraining and report.error is not None:
         yield words.start_unknown
     if result.cooling_until is not None:
-        yield format_fact(
-            words.cooling, words.until.format(moment=format_prose(words.format_moment(result.cooling_until)))
-        )
+        until = format_prose(words.format_moment(result.cooling_until))
+        yield format_fact(words.cooling, words.until.format(moment=until))
     if retraining and result.decision:
         yield format_fact(words.decision, format_code(result.decision))
 
@@ -138,18 +135,16 @@ def _unknown(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
     for one in result.unknown_ratings[:MAX_UNKNOWN]:
         resembles = f" ({words.resembles.format(value=format_code(one.resembles, MAX_NAME))})" if one.resembles else ""
         named.append(f"{format_code(show_rating(one.value), MAX_NAME)} {one.count:,}{resembles}")
-    yield f"⚠️ {words.unknown_ratings}: {words.ratings.form_of(result.unknown)}" + (
-        f" – {', '.join(named)}" if named else ""
-    )
+    shown = f" – {', '.join(named)}" if named else ""
+    yield f"⚠️ {words.unknown_ratings}: {words.ratings.form_of(result.unknown)}{shown}"
 
 
 def _history(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
-    """Yields a comparison of the window with the windows before it."""
     now = result.votes.ratio
     before = result.previous.ratio if result.previous else None
     if now is not None and before is not None:
         points = round(100 * (now - before), 1)
-        phrase = words.points_up if points > 0 else words.points_down if points < 0 else words.points
+        phrase = words.points_up if points > 0 else words.points_down if points < 0 else words.same_size
         change = words.from_to.format(before=f"{before:.1%}", now=f"{now:.1%}")
         yield format_fact(words.change, phrase.format(points=f"{abs(points):.1f}"), note=change)
     if result.week is not None and result.week.ratio is not None:
@@ -159,7 +154,6 @@ def _history(result: FeedbackResult, words: MessageFormatter) -> Iterator[str]:
 
 
 def _groups(worst: tuple[GroupVotes, ...], words: MessageFormatter) -> Iterator[str]:
-    """Yields the groups with the highest negative ratios."""
     if worst:
         yield f"{words.worst_groups}:"
     for group in worst[:MAX_GROUPS]:
@@ -197,11 +191,7 @@ def _hours(result: FeedbackResult, words: MessageFormatter) -> str:
 
 
 def _percent(share: float, *others: float | None) -> str:
-    """Returns a percentage with one decimal, or with more decimals if `others` would otherwise look equal.
-
-    Args:
-        share, others: 0 to 1.
-    """
+    """Returns a percentage with one decimal, or with more decimals if `others` would otherwise look equal."""
     for digits in range(1, MAX_DIGITS):
         shown = f"{share:.{digits}%}"
         if all(other is None or other == share or f"{other:.{digits}%}" != shown for other in others):

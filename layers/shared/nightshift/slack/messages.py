@@ -37,7 +37,6 @@ class SlackMessage:
 
     Attributes:
         text: the text for notifications and screen readers, which do not show blocks.
-        blocks: the content, in Block Kit.
     """
 
     text: str

@@ -64,8 +64,6 @@ class SlackNotifier:
         """Sends a message and its files. After a rate limit or another transient error, waits and tries again.
 
         Args:
-            message: a message from `renderer.render_result`.
-            attachments: the files.
             deadline: `time.monotonic()` value by which the method ends.
 
         Raises:
@@ -123,10 +121,7 @@ class ConsoleNotifier:
     """Sender of messages to the log, for deployments without Slack."""
 
     def __init__(self, log: logging.Logger | Logger, reason: str) -> None:
-        """Args:
-        log: receives the messages.
-        reason: the reason why messages do not go to Slack, for the log.
-        """
+        """`reason` says in the log why messages do not go to Slack."""
         self._log = log
         self._reason = reason
 
@@ -149,9 +144,7 @@ def make_notifier(
     """Returns the notifier for the settings.
 
     Args:
-        settings: supplies the channel, the language and the URL.
         token: the bot token. None or empty: the messages go to the log.
-        log: receives the messages, and a warning, if Slack is not set up.
     """
     if token is None or not token.get_secret_value().strip():
         return ConsoleNotifier(log, "SLACK_BOT_TOKEN is not set")

@@ -61,7 +61,6 @@ def _unchanged(count: int, words: MessageFormatter) -> list[str]:
 
 
 def _table(table: EmbeddedTable, result: ReembedResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the results of one table's documents."""
     if table.error is not None and table.error is not report.error:
         yield from error_lines(table.error, words)
     if table.status is RunStatus.REFUSED:

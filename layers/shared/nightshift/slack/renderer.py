@@ -24,25 +24,14 @@ __all__ = ["ReportFrame", "SlackMessage", "as_text", "render_result"]
 
 
 def render_result(report: ReportFrame, language: Language, zone: tzinfo) -> SlackMessage:
-    """Returns the message of one run.
-
-    Args:
-        report: the facts of the run.
-        language: `ko` or `en`.
-        zone: the reader's time zone.
-    """
+    """Returns the message of one run."""
     words = MessageFormatter(language, zone)
     if report.error is not None:
         return _failure(report.error, report, words).truncate_to_limits()
-    return _outcome(report, words).truncate_to_limits()
-
-
-def _outcome(report: ReportFrame, words: MessageFormatter) -> MessageDraft:
-    return _renderer(report)(report.result, report, words)
+    return _renderer(report)(report.result, report, words).truncate_to_limits()
 
 
 def _renderer(report: ReportFrame) -> Callable[[Any, ReportFrame, MessageFormatter], MessageDraft]:
-    """Returns the function that renders the report's result."""
     if isinstance(report.result, RunRefused):
         return _run_refused
     with suppress(LookupError):  # a report of a job that has been removed
@@ -68,34 +57,25 @@ def _failure(error: Exception, report: ReportFrame, words: MessageFormatter) -> 
     title = header_block(words.failed_title.format(job=words.job_name(report.job)))
     details = (section_block([f"{words.detail}:", format_fenced(detail)]),) if detail else ()
     head = (title, section_block(lines), *details)
-    if report.result is None or _renderer(report) is _finished:
+    render = _renderer(report)
+    if report.result is None or render is _finished:
         return MessageDraft(head=head)
-    done = _outcome(report, words)  # follows the error, and is truncated first
+    done = render(report.result, report, words)  # follows the error, and is truncated first
     return MessageDraft(head=head, items=(*done.head, *done.items), left_out=done.left_out)
 
 
 def _run_refused(result: RunRefused, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     sentence = words.run_refused.format(job=format_prose(words.job_name(report.job)))
-    return MessageDraft(
-        head=(
-            section_block(
-                [sentence, format_fact(words.detail, format_prose(result.reason)), *run_lines(report, words)]
-            ),
-        )
-    )
+    lines = [sentence, format_fact(words.detail, format_prose(result.reason)), *run_lines(report, words)]
+    return MessageDraft(head=(section_block(lines),))
 
 
 def _finished(result: JobResult, report: ReportFrame, words: MessageFormatter) -> MessageDraft:
     """Returns the message of a job without a renderer: whether the job has finished, and whether it is complete."""
-    sentence = words.done if result.complete else words.done_in_part
+    phrase = words.done if result.complete else words.done_in_part
+    sentence = phrase.format(job=format_prose(words.job_name(report.job)))
     took = format_fact(words.took, words.format_duration(report.duration_ms / 1000))
-    return MessageDraft(
-        head=(
-            section_block(
-                [sentence.format(job=format_prose(words.job_name(report.job))), *run_lines(report, words), took]
-            ),
-        )
-    )
+    return MessageDraft(head=(section_block([sentence, *run_lines(report, words), took]),))
 
 
 def _type(error: Exception) -> str:

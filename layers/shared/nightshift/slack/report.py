@@ -27,15 +27,10 @@ class ReportFrame:
     Attributes:
         job: the job's name, which is the name of its folder under `functions/`.
         as_of: the scheduled time of the run; an aware time.
-        dry_run: whether the run was a dry run, which writes nothing.
         duration_ms: duration of the run, in milliseconds.
         result: the job's result. For a failed run: the work before the failure; None if that is unknown.
-        error: the error of a failed run.
         attempt: number of the run for this `as_of`, beginning with 1.
         request_id: Lambda's ID of the invocation, which is also in the log.
-
-    Raises:
-        ValueError: there is neither a result nor an error.
     """
 
     job: str
@@ -89,12 +84,7 @@ def error_lines(error: NightshiftError, words: MessageFormatter) -> list[str]:
 def warning_lines(
     warnings: Sequence[str], words: MessageFormatter, *, most: int = MAX_WARNINGS, limit: int = MAX_WARNING
 ) -> list[str]:
-    """Returns a line for each of the first warnings, and a line with the number of the other warnings.
-
-    Args:
-        most: maximum number of warnings.
-        limit: maximum length of a warning, in characters.
-    """
+    """Returns a line for each of the first warnings, and a line with the number of the other warnings."""
     lines = [f"⚠️ {format_prose(warning, limit)}" for warning in warnings[:most]]
     hidden = len(warnings) - len(lines)
     return [*lines, words.warnings_left_out.form_of(hidden)] if hidden else lines
@@ -104,10 +94,6 @@ def list_blocks(title: str, entries: Sequence[str], words: MessageFormatter) -> 
     """Returns a block with the first entries below a title; no block if there are no entries.
 
     The last line has the number of entries that are not shown.
-
-    Args:
-        title: a phrase.
-        entries: markup.
     """
     if not entries:
         return ()

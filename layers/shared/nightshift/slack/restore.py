@@ -35,7 +35,6 @@ def render_restore(result: RestoreResult, report: ReportFrame, words: MessageFor
 
 
 def _head(result: RestoreResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the verdict and the figures."""
     if report.error is not None:
         yield words.table_failed_above
         yield from _figures(result, report, words)
@@ -95,7 +94,6 @@ def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -
 
 
 def _lists(result: RestoreResult, words: MessageFormatter) -> tuple[Block, ...]:
-    """Returns the lists of damaged objects and of differences between archive and table."""
     damaged, notes = result.damaged, result.columns
     return (
         *list_blocks(words.damaged.form_of(len(damaged)), [_damaged(object_, words) for object_ in damaged], words),

@@ -68,7 +68,6 @@ class SlackFailure:
     Attributes:
         reason: the error of Slack or of the network, without secrets.
         passing: whether the error is transient, so that another try may succeed.
-        hint: the remedy for the operator.
         retry_after: wait that Slack asks for, in seconds.
     """
 
@@ -82,10 +81,7 @@ class RetryBudget:
     """Time limit for one message and its files, with retries of failed requests."""
 
     def __init__(self, deadline: float, sleep: Callable[[float], None]) -> None:
-        """Args:
-        deadline: `time.monotonic()` value; `MAX_PATIENCE_S` may end the tries earlier.
-        sleep: waits, like `time.sleep`.
-        """
+        """`deadline` is a `time.monotonic()` value; `MAX_PATIENCE_S` may end the tries earlier."""
         self._deadline = min(deadline, time.monotonic() + MAX_PATIENCE_S)
         self._sleep = sleep
 

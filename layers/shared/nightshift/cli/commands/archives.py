@@ -129,11 +129,8 @@ def ddl_command(
 
 
 def show_archives(place: str, tables: Sequence[TableSummary], *, by: Literal["table", "day"]) -> None:
-    """Prints one line per table or per day, and the sum.
-
-    Args:
-        place: the archive's location, for messages.
-    """
+    """Prints one line per table or per day, and the sum."""
+    from nightshift.archive.inventory import ARCHIVED
     from nightshift.cli.holdings import total_summary
 
     if not tables:
@@ -141,7 +138,7 @@ def show_archives(place: str, tables: Sequence[TableSummary], *, by: Literal["ta
         return
     click.echo(f"the archive in {place}\n")
     whole = total_summary(tables)
-    states = sorted(whole.other_totals)
+    states = sorted(set(whole.states) - {ARCHIVED})
     lines = [row for table in tables for row in (_by_day(table, states) if by == "day" else [_by_table(table, states)])]
     if len(lines) > 1:
         lines.append(("total", *[""] * (1 if by == "day" else 3), *_figures(whole, states)))

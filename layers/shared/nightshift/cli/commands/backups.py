@@ -46,20 +46,10 @@ Exit status: 0 done, 1 failed, 2 not understood.
 
 \b
 Examples:
-  nightshift backups pin backup_2025_10_21_1400 --until 2026-01-31 --reason "before the migration"
+  nightshift backups {example}
 """
-
-UNPIN_EPILOG = """
-\b
-Environment: BACKUP_BUCKET (ARCHIVE_BUCKET), BACKUP_PREFIX, TIMEZONE, and AWS's own.
-
-\b
-Exit status: 0 done, 1 failed, 2 not understood.
-
-\b
-Examples:
-  nightshift backups unpin backup_2025_10_21_1400
-"""
+PIN_EXAMPLE = 'pin backup_2025_10_21_1400 --until 2026-01-31 --reason "before the migration"'
+UNPIN_EXAMPLE = "unpin backup_2025_10_21_1400"
 
 
 @click.group(
@@ -96,7 +86,9 @@ def backups_command(ctx: click.Context, deep: bool, as_json: bool) -> None:
     ctx.exit(ExitCode.PARTIAL if any(backup.state is BackupState.DAMAGED for backup in backups) else ExitCode.DONE)
 
 
-@backups_command.command("pin", short_help="Exempt a backup from retention.", epilog=PIN_EPILOG)
+@backups_command.command(
+    "pin", short_help="Exempt a backup from retention.", epilog=PIN_EPILOG.format(example=PIN_EXAMPLE)
+)
 @click.argument("name")
 @click.option("--until", type=DayParameter(), help="Last day, included, in TIMEZONE. Default: no end.")
 @click.option("--reason", default="", help="Reason, stored with the pin.")
@@ -126,7 +118,9 @@ def pin_command(ctx: click.Context, name: str, until: date | None, reason: str, 
         click.echo(f"{name} is kept {f'until {until}, that day included' if until else 'without an end'}")
 
 
-@backups_command.command("unpin", short_help="Return a backup to retention.", epilog=UNPIN_EPILOG)
+@backups_command.command(
+    "unpin", short_help="Return a backup to retention.", epilog=PIN_EPILOG.format(example=UNPIN_EXAMPLE)
+)
 @click.argument("name")
 @json_option
 @click.pass_context
@@ -156,8 +150,6 @@ def show_backups(place: str, backups: Sequence[FoundBackup], zone: ZoneInfo, now
     """Prints one line per backup, then the reasons of pins, damage, and content that a backup does not hold.
 
     Args:
-        place: the backups' location, for messages.
-        zone: time zone of the printed times.
         now: aware time. Pins that end before this time are not shown.
     """
     if not backups:

@@ -65,11 +65,7 @@ def plan_command(ctx: click.Context, table: str | None, as_of: str | None, as_js
 
 
 def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResult:
-    """Returns the result of a dry run of every policy, or of the policy for `table`.
-
-    Raises:
-        NightshiftError: the error of the first table, if every table failed.
-    """
+    """Returns the result of a dry run of every policy, or of the policy for `table`. Raises if every table failed."""
     from nightshift.archive.context import open_archive
     from nightshift.archive.table import archive_table
     from nightshift.database.upgrades import check_readable
@@ -90,11 +86,7 @@ def _plan(run: JobRun, services: RunServices, table: str | None) -> CleanupResul
 
 
 def _policy(written: str, policies: tuple[RetentionPolicy, ...]) -> RetentionPolicy:
-    """Returns the policy of a table. The operator's name and the policy's name may each omit the schema.
-
-    Raises:
-        click.UsageError: the name fits no policy, or more than one policy.
-    """
+    """Returns the policy of a table. The operator's name and the policy's name may each omit the schema."""
     from nightshift.archive.inventory import resolve_table
     from nightshift.cli.context import known_label
 
@@ -105,11 +97,7 @@ def _policy(written: str, policies: tuple[RetentionPolicy, ...]) -> RetentionPol
 
 
 def _moment(written: str, settings: Settings) -> str:
-    """Returns a time of the operator in ISO 8601 with a zone, for the event. The default zone is TIMEZONE.
-
-    Raises:
-        click.BadParameter: the text is not a time.
-    """
+    """Returns a time of the operator in ISO 8601 with a zone, for the event. The default zone is TIMEZONE."""
     from datetime import datetime
     from zoneinfo import ZoneInfo
 

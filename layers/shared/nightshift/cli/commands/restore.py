@@ -19,7 +19,6 @@ from nightshift.results.units import format_size
 if TYPE_CHECKING:
     from nightshift.cli.progress import ProgressBar
     from nightshift.progress_events import Listener
-    from nightshift.results.restore import RestoreResult
 
 EPILOG = """
 \b
@@ -39,7 +38,6 @@ Examples:
   nightshift restore conversation_log --since 2025-08-31 --into-original --hold 12h
   nightshift restore conversation_log --rename message=body --json | jq .restored_rows
 """
-
 
 _ABSENT: tuple[object, ...] = (None, False, [], {})
 """Values of options that were not given. An empty text counts as given, e.g. an unset variable in a script."""
@@ -95,7 +93,6 @@ def restore_command(
     second run inserts nothing. During the run, stderr shows the inserted rows: a bar on a terminal, a line every ten
     seconds elsewhere.
     """
-
     event = _event(dry_run=dry_run, **asked)
     _check(event)
     if event.get("into_original") and not dry_run and not yes and sys.stdin.isatty():
@@ -104,7 +101,7 @@ def restore_command(
     if as_json:
         print_json(answer)
     else:
-        show_restore(answer)
+        click.echo("\n".join(_lines(answer)))
     ctx.exit(exit_code(answer["status"]))
 
 
@@ -115,12 +112,7 @@ def _event(*, since: date | None, until: date | None, objects: tuple[str, ...], 
 
 
 def _check(event: dict[str, Any]) -> None:
-    """Checks the event and the settings before the run, so that a typing error causes no message of failure on Slack.
-
-    Raises:
-        InvalidEvent: the event is invalid.
-        InvalidSettings: a setting is missing or invalid.
-    """
+    """Checks event and settings before the run, so that a typing error causes no message of failure on Slack."""
     from nightshift.cli import context
     from nightshift.errors import InvalidEvent
     from nightshift.restore.request import RestoreRequest
@@ -149,18 +141,11 @@ def _confirm(event: dict[str, Any]) -> None:
         err=True,
     )
     if not click.confirm("Go on?", err=True):
-        raise DeclinedByUser
+        raise DeclinedByUser("nothing was touched")
 
 
 def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str, Any]:
-    """Runs the job, and returns its answer.
-
-    Args:
-        timeout: time limit of the run, in seconds.
-
-    Raises:
-        NightshiftError: the job failed. The function has printed the rows restored before the failure to stderr.
-    """
+    """Runs the job for at most `timeout` seconds. Prints to stderr the rows restored before a failure."""
     from nightshift.cli import context, jobs, progress
     from nightshift.cli.progress import TimeAllowance
     from nightshift.results.restore import RestoreResult
@@ -172,8 +157,10 @@ def _restore(event: dict[str, Any], timeout: int, *, verbose: bool) -> dict[str,
         try:
             return run_job("restore", event, TimeAllowance(time.monotonic() + timeout), wiring)
         except NightshiftError as exc:
-            if isinstance(exc.result, RestoreResult) and exc.result.objects:
-                show_before_failure(exc.result)
+            done = exc.result
+            if isinstance(done, RestoreResult) and done.objects:
+                work = f"{format_count(done.rows, 'row')} in {format_count(done.objects, 'object')} into {done.into}"
+                click.echo(f"restored before the failure: {work}; run it again to go on", err=True)
             raise
 
 
@@ -198,19 +185,7 @@ _ENDS = {
 }
 
 
-def show_restore(answer: Mapping[str, Any]) -> None:
-    """Prints the verdict, the figures, and remarks, e.g. damaged objects."""
-    click.echo("\n".join(_lines(answer)))
-
-
-def show_before_failure(done: RestoreResult) -> None:
-    """Prints to stderr the number of rows that a failed run has restored."""
-    rows, objects = format_count(done.rows, "row"), format_count(done.objects, "object")
-    click.echo(f"restored before the failure: {rows} in {objects} into {done.into}; run it again to go on", err=True)
-
-
 def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the verdict, the figures, and remarks."""
     if "restored_rows" not in answer:
         yield f"restore: {_ENDS[answer['status']]}: {answer['reason']}"  # `runtime` refused the run
         return

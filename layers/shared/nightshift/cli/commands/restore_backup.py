@@ -107,19 +107,15 @@ def restore_backup_command(
         )
         deadline = time.monotonic() + timeout
         result: RestoredBackup = run_restore(request, shelf, target, terms, deadline=deadline)
-    show_restored_backup(result, as_json=as_json)
+    if as_json:
+        print_json({"status": result.status.value, **result.to_json(), "by_table": dict(result.by_table)})
+    else:
+        click.echo("\n".join(_lines(result)))
     ctx.exit(exit_code(result.status.value))
 
 
 def _aimed(settings: Settings, variable: str) -> Settings:
-    """Returns the settings with the restore's target from an environment variable.
-
-    Args:
-        variable: name of the environment variable with the database's URL.
-
-    Raises:
-        click.UsageError: the variable is not set, or `variable` is a URL.
-    """
+    """Returns the settings with the restore's target from the environment variable `variable`."""
     from pydantic import SecretStr
 
     if "://" in variable:
@@ -152,14 +148,6 @@ _ENDS = {
     RunStatus.REFUSED: "refused, nothing was touched",
     RunStatus.NOTHING: "nothing to restore",
 }
-
-
-def show_restored_backup(result: RestoredBackup, *, as_json: bool) -> None:
-    """Prints the verdict, the figures, and every difference; with `as_json`, one JSON object."""
-    if as_json:
-        print_json({"status": result.status.value, **result.to_json(), "by_table": dict(result.by_table)})
-    else:
-        click.echo("\n".join(_lines(result)))
 
 
 def _lines(result: RestoredBackup) -> Iterator[str]:

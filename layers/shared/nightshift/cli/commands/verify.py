@@ -83,12 +83,11 @@ def verify_command(
     if as_json:
         print_json(report.to_json())
     else:
-        show_verification(report, repaired=repair)
+        click.echo("\n".join(_lines(report, repaired=repair)))
     ctx.exit(_code(report))
 
 
 def _expected(services: RunServices, label: str | None, since: date | None, until: date | None) -> int:
-    """Returns the number of objects to verify."""
     from nightshift.archive.inventory import list_archived_objects
     from nightshift.cli.holdings import SETTLED
 
@@ -106,16 +105,8 @@ def _code(report: VerificationReport) -> ExitCode:
 _DEPTHS = {"quick": "by existence and size", "full": "byte by byte", "values": "byte by byte and value by value"}
 
 
-def show_verification(report: VerificationReport, *, repaired: bool) -> None:
-    """Prints the verdict, then the key and the problem of every object that is not sound.
-
-    Args:
-        repaired: whether the command ran with `--repair`. If so, the output does not suggest a repair.
-    """
-    click.echo("\n".join(_lines(report, repaired=repaired)))
-
-
 def _lines(report: VerificationReport, *, repaired: bool) -> Iterator[str]:
+    """Yields the verdict, then the key and the problem of every object that is not sound."""
     from nightshift.archive.object_verification import ObjectDamage
 
     proven = (

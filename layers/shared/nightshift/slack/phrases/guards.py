@@ -7,8 +7,6 @@ as its detail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from nightshift.slack.phrases.forms import Phrase, named
 
 NAMES = {
@@ -123,12 +121,10 @@ KOREAN_REASONS = {
     "own_rights": "백업한 데이터베이스의 함수 등이 보호해야 할 서버에서 높은 권한으로 실행될 수 있습니다.",
 }
 
-_NONE: Mapping[str, str] = {}
-
 
 class Guards:
     """Phrases for refusals: the names of the guards, and the Korean reasons."""
 
     guards = named(NAMES)
-    guard_reasons = Phrase(KOREAN_REASONS, _NONE)
+    guard_reasons = Phrase[dict[str, str]](KOREAN_REASONS, {})
     other_guard = Phrase("안전 점검 실패 ({guard})", "check failed ({guard})")

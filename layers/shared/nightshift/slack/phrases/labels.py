@@ -104,7 +104,6 @@ class Labels:
     smaller = Phrase("▼ {percent}%", "▼ {percent}%")
     ago = Phrase("{duration} 전 확인", "proven {duration} ago")
     scratch_database = Phrase("리허설용 임시 데이터베이스", "a scratch database")
-    points = Phrase("변동 없음", "no change")
     points_up = Phrase("▲ {points}%p", "▲ {points} pp")
     points_down = Phrase("▼ {points}%p", "▼ {points} pp")
     from_to = Phrase("{before} → {now}", "{before} → {now}")
