@@ -39,8 +39,10 @@ def reembed(run: JobRun, services: RunServices) -> ReembedResult:
     request: ReembedRequest = run.request or ReembedRequest()
     policies = _policies(services)
     decision = _noted(request, run)
-    if decision is not None and _done_before(services, decision):
-        return ReembedResult(decision=request.decision, done_before=True)
+    if decision is not None:
+        with services.database.connect() as connection:
+            if is_finished(connection, decision):
+                return ReembedResult(decision=request.decision, done_before=True)
     scope, among = _documents(request, services)
     seen: set[TableName] = set()
     tables = tuple(
@@ -99,11 +101,6 @@ def _noted(request: ReembedRequest, run: JobRun) -> str | None:
     if request.decision is None:
         return None
     return f"{request.decision} (forced)" if run.force else request.decision
-
-
-def _done_before(services: RunServices, decision: str) -> bool:
-    with services.database.connect() as connection:
-        return is_finished(connection, decision)
 
 
 def _ended(

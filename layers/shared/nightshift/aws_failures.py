@@ -49,12 +49,11 @@ _LOGIN_CODES = (
     *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidSignatureException", "InvalidToken"),
     *("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "AuthFailure"),
 )
+_REGION_CODES = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _CODE_HINTS = {
     **dict.fromkeys(_LOGIN_CODES, _LOG_IN),
     "RequestTimeTooSkewed": "set this machine's clock",
-    "PermanentRedirect": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
-    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
-    "IllegalLocationConstraintException": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
+    **dict.fromkeys(_REGION_CODES, "the bucket is in another region: set AWS_DEFAULT_REGION to it"),
 }
 
 

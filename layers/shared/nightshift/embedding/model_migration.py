@@ -184,7 +184,6 @@ class ModelMigration:
         )
 
     def _columns(self) -> str:
-        """Returns the stage's column definitions: the ledger's columns and the vector."""
         moment = "timestamptz" if self._postgresql else "text"
         return (
             "place text NOT NULL, document_id text PRIMARY KEY, text_hash text NOT NULL, version text,"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -145,7 +145,7 @@ class DecisionLog:
 
     def record_decision(self, decided: DecisionRecord, **grounds: Any) -> None:
         """Insert a decision; `grounds` are the values of the other columns of `nightshift_feedback_run`."""
-        rules, interval, week = decided.rules, decided.interval, decided.week
+        interval, week = decided.interval, decided.week
         columns = {
             "decision": decided.decision,
             "source": self._source.identity,
@@ -158,9 +158,7 @@ class DecisionLog:
             "week_dislikes": None if week is None else week.dislikes,
             "low": None if interval is None else interval.low,
             "high": None if interval is None else interval.high,
-            "confidence": rules.confidence,
-            "threshold": rules.threshold,
-            "min_votes": rules.min_votes,
+            **asdict(decided.rules),
             "state": decided.state.value,
             "reason": decided.reason.value,
             "cooling_until": decided.cooling_until,

@@ -12,7 +12,7 @@ delivered at least once. Receivers recognize duplicates by the decision's name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -143,11 +143,4 @@ def _report(blank: FeedbackResult, seen: VoteCounts, ruling: DecisionOutcome, se
 def _figures(
     votes: VoteTotals, unknown: int, rules: DecisionRules, state: FeedbackState | None = None
 ) -> FeedbackFigures:
-    return FeedbackFigures(
-        votes=votes,
-        unknown=unknown,
-        threshold=rules.threshold,
-        min_votes=rules.min_votes,
-        confidence=rules.confidence,
-        state=state,
-    )
+    return FeedbackFigures(votes=votes, unknown=unknown, state=state, **asdict(rules))

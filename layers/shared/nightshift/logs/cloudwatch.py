@@ -80,20 +80,27 @@ class LogPage:
     token: str | None
 
 
-class CloudWatchLogs:
-    """CloudWatch Logs of one account and region."""
+def make_client() -> Any:
+    """Returns boto3's client, configured by the environment. `CloudWatchLogs` retries, not the client."""
+    import boto3
+    from botocore.config import Config
 
-    def __init__(
-        self, connect: Callable[[], Any] | None = None, *, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        """The first request calls `connect`, which returns boto3's client."""
-        self._connect = connect or make_client
-        self._sleep = sleep
+    # One unanswered request takes less time than a run reserves for writing its manifest.
+    config = Config(connect_timeout=3, read_timeout=8, retries={"total_max_attempts": 1}, user_agent_extra="nightshift")
+    return boto3.session.Session().client("logs", config=config)
+
+
+@dataclass(frozen=True)
+class CloudWatchLogs:
+    """CloudWatch Logs of one account and region. `connect` returns boto3's client."""
+
+    connect: Callable[[], Any] = make_client
+    sleep: Callable[[float], None] = time.sleep
 
     @cached_property
     def _client(self) -> Any:
         """The first request creates the client, so that `_ask` handles a failure to create it."""
-        return self._connect()
+        return self.connect()
 
     def fetch_page(self, group: str, start_ms: int, end_ms: int, token: str | None, *, deadline: float) -> LogPage:
         """Returns one page of a group's events.
@@ -162,19 +169,9 @@ class CloudWatchLogs:
                 raise _unavailable(LogsUnavailable, code, group, cause) from cause
             if time.monotonic() + pause > deadline:
                 raise _unavailable(LogsOutOfTime, code, group, cause) from cause
-            self._sleep(pause)
+            self.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE_S)
         raise AssertionError("the last try returns or raises")
-
-
-def make_client() -> Any:
-    """Returns boto3's client, configured by the environment. `CloudWatchLogs` retries, not the client."""
-    import boto3
-    from botocore.config import Config
-
-    # One unanswered request takes less time than a run reserves for writing its manifest.
-    config = Config(connect_timeout=3, read_timeout=8, retries={"total_max_attempts": 1}, user_agent_extra="nightshift")
-    return boto3.session.Session().client("logs", config=config)
 
 
 def _judged(exc: Exception) -> tuple[str, bool]:

@@ -70,7 +70,7 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
     except tomllib.TOMLDecodeError as exc:
         raise InvalidSettings("the policy file is not TOML", detail=f"{source}: {exc}") from None
     unknown = sorted(set(document) - set(SECTIONS))
-    if unknown or not any(_is_list(document.get(section)) for section in SECTIONS):
+    if unknown or not any(isinstance(document.get(section), list) and document[section] for section in SECTIONS):
         raise InvalidSettings(
             "the policy file has no entries" if not unknown else "the policy file has unknown sections",
             detail=f"{source}: {', '.join(unknown) or 'no [[retention]] and no [[expiry]] and no [[embedding]]'}",
@@ -100,10 +100,6 @@ def parse_policies(text: str, settings: Settings, *, source: str) -> PolicyFile:
     if problems:
         raise InvalidSettings("the policy file is not usable", detail="\n".join(f"{source}: {p}" for p in problems))
     return PolicyFile(tuple(retention), tuple(expiry), tuple(embedding))
-
-
-def _is_list(section: object) -> bool:
-    return isinstance(section, list) and bool(section)
 
 
 def _entries(

@@ -48,9 +48,8 @@ def render_restored_backup(result: RestoredBackup, report: ReportFrame, words: M
         (words.environment_differs, result.environment),
         (words.warnings_told, result.warnings),
     )
-    return _draft(
-        _restored_title(result, report, words), _restored_head(result, report, words), result, report, lists, words
-    )
+    title, head = _restored_title(result, report, words), _restored_head(result, report, words)
+    return _draft(title, head, result, report, lists, words)
 
 
 def _draft(
@@ -150,11 +149,8 @@ def _proven(result: BackupResult, report: ReportFrame, words: MessageFormatter) 
             yield words.none_proven
         return
     age = max(timedelta(0), report.as_of - result.proven_at)
-    yield format_fact(
-        words.proven_backup,
-        _name(result.proven_name),
-        note=words.ago.format(duration=words.format_duration(age.total_seconds())),
-    )
+    ago = words.ago.format(duration=words.format_duration(age.total_seconds()))
+    yield format_fact(words.proven_backup, _name(result.proven_name), note=ago)
     if age > PROVEN_FOR:
         yield words.proven_long_ago
 

@@ -122,7 +122,8 @@ def _expected(table: TableResult, words: MessageFormatter) -> TableLines:
     first = [format_fact(words.cutoff, _date(table.cutoff))]
     if estimate is None:
         return TableLines(first, [])
-    rows = format_fact(words.expected_rows, words.format_rows(estimate.rows), note=words.format_share(estimate.share))
+    share = words.share_of_table.format(share=f"{estimate.share:.1%}")
+    rows = format_fact(words.expected_rows, words.format_rows(estimate.rows), note=share)
     size = format_fact(words.expected_size, format_size(estimate.bytes), note=words.files.form_of(estimate.objects))
     seconds = format_fact(words.expected_seconds, words.format_duration(estimate.seconds))
     cost = format_fact(words.expected_cost, format_prose(format_usd(estimate.usd)), note=words.cost_covers)

@@ -41,9 +41,8 @@ def render_expiry(result: ExpiryResult, report: ReportFrame, words: MessageForma
     first = _first(deleted, report, words) if tables or deleted else [_nothing(report, words)]
     if any(lines for _, lines in tables):
         items = tuple(section_block([_line(table, words), *lines]) for table, lines in tables)
-        return MessageDraft(
-            head=(section_block([*first, *trouble, *note]),), items=items, left_out=words.tables_left_out
-        )
+        head = section_block([*first, *trouble, *note])
+        return MessageDraft(head=(head,), items=items, left_out=words.tables_left_out)
     shown = [_line(table, words) for table, _ in tables[:MAX_TABLES]]
     hidden = len(tables) - len(shown)
     more = [words.tables_left_out.form_of(hidden)] if hidden else []

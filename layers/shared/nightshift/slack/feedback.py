@@ -55,7 +55,6 @@ def _form(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) 
 
 
 def _details(result: FeedbackResult, report: ReportFrame, words: MessageFormatter) -> Iterator[str]:
-    """Yields the reasons, the consequences, and other facts about the votes."""
     yield format_fact(words.verdict, _verdict(result, words))
     yield from _consequences(result, report, words)
     yield format_fact(words.window, format_prose(_day(result)), note=_hours(result, words))

@@ -20,12 +20,6 @@ class MessageFormatter(MessageCatalog):
     def job_name(self, name: str) -> str:
         return self.jobs.get(name, name)
 
-    def guard_name(self, name: str) -> str:
-        return self.guards.get(name) or self.other_guard.format(guard=name)
-
-    def damage_name(self, name: str) -> str:
-        return self.damages.get(name, name)
-
     def format_moment(self, when: datetime) -> str:
         """Returns a time such as `2025-10-15 09:00:00 KST`. A naive time is shown unchanged, without a zone."""
         when = self._local(when)
@@ -51,9 +45,6 @@ class MessageFormatter(MessageCatalog):
 
     def format_rate(self, rows_per_second: float) -> str:
         return self.rate.format(rows=self.format_rows(round(rows_per_second)))
-
-    def format_share(self, share: float) -> str:
-        return self.share_of_table.format(share=f"{share:.1%}")
 
     def format_duration(self, seconds: float) -> str:
         """Returns a duration.

@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -33,32 +34,23 @@ UPLOAD_REQUESTS = 3
 """Requests of one upload: `files.getUploadURLExternal`, the upload of the bytes, `files.completeUploadExternal`."""
 
 
+@dataclass(frozen=True)
 class SlackNotifier:
-    """Sender of messages to one channel, through Slack's Web API."""
+    """Sender of messages to one channel, through Slack's Web API.
 
-    def __init__(
-        self,
-        token: SecretStr,
-        channel: str,
-        *,
-        language: Language = "ko",
-        api_url: str = SLACK_API,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Sends and imports nothing yet.
+    Attributes:
+        token: a bot token with the scopes `chat:write` and `files:write`.
+        channel: name or ID of a channel that the bot is a member of.
+        language: language of the remarks on files.
+        api_url: base URL of Slack's methods.
+        sleep: waits between two tries; its argument is in seconds.
+    """
 
-        Args:
-            token: a bot token with the scopes `chat:write` and `files:write`.
-            channel: name or ID of a channel that the bot is a member of.
-            language: language of the remarks on files.
-            api_url: base URL of Slack's methods.
-            sleep: waits between two tries; its argument is in seconds.
-        """
-        self._token = token
-        self._channel = channel
-        self._words = MessageCatalog(language)
-        self._api_url = api_url
-        self._sleep = sleep
+    token: SecretStr = field(repr=False)
+    channel: str
+    language: Language = "ko"
+    api_url: str = SLACK_API
+    sleep: Callable[[float], None] = time.sleep
 
     def send(self, message: SlackMessage, attachments: Sequence[MessageAttachment] = (), *, deadline: float) -> None:
         """Sends a message and its files. After a rate limit or another transient error, waits and tries again.
@@ -71,7 +63,7 @@ class SlackNotifier:
         """
         from nightshift.slack.retry_budget import RetryBudget
 
-        patience = RetryBudget(deadline, self._sleep)
+        patience = RetryBudget(deadline, self.sleep)
         channel, thread = patience.call_with_retry("chat.postMessage", partial(self._post, message))
         for file in attachments:
             upload = partial(self._upload, file, channel, thread)
@@ -84,13 +76,13 @@ class SlackNotifier:
         """
         self._client.timeout = timeout
         posted = self._client.chat_postMessage(
-            channel=self._channel,
+            channel=self.channel,
             text=message.text,
             blocks=[dict(block) for block in message.blocks],
             unfurl_links=False,
             unfurl_media=False,
         )
-        return posted.get("channel", self._channel), posted.get("ts")
+        return posted.get("channel", self.channel), posted.get("ts")
 
     def _upload(self, file: MessageAttachment, channel: str, thread: str | None, timeout: int) -> None:
         """Uploads a file in three requests. The last request shares the file, so a failed upload starts anew."""
@@ -100,30 +92,29 @@ class SlackNotifier:
             content=file.content,
             channel=channel,
             thread_ts=thread,
-            initial_comment=excerpt_text(self._words, file),
+            initial_comment=excerpt_text(MessageCatalog(self.language), file),
         )
 
     @cached_property
     def _client(self) -> WebClient:
         from slack_sdk.web import WebClient
 
-        token = self._token.get_secret_value().strip()
+        token = self.token.get_secret_value().strip()
         if not re.fullmatch(r"[!-~]+", token):
             # http.client would refuse the header with an error that contains the token.
             raise NotifyError("the Slack token is not one", hint="check SLACK_BOT_TOKEN or the secret's contents")
         # The SDK logs every failed try as an error. At DEBUG, the SDK logs the upload's URL, which is a credential.
         quiet = logging.getLogger("nightshift.slack.sdk")
         quiet.setLevel(logging.CRITICAL)
-        return WebClient(token=token, base_url=self._api_url, retry_handlers=[], logger=quiet)
+        return WebClient(token=token, base_url=self.api_url, retry_handlers=[], logger=quiet)
 
 
+@dataclass(frozen=True)
 class ConsoleNotifier:
-    """Sender of messages to the log, for deployments without Slack."""
+    """Sender of messages to the log, for deployments without Slack. `reason` says in the log why."""
 
-    def __init__(self, log: logging.Logger | Logger, reason: str) -> None:
-        """`reason` says in the log why messages do not go to Slack."""
-        self._log = log
-        self._reason = reason
+    log: logging.Logger | Logger
+    reason: str
 
     def send(
         self,
@@ -133,9 +124,9 @@ class ConsoleNotifier:
         deadline: float,  # noqa: ARG002 - a log is written at once
     ) -> None:
         """Logs the message; never fails. Logs only the names of files, because files may contain rows."""
-        self._log.warning("Slack was not told: %s", self._reason)
+        self.log.warning("Slack was not told: %s", self.reason)
         files = ", ".join(file.filename for file in attachments)
-        self._log.info("message for Slack:\n%s%s", as_text(message), f"\n[{files}]" if files else "")
+        self.log.info("message for Slack:\n%s%s", as_text(message), f"\n[{files}]" if files else "")
 
 
 def make_notifier(

@@ -67,7 +67,8 @@ def refusal_lines(refusal: GuardRefusal | None, words: MessageFormatter) -> list
     """Returns the lines about a refusal: the guard, the reason, and the remedy."""
     if refusal is None:
         return [words.refused.format(guard=DASH)]
-    lines = [words.refused.format(guard=format_prose(words.guard_name(refusal.guard)))]
+    guard = words.guards.get(refusal.guard) or words.other_guard.format(guard=refusal.guard)
+    lines = [words.refused.format(guard=format_prose(guard))]
     reason = words.guard_reasons.get(refusal.guard)
     if reason:
         lines.append(format_fact(words.reason, reason))

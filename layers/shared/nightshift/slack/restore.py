@@ -82,9 +82,8 @@ def _figures(result: RestoreResult, report: ReportFrame, words: MessageFormatter
     yield from warning_lines(result.warnings, words, limit=MAX_WARNING)
     if not report.dry_run:
         speed = result.rows / result.seconds if result.seconds > 0 else 0.0
-        yield format_fact(
-            words.took, words.format_duration(result.seconds), note=words.format_rate(speed) if speed >= 1 else ""
-        )
+        rate = words.format_rate(speed) if speed >= 1 else ""
+        yield format_fact(words.took, words.format_duration(result.seconds), note=rate)
 
 
 def _count(label: str, count: int, words: MessageFormatter, *, note: str = "") -> Iterator[str]:
@@ -102,5 +101,5 @@ def _lists(result: RestoreResult, words: MessageFormatter) -> tuple[Block, ...]:
 
 
 def _damaged(object_: DamagedObject, words: MessageFormatter) -> str:
-    damage = format_prose(words.damage_name(object_.damage), MAX_DAMAGE)
+    damage = format_prose(words.damages.get(object_.damage, object_.damage), MAX_DAMAGE)
     return f"{format_code(object_.key)}: {damage} ({format_prose(object_.what, MAX_SEEN)})"

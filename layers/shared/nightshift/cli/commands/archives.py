@@ -81,18 +81,13 @@ def archives_command(
     from nightshift.archive.inventory import list_archived_objects
     from nightshift.cli import context, holdings
 
-    with context.redirect_output(verbose=ctx.obj):
-        wiring = context.make_wiring()
-        with context.open_services(wiring) as services:
-            bucket = services.archive_bucket
-            label = context.archived_label(services, table) if table is not None else None
-            with services.database.connect() as connection:
-                states = None if every_state else holdings.SETTLED
-                objects = list_archived_objects(
-                    connection, bucket, table=label, since=since, until=until, states=states
-                )
+    states = None if every_state else holdings.SETTLED
+    with context.redirect_output(verbose=ctx.obj), context.open_services(context.make_wiring()) as services:
+        bucket, prefix = services.archive_bucket, services.settings.archive_prefix
+        label = context.archived_label(services, table) if table is not None else None
+        with services.database.connect() as connection:
+            objects = list_archived_objects(connection, bucket, table=label, since=since, until=until, states=states)
     tables = holdings.add_up(objects)
-    prefix = wiring.settings.archive_prefix
     if as_json:
         whole = holdings.total_summary(tables).to_json()
         print_json({"bucket": bucket, "prefix": prefix, **whole, "tables": [table_.to_json() for table_ in tables]})
@@ -112,19 +107,10 @@ def ddl_command(
     from nightshift.archive.ddl import create_table_sql
     from nightshift.cli import context
 
-    with context.redirect_output(verbose=ctx.obj):
-        wiring = context.make_wiring()
-        with context.open_services(wiring) as services:
-            label = context.archived_label(services, table)
-            sql = create_table_sql(
-                services.database,
-                services.archive_store(),
-                wiring.settings.archive_prefix,
-                table=label,
-                engine=engine,
-                since=since,
-                until=until,
-            )
+    with context.redirect_output(verbose=ctx.obj), context.open_services(context.make_wiring()) as services:
+        label = context.archived_label(services, table)
+        store, prefix = services.archive_store(), services.settings.archive_prefix
+        sql = create_table_sql(services.database, store, prefix, table=label, engine=engine, since=since, until=until)
     click.echo(sql.rstrip())
 
 

@@ -106,7 +106,6 @@ def restore_command(
 
 
 def _event(*, since: date | None, until: date | None, objects: tuple[str, ...], **asked: Any) -> dict[str, Any]:
-    """Returns the event for the job, without the options that were not given."""
     days = {"since": since and since.isoformat(), "until": until and until.isoformat()}
     return {name: value for name, value in {**asked, **days, "objects": list(objects)}.items() if value not in _ABSENT}
 

@@ -63,23 +63,25 @@ def verify_command(
     from nightshift.cli import context, progress
 
     depth: Depth = "quick" if quick else "values" if values else "full"
-    with context.redirect_output(verbose=ctx.obj), progress.show_progress("verifying", "objects") as bar:
-        wiring = context.make_wiring()
-        with context.open_services(wiring) as services:
-            store = services.archive_store()
-            label = context.archived_label(services, table) if table is not None else None
-            bar.expect_rows(_expected(services, label, since, until))
-            report = verify_archive(
-                services.database,
-                store,
-                wiring.settings.archive_prefix,
-                table=label,
-                since=since,
-                until=until,
-                depth=depth,
-                repair=repair,
-                progress=lambda _: bar.advance_rows(1),
-            )
+    with (
+        context.redirect_output(verbose=ctx.obj),
+        progress.show_progress("verifying", "objects") as bar,
+        context.open_services(context.make_wiring()) as services,
+    ):
+        store = services.archive_store()
+        label = context.archived_label(services, table) if table is not None else None
+        bar.expect_rows(_expected(services, label, since, until))
+        report = verify_archive(
+            services.database,
+            store,
+            services.settings.archive_prefix,
+            table=label,
+            since=since,
+            until=until,
+            depth=depth,
+            repair=repair,
+            progress=lambda _: bar.advance_rows(1),
+        )
     if as_json:
         print_json(report.to_json())
     else:
