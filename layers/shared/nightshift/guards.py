@@ -48,7 +48,6 @@ def check_readable(info: TableInfo, name: str, hidden: str) -> None:
     """Checks that nightshift's role can read all rows of a table.
 
     Args:
-        name: name of the table, for the message.
         hidden: noun for the rows that row-level security would hide, for the message.
 
     Raises:

@@ -70,8 +70,7 @@ def backup_shelf(wiring: RunWiring) -> tuple[BackupRepository, ZoneInfo]:
 def redirect_output(*, verbose: bool) -> Iterator[None]:
     """Redirects stdout to stderr inside the context. A command prints its answer outside the context.
 
-    Args:
-        verbose: whether the log is unchanged. If not, only its warnings are shown, each on one line.
+    Without `verbose`, only the log's warnings are shown, each on one line.
     """
     with redirect_stdout(sys.stderr):
         if verbose:
@@ -102,12 +101,8 @@ class _PlainWarnings(logging.Handler):
 def known_label(written: str, labels: Sequence[str], *, kind: str) -> str:
     """Returns the label in `labels` that a table name of the operator stands for. A label is `schema.table`.
 
-    Args:
-        written: the table's name as the operator wrote it.
-        kind: the source of the labels, for errors.
-
     Raises:
-        click.UsageError: the name fits no label, or more than one label.
+        click.UsageError: the name fits no label, or more than one label. The error names the labels' source `kind`.
     """
     label = written if written in labels else resolve_table(written, labels)
     if label is None:

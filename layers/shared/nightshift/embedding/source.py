@@ -147,8 +147,7 @@ class DocumentSource:
 def resolve_policy(connection: Connection, policy: EmbeddingPolicy, dimension: int) -> DocumentSource:
     """Find the tables and columns that a policy names, in one snapshot; raises `GuardRefused`.
 
-    Args:
-        dimension: dimension of the model's vectors, for a table that must be created.
+    `dimension` is the dimension of the model's vectors, for a table that must be created.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

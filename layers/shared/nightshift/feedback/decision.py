@@ -105,7 +105,7 @@ def _certain(past: EarlierWindows, as_of: datetime) -> tuple[FeedbackState, Feed
 
 
 def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval | None:
-    """Returns Wilson's two-sided confidence interval of the true negative ratio.
+    """Returns Wilson's two-sided confidence interval of the true negative ratio; None if there are no votes.
 
     The simple interval, ratio ± z·σ, was rejected: it has no width if all votes are dislikes, so 2 of 2 would look
     certain, and it may begin below 0. Wilson's interval is reliable for few votes and for ratios near 0 and 1.
@@ -115,9 +115,6 @@ def wilson_interval(votes: VoteTotals, confidence: float) -> ConfidenceInterval 
 
     Args:
         confidence: above 0, below 1.
-
-    Returns:
-        the interval; None if there are no votes.
     """
     count, ratio = votes.total, votes.ratio
     if ratio is None:

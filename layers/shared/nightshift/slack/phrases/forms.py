@@ -50,9 +50,5 @@ def counted(ko: str, en: str, *, one: str | None = None) -> Phrase[PluralForms]:
 
 
 def named(names: Mapping[str, tuple[str, str]]) -> Phrase[Mapping[str, str]]:
-    """Returns a group of phrases, by internal name.
-
-    Args:
-        names: maps an internal name, e.g. of a guard, to its Korean and its English text.
-    """
+    """Returns a group of phrases. `names` maps an internal name, e.g. of a guard, to its Korean and English text."""
     return Phrase({name: ko for name, (ko, _) in names.items()}, {name: en for name, (_, en) in names.items()})
