@@ -188,7 +188,6 @@ BREAKS: tuple[tuple[str, Any, str], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.fast_cases(60)
 @pytest.mark.parametrize(("where", "what", "sentence"), BREAKS)
 def test_a_rule_bites(transform: SamTransform, template: Template, where: str, what: Any, sentence: str) -> None:
     alter(template, where, what)
