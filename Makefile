@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-# Two jobs: the two environments are set up side by side.
+# Two jobs: what does not depend on each other runs side by side, such as the set-up of the two environments.
 MAKEFLAGS += --no-print-directory --jobs=2
 
 PYTHON ?= python3
@@ -20,7 +20,7 @@ SAM := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 
 
 PYTEST := .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup sam demo test test-all lint docs bench coldstart build invoke lock clean
+.PHONY: help setup sam demo test test-all lint lint-python lint-template collect docs bench coldstart build invoke lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,19 +32,27 @@ sam: .venv-sam/.stamp
 demo: setup ## one night from end to end, on this machine
 	@.venv/bin/python -m local.demo
 
-test: lint ## all that CI runs: lint, then the tests but the slow ones
+test: lint collect ## all that CI runs: lint, then the tests but the slow ones
 	@$(PYTEST) -m "not slow"
 
-test-all: lint ## lint and every test, before a release
+test-all: lint collect ## lint and every test, before a release
 	@$(PYTEST)
 
-lint: setup sam ## ruff, mypy, names and imports, cfn-lint, sam validate
+lint: lint-python lint-template ## ruff, mypy, names and imports, cfn-lint, sam validate
+
+lint-python: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/python -m tools.names
+
+lint-template: sam
 	@.venv-sam/bin/cfn-lint template.yaml
 	@$(SAM) validate --lint
+
+# Beside mypy, which leaves a core free: otherwise each worker compiles all test modules. An error is the tests' to report.
+collect: setup
+	@.venv/bin/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true
 
 docs: setup ## fill the generated blocks of README.md and docs/
 	@.venv/bin/python -m tools.docs

@@ -53,6 +53,7 @@ def test_the_list_as_json(lost: Vault) -> None:
     assert one["rows"] >= 1235
 
 
+@pytest.mark.slow
 def test_a_pin(lost: Vault) -> None:
     ahead = datetime.now(UTC).date() + timedelta(days=30)
     said = nightshift(lost.house, "backups", "pin", NAME, "--until", ahead.isoformat(), "--reason", "마이그레이션 전")

@@ -183,7 +183,7 @@ def test_days_without_an_archive(archived: House) -> None:
     assert "nothing is archived of what was asked for" in said.stdout
 
 
-@pytest.mark.fast_cases("y\\n", "x04")
+@pytest.mark.fast_cases("y\\n-0")
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 4), ("\n", 4), ("\x04", 130)])
 def test_a_terminal_is_asked_before_the_original_is_touched(archived: House, typed: str, code: int) -> None:
     before = archived.state()

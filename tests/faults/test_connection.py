@@ -61,6 +61,7 @@ def test_the_control_connections_are_terminated_between_statements(scene: Scene)
     scene.converge()
 
 
+@pytest.mark.slow
 def test_the_lock_is_a_courtesy(scene: Scene) -> None:
     """Without the connections that hold the locks of the run and of its table the run goes on, and ends well."""
     scene.fill()

@@ -39,7 +39,7 @@ def test_the_second_is_refused(scene: Scene) -> None:
     assert scene.converge()["status"] == "nothing"
 
 
-@pytest.mark.fast_cases("planned", "proven")
+@pytest.mark.fast_cases("proven")
 @pytest.mark.parametrize(
     "step",
     [ProgressStep.PLANNED, ProgressStep.STREAMED, ProgressStep.INTENT, ProgressStep.UPLOADED, ProgressStep.PROVEN],

@@ -87,6 +87,7 @@ def test_a_scheduled_run_archives_and_deletes_what_is_due(deployed: Deployed, ev
     assert table["objects"] == len(deployed.keys()) > 0
 
 
+@pytest.mark.slow
 def test_a_warm_environment_finds_nothing_the_second_time(deployed: Deployed) -> None:
     first = deployed.invoke(SCHEDULED)
     rows, keys = deployed.rows(), deployed.keys()

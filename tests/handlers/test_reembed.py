@@ -69,6 +69,7 @@ def test_an_event_that_is_delivered_twice_costs_nothing_the_second_time(
     assert "🧬" in slack.messages[0].seen
 
 
+@pytest.mark.slow
 def test_what_is_unchanged_costs_nothing_and_what_changed_is_embedded(
     documents: Documents, warm: LambdaRuntime, bedrock: BedrockServer
 ) -> None:

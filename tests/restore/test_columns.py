@@ -40,6 +40,7 @@ FITS: dict[str, tuple[str, str, str, str | None]] = {
 }
 
 
+@pytest.mark.slow
 def test_what_fits_goes_in_and_is_told(log: House) -> None:
     for number, (name, (change, note, columns, kept)) in enumerate(FITS.items()):
         table = f"fits_{number}"

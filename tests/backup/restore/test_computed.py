@@ -27,7 +27,7 @@ def stamp(vault: Vault) -> dict[str, Any]:
     return dict(json.loads(vault.object("proven.json")))
 
 
-@pytest.mark.fast_cases("INSERT", "DELETE")
+@pytest.mark.fast_cases("INSERT")
 @pytest.mark.parametrize(
     ("change", "held", "yields"),
     [

@@ -24,7 +24,7 @@ def guests(vault: Vault, guest: str) -> Vault:
     return vault
 
 
-@pytest.mark.fast_cases("SELECT", "1-")
+@pytest.mark.fast_cases("named0")
 @pytest.mark.parametrize(
     ("also", "named"),
     [

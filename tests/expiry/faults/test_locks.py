@@ -110,6 +110,7 @@ def test_a_row_that_the_database_refuses(jobs: JobScene, table: str) -> None:
     assert jobs.converge()["tables"][0]["expired"] == 1
 
 
+@pytest.mark.slow
 def test_locked_and_refused_at_once(jobs: JobScene) -> None:
     jobs.fill()
     jobs.sql(REFUSES.format(table="job", when=f"OLD.id IN ('{job_id(2)}', '{job_id(24)}')"))
