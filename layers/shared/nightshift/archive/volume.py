@@ -48,7 +48,7 @@ def check_volume(connection: Connection, target: CleanupTarget, limit: float | N
         limit: maximum share of the table; None: `DEFAULT_MAX_SHARE`, and no limit until the backlog is worked off.
     """
     label = target.info.name.label
-    if limit is None and not has_worked_off(connection, "cleanup", label):
+    if limit is None and not has_worked_off(connection, label):
         return None
     if target.is_postgresql:
         # JIT compilation of the short statements takes longer than it saves.

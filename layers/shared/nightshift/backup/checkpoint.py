@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -18,6 +18,7 @@ from nightshift.backup.database_inventory import DatabaseInventory, SourceTable
 from nightshift.backup.manifest import read_entry, to_json
 from nightshift.backup.models import SnapshotGroup, TableEntry
 from nightshift.database.tables import backup_table as table
+from nightshift.database.values import aware_utc
 from nightshift.errors import join_names
 
 _NAMED = 10
@@ -58,8 +59,8 @@ def load_checkpoint(connection: Connection) -> BackupCheckpoint | None:
     connection.rollback()
     if not rows:
         return None
-    kept = tuple(SavedTable(_utc(row.snapshot_time), read_entry(row.entry)) for row in rows)
-    return BackupCheckpoint(rows[0].name, _utc(rows[0].as_of), kept)
+    kept = tuple(SavedTable(aware_utc(row.snapshot_time), read_entry(row.entry)) for row in rows)
+    return BackupCheckpoint(rows[0].name, aware_utc(rows[0].as_of), kept)
 
 
 def save_checkpoint(connection: Connection, name: str, as_of: datetime, kept: Sequence[SavedTable]) -> None:
@@ -85,10 +86,6 @@ def clear_checkpoint(connection: Connection) -> None:
     """Delete the checkpoint of a finished backup."""
     connection.execute(delete(table))
     connection.commit()
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def cross_snapshot_warnings(survey: DatabaseInventory, groups: Sequence[SnapshotGroup]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from nightshift.backup.sequences import sequence_states
 from nightshift.backup.unreadable_objects import UnreadableObjects, relation_name
 from nightshift.backup.views import FilledView
 from nightshift.database.catalog import TableColumn, TableName
-from nightshift.database.postgres import decimal_digits
+from nightshift.database.postgres import table_column
 from nightshift.errors import InvalidSettings, NightshiftError
 
 _OURS = """
@@ -157,7 +157,7 @@ def take_inventory(
     columns: dict[int, list[TableColumn]] = {oid: [] for oid in (*tables, *(row.oid for row in filled))}
     computed: dict[int, list[TableColumn]] = {oid: [] for oid in tables}
     for row in connection.execute(text(_COLUMNS), _oids(columns)):
-        (computed if row.computed else columns)[row.attrelid].append(_column(row))
+        (computed if row.computed else columns)[row.attrelid].append(table_column(row))
     kin, references = _families(connection, tables)
     sources = tuple(
         SourceTable(
@@ -205,12 +205,6 @@ def _oids(relations: Iterable[int]) -> dict[str, str]:
 
 def _names(relations: Sequence[Any], kind: str) -> list[TableName]:
     return [relation_name(row) for row in relations if row.kind == kind]
-
-
-def _column(row: Any) -> TableColumn:
-    base = row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
-    precision, scale = decimal_digits(base, row.typmod) or (None, None)
-    return TableColumn(row.attname, row.declared, base, precision, scale)
 
 
 def _families(

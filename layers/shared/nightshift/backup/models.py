@@ -100,11 +100,9 @@ class SavedColumn(StrictModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComputedColumn(StrictModel):
+class ComputedColumn(SavedColumn):
     """A stored generated column. A restore computes its values anew. `digest` covers the rows with its values."""
 
-    name: str
-    type: str
     digest: str
 
 

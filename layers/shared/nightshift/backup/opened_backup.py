@@ -6,13 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from nightshift.backup.inventory import FoundBackup, find_backups, newest_good, read_verification_record
-from nightshift.backup.manifest import (
-    BackupManifest,
-    BackupPath,
-    VerificationRecord,
-    read_manifest,
-    sha256_of,
-)
+from nightshift.backup.manifest import BackupManifest, BackupPath, VerificationRecord, read_manifest, sha256_of
 from nightshift.backup.models import BackupPart
 from nightshift.backup.requests import NEWEST
 from nightshift.errors import NightshiftError, StoreError
@@ -107,7 +101,7 @@ class OpenedBackup:
             elif size != part.bytes:
                 wrong.append(f"{part.key}: has {size} bytes, not {part.bytes}")
         if wrong:
-            raise BackupDamaged(f"{self.manifest.name} is damaged", detail="\n".join(wrong[:20]), hint=_HINT)
+            raise self._damaged("\n".join(wrong[:20]))
 
     def read_part(self, part: BackupPart) -> bytes:
         """Returns the bytes of a part, after checking its SHA-256. The packs that were read last stay in memory.
@@ -123,20 +117,21 @@ class OpenedBackup:
             self._packs[part.key] = pack
             if len(self._packs) > RECENT_PACKS:
                 del self._packs[next(iter(self._packs))]
-        return _proven(self.manifest.name, part, pack[part.pack.offset : part.pack.offset + part.bytes])
+        return self._proven(part, pack[part.pack.offset : part.pack.offset + part.bytes])
 
     def _read(self, part: BackupPart) -> bytes:
         body = self.store.get_or_none(self.place.object_key(part))
         if body is None:
-            raise BackupDamaged(f"{self.manifest.name} is damaged", detail=f"{part.key}: is missing", hint=_HINT)
-        return _proven(self.manifest.name, part, body)
+            raise self._damaged(f"{part.key}: is missing")
+        return self._proven(part, body)
 
+    def _proven(self, part: BackupPart, body: bytes) -> bytes:
+        if len(body) != part.bytes or sha256_of(body) != part.sha256:
+            raise self._damaged(f"{part.key}: its SHA-256 is not the manifest's")
+        return body
 
-def _proven(name: str, part: BackupPart, body: bytes) -> bytes:
-    if len(body) != part.bytes or sha256_of(body) != part.sha256:
-        detail = f"{part.key}: its SHA-256 is not the manifest's"
-        raise BackupDamaged(f"{name} is damaged", detail=detail, hint=_HINT)
-    return body
+    def _damaged(self, detail: str) -> BackupDamaged:
+        return BackupDamaged(f"{self.manifest.name} is damaged", detail=detail, hint=_HINT)
 
 
 @dataclass(frozen=True, slots=True)

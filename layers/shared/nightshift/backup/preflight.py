@@ -51,7 +51,7 @@ SELECT f.kind || ' ' || f.name FROM found f
 -- Row types and array types depend on what they are of ('i'); what an extension brought, on that ('e').
 WHERE NOT EXISTS (SELECT 1 FROM pg_depend d
                   WHERE d.classid = f.class AND d.objid = f.oid AND d.deptype IN ('e', 'i'))
-ORDER BY f.kind = 'table' DESC, 1 LIMIT :limit
+ORDER BY f.kind = 'table' DESC, 1 LIMIT 5
 """
 
 _SHOWN = 50
@@ -99,9 +99,9 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.
 """
 
 
-def list_user_objects(connection: Connection, *, limit: int = 5) -> tuple[str, ...]:
-    """Returns kind and name of up to `limit` users' objects in a PostgreSQL database. Empty: the database is empty."""
-    return tuple(connection.execute(text(_FOUND), {"limit": limit}).scalars())
+def list_user_objects(connection: Connection) -> tuple[str, ...]:
+    """Returns kind and name of up to five users' objects in a PostgreSQL database. Empty: the database is empty."""
+    return tuple(connection.execute(text(_FOUND)).scalars())
 
 
 def refuse_restore(backup: OpenedBackup, version: int, objects: tuple[str, ...]) -> GuardRefusal | None:

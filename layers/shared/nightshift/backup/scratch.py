@@ -35,6 +35,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from nightshift.backup.database_settings import creation_options, properties_of
+from nightshift.backup.target_environment import MEMBERSHIP_OPTIONS
 from nightshift.database.catalog import quote_identifier, quote_literal
 from nightshift.database.connect import INSUFFICIENT_PRIVILEGE, Database, server_message, sqlstate
 from nightshift.errors import DatabaseUnavailable, NightshiftError
@@ -51,8 +52,6 @@ RESERVE_S = 10.0
 """Seconds of the run's time that are kept for dropping the database."""
 _LONGEST_S, _MARGIN_S = 86_400.0, 600.0
 """Of a role's password: how long it is valid at the most, and beyond the run's time."""
-_MEMBERSHIP_OPTIONS = 160_000
-"""The first version in which a membership says whether privileges are inherited, and whether SET ROLE is allowed."""
 
 _STALE_DATABASES = """
 SELECT d.datname, pg_get_userbyid(d.datdba) AS owner FROM pg_database d
@@ -257,7 +256,7 @@ def _create_role(server: Database, login: ScratchLogin, connections: int) -> Non
                 f" PASSWORD {quote_literal(_verifier(login.password))}"
             )
             if not me.rolsuper:  # to give it a database, and to drop that again
-                options = " WITH INHERIT TRUE, SET TRUE" if me.version >= _MEMBERSHIP_OPTIONS else ""
+                options = " WITH INHERIT TRUE, SET TRUE" if me.version >= MEMBERSHIP_OPTIONS else ""
                 connection.exec_driver_sql(f"GRANT {role} TO {quote_identifier(me.rolname)}{options}")
         except DBAPIError as exc:
             hint = "nightshift's role has to be allowed to make roles with a password, or set REHEARSE_DATABASE_URL"

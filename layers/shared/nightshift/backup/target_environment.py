@@ -19,8 +19,8 @@ from nightshift.backup.contents import ArchiveEntry, read_entries, rewrite_entri
 from nightshift.database.catalog import quote_identifier
 from nightshift.errors import join_names
 
-_SET_OPTION = 160_000
-"""The first version in which membership in a role does not imply that SET ROLE is allowed."""
+MEMBERSHIP_OPTIONS = 160_000
+"""The first version in which a membership says whether privileges are inherited, and whether SET ROLE is allowed."""
 
 _WHO = """
 SELECT current_user AS role, rolsuper, CAST(current_setting('server_version_num') AS int) AS version,
@@ -80,7 +80,7 @@ class TargetEnvironment:
 def read_environment(connection: Connection) -> TargetEnvironment:
     """Reads the environment of the connected database."""
     me = connection.execute(text(_WHO)).one()
-    privilege = "SET" if me.version >= _SET_OPTION else "MEMBER"
+    privilege = "SET" if me.version >= MEMBERSHIP_OPTIONS else "MEMBER"
     roles = list(connection.execute(text(_ROLES.format(privilege=privilege))))
     return TargetEnvironment(
         role=me.role,

@@ -174,7 +174,7 @@ def _open_postgresql(target: DatabaseTarget) -> pg8000.Connection:
     return connection
 
 
-def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connection:
+def open_sqlite(path: str) -> sqlite3.Connection:
     """Open an existing SQLite file; raises `DatabaseUnavailable` instead of creating a missing file."""
     import sqlite3
 
@@ -189,9 +189,7 @@ def open_sqlite(path: str, *, busy_timeout_s: float = 10.0) -> sqlite3.Connectio
                 raise
 
     require_file(path)
-    connection = sqlite3.connect(
-        path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, factory=Connection
-    )
+    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False, factory=Connection)
     # A build may have another default. EXTRA also makes the deletion of a rollback journal survive a power failure.
     connection.execute("PRAGMA synchronous = EXTRA")
     return connection

@@ -65,16 +65,19 @@ def is_indexed(connection: Connection, table: TableName, columns: Sequence[str])
     """Returns whether a usable index begins with exactly these columns, in any order; always True in SQLite."""
     if connection.dialect.name == "sqlite":
         return True
-    indexes = connection.execute(text(_INDEXED), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
-    return bool(indexes.scalar())
+    return _has_index(connection, _INDEXED, table, columns)
 
 
 def is_unique(connection: Connection, table: TableName, columns: Sequence[str]) -> bool:
     """Returns whether two rows can never have the same non-null values in these columns."""
     if connection.dialect.name == "sqlite":
         return sqlite.primary_key(connection, table) == tuple(columns) or sqlite.is_unique(connection, table, columns)
-    indexes = connection.execute(text(_UNIQUE), {"name": table.sql, "columns": sorted(columns), "count": len(columns)})
-    return bool(indexes.scalar())
+    return _has_index(connection, _UNIQUE, table, columns)
+
+
+def _has_index(connection: Connection, query: str, table: TableName, columns: Sequence[str]) -> bool:
+    facts = {"name": table.sql, "columns": sorted(columns), "count": len(columns)}
+    return bool(connection.execute(text(query), facts).scalar())
 
 
 def may_lock(connection: Connection, table: TableName) -> bool:

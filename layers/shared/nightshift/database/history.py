@@ -97,9 +97,7 @@ def _proofs(connection: Connection, run_ids: Sequence[str], before: datetime) ->
     for run_id, result in connection.execute(results.order_by(c.started_at.desc())):
         for label in _worked_off(result):
             proofs.setdefault(label, run_id)
-    return {
-        run_id for label, run_id in proofs.items() if not has_worked_off(connection, "cleanup", label, since=before)
-    }
+    return {run_id for label, run_id in proofs.items() if not has_worked_off(connection, label, since=before)}
 
 
 def _worked_off(result: str) -> list[str]:
@@ -108,8 +106,8 @@ def _worked_off(result: str) -> list[str]:
     return [table["table"] for table in tables if table["status"] == "ok" and table["archived_rows"]]
 
 
-def has_worked_off(connection: Connection, job: str, table: str, *, since: datetime | None = None) -> bool:
-    """Returns whether a run of `job` archived rows of a table and left no due row of the table.
+def has_worked_off(connection: Connection, table: str, *, since: datetime | None = None) -> bool:
+    """Returns whether a run of `cleanup` archived rows of a table and left no due row of the table.
 
     A run that archived no rows does not count, because its date may lie before the first row.
 
@@ -122,7 +120,7 @@ def has_worked_off(connection: Connection, job: str, table: str, *, since: datet
     archived = select(ledger.run_id).where(ledger.table_name == table, ledger.state.in_(("archived", "restored")))
     results = (
         select(run_table.c.result)
-        .where(run_table.c.job == job, run_table.c.result.is_not(None), run_table.c.run_id.in_(archived))
+        .where(run_table.c.job == "cleanup", run_table.c.result.is_not(None), run_table.c.run_id.in_(archived))
         .order_by(run_table.c.started_at.desc())
         .limit(_RUNS)
     )

@@ -132,7 +132,6 @@ def find_insert_target(connection: Connection, name: TableName) -> InsertTarget 
     if not relation.may_use:
         return InsertTarget(name=name, id=str(relation.oid), kind=kind, slots=(), unique=False, may_insert=False)
     shape: Any = connection.exec_driver_sql(shape_sql(name)).scalar()
-    readable = relation.may_use and relation.may_insert
     return InsertTarget(
         name=name,
         id=str(relation.oid),
@@ -141,8 +140,8 @@ def find_insert_target(connection: Connection, name: TableName) -> InsertTarget 
         unique=relation.is_unique,
         deferrable=relation.is_deferrable,
         altering=tuple(connection.execute(text(_ALTERING), {"oid": relation.oid}).scalars()),
-        may_insert=readable,
-        empty=readable and relation.kind in "rp" and _is_empty(connection, name),
+        may_insert=relation.may_insert,
+        empty=relation.may_insert and relation.kind in "rp" and _is_empty(connection, name),
         shape=shape,
     )
 
@@ -173,13 +172,12 @@ def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
     ).one_or_none()
     if relation is None:
         return None
-    columns = connection.execute(text("SELECT * FROM pragma_table_xinfo(:name)"), {"name": name.name})
+    columns = connection.execute(text("SELECT * FROM pragma_table_xinfo(:name)"), {"name": name.name}).all()
     unique = connection.execute(
         text('SELECT count(*) FROM pragma_index_list(:name) WHERE "unique" = 1'), {"name": name.name}
     ).scalar()
-    slots, keyed, strict = [], False, is_strict(connection, relation.name)
+    slots, strict = [], is_strict(connection, relation.name)
     for row in columns:
-        keyed = keyed or bool(row.pk)
         declared = declared_type(row.type, strict=strict)
         slots.append(
             InsertColumn(
@@ -202,7 +200,7 @@ def _sqlite(connection: Connection, name: TableName) -> InsertTarget | None:
         id=relation.name,
         kind=relation.type,
         slots=tuple(slots),
-        unique=bool(unique) or keyed,
+        unique=bool(unique) or any(row.pk for row in columns),
         altering=tuple(f"trigger {row.name}" for row in triggers if "INSERT" in row.sql.upper()),
         empty=relation.type == "table" and _is_empty(connection, exact),
         shape=shape,

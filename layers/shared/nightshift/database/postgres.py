@@ -135,7 +135,7 @@ def describe_table(connection: Connection, written: str, timestamp: str) -> Tabl
     if relation is None:
         return None
     oid, kind = relation.oid, KINDS[relation.relkind]
-    columns = tuple(_column(row) for row in connection.execute(text(_COLUMNS), {"oid": oid}))
+    columns = tuple(table_column(row) for row in connection.execute(text(_COLUMNS), {"oid": oid}))
     exact = {column.name for column in columns}
     axis = timestamp if timestamp in exact else timestamp.lower()
     heaps = connection.execute(text(_HEAPS), {"oid": oid, "column": axis})
@@ -164,7 +164,7 @@ def describe_for_reading(connection: Connection, written: str) -> TableInfo | No
     relation = _find(connection, written)
     if relation is None:
         return None
-    columns = tuple(_column(row) for row in connection.execute(text(_COLUMNS), {"oid": relation.oid}))
+    columns = tuple(table_column(row) for row in connection.execute(text(_COLUMNS), {"oid": relation.oid}))
     hidden = connection.execute(text("SELECT row_security_active(CAST(:oid AS oid))"), {"oid": relation.oid}).scalar()
     return TableInfo(
         name=TableName(relation.nspname, relation.relname),
@@ -213,7 +213,8 @@ def base_type_name(row: Any) -> str:
     return row.typname if row.nspname == "pg_catalog" else f"{row.nspname}.{row.typname}"
 
 
-def _column(row: Any) -> TableColumn:
+def table_column(row: Any) -> TableColumn:
+    """Returns the column that a row with `attname`, `declared`, `nspname`, `typname` and `typmod` describes."""
     base = base_type_name(row)
     precision, scale = decimal_digits(base, row.typmod) or (None, None)
     return TableColumn(row.attname, row.declared, base, precision, scale)

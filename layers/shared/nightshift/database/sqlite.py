@@ -25,6 +25,9 @@ from nightshift.database.catalog import (
 
 _TEXT = ("CHAR", "CLOB", "TEXT")
 _TYPES = "SELECT name, type FROM pragma_table_xinfo(?)"
+_FIRST_COLUMNS = (
+    "SELECT i.name FROM pragma_index_list(?) l, pragma_index_info(l.name) i WHERE l.partial = 0 AND i.seqno = 0"
+)
 
 SHAPE_SQL = "PRAGMA schema_version"
 """Query for a number that every schema change raises (https://www.sqlite.org/pragma.html#pragma_schema_version)."""
@@ -141,10 +144,7 @@ def _heap(connection: Connection, name: str, timestamp: str, rowid: str) -> Heap
     pages: Any = connection.exec_driver_sql(
         "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
     ).scalar()
-    indexed = False
-    for index in _rows(connection, "SELECT name FROM pragma_index_list(?) WHERE partial = 0", name):
-        first = _rows(connection, "SELECT name FROM pragma_index_info(?) WHERE seqno = 0", index.name)
-        indexed = indexed or bool(first and first[0].name and first[0].name.lower() == timestamp.lower())
+    indexed = any(row.name and row.name.lower() == timestamp.lower() for row in _rows(connection, _FIRST_COLUMNS, name))
     shape: Any = connection.exec_driver_sql(SHAPE_SQL).scalar()
     return HeapTable(
         TableName("", name), bytes=int(pages or 0), blocks=int(top), rows=-1.0, indexed=indexed, shape=shape

@@ -36,6 +36,11 @@ def format_timestamp(moment: datetime, *, offset: bool = False) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") + ("+00" if offset else "")
 
 
+def aware_utc(moment: datetime) -> datetime:
+    """Returns an aware time in UTC; SQLite returns stored times without their zone, which is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def output_of(value: str) -> str:
     """Returns SQL for the text of a value of any type; the SQL yields NULL only for NULL.
 

@@ -33,6 +33,7 @@ from nightshift.database.catalog import escape_colons
 from nightshift.database.own_tables import own_table, schema_of
 from nightshift.database.tables import feedback_day, feedback_run
 from nightshift.database.upgrades import columns_there
+from nightshift.database.values import aware_utc
 from nightshift.feedback.decision import DecisionRules
 from nightshift.feedback.source import VoteSource
 from nightshift.feedback.windows import FeedbackWindow
@@ -206,7 +207,7 @@ def _last(column: ColumnElement[datetime], *, where: ColumnElement[bool]) -> Sca
 def _recorded(row: Any) -> DecisionRecord:
     return DecisionRecord(
         decision=row.decision,
-        start=_aware(row.window_start),
+        start=aware_utc(row.window_start),
         votes=VoteTotals(likes=row.likes, dislikes=row.dislikes),
         unknown=row.unknown or 0,
         week=None if row.week_likes is None else VoteTotals(likes=row.week_likes, dislikes=row.week_dislikes),
@@ -214,17 +215,12 @@ def _recorded(row: Any) -> DecisionRecord:
         interval=None if row.low is None else ConfidenceInterval(low=row.low, high=row.high, confidence=row.confidence),
         state=FeedbackState(row.state),
         reason=FeedbackReason(row.reason),
-        cooling_until=None if row.cooling_until is None else _aware(row.cooling_until),
+        cooling_until=None if row.cooling_until is None else aware_utc(row.cooling_until),
         event=None if row.event is None else json.loads(row.event),
         sent=row.event_sent_at is not None,
-        as_of=_aware(row.as_of),
+        as_of=aware_utc(row.as_of),
     )
 
 
 def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
-
-
-def _aware(moment: datetime) -> datetime:
-    """Returns an aware time in UTC; SQLite returns stored times without their zone, which is UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

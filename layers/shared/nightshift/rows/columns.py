@@ -138,28 +138,24 @@ def apply_types(table: pa.Table, carried: Sequence[ColumnEncoding]) -> pa.Table:
 
     Raises `NightshiftError` if a value does not fit; the caller must then roll back.
     """
+    arrays, fields = [], []
     try:
-        return _refine(table, carried)
+        for index, way in enumerate(carried):
+            array = table.column(index)
+            if way.cast is not None:
+                array = pc.cast(array, way.cast)
+            if isinstance(array.type, pa.OpaqueType):
+                raise NightshiftError("a column came in a form that nobody can read back", detail=way.column.name)
+            arrays.append(array)
+            fields.append(pa.field(way.column.name, array.type, metadata={TYPE_KEY: way.column.type_name.encode()}))
+        if table.num_columns > len(carried):
+            exact = table.column(len(carried))
+            if exact.null_count < len(exact):
+                arrays.append(exact)
+                fields.append(pa.field(EXACT, exact.type))
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
     except pa.ArrowException as exc:
         raise NightshiftError("a column cannot be carried into Parquet", detail=str(exc).splitlines()[0][:200]) from exc
-
-
-def _refine(table: pa.Table, carried: Sequence[ColumnEncoding]) -> pa.Table:
-    arrays, fields = [], []
-    for index, way in enumerate(carried):
-        array = table.column(index)
-        if way.cast is not None:
-            array = pc.cast(array, way.cast)
-        if isinstance(array.type, pa.OpaqueType):
-            raise NightshiftError("a column came in a form that nobody can read back", detail=way.column.name)
-        arrays.append(array)
-        fields.append(pa.field(way.column.name, array.type, metadata={TYPE_KEY: way.column.type_name.encode()}))
-    if table.num_columns > len(carried):
-        exact = table.column(len(carried))
-        if exact.null_count < len(exact):
-            arrays.append(exact)
-            fields.append(pa.field(EXACT, exact.type))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def fingerprint_rows(columns: Sequence[TableColumn]) -> str:

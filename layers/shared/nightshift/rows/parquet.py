@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -200,8 +199,4 @@ def _of_every_class(column: pa.Array, table: pa.Table, axis: TimestampColumn) ->
         json.loads(literals)[axis.column] if value is None else value
         for value, literals in zip(column.to_pylist(), exact, strict=True)
     ]
-    return pa.array([_floor(value) for value in values], pa.int64())
-
-
-def _floor(value: Any) -> int:
-    return math.floor(Decimal(str(value).strip("'")))
+    return pa.array([math.floor(Decimal(str(value).strip("'"))) for value in values], pa.int64())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -51,11 +52,9 @@ class ArchiveFile:
 
     def __init__(self, body: bytes) -> None:
         """Open a file; raises `ArchiveMismatch` if the body is no Parquet file, or nightshift did not write it."""
-        try:
+        with _mismatch("the object is not a Parquet file"):
             self._file = pq.ParquetFile(pa.BufferReader(body))
             schema = self._file.schema_arrow
-        except (pa.ArrowException, OSError) as exc:
-            raise ArchiveMismatch("the object is not a Parquet file", detail=str(exc).splitlines()[0][:200]) from exc
         fields = [field for field in schema if field.name != EXACT]
         if any(TYPE_KEY not in (field.metadata or {}) for field in fields):
             raise ArchiveMismatch("the Parquet file is not one of nightshift's", detail="its columns name no type")
@@ -65,13 +64,10 @@ class ArchiveFile:
         self.metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
         self.schema = schema
 
-    def read_batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields all rows in batches of `rows` rows; raises `ArchiveMismatch` if a page cannot be decoded."""
-        try:
-            yield from self._file.iter_batches(batch_size=rows)
-        except (pa.ArrowException, OSError) as exc:
-            detail = str(exc).splitlines()[0][:200]
-            raise ArchiveMismatch("rows of the object cannot be decoded", detail=detail) from exc
+    def read_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yields all rows in batches of `BATCH_ROWS`; raises `ArchiveMismatch` if a page cannot be decoded."""
+        with _mismatch("rows of the object cannot be decoded"):
+            yield from self._file.iter_batches(batch_size=BATCH_ROWS)
 
     def check_values(self) -> int:
         """Decode and validate every value of every row; returns the number of rows.
@@ -81,11 +77,8 @@ class ArchiveFile:
         """
         rows = 0
         for batch in self.read_batches():
-            try:
+            with _mismatch("values of the object are not valid"):
                 batch.validate(full=True)
-            except pa.ArrowException as exc:
-                detail = str(exc).splitlines()[0][:200]
-                raise ArchiveMismatch("values of the object are not valid", detail=detail) from exc
             rows += batch.num_rows
         return rows
 
@@ -93,8 +86,15 @@ class ArchiveFile:
         """Returns an integer column's greatest value, else None; raises `ArchiveMismatch` if it cannot be decoded."""
         if not pa.types.is_integer(self.schema.field(column).type):
             return None
-        try:
+        with _mismatch("a column of the object cannot be decoded", detail=column):
             greatest = pc.max(self._file.read(columns=[column]).column(0)).as_py()
-        except (pa.ArrowException, OSError) as exc:
-            raise ArchiveMismatch("a column of the object cannot be decoded", detail=column) from exc
         return None if greatest is None else int(greatest)
+
+
+@contextmanager
+def _mismatch(message: str, detail: str | None = None) -> Iterator[None]:
+    """Turn Arrow's exceptions into `ArchiveMismatch`; without `detail`, it has the first line of Arrow's message."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as exc:
+        raise ArchiveMismatch(message, detail=detail or str(exc).splitlines()[0][:200]) from exc

@@ -21,11 +21,7 @@ from nightshift.database.connect import open_sqlite
 from nightshift.errors import NightshiftError
 from nightshift.rows.reader import ArchiveFile
 from nightshift.rows.reserved_names import EXACT, TYPE_KEY
-from nightshift.rows.row_connection import (
-    RowsLocked,
-    StatementRefused,
-    TransactionLimits,
-)
+from nightshift.rows.row_connection import RowsLocked, StatementRefused, TransactionLimits
 
 _ARROW = {
     "integer": pa.int64(),

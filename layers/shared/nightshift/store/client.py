@@ -47,7 +47,7 @@ def sending_until(deadline: float) -> Iterator[None]:
         del _patience.deadline
 
 
-def make_client(*, connections: int = 16) -> S3Client:
+def make_client() -> S3Client:
     """Returns an S3 client that retries after 500, 503 and time-outs.
 
     The environment sets the client's region, role and `AWS_ENDPOINT_URL`.
@@ -55,7 +55,7 @@ def make_client(*, connections: int = 16) -> S3Client:
     config = Config(
         connect_timeout=5,
         read_timeout=15,
-        max_pool_connections=connections,
+        max_pool_connections=16,
         retries={"mode": "standard", "max_attempts": 4},
         # Every byte that is read back is compared with the byte that was sent. A checksum would add nothing.
         response_checksum_validation="when_required",
