@@ -44,7 +44,7 @@ def expire_jobs(run: JobRun, services: RunServices) -> ExpiryResult:
             detail=f"NIGHTSHIFT_CONFIG: {services.settings.nightshift_config or 'is not set'}: no [[expiry]] entry",
             hint='write [[expiry]] with table = "job", and [[expiry.files]] for the files that its rows name',
         )
-    result = _rehearsed(run, services, policies) if run.dry_run else _expired(run, services, policies)
+    result = _dry_run(run, services, policies) if run.dry_run else _expired(run, services, policies)
     for table in result.tables:
         if table.error is not None:
             table.error.result = result
@@ -139,7 +139,7 @@ def _archive(run: JobRun, services: RunServices, policies: Sequence[ExpiryPolicy
         yield archive
 
 
-def _rehearsed(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, ...]) -> ExpiryResult:
+def _dry_run(run: JobRun, services: RunServices, policies: tuple[ExpiryPolicy, ...]) -> ExpiryResult:
     database = services.database
     with database.connect() as connection:
         named, _ = named_places(connection, policies, services.settings)

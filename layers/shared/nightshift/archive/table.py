@@ -54,7 +54,7 @@ def archive_table(
                 return TableResult(table=policy.table, status=RunStatus.REFUSED, refusal=aim)
             target, notes = aim
             if run.dry_run:
-                return _rehearse(connection, context, run, target, started, notes)
+                return _dry_run(connection, context, run, target, started, notes)
             if not run.force and (refusal := _volume(connection, context, target)):
                 return build_table_result(target, tally, RunStatus.REFUSED, started, refusal=refusal)
             connection.rollback()
@@ -141,7 +141,7 @@ def _volume(connection: Connection, context: ArchiveContext, target: CleanupTarg
     return check_volume(connection, target, limit)
 
 
-def _rehearse(
+def _dry_run(
     connection: Connection,
     context: ArchiveContext,
     run: JobRun,

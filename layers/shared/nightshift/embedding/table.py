@@ -89,7 +89,7 @@ def reembed_table(turn: EmbeddingContext) -> EmbeddedTable:
             known, place = standing.dimension if standing else None, session.place
             check_dimension(place.table_label, place.declared_type, session.model.dimension, known, place.fixed)
             if turn.run.dry_run:
-                _rehearse(turn, session, standing, progress)
+                _dry_run(turn, session, standing, progress)
             else:
                 _work(turn, session, standing, progress)
     except GuardRefused as refused:
@@ -192,7 +192,7 @@ def _staged(turn: EmbeddingContext, session: DocumentStore, progress: EmbeddingS
         counted = False
 
 
-def _rehearse(turn: EmbeddingContext, session: DocumentStore, standing: ModelState | None, progress: _RunState) -> None:
+def _dry_run(turn: EmbeddingContext, session: DocumentStore, standing: ModelState | None, progress: _RunState) -> None:
     """Count the documents that a run would embed, without writing."""
     wanted = (turn.target_model.name, turn.target_model.dimension)
     if session.has_vectors() if standing is None else (standing.model, standing.dimension) != wanted:
